@@ -1,0 +1,82 @@
+import type { BufferView, Gpu } from './device.ts';
+
+/** Rows of every matrix start on a multiple of this many elements, so that kernels never meet a ragged row. */
+export const ROW_ALIGNMENT = 16;
+
+/** `n` rounded up to a multiple of `multiple`. */
+export function roundUp(n: number, multiple: number): number {
+  return Math.ceil(n / multiple) * multiple;
+}
+
+/**
+ * A matrix on the device, f32, row-major. A row holds `columns` values and zeros up to `stride` (a multiple of
+ * {@link ROW_ALIGNMENT}); every kernel keeps those zeros.
+ */
+export interface Matrix extends BufferView {
+  readonly rows: number;
+  readonly columns: number;
+  readonly stride: number;
+}
+
+/**
+ * The static memory plan of a model or an experiment: everything is allocated while it is built, nothing while it runs,
+ * and all of it is freed at once. Every tensor has a buffer of its own, because WebGPU does not let one dispatch read
+ * and write one buffer, not even in different places.
+ */
+export class Arena {
+  readonly gpu: Gpu;
+  readonly #buffers: GPUBuffer[] = [];
+  readonly #scratch = new Map<string, GPUBuffer>();
+  #bytes = 0;
+
+  constructor(gpu: Gpu) {
+    this.gpu = gpu;
+  }
+
+  /** A buffer of `bytes`, zero-filled. @throws LimitError */
+  allocate(label: string, bytes: number): BufferView {
+    const buffer = this.gpu.createBuffer(label, bytes);
+    this.#buffers.push(buffer);
+    this.#bytes += buffer.size;
+    return { buffer, offset: 0, size: buffer.size };
+  }
+
+  /** A zero-filled matrix. @throws LimitError */
+  matrix(label: string, rows: number, columns: number): Matrix {
+    const stride = roundUp(columns, ROW_ALIGNMENT);
+    return { ...this.allocate(label, rows * stride * 4), rows, columns, stride };
+  }
+
+  /**
+   * A buffer that dispatches of one program share under a name because each only needs it for itself and the next one
+   * (split-K partial sums). Grows while plans are made; call it before recording, the same name with the largest size.
+   */
+  scratch(name: string, bytes: number): BufferView {
+    const known = this.#scratch.get(name);
+    if (known && known.size >= bytes) return { buffer: known, offset: 0, size: known.size };
+    const view = this.allocate(`scratch ${name}`, bytes);
+    this.#scratch.set(name, view.buffer);
+    return view;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** For example `arena 3.1 MB, 14 buffers`. */
+  toString(): string {
+    return `arena ${(this.#bytes / 1e6).toFixed(1)} MB, ${this.#buffers.length} buffers`;
+  }
+
+  destroy(): void {
+    for (const buffer of this.#buffers) buffer.destroy();
+    this.#buffers.length = 0;
+    this.#scratch.clear();
+    this.#bytes = 0;
+  }
+}
+
+/** The first `rows` rows of a matrix: what a smaller batch uses of a buffer planned for the largest. */
+export function firstRows(matrix: Matrix, rows: number): Matrix {
+  return { ...matrix, rows, size: rows * matrix.stride * 4 };
+}

@@ -1,0 +1,86 @@
+import { ShaderError } from '../errors.ts';
+
+/** Where .wgsl files come from: the file system in Node, fetch in a browser. Paths are relative to shaders/. */
+export interface ShaderSource {
+  read(path: string): Promise<string>;
+}
+
+/** Value of one prelude constant. Whole numbers become u32; anything else must say its type: use {@link f32}. */
+export type ShaderConstant = boolean | number | { readonly f32: number };
+
+/** Marks a constant as f32. @throws ShaderError for NaN and infinities, which WGSL rejects in constants. */
+export function f32(value: number): ShaderConstant {
+  const rounded = Math.fround(value);
+  if (!Number.isFinite(rounded)) throw new ShaderError(`a shader constant must be finite, got ${value}`);
+  return { f32: rounded };
+}
+
+/** What selects one compiled shader: its file, its constants, and the files chosen for its `#include <slot>` lines. */
+export interface ShaderRequest {
+  readonly path: string;
+  readonly constants?: Readonly<Record<string, ShaderConstant>>;
+  readonly includes?: Readonly<Record<string, string>>;
+}
+
+/** A composed shader; `origin(line)` turns a 1-based line of `text` into `shaders/<file>:<line>`. */
+export interface ComposedShader {
+  readonly text: string;
+  origin(line: number): string;
+}
+
+const INCLUDE = /^\s*#include\s+(?:"([^"]+)"|<([^>]+)>)\s*$/;
+
+/**
+ * Joins a shader file with what it includes, each file once, after a prelude of `const` lines.
+ * `#include "common/hash.wgsl"` names a file; `#include <fetch>` is a slot that `request.includes` fills, which is how a
+ * pipeline is built for exact or for approximate memory without a branch in the shader.
+ * @throws ShaderError with `shaders/file:line:` for a missing file, an unfilled slot or a cycle.
+ */
+export async function composeShader(source: ShaderSource, request: ShaderRequest): Promise<ComposedShader> {
+  const lines: string[] = [];
+  const origins: string[] = [];
+  const finished = new Set<string>();
+  for (const [name, value] of Object.entries(request.constants ?? {})) {
+    lines.push(constantLine(name, value));
+    origins.push(`shaders/${request.path} (prelude, ${name})`);
+  }
+  const append = async (path: string, stack: readonly string[], from: string): Promise<void> => {
+    if (stack.includes(path)) throw new ShaderError(`${from}: include cycle: ${[...stack, path].join(' -> ')}`);
+    if (finished.has(path)) return;
+    let text: string;
+    try {
+      text = await source.read(path);
+    } catch (cause) {
+      throw new ShaderError(`${from}: cannot read shaders/${path}`, { cause });
+    }
+    for (const [index, line] of text.split('\n').entries()) {
+      const here = `shaders/${path}:${index + 1}`;
+      const include = INCLUDE.exec(line);
+      if (include) {
+        const target = include[1] ?? request.includes?.[include[2]];
+        if (!target) throw new ShaderError(`${here}: nothing was chosen for #include <${include[2]}>`);
+        await append(target, [...stack, path], here);
+      } else if (line.trimStart().startsWith('#')) {
+        throw new ShaderError(`${here}: unknown directive "${line.trim()}"; only #include "file" and #include <slot>`);
+      } else {
+        lines.push(line);
+        origins.push(here);
+      }
+    }
+    finished.add(path);
+  };
+  await append(request.path, [], `shaders/${request.path}`);
+  return { text: lines.join('\n'), origin: (line) => origins[line - 1] ?? `shaders/${request.path}` };
+}
+
+function constantLine(name: string, value: ShaderConstant): string {
+  if (typeof value === 'boolean') return `const ${name}: bool = ${value};`;
+  if (typeof value === 'object') {
+    const text = String(value.f32);
+    return `const ${name}: f32 = ${/[.e]/.test(text) ? text : `${text}.0`};`;
+  }
+  if (!Number.isInteger(value) || value < 0 || value > 0xffffffff) {
+    throw new ShaderError(`constant ${name} = ${value} is no u32; wrap fractions in f32()`);
+  }
+  return `const ${name}: u32 = ${value}u;`;
+}

@@ -1,0 +1,132 @@
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { constants, homedir, tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { brotliDecompressSync } from 'node:zlib';
+import { create } from 'webgpu';
+import { AdapterError } from '../errors.ts';
+import type { ShaderSource } from './composer.ts';
+import { type Gpu, type NeededLimits, openGpu } from './device.ts';
+
+export interface NodeGpuOptions {
+  /** `auto` takes a real adapter and falls back to software; `software` insists on it; anything else is matched with
+   * the adapter's name. */
+  readonly adapter?: string;
+  readonly neededLimits?: NeededLimits;
+}
+
+const SHADER_FOLDER = fileURLToPath(new URL('../../shaders/', import.meta.url));
+
+/** Reads shaders from the project's shaders/ folder. */
+export const fileShaderSource: ShaderSource = { read: (path) => readFile(join(SHADER_FOLDER, path), 'utf8') };
+
+/**
+ * Opens a device in Node. Order: a real adapter, the user's VK_ICD_FILENAMES, the packaged SwiftShader, the one in
+ * Debian's chromium.
+ * @throws AdapterError that says what to install, LimitError
+ */
+export async function openNodeGpu(options: NodeGpuOptions = {}): Promise<Gpu> {
+  const wanted = options.adapter ?? 'auto';
+  const open = (entry: GPU) => openGpu(entry, { shaders: fileShaderSource, neededLimits: options.neededLimits });
+  // Timestamps in full resolution: only Node lets a program ask for it.
+  const createEntry = () => create(['disable-dawn-features=timestamp_quantization']);
+  if (wanted !== 'software' || process.env.VK_ICD_FILENAMES) {
+    const entry = createEntry();
+    if (await entry.requestAdapter()) {
+      const gpu = await open(entry);
+      if (wanted === 'auto' || wanted === 'software' || matches(gpu, wanted)) return gpu;
+      const { name } = gpu.adapter;
+      await gpu.close();
+      throw new AdapterError(`no adapter is called "${wanted}" here, only "${name}"; use --adapter auto or software`);
+    }
+  }
+  if (wanted === 'auto' || wanted === 'software') {
+    for (const icd of [unpackSwiftShader(), '/usr/lib/chromium/vk_swiftshader_icd.json']) {
+      if (!icd || !existsSync(icd)) continue;
+      process.env.VK_ICD_FILENAMES = icd;
+      preloadVulkanLoader(join(dirname(icd), 'libvulkan.so.1'));
+      const entry = createEntry();
+      if (await entry.requestAdapter()) return open(entry);
+    }
+  }
+  throw new AdapterError(
+    `no ${wanted === 'auto' ? '' : `"${wanted}" `}WebGPU adapter: install a Vulkan driver for your GPU, ` +
+      'or npm install @sparticuz/chromium@147.0.0 (SwiftShader, linux-x64), or set VK_ICD_FILENAMES to a Vulkan ICD file',
+  );
+}
+
+function matches(gpu: Gpu, wanted: string): boolean {
+  const { name, vendor, architecture } = gpu.adapter;
+  return `${name} ${vendor} ${architecture}`.toLowerCase().includes(wanted.toLowerCase());
+}
+
+/**
+ * Unpacks SwiftShader from the @sparticuz/chromium package into the user's cache folder, once.
+ * @returns the path of its ICD file, or undefined where the package or the platform is missing
+ */
+function unpackSwiftShader(): string | undefined {
+  if (process.platform !== 'linux' || process.arch !== 'x64') return undefined;
+  let archive: string;
+  try {
+    const entry = createRequire(import.meta.url).resolve('@sparticuz/chromium');
+    archive = join(entry.slice(0, entry.lastIndexOf('@sparticuz')), '@sparticuz/chromium/bin/swiftshader.tar.br');
+    if (!existsSync(archive)) return undefined;
+  } catch {
+    return undefined;
+  }
+  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
+  for (const parent of [join(cache, 'midas-webgpu'), join(tmpdir(), 'midas-webgpu')]) {
+    const folder = join(parent, 'swiftshader-147.0.0');
+    const icd = join(folder, 'vk_swiftshader_icd.json');
+    if (existsSync(icd)) return icd;
+    try {
+      mkdirSync(parent, { recursive: true });
+      const unfinished = mkdtempSync(join(parent, 'unpacking-'));
+      for (const [name, bytes] of tarEntries(brotliDecompressSync(readFileSync(archive)))) {
+        if (/^(libvk_swiftshader\.so|libvulkan\.so\.1|vk_swiftshader_icd\.json)$/.test(name)) {
+          writeFileSync(join(unfinished, name), bytes);
+        }
+      }
+      try {
+        renameSync(unfinished, folder);
+      } catch (error) {
+        // Another process was faster: its folder is as good.
+        rmSync(unfinished, { recursive: true, force: true });
+        if (!existsSync(icd)) throw error;
+      }
+      return icd;
+    } catch {
+      // A read-only or full home: try the temporary folder.
+    }
+  }
+  return undefined;
+}
+
+/** The regular files of an uncompressed ustar archive. */
+function* tarEntries(tar: Uint8Array): Generator<[string, Uint8Array]> {
+  const text = (from: number, length: number) =>
+    new TextDecoder().decode(tar.subarray(from, from + length)).replace(/\0.*$/s, '');
+  for (let at = 0; at + 512 <= tar.length; ) {
+    const name = text(at, 100);
+    if (!name) return;
+    const size = Number.parseInt(text(at + 124, 12), 8);
+    const isFile = tar[at + 156] === 0 || tar[at + 156] === 0x30;
+    if (isFile) yield [name.replace(/^.*\//, ''), tar.subarray(at + 512, at + 512 + size)];
+    at += 512 + Math.ceil(size / 512) * 512;
+  }
+}
+
+/**
+ * Makes a libvulkan.so.1 resident so that Dawn finds it by its soname on a system that has none. dlopen is expected to
+ * complain that the library is no Node module; RTLD_NODELETE (0x1000 in glibc) keeps it loaded all the same.
+ */
+function preloadVulkanLoader(path: string): void {
+  if (!existsSync(path)) return;
+  try {
+    process.dlopen({ exports: {} }, path, constants.dlopen.RTLD_NOW | constants.dlopen.RTLD_GLOBAL | 0x1000);
+  } catch {
+    // "Module did not self-register"
+  }
+}

@@ -1,0 +1,139 @@
+/** Files that survive a crash: whole or not at all, and line by line. Failures become one clear line. */
+import { type FileHandle, open, readFile, rename, unlink } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { DataError } from '../../errors.ts';
+
+const REASONS: Record<string, string> = {
+  ENOENT: 'no such file or folder; check the path',
+  ENOTDIR: 'a part of the path is not a folder; check the path',
+  EISDIR: 'is a folder, not a file; check the path',
+  EACCES: 'permission denied; change the permissions or choose another folder',
+  EPERM: 'not permitted; change the permissions or choose another folder',
+  EROFS: 'the file system is read-only; choose another folder',
+  ENOSPC: 'no space left on the device; free some space or choose another folder',
+};
+
+/** A system error as a DataError: "cannot read a/b.pgm: no such file or folder; check the path". */
+export function fileError(action: 'read' | 'write', path: string, cause: unknown): DataError {
+  if (cause instanceof DataError) return cause;
+  const { code, message } = cause as NodeJS.ErrnoException;
+  return new DataError(
+    `cannot ${action} ${path}: ${REASONS[code ?? ''] ?? `${String(message).split('\n')[0]}; try again or choose another path`}`,
+    { cause },
+  );
+}
+
+/**
+ * The whole file.
+ *
+ * @throws DataError when it cannot be read
+ */
+export async function readBytes(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw fileError('read', path, error);
+  }
+}
+
+let temporaries = 0;
+
+/**
+ * Replaces `path` so that a reader, or a crash, sees the old content or the new one and never a part: writes to a
+ * temporary file in the same folder, syncs it to the disk and renames it. A failure removes the temporary file.
+ *
+ * @throws DataError when it cannot be written
+ */
+export async function writeFileAtomic(path: string, bytes: Uint8Array | string): Promise<void> {
+  const temporary = `${path}.${process.pid}.${temporaries++}.tmp`;
+  let created = false;
+  try {
+    const file = await open(temporary, 'wx');
+    created = true;
+    try {
+      await file.writeFile(bytes);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    if (created) await unlink(temporary).catch(() => {});
+    throw fileError('write', path, error);
+  }
+  await syncFolder(dirname(path));
+}
+
+/**
+ * Appends one line of JSON and returns when it is on the disk. What a crash left of an earlier line is dropped first, so
+ * that the new line does not run into it. One writer at a time.
+ *
+ * @param line a JSON object or array without line breaks
+ * @throws DataError when it cannot be written or `line` has a line break
+ */
+export async function appendLineDurable(path: string, line: string): Promise<void> {
+  if (/[\r\n]/.test(line))
+    throw new DataError(`cannot write ${path}: the line holds a line break; write one row a line`);
+  try {
+    const file = await open(path, 'a+');
+    try {
+      const separator = await mendTail(file);
+      await file.appendFile(`${separator}${line}\n`);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    throw fileError('write', path, error);
+  }
+}
+
+/**
+ * The values of a file with one JSON object or array a line. Blank lines are skipped, and a last line that a crash cut
+ * short (no line break at its end, not JSON) is dropped.
+ *
+ * @throws DataError when the file cannot be read, or another line is not JSON (file and line number)
+ */
+export async function readJsonLines(path: string): Promise<unknown[]> {
+  const lines = new TextDecoder().decode(await readBytes(path)).split('\n');
+  const last = lines.pop() ?? '';
+  if (isComplete(last)) lines.push(last);
+  const values: unknown[] = [];
+  lines.forEach((line, index) => {
+    if (line.trim() === '') return;
+    try {
+      values.push(JSON.parse(line));
+    } catch (cause) {
+      throw new DataError(`${path}:${index + 1}: not JSON; remove the line or the file`, { cause });
+    }
+  });
+  return values;
+}
+
+/** No beginning of an object or array is itself JSON, so a last line that parses lacks only its line break. */
+function isComplete(line: string): boolean {
+  try {
+    return typeof JSON.parse(line) === 'object';
+  } catch {
+    return false;
+  }
+}
+
+/** Cuts off a torn last line; returns the line break that a complete last line lacks. */
+async function mendTail(file: FileHandle): Promise<'' | '\n'> {
+  const { size } = await file.stat();
+  if (size === 0 || (await file.read(new Uint8Array(1), 0, 1, size - 1)).buffer[0] === 0x0a) return '';
+  const bytes = new Uint8Array(size);
+  await file.read(bytes, 0, size, 0);
+  const tail = bytes.lastIndexOf(0x0a) + 1;
+  if (isComplete(new TextDecoder().decode(bytes.subarray(tail)))) return '\n';
+  await file.truncate(tail);
+  return '';
+}
+
+/** Makes a rename last; not every system can sync a folder, and then there is nothing to do. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r').catch(() => undefined);
+  await folder?.sync().catch(() => {});
+  await folder?.close();
+}

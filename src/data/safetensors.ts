@@ -1,0 +1,194 @@
+/**
+ * Safetensors (https://huggingface.co/docs/safetensors): a u64 header length, a JSON header, then the tensors' bytes.
+ * Weight bits move by byte copies only, so a NaN's payload or a number of another meaning survives unchanged. Numbers
+ * are little-endian, as on every machine with WebGPU.
+ */
+import { DataError } from '../errors.ts';
+
+const ARRAYS = {
+  F32: Float32Array,
+  /** IEEE half as its 16 bits. */
+  F16: Uint16Array,
+  /** bfloat16 as its 16 bits. */
+  BF16: Uint16Array,
+  I32: Int32Array,
+  I64: BigInt64Array,
+  U8: Uint8Array,
+  U32: Uint32Array,
+  BOOL: Uint8Array,
+} as const;
+
+export type Dtype = keyof typeof ARRAYS;
+export type TensorData = InstanceType<(typeof ARRAYS)[Dtype]>;
+
+/** `data` has as many elements as the product of `shape`; `[]` is a scalar. */
+export interface Tensor {
+  dtype: Dtype;
+  shape: number[];
+  data: TensorData;
+}
+
+export interface Safetensors {
+  tensors: Map<string, Tensor>;
+  metadata: Record<string, string>;
+}
+
+const MAX_HEADER = 100_000_000; // the reference implementation's limit
+const METADATA = '__metadata__';
+
+/**
+ * Reads a whole file. Tensors come in the order of their bytes; their data are copies. As in the reference
+ * implementation, the tensors must fill the data exactly: no overlap, no hole, no rest.
+ *
+ * @param name the file, for messages
+ * @throws DataError (file, and key or offset) for anything else
+ */
+export function readSafetensors(bytes: Uint8Array, name: string): Safetensors {
+  if (bytes.length < 8) {
+    throw new DataError(`${name}: byte 0: ${bytes.length} bytes are too few for a safetensors file; fetch it again`);
+  }
+  const headerLength = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
+  if (headerLength > MAX_HEADER || 8 + headerLength > bytes.length) {
+    throw new DataError(
+      `${name}: byte 0: header of ${headerLength} bytes in a file of ${bytes.length}; truncated or not safetensors`,
+    );
+  }
+  const { [METADATA]: metadata = {}, ...entries } = parseHeader(bytes.subarray(8, 8 + headerLength), name);
+  if (!isRecord(metadata) || !Object.values(metadata).every((value) => typeof value === 'string')) {
+    throw new DataError(`${name}: key ${METADATA}: not a map of strings; write it again`);
+  }
+
+  const dataStart = 8 + headerLength;
+  const dataLength = bytes.length - dataStart;
+  const layouts = Object.entries(entries).map(([key, entry]) => readEntry(entry, dataLength, `${name}: key ${key}`));
+  const keys = Object.keys(entries);
+  const order = keys
+    .map((_, i) => i)
+    .sort((a, b) => layouts[a].begin - layouts[b].begin || layouts[a].end - layouts[b].end);
+
+  const tensors = new Map<string, Tensor>();
+  let covered = 0;
+  for (const i of order) {
+    const { dtype, shape, begin, end } = layouts[i];
+    if (begin !== covered) {
+      const problem =
+        begin < covered
+          ? 'overlaps the tensor before it, which ends'
+          : 'leaves a hole after the tensor before it, which ends';
+      throw new DataError(
+        `${name}: key ${keys[i]}: begins at data offset ${begin}, ${problem} at ${covered}; write it again`,
+      );
+    }
+    // A fresh copy: the bytes may be unaligned, and `slice` of a Node Buffer would only be a view.
+    const copy = new Uint8Array(end - begin);
+    copy.set(bytes.subarray(dataStart + begin, dataStart + end));
+    tensors.set(keys[i], { dtype, shape, data: new ARRAYS[dtype](copy.buffer) });
+    covered = end;
+  }
+  if (covered !== dataLength) {
+    throw new DataError(
+      `${name}: byte ${dataStart + covered}: ${dataLength - covered} bytes belong to no tensor; the file is damaged`,
+    );
+  }
+  return { tensors, metadata: metadata as Record<string, string> };
+}
+
+/**
+ * Writes a file that `readSafetensors` and the reference implementation read: header padded with spaces to a multiple
+ * of 8 bytes, wider element types first so that every tensor is aligned, otherwise in the map's order.
+ *
+ * @throws DataError when a tensor's data do not fit its dtype and shape, or a key is reserved
+ */
+export function writeSafetensors(
+  tensors: ReadonlyMap<string, Tensor>,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array<ArrayBuffer> {
+  const ordered = [...tensors].sort(([, a], [, b]) => itemSize(b.dtype) - itemSize(a.dtype));
+  let end = 0;
+  const entries = ordered.map(([key, { dtype, shape, data }]) => {
+    if (key === METADATA) throw new DataError(`safetensors: key ${key} is reserved; rename the tensor`);
+    if (!(data instanceof ARRAYS[dtype]) || elementCount(shape) !== data.length) {
+      throw new DataError(
+        `safetensors: key ${key}: a ${data.constructor.name} of ${data.length} is not ${dtype} [${shape}]; ` +
+          `give a ${ARRAYS[dtype].name} of ${elementCount(shape)}`,
+      );
+    }
+    const begin = end;
+    end += data.byteLength;
+    return [key, { dtype, shape, data_offsets: [begin, end] }] as const;
+  });
+  const header = Object.keys(metadata).length > 0 ? [[METADATA, metadata] as const, ...entries] : entries;
+  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries<unknown>(header)));
+  const headerLength = Math.ceil(json.length / 8) * 8;
+
+  const bytes = new Uint8Array(8 + headerLength + end);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(headerLength), true);
+  bytes.fill(0x20, 8, 8 + headerLength);
+  bytes.set(json, 8);
+  let at = 8 + headerLength;
+  for (const [, { data }] of ordered) {
+    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
+    at += data.byteLength;
+  }
+  return bytes;
+}
+
+/**
+ * Refuses a tensor with a NaN or an infinity, looked for in the bits (exponent all ones). Integers always pass.
+ *
+ * @throws DataError naming file, key and element index
+ */
+export function requireFinite(tensor: Tensor, name: string, key: string): void {
+  const exponent = { F32: 0x7f800000, F16: 0x7c00, BF16: 0x7f80 }[tensor.dtype as string];
+  if (exponent === undefined) return;
+  const { buffer, byteOffset, length } = tensor.data;
+  const bits = tensor.dtype === 'F32' ? new Uint32Array(buffer, byteOffset, length) : (tensor.data as Uint16Array);
+  for (let i = 0; i < length; i++) {
+    if ((bits[i] & exponent) === exponent) {
+      const hex = bits[i].toString(16).padStart(tensor.dtype === 'F32' ? 8 : 4, '0');
+      throw new DataError(`${name}: key ${key}: element ${i} is not finite (0x${hex}); train or export it again`);
+    }
+  }
+}
+
+function parseHeader(bytes: Uint8Array, name: string): Record<string, unknown> {
+  let header: unknown;
+  try {
+    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new DataError(`${name}: byte 8: the header is not JSON; damaged or not safetensors`, { cause });
+  }
+  if (!isRecord(header)) throw new DataError(`${name}: byte 8: the header is not an object; not safetensors`);
+  return header;
+}
+
+function readEntry(entry: unknown, dataLength: number, where: string) {
+  const { dtype, shape, data_offsets: offsets } = isRecord(entry) ? entry : {};
+  if (typeof dtype !== 'string' || !Object.hasOwn(ARRAYS, dtype)) {
+    throw new DataError(`${where}: dtype ${dtype} is not one of ${Object.keys(ARRAYS).join(', ')}; convert the tensor`);
+  }
+  if (!isCountList(shape)) {
+    throw new DataError(`${where}: shape ${JSON.stringify(shape)} is not a list of sizes; write it again`);
+  }
+  if (!isCountList(offsets) || offsets.length !== 2 || offsets[0] > offsets[1] || offsets[1] > dataLength) {
+    throw new DataError(
+      `${where}: data offsets ${JSON.stringify(offsets)} are not a range within the file's ${dataLength} data bytes; ` +
+        'truncated or damaged, fetch it again',
+    );
+  }
+  const [begin, end] = offsets;
+  const needed = elementCount(shape) * itemSize(dtype as Dtype);
+  if (needed !== end - begin) {
+    throw new DataError(
+      `${where}: ${dtype} [${shape}] needs ${needed} bytes, its data offsets hold ${end - begin}; write it again`,
+    );
+  }
+  return { dtype: dtype as Dtype, shape, begin, end };
+}
+
+const itemSize = (dtype: Dtype) => ARRAYS[dtype].BYTES_PER_ELEMENT;
+const elementCount = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1);
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+const isCountList = (value: unknown): value is number[] =>
+  Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);

@@ -1,0 +1,134 @@
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { createDataset, datasetHash, meanImage, seededSplit, subset, toFloat } from '../../src/data/dataset.ts';
+import { ConfigError, DataError, MidasError, ShapeError } from '../../src/errors.ts';
+
+const tiny = () => ({
+  name: 'tiny',
+  width: 2,
+  height: 1,
+  classNames: ['a', 'b'],
+  images: Uint8Array.of(10, 20, 30, 40),
+  labels: Uint32Array.of(1, 0),
+  ids: ['b/1', 'a/1'],
+});
+
+/** One-pixel images, `counts[k]` of class k, classes interleaved as far as they go. */
+const classesOf = (...counts: number[]) => {
+  const labels: number[] = [];
+  for (let round = 0; round < Math.max(...counts); round++) {
+    counts.forEach((count, label) => {
+      if (round < count) labels.push(label);
+    });
+  }
+  return createDataset({
+    name: 'counts',
+    width: 1,
+    height: 1,
+    classNames: counts.map((_, label) => `s${label + 1}`),
+    images: new Uint8Array(labels.length),
+    labels: Uint32Array.from(labels),
+    ids: labels.map((label, i) => `s${label + 1}/${i}`),
+  });
+};
+
+afterEach(() => {
+  vi.unstubAllGlobals();
+});
+
+describe('a dataset', () => {
+  test('is hashed over width, height, count, labels and pixels', async () => {
+    // sha256 of the little-endian words 2 1 2 1 0 and the bytes 10 20 30 40, by Python's hashlib.
+    const { sha256 } = await createDataset(tiny());
+    expect(sha256).toBe('fd44ae6ae227aa603cea3273ea9371a4af64276c7435183c45b008382226dbf7');
+  });
+
+  test('has another hash for another pixel, label or shape, and the same for other names', async () => {
+    const original = await datasetHash(tiny());
+    const changed = [
+      { images: Uint8Array.of(10, 20, 30, 41) },
+      { labels: Uint32Array.of(0, 1) },
+      { width: 1, height: 2 },
+    ];
+    for (const change of changed) expect(await datasetHash({ ...tiny(), ...change })).not.toBe(original);
+    expect((await createDataset({ ...tiny(), name: 'other', ids: ['x', 'y'] })).sha256).toBe(original);
+  });
+
+  test('cannot be hashed on an insecure page, and the message says what to do', async () => {
+    vi.stubGlobal('crypto', {});
+    await expect(datasetHash(tiny())).rejects.toThrow(MidasError);
+    await expect(datasetHash(tiny())).rejects.toThrow(/https/);
+  });
+
+  test('refuses parts of different counts and labels without a class', async () => {
+    await expect(createDataset({ ...tiny(), images: new Uint8Array(3) })).rejects.toThrow(ShapeError);
+    await expect(createDataset({ ...tiny(), ids: ['b/1'] })).rejects.toThrow(ShapeError);
+    const bad = createDataset({ ...tiny(), labels: Uint32Array.of(1, 2) });
+    await expect(bad).rejects.toThrow(DataError);
+    await expect(bad).rejects.toThrow(/a\/1 has label 2/);
+  });
+
+  test('is averaged and scaled to 0..1', async () => {
+    const dataset = await createDataset(tiny());
+    expect(meanImage(dataset, [0, 1])).toEqual(Float32Array.of(20 / 255, 30 / 255));
+    expect(toFloat(dataset, [1])).toEqual(Float32Array.of(30 / 255, 40 / 255));
+  });
+
+  test('gives a subset in the order asked for, with the classes kept and a hash of its own', async () => {
+    const dataset = await createDataset(tiny());
+    const part = await subset(dataset, [1, 0, 1]);
+    expect([...part.images]).toEqual([30, 40, 10, 20, 30, 40]);
+    expect([...part.labels]).toEqual([0, 1, 0]);
+    expect(part.ids).toEqual(['a/1', 'b/1', 'a/1']);
+    expect(part.classNames).toEqual(['a', 'b']);
+    expect(part.sha256).toBe(await datasetHash(part));
+    expect(part.sha256).not.toBe(dataset.sha256);
+  });
+
+  test('refuses indices outside and an empty average', async () => {
+    const dataset = await createDataset(tiny());
+    for (const index of [2, -1, 0.5]) expect(() => toFloat(dataset, [index])).toThrow(DataError);
+    await expect(subset(dataset, [7])).rejects.toThrow(/index 7 is not in 0\.\.1/);
+    expect(() => meanImage(dataset, [])).toThrow(DataError);
+  });
+});
+
+describe('a seeded split', () => {
+  test('takes the same number from every class and puts every image on one side', async () => {
+    const dataset = await classesOf(10, 10, 12);
+    const { train, test: held } = seededSplit(dataset, 7, 1);
+    expect([...train, ...held].sort((a, b) => a - b)).toEqual([...dataset.ids.keys()]);
+    for (const label of [0, 1, 2]) expect(train.filter((i) => dataset.labels[i] === label).length).toBe(7);
+    expect([...train]).toEqual([...train].sort((a, b) => a - b));
+  });
+
+  test('is the same for the same seed and another for another', async () => {
+    const dataset = await classesOf(10, 10);
+    expect(seededSplit(dataset, 5, 3)).toEqual(seededSplit(dataset, 5, 3));
+    expect(seededSplit(dataset, 5, 3).train).not.toEqual(seededSplit(dataset, 5, 4).train);
+  });
+
+  test('takes a rounded share of every class, at least one image on either side', async () => {
+    const dataset = await classesOf(10, 5, 2);
+    const { train } = seededSplit(dataset, 0.7, 0);
+    const sizes = [0, 1, 2].map((label) => train.filter((i) => dataset.labels[i] === label).length);
+    expect(sizes).toEqual([7, 4, 1]);
+    const most = seededSplit(dataset, 0.99, 0).train.filter((i) => dataset.labels[i] === 2);
+    expect(most.length).toBe(1);
+  });
+
+  test('puts every image into training for some seed', async () => {
+    const dataset = await classesOf(4, 4);
+    const seen = new Set(Array.from({ length: 50 }, (_, seed) => [...seededSplit(dataset, 1, seed).train]).flat());
+    expect(seen.size).toBe(8);
+  });
+
+  test('refuses a class too small to leave a test image, and meaningless numbers', async () => {
+    const small = await classesOf(10, 7);
+    expect(() => seededSplit(small, 7, 0)).toThrow(DataError);
+    expect(() => seededSplit(small, 7, 0)).toThrow(/class s2 has 7 images.*at least 8/);
+    const single = await classesOf(2, 1);
+    expect(() => seededSplit(single, 0.7, 0)).toThrow(/class s2 has 1 images.*at least 2/);
+    for (const wanted of [0, -1, 1.5, Number.NaN]) expect(() => seededSplit(small, wanted, 0)).toThrow(ConfigError);
+    expect(() => seededSplit(small, 1, -1)).toThrow(ConfigError);
+  });
+});

@@ -1,0 +1,106 @@
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { appendLineDurable, fileError, readBytes, readJsonLines, writeFileAtomic } from '../../src/data/node/files.ts';
+import { DataError } from '../../src/errors.ts';
+
+let dir: string;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'midas-files-'));
+});
+afterEach(() => rm(dir, { recursive: true }));
+
+describe('writing a file atomically', () => {
+  test('writes and replaces, and leaves nothing else behind', async () => {
+    const path = join(dir, 'a.bin');
+    await writeFileAtomic(path, Uint8Array.of(1, 2));
+    await writeFileAtomic(path, 'text');
+    expect(await readFile(path, 'utf8')).toBe('text');
+    expect(await readdir(dir)).toEqual(['a.bin']);
+  });
+
+  test('never shows a part to a reader', async () => {
+    const path = join(dir, 'a.txt');
+    const texts = ['x', 'y'].map((letter) => letter.repeat(200_000));
+    await writeFileAtomic(path, texts[0]);
+    const writes = Promise.all([1, 0, 1, 0].map((i) => writeFileAtomic(path, texts[i])));
+    for (let i = 0; i < 20; i++) expect(texts).toContain(await readFile(path, 'utf8'));
+    await writes;
+  });
+
+  test('removes its temporary file when it fails', async () => {
+    await mkdir(join(dir, 'taken', 'inside'), { recursive: true });
+    await expect(writeFileAtomic(join(dir, 'taken'), 'x')).rejects.toThrow(DataError);
+    expect(await readdir(dir)).toEqual(['taken']);
+  });
+
+  test('names the path and the reason when the folder is missing', async () => {
+    const path = join(dir, 'none', 'a.txt');
+    await expect(writeFileAtomic(path, 'x')).rejects.toThrow(`cannot write ${path}: no such file or folder`);
+  });
+});
+
+describe('lines of JSON', () => {
+  test('are appended and read back in order', async () => {
+    const path = join(dir, 'rows.jsonl');
+    for (const draw of [0, 1, 2]) await appendLineDurable(path, JSON.stringify({ draw }));
+    expect(await readFile(path, 'utf8')).toBe('{"draw":0}\n{"draw":1}\n{"draw":2}\n');
+    expect(await readJsonLines(path)).toEqual([{ draw: 0 }, { draw: 1 }, { draw: 2 }]);
+  });
+
+  test('survive a crash at any byte: whole rows are kept, the torn one goes, the next is whole', async () => {
+    const path = join(dir, 'rows.jsonl');
+    const whole = '{"draw":0}\n{"é":[1]}\n';
+    const bytes = new TextEncoder().encode(whole);
+    for (let end = 0; end <= bytes.length; end++) {
+      await writeFile(path, bytes.subarray(0, end));
+      const kept = await readJsonLines(path);
+      expect(kept).toEqual([{ draw: 0 }, { é: [1] }].slice(0, end >= bytes.length - 1 ? 2 : end >= 10 ? 1 : 0));
+      await appendLineDurable(path, '{"next":1}');
+      expect(await readJsonLines(path)).toEqual([...kept, { next: 1 }]);
+    }
+  });
+
+  test('may be blank, and may end like on Windows', async () => {
+    const path = join(dir, 'rows.jsonl');
+    await writeFile(path, '{"a":1}\r\n\n{"a":2}\r\n');
+    expect(await readJsonLines(path)).toEqual([{ a: 1 }, { a: 2 }]);
+  });
+
+  test('are refused in the middle when damaged, naming the line', async () => {
+    const path = join(dir, 'rows.jsonl');
+    await writeFile(path, '{"a":1}\n{"a":\n{"a":3}\n');
+    await expect(readJsonLines(path)).rejects.toThrow(`${path}:2: not JSON`);
+    await expect(readJsonLines(path)).rejects.toThrow(DataError);
+  });
+
+  test('cannot hold a line break', async () => {
+    await expect(appendLineDurable(join(dir, 'x'), 'a\nb')).rejects.toThrow(DataError);
+    expect(await readdir(dir)).toEqual([]);
+  });
+
+  test.skipIf(!existsSync('/dev/full'))('say so when the device is full', async () => {
+    await expect(appendLineDurable('/dev/full', '{}')).rejects.toThrow('no space left on the device');
+  });
+});
+
+describe('file errors', () => {
+  test('are one line with the path and what to do', () => {
+    for (const code of ['ENOENT', 'EACCES', 'ENOSPC']) {
+      const error = fileError('write', 'a/b', Object.assign(new Error('x'), { code }));
+      expect(error).toBeInstanceOf(DataError);
+      expect(error.message).toMatch(/^cannot write a\/b: .+; .+$/);
+    }
+    expect(fileError('read', 'a', new Error('odd\nlines')).message).toBe(
+      'cannot read a: odd; try again or choose another path',
+    );
+  });
+
+  test('tell a missing file from a folder', async () => {
+    await expect(readBytes(join(dir, 'none'))).rejects.toThrow(/no such file/);
+    await expect(readJsonLines(join(dir, 'none'))).rejects.toThrow(DataError);
+    await expect(readBytes(dir)).rejects.toThrow(/is a folder/);
+  });
+});

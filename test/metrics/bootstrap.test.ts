@@ -1,0 +1,123 @@
+import { describe, expect, test } from 'vitest';
+import { ConfigError, DataError, ShapeError } from '../../src/errors.ts';
+import { bootstrapInterval, pairedDifference } from '../../src/metrics/bootstrap.ts';
+import { Random } from '../../src/random.ts';
+
+const width = (interval: { ci95: [number, number] }) => interval.ci95[1] - interval.ci95[0];
+
+/** draw effect + identity effect + noise, each roughly normal (sum of 12 uniforms) with the given deviations. */
+const table = (draws: number, identities: number, [sd, si, se]: number[], seed: number) => {
+  const random = new Random(seed);
+  const normal = () => Array.from({ length: 12 }, () => random.nextU32() / 2 ** 32).reduce((a, b) => a + b) - 6;
+  const byDraw = Array.from({ length: draws }, () => sd * normal());
+  const byIdentity = Array.from({ length: identities }, () => si * normal());
+  return byDraw.map((draw) => byIdentity.map((identity) => draw + identity + se * normal()));
+};
+
+describe('a bootstrap interval', () => {
+  test('has the plain mean and no width for equal values', () => {
+    const values = [
+      [0.5, 0.5],
+      [0.5, 0.5],
+    ];
+    expect(bootstrapInterval(values, { seed: 1 })).toEqual({ mean: 0.5, ci95: [0.5, 0.5] });
+    expect(bootstrapInterval([[3]], { seed: 1 })).toEqual({ mean: 3, ci95: [3, 3] });
+  });
+
+  test('of one draw is that of a coin: the binomial quantiles', () => {
+    // 100 identities, half of them 1: a resampled mean is Binomial(100, 1/2) / 100, quantiles 0.40 and 0.60.
+    const values = [Array.from({ length: 100 }, (_, i) => i % 2)];
+    const { mean, ci95 } = bootstrapInterval(values, { seed: 2, resamples: 20_000 });
+    expect(mean).toBe(0.5);
+    expect(ci95[0]).toBeCloseTo(0.4, 2);
+    expect(ci95[1]).toBeCloseTo(0.6, 2);
+  });
+
+  test('covers both draws and identities', () => {
+    // Only draws differ: many identities must not narrow it. Standard error of the mean of 0 and 1 over 2 draws: the
+    // resampled mean is 0, 1/2 or 1 with probability 1/4, 1/2, 1/4.
+    const byDraw = [new Array(50).fill(0), new Array(50).fill(1)];
+    expect(bootstrapInterval(byDraw, { seed: 3 }).ci95).toEqual([0, 1]);
+    const byIdentity = Array.from({ length: 50 }, () => [0, 1]);
+    expect(bootstrapInterval(byIdentity, { seed: 3 }).ci95).toEqual([0, 1]);
+    expect(bootstrapInterval(byDraw, { seed: 3, confidence: 0.4 }).ci95).toEqual([0.5, 0.5]);
+  });
+
+  test('holds the true mean about 95 times in 100', () => {
+    let held = 0;
+    for (let seed = 0; seed < 150; seed++) {
+      const { ci95 } = bootstrapInterval(table(20, 30, [0.3, 1, 0.5], seed), { seed, resamples: 400 });
+      held += ci95[0] <= 0 && 0 <= ci95[1] ? 1 : 0;
+    }
+    expect(held / 150).toBeGreaterThan(0.88);
+  });
+
+  test('narrows with more identities and widens with confidence', () => {
+    const few = table(5, 10, [0, 1, 0.1], 4);
+    const many = table(5, 400, [0, 1, 0.1], 4);
+    expect(width(bootstrapInterval(many, { seed: 1 }))).toBeLessThan(0.5 * width(bootstrapInterval(few, { seed: 1 })));
+    const sure = bootstrapInterval(few, { seed: 1, confidence: 0.99 });
+    expect(width(sure)).toBeGreaterThan(width(bootstrapInterval(few, { seed: 1 })));
+  });
+
+  test('is the same for the same seed, shifts and scales with the values', () => {
+    const values = table(4, 20, [1, 1, 1], 5);
+    const original = bootstrapInterval(values, { seed: 6 });
+    expect(bootstrapInterval(values, { seed: 6 })).toEqual(original);
+    expect(bootstrapInterval(values, { seed: 7 })).not.toEqual(original);
+    const moved = bootstrapInterval(
+      values.map((row) => row.map((value) => 3 + 2 * value)),
+      { seed: 6 },
+    );
+    expect(moved.ci95[0]).toBeCloseTo(3 + 2 * original.ci95[0], 12);
+    expect(moved.ci95[1]).toBeCloseTo(3 + 2 * original.ci95[1], 12);
+  });
+
+  test('interpolates between the resampled means', () => {
+    // Two resamples: the quantiles at 1/4 and 3/4 of the way from the lower to the upper.
+    const values = [Array.from({ length: 30 }, (_, i) => i)];
+    const ends = bootstrapInterval(values, { seed: 8, resamples: 2, confidence: 0.999999999 }).ci95;
+    const half = bootstrapInterval(values, { seed: 8, resamples: 2, confidence: 0.5 }).ci95;
+    expect(half[0]).toBeCloseTo(ends[0] + (ends[1] - ends[0]) / 4, 6);
+    expect(half[1]).toBeCloseTo(ends[1] - (ends[1] - ends[0]) / 4, 6);
+  });
+
+  test('is refused for ragged, empty or non-finite tables and odd options', () => {
+    expect(() => bootstrapInterval([[1, 2], [1]], { seed: 0 })).toThrow(ShapeError);
+    expect(() => bootstrapInterval([], { seed: 0 })).toThrow(ShapeError);
+    expect(() => bootstrapInterval([[]], { seed: 0 })).toThrow(ShapeError);
+    expect(() => bootstrapInterval([[1], [Number.NaN]], { seed: 0 })).toThrow(DataError);
+    expect(() => bootstrapInterval([[1, Number.POSITIVE_INFINITY]], { seed: 0 })).toThrow(/draw 0, identity 1/);
+    for (const resamples of [0, 1.5])
+      expect(() => bootstrapInterval([[1]], { seed: 0, resamples })).toThrow(ConfigError);
+    for (const confidence of [0, 1, 95]) {
+      expect(() => bootstrapInterval([[1]], { seed: 0, confidence })).toThrow(ConfigError);
+    }
+    expect(() => bootstrapInterval([[1]], { seed: -1 })).toThrow(ConfigError);
+  });
+});
+
+describe('a paired difference', () => {
+  test('forgets what both tables share', () => {
+    const a = table(5, 40, [1, 1, 1], 1);
+    const b = a.map((row) => row.map((value) => value - 0.25));
+    const { mean, ci95 } = pairedDifference(a, b, { seed: 2 });
+    expect(mean).toBeCloseTo(0.25, 12);
+    expect(ci95[0]).toBeCloseTo(0.25, 12);
+    expect(ci95[1]).toBeCloseTo(0.25, 12);
+  });
+
+  test('changes sign with the order', () => {
+    const [a, b] = [table(3, 10, [1, 1, 1], 3), table(3, 10, [1, 1, 1], 4)];
+    const there = pairedDifference(a, b, { seed: 5 });
+    const back = pairedDifference(b, a, { seed: 5 });
+    expect(back.mean).toBeCloseTo(-there.mean, 12);
+    expect(back.ci95[0]).toBeCloseTo(-there.ci95[1], 12);
+  });
+
+  test('is refused for tables of different sizes', () => {
+    expect(() => pairedDifference([[1], [2]], [[1]], { seed: 0 })).toThrow(ShapeError);
+    expect(() => pairedDifference([[1]], [[1], [2]], { seed: 0 })).toThrow(ShapeError);
+    expect(() => pairedDifference([[1, 2]], [[1]], { seed: 0 })).toThrow(/2 and 1 identities in draw 0/);
+  });
+});

@@ -1,0 +1,157 @@
+import { describe, expect, test } from 'vitest';
+import { DataError, ShapeError } from '../../src/errors.ts';
+import { indexPhotographs, mse, pcc, psnr, similarityToPhotographs, ssim } from '../../src/metrics/similarity.ts';
+import { Random } from '../../src/random.ts';
+
+const f32 = (...values: number[]) => Float32Array.from(values);
+
+const noise = (length: number, seed: number) => {
+  const random = new Random(seed);
+  return Float32Array.from({ length }, () => random.nextU32() / 2 ** 32);
+};
+
+describe('PCC', () => {
+  test('is the textbook number', () => {
+    // Deviations -1.5 -.5 .5 1.5 and -1.5 .5 -.5 1.5: sum of products 4, both sums of squares 5.
+    expect(pcc(f32(1, 2, 3, 4), f32(1, 3, 2, 4))).toBeCloseTo(0.8, 14);
+  });
+
+  test('is signed and ignores offset and positive scale', () => {
+    const a = f32(0, 0.25, 0.5, 1);
+    expect(pcc(a, a)).toBeCloseTo(1, 14);
+    expect(
+      pcc(
+        a,
+        a.map((value) => 8 - 4 * value),
+      ),
+    ).toBeCloseTo(-1, 14);
+    expect(
+      pcc(
+        a,
+        a.map((value) => 8 + 4 * value),
+      ),
+    ).toBeCloseTo(1, 14);
+  });
+
+  test('is symmetric and within -1..1', () => {
+    for (let seed = 0; seed < 20; seed++) {
+      const [a, b] = [noise(30, seed), noise(30, seed + 100)];
+      expect(pcc(a, b)).toBe(pcc(b, a));
+      expect(Math.abs(pcc(a, b))).toBeLessThanOrEqual(1);
+    }
+  });
+
+  test('is 0 with a constant image, also one whose mean rounds', () => {
+    expect(pcc(new Float32Array(103).fill(0.1), noise(103, 1))).toBe(0);
+    expect(pcc(noise(103, 1), new Float32Array(103).fill(0.7))).toBe(0);
+  });
+
+  test('is NaN for a NaN, wherever it stands', () => {
+    expect(pcc(f32(1, Number.NaN), f32(1, 2))).toBeNaN();
+    expect(pcc(f32(Number.NaN, Number.NaN), f32(1, 2))).toBeNaN();
+  });
+});
+
+describe('MSE and PSNR', () => {
+  test('are the textbook numbers', () => {
+    expect(mse(f32(0, 0.5, 1), f32(0.5, 0.5, 0))).toBeCloseTo(1.25 / 3, 14);
+    expect(psnr(f32(0, 0.5), f32(0.5, 0))).toBeCloseTo(6.020599913279624, 12); // 10 log10 4
+  });
+
+  test('are 0 and Infinity for equal images', () => {
+    expect(mse(f32(0.3, 0.7), f32(0.3, 0.7))).toBe(0);
+    expect(psnr(f32(0.3, 0.7), f32(0.3, 0.7))).toBe(Number.POSITIVE_INFINITY);
+  });
+});
+
+describe('SSIM', () => {
+  test('of two constant images is the luminance term', () => {
+    const a = new Float32Array(144).fill(0.25);
+    const b = new Float32Array(144).fill(0.75);
+    expect(ssim(a, b, 12, 12)).toBeCloseTo((2 * 0.1875 + 0.0001) / (0.625 + 0.0001), 8);
+  });
+
+  test('is what numpy and scipy compute, full and shrunken window', () => {
+    const pattern = (i: number, step: number) => ((i * step) % 17) / 16;
+    const pair = (length: number) => [
+      Float32Array.from({ length }, (_, i) => pattern(i, 7)),
+      Float32Array.from({ length }, (_, i) => 0.5 * pattern(i, 7) + 0.5 * pattern(i, 3)),
+    ];
+    const [a, b] = pair(13 * 16);
+    expect(ssim(a, b, 13, 16)).toBeCloseTo(0.5987637532908694, 10);
+    const [c, d] = pair(20 * 6);
+    expect(ssim(c, d, 20, 6)).toBeCloseTo(0.5906013337920306, 10); // window 5x5
+  });
+
+  test('is 1 for equal images and lower with more noise', () => {
+    const a = noise(400, 1);
+    expect(ssim(a, a, 20, 20)).toBeCloseTo(1, 12);
+    const withNoise = (level: number) => {
+      const other = noise(400, 2);
+      return a.map((value, i) => (1 - level) * value + level * other[i]);
+    };
+    expect(ssim(a, withNoise(0.1), 20, 20)).toBeGreaterThan(ssim(a, withNoise(0.5), 20, 20));
+  });
+
+  test('works down to one pixel', () => {
+    expect(ssim(f32(0.5), f32(0.5), 1, 1)).toBeCloseTo(1, 12);
+  });
+});
+
+test('images of different or no size are refused', () => {
+  for (const metric of [pcc, mse, psnr]) {
+    expect(() => metric(f32(1), f32(1, 2))).toThrow(ShapeError);
+    expect(() => metric(f32(), f32())).toThrow(ShapeError);
+  }
+  expect(() => ssim(f32(1, 2), f32(1, 2), 2, 2)).toThrow(/2 pixels are not a 2x2 image/);
+  expect(() => ssim(f32(1, 2), f32(1), 2, 1)).toThrow(ShapeError);
+});
+
+describe('similarity to photographs', () => {
+  const pixels = 12 * 14;
+  const labels = [0, 2, 0, 2, 1, 2];
+  const photographs = noise(labels.length * pixels, 7);
+  const photograph = (i: number) => photographs.subarray(i * pixels, (i + 1) * pixels);
+  const index = indexPhotographs(photographs, labels, 12, 14);
+  const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+  test('is the mean of one-by-one comparisons', () => {
+    const reconstruction = noise(pixels, 8);
+    const own = [1, 3, 5].map(photograph);
+    const others = [0, 2, 4].map(photograph);
+    const result = similarityToPhotographs(reconstruction, index, 2);
+    expect(result.pcc).toBeCloseTo(mean(own.map((each) => pcc(reconstruction, each))), 12);
+    expect(result.wrongPcc).toBeCloseTo(mean(others.map((each) => pcc(reconstruction, each))), 12);
+    expect(result.pccLift).toBeCloseTo(result.pcc - result.wrongPcc, 14);
+    expect(result.mse).toBeCloseTo(mean(own.map((each) => mse(reconstruction, each))), 14);
+    expect(result.psnr).toBeCloseTo(mean(own.map((each) => psnr(reconstruction, each))), 12);
+    expect(result.ssim).toBeCloseTo(mean(own.map((each) => ssim(reconstruction, each, 12, 14))), 14);
+  });
+
+  test('is perfect for the only photograph of a person', () => {
+    const result = similarityToPhotographs(photograph(4), index, 1);
+    expect(result.pcc).toBeCloseTo(1, 12);
+    expect(result.ssim).toBeCloseTo(1, 12);
+    expect([result.mse, result.psnr]).toEqual([0, Number.POSITIVE_INFINITY]);
+    expect(result.pccLift).toBeGreaterThan(0.9);
+  });
+
+  test('is no PCC and no lift for a constant reconstruction', () => {
+    const result = similarityToPhotographs(new Float32Array(pixels).fill(0.4), index, 0);
+    expect([result.pcc, result.wrongPcc, result.pccLift]).toEqual([0, 0, 0]);
+  });
+
+  test('counts a constant photograph as PCC 0', () => {
+    const withFlat = indexPhotographs(f32(0, 1, 0.1, 0.1, 1, 0), [0, 0, 1], 2, 1);
+    expect(similarityToPhotographs(f32(0, 1), withFlat, 0).pcc).toBeCloseTo(0.5, 12);
+  });
+
+  test('refuses unknown persons, other sizes and a lack of wrong persons', () => {
+    expect(() => similarityToPhotographs(photograph(0), index, 3)).toThrow(DataError);
+    expect(() => similarityToPhotographs(f32(1, 2), index, 0)).toThrow(/2 pixels, the photographs are 12x14/);
+    expect(() => indexPhotographs(photographs, labels, 12, 13)).toThrow(ShapeError);
+    expect(() => indexPhotographs(f32(0, 1, 1, 0), [3, 3], 2, 1)).toThrow(DataError);
+    const withoutOne = indexPhotographs(f32(0, 1, 1, 0), [0, 2], 2, 1);
+    expect(() => similarityToPhotographs(f32(0, 1), withoutOne, 1)).toThrow(/person 1 has no photographs/);
+  });
+});

@@ -1,0 +1,185 @@
+/**
+ * What the command line says while it works, on stderr: a bar on a terminal, plain lines otherwise (into a log, say), and
+ * nothing at all with --quiet. Results go to stdout and are not this module's business.
+ */
+
+import { styleText } from 'node:util';
+import { formatDuration } from '../experiments/results.ts';
+
+/** The part of `process.stderr` that is used. */
+export interface OutputStream {
+  write(text: string): unknown;
+  isTTY?: boolean;
+  columns?: number;
+}
+
+export interface ProgressOptions {
+  quiet?: boolean;
+  /** By default process.stderr. */
+  stream?: OutputStream;
+  /** Milliseconds that never go back; by default performance.now. */
+  now?: () => number;
+}
+
+export interface Progress {
+  /**
+   * Begins a piece of work; one under way is ended first.
+   *
+   * @param totalUnits of work, weighted by the caller so that units cost about the same time
+   * @param alreadyDone units that an earlier run did; they count for the bar, not for the speed
+   */
+  start(label: string, totalUnits: number, alreadyDone?: number): void;
+  /** Counts units as done now. @param note what is going on, shown beside the bar: 'epoch 3, loss 0.21' */
+  advance(units: number, note?: string): void;
+  /** Ends the piece of work with a line that stays. */
+  done(note?: string): void;
+  /** A line that stays, marked as a warning. */
+  warn(line: string): void;
+}
+
+/** Between two plain lines of progress, and between two repaints of the bar, in milliseconds. */
+const LINE_INTERVAL = 5000;
+const PAINT_INTERVAL = 80;
+const BAR_WIDTH = 24;
+
+/**
+ * Progress with an estimate of the time left. Nothing runs in the background: what is shown changes when `advance` is
+ * called, so call it often. Not for two pieces of work at once.
+ */
+export function createProgress(options: ProgressOptions = {}): Progress {
+  const { quiet = false, stream = process.stderr, now = () => performance.now() } = options;
+  if (quiet) return { start() {}, advance() {}, done() {}, warn() {} };
+  const tty = stream.isTTY === true;
+  const colour = tty && !process.env.NO_COLOR;
+  const style = (format: Parameters<typeof styleText>[0], text: string) =>
+    // The stream was asked above; styleText by itself would ask process.stdout.
+    colour ? styleText(format, text, { validateStream: false }) : text;
+
+  let work: Work | undefined;
+  let painted = false;
+  let lastShown = Number.NEGATIVE_INFINITY;
+
+  const clear = () => {
+    if (painted) stream.write('\r\u001b[2K');
+    painted = false;
+  };
+  const keep = (line: string) => {
+    clear();
+    stream.write(`${line}\n`);
+  };
+  const show = (force: boolean) => {
+    if (!work) return;
+    const time = now();
+    if (!force && time - lastShown < (tty ? PAINT_INTERVAL : LINE_INTERVAL)) return;
+    lastShown = time;
+    if (!tty) {
+      stream.write(`${plainLine(work, time)}\n`);
+      return;
+    }
+    stream.write(`\r\u001b[2K${barLine(work, time, stream.columns ?? 80, style)}`);
+    painted = true;
+  };
+
+  const progress: Progress = {
+    start(label, totalUnits, alreadyDone = 0) {
+      if (work) progress.done();
+      work = new Work(label, totalUnits, alreadyDone, now());
+      // In a log, a beginning right after another line says nothing that the next line will not say.
+      show(tty);
+    },
+    advance(units, note) {
+      if (!work) return;
+      work.advance(units, now(), note);
+      show(tty && work.done >= work.total);
+    },
+    done(note) {
+      if (!work) return;
+      const time = formatDuration((now() - work.began) / 1000);
+      keep(
+        `${style('green', tty ? '✓' : 'done:')} ${work.label} ${style('dim', `(${time})`)}${note ? ` ${note}` : ''}`,
+      );
+      work = undefined;
+      lastShown = now();
+    },
+    warn(line) {
+      keep(`${style('yellow', 'warning:')} ${line}`);
+      if (tty) show(true);
+    },
+  };
+  return progress;
+}
+
+/** One piece of work and how fast it goes. */
+class Work {
+  done: number;
+  note = '';
+  #last: number;
+  // Units and milliseconds that the speed is taken from; older ones count less and less.
+  #units = 0;
+  #time = 0;
+
+  constructor(
+    readonly label: string,
+    readonly total: number,
+    alreadyDone: number,
+    readonly began: number,
+  ) {
+    this.done = alreadyDone;
+    this.#last = began;
+  }
+
+  advance(units: number, time: number, note?: string): void {
+    const elapsed = Math.max(time - this.#last, 0);
+    this.#last = time;
+    this.done += units;
+    if (note !== undefined) this.note = note.replace(/\s+/g, ' ');
+    // Units differ in cost (a small layer, then a large one), so the recent past is the better guide, but a single unit
+    // is none: a step forgets as much as it is a share of the last 30 s, or of a quarter of the run where that is more.
+    const window = Math.max(30_000, (time - this.began) / 4);
+    const keep = Math.exp(-elapsed / window);
+    this.#units = this.#units * keep + units;
+    this.#time = this.#time * keep + elapsed;
+  }
+
+  /** Seconds left, or undefined before anything is known. */
+  left(time: number): number | undefined {
+    if (!(this.#units > 0) || this.#time === 0) return undefined;
+    const sinceLast = Math.max(time - this.#last, 0);
+    return Math.max((this.total - this.done) * (this.#time / this.#units) - sinceLast, 0) / 1000;
+  }
+
+  share(): number {
+    return this.total > 0 ? Math.min(Math.max(this.done / this.total, 0), 1) : 1;
+  }
+}
+
+/** The line's facts after its label: ['42 %', '2 min 10 s left', 'epoch 3']. */
+function facts(work: Work, time: number): string[] {
+  const left = work.left(time);
+  // Rounded down, because 100 % with work still to do is a lie.
+  return [
+    `${Math.floor(work.share() * 100)} %`,
+    ...(work.done >= work.total ? [] : [left === undefined ? 'estimating' : `${formatDuration(left)} left`]),
+    ...(work.note === '' ? [] : [work.note]),
+  ];
+}
+
+function plainLine(work: Work, time: number): string {
+  return `${work.label}: ${facts(work, time).join(', ')}`;
+}
+
+type Style = (format: Parameters<typeof styleText>[0], text: string) => string;
+
+function barLine(work: Work, time: number, columns: number, style: Style): string {
+  const width = Math.min(BAR_WIDTH, Math.max(columns - work.label.length - 30, 0));
+  const filled = Math.round(work.share() * width);
+  const [percent, ...rest] = facts(work, time);
+  const tail = `${percent.padStart(5)}  ${rest.join('  ')}`;
+  // One cell is left free: a full last column makes some terminals wrap, and then the bar cannot be erased.
+  const room = columns - 1;
+  const label = work.label.slice(0, room);
+  const barRoom = room - label.length - 2;
+  if (barRoom < width + 8) return label;
+  const bar = style('cyan', '━'.repeat(filled)) + style('dim', '─'.repeat(width - filled));
+  return `${label}  ${bar}${tail.slice(0, Math.max(barRoom - width, 0))}`;
+}

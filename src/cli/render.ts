@@ -1,0 +1,78 @@
+/**
+ * What drawing needs in Node: a document for Plot, SVG to PNG with the font this project ships, and PNG itself.
+ * jsdom takes half a second to load: import this module when there is something to draw, not at start.
+ */
+
+import { createRequire } from 'node:module';
+import { Resvg } from '@resvg/resvg-js';
+import { JSDOM } from 'jsdom';
+import { PNG } from 'pngjs';
+import { DataError, ShapeError } from '../errors.ts';
+
+/** An empty document with the APIs that Observable Plot draws with. */
+export function createDocument(): Document {
+  return new JSDOM('<!doctype html><title>figures</title>').window.document;
+}
+
+// Inter by Rasmus Andersson (OFL-1.1), from a package: a machine without fonts would draw figures without text. The
+// weights are those the figures use; another weight falls to the nearest of them.
+const FONT_FILES = [
+  '400Regular/Inter_400Regular.ttf',
+  '500Medium/Inter_500Medium.ttf',
+  '600SemiBold/Inter_600SemiBold.ttf',
+];
+
+let fontPaths: string[] | undefined;
+
+/**
+ * Draws an SVG on white.
+ *
+ * @param width of the PNG in pixels; the height follows from the SVG's proportions
+ * @throws DataError where the text is not an SVG
+ */
+export function svgToPng(svg: string, width: number): Uint8Array {
+  const { resolve } = createRequire(import.meta.url);
+  fontPaths ??= FONT_FILES.map((file) => resolve(`@expo-google-fonts/inter/${file}`));
+  try {
+    const image = new Resvg(svg, {
+      fitTo: { mode: 'width', value: width },
+      background: '#ffffff',
+      font: { fontFiles: fontPaths, loadSystemFonts: false, defaultFontFamily: 'Inter', sansSerifFamily: 'Inter' },
+    });
+    return new Uint8Array(image.render().asPng());
+  } catch (cause) {
+    throw new DataError(`SVG does not render: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/**
+ * Encodes 8-bit gray pixels, row by row from the top, as a gray PNG.
+ *
+ * @throws ShapeError where there are not `width * height` pixels
+ */
+export function encodeGrayPng(pixels: Uint8Array, width: number, height: number): Uint8Array {
+  if (pixels.length !== width * height) {
+    throw new ShapeError(`png: ${pixels.length} pixels for ${width} x ${height}, expected ${width * height}`);
+  }
+  const png = new PNG({ width, height });
+  png.data = Buffer.from(pixels.buffer, pixels.byteOffset, pixels.byteLength);
+  // colorType 0 is gray; pngjs reads the input as one byte a pixel when told that it is gray too.
+  return new Uint8Array(PNG.sync.write(png, { colorType: 0, inputColorType: 0, inputHasAlpha: false, bitDepth: 8 }));
+}
+
+export interface DecodedPng {
+  width: number;
+  height: number;
+  /** RGBA, 8 bits each, row by row from the top. */
+  data: Uint8Array;
+}
+
+/** Decodes a PNG of any kind to RGBA. @param name for the message @throws DataError where it is not a PNG */
+export function decodePng(bytes: Uint8Array, name = 'png'): DecodedPng {
+  try {
+    const { width, height, data } = PNG.sync.read(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+    return { width, height, data: new Uint8Array(data) };
+  } catch (cause) {
+    throw new DataError(`${name}: not a PNG: ${(cause as Error).message}`, { cause });
+  }
+}

@@ -1,0 +1,325 @@
+/**
+ * One HTML file that tells a run: what came out in plain words, the pictures with the numbers behind them, what was run
+ * and how to run it again, and what the numbers do not say. It loads nothing from anywhere and runs no script; a content
+ * security policy holds it to that.
+ */
+
+import { DataError } from '../errors.ts';
+import { escapeXml, toBase64 } from './figures.ts';
+import {
+  atAccuracy,
+  conditionLabel,
+  formatDuration,
+  type Interval,
+  kindInText,
+  METRIC_LABELS,
+  type Metric,
+  type Results,
+  type SummaryEntry,
+  seriesOf,
+} from './results.ts';
+
+/** A table behind a figure; cells are shown as they are. */
+export interface Table {
+  columns: string[];
+  rows: (string | number)[][];
+}
+
+export interface ReportFigure {
+  /** Of its file, without the extension: 'curve'. */
+  name: string;
+  /** From `figures.ts`. */
+  svg: string;
+  caption: string;
+  /** The numbers behind it; by default all conditions. */
+  table?: Table;
+}
+
+export interface ReportOptions {
+  results: Results;
+  figures: ReportFigure[];
+  /** The sheet of reconstructions. */
+  reconPng?: Uint8Array;
+  /** By default made from the manifest's dataset. */
+  title?: string;
+  /** Beside those that hold for every run. */
+  caveats?: string[];
+}
+
+/** How much accuracy, as a share, a defence may cost to be called cheap in the headlines. */
+const CHEAP = 0.02;
+
+/**
+ * The outcome in plain sentences, for the report and the terminal: per attack the undefended model, the cheapest strong
+ * defence, and the kinds of noise at equal accuracy. Nothing is claimed that the intervals do not carry.
+ */
+export function headlines(results: Results): string[] {
+  const attacks = [...new Set(results.summary.map((entry) => entry.attack))];
+  const lines = attacks.flatMap((attack) => {
+    const entries = results.summary.filter((entry) => entry.attack === attack);
+    const base = entries.find((entry) => entry.condition.kind === 'none');
+    return [
+      ...(base ? [undefendedLine(base), ...cheapLines(base, entries)] : []),
+      ...equalAccuracyLines(attack, entries, base),
+    ];
+  });
+  const meanFace =
+    `For scale: the mean face, which knows nothing of anybody, has a PCC of ${three(results.baselines.meanFacePcc)}, and ` +
+    `a photograph of somebody else ${three(results.baselines.wrongIdentityPcc)}. A PCC near these shows a face, not a person.`;
+  return [...lines, meanFace];
+}
+
+function undefendedLine(base: SummaryEntry): string {
+  return (
+    `Undefended, the network is right on ${percent(base.accuracy.mean)} of the held-out images, and the attack ` +
+    `“${base.attack}” gives pictures with a PCC of ${withInterval(base.pcc)} with the right person, a lift of ` +
+    `${withInterval(base.pccLift)} over wrong persons. An independent matcher recognises ${percent(base.identity.mean)} of them.`
+  );
+}
+
+function cheapLines(base: SummaryEntry, entries: SummaryEntry[]): string[] {
+  const defended = entries.filter(({ condition }) => condition.kind !== 'none' && condition.kind !== 'quantised');
+  const cheap = defended.filter((entry) => entry.accuracy.mean >= base.accuracy.mean - CHEAP);
+  if (defended.length === 0) return [];
+  if (cheap.length === 0) return [`None of the ${defended.length} settings tried keeps accuracy within two points.`];
+  const best = cheap.reduce((a, b) => (b.pcc.mean < a.pcc.mean ? b : a));
+  const pccFell = best.pcc.ci95[1] < base.pcc.ci95[0];
+  const liftFell = best.pccLift.ci95[1] < base.pccLift.ci95[0];
+  const verdict = liftFell
+    ? `The lift fell as well, from ${three(base.pccLift.mean)}: the person fades, not only the face.`
+    : pccFell
+      ? `The lift did not fall beyond its interval (it was ${three(base.pccLift.mean)}): what fades is the face in general, not clearly the person.`
+      : 'Neither fell beyond its interval.';
+  return [
+    `Of the ${cheap.length} of ${defended.length} settings that cost at most two points of accuracy, the lowest PCC is under ` +
+      `“${conditionLabel(best.condition)}”: accuracy ${three(best.accuracy.mean)}, PCC ${withInterval(best.pcc)}, lift ` +
+      `${withInterval(best.pccLift)}. ${verdict}`,
+  ];
+}
+
+function equalAccuracyLines(attack: string, entries: SummaryEntry[], base: SummaryEntry | undefined): string[] {
+  const all = seriesOf(entries);
+  return all
+    .filter((series) => series.kind === 'bit-error')
+    .flatMap((bits) => {
+      const rivals = all.filter((series) => series.kind !== 'bit-error' && series.layers === bits.layers);
+      if (rivals.length === 0 || !base) return [];
+      // Half way between the undefended accuracy and the lowest that all of them reach.
+      const reached = Math.max(
+        ...[bits, ...rivals].map((series) => Math.min(...series.line.map((entry) => entry.accuracy.mean))),
+      );
+      const accuracy = Math.round(((base.accuracy.mean + reached) / 2) * 100) / 100;
+      const parts = [bits, ...rivals].flatMap((series) => {
+        const pcc = atAccuracy(series, accuracy, 'pcc');
+        const lift = atAccuracy(series, accuracy, 'pccLift');
+        const name = [kindInText(series.kind), series.variant].filter(Boolean).join(', ');
+        return pcc && lift ? [`${name}: PCC ${withInterval(pcc)}, lift ${withInterval(lift)}`] : [];
+      });
+      if (parts.length < 2) return [];
+      return [
+        `At equal accuracy (${accuracy.toFixed(2)}, interpolated; ${bits.layers}, ${attack}) — ${parts.join('; ')}.`,
+      ];
+    });
+}
+
+function three(value: number): string {
+  return value.toFixed(3).replace('-', '−');
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(1)} %`;
+}
+
+/** Without the interval where it has no width: one draw of a metric without values per identity. */
+function withInterval({ mean, ci95: [low, high] }: Interval): string {
+  if (low === high) return three(mean);
+  return `${three(mean)} [${three(low)}, ${three(high)}]`;
+}
+
+/**
+ * The summary as a table: one line a condition and attack, each metric with its 95 % interval.
+ *
+ * @param keep which entries; all by default
+ */
+export function summaryTable(
+  results: Results,
+  keep: (entry: SummaryEntry) => boolean = () => true,
+  metrics: Metric[] = ['accuracy', 'pcc', 'pccLift', 'identity', 'ssim', 'mse'],
+): Table {
+  const entries = results.summary.filter(keep);
+  return {
+    columns: ['Condition', 'Attack', 'Draws', ...metrics.map((metric) => METRIC_LABELS[metric])],
+    rows: entries.map((entry) => [
+      conditionLabel(entry.condition),
+      entry.attack,
+      entry.draws,
+      ...metrics.map((metric) => withInterval(entry[metric])),
+    ]),
+  };
+}
+
+/**
+ * The report as one HTML document.
+ *
+ * @throws DataError where a figure is not an SVG
+ */
+export function reportHtml(options: ReportOptions): string {
+  const { results, figures, reconPng } = options;
+  const { manifest, baselines } = results;
+  const title = options.title ?? `Model inversion against a network in approximate memory: ${manifest.dataset.name}`;
+
+  const figureHtml = figures.map((figure) => {
+    if (!figure.svg.startsWith('<svg')) throw new DataError(`report: figure '${figure.name}' is not an SVG`);
+    return `<figure id="figure-${escapeXml(figure.name.replace(/\W+/g, '-'))}">
+<div class="picture">${figure.svg}</div>
+<figcaption>${escapeXml(figure.caption)}</figcaption>
+<details><summary>The numbers behind this figure</summary>${tableHtml(figure.table ?? summaryTable(results))}</details>
+</figure>`;
+  });
+  const reconHtml = reconPng
+    ? `<section aria-labelledby="pictures"><h2 id="pictures">What the attack gives back</h2>
+<figure><div class="picture"><img alt="Reconstructions: one row a condition, the truth on top, one column a person" src="data:image/png;base64,${toBase64(reconPng)}"></div>
+<figcaption>One row a condition, the truth on top, one column a person.</figcaption></figure></section>`
+    : '';
+  const clone = manifest.command.replace(/^midas /, 'npm run midas -- ');
+
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta name="color-scheme" content="light dark">
+<title>${escapeXml(title)}</title>
+<style>${CSS}</style>
+</head>
+<body>
+<header>
+<h1>${escapeXml(title)}</h1>
+<p class="lede"><code>${escapeXml(manifest.command)}</code><br>${escapeXml(manifest.started)}, ${escapeXml(formatDuration(manifest.seconds))}, ${results.rows.length} rows, seed ${manifest.seed}</p>
+</header>
+<main>
+<section aria-labelledby="short"><h2 id="short">In short</h2>
+<ul class="headlines">${headlines(results)
+    .map((line) => `<li>${escapeXml(line)}</li>`)
+    .join('\n')}</ul>
+<p class="note">PCC: Pearson correlation of a reconstruction with the person’s photographs, 1 for the same picture. Lift: that PCC minus the mean PCC of the same reconstruction with wrong persons. In brackets: 95 % bootstrap intervals over draws × identities.</p>
+</section>
+${reconHtml}
+${figures.length > 0 ? `<section aria-labelledby="figures"><h2 id="figures">Figures</h2>\n${figureHtml.join('\n')}\n</section>` : ''}
+<section aria-labelledby="baselines"><h2 id="baselines">Baselines</h2>
+<p>What a picture scores that knows nothing of the person:</p>
+${tableHtml({
+  columns: ['Baseline', 'PCC'],
+  rows: [
+    ['The mean face', three(baselines.meanFacePcc)],
+    ['A photograph of somebody else', three(baselines.wrongIdentityPcc)],
+    ['Reconstructions dealt to the wrong persons', three(baselines.shuffledPcc)],
+  ],
+})}
+</section>
+<section aria-labelledby="conditions"><h2 id="conditions">All conditions</h2>
+${figures.length > 0 ? `<details><summary>${results.summary.length} conditions and attacks</summary>${tableHtml(summaryTable(results))}</details>` : tableHtml(summaryTable(results))}
+</section>
+<section aria-labelledby="run"><h2 id="run">What was run</h2>
+<dl>
+${[
+  ['Command', manifest.command],
+  ['Version', manifest.version],
+  ['Seed', String(manifest.seed)],
+  ['Adapter', manifest.adapter],
+  ['Data', manifest.dataset.name],
+  ['Data, SHA-256', manifest.dataset.sha256],
+  ['Split', manifest.dataset.split],
+  ['Started', manifest.started],
+  ['Time', formatDuration(manifest.seconds)],
+]
+  .map(([name, value]) => `<div><dt>${name}</dt><dd>${escapeXml(value)}</dd></div>`)
+  .join('\n')}
+</dl>
+<details><summary>Configuration</summary><pre>${escapeXml(JSON.stringify(manifest.config, null, 2))}</pre></details>
+</section>
+<section aria-labelledby="repeat"><h2 id="repeat">Run it again</h2>
+<pre>${escapeXml(manifest.command)}</pre>
+${clone === manifest.command ? '' : `<p>From a clone of the repository:</p>\n<pre>${escapeXml(clone)}</pre>`}
+<p>The same seed on the same adapter gives the same bits. On another adapter the bit errors are the same and the other numbers agree within rounding. The numbers of this page are also in <code>results.json</code> and <code>results.csv</code> beside it.</p>
+</section>
+<section aria-labelledby="caveats"><h2 id="caveats">What these numbers do not say</h2>
+<ul>${[...caveatsOf(results), ...(options.caveats ?? [])].map((line) => `<li>${escapeXml(line)}</li>`).join('\n')}</ul>
+</section>
+</main>
+</body>
+</html>
+`;
+}
+
+function caveatsOf(results: Results): string[] {
+  const noisy = results.summary.filter(({ condition }) => condition.kind !== 'none' && condition.kind !== 'quantised');
+  const fewest = Math.min(...noisy.map((entry) => entry.draws));
+  const smallest = Math.min(...results.rows.map((row) => row.perIdentity.pcc.length));
+  return [
+    'A low PCC alone is no proof of privacy: it falls when the face in general fades, while the person may stay as recognisable as before. Read it beside the lift and the matcher.',
+    'An attacker who knows of the errors may do better than one who does not: by training on the erring network, by averaging repeated queries, by repairing the confidences. Only the attacks named here were run.',
+    ...(noisy.length > 0 && fewest < 5
+      ? [
+          fewest === 1
+            ? 'Some conditions have a single draw of the errors: their intervals know nothing of how draws differ.'
+            : `Some conditions have only ${fewest} draws of the errors: their intervals are rough.`,
+        ]
+      : []),
+    ...(smallest < 30 ? [`Some rows average as few as ${smallest} identities.`] : []),
+    ...(/synth|procedural|embedded/i.test(results.manifest.dataset.name)
+      ? ['The faces are procedural: they show how the machinery behaves, not how much real photographs would leak.']
+      : []),
+    'Interpolated values assume a straight line between two settings that were run.',
+  ];
+}
+
+function tableHtml({ columns, rows }: Table): string {
+  const head = columns.map((name) => `<th scope="col">${escapeXml(name)}</th>`).join('');
+  const body = rows.map((row) => {
+    const [first, ...rest] = row.map((cell) => escapeXml(String(cell)));
+    return `<tr><th scope="row">${first}</th>${rest.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
+  });
+  return `<div class="scroll" tabindex="0" role="region" aria-label="Table"><table><thead><tr>${head}</tr></thead><tbody>${body.join('\n')}</tbody></table></div>`;
+}
+
+const CSS = `
+:root { --paper: #ffffff; --ink: #1a1a1a; --soft: #5a5a5a; --line: #dcdcdc; --card: #f6f6f4; --accent: #0072b2; }
+@media (prefers-color-scheme: dark) {
+  :root { --paper: #16181b; --ink: #e8e8e6; --soft: #a8abb0; --line: #36393e; --card: #1f2226; --accent: #56b4e9; }
+}
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 Inter, system-ui, 'Helvetica Neue', Arial, sans-serif; }
+header, main { max-width: 1120px; margin: 0 auto; padding: 0 24px; }
+header { padding-top: 48px; }
+main { padding-bottom: 80px; }
+h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 12px; text-wrap: balance; }
+h2 { font-size: 1.3rem; margin: 48px 0 12px; padding-top: 20px; border-top: 1px solid var(--line); }
+p, li { max-width: 78ch; }
+.lede, .note, figcaption { color: var(--soft); }
+.note, figcaption { font-size: 0.9rem; }
+.headlines li { margin: 0 0 10px; }
+.headlines li::marker { color: var(--accent); }
+code, pre { font: 0.88em/1.5 ui-monospace, 'SF Mono', Menlo, Consolas, monospace; overflow-wrap: anywhere; }
+pre { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 12px 16px; white-space: pre-wrap; }
+figure { margin: 0 0 36px; }
+.picture { background: #ffffff; border: 1px solid var(--line); border-radius: 10px; overflow-x: auto; }
+.picture > svg, .picture > img { display: block; max-width: 100%; min-width: 640px; height: auto; margin: 0 auto; }
+figcaption { margin: 10px 4px; max-width: 90ch; }
+details { margin: 8px 0; }
+summary { cursor: pointer; color: var(--accent); width: fit-content; }
+summary:focus-visible, .scroll:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; border-radius: 4px; }
+.scroll { overflow: auto; max-height: 70vh; margin: 10px 0; }
+table { border-collapse: collapse; font-size: 0.88rem; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; padding: 6px 14px 6px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+td { white-space: nowrap; }
+th { font-weight: 500; }
+tbody th { min-width: 14em; }
+thead th { font-weight: 600; position: sticky; top: 0; background: var(--paper); }
+dl { margin: 0; }
+dl > div { display: grid; grid-template-columns: 150px 1fr; gap: 12px; padding: 4px 0; }
+dt { color: var(--soft); }
+dd { margin: 0; overflow-wrap: anywhere; }
+@media print { .scroll { max-height: none; } body { font-size: 11pt; } }
+`;

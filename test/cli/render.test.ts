@@ -1,0 +1,66 @@
+import { describe, expect, test } from 'vitest';
+import { decodePng, encodeGrayPng, svgToPng } from '../../src/cli/render.ts';
+import { DataError, ShapeError } from '../../src/errors.ts';
+
+const XMLNS = 'xmlns="http://www.w3.org/2000/svg"';
+
+function dark(png: Uint8Array): number {
+  return decodePng(png).data.filter((value, i) => i % 4 === 0 && value < 128).length;
+}
+
+describe('svg to png', () => {
+  test('scales to the width asked for', () => {
+    const svg = `<svg ${XMLNS} width="30" height="20"><rect width="15" height="20"/></svg>`;
+    const image = decodePng(svgToPng(svg, 90));
+    expect([image.width, image.height]).toEqual([90, 60]);
+    expect([...image.data.subarray(0, 4)]).toEqual([0, 0, 0, 255]);
+    // White where nothing is drawn, not transparent.
+    expect([...image.data.subarray(89 * 4, 90 * 4)]).toEqual([255, 255, 255, 255]);
+  });
+
+  test('draws text in every weight with the font that is shipped', () => {
+    const text = (weight: number) =>
+      svgToPng(
+        `<svg ${XMLNS} width="200" height="40"><text x="5" y="28" font-family="Inter, sans-serif" font-size="24" font-weight="${weight}">PCC 0.59 ± −×</text></svg>`,
+        200,
+      );
+    expect(dark(text(400))).toBeGreaterThan(200);
+    expect(dark(text(600))).toBeGreaterThan(dark(text(400)) * 1.1);
+  });
+
+  test('falls back to that font for families it does not know', () => {
+    const svg = `<svg ${XMLNS} width="200" height="40"><text x="5" y="28" font-family="No Such Font" font-size="24">accuracy</text></svg>`;
+    expect(dark(svgToPng(svg, 200))).toBeGreaterThan(200);
+  });
+
+  test('refuses what is not an SVG', () => {
+    expect(() => svgToPng('<svg', 10)).toThrow(DataError);
+  });
+});
+
+describe('gray png', () => {
+  test('comes back as it was written', () => {
+    const pixels = Uint8Array.from({ length: 256 * 3 }, (_, i) => (i * 37) & 255);
+    const { width, height, data } = decodePng(encodeGrayPng(pixels, 256, 3));
+    expect([width, height]).toEqual([256, 3]);
+    for (let i = 0; i < pixels.length; i++) {
+      expect([...data.subarray(i * 4, i * 4 + 4)]).toEqual([pixels[i], pixels[i], pixels[i], 255]);
+    }
+  });
+
+  test('is stored as one 8-bit channel', () => {
+    const png = encodeGrayPng(new Uint8Array(4), 2, 2);
+    // IHDR: bit depth and colour type follow width and height.
+    expect([...png.subarray(24, 26)]).toEqual([8, 0]);
+  });
+
+  test('may be a view into a larger buffer', () => {
+    const view = Uint8Array.of(9, 9, 1, 2, 3, 4).subarray(2);
+    expect([...decodePng(encodeGrayPng(view, 2, 2)).data].filter((_, i) => i % 4 === 0)).toEqual([1, 2, 3, 4]);
+  });
+
+  test('refuses a wrong number of pixels, and a file that is none', () => {
+    expect(() => encodeGrayPng(new Uint8Array(5), 2, 2)).toThrow(ShapeError);
+    expect(() => decodePng(Uint8Array.of(1, 2, 3), 'face.png')).toThrow(/^face\.png: not a PNG: /);
+  });
+});

@@ -1,0 +1,10 @@
+// What follows the sum: act(value + bias[column4]). BIAS and ACTIVATION are prelude constants, so an exact product pays
+// nothing for them. The including shader provides load_bias.
+#include "common/activation.wgsl"
+
+fn epilogue(value: vec4f, column4: u32) -> vec4f {
+  if (BIAS) {
+    return activate(value + load_bias(column4));
+  }
+  return activate(value);
+}

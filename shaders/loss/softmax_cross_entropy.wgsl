@@ -1,0 +1,37 @@
+// Cross-entropy of softmax(x) with one class a row, and its gradient for the mean over rows:
+//   loss[r] = -log p[r, t], dx[r, j] = (p[r, j] - [j = t]) / ROWS, p = softmax(x), t = targets[r]
+//   correct[r] = 1 when t is the first largest logit of its row and every logit of the row is finite, else 0
+// x, dx: ROWS x COLUMNS, stride STRIDE; pads of dx are written zero. targets: ROWS u32 below COLUMNS.
+// results: ROWS x (loss, correct). One invocation a row.
+// Bindings: x, targets, dx, results. Launched by recordSoftmaxCrossEntropy (src/kernels/loss.ts).
+#include "loss/row_softmax.wgsl"
+
+@group(0) @binding(0) var<storage, read> x: array<vec4f>;
+@group(0) @binding(1) var<storage, read> targets: array<u32>;
+@group(0) @binding(2) var<storage, read_write> dx: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> results: array<vec2f>;
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let row = id.x + id.y * GRID_WIDTH;
+  if (row >= ROWS) { return; }
+  let first = row * (STRIDE / 4u);
+  let target_class = targets[row];
+  let target_logit = x[first + target_class / 4u][target_class % 4u];
+  let largest = row_max(row);
+  let sum = row_exp_sum(row, largest);
+
+  // A row is wrong when a class beats the target or is not finite: approximate float weights can make NaN, and only its
+  // bits tell, because comparisons with NaN may be assumed away.
+  var beaten = vec4<bool>();
+  for (var i = 0u; i < STRIDE / 4u; i++) {
+    let column = vec4u(i * 4u) + vec4u(0u, 1u, 2u, 3u);
+    let logit = x[first + i];
+    let finite = (bitcast<vec4u>(logit) & vec4u(0x7f800000u)) != vec4u(0x7f800000u);
+    let ahead = (logit > vec4f(target_logit)) | ((logit == vec4f(target_logit)) & (column < vec4u(target_class)));
+    beaten |= in_row(i * 4u) & (ahead | !finite);
+    let one_hot = select(vec4f(), vec4f(1.0), column == vec4u(target_class));
+    dx[first + i] = (row_exp(row, i, largest) / sum - one_hot) * (1.0 / f32(ROWS));
+  }
+  results[row] = vec2f(log(sum) - (target_logit - largest), select(1.0, 0.0, any(beaten)));
+}

@@ -1,0 +1,43 @@
+// fetched[i] = weight[i] + scale * noise(i, read): additive weight noise, the publication's comparison.
+// GAUSSIAN: standard normal by Box-Muller, scale is the standard deviation. Otherwise Laplacian with density
+// exp(-|x|) / 2, scale is its b (standard deviation sqrt(2) b). Keyed like the fault maps; zeros stay in the pads.
+// The map's word MAP_SCALE holds the scale. Weights are ROWS x STRIDE f32, one invocation four of them.
+// Bindings: weights, maps, fetched, step. Launched by recordMaterialise (src/kernels/memory.ts).
+// Twin: noiseTensor in src/memory/noise.ts.
+@group(0) @binding(0) var<storage, read> weights: array<vec4f>;
+@group(0) @binding(1) var<storage, read> maps: array<u32>;
+@group(0) @binding(2) var<storage, read_write> fetched: array<vec4f>;
+@group(0) @binding(3) var<uniform> step: Step;
+
+#include "common/step.wgsl"
+#include "common/hash.wgsl"
+
+const MAP_WORDS: u32 = 264u;
+
+// (0, 1], 24 bits: never 0, so the logarithm is finite.
+fn unit(u: vec4u) -> vec4f { return (vec4f(u >> vec4u(8u)) + 1.0) / 16777216.0; }
+
+fn noise4(random: vec4u) -> vec4f {
+  let u = unit(random);
+  if (GAUSSIAN) {
+    let r = sqrt(-2.0 * log(u.xy));
+    let angle = 6.283185307179586 * u.zw;
+    return vec4f(r * cos(angle), r * sin(angle));
+  }
+  // The lowest bit, not used above, is the sign.
+  let magnitude = -log(u);
+  return select(magnitude, -magnitude, (random & vec4u(1u)) == vec4u(1u));
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let i = id.x + id.y * GRID_WIDTH;
+  if (i >= ROWS * STRIDE / 4u) { return; }
+  let at = MAP * MAP_WORDS;
+  let read = maps[at + 2u] + select(0u, step.pass_index + PASS_OFFSET, maps[at + 3u] > 0u);
+  let key = pcg4d(vec4u(maps[at], maps[at + 1u], read, 0u)).xy;
+  let scale = bitcast<f32>(maps[at + 4u]);
+  let columns = vec4u((i % (STRIDE / 4u)) * 4u) + vec4u(0u, 1u, 2u, 3u);
+  let value = weights[i] + scale * noise4(pcg4d(vec4u(i, 0u, key)));
+  fetched[i] = select(vec4f(), value, columns < vec4u(COLUMNS));
+}

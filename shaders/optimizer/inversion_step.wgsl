@@ -1,0 +1,27 @@
+// One descent step of a model inversion, for every row (attacked class) that inversion_judge.wgsl left active:
+//   best = x where the row improved;   v = MOMENTUM v + g / (NORMALISE ? |g| + 1e-12 : 1);   x = clamp(x - rate v, 0, 1)
+// x, best, velocity, gradient: ROWS x STRIDE f32. norms: ROWS f32, L2 norm of each gradient. state as in
+// inversion_judge.wgsl. rate is step.learning_rate. Pads stay zero because their gradient is. One invocation a vec4.
+// Bindings: gradient, norms, state, x, velocity, best, step. Launched by recordInversionStep (src/kernels/inversion.ts).
+@group(0) @binding(0) var<storage, read> gradient: array<vec4f>;
+@group(0) @binding(1) var<storage, read> norms: array<f32>;
+@group(0) @binding(2) var<storage, read> state: array<u32>;
+@group(0) @binding(3) var<storage, read_write> x: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> velocity: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> best: array<vec4f>;
+@group(0) @binding(6) var<uniform> step: Step;
+
+#include "common/step.wgsl"
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let i = id.x + id.y * GRID_WIDTH;
+  if (i >= ROWS * STRIDE / 4u) { return; }
+  let row = i / (STRIDE / 4u);
+  if (state[row * 8u + 5u] != 0u) { best[i] = x[i]; }
+  if (state[row * 8u + 4u] == 0u) { return; }
+  let g = select(gradient[i], gradient[i] / (norms[row] + 1e-12), NORMALISE);
+  let v = MOMENTUM * velocity[i] + g;
+  velocity[i] = v;
+  x[i] = clamp(x[i] - step.learning_rate * v, vec4f(), vec4f(1.0));
+}

@@ -1,0 +1,24 @@
+// Query images of a black-box attack by central differences along random directions:
+//   queries[(2 d) ROWS + r] = x[r] + SIGMA u,  queries[(2 d + 1) ROWS + r] = x[r] - SIGMA u,  u = sign(iteration, d, r, pixel)
+// with independent signs +-1 (simultaneous perturbation, Spall 1992), the same sign for cells of CELL x CELL pixels of an
+// image WIDTH wide. x: ROWS x COLUMNS, queries: 2 DIRECTIONS ROWS x COLUMNS, stride STRIDE, zero pads.
+// One invocation a query pixel. Bindings: x, queries, step. Launched by recordSearchDirections (src/kernels/inversion.ts).
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> queries: array<f32>;
+@group(0) @binding(2) var<uniform> step: Step;
+
+#include "common/step.wgsl"
+#include "optimizer/search_sign.wgsl"
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let i = id.x + id.y * GRID_WIDTH;
+  if (i >= 2u * DIRECTIONS * ROWS * STRIDE) { return; }
+  let pixel = i % STRIDE;
+  let query = i / STRIDE;
+  let row = query % ROWS;
+  let direction = query / ROWS / 2u;
+  let side = select(1.0, -1.0, (query / ROWS) % 2u == 1u);
+  let value = x[row * STRIDE + pixel] + side * SIGMA * search_sign(direction, row, pixel);
+  queries[i] = select(0.0, value, pixel < COLUMNS);
+}

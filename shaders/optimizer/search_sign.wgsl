@@ -1,0 +1,9 @@
+// The random direction of a black-box query, +1 or -1 a cell of CELL x CELL pixels; the same in search_directions.wgsl,
+// which perturbs along it, and search_gradient.wgsl, which weighs it.
+#include "common/hash.wgsl"
+
+fn search_sign(direction: u32, row: u32, pixel: u32) -> f32 {
+  let cell = (pixel / WIDTH / CELL) * WIDTH + pixel % WIDTH / CELL;
+  let random = pcg4d(vec4u(cell, row, direction, step.iteration ^ (step.draw << 16u)));
+  return select(-1.0, 1.0, (random.x >> 31u) == 1u);
+}

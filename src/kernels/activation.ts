@@ -1,0 +1,76 @@
+import type { Matrix } from '../gpu/arena.ts';
+import type { Recorder } from '../gpu/recorder.ts';
+import { requireSameShape, shapeConstants } from './check.ts';
+import { flatGrid } from './grid.ts';
+
+export type Activation = 'none' | 'relu' | 'tanh' | 'sigmoid';
+
+/** Values of the prelude constant ACTIVATION, read by shaders/common/activation.wgsl. */
+export const ACTIVATION_CODE: Readonly<Record<Activation, number>> = { none: 0, relu: 1, tanh: 2, sigmoid: 3 };
+
+/**
+ * output = act(input), element by element. Arguments are clamped to +-15 (tanh) and +-87 (sigmoid), where f32 has
+ * long saturated.
+ *
+ * @param args.input [rows, columns]
+ * @param args.output the same shape, another buffer
+ * @throws ShapeError
+ */
+export function recordActivationForward(
+  recorder: Recorder,
+  args: { activation: Activation; input: Matrix; output: Matrix },
+): void {
+  const { activation, input, output } = args;
+  const kernel = 'activation_forward';
+  const shape = shapeConstants(kernel, 'input', input);
+  requireSameShape(kernel, 'input', input, 'output', output);
+  const { workgroups, constants } = flatGrid((input.rows * input.stride) / 4);
+  recorder.record({
+    label: `${kernel} ${activation}`,
+    shader: {
+      path: 'activation/activation_forward.wgsl',
+      constants: { ...shape, ...constants, ACTIVATION: ACTIVATION_CODE[activation] },
+    },
+    bindings: [
+      ['read', input],
+      ['write', output],
+    ],
+    workgroups,
+    flops: input.rows * input.columns,
+  });
+}
+
+/**
+ * gradInput = gradOutput * act'(input), from the output of the forward pass: relu (y > 0), tanh 1 - y^2,
+ * sigmoid y (1 - y).
+ *
+ * @param args.output y = act(input), [rows, columns]
+ * @param args.gradOutput the same shape
+ * @param args.gradInput the same shape, another buffer
+ * @throws ShapeError
+ */
+export function recordActivationBackward(
+  recorder: Recorder,
+  args: { activation: Activation; output: Matrix; gradOutput: Matrix; gradInput: Matrix },
+): void {
+  const { activation, output, gradOutput, gradInput } = args;
+  const kernel = 'activation_backward';
+  const shape = shapeConstants(kernel, 'output', output);
+  requireSameShape(kernel, 'output', output, 'gradOutput', gradOutput);
+  requireSameShape(kernel, 'output', output, 'gradInput', gradInput);
+  const { workgroups, constants } = flatGrid((output.rows * output.stride) / 4);
+  recorder.record({
+    label: `${kernel} ${activation}`,
+    shader: {
+      path: 'activation/activation_backward.wgsl',
+      constants: { ...shape, ...constants, ACTIVATION: ACTIVATION_CODE[activation] },
+    },
+    bindings: [
+      ['read', output],
+      ['read', gradOutput],
+      ['write', gradInput],
+    ],
+    workgroups,
+    flops: 3 * output.rows * output.columns,
+  });
+}

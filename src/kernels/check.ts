@@ -1,0 +1,56 @@
+import { ShapeError } from '../errors.ts';
+import type { Matrix } from '../gpu/arena.ts';
+import type { ShaderConstant } from '../gpu/composer.ts';
+import type { BufferView } from '../gpu/device.ts';
+
+const describe = (matrix: Pick<Matrix, 'rows' | 'columns' | 'stride'>) =>
+  `${matrix.rows} x ${matrix.columns} (stride ${matrix.stride})`;
+
+/**
+ * The prelude constants ROWS, COLUMNS and STRIDE of a matrix, after a look at the matrix itself.
+ * @throws ShapeError when it is empty, its stride is no multiple of 4 or below its columns, or its view is too small
+ */
+export function shapeConstants(
+  kernel: string,
+  name: string,
+  matrix: Matrix,
+): Record<'ROWS' | 'COLUMNS' | 'STRIDE', ShaderConstant> {
+  const { rows, columns, stride } = matrix;
+  if (rows < 1 || columns < 1 || stride < columns || stride % 4 !== 0) {
+    throw new ShapeError(`${kernel}: ${name} is ${describe(matrix)}; give rows and a stride that is a multiple of 4`);
+  }
+  requireBytes(kernel, name, matrix, rows * stride * 4);
+  return { ROWS: rows, COLUMNS: columns, STRIDE: stride };
+}
+
+/** @throws ShapeError that names both shapes when `matrix` is not laid out as `expected` is, or its view is too small */
+export function requireSameShape(
+  kernel: string,
+  expectedName: string,
+  expected: Pick<Matrix, 'rows' | 'columns' | 'stride'>,
+  name: string,
+  matrix: Matrix,
+): void {
+  if (matrix.rows !== expected.rows || matrix.columns !== expected.columns || matrix.stride !== expected.stride) {
+    throw new ShapeError(
+      `${kernel}: ${name} is ${describe(matrix)} but ${expectedName} is ${describe(expected)}; they must agree`,
+    );
+  }
+  requireBytes(kernel, name, matrix, matrix.rows * matrix.stride * 4);
+}
+
+/** @throws ShapeError when the rows are not images of height x width pixels */
+export function requireImages(kernel: string, name: string, matrix: Matrix, height: number, width: number): void {
+  if (height < 1 || width < 1 || matrix.columns !== height * width) {
+    throw new ShapeError(
+      `${kernel}: ${name} is ${describe(matrix)} but images of ${height} x ${width} have ${height * width} pixels`,
+    );
+  }
+}
+
+/** @throws ShapeError when a view has fewer than `bytes` bytes */
+export function requireBytes(kernel: string, name: string, view: BufferView, bytes: number): void {
+  if (view.size < bytes) {
+    throw new ShapeError(`${kernel}: ${name} has ${view.size} bytes, ${bytes} are needed`);
+  }
+}

@@ -1,0 +1,213 @@
+import { ShapeError } from '../errors.ts';
+import { type Arena, type Matrix, roundUp } from '../gpu/arena.ts';
+import type { BufferView } from '../gpu/device.ts';
+import type { Recorder } from '../gpu/recorder.ts';
+import { ACTIVATION_CODE, type Activation } from './activation.ts';
+
+/** `nt`: A Bᵀ (forward). `nn`: A B (input gradient). `tn`: Aᵀ B (weight gradient). */
+export type Transposition = 'nt' | 'nn' | 'tn';
+
+/** Kernel families: register tiles without barriers, or 64 x 64 blocks in workgroup memory. */
+export type GemmVariant = 'register-16x16' | 'register-8x8' | 'shared';
+
+export interface GemmArguments {
+  readonly label: string;
+  readonly transposition: Transposition;
+  /** nt, nn: M x K; tn: K x M. */
+  readonly a: Matrix;
+  /** nt: N x K; nn, tn: K x N. */
+  readonly b: Matrix;
+  /** N values, added to every row of C. */
+  readonly bias?: BufferView;
+  /** M x N. */
+  readonly c: Matrix;
+  readonly activation?: Activation;
+  /** Default: by adapter and shape. */
+  readonly variant?: GemmVariant;
+  /** Slices of K computed apart and added in order; default: enough of them to keep every core busy. */
+  readonly splitK?: number;
+}
+
+/** M, N and K of a product. @throws ShapeError naming the shapes that disagree. */
+function dimensions(label: string, t: Transposition, a: Matrix, b: Matrix, c: Matrix): [number, number, number] {
+  const m = t === 'tn' ? a.columns : a.rows;
+  const k = t === 'tn' ? a.rows : a.columns;
+  const [n, kb] = t === 'nt' ? [b.rows, b.columns] : [b.columns, b.rows];
+  const shape = (x: Matrix) => `${x.rows}x${x.columns}`;
+  if (k !== kb || c.rows !== m || c.columns !== n) {
+    throw new ShapeError(`${label}: gemm ${t} of ${shape(a)} and ${shape(b)} does not give ${shape(c)}`);
+  }
+  return [m, n, k];
+}
+
+/**
+ * Records C = act(op(A) op(B) + bias), and the reduction of its slices where K is split.
+ * @throws ShapeError when the shapes disagree
+ */
+export function recordGemm(recorder: Recorder, arena: Arena, args: GemmArguments): void {
+  const { label, transposition, a, b, c } = args;
+  const [m, n, k] = dimensions(label, transposition, a, b, c);
+  const variant = args.variant ?? pickVariant(recorder.gpu.adapter.software, m, n);
+  const tile = { 'register-16x16': 16, 'register-8x8': 8, shared: 64 }[variant];
+  const tilesX = Math.ceil(n / tile);
+  const tilesY = Math.ceil(m / tile);
+  const splitK = args.splitK ?? pickSplitK(tilesX * tilesY * (variant === 'shared' ? 64 : 1), k);
+  const kSlice = roundUp(Math.ceil(k / splitK), 16);
+  const slices = Math.ceil(k / kSlice);
+  const activation = ACTIVATION_CODE[args.activation ?? 'none'];
+  const bias = args.bias ?? b;
+  const target = slices > 1 ? arena.scratch(`split-K ${label}`, slices * m * c.stride * 4) : c;
+  const shape = {
+    M: m,
+    N: n,
+    STRIDE_C: c.stride,
+    SPLIT_K: slices,
+    BIAS: args.bias !== undefined,
+    ACTIVATION: activation,
+  };
+  const strides = { STRIDE_A: a.stride, STRIDE_B: b.stride };
+  const bindings = [
+    ['read', a],
+    ['read', b],
+    ['read', bias],
+    ['write', target],
+  ] as const;
+  const flops = 2 * m * n * k;
+  if (variant === 'shared') {
+    recorder.record({
+      label,
+      shader: {
+        path: 'gemm/gemm_shared.wgsl',
+        constants: {
+          ...shape,
+          ...strides,
+          K: k,
+          K_SLICE: kSlice,
+          A_K_MAJOR: transposition === 'tn',
+          B_K_MAJOR: transposition !== 'nt',
+        },
+      },
+      bindings,
+      workgroups: [tilesX, tilesY, slices],
+      flops,
+    });
+  } else {
+    const [x, y] = workgroupShape(tilesX, tilesY);
+    const range: Record<string, number> =
+      transposition === 'tn' ? { K: k, K_SLICE: kSlice } : { K4: Math.ceil(k / 4), K4_SLICE: kSlice / 4 };
+    recorder.record({
+      label,
+      shader: {
+        path: `gemm/gemm_${transposition}.wgsl`,
+        constants: { ...shape, ...strides, ...range, WORKGROUP_X: x, WORKGROUP_Y: y },
+        includes: { tile: `gemm/tile_${tile}x${tile}.wgsl` },
+      },
+      bindings,
+      workgroups: [Math.ceil(tilesX / x), Math.ceil(tilesY / y), slices],
+      flops,
+    });
+  }
+  if (slices > 1) {
+    recorder.record({
+      label: `${label} reduce`,
+      shader: { path: 'gemm/reduce_split_k.wgsl', constants: shape },
+      bindings: [
+        ['read', target],
+        ['read', bias],
+        ['write', c],
+      ],
+      workgroups: [Math.ceil((m * c.stride) / 4 / 64), 1, 1],
+    });
+  }
+}
+
+function pickVariant(software: boolean, m: number, n: number): GemmVariant {
+  if (software) return m <= 8 || n <= 8 ? 'register-8x8' : 'register-16x16';
+  return m < 64 || n < 64 ? 'register-8x8' : 'shared';
+}
+
+/** Slices so that about 256 invocations have work, of at least 256 k each. */
+function pickSplitK(invocations: number, k: number): number {
+  return Math.max(1, Math.min(Math.floor(256 / invocations), Math.floor(k / 256)));
+}
+
+/** A workgroup of up to 8 x 8 invocations that does not stick out far beyond the grid. */
+function workgroupShape(tilesX: number, tilesY: number): [number, number] {
+  const power = (tiles: number, most: number) => Math.min(most, 2 ** Math.ceil(Math.log2(tiles)));
+  const y = power(tilesY, 8);
+  return [power(tilesX, 64 / y), y];
+}
+
+/** Where a tensor lies in a memory image: its row in the table of maps and its first block. */
+export interface StoredTensor {
+  readonly map: number;
+  /** First block of 16 codes in the image. */
+  readonly origin: number;
+  readonly rows: number;
+  readonly columns: number;
+  readonly stride: number;
+}
+
+export interface ApproximateGemmArguments {
+  readonly label: string;
+  /** `nt`: C = act(A fetch(W)ᵀ + fetch(bias)). `nn`: C = A fetch(W). */
+  readonly transposition: 'nt' | 'nn';
+  readonly a: Matrix;
+  readonly codes: BufferView;
+  readonly maps: BufferView;
+  readonly weight: StoredTensor;
+  readonly bias?: StoredTensor;
+  readonly c: Matrix;
+  readonly activation?: Activation;
+  /** Granularity `inference`: every row of A reads weights of its own. */
+  readonly perImage: boolean;
+  /** Added to the step's pass index: 0 for a forward pass, 1 for the backward pass after it. */
+  readonly passOffset: number;
+}
+
+/**
+ * Records a product whose weights are fetched from approximate memory inside the kernel.
+ * @throws ShapeError when the shapes disagree
+ */
+export function recordApproximateGemm(recorder: Recorder, args: ApproximateGemmArguments): void {
+  const { label, transposition, a, weight, bias, c } = args;
+  const [m, n, k] = dimensions(label, transposition, a, { ...args.codes, ...weight }, c);
+  const [rows, columns] = args.perImage ? [1, transposition === 'nt' ? 4 : 16] : [16, transposition === 'nt' ? 4 : 16];
+  const tilesX = Math.ceil(n / columns);
+  const tilesY = Math.ceil(m / rows);
+  const [x, y] = workgroupShape(tilesX, tilesY);
+  recorder.record({
+    label,
+    shader: {
+      path: `gemm/gemm_${transposition}_${args.perImage ? 'per_image' : 'approximate'}.wgsl`,
+      constants: {
+        M: m,
+        N: n,
+        K: k,
+        K4: Math.ceil(k / 4),
+        STRIDE_A: a.stride,
+        STRIDE_B: weight.stride,
+        STRIDE_C: c.stride,
+        SPLIT_K: 1,
+        BIAS: bias !== undefined,
+        ACTIVATION: ACTIVATION_CODE[args.activation ?? 'none'],
+        WEIGHT_MAP: weight.map,
+        WEIGHT_ORIGIN: weight.origin,
+        BIAS_MAP: bias?.map ?? 0,
+        BIAS_ORIGIN: bias?.origin ?? 0,
+        PASS_OFFSET: args.passOffset,
+        WORKGROUP_X: x,
+        WORKGROUP_Y: y,
+      },
+    },
+    bindings: [
+      ['read', a],
+      ['read', args.codes],
+      ['read', args.maps],
+      ['write', c],
+      ['uniform', recorder.step],
+    ],
+    workgroups: [Math.ceil(tilesX / x), Math.ceil(tilesY / y), 1],
+    flops: 2 * m * n * k,
+  });
+}

@@ -1,0 +1,44 @@
+import { LimitError } from '../errors.ts';
+import type { ShaderConstant } from '../gpu/composer.ts';
+
+/** Workgroups a dispatch may have in one dimension: WebGPU's default and, everywhere so far, its only value. */
+export const MAX_WORKGROUPS = 65535;
+
+/** Invocations a workgroup of the kernels that need no particular shape. */
+const WORKGROUP_SIZE = 64;
+
+/**
+ * Workgroups in x, y, z for `groups` workgroups (rounded up) in one dimension, folded into y as WebGPU's limit demands;
+ * x * y may exceed `groups` a little.
+ */
+export function foldGrid(groups: number): [number, number, number] {
+  const needed = Math.max(1, Math.ceil(groups));
+  const y = Math.ceil(needed / MAX_WORKGROUPS);
+  return [Math.ceil(needed / y), y, 1];
+}
+
+/** A one-dimensional dispatch, folded into y where it is longer than a dimension may be. */
+export interface FlatGrid {
+  readonly workgroups: readonly [number, number, number];
+  /**
+   * Prelude constants WORKGROUP_SIZE and GRID_WIDTH (invocations in x); in the shader the flat index is
+   * `id.x + id.y * GRID_WIDTH`, and indices from the number of invocations on must return.
+   */
+  readonly constants: Readonly<Record<'WORKGROUP_SIZE' | 'GRID_WIDTH', ShaderConstant>>;
+}
+
+/**
+ * A grid of at least `invocations` invocations.
+ *
+ * @example
+ * const { workgroups, constants } = flatGrid(rows * (stride / 4));
+ * @throws LimitError beyond 2^32 - 1 invocations, which no u32 index reaches
+ */
+export function flatGrid(invocations: number, workgroupSize = WORKGROUP_SIZE): FlatGrid {
+  const workgroups = foldGrid(invocations / workgroupSize);
+  const width = workgroups[0] * workgroupSize;
+  if (width * workgroups[1] > 0xffffffff) {
+    throw new LimitError(`a dispatch of ${invocations} invocations has more than 2^32 - 1; split the tensor`);
+  }
+  return { workgroups, constants: { WORKGROUP_SIZE: workgroupSize, GRID_WIDTH: width } };
+}

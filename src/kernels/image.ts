@@ -1,0 +1,142 @@
+import { ConfigError } from '../errors.ts';
+import type { Matrix } from '../gpu/arena.ts';
+import { f32 } from '../gpu/composer.ts';
+import type { Recorder } from '../gpu/recorder.ts';
+import { requireImages, requireSameShape, shapeConstants } from './check.ts';
+import { flatGrid } from './grid.ts';
+
+/** Pixels of every image of a batch; an image is a matrix row, row-major. */
+interface ImageSize {
+  readonly height: number;
+  readonly width: number;
+}
+
+/**
+ * Non-local means (Buades, Coll, Morel, CVPR 2005): every pixel becomes the mean of the pixels around it, weighted by
+ * exp(-d / strength^2), d the mean squared difference of the patches around the two. Edge pixels go on beyond the edges.
+ *
+ * @param args.input [images, height * width]
+ * @param args.output the same shape, another buffer
+ * @param args.patchRadius pixels, 1..2
+ * @param args.searchRadius pixels, 3..5
+ * @param args.strength in units of the pixels, above 0; about the noise's standard deviation
+ * @throws ShapeError, ConfigError
+ */
+export function recordNonLocalMeans(
+  recorder: Recorder,
+  args: ImageSize & { input: Matrix; output: Matrix; patchRadius: number; searchRadius: number; strength: number },
+): void {
+  const { input, output, height, width, patchRadius, searchRadius, strength } = args;
+  const kernel = 'non_local_means';
+  requireRange('patchRadius', patchRadius, 1, 2);
+  requireRange('searchRadius', searchRadius, 3, 5);
+  if (!(strength > 0)) throw new ConfigError(`strength: ${strength} must be above 0`);
+  const shape = shapeConstants(kernel, 'input', input);
+  requireImages(kernel, 'input', input, height, width);
+  requireSameShape(kernel, 'input', input, 'output', output);
+  const patch = (2 * patchRadius + 1) ** 2;
+  const search = (2 * searchRadius + 1) ** 2;
+  const { workgroups, constants } = flatGrid(input.rows * height * Math.ceil(width / 4));
+  recorder.record({
+    label: kernel,
+    shader: {
+      path: 'image/non_local_means.wgsl',
+      constants: {
+        ...shape,
+        ...constants,
+        HEIGHT: height,
+        WIDTH: width,
+        PATCH_RADIUS: patchRadius,
+        SEARCH_RADIUS: searchRadius,
+        EXPONENT: f32(1 / (strength ** 2 * patch)),
+      },
+    },
+    bindings: [
+      ['read', input],
+      ['write', output],
+    ],
+    workgroups,
+    flops: input.rows * input.columns * search * (3 * patch + 5),
+  });
+}
+
+/**
+ * Unsharp mask: input + amount * (input - blurred input), clamped to 0..1, with a 3 x 3 binomial blur. Edges are
+ * clamped.
+ *
+ * @param args.input [images, height * width]
+ * @param args.output the same shape, another buffer
+ * @param args.amount 0 changes nothing (but clamps), 1 is strong
+ * @throws ShapeError
+ */
+export function recordSharpen(
+  recorder: Recorder,
+  args: ImageSize & { input: Matrix; output: Matrix; amount: number },
+): void {
+  const { input, output, height, width, amount } = args;
+  const kernel = 'sharpen';
+  const shape = shapeConstants(kernel, 'input', input);
+  requireImages(kernel, 'input', input, height, width);
+  requireSameShape(kernel, 'input', input, 'output', output);
+  const { workgroups, constants } = flatGrid(input.rows * input.stride);
+  recorder.record({
+    label: kernel,
+    shader: {
+      path: 'image/sharpen.wgsl',
+      constants: { ...shape, ...constants, HEIGHT: height, WIDTH: width, AMOUNT: f32(amount) },
+    },
+    bindings: [
+      ['read', input],
+      ['write', output],
+    ],
+    workgroups,
+    flops: 18 * input.rows * input.columns,
+  });
+}
+
+/**
+ * Adds the gradient of weight * (smoothed anisotropic total variation of an image, divided by its pixels) to a gradient.
+ *
+ * @param args.input [images, height * width]
+ * @param args.gradient the same shape; read and written
+ * @param args.epsilon under the root of sqrt(d^2 + epsilon), above 0; default 1e-6: differences below 1e-3 count as flat
+ * @throws ShapeError, ConfigError
+ */
+export function recordTotalVariation(
+  recorder: Recorder,
+  args: ImageSize & { input: Matrix; gradient: Matrix; weight: number; epsilon?: number },
+): void {
+  const { input, gradient, height, width, weight, epsilon = 1e-6 } = args;
+  const kernel = 'total_variation';
+  if (!(Math.fround(epsilon) > 0)) throw new ConfigError(`epsilon: ${epsilon} must be above 0`);
+  const shape = shapeConstants(kernel, 'input', input);
+  requireImages(kernel, 'input', input, height, width);
+  requireSameShape(kernel, 'input', input, 'gradient', gradient);
+  const { workgroups, constants } = flatGrid(input.rows * input.stride);
+  recorder.record({
+    label: kernel,
+    shader: {
+      path: 'image/total_variation.wgsl',
+      constants: {
+        ...shape,
+        ...constants,
+        HEIGHT: height,
+        WIDTH: width,
+        WEIGHT: f32(weight),
+        EPSILON: f32(epsilon),
+      },
+    },
+    bindings: [
+      ['read', input],
+      ['write', gradient],
+    ],
+    workgroups,
+    flops: 18 * input.rows * input.columns,
+  });
+}
+
+function requireRange(name: string, value: number, least: number, most: number): void {
+  if (!Number.isInteger(value) || value < least || value > most) {
+    throw new ConfigError(`${name}: ${value} is not an integer in ${least}..${most}`);
+  }
+}

@@ -1,0 +1,83 @@
+import { ConfigError } from '../errors.ts';
+import type { Matrix } from '../gpu/arena.ts';
+import { f32 } from '../gpu/composer.ts';
+import type { Recorder } from '../gpu/recorder.ts';
+import { shapeConstants } from './check.ts';
+import { flatGrid } from './grid.ts';
+
+/**
+ * How a tensor starts:
+ * - `constant`: every element is `value` (default 0); zero for biases, 1 for the scales of batch normalisation
+ * - `xavierNormal`: normal, standard deviation sqrt(2 / (fanIn + fanOut)) (Glorot and Bengio 2010)
+ * - `kaimingNormal`: normal, standard deviation sqrt(2 / fanOut) (He et al. 2015, mode "fan out", ReLU)
+ * - `uniform`: uniform in [-1, 1) / sqrt(fanIn), PyTorch's default for linear and convolution weights and biases
+ *
+ * Fans count what one unit sees or feeds: inputs or outputs of a dense layer, times kernel height and width of a
+ * convolution.
+ */
+export type Initialization =
+  | { readonly kind: 'constant'; readonly value?: number }
+  | { readonly kind: 'xavierNormal'; readonly fanIn: number; readonly fanOut: number }
+  | { readonly kind: 'kaimingNormal'; readonly fanOut: number }
+  | { readonly kind: 'uniform'; readonly fanIn: number };
+
+const KIND = { constant: 0, xavierNormal: 1, kaimingNormal: 1, uniform: 2 } as const;
+
+/** Keeps the streams of weights apart from every other use of the hash ("init" in ASCII). */
+export const INITIALIZE_STREAM = 0x696e6974;
+
+/** What the drawn number is multiplied with: see {@link Initialization}. */
+export function initializationScale(initialization: Initialization): number {
+  switch (initialization.kind) {
+    case 'constant':
+      return initialization.value ?? 0;
+    case 'xavierNormal':
+      return Math.sqrt(2 / (initialization.fanIn + initialization.fanOut));
+    case 'kaimingNormal':
+      return Math.sqrt(2 / initialization.fanOut);
+    case 'uniform':
+      return 1 / Math.sqrt(initialization.fanIn);
+  }
+}
+
+/**
+ * Fills a matrix with initial weights and its pads with zeros. Element (r, j) depends on seed, tensor and r * columns + j
+ * only: the same on every adapter up to the rounding of log and sqrt.
+ *
+ * @param args.output [rows, columns], at most 2^32 elements
+ * @param args.seed integer in 0..2^53-1
+ * @param args.tensor number of the tensor in its model, integer in 0..2^32-1
+ * @throws ShapeError, ConfigError
+ */
+export function recordInitialize(
+  recorder: Recorder,
+  args: { output: Matrix; initialization: Initialization; seed: number; tensor: number },
+): void {
+  const { output, initialization, seed, tensor } = args;
+  const kernel = 'initialize';
+  const shape = shapeConstants(kernel, 'output', output);
+  if (!Number.isSafeInteger(seed) || seed < 0) {
+    throw new ConfigError(`seed: ${seed} is not an integer in 0..2^53-1; give a whole number`);
+  }
+  if (!Number.isInteger(tensor) || tensor < 0 || tensor >= 2 ** 32) {
+    throw new ConfigError(`tensor: ${tensor} is not an integer in 0..2^32-1; give a whole number`);
+  }
+  const { workgroups, constants } = flatGrid((output.rows * output.stride) / 4);
+  recorder.record({
+    label: `${kernel} ${initialization.kind}`,
+    shader: {
+      path: 'initialize.wgsl',
+      constants: {
+        ...shape,
+        ...constants,
+        KIND: KIND[initialization.kind],
+        SCALE: f32(initializationScale(initialization)),
+        TENSOR: (tensor ^ INITIALIZE_STREAM) >>> 0,
+        SEED_LOW: seed % 2 ** 32,
+        SEED_HIGH: Math.floor(seed / 2 ** 32),
+      },
+    },
+    bindings: [['write', output]],
+    workgroups,
+  });
+}

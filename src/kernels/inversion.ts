@@ -1,0 +1,166 @@
+/** Launchers of what MI-Face does besides running the model: judging, stepping, and searching without gradients. */
+import type { Matrix } from '../gpu/arena.ts';
+import { f32 } from '../gpu/composer.ts';
+import type { BufferView } from '../gpu/device.ts';
+import type { Recorder } from '../gpu/recorder.ts';
+import { requireBytes, requireSameShape, shapeConstants } from './check.ts';
+import { flatGrid } from './grid.ts';
+
+/** u32 words of an attacked class in the state of an inversion; the layout is in inversion_judge.wgsl. */
+export const STATE_WORDS = 8;
+
+/** A float in place of infinity, which WGSL constants cannot be. */
+const NEVER = 3.0e38;
+
+/**
+ * Compares every class's cost with its best so far and decides which classes go on.
+ * @param args.results rows x (cost, confidence)
+ * @param args.state rows x STATE_WORDS u32
+ * @param args.beta iterations without progress after which a class stops
+ * @param args.gamma cost at which a class stops; -Infinity for never
+ */
+export function recordInversionJudge(
+  recorder: Recorder,
+  args: {
+    rows: number;
+    results: BufferView;
+    state: BufferView;
+    beta: number;
+    gamma: number;
+  },
+): void {
+  const { rows, results, state } = args;
+  const kernel = 'inversion_judge';
+  requireBytes(kernel, 'results', results, rows * 8);
+  requireBytes(kernel, 'state', state, rows * STATE_WORDS * 4);
+  const { workgroups, constants } = flatGrid(rows);
+  recorder.record({
+    label: kernel,
+    shader: {
+      path: 'optimizer/inversion_judge.wgsl',
+      constants: {
+        WORKGROUP_SIZE: constants.WORKGROUP_SIZE,
+        ROWS: rows,
+        BETA: Number.isFinite(args.beta) ? args.beta : 0xffffffff,
+        GAMMA: f32(Math.max(-NEVER, args.gamma)),
+      },
+    },
+    bindings: [
+      ['read', results],
+      ['write', state],
+      ['uniform', recorder.step],
+    ],
+    workgroups,
+  });
+}
+
+/**
+ * Keeps the image of every class that improved and moves those that are active; the step's learning rate is the step.
+ * @param args.normalise divide every gradient by its L2 norm
+ * @throws ShapeError
+ */
+export function recordInversionStep(
+  recorder: Recorder,
+  args: {
+    gradient: Matrix;
+    norms: BufferView;
+    state: BufferView;
+    x: Matrix;
+    velocity: Matrix;
+    best: Matrix;
+    momentum: number;
+    normalise: boolean;
+  },
+): void {
+  const { gradient, norms, state, x, velocity, best } = args;
+  const kernel = 'inversion_step';
+  const { ROWS, STRIDE } = shapeConstants(kernel, 'x', x);
+  for (const [name, matrix] of Object.entries({ gradient, velocity, best })) {
+    requireSameShape(kernel, 'x', x, name, matrix);
+  }
+  const { workgroups, constants } = flatGrid((x.rows * x.stride) / 4);
+  recorder.record({
+    label: kernel,
+    shader: {
+      path: 'optimizer/inversion_step.wgsl',
+      constants: { ...constants, ROWS, STRIDE, MOMENTUM: f32(args.momentum), NORMALISE: args.normalise },
+    },
+    bindings: [
+      ['read', gradient],
+      ['read', norms],
+      ['read', state],
+      ['write', x],
+      ['write', velocity],
+      ['write', best],
+      ['uniform', recorder.step],
+    ],
+    workgroups,
+  });
+}
+
+/** How a black-box attacker searches. */
+export interface SearchOptions {
+  /** Random directions an iteration; each costs two queries a class. */
+  readonly directions: number;
+  /** Length of the difference along a direction, in pixel units. */
+  readonly sigma: number;
+  /** Side of the square of pixels that share a sign. */
+  readonly cell: number;
+}
+
+/** queries = x +- sigma u for every direction. `queries` is [2 * directions * rows, pixels]. @throws ShapeError */
+export function recordSearchDirections(
+  recorder: Recorder,
+  args: { x: Matrix; queries: Matrix; width: number } & SearchOptions,
+): void {
+  const { x, queries } = args;
+  const kernel = 'search_directions';
+  const shape = shapeConstants(kernel, 'x', x);
+  requireSameShape(
+    kernel,
+    'both sides of every direction',
+    { ...x, rows: 2 * args.directions * x.rows },
+    'queries',
+    queries,
+  );
+  const { workgroups, constants } = flatGrid(queries.rows * queries.stride);
+  recorder.record({
+    label: kernel,
+    shader: {
+      path: 'optimizer/search_directions.wgsl',
+      constants: { ...constants, ...shape, ...searchConstants(args) },
+    },
+    bindings: [
+      ['read', x],
+      ['write', queries],
+      ['uniform', recorder.step],
+    ],
+    workgroups,
+  });
+}
+
+/** gradient = mean over directions of the central difference of the cost times the direction. @throws ShapeError */
+export function recordSearchGradient(
+  recorder: Recorder,
+  args: { results: BufferView; gradient: Matrix; width: number } & SearchOptions,
+): void {
+  const { results, gradient } = args;
+  const kernel = 'search_gradient';
+  const shape = shapeConstants(kernel, 'gradient', gradient);
+  requireBytes(kernel, 'results', results, 2 * args.directions * gradient.rows * 8);
+  const { workgroups, constants } = flatGrid(gradient.rows * gradient.stride);
+  recorder.record({
+    label: kernel,
+    shader: { path: 'optimizer/search_gradient.wgsl', constants: { ...constants, ...shape, ...searchConstants(args) } },
+    bindings: [
+      ['read', results],
+      ['write', gradient],
+      ['uniform', recorder.step],
+    ],
+    workgroups,
+  });
+}
+
+function searchConstants({ directions, sigma, cell, width }: SearchOptions & { width: number }) {
+  return { DIRECTIONS: directions, SIGMA: f32(sigma), CELL: cell, WIDTH: width };
+}

@@ -1,0 +1,163 @@
+import { ConfigError } from '../errors.ts';
+import type { Matrix } from '../gpu/arena.ts';
+import type { BufferView } from '../gpu/device.ts';
+import type { Recorder } from '../gpu/recorder.ts';
+import { requireBytes, requireSameShape, shapeConstants } from './check.ts';
+import { flatGrid } from './grid.ts';
+
+/** What MI-Face descends, p the confidence in the attacked class: 1 - p (as published) or -log p. */
+export type ConfidenceCost = 'oneMinusConfidence' | 'negativeLogConfidence';
+
+const COST_KIND: Readonly<Record<ConfidenceCost, number>> = { oneMinusConfidence: 0, negativeLogConfidence: 1 };
+
+/**
+ * Cross-entropy with one class a row, fused with softmax. The gradient is that of the mean over the rows; the row losses
+ * are not divided.
+ *
+ * @param args.logits [rows, classes]
+ * @param args.targets rows u32, each below classes
+ * @param args.gradLogits (softmax(logits) - one hot) / rows, the shape of logits
+ * @param args.results rows x 2 f32: -log p of the target; 1 where the target has the first largest logit of a row
+ * without NaN or infinity, else 0
+ * @throws ShapeError
+ */
+export function recordSoftmaxCrossEntropy(
+  recorder: Recorder,
+  args: { logits: Matrix; targets: BufferView; gradLogits: Matrix; results: BufferView },
+): void {
+  const { logits, targets, gradLogits, results } = args;
+  const kernel = 'softmax_cross_entropy';
+  const shape = shapeConstants(kernel, 'logits', logits);
+  requireSameShape(kernel, 'logits', logits, 'gradLogits', gradLogits);
+  requireBytes(kernel, 'targets', targets, logits.rows * 4);
+  requireBytes(kernel, 'results', results, logits.rows * 8);
+  const { workgroups, constants } = flatGrid(logits.rows);
+  recorder.record({
+    label: kernel,
+    shader: { path: 'loss/softmax_cross_entropy.wgsl', constants: { ...shape, ...constants } },
+    bindings: [
+      ['read', logits],
+      ['read', targets],
+      ['write', gradLogits],
+      ['write', results],
+    ],
+    workgroups,
+    flops: 8 * logits.rows * logits.columns,
+  });
+}
+
+/**
+ * The attack cost of every row and its gradient with respect to the logits (Fredrikson et al., CCS 2015). Rows are
+ * attacks of their own: nothing is averaged over them.
+ *
+ * @param args.logits [rows, classes]
+ * @param args.targets attacked class of each row, rows u32, each below classes
+ * @param args.gradLogits the shape of logits
+ * @param args.results rows x 2 f32: cost, confidence in the attacked class as the model releases it
+ * @param args.decimals the model rounds its confidences to so many decimals, 0..6; the rounded ones then stand in cost
+ * and gradient, -log p takes p no smaller than half the last decimal. Default: no rounding
+ * @throws ShapeError, ConfigError
+ */
+export function recordConfidenceCost(
+  recorder: Recorder,
+  args: {
+    cost: ConfidenceCost;
+    decimals?: number;
+    logits: Matrix;
+    targets: BufferView;
+    gradLogits: Matrix;
+    results: BufferView;
+  },
+): void {
+  const { cost, decimals, logits, targets, gradLogits, results } = args;
+  const kernel = 'confidence_cost';
+  if (decimals !== undefined && !(Number.isInteger(decimals) && decimals >= 0 && decimals <= 6)) {
+    throw new ConfigError(`decimals: ${decimals} is not an integer in 0..6; f32 confidences hold no more`);
+  }
+  const shape = shapeConstants(kernel, 'logits', logits);
+  requireSameShape(kernel, 'logits', logits, 'gradLogits', gradLogits);
+  requireBytes(kernel, 'targets', targets, logits.rows * 4);
+  requireBytes(kernel, 'results', results, logits.rows * 8);
+  const { workgroups, constants } = flatGrid(logits.rows);
+  recorder.record({
+    label: `${kernel} ${cost}`,
+    shader: {
+      path: 'loss/confidence_cost.wgsl',
+      constants: {
+        ...shape,
+        ...constants,
+        COST_KIND: COST_KIND[cost],
+        ROUND_LEVELS: decimals === undefined ? 0 : 10 ** decimals,
+      },
+    },
+    bindings: [
+      ['read', logits],
+      ['read', targets],
+      ['write', gradLogits],
+      ['write', results],
+    ],
+    workgroups,
+    flops: 8 * logits.rows * logits.columns,
+  });
+}
+
+/**
+ * Mean squared error over all elements (PyTorch's reduction "mean").
+ *
+ * @param args.output what the network gave, [rows, columns]
+ * @param args.target the same shape
+ * @param args.gradOutput 2 (output - target) / (rows * columns), the same shape
+ * @param args.results rows x 2 f32: mean squared error of the row, 0; the mean over the rows is the loss
+ * @throws ShapeError
+ */
+export function recordMse(
+  recorder: Recorder,
+  args: { output: Matrix; target: Matrix; gradOutput: Matrix; results: BufferView },
+): void {
+  const { output, target, gradOutput, results } = args;
+  const kernel = 'mse';
+  const shape = shapeConstants(kernel, 'output', output);
+  requireSameShape(kernel, 'output', output, 'target', target);
+  requireSameShape(kernel, 'output', output, 'gradOutput', gradOutput);
+  requireBytes(kernel, 'results', results, output.rows * 8);
+  const { workgroups, constants } = flatGrid(output.rows);
+  recorder.record({
+    label: kernel,
+    shader: { path: 'loss/mse.wgsl', constants: { ...shape, ...constants } },
+    bindings: [
+      ['read', output],
+      ['read', target],
+      ['write', gradOutput],
+      ['write', results],
+    ],
+    workgroups,
+    flops: 4 * output.rows * output.columns,
+  });
+}
+
+/**
+ * Adds the results of a batch to a running total that the host reads every so many steps, and zeroes when it likes.
+ *
+ * @param args.results rows x 2 f32, as {@link recordSoftmaxCrossEntropy} and {@link recordMse} write them
+ * @param args.metrics 4 f32: sum of row losses, number correct, number of rows, 0
+ * @throws ShapeError
+ */
+export function recordAccumulateMetrics(
+  recorder: Recorder,
+  args: { rows: number; results: BufferView; metrics: BufferView },
+): void {
+  const { rows, results, metrics } = args;
+  const kernel = 'accumulate_metrics';
+  requireBytes(kernel, 'results', results, rows * 8);
+  requireBytes(kernel, 'metrics', metrics, 16);
+  recorder.record({
+    label: kernel,
+    shader: { path: 'loss/accumulate_metrics.wgsl', constants: { ROWS: rows } },
+    bindings: [
+      ['read', results],
+      ['write', metrics],
+    ],
+    workgroups: [1, 1, 1],
+    flops: 2 * rows,
+  });
+}

@@ -1,0 +1,146 @@
+import { f32 } from '../gpu/composer.ts';
+import type { BufferView } from '../gpu/device.ts';
+import type { Program, Recorder } from '../gpu/recorder.ts';
+import { requireBytes } from './check.ts';
+import { flatGrid } from './grid.ts';
+
+// Word indices of shaders/common/step.wgsl.
+const ITERATION = 3;
+const LEARNING_RATE = 4;
+const ADAM_STEP_SIZE = 8; // extra0.x
+const ADAM_SECOND_CORRECTION = 9; // extra0.y
+
+/** The words of a program's step uniform. */
+export type StepWords = Pick<Program, 'stepWords' | 'stepFloats'>;
+
+/** Constants of torch.optim.SGD: dampening 0, no Nesterov. */
+export interface SgdOptions {
+  /** 0..1 */
+  readonly momentum: number;
+  /** L2 penalty, added to the gradient as weightDecay * w. */
+  readonly weightDecay: number;
+}
+
+/** Constants of torch.optim.Adam. */
+export interface AdamOptions {
+  /** Decay of the first and the second moment, each in 0..1, 1 excluded. */
+  readonly betas: readonly [number, number];
+  readonly epsilon: number;
+  /** L2 penalty, added to the gradient as weightDecay * w. Default 0. */
+  readonly weightDecay?: number;
+}
+
+/**
+ * One step of SGD with momentum over flat buffers: g += weightDecay w, v = momentum v + g, w -= learningRate v.
+ * Before each run of the program, {@link writeSgdStep} sets the learning rate.
+ *
+ * @param args.count elements; the kernel works on whole vec4s, so up to 3 elements behind the last one, which the
+ * views must hold, are updated too (padding, where gradients and parameters are zero and stay it)
+ * @param args.velocity v, zero before the first step
+ * @throws ShapeError
+ */
+export function recordSgd(
+  recorder: Recorder,
+  args: { count: number; gradients: BufferView; parameters: BufferView; velocity: BufferView } & SgdOptions,
+): void {
+  const { count, gradients, parameters, velocity, momentum, weightDecay } = args;
+  const kernel = 'sgd';
+  const vectors = Math.ceil(count / 4);
+  for (const [name, view] of Object.entries({ gradients, parameters, velocity })) {
+    requireBytes(kernel, name, view, vectors * 16);
+  }
+  const { workgroups, constants } = flatGrid(vectors);
+  recorder.record({
+    label: kernel,
+    shader: {
+      path: 'optimizer/sgd.wgsl',
+      constants: { ...constants, VECTORS: vectors, MOMENTUM: f32(momentum), WEIGHT_DECAY: f32(weightDecay) },
+    },
+    bindings: [
+      ['read', gradients],
+      ['write', parameters],
+      ['write', velocity],
+      ['uniform', recorder.step],
+    ],
+    workgroups,
+    flops: 6 * count,
+  });
+}
+
+/** Sets the words of the step uniform that {@link recordSgd}'s kernel reads. */
+export function writeSgdStep(step: StepWords, learningRate: number): void {
+  step.stepFloats[LEARNING_RATE] = learningRate;
+}
+
+/**
+ * One step of Adam over flat buffers; of AMSGrad when `secondMomentMax` is given. PyTorch's formulas, see
+ * shaders/optimizer/adam.wgsl. Before each run of the program, {@link writeAdamStep} sets the step's numbers.
+ *
+ * @param args.count elements, whole vec4s as in {@link recordSgd}
+ * @param args.firstMoment zero before the first step, and so are the other moments
+ * @throws ShapeError
+ */
+export function recordAdam(
+  recorder: Recorder,
+  args: {
+    count: number;
+    gradients: BufferView;
+    parameters: BufferView;
+    firstMoment: BufferView;
+    secondMoment: BufferView;
+    secondMomentMax?: BufferView;
+  } & AdamOptions,
+): void {
+  const { count, gradients, parameters, firstMoment, secondMoment, secondMomentMax, betas, epsilon } = args;
+  const kernel = secondMomentMax ? 'adam amsgrad' : 'adam';
+  const vectors = Math.ceil(count / 4);
+  const views = { gradients, parameters, firstMoment, secondMoment, ...(secondMomentMax && { secondMomentMax }) };
+  for (const [name, view] of Object.entries(views)) requireBytes(kernel, name, view, vectors * 16);
+  const { workgroups, constants } = flatGrid(vectors);
+  recorder.record({
+    label: kernel,
+    shader: {
+      path: 'optimizer/adam.wgsl',
+      constants: {
+        ...constants,
+        VECTORS: vectors,
+        ONE_MINUS_BETA1: f32(1 - betas[0]),
+        BETA2: f32(betas[1]),
+        ONE_MINUS_BETA2: f32(1 - betas[1]),
+        EPSILON: f32(epsilon),
+        WEIGHT_DECAY: f32(args.weightDecay ?? 0),
+      },
+      includes: {
+        second_moment: secondMomentMax ? 'optimizer/second_moment_amsgrad.wgsl' : 'optimizer/second_moment.wgsl',
+      },
+    },
+    bindings: [
+      ['read', gradients],
+      ['write', parameters],
+      ['write', firstMoment],
+      ['write', secondMoment],
+      ...(secondMomentMax ? [['write', secondMomentMax] as const] : []),
+      ['uniform', recorder.step],
+    ],
+    workgroups,
+    flops: 14 * count,
+  });
+}
+
+/**
+ * Sets the words of the step uniform that {@link recordAdam}'s kernel reads: the bias corrections, in double precision,
+ * in extra0.x and extra0.y, and besides iteration and learning_rate.
+ *
+ * @param iteration number of this step, from 1
+ */
+export function writeAdamStep(
+  step: StepWords,
+  learningRate: number,
+  betas: readonly [number, number],
+  iteration: number,
+): void {
+  step.stepWords[ITERATION] = iteration;
+  step.stepFloats[LEARNING_RATE] = learningRate;
+  step.stepFloats[ADAM_STEP_SIZE] = learningRate / (1 - betas[0] ** iteration);
+  step.stepFloats[ADAM_SECOND_CORRECTION] = 1 / Math.sqrt(1 - betas[1] ** iteration);
+}

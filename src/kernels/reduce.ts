@@ -1,0 +1,168 @@
+import { type Matrix, roundUp } from '../gpu/arena.ts';
+import type { BufferView } from '../gpu/device.ts';
+import type { Recorder } from '../gpu/recorder.ts';
+import { requireBytes, requireSameShape, shapeConstants } from './check.ts';
+import { flatGrid } from './grid.ts';
+
+/** Rows up to which one invocation sums a whole column. */
+const SINGLE_PASS_ROWS = 256;
+
+/** Partial results of max_abs: enough invocations to fill an adapter, few enough for one to finish. */
+const MAX_ABS_PARTIALS = 1024;
+
+/** Bytes of scratch {@link recordMaxAbs} needs. */
+export const MAX_ABS_SCRATCH_BYTES = MAX_ABS_PARTIALS * 8;
+
+/** Tall matrices are summed in about sqrt(rows) chunks of about sqrt(rows) rows, then over the chunks. */
+function columnSumChunks(rows: number): { chunks: number; chunkRows: number } {
+  if (rows <= SINGLE_PASS_ROWS) return { chunks: 1, chunkRows: rows };
+  const chunkRows = Math.ceil(Math.sqrt(rows));
+  return { chunks: Math.ceil(rows / chunkRows), chunkRows };
+}
+
+/** Bytes of scratch with which {@link recordColumnSum} sums a tall matrix in parallel; 0 where one pass does. */
+export function columnSumScratchBytes(input: Pick<Matrix, 'rows' | 'stride'>): number {
+  const { chunks } = columnSumChunks(input.rows);
+  return chunks === 1 ? 0 : chunks * input.stride * 4;
+}
+
+/**
+ * output[0, j] = sum over r of input[r, j], in a fixed order: the gradient of a bias.
+ *
+ * @param args.input [rows, columns]
+ * @param args.output [1, columns] with the stride of input
+ * @param args.scratch {@link columnSumScratchBytes} bytes; without it a tall matrix is summed by few invocations, slowly
+ * @throws ShapeError
+ */
+export function recordColumnSum(
+  recorder: Recorder,
+  args: { input: Matrix; output: Matrix; scratch?: BufferView },
+): void {
+  const { input, output, scratch } = args;
+  const kernel = 'column_sum';
+  shapeConstants(kernel, 'input', input);
+  requireSameShape(kernel, 'the sum of input', { ...input, rows: 1 }, 'output', output);
+  const pass = (from: Matrix, to: Matrix, rowsPerChunk: number): void => {
+    const { workgroups, constants } = flatGrid((to.rows * from.stride) / 4);
+    recorder.record({
+      label: kernel,
+      shader: {
+        path: 'reduce/column_sum.wgsl',
+        constants: {
+          ...constants,
+          ROWS: from.rows,
+          STRIDE: from.stride,
+          CHUNKS: to.rows,
+          CHUNK_ROWS: rowsPerChunk,
+        },
+      },
+      bindings: [
+        ['read', from],
+        ['write', to],
+      ],
+      workgroups,
+      flops: from.rows * from.columns,
+    });
+  };
+  const { chunks, chunkRows } = columnSumChunks(input.rows);
+  if (chunks === 1 || !scratch) {
+    pass(input, output, input.rows);
+    return;
+  }
+  const bytes = columnSumScratchBytes(input);
+  requireBytes(kernel, 'scratch', scratch, bytes);
+  const partial: Matrix = { ...input, ...scratch, size: bytes, rows: chunks };
+  pass(input, partial, chunkRows);
+  pass(partial, output, chunks);
+}
+
+/**
+ * output[r] = sum over j of input[r, j].
+ *
+ * @param args.input [rows, columns]
+ * @param args.output rows f32
+ * @throws ShapeError
+ */
+export function recordRowSum(recorder: Recorder, args: { input: Matrix; output: BufferView }): void {
+  recordRows(recorder, 'row_sum', 1, args);
+}
+
+/**
+ * output[r] = sqrt(sum over j of input[r, j]^2).
+ *
+ * @param args.input [rows, columns], elements below 1e18 in size, or the squares overflow
+ * @param args.output rows f32
+ * @throws ShapeError
+ */
+export function recordRowNorm(recorder: Recorder, args: { input: Matrix; output: BufferView }): void {
+  recordRows(recorder, 'row_norm', 2, args);
+}
+
+function recordRows(
+  recorder: Recorder,
+  kernel: string,
+  flopsPerElement: number,
+  args: { input: Matrix; output: BufferView },
+): void {
+  const { input, output } = args;
+  const shape = shapeConstants(kernel, 'input', input);
+  requireBytes(kernel, 'output', output, input.rows * 4);
+  const { workgroups, constants } = flatGrid(input.rows);
+  recorder.record({
+    label: kernel,
+    shader: { path: `reduce/${kernel}.wgsl`, constants: { ...shape, ...constants } },
+    bindings: [
+      ['read', input],
+      ['write', output],
+    ],
+    workgroups,
+    flops: flopsPerElement * input.rows * input.columns,
+  });
+}
+
+/** `count` f32 of a flat buffer as a matrix of one row, for {@link recordMaxAbs}. The view must hold whole vec4s. */
+export function asRow(view: BufferView, count: number): Matrix {
+  return { ...view, rows: 1, columns: count, stride: roundUp(count, 4) };
+}
+
+/**
+ * output = (max |w|, max w) over a matrix, pads left out: what the exponent of a fixed-point format is chosen from
+ * (the second value is what the published code looks at). NaN elements may be ignored.
+ *
+ * @param args.input [rows, columns]; {@link asRow} for a flat region
+ * @param args.scratch {@link MAX_ABS_SCRATCH_BYTES} bytes
+ * @param args.output 2 f32
+ * @throws ShapeError
+ */
+export function recordMaxAbs(
+  recorder: Recorder,
+  args: { input: Matrix; scratch: BufferView; output: BufferView },
+): void {
+  const { input, scratch, output } = args;
+  const kernel = 'max_abs';
+  const shape = shapeConstants(kernel, 'input', input);
+  requireBytes(kernel, 'scratch', scratch, MAX_ABS_SCRATCH_BYTES);
+  requireBytes(kernel, 'output', output, 8);
+  const partials = Math.min(MAX_ABS_PARTIALS, (input.rows * input.stride) / 4);
+  const { workgroups, constants } = flatGrid(partials);
+  recorder.record({
+    label: kernel,
+    shader: { path: 'reduce/max_abs.wgsl', constants: { ...shape, ...constants, PARTIALS: partials } },
+    bindings: [
+      ['read', input],
+      ['write', scratch],
+    ],
+    workgroups,
+    flops: 2 * input.rows * input.columns,
+  });
+  recorder.record({
+    label: 'max_abs_finish',
+    shader: { path: 'reduce/max_abs_finish.wgsl', constants: { PARTIALS: partials } },
+    bindings: [
+      ['read', scratch],
+      ['write', output],
+    ],
+    workgroups: [1, 1, 1],
+    flops: 2 * partials,
+  });
+}

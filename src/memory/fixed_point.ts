@@ -1,0 +1,62 @@
+/**
+ * Sign-magnitude fixed point, the number format of the publication: n bits, of which the highest is the sign; one unit of
+ * the magnitude is worth 2^exponent. Twin of shaders/memory/encode_fixed.wgsl and of decode4 in
+ * shaders/common/fetch_approximate.wgsl.
+ */
+
+/** `corrected`: round to nearest even, saturate. `faithful`: truncate, wrap modulo 2^(n-1), as the published code does. */
+export type FixedEncoding = 'corrected' | 'faithful';
+
+/** Codes are drawn and fetched in blocks of this many. */
+export const BLOCK_CODES = 16;
+
+const bitsOf = new DataView(new ArrayBuffer(4));
+
+/** ceil(log2 x) of a positive finite f32, exactly, from its bits. */
+export function ceilLog2(x: number): number {
+  bitsOf.setFloat32(0, x);
+  const word = bitsOf.getUint32(0);
+  const exponent = (word >>> 23) - 127;
+  if (exponent === -127) return Math.ceil(Math.log2(x)); // subnormal: far below any weight that matters
+  return (word & 0x7fffff) === 0 ? exponent : exponent + 1;
+}
+
+/**
+ * The exponent of one unit so that `largest` fits n bits, plus `headroom` bits between the top bit and the weights.
+ * corrected: `largest` = max |w|. faithful: `largest` = raw maximum of the first defended layer (mission fault 1), plus
+ * one as published. A tensor of zeros gets the exponent that 1.0 would.
+ * @param bits n, 2..16
+ */
+export function fixedExponent(largest: number, bits: number, headroom: number, encoding: FixedEncoding): number {
+  const range = largest > 0 ? ceilLog2(Math.fround(largest)) : 0;
+  return range + (encoding === 'faithful' ? 1 : 0) + headroom - (bits - 1);
+}
+
+/** One weight -> its code, 0 .. 2^bits - 1. Zero gets code 0. */
+export function encodeFixed(weight: number, bits: number, exponent: number, encoding: FixedEncoding): number {
+  const range = 2 ** (bits - 1);
+  const units = Math.abs(weight) * 2 ** -exponent; // exact in float64
+  const magnitude = encoding === 'faithful' ? Math.trunc(units) % range : Math.min(roundHalfEven(units), range - 1);
+  return magnitude + (weight < 0 ? range : 0);
+}
+
+/** A code -> its value; -0 for the sign bit alone. Never NaN or infinite. */
+export function decodeFixed(code: number, bits: number, exponent: number): number {
+  const range = 2 ** (bits - 1);
+  const magnitude = (code % range) * 2 ** exponent;
+  return code >= range ? -magnitude : magnitude;
+}
+
+function roundHalfEven(x: number): number {
+  const floor = Math.floor(x);
+  const rest = x - floor;
+  if (rest !== 0.5) return Math.round(x);
+  return floor % 2 === 0 ? floor : floor + 1;
+}
+
+/** Packs codes two a u32, the even one in the low half: the memory image as the shaders read it. */
+export function packCodes(codes: ArrayLike<number>): Uint32Array {
+  const words = new Uint32Array(Math.ceil(codes.length / 2));
+  for (let i = 0; i < codes.length; i++) words[i >> 1] |= codes[i] << (16 * (i & 1));
+  return words;
+}

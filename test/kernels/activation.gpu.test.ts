@@ -1,0 +1,68 @@
+import { describe, expect, it } from 'vitest';
+import { ShapeError } from '../../src/errors.ts';
+import { type Activation, recordActivationBackward, recordActivationForward } from '../../src/kernels/activation.ts';
+import { activationBackward, activationForward } from '../reference/activation.ts';
+import { Bench, checkKernel, type Output, randomValues, useGpu } from '../support/gpu.ts';
+import { SHAPES } from '../support/shapes.ts';
+import { TOLERANCES } from '../support/tolerances.ts';
+
+const device = useGpu();
+const ACTIVATIONS: Activation[] = ['none', 'relu', 'tanh', 'sigmoid'];
+
+describe.each(ACTIVATIONS)('%s', (activation) => {
+  it('forward agrees with its twin and keeps pads zero', async () => {
+    await checkKernel(device.gpu, (bench) =>
+      SHAPES.map(([rows, columns], i): Output => {
+        const x = randomValues(rows * columns, i, 8);
+        const output = bench.output(rows, columns);
+        recordActivationForward(bench.recorder, { activation, input: bench.matrix(rows, columns, x), output });
+        return {
+          name: `${activation} ${rows} x ${columns}`,
+          view: output,
+          expected: activationForward(activation, x),
+          tolerance: TOLERANCES[activation],
+        };
+      }),
+    );
+  });
+
+  it('backward agrees with its twin and keeps pads zero', async () => {
+    await checkKernel(device.gpu, (bench) =>
+      SHAPES.map(([rows, columns], i): Output => {
+        const y = Float32Array.from(activationForward(activation, randomValues(rows * columns, i, 4)));
+        const gradient = randomValues(rows * columns, i + 100);
+        const gradInput = bench.output(rows, columns);
+        recordActivationBackward(bench.recorder, {
+          activation,
+          output: bench.matrix(rows, columns, y),
+          gradOutput: bench.matrix(rows, columns, gradient),
+          gradInput,
+        });
+        return {
+          name: `${activation} backward ${rows} x ${columns}`,
+          view: gradInput,
+          expected: activationBackward(activation, y, gradient),
+          tolerance: TOLERANCES.activationBackward,
+        };
+      }),
+    );
+  });
+
+  it('saturates at the ends of f32 without NaN', async () => {
+    const x = Float32Array.of(-3e38, -1e4, -100, -88, -20, -0, 0, 1e-30, 20, 88, 100, 1e4, 3e38);
+    await checkKernel(device.gpu, (bench) => {
+      const output = bench.output(1, x.length);
+      recordActivationForward(bench.recorder, { activation, input: bench.matrix(1, x.length, x), output });
+      const expected = activationForward(activation, x);
+      return [{ name: activation, view: output, expected, tolerance: TOLERANCES[activation] }];
+    });
+  });
+});
+
+it('names both shapes when they disagree', () => {
+  const bench = new Bench(device.gpu);
+  const args = { activation: 'relu', input: bench.output(2, 40), output: bench.output(3, 40) } as const;
+  expect(() => recordActivationForward(bench.recorder, args)).toThrow(ShapeError);
+  expect(() => recordActivationForward(bench.recorder, args)).toThrow(/activation_forward.*3 x 40.*2 x 40/);
+  bench.arena.destroy();
+});

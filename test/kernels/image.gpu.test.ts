@@ -1,0 +1,114 @@
+import { expect, it } from 'vitest';
+import { ConfigError, ShapeError } from '../../src/errors.ts';
+import { recordNonLocalMeans, recordSharpen, recordTotalVariation } from '../../src/kernels/image.ts';
+import { nonLocalMeans, sharpen, totalVariation, totalVariationGradient } from '../reference/image.ts';
+import { Bench, checkKernel, type Output, randomValues, useGpu } from '../support/gpu.ts';
+import { TOLERANCES } from '../support/tolerances.ts';
+
+const device = useGpu();
+
+/** Images, height, width: single pixels, lines, columns and images smaller than a search window. */
+const IMAGES: readonly (readonly [number, number, number])[] = [
+  [1, 1, 1],
+  [2, 1, 7],
+  [2, 5, 1],
+  [1, 2, 2],
+  [5, 8, 5],
+  [3, 13, 10],
+  [2, 32, 31],
+];
+
+/** A smooth face-like pattern with noise, 0..1. */
+const picture = (count: number, height: number, width: number, seed: number) =>
+  randomValues(count * height * width, seed, 0.1).map((noise, i) => {
+    const [line, column] = [Math.floor(i / width) % height, i % width];
+    return 0.5 + 0.35 * Math.sin(line * 0.7) * Math.cos(column * 0.5) + noise;
+  });
+
+it.each([
+  [1, 3, 0.1],
+  [2, 5, 0.2],
+] as const)(
+  'non-local means agrees with its twin, patch %i, search %i',
+  async (patchRadius, searchRadius, strength) => {
+    const options = { patchRadius, searchRadius, strength };
+    await checkKernel(device.gpu, (bench) =>
+      IMAGES.map(([count, height, width], i): Output => {
+        const x = picture(count, height, width, i);
+        const output = bench.output(count, height * width);
+        const input = bench.matrix(count, height * width, x);
+        recordNonLocalMeans(bench.recorder, { input, output, height, width, ...options });
+        return {
+          name: `non-local means ${count} x ${height} x ${width}`,
+          view: output,
+          expected: nonLocalMeans(x, height, width, options),
+          tolerance: TOLERANCES.nonLocalMeans,
+        };
+      }),
+    );
+  },
+);
+
+it('sharpening agrees with its twin and clamps to 0..1', async () => {
+  await checkKernel(device.gpu, (bench) =>
+    IMAGES.map(([count, height, width], i): Output => {
+      const x = picture(count, height, width, i).map((value) => value * 1.4 - 0.2);
+      const output = bench.output(count, height * width);
+      const input = bench.matrix(count, height * width, x);
+      recordSharpen(bench.recorder, { input, output, height, width, amount: 1.5 });
+      return {
+        name: `sharpen ${count} x ${height} x ${width}`,
+        view: output,
+        expected: sharpen(x, height, width, 1.5),
+        tolerance: TOLERANCES.image,
+      };
+    }),
+  );
+});
+
+it('the total variation gradient is added to what is there, and agrees with its twin', async () => {
+  const [weight, epsilon] = [0.75, 1e-4];
+  await checkKernel(device.gpu, (bench) =>
+    IMAGES.map(([count, height, width], i): Output => {
+      const x = picture(count, height, width, i);
+      const before = randomValues(x.length, i + 50);
+      const gradient = bench.matrix(count, height * width, before);
+      const input = bench.matrix(count, height * width, x);
+      recordTotalVariation(bench.recorder, { input, gradient, height, width, weight, epsilon });
+      return {
+        name: `total variation ${count} x ${height} x ${width}`,
+        view: gradient,
+        expected: totalVariationGradient(x, height, width, weight, epsilon).map((value, j) => value + before[j]),
+        tolerance: TOLERANCES.image,
+      };
+    }),
+  );
+});
+
+it('the twin of the total variation gradient is the derivative of its energy', () => {
+  const [height, width, epsilon] = [4, 5, 1e-3];
+  const x = Float64Array.from(picture(1, height, width, 3));
+  const gradient = totalVariationGradient(x, height, width, 2, epsilon);
+  const step = 1e-6;
+  for (let i = 0; i < x.length; i++) {
+    const energy = (change: number) =>
+      totalVariation(
+        x.map((value, j) => (j === i ? value + change : value)),
+        height,
+        width,
+        epsilon,
+      )[0];
+    expect(gradient[i]).toBeCloseTo((2 * (energy(step) - energy(-step))) / (2 * step), 6);
+  }
+});
+
+it('refuses images that do not fill their rows, and radii out of range', () => {
+  const bench = new Bench(device.gpu);
+  const [input, output] = [bench.output(2, 35), bench.output(2, 35)];
+  const args = { input, output, height: 5, width: 7, amount: 1 };
+  expect(() => recordSharpen(bench.recorder, { ...args, width: 6 })).toThrow(ShapeError);
+  const means = { ...args, patchRadius: 1, searchRadius: 3, strength: 0.1 };
+  expect(() => recordNonLocalMeans(bench.recorder, { ...means, searchRadius: 6 })).toThrow(ConfigError);
+  expect(() => recordNonLocalMeans(bench.recorder, { ...means, strength: 0 })).toThrow(ConfigError);
+  bench.arena.destroy();
+});

@@ -1,0 +1,205 @@
+import { describe, expect, it } from 'vitest';
+import { ConfigError, ShapeError } from '../../src/errors.ts';
+import {
+  type ConfidenceCost,
+  recordAccumulateMetrics,
+  recordConfidenceCost,
+  recordMse,
+  recordSoftmaxCrossEntropy,
+} from '../../src/kernels/loss.ts';
+import { accumulateMetrics, confidenceCost, mse, softmaxCrossEntropy } from '../reference/loss.ts';
+import { Bench, checkKernel, type Output, randomValues, useGpu } from '../support/gpu.ts';
+import { SHAPES } from '../support/shapes.ts';
+import { sumTolerance, TOLERANCES } from '../support/tolerances.ts';
+
+const device = useGpu();
+const { exact } = TOLERANCES;
+
+/** One class a row, first and last ones among them. */
+const classes = (rows: number, columns: number) =>
+  Uint32Array.from({ length: rows }, (_, r) => (r === 0 ? columns - 1 : (r * 7 + 3) % columns));
+
+it('softmax cross-entropy agrees with its twin', async () => {
+  await checkKernel(device.gpu, (bench) =>
+    SHAPES.flatMap(([rows, columns], i): Output[] => {
+      const x = randomValues(rows * columns, i, 6);
+      const targets = classes(rows, columns);
+      // Half of the rows are made right.
+      for (let r = 0; r < rows; r += 2) x[r * columns + targets[r]] = 7;
+      const gradLogits = bench.output(rows, columns);
+      const results = bench.arena.allocate('results', rows * 8);
+      recordSoftmaxCrossEntropy(bench.recorder, {
+        logits: bench.matrix(rows, columns, x),
+        targets: bench.buffer(targets),
+        gradLogits,
+        results,
+      });
+      const expected = softmaxCrossEntropy(x, targets, columns);
+      const name = `cross-entropy ${rows} x ${columns}`;
+      return [
+        { name, view: results, expected: expected.results, tolerance: TOLERANCES.cross_entropy },
+        {
+          name: `${name} gradient`,
+          view: gradLogits,
+          expected: expected.gradient,
+          tolerance: TOLERANCES.crossEntropyGradient,
+        },
+      ];
+    }),
+  );
+});
+
+it('calls a row correct only when the target is the first largest of finite logits', async () => {
+  const { NaN: nan, POSITIVE_INFINITY: infinity } = Number;
+  const rows = [
+    [1, 2, 2, 0, 1], // tie, target first
+    [1, 2, 2, 0, 1], // tie, target second
+    [0, 0, 0, 0, 0],
+    [-5, -4, -3, -2, -1],
+    [1, nan, 9, 0, 0],
+    [1, 2, nan, 0, 0],
+    [1, 2, infinity, 0, 0],
+    [-infinity, 2, 3, 0, 0],
+  ];
+  const targets = Uint32Array.of(1, 2, 0, 4, 2, 2, 2, 2);
+  const bench = new Bench(device.gpu);
+  const results = bench.buffer(new Float32Array(16));
+  const logits = bench.matrix(8, 5, rows.flat());
+  recordSoftmaxCrossEntropy(bench.recorder, {
+    logits,
+    targets: bench.buffer(targets),
+    gradLogits: bench.output(8, 5),
+    results,
+  });
+  (await bench.recorder.build('cross-entropy')).run();
+  const values = await device.gpu.readFloats(results);
+  expect(Array.from(targets, (_, r) => values[2 * r + 1])).toEqual([1, 0, 1, 1, 0, 0, 0, 0]);
+  expect(Number.isFinite(values[8])).toBe(false);
+  bench.arena.destroy();
+});
+
+describe.each<[ConfidenceCost, number | undefined]>([
+  ['oneMinusConfidence', undefined],
+  ['oneMinusConfidence', 2],
+  ['negativeLogConfidence', undefined],
+  ['negativeLogConfidence', 2],
+])('confidence cost %s, decimals %s', (cost, decimals) => {
+  it('agrees with its twin', async () => {
+    await checkKernel(device.gpu, (bench) =>
+      SHAPES.flatMap(([rows, columns], i): Output[] => {
+        const x = randomValues(rows * columns, i, 3);
+        const targets = classes(rows, columns);
+        const gradLogits = bench.output(rows, columns);
+        const results = bench.arena.allocate('results', rows * 8);
+        recordConfidenceCost(bench.recorder, {
+          cost,
+          decimals,
+          logits: bench.matrix(rows, columns, x),
+          targets: bench.buffer(targets),
+          gradLogits,
+          results,
+        });
+        const expected = confidenceCost(cost, decimals, x, targets, columns);
+        const name = `${cost} ${rows} x ${columns}`;
+        const tolerance = TOLERANCES.confidenceCost;
+        return [
+          { name, view: results, expected: expected.results, tolerance },
+          { name: `${name} gradient`, view: gradLogits, expected: expected.gradient, tolerance },
+        ];
+      }),
+    );
+  });
+
+  it('meets a confidence that rounds or underflows to 0', async () => {
+    const x = Float32Array.of(10, 0, -300, 0, 10, 0);
+    const targets = Uint32Array.of(2, 2);
+    await checkKernel(device.gpu, (bench) => {
+      const gradLogits = bench.output(2, 3);
+      const results = bench.arena.allocate('results', 16);
+      recordConfidenceCost(bench.recorder, {
+        cost,
+        decimals,
+        logits: bench.matrix(2, 3, x),
+        targets: bench.buffer(targets),
+        gradLogits,
+        results,
+      });
+      const expected = confidenceCost(cost, decimals, x, targets, 3);
+      if (cost === 'oneMinusConfidence' && decimals) expect(expected.gradient.every((g) => g === 0)).toBe(true);
+      const tolerance = TOLERANCES.confidenceCost;
+      return [
+        { name: 'cost', view: results, expected: expected.results, tolerance },
+        { name: 'gradient', view: gradLogits, expected: expected.gradient, tolerance },
+      ];
+    });
+  });
+});
+
+it('refuses to round confidences to 7 decimals', () => {
+  const bench = new Bench(device.gpu);
+  const [logits, gradLogits] = [bench.output(1, 3), bench.output(1, 3)];
+  const view = bench.buffer(new Float32Array(4));
+  const args = { cost: 'oneMinusConfidence', logits, targets: view, gradLogits, results: view } as const;
+  expect(() => recordConfidenceCost(bench.recorder, { ...args, decimals: 7 })).toThrow(ConfigError);
+  bench.arena.destroy();
+});
+
+it('mean squared error agrees with its twin', async () => {
+  await checkKernel(device.gpu, (bench) =>
+    SHAPES.flatMap(([rows, columns], i): Output[] => {
+      const x = randomValues(rows * columns, i);
+      const target = randomValues(rows * columns, i + 100);
+      const gradOutput = bench.output(rows, columns);
+      const results = bench.arena.allocate('results', rows * 8);
+      recordMse(bench.recorder, {
+        output: bench.matrix(rows, columns, x),
+        target: bench.matrix(rows, columns, target),
+        gradOutput,
+        results,
+      });
+      const expected = mse(x, target, columns);
+      const name = `mse ${rows} x ${columns}`;
+      return [
+        { name, view: results, expected: expected.results, tolerance: TOLERANCES.mse },
+        { name: `${name} gradient`, view: gradOutput, expected: expected.gradient, tolerance: TOLERANCES.mseGradient },
+      ];
+    }),
+  );
+});
+
+it('metrics of several batches add up', async () => {
+  await checkKernel(device.gpu, (bench) => {
+    const metrics = bench.buffer(Float32Array.of(0.5, 3, 40, 0));
+    const results = [1, 5, 128].map((rows, i) =>
+      randomValues(rows * 2, i).map((value, j) => (j % 2 ? Number(value > 0) : value + 1)),
+    );
+    let expected = Float64Array.of(0.5, 3, 40, 0);
+    for (const batch of results) {
+      recordAccumulateMetrics(bench.recorder, { rows: batch.length / 2, results: bench.buffer(batch), metrics });
+      expected = accumulateMetrics(expected, batch) as Float64Array<ArrayBuffer>;
+    }
+    return [{ name: 'metrics', view: metrics, expected, tolerance: sumTolerance(134) }];
+  });
+});
+
+it('metrics count whole rows exactly', async () => {
+  await checkKernel(device.gpu, (bench) => {
+    const metrics = bench.buffer(new Float32Array(4));
+    recordAccumulateMetrics(bench.recorder, {
+      rows: 300,
+      results: bench.buffer(new Float32Array(600).fill(1)),
+      metrics,
+    });
+    return [{ name: 'metrics', view: metrics, expected: [300, 300, 300, 0], tolerance: exact }];
+  });
+});
+
+it('names what is too small', () => {
+  const bench = new Bench(device.gpu);
+  const [logits, gradLogits] = [bench.output(9, 3), bench.output(9, 3)];
+  const small = bench.buffer(new Float32Array(4));
+  const args = { logits, targets: small, gradLogits, results: small };
+  expect(() => recordSoftmaxCrossEntropy(bench.recorder, args)).toThrow(ShapeError);
+  expect(() => recordSoftmaxCrossEntropy(bench.recorder, args)).toThrow(/targets has 16 bytes, 36 are needed/);
+  bench.arena.destroy();
+});

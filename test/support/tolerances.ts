@@ -1,0 +1,54 @@
+/**
+ * How far a kernel may be from its float64 twin, or from PyTorch's float32: |actual - expected| <= absolute + relative *
+ * |expected|. One table for every op; keys of golden ops are those of ops.json. 1 ulp is 6e-8 to 1.2e-7 relative; WGSL
+ * leaves exp, log, tanh, division and square root some ulp, and lets drivers fuse a * b + c or not.
+ */
+export interface Tolerance {
+  readonly relative: number;
+  readonly absolute: number;
+}
+
+const EXACT: Tolerance = { relative: 0, absolute: 0 };
+const ELEMENTWISE: Tolerance = { relative: 1e-6, absolute: 1e-6 };
+/** For gradients of means, which are small: the same relative accuracy, a tenth of the absolute. */
+const SMALL: Tolerance = { relative: 1e-6, absolute: 1e-7 };
+
+export const TOLERANCES = {
+  /** Moves, comparisons and maxima. */
+  exact: EXACT,
+  none: EXACT,
+  relu: EXACT,
+  /** Both are 1 - something small or something small / 1: absolute error of an ulp of 1. */
+  tanh: ELEMENTWISE,
+  sigmoid: ELEMENTWISE,
+  activationBackward: ELEMENTWISE,
+  softmax: ELEMENTWISE,
+  /** WGSL's log is only good to 2^-21 absolute between 0.5 and 2. */
+  log_softmax: ELEMENTWISE,
+  /** Differences with a sum over up to 257 terms below 1. */
+  softmaxBackward: ELEMENTWISE,
+  cross_entropy: ELEMENTWISE,
+  crossEntropyGradient: { relative: 1e-6, absolute: 2e-7 },
+  confidenceCost: ELEMENTWISE,
+  mse: ELEMENTWISE,
+  mseGradient: SMALL,
+  norm: { relative: 1e-6, absolute: 0 },
+  /** SGD's and Adam's parameters: PyTorch's own rounding of |w| < 3 after some steps. */
+  sgd: ELEMENTWISE,
+  adam: ELEMENTWISE,
+  firstMoment: SMALL,
+  /** Sums of squares: no cancellation. */
+  secondMoment: { relative: 1e-6, absolute: 0 },
+  /** Standard normal numbers, at most 5.8, from our own ln, cos and sin. */
+  normal: ELEMENTWISE,
+  /** byte / 255 through unpack4x8unorm: 1 ulp. */
+  pixel: { relative: 1.2e-7, absolute: 0 },
+  /** Weighted mean of 49 or 121 pixels; the exponential's argument carries the error of a sum of 25 squares. */
+  nonLocalMeans: { relative: 2e-6, absolute: 2e-6 },
+  image: ELEMENTWISE,
+} as const satisfies Record<string, Tolerance>;
+
+/** Of a sum of `count` numbers of at most 1 in size: every addition loses up to half an ulp of the partial sum. */
+export function sumTolerance(count: number): Tolerance {
+  return { relative: 1e-6, absolute: 6e-8 * count };
+}

@@ -1,0 +1,349 @@
+import { ConfigError, ShapeError } from '../errors.ts';
+import { Arena, type Matrix } from '../gpu/arena.ts';
+import type { BufferView, Gpu } from '../gpu/device.ts';
+import { type Program, Recorder } from '../gpu/recorder.ts';
+import { recordNonLocalMeans, recordSharpen, recordTotalVariation } from '../kernels/image.ts';
+import {
+  recordInversionJudge,
+  recordInversionStep,
+  recordSearchDirections,
+  recordSearchGradient,
+  type SearchOptions,
+  STATE_WORDS,
+} from '../kernels/inversion.ts';
+import { type ConfidenceCost, recordConfidenceCost } from '../kernels/loss.ts';
+import { recordRowNorm } from '../kernels/reduce.ts';
+import type { Victim } from './victim.ts';
+
+/** PROCESS of Fredrikson et al.: every few iterations the images are denoised by non-local means and sharpened. */
+export interface ProcessOptions {
+  /** Iterations between two PROCESS steps. */
+  readonly every: number;
+  /** Strength of the non-local means filter, in pixel units (0..1). */
+  readonly strength: number;
+  /** Amount of the unsharp mask. */
+  readonly sharpen: number;
+}
+
+export interface MiFaceConfig {
+  readonly cost: ConfidenceCost;
+  /** Fredrikson's alpha: iterations at most. */
+  readonly iterations: number;
+  /** beta: a class stops after this many iterations without a lower cost. */
+  readonly beta: number;
+  /** gamma: a class stops when its cost is at most this. */
+  readonly gamma: number;
+  /** Length of a step; in pixel units of the whole image when gradients are normalised. */
+  readonly step: number;
+  /** `linear`: the step falls to zero over the iterations. */
+  readonly schedule: 'constant' | 'linear';
+  /** 0..1, 1 excluded. */
+  readonly momentum: number;
+  /** Divide the gradient of every image by its L2 norm. */
+  readonly normalise: boolean;
+  /** Weight of the mean total variation, which steers the descent but does not judge the result. */
+  readonly totalVariation: number;
+  /** Smoothing of the total variation at zero, > 0. */
+  readonly epsilon: number;
+  readonly process?: ProcessOptions;
+  /** The victim's countermeasure: confidences are released rounded to so many decimals. */
+  readonly decimals?: number;
+  /** Present: a black-box attack, which only sees confidences and estimates the gradient by finite differences. */
+  readonly search?: SearchOptions;
+}
+
+/** What the attacker searches in: images, or the code of an autoencoder whose decoder gives the image. */
+export interface SearchSpace {
+  readonly height: number;
+  readonly width: number;
+  /** Latent space only. Plans and records code -> image and image -> code; `rows` images at once. */
+  readonly latent?: {
+    readonly size: number;
+    plan(
+      arena: Arena,
+      code: Matrix,
+      image: Matrix,
+      processed: Matrix,
+    ): { recordDecode(recorder: Recorder): void; recordEncode(recorder: Recorder): void };
+  };
+}
+
+export interface Inversion {
+  /** The attacked class. */
+  readonly target: number;
+  /** height x width, 0..1: the image of the lowest cost. */
+  readonly image: Float32Array;
+  readonly cost: number;
+  /** Confidence of the class that the victim released for the best image. */
+  readonly confidence: number;
+  /** Iteration of the best image, and iterations until the class stopped. */
+  readonly bestIteration: number;
+  readonly iterations: number;
+}
+
+/** Iterations between two looks at the device, so that its queue never holds seconds of work. */
+const SYNC_EVERY = 8;
+
+/**
+ * MI-Face (Fredrikson, Jha, Ristenpart, CCS'15, algorithm 1), every class a row of one batch: descend
+ * 1 - f_c(x) or -log f_c(x) plus total variation over images in 0..1, keep the best image of each class, stop each class
+ * by alpha, beta and gamma. Built once, run for many draws of the victim's memory and many starts.
+ */
+export class MiFace {
+  readonly #gpu: Gpu;
+  readonly #arena: Arena;
+  readonly #config: MiFaceConfig;
+  readonly #space: SearchSpace;
+  readonly #targets: readonly number[];
+  readonly #x: Matrix;
+  readonly #velocity: Matrix;
+  readonly #best: Matrix;
+  readonly #state: BufferView;
+  readonly #image: Matrix;
+  #iterate!: Program;
+  #process: Program | undefined;
+  #decodeBest: Program | undefined;
+  #encodeStart: Program | undefined;
+
+  private constructor(
+    arena: Arena,
+    victim: Victim,
+    space: SearchSpace,
+    targets: readonly number[],
+    config: MiFaceConfig,
+  ) {
+    this.#gpu = arena.gpu;
+    this.#arena = arena;
+    this.#config = config;
+    this.#space = space;
+    this.#targets = targets;
+    const rows = targets.length;
+    this.#x = arena.matrix('attack x', rows, victim.inputs);
+    this.#velocity = arena.matrix('attack velocity', rows, victim.inputs);
+    this.#best = arena.matrix('attack best', rows, victim.inputs);
+    this.#state = arena.allocate('attack state', rows * STATE_WORDS * 4);
+    this.#image = space.latent ? arena.matrix('attack image', rows, space.height * space.width) : this.#x;
+  }
+
+  /** @throws ConfigError for a bad argument, ShapeError where the victim's inputs are not what is searched */
+  static async build(
+    gpu: Gpu,
+    victim: Victim,
+    space: SearchSpace,
+    targets: readonly number[],
+    config: MiFaceConfig,
+  ): Promise<MiFace> {
+    check(victim, space, targets, config);
+    const attack = new MiFace(new Arena(gpu), victim, space, targets, config);
+    await attack.#record(victim);
+    return attack;
+  }
+
+  /**
+   * Runs the attack against the memory as it is loaded now.
+   * @param start height x width pixels (0..1) for every class, or one image an entry of the targets
+   * @param draw keys the random directions of a black-box attack and the noise of nothing else
+   * @param onIteration called after every look at the device
+   * @throws DeviceLostError
+   */
+  async run(
+    start: Float32Array | readonly Float32Array[],
+    draw = 0,
+    onIteration: (iteration: number) => void = () => {},
+  ): Promise<Inversion[]> {
+    const { iterations, step, schedule, process } = this.#config;
+    await this.#start(start);
+    const stops = Number.isFinite(this.#config.beta) || this.#config.gamma > -Infinity;
+    for (let t = 0; t <= iterations; t++) {
+      const program = this.#iterate;
+      program.stepWords[0] = 2 * t;
+      program.stepWords[3] = t;
+      // The last round only judges the image that the last step made.
+      program.stepFloats[4] = t === iterations ? 0 : schedule === 'linear' ? step * (1 - t / iterations) : step;
+      program.stepWords[5] = draw;
+      program.run();
+      if (this.#process && process && (t + 1) % process.every === 0 && t + 1 < iterations) this.#process.run();
+      if (t % SYNC_EVERY === SYNC_EVERY - 1) {
+        if (stops) {
+          const state = await this.#gpu.readWords(this.#state);
+          if (this.#targets.every((_, row) => state[row * STATE_WORDS + 4] === 0)) break;
+        } else {
+          await this.#gpu.idle();
+        }
+        onIteration(t + 1);
+      }
+    }
+    return this.#finish();
+  }
+
+  /** For example `arena 8.2 MB, 12 buffers`. */
+  get plan(): string {
+    return String(this.#arena);
+  }
+
+  destroy(): void {
+    this.#arena.destroy();
+  }
+
+  async #record(victim: Victim): Promise<void> {
+    const arena = this.#arena;
+    const { cost, decimals, totalVariation, epsilon, momentum, normalise, search, process, beta, gamma } = this.#config;
+    const rows = this.#targets.length;
+    const x = this.#x;
+    const { height, width, latent } = this.#space;
+    const norms = arena.allocate('norms', rows * 4);
+    const run = victim.plan(arena, x);
+    const recorder = new Recorder(this.#gpu);
+    const results = arena.allocate('results', rows * 8);
+    const targets = this.#targetBuffer('targets', this.#targets);
+    run.recordForward(recorder);
+    recordConfidenceCost(recorder, {
+      cost,
+      decimals,
+      logits: run.logits,
+      targets,
+      gradLogits: run.gradLogits,
+      results,
+    });
+    let gradient: Matrix;
+    if (search) {
+      const many = Array.from({ length: 2 * search.directions }, () => this.#targets).flat();
+      const queries = victim.plan(arena, arena.matrix('queries', many.length, victim.inputs));
+      const answers = arena.allocate('answers', many.length * 8);
+      gradient = arena.matrix('estimated gradient', rows, victim.inputs);
+      const searchWidth = latent ? latent.size : width;
+      recordSearchDirections(recorder, { ...search, x, queries: queries.x, width: searchWidth });
+      queries.recordForward(recorder);
+      recordConfidenceCost(recorder, {
+        cost,
+        decimals,
+        logits: queries.logits,
+        targets: this.#targetBuffer('query targets', many),
+        gradLogits: queries.gradLogits,
+        results: answers,
+      });
+      recordSearchGradient(recorder, { ...search, results: answers, gradient, width: searchWidth });
+    } else {
+      run.recordInputGradient(recorder);
+      gradient = run.gradInput;
+    }
+    if (totalVariation > 0) {
+      recordTotalVariation(recorder, { input: x, height, width, epsilon, gradient, weight: totalVariation });
+    }
+    if (normalise) recordRowNorm(recorder, { input: gradient, output: norms });
+    recordInversionJudge(recorder, { rows, results, state: this.#state, beta, gamma });
+    const moved = { gradient, norms, state: this.#state, x, velocity: this.#velocity, best: this.#best };
+    recordInversionStep(recorder, { ...moved, momentum, normalise });
+    this.#iterate = await recorder.build('attack iteration');
+    if (process || latent) await this.#recordProcess(process);
+  }
+
+  async #recordProcess(process: ProcessOptions | undefined): Promise<void> {
+    const arena = this.#arena;
+    const { height, width, latent } = this.#space;
+    const rows = this.#targets.length;
+    const filtered = (label: string) => arena.matrix(label, rows, height * width);
+    const denoised = filtered('denoised');
+    const processed = latent ? filtered('processed') : this.#x;
+    const coder = latent?.plan(arena, this.#x, this.#image, processed);
+    if (process) {
+      const recorder = new Recorder(this.#gpu);
+      coder?.recordDecode(recorder);
+      const { strength, sharpen: amount } = process;
+      const size = { height, width };
+      recordNonLocalMeans(recorder, {
+        ...size,
+        input: this.#image,
+        output: denoised,
+        patchRadius: 1,
+        searchRadius: 3,
+        strength,
+      });
+      recordSharpen(recorder, { ...size, input: denoised, output: processed, amount });
+      coder?.recordEncode(recorder);
+      this.#process = await recorder.build('PROCESS');
+    }
+    if (latent) {
+      // Starts are images; the attack moves codes: x = encode(start), and the result is decode(best).
+      const encode = new Recorder(this.#gpu);
+      coder?.recordEncode(encode);
+      this.#encodeStart = await encode.build('encode start');
+      const decode = new Recorder(this.#gpu);
+      latent.plan(arena, this.#best, this.#image, processed).recordDecode(decode);
+      this.#decodeBest = await decode.build('decode best');
+      this.#startImage = processed;
+    }
+  }
+
+  #startImage: Matrix | undefined;
+
+  async #start(start: Float32Array | readonly Float32Array[]): Promise<void> {
+    const { height, width } = this.#space;
+    const target = this.#startImage ?? this.#x;
+    const pixels = new Float32Array(target.rows * target.stride);
+    for (const row of this.#targets.keys()) {
+      const image = Array.isArray(start) ? start[row] : start;
+      if (image?.length !== height * width) {
+        throw new ShapeError(`start image ${row} has ${image?.length} pixels, ${height * width} are needed`);
+      }
+      pixels.set(image, row * target.stride);
+    }
+    this.#gpu.write(target, pixels);
+    this.#encodeStart?.run();
+    this.#gpu.write(this.#velocity, new Float32Array(this.#x.rows * this.#x.stride));
+    const state = new Uint32Array(this.#x.rows * STATE_WORDS);
+    const floats = new Float32Array(state.buffer);
+    for (const row of this.#targets.keys()) {
+      floats[row * STATE_WORDS] = 3.4e38;
+      state[row * STATE_WORDS + 4] = 1;
+    }
+    this.#gpu.write(this.#state, state);
+  }
+
+  async #finish(): Promise<Inversion[]> {
+    this.#decodeBest?.run();
+    const source = this.#space.latent ? this.#image : this.#best;
+    const [words, imageBytes] = await this.#gpu.read(this.#state, source);
+    const state = new Uint32Array(words);
+    const floats = new Float32Array(words);
+    const images = new Float32Array(imageBytes);
+    const pixels = this.#space.height * this.#space.width;
+    return this.#targets.map((target, row) => ({
+      target,
+      image: images.slice(row * source.stride, row * source.stride + pixels),
+      cost: floats[row * STATE_WORDS],
+      confidence: floats[row * STATE_WORDS + 1],
+      bestIteration: state[row * STATE_WORDS + 6],
+      iterations: state[row * STATE_WORDS + 7],
+    }));
+  }
+
+  #targetBuffer(label: string, targets: readonly number[]): BufferView {
+    const buffer = this.#arena.allocate(label, targets.length * 4);
+    this.#gpu.write(buffer, Uint32Array.from(targets));
+    return buffer;
+  }
+}
+
+function check(victim: Victim, space: SearchSpace, targets: readonly number[], config: MiFaceConfig): void {
+  const inputs = space.latent?.size ?? space.height * space.width;
+  if (victim.inputs !== inputs) {
+    throw new ShapeError(`the victim takes ${victim.inputs} inputs, the attack searches ${inputs}`);
+  }
+  if (targets.length === 0) throw new ConfigError('classes: name at least one class to attack');
+  const bad = targets.find((target) => !(Number.isInteger(target) && target >= 0 && target < victim.classes));
+  if (bad !== undefined) throw new ConfigError(`classes: ${bad} is no class of 0..${victim.classes - 1}`);
+  const range = (name: keyof MiFaceConfig, low: number, high: number) => {
+    const value = config[name] as number;
+    if (!(value >= low && value <= high)) throw new ConfigError(`attack.${name}: ${value} is not in ${low}..${high}`);
+  };
+  range('iterations', 1, 1e6);
+  range('step', 0, 1e6);
+  range('momentum', 0, 0.999999);
+  range('totalVariation', 0, 1e9);
+  if (space.latent && config.totalVariation > 0) {
+    throw new ConfigError(
+      'attack.totalVariation: an attack in latent space has no pixels to smooth; use 0 and PROCESS',
+    );
+  }
+}

@@ -1,0 +1,24 @@
+import type { Arena, Matrix } from '../gpu/arena.ts';
+import type { Recorder } from '../gpu/recorder.ts';
+
+/**
+ * A model as an attacker sees it: inputs in, logits (from which the released probabilities follow) out, and, for a white
+ * box, the gradient with respect to the input. What memory the weights are read from is the victim's affair.
+ */
+export interface Victim {
+  readonly inputs: number;
+  readonly classes: number;
+  /** Plans buffers for `x.rows` inputs; the two recorders may be called in any number of programs. */
+  plan(arena: Arena, x: Matrix): VictimRun;
+}
+
+export interface VictimRun {
+  readonly x: Matrix;
+  readonly logits: Matrix;
+  /** Where the gradient of the cost is to be put before {@link recordInputGradient}. */
+  readonly gradLogits: Matrix;
+  readonly gradInput: Matrix;
+  /** Reads of approximate memory included. The step's `pass_index` must be even. */
+  recordForward(recorder: Recorder): void;
+  recordInputGradient(recorder: Recorder): void;
+}

@@ -1,0 +1,376 @@
+import { ConfigError, DataError, MidasError } from '../errors.ts';
+import { Arena, firstRows, type Matrix } from '../gpu/arena.ts';
+import type { BufferView, Gpu } from '../gpu/device.ts';
+import { type Program, Recorder } from '../gpu/recorder.ts';
+import { recordCorrupt, recordGatherBatch } from '../kernels/batch.ts';
+import { recordInitialize } from '../kernels/initialize.ts';
+import { recordAccumulateMetrics, recordMse, recordSoftmaxCrossEntropy } from '../kernels/loss.ts';
+import { recordAdam, recordSgd, writeAdamStep, writeSgdStep } from '../kernels/optimizer.ts';
+import { type DenseSpec, denseInitialization } from '../layers/dense.ts';
+import { FlatParameters, ParameterLayout } from '../layers/parameters.ts';
+import { Random } from '../random.ts';
+import { batchSizes, type DeviceDataset } from './device_dataset.ts';
+import type { ModelSpec } from './specs.ts';
+import {
+  plainWeights,
+  planGradients,
+  planStack,
+  recordStackBackward,
+  recordStackForward,
+  stackParameters,
+} from './stack.ts';
+
+export type OptimizerConfig =
+  | { readonly kind: 'sgd'; readonly learningRate: number; readonly momentum: number; readonly weightDecay: number }
+  | {
+      readonly kind: 'adam';
+      readonly learningRate: number;
+      readonly betas: readonly [number, number];
+      readonly epsilon: number;
+      readonly amsgrad: boolean;
+    };
+
+export interface TrainingConfig {
+  readonly epochs: number;
+  readonly batchSize: number;
+  readonly optimizer: OptimizerConfig;
+  readonly seed: number;
+  /** DAE only: epochs of reconstruction before the classifier, and the deviation of the noise on its input. */
+  readonly reconstruction?: { readonly epochs: number; readonly deviation: number; readonly learningRate: number };
+}
+
+/** The published recipe of the shallow experiment. */
+export const PUBLISHED_TRAINING: Omit<TrainingConfig, 'seed'> = {
+  epochs: 100,
+  batchSize: 128,
+  optimizer: { kind: 'sgd', learningRate: 1e-3, momentum: 0.9, weightDecay: 5e-4 },
+};
+
+export interface EpochResult {
+  readonly epoch: number;
+  /** Epochs of all phases together. */
+  readonly epochs: number;
+  readonly phase: 'reconstruct' | 'classify';
+  /** Mean over the epoch. */
+  readonly loss: number;
+  /** Share of correct answers while training; NaN for reconstruction. */
+  readonly accuracy: number;
+}
+
+/** Everything a resumed training needs to go on to the same bits. */
+export interface TrainingState {
+  /** Epochs finished, all phases together. */
+  readonly epoch: number;
+  readonly parameters: Uint32Array<ArrayBuffer>;
+  /** Optimiser buffers of the present phase, in order; empty at the start of a phase. */
+  readonly optimizer: readonly Uint32Array<ArrayBuffer>[];
+}
+
+interface Phase {
+  readonly kind: 'reconstruct' | 'classify';
+  readonly epochs: number;
+  readonly optimizer: OptimizerConfig;
+}
+
+/** Names of all parameters of a model: the classifier's, then the decoder's. */
+export function modelLayout(spec: ModelSpec): ParameterLayout {
+  return new ParameterLayout(stackParameters([...spec.layers, ...spec.decoder]));
+}
+
+/** Fills the parameters with the published initialisation. @param seed integer in 0..2^53-1 */
+export async function initializeParameters(
+  gpu: Gpu,
+  spec: ModelSpec,
+  parameters: FlatParameters,
+  seed: number,
+): Promise<void> {
+  const recorder = new Recorder(gpu);
+  for (const layer of [...spec.layers, ...spec.decoder]) {
+    const initialization = denseInitialization(layer);
+    for (const part of ['weight', 'bias'] as const) {
+      const name = `${layer.name}.${part}`;
+      const tensor = parameters.layout.find(name).index;
+      recordInitialize(recorder, {
+        output: parameters.matrix(name),
+        initialization: initialization[part],
+        seed,
+        tensor,
+      });
+    }
+  }
+  (await recorder.build('initialize')).run();
+}
+
+/**
+ * Trains a classifier on the device, one submit a step. Batches are shuffled by (seed, epoch), loss and accuracy are
+ * accumulated on the device and read once an epoch. Same seed, same adapter: same bits, also when resumed.
+ */
+export class Trainer {
+  readonly parameters: FlatParameters;
+  readonly #gpu: Gpu;
+  readonly #spec: ModelSpec;
+  readonly #data: DeviceDataset;
+  readonly #indices: Uint32Array;
+  readonly #config: TrainingConfig;
+  readonly #phases: readonly Phase[];
+  #epoch = 0;
+  #running: RunningPhase | undefined;
+  #resumed: readonly Uint32Array[] = [];
+
+  private constructor(
+    parameters: FlatParameters,
+    spec: ModelSpec,
+    data: DeviceDataset,
+    indices: Uint32Array,
+    config: TrainingConfig,
+    gpu: Gpu,
+  ) {
+    this.parameters = parameters;
+    this.#gpu = gpu;
+    this.#spec = spec;
+    this.#data = data;
+    this.#indices = indices;
+    this.#config = config;
+    const classify: Phase = { kind: 'classify', epochs: config.epochs, optimizer: config.optimizer };
+    this.#phases = spec.decoder.length === 0 ? [classify] : [reconstructionPhase(config), classify];
+  }
+
+  /**
+   * @param arena where the parameters live; everything else is freed by `finish`
+   * @param indices images of the training split
+   * @param state from {@link Trainer.state} to go on, or nothing to start
+   * @throws ConfigError, DataError when `state` does not fit the model
+   */
+  static async create(
+    arena: Arena,
+    spec: ModelSpec,
+    data: DeviceDataset,
+    indices: Uint32Array,
+    config: TrainingConfig,
+    state?: TrainingState,
+  ): Promise<Trainer> {
+    if (!(Number.isInteger(config.epochs) && config.epochs >= 1)) {
+      throw new ConfigError(`epochs: ${config.epochs} is not a whole number above 0`);
+    }
+    if (!(Number.isInteger(config.batchSize) && config.batchSize >= 1)) {
+      throw new ConfigError(`batchSize: ${config.batchSize} is not a whole number above 0`);
+    }
+    if (indices.length === 0) throw new DataError('the training split is empty');
+    const parameters = new FlatParameters(arena, 'parameters', modelLayout(spec));
+    const trainer = new Trainer(parameters, spec, data, indices, config, arena.gpu);
+    if (state) {
+      if (state.parameters.length !== parameters.layout.length) {
+        throw new DataError(
+          `the checkpoint has ${state.parameters.length} parameters, this model ${parameters.layout.length}`,
+        );
+      }
+      arena.gpu.write(parameters.view, Uint32Array.from(state.parameters));
+      trainer.#epoch = state.epoch;
+      trainer.#resumed = state.optimizer;
+    } else {
+      await initializeParameters(arena.gpu, spec, parameters, config.seed);
+    }
+    return trainer;
+  }
+
+  /** Epochs of all phases together, and how many of them are finished. */
+  get epochs(): number {
+    return this.#phases.reduce((sum, { epochs }) => sum + epochs, 0);
+  }
+
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** Trains one epoch. @throws MidasError when the loss is no longer finite, DeviceLostError */
+  async trainEpoch(): Promise<EpochResult> {
+    let first = 0;
+    const phase = this.#phases.find(({ epochs }) => {
+      if (this.#epoch < first + epochs) return true;
+      first += epochs;
+      return false;
+    });
+    if (!phase) throw new ConfigError(`all ${this.epochs} epochs are done`);
+    if (this.#running?.phase !== phase) {
+      this.#running?.arena.destroy();
+      this.#running = await this.#build(phase);
+      this.#resumed.forEach((words, i) => {
+        const view = this.#running!.optimizer[i];
+        if (!view || view.size < words.byteLength) throw new DataError('the checkpoint has another optimiser state');
+        this.#gpu.write(view, Uint32Array.from(words));
+      });
+      this.#resumed = [];
+    }
+    const { steps, sizes, metrics } = this.#running;
+    const order = new Random(this.#config.seed, this.#epoch).shuffle(Uint32Array.from(this.#indices));
+    this.#gpu.write(this.#data.order, order);
+    this.#gpu.write(metrics, new Float32Array(4));
+    let offset = 0;
+    for (const [batch, size] of sizes.entries()) {
+      const program = steps.get(size)!;
+      const iteration = (this.#epoch - first) * sizes.length + batch + 1;
+      program.stepWords[2] = offset;
+      program.stepWords[5] = this.#epoch;
+      if (phase.optimizer.kind === 'sgd') writeSgdStep(program, phase.optimizer.learningRate);
+      else writeAdamStep(program, phase.optimizer.learningRate, phase.optimizer.betas, iteration);
+      program.run();
+      offset += size;
+    }
+    const [loss, correct, count] = await this.#gpu.readFloats({ ...metrics, size: 16 });
+    this.#epoch++;
+    if (!Number.isFinite(loss)) {
+      throw new MidasError(`training diverged in epoch ${this.#epoch}: the loss is ${loss}; use a lower learning rate`);
+    }
+    const accuracy = phase.kind === 'classify' ? correct / count : Number.NaN;
+    return { epoch: this.#epoch, epochs: this.epochs, phase: phase.kind, loss: loss / count, accuracy };
+  }
+
+  /** Reads back what {@link Trainer.create} needs to go on from here. */
+  async state(): Promise<TrainingState> {
+    const inside = this.#running && this.#phaseEnds().every((end) => end !== this.#epoch);
+    const views = inside ? this.#running!.optimizer : [];
+    const [parameters, ...optimizer] = await this.#gpu.read(this.parameters.view, ...views);
+    return {
+      epoch: this.#epoch,
+      parameters: new Uint32Array(parameters),
+      optimizer: optimizer.map((bytes) => new Uint32Array(bytes)),
+    };
+  }
+
+  /** Times every kernel of one step on a full batch; the parameters are moved by it. */
+  async profile() {
+    await this.trainEpoch();
+    const { steps, sizes } = this.#running!;
+    return steps.get(sizes[0])!.profile();
+  }
+
+  /** What the present phase occupies, for example `arena 131.2 MB, 14 buffers`. */
+  get plan(): string {
+    return String(this.#running?.arena ?? 'arena not planned yet');
+  }
+
+  /** Frees everything but the parameters. */
+  finish(): void {
+    this.#running?.arena.destroy();
+    this.#running = undefined;
+  }
+
+  #phaseEnds(): number[] {
+    let end = 0;
+    return this.#phases.map(({ epochs }) => {
+      end += epochs;
+      return end;
+    });
+  }
+
+  async #build(phase: Phase): Promise<RunningPhase> {
+    const { parameters } = this;
+    const arena = new Arena(this.#gpu);
+    const sizes = batchSizes(this.#indices.length, this.#config.batchSize);
+    const { layout } = parameters;
+    const gradients = new FlatParameters(arena, 'gradients', layout);
+    const optimizer = optimizerBuffers(arena, phase.optimizer, layout.length * 4);
+    const metrics = arena.allocate('metrics', 16);
+    const clean = arena.matrix('batch', sizes[0], this.#spec.inputs);
+    const targets = arena.allocate('targets', sizes[0] * 4);
+    const results = arena.allocate('results', sizes[0] * 8);
+    const specs: readonly DenseSpec[] =
+      phase.kind === 'classify' ? this.#spec.layers : [...this.#encoder(), ...this.#spec.decoder];
+    // The encoder of a DAE stays as it was when reconstruction ended: its decoder must go on fitting it.
+    const trained = phase.kind === 'classify' ? specs.slice(this.#spec.encoderLayers) : specs;
+    const frozen = specs.slice(0, specs.length - trained.length);
+    const input = phase.kind === 'reconstruct' ? arena.matrix('corrupted batch', sizes[0], this.#spec.inputs) : clean;
+    const frozenRun = planStack(arena, frozen, input);
+    const run = planStack(arena, trained, frozenRun.values[frozen.length]);
+    const backward = planGradients(arena, trained, run, false);
+    const steps = new Map<number, Program>();
+    for (const size of new Set(sizes)) {
+      const recorder = new Recorder(this.#gpu);
+      const rows = (matrix: Matrix) => firstRows(matrix, size);
+      const images = rows(clean);
+      recordGatherBatch(recorder, { ...this.#data, images, targets });
+      if (phase.kind === 'reconstruct') {
+        const deviation = this.#config.reconstruction?.deviation ?? 0;
+        const { seed } = this.#config;
+        recordCorrupt(recorder, { input: images, order: this.#data.order, output: rows(input), deviation, seed });
+      }
+      const weights = plainWeights(parameters);
+      recordStackForward(recorder, arena, frozen, weights, { values: frozenRun.values.map(rows) });
+      const activations = { values: run.values.map(rows) };
+      recordStackForward(recorder, arena, trained, weights, activations);
+      const output = activations.values[trained.length];
+      const gradOutput = rows(backward.values[trained.length]);
+      if (phase.kind === 'classify') {
+        recordSoftmaxCrossEntropy(recorder, { logits: output, targets, gradLogits: gradOutput, results });
+      } else {
+        recordMse(recorder, { output, target: images, gradOutput, results });
+      }
+      recordAccumulateMetrics(recorder, { rows: size, results, metrics });
+      recordStackBackward(
+        recorder,
+        arena,
+        trained,
+        weights,
+        activations,
+        { values: backward.values.map(rows), preactivations: backward.preactivations.map(rows) },
+        gradients,
+        false,
+      );
+      recordOptimizer(recorder, phase.optimizer, parameters, gradients, optimizer);
+      steps.set(size, await recorder.build(`${phase.kind} step`));
+    }
+    return { phase, arena, steps, sizes, metrics, optimizer };
+  }
+
+  #encoder(): readonly DenseSpec[] {
+    return this.#spec.layers.slice(0, this.#spec.encoderLayers);
+  }
+}
+
+interface RunningPhase {
+  readonly phase: Phase;
+  readonly arena: Arena;
+  readonly steps: ReadonlyMap<number, Program>;
+  readonly sizes: readonly number[];
+  readonly metrics: BufferView;
+  readonly optimizer: readonly BufferView[];
+}
+
+function reconstructionPhase({ reconstruction }: TrainingConfig): Phase {
+  if (!reconstruction) throw new ConfigError('reconstruction: a DAE needs its epochs, deviation and learningRate');
+  return {
+    kind: 'reconstruct',
+    epochs: reconstruction.epochs,
+    optimizer: {
+      kind: 'adam',
+      learningRate: reconstruction.learningRate,
+      betas: [0.9, 0.999],
+      epsilon: 1e-8,
+      amsgrad: false,
+    },
+  };
+}
+
+function optimizerBuffers(arena: Arena, optimizer: OptimizerConfig, bytes: number): BufferView[] {
+  const names =
+    optimizer.kind === 'sgd'
+      ? ['velocity']
+      : ['first moment', 'second moment', ...(optimizer.amsgrad ? ['largest second moment'] : [])];
+  return names.map((name) => arena.allocate(name, bytes));
+}
+
+function recordOptimizer(
+  recorder: Recorder,
+  optimizer: OptimizerConfig,
+  parameters: FlatParameters,
+  gradients: FlatParameters,
+  buffers: readonly BufferView[],
+): void {
+  const flat = { count: parameters.layout.length, parameters: parameters.view, gradients: gradients.view };
+  if (optimizer.kind === 'sgd') {
+    recordSgd(recorder, { ...flat, ...optimizer, velocity: buffers[0] });
+  } else {
+    const [firstMoment, secondMoment, secondMomentMax] = buffers;
+    recordAdam(recorder, { ...flat, ...optimizer, firstMoment, secondMoment, secondMomentMax });
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * Noise calibrated to an accuracy: the largest scale at which the model's accuracy has not fallen below a target. The
+ * accuracy as a function of the scale is measured on a coarse grid, then where a target needs it, and kept.
+ */
+import * as v from 'valibot';
+import { DataError } from '../errors.ts';
+
+const Points = v.array(v.object({ scale: v.number(), accuracy: v.number() }));
+export type CalibrationPoint = v.InferOutput<typeof Points>[number];
+
+/** Scales of the coarse grid, in units of a layer's full scale: 2^-9 .. 2^0. */
+const GRID = Array.from({ length: 10 }, (_, i) => 2 ** (i - 9));
+const REFINEMENTS = 3;
+
+export class Calibration {
+  readonly #points: CalibrationPoint[];
+  readonly #measure: (scale: number) => Promise<number>;
+
+  /**
+   * @param measure mean accuracy at a scale over the draws of the experiment
+   * @param points measured before, from {@link Calibration.points}
+   */
+  constructor(measure: (scale: number) => Promise<number>, points: readonly CalibrationPoint[] = []) {
+    this.#measure = measure;
+    this.#points = [...points];
+  }
+
+  get points(): readonly CalibrationPoint[] {
+    return this.#points;
+  }
+
+  /** @throws DataError when the text is no list of points */
+  static parse(json: unknown, name: string): Record<string, CalibrationPoint[]> {
+    const result = v.safeParse(v.record(v.string(), Points), json);
+    if (!result.success) throw new DataError(`${name}: ${result.issues[0].message}; delete it to calibrate again`);
+    return result.output;
+  }
+
+  /**
+   * @param tolerance of the accuracy, as a share
+   * @returns the scale, rounded to three digits, where the accuracy crosses `target`
+   */
+  async scaleFor(target: number, tolerance: number): Promise<number> {
+    for (const scale of GRID) await this.#at(scale);
+    let scale = this.#cross(target);
+    for (let i = 0; i < REFINEMENTS; i++) {
+      const accuracy = await this.#at(scale);
+      if (Math.abs(accuracy - target) <= tolerance) break;
+      const next = this.#cross(target);
+      if (next === scale) break;
+      scale = next;
+    }
+    return scale;
+  }
+
+  async #at(scale: number): Promise<number> {
+    const known = this.#points.find((point) => point.scale === scale);
+    if (known) return known.accuracy;
+    const accuracy = await this.#measure(scale);
+    this.#points.push({ scale, accuracy });
+    this.#points.sort((a, b) => a.scale - b.scale);
+    return accuracy;
+  }
+
+  /** Where the falling envelope of the points crosses `target`, linear in log scale. */
+  #cross(target: number): number {
+    // From the strongest noise down: the first point that still has the target accuracy, and the weaker ones' floor.
+    const points = this.#points;
+    let i = points.length - 1;
+    while (i >= 0 && points[i].accuracy < target) i--;
+    if (i < 0) return points[0].scale;
+    if (i === points.length - 1) return points[i].scale;
+    const [low, high] = [points[i], points[i + 1]];
+    const share = (low.accuracy - target) / (low.accuracy - high.accuracy);
+    return Number((low.scale * (high.scale / low.scale) ** share).toPrecision(3));
+  }
+}

@@ -1,0 +1,50 @@
+import type { Row } from './results.ts';
+
+/**
+ * Where an experiment keeps what it has finished. Injected: a folder on disk for the command line, memory for tests and
+ * the page. Every call returns only when its data would survive a kill.
+ */
+export interface RunStore {
+  /** Rows finished so far, in the order they were appended. */
+  readRows(): Promise<Row[]>;
+  appendRow(row: Row): Promise<void>;
+  /** A file of the run, such as `model.safetensors`; undefined when it is not there yet. */
+  read(name: string): Promise<Uint8Array | undefined>;
+  write(name: string, bytes: Uint8Array | string): Promise<void>;
+  /** What to call a file in an error message. */
+  describe(name: string): string;
+}
+
+/** What an experiment reports while it runs. Units are estimates of equal cost. */
+export interface ProgressSink {
+  start(label: string, totalUnits: number, alreadyDone?: number): void;
+  advance(units: number, note?: string): void;
+  done(note?: string): void;
+  warn(line: string): void;
+}
+
+/** A store in memory. */
+export class MemoryStore implements RunStore {
+  readonly rows: Row[] = [];
+  readonly files = new Map<string, Uint8Array>();
+
+  async readRows(): Promise<Row[]> {
+    return [...this.rows];
+  }
+
+  async appendRow(row: Row): Promise<void> {
+    this.rows.push(row);
+  }
+
+  async read(name: string): Promise<Uint8Array | undefined> {
+    return this.files.get(name);
+  }
+
+  async write(name: string, bytes: Uint8Array | string): Promise<void> {
+    this.files.set(name, typeof bytes === 'string' ? new TextEncoder().encode(bytes) : bytes);
+  }
+
+  describe(name: string): string {
+    return name;
+  }
+}

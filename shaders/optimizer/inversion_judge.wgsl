@@ -1,11 +1,10 @@
-// Judges the images of a model inversion after their cost is known, one attacked class a row:
-// a cost below the best so far is remembered (inversion_step.wgsl then copies the image), else it is one more iteration
-// without progress. Regularisers steer the path but do not judge. A row stops after BETA such iterations, or when its cost is <= GAMMA (Fredrikson et al., CCS'15, alg. 1).
-// results: ROWS x (cost, confidence). state: ROWS x 8 words, f32 unless said:
-//   0 best cost   1 its confidence   2 unused   3 u32 iterations without progress   4 u32 active
+// Judges the images of a model inversion after their objective is known, one attacked class a row: an objective below the
+// best so far is remembered (inversion_step.wgsl then copies the image), else it is one more iteration without progress. A
+// row stops after BETA such iterations, or when its objective is <= GAMMA (Fredrikson et al., CCS'15, algorithm 1).
+// results: ROWS x (objective, confidence). state: ROWS x 8 words, f32 unless said:
+//   0 best objective   1 its confidence   2 unused   3 u32 iterations without progress   4 u32 active
 //   5 u32 improved in this iteration   6 u32 iteration of the best   7 u32 iterations done
-// One invocation a row. Bindings: results, state, step. Launched by recordInversionJudge
-// (src/kernels/inversion.ts).
+// One invocation a row. Bindings: results, state, step. Launched by recordInversionJudge (src/kernels/inversion.ts).
 @group(0) @binding(0) var<storage, read> results: array<vec2f>;
 @group(0) @binding(1) var<storage, read_write> state: array<u32>;
 @group(0) @binding(2) var<uniform> step: Step;
@@ -19,9 +18,9 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   state[at + 5u] = 0u;
   if (state[at + 4u] == 0u) { return; }
   state[at + 7u]++;
-  let cost = results[id.x].x;
-  if (cost < bitcast<f32>(state[at])) {
-    state[at] = bitcast<u32>(cost);
+  let objective = results[id.x].x;
+  if (objective < bitcast<f32>(state[at])) {
+    state[at] = bitcast<u32>(objective);
     state[at + 1u] = bitcast<u32>(results[id.x].y);
     state[at + 3u] = 0u;
     state[at + 5u] = 1u;
@@ -29,5 +28,5 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   } else {
     state[at + 3u]++;
   }
-  if (state[at + 3u] >= BETA || cost <= GAMMA) { state[at + 4u] = 0u; }
+  if (state[at + 3u] >= BETA || objective <= GAMMA) { state[at + 4u] = 0u; }
 }

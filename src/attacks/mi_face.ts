@@ -2,7 +2,12 @@ import { ConfigError, ShapeError } from '../errors.ts';
 import { Arena, type Matrix } from '../gpu/arena.ts';
 import type { BufferView, Gpu } from '../gpu/device.ts';
 import { type Program, Recorder } from '../gpu/recorder.ts';
-import { recordNonLocalMeans, recordSharpen, recordTotalVariation } from '../kernels/image.ts';
+import {
+  recordNonLocalMeans,
+  recordSharpen,
+  recordTotalVariation,
+  recordTotalVariationValue,
+} from '../kernels/image.ts';
 import {
   recordInversionJudge,
   recordInversionStep,
@@ -29,9 +34,9 @@ export interface MiFaceConfig {
   readonly cost: ConfidenceCost;
   /** Fredrikson's alpha: iterations at most. */
   readonly iterations: number;
-  /** beta: a class stops after this many iterations without a lower cost. */
+  /** beta: a class stops after this many iterations without a lower objective. */
   readonly beta: number;
-  /** gamma: a class stops when its cost is at most this. */
+  /** gamma: a class stops when its objective is at most this. */
   readonly gamma: number;
   /** Length of a step; in pixel units of the whole image when gradients are normalised. */
   readonly step: number;
@@ -39,9 +44,14 @@ export interface MiFaceConfig {
   readonly schedule: 'constant' | 'linear';
   /** 0..1, 1 excluded. */
   readonly momentum: number;
+  /**
+   * Which image of a class is the result: the one of the lowest objective, as in the paper, or the one where the class
+   * stopped. Normalised steps that anneal under strong total variation do not descend the objective: keep the last.
+   */
+  readonly keep: 'best' | 'last';
   /** Divide the gradient of every image by its L2 norm. */
   readonly normalise: boolean;
-  /** Weight of the mean total variation, which steers the descent but does not judge the result. */
+  /** Weight of the mean total variation in the objective (the paper's AuxInfo). */
   readonly totalVariation: number;
   /** Smoothing of the total variation at zero, > 0. */
   readonly epsilon: number;
@@ -71,12 +81,13 @@ export interface SearchSpace {
 export interface Inversion {
   /** The attacked class. */
   readonly target: number;
-  /** height x width, 0..1: the image of the lowest cost. */
+  /** height x width, 0..1: the image of the lowest objective, or the last one (see `keep`). */
   readonly image: Float32Array;
-  readonly cost: number;
-  /** Confidence of the class that the victim released for the best image. */
+  /** Cost plus total variation of that image. */
+  readonly objective: number;
+  /** Confidence of the class that the victim released for it. */
   readonly confidence: number;
-  /** Iteration of the best image, and iterations until the class stopped. */
+  /** Iteration of the lowest objective, and iterations until the class stopped. */
   readonly bestIteration: number;
   readonly iterations: number;
 }
@@ -99,10 +110,11 @@ export class MiFace {
   readonly #velocity: Matrix;
   readonly #best: Matrix;
   readonly #state: BufferView;
+  readonly #results: BufferView;
   readonly #image: Matrix;
   #iterate!: Program;
   #process: Program | undefined;
-  #decodeBest: Program | undefined;
+  #decodeResult: Program | undefined;
   #encodeStart: Program | undefined;
 
   private constructor(
@@ -122,6 +134,7 @@ export class MiFace {
     this.#velocity = arena.matrix('attack velocity', rows, victim.inputs);
     this.#best = arena.matrix('attack best', rows, victim.inputs);
     this.#state = arena.allocate('attack state', rows * STATE_WORDS * 4);
+    this.#results = arena.allocate('attack results', rows * 8);
     this.#image = space.latent ? arena.matrix('attack image', rows, space.height * space.width) : this.#x;
   }
 
@@ -194,7 +207,7 @@ export class MiFace {
     const norms = arena.allocate('norms', rows * 4);
     const run = victim.plan(arena, x);
     const recorder = new Recorder(this.#gpu);
-    const results = arena.allocate('results', rows * 8);
+    const results = this.#results;
     const targets = this.#targetBuffer('targets', this.#targets);
     run.recordForward(recorder);
     recordConfidenceCost(recorder, {
@@ -228,7 +241,9 @@ export class MiFace {
       gradient = run.gradInput;
     }
     if (totalVariation > 0) {
-      recordTotalVariation(recorder, { input: x, height, width, epsilon, gradient, weight: totalVariation });
+      const image = { input: x, height, width, epsilon, weight: totalVariation };
+      recordTotalVariation(recorder, { ...image, gradient });
+      recordTotalVariationValue(recorder, { ...image, results });
     }
     if (normalise) recordRowNorm(recorder, { input: gradient, output: norms });
     recordInversionJudge(recorder, { rows, results, state: this.#state, beta, gamma });
@@ -264,13 +279,13 @@ export class MiFace {
       this.#process = await recorder.build('PROCESS');
     }
     if (latent) {
-      // Starts are images; the attack moves codes: x = encode(start), and the result is decode(best).
+      // Starts are images; the attack moves codes: x = encode(start), and the result is decoded.
       const encode = new Recorder(this.#gpu);
       coder?.recordEncode(encode);
       this.#encodeStart = await encode.build('encode start');
       const decode = new Recorder(this.#gpu);
-      latent.plan(arena, this.#best, this.#image, processed).recordDecode(decode);
-      this.#decodeBest = await decode.build('decode best');
+      latent.plan(arena, this.#kept, this.#image, processed).recordDecode(decode);
+      this.#decodeResult = await decode.build('decode result');
       this.#startImage = processed;
     }
   }
@@ -300,22 +315,33 @@ export class MiFace {
     this.#gpu.write(this.#state, state);
   }
 
+  /** The matrix that holds the result. */
+  get #kept(): Matrix {
+    return this.#config.keep === 'last' ? this.#x : this.#best;
+  }
+
   async #finish(): Promise<Inversion[]> {
-    this.#decodeBest?.run();
-    const source = this.#space.latent ? this.#image : this.#best;
-    const [words, imageBytes] = await this.#gpu.read(this.#state, source);
+    this.#decodeResult?.run();
+    const source = this.#space.latent ? this.#image : this.#kept;
+    const [words, resultBytes, imageBytes] = await this.#gpu.read(this.#state, this.#results, source);
     const state = new Uint32Array(words);
     const floats = new Float32Array(words);
+    const last = new Float32Array(resultBytes);
     const images = new Float32Array(imageBytes);
     const pixels = this.#space.height * this.#space.width;
-    return this.#targets.map((target, row) => ({
-      target,
-      image: images.slice(row * source.stride, row * source.stride + pixels),
-      cost: floats[row * STATE_WORDS],
-      confidence: floats[row * STATE_WORDS + 1],
-      bestIteration: state[row * STATE_WORDS + 6],
-      iterations: state[row * STATE_WORDS + 7],
-    }));
+    return this.#targets.map((target, row) => {
+      const at = row * STATE_WORDS;
+      const [objective, confidence] =
+        this.#config.keep === 'last' ? [last[2 * row], last[2 * row + 1]] : [floats[at], floats[at + 1]];
+      return {
+        target,
+        image: images.slice(row * source.stride, row * source.stride + pixels),
+        objective,
+        confidence,
+        bestIteration: state[at + 6],
+        iterations: state[at + 7],
+      };
+    });
   }
 
   #targetBuffer(label: string, targets: readonly number[]): BufferView {

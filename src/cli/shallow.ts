@@ -4,7 +4,10 @@ import { type ImageDataset, meanImage, type Split, seededSplit } from '../data/d
 import { loadAttFaces } from '../data/node/attfaces.ts';
 import { renderFaces } from '../data/render_faces.ts';
 import { ConfigError } from '../errors.ts';
-import { berHeatmap, perLayerPlot, privacyCurve, reconstructionSheet, type SheetRow } from '../experiments/figures.ts';
+import { berHeatmap } from '../experiments/figures/ber_heatmap.ts';
+import { perLayerPlot } from '../experiments/figures/per_layer.ts';
+import { privacyCurve } from '../experiments/figures/privacy_curve.ts';
+import { reconstructionSheet, type SheetRow } from '../experiments/figures/sheet.ts';
 import { headlines, type ReportFigure, reportHtml } from '../experiments/report.ts';
 import {
   type Condition,

@@ -5,7 +5,7 @@
  */
 
 import { DataError } from '../errors.ts';
-import { escapeXml, toBase64 } from './figures.ts';
+import { escapeXml, toBase64 } from './figures/style.ts';
 import {
   atAccuracy,
   conditionLabel,

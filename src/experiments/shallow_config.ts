@@ -45,6 +45,7 @@ const Attack = v.strictObject({
   step: number(0, 1e6),
   schedule: v.optional(v.picklist(['constant', 'linear']), 'linear'),
   momentum: v.optional(number(0, 0.999999), 0),
+  keep: v.optional(v.picklist(['best', 'last']), 'best'),
   normalise: v.optional(v.boolean(), true),
   totalVariation: v.optional(number(0, 1e9), 0),
   epsilon: v.optional(number(1e-12, 1), 0.01),
@@ -121,8 +122,8 @@ export function shallowPreset(preset: Preset, model: ShallowConfig['model'], pix
     ...(model === 'dae' && { reconstruction: { epochs: full ? 100 : 40, deviation: 0.1, learningRate: 1e-3 } }),
   };
   const pixelAttacks = [
-    { start: 'zero', iterations: 60, step: 8 * scale, totalVariation: 5000, epsilon: 0.01 },
-    { start: 'mean', iterations: 60, step: 4 * scale, totalVariation: 500, epsilon: 0.01 },
+    { start: 'zero', iterations: 60, step: 8 * scale, totalVariation: 5000, epsilon: 0.01, keep: 'last' },
+    { start: 'mean', iterations: 60, step: 4 * scale, totalVariation: 500, epsilon: 0.01, keep: 'last' },
   ];
   const latentAttacks = [
     { start: 'zero', iterations: 60, step: 1, process: { every: 10, strength: 0.1, sharpen: 0.3 } },

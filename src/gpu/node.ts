@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { constants, homedir, tmpdir } from 'node:os';
@@ -32,7 +41,9 @@ export async function openNodeGpu(options: NodeGpuOptions = {}): Promise<Gpu> {
   const open = (entry: GPU) => openGpu(entry, { shaders: fileShaderSource, neededLimits: options.neededLimits });
   // Timestamps in full resolution: only Node lets a program ask for it.
   const createEntry = () => create(['disable-dawn-features=timestamp_quantization']);
-  if (wanted !== 'software' || process.env.VK_ICD_FILENAMES) {
+  const packaged = unpackSwiftShader();
+  if (packaged && !load('libvulkan.so.1')) load(join(dirname(packaged), 'libvulkan.so.1'));
+  if (wanted === 'software' ? process.env.VK_ICD_FILENAMES : mayHaveDriver()) {
     const entry = createEntry();
     if (await entry.requestAdapter()) {
       const gpu = await open(entry);
@@ -43,10 +54,9 @@ export async function openNodeGpu(options: NodeGpuOptions = {}): Promise<Gpu> {
     }
   }
   if (wanted === 'auto' || wanted === 'software') {
-    for (const icd of [unpackSwiftShader(), '/usr/lib/chromium/vk_swiftshader_icd.json']) {
+    for (const icd of [packaged, '/usr/lib/chromium/vk_swiftshader_icd.json']) {
       if (!icd || !existsSync(icd)) continue;
       process.env.VK_ICD_FILENAMES = icd;
-      preloadVulkanLoader(join(dirname(icd), 'libvulkan.so.1'));
       const entry = createEntry();
       if (await entry.requestAdapter()) return open(entry);
     }
@@ -55,6 +65,16 @@ export async function openNodeGpu(options: NodeGpuOptions = {}): Promise<Gpu> {
     `no ${wanted === 'auto' ? '' : `"${wanted}" `}WebGPU adapter: install a Vulkan driver for your GPU, ` +
       'or npm install @sparticuz/chromium@147.0.0 (SwiftShader, linux-x64), or set VK_ICD_FILENAMES to a Vulkan ICD file',
   );
+}
+
+/** Whether to look for a real adapter: on Linux without any driver file Dawn only complains on stderr. */
+function mayHaveDriver(): boolean {
+  if (process.platform !== 'linux' || process.env.VK_ICD_FILENAMES || process.env.VK_DRIVER_FILES) return true;
+  const folders = ['/etc', '/usr/share', '/usr/local/share', '/usr/local/etc', join(homedir(), '.local/share')];
+  return folders.some((folder) => {
+    const drivers = join(folder, 'vulkan/icd.d');
+    return existsSync(drivers) && readdirSync(drivers).length > 0;
+  });
 }
 
 function matches(gpu: Gpu, wanted: string): boolean {
@@ -119,14 +139,15 @@ function* tarEntries(tar: Uint8Array): Generator<[string, Uint8Array]> {
 }
 
 /**
- * Makes a libvulkan.so.1 resident so that Dawn finds it by its soname on a system that has none. dlopen is expected to
- * complain that the library is no Node module; RTLD_NODELETE (0x1000 in glibc) keeps it loaded all the same.
+ * Makes a library resident so that Dawn finds it by its soname. dlopen is expected to complain that it is no Node module;
+ * RTLD_NODELETE (0x1000 in glibc) keeps it loaded all the same.
+ * @returns whether there is such a library
  */
-function preloadVulkanLoader(path: string): void {
-  if (!existsSync(path)) return;
+function load(library: string): boolean {
   try {
-    process.dlopen({ exports: {} }, path, constants.dlopen.RTLD_NOW | constants.dlopen.RTLD_GLOBAL | 0x1000);
-  } catch {
-    // "Module did not self-register"
+    process.dlopen({ exports: {} }, library, constants.dlopen.RTLD_NOW | constants.dlopen.RTLD_GLOBAL | 0x1000);
+  } catch (error) {
+    return /did not self-register/.test((error as Error).message);
   }
+  return true;
 }

@@ -112,6 +112,8 @@ export class Program {
    */
   async profile(repeats = 3, inner = 1): Promise<KernelTime[]> {
     const gpu = this.#gpu;
+    // A query set of nothing is a validation error.
+    if (this.#commands.length === 0) return [];
     const nanoseconds = new Float64Array(this.#commands.length);
     gpu.device.queue.writeBuffer(this.#step.buffer, 0, this.stepWords);
     for (let repeat = 0; repeat < repeats; repeat++) {

@@ -1,8 +1,9 @@
 import { ConfigError } from '../errors.ts';
 import type { Matrix } from '../gpu/arena.ts';
 import { f32 } from '../gpu/composer.ts';
+import type { BufferView } from '../gpu/device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
-import { requireImages, requireSameShape, shapeConstants } from './check.ts';
+import { requireBytes, requireImages, requireSameShape, shapeConstants } from './check.ts';
 import { flatGrid } from './grid.ts';
 
 /** Pixels of every image of a batch; an image is a matrix row, row-major. */
@@ -139,4 +140,44 @@ function requireRange(name: string, value: number, least: number, most: number):
   if (!Number.isInteger(value) || value < least || value > most) {
     throw new ConfigError(`${name}: ${value} is not an integer in ${least}..${most}`);
   }
+}
+
+/**
+ * Adds weight * total variation of every image to its cost: results[r].x += weight * TV(x[r]), the mean over the pixels of
+ * the smoothed differences, 0 for a flat image. Its gradient is what {@link recordTotalVariation} adds.
+ *
+ * @param args.input [images, height * width]
+ * @param args.results images x (cost, confidence)
+ * @throws ShapeError, ConfigError
+ */
+export function recordTotalVariationValue(
+  recorder: Recorder,
+  args: ImageSize & { input: Matrix; results: BufferView; weight: number; epsilon: number },
+): void {
+  const { input, results, height, width, weight, epsilon } = args;
+  const kernel = 'total_variation_value';
+  if (!(Math.fround(epsilon) > 0)) throw new ConfigError(`epsilon: ${epsilon} must be above 0`);
+  const { ROWS, STRIDE } = shapeConstants(kernel, 'input', input);
+  requireImages(kernel, 'input', input, height, width);
+  requireBytes(kernel, 'results', results, input.rows * 8);
+  recorder.record({
+    label: kernel,
+    shader: {
+      path: 'image/total_variation_value.wgsl',
+      constants: {
+        ROWS,
+        STRIDE,
+        HEIGHT: height,
+        WIDTH: width,
+        WEIGHT: f32(weight),
+        EPSILON: f32(epsilon),
+        WORKGROUP_SIZE: 4,
+      },
+    },
+    bindings: [
+      ['read', input],
+      ['write', results],
+    ],
+    workgroups: [Math.ceil(input.rows / 4), 1, 1],
+  });
 }

@@ -13,11 +13,11 @@ export const STATE_WORDS = 8;
 const NEVER = 3.0e38;
 
 /**
- * Compares every class's cost with its best so far and decides which classes go on.
- * @param args.results rows x (cost, confidence)
+ * Compares every class's objective with its best so far and decides which classes go on.
+ * @param args.results rows x (objective, confidence)
  * @param args.state rows x STATE_WORDS u32
  * @param args.beta iterations without progress after which a class stops
- * @param args.gamma cost at which a class stops; -Infinity for never
+ * @param args.gamma objective at which a class stops; -Infinity for never
  */
 export function recordInversionJudge(
   recorder: Recorder,

@@ -50,26 +50,48 @@ export function ssim(a: Float32Array, b: Float32Array, width: number, height: nu
   if (a.length !== width * height) {
     throw new ShapeError(`ssim: ${a.length} pixels are not a ${width}x${height} image; pass the image's own size`);
   }
-  const fits = Math.min(width, height, 11);
-  const window = gaussianWindow(fits % 2 === 1 ? fits : fits - 1, 1.5);
-  const meanA = blur(a, width, height, window);
-  const meanB = blur(b, width, height, window);
-  const products = Float64Array.from(a, (value, i) => value * b[i]);
-  const meanAB = blur(products, width, height, window);
-  const squared = Float64Array.from(a, (value, i) => value * value + b[i] * b[i]);
-  const meanSquares = blur(squared, width, height, window);
+  return ssimOfMoments(a, localMoments(a, width, height), b, localMoments(b, width, height), width, height);
+}
 
+/** Gaussian-weighted means of an image and of its square around every position where the window fits. */
+interface LocalMoments {
+  mean: Float64Array;
+  square: Float64Array;
+}
+
+function localMoments(image: Float32Array, width: number, height: number): LocalMoments {
+  const window = ssimWindow(width, height);
+  const squared = Float64Array.from(image, (value) => value * value);
+  return { mean: blur(image, width, height, window), square: blur(squared, width, height, window) };
+}
+
+function ssimWindow(width: number, height: number): Float64Array {
+  const fits = Math.min(width, height, 11);
+  return gaussianWindow(fits % 2 === 1 ? fits : fits - 1, 1.5);
+}
+
+function ssimOfMoments(
+  a: Float32Array,
+  momentsA: LocalMoments,
+  b: Float32Array,
+  momentsB: LocalMoments,
+  width: number,
+  height: number,
+): number {
+  const products = Float64Array.from(a, (value, i) => value * b[i]);
+  const meanAB = blur(products, width, height, ssimWindow(width, height));
   const c1 = 0.01 ** 2;
   const c2 = 0.03 ** 2;
   let sum = 0;
-  for (let i = 0; i < meanA.length; i++) {
-    const squares = meanA[i] ** 2 + meanB[i] ** 2;
-    const both = meanA[i] * meanB[i];
-    const variances = meanSquares[i] - squares;
+  for (let i = 0; i < meanAB.length; i++) {
+    const [meanA, meanB] = [momentsA.mean[i], momentsB.mean[i]];
+    const squares = meanA ** 2 + meanB ** 2;
+    const both = meanA * meanB;
+    const variances = momentsA.square[i] + momentsB.square[i] - squares;
     const covariance = meanAB[i] - both;
     sum += ((2 * both + c1) * (2 * covariance + c2)) / ((squares + c1) * (variances + c2));
   }
-  return sum / meanA.length;
+  return sum / meanAB.length;
 }
 
 /**
@@ -89,6 +111,8 @@ export interface PhotographIndex {
   total: Float64Array;
   /** Number of photographs. */
   count: number;
+  /** Of each photograph, for SSIM; filled when first needed. */
+  moments: (LocalMoments | undefined)[];
 }
 
 /**
@@ -128,7 +152,7 @@ export function indexPhotographs(
   if (members.filter((own) => own.length > 0).length < 2) {
     throw new DataError('indexPhotographs: photographs of fewer than two persons; a wrong person is needed to compare');
   }
-  return { width, height, photographs, members, sums, total, count };
+  return { width, height, photographs, members, sums, total, count, moments: [] };
 }
 
 /** Means over photographs of one person, but for `wrongPcc`. */
@@ -159,11 +183,13 @@ export function similarityToPhotographs(
   const pixels = width * height;
   const { own, wrong } = meanPccs(reconstruction, index, person);
   const sums = { mse: 0, psnr: 0, ssim: 0 };
+  const moments = localMoments(reconstruction, width, height);
   for (const position of members[person]) {
     const photograph = photographs.subarray(position * pixels, (position + 1) * pixels);
     sums.mse += mse(reconstruction, photograph);
     sums.psnr += psnr(reconstruction, photograph);
-    sums.ssim += ssim(reconstruction, photograph, width, height);
+    index.moments[position] ??= localMoments(photograph, width, height);
+    sums.ssim += ssimOfMoments(reconstruction, moments, photograph, index.moments[position], width, height);
   }
   const count = members[person].length;
   return {

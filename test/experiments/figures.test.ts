@@ -3,14 +3,11 @@ import { Resvg } from '@resvg/resvg-js';
 import { describe, expect, test } from 'vitest';
 import { createDocument, decodePng, encodeGrayPng, svgToPng } from '../../src/cli/render.ts';
 import { ConfigError, ShapeError } from '../../src/errors.ts';
-import {
-  berHeatmap,
-  perLayerPlot,
-  privacyCurve,
-  reconstructionSheet,
-  type SheetOptions,
-  toBase64,
-} from '../../src/experiments/figures.ts';
+import { berHeatmap } from '../../src/experiments/figures/ber_heatmap.ts';
+import { perLayerPlot } from '../../src/experiments/figures/per_layer.ts';
+import { privacyCurve } from '../../src/experiments/figures/privacy_curve.ts';
+import { reconstructionSheet, type SheetOptions } from '../../src/experiments/figures/sheet.ts';
+import { toBase64 } from '../../src/experiments/figures/style.ts';
 import { fakeResults, ovalFace, reconstruction } from './fake.ts';
 
 const document = createDocument();

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { createDocument, decodePng, encodeGrayPng } from '../../src/cli/render.ts';
 import { DataError } from '../../src/errors.ts';
-import { privacyCurve } from '../../src/experiments/figures.ts';
+import { privacyCurve } from '../../src/experiments/figures/privacy_curve.ts';
 import { headlines, reportHtml, summaryTable } from '../../src/experiments/report.ts';
 import { fakeResults } from './fake.ts';
 

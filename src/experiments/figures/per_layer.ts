@@ -1,0 +1,183 @@
+/** Metrics against the rate, one line a set of layers. */
+import * as Plot from '@observablehq/plot';
+import { ConfigError } from '../../errors.ts';
+import {
+  equalRate,
+  formatRate,
+  type Interval,
+  kindInText,
+  METRIC_LABELS,
+  type Metric,
+  type Series,
+  type SummaryEntry,
+  seriesOf,
+} from '../results.ts';
+import { bounds, darker, marginLabels, type Panel, paddedDomain, panelSvg, SLANT, slantedHeight } from './panels.ts';
+import {
+  DASHES,
+  GRID,
+  heading,
+  MARGIN,
+  PALETTE,
+  SOFT,
+  smallPrint,
+  svgRoot,
+  svgText,
+  textWidth,
+  WIDTH,
+} from './style.ts';
+
+export interface PerLayerOptions {
+  summary: readonly SummaryEntry[];
+  /** Whose rates or scales are on the x axis; by default bit errors. */
+  kind?: 'bit-error' | 'gaussian' | 'laplacian';
+  /** By default accuracy, raw correlation and lift. */
+  metrics?: Metric[];
+  attack?: string;
+  title: string;
+  subtitle?: string;
+  footnote?: string;
+  document: Document;
+}
+
+/**
+ * Each metric against the rate (base-2 logarithm), one line a set of layers, with its 95 % band and its name at its end;
+ * the error-free model as a dashed rule. Conditions whose layers have different rates are left to `berHeatmap`.
+ *
+ * @throws ConfigError where nothing has one rate above 0
+ */
+export function perLayerPlot(options: PerLayerOptions): string {
+  const { title, kind = 'bit-error', metrics = ['accuracy', 'pcc', 'pccLift'], attack, document } = options;
+  const summary = options.summary.filter((entry) => attack === undefined || entry.attack === attack);
+  const all = seriesOf(summary).filter((s) => s.kind === kind);
+  const lines = all
+    .map((s) => ({
+      name: lineName(s, all),
+      start: s.line.find((entry) => entry.condition.kind !== kind),
+      points: s.line.flatMap((entry) => {
+        const x = entry.condition.kind === kind ? equalRate(entry.condition) : undefined;
+        return x !== undefined && x > 0 ? [{ x, entry }] : [];
+      }),
+    }))
+    .filter((line) => line.points.length > 0);
+  if (lines.length === 0) throw new ConfigError(`figure '${title}': no ${kindInText(kind)} to draw`);
+  type Point = (typeof lines)[number]['points'][number];
+
+  const rates = [...new Set(lines.flatMap((line) => line.points.map((point) => point.x)))].sort((a, b) => a - b);
+  const gap = 24;
+  const nameWidth = Math.max(...lines.map((line) => textWidth(line.name, 12.5)), textWidth('no errors', 12.5));
+  const tickHeight = slantedHeight(Math.max(...rates.map((rate) => textWidth(formatRate(kind, rate), 13))));
+  const panel: Panel = {
+    width: (WIDTH - 2 * MARGIN - gap * (metrics.length - 1)) / metrics.length,
+    height: 360 + tickHeight,
+    marginLeft: 46,
+    marginRight: nameWidth + 14,
+    marginBottom: tickHeight + 30,
+  };
+  const head = heading(title, options.subtitle, WIDTH);
+  const y = head.bottom + 16;
+  let svg = head.svg;
+  for (const [m, metric] of metrics.entries()) {
+    const x = MARGIN + m * (panel.width + gap);
+    const starts = [...new Set(lines.flatMap((line) => (line.start ? [line.start] : [])))];
+    const shown = [...starts, ...lines.flatMap((line) => line.points.map((point) => point.entry))];
+    const nulls = metric === 'pccLift' ? [0] : [];
+    const yDomain = paddedDomain(
+      [...shown.flatMap((entry) => [entry[metric].mean, ...entry[metric].ci95]), ...nulls],
+      bounds(metric),
+    );
+    const of = (pick: (interval: Interval) => number) => (point: Point) => pick(point.entry[metric]);
+    const rate = (point: Point) => point.x;
+    svg += svgText(x, y + 12, METRIC_LABELS[metric], { size: 14, weight: 500 });
+    svg += panelSvg(document, x, y + 16, panel, {
+      x: {
+        type: 'log',
+        base: 2,
+        // A single rate has no span of its own.
+        domain: rates.length > 1 ? [rates[0] * 0.9, rates[rates.length - 1] * 1.1] : [rates[0] / 2, rates[0] * 2],
+        ticks: sparse(rates, panel.width - panel.marginLeft - panel.marginRight),
+        tickFormat: (value: number) => formatRate(kind, value),
+        tickRotate: -SLANT,
+        label: kind === 'bit-error' ? 'bit error rate' : 'noise scale',
+        labelAnchor: 'center',
+        labelArrow: 'none',
+        labelOffset: panel.marginBottom - 6,
+      },
+      y: { domain: yDomain, label: null, ticks: 6 },
+      marks: [
+        Plot.gridY({ stroke: GRID, strokeOpacity: 1, ticks: 6 }),
+        Plot.frame({ anchor: 'bottom', stroke: '#9a9a9a' }),
+        Plot.frame({ anchor: 'left', stroke: '#9a9a9a' }),
+        Plot.ruleY(nulls, { stroke: SOFT }),
+        Plot.ruleY(
+          starts.map((entry) => entry[metric].mean),
+          { stroke: SOFT, strokeDasharray: '3 4' },
+        ),
+        ...lines.map((line, i) =>
+          Plot.areaY(line.points, {
+            x: rate,
+            y1: of((interval) => interval.ci95[0]),
+            y2: of((interval) => interval.ci95[1]),
+            fill: PALETTE[i % PALETTE.length],
+            fillOpacity: 0.12,
+          }),
+        ),
+        ...lines.flatMap((line, i) => [
+          Plot.line(line.points, {
+            x: rate,
+            y: of((interval) => interval.mean),
+            stroke: PALETTE[i % PALETTE.length],
+            strokeWidth: 2,
+            strokeDasharray: DASHES[Math.floor(i / PALETTE.length) % DASHES.length] || 'none',
+          }),
+          Plot.dot(line.points, {
+            x: rate,
+            y: of((interval) => interval.mean),
+            fill: PALETTE[i % PALETTE.length],
+            stroke: '#ffffff',
+            strokeWidth: 0.8,
+            r: 3.6,
+            symbol: (['circle', 'square', 'triangle', 'diamond'] as const)[i % 4],
+          }),
+        ]),
+        ...marginLabels(
+          [
+            ...lines.map((line, i) => ({
+              value: line.points[line.points.length - 1].entry[metric].mean,
+              text: line.name,
+              fill: darker(PALETTE[i % PALETTE.length]),
+              weight: 600,
+            })),
+            ...starts.slice(0, 1).map((entry) => ({ value: entry[metric].mean, text: 'no errors', fill: SOFT })),
+          ],
+          yDomain,
+          panel,
+        ),
+      ],
+    });
+  }
+  const foot = smallPrint(options.footnote, y + 16 + panel.height + 14, WIDTH);
+  return svgRoot(WIDTH, foot.bottom + 14, title, svg + foot.svg);
+}
+
+/** The layers' name, with whatever else sets the series apart from one of the same layers. */
+function lineName(series: Series, all: readonly Series[]): string {
+  const others = all.filter((s) => s.layers === series.layers && s !== series);
+  return [
+    series.layers,
+    ...(others.some((s) => s.variant !== series.variant) ? [series.variant] : []),
+    ...(others.some((s) => s.attack !== series.attack) ? [series.attack] : []),
+  ].join(', ');
+}
+
+/** As many of the rates as have room for a slanted label on a logarithmic axis of `width` px. */
+function sparse(rates: number[], width: number): number[] {
+  const span = Math.log2(rates[rates.length - 1] / rates[0]) || 1;
+  const kept: number[] = [];
+  // From the strongest down: the strong end is where the lines differ.
+  for (const rate of [...rates].reverse()) {
+    const last = kept[kept.length - 1];
+    if (last === undefined || (Math.log2(last / rate) / span) * width >= 18) kept.push(rate);
+  }
+  return kept.reverse();
+}

@@ -1,0 +1,248 @@
+/** Similarity against accuracy. */
+import * as Plot from '@observablehq/plot';
+import { ConfigError } from '../../errors.ts';
+import {
+  type Baselines,
+  type ConditionKind,
+  formatRate,
+  KIND_LABELS,
+  METRIC_LABELS,
+  type Metric,
+  type Series,
+  type SummaryEntry,
+  seriesOf,
+} from '../results.ts';
+import { bounds, type LegendItem, legend, marginLabels, type Panel, paddedDomain, panelSvg } from './panels.ts';
+import {
+  DASHES,
+  GRID,
+  heading,
+  INK,
+  KIND_STYLE,
+  MARGIN,
+  SOFT,
+  smallPrint,
+  svgRoot,
+  svgText,
+  textWidth,
+  WIDTH,
+} from './style.ts';
+
+export interface PrivacyCurveOptions {
+  summary: readonly SummaryEntry[];
+  baselines: Baselines;
+  title: string;
+  subtitle?: string;
+  footnote?: string;
+  /** One panel each, side by side; by default the raw correlation and its lift, since the raw one alone misleads. */
+  metrics?: Metric[];
+  /** Only this attack; by default a row of panels each. */
+  attack?: string;
+  document: Document;
+}
+
+/**
+ * Similarity against accuracy: one line a kind of noise, with its 95 % band and whiskers, a row of panels for each set of
+ * layers (and attack), the undefended model and the null baselines marked. Right and low is where a defence wants to be.
+ *
+ * @throws ConfigError where no condition has errors or noise
+ */
+export function privacyCurve(options: PrivacyCurveOptions): string {
+  const { baselines, title, metrics = ['pcc', 'pccLift'], attack, document } = options;
+  const summary = options.summary.filter((entry) => attack === undefined || entry.attack === attack);
+  const series = seriesOf(summary);
+  if (series.length === 0) throw new ConfigError(`figure '${title}': no condition with bit errors or noise to draw`);
+  const attacks = new Set(series.map((s) => s.attack));
+
+  const rowKeys = [...new Set(series.map((s) => JSON.stringify([s.attack, s.layers])))];
+  const rows = rowKeys.map((key) => series.filter((s) => JSON.stringify([s.attack, s.layers]) === key));
+  const dashes = new Map(series.map((s) => [s, dashOf(s, series)]));
+
+  const undefended = summary.filter((entry) => entry.condition.kind === 'none' && attacks.has(entry.attack));
+  const entries = [...undefended, ...series.flatMap((s) => [...s.line, ...s.scattered])];
+  const xDomain = paddedDomain(
+    entries.flatMap((entry) => [entry.accuracy.mean, ...entry.accuracy.ci95]),
+    bounds('accuracy'),
+  );
+  // Margins for the labels of the baselines differ, the plotting areas do not.
+  const [gap, marginLeft] = [24, 46];
+  const marginRight = (metric: Metric) =>
+    Math.max(0, ...baselinesOf(metric, baselines).map((rule) => textWidth(rule.text, 12.5))) + 14;
+  const margins = metrics.reduce((sum, metric) => sum + marginLeft + marginRight(metric), 0);
+  const inner = (WIDTH - 2 * MARGIN - gap * (metrics.length - 1) - margins) / metrics.length;
+  const panelOf = (metric: Metric): Panel => ({
+    width: marginLeft + inner + marginRight(metric),
+    height: rows.length > 1 ? 310 : 410,
+    marginLeft,
+    marginRight: marginRight(metric),
+    marginBottom: 48,
+  });
+
+  const head = heading(title, options.subtitle, WIDTH);
+  const keys = legend(curveLegend(series, dashes, undefended.length > 0), head.bottom + 10, WIDTH);
+  let svg = head.svg + keys.svg;
+  let y = keys.bottom + 18;
+  for (const row of rows) {
+    if (rows.length > 1) {
+      const name = attacks.size > 1 ? `${row[0].layers}, attack: ${row[0].attack}` : row[0].layers;
+      svg += svgText(MARGIN, y + 12, name, { size: 15, weight: 600 });
+      y += 24;
+    }
+    let x = MARGIN;
+    for (const metric of metrics) {
+      const panel = panelOf(metric);
+      const nulls = baselinesOf(metric, baselines);
+      const values = entries.flatMap((entry) => [entry[metric].mean, ...entry[metric].ci95]);
+      const yDomain = paddedDomain([...values, ...nulls.map((rule) => rule.value)], bounds(metric));
+      svg += svgText(x, y + 12, METRIC_LABELS[metric], { size: 14, weight: 500 });
+      svg += panelSvg(document, x, y + 16, panel, {
+        x: { domain: xDomain, label: 'accuracy', labelAnchor: 'center', labelArrow: 'none', ticks: 6 },
+        y: { domain: yDomain, label: null, ticks: 6 },
+        marks: curveMarks(
+          row,
+          undefended.find((entry) => entry.attack === row[0].attack),
+          metric,
+          nulls,
+          yDomain,
+          panel,
+          dashes,
+        ),
+      });
+      x += panel.width + gap;
+    }
+    y += panelOf(metrics[0]).height + 34;
+  }
+  const foot = smallPrint(options.footnote, y, WIDTH);
+  return svgRoot(WIDTH, foot.bottom + 14, title, svg + foot.svg);
+}
+
+/** The first series of a kind has a solid line, its variants (another format, another calibration) are dashed. */
+function dashOf(series: Series, all: readonly Series[]): string {
+  const variants = [...new Set(all.filter((s) => s.kind === series.kind).map((s) => s.variant))];
+  return DASHES[variants.indexOf(series.variant) % DASHES.length];
+}
+
+function curveLegend(
+  series: readonly Series[],
+  dashes: ReadonlyMap<Series, string>,
+  undefended: boolean,
+): LegendItem[] {
+  const items = new Map<string, LegendItem>();
+  for (const s of series) {
+    const { color, symbol } = KIND_STYLE[s.kind];
+    const several = series.some((other) => other.kind === s.kind && other.variant !== s.variant);
+    const alike = series.filter((other) => other.kind === s.kind && other.variant === s.variant);
+    const rates = alike.flatMap((other) =>
+      [...other.line, ...other.scattered].flatMap((e) =>
+        e.condition.kind === s.kind ? Object.values(e.condition.rates) : [],
+      ),
+    );
+    const label = `${KIND_LABELS[s.kind]}${several ? ` (${s.variant})` : ''}${rateRange(s.kind, rates)}`;
+    items.set(label, { label, color, symbol, dash: dashes.get(s) });
+  }
+  for (const kind of ['none', 'quantised'] as const) {
+    if (!(kind === 'none' && undefended) && !series.some((s) => s.line[0]?.condition.kind === kind)) continue;
+    items.set(kind, {
+      label: KIND_LABELS[kind],
+      color: KIND_STYLE[kind].color,
+      symbol: 'diamond',
+      hollow: kind === 'quantised',
+      line: false,
+    });
+  }
+  return [...items.values(), { label: '95 % interval', color: INK, band: true }];
+}
+
+/** ' 0.39–6.25 %': from where to where a line goes. */
+function rateRange(kind: ConditionKind, rates: number[]): string {
+  const positive = rates.filter((rate) => rate > 0);
+  if (positive.length === 0) return '';
+  const [low, high] = [formatRate(kind, Math.min(...positive)), formatRate(kind, Math.max(...positive))];
+  return ` ${low === high ? high : `${low.replace(' %', '')}–${high}`}`;
+}
+
+interface NullBaseline {
+  value: number;
+  text: string;
+}
+
+/** What the metric is without any attack worth the name. */
+function baselinesOf(metric: Metric, baselines: Baselines): NullBaseline[] {
+  if (metric === 'pccLift') return [{ value: 0, text: 'no lift' }];
+  if (metric !== 'pcc') return [];
+  const named = [
+    { value: baselines.meanFacePcc, name: 'mean face' },
+    { value: baselines.wrongIdentityPcc, name: 'someone else' },
+    { value: baselines.shuffledPcc, name: 'shuffled' },
+  ];
+  return named.map(({ value, name }) => ({ value, text: `${name} ${value.toFixed(2).replace('-', '−')}` }));
+}
+
+function curveMarks(
+  row: readonly Series[],
+  undefended: SummaryEntry | undefined,
+  metric: Metric,
+  nulls: readonly NullBaseline[],
+  yDomain: [number, number],
+  panel: Panel,
+  dashes: ReadonlyMap<Series, string>,
+): Plot.Markish[] {
+  const accuracy = (entry: SummaryEntry) => entry.accuracy.mean;
+  const mean = (entry: SummaryEntry) => entry[metric].mean;
+  const low = (entry: SummaryEntry) => entry[metric].ci95[0];
+  const high = (entry: SummaryEntry) => entry[metric].ci95[1];
+  const marks: Plot.Markish[] = [
+    Plot.gridX({ stroke: GRID, strokeOpacity: 1, ticks: 6 }),
+    Plot.frame({ anchor: 'bottom', stroke: '#9a9a9a' }),
+    Plot.frame({ anchor: 'left', stroke: '#9a9a9a' }),
+    Plot.gridY({ stroke: GRID, strokeOpacity: 1, ticks: 6 }),
+    Plot.ruleY(
+      nulls.map((rule) => rule.value),
+      { stroke: SOFT, strokeDasharray: '3 4' },
+    ),
+    ...marginLabels(
+      nulls.map((rule) => ({ ...rule, fill: SOFT })),
+      yDomain,
+      panel,
+    ),
+  ];
+  for (const s of row) {
+    const { color } = KIND_STYLE[s.kind];
+    marks.push(Plot.areaY(s.line, { x: accuracy, y1: low, y2: high, fill: color, fillOpacity: 0.13 }));
+  }
+  for (const s of row) {
+    const { color, symbol } = KIND_STYLE[s.kind];
+    const own = s.line.filter((entry) => entry.condition.kind === s.kind);
+    const thin = { stroke: color, strokeOpacity: 0.55, strokeWidth: 1 };
+    marks.push(
+      Plot.ruleX(own, { x: accuracy, y1: low, y2: high, ...thin }),
+      Plot.ruleY(own, {
+        y: mean,
+        x1: (entry: SummaryEntry) => entry.accuracy.ci95[0],
+        x2: (entry: SummaryEntry) => entry.accuracy.ci95[1],
+        ...thin,
+      }),
+      Plot.line(s.line, {
+        x: accuracy,
+        y: mean,
+        stroke: color,
+        strokeWidth: 2,
+        strokeDasharray: dashes.get(s) || 'none',
+      }),
+      Plot.dot(s.scattered, { x: accuracy, y: mean, fill: color, fillOpacity: 0.4, r: 2.5, symbol }),
+      Plot.dot(own, { x: accuracy, y: mean, fill: color, stroke: '#ffffff', strokeWidth: 0.8, r: 4, symbol }),
+    );
+  }
+  // The error-free points last, on top: every line begins in one of them.
+  const starts = new Set(row.flatMap((s) => (s.line[0]?.condition.kind === 'quantised' ? [s.line[0]] : [])));
+  for (const entry of [...starts, ...(undefended ? [undefended] : [])]) {
+    const none = entry.condition.kind === 'none';
+    const { color } = KIND_STYLE[entry.condition.kind];
+    const paint = none ? { fill: color, stroke: '#ffffff' } : { fill: '#ffffff', stroke: color };
+    marks.push(
+      Plot.ruleX([entry], { x: accuracy, y1: low, y2: high, stroke: color }),
+      Plot.dot([entry], { x: accuracy, y: mean, symbol: 'diamond', r: 5.5, strokeWidth: none ? 0.8 : 1.6, ...paint }),
+    );
+  }
+  return marks;
+}

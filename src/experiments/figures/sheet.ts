@@ -1,0 +1,159 @@
+/** The contact sheet: one row of pictures a condition. */
+import { ShapeError } from '../../errors.ts';
+import {
+  type EncodeGrayPng,
+  escapeXml,
+  heading,
+  MARGIN,
+  round,
+  SOFT,
+  smallPrint,
+  svgRoot,
+  svgText,
+  textWidth,
+  toBase64,
+  wrap,
+} from './style.ts';
+
+export interface SheetRow {
+  /** The condition, in a few words. */
+  label: string;
+  /** Its numbers: 'accuracy 0.84\nPCC 0.59, lift 0.21'. Line feeds are kept, longer lines are broken. */
+  detail?: string;
+  /** One picture a column, `width * height` gray pixels: floats are 0..1, bytes 0..255; what lies outside is clamped. */
+  images: (Float32Array | Uint8Array)[];
+}
+
+export interface SheetOptions {
+  /** The persons' names. */
+  columns: string[];
+  /** The truth first. */
+  rows: SheetRow[];
+  /** Of each picture, in pixels. */
+  width: number;
+  height: number;
+  /** Size on the sheet of one pixel of a picture; by default such that a picture is about 112 px high. */
+  scale?: number;
+  /** Smooth when enlarged (the default), or square pixels. */
+  smooth?: boolean;
+  title: string;
+  footnote?: string;
+  encodeGrayPng: EncodeGrayPng;
+}
+
+/**
+ * One row of pictures a condition, labelled at the left, one column a person; the first row, the truth, is set apart. A
+ * picture with a pixel that is not a number is crossed out rather than drawn.
+ *
+ * @throws ShapeError where a row has not one picture a column or a picture not `width * height` pixels
+ */
+export function reconstructionSheet(options: SheetOptions): string {
+  const { columns, rows, width, height, title, footnote, smooth = true, encodeGrayPng } = options;
+  const scale = options.scale ?? (height >= 112 ? 112 / height : Math.round(112 / height));
+  const [cellWidth, cellHeight] = [width * scale, height * scale];
+  const [gap, rowGap, truthGap] = [8, 14, 26];
+  const [labelSize, detailSize, nameSize] = [15, 12.5, 12.5];
+
+  const longest = Math.max(
+    ...rows.flatMap((row) => [
+      textWidth(row.label, labelSize),
+      ...(row.detail ?? '').split('\n').map((line) => textWidth(line, detailSize)),
+    ]),
+    0,
+  );
+  const labelWidth = Math.min(Math.max(longest + 2, 90), 230);
+  const left = MARGIN + labelWidth + 18;
+  // Wide enough for the title's words even with a single column.
+  const sheetWidth = Math.max(left + columns.length * (cellWidth + gap) - gap + MARGIN, 460);
+
+  const head = heading(title, undefined, sheetWidth);
+  let svg = head.svg;
+  let y = head.bottom + 8;
+
+  const names = columns.map((name) => wrap(name.replaceAll('_', ' '), nameSize, cellWidth).slice(0, 2));
+  const nameLines = Math.max(...names.map((lines) => lines.length), 1);
+  y += nameLines * 16;
+  for (const [c, lines] of names.entries()) {
+    const x = left + c * (cellWidth + gap) + cellWidth / 2;
+    for (const [i, line] of lines.entries()) {
+      // Bottom-aligned, so that one-line names stay next to their pictures.
+      const lineY = y - (lines.length - 1 - i) * 16 - 4;
+      svg += svgText(x, lineY, line, { size: nameSize, fill: SOFT, anchor: 'middle' });
+    }
+  }
+  y += 4;
+
+  for (const [r, row] of rows.entries()) {
+    if (row.images.length !== columns.length) {
+      throw new ShapeError(`sheet row '${row.label}': ${row.images.length} images for ${columns.length} columns`);
+    }
+    const labelLines = wrap(row.label, labelSize, labelWidth);
+    const detailLines = row.detail === undefined ? [] : wrap(row.detail, detailSize, labelWidth);
+    const textHeight = labelLines.length * 20 + detailLines.length * 18;
+    const rowHeight = Math.max(cellHeight, textHeight);
+    let textY = y + (rowHeight - textHeight) / 2 + 15;
+    for (const line of labelLines) {
+      svg += svgText(MARGIN, textY, line, { size: labelSize, weight: 600 });
+      textY += 20;
+    }
+    for (const line of detailLines) {
+      svg += svgText(MARGIN, textY - 1, line, { size: detailSize, fill: SOFT });
+      textY += 18;
+    }
+    const imageY = y + (rowHeight - cellHeight) / 2;
+    for (const [c, image] of row.images.entries()) {
+      const x = left + c * (cellWidth + gap);
+      const place = `x="${round(x)}" y="${round(imageY)}" width="${round(cellWidth)}" height="${round(cellHeight)}"`;
+      const bytes = grayBytes(image, width * height, `sheet row '${row.label}', column '${columns[c]}'`);
+      if (bytes === undefined) {
+        const [x2, y2] = [round(x + cellWidth), round(imageY + cellHeight)];
+        svg +=
+          `<rect ${place} fill="#f4f4f4" stroke="#bbbbbb"/>` +
+          `<path d="M${round(x)},${round(imageY)}L${x2},${y2}M${x2},${round(imageY)}L${round(x)},${y2}" stroke="#bbbbbb"/>` +
+          svgText(x + cellWidth / 2, imageY + cellHeight / 2 + 4, 'not finite', {
+            size: 12,
+            fill: SOFT,
+            anchor: 'middle',
+          });
+        continue;
+      }
+      // Square pixels are enlarged here: viewers and renderers do not agree on `image-rendering`.
+      const factor = smooth ? 1 : Math.ceil(scale);
+      const png = encodeGrayPng(enlarge(bytes, width, height, factor), width * factor, height * factor);
+      const href = `data:image/png;base64,${toBase64(png)}`;
+      svg +=
+        `<image ${place} preserveAspectRatio="none" href="${href}" xlink:href="${href}">` +
+        `<title>${escapeXml(`${columns[c]}, ${row.label}`)}</title></image>`;
+    }
+    y += rowHeight;
+    if (r === 0 && rows.length > 1) {
+      const lineY = round(y + truthGap / 2);
+      svg += `<line x1="${MARGIN}" x2="${round(sheetWidth - MARGIN)}" y1="${lineY}" y2="${lineY}" stroke="#c8c8c8"/>`;
+      y += truthGap;
+    } else if (r + 1 < rows.length) y += rowGap;
+  }
+  const foot = smallPrint(footnote, y + 12, sheetWidth);
+  return svgRoot(sheetWidth, foot.bottom + 16, title, svg + foot.svg);
+}
+
+/** Pixels as bytes, or undefined where one is not a number. */
+function grayBytes(image: Float32Array | Uint8Array, length: number, name: string): Uint8Array | undefined {
+  if (image.length !== length) throw new ShapeError(`${name}: ${image.length} pixels, expected ${length}`);
+  if (image instanceof Uint8Array) return image;
+  const bytes = new Uint8Array(length);
+  for (let i = 0; i < length; i++) {
+    if (!Number.isFinite(image[i])) return undefined;
+    bytes[i] = Math.round(Math.min(Math.max(image[i], 0), 1) * 255);
+  }
+  return bytes;
+}
+
+/** Every pixel as a square of `factor * factor`. */
+function enlarge(pixels: Uint8Array, width: number, height: number, factor: number): Uint8Array {
+  if (factor === 1) return pixels;
+  const wide = width * factor;
+  return Uint8Array.from(
+    { length: wide * height * factor },
+    (_, i) => pixels[Math.floor(i / wide / factor) * width + Math.floor((i % wide) / factor)],
+  );
+}

@@ -1,0 +1,148 @@
+/**
+ * The look of every picture of a run. Each is a self-contained SVG string, laid out for 1200 px, on white, in the colours
+ * of Okabe and Ito (told apart by colour-blind readers) with a symbol a kind, so that it survives a grey printer. Charts
+ * are drawn by Observable Plot into an injected `document` (jsdom in Node, the page's own in a browser) and placed by
+ * hand into one outer SVG, because panels with scales of their own, a shared legend and labels in the margin are not a
+ * Plot facet. The text is Inter where it is installed (the command line ships it), measured by a table of its advances.
+ */
+import type { ConditionKind } from '../results.ts';
+
+export const FONT_FAMILY = "Inter, 'Helvetica Neue', Arial, sans-serif";
+export const WIDTH = 1200;
+export const MARGIN = 32;
+export const INK = '#1a1a1a';
+export const SOFT = '#5a5a5a';
+export const GRID = '#e4e4e4';
+
+/** Okabe and Ito's palette, without the yellow that white paper swallows. */
+export const PALETTE = ['#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000', '#8a8a8a'];
+
+export type SymbolName = 'circle' | 'square' | 'triangle' | 'diamond';
+export const KIND_STYLE: Record<ConditionKind, { color: string; symbol: SymbolName }> = {
+  none: { color: '#000000', symbol: 'diamond' },
+  quantised: { color: '#6e6e6e', symbol: 'diamond' },
+  'bit-error': { color: PALETTE[0], symbol: 'circle' },
+  gaussian: { color: PALETTE[1], symbol: 'square' },
+  laplacian: { color: PALETTE[2], symbol: 'triangle' },
+};
+export const DASHES = ['', '7 4', '2 3', '10 3 2 3'];
+
+/** Writes 8-bit gray pixels (row by row) as a PNG file; injected, so that Node and browser may differ. */
+export type EncodeGrayPng = (pixels: Uint8Array, width: number, height: number) => Uint8Array;
+
+// ------------------------------------------------------------------------------------------------- SVG by hand
+
+/** Text as XML or HTML content or attribute value; characters that XML 1.0 cannot hold are dropped. */
+export function escapeXml(text: string): string {
+  const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is to be removed.
+  return text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/g, '').replace(/[&<>"']/g, (c) => entities[c]);
+}
+
+/** Base64 of bytes without Buffer, which a browser lacks. */
+export function toBase64(bytes: Uint8Array): string {
+  let binary = '';
+  for (let i = 0; i < bytes.length; i += 0x8000) binary += String.fromCharCode(...bytes.subarray(i, i + 0x8000));
+  return btoa(binary);
+}
+
+interface TextStyle {
+  size?: number;
+  weight?: number;
+  fill?: string;
+  anchor?: 'start' | 'middle' | 'end';
+}
+
+export function svgText(x: number, y: number, content: string, style: TextStyle = {}): string {
+  const { size = 13, weight = 400, fill = INK, anchor = 'start' } = style;
+  return `<text x="${round(x)}" y="${round(y)}" font-size="${size}" font-weight="${weight}" fill="${fill}" text-anchor="${anchor}">${escapeXml(content)}</text>`;
+}
+
+export function round(value: number): number {
+  return Math.round(value * 100) / 100;
+}
+
+// Advance widths of Inter SemiBold, the widest weight used here, in hundredths of the font size, for ' ' to '~': nothing
+// in Node measures a font, and labels must not touch. The fallback fonts of FONT_FAMILY are narrower.
+const ADVANCES =
+  '25 32 52 64 65 100 66 33 37 37 54 67 32 47 32 38 66 42 62 64 67 61 64 58 64 64 32 33 67 67 67 54 100 73 66 74 72 61 59 75 ' +
+  '75 28 58 70 57 92 76 77 65 77 65 65 66 74 73 102 72 71 65 37 38 37 48 47 35 57 62 58 62 59 39 63 61 26 26 57 26 90 61 61 ' +
+  '62 62 40 55 35 61 59 84 57 59 57 45 36 45 67';
+const advances = ADVANCES.split(' ').map(Number);
+const FURTHER_ADVANCES: Record<string, number> = {
+  '–': 50,
+  '−': 67,
+  '×': 67,
+  '…': 96,
+  '·': 32,
+  '“': 51,
+  '”': 50,
+  '’': 29,
+};
+
+/** Width of a line in px; a little generous for regular weight and for letters beyond ASCII. */
+export function textWidth(text: string, size: number): number {
+  let hundredths = 0;
+  for (const c of text) hundredths += advances[c.charCodeAt(0) - 32] ?? FURTHER_ADVANCES[c] ?? 105;
+  return (hundredths / 100) * size;
+}
+
+/** Breaks text into lines of at most `width` px; a longer word is cut with an ellipsis. */
+export function wrap(text: string, size: number, width: number): string[] {
+  const lines: string[] = [];
+  for (const paragraph of text.split('\n')) {
+    let line = '';
+    for (const word of paragraph.split(/\s+/)) {
+      const longer = line === '' ? word : `${line} ${word}`;
+      if (line !== '' && textWidth(longer, size) > width) {
+        lines.push(line);
+        line = word;
+      } else line = longer;
+      line = shorten(line, size, width);
+    }
+    lines.push(line);
+  }
+  return lines;
+}
+
+function shorten(text: string, size: number, width: number): string {
+  if (textWidth(text, size) <= width) return text;
+  let end = text.length;
+  while (end > 1 && textWidth(`${text.slice(0, end)}…`, size) > width) end--;
+  return `${text.slice(0, end)}…`;
+}
+
+/** The outer SVG: white, titled, with its text in the house font. */
+export function svgRoot(width: number, height: number, title: string, content: string): string {
+  const [w, h] = [Math.ceil(width), Math.ceil(height)];
+  return (
+    `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="${w}" height="${h}" viewBox="0 0 ${w} ${h}" ` +
+    `role="img" aria-label="${escapeXml(title)}" font-family="${escapeXml(FONT_FAMILY)}" color="${INK}">` +
+    `<title>${escapeXml(title)}</title><rect width="${w}" height="${h}" fill="#ffffff"/>${content}</svg>`
+  );
+}
+
+/** A heading of one or more lines; returns its SVG and the y where the next thing may begin. */
+export function heading(title: string, subtitle: string | undefined, width: number): { svg: string; bottom: number } {
+  let svg = '';
+  let y = MARGIN;
+  for (const line of wrap(title, 21, width - 2 * MARGIN)) {
+    y += 15;
+    svg += svgText(MARGIN, y, line, { size: 21, weight: 600 });
+    y += 12;
+  }
+  for (const line of subtitle === undefined ? [] : wrap(subtitle, 14, width - 2 * MARGIN)) {
+    y += 10;
+    svg += svgText(MARGIN, y, line, { size: 14, fill: SOFT });
+    y += 10;
+  }
+  return { svg, bottom: y };
+}
+
+/** Small print under a figure. */
+export function smallPrint(footnote: string | undefined, y: number, width: number): { svg: string; bottom: number } {
+  if (footnote === undefined) return { svg: '', bottom: y };
+  const lines = wrap(footnote, 12.5, width - 2 * MARGIN);
+  const svg = lines.map((line, i) => svgText(MARGIN, y + 12 + i * 18, line, { size: 12.5, fill: SOFT })).join('');
+  return { svg, bottom: y + 12 + lines.length * 18 };
+}

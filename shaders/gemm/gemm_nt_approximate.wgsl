@@ -12,11 +12,10 @@
 #include "common/step.wgsl"
 #include "common/fetch_approximate.wgsl"
 
-var<private> bias_key: vec2u;
+// Fetched once a tile, which has four columns.
+var<private> bias: vec4f;
 
-fn load_bias(column4: u32) -> vec4f {
-  return fetch_block(BIAS_MAP, BIAS_ORIGIN, bias_key, column4 / 4u)[column4 % 4u];
-}
+fn load_bias(column4: u32) -> vec4f { return bias; }
 
 #include "gemm/epilogue.wgsl"
 #include "gemm/store.wgsl"
@@ -37,7 +36,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let column = id.x * 4u;
   if (row >= M || column >= N) { return; }
   let key = read_key(WEIGHT_MAP, 0u);
-  bias_key = read_key(BIAS_MAP, 0u);
+  if (BIAS) { bias = fetch_block(BIAS_MAP, BIAS_ORIGIN, read_key(BIAS_MAP, 0u), column / 16u)[(column / 4u) % 4u]; }
   var c0 = mat4x4f();
   var c1 = mat4x4f();
   var c2 = mat4x4f();

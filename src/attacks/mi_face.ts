@@ -83,7 +83,7 @@ export interface Inversion {
   readonly target: number;
   /** height x width, 0..1: the image of the lowest objective, or the last one (see `keep`). */
   readonly image: Float32Array;
-  /** Cost plus total variation of that image. */
+  /** Cost plus total variation of that image; the cost alone where nothing was judged by it (`keep` last, no early stop). */
   readonly objective: number;
   /** Confidence of the class that the victim released for it. */
   readonly confidence: number;
@@ -189,6 +189,11 @@ export class MiFace {
     return this.#finish();
   }
 
+  /** Times every kernel of one iteration. */
+  profileIteration() {
+    return this.#iterate.profile(5);
+  }
+
   /** For example `arena 8.2 MB, 12 buffers`. */
   get plan(): string {
     return String(this.#arena);
@@ -243,7 +248,8 @@ export class MiFace {
     if (totalVariation > 0) {
       const image = { input: x, height, width, epsilon, weight: totalVariation };
       recordTotalVariation(recorder, { ...image, gradient });
-      recordTotalVariationValue(recorder, { ...image, results });
+      // Only what is judged needs a value: a class that keeps its last image and never stops early is not.
+      if (this.#judged) recordTotalVariationValue(recorder, { ...image, results });
     }
     if (normalise) recordRowNorm(recorder, { input: gradient, output: norms });
     recordInversionJudge(recorder, { rows, results, state: this.#state, beta, gamma });
@@ -313,6 +319,11 @@ export class MiFace {
       state[row * STATE_WORDS + 4] = 1;
     }
     this.#gpu.write(this.#state, state);
+  }
+
+  get #judged(): boolean {
+    const { keep, beta, gamma } = this.#config;
+    return keep === 'best' || Number.isFinite(beta) || gamma > Number.NEGATIVE_INFINITY;
   }
 
   /** The matrix that holds the result. */

@@ -8,6 +8,8 @@ import type { Recorder } from '../gpu/recorder.ts';
 export interface Victim {
   readonly inputs: number;
   readonly classes: number;
+  /** True where every image reads weights of its own (granularity `inference`): a split is then one pass, however cut. */
+  readonly readsPerImage?: boolean;
   /** Plans buffers for `x.rows` inputs; the two recorders may be called in any number of programs. */
   plan(arena: Arena, x: Matrix): VictimRun;
 }

@@ -17,8 +17,8 @@ export function demoArguments(tiny: boolean, resume: boolean): ShallowArguments 
     model: 'mlp',
     preset: 'quick',
     resume,
-    width: tiny ? 24 : 48,
-    height: tiny ? 28 : 56,
+    width: tiny ? 21 : 42,
+    height: tiny ? 24 : 48,
     epochs: tiny ? 3 : undefined,
     overrides: tiny ? test : demo,
   };

@@ -5,33 +5,33 @@
 import * as v from 'valibot';
 import { DataError } from '../errors.ts';
 
-const Points = v.array(v.object({ scale: v.number(), accuracy: v.number() }));
-export type CalibrationPoint = v.InferOutput<typeof Points>[number];
+/** A measured curve, and the scale found for each target: kept, because a target met later refines the curve. */
+const Curve = v.object({
+  points: v.array(v.object({ scale: v.number(), accuracy: v.number() })),
+  scales: v.record(v.string(), v.number()),
+});
+export type CalibrationCurve = v.InferOutput<typeof Curve>;
 
 /** Scales of the coarse grid, in units of a layer's full scale: 2^-9 .. 2^0. */
 const GRID = Array.from({ length: 10 }, (_, i) => 2 ** (i - 9));
 const REFINEMENTS = 3;
 
 export class Calibration {
-  readonly #points: CalibrationPoint[];
+  readonly curve: CalibrationCurve;
   readonly #measure: (scale: number) => Promise<number>;
 
   /**
    * @param measure mean accuracy at a scale over the draws of the experiment
-   * @param points measured before, from {@link Calibration.points}
+   * @param curve measured before, from {@link Calibration.curve}
    */
-  constructor(measure: (scale: number) => Promise<number>, points: readonly CalibrationPoint[] = []) {
+  constructor(measure: (scale: number) => Promise<number>, curve: CalibrationCurve = { points: [], scales: {} }) {
     this.#measure = measure;
-    this.#points = [...points];
+    this.curve = curve;
   }
 
-  get points(): readonly CalibrationPoint[] {
-    return this.#points;
-  }
-
-  /** @throws DataError when the text is no list of points */
-  static parse(json: unknown, name: string): Record<string, CalibrationPoint[]> {
-    const result = v.safeParse(v.record(v.string(), Points), json);
+  /** @throws DataError when the value holds no curves */
+  static parse(json: unknown, name: string): Record<string, CalibrationCurve> {
+    const result = v.safeParse(v.record(v.string(), Curve), json);
     if (!result.success) throw new DataError(`${name}: ${result.issues[0].message}; delete it to calibrate again`);
     return result.output;
   }
@@ -41,6 +41,8 @@ export class Calibration {
    * @returns the scale, rounded to three digits, where the accuracy crosses `target`
    */
   async scaleFor(target: number, tolerance: number): Promise<number> {
+    const known = this.curve.scales[target];
+    if (known !== undefined) return known;
     for (const scale of GRID) await this.#at(scale);
     let scale = this.#cross(target);
     for (let i = 0; i < REFINEMENTS; i++) {
@@ -50,22 +52,23 @@ export class Calibration {
       if (next === scale) break;
       scale = next;
     }
+    this.curve.scales[target] = scale;
     return scale;
   }
 
   async #at(scale: number): Promise<number> {
-    const known = this.#points.find((point) => point.scale === scale);
+    const known = this.curve.points.find((point) => point.scale === scale);
     if (known) return known.accuracy;
     const accuracy = await this.#measure(scale);
-    this.#points.push({ scale, accuracy });
-    this.#points.sort((a, b) => a.scale - b.scale);
+    this.curve.points.push({ scale, accuracy });
+    this.curve.points.sort((a, b) => a.scale - b.scale);
     return accuracy;
   }
 
   /** Where the falling envelope of the points crosses `target`, linear in log scale. */
   #cross(target: number): number {
     // From the strongest noise down: the first point that still has the target accuracy, and the weaker ones' floor.
-    const points = this.#points;
+    const { points } = this.curve;
     let i = points.length - 1;
     while (i >= 0 && points[i].accuracy < target) i--;
     if (i < 0) return points[0].scale;

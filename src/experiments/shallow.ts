@@ -21,7 +21,7 @@ import { plainWeights, recordStackForward } from '../models/stack.ts';
 import { Trainer } from '../models/trainer.ts';
 import { foldedVictim, isLinear, stackVictim } from '../models/victims.ts';
 import { Random } from '../random.ts';
-import { Calibration, type CalibrationPoint } from './calibration.ts';
+import { Calibration, type CalibrationCurve } from './calibration.ts';
 import { bitErrorConditions, layersOfSet, memoryOf } from './conditions.ts';
 import { type Condition, conditionKey, conditionLabel, type Row } from './results.ts';
 import type { AttackConfig, ShallowConfig } from './shallow_config.ts';
@@ -305,7 +305,7 @@ class Experiment {
   async #calibrate(conditions: readonly Condition[], rows: readonly Row[]): Promise<Condition[]> {
     const saved = await this.#store.read(CALIBRATION_FILE);
     const name = this.#store.describe(CALIBRATION_FILE);
-    const curves: Record<string, CalibrationPoint[]> = saved
+    const curves: Record<string, CalibrationCurve> = saved
       ? Calibration.parse(JSON.parse(new TextDecoder().decode(saved)), name)
       : {};
     const fullScale = await this.#fullScales();
@@ -333,7 +333,7 @@ class Experiment {
           const key = conditionKey(condition);
           const accuracies = rows.filter((row) => conditionKey(row.condition) === key).map((row) => row.accuracy);
           const scale = await calibration.scaleFor(mean(accuracies), tolerance);
-          curves[curve] = [...calibration.points];
+          curves[curve] = calibration.curve;
           await this.#store.write(CALIBRATION_FILE, JSON.stringify(curves));
           found.set(`${curve} ${scale}`, { ...noise(scale), matchedTo: key });
         }

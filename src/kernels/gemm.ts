@@ -8,7 +8,7 @@ import { ACTIVATION_CODE, type Activation } from './activation.ts';
 export type Transposition = 'nt' | 'nn' | 'tn';
 
 /** Kernel families: register tiles without barriers, or 64 x 64 blocks in workgroup memory. */
-export type GemmVariant = 'register-16x16' | 'register-8x8' | 'shared';
+export type GemmVariant = 'register-20x20' | 'register-16x16' | 'register-8x8' | 'shared';
 
 export interface GemmArguments {
   readonly label: string;
@@ -48,10 +48,10 @@ export function recordGemm(recorder: Recorder, arena: Arena, args: GemmArguments
   const { label, transposition, a, b, c } = args;
   const [m, n, k] = dimensions(label, transposition, a, b, c);
   const variant = args.variant ?? pickVariant(recorder.gpu.adapter.software, m, n);
-  const tile = { 'register-16x16': 16, 'register-8x8': 8, shared: 64 }[variant];
+  const tile = { 'register-20x20': 20, 'register-16x16': 16, 'register-8x8': 8, shared: 64 }[variant];
   const tilesX = Math.ceil(n / tile);
   const tilesY = Math.ceil(m / tile);
-  const splitK = args.splitK ?? pickSplitK(tilesX * tilesY * (variant === 'shared' ? 64 : 1), k);
+  const splitK = args.splitK ?? pickSplitK(m, n, k);
   const kSlice = roundUp(Math.ceil(k / splitK), 16);
   const slices = Math.ceil(k / kSlice);
   const activation = ACTIVATION_CODE[args.activation ?? 'none'];
@@ -121,14 +121,23 @@ export function recordGemm(recorder: Recorder, arena: Arena, args: GemmArguments
   }
 }
 
+/** On a software adapter the tile with the least padding, the larger of equals; barriers only where hardware has them. */
 function pickVariant(software: boolean, m: number, n: number): GemmVariant {
-  if (software) return m <= 8 || n <= 8 ? 'register-8x8' : 'register-16x16';
+  if (software) {
+    if (m <= 8 || n <= 8) return 'register-8x8';
+    const padded = (tile: number) => roundUp(m, tile) * roundUp(n, tile);
+    return padded(20) < padded(16) ? 'register-20x20' : 'register-16x16';
+  }
   return m < 64 || n < 64 ? 'register-8x8' : 'shared';
 }
 
-/** Slices so that about 256 invocations have work, of at least 256 k each. */
-function pickSplitK(invocations: number, k: number): number {
-  return Math.max(1, Math.min(Math.floor(256 / invocations), Math.floor(k / 256)));
+/**
+ * Slices of at least 256 k so that some 256 tiles have work. Of the shape alone, not of the variant: the order of sums,
+ * and so the bits of C, do not depend on which register tile is chosen.
+ */
+function pickSplitK(m: number, n: number, k: number): number {
+  const tiles = Math.ceil(m / 16) * Math.ceil(n / 16);
+  return Math.max(1, Math.min(Math.floor(256 / tiles), Math.floor(k / 256)));
 }
 
 /** A workgroup of up to 8 x 8 invocations that does not stick out far beyond the grid. */

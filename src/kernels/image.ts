@@ -113,7 +113,7 @@ export function recordTotalVariation(
   const shape = shapeConstants(kernel, 'input', input);
   requireImages(kernel, 'input', input, height, width);
   requireSameShape(kernel, 'input', input, 'gradient', gradient);
-  const { workgroups, constants } = flatGrid(input.rows * input.stride);
+  const { workgroups, constants } = flatGrid((input.rows * input.stride) / 4);
   recorder.record({
     label: kernel,
     shader: {

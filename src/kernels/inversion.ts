@@ -78,7 +78,7 @@ export function recordInversionStep(
   for (const [name, matrix] of Object.entries({ gradient, velocity, best })) {
     requireSameShape(kernel, 'x', x, name, matrix);
   }
-  const { workgroups, constants } = flatGrid((x.rows * x.stride) / 4);
+  const { workgroups, constants } = flatGrid((x.rows * x.stride) / 16);
   recorder.record({
     label: kernel,
     shader: {

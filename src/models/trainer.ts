@@ -194,12 +194,7 @@ export class Trainer {
     if (this.#running?.phase !== phase) {
       this.#running?.arena.destroy();
       this.#running = await this.#build(phase);
-      this.#resumed.forEach((words, i) => {
-        const view = this.#running!.optimizer[i];
-        if (!view || view.size < words.byteLength) throw new DataError('the checkpoint has another optimiser state');
-        this.#gpu.write(view, Uint32Array.from(words));
-      });
-      this.#resumed = [];
+      this.#restoreOptimizer(this.#running.optimizer);
     }
     const { steps, sizes, metrics } = this.#running;
     const order = new Random(this.#config.seed, this.#epoch).shuffle(Uint32Array.from(this.#indices));
@@ -233,7 +228,8 @@ export class Trainer {
     return {
       epoch: this.#epoch,
       parameters: new Uint32Array(parameters),
-      optimizer: optimizer.map((bytes) => new Uint32Array(bytes)),
+      // What was resumed from but not yet put on the device is still the present state.
+      optimizer: [...this.#resumed.map((words) => Uint32Array.from(words)), ...optimizer.map((b) => new Uint32Array(b))],
     };
   }
 
@@ -253,6 +249,20 @@ export class Trainer {
   finish(): void {
     this.#running?.arena.destroy();
     this.#running = undefined;
+  }
+
+  /** @throws DataError when the state trained with another optimiser, or another model */
+  #restoreOptimizer(views: readonly BufferView[]): void {
+    const resumed = this.#resumed;
+    if (resumed.length === 0) return;
+    if (resumed.length !== views.length || resumed.some(({ byteLength }, i) => byteLength !== views[i].size)) {
+      throw new DataError(
+        `the checkpoint has another optimiser state: ${resumed.map(({ length }) => length)} words, ` +
+          `this training keeps ${views.map(({ size }) => size / 4)}; give the configuration it was trained with`,
+      );
+    }
+    for (const [i, words] of resumed.entries()) this.#gpu.write(views[i], Uint32Array.from(words));
+    this.#resumed = [];
   }
 
   #phaseEnds(): number[] {
@@ -316,7 +326,7 @@ export class Trainer {
         gradients,
         false,
       );
-      recordOptimizer(recorder, phase.optimizer, parameters, gradients, optimizer);
+      recordOptimizer(recorder, phase.optimizer, trained, parameters, gradients, optimizer);
       steps.set(size, await recorder.build(`${phase.kind} step`));
     }
     return { phase, arena, steps, sizes, metrics, optimizer };
@@ -359,18 +369,25 @@ function optimizerBuffers(arena: Arena, optimizer: OptimizerConfig, bytes: numbe
   return names.map((name) => arena.allocate(name, bytes));
 }
 
+/** One step over the flat buffers from the first to the last trained layer: weight decay must not reach frozen ones. */
 function recordOptimizer(
   recorder: Recorder,
   optimizer: OptimizerConfig,
+  trained: readonly DenseSpec[],
   parameters: FlatParameters,
   gradients: FlatParameters,
   buffers: readonly BufferView[],
 ): void {
-  const flat = { count: parameters.layout.length, parameters: parameters.view, gradients: gradients.view };
+  const { layout } = parameters;
+  const first = layout.find(`${trained[0].name}.weight`).offset;
+  const last = layout.find(`${trained[trained.length - 1].name}.bias`);
+  const count = last.offset + last.length - first;
+  const range = (view: BufferView): BufferView => ({ ...view, offset: first * 4, size: count * 4 });
+  const flat = { count, parameters: range(parameters.view), gradients: range(gradients.view) };
   if (optimizer.kind === 'sgd') {
-    recordSgd(recorder, { ...flat, ...optimizer, velocity: buffers[0] });
+    recordSgd(recorder, { ...flat, ...optimizer, velocity: range(buffers[0]) });
   } else {
-    const [firstMoment, secondMoment, secondMomentMax] = buffers;
+    const [firstMoment, secondMoment, secondMomentMax] = buffers.map(range);
     recordAdam(recorder, { ...flat, ...optimizer, firstMoment, secondMoment, secondMomentMax });
   }
 }

@@ -24,6 +24,9 @@ export function stackVictim(specs: readonly DenseSpec[], weights: WeightsOf, mem
   return {
     inputs: specs[0].inputs,
     classes: specs[specs.length - 1].outputs,
+    get readsPerImage() {
+      return memory?.config.granularity === 'inference';
+    },
     plan(arena: Arena, x: Matrix): VictimRun {
       const activations = planStack(arena, specs, x);
       let gradients: ReturnType<typeof planGradients> | undefined;

@@ -1,0 +1,293 @@
+/** `midas doctor`: what adapter is here, whether every kernel is right on it, and how fast it is. */
+
+import { InterruptedError, MidasError } from '../errors.ts';
+import { bitErrorConditions } from '../experiments/conditions.ts';
+import { formatDuration } from '../experiments/results.ts';
+import { parseShallowConfig, type ShallowConfig, shallowPreset } from '../experiments/shallow_config.ts';
+import { Arena } from '../gpu/arena.ts';
+import type { AdapterSummary, Gpu } from '../gpu/device.ts';
+import { openNodeGpu } from '../gpu/node.ts';
+import { type Program, Recorder } from '../gpu/recorder.ts';
+import { recordGemm } from '../kernels/gemm.ts';
+import { recordCopy, recordFmaCeiling, recordHashCeiling } from '../kernels/probe.ts';
+import { layerNames, modelSpec } from '../models/specs.ts';
+import { demoArguments } from './demo.ts';
+import { CHECKED_KERNELS, type KernelCheck, selfCheck } from './self_check.ts';
+import type { Session } from './session.ts';
+
+/** What the device grants of what plans may ask for; names are WebGPU's. */
+const LIMITS = [
+  'maxStorageBufferBindingSize',
+  'maxBufferSize',
+  'maxStorageBuffersPerShaderStage',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeWorkgroupsPerDimension',
+] as const;
+
+export interface Speed {
+  /** Multiply-adds on 16 vec4 accumulators and nothing else; two operations each. */
+  readonly fmaCeilingGflops: number;
+  /** Bytes read and bytes written by a copying shader, in 1e9 a second. */
+  readonly copyGbps: number;
+  /** A draw is one hash of four u32. */
+  readonly hashDrawsPerSecond: number;
+  /** C = A Bᵀ, 512 x 512 x 512. */
+  readonly gemm512Gflops: number;
+}
+
+/** The answer with --json. NaN becomes null there: a kernel that did not compile has no error. */
+export interface DoctorReport extends Speed {
+  readonly adapter: AdapterSummary;
+  readonly limits: Readonly<Record<string, number>>;
+  readonly features: readonly string[];
+  readonly kernels: readonly Pick<KernelCheck, 'kernel' | 'maxError' | 'tolerance' | 'ok'>[];
+  readonly demoSecondsEstimate: number;
+}
+
+/**
+ * Looks at the adapter that the session's options name, and answers with a {@link DoctorReport} or its table.
+ * @throws MidasError naming the kernels that are wrong, after the answer; AdapterError, DeviceLostError, InterruptedError
+ */
+export async function doctor(session: Session): Promise<void> {
+  const { progress } = session;
+  const gpu = await openNodeGpu({ adapter: session.options.adapter });
+  session.opened(gpu);
+  try {
+    progress.start('checking kernels', CHECKED_KERNELS.length);
+    const onCompiled = (kernel: string) => progress.advance(1, kernel);
+    const checks = await selfCheck(gpu, { onCompiled, signal: session.signal });
+    progress.done();
+    if (session.signal.aborted) throw new InterruptedError('interrupted');
+    progress.start('measuring speed', 1);
+    const speed = await measureSpeed(gpu);
+    progress.done();
+    const report: DoctorReport = {
+      adapter: gpu.adapter,
+      limits: limitsOf(gpu),
+      features: [...gpu.device.features].sort(),
+      kernels: checks.map(({ kernel, maxError, tolerance, ok }) => ({ kernel, maxError, tolerance, ok })),
+      ...speed,
+      demoSecondsEstimate: Math.round(demoSeconds(speed.gemm512Gflops)),
+    };
+    session.answer(report, reportLines(report));
+    const failed = checks.filter(({ ok }) => !ok);
+    if (failed.length > 0) throw new MidasError(describeFailures(failed));
+  } finally {
+    await gpu.close();
+  }
+}
+
+function limitsOf({ device }: Gpu): Record<string, number> {
+  const limits: Record<string, number> = Object.fromEntries(LIMITS.map((name) => [name, device.limits[name]]));
+  const { subgroupMinSize, subgroupMaxSize } = device.adapterInfo;
+  if (device.features.has('subgroups')) Object.assign(limits, { subgroupMinSize, subgroupMaxSize });
+  return limits;
+}
+
+function describeFailures(failed: readonly KernelCheck[]): string {
+  const [{ kernel, maxError, tolerance, failure }, ...others] = failed;
+  const what =
+    failure?.split('\n')[0] ?? `off by ${maxError.toExponential(1)}, ${tolerance.toExponential(1)} is allowed`;
+  const more = others.length > 0 ? ` (and ${others.map((other) => other.kernel).join(', ')})` : '';
+  return `${kernel} is wrong on this adapter: ${what}${more}`;
+}
+
+/** The programs that {@link measureSpeed} times, and what one run of each does: operations, bytes or draws. */
+export async function buildProbes(gpu: Gpu, arena: Arena): Promise<Record<'fma' | 'copy' | 'hash', Probe>> {
+  // Some milliseconds a run: few invocations on two cores, a quarter of a million on a GPU.
+  const invocations = gpu.adapter.software ? 4096 : 2 ** 18;
+  const output = arena.allocate('probe output', invocations * 16);
+  const bytes = 2 ** 26;
+  const [input, copied] = [arena.allocate('copy input', bytes), arena.allocate('copy output', bytes)];
+  const build = async (label: string, record: (recorder: Recorder) => number): Promise<Probe> => {
+    const recorder = new Recorder(gpu);
+    const work = record(recorder);
+    return { program: await recorder.build(label), work };
+  };
+  const [fma, copy, hash] = await Promise.all([
+    build('FMA ceiling', (recorder) => recordFmaCeiling(recorder, { invocations, iterations: 64, output })),
+    build('copy', (recorder) => recordCopy(recorder, { bytes, input, output: copied })),
+    build('hash ceiling', (recorder) => recordHashCeiling(recorder, { invocations, iterations: 64, output })),
+  ]);
+  return { fma, copy, hash };
+}
+
+export interface Probe {
+  readonly program: Program;
+  /** Operations, bytes or draws of one run. */
+  readonly work: number;
+}
+
+/**
+ * Milliseconds of a run: `repeats` runs back to back between two waits for the device, by the host's clock. Never by
+ * timestamps around single dispatches, which leave out what a run really costs.
+ */
+export async function timeRuns(gpu: Gpu, run: () => unknown, repeats: number): Promise<number> {
+  await gpu.idle();
+  const before = performance.now();
+  for (let i = 0; i < repeats; i++) await run();
+  await gpu.idle();
+  return (performance.now() - before) / repeats;
+}
+
+/** How often something must run to take `milliseconds`; the first run, which may still compile, does not count. */
+export async function repeatsFor(gpu: Gpu, run: () => unknown, milliseconds: number): Promise<number> {
+  await timeRuns(gpu, run, 1);
+  for (let repeats = 1; ; ) {
+    const took = repeats * (await timeRuns(gpu, run, repeats));
+    if (took >= milliseconds) return repeats;
+    repeats = Math.ceil(Math.min((1.2 * repeats * milliseconds) / Math.max(took, 1e-3), 8 * repeats));
+  }
+}
+
+/** Middle value; of an even number the upper one. */
+export function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1];
+}
+
+/** Every probe in turn, three rounds of at least 50 ms each; medians. Some seconds. */
+async function measureSpeed(gpu: Gpu): Promise<Speed> {
+  const arena = new Arena(gpu);
+  try {
+    const size = 512;
+    const matrix = (label: string) => arena.matrix(label, size, size);
+    const recorder = new Recorder(gpu);
+    const product = { transposition: 'nt', a: matrix('a'), b: matrix('b'), c: matrix('c') } as const;
+    recordGemm(recorder, arena, { label: 'gemm 512', ...product });
+    const [probes, program] = await Promise.all([buildProbes(gpu, arena), recorder.build('gemm 512')]);
+    const all: Record<'fma' | 'copy' | 'hash' | 'gemm', Probe> = {
+      ...probes,
+      gemm: { program, work: 2 * size ** 3 },
+    };
+    const runs = await Promise.all(
+      Object.entries(all).map(async ([name, probe]) => [name, probe, [] as number[]] as const),
+    );
+    const repeats = new Map<string, number>();
+    for (const [name, probe] of runs) repeats.set(name, await repeatsFor(gpu, () => probe.program.run(), 50));
+    for (let round = 0; round < 3; round++) {
+      for (const [name, probe, times] of runs) {
+        times.push(await timeRuns(gpu, () => probe.program.run(), repeats.get(name)!));
+      }
+    }
+    const perSecond = Object.fromEntries(
+      runs.map(([name, { work }, times]) => [name, (1000 * work) / median(times)]),
+    ) as Record<keyof typeof all, number>;
+    return {
+      fmaCeilingGflops: perSecond.fma / 1e9,
+      copyGbps: perSecond.copy / 1e9,
+      hashDrawsPerSecond: perSecond.hash,
+      gemm512Gflops: perSecond.gemm / 1e9,
+    };
+  } finally {
+    arena.destroy();
+  }
+}
+
+/** The embedded faces of the demo, as src/cli/shallow.ts renders and splits them. */
+const DEMO_PEOPLE = 40;
+const DEMO_TRAIN = 7 * DEMO_PEOPLE;
+const DEMO_TEST = 3 * DEMO_PEOPLE;
+
+/** Scales of noise that one calibration curve measures: the grid of ten and a few refinements. */
+const CALIBRATION_SCALES = 14;
+
+/**
+ * What products of the demo's shapes reach of the rate of 512 x 512 x 512, everything between the products included;
+ * measured on SwiftShader.
+ */
+const DEMO_SHARE = 0.5;
+
+/** Seconds of the demo that no GEMM takes: compiling, rendering faces, metrics, drawing figures. Measured on two cores. */
+const DEMO_FIXED_SECONDS = 30;
+
+/**
+ * Floating-point operations of the products in `midas demo`: training, and per condition and draw one folding of the two
+ * layers, one evaluation and the attacks. From the demo's own configuration.
+ */
+export function demoFlops(): number {
+  const { model, preset, width, height, overrides } = demoArguments(false, false);
+  const pixels = width * height;
+  const base = shallowPreset(preset as 'quick', model as ShallowConfig['model'], pixels, 1) as Record<string, unknown>;
+  const config = parseShallowConfig({ ...base, ...overrides }, 'demo');
+  const { layers, hidden } = modelSpec(config.model, pixels, DEMO_PEOPLE, config.hidden);
+  const weights = layers.map(({ inputs, outputs }) => inputs * outputs);
+  const all = weights.reduce((sum, count) => sum + count, 0);
+  // Forward, weight gradients, and input gradients of all layers but the first.
+  const training = config.training.epochs * DEMO_TRAIN * 2 * (3 * all - weights[0]);
+  const folded = pixels * DEMO_PEOPLE;
+  const load = 2 * (folded * hidden[0] + DEMO_TEST * folded);
+  const iterations = config.attacks.reduce((sum, attack) => sum + attack.iterations, 0);
+  const attacks = 2 * 2 * DEMO_PEOPLE * folded * iterations;
+  const fixed = bitErrorConditions(config, layerNames({ layers } as Parameters<typeof layerNames>[0]));
+  const drawn = fixed.filter(({ kind }) => kind === 'bit-error').length;
+  // Every noise is matched to every bit error of its set of layers, at most.
+  const conditions = drawn * (1 + config.noise.length) * config.draws + (fixed.length - drawn);
+  const calibrations = config.noise.length * config.layerSets.length * CALIBRATION_SCALES * config.draws;
+  return training + conditions * (load + attacks) + calibrations * load;
+}
+
+function demoSeconds(gemmGflops: number): number {
+  return DEMO_FIXED_SECONDS + demoFlops() / (gemmGflops * 1e9 * DEMO_SHARE);
+}
+
+function reportLines(report: DoctorReport): string[] {
+  const { adapter, limits, features, kernels } = report;
+  const bytes = (value: number) =>
+    value >= 2 ** 30
+      ? `${round(value / 2 ** 30)} GiB`
+      : value >= 2 ** 20
+        ? `${round(value / 2 ** 20)} MiB`
+        : `${round(value / 1024)} KiB`;
+  const has = (feature: string) => (features.includes(feature) ? 'yes' : 'no');
+  const lanes = features.includes('subgroups') ? `, ${limits.subgroupMinSize} to ${limits.subgroupMaxSize} lanes` : '';
+  const facts: [string, string][] = [
+    ['adapter', `${adapter.name}${adapter.software ? ' (software: it runs on the CPU)' : ''}`],
+    ['vendor', `${adapter.vendor || 'unknown'}, architecture ${adapter.architecture || 'unknown'}`],
+    ['storage binding', bytes(limits.maxStorageBufferBindingSize)],
+    ['buffer', bytes(limits.maxBufferSize)],
+    ['storage buffers', `${limits.maxStorageBuffersPerShaderStage} a stage`],
+    [
+      'workgroup',
+      `${limits.maxComputeInvocationsPerWorkgroup} invocations, ${bytes(limits.maxComputeWorkgroupStorageSize)} of memory`,
+    ],
+    ['subgroups', `${has('subgroups')}${lanes}`],
+    ['timestamp-query', has('timestamp-query')],
+    ['features', features.join(', ')],
+  ];
+  const { fmaCeilingGflops, copyGbps, hashDrawsPerSecond, gemm512Gflops, demoSecondsEstimate } = report;
+  const speeds: [string, string][] = [
+    ['FMA ceiling', `${round(fmaCeilingGflops)} GFLOP/s`],
+    ['copy', `${round(copyGbps)} GB/s`],
+    ['hash', `${round(hashDrawsPerSecond / 1e6)} million draws/s`],
+    [
+      'GEMM 512^3',
+      `${round(gemm512Gflops)} GFLOP/s, ${round((100 * gemm512Gflops) / fmaCeilingGflops)} % of the FMA ceiling`,
+    ],
+    [
+      'midas demo',
+      `about ${formatDuration(demoSecondsEstimate)} (an estimate from the GEMM rate; other work on this machine adds to it)`,
+    ],
+  ];
+  const pairs = (rows: readonly [string, string][]) => rows.map(([name, value]) => `${name.padEnd(16)} ${value}`);
+  const wide = Math.max(...kernels.map(({ kernel }) => kernel.length));
+  const error = (value: number) => (value === 0 ? '0' : value.toExponential(1)).padStart(13);
+  const good = kernels.filter(({ ok }) => ok).length;
+  return [
+    ...pairs(facts),
+    '',
+    `${'kernel'.padEnd(wide)} ${'largest error'.padStart(13)} ${'tolerance'.padStart(13)}`,
+    ...kernels.map(
+      ({ kernel, maxError, tolerance, ok }) =>
+        `${kernel.padEnd(wide)} ${error(maxError)} ${error(tolerance)}  ${ok ? 'ok' : 'WRONG'}`,
+    ),
+    `${good} of ${kernels.length} kernels agree with their CPU twins`,
+    '',
+    ...pairs(speeds),
+  ];
+}
+
+/** Three significant digits, without an exponent. */
+function round(value: number): string {
+  return String(Number(value.toPrecision(3)));
+}

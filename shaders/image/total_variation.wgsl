@@ -25,8 +25,9 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let after = x[i + 4u];
   let left = select(here, vec4f(before, here.xyz), column > vec4u(0u));
   let right = select(here, vec4f(here.yzw, after), column + 1u < vec4u(WIDTH));
-  let up = i - min(first, WIDTH);
-  let above4 = vec4f(x[up], x[up + 1u], x[up + 2u], x[up + 3u]);
+  // Each pixel for itself: of four pixels on two lines only the later ones may have something above them.
+  let up = vec4u(i) + vec4u(0u, 1u, 2u, 3u) - min(pixel, vec4u(WIDTH));
+  let above4 = vec4f(x[up.x], x[up.y], x[up.z], x[up.w]);
   let above = select(here, above4, pixel >= vec4u(WIDTH));
   let down = i + WIDTH;
   let below4 = vec4f(x[down], x[down + 1u], x[down + 2u], x[down + 3u]);

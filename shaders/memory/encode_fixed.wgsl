@@ -14,8 +14,9 @@ fn encode4(w: vec4f, bits: u32, inverse_scale: f32) -> vec4u {
   let units = abs(w) * inverse_scale;  // exact: the scale is a power of two
   var magnitude: vec4f;
   if (FAITHFUL) {
+    // Times 2^-(n-1) from its bits, which is exact: WGSL lets a division be off by 2.5 ulp, and floor would fall short.
     let whole = trunc(units);
-    magnitude = whole - floor(whole / range) * range;
+    magnitude = whole - floor(whole * bitcast<f32>((128u - bits) << 23u)) * range;
   } else {
     magnitude = min(round(units), vec4f(range - 1.0));
   }

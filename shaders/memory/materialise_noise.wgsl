@@ -20,7 +20,8 @@ fn unit(u: vec4u) -> vec4f { return (vec4f(u >> vec4u(8u)) + 1.0) / 16777216.0; 
 fn noise4(random: vec4u) -> vec4f {
   let u = unit(random);
   if (GAUSSIAN) {
-    let r = sqrt(-2.0 * log(u.xy));
+    // WGSL lets log be off by 2^-21 near 1, so of the wrong sign: the root of that would be NaN.
+    let r = sqrt(max(-2.0 * log(u.xy), vec2f()));
     let angle = 6.283185307179586 * u.zw;
     return vec4f(r * cos(angle), r * sin(angle));
   }

@@ -119,23 +119,31 @@ export interface Probe {
   readonly work: number;
 }
 
+/** Milliseconds that never go back. */
+export type Clock = () => number;
+
 /**
  * Milliseconds of a run: `repeats` runs back to back between two waits for the device, by the host's clock. Never by
  * timestamps around single dispatches, which leave out what a run really costs.
  */
-export async function timeRuns(gpu: Gpu, run: () => unknown, repeats: number): Promise<number> {
+export async function timeRuns(
+  gpu: Gpu,
+  run: () => unknown,
+  repeats: number,
+  clock: Clock = () => performance.now(),
+): Promise<number> {
   await gpu.idle();
-  const before = performance.now();
+  const before = clock();
   for (let i = 0; i < repeats; i++) await run();
   await gpu.idle();
-  return (performance.now() - before) / repeats;
+  return (clock() - before) / repeats;
 }
 
 /** How often something must run to take `milliseconds`; the first run, which may still compile, does not count. */
-export async function repeatsFor(gpu: Gpu, run: () => unknown, milliseconds: number): Promise<number> {
-  await timeRuns(gpu, run, 1);
+export async function repeatsFor(gpu: Gpu, run: () => unknown, milliseconds: number, clock?: Clock): Promise<number> {
+  await timeRuns(gpu, run, 1, clock);
   for (let repeats = 1; ; ) {
-    const took = repeats * (await timeRuns(gpu, run, repeats));
+    const took = repeats * (await timeRuns(gpu, run, repeats, clock));
     if (took >= milliseconds) return repeats;
     repeats = Math.ceil(Math.min((1.2 * repeats * milliseconds) / Math.max(took, 1e-3), 8 * repeats));
   }

@@ -17,6 +17,14 @@ export class RunFolder implements RunStore {
     this.dir = dir;
   }
 
+  /** @throws ConfigError when the folder holds an unfinished run and `resume` is not given */
+  static refuseUnfinished(dir: string, resume: boolean): void {
+    const unfinished = existsSync(join(dir, CONFIG)) && !existsSync(join(dir, RESULTS));
+    if (unfinished && !resume) {
+      throw new ConfigError(`${dir} holds an unfinished run: go on with --resume, or give another --out`);
+    }
+  }
+
   /**
    * Opens a folder for a run. A finished run there is replaced; an unfinished one is continued with `resume`, if it has
    * the same configuration, and never touched otherwise.
@@ -31,10 +39,7 @@ export class RunFolder implements RunStore {
     } catch (cause) {
       throw fileError('write', dir, cause);
     }
-    const unfinished = existsSync(join(dir, CONFIG)) && !existsSync(join(dir, RESULTS));
-    if (unfinished && !resume) {
-      throw new ConfigError(`${dir} holds an unfinished run: go on with --resume, or give another --out`);
-    }
+    RunFolder.refuseUnfinished(dir, resume);
     if (resume && existsSync(join(dir, CONFIG))) {
       const saved = JSON.parse(new TextDecoder().decode(await readBytes(join(dir, CONFIG)))) as Record<string, unknown>;
       const changed = difference(saved, JSON.parse(text), '');

@@ -78,7 +78,8 @@ export async function shallow(session: Session, args: ShallowArguments): Promise
   if (args.preset !== 'quick' && args.preset !== 'full') {
     throw new ConfigError(`--preset ${args.preset}: choose quick or full`);
   }
-  // Read before a device is opened: a wrong folder should not cost a second.
+  // Before a device is opened: a wrong folder should not cost a second.
+  RunFolder.refuseUnfinished(options.out, args.resume);
   const read = args.data === undefined ? undefined : await attFaces(args.data, args.split, seed);
   const started = new Date();
   const before = performance.now();
@@ -148,7 +149,7 @@ async function writeFiles(
     await folder.write(`${name}.svg`, svg);
     await folder.write(`${name}.png`, svgToPng(svg, 1400));
   };
-  const title = `MI-Face against a ${config.model} in approximate memory (${input.dataset.name})`;
+  const title = `MI-Face against an ${config.model.toUpperCase()} in approximate memory (${input.dataset.name})`;
   if (summary.some(({ condition }) => condition.kind === 'bit-error')) {
     await add('curve', 'Similarity of the reconstructions against accuracy, with 95 % intervals.', () =>
       privacyCurve({ summary, baselines, title, document }),
@@ -226,7 +227,7 @@ function contactSheet(
         detail:
           `${attack}\naccuracy ${accuracy.mean.toFixed(2)}, ` +
           `PCC ${pcc.mean.toFixed(2)}, lift ${pccLift.mean.toFixed(2)}`,
-        images: shown.map((i) => picture.images[i]),
+        images: shown.map((i) => levelled(picture.images[i], input.meanFace)),
       });
     }
   }
@@ -235,10 +236,23 @@ function contactSheet(
     rows,
     width,
     height,
-    title: `Faces reconstructed from a ${config.model} classifier`,
-    footnote: `${dataset.name}. First draw of each condition; numbers are means over all draws and people.`,
+    title: `Faces reconstructed from an ${config.model.toUpperCase()} classifier`,
+    footnote:
+      `${dataset.name}. First draw of each condition; numbers are means over all draws and people. Brightness and ` +
+      'contrast of every reconstruction are set to those of the mean face, which no PCC sees.',
     encodeGrayPng,
   });
+}
+
+/** The image with mean and standard deviation of another: an attack from black leaves faces too dark to look at. */
+function levelled(image: Float32Array, like: Float32Array): Float32Array {
+  const moments = (x: Float32Array) => {
+    const mean = x.reduce((sum, value) => sum + value, 0) / x.length;
+    return { mean, deviation: Math.sqrt(x.reduce((sum, value) => sum + (value - mean) ** 2, 0) / x.length) };
+  };
+  const [from, to] = [moments(image), moments(like)];
+  if (from.deviation === 0) return image;
+  return image.map((value) => to.mean + ((value - from.mean) * to.deviation) / from.deviation);
 }
 
 /** What the terminal says at the end. */

@@ -14,7 +14,7 @@ export type CalibrationCurve = v.InferOutput<typeof Curve>;
 
 /** Scales of the coarse grid, in units of a layer's full scale: 2^-9 .. 2^0. */
 const GRID = Array.from({ length: 10 }, (_, i) => 2 ** (i - 9));
-const REFINEMENTS = 3;
+const REFINEMENTS = 2;
 
 export class Calibration {
   readonly curve: CalibrationCurve;

@@ -299,8 +299,9 @@ class Experiment {
   }
 
   /**
-   * One noise condition for every accuracy that bit errors on a set of layers left. Both layers of a set get the same
-   * multiple of their number format's full scale. Bit errors of equal accuracy share the noise, matched to the strongest.
+   * One noise condition for every accuracy that bit errors on a set of layers left, where they cost any. All layers of a
+   * set get the same multiple of their number format's full scale. Bit errors of equal accuracy share the noise, matched to
+   * the strongest of them.
    */
   async #calibrate(conditions: readonly Condition[], rows: readonly Row[]): Promise<Condition[]> {
     const saved = await this.#store.read(CALIBRATION_FILE);
@@ -309,7 +310,12 @@ class Experiment {
       ? Calibration.parse(JSON.parse(new TextDecoder().decode(saved)), name)
       : {};
     const fullScale = await this.#fullScales();
-    const tolerance = 0.5 / this.#input.split.test.length;
+    const image = 1 / this.#input.split.test.length;
+    const accuracyOf = (condition: Condition) => {
+      const key = conditionKey(condition);
+      return mean(rows.filter((row) => conditionKey(row.condition) === key).map((row) => row.accuracy));
+    };
+    const errorFree = mean(rows.filter((row) => row.condition.kind === 'quantised').map((row) => row.accuracy));
     const found = new Map<string, Condition>();
     this.#progress.start('calibrating noise', this.#config.noise.length * this.#config.layerSets.length * 20);
     for (const kind of this.#config.noise) {
@@ -328,14 +334,17 @@ class Experiment {
           this.#progress.advance(1, note);
           return accuracy;
         }, curves[curve]);
-        for (const condition of conditions) {
-          if (condition.kind !== 'bit-error' || condition.layers !== set || !equalRates(condition)) continue;
-          const key = conditionKey(condition);
-          const accuracies = rows.filter((row) => conditionKey(row.condition) === key).map((row) => row.accuracy);
-          const scale = await calibration.scaleFor(mean(accuracies), tolerance);
+        // Strongest first. Accuracies within one test image are one target; a scale that costs no image is not defined.
+        const targets: number[] = [];
+        const matched = conditions.filter((c) => c.kind === 'bit-error' && c.layers === set && equalRates(c)).reverse();
+        for (const condition of matched) {
+          const accuracy = accuracyOf(condition);
+          if (errorFree - accuracy < image || targets.some((target) => Math.abs(target - accuracy) < image)) continue;
+          targets.push(accuracy);
+          const scale = await calibration.scaleFor(accuracy, image / 2);
           curves[curve] = calibration.curve;
           await this.#store.write(CALIBRATION_FILE, JSON.stringify(curves));
-          found.set(`${curve} ${scale}`, { ...noise(scale), matchedTo: key });
+          found.set(`${curve} ${scale}`, { ...noise(scale), matchedTo: conditionKey(condition) });
         }
       }
     }

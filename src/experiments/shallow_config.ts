@@ -106,7 +106,7 @@ export type Preset = 'quick' | 'full';
 /**
  * The two presets. `full` is the published protocol with its faults mended: 2^-12 .. 2^-3 on each layer and on both, five
  * draws, noise calibrated to the same accuracies. `quick` answers the same questions in a few minutes.
- * @param pixels of an image; steps scale with its square root
+ * @param pixels of an image; steps scale with its square root, the weight of the total variation with its size
  */
 export function shallowPreset(preset: Preset, model: ShallowConfig['model'], pixels: number, seed: number): unknown {
   const full = preset === 'full';
@@ -122,8 +122,8 @@ export function shallowPreset(preset: Preset, model: ShallowConfig['model'], pix
     ...(model === 'dae' && { reconstruction: { epochs: full ? 100 : 40, deviation: 0.1, learningRate: 1e-3 } }),
   };
   const pixelAttacks = [
-    { start: 'zero', iterations: 60, step: 8 * scale, totalVariation: 5000, epsilon: 0.01, keep: 'last' },
-    { start: 'mean', iterations: 60, step: 4 * scale, totalVariation: 500, epsilon: 0.01, keep: 'last' },
+    { start: 'zero', iterations: 60, step: 8 * scale, totalVariation: 5000 * scale ** 2, epsilon: 0.01, keep: 'last' },
+    { start: 'mean', iterations: 60, step: 4 * scale, totalVariation: 500 * scale ** 2, epsilon: 0.01, keep: 'last' },
   ];
   const latentAttacks = [
     { start: 'zero', iterations: 60, step: 1, process: { every: 10, strength: 0.1, sharpen: 0.3 } },

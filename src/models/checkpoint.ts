@@ -80,8 +80,12 @@ export function readCheckpoint(bytes: Uint8Array, name: string, expected?: Model
     requireFinite(tensor, name, slice.name);
     layout.pack(slice, new Uint32Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.length), parameters);
   }
+  if (!/^\d+$/.test(epoch ?? '')) throw new DataError(`${name}: key epoch: ${epoch} is no number of epochs`);
   const optimizer: Uint32Array<ArrayBuffer>[] = [];
   for (let tensor = tensors.get(`${OPTIMIZER}0`); tensor; tensor = tensors.get(`${OPTIMIZER}${optimizer.length}`)) {
+    if (tensor.dtype !== 'U32') {
+      throw new DataError(`${name}: key ${OPTIMIZER}${optimizer.length} is ${tensor.dtype}, optimiser state is U32`);
+    }
     optimizer.push(new Uint32Array(tensor.data.buffer as ArrayBuffer, tensor.data.byteOffset, tensor.data.length));
   }
   return { spec, state: { epoch: Number(epoch), parameters, optimizer }, metadata: rest };

@@ -9,14 +9,16 @@ import { batchSizes, type DeviceDataset } from './device_dataset.ts';
 /** Measures a victim's accuracy on some images of a data set, as its memory is loaded now. Built once, run often. */
 export class Evaluator {
   readonly #gpu: Gpu;
+  readonly #victim: Victim;
   readonly #arena: Arena;
   readonly #indices: Uint32Array<ArrayBuffer>;
   readonly #data: DeviceDataset;
   readonly #metrics: BufferView;
   readonly #steps: { program: Program; offset: number }[] = [];
 
-  private constructor(gpu: Gpu, data: DeviceDataset, indices: Uint32Array) {
+  private constructor(gpu: Gpu, victim: Victim, data: DeviceDataset, indices: Uint32Array) {
     this.#gpu = gpu;
+    this.#victim = victim;
     this.#arena = new Arena(gpu);
     this.#data = data;
     this.#indices = Uint32Array.from(indices);
@@ -30,7 +32,7 @@ export class Evaluator {
     indices: Uint32Array,
     batchSize = 128,
   ): Promise<Evaluator> {
-    const evaluator = new Evaluator(gpu, data, indices);
+    const evaluator = new Evaluator(gpu, victim, data, indices);
     const arena = evaluator.#arena;
     const sizes = batchSizes(indices.length, batchSize);
     const images = arena.matrix('evaluated images', sizes[0], victim.inputs);
@@ -60,8 +62,9 @@ export class Evaluator {
     this.#gpu.write(this.#data.order, this.#indices);
     this.#gpu.write(this.#metrics, new Float32Array(4));
     for (const [batch, { program, offset }] of this.#steps.entries()) {
-      program.stepWords[0] = 2 * batch;
-      // The image key of granularity `inference` is the position in the split: batches may be cut anywhere.
+      // At granularity `inference` the whole split is one pass and the image key is the position in it: batches may be cut
+      // anywhere. At granularity `pass` every batch is a pass.
+      program.stepWords[0] = this.#victim.readsPerImage ? 0 : 2 * batch;
       program.stepWords[1] = offset;
       program.stepWords[2] = offset;
       program.run();

@@ -229,7 +229,10 @@ export class Trainer {
       epoch: this.#epoch,
       parameters: new Uint32Array(parameters),
       // What was resumed from but not yet put on the device is still the present state.
-      optimizer: [...this.#resumed.map((words) => Uint32Array.from(words)), ...optimizer.map((b) => new Uint32Array(b))],
+      optimizer: [
+        ...this.#resumed.map((words) => Uint32Array.from(words)),
+        ...optimizer.map((b) => new Uint32Array(b)),
+      ],
     };
   }
 

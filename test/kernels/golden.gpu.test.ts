@@ -10,10 +10,11 @@ import {
   recordSoftmaxBackward,
   recordSoftmaxForward,
 } from '../../src/kernels/softmax.ts';
+import { recordDenseForward, recordDenseInputGradient, recordDenseParameterGradient } from '../../src/layers/dense.ts';
 import { expectAllclose } from '../support/allclose.ts';
 import { loadFixture } from '../support/fixtures.ts';
 import { Bench, readMatrix, useGpu } from '../support/gpu.ts';
-import { TOLERANCES, type Tolerance } from '../support/tolerances.ts';
+import { sumTolerance, TOLERANCES, type Tolerance } from '../support/tolerances.ts';
 
 const device = useGpu();
 
@@ -141,8 +142,34 @@ const mse: Runner = async (golden) => {
   };
 };
 
+const linear: Runner = async (golden) => {
+  const bench = new Bench(device.gpu);
+  const [x, w] = [matrixOf(bench, golden, 'x'), matrixOf(bench, golden, 'w')];
+  const [b, dz] = [matrixOf(bench, golden, 'b'), matrixOf(bench, golden, 'grad_y')];
+  const spec = { name: golden.name, inputs: w.columns, outputs: w.rows, activation: 'none' } as const;
+  const weights = { kind: 'plain', weight: w, bias: b } as const;
+  const [y, dx] = [bench.output(x.rows, w.rows), bench.output(x.rows, x.columns)];
+  const gradient = { weight: bench.output(w.rows, w.columns), bias: bench.output(1, w.rows) };
+  recordDenseForward(bench.recorder, bench.arena, spec, weights, x, y);
+  recordDenseInputGradient(bench.recorder, bench.arena, spec, weights, dz, dx);
+  recordDenseParameterGradient(bench.recorder, bench.arena, spec, x, dz, gradient);
+  await run(bench);
+  const result = async (matrix: Matrix, terms: number): Promise<Result> => ({
+    values: await readMatrix(bench.gpu, matrix),
+    tolerance: sumTolerance(terms),
+  });
+  // Elements are normally distributed, so a term may be larger than 1; PyTorch rounds as well.
+  return {
+    y: await result(y, 2 * w.columns),
+    grad_x: await result(dx, 2 * w.rows),
+    grad_w: await result(gradient.weight, 2 * x.rows),
+    grad_b: await result(gradient.bias, 2 * x.rows),
+  };
+};
+
 /** An op joins the golden tests by an entry here. */
 const runners: Readonly<Record<string, Runner>> = {
+  linear,
   relu: activation('relu'),
   tanh: activation('tanh'),
   sigmoid: activation('sigmoid'),

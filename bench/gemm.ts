@@ -1,0 +1,69 @@
+/** GEMM beside the multiply-add ceiling of the same adapter, measured in the same rounds. */
+import { buildProbes } from '../src/cli/doctor.ts';
+import { Arena } from '../src/gpu/arena.ts';
+import type { Gpu } from '../src/gpu/device.ts';
+import { Recorder } from '../src/gpu/recorder.ts';
+import { recordGemm, type Transposition } from '../src/kernels/gemm.ts';
+import { atLeast, makeRow, type Row } from './rows.ts';
+import { type Case, interleave, ratios, type Timing } from './timing.ts';
+
+interface Product {
+  readonly name: string;
+  readonly transposition: Transposition;
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  /** Per cent of the ceiling it should reach. */
+  readonly target?: number;
+}
+
+const SQUARES: readonly Product[] = (['nt', 'nn', 'tn'] as const).map((transposition) => {
+  return { name: `GEMM 512^3 ${transposition}`, transposition, m: 512, n: 512, k: 512, target: 35 };
+});
+
+/** The first layer of the published shallow model, a batch of 128. */
+const LAYER: readonly Product[] = [
+  { name: 'GEMM 128x10304x1000 forward', transposition: 'nt', m: 128, n: 1000, k: 10304 },
+  { name: 'GEMM 128x10304x1000 weight gradient', transposition: 'tn', m: 1000, n: 10304, k: 128 },
+  { name: 'GEMM 128x10304x1000 input gradient', transposition: 'nn', m: 128, n: 10304, k: 1000 },
+];
+
+export async function benchGemm(gpu: Gpu, timing: Timing): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const products of [SQUARES, LAYER]) {
+    const arena = new Arena(gpu);
+    const { fma } = await buildProbes(gpu, arena);
+    const cases: Record<string, Case> = { fma: { run: () => fma.program.run() } };
+    for (const product of products) {
+      const program = await buildProduct(gpu, arena, product);
+      cases[product.name] = { run: () => program.run() };
+    }
+    const times = await interleave(gpu, cases, timing);
+    const measured = times.fma.map((ms) => fma.work / ms / 1e6);
+    for (const { name, m, n, k, target } of products) {
+      const rates = times[name].map((ms) => (2 * m * n * k) / ms / 1e6);
+      const share = ratios(rates, measured).map((ratio) => 100 * ratio);
+      rows.push(makeRow(name, rates, 'GFLOP/s'));
+      rows.push(makeRow(`${name}, % of FMA ceiling`, share, '%', target === undefined ? undefined : atLeast(target)));
+    }
+    arena.destroy();
+  }
+  return rows;
+}
+
+async function buildProduct(gpu: Gpu, arena: Arena, { name, transposition, m, n, k }: Product) {
+  const [a, b] = [transposition === 'tn' ? [k, m] : [m, k], transposition === 'nt' ? [n, k] : [k, n]].map(
+    ([rows, columns], i) => {
+      const matrix = arena.matrix(`${name} ${'ab'[i]}`, rows, columns);
+      // Not zeros: nothing may be skipped, and no number may be denormal. Pads are not read by anybody who looks.
+      gpu.write(
+        matrix,
+        Float32Array.from({ length: rows * matrix.stride }, (_, j) => ((j * 37) % 101) / 101 - 0.5),
+      );
+      return matrix;
+    },
+  );
+  const recorder = new Recorder(gpu);
+  recordGemm(recorder, arena, { label: name, transposition, a, b, c: arena.matrix(`${name} c`, m, n) });
+  return recorder.build(name);
+}

@@ -1,0 +1,118 @@
+/**
+ * `npm run bench`: how fast the engine is, beside what the adapter can do. `-- --json` prints one object, `-- --quick`
+ * takes three rounds instead of nine, `-- --demo` runs the demo too, `-- --only gemm,memory` picks groups, `-- --clock cpu`
+ * counts processor time, for a software adapter on a machine that others use.
+ *
+ * Everything that is compared runs in the same rounds, in turns, and ratios are those of one round: on a machine that does
+ * other things besides, medians of ratios mean something where ratios of medians do not.
+ */
+import { parseArgs } from 'node:util';
+import { buildProbes, median } from '../src/cli/doctor.ts';
+import { MidasError } from '../src/errors.ts';
+import { Arena } from '../src/gpu/arena.ts';
+import type { Gpu } from '../src/gpu/device.ts';
+import { openNodeGpu } from '../src/gpu/node.ts';
+import { benchDemo, benchDoctor } from './commands.ts';
+import { benchGemm } from './gemm.ts';
+import { makeRow, type Row, tableLines } from './rows.ts';
+import { benchAttack, benchMemory, benchTraining } from './shallow.ts';
+import { CLOCKS, type ClockName, interleave, type Timing } from './timing.ts';
+
+const GROUPS = ['gemm', 'attack', 'training', 'memory', 'doctor', 'demo'] as const;
+type Group = (typeof GROUPS)[number];
+
+const { values: options } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+    demo: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    clock: { type: 'string', default: 'wall' },
+    adapter: { type: 'string', default: 'auto' },
+  },
+});
+
+function chosenGroups(): Set<Group> {
+  if (options.only === undefined) return new Set(GROUPS.filter((group) => group !== 'demo' || options.demo));
+  const names = options.only.split(',');
+  for (const name of names) {
+    if (!(GROUPS as readonly string[]).includes(name))
+      throw new Error(`--only ${name}: choose of ${GROUPS.join(', ')}`);
+  }
+  return new Set(names as Group[]);
+}
+
+/** What every other number is to be read against. */
+async function benchCeilings(gpu: Gpu, timing: Timing): Promise<{ rows: Row[]; fma: number[] }> {
+  const arena = new Arena(gpu);
+  const { fma, copy, hash } = await buildProbes(gpu, arena);
+  const times = await interleave(
+    gpu,
+    {
+      fma: { run: () => fma.program.run() },
+      copy: { run: () => copy.program.run() },
+      hash: { run: () => hash.program.run() },
+    },
+    timing,
+  );
+  arena.destroy();
+  const rates = times.fma.map((ms) => fma.work / ms / 1e6);
+  return {
+    fma: rates,
+    rows: [
+      makeRow('FMA ceiling', rates, 'GFLOP/s'),
+      makeRow(
+        'copy, bytes read and written',
+        times.copy.map((ms) => copy.work / ms / 1e6),
+        'GB/s',
+      ),
+      makeRow(
+        'hash ceiling',
+        times.hash.map((ms) => hash.work / ms / 1e3),
+        'Mdraws/s',
+      ),
+    ],
+  };
+}
+
+async function main(): Promise<void> {
+  const groups = chosenGroups();
+  if (!Object.hasOwn(CLOCKS, options.clock)) throw new Error(`--clock ${options.clock}: choose wall or cpu`);
+  const timing = { rounds: options.quick ? 3 : 9, clock: CLOCKS[options.clock as ClockName] };
+  const began = performance.now();
+  const say = (text: string) =>
+    process.stderr.write(`${((performance.now() - began) / 1000).toFixed(0).padStart(4)} s  ${text}\n`);
+  const gpu = await openNodeGpu({ adapter: options.adapter });
+  const rows: Row[] = [];
+  let fmaCeilingGflops: number;
+  try {
+    say(`${gpu.adapter.name}: ceilings`);
+    const ceilings = await benchCeilings(gpu, timing);
+    rows.push(...ceilings.rows);
+    fmaCeilingGflops = median(ceilings.fma);
+    const onDevice = { gemm: benchGemm, attack: benchAttack, training: benchTraining, memory: benchMemory };
+    for (const [group, bench] of Object.entries(onDevice)) {
+      if (!groups.has(group as Group)) continue;
+      say(group);
+      rows.push(...(await bench(gpu, timing)));
+    }
+  } finally {
+    await gpu.close();
+  }
+  const commands = { doctor: benchDoctor, demo: benchDemo };
+  for (const [group, bench] of Object.entries(commands)) {
+    if (!groups.has(group as Group)) continue;
+    say(group);
+    rows.push(...(await bench(options.adapter)));
+  }
+  say('done');
+  if (options.json) process.stdout.write(`${JSON.stringify({ adapter: gpu.adapter, fmaCeilingGflops, rows })}\n`);
+  else process.stdout.write(`${[gpu.adapter.name, '', ...tableLines(rows)].join('\n')}\n`);
+}
+
+try {
+  await main();
+} catch (error) {
+  process.stderr.write(`bench: ${error instanceof MidasError ? error.message : ((error as Error).stack ?? error)}\n`);
+  process.exitCode = error instanceof MidasError ? error.exitCode : 1;
+}

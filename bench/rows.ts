@@ -1,0 +1,67 @@
+/** What the benchmark prints: one row a number, with its target where the project has set itself one. */
+import { median } from '../src/cli/doctor.ts';
+
+/**
+ * A target is a bound, and `better` says on which side of it a number must lie: `higher` is met from the target up,
+ * `lower` down from it. A row without a target is there for information.
+ */
+export interface Target {
+  readonly target: number;
+  readonly better: 'higher' | 'lower';
+}
+
+export interface Row extends Partial<Target> {
+  readonly name: string;
+  /** Median over the rounds. */
+  readonly measured: number;
+  readonly unit: string;
+  /** Whether the median meets the target; absent without one. */
+  readonly met?: boolean;
+  readonly min: number;
+  readonly max: number;
+}
+
+/** @param values one a round */
+export function makeRow(name: string, values: readonly number[], unit: string, target?: Target): Row {
+  const measured = median(values);
+  return {
+    name,
+    measured,
+    unit,
+    ...target,
+    ...(target && { met: target.better === 'higher' ? measured >= target.target : measured <= target.target }),
+    min: Math.min(...values),
+    max: Math.max(...values),
+  };
+}
+
+export const atLeast = (target: number): Target => ({ target, better: 'higher' });
+export const atMost = (target: number): Target => ({ target, better: 'lower' });
+
+/** An aligned table, headings first. */
+export function tableLines(rows: readonly Row[]): string[] {
+  const headings = ['', 'median', 'unit', 'min', 'max', 'target', 'met'];
+  const cells = rows.map(({ name, measured, unit, min, max, target, better, met }) => [
+    name,
+    digits(measured),
+    unit,
+    digits(min),
+    digits(max),
+    target === undefined ? '' : `${better === 'higher' ? '>=' : '<='} ${digits(target)}`,
+    met === undefined ? '' : met ? 'yes' : 'NO',
+  ]);
+  const widths = headings.map((heading, i) => Math.max(heading.length, ...cells.map((row) => row[i].length)));
+  // Words to the left, numbers to the right.
+  const left = [0, 2, 6];
+  return [headings, ...cells].map((row) =>
+    row
+      .map((cell, i) => (left.includes(i) ? cell.padEnd(widths[i]) : cell.padStart(widths[i])))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+/** Three significant digits, without an exponent. */
+function digits(value: number): string {
+  return Math.abs(value) >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(3)));
+}

@@ -1,0 +1,190 @@
+/** The published shallow model, 10304-1000-40: an attack's iteration, a training step, and forward passes defended and not. */
+import { MiFace } from '../src/attacks/mi_face.ts';
+import { createDataset } from '../src/data/dataset.ts';
+import { Arena } from '../src/gpu/arena.ts';
+import type { Gpu } from '../src/gpu/device.ts';
+import { type Program, Recorder } from '../src/gpu/recorder.ts';
+import { recordCopy } from '../src/kernels/probe.ts';
+import { FlatParameters } from '../src/layers/parameters.ts';
+import { type MemoryConfig, type MemoryConfigInput, parseMemoryConfig } from '../src/memory/config.ts';
+import { flipTable } from '../src/memory/fault_map.ts';
+import { BLOCK_CODES } from '../src/memory/fixed_point.ts';
+import { ApproximateMemory } from '../src/models/approximate_memory.ts';
+import { uploadDataset } from '../src/models/device_dataset.ts';
+import { layerNames, modelSpec } from '../src/models/specs.ts';
+import { plainWeights, type WeightsOf } from '../src/models/stack.ts';
+import { initializeParameters, modelLayout, PUBLISHED_TRAINING, Trainer } from '../src/models/trainer.ts';
+import { foldedVictim, stackVictim } from '../src/models/victims.ts';
+import { drawsOfBlock } from './draws.ts';
+import { atMost, makeRow, type Row } from './rows.ts';
+import { interleave, ratios, type Timing } from './timing.ts';
+
+const WIDTH = 92;
+const HEIGHT = 112;
+const CLASSES = 40;
+const BITS = 12;
+const SPEC = modelSpec('mlp', WIDTH * HEIGHT, CLASSES);
+
+async function initialized(gpu: Gpu, arena: Arena): Promise<FlatParameters> {
+  const parameters = new FlatParameters(arena, 'parameters', modelLayout(SPEC));
+  await initializeParameters(gpu, SPEC, parameters, 1);
+  return parameters;
+}
+
+/** One iteration of MI-Face on all classes against the layers multiplied out, as the shallow experiment runs it. */
+export async function benchAttack(gpu: Gpu, timing: Timing): Promise<Row[]> {
+  const iterations = 15;
+  const arena = new Arena(gpu);
+  const { victim, refold } = await foldedVictim(arena, SPEC.layers, plainWeights(await initialized(gpu, arena)));
+  refold.run();
+  const attack = await MiFace.build(gpu, victim, { height: HEIGHT, width: WIDTH }, [...Array(CLASSES).keys()], {
+    cost: 'negativeLogConfidence',
+    iterations,
+    beta: Number.POSITIVE_INFINITY,
+    gamma: Number.NEGATIVE_INFINITY,
+    step: 8,
+    schedule: 'linear',
+    momentum: 0,
+    keep: 'last',
+    normalise: true,
+    totalVariation: 5000,
+    epsilon: 0.01,
+  });
+  const start = new Float32Array(WIDTH * HEIGHT);
+  const { run } = await interleave(gpu, { run: { run: () => attack.run(start) } }, timing);
+  attack.destroy();
+  arena.destroy();
+  // A run has one more round, which judges the last step; start and result are moved once a run.
+  return [
+    makeRow(
+      'folded attack iteration, 40 classes',
+      run.map((ms) => ms / (iterations + 1)),
+      'ms',
+    ),
+  ];
+}
+
+/** A step of the published training: batch 128, SGD with momentum, everything of it in one submit. */
+export async function benchTraining(gpu: Gpu, timing: Timing): Promise<Row[]> {
+  const { batchSize } = PUBLISHED_TRAINING;
+  const arena = new Arena(gpu);
+  const pixels = WIDTH * HEIGHT;
+  const images = Uint8Array.from({ length: batchSize * pixels }, (_, i) => (i * 7919) % 251);
+  const labels = Uint32Array.from({ length: batchSize }, (_, i) => i % CLASSES);
+  const classNames = Array.from({ length: CLASSES }, (_, i) => `class ${i}`);
+  const ids = Array.from(labels, (label, i) => `${label}/${i}`);
+  const dataset = await createDataset({
+    name: 'bench',
+    width: WIDTH,
+    height: HEIGHT,
+    classNames,
+    images,
+    labels,
+    ids,
+  });
+  const indices = Uint32Array.from(labels.keys());
+  const config = { ...PUBLISHED_TRAINING, epochs: 10_000, seed: 1 };
+  const trainer = await Trainer.create(arena, SPEC, uploadDataset(arena, dataset), indices, config);
+  // The data set is one batch: an epoch is one step, and one read-back of loss and accuracy.
+  await trainer.trainEpoch();
+  const before = gpu.submissions;
+  await trainer.trainEpoch();
+  const submits = gpu.submissions - before - 1;
+  const { step } = await interleave(gpu, { step: { run: () => trainer.trainEpoch() } }, timing);
+  trainer.finish();
+  arena.destroy();
+  return [
+    makeRow('training step, 10304-1000-40, batch 128', step, 'ms'),
+    makeRow('submits a training step', [submits], 'submits', atMost(1)),
+  ];
+}
+
+const RATES = [0.001, 0.01, 0.0625] as const;
+
+/** Forward passes of 120 images: exact, and through approximate memory in every way it can be read. */
+export async function benchMemory(gpu: Gpu, timing: Timing): Promise<Row[]> {
+  const arena = new Arena(gpu);
+  const parameters = await initialized(gpu, arena);
+  const memory = await ApproximateMemory.store(arena, parameters);
+  const x = arena.matrix('images', 120, SPEC.inputs);
+  gpu.write(
+    x,
+    Float32Array.from({ length: x.rows * x.stride }, (_, i) => ((i * 37) % 101) / 101),
+  );
+  const configuration = (bitErrorRate: number, rest: Partial<MemoryConfigInput>): MemoryConfig => {
+    const names = layerNames(SPEC);
+    const layers = names.map((name) => [name, { kind: 'uniform', format: { kind: 'fixed' }, bitErrorRate }]);
+    return parseMemoryConfig({ ...rest, layers: Object.fromEntries(layers) }, names);
+  };
+  let draw = 0;
+  const load = (config: MemoryConfig) => async () => {
+    await memory.configure(config);
+    await memory.load(draw++);
+    await gpu.idle();
+  };
+  const forward = (weights: WeightsOf, from?: ApproximateMemory): Promise<Program> => {
+    const recorder = new Recorder(gpu);
+    stackVictim(SPEC.layers, weights, from).plan(arena, x).recordForward(recorder);
+    return recorder.build('forward');
+  };
+  const exact = await forward(plainWeights(parameters));
+  const loaded = load(configuration(0.01, { granularity: 'load' }));
+  await loaded();
+  const plain = await forward(memory.weightsOf, memory);
+  const perPass = Object.fromEntries(
+    RATES.map((rate) => [rate, load(configuration(rate, { granularity: 'pass' }))]),
+  ) as Record<(typeof RATES)[number], () => Promise<void>>;
+  await perPass[0.01]();
+  const materialised = await forward(memory.weightsOf, memory);
+  const recorder = new Recorder(gpu);
+  memory.recordPass(recorder, 0);
+  const materialise = await recorder.build('materialise');
+  const fusedLoad = load(configuration(0.01, { granularity: 'pass', path: 'fused' }));
+  await fusedLoad();
+  const fused = await forward(memory.weightsOf, memory);
+  const copier = new Recorder(gpu);
+  const copied = arena.allocate('copy', parameters.view.size);
+  recordCopy(copier, { bytes: parameters.view.size, input: parameters.view, output: copied });
+  const copy = await copier.build('copy');
+
+  const times = await interleave(
+    gpu,
+    {
+      exact: { run: () => exact.run() },
+      load: { prepare: loaded, run: () => plain.run() },
+      'pass 0.001': { prepare: perPass[0.001], run: () => materialised.run() },
+      'pass 0.01': { prepare: perPass[0.01], run: () => materialised.run() },
+      'pass 0.0625': { prepare: perPass[0.0625], run: () => materialised.run() },
+      fused: { prepare: fusedLoad, run: () => fused.run() },
+      copy: { run: () => copy.run() },
+      'materialise 0.001': { prepare: perPass[0.001], run: () => materialise.run() },
+      'materialise 0.01': { prepare: perPass[0.01], run: () => materialise.run() },
+      'materialise 0.0625': { prepare: perPass[0.0625], run: () => materialise.run() },
+    },
+    timing,
+  );
+  arena.destroy();
+  const defended = (name: keyof typeof times) => ratios(times[name], times.exact);
+  return [
+    makeRow('forward pass of 120 images, exact', times.exact, 'ms'),
+    makeRow('granularity load, times exact', defended('load'), 'times', atMost(1.05)),
+    makeRow('pass at BER 0.001, times exact', defended('pass 0.001'), 'times'),
+    makeRow('pass at BER 0.01, times exact', defended('pass 0.01'), 'times', atMost(1.4)),
+    makeRow('pass at BER 0.0625, times exact', defended('pass 0.0625'), 'times'),
+    makeRow('pass at BER 0.01 fused, times exact', defended('fused'), 'times'),
+    makeRow('copy of the decoded weights', times.copy, 'ms'),
+    ...RATES.map((rate) =>
+      makeRow(`materialise at BER ${rate}, times a copy`, ratios(times[`materialise ${rate}`], times.copy), 'times'),
+    ),
+    ...RATES.map((rate) => makeRow(`hash draws a weight at BER ${rate}`, [drawsAWeight(rate)], 'draws')),
+  ];
+}
+
+/** Hashes evaluated a weight, counted on the CPU over a map of 2^15 blocks. */
+function drawsAWeight(rate: number): number {
+  const table = flipTable(BITS, rate);
+  const blocks = 2 ** 15;
+  let draws = 0;
+  for (let block = 0; block < blocks; block++) draws += drawsOfBlock([1, 2], block, BITS, table);
+  return draws / (blocks * BLOCK_CODES);
+}

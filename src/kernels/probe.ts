@@ -1,0 +1,96 @@
+/** Launchers of the probes: how fast an adapter multiplies, draws and copies when it does nothing else. */
+import { ShapeError } from '../errors.ts';
+import type { BufferView } from '../gpu/device.ts';
+import type { Recorder } from '../gpu/recorder.ts';
+import { requireBytes } from './check.ts';
+import { flatGrid, MAX_WORKGROUPS } from './grid.ts';
+
+/** Invocations a workgroup of the two ceilings. */
+const GROUP = 64;
+
+/** 4 steps of 16 accumulators of 4 lanes, each a multiplication and an addition. */
+const FLOPS_A_LOOP = 4 * 16 * 4 * 2;
+
+/** Draws written out in a loop of the hash ceiling. */
+const DRAWS_A_LOOP = 4;
+
+/**
+ * Records multiply-adds on 16 independent vec4 accumulators, without a load or a store among them.
+ *
+ * @param args.invocations a multiple of 64; enough of them to fill the adapter
+ * @param args.iterations loops of 512 operations an invocation
+ * @param args.output invocations x vec4f, sums nobody needs
+ * @returns floating-point operations of one run, two a multiply-add
+ * @throws ShapeError
+ */
+export function recordFmaCeiling(
+  recorder: Recorder,
+  args: { invocations: number; iterations: number; output: BufferView },
+): number {
+  const flops = FLOPS_A_LOOP * args.invocations * args.iterations;
+  recordCeiling(recorder, 'fma_ceiling', args, flops);
+  return flops;
+}
+
+/**
+ * Records independent draws back to back. A draw is one pcg4d: four u32.
+ *
+ * @param args.invocations a multiple of 64
+ * @param args.iterations loops of 4 draws an invocation
+ * @param args.output invocations x vec4u, the XOR of an invocation's draws
+ * @returns draws of one run
+ * @throws ShapeError
+ */
+export function recordHashCeiling(
+  recorder: Recorder,
+  args: { invocations: number; iterations: number; output: BufferView },
+): number {
+  recordCeiling(recorder, 'hash_ceiling', args);
+  return DRAWS_A_LOOP * args.invocations * args.iterations;
+}
+
+function recordCeiling(
+  recorder: Recorder,
+  kernel: 'fma_ceiling' | 'hash_ceiling',
+  args: { invocations: number; iterations: number; output: BufferView },
+  flops?: number,
+): void {
+  const { invocations, iterations, output } = args;
+  if (!(Number.isInteger(invocations / GROUP) && invocations >= GROUP && invocations / GROUP <= MAX_WORKGROUPS)) {
+    throw new ShapeError(`${kernel}: ${invocations} invocations are not 1..${MAX_WORKGROUPS} workgroups of ${GROUP}`);
+  }
+  requireBytes(kernel, 'output', output, invocations * 16);
+  recorder.record({
+    label: kernel,
+    shader: { path: `probe/${kernel}.wgsl`, constants: { ITERATIONS: iterations } },
+    bindings: [['write', output]],
+    workgroups: [invocations / GROUP, 1, 1],
+    flops,
+  });
+}
+
+/**
+ * output = input, by a shader and not by the copy engine.
+ *
+ * @param args.bytes a multiple of 16
+ * @returns bytes moved by one run: those read and those written
+ * @throws ShapeError
+ */
+export function recordCopy(recorder: Recorder, args: { bytes: number; input: BufferView; output: BufferView }): number {
+  const { bytes, input, output } = args;
+  const kernel = 'copy';
+  if (bytes % 16 !== 0) throw new ShapeError(`${kernel}: ${bytes} bytes are no whole number of vec4`);
+  requireBytes(kernel, 'input', input, bytes);
+  requireBytes(kernel, 'output', output, bytes);
+  const { workgroups, constants } = flatGrid(bytes / 16);
+  recorder.record({
+    label: kernel,
+    shader: { path: 'probe/copy.wgsl', constants: { ...constants, VECTORS: bytes / 16 } },
+    bindings: [
+      ['read', input],
+      ['write', output],
+    ],
+    workgroups,
+  });
+  return 2 * bytes;
+}

@@ -1,0 +1,353 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type Inversion, MiFace, type MiFaceConfig, type SearchSpace } from '../../src/attacks/mi_face.ts';
+import type { Victim } from '../../src/attacks/victim.ts';
+import { type ImageDataset, toFloat } from '../../src/data/dataset.ts';
+import { ConfigError, ShapeError } from '../../src/errors.ts';
+import { Arena } from '../../src/gpu/arena.ts';
+import { Recorder } from '../../src/gpu/recorder.ts';
+import { recordSearchDirections, recordSearchGradient } from '../../src/kernels/inversion.ts';
+import { recordConfidenceCost } from '../../src/kernels/loss.ts';
+import type { FlatParameters } from '../../src/layers/parameters.ts';
+import { uploadDataset } from '../../src/models/device_dataset.ts';
+import { modelSpec } from '../../src/models/specs.ts';
+import { plainWeights, recordStackForward } from '../../src/models/stack.ts';
+import { Trainer } from '../../src/models/trainer.ts';
+import { stackVictim } from '../../src/models/victims.ts';
+import { confidenceCost } from '../reference/loss.ts';
+import { type MiFaceTwin, miFace, type TwinResult } from '../reference/mi_face.ts';
+import { parametersOf, stackBackward, stackForward } from '../reference/model.ts';
+import { expectAllclose } from '../support/allclose.ts';
+import { randomValues, readMatrix, useGpu, writeMatrix } from '../support/gpu.ts';
+import { randomParameters, SGD, TOY, toyDataset } from '../support/toy.ts';
+
+const device = useGpu();
+const SPEC = modelSpec('mlp-sigmoid', TOY.pixels, TOY.classes, [6]);
+const SPACE: SearchSpace = { height: TOY.height, width: TOY.width };
+/** Not in order, and one of them twice. */
+const TARGETS = [3, 0, 4, 3];
+
+/** The published attack: plain steps down 1 - confidence, best image kept. */
+const PLAIN: MiFaceConfig = {
+  cost: 'oneMinusConfidence',
+  iterations: 12,
+  beta: Number.POSITIVE_INFINITY,
+  gamma: Number.NEGATIVE_INFINITY,
+  step: 0.5,
+  schedule: 'constant',
+  momentum: 0,
+  keep: 'best',
+  normalise: false,
+  totalVariation: 0,
+  epsilon: 1e-4,
+};
+
+let lasting: Arena;
+let dataset: ImageDataset;
+let parameters: FlatParameters;
+let victim: Victim;
+let twin: MiFaceTwin;
+
+beforeAll(async () => {
+  lasting = new Arena(device.gpu);
+  dataset = await toyDataset();
+  const all = Uint32Array.from({ length: 30 }, (_, i) => i);
+  const trainer = await Trainer.create(lasting, SPEC, uploadDataset(lasting, dataset), all, { ...SGD, epochs: 20 });
+  let accuracy = 0;
+  while (trainer.epoch < trainer.epochs) ({ accuracy } = await trainer.trainEpoch());
+  trainer.finish();
+  expect(accuracy).toBeGreaterThan(0.9);
+  parameters = trainer.parameters;
+  victim = stackVictim(SPEC.layers, plainWeights(parameters));
+  const values = parametersOf(parameters.layout, await device.gpu.readWords(parameters.view));
+  twin = { specs: SPEC.layers, parameters: values, height: TOY.height, width: TOY.width, targets: TARGETS };
+});
+afterAll(() => lasting.destroy());
+
+let attacks: MiFace[] = [];
+const build = async (config: Partial<MiFaceConfig>, targets: readonly number[] = TARGETS) => {
+  const attack = await MiFace.build(device.gpu, victim, SPACE, targets, { ...PLAIN, ...config });
+  attacks.push(attack);
+  return attack;
+};
+afterEach(() => {
+  for (const attack of attacks) attack.destroy();
+  attacks = [];
+});
+
+const GRAY = new Float32Array(TOY.pixels).fill(0.5);
+const RANDOM_STARTS = TARGETS.map((_, i) => randomValues(TOY.pixels, i, 0.4).map((value) => value + 0.5));
+
+function expectTwin(actual: readonly Inversion[], expected: readonly TwinResult[], tolerance = 2e-4): void {
+  expect(actual.map(({ target }) => target)).toEqual(TARGETS);
+  for (const [i, { image, objective, confidence, bestIteration, iterations }] of actual.entries()) {
+    const { [i]: wanted } = expected;
+    expectAllclose(image, wanted.image, { absolute: tolerance, relative: 0 }, `image ${i}`);
+    expect(Math.abs(objective - wanted.objective), `objective ${i}`).toBeLessThan(tolerance);
+    expect(Math.abs(confidence - wanted.confidence), `confidence ${i}`).toBeLessThan(tolerance);
+    expect({ bestIteration, iterations }).toEqual({
+      bestIteration: wanted.bestIteration,
+      iterations: wanted.iterations,
+    });
+  }
+}
+
+describe('an attack follows its float64 twin', () => {
+  const cases: readonly (readonly [string, Partial<MiFaceConfig>])[] = [
+    ['as published', {}],
+    [
+      'with momentum and falling steps',
+      { momentum: 0.9, schedule: 'linear', step: 0.2, cost: 'negativeLogConfidence' },
+    ],
+    ['with normalised gradients and total variation', { normalise: true, totalVariation: 0.5, step: 0.15 }],
+    ['keeping the last image', { keep: 'last', normalise: true, totalVariation: 2, step: 0.3, schedule: 'linear' }],
+    ['with PROCESS', { cost: 'negativeLogConfidence', process: { every: 5, strength: 0.3, sharpen: 0.5 }, step: 0.2 }],
+    ['against rounded confidences', { cost: 'negativeLogConfidence', decimals: 2, step: 0.3 }],
+    ['black-box', { search: { directions: 5, sigma: 0.05, cell: 2 }, step: 2 }],
+  ];
+
+  it.each(cases)('%s', async (_, config) => {
+    const attack = await build(config);
+    expectTwin(await attack.run(RANDOM_STARTS, 3), miFace(twin, { ...PLAIN, ...config }, RANDOM_STARTS, 3));
+    expect(attack.plan).toMatch(/^arena \d+\.\d MB, \d+ buffers$/);
+  });
+});
+
+describe('the result', () => {
+  it('is the best image so far, where steps overshoot', async () => {
+    // A step so long that the objective goes up and down.
+    const config = { ...PLAIN, cost: 'negativeLogConfidence', step: 1.5, normalise: true, totalVariation: 1 } as const;
+    const results = await (await build(config)).run(GRAY);
+    const expected = miFace(
+      twin,
+      config,
+      TARGETS.map(() => GRAY),
+    );
+    expectTwin(results, expected);
+    let interior = 0;
+    for (const [i, { objective, bestIteration }] of results.entries()) {
+      const { objectives } = expected[i];
+      expect(Math.abs(objective - Math.min(...objectives))).toBeLessThan(2e-4);
+      expect(bestIteration).toBe(objectives.indexOf(Math.min(...objectives)));
+      if (bestIteration < config.iterations) interior++;
+    }
+    expect(interior).toBeGreaterThan(0);
+  });
+
+  it('lies in 0..1, however long the steps are', async () => {
+    for (const { image } of await (await build({ step: 1e4, cost: 'negativeLogConfidence' })).run(GRAY)) {
+      expect(image).toHaveLength(TOY.pixels);
+      expect(image.every((pixel) => pixel >= 0 && pixel <= 1)).toBe(true);
+      expect(image.some((pixel) => pixel === 0 || pixel === 1)).toBe(true);
+    }
+  });
+
+  it('raises the confidence in the attacked class', async () => {
+    const before = await (await build({ step: 0, iterations: 1 })).run(GRAY);
+    const after = await (await build({ cost: 'negativeLogConfidence', iterations: 20 })).run(GRAY);
+    for (const [i, { confidence }] of after.entries()) {
+      expect(confidence).toBeGreaterThan(before[i].confidence + 0.2);
+      // Nothing moved without steps.
+      expect(before[i].image).toEqual(GRAY);
+    }
+  });
+
+  it('has the same bits every time, and does not remember the run before', async () => {
+    const config = { search: { directions: 3, sigma: 0.1, cell: 1 }, momentum: 0.5, step: 2 };
+    const attack = await build(config);
+    const first = await attack.run(GRAY, 1);
+    const other = await attack.run(RANDOM_STARTS, 2);
+    expect(other).not.toEqual(first);
+    expect(await attack.run(GRAY, 1)).toEqual(first);
+    expect(await (await build(config)).run(GRAY, 1)).toEqual(first);
+    expect(await attack.run(GRAY, 2)).not.toEqual(first);
+  });
+
+  it('of a class does not depend on the other classes', async () => {
+    const [, alone] = await (await build({}, [1, 3])).run(RANDOM_STARTS[0]);
+    const [together] = await (await build({})).run(RANDOM_STARTS);
+    expect(alone).toEqual(together);
+  });
+});
+
+describe('a class stops', () => {
+  it('at alpha: the images of all steps are judged, the start and the last one too', async () => {
+    const iterations: number[] = [];
+    const attack = await build({ iterations: 20 });
+    const results = await attack.run(GRAY, 0, (t) => iterations.push(t));
+    expect(results.map((each) => each.iterations)).toEqual(TARGETS.map(() => 21));
+    expect(iterations).toEqual([8, 16]);
+  });
+
+  it('after beta iterations without progress, each class for itself', async () => {
+    const config = { ...PLAIN, beta: 2, step: 1.5, normalise: true, totalVariation: 1, iterations: 30 } as const;
+    const results = await (await build(config)).run(RANDOM_STARTS);
+    expectTwin(results, miFace(twin, config, RANDOM_STARTS));
+    for (const { bestIteration, iterations } of results) expect(iterations).toBe(bestIteration + 1 + config.beta);
+    expect(new Set(results.map(({ iterations }) => iterations)).size).toBeGreaterThan(1);
+  });
+
+  it('at an objective of gamma, each class for itself', async () => {
+    const config = { ...PLAIN, cost: 'negativeLogConfidence', gamma: 0.7, step: 0.3, iterations: 60 } as const;
+    const results = await (await build(config)).run(RANDOM_STARTS);
+    expectTwin(results, miFace(twin, config, RANDOM_STARTS), 1e-3);
+    for (const { objective, bestIteration, iterations } of results) {
+      expect(objective).toBeLessThanOrEqual(config.gamma);
+      expect(iterations).toBe(bestIteration + 1);
+      expect(iterations).toBeLessThan(61);
+    }
+    expect(new Set(results.map(({ iterations }) => iterations)).size).toBeGreaterThan(1);
+  });
+
+  it('where its confidence is released as 0: 1 - confidence has no slope there, its logarithm has', async () => {
+    // Start from photographs of other people, of whom the model is sure.
+    const starts = TARGETS.map((target) => toFloat(dataset, [(target + 1) % TOY.classes]));
+    const config = { decimals: 1, iterations: 5, step: 0.5 } as const;
+    const stuck = await (await build(config)).run(starts);
+    const hidden = stuck.filter(({ confidence }) => confidence === 0);
+    expect(hidden.length).toBeGreaterThan(0);
+    for (const [i, { confidence, image }] of stuck.entries()) if (confidence === 0) expect(image).toEqual(starts[i]);
+    const free = await (await build({ ...config, keep: 'last', cost: 'negativeLogConfidence' })).run(starts);
+    for (const [i, { image }] of free.entries()) expect(image).not.toEqual(starts[i]);
+  });
+});
+
+it('PROCESS smooths and sharpens the images between steps', async () => {
+  const process = { every: 3, strength: 0.2, sharpen: 0.3 };
+  const [with_, without] = await Promise.all([build({ process, keep: 'last' }), build({ keep: 'last' })]);
+  const [processed, plain] = [await with_.run(RANDOM_STARTS), await without.run(RANDOM_STARTS)];
+  for (const [i, { image }] of processed.entries()) expect(image).not.toEqual(plain[i].image);
+});
+
+it('the gradient that queries estimate points where the true one does', async () => {
+  const arena = new Arena(device.gpu);
+  const rows = TARGETS.length;
+  const search = { directions: 128, sigma: 0.02, cell: 1 };
+  const x = arena.matrix('x', rows, TOY.pixels);
+  const start = Float32Array.from(RANDOM_STARTS.flatMap((image) => [...image]));
+  writeMatrix(device.gpu, x, start);
+  const many = Array.from({ length: 2 * search.directions }, () => TARGETS).flat();
+  const queries = victim.plan(arena, arena.matrix('queries', many.length, TOY.pixels));
+  const targets = arena.allocate('targets', many.length * 4);
+  device.gpu.write(targets, Uint32Array.from(many));
+  const results = arena.allocate('results', many.length * 8);
+  const gradient = arena.matrix('gradient', rows, TOY.pixels);
+  const recorder = new Recorder(device.gpu);
+  recordSearchDirections(recorder, { ...search, x, queries: queries.x, width: TOY.width });
+  queries.recordForward(recorder);
+  const { logits, gradLogits } = queries;
+  recordConfidenceCost(recorder, { cost: 'negativeLogConfidence', logits, targets, gradLogits, results });
+  recordSearchGradient(recorder, { ...search, results, gradient, width: TOY.width });
+  (await recorder.build('search')).run();
+  const estimated = await readMatrix(device.gpu, gradient);
+  const values = stackForward(SPEC.layers, twin.parameters, start, rows);
+  const cost = confidenceCost('negativeLogConfidence', undefined, values[2], TARGETS, TOY.classes);
+  const exact = stackBackward(SPEC.layers, twin.parameters, values, cost.gradient).input;
+  for (let row = 0; row < rows; row++) {
+    const part = <T extends Float32Array | Float64Array>(all: T) =>
+      all.subarray(row * TOY.pixels, (row + 1) * TOY.pixels);
+    const [e, g] = [part(estimated), part(exact)];
+    const dot = (a: ArrayLike<number>, b: ArrayLike<number>) => {
+      let sum = 0;
+      for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
+      return sum;
+    };
+    // Random directions leave a relative error of about sqrt(23 / 128): a cosine of 0.92.
+    expect(dot(e, g) / Math.sqrt(dot(e, e) * dot(g, g)), `row ${row}`).toBeGreaterThan(0.8);
+  }
+  arena.destroy();
+});
+
+describe('in the latent space of an autoencoder', () => {
+  const DAE = modelSpec('dae', TOY.pixels, TOY.classes, [7, 6]);
+
+  async function latentAttack(config: Partial<MiFaceConfig>) {
+    const arena = new Arena(device.gpu);
+    const values = randomParameters(arena, DAE, 70, 1);
+    const weights = plainWeights(values);
+    const [encoder, head] = [DAE.layers.slice(0, 2), DAE.layers.slice(2)];
+    const space: SearchSpace = {
+      ...SPACE,
+      latent: {
+        size: 6,
+        plan(planned, code, image, processed) {
+          const middle = () => planned.matrix('middle', code.rows, 7);
+          const decode = { values: [code, middle(), image] };
+          const encode = { values: [processed, middle(), code] };
+          return {
+            recordDecode: (recorder) => recordStackForward(recorder, planned, DAE.decoder, weights, decode),
+            recordEncode: (recorder) => recordStackForward(recorder, planned, encoder, weights, encode),
+          };
+        },
+      },
+    };
+    const attack = await MiFace.build(device.gpu, stackVictim(head, weights), space, TARGETS, { ...PLAIN, ...config });
+    const results = await attack.run(RANDOM_STARTS);
+    const twinValues = parametersOf(values.layout, await device.gpu.readWords(values.view));
+    const starts = Float32Array.from(RANDOM_STARTS.flatMap((image) => [...image]));
+    const codes = stackForward(encoder, twinValues, starts, TARGETS.length)[2];
+    const codeTwin = { specs: head, parameters: twinValues, height: 1, width: 6, targets: TARGETS };
+    const codesOf = TARGETS.map((_, row) => codes.subarray(row * 6, (row + 1) * 6));
+    const decode = (code: ArrayLike<number>) => stackForward(DAE.decoder, twinValues, code, 1)[2];
+    attack.destroy();
+    arena.destroy();
+    return { results, codeTwin, codesOf, decode };
+  }
+
+  it.each(['best', 'last'] as const)('codes are attacked and decoded, the %s one', async (keep) => {
+    const config = { ...PLAIN, keep, cost: 'negativeLogConfidence', step: 0.1, iterations: 6 } as const;
+    const { results, codeTwin, codesOf, decode } = await latentAttack(config);
+    const expected = miFace(codeTwin, config, codesOf).map((each) => ({ ...each, image: decode(each.image) }));
+    expectTwin(results, expected);
+    for (const { image } of results) expect(image).toHaveLength(TOY.pixels);
+  });
+
+  it('PROCESS decodes, filters and encodes', async () => {
+    const process = { every: 2, strength: 0.3, sharpen: 0.2 };
+    const config = { cost: 'negativeLogConfidence', step: 0.1, iterations: 6, keep: 'last' } as const;
+    const [plain, processed] = [await latentAttack(config), await latentAttack({ ...config, process })];
+    for (const [i, { image }] of processed.results.entries()) {
+      expect(image).not.toEqual(plain.results[i].image);
+      expect(image.every((pixel) => pixel > 0 && pixel < 1)).toBe(true);
+    }
+  });
+
+  it('total variation has no pixels to smooth', async () => {
+    await expect(latentAttack({ totalVariation: 1 })).rejects.toThrow(/^attack\.totalVariation: .*latent/);
+  });
+});
+
+describe('what makes no sense is refused', () => {
+  it.each([
+    [{ iterations: 0 }, /^attack\.iterations: 0 is not in 1\.\.1000000$/],
+    [{ iterations: Number.NaN }, /^attack\.iterations: NaN/],
+    [{ step: -1 }, /^attack\.step: -1/],
+    [{ momentum: 1 }, /^attack\.momentum: 1 /],
+    [{ totalVariation: -0.1 }, /^attack\.totalVariation: -0\.1/],
+    [{ decimals: 7 }, /^decimals: 7/],
+    [{ totalVariation: 1, epsilon: 0 }, /^epsilon: 0 must be above 0/],
+  ] as const)('the configuration %o', async (config, message) => {
+    await expect(build(config)).rejects.toThrow(ConfigError);
+    await expect(build(config)).rejects.toThrow(message);
+  });
+
+  it('classes that the victim does not have, or none', async () => {
+    for (const [targets, message] of [
+      [[], /^classes: name at least one/],
+      [[0, 5], /^classes: 5 is no class of 0\.\.4$/],
+      [[-1], /^classes: -1 /],
+      [[1.5], /^classes: 1\.5 /],
+    ] as const) {
+      await expect(build({}, targets)).rejects.toThrow(ConfigError);
+      await expect(build({}, targets)).rejects.toThrow(message);
+    }
+  });
+
+  it('images of another size than the victim takes, as space or as start', async () => {
+    const wide = { height: 4, width: 7 };
+    await expect(MiFace.build(device.gpu, victim, wide, [0], PLAIN)).rejects.toThrow(ShapeError);
+    await expect(MiFace.build(device.gpu, victim, wide, [0], PLAIN)).rejects.toThrow(/takes 24 inputs, .* searches 28/);
+    const attack = await build({});
+    await expect(attack.run(new Float32Array(23))).rejects.toThrow(/start image 0 has 23 pixels, 24 are needed/);
+    await expect(attack.run(RANDOM_STARTS.slice(1))).rejects.toThrow(/start image 3 has undefined pixels/);
+  });
+});

@@ -1,0 +1,203 @@
+/** The command line as a user meets it: child processes, exit codes, files on disk. Every child has a hard timeout. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+import { decodePng } from '../../src/cli/render.ts';
+import { encodePgm } from '../../src/data/pgm.ts';
+import { readSafetensors, writeSafetensors } from '../../src/data/safetensors.ts';
+import { conditionKey, parseResults, type Row } from '../../src/experiments/results.ts';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const scratch = mkdtempSync(join(tmpdir(), 'midas-e2e-'));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+interface Finished {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function start(args: readonly string[]): { child: ChildProcess; finished: Promise<Finished> } {
+  // tsx as a loader, not as a command: signals then reach the program itself.
+  const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', ...args], { cwd: root });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (data) => {
+    stdout += data;
+  });
+  child.stderr.on('data', (data) => {
+    stderr += data;
+  });
+  const timer = setTimeout(() => child.kill('SIGKILL'), 300_000);
+  const finished = new Promise<Finished>((resolve) => {
+    child.on('close', (code) => {
+      clearTimeout(timer);
+      resolve({ code, stdout, stderr });
+    });
+  });
+  return { child, finished };
+}
+
+const midas = (...args: string[]) => start(args).finished;
+
+async function until(condition: () => boolean, seconds: number): Promise<void> {
+  for (let i = 0; i < seconds * 20; i++) {
+    if (condition()) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`waited ${seconds} s`);
+}
+
+const lines = (file: string) => (existsSync(file) ? readFileSync(file, 'utf8').split('\n').length - 1 : 0);
+const rowKey = (row: Row) => `${conditionKey(row.condition)} ${row.draw} ${row.attack}`;
+
+describe('the demo', () => {
+  const out = join(scratch, 'demo');
+
+  it('trains, attacks, defends and leaves results, tables and pictures', async () => {
+    const { code, stdout, stderr } = await midas('demo', '--tiny', '--out', out, '--json', '--adapter', 'software');
+    expect(stderr).toContain('training');
+    expect(code).toBe(0);
+    const results = parseResults(readFileSync(join(out, 'results.json'), 'utf8'), 'results.json');
+    expect(JSON.parse(stdout)).toEqual(JSON.parse(readFileSync(join(out, 'results.json'), 'utf8')));
+    expect(results.manifest.command).toContain('midas demo --tiny');
+    const kinds = new Set(results.rows.map((row) => row.condition.kind));
+    expect([...kinds]).toEqual(expect.arrayContaining(['none', 'quantised', 'bit-error', 'gaussian']));
+    expect(new Set(results.rows.map(rowKey)).size).toBe(results.rows.length);
+    expect(lines(join(out, 'rows.jsonl'))).toBe(results.rows.length);
+    expect(lines(join(out, 'results.csv'))).toBe(results.rows.length + 1);
+    for (const name of ['recon.png', 'curve.png', 'layers.png']) {
+      const png = decodePng(readFileSync(join(out, name)), name);
+      expect(png.width, name).toBe(1400);
+      expect(new Set(png.data).size, `${name} is not blank`).toBeGreaterThan(20);
+    }
+    const report = readFileSync(join(out, 'report.html'), 'utf8');
+    expect(report).toContain('</html>');
+    expect(report.replaceAll('http://www.w3.org/', '')).not.toMatch(/https?:\/\//);
+  });
+
+  it('gives the same rows again, also when it was killed in the middle and resumed', async () => {
+    const again = join(scratch, 'killed');
+    const { child, finished } = start(['demo', '--tiny', '--out', again, '--quiet', '--adapter', 'software']);
+    await until(() => lines(join(again, 'rows.jsonl')) >= 3, 120);
+    child.kill('SIGKILL');
+    await finished;
+    // As if the last row had been cut off while it was written.
+    const rows = join(again, 'rows.jsonl');
+    writeFileSync(rows, readFileSync(rows, 'utf8').slice(0, -40));
+    const refused = await midas('demo', '--tiny', '--out', again, '--quiet', '--adapter', 'software');
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toMatch(/unfinished run: go on with --resume/);
+    const resumed = await midas('demo', '--tiny', '--out', again, '--quiet', '--adapter', 'software', '--resume');
+    expect(resumed.stderr).toBe('');
+    expect(resumed.code).toBe(0);
+    const read = (dir: string) => parseResults(readFileSync(join(dir, 'results.json'), 'utf8'), dir);
+    const sorted = (dir: string) => [...read(dir).rows].sort((a, b) => (rowKey(a) < rowKey(b) ? -1 : 1));
+    expect(sorted(again)).toEqual(sorted(out));
+    expect(read(again).summary).toHaveLength(read(out).summary.length);
+  });
+
+  it('stops at Ctrl-C with code 130, keeps what was finished, and does not resume with another seed', async () => {
+    const dir = join(scratch, 'interrupted');
+    const { child, finished } = start(['demo', '--tiny', '--out', dir, '--adapter', 'software']);
+    await until(() => lines(join(dir, 'rows.jsonl')) >= 1, 120);
+    child.kill('SIGINT');
+    const { code, stderr } = await finished;
+    expect(code).toBe(130);
+    expect(stderr).toMatch(/interrupted; what was finished is saved, go on with --resume/);
+    expect(lines(join(dir, 'rows.jsonl'))).toBeGreaterThanOrEqual(1);
+    expect(existsSync(join(dir, 'results.json'))).toBe(false);
+    const other = await midas('demo', '--tiny', '--out', dir, '--resume', '--seed', '2', '--adapter', 'software');
+    expect(other.code).toBe(2);
+    expect(other.stderr).toMatch(/cannot resume, .* is another than in the run there/);
+  });
+
+  it('refuses a checkpoint with NaN, and one of another model, by name', async () => {
+    const dir = join(scratch, 'checkpoint');
+    mkdirSync(join(dir, 'pictures'), { recursive: true });
+    const good = readFileSync(join(out, 'model.safetensors'));
+    writeFileSync(join(dir, 'config.json'), readFileSync(join(out, 'config.json')));
+    const { tensors, metadata } = readSafetensors(good, 'model');
+    (tensors.get('fc1.weight')?.data as Float32Array)[7] = Number.NaN;
+    writeFileSync(join(dir, 'model.safetensors'), writeSafetensors(tensors, metadata));
+    const nan = await midas('demo', '--tiny', '--out', dir, '--resume', '--quiet', '--adapter', 'software');
+    expect(nan.code).toBe(4);
+    expect(nan.stderr).toMatch(/model\.safetensors: key fc1\.weight: element 7 is not finite/);
+    const model = { ...JSON.parse(metadata.model), hidden: [31] };
+    writeFileSync(
+      join(dir, 'model.safetensors'),
+      writeSafetensors(readSafetensors(good, 'model').tensors, { ...metadata, model: JSON.stringify(model) }),
+    );
+    const other = await midas('demo', '--tiny', '--out', dir, '--resume', '--quiet', '--adapter', 'software');
+    expect(other.code).toBe(4);
+    expect(other.stderr).toMatch(/it holds a mlp .*-31-40, this run needs a mlp .*-32-40/);
+  });
+});
+
+describe('bad input is one line and the right exit code', () => {
+  function faces(name: string, people: number, spoil?: (dir: string) => void): string {
+    const dir = join(scratch, name);
+    for (let person = 1; person <= people; person++) {
+      mkdirSync(join(dir, `s${person}`), { recursive: true });
+      for (let i = 1; i <= 4; i++) {
+        const pixels = Uint8Array.from({ length: 16 * 12 }, (_, k) => (k * person * 7 + i * 13) % 256);
+        writeFileSync(join(dir, `s${person}`, `${i}.pgm`), encodePgm({ width: 12, height: 16, pixels }));
+      }
+    }
+    spoil?.(dir);
+    return dir;
+  }
+
+  const cases: [string, () => string[], number, RegExp][] = [
+    ['an unknown command', () => ['train-everything'], 2, /unknown command/],
+    ['an unknown preset', () => ['shallow', '--preset', 'huge'], 2, /Allowed choices are quick, full/],
+    ['a bit error rate above 1', () => ['shallow', '--rates', '1.5'], 2, /1\.5 is no rate in 0\.\.1/],
+    [
+      'an unknown layer in a rate map',
+      () => ['shallow', '--data', faces('layers', 3), '--rate-map', 'fc9=0.1', '--out', join(scratch, 'o1')],
+      2,
+      /no layer "fc9"; this model has fc1, fc2/,
+    ],
+    [
+      'a number of bits out of range',
+      () => ['shallow', '--data', faces('bits', 3), '--bits', '17', '--out', join(scratch, 'o2')],
+      2,
+      /format\.bits: 2\.\.16 bits/,
+    ],
+    ['a folder that is not there', () => ['shallow', '--data', join(scratch, 'nowhere')], 4, /nowhere/],
+    [
+      'a truncated PGM',
+      () => [
+        'shallow',
+        '--data',
+        faces('truncated', 3, (dir) => {
+          const file = join(dir, 's2', '3.pgm');
+          writeFileSync(file, readFileSync(file).subarray(0, 60));
+        }),
+      ],
+      4,
+      /s2\/3\.pgm.*60/,
+    ],
+    ['a folder with one class', () => ['shallow', '--data', faces('one', 1)], 4, /one|class|person|people/i],
+    ['an adapter that is not there', () => ['doctor', '--adapter', 'no-such-gpu'], 3, /no-such-gpu/],
+  ];
+
+  it.each(cases)('%s', async (_, args, code, message) => {
+    const result = await midas(...args());
+    expect(result.stderr).toMatch(message);
+    expect(result.code).toBe(code);
+    expect(result.stdout).toBe('');
+    expect(result.stderr).not.toMatch(/\n\s+at /);
+  });
+
+  it('nothing half-written is left where a run was refused', () => {
+    for (const dir of ['o1', 'o2']) {
+      const left = existsSync(join(scratch, dir)) ? readdirSync(join(scratch, dir)) : [];
+      expect(left.filter((name) => name.endsWith('.tmp'))).toEqual([]);
+      expect(left).not.toContain('results.json');
+    }
+  });
+});

@@ -1,0 +1,128 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { meanImage, seededSplit } from '../../src/data/dataset.ts';
+import { renderFaces } from '../../src/data/render_faces.ts';
+import { ConfigError, DataError, InterruptedError } from '../../src/errors.ts';
+import { conditionKey, type Row } from '../../src/experiments/results.ts';
+import { runShallow, type ShallowInput } from '../../src/experiments/shallow.ts';
+import { parseShallowConfig, type ShallowConfig, shallowPreset } from '../../src/experiments/shallow_config.ts';
+import { MemoryStore } from '../../src/experiments/store.ts';
+import { useGpu } from '../support/gpu.ts';
+
+const device = useGpu();
+const silent = { start() {}, advance() {}, done() {}, warn() {} };
+let input: ShallowInput;
+
+beforeAll(async () => {
+  const faces = { identities: 4, photographs: 5, width: 14, height: 16, seed: 3 };
+  const dataset = await renderFaces(device.gpu, { ...faces, population: 'private' });
+  const everybody = await renderFaces(device.gpu, { ...faces, population: 'public' });
+  input = {
+    dataset,
+    split: seededSplit(dataset, 3, 3),
+    meanFace: meanImage(everybody, Uint32Array.from(everybody.labels.keys())),
+  };
+});
+
+function configuration(model: ShallowConfig['model'], changes: Record<string, unknown> = {}): ShallowConfig {
+  const preset = shallowPreset('quick', model, 14 * 16, 5) as Record<string, unknown>;
+  const attacks = (preset.attacks as Record<string, unknown>[]).map((attack) => ({ ...attack, iterations: 5 }));
+  const small = {
+    hidden: (preset.hidden as number[]).map((width) => Math.ceil(width / 20)),
+    training: {
+      ...(preset.training as object),
+      epochs: 2,
+      ...(model === 'dae' && { reconstruction: { epochs: 2, deviation: 0.1, learningRate: 1e-3 } }),
+    },
+    rates: [2 ** -4],
+    layerSets: [model === 'softmax' || model === 'dae' ? 'all' : 'both'],
+    draws: 2,
+    noise: [],
+    attacks,
+  };
+  return parseShallowConfig({ ...preset, ...small, ...changes }, 'test');
+}
+
+const run = (config: ShallowConfig, store = new MemoryStore(), signal = new AbortController().signal) =>
+  runShallow(device.gpu, input, config, store, silent, signal);
+const key = (row: Row) => `${conditionKey(row.condition)} ${row.draw} ${row.attack}`;
+
+describe('the shallow experiment', () => {
+  it.each(['softmax', 'mlp', 'mlp-sigmoid', 'dae'] as const)('runs a %s from training to rows', async (model) => {
+    const { rows, pictures, baselines } = await run(configuration(model));
+    expect(rows).toHaveLength(2 * (1 + 1 + 2));
+    expect(pictures).toHaveLength(2 * 3);
+    for (const row of rows) {
+      expect(row.n).toBe(4);
+      expect(row.accuracy).toBeGreaterThanOrEqual(0);
+      expect(Number.isFinite(row.pccLift)).toBe(true);
+    }
+    expect(baselines.meanFacePcc).toBeGreaterThan(0.2);
+  });
+
+  it.each(['chip', 'pass', 'inference'] as const)('measures at granularity %s', async (granularity) => {
+    const { rows } = await run(configuration('mlp', { granularity }));
+    const errors = rows.filter((row) => row.condition.kind === 'bit-error');
+    expect(errors).toHaveLength(4);
+    expect(new Set(errors.map((row) => row.condition.granularity))).toEqual(new Set([granularity]));
+  });
+
+  it('measures the fused path, the grid, rate maps, rounding and a black-box attack', async () => {
+    const { rows } = await run(
+      configuration('mlp', {
+        path: 'fused',
+        grid: [0, 2 ** -4],
+        rateMaps: [{ fc2: 0.5 }],
+        draws: 1,
+        attacks: [
+          { start: 'noise', iterations: 3, step: 1, decimals: 1, cost: 'oneMinusConfidence' },
+          { start: 'mean', iterations: 3, step: 1, search: { directions: 2, sigma: 0.05, cell: 2 } },
+        ],
+      }),
+    );
+    const rates = new Set(rows.map((row) => JSON.stringify(row.condition.rates)));
+    expect(rates).toContain('{"fc1":0.0625,"fc2":0}');
+    expect(rates).toContain('{"fc2":0.5}');
+    expect(new Set(rows.map((row) => row.attack))).toEqual(
+      new Set(['mi-face noise rounded 1', 'mi-face mean black-box']),
+    );
+  });
+
+  it('gives the same bits twice, and the same when stopped after any row and resumed', async () => {
+    const config = configuration('mlp', { noise: ['gaussian'] });
+    const whole = await run(config);
+    expect((await run(config)).rows).toEqual(whole.rows);
+    const store = new MemoryStore();
+    const controller = new AbortController();
+    const append = store.appendRow.bind(store);
+    store.appendRow = async (row) => {
+      await append(row);
+      if (store.rows.length === 3) controller.abort();
+    };
+    await expect(run(config, store, controller.signal)).rejects.toThrow(InterruptedError);
+    expect(store.rows).toHaveLength(3);
+    const resumed = await run(config, store);
+    expect(new Set(resumed.rows.map(key)).size).toBe(resumed.rows.length);
+    expect([...resumed.rows].sort((a, b) => (key(a) < key(b) ? -1 : 1))).toEqual(
+      [...whole.rows].sort((a, b) => (key(a) < key(b) ? -1 : 1)),
+    );
+  });
+
+  it('calibrates noise to the accuracy that bit errors left', async () => {
+    const { rows } = await run(configuration('mlp', { noise: ['gaussian', 'laplacian'], rates: [2 ** -2] }));
+    const noise = rows.filter((row) => row.condition.matchedTo);
+    expect(new Set(noise.map((row) => row.condition.kind))).toEqual(new Set(['gaussian', 'laplacian']));
+    const matched = rows.find((row) => row.condition.kind === 'bit-error') as Row;
+    expect(noise[0].condition.matchedTo).toBe(conditionKey(matched.condition));
+  });
+
+  it('refuses one class, an unknown layer and an unknown set before it trains', async () => {
+    const { dataset } = input;
+    const oneClass = { ...input, dataset: { ...dataset, labels: new Uint32Array(dataset.labels.length) } };
+    const never = new AbortController().signal;
+    await expect(
+      runShallow(device.gpu, oneClass, configuration('mlp'), new MemoryStore(), silent, never),
+    ).rejects.toThrow(DataError);
+    await expect(run(configuration('mlp', { layerSets: ['fc3'] }))).rejects.toThrow(/"fc3" is neither a layer/);
+    await expect(run(configuration('mlp', { rateMaps: [{ conv1: 0.1 }] }))).rejects.toThrow(ConfigError);
+  });
+});

@@ -1,0 +1,140 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+
+// Who may know whom. A new arrow is a decision: it goes into the design first and then into these tables.
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+
+function filesIn(folder: string, extension: string): string[] {
+  return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith(extension))
+    .map((name) => join(folder, name));
+}
+
+const textOf = (file: string) => readFileSync(join(ROOT, file), 'utf8');
+
+/** The text without comments, so that words in prose do not count as code. Good enough for our own sources. */
+const codeOf = (file: string) =>
+  textOf(file)
+    .replace(/\/\*[\s\S]*?\*\//g, '')
+    .replace(/(^|[^:'"`])\/\/.*$/gm, '$1');
+
+interface Import {
+  readonly from: string;
+  /** A file of the project, relative to its root, or a package. */
+  readonly to: string;
+  readonly isPackage: boolean;
+}
+
+function importsOf(file: string): Import[] {
+  const found = codeOf(file).matchAll(/(?:\bfrom\s+|\bimport\s+|\bimport\s*\(\s*)['"]([^'"]+)['"]/g);
+  return Array.from(found, ([, specifier]) => {
+    const isPackage = !specifier.startsWith('.');
+    return { from: file, to: isPackage ? specifier : relative(ROOT, join(ROOT, dirname(file), specifier)), isPackage };
+  });
+}
+
+const sources = filesIn('src', '.ts');
+const imports = sources.flatMap(importsOf);
+const folderOf = (file: string) => /^src\/([^/]+)\//.exec(file)?.[1];
+const describeImport = ({ from, to }: Import) => `${from} imports ${to}`;
+
+/** Folder -> folders it may import from besides itself: gpu <- kernels <- layers <- models <- attacks, experiments <- cli, web. */
+const ARROWS: Record<string, readonly string[]> = {
+  gpu: [],
+  // Leaves know nobody.
+  memory: [],
+  metrics: [],
+  data: [],
+  // Numbers formats and hashes are memory's: kernels, layers and models use its types and its functions.
+  kernels: ['gpu', 'memory'],
+  layers: ['kernels', 'gpu', 'memory'],
+  // Models are trained on data sets and saved as safetensors.
+  models: ['layers', 'kernels', 'gpu', 'memory', 'data'],
+  attacks: ['models', 'layers', 'kernels', 'gpu'],
+  experiments: ['attacks', 'models', 'layers', 'kernels', 'gpu', 'memory', 'metrics', 'data'],
+  cli: ['experiments', 'attacks', 'models', 'layers', 'kernels', 'gpu', 'memory', 'metrics', 'data'],
+  web: ['experiments', 'attacks', 'models', 'layers', 'kernels', 'gpu', 'memory', 'metrics', 'data'],
+};
+
+/** Used by everybody; they know nobody but each other. */
+const COMMON = ['src/errors.ts', 'src/random.ts'];
+
+/** Deliberate exceptions, each with its reason. */
+const EXCEPTIONS: readonly { from: RegExp; to: RegExp; why: string }[] = [
+  {
+    from: /^src\/models\/(victims|evaluate)\.ts$/,
+    to: /^src\/attacks\/victim\.ts$/,
+    why: 'the interface through which an attacker sees a model belongs to the attacker; models implement it',
+  },
+  { from: /^src\/data\/render_faces\.ts$/, to: /^src\/gpu\//, why: 'procedural faces are drawn by a shader' },
+  { from: /^src\/data\/faces\.ts$/, to: /^src\/memory\/hash\.ts$/, why: "recipes use the project's only hash" },
+  {
+    from: /^src\/cli\/self_check\.ts$/,
+    to: /^test\/(reference\/|support\/tolerances\.ts$)/,
+    why: 'doctor checks the adapter at hand against the twins and tolerances of the tests, which exist once',
+  },
+];
+
+it('finds the sources', () => {
+  expect(sources.length).toBeGreaterThan(40);
+  expect(imports.length).toBeGreaterThan(100);
+  expect(sources.map(folderOf).filter((folder) => folder && !Object.hasOwn(ARROWS, folder))).toEqual([]);
+});
+
+it('dependencies point one way', () => {
+  const forbidden = imports.filter(({ from, to, isPackage }) => {
+    if (isPackage || COMMON.includes(to)) return false;
+    const [source, target] = [folderOf(from), folderOf(to)];
+    if (source && target && (source === target || ARROWS[source].includes(target))) return false;
+    return !EXCEPTIONS.some((exception) => exception.from.test(from) && exception.to.test(to));
+  });
+  expect(forbidden.map(describeImport)).toEqual([]);
+});
+
+it('imports name files that exist, with their extension', () => {
+  const missing = imports.filter(({ to, isPackage }) => !isPackage && !existsSync(join(ROOT, to)));
+  expect(missing.map(describeImport)).toEqual([]);
+});
+
+it('models take types only from attacks', () => {
+  for (const file of sources.filter((name) => folderOf(name) === 'models')) {
+    const lines = codeOf(file).match(/import\s[^;]*from\s+'\.\.\/attacks\/[^']+'/g) ?? [];
+    for (const line of lines) expect(line, file).toMatch(/^import type /);
+  }
+});
+
+it('modules of Node are imported only where a browser never looks', () => {
+  const node = imports.filter(({ to }) => to.startsWith('node:'));
+  expect(node.length).toBeGreaterThan(0);
+  const misplaced = node.filter(({ from }) => !/^src\/(gpu\/node\.ts$|cli\/|data\/node\/)/.test(from));
+  expect(misplaced.map(describeImport)).toEqual([]);
+});
+
+it('built-in modules of Node are written with their prefix', () => {
+  const bare = imports.filter(({ to }) => /^(fs|path|os|url|util|module|crypto|zlib|child_process)(\/|$)/.test(to));
+  expect(bare.map(describeImport)).toEqual([]);
+});
+
+it('only the command line draws chance or reads the calendar from outside', () => {
+  const unseeded = sources
+    .filter((file) => folderOf(file) !== 'cli')
+    .filter((file) => /\bMath\.random\b|\bnew Date\b|\bDate\.|\bDate\(/.test(codeOf(file)));
+  expect(unseeded).toEqual([]);
+});
+
+const shaders = filesIn('shaders', '.wgsl');
+
+it('only the workgroup-memory GEMM has barriers', () => {
+  expect(shaders.length).toBeGreaterThan(20);
+  const withBarriers = shaders.filter((file) =>
+    /\b(workgroup|storage|texture)Barrier\b|\bworkgroupUniformLoad\b/.test(codeOf(file)),
+  );
+  expect(withBarriers).toEqual(['shaders/gemm/gemm_shared.wgsl']);
+});
+
+it('every shader opens with a comment that says what it is', () => {
+  expect(shaders.filter((file) => !/^\/\/ \S/.test(textOf(file)))).toEqual([]);
+});

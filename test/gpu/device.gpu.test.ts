@@ -1,0 +1,224 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { LimitError, MidasError, ShaderError, ShapeError } from '../../src/errors.ts';
+import { Arena, firstRows } from '../../src/gpu/arena.ts';
+import type { ShaderSource } from '../../src/gpu/composer.ts';
+import { fileShaderSource, openNodeGpu } from '../../src/gpu/node.ts';
+import { PipelineCache } from '../../src/gpu/pipelines.ts';
+import { Recorder } from '../../src/gpu/recorder.ts';
+import { recordActivationForward } from '../../src/kernels/activation.ts';
+import { recordSgd, writeSgdStep } from '../../src/kernels/optimizer.ts';
+import { randomValues, useGpu, writeMatrix } from '../support/gpu.ts';
+
+const device = useGpu();
+let arena: Arena | undefined;
+const newArena = () => {
+  arena = new Arena(device.gpu);
+  return arena;
+};
+afterEach(() => arena?.destroy());
+
+const MAIN = '@compute @workgroup_size(1)\nfn main() { c[0] = N; }';
+const BUFFER = '@group(0) @binding(0) var<storage, read_write> c: array<u32>;';
+
+function cacheOf(files: Record<string, string>) {
+  const reads: string[] = [];
+  const source: ShaderSource = {
+    async read(path) {
+      reads.push(path);
+      return files[path];
+    },
+  };
+  return { cache: new PipelineCache(device.gpu, source), reads };
+}
+
+describe('pipelines', () => {
+  it('a compile error names the line of the file it stands in, not of the composed text', async () => {
+    const { cache } = cacheOf({
+      'op/main.wgsl': `// main\n#include "common/broken.wgsl"\n${BUFFER}\n${MAIN}`,
+      'common/broken.wgsl': '// one\n// two\nfn broken() -> f32 { return 1u; }\n',
+    });
+    const compiled = cache.get({ path: 'op/main.wgsl', constants: { N: 1, M: 2 } }, ['write']);
+    await expect(compiled).rejects.toThrow(ShaderError);
+    await expect(compiled).rejects.toThrow(/^shaders\/common\/broken\.wgsl:3: .+/);
+    // The device is as good as before.
+    await device.gpu.idle();
+  });
+
+  it('an error of the main file after an include counts its own lines', async () => {
+    const { cache } = cacheOf({
+      'main.wgsl': `${BUFFER}\n#include "x.wgsl"\n\n@compute @workgroup_size(1)\nfn main() { c[0] = missing; }`,
+      'x.wgsl': 'const N = 1u;\nconst M = 2u;',
+    });
+    await expect(cache.get({ path: 'main.wgsl' }, ['write'])).rejects.toThrow(/^shaders\/main\.wgsl:5: .*missing/);
+  });
+
+  it('a shader that compiles but does not fit its bindings is a ShaderError with its file', async () => {
+    const { cache } = cacheOf({ 'main.wgsl': `${BUFFER}\n${MAIN}` });
+    const compiled = cache.get({ path: 'main.wgsl', constants: { N: 1 } }, ['uniform']);
+    await expect(compiled).rejects.toThrow(ShaderError);
+    await expect(compiled).rejects.toThrow(/^shaders\/main\.wgsl: \S/);
+    await device.gpu.idle();
+  });
+
+  it('are compiled once for one text, however it was asked for', async () => {
+    const { cache, reads } = cacheOf({
+      'a.wgsl': `${BUFFER}\n#include <body>`,
+      'b.wgsl': `${BUFFER}\n#include "body.wgsl"`,
+      'body.wgsl': MAIN,
+    });
+    const a = { path: 'a.wgsl', constants: { N: 7 }, includes: { body: 'body.wgsl' } };
+    const [first, second] = await Promise.all([cache.get(a, ['write']), cache.get({ ...a }, ['write'])]);
+    expect(second).toBe(first);
+    expect(reads).toEqual(['a.wgsl', 'body.wgsl']);
+    expect(await cache.get({ path: 'b.wgsl', constants: { N: 7 } }, ['write'])).toBe(first);
+    expect(cache.size).toBe(1);
+    expect(await cache.get({ path: 'b.wgsl', constants: { N: 8 } }, ['write'])).not.toBe(first);
+    expect(cache.size).toBe(2);
+  });
+});
+
+describe('memory', () => {
+  it('several views come back in one submit, each with its own bytes', async () => {
+    const { gpu } = device;
+    const [a, b] = [newArena().allocate('a', 64), arena!.allocate('b', 32)];
+    const words = Uint32Array.from({ length: 16 }, (_, i) => 0x7fa00000 + i); // signalling NaNs as floats
+    gpu.write(a, words);
+    gpu.write(b, Uint32Array.of(1, 2, 3));
+    gpu.write(b, Uint32Array.of(9), 4);
+    const before = gpu.submissions;
+    const [part, whole, all] = await gpu.read({ ...a, offset: 8, size: 12 }, b, a);
+    expect(gpu.submissions).toBe(before + 1);
+    expect(new Uint32Array(part)).toEqual(words.subarray(2, 5));
+    expect(new Uint32Array(whole)).toEqual(Uint32Array.of(1, 9, 3, 0, 0, 0, 0, 0));
+    expect(new Uint32Array(all)).toEqual(words);
+    expect(await gpu.readWords(a)).toEqual(words);
+    expect((await gpu.readFloats({ ...b, size: 4 }))[0]).toBe(2 ** -149);
+  });
+
+  it('new buffers are zero and sizes are rounded up to 16 bytes', async () => {
+    const view = newArena().allocate('odd', 17);
+    expect(view.size).toBe(32);
+    expect(await device.gpu.readWords(view)).toEqual(new Uint32Array(8));
+    expect(String(arena)).toBe('arena 0.0 MB, 1 buffers');
+  });
+
+  it('a write through a view stays inside its place in the buffer', async () => {
+    const whole = newArena().allocate('whole', 48);
+    device.gpu.write({ ...whole, offset: 16, size: 16 }, Uint32Array.of(1, 2, 3, 4));
+    expect(await device.gpu.readWords(whole)).toEqual(Uint32Array.of(0, 0, 0, 0, 1, 2, 3, 4, 0, 0, 0, 0));
+  });
+
+  it('scratch is shared under its name and grows', () => {
+    const plan = newArena();
+    const small = plan.scratch('partial sums', 64);
+    expect(plan.scratch('partial sums', 32).buffer).toBe(small.buffer);
+    const large = plan.scratch('partial sums', 128);
+    expect(large.size).toBe(128);
+    expect(plan.scratch('partial sums', 64).buffer).toBe(large.buffer);
+    expect(plan.scratch('other', 64).buffer).not.toBe(large.buffer);
+  });
+
+  it('a matrix pads its rows to 16 values, and its first rows share its buffer', () => {
+    const matrix = newArena().matrix('m', 5, 17);
+    expect(matrix).toMatchObject({ rows: 5, columns: 17, stride: 32, size: 640 });
+    expect(firstRows(matrix, 2)).toMatchObject({ buffer: matrix.buffer, rows: 2, stride: 32, size: 256 });
+  });
+
+  it('a buffer beyond the adapter is refused with both sizes', () => {
+    const { gpu } = device;
+    const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
+    const largest = Math.min(maxStorageBufferBindingSize, maxBufferSize);
+    const wanted = (Math.floor(largest / 16) + 1) * 16;
+    expect(() => gpu.createBuffer('weights of fc1', wanted)).toThrow(LimitError);
+    expect(() => gpu.createBuffer('weights of fc1', wanted)).toThrow(
+      `weights of fc1 needs a storage buffer of ${wanted} bytes, this adapter has ${largest}`,
+    );
+    expect(() => newArena().matrix('activations', 2 ** 20, 2 ** 20)).toThrow(
+      /activations needs .* 4398046511104 bytes/,
+    );
+  });
+
+  it('a plan that needs more than the adapter has is refused with both numbers before a device is opened', async () => {
+    const opened = openNodeGpu({ adapter: 'software', neededLimits: { maxStorageBuffersPerShaderStage: 1000 } });
+    await expect(opened).rejects.toThrow(LimitError);
+    await expect(opened).rejects.toThrow(/^maxStorageBuffersPerShaderStage: 1000 are needed, this adapter has \d+$/);
+  });
+});
+
+describe('programs', () => {
+  it('many dispatches are one submit, and the step uniform of that moment is what they see', async () => {
+    const { gpu } = device;
+    const plan = newArena();
+    const [gradients, parameters, velocity] = ['g', 'w', 'v'].map((name) => plan.allocate(name, 16));
+    gpu.write(gradients, Float32Array.of(1, 2, 3, 4));
+    const recorder = new Recorder(gpu);
+    for (let i = 0; i < 10; i++) {
+      recordSgd(recorder, { count: 4, gradients, parameters, velocity, momentum: 0, weightDecay: 0 });
+    }
+    const program = await recorder.build('ten steps');
+    const before = gpu.submissions;
+    writeSgdStep(program, 1);
+    program.run();
+    expect(gpu.submissions).toBe(before + 1);
+    // The next run's uniform must not reach into the first.
+    writeSgdStep(program, 100);
+    program.run();
+    expect(gpu.submissions).toBe(before + 2);
+    expect(await gpu.readFloats(parameters)).toEqual(Float32Array.of(-1010, -2020, -3030, -4040));
+  });
+
+  it('the profiler names every kernel, counts its calls and measures time', async () => {
+    const { gpu } = device;
+    const plan = newArena();
+    const [input, output] = [plan.matrix('x', 512, 512), plan.matrix('y', 512, 512)];
+    writeMatrix(gpu, input, randomValues(512 * 512, 1));
+    const recorder = new Recorder(gpu);
+    recordActivationForward(recorder, { activation: 'tanh', input, output });
+    recordActivationForward(recorder, { activation: 'tanh', input: output, output: input });
+    const [gradients, parameters, velocity] = ['g', 'w', 'v'].map((name) => plan.allocate(name, 2 ** 20));
+    recordSgd(recorder, { count: 2 ** 18, gradients, parameters, velocity, momentum: 0.9, weightDecay: 0 });
+    const program = await recorder.build('profiled');
+    const rows = await program.profile(2);
+    expect(rows.map(({ calls }) => calls)).toEqual([2, 1]);
+    expect(rows[0].kernel).toContain('tanh');
+    expect(rows[1].kernel).toBe('sgd');
+    for (const { milliseconds, gflops } of rows) {
+      expect(milliseconds).toBeGreaterThan(0);
+      expect(milliseconds).toBeLessThan(10_000);
+      expect(gflops).toBeGreaterThan(0);
+      expect(Number.isFinite(gflops)).toBe(true);
+    }
+  });
+
+  it('an empty program runs and has no times', async () => {
+    const program = await new Recorder(device.gpu).build('nothing');
+    program.run();
+    expect(await program.profile()).toEqual([]);
+    await device.gpu.idle();
+  });
+
+  it('a program whose kernel does not fit its tensors is refused while it is recorded', () => {
+    const recorder = new Recorder(device.gpu);
+    const plan = newArena();
+    const args = { activation: 'relu', input: plan.matrix('x', 2, 3), output: plan.matrix('y', 2, 4) } as const;
+    expect(() => recordActivationForward(recorder, args)).toThrow(ShapeError);
+  });
+
+  it('the shaders of the project are read from its own folder', async () => {
+    expect(await fileShaderSource.read('common/hash.wgsl')).toMatch(/^\/\/ pcg4d/);
+    await expect(fileShaderSource.read('common/gone.wgsl')).rejects.toThrow(/ENOENT/);
+  });
+});
+
+// Last, because a device that has reported an error stays unusable.
+it('what the device reports outside of any scope stops the run, and goes on stopping it', async () => {
+  const { gpu } = device;
+  const [view, other] = [newArena().allocate('small', 16), arena!.allocate('other', 16)];
+  const encoder = gpu.device.createCommandEncoder();
+  encoder.copyBufferToBuffer(other.buffer, 0, view.buffer, 4096, 64);
+  gpu.submit(encoder);
+  await expect(gpu.readWords(view)).rejects.toThrow(MidasError);
+  await expect(gpu.readWords(view)).rejects.toThrow(/^the GPU reported: \S/);
+  await expect(gpu.idle()).rejects.toThrow(/the GPU reported/);
+  expect(() => gpu.check()).toThrow(/the GPU reported/);
+});

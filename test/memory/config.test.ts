@@ -1,0 +1,154 @@
+import { describe, expect, it } from 'vitest';
+import { ConfigError } from '../../src/errors.ts';
+import { parseMemoryConfig } from '../../src/memory/config.ts';
+
+const LAYERS = ['fc1', 'fc2'];
+const uniform = (more: object = {}, format: object = {}) => ({
+  kind: 'uniform',
+  format: { kind: 'fixed', ...format },
+  bitErrorRate: 0.01,
+  ...more,
+});
+
+it('fills in what is published: 12 bits, an exponent a tensor, a map a load', () => {
+  expect(parseMemoryConfig({ layers: { fc1: uniform() } }, LAYERS)).toEqual({
+    seed: 1,
+    chip: 0,
+    granularity: 'load',
+    path: 'auto',
+    layers: {
+      fc1: {
+        kind: 'uniform',
+        format: { kind: 'fixed', bits: 12, exponent: 'per-tensor', headroom: 0, encoding: 'corrected' },
+        bitErrorRate: 0.01,
+      },
+    },
+  });
+});
+
+it('what it returns is a configuration again, so that a manifest can be run', () => {
+  const config = parseMemoryConfig(
+    {
+      seed: 2 ** 53 - 1,
+      chip: 0xffffffff,
+      granularity: 'pass',
+      path: 'materialised',
+      layers: {
+        fc1: uniform({ bitErrorRate: 1 }, { bits: 16, exponent: -60, headroom: 8, encoding: 'faithful' }),
+        fc2: { kind: 'laplacian', scale: 0 },
+      },
+    },
+    LAYERS,
+  );
+  expect(parseMemoryConfig(JSON.parse(JSON.stringify(config)), LAYERS)).toEqual(config);
+  expect(parseMemoryConfig({ layers: {} }, LAYERS).layers).toEqual({});
+});
+
+describe('errors name the path', () => {
+  const cases: readonly (readonly [string, unknown, RegExp])[] = [
+    ['no object', 12, /^memory: /],
+    ['no layers', {}, /^memory\.layers: /],
+    [
+      'an unknown layer',
+      { layers: { conv1: uniform() } },
+      /^memory\.layers\.conv1: no such layer; this model has fc1, fc2$/,
+    ],
+    [
+      'a rate above 1',
+      { layers: { fc1: uniform({ bitErrorRate: 1.01 }) } },
+      /^memory\.layers\.fc1\.bitErrorRate: a bit error rate lies in 0\.\.1$/,
+    ],
+    [
+      'a rate below 0',
+      { layers: { fc2: uniform({ bitErrorRate: -1e-9 }) } },
+      /^memory\.layers\.fc2\.bitErrorRate: a bit error rate lies in 0\.\.1$/,
+    ],
+    [
+      'a rate that is not a number',
+      { layers: { fc1: uniform({ bitErrorRate: Number.NaN }) } },
+      /^memory\.layers\.fc1\.bitErrorRate: must be a number$/,
+    ],
+    [
+      'a rate in quotes',
+      { layers: { fc1: uniform({ bitErrorRate: '0.1' }) } },
+      /^memory\.layers\.fc1\.bitErrorRate: must be a number$/,
+    ],
+    [
+      'no rate',
+      { layers: { fc1: { kind: 'uniform', format: { kind: 'fixed' } } } },
+      /^memory\.layers\.fc1\.bitErrorRate: /,
+    ],
+    ['17 bits', { layers: { fc1: uniform({}, { bits: 17 }) } }, /^memory\.layers\.fc1\.format\.bits: 2\.\.16 bits$/],
+    ['1 bit', { layers: { fc1: uniform({}, { bits: 1 }) } }, /^memory\.layers\.fc1\.format\.bits: 2\.\.16 bits$/],
+    [
+      'half a bit',
+      { layers: { fc1: uniform({}, { bits: 7.5 }) } },
+      /^memory\.layers\.fc1\.format\.bits: must be a whole number$/,
+    ],
+    [
+      'headroom of 9 bits',
+      { layers: { fc1: uniform({}, { headroom: 9 }) } },
+      /^memory\.layers\.fc1\.format\.headroom: 0\.\.8$/,
+    ],
+    [
+      'an exponent beyond f32',
+      { layers: { fc1: uniform({}, { exponent: 61 }) } },
+      /^memory\.layers\.fc1\.format\.exponent: /,
+    ],
+    [
+      'an unknown exponent',
+      { layers: { fc1: uniform({}, { exponent: 'per-row' }) } },
+      /^memory\.layers\.fc1\.format\.exponent: /,
+    ],
+    ['an unknown format', { layers: { fc1: uniform({}, { kind: 'fp64' }) } }, /^memory\.layers\.fc1\.format\.kind: /],
+    [
+      'an unknown encoding',
+      { layers: { fc1: uniform({}, { encoding: 'rounded' }) } },
+      /^memory\.layers\.fc1\.format\.encoding: /,
+    ],
+    ['an unknown error model', { layers: { fc1: { kind: 'cosmic' } } }, /^memory\.layers\.fc1\.kind: /],
+    ['a misspelt key', { layers: { fc1: uniform({ ber: 0.1 }) } }, /^memory\.layers\.fc1\.ber: /],
+    ['a misspelt key at the top', { layers: {}, granularty: 'chip' }, /^memory\.granularty: /],
+    ['an unknown granularity', { layers: {}, granularity: 'batch' }, /^memory\.granularity: /],
+    ['a negative seed', { layers: {}, seed: -1 }, /^memory\.seed: /],
+    ['a seed that is no safe integer', { layers: {}, seed: 2 ** 53 }, /^memory\.seed: /],
+    ['a chip beyond 32 bits', { layers: {}, chip: 2 ** 32 }, /^memory\.chip: /],
+    [
+      'a negative noise scale',
+      { layers: { fc1: { kind: 'gaussian', scale: -0.1 } } },
+      /^memory\.layers\.fc1\.scale: a noise scale is >= 0$/,
+    ],
+    [
+      'an infinite noise scale',
+      { layers: { fc1: { kind: 'laplacian', scale: Infinity } } },
+      /^memory\.layers\.fc1\.scale: must be finite$/,
+    ],
+    [
+      'noise in a fused read',
+      { path: 'fused', layers: { fc1: { kind: 'gaussian', scale: 0.1 } } },
+      /^memory\.layers\.fc1: gaussian noise is materialised/,
+    ],
+    [
+      'noise an image',
+      { granularity: 'inference', layers: { fc2: { kind: 'laplacian', scale: 0.1 } } },
+      /^memory\.layers\.fc2: laplacian noise is materialised/,
+    ],
+    [
+      'a materialised map an image',
+      { granularity: 'inference', path: 'materialised', layers: { fc1: uniform() } },
+      /^memory\.path: granularity inference/,
+    ],
+  ];
+
+  it.each(cases)('of %s', (_, input, message) => {
+    const parse = () => parseMemoryConfig(input, LAYERS);
+    expect(parse).toThrow(ConfigError);
+    expect(parse).toThrow(message);
+  });
+
+  it('under the name the caller gives it', () => {
+    expect(() => parseMemoryConfig({ layers: { gone: uniform() } }, LAYERS, 'sweep.conditions.3.memory')).toThrow(
+      /^sweep\.conditions\.3\.memory\.layers\.gone: /,
+    );
+  });
+});

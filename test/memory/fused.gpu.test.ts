@@ -1,0 +1,218 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import type { Matrix } from '../../src/gpu/arena.ts';
+import { recordApproximateGemm, recordGemm } from '../../src/kernels/gemm.ts';
+import { recordMaterialise } from '../../src/kernels/memory.ts';
+import { readKey, tensorKey } from '../../src/memory/fault_map.ts';
+import { gemm } from '../reference/gemm.ts';
+import { expectAllclose } from '../support/allclose.ts';
+import { Bench, randomValues, readMatrix, useGpu } from '../support/gpu.ts';
+import { mapWords, memoryImage, testTensor } from '../support/memory.ts';
+import { sumTolerance } from '../support/tolerances.ts';
+
+// A layer of 37 inputs and 19 outputs; its bias is a tensor of its own in the same memory image.
+const [INPUTS, OUTPUTS, STRIDE, BIAS_STRIDE] = [37, 19, 48, 32];
+const [BITS, EXPONENT, RATE] = [12, -11, 0.15];
+const WEIGHT = testTensor({ map: 1, origin: 2, rows: OUTPUTS, columns: INPUTS, stride: STRIDE }, BITS, EXPONENT, 1);
+// Rows of a parameter are padded to a multiple of four with zeros: one more row of three blocks lies behind the weights.
+const BIAS = testTensor(
+  { map: 0, origin: 2 + (20 * STRIDE) / 16, rows: 1, columns: OUTPUTS, stride: BIAS_STRIDE },
+  BITS,
+  EXPONENT,
+  2,
+);
+const KEYS = { weight: tensorKey(1, 2, 3), bias: tensorKey(1, 2, 4) };
+const [READ, PASS, FORWARD, BACKWARD] = [40, 6, 0, 1];
+
+const device = useGpu();
+let bench: Bench;
+const newBench = () => {
+  bench = new Bench(device.gpu);
+  return bench;
+};
+afterEach(() => bench?.arena.destroy());
+
+type Granularity = 0 | 1 | 2;
+
+/** The memory on the device, and what the twin says a read returns: outputs x inputs without padding, and the bias. */
+function memory(granularity: Granularity) {
+  const format = { bits: BITS, exponent: EXPONENT, rate: RATE, read: READ, granularity };
+  const maps = bench.buffer(
+    mapWords([
+      { key: KEYS.bias, ...format },
+      { key: KEYS.weight, ...format },
+    ]),
+  );
+  const codes = memoryImage(bench, [WEIGHT, BIAS], 80);
+  const key = (tensor: readonly [number, number], passOffset: number, image?: number) =>
+    readKey(tensor, READ + (granularity > 0 ? PASS + passOffset : 0), image);
+  const unpad = (values: Float32Array, columns: number, stride: number) =>
+    values.filter((_, i) => i % stride < columns);
+  return {
+    codes,
+    maps,
+    weight: WEIGHT.tensor,
+    weights: (passOffset: number, image?: number) =>
+      unpad(WEIGHT.fetch(key(KEYS.weight, passOffset, image), RATE), INPUTS, STRIDE),
+    biases: (image?: number) => unpad(BIAS.fetch(key(KEYS.bias, FORWARD, image), RATE), OUTPUTS, BIAS_STRIDE),
+  };
+}
+
+const identity = (n: number) =>
+  bench.matrix(
+    n,
+    n,
+    Float32Array.from({ length: n * n }, (_, i) => Number(i % (n + 1) === 0)),
+  );
+
+const zeros = (rows: number, columns: number) => bench.matrix(rows, columns, new Float32Array(rows * columns));
+
+async function run(firstImage = 0): Promise<void> {
+  const program = await bench.recorder.build('fused');
+  program.stepWords[0] = PASS;
+  program.stepWords[1] = firstImage;
+  program.run();
+}
+
+const read = (matrix: Matrix) => readMatrix(device.gpu, matrix);
+
+/** Bits of f32, with minus zero as zero: a sum that starts at +0 cannot keep the sign of a zero weight. */
+const bits = (values: Float32Array) => new Uint32Array(values.map((value) => value + 0).buffer);
+
+const table = (rows: number, columns: number, value: (row: number, column: number) => number) =>
+  Float32Array.from({ length: rows * columns }, (_, i) => value(Math.floor(i / columns), i % columns));
+
+describe.each([
+  ['the same in all passes', 0],
+  ['drawn every pass', 1],
+] as const)('the fused product of a map %s', (_, granularity) => {
+  it('forward: the identity returns exactly the fetched weights, and zeros exactly the fetched biases', async () => {
+    const { recorder } = newBench();
+    const { weights, biases, ...stored } = memory(granularity);
+    const [biased, onlyBias] = [bench.output(INPUTS, OUTPUTS), bench.output(INPUTS, OUTPUTS)];
+    const common = { ...stored, label: 'fused', transposition: 'nt', perImage: false, passOffset: FORWARD } as const;
+    recordApproximateGemm(recorder, { ...common, a: identity(INPUTS), bias: BIAS.tensor, c: biased });
+    recordApproximateGemm(recorder, { ...common, a: zeros(INPUTS, INPUTS), bias: BIAS.tensor, c: onlyBias });
+    await run();
+    const [w, b] = [weights(FORWARD), biases()];
+    expect(bits(await read(onlyBias))).toEqual(bits(table(INPUTS, OUTPUTS, (_row, column) => b[column])));
+    // Weights and biases are multiples of one unit below 1, so f32 adds them exactly.
+    const expected = table(INPUTS, OUTPUTS, (row, column) => w[column * INPUTS + row] + b[column]);
+    expect(bits(await read(biased))).toEqual(bits(expected));
+  });
+
+  it('backward: the identity returns exactly the weights of the backward read', async () => {
+    const { recorder } = newBench();
+    const { weights, biases: _biases, ...stored } = memory(granularity);
+    const c = bench.output(OUTPUTS, INPUTS);
+    const common = { ...stored, label: 'fused', transposition: 'nn', perImage: false, passOffset: BACKWARD } as const;
+    recordApproximateGemm(recorder, { ...common, a: identity(OUTPUTS), c });
+    await run();
+    expect(bits(await read(c))).toEqual(bits(weights(BACKWARD)));
+    const sameRead = bits(weights(FORWARD)).every((word, i) => word === bits(weights(BACKWARD))[i]);
+    expect(sameRead).toBe(granularity === 0);
+  });
+});
+
+it('a batch gives what materialising and multiplying gives', async () => {
+  const { recorder } = newBench();
+  const { weights, biases, ...stored } = memory(0);
+  const [x, dz] = [randomValues(INPUTS * INPUTS, 5), randomValues(OUTPUTS * OUTPUTS, 6)];
+  const [a, gradient] = [bench.matrix(INPUTS, INPUTS, x), bench.matrix(OUTPUTS, OUTPUTS, dz)];
+  const [fusedForward, forward] = [bench.output(INPUTS, OUTPUTS), bench.output(INPUTS, OUTPUTS)];
+  const [fusedBackward, backward] = [bench.output(OUTPUTS, INPUTS), bench.output(OUTPUTS, INPUTS)];
+  const common = { ...stored, label: 'fused', perImage: false };
+  const nt = { transposition: 'nt', passOffset: FORWARD } as const;
+  recordApproximateGemm(recorder, { ...common, ...nt, a, bias: BIAS.tensor, c: fusedForward });
+  const nn = { transposition: 'nn', passOffset: BACKWARD } as const;
+  recordApproximateGemm(recorder, { ...common, ...nn, a: gradient, c: fusedBackward });
+  const w = bench.arena.matrix('fetched weights', 20, INPUTS);
+  const b = bench.arena.matrix('fetched biases', 1, OUTPUTS);
+  for (const [{ tensor }, fetched] of [
+    [WEIGHT, w],
+    [BIAS, b],
+  ] as const) {
+    const { codes: source, maps } = stored;
+    recordMaterialise(recorder, { tensor, kind: 'uniform', source, maps, fetched, passOffset: 0 });
+  }
+  const plain = { label: 'plain', b: { ...w, rows: OUTPUTS }, variant: 'register-8x8' } as const;
+  recordGemm(recorder, bench.arena, { ...plain, transposition: 'nt', a, bias: b, c: forward });
+  recordGemm(recorder, bench.arena, { ...plain, transposition: 'nn', a: gradient, c: backward });
+  await run();
+  const shape = { m: INPUTS, n: OUTPUTS, k: INPUTS };
+  const forwardTwin = gemm({ transposition: 'nt', ...shape }, x, weights(0), biases());
+  const backwardTwin = gemm({ transposition: 'nn', m: OUTPUTS, n: INPUTS, k: OUTPUTS }, dz, weights(0));
+  for (const c of [fusedForward, forward]) expectAllclose(await read(c), forwardTwin, sumTolerance(INPUTS), 'forward');
+  for (const c of [fusedBackward, backward]) {
+    expectAllclose(await read(c), backwardTwin, sumTolerance(OUTPUTS), 'backward');
+  }
+});
+
+describe('the product of weights that every image reads for itself', () => {
+  it('forward: the identity shows every image one column of its own weights, and zeros its own biases', async () => {
+    const { recorder } = newBench();
+    const { weights, biases, ...stored } = memory(2);
+    const [product, onlyBias] = [bench.output(INPUTS, OUTPUTS), bench.output(INPUTS, OUTPUTS)];
+    const common = { ...stored, label: 'image', transposition: 'nt', perImage: true, passOffset: FORWARD } as const;
+    recordApproximateGemm(recorder, { ...common, a: identity(INPUTS), c: product });
+    recordApproximateGemm(recorder, { ...common, a: zeros(INPUTS, INPUTS), bias: BIAS.tensor, c: onlyBias });
+    const firstImage = 1000;
+    await run(firstImage);
+    const images = Array.from({ length: INPUTS }, (_, row) => firstImage + row);
+    const w = images.map((image) => weights(FORWARD, image));
+    const b = images.map((image) => biases(image));
+    expect(bits(await read(product))).toEqual(
+      bits(table(INPUTS, OUTPUTS, (row, column) => w[row][column * INPUTS + row])),
+    );
+    expect(bits(await read(onlyBias))).toEqual(bits(table(INPUTS, OUTPUTS, (row, column) => b[row][column])));
+  });
+
+  it('backward: the identity shows every image one row of its own weights, of the backward read', async () => {
+    const { recorder } = newBench();
+    const { weights, biases: _biases, ...stored } = memory(2);
+    const c = bench.output(OUTPUTS, INPUTS);
+    const common = { ...stored, label: 'image', transposition: 'nn', perImage: true, passOffset: BACKWARD } as const;
+    recordApproximateGemm(recorder, { ...common, a: identity(OUTPUTS), c });
+    await run(7);
+    const w = Array.from({ length: OUTPUTS }, (_, row) => weights(BACKWARD, 7 + row));
+    expect(bits(await read(c))).toEqual(bits(table(OUTPUTS, INPUTS, (row, column) => w[row][row * INPUTS + column])));
+  });
+
+  it('a batch agrees with the twin image by image, and its bits do not depend on where batches are cut', async () => {
+    const batch = 11;
+    const x = randomValues(batch * INPUTS, 5);
+    const dz = randomValues(batch * OUTPUTS, 6);
+    const activation = 'tanh';
+    const product = async (first: number, rows: number) => {
+      const { recorder } = newBench();
+      const { weights: _weights, biases: _biases, ...stored } = memory(2);
+      const common = { ...stored, label: 'image', perImage: true, passOffset: 0 };
+      const part = (values: Float32Array, columns: number) =>
+        values.subarray(first * columns, (first + rows) * columns);
+      const a = bench.matrix(rows, INPUTS, part(x, INPUTS));
+      const [forward, backward] = [bench.output(rows, OUTPUTS), bench.output(rows, INPUTS)];
+      recordApproximateGemm(recorder, { ...common, transposition: 'nt', a, bias: BIAS.tensor, c: forward, activation });
+      const gradient = bench.matrix(rows, OUTPUTS, part(dz, OUTPUTS));
+      recordApproximateGemm(recorder, { ...common, transposition: 'nn', a: gradient, c: backward });
+      await run(100 + first);
+      const values = [await read(forward), await read(backward)] as const;
+      bench.arena.destroy();
+      return values;
+    };
+    const [forward, backward] = await product(0, batch);
+    const [headForward, headBackward] = await product(0, 4);
+    const [tailForward, tailBackward] = await product(4, batch - 4);
+    expect(bits(Float32Array.of(...headForward, ...tailForward))).toEqual(bits(forward));
+    expect(bits(Float32Array.of(...headBackward, ...tailBackward))).toEqual(bits(backward));
+
+    newBench();
+    const { weights, biases } = memory(2);
+    for (let row = 0; row < batch; row++) {
+      const row1 = { m: 1, n: OUTPUTS, k: INPUTS };
+      const w = weights(0, 100 + row);
+      const y = gemm({ transposition: 'nt', ...row1 }, x.subarray(row * INPUTS), w, biases(100 + row), activation);
+      expectAllclose(forward.subarray(row * OUTPUTS, (row + 1) * OUTPUTS), y, sumTolerance(INPUTS), `image ${row}`);
+      const dx = gemm({ transposition: 'nn', m: 1, n: INPUTS, k: OUTPUTS }, dz.subarray(row * OUTPUTS), w);
+      expectAllclose(backward.subarray(row * INPUTS, (row + 1) * INPUTS), dx, sumTolerance(OUTPUTS), `image ${row}`);
+    }
+  });
+});

@@ -1,0 +1,262 @@
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { ImageDataset } from '../../src/data/dataset.ts';
+import { toFloat } from '../../src/data/dataset.ts';
+import { ConfigError, DataError, MidasError } from '../../src/errors.ts';
+import { Arena } from '../../src/gpu/arena.ts';
+import { uploadDataset } from '../../src/models/device_dataset.ts';
+import { type ModelKind, type ModelSpec, modelSpec } from '../../src/models/specs.ts';
+import { modelLayout, Trainer, type TrainingConfig, type TrainingState } from '../../src/models/trainer.ts';
+import { Random } from '../../src/random.ts';
+import { mse, softmaxCrossEntropy } from '../reference/loss.ts';
+import { parametersOf, stackBackward, stackForward } from '../reference/model.ts';
+import { type AdamState, adam, sgd } from '../reference/optimizer.ts';
+import { corrupt } from '../reference/random.ts';
+import { expectAllclose } from '../support/allclose.ts';
+import { useGpu } from '../support/gpu.ts';
+import { ADAM, SGD, TOY, toyDataset } from '../support/toy.ts';
+
+const device = useGpu();
+let dataset: ImageDataset;
+beforeAll(async () => {
+  dataset = await toyDataset();
+});
+
+let arenas: Arena[] = [];
+afterEach(() => {
+  for (const arena of arenas) arena.destroy();
+  arenas = [];
+});
+
+/** 22 training images in batches of 8: the last has 6. Odd ones are left for nobody. */
+const TRAIN = Uint32Array.from({ length: 22 }, (_, i) => (i * 7) % 30);
+
+/** Layers and batches of at most 8 units: every product takes the small tile, which compiles fast. */
+const HIDDEN: Record<ModelKind, number[]> = { softmax: [], mlp: [6], 'mlp-sigmoid': [6], dae: [7, 5] };
+const specOf = (kind: ModelKind): ModelSpec => modelSpec(kind, TOY.pixels, TOY.classes, HIDDEN[kind]);
+
+const DAE: TrainingConfig = { ...SGD, epochs: 2, reconstruction: { epochs: 2, deviation: 0.2, learningRate: 0.01 } };
+
+async function trainer(
+  kind: ModelKind,
+  config: TrainingConfig,
+  state?: TrainingState,
+  indices = TRAIN,
+): Promise<Trainer> {
+  const arena = new Arena(device.gpu);
+  arenas.push(arena);
+  return Trainer.create(arena, specOf(kind), uploadDataset(arena, dataset), indices, config, state);
+}
+
+/** Trains to the end. */
+async function finish(run: Trainer) {
+  const results = [];
+  while (run.epoch < run.epochs) results.push(await run.trainEpoch());
+  return results;
+}
+
+describe('training follows its float64 twin', () => {
+  // f32 rounds every product and every step; errors of 1e-7 grow a little with each of the nine steps.
+  const TOLERANCE = { relative: 2e-5, absolute: 2e-6 };
+
+  it.each(['softmax', 'mlp', 'mlp-sigmoid'] as const)('%s by SGD with momentum and weight decay', async (kind) => {
+    const run = await trainer(kind, SGD);
+    const { layers } = specOf(kind);
+    const { layout } = run.parameters;
+    const parameters = parametersOf(layout, await device.gpu.readWords(run.parameters.view));
+    const velocity = new Map([...parameters].map(([name, values]) => [name, new Float64Array(values.length)]));
+    for (let epoch = 0; epoch < SGD.epochs; epoch++) {
+      const order = new Random(SGD.seed, epoch).shuffle(Uint32Array.from(TRAIN));
+      let [loss, correct] = [0, 0];
+      for (let at = 0; at < order.length; at += SGD.batchSize) {
+        const batch = order.subarray(at, at + SGD.batchSize);
+        const values = stackForward(layers, parameters, toFloat(dataset, batch), batch.length);
+        const targets = Array.from(batch, (image) => dataset.labels[image]);
+        const judged = softmaxCrossEntropy(values[layers.length], targets, TOY.classes);
+        for (let i = 0; i < batch.length; i++) {
+          loss += judged.results[2 * i];
+          correct += judged.results[2 * i + 1];
+        }
+        const gradients = stackBackward(layers, parameters, values, judged.gradient).parameters;
+        const { momentum, weightDecay } = SGD.optimizer as Extract<TrainingConfig['optimizer'], { kind: 'sgd' }>;
+        for (const [name, gradient] of gradients) {
+          const [w, v] = [parameters.get(name)!, velocity.get(name)!];
+          sgd(w, gradient, v, SGD.optimizer.learningRate, { momentum, weightDecay });
+        }
+      }
+      const result = await run.trainEpoch();
+      expect(result).toMatchObject({
+        epoch: epoch + 1,
+        epochs: 3,
+        phase: 'classify',
+        accuracy: correct / order.length,
+      });
+      expect(Math.abs(result.loss - loss / order.length)).toBeLessThan(1e-5);
+    }
+    const trained = parametersOf(layout, await device.gpu.readWords(run.parameters.view));
+    for (const [name, values] of trained) expectAllclose(values, parameters.get(name)!, TOLERANCE, name);
+  });
+
+  it('a DAE reconstructing from corrupted images, by Adam', async () => {
+    const run = await trainer('dae', DAE);
+    const spec = specOf('dae');
+    const specs = [...spec.layers.slice(0, 2), ...spec.decoder];
+    const { layout } = run.parameters;
+    const parameters = parametersOf(layout, await device.gpu.readWords(run.parameters.view));
+    const before = parametersOf(layout, await device.gpu.readWords(run.parameters.view));
+    const states = new Map<string, AdamState>(
+      [...parameters].map(([name, { length }]) => [
+        name,
+        { first: new Float64Array(length), second: new Float64Array(length) },
+      ]),
+    );
+    let step = 0;
+    for (let epoch = 0; epoch < 2; epoch++) {
+      const order = new Random(DAE.seed, epoch).shuffle(Uint32Array.from(TRAIN));
+      let loss = 0;
+      for (let at = 0; at < order.length; at += DAE.batchSize) {
+        step++;
+        const batch = order.subarray(at, at + DAE.batchSize);
+        const clean = toFloat(dataset, batch);
+        const corrupted = corrupt(clean, batch, Math.fround(0.2), DAE.seed, epoch);
+        const values = stackForward(specs, parameters, corrupted, batch.length);
+        const judged = mse(values[specs.length], clean, TOY.pixels);
+        for (let i = 0; i < batch.length; i++) loss += judged.results[2 * i];
+        for (const [name, gradient] of stackBackward(specs, parameters, values, judged.gradient).parameters) {
+          const options = { betas: [0.9, 0.999], epsilon: 1e-8 } as const;
+          adam(parameters.get(name)!, gradient, states.get(name)!, 0.01, step, options);
+        }
+      }
+      const result = await run.trainEpoch();
+      expect(result).toMatchObject({ epoch: epoch + 1, epochs: 4, phase: 'reconstruct', accuracy: Number.NaN });
+      expect(Math.abs(result.loss - loss / order.length)).toBeLessThan(1e-5);
+    }
+    const trained = parametersOf(layout, await device.gpu.readWords(run.parameters.view));
+    // Adam divides by the root of the second moment: a gradient near zero is all rounding.
+    const tolerance = { relative: 1e-3, absolute: 1e-4 };
+    for (const [name, values] of trained) expectAllclose(values, parameters.get(name)!, tolerance, name);
+    // The classifier on top waits for its phase.
+    for (const name of ['fc3.weight', 'fc3.bias']) expect(trained.get(name)).toEqual(before.get(name));
+  });
+});
+
+describe('same seed, same bits', () => {
+  it.each([
+    ['mlp', SGD],
+    ['mlp', ADAM],
+    ['dae', DAE],
+  ] as const)('%s, two runs: case %#', async (kind, config) => {
+    const [first, second] = [await trainer(kind, config), await trainer(kind, config)];
+    const results = await finish(first);
+    expect(await finish(second)).toEqual(results);
+    expect(await second.state()).toEqual(await first.state());
+    const other = await trainer(kind, { ...config, seed: 4 });
+    await finish(other);
+    expect((await other.state()).parameters).not.toEqual((await first.state()).parameters);
+  });
+
+  it.each([
+    ['mlp', SGD, 1],
+    ['mlp', ADAM, 2],
+    ['dae', DAE, 1],
+    ['dae', DAE, 2],
+    ['dae', DAE, 3],
+    ['dae', { ...DAE, optimizer: ADAM.optimizer }, 3],
+  ] as const)('%s interrupted and resumed, case %#', async (kind, config, stop) => {
+    const whole = await trainer(kind, config);
+    const results = await finish(whole);
+    const first = await trainer(kind, config);
+    for (let epoch = 0; epoch < stop; epoch++) await first.trainEpoch();
+    const state = await first.state();
+    expect(state.epoch).toBe(stop);
+    const second = await trainer(kind, config, state);
+    // Saving before anything was trained loses nothing.
+    expect(await second.state()).toEqual(state);
+    expect(await finish(second)).toEqual(results.slice(stop));
+    expect(await second.state()).toEqual(await whole.state());
+  });
+
+  it('a state can be read at any time without disturbing the training', async () => {
+    const [plain, watched] = [await trainer('mlp', SGD), await trainer('mlp', SGD)];
+    await watched.state();
+    await watched.trainEpoch();
+    await watched.state();
+    await finish(plain);
+    await finish(watched);
+    expect(await watched.state()).toEqual(await plain.state());
+  });
+});
+
+it('a classifier learns the toy set', async () => {
+  const run = await trainer('mlp', { ...SGD, epochs: 25 });
+  const results = await finish(run);
+  expect(results[24].loss).toBeLessThan(0.3 * results[0].loss);
+  expect(results[24].accuracy).toBe(1);
+  expect(run.plan).toMatch(/^arena \d+\.\d MB, \d+ buffers$/);
+  run.finish();
+  expect(run.plan).toBe('arena not planned yet');
+});
+
+it('a DAE keeps its encoder and decoder, bit for bit, while its classifier is trained', async () => {
+  const run = await trainer('dae', DAE);
+  await run.trainEpoch();
+  await run.trainEpoch();
+  const before = await device.gpu.readWords(run.parameters.view);
+  const results = await finish(run);
+  expect(results.map(({ phase }) => phase)).toEqual(['classify', 'classify']);
+  const after = await device.gpu.readWords(run.parameters.view);
+  for (const slice of run.parameters.layout.slices) {
+    const [was, is] = [before, after].map((words) => String(run.parameters.layout.unpack(slice, words)));
+    expect(was === is, slice.name).toBe(slice.layer !== 'fc3');
+  }
+});
+
+it('pads of parameters stay zero through training', async () => {
+  const run = await trainer('mlp-sigmoid', SGD);
+  await finish(run);
+  const { layout } = run.parameters;
+  const words = await device.gpu.readWords(run.parameters.view);
+  const logical = new Uint32Array(words.length);
+  for (const slice of layout.slices) layout.pack(slice, layout.unpack(slice, words), logical);
+  expect(words).toEqual(logical);
+});
+
+describe('errors', () => {
+  it('of the configuration', async () => {
+    await expect(trainer('mlp', { ...SGD, epochs: 0 })).rejects.toThrow(ConfigError);
+    await expect(trainer('mlp', { ...SGD, epochs: 1.5 })).rejects.toThrow(/epochs: 1\.5/);
+    await expect(trainer('mlp', { ...SGD, batchSize: 0 })).rejects.toThrow(/batchSize: 0/);
+    await expect(trainer('dae', SGD)).rejects.toThrow(/reconstruction: a DAE needs/);
+    const done = await trainer('softmax', { ...SGD, epochs: 1 });
+    await done.trainEpoch();
+    await expect(done.trainEpoch()).rejects.toThrow(/all 1 epochs are done/);
+  });
+
+  it('of an empty split', async () => {
+    await expect(trainer('mlp', SGD, undefined, new Uint32Array(0))).rejects.toThrow(DataError);
+  });
+
+  it('of a state of another model or optimiser', async () => {
+    const run = await trainer('mlp', SGD);
+    await run.trainEpoch();
+    const state = await run.state();
+    const short = { ...state, parameters: state.parameters.slice(1) };
+    await expect(trainer('mlp', SGD, short)).rejects.toThrow(DataError);
+    await expect(trainer('mlp', SGD, short)).rejects.toThrow(
+      `the checkpoint has ${modelLayout(specOf('mlp')).length - 1} parameters, this model ${modelLayout(specOf('mlp')).length}`,
+    );
+    // Momentum is not Adam's first moment, nor is half of it momentum.
+    const asAdam = await trainer('mlp', ADAM, state);
+    await expect(asAdam.trainEpoch()).rejects.toThrow(/the checkpoint has another optimiser state/);
+    const half = { ...state, optimizer: [state.optimizer[0].slice(16)] };
+    await expect((await trainer('mlp', SGD, half)).trainEpoch()).rejects.toThrow(DataError);
+  });
+
+  it('of training that diverges', async () => {
+    const optimizer = { ...SGD.optimizer, learningRate: 1e30 };
+    const run = await trainer('mlp', { ...SGD, optimizer });
+    await expect(finish(run)).rejects.toThrow(MidasError);
+    await expect(finish(run)).rejects.toThrow(
+      /training diverged in epoch \d+: the loss is .*; use a lower learning rate/,
+    );
+  });
+});

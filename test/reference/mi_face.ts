@@ -1,0 +1,103 @@
+/** Twin of src/attacks/mi_face.ts over plain weights, in float64: every iteration of an attack on images. */
+import type { MiFaceConfig } from '../../src/attacks/mi_face.ts';
+import { STATE_WORDS } from '../../src/kernels/inversion.ts';
+import type { DenseSpec } from '../../src/layers/dense.ts';
+import { nonLocalMeans, sharpen, totalVariation, totalVariationGradient } from './image.ts';
+import { inversionJudge, inversionStep, searchDirections, searchGradient } from './inversion.ts';
+import { confidenceCost } from './loss.ts';
+import { type Parameters, stackBackward, stackForward } from './model.ts';
+import { rowNorm } from './reduce.ts';
+
+export interface MiFaceTwin {
+  readonly specs: readonly DenseSpec[];
+  readonly parameters: Parameters;
+  readonly height: number;
+  readonly width: number;
+  readonly targets: readonly number[];
+}
+
+export interface TwinResult {
+  readonly image: Float64Array;
+  readonly objective: number;
+  readonly confidence: number;
+  readonly bestIteration: number;
+  readonly iterations: number;
+  /** Objective of every image that was judged, stopped classes included. */
+  readonly objectives: readonly number[];
+}
+
+/** @param start one image a target */
+export function miFace(
+  twin: MiFaceTwin,
+  config: MiFaceConfig,
+  start: readonly ArrayLike<number>[],
+  draw = 0,
+): TwinResult[] {
+  const { specs, parameters, height, width, targets } = twin;
+  const { cost, decimals, iterations, step, schedule, totalVariation: smooth, epsilon, process, search } = config;
+  const pixels = height * width;
+  const rows = targets.length;
+  const x = new Float64Array(rows * pixels);
+  for (const [row, image] of start.entries()) x.set(Array.from(image), row * pixels);
+  const images = { x, velocity: new Float64Array(x.length), best: new Float64Array(x.length) };
+  const state = new Uint32Array(rows * STATE_WORDS);
+  const floats = new Float32Array(state.buffer);
+  for (let row = 0; row < rows; row++) {
+    floats[row * STATE_WORDS] = 3.4e38;
+    state[row * STATE_WORDS + 4] = 1;
+  }
+  const judged = config.keep === 'best' || Number.isFinite(config.beta) || config.gamma > -Infinity;
+  const classes = specs[specs.length - 1].outputs;
+  const ask = (inputs: ArrayLike<number>, wanted: readonly number[]) => {
+    const values = stackForward(specs, parameters, inputs, wanted.length);
+    return { values, ...confidenceCost(cost, decimals, values[specs.length], wanted, classes) };
+  };
+  const objectives = targets.map((): number[] => []);
+  let results = new Float32Array(0);
+  for (let t = 0; t <= iterations; t++) {
+    const { values, gradient: gradLogits, results: answers } = ask(x, targets);
+    let gradient = stackBackward(specs, parameters, values, gradLogits).input;
+    if (search) {
+      const look = { ...search, width, iteration: t, draw };
+      const many = Array.from({ length: 2 * search.directions }, () => targets).flat();
+      gradient = searchGradient(
+        ask(searchDirections(x, pixels, look), many).results,
+        rows,
+        pixels,
+        look,
+      ) as typeof gradient;
+    }
+    if (smooth > 0) {
+      const slope = totalVariationGradient(x, height, width, smooth, epsilon);
+      gradient = gradient.map((value, i) => value + slope[i]);
+      // A flat image counts as zero.
+      const differences = height * (width - 1) + (height - 1) * width;
+      const energy = totalVariation(x, height, width, epsilon);
+      for (let row = 0; judged && row < rows; row++) {
+        answers[2 * row] += smooth * (energy[row] - (differences * Math.sqrt(epsilon)) / pixels);
+      }
+    }
+    results = Float32Array.from(answers);
+    for (let row = 0; row < rows; row++) objectives[row].push(results[2 * row]);
+    inversionJudge(results, state, t, config.beta, config.gamma);
+    const rate = t === iterations ? 0 : schedule === 'linear' ? step * (1 - t / iterations) : step;
+    inversionStep(images, gradient, rowNorm(gradient, pixels), state, { ...config, rate });
+    if (process && (t + 1) % process.every === 0 && t + 1 < iterations) {
+      const options = { patchRadius: 1, searchRadius: 3, strength: process.strength };
+      x.set(sharpen(nonLocalMeans(x, height, width, options), height, width, process.sharpen));
+    }
+  }
+  return targets.map((_, row) => {
+    const at = row * STATE_WORDS;
+    const last = config.keep === 'last';
+    const source = last ? x : images.best;
+    return {
+      image: source.slice(row * pixels, (row + 1) * pixels),
+      objective: last ? results[2 * row] : floats[at],
+      confidence: last ? results[2 * row + 1] : floats[at + 1],
+      bestIteration: state[at + 6],
+      iterations: state[at + 7],
+      objectives: objectives[row],
+    };
+  });
+}

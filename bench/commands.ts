@@ -8,14 +8,14 @@ import { atMost, makeRow, type Row } from './rows.ts';
 
 const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
 
-interface Run {
+export interface CommandRun {
   readonly seconds: number;
   /** Undefined where there is no /proc. */
   readonly peakBytes?: number;
 }
 
 /** Runs `midas ...args` in a temporary folder. @throws Error when it fails, with the last of what it said */
-async function midas(args: readonly string[]): Promise<Run> {
+export async function midas(args: readonly string[]): Promise<CommandRun> {
   const folder = mkdtempSync(join(tmpdir(), 'midas-bench-'));
   const before = performance.now();
   // Node itself and not npm or tsx, which would put a process of theirs between: the peak is to be this one's.

@@ -15,7 +15,10 @@ export interface GemmArguments {
   readonly transposition: Transposition;
   /** nt, nn: M x K; tn: K x M. */
   readonly a: Matrix;
-  /** nt: N x K; nn, tn: K x N. */
+  /**
+   * nt: N x K; nn, tn: K x N. nn reads rows up to the next multiple of 4, which must hold finite numbers: parameters keep
+   * zeros there (src/layers/parameters.ts).
+   */
   readonly b: Matrix;
   /** N values, added to every row of C. */
   readonly bias?: BufferView;

@@ -4,6 +4,7 @@
 // out: one vec4 an invocation, the sum of its accumulators, so that no compiler may drop them.
 // Bindings: out. Launched by recordFmaCeiling (src/kernels/probe.ts). Twin: src/cli/self_check.ts.
 // Written out because a loop carries its variables from turn to turn: with one step a loop SwiftShader reaches half of it.
+// 16 accumulators are what a register tile has; where they spill, as in SwiftShader's 16 registers, two reach twice as much.
 @group(0) @binding(0) var<storage, read_write> out: array<vec4f>;
 
 // Below 1, so that c stays finite however long it runs.

@@ -116,6 +116,8 @@ export class MiFace {
   #process: Program | undefined;
   #decodeResult: Program | undefined;
   #encodeStart: Program | undefined;
+  /** Where starts are written in latent space, to be encoded. */
+  #startImage: Matrix | undefined;
 
   private constructor(
     arena: Arena,
@@ -187,11 +189,6 @@ export class MiFace {
       }
     }
     return this.#finish();
-  }
-
-  /** Times every kernel of one iteration. */
-  profileIteration() {
-    return this.#iterate.profile(5);
   }
 
   /** For example `arena 8.2 MB, 12 buffers`. */
@@ -295,8 +292,6 @@ export class MiFace {
       this.#startImage = processed;
     }
   }
-
-  #startImage: Matrix | undefined;
 
   async #start(start: Float32Array | readonly Float32Array[]): Promise<void> {
     const { height, width } = this.#space;

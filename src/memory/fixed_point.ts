@@ -23,7 +23,7 @@ export function ceilLog2(x: number): number {
 
 /**
  * The exponent of one unit so that `largest` fits n bits, plus `headroom` bits between the top bit and the weights.
- * corrected: `largest` = max |w|. faithful: `largest` = raw maximum of the first defended layer (mission fault 1), plus
+ * corrected: `largest` = max |w|. faithful: `largest` = raw (signed) maximum of the model's first tensor, plus
  * one as published. A tensor of zeros gets the exponent that 1.0 would.
  * @param bits n, 2..16
  */

@@ -36,7 +36,7 @@ export function noiseTensor(
 }
 
 /**
- * Variance of the change that independent bit flips at `rate` make to one stored code, averaged over `codes`: what the
+ * Mean square of the change that independent bit flips at `rate` make to one stored code, averaged over `codes`: what the
  * moment-matched noise control uses. With magnitude bits b of weight 2^b u and independent flips, the magnitude's change
  * has mean and variance in closed form; a sign flip mirrors the result.
  */

@@ -1,5 +1,5 @@
 // fetched[i] = weight[i] + scale * noise(i, read): additive weight noise, the publication's comparison.
-// GAUSSIAN: standard normal by Box-Muller, scale is the standard deviation. Otherwise Laplacian with density
+// GAUSSIAN: standard normal (common/normal.wgsl), scale is the standard deviation. Otherwise Laplacian with density
 // exp(-|x|) / 2, scale is its b (standard deviation sqrt(2) b). Keyed like the fault maps; zeros stay in the pads.
 // The map's word MAP_SCALE holds the scale. Weights are ROWS x STRIDE f32, one invocation four of them.
 // Bindings: weights, maps, fetched, step. Launched by recordMaterialise (src/kernels/memory.ts).
@@ -11,22 +11,15 @@
 
 #include "common/step.wgsl"
 #include "common/hash.wgsl"
+#include "common/normal.wgsl"
 
 const MAP_WORDS: u32 = 264u;
 
-// (0, 1], 24 bits: never 0, so the logarithm is finite.
-fn unit(u: vec4u) -> vec4f { return (vec4f(u >> vec4u(8u)) + 1.0) / 16777216.0; }
-
 fn noise4(random: vec4u) -> vec4f {
-  let u = unit(random);
-  if (GAUSSIAN) {
-    // WGSL lets log be off by 2^-21 near 1, so of the wrong sign: the root of that would be NaN.
-    let r = sqrt(max(-2.0 * log(u.xy), vec2f()));
-    let angle = 6.283185307179586 * u.zw;
-    return vec4f(r * cos(angle), r * sin(angle));
-  }
-  // The lowest bit, not used above, is the sign.
-  let magnitude = -log(u);
+  if (GAUSSIAN) { return vec4f(standard_normals(random.xy), standard_normals(random.zw)); }
+  // The top 24 bits are the magnitude, the lowest the sign.
+  let n = (random >> vec4u(8u)) + vec4u(1u);
+  let magnitude = -vec4f(log_of_fraction(n.x), log_of_fraction(n.y), log_of_fraction(n.z), log_of_fraction(n.w));
   return select(magnitude, -magnitude, (random & vec4u(1u)) == vec4u(1u));
 }
 

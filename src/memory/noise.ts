@@ -4,12 +4,12 @@ import { pcg4d } from './hash.ts';
 /** Four noise values of scale 1 from one hash: standard normal, or Laplacian with density exp(-|x|) / 2. */
 export function noise4(random: Uint32Array, kind: 'gaussian' | 'laplacian'): number[] {
   const u = Array.from(random, (word) => ((word >>> 8) + 1) / 2 ** 24);
-  if (kind === 'gaussian') {
-    const r = [Math.sqrt(-2 * Math.log(u[0])), Math.sqrt(-2 * Math.log(u[1]))];
-    const angle = [2 * Math.PI * u[2], 2 * Math.PI * u[3]];
-    return [r[0] * Math.cos(angle[0]), r[1] * Math.cos(angle[1]), r[0] * Math.sin(angle[0]), r[1] * Math.sin(angle[1])];
-  }
-  return u.map((value, i) => (random[i] & 1 ? Math.log(value) : -Math.log(value)));
+  if (kind === 'laplacian') return u.map((value, i) => (random[i] & 1 ? Math.log(value) : -Math.log(value)));
+  return [0, 2].flatMap((i) => {
+    const r = Math.sqrt(-2 * Math.log(u[i]));
+    const angle = 2 * Math.PI * ((random[i + 1] >>> 8) / 2 ** 24);
+    return [r * Math.cos(angle), r * Math.sin(angle)];
+  });
 }
 
 /**

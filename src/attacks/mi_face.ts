@@ -87,7 +87,7 @@ export interface Inversion {
   readonly objective: number;
   /** Confidence of the class that the victim released for it. */
   readonly confidence: number;
-  /** Iteration of the lowest objective, and iterations until the class stopped. */
+  /** Steps that led to the lowest objective, and steps until the class stopped. */
   readonly bestIteration: number;
   readonly iterations: number;
 }
@@ -108,9 +108,8 @@ export class MiFace {
   readonly #targets: readonly number[];
   readonly #x: Matrix;
   readonly #velocity: Matrix;
-  readonly #best: Matrix;
+  readonly #kept: Matrix;
   readonly #state: BufferView;
-  readonly #results: BufferView;
   readonly #image: Matrix;
   #iterate!: Program;
   #process: Program | undefined;
@@ -134,9 +133,8 @@ export class MiFace {
     const rows = targets.length;
     this.#x = arena.matrix('attack x', rows, victim.inputs);
     this.#velocity = arena.matrix('attack velocity', rows, victim.inputs);
-    this.#best = arena.matrix('attack best', rows, victim.inputs);
+    this.#kept = arena.matrix('attack kept', rows, victim.inputs);
     this.#state = arena.allocate('attack state', rows * STATE_WORDS * 4);
-    this.#results = arena.allocate('attack results', rows * 8);
     this.#image = space.latent ? arena.matrix('attack image', rows, space.height * space.width) : this.#x;
   }
 
@@ -202,14 +200,15 @@ export class MiFace {
 
   async #record(victim: Victim): Promise<void> {
     const arena = this.#arena;
-    const { cost, decimals, totalVariation, epsilon, momentum, normalise, search, process, beta, gamma } = this.#config;
+    const { cost, decimals, totalVariation, epsilon, momentum, normalise, search, process, beta, gamma, keep } =
+      this.#config;
     const rows = this.#targets.length;
     const x = this.#x;
     const { height, width, latent } = this.#space;
     const norms = arena.allocate('norms', rows * 4);
     const run = victim.plan(arena, x);
     const recorder = new Recorder(this.#gpu);
-    const results = this.#results;
+    const results = arena.allocate('attack results', rows * 8);
     const targets = this.#targetBuffer('targets', this.#targets);
     run.recordForward(recorder);
     recordConfidenceCost(recorder, {
@@ -249,8 +248,8 @@ export class MiFace {
       if (this.#judged) recordTotalVariationValue(recorder, { ...image, results });
     }
     if (normalise) recordRowNorm(recorder, { input: gradient, output: norms });
-    recordInversionJudge(recorder, { rows, results, state: this.#state, beta, gamma });
-    const moved = { gradient, norms, state: this.#state, x, velocity: this.#velocity, best: this.#best };
+    recordInversionJudge(recorder, { rows, results, state: this.#state, beta, gamma, keep });
+    const moved = { gradient, norms, state: this.#state, x, velocity: this.#velocity, kept: this.#kept };
     recordInversionStep(recorder, { ...moved, momentum, normalise });
     this.#iterate = await recorder.build('attack iteration');
     if (process || latent) await this.#recordProcess(process);
@@ -306,7 +305,9 @@ export class MiFace {
     }
     this.#gpu.write(target, pixels);
     this.#encodeStart?.run();
-    this.#gpu.write(this.#velocity, new Float32Array(this.#x.rows * this.#x.stride));
+    const zeros = new Float32Array(this.#x.rows * this.#x.stride);
+    this.#gpu.write(this.#velocity, zeros);
+    this.#gpu.write(this.#kept, zeros);
     const state = new Uint32Array(this.#x.rows * STATE_WORDS);
     const floats = new Float32Array(state.buffer);
     for (const row of this.#targets.keys()) {
@@ -321,31 +322,24 @@ export class MiFace {
     return keep === 'best' || Number.isFinite(beta) || gamma > Number.NEGATIVE_INFINITY;
   }
 
-  /** The matrix that holds the result. */
-  get #kept(): Matrix {
-    return this.#config.keep === 'last' ? this.#x : this.#best;
-  }
-
   async #finish(): Promise<Inversion[]> {
     this.#decodeResult?.run();
     const source = this.#space.latent ? this.#image : this.#kept;
-    const [words, resultBytes, imageBytes] = await this.#gpu.read(this.#state, this.#results, source);
+    const [words, imageBytes] = await this.#gpu.read(this.#state, source);
     const state = new Uint32Array(words);
     const floats = new Float32Array(words);
-    const last = new Float32Array(resultBytes);
     const images = new Float32Array(imageBytes);
     const pixels = this.#space.height * this.#space.width;
     return this.#targets.map((target, row) => {
       const at = row * STATE_WORDS;
-      const [objective, confidence] =
-        this.#config.keep === 'last' ? [last[2 * row], last[2 * row + 1]] : [floats[at], floats[at + 1]];
       return {
         target,
         image: images.slice(row * source.stride, row * source.stride + pixels),
-        objective,
-        confidence,
+        objective: floats[at + 2],
+        confidence: floats[at + 1],
         bestIteration: state[at + 6],
-        iterations: state[at + 7],
+        // Every step is followed by a judgement, and the start has one of its own.
+        iterations: state[at + 7] - 1,
       };
     });
   }

@@ -830,10 +830,10 @@ const INVERSION: readonly Check[] = [
     record(trial) {
       const { state, results } = inversionState();
       const view = trial.buffer(state);
-      const stop = { beta: 4, gamma: 0.0625 };
+      const stop = { beta: 4, gamma: 0.0625, keep: 'best' } as const;
       recordInversionJudge(trial.recorder, { rows: ROWS, results: trial.buffer(results), state: view, ...stop });
       const expected = state.slice();
-      inversionJudge(results, expected, ITERATION, stop.beta, stop.gamma);
+      inversionJudge(results, expected, ITERATION, stop.beta, stop.gamma, stop.keep);
       trial.expectWords(view, expected);
     },
     prepare: prepareSearch,
@@ -842,13 +842,13 @@ const INVERSION: readonly Check[] = [
     kernel: 'inversion_step',
     record(trial) {
       const { state, results } = inversionState();
-      inversionJudge(results, state, ITERATION, 4, 0.0625);
-      const [x, velocity, best, gradient] = [pixels(SIZE, 1), numbers(SIZE, 2), pixels(SIZE, 3), numbers(SIZE, 4)];
+      inversionJudge(results, state, ITERATION, 4, 0.0625, 'best');
+      const [x, velocity, kept, gradient] = [pixels(SIZE, 1), numbers(SIZE, 2), pixels(SIZE, 3), numbers(SIZE, 4)];
       const norms = pixels(ROWS, 5).map((value) => value + 1);
       const moved = {
         x: trial.matrix(ROWS, COLUMNS, x),
         velocity: trial.matrix(ROWS, COLUMNS, velocity),
-        best: trial.matrix(ROWS, COLUMNS, best),
+        kept: trial.matrix(ROWS, COLUMNS, kept),
       };
       const options = { momentum: 0.5, normalise: true };
       recordInversionStep(trial.recorder, {
@@ -861,10 +861,10 @@ const INVERSION: readonly Check[] = [
       const expected = {
         x: Float64Array.from(x),
         velocity: Float64Array.from(velocity),
-        best: Float64Array.from(best),
+        kept: Float64Array.from(kept),
       };
       inversionStep(expected, gradient, norms, state, { ...options, rate: 0.25 });
-      for (const name of ['x', 'velocity', 'best'] as const) {
+      for (const name of ['x', 'velocity', 'kept'] as const) {
         trial.expectMatrix(moved[name], expected[name], TOLERANCES.sgd);
       }
     },

@@ -18,6 +18,7 @@ const NEVER = 3.0e38;
  * @param args.state rows x STATE_WORDS u32
  * @param args.beta iterations without progress after which a class stops
  * @param args.gamma objective at which a class stops; -Infinity for never
+ * @param args.keep which image of a class {@link recordInversionStep} keeps
  */
 export function recordInversionJudge(
   recorder: Recorder,
@@ -27,6 +28,7 @@ export function recordInversionJudge(
     state: BufferView;
     beta: number;
     gamma: number;
+    keep: 'best' | 'last';
   },
 ): void {
   const { rows, results, state } = args;
@@ -43,6 +45,7 @@ export function recordInversionJudge(
         ROWS: rows,
         BETA: Number.isFinite(args.beta) ? args.beta : 0xffffffff,
         GAMMA: f32(Math.max(-NEVER, args.gamma)),
+        KEEP_LAST: args.keep === 'last',
       },
     },
     bindings: [
@@ -55,7 +58,7 @@ export function recordInversionJudge(
 }
 
 /**
- * Keeps the image of every class that improved and moves those that are active; the step's learning rate is the step.
+ * Keeps the image of every class whose judge says so and moves those that are active; the step's learning rate is the step.
  * @param args.normalise divide every gradient by its L2 norm
  * @throws ShapeError
  */
@@ -67,15 +70,15 @@ export function recordInversionStep(
     state: BufferView;
     x: Matrix;
     velocity: Matrix;
-    best: Matrix;
+    kept: Matrix;
     momentum: number;
     normalise: boolean;
   },
 ): void {
-  const { gradient, norms, state, x, velocity, best } = args;
+  const { gradient, norms, state, x, velocity, kept } = args;
   const kernel = 'inversion_step';
   const { ROWS, STRIDE } = shapeConstants(kernel, 'x', x);
-  for (const [name, matrix] of Object.entries({ gradient, velocity, best })) {
+  for (const [name, matrix] of Object.entries({ gradient, velocity, kept })) {
     requireSameShape(kernel, 'x', x, name, matrix);
   }
   const { workgroups, constants } = flatGrid((x.rows * x.stride) / 16);
@@ -91,7 +94,7 @@ export function recordInversionStep(
       ['read', state],
       ['write', x],
       ['write', velocity],
-      ['write', best],
+      ['write', kept],
       ['uniform', recorder.step],
     ],
     workgroups,

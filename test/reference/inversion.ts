@@ -12,6 +12,7 @@ export function inversionJudge(
   iteration: number,
   beta: number,
   gamma: number,
+  keep: 'best' | 'last',
 ): void {
   const floats = new Float32Array(state.buffer, state.byteOffset, state.length);
   for (let row = 0; row < results.length / 2; row++) {
@@ -20,13 +21,17 @@ export function inversionJudge(
     if (state[at + 4] === 0) continue;
     state[at + 7]++;
     const cost = results[2 * row];
-    if (cost < floats[at]) {
-      floats.set([cost, results[2 * row + 1]], at);
+    const improved = cost < floats[at];
+    if (improved) {
+      floats[at] = cost;
       state[at + 3] = 0;
-      state[at + 5] = 1;
       state[at + 6] = iteration;
     } else {
       state[at + 3]++;
+    }
+    if (improved || keep === 'last') {
+      floats.set([results[2 * row + 1], cost], at + 1);
+      state[at + 5] = 1;
     }
     if (state[at + 3] >= beta || cost <= gamma) state[at + 4] = 0;
   }
@@ -35,12 +40,12 @@ export function inversionJudge(
 export interface InversionImages {
   readonly x: Float64Array;
   readonly velocity: Float64Array;
-  readonly best: Float64Array;
+  readonly kept: Float64Array;
 }
 
 /** @param norms one a row; ignored unless `normalise` */
 export function inversionStep(
-  { x, velocity, best }: InversionImages,
+  { x, velocity, kept }: InversionImages,
   gradient: ArrayLike<number>,
   norms: ArrayLike<number>,
   state: Uint32Array,
@@ -49,7 +54,7 @@ export function inversionStep(
   const columns = x.length / norms.length;
   for (let i = 0; i < x.length; i++) {
     const row = Math.floor(i / columns);
-    if (state[row * STATE_WORDS + 5]) best[i] = x[i];
+    if (state[row * STATE_WORDS + 5]) kept[i] = x[i];
     if (!state[row * STATE_WORDS + 4]) continue;
     velocity[i] = momentum * velocity[i] + gradient[i] / (normalise ? norms[row] + 1e-12 : 1);
     x[i] = Math.min(Math.max(x[i] - rate * velocity[i], 0), 1);

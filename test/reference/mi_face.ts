@@ -39,7 +39,7 @@ export function miFace(
   const rows = targets.length;
   const x = new Float64Array(rows * pixels);
   for (const [row, image] of start.entries()) x.set(Array.from(image), row * pixels);
-  const images = { x, velocity: new Float64Array(x.length), best: new Float64Array(x.length) };
+  const images = { x, velocity: new Float64Array(x.length), kept: new Float64Array(x.length) };
   const state = new Uint32Array(rows * STATE_WORDS);
   const floats = new Float32Array(state.buffer);
   for (let row = 0; row < rows; row++) {
@@ -53,7 +53,6 @@ export function miFace(
     return { values, ...confidenceCost(cost, decimals, values[specs.length], wanted, classes) };
   };
   const objectives = targets.map((): number[] => []);
-  let results = new Float32Array(0);
   for (let t = 0; t <= iterations; t++) {
     const { values, gradient: gradLogits, results: answers } = ask(x, targets);
     let gradient = stackBackward(specs, parameters, values, gradLogits).input;
@@ -77,9 +76,9 @@ export function miFace(
         answers[2 * row] += smooth * (energy[row] - (differences * Math.sqrt(epsilon)) / pixels);
       }
     }
-    results = Float32Array.from(answers);
+    const results = Float32Array.from(answers);
     for (let row = 0; row < rows; row++) objectives[row].push(results[2 * row]);
-    inversionJudge(results, state, t, config.beta, config.gamma);
+    inversionJudge(results, state, t, config.beta, config.gamma, config.keep);
     const rate = t === iterations ? 0 : schedule === 'linear' ? step * (1 - t / iterations) : step;
     inversionStep(images, gradient, rowNorm(gradient, pixels), state, { ...config, rate });
     if (process && (t + 1) % process.every === 0 && t + 1 < iterations) {
@@ -89,14 +88,12 @@ export function miFace(
   }
   return targets.map((_, row) => {
     const at = row * STATE_WORDS;
-    const last = config.keep === 'last';
-    const source = last ? x : images.best;
     return {
-      image: source.slice(row * pixels, (row + 1) * pixels),
-      objective: last ? results[2 * row] : floats[at],
-      confidence: last ? results[2 * row + 1] : floats[at + 1],
+      image: images.kept.slice(row * pixels, (row + 1) * pixels),
+      objective: floats[at + 2],
+      confidence: floats[at + 1],
       bestIteration: state[at + 6],
-      iterations: state[at + 7],
+      iterations: state[at + 7] - 1,
       objectives: objectives[row],
     };
   });

@@ -149,7 +149,7 @@ function shallowArguments(options: ShallowOptions): ShallowArguments {
     kind: 'fixed',
     ...(options.bits !== undefined && { bits: options.bits }),
     ...(options.headroom !== undefined && { headroom: options.headroom }),
-    ...(options.faithful && { encoding: 'faithful', exponent: 'shared' }),
+    ...(options.faithful && { encoding: 'faithful', exponent: { layer: 'fc1' } }),
   };
   const given = {
     rates: options.rates,

@@ -4,10 +4,12 @@ import type { FixedFormat, LayerMemory, MemoryConfigInput } from '../memory/conf
 import type { Condition } from './results.ts';
 import type { ShallowConfig } from './shallow_config.ts';
 
-/** For example `fixed12`, `fixed12+3` with headroom, `fixed12 shared faithful`. */
+/** For example `fixed12`, `fixed12+3` with headroom, `fixed12 fitted to fc1 faithful`. */
 export function formatName({ bits, exponent, headroom, encoding }: FixedFormat): string {
   const parts = [`fixed${bits}${headroom > 0 ? `+${headroom}` : ''}`];
-  if (exponent !== 'per-tensor') parts.push(typeof exponent === 'number' ? `2^${exponent}` : exponent);
+  if (typeof exponent === 'number') parts.push(`2^${exponent}`);
+  else if (typeof exponent === 'object') parts.push(`fitted to ${exponent.layer}`);
+  else if (exponent === 'shared') parts.push(exponent);
   if (encoding === 'faithful') parts.push('faithful');
   return parts.join(' ');
 }

@@ -9,7 +9,10 @@ const rate = v.pipe(
 );
 const scale = v.pipe(v.number('must be a number'), v.finite('must be finite'), v.minValue(0, 'a noise scale is >= 0'));
 
-/** Sign-magnitude fixed point of n bits; `exponent` of one unit: fitted per tensor, shared by all, or given. */
+/**
+ * Sign-magnitude fixed point of n bits; `exponent` of one unit: fitted per tensor, shared by all, fitted to the weights of
+ * one named layer (as published, to fc1), or given.
+ */
 export const FixedFormat = v.strictObject({
   kind: v.literal('fixed'),
   bits: v.optional(
@@ -19,6 +22,7 @@ export const FixedFormat = v.strictObject({
   exponent: v.optional(
     v.union([
       v.picklist(['per-tensor', 'shared']),
+      v.strictObject({ layer: v.string('must be the name of a layer') }),
       v.pipe(v.number(), v.integer(), v.minValue(-60, '-60..60'), v.maxValue(60, '-60..60')),
     ]),
     'per-tensor',
@@ -63,6 +67,12 @@ export function parseMemoryConfig(input: unknown, layers: readonly string[], whe
   for (const [layer, memory] of Object.entries(result.output.layers)) {
     if (!layers.includes(layer)) {
       throw new ConfigError(`${where}.layers.${layer}: no such layer; this model has ${layers.join(', ')}`);
+    }
+    const exponent = memory.kind === 'uniform' ? memory.format.exponent : undefined;
+    if (typeof exponent === 'object' && !layers.includes(exponent.layer)) {
+      throw new ConfigError(
+        `${where}.layers.${layer}.format.exponent: no layer ${exponent.layer}; this model has ${layers.join(', ')}`,
+      );
     }
     const noisy = memory.kind !== 'uniform';
     if (noisy && (result.output.path === 'fused' || result.output.granularity === 'inference')) {

@@ -23,8 +23,8 @@ export function ceilLog2(x: number): number {
 
 /**
  * The exponent of one unit so that `largest` fits n bits, plus `headroom` bits between the top bit and the weights.
- * corrected: `largest` = max |w|. faithful: `largest` = raw (signed) maximum of the model's first tensor, plus
- * one as published. A tensor of zeros gets the exponent that 1.0 would.
+ * corrected: `largest` = max |w|. faithful: `largest` = the signed maximum, plus one as
+ * published. A tensor of zeros gets the exponent that 1.0 would.
  * @param bits n, 2..16
  */
 export function fixedExponent(largest: number, bits: number, headroom: number, encoding: FixedEncoding): number {

@@ -1,3 +1,4 @@
+import { ConfigError } from '../errors.ts';
 import { Arena } from '../gpu/arena.ts';
 import type { BufferView, Gpu } from '../gpu/device.ts';
 import { type Program, Recorder } from '../gpu/recorder.ts';
@@ -10,6 +11,9 @@ import type { LayerMemory, MemoryConfig } from '../memory/config.ts';
 import { flipTable, MAP_WORDS, tensorKey } from '../memory/fault_map.ts';
 import { BLOCK_CODES, fixedExponent } from '../memory/fixed_point.ts';
 
+/** Reads of one load are numbered from a base of its own, so that two loads never share a pass: 2^32 in all. */
+const PASSES = 2 ** 20;
+const LOADS = 2 ** 12;
 const MAP_GRANULARITY = { chip: 0, load: 0, pass: 1, inference: 2 } as const;
 
 /**
@@ -100,12 +104,14 @@ export class ApproximateMemory {
    */
   async load(draw: number): Promise<void> {
     const { seed, chip, granularity, layers } = this.config;
+    if (granularity !== 'chip' && granularity !== 'load' && !(draw < LOADS)) {
+      throw new ConfigError(`draw: ${draw} is not below ${LOADS}, the loads at granularity ${granularity}`);
+    }
     for (const { index } of this.#parameters.layout.slices) {
       const at = index * MAP_WORDS;
       const key = tensorKey(seed, granularity === 'chip' ? chip + draw : chip, index);
       this.#mapWords.set(key, at);
-      // Reads of one load are numbered from a base of its own, so that two loads never share a pass.
-      this.#mapWords[at + 2] = granularity === 'chip' ? 0 : granularity === 'load' ? draw : draw * 2 ** 20;
+      this.#mapWords[at + 2] = granularity === 'chip' ? 0 : granularity === 'load' ? draw : draw * PASSES;
     }
     this.#gpu.write(this.#maps, this.#mapWords);
     const encoder = this.#gpu.device.createCommandEncoder({ label: 'exact layers' });
@@ -177,15 +183,15 @@ export class ApproximateMemory {
   #exponent(slice: ParameterSlice, memory: Extract<LayerMemory, { kind: 'uniform' }>): number {
     const { bits, exponent, headroom, encoding } = memory.format;
     if (typeof exponent === 'number') return exponent;
-    const shared = exponent === 'shared';
-    if (encoding === 'faithful') {
-      // As published: the raw maximum of the first layer's weights, reused for every tensor when shared.
-      return fixedExponent(this.#largest[shared ? 0 : slice.index].raw, bits, headroom, encoding);
-    }
-    const largest = shared
-      ? Math.max(...this.#largest.map(({ absolute }) => absolute))
-      : this.#largest[slice.index].absolute;
-    return fixedExponent(largest, bits, headroom, encoding);
+    // As published: the signed maximum, whatever the most negative weight is.
+    const range = encoding === 'faithful' ? 'raw' : 'absolute';
+    const fitted =
+      exponent === 'per-tensor'
+        ? [slice]
+        : exponent === 'shared'
+          ? this.#slices('uniform')
+          : [this.#parameters.layout.find(`${exponent.layer}.weight`)];
+    return fixedExponent(Math.max(...fitted.map(({ index }) => this.#largest[index][range])), bits, headroom, encoding);
   }
 
   #fillMap(slice: ParameterSlice, memory: LayerMemory | undefined): void {

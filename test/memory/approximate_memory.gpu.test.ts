@@ -221,6 +221,7 @@ describe('number formats', () => {
       [{ headroom: 3 }, (name: string) => fitted(name) + 3],
       [{ exponent: 'shared' }, () => fixedExponent(largest, 12, 0, 'corrected')],
       [{ exponent: 'shared', headroom: 2 }, () => fixedExponent(largest, 12, 2, 'corrected')],
+      [{ exponent: { layer: 'fc2' } }, () => fixedExponent(largestOf('fc2.weight'), 12, 0, 'corrected')],
       [{ exponent: -9 }, () => -9],
     ] as const) {
       await configure({ layers: { fc1: uniform(0, format), fc2: uniform(0, format) } });
@@ -233,10 +234,10 @@ describe('number formats', () => {
     expect(new Set(NAMES.map(fitted)).size).toBeGreaterThan(2);
   });
 
-  it('the published format takes the raw maximum of the first tensor for all, plus one, and wraps', async () => {
+  it('the published format takes the signed maximum of one layer for all, plus one, and wraps', async () => {
     const stored = await store();
     const { memory, configure } = stored;
-    const format = { encoding: 'faithful', exponent: 'shared', bits: 8 } as const;
+    const format = { encoding: 'faithful', exponent: { layer: 'fc1' }, bits: 8 } as const;
     await configure({ layers: { fc1: uniform(0, format), fc2: uniform(0, format) } });
     const exponent = fixedExponent(Math.max(...valuesOf('fc1.weight', weights)), 8, 0, 'faithful');
     let wrapped = 0;
@@ -246,7 +247,7 @@ describe('number formats', () => {
       wrapped += valuesOf(name, weights).filter((weight) => Math.abs(weight) >= 2 ** (exponent + 7)).length;
     }
     expect(wrapped).toBeGreaterThan(0);
-    // A tensor for itself: its raw maximum, whatever its most negative weight is.
+    // A tensor for itself: its signed maximum, whatever its most negative weight is.
     await configure({ layers: { fc2: uniform(0, { encoding: 'faithful' }) } });
     const own = fixedExponent(Math.max(...valuesOf('fc2.weight', weights)), 12, 0, 'faithful');
     expect(memory.exponentOf('fc2.weight')).toBe(own);

@@ -100,6 +100,11 @@ describe('errors name the path', () => {
       { layers: { fc1: uniform({}, { exponent: 'per-row' }) } },
       /^memory\.layers\.fc1\.format\.exponent: /,
     ],
+    [
+      'an exponent fitted to an unknown layer',
+      { layers: { fc1: uniform({}, { exponent: { layer: 'conv1' } }) } },
+      /^memory\.layers\.fc1\.format\.exponent: no layer conv1; this model has fc1, fc2$/,
+    ],
     ['an unknown format', { layers: { fc1: uniform({}, { kind: 'fp64' }) } }, /^memory\.layers\.fc1\.format\.kind: /],
     [
       'an unknown encoding',

@@ -1,0 +1,91 @@
+/** The options of `midas data ...` and `midas import`; what they do is loaded when they run. */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { FACE_LAYOUTS } from '../data/pack.ts';
+import type { ImportArguments, SynthArguments } from './data.ts';
+import { type CommonOptions, Session } from './session.ts';
+
+/** What main.ts gives every command. */
+export interface CommandTools {
+  /** Adds the options that all commands have. */
+  readonly common: (command: Command, out: string) => Command;
+  readonly whole: (text: string) => number;
+  /** The command line, for the manifest. */
+  readonly args: readonly string[];
+}
+
+/** `64` or `56x64`: width and height. */
+function imageSize(text: string): { width: number; height: number } {
+  const [, width, height = width] = /^(\d+)(?:x(\d+))?$/.exec(text) ?? [];
+  if (width === undefined) throw new InvalidArgumentError('give pixels, such as 64 or 56x64.');
+  return { width: Number(width), height: Number(height) };
+}
+
+export function addDataCommands(program: Command, { common, whole, args }: CommandTools): void {
+  const data = program
+    .command('data')
+    .description('data sets: import a folder, make procedural faces, look into a pack');
+
+  common(
+    data
+      .command('import')
+      .argument('<dir>', 'folder of photographs')
+      .description('crop, gray, resize and pack a folder of faces into the file --out')
+      .addOption(
+        new Option('--layout <name>', 'how the folder is laid out').choices(FACE_LAYOUTS).makeOptionMandatory(),
+      )
+      .option('--size <n>', 'width and height of the images in pixels', whole, 64)
+      .option('--limit <n>', 'at most that many images, the first', whole)
+      .option('--exclude <file>', 'names of people to leave out, one a line'),
+    'runs/faces.safetensors',
+  ).action(async (dir: string, options: CommonOptions & ImportArguments) => {
+    const { dataImport } = await import('./data.ts');
+    const { layout, size, limit, exclude } = options;
+    await dataImport(new Session(options, args), dir, { layout, size, limit, exclude });
+  });
+
+  common(
+    data
+      .command('info')
+      .argument('<file>', 'pack')
+      .description('what is in a pack: counts, size, people, checksum, how it was prepared'),
+    'runs',
+  ).action(async (file: string, options: CommonOptions) => {
+    const { dataInfo } = await import('./data.ts');
+    await dataInfo(new Session(options, args), file);
+  });
+
+  common(
+    data
+      .command('synth')
+      .description('render procedural faces into the pack --out, or into a pack in the folder --out')
+      .option('--people <n>', 'how many people', whole, 40)
+      .option('--photos <n>', 'how many photographs of each', whole, 10)
+      .addOption(
+        new Option('--size <n>', 'pixels of a square image, or width x height')
+          .argParser(imageSize)
+          .default(imageSize('64'), '64'),
+      )
+      .addOption(
+        new Option('--population <name>', 'two that share nobody').choices(['private', 'public']).default('private'),
+      )
+      .option('--png <dir>', 'also as PNG, a folder a person'),
+    'runs/faces',
+  ).action(async (options: CommonOptions & SynthArguments & { size: { width: number; height: number } }) => {
+    const { dataSynth } = await import('./data.ts');
+    const { people, photos, size, population, png } = options;
+    await dataSynth(new Session(options, args), { people, photos, ...size, population, png });
+  });
+
+  common(
+    program
+      .command('import')
+      .argument('<file>', 'PyTorch .pth, or .safetensors')
+      .description(
+        'turn a PyTorch checkpoint into the safetensors file --out, which runs load where it is a published network',
+      ),
+    'runs/imported.safetensors',
+  ).action(async (file: string, options: CommonOptions) => {
+    const { importCheckpoint } = await import('./import.ts');
+    await importCheckpoint(new Session(options, args), file);
+  });
+}

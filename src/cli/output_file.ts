@@ -1,0 +1,28 @@
+/** Files that commands write: looked at before the work, not after it. */
+import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileError } from '../data/node/files.ts';
+import { ConfigError } from '../errors.ts';
+
+/**
+ * Makes the folder of a file that is to be written after a long time, and looks whether it can be.
+ *
+ * @throws ConfigError where the path is a folder
+ * @throws DataError where its folder cannot be made
+ */
+export function outputFile(path: string): string {
+  if (existsSync(path) && statSync(path).isDirectory()) {
+    throw new ConfigError(`--out ${path}: this is a folder; give a file, such as ${join(path, 'out.safetensors')}`);
+  }
+  makeFolder(dirname(path));
+  return path;
+}
+
+/** Makes a folder and those above it. @throws DataError */
+export function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    throw fileError('write', path, error);
+  }
+}

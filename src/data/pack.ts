@@ -1,0 +1,116 @@
+/**
+ * A data set in one file, prepared and checked: `midas-pack/1`, a safetensors file with `images` U8 [count, height,
+ * width] and `labels` U32 [count]; names, origin and checksum are its metadata.
+ */
+import * as v from 'valibot';
+import { DataError } from '../errors.ts';
+import { createDataset, type ImageDataset } from './dataset.ts';
+import { readSafetensors, type Tensor, writeSafetensors } from './safetensors.ts';
+
+export const PACK_FORMAT = 'midas-pack/1';
+
+export const FACE_LAYOUTS = ['attfaces', 'facescrub', 'celeba', 'folders'] as const;
+/**
+ * - `attfaces`: sN/M.pgm, at least two people; the largest square in the middle.
+ * - `facescrub`: a folder a person, at least two, with aligned faces of about 150x150; the whole image.
+ * - `celeba`: one folder of the aligned 178x218 images (img_align_celeba); 108x108 at 35,70, as Yang et al. cut them.
+ *   Who is who comes from identity_CelebA.txt in the folder or beside it; without it all images have one label.
+ * - `folders`: a folder a person, at least two, with any images; the largest square in the middle.
+ */
+export type FaceLayout = (typeof FACE_LAYOUTS)[number];
+
+/** Where a pack's images come from; for the reader, and for the manifest of an experiment. */
+export interface PackOrigin {
+  /** A `FaceLayout` where a folder was imported, or 'procedural'. */
+  readonly layout: string;
+  /** What was done to every image, in words: crop, gray, filter, size; and who was left out. */
+  readonly preparation: Readonly<Record<string, string>>;
+}
+
+export interface Pack {
+  readonly dataset: ImageDataset;
+  readonly origin: PackOrigin;
+}
+
+const namesText = v.pipe(v.string(), v.parseJson(), v.array(v.string()));
+const metadataSchema = v.object({
+  format: v.literal(PACK_FORMAT, `this is no ${PACK_FORMAT} file`),
+  name: v.string(),
+  classNames: namesText,
+  ids: namesText,
+  layout: v.string(),
+  preparation: v.pipe(v.string(), v.parseJson(), v.record(v.string(), v.string())),
+  sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, 'no SHA-256')),
+});
+
+/**
+ * A pack's bytes. `sha256` in its metadata is the data set's: over sizes, labels and pixels (`datasetHash`).
+ *
+ * @throws DataError when the data set's parts do not fit together
+ */
+export function writePack({ dataset, origin }: Pack): Uint8Array<ArrayBuffer> {
+  const { name, width, height, classNames, images, labels, ids, sha256 } = dataset;
+  const count = labels.length;
+  const tensors = new Map<string, Tensor>([
+    ['images', { dtype: 'U8', shape: [count, height, width], data: images as Uint8Array<ArrayBuffer> }],
+    ['labels', { dtype: 'U32', shape: [count], data: labels as Uint32Array<ArrayBuffer> }],
+  ]);
+  return writeSafetensors(tensors, {
+    format: PACK_FORMAT,
+    name,
+    classNames: JSON.stringify(classNames),
+    ids: JSON.stringify(ids),
+    layout: origin.layout,
+    preparation: JSON.stringify(origin.preparation),
+    sha256,
+  });
+}
+
+/**
+ * Reads a pack and compares its checksum.
+ *
+ * @param name the file, for messages
+ * @throws DataError naming the file and the key: not a pack, parts that do not fit together, or pixels or labels that
+ *   are not those that were written
+ */
+export async function readPack(bytes: Uint8Array, name: string): Promise<Pack> {
+  const { tensors, metadata } = readSafetensors(bytes, name);
+  const parsed = v.safeParse(metadataSchema, metadata);
+  if (!parsed.success) {
+    const [issue] = parsed.issues;
+    const key = v.getDotPath(issue) ?? 'format';
+    throw new DataError(`${name}: key ${key}: ${issue.message}; make a pack with midas data import`);
+  }
+  const { classNames, ids, layout, preparation, sha256 } = parsed.output;
+  const images = tensors.get('images');
+  const labels = tensors.get('labels');
+  const [count, height, width] = images?.shape ?? [];
+  if (images?.dtype !== 'U8' || images.shape.length !== 3 || images.shape.includes(0)) {
+    throw new DataError(`${name}: key images: ${describe(images)} is no U8 [count, height, width]; import it again`);
+  }
+  if (labels?.dtype !== 'U32' || labels.shape.join() !== String(count) || ids.length !== count) {
+    throw new DataError(
+      `${name}: key labels: ${describe(labels)} and ${ids.length} ids do not fit ${count} images; import it again`,
+    );
+  }
+  const dataset = await createDataset({
+    name: parsed.output.name,
+    width,
+    height,
+    classNames,
+    images: images.data as Uint8Array,
+    labels: labels.data as Uint32Array,
+    ids,
+  });
+  if (dataset.sha256 !== sha256) {
+    throw new DataError(
+      `${name}: key sha256: sizes, labels and pixels give ${dataset.sha256.slice(0, 12)}..., written was ` +
+        `${sha256.slice(0, 12)}...; the file is damaged, import it again`,
+    );
+  }
+  return { dataset, origin: { layout, preparation } };
+}
+
+function describe(tensor: Tensor | undefined): string {
+  return tensor ? `${tensor.dtype} [${tensor.shape}]` : 'nothing';
+}

@@ -1,0 +1,265 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { encode as encodeJpeg } from 'jpeg-js';
+import { PNG } from 'pngjs';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type ImportFacesOptions, importFaces } from '../../src/data/node/import_faces.ts';
+import { encodePgm } from '../../src/data/pgm.ts';
+import { ConfigError, DataError, InterruptedError } from '../../src/errors.ts';
+import { attFaces } from './real-faces.ts';
+
+let root: string;
+let dir: string;
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'midas-import-'));
+  dir = join(root, 'faces');
+  await mkdir(dir);
+});
+afterEach(() => rm(root, { recursive: true }));
+
+type Pixel = (x: number, y: number) => readonly [number, number, number];
+const rgba = (width: number, height: number, pixel: Pixel) =>
+  Buffer.from(
+    Array.from({ length: width * height }, (_, i) => [...pixel(i % width, Math.floor(i / width)), 255]).flat(),
+  );
+const png = (width: number, height: number, pixel: Pixel) => {
+  const image = new PNG({ width, height });
+  image.data = rgba(width, height, pixel);
+  return PNG.sync.write(image);
+};
+const jpeg = (width: number, height: number, pixel: Pixel) =>
+  encodeJpeg({ width, height, data: rgba(width, height, pixel) }, 95).data;
+const flat =
+  (level: number): Pixel =>
+  () => [level, level, level];
+
+const put = async (path: string, content: Uint8Array | string, base = dir) => {
+  const file = join(base, path);
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, content);
+};
+
+const failure = async (options: ImportFacesOptions, from = dir) => {
+  const error = await importFaces(from, options).then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(DataError);
+  const { message } = error as DataError;
+  expect(message).toMatch(/^[^\n]+[;:] [^\n]+$/);
+  return message;
+};
+
+describe('a folder a person', () => {
+  test('is read in the order of names, with formats told by content', async () => {
+    await put('Bo_Li/2.jpg', png(150, 150, flat(40)));
+    await put('Bo_Li/10.png', jpeg(150, 140, flat(80)));
+    await put('Al Ma/x', encodePgm({ width: 3, height: 3, pixels: new Uint8Array(9).fill(7) }));
+    await put('Al Ma/.DS_Store', 'ignored');
+    await put('Al Ma/notes.txt', 'ignored');
+    await put('README.md', 'ignored');
+    const { dataset, origin, excluded } = await importFaces(dir, { layout: 'facescrub', size: 8 });
+    expect(dataset.name).toBe('faces');
+    expect([dataset.width, dataset.height]).toEqual([8, 8]);
+    expect(dataset.classNames).toEqual(['Al Ma', 'Bo_Li']);
+    expect(dataset.ids).toEqual(['Al Ma/x', 'Bo_Li/10.png', 'Bo_Li/2.jpg']);
+    expect([...dataset.labels]).toEqual([0, 1, 1]);
+    expect([0, 64, 128].map((at) => dataset.images[at])).toEqual([7, 80, 40]);
+    expect(origin).toEqual({
+      layout: 'facescrub',
+      preparation: { crop: 'none', gray: 'ITU-R 601', filter: 'bilinear, antialiased', size: '8x8' },
+    });
+    expect(excluded).toEqual([]);
+    expect((await importFaces(dir, { layout: 'facescrub', size: 8 })).dataset.sha256).toBe(dataset.sha256);
+    expect((await importFaces(dir, { layout: 'facescrub' })).dataset.width).toBe(64);
+  });
+
+  test('keeps the whole of an aligned face, and the middle of any other', async () => {
+    // Left third black, middle third white, right third gray.
+    const thirds: Pixel = (x) => flat([0, 255, 90][Math.floor(x / 10)])(0, 0);
+    await put('a/1.png', png(30, 10, thirds));
+    await put('b/1.png', png(30, 10, thirds));
+    const whole = (await importFaces(dir, { layout: 'facescrub', size: 6 })).dataset.images;
+    expect([whole[0], whole[5]]).toEqual([0, 90]);
+    const middle = (await importFaces(dir, { layout: 'folders', size: 6 })).dataset.images;
+    expect(new Set(middle)).toEqual(new Set([255]));
+  });
+
+  test('turns colours gray before it resizes', async () => {
+    await put(
+      'a/1.png',
+      png(4, 4, () => [255, 0, 0]),
+    );
+    await put(
+      'b/1.png',
+      png(4, 4, () => [0, 255, 0]),
+    );
+    const { images } = (await importFaces(dir, { layout: 'folders', size: 2 })).dataset;
+    expect([...images]).toEqual([76, 76, 76, 76, 150, 150, 150, 150]);
+  });
+
+  test('reports every image, and stops when told to', async () => {
+    for (const name of ['a/1.png', 'a/2.png', 'b/1.png']) await put(name, png(2, 2, flat(1)));
+    const seen: unknown[] = [];
+    const onProgress = (...call: unknown[]) => void seen.push(call);
+    await importFaces(dir, { layout: 'folders', size: 2, onProgress });
+    expect(seen).toEqual([
+      [0, 3, 'a/1.png'],
+      [1, 3, 'a/2.png'],
+      [2, 3, 'b/1.png'],
+      [3, 3, ''],
+    ]);
+    const controller = new AbortController();
+    const stop = () => controller.abort();
+    const stopped = importFaces(dir, { layout: 'folders', size: 2, onProgress: stop, signal: controller.signal });
+    await expect(stopped).rejects.toThrow(InterruptedError);
+  });
+
+  test('leaves out who is on a list, and says how many', async () => {
+    for (const name of ['Ada_L/1.png', 'Bob/1.png', 'Cy/1.png', 'Dan/1.png']) await put(name, png(2, 2, flat(1)));
+    await put('overlap.txt', '# shared\nada l\n\nCY  # twice\nEve\n', root);
+    const exclude = join(root, 'overlap.txt');
+    const { dataset, origin, excluded, listed } = await importFaces(dir, { layout: 'folders', size: 2, exclude });
+    expect(dataset.classNames).toEqual(['Bob', 'Dan']);
+    expect([...dataset.labels]).toEqual([0, 1]);
+    expect([excluded, listed]).toEqual([['Ada_L', 'Cy'], 3]);
+    expect(origin.preparation.excluded).toBe('2 of 3 listed identities');
+  });
+
+  test('takes the first images up to a limit', async () => {
+    for (const name of ['a/1.png', 'a/2.png', 'b/1.png', 'c/1.png']) await put(name, png(2, 2, flat(1)));
+    const { dataset, origin } = await importFaces(dir, { layout: 'folders', size: 2, limit: 3 });
+    expect(dataset.ids).toEqual(['a/1.png', 'a/2.png', 'b/1.png']);
+    expect(dataset.classNames).toEqual(['a', 'b']);
+    expect(origin.preparation.images).toBe('3 of 4');
+  });
+});
+
+describe('the layout of CelebA', () => {
+  // White inside the crop that is published, black outside.
+  const inside: Pixel = (x, y) => flat(x >= 35 && x < 143 && y >= 70 && y < 178 ? 255 : 0)(x, y);
+
+  test('cuts the face out of aligned images', async () => {
+    await put('000002.jpg', png(178, 218, inside));
+    await put('000001.jpg', jpeg(178, 218, flat(100)));
+    const { dataset, origin } = await importFaces(dir, { layout: 'celeba', size: 4 });
+    expect(dataset.ids).toEqual(['000001.jpg', '000002.jpg']);
+    expect(new Set(dataset.images.subarray(16))).toEqual(new Set([255]));
+    expect([dataset.classNames, [...dataset.labels]]).toEqual([['faces'], [0, 0]]);
+    expect(origin.preparation.crop).toBe('108x108 at 35,70');
+  });
+
+  test('takes who is who from a list in the folder or beside it', async () => {
+    for (const name of ['1.jpg', '2.jpg', '3.jpg']) await put(name, png(178, 218, flat(9)));
+    await put('identity_CelebA.txt', '1.jpg 70\n2.jpg 8\r\n3.jpg 70\n9.jpg 1\n', root);
+    const { dataset } = await importFaces(dir, { layout: 'celeba', size: 4 });
+    expect([dataset.classNames, [...dataset.labels]]).toEqual([
+      ['70', '8'],
+      [0, 1, 0],
+    ]);
+    await put('out.txt', '70\n', root);
+    const some = await importFaces(dir, { layout: 'celeba', size: 4, exclude: join(root, 'out.txt') });
+    expect([some.dataset.ids, some.excluded]).toEqual([['2.jpg'], ['70']]);
+    await put('identity_CelebA.txt', '1.jpg 70\n2.jpg 8\n');
+    expect(await failure({ layout: 'celeba' })).toContain(
+      `${join(dir, '3.jpg')}: not in ${join(dir, 'identity_CelebA')}`,
+    );
+    await put('identity_CelebA.txt', '1.jpg\n');
+    expect(await failure({ layout: 'celeba' })).toContain('identity_CelebA.txt:1: not a file and an identity');
+  });
+
+  test('refuses images of another size, naming file and sizes', async () => {
+    await put('1.jpg', png(100, 90, flat(9)));
+    const message = await failure({ layout: 'celeba' });
+    expect(message).toContain(`${join(dir, '1.jpg')}: 100x90 pixels, but the crop 108x108 at 35,70`);
+    expect(message).toContain('178x218');
+    await put('1.jpg', png(500, 600, flat(9)));
+    expect(await failure({ layout: 'celeba' })).toContain('500x600 pixels');
+  });
+
+  test('cannot leave anybody out when nobody is known', async () => {
+    await put('1.jpg', png(178, 218, flat(9)));
+    await put('out.txt', 'x\n', root);
+    expect(await failure({ layout: 'celeba', exclude: join(root, 'out.txt') })).toContain(
+      'nobody can be left out without identity_CelebA.txt',
+    );
+  });
+});
+
+describe('the layout of the AT&T faces', () => {
+  test('keeps the order of its loader', async () => {
+    for (const person of [10, 2]) {
+      for (const m of [1, 2]) {
+        const pixels = Uint8Array.from({ length: 12 }, (_, i) => (i < 4 || i >= 8 ? 0 : 100 + person));
+        await put(`s${person}/${m}.pgm`, encodePgm({ width: 4, height: 3, pixels }));
+      }
+    }
+    const { dataset } = await importFaces(dir, { layout: 'attfaces', size: 3 });
+    expect(dataset.classNames).toEqual(['s2', 's10']);
+    expect(dataset.ids).toEqual(['s2/1.pgm', 's2/2.pgm', 's10/1.pgm', 's10/2.pgm']);
+    expect([...dataset.images.subarray(0, 9)]).toEqual([0, 0, 0, 102, 102, 102, 0, 0, 0]);
+  });
+
+  test.skipIf(attFaces === undefined)('takes the real ones', async () => {
+    const { dataset } = await importFaces(attFaces ?? '', { layout: 'attfaces' });
+    expect([dataset.ids.length, dataset.classNames.length, dataset.width]).toEqual([400, 40, 64]);
+  });
+});
+
+describe('a folder is refused', () => {
+  test('when it is missing, empty or laid out otherwise', async () => {
+    const none = join(root, 'none');
+    expect(await failure({ layout: 'folders' }, none)).toContain(`cannot read ${none}: no such file or folder`);
+    expect(await failure({ layout: 'folders' })).toContain(`${dir}: no folders`);
+    expect(await failure({ layout: 'celeba' })).toContain(`${dir}: no photographs`);
+    expect(await failure({ layout: 'attfaces' })).toContain(`${dir}: 0 folders named sN`);
+    await put('1.jpg', png(2, 2, flat(1)));
+    expect(await failure({ layout: 'facescrub' })).toContain(`${dir}: no folders`);
+    await mkdir(join(dir, 'a'));
+    expect(await failure({ layout: 'facescrub' })).toContain(`${join(dir, 'a')}: no photographs`);
+    expect(await failure({ layout: 'celeba' })).toContain(`${join(dir, '1.jpg')}: 2x2 pixels`);
+  });
+
+  test('when an image cannot be read, naming it', async () => {
+    await put('a/1.png', png(2, 2, flat(1)));
+    await put('b/1.jpg', 'hello');
+    expect(await failure({ layout: 'folders' })).toContain(
+      `${join(dir, 'b/1.jpg')}: byte 0: neither PNG, JPEG nor PGM`,
+    );
+    await put('b/1.jpg', jpeg(30, 30, flat(1)).subarray(0, 300));
+    expect(await failure({ layout: 'folders' })).toContain(`${join(dir, 'b/1.jpg')}: a truncated, damaged`);
+    await rm(join(dir, 'b/1.jpg'));
+    await put('b/c/1.jpg', 'x');
+    expect(await failure({ layout: 'folders' })).toContain(`cannot read ${join(dir, 'b/c')}: is a folder`);
+  });
+
+  test('when one person is left where two are needed', async () => {
+    await put('a/1.png', png(2, 2, flat(1)));
+    expect(await failure({ layout: 'folders' })).toContain(`${dir}: 1 person; at least 2 are needed`);
+    await put('b/1.png', png(2, 2, flat(1)));
+    expect(await failure({ layout: 'folders', limit: 1 })).toContain('1 person; at least 2');
+    await put('out.txt', 'A\nb\n', root);
+    expect(await failure({ layout: 'folders', exclude: join(root, 'out.txt') })).toContain('0 people, 2 were excluded');
+  });
+
+  test('when its list of names is missing or empty', async () => {
+    const path = join(root, 'out.txt');
+    expect(await failure({ layout: 'folders', exclude: path })).toContain(`cannot read ${path}`);
+    await writeFile(path, '# nobody\n');
+    expect(await failure({ layout: 'folders', exclude: path })).toContain(`${path}: no names`);
+  });
+
+  test('when an option is out of range', async () => {
+    await put('a/1.png', png(2, 2, flat(1)));
+    for (const options of [
+      { size: 0 },
+      { size: 2000 },
+      { size: 1.5 },
+      { limit: 0 },
+      { layout: 'other' as 'folders' },
+    ]) {
+      await expect(importFaces(dir, { layout: 'folders', ...options })).rejects.toThrow(ConfigError);
+    }
+  });
+});

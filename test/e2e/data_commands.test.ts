@@ -1,0 +1,173 @@
+/** `midas data ...` and `midas import` as a user meets them: child processes, exit codes, files on disk. */
+import { execFile } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+import { decodePng, encodeGrayPng } from '../../src/cli/render.ts';
+import { loadPack } from '../../src/data/node/packs.ts';
+import { readSafetensors } from '../../src/data/safetensors.ts';
+import { readPth } from '../../src/models/pth.ts';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const fixture = (name: string) => join(root, 'test/fixtures', name);
+const scratch = mkdtempSync(join(tmpdir(), 'midas-data-'));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+function midas(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    const command = ['--import', 'tsx', 'src/cli/main.ts', ...args];
+    const child = execFile(process.execPath, command, { cwd: root, timeout: 120_000 }, (_, stdout, stderr) =>
+      resolve({ code: child.exitCode ?? -1, stdout, stderr }),
+    );
+  });
+}
+
+/** A folder a person, an image each, all of one gray. */
+function faces(name: string, people: Record<string, number>): string {
+  const dir = join(scratch, name);
+  for (const [person, level] of Object.entries(people)) {
+    const path = join(dir, person, '1.png');
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, encodeGrayPng(new Uint8Array(20 * 30).fill(level), 20, 30));
+  }
+  return dir;
+}
+
+describe('a data set', () => {
+  const pack = join(scratch, 'packs', 'faces.safetensors');
+
+  it('is imported from a folder, and said to be what it is', async () => {
+    const dir = faces('named', { Ada: 10, Bob: 20, Cy: 30 });
+    const list = join(scratch, 'overlap.txt');
+    writeFileSync(list, 'bob\n');
+    const options = ['--layout', 'folders', '--size', '16', '--exclude', list, '--out', pack];
+    const { code, stdout, stderr } = await midas('data', 'import', dir, ...options, '--json');
+    expect(stderr).toContain('import');
+    expect(code).toBe(0);
+    const summary = JSON.parse(stdout);
+    expect(summary).toMatchObject({
+      images: 2,
+      people: 2,
+      width: 16,
+      height: 16,
+      layout: 'folders',
+      excluded: ['Bob'],
+    });
+    const { dataset } = await loadPack(pack);
+    expect(dataset.classNames).toEqual(['Ada', 'Cy']);
+    expect(dataset.sha256).toBe(summary.sha256);
+    const info = await midas('data', 'info', pack);
+    expect(info.code).toBe(0);
+    expect(info.stdout).toContain('2 images of 2 people (1 each), 16x16');
+    expect(info.stdout).toContain(`sha256: ${summary.sha256}`);
+    expect(info.stderr).toBe('');
+    expect(JSON.parse((await midas('data', 'info', pack, '--json')).stdout)).toMatchObject({
+      classNames: ['Ada', 'Cy'],
+    });
+  });
+
+  it('is rendered, the same for the same seed, and comes back from its pictures', async () => {
+    const [out, pictures] = [join(scratch, 'synth'), join(scratch, 'pictures')];
+    const options = ['--people', '2', '--photos', '2', '--size', '16', '--population', 'public', '--seed', '7'];
+    const first = await midas('data', 'synth', ...options, '--out', out, '--png', pictures, '--quiet');
+    expect(first.stderr).toBe('');
+    expect(first.code).toBe(0);
+    const { dataset, origin } = await loadPack(join(out, 'faces-public.safetensors'));
+    expect(dataset.ids).toEqual(['public-0/0', 'public-0/1', 'public-1/0', 'public-1/1']);
+    expect(origin).toMatchObject({ layout: 'procedural', preparation: { seed: '7', population: 'public' } });
+    const again = join(scratch, 'again.safetensors');
+    await midas('data', 'synth', ...options, '--out', again, '--quiet');
+    expect((await loadPack(again)).dataset).toEqual(dataset);
+    const png = decodePng(readFileSync(join(pictures, 'public-1', '0.png')));
+    expect(png.data.filter((_, i) => i % 4 === 0)).toEqual(dataset.images.subarray(512, 768));
+    await midas('data', 'import', pictures, '--layout', 'folders', '--size', '16', '--out', again, '--quiet');
+    expect((await loadPack(again)).dataset.sha256).toBe(dataset.sha256);
+  });
+});
+
+describe('a PyTorch checkpoint', () => {
+  it('becomes safetensors with its own names', async () => {
+    const out = join(scratch, 'models', 'classifier.safetensors');
+    const { code, stdout } = await midas('import', fixture('classifier.pth'), '--out', out, '--json');
+    expect(code).toBe(0);
+    const answer = JSON.parse(stdout);
+    expect(answer.tensors).toHaveLength(28);
+    expect(answer.tensors[0]).toEqual({ key: 'encoder.0.weight', dtype: 'F32', shape: [4, 1, 3, 3] });
+    const { tensors } = readSafetensors(readFileSync(out), out);
+    expect(tensors).toEqual(readPth(readFileSync(fixture('classifier.pth')), 'classifier.pth'));
+    const plain = await midas('import', fixture('inversion.pth'), '--out', out, '--quiet');
+    expect(plain.stdout).toContain('decoder.0.weight F32 [7, 32, 4, 4]\n');
+  });
+});
+
+describe('bad input is one line and the right exit code', () => {
+  const written = (name: string, content: Uint8Array | string) => {
+    const path = join(scratch, name);
+    writeFileSync(path, content);
+    return path;
+  };
+  const out = join(scratch, 'refused', 'x.safetensors');
+  const imported = (dir: string, ...more: string[]) => ['data', 'import', dir, '--out', out, ...more];
+
+  const cases: [string, () => string[], number, RegExp][] = [
+    ['no layout', () => imported(scratch), 2, /required option '--layout <name>'/],
+    ['an unknown layout', () => imported(scratch, '--layout', 'flat'), 2, /Allowed choices are attfaces, facescrub/],
+    ['a size of zero', () => imported(scratch, '--layout', 'folders', '--size', '0'), 2, /size: 0 is not an integer/],
+    ['a folder that is not there', () => imported(join(scratch, 'no'), '--layout', 'folders'), 4, /no such file/],
+    ['a single person', () => imported(faces('one', { a: 1 }), '--layout', 'folders'), 4, /1 person; at least 2/],
+    [
+      'a picture that is none',
+      () => {
+        const dir = faces('spoilt', { a: 1, b: 2 });
+        writeFileSync(join(dir, 'b', '2.jpg'), 'x');
+        return imported(dir, '--layout', 'facescrub');
+      },
+      4,
+      /b\/2\.jpg: byte 0: neither PNG, JPEG nor PGM/,
+    ],
+    [
+      'a folder as the file to write',
+      () => ['data', 'import', faces('two', { a: 1, b: 2 }), '--layout', 'folders', '--out', scratch],
+      2,
+      /--out .*: this is a folder/,
+    ],
+    ['nobody to render', () => ['data', 'synth', '--people', '0', '--out', out], 2, /--people: 0 is not an integer/],
+    ['a size that is none', () => ['data', 'synth', '--size', '8x'], 2, /such as 64 or 56x64/],
+    ['an unknown population', () => ['data', 'synth', '--population', 'all'], 2, /Allowed choices are private, public/],
+    ['a pack that is none', () => ['data', 'info', written('text.safetensors', 'hello world')], 4, /byte 0: header of/],
+    [
+      'safetensors of something else',
+      () => ['data', 'info', fixture('optim.safetensors')],
+      4,
+      /optim\.safetensors: key format/,
+    ],
+    ['a checkpoint that is not there', () => ['import', join(scratch, 'no.pth'), '--out', out], 4, /no\.pth: no such/],
+    [
+      'a truncated checkpoint',
+      () => ['import', written('cut.pth', readFileSync(fixture('classifier.pth')).subarray(0, 5000)), '--out', out],
+      4,
+      /cut\.pth: byte 5000: truncated or damaged zip/,
+    ],
+    [
+      'a checkpoint of another kind',
+      () => ['import', written('page.pth', '<html>'), '--out', out],
+      4,
+      /page\.pth: byte 0: not a PyTorch checkpoint/,
+    ],
+  ];
+
+  it.each(cases)('%s', async (_, args, code, message) => {
+    const result = await midas(...args());
+    expect(result.stderr).toMatch(message);
+    expect(result.code).toBe(code);
+    expect(result.stdout).toBe('');
+    expect(result.stderr).not.toMatch(/\n\s+at /);
+  });
+
+  it('nothing is written where the input was refused', () => {
+    expect(existsSync(out)).toBe(false);
+    if (existsSync(dirname(out))) expect(readdirSync(dirname(out))).toEqual([]);
+  });
+});

@@ -1,0 +1,26 @@
+// partial[p, c] = (sum of dy[r, c], sum of dy[r, c] * (x[r, c] - mean[c])) over the rows r = p, p + PARTIALS,
+// p + 2 PARTIALS, ..., in order: the first of two stages of the parameter gradients of batch normalisation.
+// x, dy: ROWS x COLUMNS, stride STRIDE, zero pads; PARTIALS <= ROWS. mean: 1 x COLUMNS.
+// partial: PARTIALS x STRIDE / 4 pairs of vec4f. One invocation a pair: four channels.
+// Bindings: x, dy, mean, partial. Launched by recordBatchNormBackward and recordBatchNormInferenceBackward
+// (src/kernels/norm.ts). Twin: test/reference/norm.ts.
+@group(0) @binding(0) var<storage, read> x: array<vec4f>;
+@group(0) @binding(1) var<storage, read> dy: array<vec4f>;
+@group(0) @binding(2) var<storage, read> mean: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> partial: array<vec4f>;
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let i = id.x + id.y * GRID_WIDTH;
+  if (i >= PARTIALS * (STRIDE / 4u)) { return; }
+  let center = mean[i % (STRIDE / 4u)];
+  var sum = vec4f();
+  var products = vec4f();
+  for (var at = i; at < ROWS * (STRIDE / 4u); at += PARTIALS * (STRIDE / 4u)) {
+    let d = dy[at];
+    sum += d;
+    products += d * (x[at] - center);
+  }
+  partial[2u * i] = sum;
+  partial[2u * i + 1u] = products;
+}

@@ -1,0 +1,36 @@
+// dx[n, iy, ix, c] = sum of dy[n, oy, ox, c] over the windows that have (iy, ix) as element ky KERNEL_SIZE + kx = chosen[n, oy,
+// ox, c], in the order of the windows: every input element asks the windows around it, nothing is scattered.
+// dy: batch * OUT_HEIGHT * OUT_WIDTH x COLUMNS, stride OUT_STRIDE. chosen: u32, laid out as dy, of the forward pass.
+// dx: ROWS = batch * HEIGHT * WIDTH (NHWC) x COLUMNS, stride STRIDE; pads are written zero. One invocation four channels of
+// an input pixel.
+// Bindings: chosen, dy, dx. Launched by recordMaxPool2dBackward (src/kernels/pool.ts). Twin: test/reference/pool.ts.
+#include "common/columns.wgsl"
+
+@group(0) @binding(0) var<storage, read> chosen: array<vec4u>;
+@group(0) @binding(1) var<storage, read> dy: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> dx: array<vec4f>;
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let i = id.x + id.y * GRID_WIDTH;
+  if (i >= ROWS * (STRIDE / 4u)) { return; }
+  let column = i % (STRIDE / 4u);
+  let pixel = i / (STRIDE / 4u);
+  // Position in the padded image, whose windows begin at multiples of POOL_STRIDE: o reaches it when
+  // o POOL_STRIDE <= at < o POOL_STRIDE + KERNEL_SIZE.
+  let at = vec2u(pixel % WIDTH, pixel / WIDTH % HEIGHT) + PADDING;
+  let first = (max(at + 1u, vec2u(KERNEL_SIZE)) - KERNEL_SIZE + (POOL_STRIDE - 1u)) / POOL_STRIDE;
+  let last = min(at / POOL_STRIDE + 1u, vec2u(OUT_WIDTH, OUT_HEIGHT));
+  let image = pixel / (WIDTH * HEIGHT) * OUT_HEIGHT;
+  var sum = vec4f();
+  if (column * 4u < COLUMNS) {
+    for (var oy = first.y; oy < last.y; oy++) {
+      for (var ox = first.x; ox < last.x; ox++) {
+        let window = ((image + oy) * OUT_WIDTH + ox) * (OUT_STRIDE / 4u) + column;
+        let place = (at.y - oy * POOL_STRIDE) * KERNEL_SIZE + at.x - ox * POOL_STRIDE;
+        sum += select(vec4f(), dy[window], chosen[window] == vec4u(place));
+      }
+    }
+  }
+  dx[i] = select(vec4f(), sum, in_row(column * 4u));
+}

@@ -1,0 +1,144 @@
+import { ShapeError } from '../errors.ts';
+import type { Matrix } from '../gpu/arena.ts';
+import type { BufferView } from '../gpu/device.ts';
+import type { Recorder } from '../gpu/recorder.ts';
+import { requireBytes, shapeConstants } from './check.ts';
+import { flatGrid } from './grid.ts';
+
+/** Images and the square windows over them. */
+export interface PoolShape {
+  readonly batch: number;
+  readonly height: number;
+  readonly width: number;
+  readonly kernelSize: number;
+  /** From one window to the next; PyTorch's default is kernelSize. */
+  readonly stride: number;
+  /** Pixels by which windows may hang over each edge, at most half of kernelSize. Default 0. */
+  readonly padding?: number;
+}
+
+/**
+ * Height and width of what pooling leaves: floor((size + 2 padding - kernelSize) / stride) + 1.
+ * @throws ShapeError
+ */
+export function poolOutputSize(shape: PoolShape): { height: number; width: number } {
+  const { batch, height, width, kernelSize, stride, padding = 0 } = shape;
+  const text = `images of ${height} x ${width}, windows of ${kernelSize}, stride ${stride}, padding ${padding}`;
+  if (![batch, height, width, kernelSize, stride].every((n) => Number.isInteger(n) && n > 0)) {
+    throw new ShapeError(`max_pool2d: batch ${batch}, ${text}; give positive integers`);
+  }
+  if (!Number.isInteger(padding) || padding < 0 || padding > kernelSize / 2) {
+    throw new ShapeError(`max_pool2d: ${text}; padding is an integer of at most half the window`);
+  }
+  const size = (n: number) => Math.floor((n + 2 * padding - kernelSize) / stride) + 1;
+  const output = { height: size(height), width: size(width) };
+  if (output.height < 1 || output.width < 1) throw new ShapeError(`max_pool2d: ${text}; the windows are too large`);
+  return output;
+}
+
+/**
+ * output = the maximum of every window, channel by channel; chosen = which element of the window it was, counted in rows.
+ * The first of equals wins, and a NaN beats numbers, as in PyTorch.
+ *
+ * @param args.input [batch * height * width (NHWC), channels]
+ * @param args.output [batch * output height * output width, channels], see {@link poolOutputSize}; its stride may differ
+ * @param args.chosen rows x stride of output u32, for {@link recordMaxPool2dBackward}
+ * @throws ShapeError
+ */
+export function recordMaxPool2dForward(
+  recorder: Recorder,
+  args: { shape: PoolShape; input: Matrix; output: Matrix; chosen: BufferView },
+): void {
+  const { shape, input, output, chosen } = args;
+  const kernel = 'max_pool2d_forward';
+  const constants = poolConstants(kernel, shape, 'input', input, 'output', output, chosen);
+  const grid = flatGrid((output.rows * output.stride) / 4);
+  recorder.record({
+    label: kernel,
+    shader: { path: 'pool/max_pool2d_forward.wgsl', constants: { ...constants, ...grid.constants } },
+    bindings: [
+      ['read', input],
+      ['write', output],
+      ['write', chosen],
+    ],
+    workgroups: grid.workgroups,
+    flops: shape.kernelSize ** 2 * output.rows * output.columns,
+  });
+}
+
+/**
+ * gradInput = for every pixel, the sum of the gradients of the windows that chose it.
+ *
+ * @param args.chosen of {@link recordMaxPool2dForward}
+ * @param args.gradOutput laid out as its output
+ * @param args.gradInput [batch * height * width (NHWC), channels]
+ * @throws ShapeError
+ */
+export function recordMaxPool2dBackward(
+  recorder: Recorder,
+  args: { shape: PoolShape; chosen: BufferView; gradOutput: Matrix; gradInput: Matrix },
+): void {
+  const { shape, chosen, gradOutput, gradInput } = args;
+  const kernel = 'max_pool2d_backward';
+  const constants = poolConstants(kernel, shape, 'gradInput', gradInput, 'gradOutput', gradOutput, chosen);
+  const { batch, height, width, kernelSize, stride, padding = 0 } = shape;
+  // Windows that do not overlap: one block of stride x stride pixels each, up to the edge.
+  const [blocksX, blocksY] = [Math.ceil((width + padding) / stride), Math.ceil((height + padding) / stride)];
+  const blocks = kernelSize <= stride ? batch * blocksX * blocksY : 0;
+  const grid = flatGrid(((blocks || gradInput.rows) * gradInput.stride) / 4);
+  recorder.record({
+    label: kernel,
+    shader: blocks
+      ? {
+          path: 'pool/max_pool2d_backward_disjoint.wgsl',
+          constants: { ...constants, ...grid.constants, BLOCKS: blocks, BLOCKS_X: blocksX, BLOCKS_Y: blocksY },
+        }
+      : { path: 'pool/max_pool2d_backward.wgsl', constants: { ...constants, ...grid.constants } },
+    bindings: [
+      ['read', chosen],
+      ['read', gradOutput],
+      ['write', gradInput],
+    ],
+    workgroups: grid.workgroups,
+    flops: Math.ceil(kernelSize / stride) ** 2 * gradInput.rows * gradInput.columns,
+  });
+}
+
+/** Constants of both directions: `fine` has the pixels before pooling, `coarse` those after it. */
+function poolConstants(
+  kernel: string,
+  shape: PoolShape,
+  fineName: string,
+  fine: Matrix,
+  coarseName: string,
+  coarse: Matrix,
+  chosen: BufferView,
+) {
+  const { batch, height, width, kernelSize, stride, padding = 0 } = shape;
+  const pooled = poolOutputSize(shape);
+  const before = shapeConstants(kernel, fineName, fine);
+  const after = shapeConstants(kernel, coarseName, coarse);
+  const require = (name: string, matrix: Matrix, size: { height: number; width: number }): void => {
+    const rows = batch * size.height * size.width;
+    if (matrix.rows === rows && matrix.columns === fine.columns) return;
+    throw new ShapeError(
+      `${kernel}: ${name} is ${matrix.rows} x ${matrix.columns} but ${batch} images of ${size.height} x ${size.width} ` +
+        `are ${rows} x ${fine.columns}`,
+    );
+  };
+  require(fineName, fine, { height, width });
+  require(coarseName, coarse, pooled);
+  requireBytes(kernel, 'chosen', chosen, coarse.rows * coarse.stride * 4);
+  return {
+    ...before,
+    OUT_ROWS: after.ROWS,
+    OUT_STRIDE: after.STRIDE,
+    HEIGHT: height,
+    WIDTH: width,
+    OUT_HEIGHT: pooled.height,
+    OUT_WIDTH: pooled.width,
+    KERNEL_SIZE: kernelSize,
+    POOL_STRIDE: stride,
+    PADDING: padding,
+  };
+}

@@ -1,0 +1,158 @@
+import { expect, it } from 'vitest';
+import { ShapeError } from '../../src/errors.ts';
+import type { Matrix } from '../../src/gpu/arena.ts';
+import type { BufferView } from '../../src/gpu/device.ts';
+import {
+  type PoolShape,
+  poolOutputSize,
+  recordMaxPool2dBackward,
+  recordMaxPool2dForward,
+} from '../../src/kernels/pool.ts';
+import { maxPool2d, maxPool2dBackward } from '../reference/pool.ts';
+import { Bench, checkKernel, type Output, randomValues, readMatrix, useGpu } from '../support/gpu.ts';
+import { imageRows, imageRowsToWrite } from '../support/nhwc.ts';
+import { sumTolerance, TOLERANCES } from '../support/tolerances.ts';
+
+const device = useGpu();
+
+const SHAPES: readonly PoolShape[] = [
+  { batch: 2, height: 7, width: 10, kernelSize: 2, stride: 2 },
+  { batch: 1, height: 2, width: 2, kernelSize: 2, stride: 2 },
+  { batch: 1, height: 5, width: 3, kernelSize: 1, stride: 1 },
+  { batch: 1, height: 1, width: 9, kernelSize: 1, stride: 2 },
+  { batch: 3, height: 9, width: 8, kernelSize: 3, stride: 2, padding: 1 },
+  { batch: 2, height: 6, width: 7, kernelSize: 3, stride: 1, padding: 1 },
+  { batch: 2, height: 11, width: 5, kernelSize: 2, stride: 3 },
+  { batch: 2, height: 5, width: 13, kernelSize: 5, stride: 1, padding: 2 },
+  { batch: 1, height: 3, width: 4, kernelSize: 4, stride: 4, padding: 2 },
+];
+
+/** Three channel counts a shape, each count with several shapes; every second case has many equal values. */
+const CASES = SHAPES.flatMap((shape, i) =>
+  [0, 1, 3].map((step) => {
+    const channels = [1, 3, 4, 5, 8, 17][(i + step) % 6];
+    const values = randomValues(shape.batch * shape.height * shape.width * channels, 10 * i + step, 3);
+    return { shape, channels, x: (i + step) % 2 ? values.map(Math.round) : values };
+  }),
+);
+
+const nameOf = ({ batch, height, width, kernelSize, stride, padding = 0 }: PoolShape, channels: number) =>
+  `${batch} x ${height} x ${width} x ${channels}, windows of ${kernelSize} / ${stride} + ${padding}`;
+
+function rowsOf(shape: PoolShape): { before: number; after: number } {
+  const { height, width } = poolOutputSize(shape);
+  return { before: shape.batch * shape.height * shape.width, after: shape.batch * height * width };
+}
+
+/** Values of rows of `channels` with zero pads up to `stride`. */
+function padRows(values: Uint32Array, channels: number, stride: number): Uint32Array<ArrayBuffer> {
+  const padded = new Uint32Array((values.length / channels) * stride);
+  values.forEach((value, i) => {
+    padded[Math.floor(i / channels) * stride + (i % channels)] = value;
+  });
+  return padded;
+}
+
+/** A buffer for the places of maxima of an output, to be written, pads too. */
+function placesToWrite(bench: Bench, { rows, stride }: Matrix): BufferView {
+  return bench.buffer(new Uint32Array(rows * stride).fill(77));
+}
+
+it('max pooling agrees with its twin, places of the maxima too', async () => {
+  await checkKernel(device.gpu, (bench) =>
+    CASES.flatMap(({ shape, channels, x }, i): Output[] => {
+      const { before, after } = rowsOf(shape);
+      // Vectors have wider rows than images.
+      const output = i % 4 ? imageRowsToWrite(bench, after, channels) : bench.output(after, channels);
+      const chosen = placesToWrite(bench, output);
+      recordMaxPool2dForward(bench.recorder, { shape, input: imageRows(bench, before, x), output, chosen });
+      const expected = maxPool2d(shape, x, channels);
+      const places = padRows(expected.chosen, channels, output.stride);
+      const name = nameOf(shape, channels);
+      return [
+        { name, view: output, expected: expected.output, tolerance: TOLERANCES.exact },
+        { name: `${name}: chosen`, view: chosen, expected: places, tolerance: TOLERANCES.exact, type: 'u32' },
+      ];
+    }),
+  );
+});
+
+it('max pooling backward agrees with its twin', async () => {
+  await checkKernel(device.gpu, (bench) =>
+    CASES.map(({ shape, channels, x }, i): Output => {
+      const { before, after } = rowsOf(shape);
+      const dy = randomValues(after * channels, i + 500);
+      const { chosen } = maxPool2d(shape, x, channels);
+      const gradOutput = i % 4 ? imageRows(bench, after, dy) : bench.matrix(after, channels, dy);
+      const gradInput = imageRowsToWrite(bench, before, channels);
+      const places = bench.buffer(padRows(chosen, channels, gradOutput.stride));
+      recordMaxPool2dBackward(bench.recorder, { shape, chosen: places, gradOutput, gradInput });
+      return {
+        name: nameOf(shape, channels),
+        view: gradInput,
+        expected: maxPool2dBackward(shape, chosen, dy, channels),
+        tolerance: sumTolerance(Math.ceil(shape.kernelSize / shape.stride) ** 2),
+      };
+    }),
+  );
+});
+
+it('the twin of max pooling backward is the derivative of the twin forward', () => {
+  for (const { shape, channels, x } of CASES) {
+    // Maxima far enough apart that a small step changes none: all values differ.
+    const values = Float64Array.from(x, (_, i) => ((i * 7919) % x.length) / x.length);
+    const { output, chosen } = maxPool2d(shape, values, channels);
+    const dy = randomValues(output.length, 1);
+    const gradient = maxPool2dBackward(shape, chosen, dy, channels);
+    const loss = (at: Float64Array) =>
+      maxPool2d(shape, at, channels).output.reduce((sum, value, i) => sum + value * dy[i], 0);
+    const step = 0.2 / x.length;
+    for (let i = 0; i < values.length; i += 7) {
+      const moved = (by: number) => values.map((value, j) => (i === j ? value + by : value));
+      expect((loss(moved(step)) - loss(moved(-step))) / (2 * step)).toBeCloseTo(gradient[i], 8);
+    }
+  }
+});
+
+it('a NaN wins its window, infinities are numbers, and the first of equals is chosen', async () => {
+  const { NaN: nan, NEGATIVE_INFINITY: low, POSITIVE_INFINITY: high } = Number;
+  const windows = [
+    [1, nan, 3, 4],
+    [nan, 9, nan, 9],
+    [low, low, low, low],
+    [low, -3e38, high, high],
+    [0, -0, 0, 0],
+    [-2, -1, -1, -3],
+  ];
+  const shape: PoolShape = { batch: 1, height: 2, width: 2, kernelSize: 2, stride: 2 };
+  const x = Float32Array.from({ length: 24 }, (_, i) => windows[i % 6][Math.floor(i / 6)]);
+  const bench = new Bench(device.gpu);
+  const output = imageRowsToWrite(bench, 1, 6);
+  const chosen = placesToWrite(bench, output);
+  recordMaxPool2dForward(bench.recorder, { shape, input: imageRows(bench, 4, x), output, chosen });
+  (await bench.recorder.build('pool')).run();
+  expect([...(await readMatrix(device.gpu, output))]).toEqual([nan, nan, low, high, 0, -1]);
+  expect([...(await device.gpu.readWords(chosen))].slice(0, 6)).toEqual([1, 2, 0, 2, 0, 1]);
+  expect([...maxPool2d(shape, x, 6).chosen]).toEqual([1, 2, 0, 2, 0, 1]);
+  bench.arena.destroy();
+});
+
+it('names the shapes that disagree', () => {
+  const bench = new Bench(device.gpu);
+  const shape: PoolShape = { batch: 2, height: 6, width: 6, kernelSize: 2, stride: 2 };
+  const input = imageRowsToWrite(bench, 72, 3);
+  const output = imageRowsToWrite(bench, 18, 3);
+  const chosen = placesToWrite(bench, output);
+  const record = (changed: object) => () =>
+    recordMaxPool2dForward(bench.recorder, { shape, input, output, chosen, ...changed });
+  expect(record({})).not.toThrow();
+  expect(record({ shape: { ...shape, batch: 3 } })).toThrow(ShapeError);
+  expect(record({ output: imageRowsToWrite(bench, 17, 3) })).toThrow(
+    /output is 17 x 3 but 2 images of 3 x 3 are 18 x 3/,
+  );
+  expect(record({ chosen: { ...chosen, size: 16 } })).toThrow(/chosen has 16 bytes, 288 are needed/);
+  expect(() => poolOutputSize({ ...shape, padding: 2 })).toThrow(/padding/);
+  expect(() => poolOutputSize({ ...shape, kernelSize: 7 })).toThrow(/too large/);
+  expect(() => poolOutputSize({ ...shape, stride: 0 })).toThrow(/positive/);
+  bench.arena.destroy();
+});

@@ -1,6 +1,7 @@
 // Initial weights, y[r, j] = SCALE * z: KIND 0 z = 1, KIND 1 z standard normal, KIND 2 z uniform in [-1, 1).
 // z comes from pcg4d(r * COLUMNS + j, TENSOR, SEED_LOW, SEED_HIGH): the logical element, so padding changes nothing.
-// y: ROWS x COLUMNS, stride STRIDE; pads are written zero. One invocation a vec4.
+// y: ROWS x COLUMNS, stride STRIDE; pads are written zero, also those of convolutions, whose columns are PADDED apart from
+// tap to tap and hold CHANNELS each. One invocation a vec4.
 // Bindings: y. Launched by recordInitialize (src/kernels/initialize.ts).
 #include "common/hash.wgsl"
 #include "common/normal.wgsl"
@@ -8,7 +9,7 @@
 @group(0) @binding(0) var<storage, read_write> y: array<vec4f>;
 
 fn draw(row: u32, column: u32) -> f32 {
-  if (column >= COLUMNS) { return 0.0; }
+  if (column >= COLUMNS || column % PADDED >= CHANNELS) { return 0.0; }
   if (KIND == 0u) { return SCALE; }
   let words = pcg4d(vec4u(row * COLUMNS + column, TENSOR, SEED_LOW, SEED_HIGH));
   if (KIND == 1u) { return SCALE * standard_normals(words.xy).x; }

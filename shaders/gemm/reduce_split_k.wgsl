@@ -1,6 +1,6 @@
 // C[m, n] = act(sum_z partial[z, m, n] + bias[n]), slices added in order of z: the second half of a split-K GEMM.
 // partial is SPLIT_K x M x STRIDE_C, C is M x N with stride STRIDE_C and zero pads. One invocation a vec4.
-// Bindings: partial, bias, c. Launched by recordGemm (src/kernels/gemm.ts).
+// Bindings: partial, bias, c. Launched by recordSplitReduction (src/kernels/gemm.ts).
 @group(0) @binding(0) var<storage, read> partial: array<vec4f>;
 @group(0) @binding(1) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> c: array<vec4f>;
@@ -9,9 +9,9 @@ fn load_bias(i: u32) -> vec4f { return bias[i]; }
 
 #include "gemm/epilogue.wgsl"
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-  let at = id.x;
+  let at = id.x + id.y * GRID_WIDTH;
   if (at >= M * STRIDE_C / 4u) { return; }
   var sum = vec4f();
   for (var z = 0u; z < SPLIT_K; z++) { sum += partial[z * (M * STRIDE_C / 4u) + at]; }

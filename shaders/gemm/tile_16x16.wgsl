@@ -79,6 +79,11 @@ fn tile_rank1_at(t: ptr<function, Tile>, at_a: u32, at_b: u32) {
   tile_rank1(t, load_a(at_a), load_a(at_a + 1u), load_a(at_a + 2u), load_a(at_a + 3u), load_b(at_b), load_b(at_b + 1u), load_b(at_b + 2u), load_b(at_b + 3u));
 }
 
+// One k of A from a k-major A, contiguous, and of B from a place of its own for every four columns.
+fn tile_rank1_gather(t: ptr<function, Tile>, at_a: u32, at_b: vec4u) {
+  tile_rank1(t, load_a(at_a), load_a(at_a + 1u), load_a(at_a + 2u), load_a(at_a + 3u), load_b(at_b.x), load_b(at_b.y), load_b(at_b.z), load_b(at_b.w));
+}
+
 // Four rows of a row-major B as a panel.
 fn panel_b_columns(at: u32, stride4: u32) -> PanelB {
   return PanelB(
@@ -87,6 +92,11 @@ fn panel_b_columns(at: u32, stride4: u32) -> PanelB {
     mat4x4f(load_b(at + 2u), load_b(at + stride4 + 2u), load_b(at + 2u * stride4 + 2u), load_b(at + 3u * stride4 + 2u)),
     mat4x4f(load_b(at + 3u), load_b(at + stride4 + 3u), load_b(at + 2u * stride4 + 3u), load_b(at + 3u * stride4 + 3u)),
   );
+}
+
+// One k, number kk of a panel of A, and sixteen columns of B.
+fn tile_rank1_block(t: ptr<function, Tile>, a: PanelA, kk: u32, w: mat4x4f) {
+  tile_rank1(t, a.p0[kk], a.p1[kk], a.p2[kk], a.p3[kk], w[0], w[1], w[2], w[3]);
 }
 
 // The tile goes through an array and one loop: written out, the epilogue would be compiled once a row and quarter, which

@@ -61,6 +61,11 @@ fn tile_rank1_at(t: ptr<function, Tile>, at_a: u32, at_b: u32) {
   tile_rank1(t, load_a(at_a), load_a(at_a + 1u), load_b(at_b), load_b(at_b + 1u));
 }
 
+// One k of A from a k-major A, contiguous, and of B from a place of its own for every four columns.
+fn tile_rank1_gather(t: ptr<function, Tile>, at_a: u32, at_b: vec4u) {
+  tile_rank1(t, load_a(at_a), load_a(at_a + 1u), load_b(at_b.x), load_b(at_b.y));
+}
+
 // Four rows of a row-major B as a panel.
 fn panel_b_columns(at: u32, stride4: u32) -> PanelB {
   return PanelB(

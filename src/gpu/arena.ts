@@ -10,12 +10,17 @@ export function roundUp(n: number, multiple: number): number {
 
 /**
  * A matrix on the device, f32, row-major. A row holds `columns` values and zeros up to `stride` (a multiple of
- * {@link ROW_ALIGNMENT}); every kernel keeps those zeros.
+ * {@link ROW_ALIGNMENT}, of an image 4); every kernel keeps those zeros.
  */
 export interface Matrix extends BufferView {
   readonly rows: number;
   readonly columns: number;
   readonly stride: number;
+  /**
+   * A row, counted from the start of the view and behind its last one, that is always zero: what a convolution reads
+   * where its window hangs over an edge. It lies beyond `size`; whoever reads it binds more.
+   */
+  readonly zeroRow?: number;
 }
 
 /**
@@ -41,10 +46,22 @@ export class Arena {
     return { buffer, offset: 0, size: buffer.size };
   }
 
-  /** A zero-filled matrix. @throws LimitError */
+  /** A zero-filled matrix, with a row of zeros behind it. @throws LimitError */
   matrix(label: string, rows: number, columns: number): Matrix {
-    const stride = roundUp(columns, ROW_ALIGNMENT);
-    return { ...this.allocate(label, rows * stride * 4), rows, columns, stride };
+    return this.#rows(label, rows, columns, roundUp(columns, ROW_ALIGNMENT));
+  }
+
+  /**
+   * A zero-filled batch of images in NHWC: row (n * height + y) * width + x is one pixel, its columns are the channels,
+   * padded with zeros to a multiple of 4 only, because layers near the pixels have few. @throws LimitError
+   */
+  image(label: string, batch: number, height: number, width: number, channels: number): Matrix {
+    return this.#rows(label, batch * height * width, channels, roundUp(channels, 4));
+  }
+
+  #rows(label: string, rows: number, columns: number, stride: number): Matrix {
+    const { buffer, offset } = this.allocate(label, (rows + 1) * stride * 4);
+    return { buffer, offset, size: rows * stride * 4, rows, columns, stride, zeroRow: rows };
   }
 
   /**
@@ -76,7 +93,10 @@ export class Arena {
   }
 }
 
-/** The first `rows` rows of a matrix: what a smaller batch uses of a buffer planned for the largest. */
+/**
+ * The first `rows` rows of a matrix: what a smaller batch uses of a buffer planned for the largest. Its row of zeros stays
+ * where it is, behind the rows of the whole matrix.
+ */
 export function firstRows(matrix: Matrix, rows: number): Matrix {
   return { ...matrix, rows, size: rows * matrix.stride * 4 };
 }

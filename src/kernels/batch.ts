@@ -73,6 +73,34 @@ export function recordGatherBatch(
 }
 
 /**
+ * Copies the rows of a table that belong to a batch: row r is row order[batch_offset + r], as in
+ * {@link recordGatherBatch}.
+ *
+ * @param args.table one row an image of the data set
+ * @param args.output [rows, columns of the table] with its stride
+ * @throws ShapeError
+ */
+export function recordGatherRows(recorder: Recorder, args: { table: Matrix; order: BufferView; output: Matrix }): void {
+  const { table, order, output } = args;
+  const kernel = 'gather_rows';
+  const { ROWS, STRIDE } = shapeConstants(kernel, 'output', output);
+  requireSameShape(kernel, 'a batch of the table', { ...table, rows: output.rows }, 'output', output);
+  requireBytes(kernel, 'order', order, output.rows * 4);
+  const { workgroups, constants } = flatGrid((output.rows * output.stride) / 4);
+  recorder.record({
+    label: kernel,
+    shader: { path: 'image/gather_rows.wgsl', constants: { ...constants, ROWS, STRIDE } },
+    bindings: [
+      ['read', table],
+      ['read', order],
+      ['write', output],
+      ['uniform', recorder.step],
+    ],
+    workgroups,
+  });
+}
+
+/**
  * output = input + deviation * normal noise, not clamped: the corrupted input of a denoising autoencoder. The noise
  * depends on seed, the image's index in the data set, the pixel and the step uniform's `draw`, not on the batch.
  *

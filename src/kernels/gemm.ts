@@ -3,6 +3,7 @@ import { type Arena, type Matrix, roundUp } from '../gpu/arena.ts';
 import type { BufferView } from '../gpu/device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import { ACTIVATION_CODE, type Activation } from './activation.ts';
+import { flatGrid } from './grid.ts';
 
 /** `nt`: A Bᵀ (forward). `nn`: A B (input gradient). `tn`: Aᵀ B (weight gradient). */
 export type Transposition = 'nt' | 'nn' | 'tn';
@@ -110,18 +111,36 @@ export function recordGemm(recorder: Recorder, arena: Arena, args: GemmArguments
       flops,
     });
   }
-  if (slices > 1) {
-    recorder.record({
-      label: `${label} reduce`,
-      shader: { path: 'gemm/reduce_split_k.wgsl', constants: shape },
-      bindings: [
-        ['read', target],
-        ['read', bias],
-        ['write', c],
-      ],
-      workgroups: [Math.ceil((m * c.stride) / 4 / 64), 1, 1],
-    });
-  }
+  if (slices > 1) recordSplitReduction(recorder, { label, shape, partial: target, bias, c });
+}
+
+/** Constants of gemm/store.wgsl and gemm/reduce_split_k.wgsl: the shape of C and what follows the sum. */
+export interface StoreConstants {
+  readonly M: number;
+  readonly N: number;
+  readonly STRIDE_C: number;
+  readonly SPLIT_K: number;
+  readonly BIAS: boolean;
+  readonly ACTIVATION: number;
+}
+
+/** Adds the SPLIT_K slices of a product in order, C = act(sum of partial + bias). Without BIAS, `bias` is only bound. */
+export function recordSplitReduction(
+  recorder: Recorder,
+  args: { label: string; shape: StoreConstants; partial: BufferView; bias: BufferView; c: Matrix },
+): void {
+  const { label, shape, partial, bias, c } = args;
+  const { workgroups, constants } = flatGrid((shape.M * c.stride) / 4);
+  recorder.record({
+    label: `${label} reduce`,
+    shader: { path: 'gemm/reduce_split_k.wgsl', constants: { ...shape, ...constants } },
+    bindings: [
+      ['read', partial],
+      ['read', bias],
+      ['write', c],
+    ],
+    workgroups,
+  });
 }
 
 /** On a software adapter the tile with the least padding, the larger of equals; barriers only where hardware has them. */

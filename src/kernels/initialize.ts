@@ -45,15 +45,23 @@ export function initializationScale(initialization: Initialization): number {
  * only: the same on every adapter up to the rounding of log and sqrt.
  *
  * @param args.output [rows, columns], at most 2^32 elements
+ * @param args.channels columns that are `padded` apart have so many elements, then zeros up to `padded`; default: no pads
  * @param args.seed integer in 0..2^53-1
  * @param args.tensor number of the tensor in its model, integer in 0..2^32-1
  * @throws ShapeError, ConfigError
  */
 export function recordInitialize(
   recorder: Recorder,
-  args: { output: Matrix; initialization: Initialization; seed: number; tensor: number },
+  args: {
+    output: Matrix;
+    channels?: number;
+    padded?: number;
+    initialization: Initialization;
+    seed: number;
+    tensor: number;
+  },
 ): void {
-  const { output, initialization, seed, tensor } = args;
+  const { output, initialization, seed, tensor, channels = output.columns, padded = channels } = args;
   const kernel = 'initialize';
   const shape = shapeConstants(kernel, 'output', output);
   if (!Number.isSafeInteger(seed) || seed < 0) {
@@ -70,6 +78,8 @@ export function recordInitialize(
       constants: {
         ...shape,
         ...constants,
+        CHANNELS: channels,
+        PADDED: padded,
         KIND: KIND[initialization.kind],
         SCALE: f32(initializationScale(initialization)),
         TENSOR: (tensor ^ INITIALIZE_STREAM) >>> 0,

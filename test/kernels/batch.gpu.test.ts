@@ -1,8 +1,9 @@
 import { expect, it } from 'vitest';
 import { ShapeError } from '../../src/errors.ts';
-import { packImages, recordCorrupt, recordGatherBatch } from '../../src/kernels/batch.ts';
+import { packImages, recordCorrupt, recordGatherBatch, recordGatherRows } from '../../src/kernels/batch.ts';
 import { corrupt } from '../reference/random.ts';
-import { checkKernel, type Output, randomValues, useGpu } from '../support/gpu.ts';
+import { Bench, checkKernel, type Output, randomValues, useGpu } from '../support/gpu.ts';
+import { imageRows, imageRowsToWrite } from '../support/nhwc.ts';
 import { SHAPES } from '../support/shapes.ts';
 import { TOLERANCES } from '../support/tolerances.ts';
 
@@ -73,6 +74,79 @@ it('all 256 gray values are scaled right', async () => {
 it('packing refuses a broken image', () => {
   expect(packImages(Uint8Array.of(1, 2, 3, 4, 5, 6), 3)).toEqual(Uint8Array.of(1, 2, 3, 0, 4, 5, 6, 0));
   expect(() => packImages(new Uint8Array(7), 3)).toThrow(ShapeError);
+});
+
+it('a batch of a table holds the rows that order names, of odd lengths too', async () => {
+  await checkKernel(
+    device.gpu,
+    (bench) =>
+      SHAPES.flatMap(([rows, columns], i): Output[] => {
+        const values = randomValues(COUNT * columns, i);
+        const [output, narrowOutput] = [bench.output(rows, columns), imageRowsToWrite(bench, rows, columns)];
+        const order = bench.buffer(ORDER);
+        recordGatherRows(bench.recorder, { table: bench.matrix(COUNT, columns, values), order, output });
+        recordGatherRows(bench.recorder, { table: imageRows(bench, COUNT, values), order, output: narrowOutput });
+        const chosen = Array.from({ length: rows }, (_, r) => ORDER[BATCH_OFFSET + r]);
+        const expected = chosen.flatMap((k) => [...values.subarray(k * columns, (k + 1) * columns)]);
+        const name = `rows ${rows} x ${columns}`;
+        return [
+          { name, view: output, expected, tolerance: TOLERANCES.exact },
+          { name: `${name}, narrow`, view: narrowOutput, expected, tolerance: TOLERANCES.exact },
+        ];
+      }),
+    (program) => {
+      program.stepWords[2] = BATCH_OFFSET;
+    },
+  );
+});
+
+it('rows follow the batch offset through an epoch, their pads with them', async () => {
+  const bench = new Bench(device.gpu);
+  const [rows, columns] = [7, 5];
+  const table = imageRows(bench, COUNT, new Float32Array(COUNT * columns));
+  const { stride } = table;
+  // Every element of a row, pads too, says where it was.
+  bench.gpu.write(
+    table,
+    Float32Array.from({ length: COUNT * stride }, (_, i) => i),
+  );
+  const output = imageRowsToWrite(bench, rows, columns);
+  recordGatherRows(bench.recorder, { table, order: bench.buffer(ORDER), output });
+  const program = await bench.recorder.build('epoch');
+  for (let offset = 0; offset + rows <= COUNT; offset += rows) {
+    program.stepWords[2] = offset;
+    program.run();
+    const expected = [...ORDER.subarray(offset, offset + rows)].flatMap((k) =>
+      Array.from({ length: stride }, (_, j) => k * stride + j),
+    );
+    expect([...(await bench.gpu.readFloats(output))]).toEqual(expected);
+  }
+  bench.arena.destroy();
+});
+
+it('a table with other rows than the batch is refused, and an order that is too short', () => {
+  const bench = new Bench(device.gpu);
+  const [table, output] = [bench.output(9, 7), bench.output(3, 7)];
+  const order = bench.buffer(new Uint32Array(3));
+  const record = (changed: object) => () => recordGatherRows(bench.recorder, { table, order, output, ...changed });
+  expect(record({})).not.toThrow();
+  for (const [changed, message] of [
+    [
+      { table: bench.output(9, 8) },
+      'gather_rows: output is 3 x 7 (stride 16) but a batch of the table is 3 x 8 (stride 16); they must agree',
+    ],
+    [
+      { table: imageRowsToWrite(bench, 9, 7) },
+      'gather_rows: output is 3 x 7 (stride 16) but a batch of the table is 3 x 7 (stride 8); they must agree',
+    ],
+    [{ order: bench.buffer(new Uint32Array(2)) }, 'gather_rows: order has 8 bytes, 12 are needed'],
+    [{ output: { ...output, size: 64 } }, 'gather_rows: output has 64 bytes, 192 are needed'],
+    [{ output: { ...output, stride: 7 } }, 'gather_rows: output is 3 x 7 (stride 7); give rows and a stride'],
+  ] as const) {
+    expect(record(changed)).toThrow(ShapeError);
+    expect(record(changed)).toThrow(message);
+  }
+  bench.arena.destroy();
 });
 
 it('corruption agrees with its twin', async () => {

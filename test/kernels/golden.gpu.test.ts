@@ -2,19 +2,36 @@ import { describe, expect, it } from 'vitest';
 import { Arena, type Matrix } from '../../src/gpu/arena.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
 import { type Activation, recordActivationBackward, recordActivationForward } from '../../src/kernels/activation.ts';
+import {
+  type ConvShape,
+  convWeightColumns,
+  recordConv2d,
+  recordConv2dInputGradient,
+  recordConv2dWeightGradient,
+} from '../../src/kernels/conv.ts';
 import { recordMse, recordSoftmaxCrossEntropy } from '../../src/kernels/loss.ts';
+import {
+  recordBatchNormBackward,
+  recordBatchNormInference,
+  recordBatchNormInferenceBackward,
+  recordBatchNormTraining,
+} from '../../src/kernels/norm.ts';
 import { recordAdam, recordSgd, writeAdamStep, writeSgdStep } from '../../src/kernels/optimizer.ts';
+import { recordMaxPool2dBackward, recordMaxPool2dForward } from '../../src/kernels/pool.ts';
 import {
   recordLogSoftmaxBackward,
   recordLogSoftmaxForward,
   recordSoftmaxBackward,
   recordSoftmaxForward,
 } from '../../src/kernels/softmax.ts';
-import { recordDenseForward, recordDenseInputGradient, recordDenseParameterGradient } from '../../src/layers/dense.ts';
+import { DENSE, recordBiasGradient } from '../../src/layers/dense.ts';
+import { INFERENCE } from '../../src/layers/layer.ts';
 import { expectAllclose } from '../support/allclose.ts';
+import { unpadWeights, weightMatrix } from '../support/conv.ts';
 import { loadFixture } from '../support/fixtures.ts';
 import { Bench, readMatrix, useGpu } from '../support/gpu.ts';
-import { sumTolerance, TOLERANCES, type Tolerance } from '../support/tolerances.ts';
+import { imageRows, imageRowsToWrite, imagesShape, toNchw, toNhwc } from '../support/nhwc.ts';
+import { batchNormTolerance, sumTolerance, TOLERANCES, type Tolerance } from '../support/tolerances.ts';
 
 const device = useGpu();
 
@@ -146,13 +163,25 @@ const linear: Runner = async (golden) => {
   const bench = new Bench(device.gpu);
   const [x, w] = [matrixOf(bench, golden, 'x'), matrixOf(bench, golden, 'w')];
   const [b, dz] = [matrixOf(bench, golden, 'b'), matrixOf(bench, golden, 'grad_y')];
-  const spec = { name: golden.name, inputs: w.columns, outputs: w.rows, activation: 'none' } as const;
+  const spec = { kind: 'dense', name: golden.name, inputs: w.columns, outputs: w.rows, activation: 'none' } as const;
   const weights = { kind: 'plain', weight: w, bias: b } as const;
   const [y, dx] = [bench.output(x.rows, w.rows), bench.output(x.rows, x.columns)];
   const gradient = { weight: bench.output(w.rows, w.columns), bias: bench.output(1, w.rows) };
-  recordDenseForward(bench.recorder, bench.arena, spec, weights, x, y);
-  recordDenseInputGradient(bench.recorder, bench.arena, spec, weights, dz, dx);
-  recordDenseParameterGradient(bench.recorder, bench.arena, spec, x, dz, gradient);
+  const { recorder, arena } = bench;
+  const layer = {
+    recorder,
+    arena,
+    spec,
+    batch: x.rows,
+    mode: INFERENCE,
+    place: 0,
+    x,
+    y,
+    saved: {},
+    weights: () => weights,
+  };
+  DENSE.forward(layer);
+  DENSE.backward(layer, { dy: dz, dx, parameters: gradient });
   await run(bench);
   const result = async (matrix: Matrix, terms: number): Promise<Result> => ({
     values: await readMatrix(bench.gpu, matrix),
@@ -167,6 +196,129 @@ const linear: Runner = async (golden) => {
   };
 };
 
+/** A parameter of a case that must be a number. */
+function numberOf(golden: GoldenCase, name: string): number {
+  const value = golden.parameters[name];
+  if (typeof value !== 'number') throw new Error(`${golden.name}: ${name} is ${value}, not a number`);
+  return value;
+}
+
+/** An NCHW tensor as rows of pixels. */
+function pixelsOf(bench: Bench, golden: GoldenCase, tensor: string): Matrix {
+  const shape = imagesShape(golden.shape(tensor));
+  return imageRows(bench, shape[0] * shape[2] * shape[3], toNhwc(golden.floats(tensor), shape));
+}
+
+/** Rows of pixels for an NCHW tensor to be computed, and how it is read. */
+function pixelsToWrite(bench: Bench, golden: GoldenCase, tensor: string) {
+  const shape = imagesShape(golden.shape(tensor));
+  const matrix = imageRowsToWrite(bench, shape[0] * shape[2] * shape[3], shape[1]);
+  const read = async () => toNchw(await readMatrix(bench.gpu, matrix), shape);
+  return { matrix, read };
+}
+
+const batchNorm: Runner = async (golden) => {
+  const bench = new Bench(device.gpu);
+  const { recorder, arena } = bench;
+  const epsilon = numberOf(golden, 'eps');
+  const [input, gradOutput] = [pixelsOf(bench, golden, 'x'), pixelsOf(bench, golden, 'grad_y')];
+  const [gamma, beta] = [matrixOf(bench, golden, 'gamma'), matrixOf(bench, golden, 'beta')];
+  const runningMean = matrixOf(bench, golden, 'running_mean_in');
+  const runningVariance = matrixOf(bench, golden, 'running_var_in');
+  const [y, dx] = [pixelsToWrite(bench, golden, 'x'), pixelsToWrite(bench, golden, 'x')];
+  const vector = () => bench.output(1, input.columns);
+  const [savedMean, savedInverseDeviation, gradGamma, gradBeta] = [vector(), vector(), vector(), vector()];
+  const { training } = golden.parameters;
+  if (training) {
+    const momentum = numberOf(golden, 'momentum');
+    const saved = { savedMean, savedInverseDeviation };
+    const running = { runningMean, runningVariance };
+    const gradients = { gradOutput, gradGamma, gradBeta, gradInput: dx.matrix };
+    const output = y.matrix;
+    recordBatchNormTraining(recorder, arena, { input, gamma, beta, ...running, ...saved, output, epsilon, momentum });
+    recordBatchNormBackward(recorder, arena, { input, gamma, ...saved, ...gradients });
+  } else {
+    const parameters = { input, runningMean, gradGamma, gradBeta };
+    const gradients = { gradOutput, gradInput: dx.matrix, parameters };
+    const output = y.matrix;
+    recordBatchNormInference(recorder, { input, gamma, beta, runningMean, runningVariance, output, epsilon });
+    recordBatchNormInferenceBackward(recorder, arena, { gamma, runningVariance, ...gradients, epsilon });
+  }
+  await run(bench);
+  const read = (matrix: Matrix) => readMatrix(bench.gpu, matrix);
+  const deviations = training
+    ? await read(savedInverseDeviation)
+    : golden.floats('running_var_in').map((variance) => 1 / Math.sqrt(variance + epsilon));
+  const tolerance = batchNormTolerance(deviations);
+  const sums = { ...tolerance, absolute: tolerance.absolute + sumTolerance(4 * input.rows).absolute };
+  return {
+    y: { values: await y.read(), tolerance },
+    grad_x: { values: await dx.read(), tolerance },
+    grad_gamma: { values: await read(gradGamma), tolerance: sums },
+    grad_beta: { values: await read(gradBeta), tolerance: sums },
+    running_mean_out: { values: await read(runningMean), tolerance: TOLERANCES.batchNormMean },
+    running_var_out: { values: await read(runningVariance), tolerance: TOLERANCES.batchNormVariance },
+  };
+};
+
+const maxPool: Runner = async (golden) => {
+  const bench = new Bench(device.gpu);
+  const [batch, , height, width] = imagesShape(golden.shape('x'));
+  const { padding = 0 } = golden.parameters;
+  if (typeof padding !== 'number') throw new Error(`${golden.name}: padding is ${padding}, not a number`);
+  const [kernelSize, stride] = [numberOf(golden, 'kernel'), numberOf(golden, 'stride')];
+  const shape = { batch, height, width, kernelSize, stride, padding };
+  const [y, dx] = [pixelsToWrite(bench, golden, 'y'), pixelsToWrite(bench, golden, 'x')];
+  const chosen = bench.arena.allocate('chosen', y.matrix.rows * y.matrix.stride * 4);
+  const gradOutput = pixelsOf(bench, golden, 'grad_y');
+  recordMaxPool2dForward(bench.recorder, { shape, input: pixelsOf(bench, golden, 'x'), output: y.matrix, chosen });
+  recordMaxPool2dBackward(bench.recorder, { shape, chosen, gradOutput, gradInput: dx.matrix });
+  await run(bench);
+  return {
+    y: { values: await y.read(), tolerance: TOLERANCES.exact },
+    grad_x: { values: await dx.read(), tolerance: sumTolerance(Math.ceil(kernelSize / stride) ** 2) },
+  };
+};
+
+/** Both kinds: x and y of a transposed convolution are the small and the large side of the convolution it undoes. */
+function convolution(transposed: boolean): Runner {
+  return async (golden) => {
+    const bench = new Bench(device.gpu);
+    const { recorder, arena } = bench;
+    const [largeName, smallName] = transposed ? ['grad_y', 'x'] : ['x', 'grad_y'];
+    const [batch, inChannels, height, width] = imagesShape(golden.shape(largeName));
+    const weightShape = imagesShape(golden.shape('w'));
+    const [outChannels, , kernelSize] = weightShape;
+    const [stride, padding] = [numberOf(golden, 'stride'), numberOf(golden, 'padding')];
+    const shape: ConvShape = { batch, height, width, inChannels, outChannels, kernelSize, stride, padding };
+    const weight = weightMatrix(bench, shape, toNhwc(golden.floats('w'), weightShape));
+    const weights = { kind: 'plain', weight, bias: matrixOf(bench, golden, 'b') } as const;
+    const [large, small] = [pixelsOf(bench, golden, largeName), pixelsOf(bench, golden, smallName)];
+    const [toLarge, toSmall] = [pixelsToWrite(bench, golden, largeName), pixelsToWrite(bench, golden, smallName)];
+    const [intoLarge, intoSmall] = [toLarge.matrix, toSmall.matrix];
+    const dw = bench.output(outChannels, convWeightColumns(shape));
+    const db = bench.output(1, transposed ? inChannels : outChannels);
+    const common = { label: golden.name, shape, weights };
+    const [up, down] = transposed ? (['forward', 'backward'] as const) : (['backward', 'forward'] as const);
+    recordConv2d(recorder, { ...common, pass: down, x: large, y: intoSmall });
+    recordConv2dInputGradient(recorder, { ...common, pass: up, dy: small, dx: intoLarge });
+    recordConv2dWeightGradient(recorder, arena, { ...common, x: large, dy: small, dw });
+    recordBiasGradient(recorder, arena, golden.name, transposed ? large : small, db);
+    await run(bench);
+    // Elements are normally distributed, so a term may be larger than 1; PyTorch rounds as well.
+    const terms = (count: number) => sumTolerance(2 * count);
+    const inLarge = { values: await toLarge.read(), tolerance: terms(kernelSize ** 2 * outChannels) };
+    const inSmall = { values: await toSmall.read(), tolerance: terms(kernelSize ** 2 * inChannels) };
+    const dwValues = unpadWeights(shape, await readMatrix(bench.gpu, dw), dw.columns);
+    return {
+      y: transposed ? inLarge : inSmall,
+      grad_x: transposed ? inSmall : inLarge,
+      grad_w: { values: toNchw(dwValues, weightShape), tolerance: terms(small.rows) },
+      grad_b: { values: await readMatrix(bench.gpu, db), tolerance: terms(transposed ? large.rows : small.rows) },
+    };
+  };
+}
+
 /** An op joins the golden tests by an entry here. */
 const runners: Readonly<Record<string, Runner>> = {
   linear,
@@ -177,6 +329,10 @@ const runners: Readonly<Record<string, Runner>> = {
   softmax: softmax(recordSoftmaxForward, recordSoftmaxBackward, TOLERANCES.softmax),
   cross_entropy: crossEntropy,
   mse,
+  batch_norm2d: batchNorm,
+  max_pool2d: maxPool,
+  conv2d: convolution(false),
+  conv_transpose2d: convolution(true),
 };
 
 describe('golden ops', () => {

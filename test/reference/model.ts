@@ -1,8 +1,14 @@
-/** Twin of a stack of dense layers, forward and backward, in float64. Weights are outputs x inputs, without padding. */
-import type { DenseSpec } from '../../src/layers/dense.ts';
+/**
+ * Twin of src/models/stack.ts, forward and backward, in float64: every layer by its twin. Images are NHWC without padding;
+ * parameters are in PyTorch's order and shape, as files have them.
+ */
 import type { FlatParameters } from '../../src/layers/parameters.ts';
-import { activationBackward } from './activation.ts';
+import { inputShape, type LayerSpec, outputShape } from '../../src/models/stack.ts';
+import { activationBackward, activationForward } from './activation.ts';
+import { conv2d, conv2dInputGradient, conv2dWeightGradient } from './conv.ts';
 import { gemm } from './gemm.ts';
+import { batchNormBackward, batchNormForward, batchNormStatistics, inverseDeviation } from './norm.ts';
+import { maxPool2d, maxPool2dBackward } from './pool.ts';
 import { columnSum } from './reduce.ts';
 
 /** Values of every parameter by name. */
@@ -18,38 +24,165 @@ export function parametersOf(layout: FlatParameters['layout'], words: Uint32Arra
 /** What a forward pass leaves behind: the input, then the output of every layer. */
 export type Activations = readonly Float64Array[];
 
-/** @param x batch x inputs of the first layer */
+/** [rows, channels, taps] <-> [rows, taps, channels]: PyTorch's order and the engine's. */
+function transposeTaps(values: ArrayLike<number>, channels: number, taps: number): Float64Array {
+  const result = new Float64Array(values.length);
+  for (let i = 0; i < values.length; i++) {
+    const [row, rest] = [Math.floor(i / (channels * taps)), i % (channels * taps)];
+    const [channel, tap] = [Math.floor(rest / taps), rest % taps];
+    result[row * channels * taps + tap * channels + channel] = values[i];
+  }
+  return result;
+}
+
+/** The weights of a layer with its taps before its channels. */
+function engineWeights(spec: LayerSpec, parameters: Parameters): Float64Array {
+  const weight = parameters.get(`${spec.name}.weight`)!;
+  const [channels, taps] = tapsOf(spec);
+  return transposeTaps(weight, channels, taps);
+}
+
+function tapsOf(spec: LayerSpec): [channels: number, taps: number] {
+  if (spec.kind === 'conv2d') return [spec.input.channels, spec.kernelSize ** 2];
+  if (spec.kind === 'conv_transpose2d') return [spec.channels, spec.kernelSize ** 2];
+  if (spec.kind === 'dense' && spec.flattened) {
+    const { height, width, channels } = spec.flattened;
+    return [channels, height * width];
+  }
+  return [1, 1];
+}
+
+/** The convolution that a convolution is, or that a transposed one undoes. */
+function convShape(spec: Extract<LayerSpec, { kind: 'conv2d' | 'conv_transpose2d' }>, batch: number) {
+  const { kernelSize, stride, padding } = spec;
+  const [large, small] =
+    spec.kind === 'conv2d' ? [spec.input, outputShape(spec)] : [outputShape(spec), inputShape(spec)];
+  const { height, width, channels: inChannels } = large;
+  return { batch, height, width, inChannels, outChannels: small.channels, kernelSize, stride, padding };
+}
+
+function addBias(values: Float64Array, bias: Float64Array): Float64Array {
+  return values.map((value, i) => value + bias[i % bias.length]);
+}
+
+function normalisation(spec: LayerSpec, parameters: Parameters, x: Float64Array, training: boolean) {
+  const [gamma, mean, variance] = ['weight', 'running_mean', 'running_var'].map(
+    (part) => parameters.get(`${spec.name}.${part}`)!,
+  );
+  if (!training) return { gamma, mean, inverseDeviation: inverseDeviation(variance) };
+  return { gamma, ...batchNormStatistics(x, { mean, variance }) };
+}
+
+/**
+ * @param x batch x inputs of the first layer
+ * @param training batch normalisation by the batch; dropout is the identity either way
+ */
 export function stackForward(
-  specs: readonly DenseSpec[],
+  specs: readonly LayerSpec[],
   parameters: Parameters,
   x: ArrayLike<number>,
   batch: number,
+  training = false,
 ): Activations {
   const values: Float64Array[] = [Float64Array.from(x)];
-  for (const { name, inputs, outputs, activation } of specs) {
-    const shape = { transposition: 'nt', m: batch, n: outputs, k: inputs } as const;
-    const [weight, bias] = [parameters.get(`${name}.weight`)!, parameters.get(`${name}.bias`)!];
-    values.push(gemm(shape, values[values.length - 1], weight, bias, activation));
+  for (const spec of specs) {
+    const input = values[values.length - 1];
+    const bias = () => parameters.get(`${spec.name}.bias`)!;
+    switch (spec.kind) {
+      case 'dense': {
+        const shape = { transposition: 'nt', m: batch, n: spec.outputs, k: spec.inputs } as const;
+        values.push(gemm(shape, input, engineWeights(spec, parameters), bias(), spec.activation));
+        break;
+      }
+      case 'conv2d': {
+        const y = conv2d(convShape(spec, batch), input, engineWeights(spec, parameters));
+        values.push(activationForward(spec.activation, addBias(y, bias())));
+        break;
+      }
+      case 'conv_transpose2d': {
+        const y = conv2dInputGradient(convShape(spec, batch), input, engineWeights(spec, parameters));
+        values.push(activationForward(spec.activation, addBias(y, bias())));
+        break;
+      }
+      case 'batch_norm':
+        values.push(batchNormForward(input, normalisation(spec, parameters, input, training), bias()));
+        break;
+      case 'max_pool': {
+        const { height, width, channels } = spec.input;
+        const { kernelSize } = spec;
+        values.push(maxPool2d({ batch, height, width, kernelSize, stride: kernelSize }, input, channels).output);
+        break;
+      }
+      case 'activation':
+        values.push(activationForward(spec.function, input));
+        break;
+      default:
+        values.push(input);
+    }
   }
   return values;
 }
 
 /** @returns gradients of the parameters, and of the input */
 export function stackBackward(
-  specs: readonly DenseSpec[],
+  specs: readonly LayerSpec[],
   parameters: Parameters,
   values: Activations,
   gradOutput: ArrayLike<number>,
+  training = false,
 ): { parameters: Map<string, Float64Array>; input: Float64Array } {
   const gradients = new Map<string, Float64Array>();
   let gradient: Float64Array = Float64Array.from(gradOutput);
+  const { height, width, channels } = inputShape(specs[0]);
+  const batch = values[0].length / (height * width * channels);
   for (let i = specs.length - 1; i >= 0; i--) {
-    const { name, inputs, outputs, activation } = specs[i];
-    const batch = values[0].length / specs[0].inputs;
-    const dz = activationBackward(activation, values[i + 1], gradient);
-    gradients.set(`${name}.weight`, gemm({ transposition: 'tn', m: outputs, n: inputs, k: batch }, dz, values[i]));
-    gradients.set(`${name}.bias`, columnSum(dz, outputs));
-    gradient = gemm({ transposition: 'nn', m: batch, n: inputs, k: outputs }, dz, parameters.get(`${name}.weight`)!);
+    const spec = specs[i];
+    const input = values[i];
+    if ('activation' in spec) gradient = activationBackward(spec.activation, values[i + 1], gradient);
+    const keep = (weight: Float64Array, columns: number) => {
+      const [tapChannels, taps] = tapsOf(spec);
+      gradients.set(`${spec.name}.weight`, transposeTaps(weight, taps, tapChannels));
+      gradients.set(`${spec.name}.bias`, columnSum(gradient, columns));
+    };
+    switch (spec.kind) {
+      case 'dense': {
+        const { inputs, outputs } = spec;
+        keep(gemm({ transposition: 'tn', m: outputs, n: inputs, k: batch }, gradient, input), outputs);
+        const shape = { transposition: 'nn', m: batch, n: inputs, k: outputs } as const;
+        gradient = gemm(shape, gradient, engineWeights(spec, parameters));
+        break;
+      }
+      case 'conv2d': {
+        const shape = convShape(spec, batch);
+        keep(conv2dWeightGradient(shape, input, gradient), spec.channels);
+        gradient = conv2dInputGradient(shape, gradient, engineWeights(spec, parameters));
+        break;
+      }
+      case 'conv_transpose2d': {
+        const shape = convShape(spec, batch);
+        keep(conv2dWeightGradient(shape, gradient, input), spec.channels);
+        gradient = conv2d(shape, gradient, engineWeights(spec, parameters));
+        break;
+      }
+      case 'batch_norm': {
+        const result = batchNormBackward(input, normalisation(spec, parameters, input, training), gradient);
+        gradients.set(`${spec.name}.weight`, result.gamma);
+        gradients.set(`${spec.name}.bias`, result.beta);
+        gradient = training ? result.input : result.inputOfInference;
+        break;
+      }
+      case 'max_pool': {
+        const { kernelSize, input: image } = spec;
+        const shape = { batch, height: image.height, width: image.width, kernelSize, stride: kernelSize };
+        const { chosen } = maxPool2d(shape, input, image.channels);
+        gradient = maxPool2dBackward(shape, chosen, gradient, image.channels);
+        break;
+      }
+      case 'activation':
+        gradient = activationBackward(spec.function, values[i + 1], gradient);
+        break;
+      default:
+    }
   }
   return { parameters: gradients, input: gradient };
 }

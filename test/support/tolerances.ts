@@ -46,9 +46,32 @@ export const TOLERANCES = {
   /** Weighted mean of 49 or 121 pixels; the exponential's argument carries the error of a sum of 25 squares. */
   nonLocalMeans: { relative: 2e-6, absolute: 2e-6 },
   image: ELEMENTWISE,
+  /** Means of up to 5000 numbers below 17 in size, in two stages of about 70 additions. */
+  batchNormMean: { relative: 1e-6, absolute: 3e-6 },
+  /** Sums of squares of differences to a mean that is off by that much: its square vanishes. */
+  batchNormVariance: { relative: 2e-6, absolute: 2e-6 },
 } as const satisfies Record<string, Tolerance>;
 
 /** Of a sum of `count` numbers of at most 1 in size: every addition loses up to half an ulp of the partial sum. */
 export function sumTolerance(count: number): Tolerance {
   return { relative: 1e-6, absolute: 6e-8 * count };
+}
+
+/**
+ * Of batch normalisation of numbers below 17 in size, gamma below 1.5: an error of the mean (see batchNormMean) or of an
+ * element is multiplied by the inverse deviation, as is the result; the relative error of the deviation comes to the terms
+ * of a difference.
+ *
+ * @param inverseDeviations of all channels
+ */
+export function batchNormTolerance(inverseDeviations: ArrayLike<number>): Tolerance {
+  return { relative: 2e-6, absolute: 3e-6 * Math.max(1, ...Array.from(inverseDeviations)) };
+}
+
+/**
+ * Of a truncated and aligned prediction: the log-confidence, the constant and the lift come together in four roundings of
+ * numbers of at most `largest` in size, half an ulp each; log is good to 2^-21 (see log_softmax).
+ */
+export function alignTolerance(largest: number): Tolerance {
+  return { relative: 1e-6, absolute: 2.4e-7 * largest + 1e-6 };
 }

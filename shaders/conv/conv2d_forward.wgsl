@@ -1,0 +1,42 @@
+// y = act(conv(x, W) + bias), as an implicit product:
+// y[n, oy, ox, oc] = act(sum over ky, kx, ic of x[n, oy STRIDE + ky - PADDING, ox STRIDE + kx - PADDING, ic]
+//                    W[oc, ky, kx, ic] + bias[oc]), pixels outside the image being zero.
+// x: NHWC, one pixel a row of STRIDE_A, with a row of zeros at ZERO_ROW. W: a row an output channel, column
+// (ky KERNEL + kx) 4 CHANNELS4 + ic, stride STRIDE_B. y (here c): NHWC, N channels, stride STRIDE_C. Pad channels are zero, so channels run to the next multiple of 4.
+// One invocation computes a register tile of pixels x output channels, without barriers.
+// Bindings: x, weights, bias, c. Launched by recordConv2d (src/kernels/conv.ts).
+@group(0) @binding(0) var<storage, read> x: array<vec4f>;
+@group(0) @binding(1) var<storage, read> weights: array<vec4f>;
+@group(0) @binding(2) var<storage, read> bias: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
+
+fn load_a(i: u32) -> vec4f { return x[i]; }
+fn load_b(i: u32) -> vec4f { return weights[i]; }
+fn load_bias(i: u32) -> vec4f { return bias[i]; }
+
+#include <tile>
+#include <rows>
+#include "gemm/epilogue.wgsl"
+
+@compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let row = id.y * TILE_M;
+  let column = id.x * TILE_N;
+  let grid = Grid(0u, IMAGES, vec2u(C_HEIGHT, C_WIDTH), vec2i(-i32(PADDING)), vec2u());
+  if (row >= grid_rows(grid) || column >= N) { return; }
+  let pixels = pixel_rows(grid, row);
+  var tile: Tile;
+  for (var ky = 0u; ky < KERNEL; ky++) {
+    for (var kx = 0u; kx < KERNEL; kx++) {
+      let at_a = tap_addresses(pixels, i32(ky), i32(kx));
+      if (all_outside(at_a)) { continue; }
+      var at_b = column * (STRIDE_B / 4u) + (ky * KERNEL + kx) * CHANNELS4;
+      for (var channel4 = 0u; channel4 < CHANNELS4; channel4++) {
+        tile_rank4(&tile, panel_a_pixels(at_a, channel4), panel_b_rows(at_b, STRIDE_B / 4u));
+        at_b++;
+      }
+    }
+  }
+  find_targets(grid, row);
+  tile_store(&tile, row, column);
+}

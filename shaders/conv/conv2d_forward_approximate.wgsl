@@ -1,0 +1,74 @@
+// conv2d_forward with W and bias fetched from approximate memory inside the product (the fused path): the weights exist
+// decoded only in registers, each block of 16 codes drawn and decoded once a tile of 16 pixels. Same weights, bit for bit,
+// as materialise_fixed followed by conv2d_forward.
+// x, W and y as there, W as codes; a row of W is STRIDE_B / 16 blocks, of which a block may lie in several taps. A tile
+// has pixels of one group of IMAGES images, groups go to workgroup z: all images, or with PER_IMAGE (granularity
+// `inference`) one, whose number step.first_image + z keys its reads. One invocation
+// computes 16 pixels x 4 output channels: four blocks are 4 channels x 16 k.
+// Flipped pad channels meet zeros of x; columns behind the last tap are left out.
+// Bindings: x, codes, maps, c, step. Launched by recordConv2d (src/kernels/conv.ts).
+@group(0) @binding(0) var<storage, read> x: array<vec4f>;
+@group(0) @binding(1) var<storage, read> codes: array<vec4u>;
+@group(0) @binding(2) var<storage, read> maps: array<u32>;
+@group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
+@group(0) @binding(4) var<uniform> step: Step;
+
+#include "common/step.wgsl"
+#include "common/fetch_approximate.wgsl"
+
+// Fetched once a tile, which has four columns.
+var<private> bias: vec4f;
+
+fn load_a(i: u32) -> vec4f { return x[i]; }
+fn load_b(i: u32) -> vec4f { return vec4f(); }  // B comes by blocks
+fn load_bias(column4: u32) -> vec4f { return bias; }
+
+#include "gemm/tile_16x4.wgsl"
+#include "conv/rows_16.wgsl"
+#include "gemm/epilogue.wgsl"
+
+@compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let row = id.y * TILE_M;
+  let column = id.x * TILE_N;
+  let grid = Grid(id.z * IMAGES, IMAGES, vec2u(C_HEIGHT, C_WIDTH), vec2i(-i32(PADDING)), vec2u());
+  if (row >= grid_rows(grid) || column >= N) { return; }
+  let image = select(0u, step.first_image + id.z, PER_IMAGE);
+  let key = read_key(WEIGHT_MAP, image);
+  if (BIAS) { bias = fetch_block(BIAS_MAP, BIAS_ORIGIN, read_key(BIAS_MAP, image), column / 16u)[(column / 4u) % 4u]; }
+  let pixels = pixel_rows(grid, row);
+  var tile: Tile;
+  var w: array<vec4f, 16>;  // four k of a column each, [k / 4][column]
+  var ky = 0u;
+  var kx = 0u;
+  var channel4 = 0u;
+  var at_a = tap_addresses(pixels, 0, 0);
+  var left = KERNEL * KERNEL * CHANNELS4;
+  for (var block = column * (STRIDE_B / 16u); left > 0u; block++) {
+    // A loop, because the fetch takes long to compile.
+    for (var i = 0u; i < TILE_N; i++) {
+      let fetched = fetch_block(WEIGHT_MAP, WEIGHT_ORIGIN, key, block + i * (STRIDE_B / 16u));
+      w[i] = fetched[0];
+      w[TILE_N + i] = fetched[1];
+      w[2u * TILE_N + i] = fetched[2];
+      w[3u * TILE_N + i] = fetched[3];
+    }
+    let quads = min(left, 4u);
+    left -= quads;
+    for (var q = 0u; q < quads; q++) {
+      if (channel4 == CHANNELS4) {
+        channel4 = 0u;
+        kx++;
+        if (kx == KERNEL) {
+          kx = 0u;
+          ky++;
+        }
+        at_a = tap_addresses(pixels, i32(ky), i32(kx));
+      }
+      tile_rank4(&tile, panel_a_pixels(at_a, channel4), PanelB(transpose(mat4x4f(w[4u * q], w[4u * q + 1u], w[4u * q + 2u], w[4u * q + 3u]))));
+      channel4++;
+    }
+  }
+  find_targets(grid, row);
+  tile_store(&tile, row, column);
+}

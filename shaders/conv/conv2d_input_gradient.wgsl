@@ -1,0 +1,50 @@
+// dx = act(convT(dy, W) + bias): the gradient of conv2d_forward with respect to x, and the forward pass of a transposed
+// convolution, which has the bias and the activation:
+// dx[n, iy, ix, ic] = act(sum over ky, kx, oc with iy + PADDING - ky = oy STRIDE and ix + PADDING - kx = ox STRIDE of
+//                     dy[n, oy, ox, oc] W[oc, ky, kx, ic] + bias[ic]).
+// dy: NHWC, one pixel a row of STRIDE_A, with a row of zeros at ZERO_ROW; 4 DY_CHANNELS4 channels with the pads. W as in
+// conv2d_forward.wgsl, 4 CHANNELS4 columns a tap; rows up to the next multiple of 4 are read. dx (here c): NHWC, N channels,
+// stride STRIDE_C. One invocation computes a register tile of pixels of one class (conv/residues.wgsl) x channels, without
+// barriers; classes go to workgroup z.
+// Bindings: dy, weights, bias, c. Launched by recordConv2dInputGradient (src/kernels/conv.ts).
+@group(0) @binding(0) var<storage, read> dy: array<vec4f>;
+@group(0) @binding(1) var<storage, read> weights: array<vec4f>;
+@group(0) @binding(2) var<storage, read> bias: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
+
+fn load_a(i: u32) -> vec4f { return dy[i]; }
+fn load_b(i: u32) -> vec4f { return weights[i]; }
+fn load_bias(i: u32) -> vec4f { return bias[i]; }
+
+#include <tile>
+#include <rows>
+#include "gemm/epilogue.wgsl"
+#include "conv/residues.wgsl"
+
+@compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let row = id.y * TILE_M;
+  let column = id.x * TILE_N;
+  let tap = first_tap(id.z);
+  let grid = residue_grid(tap, 0u, IMAGES);
+  if (row >= grid_rows(grid) || column >= N) { return; }
+  let pixels = pixel_rows(grid, row);
+  var tile: Tile;
+  var up = 0;
+  for (var ky = tap.x; ky < KERNEL; ky += STRIDE) {
+    var left = 0;
+    for (var kx = tap.y; kx < KERNEL; kx += STRIDE) {
+      let at_a = tap_addresses(pixels, up, left);
+      left--;
+      if (all_outside(at_a)) { continue; }
+      var at_b = (ky * KERNEL + kx) * CHANNELS4 + column / 4u;
+      for (var channel4 = 0u; channel4 < DY_CHANNELS4; channel4++) {
+        tile_rank4(&tile, panel_a_pixels(at_a, channel4), panel_b_columns(at_b, STRIDE_B / 4u));
+        at_b += STRIDE_B;
+      }
+    }
+    up--;
+  }
+  find_targets(grid, row);
+  tile_store(&tile, row, column);
+}

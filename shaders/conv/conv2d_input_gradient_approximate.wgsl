@@ -1,0 +1,79 @@
+// conv2d_input_gradient with W, and the bias of a transposed convolution, fetched from approximate memory inside the
+// product (the fused path). Same weights, bit for bit, as materialise_fixed followed by conv2d_input_gradient.
+// dy, W and dx as there, W as codes; a row of W is STRIDE_B / 16 blocks of 16 codes. A tile has pixels of one class
+// (conv/residues.wgsl) and of one group of IMAGES images, see conv2d_forward_approximate.wgsl; groups and in them
+// classes go to workgroup z. One invocation computes TILE_M pixels x TILE_N <= 16 channels: a row of W under the tile
+// is one block where 4 CHANNELS4 is a multiple of 16, otherwise it may lie in two.
+// Bindings: dy, codes, maps, c, step. Launched by recordConv2dInputGradient (src/kernels/conv.ts).
+@group(0) @binding(0) var<storage, read> dy: array<vec4f>;
+@group(0) @binding(1) var<storage, read> codes: array<vec4u>;
+@group(0) @binding(2) var<storage, read> maps: array<u32>;
+@group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
+@group(0) @binding(4) var<uniform> step: Step;
+
+#include "common/step.wgsl"
+#include "common/fetch_approximate.wgsl"
+
+// The block the tile's columns lie in, fetched once a tile.
+var<private> bias: mat4x4f;
+
+fn load_a(i: u32) -> vec4f { return dy[i]; }
+fn load_b(i: u32) -> vec4f { return vec4f(); }  // B comes by blocks
+fn load_bias(column4: u32) -> vec4f { return bias[column4 % 4u]; }
+
+#include <tile>
+#include <rows>
+#include "gemm/epilogue.wgsl"
+#include "conv/residues.wgsl"
+
+// Sixteen columns of a row of W from its column 4 `column4` on, of which the first `count` fours matter.
+fn fetch_columns(key: vec2u, row: u32, column4: u32, count: u32) -> mat4x4f {
+  let block = row * (STRIDE_B / 16u) + column4 / 4u;
+  if (CHANNELS4 % 4u == 0u) { return fetch_block(WEIGHT_MAP, WEIGHT_ORIGIN, key, block); }
+  // A loop, because the fetch takes long to compile.
+  var w: array<vec4f, 8>;
+  let shift = column4 % 4u;
+  for (var i = 0u; 4u * i < shift + count; i++) {
+    let fetched = fetch_block(WEIGHT_MAP, WEIGHT_ORIGIN, key, block + i);
+    w[4u * i] = fetched[0];
+    w[4u * i + 1u] = fetched[1];
+    w[4u * i + 2u] = fetched[2];
+    w[4u * i + 3u] = fetched[3];
+  }
+  return mat4x4f(w[shift], w[shift + 1u], w[shift + 2u], w[shift + 3u]);
+}
+
+@compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let row = id.y * TILE_M;
+  let column = id.x * TILE_N;
+  let tap = first_tap(id.z % (STRIDE * STRIDE));
+  let group = id.z / (STRIDE * STRIDE);
+  let grid = residue_grid(tap, group * IMAGES, IMAGES);
+  if (row >= grid_rows(grid) || column >= N) { return; }
+  let image = select(0u, step.first_image + group, PER_IMAGE);
+  let key = read_key(WEIGHT_MAP, image);
+  if (BIAS) { bias = fetch_block(BIAS_MAP, BIAS_ORIGIN, read_key(BIAS_MAP, image), column / 16u); }
+  let count = min(TILE_N / 4u, CHANNELS4 - column / 4u);
+  let pixels = pixel_rows(grid, row);
+  var tile: Tile;
+  var up = 0;
+  for (var ky = tap.x; ky < KERNEL; ky += STRIDE) {
+    var left = 0;
+    for (var kx = tap.y; kx < KERNEL; kx += STRIDE) {
+      let at_a = tap_addresses(pixels, up, left);
+      left--;
+      if (all_outside(at_a)) { continue; }
+      let column4 = (ky * KERNEL + kx) * CHANNELS4 + column / 4u;
+      for (var channel4 = 0u; channel4 < DY_CHANNELS4; channel4++) {
+        let rows = panel_a_pixels(at_a, channel4);
+        for (var kk = 0u; kk < 4u; kk++) {
+          tile_rank1_block(&tile, rows, kk, fetch_columns(key, 4u * channel4 + kk, column4, count));
+        }
+      }
+    }
+    up--;
+  }
+  find_targets(grid, row);
+  tile_store(&tile, row, column);
+}

@@ -1,0 +1,84 @@
+// dW[oc, ky, kx, ic] = sum over n, oy, ox of dy[n, oy, ox, oc] x[n, oy STRIDE + ky - PADDING, ox STRIDE + kx - PADDING, ic]:
+// the gradient of conv2d_forward with respect to its weights.
+// dy: NHWC, one pixel a row of STRIDE_A. x: NHWC, stride STRIDE_B, with a row of zeros at ZERO_ROW. dW (here c): M output
+// channels x N = KERNEL^2 4 CHANNELS4 columns (ky KERNEL + kx) 4 CHANNELS4 + ic, stride STRIDE_C; x's pad channels are
+// zero, so those of dW are. One invocation computes a register tile of output channels x columns, without barriers: every
+// output pixel is an outer product of contiguous vectors. Four columns lie in one tap, sixteen may not; each four have
+// an address of their own. LINES_SLICE lines of output pixels a slice go to workgroup z.
+// Written out UNROLL times a loop turn, a divisor of OUT_WIDTH.
+// Bindings: dy, x, c (dW or its slices). Launched by recordConv2dWeightGradient (src/kernels/conv.ts).
+@group(0) @binding(0) var<storage, read> dy: array<vec4f>;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> c: array<vec4f>;
+
+fn load_a(i: u32) -> vec4f { return dy[i]; }
+fn load_b(i: u32) -> vec4f { return x[i]; }
+fn load_bias(i: u32) -> vec4f { return vec4f(); }
+
+#include <tile>
+#include "gemm/epilogue.wgsl"
+#include "gemm/store.wgsl"
+
+const ONE_TAP = CHANNELS4 % (TILE_N / 4u) == 0u;
+const ZEROS = ZERO_ROW * (STRIDE_B / 4u);
+const OUTSIDE: i32 = -0x40000000;
+
+// Where a line of output pixels has got to.
+struct Line {
+  at_a: u32,    // vec4 index in dy
+  at_b: vec4u,  // vec4 index in x of every four columns, if inside
+  x: vec4i,     // the pixel of x in its line
+}
+
+fn add_pixel(t: ptr<function, Tile>, line: ptr<function, Line>) {
+  if (ONE_TAP) {
+    let inside = bitcast<u32>((*line).x.x) < X_WIDTH;
+    tile_rank1_at(t, (*line).at_a, select(ZEROS, (*line).at_b.x, inside));
+  } else {
+    let inside = bitcast<vec4u>((*line).x) < vec4u(X_WIDTH);
+    tile_rank1_gather(t, (*line).at_a, select(vec4u(ZEROS), (*line).at_b, inside));
+  }
+  (*line).at_a += STRIDE_A / 4u;
+  (*line).at_b += STRIDE * (STRIDE_B / 4u);
+  (*line).x += i32(STRIDE);
+}
+
+@compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let row = id.y * TILE_M;
+  let column = id.x * TILE_N;
+  if (row >= M || column >= N) { return; }
+  slice = id.z;
+  let columns4 = vec4u(column / 4u) + vec4u(0u, 1u, 2u, 3u);
+  let tap = columns4 / CHANNELS4;
+  let tap_y = vec4i(tap / KERNEL) - i32(PADDING);
+  let tap_x = vec4i(tap % KERNEL) - i32(PADDING);
+  let first = id.z * LINES_SLICE;
+  let end = min(first + LINES_SLICE, IMAGES * OUT_HEIGHT);
+  var image = first / OUT_HEIGHT;
+  var oy = first % OUT_HEIGHT;
+  var tile: Tile;
+  var at_a = first * OUT_WIDTH * (STRIDE_A / 4u) + row / 4u;
+  for (var i = first; i < end; i++) {
+    let y = tap_y + i32(oy * STRIDE);
+    let inside = (bitcast<vec4u>(y) < vec4u(X_HEIGHT)) & (columns4 < vec4u(N / 4u));
+    let pixel = (vec4i(i32(image * X_HEIGHT)) + y) * i32(X_WIDTH) + tap_x;
+    let at_b = bitcast<vec4u>(pixel) * (STRIDE_B / 4u) + columns4 % CHANNELS4;
+    var line = Line(at_a, at_b, select(vec4i(OUTSIDE), tap_x, inside));
+    for (var ox = 0u; ox < OUT_WIDTH; ox += UNROLL) {
+      add_pixel(&tile, &line);
+      if (UNROLL > 1u) { add_pixel(&tile, &line); }
+      if (UNROLL > 2u) {
+        add_pixel(&tile, &line);
+        add_pixel(&tile, &line);
+      }
+    }
+    at_a = line.at_a;
+    oy++;
+    if (oy == OUT_HEIGHT) {
+      oy = 0u;
+      image++;
+    }
+  }
+  tile_store(&tile, row, column);
+}

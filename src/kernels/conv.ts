@@ -1,0 +1,470 @@
+import { LimitError, ShapeError } from '../errors.ts';
+import { type Arena, type Matrix, roundUp } from '../gpu/arena.ts';
+import type { ShaderRequest } from '../gpu/composer.ts';
+import type { BufferView } from '../gpu/device.ts';
+import type { Recorder } from '../gpu/recorder.ts';
+import { ACTIVATION_CODE, type Activation } from './activation.ts';
+import { requireBytes } from './check.ts';
+import { recordSplitReduction, type StoreConstants, type StoredTensor } from './gemm.ts';
+import { MAX_WORKGROUPS } from './grid.ts';
+
+/**
+ * A convolution of a batch of images of height x width pixels, square kernels. It also describes the transposed
+ * convolution that is its input gradient: height, width and inChannels are then those of the result, which is the large
+ * side, so that no output padding need be said.
+ */
+export interface ConvShape {
+  readonly batch: number;
+  readonly height: number;
+  readonly width: number;
+  readonly inChannels: number;
+  readonly outChannels: number;
+  readonly kernelSize: number;
+  readonly stride: number;
+  /** Pixels of zeros on every side. */
+  readonly padding: number;
+}
+
+/** Pixels of the result: floor((n + 2 padding - kernelSize) / stride) + 1 each way. */
+export function convOutputSize(shape: Pick<ConvShape, 'height' | 'width' | 'kernelSize' | 'stride' | 'padding'>): {
+  height: number;
+  width: number;
+} {
+  const size = (n: number) => Math.floor((n + 2 * shape.padding - shape.kernelSize) / shape.stride) + 1;
+  return { height: size(shape.height), width: size(shape.width) };
+}
+
+/**
+ * Columns of a weight matrix, which has a row an output channel: column (ky * kernelSize + kx) * roundUp(inChannels, 4) + ic;
+ * the columns of channels behind the last hold zeros.
+ */
+export function convWeightColumns(shape: Pick<ConvShape, 'inChannels' | 'kernelSize'>): number {
+  return shape.kernelSize ** 2 * roundUp(shape.inChannels, 4);
+}
+
+/**
+ * Where the weights, outChannels x {@link convWeightColumns}, and the bias come from: plain f32, or approximate memory
+ * fetched inside the kernel. Rows up to the next multiple of 4 are read and must hold finite numbers.
+ */
+export type ConvWeights =
+  | { readonly kind: 'plain'; readonly weight: Matrix; readonly bias?: BufferView }
+  | {
+      readonly kind: 'fused';
+      readonly weight: StoredTensor;
+      readonly bias?: StoredTensor;
+      readonly codes: BufferView;
+      readonly maps: BufferView;
+      /** Granularity `inference`: every image of the batch reads weights of its own. */
+      readonly perImage: boolean;
+    };
+
+/** Register tiles, rows x columns of the product. */
+export type ConvTile = '16x16' | '16x8' | '16x4' | '8x16' | '8x8';
+
+export interface ConvArguments {
+  readonly label: string;
+  readonly shape: ConvShape;
+  readonly weights: ConvWeights;
+  /**
+   * `forward` applies bias and activation; `backward`, in which a layer reads its weights once more, neither, and at
+   * granularity `pass` fetches them as the read after the forward pass.
+   */
+  readonly pass: 'forward' | 'backward';
+  readonly activation?: Activation;
+  /** Pixels x channels, 16 or 8 rows. Default: by adapter and channels. */
+  readonly tile?: Exclude<ConvTile, '8x16'>;
+}
+
+/**
+ * Records y = act(conv(x, W) + bias); with `pass: 'backward'` the input gradient of a transposed convolution.
+ *
+ * @param args.x images of batch x height x width, inChannels columns, with a row of zeros (Arena.image)
+ * @param args.y images of {@link convOutputSize}, outChannels columns; pads are written zero
+ * @throws ShapeError, LimitError
+ */
+export function recordConv2d(recorder: Recorder, args: ConvArguments & { x: Matrix; y: Matrix }): void {
+  const { label, shape, weights, x, y } = args;
+  const { small } = checkShape(label, shape, { large: ['x', x], small: ['y', y] });
+  checkWeights(args, shape.outChannels);
+  const images = imagesOfGroup(shape, weights);
+  recordProduct(recorder, args, {
+    shader: 'conv2d_forward',
+    gathered: ['x', x],
+    written: y,
+    groups: shape.batch / images,
+    gridPixels: small.height * small.width,
+    constants: {
+      A_HEIGHT: shape.height,
+      A_WIDTH: shape.width,
+      C_HEIGHT: small.height,
+      C_WIDTH: small.width,
+      GRID_STEP: shape.stride,
+      TARGET_STEP: 1,
+    },
+  });
+}
+
+/**
+ * Records dx = act(convᵀ(dy, W) + bias): with `pass: 'backward'` the gradient of {@link recordConv2d} with respect to x,
+ * otherwise the forward pass of a transposed convolution, whose bias has inChannels values.
+ *
+ * @param args.dy images of {@link convOutputSize}, outChannels columns, with a row of zeros (Arena.image)
+ * @param args.dx images of batch x height x width, inChannels columns; pads are written zero
+ * @throws ShapeError, LimitError
+ */
+export function recordConv2dInputGradient(recorder: Recorder, args: ConvArguments & { dy: Matrix; dx: Matrix }): void {
+  const { label, shape, weights, dy, dx } = args;
+  const { small } = checkShape(label, shape, { large: ['dx', dx], small: ['dy', dy] });
+  checkWeights(args, shape.inChannels);
+  const images = imagesOfGroup(shape, weights);
+  const classSize = (n: number) => Math.ceil(n / shape.stride);
+  recordProduct(recorder, args, {
+    shader: 'conv2d_input_gradient',
+    gathered: ['dy', dy],
+    written: dx,
+    // Of the largest class; others may have a row or a column of pixels less.
+    gridPixels: classSize(shape.height) * classSize(shape.width),
+    groups: (shape.batch / images) * shape.stride ** 2,
+    constants: {
+      A_HEIGHT: small.height,
+      A_WIDTH: small.width,
+      C_HEIGHT: shape.height,
+      C_WIDTH: shape.width,
+      GRID_STEP: 1,
+      TARGET_STEP: shape.stride,
+      STRIDE: shape.stride,
+      DY_CHANNELS4: Math.ceil(shape.outChannels / 4),
+    },
+  });
+}
+
+/** What the two directions that read weights differ in. */
+interface ProductPlan {
+  readonly shader: string;
+  readonly gathered: readonly [name: string, matrix: Matrix];
+  readonly written: Matrix;
+  /** Pixels of an image of the grid that tiles run over. */
+  readonly gridPixels: number;
+  /** Such grids, in workgroup z. */
+  readonly groups: number;
+  readonly constants: Readonly<Record<string, number>>;
+}
+
+function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPlan): void {
+  const { label, shape, weights, pass } = args;
+  const { gridPixels, groups, written } = plan;
+  const [name, gathered] = plan.gathered;
+  const { software } = recorder.gpu.adapter;
+  const fused = weights.kind === 'fused';
+  const forward = plan.shader === 'conv2d_forward';
+  const tile = fused && forward ? '16x4' : (args.tile ?? pickTile(software, written.columns, fused));
+  const [tileRows, tileColumns] = tile.split('x').map(Number);
+  const tilesX = Math.ceil(written.columns / tileColumns);
+  const images = imagesOfGroup(shape, weights);
+  const tilesY = Math.ceil((images * gridPixels) / tileRows);
+  const [x, y] = workgroupShape(tilesX, tilesY, software);
+  const constants = {
+    ...plan.constants,
+    ...kernelConstants(shape),
+    N: written.columns,
+    STRIDE_C: written.stride,
+    BIAS: pass === 'forward' && weights.bias !== undefined,
+    ACTIVATION: ACTIVATION_CODE[(pass === 'forward' && args.activation) || 'none'],
+    IMAGES: images,
+    IMAGES_FIRST: images > 1 && outsideShare(shape, forward) >= OUTSIDE_SHARE,
+    STRIDE_A: gathered.stride,
+    STRIDE_B: weights.weight.stride,
+    ZERO_ROW: gathered.zeroRow ?? 0,
+    WORKGROUP_X: x,
+    WORKGROUP_Y: y,
+  };
+  const request: Pick<ShaderRequest, 'includes'> =
+    fused && forward ? {} : { includes: { tile: `gemm/tile_${tile}.wgsl`, rows: `conv/rows_${tileRows}.wgsl` } };
+  const dispatch = {
+    label,
+    workgroups: checkGrid(label, [Math.ceil(tilesX / x), Math.ceil(tilesY / y), groups]),
+    flops: flops(shape),
+  };
+  const a = withZeroRow(label, name, gathered);
+  if (weights.kind === 'plain') {
+    recorder.record({
+      ...dispatch,
+      shader: { path: `conv/${plan.shader}.wgsl`, constants, ...request },
+      bindings: [
+        ['read', a],
+        ['read', weights.weight],
+        ['read', weights.bias ?? weights.weight],
+        ['write', written],
+      ],
+    });
+  } else {
+    const { weight, bias, codes, maps, perImage } = weights;
+    recorder.record({
+      ...dispatch,
+      shader: {
+        path: `conv/${plan.shader}_approximate.wgsl`,
+        constants: {
+          ...constants,
+          PER_IMAGE: perImage,
+          WEIGHT_MAP: weight.map,
+          WEIGHT_ORIGIN: weight.origin,
+          BIAS_MAP: bias?.map ?? 0,
+          BIAS_ORIGIN: bias?.origin ?? 0,
+          PASS_OFFSET: pass === 'forward' ? 0 : 1,
+        },
+        ...request,
+      },
+      bindings: [
+        ['read', a],
+        ['read', codes],
+        ['read', maps],
+        ['write', written],
+        ['uniform', recorder.step],
+      ],
+    });
+  }
+}
+
+/**
+ * Records dW = dyᵀ (taps of x): the gradient of {@link recordConv2d} with respect to the weights. Of a transposed
+ * convolution, x is the gradient of its output and dy its input.
+ *
+ * @param args.x images of batch x height x width, inChannels columns, with a row of zeros (Arena.image)
+ * @param args.dy images of {@link convOutputSize}, outChannels columns
+ * @param args.dw outChannels x {@link convWeightColumns}; pads are written zero
+ * @param args.slices of the output pixels, added apart and then in order; default: enough to keep every core busy
+ * @param args.tile output channels x columns; default: by adapter and channels
+ * @throws ShapeError, LimitError
+ */
+export function recordConv2dWeightGradient(
+  recorder: Recorder,
+  arena: Arena,
+  args: {
+    label: string;
+    shape: ConvShape;
+    x: Matrix;
+    dy: Matrix;
+    dw: Matrix;
+    slices?: number;
+    tile?: '16x16' | '8x16' | '8x8';
+  },
+): void {
+  const { label, shape, x, dy, dw } = args;
+  const { small } = checkShape(label, shape, { large: ['x', x], small: ['dy', dy] });
+  checkWeightMatrix(label, 'dw', shape, dw);
+  const { software } = recorder.gpu.adapter;
+  const tile = args.tile ?? (software ? (dw.rows > 8 ? '16x16' : '8x16') : '8x8');
+  const [tileRows, tileColumns] = tile.split('x').map(Number);
+  const tilesX = Math.ceil(dw.columns / tileColumns);
+  const tilesY = Math.ceil(dw.rows / tileRows);
+  const lines = shape.batch * small.height;
+  const linesSlice = Math.ceil(lines / (args.slices ?? pickSlices(dw, lines, small.width)));
+  const slices = Math.ceil(lines / linesSlice);
+  const [workgroupX, workgroupY] = workgroupShape(tilesX, tilesY, software);
+  const store: StoreConstants = {
+    M: dw.rows,
+    N: dw.columns,
+    STRIDE_C: dw.stride,
+    SPLIT_K: slices,
+    BIAS: false,
+    ACTIVATION: ACTIVATION_CODE.none,
+  };
+  const partial = slices > 1 ? arena.scratch(`split-K ${label}`, slices * dw.rows * dw.stride * 4) : dw;
+  recorder.record({
+    label,
+    shader: {
+      path: 'conv/conv2d_weight_gradient.wgsl',
+      constants: {
+        ...store,
+        ...kernelConstants(shape),
+        IMAGES: shape.batch,
+        OUT_HEIGHT: small.height,
+        OUT_WIDTH: small.width,
+        X_HEIGHT: shape.height,
+        X_WIDTH: shape.width,
+        STRIDE: shape.stride,
+        STRIDE_A: dy.stride,
+        STRIDE_B: x.stride,
+        ZERO_ROW: x.zeroRow ?? 0,
+        LINES_SLICE: linesSlice,
+        UNROLL: small.width % 4 === 0 ? 4 : small.width % 2 === 0 ? 2 : 1,
+        WORKGROUP_X: workgroupX,
+        WORKGROUP_Y: workgroupY,
+      },
+      includes: { tile: `gemm/tile_${tile}.wgsl` },
+    },
+    bindings: [
+      ['read', dy],
+      ['read', withZeroRow(label, 'x', x)],
+      ['write', partial],
+    ],
+    workgroups: checkGrid(label, [Math.ceil(tilesX / workgroupX), Math.ceil(tilesY / workgroupY), slices]),
+    flops: flops(shape),
+  });
+  if (slices > 1) recordSplitReduction(recorder, { label, shape: store, partial, bias: x, c: dw });
+}
+
+const kernelConstants = (shape: ConvShape) => ({
+  KERNEL: shape.kernelSize,
+  PADDING: shape.padding,
+  CHANNELS4: Math.ceil(shape.inChannels / 4),
+});
+
+/** Multiply-adds of the convolution, those with padding counted, times two; the same in all directions. */
+function flops(shape: ConvShape): number {
+  const { height, width } = convOutputSize(shape);
+  return 2 * shape.batch * height * width * shape.outChannels * shape.kernelSize ** 2 * shape.inChannels;
+}
+
+/**
+ * Where at least this share of all taps lies outside the image, rows run over images first, so that whole tiles leave
+ * them out; otherwise neighbours in memory are neighbours in a tile, which is a little faster.
+ */
+const OUTSIDE_SHARE = 0.15;
+
+/** The share of taps a kernel meets, forwards or as input gradient, that lie outside the image. */
+function outsideShare(shape: ConvShape, forward: boolean): number {
+  const { kernelSize, stride, padding } = shape;
+  const { height, width } = convOutputSize(shape);
+  const inside = (large: number, small: number) => {
+    let met = 0;
+    let all = 0;
+    for (let n = 0; n < (forward ? small : large); n++) {
+      for (let k = 0; k < kernelSize; k++) {
+        const other = forward ? n * stride + k - padding : (n + padding - k) / stride;
+        if (!Number.isInteger(other)) continue;
+        all++;
+        if (other >= 0 && other < (forward ? large : small)) met++;
+      }
+    }
+    return all > 0 ? met / all : 0;
+  };
+  return 1 - inside(shape.height, height) * inside(shape.width, width);
+}
+
+/** Images whose pixels may share a tile: those that read the same weights. */
+function imagesOfGroup(shape: ConvShape, weights: ConvWeights): number {
+  return weights.kind === 'fused' && weights.perImage ? 1 : shape.batch;
+}
+
+/** On a software adapter as many columns as there are channels for; a smaller tile where 16 x 16 accumulators spill. */
+function pickTile(software: boolean, channels: number, fused: boolean): Exclude<ConvTile, '8x16'> {
+  if (channels <= 4) return '16x4';
+  if (fused) return channels <= 8 ? '16x8' : '16x16';
+  if (!software) return '8x8';
+  return channels <= 8 ? '16x8' : '16x16';
+}
+
+/**
+ * Slices of at least 128 output pixels so that some 512 tiles have work. Of the shape alone, not of the adapter: the order
+ * of sums does not depend on it.
+ */
+function pickSlices(dw: Matrix, lines: number, width: number): number {
+  const tiles = Math.ceil(dw.rows / 16) * Math.ceil(dw.columns / 16);
+  const most = Math.floor(lines / Math.ceil(128 / width));
+  return Math.max(1, Math.min(Math.floor(512 / tiles), most));
+}
+
+/** A workgroup of up to 64 invocations that does not stick out far beyond the grid. */
+function workgroupShape(tilesX: number, tilesY: number, software: boolean): [number, number] {
+  const power = (tiles: number, most: number) => Math.min(most, 2 ** Math.ceil(Math.log2(tiles)));
+  const size = software ? 16 : 64;
+  const x = power(tilesX, 8);
+  return [x, power(tilesY, size / x)];
+}
+
+/** @throws LimitError when a dimension is longer than WebGPU allows */
+function checkGrid(label: string, workgroups: [number, number, number]): [number, number, number] {
+  if (Math.max(...workgroups) > MAX_WORKGROUPS) {
+    throw new LimitError(
+      `${label}: needs ${workgroups.join(' x ')} workgroups, at most ${MAX_WORKGROUPS} each; split the batch`,
+    );
+  }
+  return workgroups;
+}
+
+/** The view with its row of zeros. @throws ShapeError when there is none */
+function withZeroRow(label: string, name: string, matrix: Matrix): BufferView {
+  const { buffer, offset, zeroRow, rows, stride } = matrix;
+  if (zeroRow === undefined) {
+    throw new ShapeError(
+      `${label}: ${name} has no row of zeros behind it; allocate it with Arena.image or Arena.matrix`,
+    );
+  }
+  const size = (zeroRow + 1) * stride * 4;
+  if (zeroRow < rows || offset + size > buffer.size) {
+    throw new ShapeError(`${label}: ${name} has its row of zeros at ${zeroRow}, which is not behind its ${rows} rows`);
+  }
+  return { buffer, offset, size };
+}
+
+type Named = readonly [name: string, matrix: Matrix];
+
+/**
+ * The sizes of both sides, after a look at them and at the shape itself.
+ * @throws ShapeError when a size is no whole number, nothing is left of the image, or a side has other pixels or channels
+ */
+function checkShape(
+  label: string,
+  shape: ConvShape,
+  sides: { large: Named; small: Named },
+): { small: { height: number; width: number } } {
+  const { batch, height, width, inChannels, outChannels, kernelSize, stride, padding } = shape;
+  const small = convOutputSize(shape);
+  const counts = [batch, height, width, inChannels, outChannels, kernelSize, stride, padding + 1];
+  if (!counts.every((n) => Number.isInteger(n) && n >= 1) || small.height < 1 || small.width < 1) {
+    throw new ShapeError(
+      `${label}: a ${kernelSize} x ${kernelSize} kernel of ${inChannels} to ${outChannels} channels, stride ${stride}, ` +
+        `padding ${padding}, does not fit ${batch} images of ${height} x ${width}`,
+    );
+  }
+  checkSide(label, sides.large, batch, height, width, inChannels);
+  checkSide(label, sides.small, batch, small.height, small.width, outChannels);
+  return { small };
+}
+
+function checkSide(
+  label: string,
+  [name, matrix]: Named,
+  batch: number,
+  height: number,
+  width: number,
+  channels: number,
+): void {
+  const { rows, columns, stride } = matrix;
+  if (rows !== batch * height * width || columns !== channels || stride < columns || stride % 4 !== 0) {
+    throw new ShapeError(
+      `${label}: ${name} is ${rows} x ${columns} (stride ${stride}) but ${batch} images of ${height} x ${width} x ` +
+        `${channels} are ${batch * height * width} x ${channels} with a stride that is a multiple of 4`,
+    );
+  }
+  requireBytes(label, name, matrix, rows * stride * 4);
+}
+
+function checkWeightMatrix(
+  label: string,
+  name: string,
+  shape: ConvShape,
+  weight: Pick<Matrix, 'rows' | 'columns' | 'stride'> & Partial<BufferView>,
+): void {
+  const columns = convWeightColumns(shape);
+  if (weight.rows !== shape.outChannels || weight.columns !== columns || weight.stride % 16 !== 0) {
+    throw new ShapeError(
+      `${label}: ${name} is ${weight.rows} x ${weight.columns} (stride ${weight.stride}) but ${shape.inChannels} to ` +
+        `${shape.outChannels} channels of ${shape.kernelSize} x ${shape.kernelSize} taps are ${shape.outChannels} x ` +
+        `${columns} with a stride that is a multiple of 16`,
+    );
+  }
+}
+
+function checkWeights({ label, shape, weights, pass }: ConvArguments, biases: number): void {
+  checkWeightMatrix(label, 'weight', shape, weights.weight);
+  if (weights.kind === 'plain') {
+    const { weight, bias } = weights;
+    requireBytes(label, 'weight', weight, weight.rows * weight.stride * 4);
+    if (bias && pass === 'forward') requireBytes(label, 'bias', bias, biases * 4);
+  } else if (weights.bias && pass === 'forward' && (weights.bias.rows !== 1 || weights.bias.columns !== biases)) {
+    const { rows, columns } = weights.bias;
+    throw new ShapeError(`${label}: bias is ${rows} x ${columns} but the result has ${biases} channels`);
+  }
+}

@@ -1,0 +1,80 @@
+/** Images and weights of convolutions between the layouts of PyTorch, of the twins and of the kernels. */
+import { firstRows, type Matrix, roundUp } from '../../src/gpu/arena.ts';
+import { type ConvShape, convOutputSize, convWeightColumns } from '../../src/kernels/conv.ts';
+import { type Bench, writeMatrix } from './gpu.ts';
+
+/** Height, width and channels. */
+export type ImageSize = readonly [height: number, width: number, channels: number];
+
+/** What a convolution reads, or what a transposed one writes. */
+export const largeSide = ({ height, width, inChannels }: ConvShape): ImageSize => [height, width, inChannels];
+
+/** What a convolution writes, or what a transposed one reads. */
+export function smallSide(shape: ConvShape): ImageSize {
+  const { height, width } = convOutputSize(shape);
+  return [height, width, shape.outChannels];
+}
+
+export const pixelCount = (batch: number, [height, width]: ImageSize): number => batch * height * width;
+
+/**
+ * A batch of images on the device, NHWC. Behind them lies at least one image more, of `behind`, and behind that the row of
+ * zeros.
+ * @param planned images the buffer is for
+ */
+export function image(
+  bench: Bench,
+  batch: number,
+  size: ImageSize,
+  values: ArrayLike<number>,
+  behind = Number.NaN,
+  planned = batch,
+): Matrix {
+  const matrix = bench.arena.image('image', planned + 1, ...size);
+  const all = new Float32Array(matrix.rows * size[2]).fill(behind);
+  all.set(Float32Array.from(values));
+  writeMatrix(bench.gpu, matrix, all);
+  return firstRows(matrix, pixelCount(batch, size));
+}
+
+/** Images to be written: 99 everywhere but in the pads. */
+export function outputImage(bench: Bench, batch: number, size: ImageSize): Matrix {
+  return image(bench, batch, size, new Float32Array(pixelCount(batch, size) * size[2]).fill(99), 99);
+}
+
+/** Weights [oc, ky, kx, ic] on the device, NaN behind the rows that kernels may read. */
+export function weightMatrix(bench: Bench, shape: ConvShape, values: ArrayLike<number>): Matrix {
+  const { inChannels, outChannels, kernelSize } = shape;
+  const rows = roundUp(outChannels, 4);
+  const matrix = bench.arena.matrix('weights', rows + 1, convWeightColumns(shape));
+  const words = new Float32Array(matrix.rows * matrix.stride).fill(Number.NaN, rows * matrix.stride);
+  const taps = kernelSize ** 2;
+  for (let i = 0; i < outChannels * taps * inChannels; i++) {
+    const tap = Math.floor(i / inChannels);
+    const at = Math.floor(tap / taps) * matrix.stride + (tap % taps) * roundUp(inChannels, 4);
+    words[at + (i % inChannels)] = values[i];
+  }
+  bench.gpu.write(matrix, words);
+  return { ...matrix, rows: outChannels, size: rows * matrix.stride * 4 };
+}
+
+/** The weights without pad channels: rows of `rowLength` values to [oc, ky, kx, ic]. */
+export function unpadWeights(
+  shape: ConvShape,
+  padded: ArrayLike<number>,
+  rowLength: number,
+): Float32Array<ArrayBuffer> {
+  const { inChannels, outChannels, kernelSize } = shape;
+  const taps = kernelSize ** 2;
+  return Float32Array.from({ length: outChannels * taps * inChannels }, (_, i) => {
+    const tap = Math.floor(i / inChannels);
+    return padded[Math.floor(tap / taps) * rowLength + (tap % taps) * roundUp(inChannels, 4) + (i % inChannels)];
+  });
+}
+
+/** The values that stand in the pad channels of rows of `rowLength` values. */
+export function padChannels(shape: ConvShape, padded: ArrayLike<number>, rowLength: number): number[] {
+  const channels = roundUp(shape.inChannels, 4);
+  const columns = convWeightColumns(shape);
+  return Array.from(padded).filter((_, i) => i % rowLength < columns && (i % rowLength) % channels >= shape.inChannels);
+}

@@ -1,13 +1,24 @@
 import { type Arena, type Matrix, ROW_ALIGNMENT, roundUp } from '../gpu/arena.ts';
 import type { BufferView } from '../gpu/device.ts';
+import type { Initialization } from '../kernels/initialize.ts';
 
 /** One tensor of a model as its layer declares it: a matrix, or a vector as a matrix of one row. */
 export interface ParameterDeclaration {
-  /** `<layer>.weight` (outputs x inputs, as PyTorch keeps it) or `<layer>.bias` (1 x outputs). */
+  /** `<layer>.weight`, `<layer>.bias`, and of batch normalisation `<layer>.running_mean`, `<layer>.running_var`. */
   readonly name: string;
   readonly layer: string;
   readonly rows: number;
   readonly columns: number;
+  /** Shape in PyTorch and in files. */
+  readonly shape: readonly number[];
+  /**
+   * Convolutions, and dense layers after an image: a row's columns are height x width taps of `channels` channels each,
+   * padded to columns / (height width), where PyTorch has channels x height x width.
+   */
+  readonly taps?: { readonly height: number; readonly width: number; readonly channels: number };
+  readonly initialization: Initialization;
+  /** Statistics are stored and read like weights, but no optimiser moves them. */
+  readonly trainable?: false;
 }
 
 /** A parameter's place in the flat buffers. Offsets and sizes are in f32 elements. */
@@ -22,30 +33,41 @@ export interface ParameterSlice extends ParameterDeclaration {
 /** A slice starts on a multiple of this many f32: 512 bytes, so that its 16-bit codes start on 256 bytes too. */
 const SLICE_ALIGNMENT = 128;
 
+/** Columns of a row of `taps`: whole vec4s of channels a tap. */
+export function tapColumns({ height, width, channels }: { height: number; width: number; channels: number }): number {
+  return height * width * roundUp(channels, 4);
+}
+
 /**
  * Lays all parameters of a model out in one flat buffer: the optimiser is one dispatch, saving is one copy. Rows are
- * padded with zeros to 16 elements and matrices to 4 rows, so that no kernel tests a bound in its inner loop.
+ * padded with zeros to 16 elements and matrices to 4 rows, so that no kernel tests a bound in its inner loop. What is not
+ * trained lies behind what is.
  */
 export class ParameterLayout {
+  /** In the model's order. */
   readonly slices: readonly ParameterSlice[];
   /** Elements of a flat buffer. */
   readonly length: number;
 
   constructor(declarations: readonly ParameterDeclaration[]) {
     let offset = 0;
-    this.slices = declarations.map((declaration, index) => {
-      const stride = roundUp(declaration.columns, ROW_ALIGNMENT);
-      const length = roundUp(declaration.rows, declaration.rows === 1 ? 1 : 4) * stride;
-      const slice = { ...declaration, index, stride, offset, length };
-      offset += roundUp(length, SLICE_ALIGNMENT);
-      return slice;
-    });
+    const slices = new Array<ParameterSlice>(declarations.length);
+    for (const trained of [true, false]) {
+      for (const [index, declaration] of declarations.entries()) {
+        if ((declaration.trainable ?? true) !== trained) continue;
+        const stride = roundUp(declaration.columns, ROW_ALIGNMENT);
+        const length = roundUp(declaration.rows, declaration.rows === 1 ? 1 : 4) * stride;
+        slices[index] = { ...declaration, index, stride, offset, length };
+        offset += roundUp(length, SLICE_ALIGNMENT);
+      }
+    }
+    this.slices = slices;
     this.length = offset;
   }
 
-  /** Number of parameters without padding. */
+  /** Number of parameters without padding, statistics included. */
   get count(): number {
-    return this.slices.reduce((sum, { rows, columns }) => sum + rows * columns, 0);
+    return this.slices.reduce((sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1), 0);
   }
 
   /** Layers in order of their first parameter. */
@@ -59,22 +81,39 @@ export class ParameterLayout {
     return slice;
   }
 
-  /** Copies logical values into the padded layout. Bits are moved, never floats. */
-  pack(slice: ParameterSlice, values: Uint32Array, flat: Uint32Array): void {
-    for (let row = 0; row < slice.rows; row++) {
-      const from = row * slice.columns;
-      flat.set(values.subarray(from, from + slice.columns), slice.offset + row * slice.stride);
-    }
+  has(name: string): boolean {
+    return this.slices.some((candidate) => candidate.name === name);
   }
 
-  /** The inverse of {@link pack}: rows x columns values of one parameter. */
+  /** Copies values in PyTorch's order into the padded layout. Bits are moved, never floats. */
+  pack(slice: ParameterSlice, values: Uint32Array, flat: Uint32Array): void {
+    forEachElement(slice, (from, to) => {
+      flat[to] = values[from];
+    });
+  }
+
+  /** The inverse of {@link pack}: the values of one parameter in PyTorch's order. */
   unpack(slice: ParameterSlice, flat: Uint32Array): Uint32Array<ArrayBuffer> {
-    const values = new Uint32Array(slice.rows * slice.columns);
-    for (let row = 0; row < slice.rows; row++) {
-      const from = slice.offset + row * slice.stride;
-      values.set(flat.subarray(from, from + slice.columns), row * slice.columns);
-    }
+    const values = new Uint32Array(slice.shape.reduce((product, n) => product * n, 1));
+    forEachElement(slice, (to, from) => {
+      values[to] = flat[from];
+    });
     return values;
+  }
+}
+
+/** Calls back with an element's place in PyTorch's order and in the flat buffer. */
+function forEachElement(slice: ParameterSlice, visit: (packed: number, flat: number) => void): void {
+  const { rows, columns, stride, offset } = slice;
+  const { height, width, channels } = slice.taps ?? { height: 1, width: 1, channels: columns };
+  const padded = columns / (height * width);
+  let packed = 0;
+  for (let row = 0; row < rows; row++) {
+    for (let channel = 0; channel < channels; channel++) {
+      for (let tap = 0; tap < height * width; tap++) {
+        visit(packed++, offset + row * stride + tap * padded + channel);
+      }
+    }
   }
 }
 

@@ -5,11 +5,13 @@ import { type Program, Recorder } from '../gpu/recorder.ts';
 import type { StoredTensor } from '../kernels/gemm.ts';
 import { recordEncode, recordMaterialise } from '../kernels/memory.ts';
 import { MAX_ABS_SCRATCH_BYTES, recordMaxAbs } from '../kernels/reduce.ts';
-import type { DenseWeights } from '../layers/dense.ts';
+import type { LayerWeights } from '../layers/layer.ts';
 import { FlatParameters, type ParameterSlice } from '../layers/parameters.ts';
 import type { LayerMemory, MemoryConfig } from '../memory/config.ts';
 import { flipTable, MAP_WORDS, tensorKey } from '../memory/fault_map.ts';
 import { BLOCK_CODES, fixedExponent } from '../memory/fixed_point.ts';
+import { flipVariance } from '../memory/noise.ts';
+import { plainWeights } from './stack.ts';
 
 /** Reads of one load are numbered from a base of its own, so that two loads never share a pass: 2^32 in all. */
 const PASSES = 2 ** 20;
@@ -72,21 +74,35 @@ export class ApproximateMemory {
     return new ApproximateMemory(arena, parameters, largest);
   }
 
+  /** What was stored, before any error. */
+  get exact(): FlatParameters {
+    return this.#parameters;
+  }
+
   get config(): MemoryConfig {
     if (!this.#config) throw new Error('configure the memory first');
     return this.#config;
   }
 
-  /** Whether the layer's weights are fetched inside the products that use them. */
+  /** Whether the layer's weights are fetched inside the products that use them; those of batch normalisation never are. */
   fused(layer: string): boolean {
     const { layers, path, granularity } = this.config;
+    if (this.#parameters.layout.find(`${layer}.weight`).rows === 1) return false;
     return layers[layer]?.kind === 'uniform' && (path === 'fused' || granularity === 'inference');
   }
 
-  /** Changes what the memory is; encodes again where the format changed. `load` must follow. @throws DeviceLostError */
+  /** Changes what the memory is; encodes again where the format changed. `load` must follow. @throws ConfigError, DeviceLostError */
   async configure(config: MemoryConfig): Promise<void> {
     this.#config = config;
-    for (const slice of this.#parameters.layout.slices) this.#fillMap(slice, config.layers[slice.layer]);
+    const { layout } = this.#parameters;
+    for (const layer of Object.keys(config.layers)) {
+      if (config.granularity === 'inference' && !this.fused(layer)) {
+        throw new ConfigError(
+          `memory.layers.${layer}: granularity inference needs a layer with products, not a vector`,
+        );
+      }
+    }
+    for (const slice of layout.slices) this.#fillMap(slice, config.layers[slice.layer]);
     this.#gpu.write(this.#maps, this.#mapWords);
     const stored = this.#slices('uniform');
     const formats = JSON.stringify(
@@ -143,12 +159,9 @@ export class ApproximateMemory {
   }
 
   /** Where a layer reads its weights under the present configuration. */
-  weightsOf = (layer: string): DenseWeights => {
+  weightsOf = (layer: string): LayerWeights => {
     const { layout } = this.#parameters;
-    if (!this.fused(layer)) {
-      const weight = this.fetched.matrix(`${layer}.weight`);
-      return { kind: 'plain', weight, bias: this.fetched.matrix(`${layer}.bias`) };
-    }
+    if (!this.fused(layer)) return plainWeights(this.fetched)(layer);
     return {
       kind: 'fused',
       weight: stored(layout.find(`${layer}.weight`)),
@@ -171,6 +184,30 @@ export class ApproximateMemory {
     const memory = this.config.layers[slice.layer];
     if (memory?.kind !== 'uniform') throw new Error(`${name} has no number format`);
     return this.#exponent(slice, memory);
+  }
+
+  /**
+   * Root mean square of the change that bit errors at `rate` make to the weights and biases of a layer, under its present
+   * number format: what moment-matched noise is scaled to. @throws DeviceLostError
+   */
+  async flipDeviation(layer: string, rate: number): Promise<number> {
+    const memory = this.config.layers[layer];
+    if (memory?.kind !== 'uniform') throw new Error(`${layer} has no number format`);
+    let [sum, count] = [0, 0];
+    for (const slice of this.#parameters.layout.slices) {
+      if (slice.layer !== layer) continue;
+      const words = await this.readCodes(slice.name);
+      const codes = new Uint16Array(slice.rows * slice.columns);
+      for (let row = 0; row < slice.rows; row++) {
+        for (let column = 0; column < slice.columns; column++) {
+          const at = row * slice.stride + column;
+          codes[row * slice.columns + column] = words[at >> 1] >>> (16 * (at & 1));
+        }
+      }
+      sum += codes.length * flipVariance(codes, memory.format.bits, this.#exponent(slice, memory), rate);
+      count += codes.length;
+    }
+    return Math.sqrt(sum / count);
   }
 
   #slices(kind: 'uniform' | 'any'): ParameterSlice[] {

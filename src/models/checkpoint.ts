@@ -2,19 +2,19 @@
 import * as v from 'valibot';
 import { readSafetensors, requireFinite, type Tensor, writeSafetensors } from '../data/safetensors.ts';
 import { DataError } from '../errors.ts';
-import { MODEL_KINDS, type ModelSpec, modelSpec } from './specs.ts';
+import type { ParameterSlice } from '../layers/parameters.ts';
+import { describedModel, MODEL_KINDS, type ModelSpec, modelName } from './specs.ts';
 import { modelLayout, type TrainingState } from './trainer.ts';
 
 const FORMAT = 'midas-checkpoint/1';
 const OPTIMIZER = 'training.optimizer.';
 
 const Size = v.pipe(v.number(), v.integer(), v.minValue(1));
-const ModelDescription = v.object({
-  kind: v.picklist(MODEL_KINDS),
-  inputs: Size,
-  classes: Size,
-  hidden: v.array(Size),
-});
+const ModelDescription = v.union([
+  v.object({ kind: v.picklist(MODEL_KINDS), inputs: Size, classes: Size, hidden: v.array(Size) }),
+  v.object({ kind: v.literal('yang-classifier'), size: Size, ndf: Size, classes: Size }),
+  v.object({ kind: v.literal('yang-inversion'), size: Size, ngf: Size, classes: Size }),
+]);
 
 export interface Checkpoint {
   readonly spec: ModelSpec;
@@ -24,25 +24,24 @@ export interface Checkpoint {
 }
 
 /**
- * Writes a checkpoint: every parameter under its name without padding, `<layer>.weight` [outputs, inputs] and
- * `<layer>.bias` [outputs]; optimiser buffers as flat u32 in the padded layout, so that training resumes to the same bits.
+ * Writes a checkpoint: every parameter under its key, in PyTorch's shape and order; optimiser buffers as flat u32 in the
+ * padded layout, so that training resumes to the same bits. Without them PyTorch's load_state_dict takes the tensors as
+ * they are.
  */
 export function writeCheckpoint({ spec, state, metadata }: Checkpoint): Uint8Array<ArrayBuffer> {
   const layout = modelLayout(spec);
   const tensors = new Map<string, Tensor>();
   for (const slice of layout.slices) {
     const data = new Float32Array(layout.unpack(slice, state.parameters).buffer);
-    const shape = slice.name.endsWith('.bias') ? [slice.columns] : [slice.rows, slice.columns];
-    tensors.set(slice.name, { dtype: 'F32', shape, data });
+    tensors.set(keyOf(spec, slice), { dtype: 'F32', shape: [...slice.shape], data });
   }
   for (const [i, data] of state.optimizer.entries()) {
     tensors.set(`${OPTIMIZER}${i}`, { dtype: 'U32', shape: [data.length], data });
   }
-  const { kind, inputs, classes, hidden } = spec;
   return writeSafetensors(tensors, {
     ...metadata,
     format: FORMAT,
-    model: JSON.stringify({ kind, inputs, classes, hidden }),
+    model: JSON.stringify(spec.description),
     epoch: String(state.epoch),
   });
 }
@@ -60,26 +59,13 @@ export function readCheckpoint(bytes: Uint8Array, name: string, expected?: Model
   }
   const described = v.safeParse(v.pipe(v.string(), v.parseJson(), ModelDescription), model);
   if (!described.success) throw new DataError(`${name}: key model: ${described.issues[0].message}`);
-  const { kind, inputs, classes, hidden } = described.output;
-  const spec = modelSpec(kind, inputs, classes, hidden);
-  if (expected && JSON.stringify(spec) !== JSON.stringify(expected)) {
-    const text = (s: ModelSpec) => `${s.kind} ${[s.inputs, ...s.hidden, s.classes].join('-')}`;
-    throw new DataError(`${name}: it holds a ${text(spec)}, this run needs a ${text(expected)}; give another file`);
+  const spec = describedModel(described.output);
+  if (expected && modelName(spec) !== modelName(expected)) {
+    throw new DataError(
+      `${name}: it holds a ${modelName(spec)}, this run needs a ${modelName(expected)}; give another file`,
+    );
   }
-  const layout = modelLayout(spec);
-  const parameters = new Uint32Array(layout.length);
-  for (const slice of layout.slices) {
-    const tensor = tensors.get(slice.name);
-    if (!tensor) throw new DataError(`${name}: key ${slice.name} is missing`);
-    const shape = slice.name.endsWith('.bias') ? [slice.columns] : [slice.rows, slice.columns];
-    if (tensor.dtype !== 'F32' || tensor.shape.join() !== shape.join()) {
-      throw new DataError(
-        `${name}: key ${slice.name} is ${tensor.dtype} [${tensor.shape}], the model needs F32 [${shape}]`,
-      );
-    }
-    requireFinite(tensor, name, slice.name);
-    layout.pack(slice, new Uint32Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.length), parameters);
-  }
+  const parameters = packTensors(spec, tensors, name);
   if (!/^\d+$/.test(epoch ?? '')) throw new DataError(`${name}: key epoch: ${epoch} is no number of epochs`);
   const optimizer: Uint32Array<ArrayBuffer>[] = [];
   for (let tensor = tensors.get(`${OPTIMIZER}0`); tensor; tensor = tensors.get(`${OPTIMIZER}${optimizer.length}`)) {
@@ -89,4 +75,36 @@ export function readCheckpoint(bytes: Uint8Array, name: string, expected?: Model
     optimizer.push(new Uint32Array(tensor.data.buffer as ArrayBuffer, tensor.data.byteOffset, tensor.data.length));
   }
   return { spec, state: { epoch: Number(epoch), parameters, optimizer }, metadata: rest };
+}
+
+/** A parameter's name in files: `encoder.0.weight` for `conv1.weight` in a model with the publication's names. */
+export function keyOf(spec: ModelSpec, { name, layer }: ParameterSlice): string {
+  return `${spec.keys[layer] ?? layer}${name.slice(layer.length)}`;
+}
+
+/**
+ * The parameters of a model from a file's tensors, in the model's padded layout.
+ * @param name of the file
+ * @throws DataError naming the file and the key: a missing tensor, another shape, NaN
+ */
+export function packTensors(
+  spec: ModelSpec,
+  tensors: ReadonlyMap<string, Tensor>,
+  name: string,
+): Uint32Array<ArrayBuffer> {
+  const layout = modelLayout(spec);
+  const parameters = new Uint32Array(layout.length);
+  for (const slice of layout.slices) {
+    const key = keyOf(spec, slice);
+    const tensor = tensors.get(key);
+    if (!tensor) throw new DataError(`${name}: key ${key} is missing`);
+    if (tensor.dtype !== 'F32' || tensor.shape.join() !== slice.shape.join()) {
+      throw new DataError(
+        `${name}: key ${key} is ${tensor.dtype} [${tensor.shape}], the model needs F32 [${slice.shape}]`,
+      );
+    }
+    requireFinite(tensor, name, key);
+    layout.pack(slice, new Uint32Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.length), parameters);
+  }
+  return parameters;
 }

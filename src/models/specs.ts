@@ -1,5 +1,12 @@
 import type { Activation } from '../kernels/activation.ts';
 import type { DenseSpec } from '../layers/dense.ts';
+import { type LayerSpec, stackParameters } from './stack.ts';
+import {
+  type YangClassifierDescription,
+  type YangInversionDescription,
+  yangClassifier,
+  yangInversion,
+} from './yang.ts';
 
 export const MODEL_KINDS = ['softmax', 'mlp', 'mlp-sigmoid', 'dae'] as const;
 /**
@@ -9,16 +16,36 @@ export const MODEL_KINDS = ['softmax', 'mlp', 'mlp-sigmoid', 'dae'] as const;
  */
 export type ModelKind = (typeof MODEL_KINDS)[number];
 
-/** A classifier of images: `layers` from image to logits; a DAE has a decoder beside them. */
-export interface ModelSpec {
+/** A model of dense layers. */
+export interface DenseDescription {
   readonly kind: ModelKind;
   readonly inputs: number;
   readonly classes: number;
   readonly hidden: readonly number[];
-  /** Image to logits. */
-  readonly layers: readonly DenseSpec[];
+}
+
+/** What a model can be rebuilt from; written into its checkpoints. */
+export type ModelDescription = DenseDescription | YangClassifierDescription | YangInversionDescription;
+
+/** A network: `layers` from input to output; a DAE has a decoder beside them. */
+export interface ModelSpec {
+  readonly description: ModelDescription;
+  /** Pixels of an image; of the inversion network the length of a prediction vector. */
+  readonly inputs: number;
+  /** People; of the inversion network pixels. */
+  readonly outputs: number;
+  readonly layers: readonly LayerSpec[];
   /** DAE only: how many of `layers` are the encoder, and the decoder from its code back to the image. */
   readonly encoderLayers: number;
+  readonly decoder: readonly LayerSpec[];
+  /** Names of layers in files, where they are the publication's and not the engine's: `encoder.0` for `conv1`. */
+  readonly keys: Readonly<Record<string, string>>;
+}
+
+/** A model of dense layers only. */
+export interface DenseModelSpec extends ModelSpec {
+  readonly description: DenseDescription;
+  readonly layers: readonly DenseSpec[];
   readonly decoder: readonly DenseSpec[];
 }
 
@@ -40,9 +67,10 @@ export function modelSpec(
   inputs: number,
   classes: number,
   hidden: readonly number[] = PUBLISHED_HIDDEN[kind],
-): ModelSpec {
+): DenseModelSpec {
   const activation: Activation = kind === 'mlp' ? 'none' : 'sigmoid';
   const dense = (name: string, from: number, to: number, act: Activation): DenseSpec => ({
+    kind: 'dense',
     name,
     inputs: from,
     outputs: to,
@@ -59,17 +87,35 @@ export function modelSpec(
         })
       : [];
   return {
-    kind,
+    description: { kind, inputs, classes, hidden },
     inputs,
-    classes,
-    hidden,
+    outputs: classes,
     layers: [...body, head],
     encoderLayers: kind === 'dae' ? hidden.length : 0,
     decoder,
+    keys: {},
   };
 }
 
-/** Names of the layers a memory configuration may name. */
+/** The model a description describes. @throws ConfigError */
+export function describedModel(description: ModelDescription): ModelSpec {
+  if (description.kind === 'yang-classifier') return yangClassifier(description);
+  if (description.kind === 'yang-inversion') return yangInversion(description);
+  return modelSpec(description.kind, description.inputs, description.classes, description.hidden);
+}
+
+/** For example `mlp 10304-1000-40`. */
+export function modelName({ description }: ModelSpec): string {
+  if ('hidden' in description) {
+    const { kind, inputs, hidden, classes } = description;
+    return `${kind} ${[inputs, ...hidden, classes].join('-')}`;
+  }
+  const { kind, size, classes } = description;
+  const width = 'ndf' in description ? `ndf ${description.ndf}` : `ngf ${description.ngf}`;
+  return `${kind} ${size}x${size}, ${width}, nz ${classes}`;
+}
+
+/** Names of the layers a memory configuration may name: those that have parameters. */
 export function layerNames(spec: ModelSpec): string[] {
-  return spec.layers.map(({ name }) => name);
+  return [...new Set(stackParameters(spec.layers).map(({ layer }) => layer))];
 }

@@ -1,65 +1,167 @@
-import type { Arena, Matrix } from '../gpu/arena.ts';
+import { type Arena, firstRows, type Matrix } from '../gpu/arena.ts';
 import type { Recorder } from '../gpu/recorder.ts';
-import { recordActivationBackward } from '../kernels/activation.ts';
+import { type Activation, recordActivationBackward } from '../kernels/activation.ts';
+import { ACTIVATION, type ActivationSpec } from '../layers/activation.ts';
+import { BATCH_NORM, type BatchNormSpec } from '../layers/batch_norm.ts';
+import { CONV_TRANSPOSE2D, type ConvTranspose2dSpec } from '../layers/conv_transpose2d.ts';
+import { CONV2D, type Conv2dSpec } from '../layers/conv2d.ts';
+import { DENSE, type DenseSpec } from '../layers/dense.ts';
+import { DROPOUT, type DropoutSpec } from '../layers/dropout.ts';
 import {
-  type DenseSpec,
-  type DenseWeights,
-  denseParameters,
-  recordDenseForward,
-  recordDenseInputGradient,
-  recordDenseParameterGradient,
-} from '../layers/dense.ts';
+  type ImageShape,
+  INFERENCE,
+  type LayerKind,
+  type LayerWeights,
+  type Mode,
+  planImages,
+  type Saved,
+} from '../layers/layer.ts';
+import { MAX_POOL, type MaxPoolSpec } from '../layers/max_pool.ts';
 import type { FlatParameters, ParameterDeclaration } from '../layers/parameters.ts';
+import { RESHAPE, type ReshapeSpec } from '../layers/reshape.ts';
+
+/** A layer of a network, by its kind. */
+export type LayerSpec =
+  | DenseSpec
+  | Conv2dSpec
+  | ConvTranspose2dSpec
+  | BatchNormSpec
+  | MaxPoolSpec
+  | ActivationSpec
+  | DropoutSpec
+  | ReshapeSpec;
+
+const KINDS = {
+  dense: DENSE,
+  conv2d: CONV2D,
+  conv_transpose2d: CONV_TRANSPOSE2D,
+  batch_norm: BATCH_NORM,
+  max_pool: MAX_POOL,
+  activation: ACTIVATION,
+  dropout: DROPOUT,
+  reshape: RESHAPE,
+};
+
+// Each kind of spec goes with its own kind of layer, which the type of a table cannot say.
+const kindOf = (spec: LayerSpec) => KINDS[spec.kind] as LayerKind<LayerSpec>;
+
+export function inputShape(spec: LayerSpec): ImageShape {
+  return kindOf(spec).input(spec);
+}
+
+export function outputShape(spec: LayerSpec): ImageShape {
+  return kindOf(spec).output(spec);
+}
+
+export function stackParameters(specs: readonly LayerSpec[]): ParameterDeclaration[] {
+  return specs.flatMap((spec) => kindOf(spec).parameters(spec));
+}
 
 /** How a layer's weights are read; a plain flat buffer, or approximate memory deciding layer by layer. */
-export type WeightsOf = (layer: string) => DenseWeights;
+export type WeightsOf = (layer: string) => LayerWeights;
 
 /** Reads every layer from one flat buffer, exactly. */
 export function plainWeights(parameters: FlatParameters): WeightsOf {
-  return (layer) => ({
-    kind: 'plain',
-    weight: parameters.matrix(`${layer}.weight`),
-    bias: parameters.matrix(`${layer}.bias`),
-  });
-}
-
-export function stackParameters(specs: readonly DenseSpec[]): ParameterDeclaration[] {
-  return specs.flatMap(denseParameters);
+  return (layer) => {
+    const optional = (part: string) =>
+      parameters.layout.has(`${layer}.${part}`) ? parameters.matrix(`${layer}.${part}`) : undefined;
+    return {
+      kind: 'plain',
+      weight: parameters.matrix(`${layer}.weight`),
+      bias: parameters.matrix(`${layer}.bias`),
+      runningMean: optional('running_mean'),
+      runningVariance: optional('running_var'),
+    };
+  };
 }
 
 /** Planned activations of a stack for a batch: `values[0]` is the input, `values[i]` the output of layer i - 1. */
 export interface StackActivations {
+  /** Images. */
+  readonly batch: number;
+  readonly mode: Mode;
   readonly values: readonly Matrix[];
+  readonly saved: readonly Saved[];
 }
 
-/** Planned gradients: with respect to `values[i]`, and to the output of layer i before its activation. */
+/** Planned gradients: with respect to `values[i]`, and to the output of layer i before its fused activation. */
 export interface StackGradients {
   readonly values: readonly Matrix[];
   readonly preactivations: readonly Matrix[];
 }
 
-/** Allocates the output of every layer for `x.rows` images. */
-export function planStack(arena: Arena, specs: readonly DenseSpec[], x: Matrix): StackActivations {
-  return { values: [x, ...specs.map((spec) => arena.matrix(`${spec.name} output`, x.rows, spec.outputs))] };
+const fusedActivation = (spec: LayerSpec): Activation => ('activation' in spec ? spec.activation : 'none');
+
+/**
+ * Allocates the output of every layer.
+ * @param x a batch of inputs, a vector a row, also where it is an image
+ * @param output where the last layer puts its result, if it has a place already
+ */
+export function planStack(
+  arena: Arena,
+  specs: readonly LayerSpec[],
+  x: Matrix,
+  mode: Mode = INFERENCE,
+  output?: Matrix,
+): StackActivations {
+  const batch = x.rows;
+  const values = [x];
+  for (const [i, spec] of specs.entries()) {
+    const given = i === specs.length - 1 ? output : undefined;
+    const place = given ?? kindOf(spec).view?.(spec, values[i], batch, mode);
+    values.push(place ?? planImages(arena, `${spec.name} output`, batch, outputShape(spec)));
+  }
+  return { batch, mode, values, saved: specs.map((spec) => kindOf(spec).save?.(arena, spec, batch) ?? {}) };
+}
+
+/** What the first `images` of a planned batch use. */
+export function firstImages({ batch, mode, values, saved }: StackActivations, images: number): StackActivations {
+  return { batch: images, mode, values: values.map((value) => firstRows(value, (value.rows / batch) * images)), saved };
+}
+
+/** The same for gradients. @param batch that they were planned for */
+export function firstGradients(
+  { values, preactivations }: StackGradients,
+  batch: number,
+  images: number,
+): StackGradients {
+  const first = (matrix: Matrix) => firstRows(matrix, (matrix.rows / batch) * images);
+  return { values: values.map(first), preactivations: preactivations.map(first) };
+}
+
+/** The first layer that a backward pass must reach. */
+function lowest(specs: readonly LayerSpec[], input: boolean): number {
+  return input ? 0 : specs.findIndex((spec) => kindOf(spec).parameters(spec).length > 0);
 }
 
 /**
  * Allocates gradients for a backward pass. The gradient of the last output is what the loss must write, into
  * `values[specs.length]`.
- * @param input whether the gradient with respect to the input is wanted; otherwise `values[0]` is a placeholder
+ * @param input whether the gradient with respect to the input is wanted; otherwise the gradients that only lead there are
+ * placeholders
  */
 export function planGradients(
   arena: Arena,
-  specs: readonly DenseSpec[],
-  { values }: StackActivations,
+  specs: readonly LayerSpec[],
+  { values, batch, mode }: StackActivations,
   input: boolean,
 ): StackGradients {
-  const like = (label: string, matrix: Matrix) => arena.matrix(label, matrix.rows, matrix.columns);
-  const gradients = values.map((value, i) =>
-    i === 0 && !input ? value : like(`${specs[i - 1]?.name ?? 'input'} gradient`, value),
-  );
+  const shape = (i: number) => (i === 0 ? inputShape(specs[0]) : outputShape(specs[i - 1]));
+  const allocate = (i: number, label: string) => planImages(arena, label, batch, shape(i));
+  const first = lowest(specs, input);
+  const gradients: Matrix[] = [];
+  for (const [i, value] of values.entries()) {
+    const name = specs[i - 1]?.name ?? 'input';
+    const placeholder = i < first || (i === first && !input);
+    const spec = specs[i - 1];
+    const view =
+      i - 1 > first || (i - 1 === first && input)
+        ? kindOf(spec).view?.(spec, gradients[i - 1], batch, mode)
+        : undefined;
+    gradients.push(placeholder ? value : (view ?? allocate(i, `${name} gradient`)));
+  }
   const preactivations = specs.map((spec, i) =>
-    spec.activation === 'none' ? gradients[i + 1] : like(`${spec.name} preactivation gradient`, values[i + 1]),
+    fusedActivation(spec) === 'none' ? gradients[i + 1] : allocate(i + 1, `${spec.name} preactivation gradient`),
   );
   return { values: gradients, preactivations };
 }
@@ -67,13 +169,15 @@ export function planGradients(
 export function recordStackForward(
   recorder: Recorder,
   arena: Arena,
-  specs: readonly DenseSpec[],
+  specs: readonly LayerSpec[],
   weights: WeightsOf,
-  { values }: StackActivations,
+  { batch, mode, values, saved }: StackActivations,
 ): void {
-  specs.forEach((spec, i) => {
-    recordDenseForward(recorder, arena, spec, weights(spec.name), values[i], values[i + 1]);
-  });
+  for (const [i, spec] of specs.entries()) {
+    const [x, y] = [values[i], values[i + 1]];
+    const run = { recorder, arena, spec, batch, mode, place: i, x, y, saved: saved[i] };
+    kindOf(spec).forward({ ...run, weights: () => weights(spec.name) });
+  }
 }
 
 /**
@@ -84,32 +188,43 @@ export function recordStackForward(
 export function recordStackBackward(
   recorder: Recorder,
   arena: Arena,
-  specs: readonly DenseSpec[],
+  specs: readonly LayerSpec[],
   weights: WeightsOf,
-  activations: StackActivations,
+  { batch, mode, values, saved }: StackActivations,
   gradients: StackGradients,
   parameterGradients: FlatParameters | undefined,
   input: boolean,
 ): void {
-  for (let i = specs.length - 1; i >= 0; i--) {
+  const first = lowest(specs, input);
+  for (let i = specs.length - 1; i >= first; i--) {
     const spec = specs[i];
-    const dz = gradients.preactivations[i];
-    if (spec.activation !== 'none') {
+    const kind = kindOf(spec);
+    const [x, y] = [values[i], values[i + 1]];
+    const dy = gradients.preactivations[i];
+    const activation = fusedActivation(spec);
+    if (activation !== 'none') {
       recordActivationBackward(recorder, {
-        activation: spec.activation,
-        output: activations.values[i + 1],
+        activation,
+        output: y,
         gradOutput: gradients.values[i + 1],
-        gradInput: dz,
+        gradInput: dy,
       });
     }
-    if (parameterGradients) {
-      recordDenseParameterGradient(recorder, arena, spec, activations.values[i], dz, {
-        weight: parameterGradients.matrix(`${spec.name}.weight`),
-        bias: parameterGradients.matrix(`${spec.name}.bias`),
-      });
-    }
-    if (i > 0 || input) {
-      recordDenseInputGradient(recorder, arena, spec, weights(spec.name), dz, gradients.values[i]);
-    }
+    const learns = kind.parameters(spec).length > 0;
+    const run = { recorder, arena, spec, batch, mode, place: i, x, y, saved: saved[i] };
+    kind.backward(
+      { ...run, weights: () => weights(spec.name) },
+      {
+        dy,
+        dx: i > first || input ? gradients.values[i] : undefined,
+        parameters:
+          parameterGradients && learns
+            ? {
+                weight: parameterGradients.matrix(`${spec.name}.weight`),
+                bias: parameterGradients.matrix(`${spec.name}.bias`),
+              }
+            : undefined,
+      },
+    );
   }
 }

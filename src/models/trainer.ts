@@ -2,16 +2,18 @@ import { ConfigError, DataError, MidasError } from '../errors.ts';
 import { Arena, firstRows, type Matrix } from '../gpu/arena.ts';
 import type { BufferView, Gpu } from '../gpu/device.ts';
 import { type Program, Recorder } from '../gpu/recorder.ts';
-import { recordCorrupt, recordGatherBatch } from '../kernels/batch.ts';
+import { recordCorrupt, recordGatherBatch, recordGatherRows } from '../kernels/batch.ts';
 import { recordInitialize } from '../kernels/initialize.ts';
 import { recordAccumulateMetrics, recordMse, recordSoftmaxCrossEntropy } from '../kernels/loss.ts';
 import { recordAdam, recordSgd, writeAdamStep, writeSgdStep } from '../kernels/optimizer.ts';
-import { type DenseSpec, denseInitialization } from '../layers/dense.ts';
 import { FlatParameters, ParameterLayout } from '../layers/parameters.ts';
 import { Random } from '../random.ts';
 import { batchSizes, type DeviceDataset } from './device_dataset.ts';
 import type { ModelSpec } from './specs.ts';
 import {
+  firstGradients,
+  firstImages,
+  type LayerSpec,
   plainWeights,
   planGradients,
   planStack,
@@ -34,6 +36,8 @@ export interface TrainingConfig {
   readonly epochs: number;
   readonly batchSize: number;
   readonly optimizer: OptimizerConfig;
+  /** Leave out what of a shuffled epoch does not fill a batch, if there is a full one. */
+  readonly dropLast?: boolean;
   readonly seed: number;
   /** DAE only: epochs of reconstruction before the classifier, and the deviation of the noise on its input. */
   readonly reconstruction?: { readonly epochs: number; readonly deviation: number; readonly learningRate: number };
@@ -50,10 +54,10 @@ export interface EpochResult {
   readonly epoch: number;
   /** Epochs of all phases together. */
   readonly epochs: number;
-  readonly phase: 'reconstruct' | 'classify';
+  readonly phase: PhaseKind;
   /** Mean over the epoch. */
   readonly loss: number;
-  /** Share of correct answers while training; NaN for reconstruction. */
+  /** Share of correct answers while training; NaN where none are asked for. */
   readonly accuracy: number;
 }
 
@@ -66,11 +70,23 @@ export interface TrainingState {
   readonly optimizer: readonly Uint32Array<ArrayBuffer>[];
 }
 
+/**
+ * `reconstruct`: a DAE's coder learns images from noisy images. `classify`: labels from images. `invert`: images from what
+ * an attacker knows of them.
+ */
+type PhaseKind = 'reconstruct' | 'classify' | 'invert';
+
 interface Phase {
-  readonly kind: 'reconstruct' | 'classify';
+  readonly kind: PhaseKind;
   readonly epochs: number;
   readonly optimizer: OptimizerConfig;
+  /** Layers that run before those that learn. */
+  readonly frozen: readonly LayerSpec[];
+  readonly trained: readonly LayerSpec[];
 }
+
+/** A data set on the device, and for the inversion network a row of knowledge an image: its aligned prediction vector. */
+export type TrainingData = DeviceDataset & { readonly vectors?: Matrix };
 
 /** Names of all parameters of a model: the classifier's, then the decoder's. */
 export function modelLayout(spec: ModelSpec): ParameterLayout {
@@ -78,25 +94,12 @@ export function modelLayout(spec: ModelSpec): ParameterLayout {
 }
 
 /** Fills the parameters with the published initialisation. @param seed integer in 0..2^53-1 */
-export async function initializeParameters(
-  gpu: Gpu,
-  spec: ModelSpec,
-  parameters: FlatParameters,
-  seed: number,
-): Promise<void> {
+export async function initializeParameters(gpu: Gpu, parameters: FlatParameters, seed: number): Promise<void> {
   const recorder = new Recorder(gpu);
-  for (const layer of [...spec.layers, ...spec.decoder]) {
-    const initialization = denseInitialization(layer);
-    for (const part of ['weight', 'bias'] as const) {
-      const name = `${layer.name}.${part}`;
-      const tensor = parameters.layout.find(name).index;
-      recordInitialize(recorder, {
-        output: parameters.matrix(name),
-        initialization: initialization[part],
-        seed,
-        tensor,
-      });
-    }
+  for (const { name, index: tensor, initialization, taps, columns } of parameters.layout.slices) {
+    const padded = taps && columns / (taps.height * taps.width);
+    const output = parameters.matrix(name);
+    recordInitialize(recorder, { output, channels: taps?.channels, padded, initialization, seed, tensor });
   }
   (await recorder.build('initialize')).run();
 }
@@ -109,7 +112,7 @@ export class Trainer {
   readonly parameters: FlatParameters;
   readonly #gpu: Gpu;
   readonly #spec: ModelSpec;
-  readonly #data: DeviceDataset;
+  readonly #data: TrainingData;
   readonly #indices: Uint32Array;
   readonly #config: TrainingConfig;
   readonly #phases: readonly Phase[];
@@ -120,7 +123,7 @@ export class Trainer {
   private constructor(
     parameters: FlatParameters,
     spec: ModelSpec,
-    data: DeviceDataset,
+    data: TrainingData,
     indices: Uint32Array,
     config: TrainingConfig,
     gpu: Gpu,
@@ -131,8 +134,7 @@ export class Trainer {
     this.#data = data;
     this.#indices = indices;
     this.#config = config;
-    const classify: Phase = { kind: 'classify', epochs: config.epochs, optimizer: config.optimizer };
-    this.#phases = spec.decoder.length === 0 ? [classify] : [reconstructionPhase(config), classify];
+    this.#phases = phasesOf(spec, config);
   }
 
   /**
@@ -144,7 +146,7 @@ export class Trainer {
   static async create(
     arena: Arena,
     spec: ModelSpec,
-    data: DeviceDataset,
+    data: TrainingData,
     indices: Uint32Array,
     config: TrainingConfig,
     state?: TrainingState,
@@ -168,7 +170,7 @@ export class Trainer {
       trainer.#epoch = state.epoch;
       trainer.#resumed = state.optimizer;
     } else {
-      await initializeParameters(arena.gpu, spec, parameters, config.seed);
+      await initializeParameters(arena.gpu, parameters, config.seed);
     }
     return trainer;
   }
@@ -205,6 +207,7 @@ export class Trainer {
       const program = steps.get(size)!;
       const iteration = (this.#epoch - first) * sizes.length + batch + 1;
       program.stepWords[2] = offset;
+      program.stepWords[3] = iteration;
       program.stepWords[5] = this.#epoch;
       if (phase.optimizer.kind === 'sgd') writeSgdStep(program, phase.optimizer.learningRate);
       else writeAdamStep(program, phase.optimizer.learningRate, phase.optimizer.betas, iteration);
@@ -279,64 +282,56 @@ export class Trainer {
   async #build(phase: Phase): Promise<RunningPhase> {
     const { parameters } = this;
     const arena = new Arena(this.#gpu);
-    const sizes = batchSizes(this.#indices.length, this.#config.batchSize);
+    const { batchSize, dropLast } = this.#config;
+    const count = this.#indices.length;
+    const sizes = batchSizes(dropLast && count > batchSize ? count - (count % batchSize) : count, batchSize);
     const { layout } = parameters;
     const gradients = new FlatParameters(arena, 'gradients', layout);
     const optimizer = optimizerBuffers(arena, phase.optimizer, layout.length * 4);
     const metrics = arena.allocate('metrics', 16);
-    const clean = arena.matrix('batch', sizes[0], this.#spec.inputs);
+    const { kind, frozen, trained } = phase;
+    const { seed } = this.#config;
+    const pixels = kind === 'invert' ? this.#spec.outputs : this.#spec.inputs;
+    const clean = arena.matrix('batch', sizes[0], pixels);
     const targets = arena.allocate('targets', sizes[0] * 4);
     const results = arena.allocate('results', sizes[0] * 8);
-    const specs: readonly DenseSpec[] =
-      phase.kind === 'classify' ? this.#spec.layers : [...this.#encoder(), ...this.#spec.decoder];
-    // The encoder of a DAE stays as it was when reconstruction ended: its decoder must go on fitting it.
-    const trained = phase.kind === 'classify' ? specs.slice(this.#spec.encoderLayers) : specs;
-    const frozen = specs.slice(0, specs.length - trained.length);
-    const input = phase.kind === 'reconstruct' ? arena.matrix('corrupted batch', sizes[0], this.#spec.inputs) : clean;
+    const input = kind === 'classify' ? clean : arena.matrix('input', sizes[0], this.#spec.inputs);
     const frozenRun = planStack(arena, frozen, input);
-    const run = planStack(arena, trained, frozenRun.values[frozen.length]);
+    const run = planStack(arena, trained, frozenRun.values[frozen.length], { training: true, seed });
     const backward = planGradients(arena, trained, run, false);
     const steps = new Map<number, Program>();
     for (const size of new Set(sizes)) {
       const recorder = new Recorder(this.#gpu);
-      const rows = (matrix: Matrix) => firstRows(matrix, size);
-      const images = rows(clean);
+      const images = firstRows(clean, size);
       recordGatherBatch(recorder, { ...this.#data, images, targets });
-      if (phase.kind === 'reconstruct') {
+      if (kind === 'reconstruct') {
         const deviation = this.#config.reconstruction?.deviation ?? 0;
-        const { seed } = this.#config;
-        recordCorrupt(recorder, { input: images, order: this.#data.order, output: rows(input), deviation, seed });
+        const { order } = this.#data;
+        recordCorrupt(recorder, { input: images, order, output: firstRows(input, size), deviation, seed });
+      }
+      if (kind === 'invert') {
+        const { vectors: table, order } = this.#data;
+        if (!table) throw new ConfigError('vectors: an inversion network learns from prediction vectors; give them');
+        recordGatherRows(recorder, { table, order, output: firstRows(input, size) });
       }
       const weights = plainWeights(parameters);
-      recordStackForward(recorder, arena, frozen, weights, { values: frozenRun.values.map(rows) });
-      const activations = { values: run.values.map(rows) };
+      recordStackForward(recorder, arena, frozen, weights, firstImages(frozenRun, size));
+      const activations = firstImages(run, size);
       recordStackForward(recorder, arena, trained, weights, activations);
       const output = activations.values[trained.length];
-      const gradOutput = rows(backward.values[trained.length]);
-      if (phase.kind === 'classify') {
+      const back = firstGradients(backward, run.batch, size);
+      const gradOutput = back.values[trained.length];
+      if (kind === 'classify') {
         recordSoftmaxCrossEntropy(recorder, { logits: output, targets, gradLogits: gradOutput, results });
       } else {
         recordMse(recorder, { output, target: images, gradOutput, results });
       }
       recordAccumulateMetrics(recorder, { rows: size, results, metrics });
-      recordStackBackward(
-        recorder,
-        arena,
-        trained,
-        weights,
-        activations,
-        { values: backward.values.map(rows), preactivations: backward.preactivations.map(rows) },
-        gradients,
-        false,
-      );
-      recordOptimizer(recorder, phase.optimizer, trained, parameters, gradients, optimizer);
-      steps.set(size, await recorder.build(`${phase.kind} step`));
+      recordStackBackward(recorder, arena, trained, weights, activations, back, gradients, false);
+      recordOptimizer(recorder, phase, parameters, gradients, optimizer);
+      steps.set(size, await recorder.build(`${kind} step`));
     }
     return { phase, arena, steps, sizes, metrics, optimizer };
-  }
-
-  #encoder(): readonly DenseSpec[] {
-    return this.#spec.layers.slice(0, this.#spec.encoderLayers);
   }
 }
 
@@ -349,19 +344,24 @@ interface RunningPhase {
   readonly optimizer: readonly BufferView[];
 }
 
-function reconstructionPhase({ reconstruction }: TrainingConfig): Phase {
+function phasesOf({ description, layers, encoderLayers, decoder }: ModelSpec, config: TrainingConfig): Phase[] {
+  const { epochs, optimizer, reconstruction } = config;
+  const kind = description.kind === 'yang-inversion' ? 'invert' : 'classify';
+  if (decoder.length === 0) return [{ kind, epochs, optimizer, frozen: [], trained: layers }];
   if (!reconstruction) throw new ConfigError('reconstruction: a DAE needs its epochs, deviation and learningRate');
-  return {
-    kind: 'reconstruct',
-    epochs: reconstruction.epochs,
-    optimizer: {
-      kind: 'adam',
-      learningRate: reconstruction.learningRate,
-      betas: [0.9, 0.999],
-      epsilon: 1e-8,
-      amsgrad: false,
+  const { learningRate } = reconstruction;
+  const encoder = layers.slice(0, encoderLayers);
+  return [
+    {
+      kind: 'reconstruct',
+      epochs: reconstruction.epochs,
+      optimizer: { kind: 'adam', learningRate, betas: [0.9, 0.999], epsilon: 1e-8, amsgrad: false },
+      frozen: [],
+      trained: [...encoder, ...decoder],
     },
-  };
+    // The encoder stays as it was when reconstruction ended: its decoder must go on fitting it.
+    { kind: 'classify', epochs, optimizer, frozen: encoder, trained: layers.slice(encoderLayers) },
+  ];
 }
 
 function optimizerBuffers(arena: Arena, optimizer: OptimizerConfig, bytes: number): BufferView[] {
@@ -375,15 +375,15 @@ function optimizerBuffers(arena: Arena, optimizer: OptimizerConfig, bytes: numbe
 /** One step over the flat buffers from the first to the last trained layer: weight decay must not reach frozen ones. */
 function recordOptimizer(
   recorder: Recorder,
-  optimizer: OptimizerConfig,
-  trained: readonly DenseSpec[],
+  { optimizer, trained }: Phase,
   parameters: FlatParameters,
   gradients: FlatParameters,
   buffers: readonly BufferView[],
 ): void {
   const { layout } = parameters;
-  const first = layout.find(`${trained[0].name}.weight`).offset;
-  const last = layout.find(`${trained[trained.length - 1].name}.bias`);
+  const moved = stackParameters(trained).filter(({ trainable }) => trainable !== false);
+  const first = layout.find(moved[0].name).offset;
+  const last = layout.find(moved[moved.length - 1].name);
   const count = last.offset + last.length - first;
   const range = (view: BufferView): BufferView => ({ ...view, offset: first * 4, size: count * 4 });
   const flat = { count, parameters: range(parameters.view), gradients: range(gradients.view) };

@@ -4,9 +4,13 @@ import type { Arena, Matrix } from '../gpu/arena.ts';
 import { type Program, Recorder } from '../gpu/recorder.ts';
 import { recordGemm } from '../kernels/gemm.ts';
 import type { DenseSpec } from '../layers/dense.ts';
+import { sizeOf } from '../layers/layer.ts';
 import { FlatParameters, ParameterLayout } from '../layers/parameters.ts';
 import type { ApproximateMemory } from './approximate_memory.ts';
 import {
+  inputShape,
+  type LayerSpec,
+  outputShape,
   plainWeights,
   planGradients,
   planStack,
@@ -20,10 +24,10 @@ import {
  * A stack of layers as a victim.
  * @param memory where `weights` come from when that is approximate memory: it is read again in every pass that asks so
  */
-export function stackVictim(specs: readonly DenseSpec[], weights: WeightsOf, memory?: ApproximateMemory): Victim {
+export function stackVictim(specs: readonly LayerSpec[], weights: WeightsOf, memory?: ApproximateMemory): Victim {
   return {
-    inputs: specs[0].inputs,
-    classes: specs[specs.length - 1].outputs,
+    inputs: sizeOf(inputShape(specs[0])),
+    classes: sizeOf(outputShape(specs[specs.length - 1])),
     get readsPerImage() {
       return memory?.config.granularity === 'inference';
     },
@@ -57,8 +61,8 @@ export function stackVictim(specs: readonly DenseSpec[], weights: WeightsOf, mem
 }
 
 /** Whether two layers in a row have nothing between them, so that their product is one layer. */
-export function isLinear(specs: readonly DenseSpec[]): boolean {
-  return specs.length === 2 && specs[0].activation === 'none';
+export function isLinear(specs: readonly LayerSpec[]): specs is readonly DenseSpec[] {
+  return specs.length === 2 && specs[0].kind === 'dense' && specs[0].activation === 'none' && specs[1].kind === 'dense';
 }
 
 /**
@@ -73,7 +77,13 @@ export async function foldedVictim(
   weights: WeightsOf,
 ): Promise<{ victim: Victim; refold: Program }> {
   const [first, second] = specs;
-  const folded: DenseSpec = { name: 'folded', inputs: first.inputs, outputs: second.outputs, activation: 'none' };
+  const folded: DenseSpec = {
+    kind: 'dense',
+    name: 'folded',
+    inputs: first.inputs,
+    outputs: second.outputs,
+    activation: 'none',
+  };
   const product = new FlatParameters(arena, 'folded layers', new ParameterLayout(stackParameters([folded])));
   const [w1, w2] = [weights(first.name), weights(second.name)];
   if (w1.kind !== 'plain' || w2.kind !== 'plain') throw new Error('fused layers cannot be folded');

@@ -7,10 +7,11 @@ import { Arena } from '../../src/gpu/arena.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
 import { recordSearchDirections, recordSearchGradient } from '../../src/kernels/inversion.ts';
 import { recordConfidenceCost } from '../../src/kernels/loss.ts';
+import { INFERENCE } from '../../src/layers/layer.ts';
 import type { FlatParameters } from '../../src/layers/parameters.ts';
 import { uploadDataset } from '../../src/models/device_dataset.ts';
 import { modelSpec } from '../../src/models/specs.ts';
-import { plainWeights, recordStackForward } from '../../src/models/stack.ts';
+import { plainWeights, planStack, recordStackForward } from '../../src/models/stack.ts';
 import { Trainer } from '../../src/models/trainer.ts';
 import { stackVictim } from '../../src/models/victims.ts';
 import { confidenceCost } from '../reference/loss.ts';
@@ -278,9 +279,8 @@ describe('in the latent space of an autoencoder', () => {
       latent: {
         size: 6,
         plan(planned, code, image, processed) {
-          const middle = () => planned.matrix('middle', code.rows, 7);
-          const decode = { values: [code, middle(), image] };
-          const encode = { values: [processed, middle(), code] };
+          const decode = planStack(planned, DAE.decoder, code, INFERENCE, image);
+          const encode = planStack(planned, encoder, processed, INFERENCE, code);
           return {
             recordDecode: (recorder) => recordStackForward(recorder, planned, DAE.decoder, weights, decode),
             recordEncode: (recorder) => recordStackForward(recorder, planned, encoder, weights, encode),

@@ -1,14 +1,15 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { Arena } from '../../src/gpu/arena.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
-import { type DenseSpec, recordDenseForward, recordDenseInputGradient } from '../../src/layers/dense.ts';
+import type { DenseSpec } from '../../src/layers/dense.ts';
+import { INFERENCE } from '../../src/layers/layer.ts';
 import { FlatParameters, ParameterLayout } from '../../src/layers/parameters.ts';
 import { type MemoryConfigInput, parseMemoryConfig } from '../../src/memory/config.ts';
 import { fetchTensor, flipTable, readKey, tensorKey } from '../../src/memory/fault_map.ts';
 import { decodeFixed, encodeFixed, fixedExponent, packCodes } from '../../src/memory/fixed_point.ts';
 import { noiseTensor } from '../../src/memory/noise.ts';
 import { ApproximateMemory } from '../../src/models/approximate_memory.ts';
-import { stackParameters } from '../../src/models/stack.ts';
+import { recordStackBackward, recordStackForward, stackParameters } from '../../src/models/stack.ts';
 import { stackVictim } from '../../src/models/victims.ts';
 import { expectAllclose } from '../support/allclose.ts';
 import { randomValues, readMatrix, useGpu, writeMatrix } from '../support/gpu.ts';
@@ -16,8 +17,8 @@ import { randomValues, readMatrix, useGpu, writeMatrix } from '../support/gpu.ts
 const device = useGpu();
 
 const SPECS: readonly DenseSpec[] = [
-  { name: 'fc1', inputs: 20, outputs: 6, activation: 'none' },
-  { name: 'fc2', inputs: 6, outputs: 5, activation: 'none' },
+  { kind: 'dense', name: 'fc1', inputs: 20, outputs: 6, activation: 'none' },
+  { kind: 'dense', name: 'fc2', inputs: 6, outputs: 5, activation: 'none' },
 ];
 const LAYERS = ['fc1', 'fc2'];
 const layout = new ParameterLayout(stackParameters(SPECS));
@@ -367,8 +368,10 @@ describe('where a layer reads its weights', () => {
     const unit = (n: number) => Float32Array.from({ length: 3 * n }, (_, i) => Number(i % (n + 1) === 0));
     writeMatrix(device.gpu, inputs, unit(6));
     writeMatrix(device.gpu, dz, unit(5));
-    recordDenseForward(recorder, arena!, SPECS[1], memory.weightsOf('fc2'), inputs, outputs);
-    recordDenseInputGradient(recorder, arena!, SPECS[1], memory.weightsOf('fc2'), dz, dx);
+    const run = { batch: 3, mode: INFERENCE, values: [inputs, outputs], saved: [{}] };
+    const gradients = { values: [dx, dz], preactivations: [dz] };
+    recordStackForward(recorder, arena!, [SPECS[1]], memory.weightsOf, run);
+    recordStackBackward(recorder, arena!, [SPECS[1]], memory.weightsOf, run, gradients, undefined, true);
     const program = await recorder.build('layer');
     program.stepWords[0] = 8;
     program.run();

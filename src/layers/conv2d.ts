@@ -1,0 +1,77 @@
+import type { Activation } from '../kernels/activation.ts';
+import {
+  type ConvShape,
+  convOutputSize,
+  convWeightColumns,
+  recordConv2d,
+  recordConv2dInputGradient,
+  recordConv2dWeightGradient,
+} from '../kernels/conv.ts';
+import { recordBiasGradient } from './dense.ts';
+import type { ImageShape, LayerKind } from './layer.ts';
+
+/** A convolution with square kernels, y = act(x * W + b). */
+export interface Conv2dSpec {
+  readonly kind: 'conv2d';
+  readonly name: string;
+  readonly input: ImageShape;
+  readonly channels: number;
+  readonly kernelSize: number;
+  readonly stride: number;
+  readonly padding: number;
+  readonly activation: Activation;
+}
+
+function shapeOf({ input, channels, kernelSize, stride, padding }: Conv2dSpec, batch: number): ConvShape {
+  const { height, width, channels: inChannels } = input;
+  return { batch, height, width, inChannels, outChannels: channels, kernelSize, stride, padding };
+}
+
+/** The published initialisation: kaiming normal weights over the fan out, zero biases. */
+export const CONV2D: LayerKind<Conv2dSpec> = {
+  input: ({ input }) => input,
+  output: (spec) => ({ ...convOutputSize(shapeOf(spec, 1)), channels: spec.channels }),
+
+  parameters: (spec) => {
+    const { name, input, channels, kernelSize } = spec;
+    return [
+      {
+        name: `${name}.weight`,
+        layer: name,
+        rows: channels,
+        columns: convWeightColumns(shapeOf(spec, 1)),
+        shape: [channels, input.channels, kernelSize, kernelSize],
+        taps: { height: kernelSize, width: kernelSize, channels: input.channels },
+        initialization: { kind: 'kaimingNormal', fanOut: channels * kernelSize ** 2 },
+      },
+      {
+        name: `${name}.bias`,
+        layer: name,
+        rows: 1,
+        columns: channels,
+        shape: [channels],
+        initialization: { kind: 'constant', value: 0 },
+      },
+    ];
+  },
+
+  forward({ recorder, spec, batch, weights, x, y }) {
+    const shape = shapeOf(spec, batch);
+    const { activation, name } = spec;
+    recordConv2d(recorder, { label: `${name} forward`, shape, x, weights: weights(), y, activation, pass: 'forward' });
+  },
+
+  backward({ recorder, arena, spec, batch, weights, x }, { dy, dx, parameters }) {
+    const { name } = spec;
+    const shape = shapeOf(spec, batch);
+    if (parameters) {
+      const { weight: dw, bias } = parameters;
+      recordConv2dWeightGradient(recorder, arena, { label: `${name} weight gradient`, shape, x, dy, dw });
+      recordBiasGradient(recorder, arena, name, dy, bias);
+    }
+    if (dx) {
+      const label = `${name} input gradient`;
+      recordConv2dInputGradient(recorder, { label, shape, dy, weights: weights(), dx, pass: 'backward' });
+    }
+  },
+};

@@ -1,0 +1,87 @@
+import type { Activation } from '../kernels/activation.ts';
+import {
+  type ConvShape,
+  convWeightColumns,
+  recordConv2d,
+  recordConv2dInputGradient,
+  recordConv2dWeightGradient,
+} from '../kernels/conv.ts';
+import { recordBiasGradient } from './dense.ts';
+import type { ImageShape, LayerKind } from './layer.ts';
+
+/**
+ * A transposed convolution with square kernels, y = act(x *ᵀ W + b): forward is the input gradient of the convolution
+ * that maps its output to its input, and backward that convolution.
+ */
+export interface ConvTranspose2dSpec {
+  readonly kind: 'conv_transpose2d';
+  readonly name: string;
+  readonly input: ImageShape;
+  readonly channels: number;
+  readonly kernelSize: number;
+  readonly stride: number;
+  readonly padding: number;
+  readonly activation: Activation;
+}
+
+function outputOf({ input, channels, kernelSize, stride, padding }: ConvTranspose2dSpec): ImageShape {
+  const size = (n: number) => (n - 1) * stride - 2 * padding + kernelSize;
+  return { height: size(input.height), width: size(input.width), channels };
+}
+
+/** The convolution from the output back to the input. */
+function shapeOf(spec: ConvTranspose2dSpec, batch: number): ConvShape {
+  const { height, width, channels } = outputOf(spec);
+  const { input, kernelSize, stride, padding } = spec;
+  return { batch, height, width, inChannels: channels, outChannels: input.channels, kernelSize, stride, padding };
+}
+
+/** Initialised as PyTorch does by default: uniform, by what it counts as the fan in, outputs x kernel. */
+export const CONV_TRANSPOSE2D: LayerKind<ConvTranspose2dSpec> = {
+  input: ({ input }) => input,
+  output: outputOf,
+
+  parameters: (spec) => {
+    const { name, input, channels, kernelSize } = spec;
+    const initialization = { kind: 'uniform', fanIn: channels * kernelSize ** 2 } as const;
+    return [
+      {
+        name: `${name}.weight`,
+        layer: name,
+        rows: input.channels,
+        columns: convWeightColumns(shapeOf(spec, 1)),
+        shape: [input.channels, channels, kernelSize, kernelSize],
+        taps: { height: kernelSize, width: kernelSize, channels },
+        initialization,
+      },
+      { name: `${name}.bias`, layer: name, rows: 1, columns: channels, shape: [channels], initialization },
+    ];
+  },
+
+  forward({ recorder, spec, batch, weights, x, y }) {
+    const { name, activation } = spec;
+    recordConv2dInputGradient(recorder, {
+      label: `${name} forward`,
+      shape: shapeOf(spec, batch),
+      dy: x,
+      weights: weights(),
+      dx: y,
+      activation,
+      pass: 'forward',
+    });
+  },
+
+  backward({ recorder, arena, spec, batch, weights, x }, { dy, dx, parameters }) {
+    const { name } = spec;
+    const shape = shapeOf(spec, batch);
+    if (parameters) {
+      const { weight: dw, bias } = parameters;
+      recordConv2dWeightGradient(recorder, arena, { label: `${name} weight gradient`, shape, x: dy, dy: x, dw });
+      recordBiasGradient(recorder, arena, name, dy, bias);
+    }
+    if (dx) {
+      const label = `${name} input gradient`;
+      recordConv2d(recorder, { label, shape, x: dy, weights: weights(), y: dx, pass: 'backward' });
+    }
+  },
+};

@@ -1,0 +1,107 @@
+/** What every kind of layer is to a model: shapes, parameters, and how its passes are recorded. */
+import type { Arena, Matrix } from '../gpu/arena.ts';
+import type { BufferView } from '../gpu/device.ts';
+import type { Recorder } from '../gpu/recorder.ts';
+import type { StoredTensor } from '../kernels/gemm.ts';
+import type { ParameterDeclaration } from './parameters.ts';
+
+/** What an image is at one point of a network. A vector is one pixel of many channels. */
+export interface ImageShape {
+  readonly height: number;
+  readonly width: number;
+  readonly channels: number;
+}
+
+export function vectorShape(channels: number): ImageShape {
+  return { height: 1, width: 1, channels };
+}
+
+/** Values of one image. */
+export function sizeOf({ height, width, channels }: ImageShape): number {
+  return height * width * channels;
+}
+
+/** A buffer for a batch of images, NHWC: a row a pixel. Vectors get the wider rows that dense layers read. */
+export function planImages(arena: Arena, label: string, batch: number, shape: ImageShape): Matrix {
+  const { height, width, channels } = shape;
+  return height * width === 1
+    ? arena.matrix(label, batch, channels)
+    : arena.image(label, batch, height, width, channels);
+}
+
+/** Where a layer's weights come from when it runs: plain f32, or fetched from approximate memory inside the kernel. */
+export type LayerWeights =
+  | {
+      readonly kind: 'plain';
+      readonly weight: Matrix;
+      readonly bias: Matrix;
+      /** Batch normalisation only. */
+      readonly runningMean?: Matrix;
+      readonly runningVariance?: Matrix;
+    }
+  | {
+      readonly kind: 'fused';
+      readonly weight: StoredTensor;
+      readonly bias: StoredTensor;
+      readonly codes: BufferView;
+      readonly maps: BufferView;
+      /** Granularity `inference`: every image reads weights of its own. */
+      readonly perImage: boolean;
+    };
+
+/** How a stack runs: layers that behave otherwise in training (batch normalisation, dropout) ask. */
+export interface Mode {
+  readonly training: boolean;
+  /** Keys what is drawn while training, together with the step's iteration. */
+  readonly seed: number;
+}
+
+export const INFERENCE: Mode = { training: false, seed: 0 };
+
+/** What a forward pass leaves for the backward pass besides inputs and outputs. */
+export interface Saved {
+  readonly mean?: Matrix;
+  readonly inverseDeviation?: Matrix;
+  readonly chosen?: BufferView;
+}
+
+/** A layer in a planned stack, for a batch. */
+export interface LayerRun<Spec> {
+  readonly recorder: Recorder;
+  readonly arena: Arena;
+  readonly spec: Spec;
+  readonly batch: number;
+  readonly mode: Mode;
+  /** What keys the layer's draws: its place in the stack. */
+  readonly place: number;
+  readonly x: Matrix;
+  readonly y: Matrix;
+  readonly saved: Saved;
+  /** For a layer with parameters. */
+  readonly weights: () => LayerWeights;
+}
+
+/** What a backward pass reads and writes. */
+export interface LayerGradient {
+  /** With respect to the output before the layer's fused activation. */
+  readonly dy: Matrix;
+  /** Absent where nobody wants it. */
+  readonly dx?: Matrix;
+  /** Absent for an attack. */
+  readonly parameters?: { readonly weight: Matrix; readonly bias: Matrix };
+}
+
+/** One kind of layer. Recording throws ShapeError where shapes disagree. */
+export interface LayerKind<Spec> {
+  input(spec: Spec): ImageShape;
+  output(spec: Spec): ImageShape;
+  parameters(spec: Spec): readonly ParameterDeclaration[];
+  /** Buffers that live from the forward to the backward pass. */
+  save?(arena: Arena, spec: Spec, batch: number): Saved;
+  /** The output as another view of the input's buffer, where it can be one. */
+  view?(spec: Spec, x: Matrix, batch: number, mode: Mode): Matrix | undefined;
+  forward(run: LayerRun<Spec>): void;
+  backward(run: LayerRun<Spec>, gradient: LayerGradient): void;
+}
+
+export const NO_PARAMETERS: readonly ParameterDeclaration[] = [];

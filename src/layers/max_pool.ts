@@ -1,0 +1,32 @@
+import { roundUp } from '../gpu/arena.ts';
+import { type PoolShape, poolOutputSize, recordMaxPool2dBackward, recordMaxPool2dForward } from '../kernels/pool.ts';
+import { type ImageShape, type LayerKind, NO_PARAMETERS } from './layer.ts';
+
+/** Max pooling over windows that do not overlap, kernelSize x kernelSize; what is left at the edges is dropped. */
+export interface MaxPoolSpec {
+  readonly kind: 'max_pool';
+  readonly name: string;
+  readonly input: ImageShape;
+  readonly kernelSize: number;
+}
+
+function shapeOf({ input: { height, width }, kernelSize }: MaxPoolSpec, batch: number): PoolShape {
+  return { batch, height, width, kernelSize, stride: kernelSize };
+}
+
+export const MAX_POOL: LayerKind<MaxPoolSpec> = {
+  input: ({ input }) => input,
+  output: (spec) => ({ ...poolOutputSize(shapeOf(spec, 1)), channels: spec.input.channels }),
+  parameters: () => NO_PARAMETERS,
+  save(arena, spec, batch) {
+    const { height, width, channels } = MAX_POOL.output(spec);
+    return { chosen: arena.allocate(`${spec.name} chosen`, batch * height * width * roundUp(channels, 16) * 4) };
+  },
+  forward({ recorder, spec, batch, x: input, y: output, saved }) {
+    recordMaxPool2dForward(recorder, { shape: shapeOf(spec, batch), input, output, chosen: saved.chosen! });
+  },
+  backward({ recorder, spec, batch, saved }, { dy: gradOutput, dx: gradInput }) {
+    if (!gradInput) return;
+    recordMaxPool2dBackward(recorder, { shape: shapeOf(spec, batch), chosen: saved.chosen!, gradOutput, gradInput });
+  },
+};

@@ -1,0 +1,40 @@
+import { type Matrix, ROW_ALIGNMENT } from '../gpu/arena.ts';
+import { recordRestride } from '../kernels/restride.ts';
+import { type ImageShape, type LayerKind, NO_PARAMETERS, sizeOf } from './layer.ts';
+
+/**
+ * The same values under another shape: an image flattened to a vector in the order height, width, channels, or back. No
+ * work where both shapes lie in memory alike.
+ */
+export interface ReshapeSpec {
+  readonly kind: 'reshape';
+  readonly name: string;
+  readonly input: ImageShape;
+  readonly output: ImageShape;
+}
+
+export const RESHAPE: LayerKind<ReshapeSpec> = {
+  input: ({ input }) => input,
+  output: ({ output }) => output,
+  parameters: () => NO_PARAMETERS,
+  view({ output }, x, batch): Matrix | undefined {
+    const { height, width, channels } = output;
+    const alignment = height * width === 1 ? ROW_ALIGNMENT : 4;
+    if (x.stride !== x.columns || channels % alignment !== 0) return undefined;
+    const rows = batch * height * width;
+    // A dispatch that needs a row of zeros finds the input's only where rows are as long.
+    const zeroRow = channels === x.columns ? x.zeroRow : undefined;
+    return { ...x, rows, columns: channels, stride: channels, zeroRow };
+  },
+  forward({ recorder, x, y }) {
+    if (x.buffer !== y.buffer) recordRestride(recorder, { input: x, output: y });
+  },
+  backward({ recorder }, { dy, dx }) {
+    if (dx && dx.buffer !== dy.buffer) recordRestride(recorder, { input: dy, output: dx });
+  },
+};
+
+/** Flattens images into vectors. */
+export function flatten(name: string, input: ImageShape): ReshapeSpec {
+  return { kind: 'reshape', name, input, output: { height: 1, width: 1, channels: sizeOf(input) } };
+}

@@ -13,12 +13,13 @@ import { Arena } from '../src/gpu/arena.ts';
 import type { Gpu } from '../src/gpu/device.ts';
 import { openNodeGpu } from '../src/gpu/node.ts';
 import { benchDemo, benchDoctor } from './commands.ts';
+import { benchConv, benchDeep } from './deep.ts';
 import { benchGemm } from './gemm.ts';
 import { makeRow, type Row, tableLines } from './rows.ts';
 import { benchAttack, benchMemory, benchTraining } from './shallow.ts';
 import { CLOCKS, type ClockName, interleave, type Timing } from './timing.ts';
 
-const GROUPS = ['gemm', 'attack', 'training', 'memory', 'doctor', 'demo'] as const;
+const GROUPS = ['gemm', 'conv', 'attack', 'training', 'deep', 'memory', 'doctor', 'demo'] as const;
 type Group = (typeof GROUPS)[number];
 
 const { values: options } = parseArgs({
@@ -90,7 +91,14 @@ async function main(): Promise<void> {
     const ceilings = await benchCeilings(gpu, timing);
     rows.push(...ceilings.rows);
     fmaCeilingGflops = median(ceilings.fma);
-    const onDevice = { gemm: benchGemm, attack: benchAttack, training: benchTraining, memory: benchMemory };
+    const onDevice = {
+      gemm: benchGemm,
+      conv: benchConv,
+      attack: benchAttack,
+      training: benchTraining,
+      deep: benchDeep,
+      memory: benchMemory,
+    };
     for (const [group, bench] of Object.entries(onDevice)) {
       if (!groups.has(group as Group)) continue;
       say(group);

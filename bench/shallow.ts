@@ -27,7 +27,7 @@ const SPEC = modelSpec('mlp', WIDTH * HEIGHT, CLASSES);
 
 async function initialized(gpu: Gpu, arena: Arena): Promise<FlatParameters> {
   const parameters = new FlatParameters(arena, 'parameters', modelLayout(SPEC));
-  await initializeParameters(gpu, SPEC, parameters, 1);
+  await initializeParameters(gpu, parameters, 1);
   return parameters;
 }
 

@@ -1,3 +1,5 @@
+import { fileURLToPath } from 'node:url';
+import type { DeepArguments } from './deep.ts';
 import type { ShallowArguments } from './shallow.ts';
 
 /**
@@ -21,5 +23,37 @@ export function demoArguments(tiny: boolean, resume: boolean): ShallowArguments 
     height: tiny ? 24 : 64,
     epochs: tiny ? 3 : undefined,
     overrides: tiny ? test : demo,
+  };
+}
+
+/** Networks of the tiny preset that this project trained on its embedded faces; data/README.md says how. */
+const PRETRAINED = fileURLToPath(new URL('../../data/deep-tiny/', import.meta.url));
+
+/**
+ * The second half of the demo: the deep experiment at once, because its networks come with the project.
+ * @param tiny fewer conditions, for tests
+ */
+export function deepDemoArguments(tiny: boolean, resume: boolean): DeepArguments {
+  const both = 'fc1+fc2';
+  const sweeps = [
+    { layers: both, rates: [2 ** -9, 2 ** -8, 2 ** -7, 2 ** -6] },
+    { layers: 'fc1', rates: [2 ** -6, 2 ** -5, 2 ** -4] },
+  ];
+  const noise = { kinds: ['gaussian'], sets: [both, 'fc1'], matched: both, moments: false };
+  const less = { sweeps: [{ layers: both, rates: [2 ** -8, 2 ** -6] }], noise: { ...noise, sets: [both] }, draws: 2 };
+  return {
+    preset: 'tiny',
+    pretrained: PRETRAINED,
+    augment: 0,
+    allowShared: false,
+    resume,
+    overrides: {
+      sweeps,
+      noise,
+      draws: 3,
+      photographs: 1,
+      attackers: [{ name: 'direct' }, { name: 'clipped', clip: 'observed' }],
+      ...(tiny && less),
+    },
   };
 }

@@ -3,6 +3,7 @@
 import { InterruptedError, MidasError } from '../errors.ts';
 import { bitErrorConditions } from '../experiments/conditions.ts';
 import { formatDuration } from '../experiments/results.ts';
+import { sweepOf } from '../experiments/shallow.ts';
 import { parseShallowConfig, type ShallowConfig, shallowPreset } from '../experiments/shallow_config.ts';
 import { Arena } from '../gpu/arena.ts';
 import type { AdapterSummary, Gpu } from '../gpu/device.ts';
@@ -218,16 +219,17 @@ export function demoFlops(): number {
   const pixels = width * height;
   const base = shallowPreset(preset as 'quick', model as ShallowConfig['model'], pixels, 1) as Record<string, unknown>;
   const config = parseShallowConfig({ ...base, ...overrides }, 'demo');
-  const { layers, hidden } = modelSpec(config.model, pixels, DEMO_PEOPLE, config.hidden);
+  const spec = modelSpec(config.model, pixels, DEMO_PEOPLE, config.hidden);
+  const { layers } = spec;
   const weights = layers.map(({ inputs, outputs }) => inputs * outputs);
   const all = weights.reduce((sum, count) => sum + count, 0);
   // Forward, weight gradients, and input gradients of all layers but the first.
   const training = config.training.epochs * DEMO_TRAIN * 2 * (3 * all - weights[0]);
   const folded = pixels * DEMO_PEOPLE;
-  const load = 2 * (folded * hidden[0] + DEMO_TEST * folded);
+  const load = 2 * (folded * layers[0].outputs + DEMO_TEST * folded);
   const iterations = config.attacks.reduce((sum, attack) => sum + attack.iterations, 0);
   const attacks = 2 * 2 * DEMO_PEOPLE * folded * iterations;
-  const fixed = bitErrorConditions(config, layerNames({ layers } as Parameters<typeof layerNames>[0]));
+  const fixed = bitErrorConditions(sweepOf(config), layerNames(spec));
   const drawn = fixed.filter(({ kind }) => kind === 'bit-error').length;
   // Every noise is matched to every bit error of its set of layers, at most.
   const conditions = drawn * (1 + config.noise.length) * config.draws + (fixed.length - drawn);

@@ -1,9 +1,13 @@
 #!/usr/bin/env node
 /** The command line: arguments in, exit codes out. */
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ConfigError, DataError, MidasError } from '../errors.ts';
 import { MODEL_KINDS } from '../models/specs.ts';
+import { addDataCommands } from './data_commands.ts';
+import type { DeepArguments } from './deep.ts';
+import type { PlanArguments } from './plan.ts';
 import { type CommonOptions, packageVersion, Session } from './session.ts';
 import type { ShallowArguments } from './shallow.ts';
 
@@ -90,8 +94,15 @@ common(
     .addOption(new Option('--tiny', 'a few seconds of it, for tests').hideHelp()),
   'runs/demo',
 ).action(async (options: CommonOptions & { resume: boolean; tiny?: boolean }) => {
-  const { demoArguments } = await import('./demo.ts');
-  await runShallowCommand(new Session(options, args), demoArguments(options.tiny === true, options.resume));
+  const { deepDemoArguments, demoArguments } = await import('./demo.ts');
+  const { shallow, summaryLines } = await import('./shallow.ts');
+  const { deep } = await import('./deep.ts');
+  const session = new Session(options, args);
+  const [tiny, out] = [options.tiny === true, join(options.out, 'deep')];
+  const first = await shallow(session, demoArguments(tiny, options.resume));
+  const second = await deep(session, deepDemoArguments(tiny, options.resume), out);
+  const lines = [...summaryLines(first, options.out), '', ...summaryLines(second, out)];
+  session.answer({ ...first, deep: second }, lines);
 });
 
 common(
@@ -122,7 +133,27 @@ common(
   await runShallowCommand(new Session(options, args), shallowArguments(options));
 });
 
-interface ShallowOptions extends CommonOptions {
+/** Options of the number format that both experiments take. */
+interface FormatOptions {
+  bits?: number;
+  headroom?: number;
+  faithful?: boolean;
+}
+
+/** The format that was asked for, if any was. */
+function formatOverride({ bits, headroom, faithful }: FormatOptions): { format?: object } {
+  if (bits === undefined && headroom === undefined && !faithful) return {};
+  return {
+    format: {
+      kind: 'fixed',
+      ...(bits !== undefined && { bits }),
+      ...(headroom !== undefined && { headroom }),
+      ...(faithful && { encoding: 'faithful', exponent: { layer: 'fc1' } }),
+    },
+  };
+}
+
+interface ShallowOptions extends CommonOptions, FormatOptions {
   data?: string;
   split?: string;
   model: string;
@@ -135,9 +166,6 @@ interface ShallowOptions extends CommonOptions {
   draws?: number;
   epochs?: number;
   granularity?: string;
-  bits?: number;
-  headroom?: number;
-  faithful?: boolean;
   size: string;
   resume: boolean;
 }
@@ -145,12 +173,6 @@ interface ShallowOptions extends CommonOptions {
 function shallowArguments(options: ShallowOptions): ShallowArguments {
   const size = /^(\d+)x(\d+)$/.exec(options.size);
   if (!size) throw new ConfigError(`--size ${options.size}: give width x height, such as 56x64`);
-  const format = {
-    kind: 'fixed',
-    ...(options.bits !== undefined && { bits: options.bits }),
-    ...(options.headroom !== undefined && { headroom: options.headroom }),
-    ...(options.faithful && { encoding: 'faithful', exponent: { layer: 'fc1' } }),
-  };
   const given = {
     rates: options.rates,
     layerSets: options.layers,
@@ -158,7 +180,7 @@ function shallowArguments(options: ShallowOptions): ShallowArguments {
     rateMaps: options.rateMap,
     draws: options.draws,
     granularity: options.granularity,
-    ...(Object.keys(format).length > 1 && { format }),
+    ...formatOverride(options),
   };
   const overrides = {
     ...(options.config !== undefined && readConfig(options.config)),
@@ -168,11 +190,90 @@ function shallowArguments(options: ShallowOptions): ShallowArguments {
   return { data, split, model, preset, resume, epochs, overrides, width: Number(size[1]), height: Number(size[2]) };
 }
 
+common(
+  program
+    .command('deep')
+    .description('the deep experiment: train a convolutional classifier and a network that inverts it, defend it')
+    .option('--private <path>', 'people of the victim: a folder with a folder a person, or a pack; else embedded faces')
+    .option('--public <path>', 'people of the attacker, or `embedded`; by default who of --private is left by --people')
+    .option('--people <n>', 'how many people of --private are the victim’s, in the order of their names', whole)
+    .option('--augment <n>', 'variations of every public photograph', whole, 0)
+    .option('--allow-shared', 'go on though private and public people share names', false)
+    .addOption(
+      new Option('--preset <name>', 'size of the networks').choices(['tiny', 'small', 'paper']).default('tiny'),
+    )
+    .option('--pretrained <dir>', 'folder with victim.safetensors and inversion.safetensors, instead of training')
+    .option('--config <file>', 'JSON whose keys replace the preset’s')
+    .option('--draws <n>', 'fault maps a condition', whole)
+    .addOption(
+      new Option('--granularity <name>', 'when faults are drawn').choices(['chip', 'load', 'pass', 'inference']),
+    )
+    .option('--bits <n>', 'bits of a stored weight, 2..16', whole)
+    .option('--headroom <n>', 'bits between the format’s top bit and the weights', whole)
+    .option('--faithful', 'number format as published, with its faults')
+    .option('--resume', 'go on with an interrupted run', false),
+  'runs/deep',
+).action(async (options: DeepOptions) => {
+  const { deep } = await import('./deep.ts');
+  const session = new Session(options, args);
+  const results = await deep(session, deepArguments(options));
+  const { summaryLines } = await import('./shallow.ts');
+  session.answer(results, summaryLines(results, options.out));
+});
+
+interface DeepOptions extends CommonOptions, FormatOptions {
+  private?: string;
+  public?: string;
+  people?: number;
+  augment: number;
+  allowShared: boolean;
+  preset: string;
+  pretrained?: string;
+  config?: string;
+  draws?: number;
+  granularity?: string;
+  resume: boolean;
+}
+
+function deepArguments(options: DeepOptions): DeepArguments {
+  const { people, augment, allowShared, preset, pretrained, resume } = options;
+  const given = { draws: options.draws, granularity: options.granularity, ...formatOverride(options) };
+  const overrides = {
+    ...(options.config !== undefined && readConfig(options.config)),
+    ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
+  };
+  const files = { private: options.private, public: options.public, pretrained };
+  return { ...files, people, augment, allowShared, preset, resume, overrides };
+}
+
 async function runShallowCommand(session: Session, shallowArgs: ShallowArguments): Promise<void> {
   const { shallow, summaryLines } = await import('./shallow.ts');
   const results = await shallow(session, shallowArgs);
   session.answer(results, summaryLines(results, session.options.out));
 }
+
+common(
+  program
+    .command('plan')
+    .description('memory and time of a configuration on this adapter, without running it')
+    .command('deep')
+    .description('plan the deep experiment: parameters, memory of training, operations, time')
+    .addOption(
+      new Option('--preset <name>', 'size of the networks').choices(['tiny', 'small', 'paper']).default('tiny'),
+    )
+    .option('--config <file>', 'JSON whose keys replace the preset’s')
+    .option('--people <n>', 'how many people the victim knows; 30, or as published 530', whole)
+    .option('--images <n>', 'images that the victim is trained on', whole)
+    .option('--public-images <n>', 'images that the inversion network is trained on', whole),
+  'runs/plan',
+).action(async (options: CommonOptions & PlanArguments & { config?: string }) => {
+  const { planDeepCommand } = await import('./plan.ts');
+  const overrides = options.config === undefined ? {} : readConfig(options.config);
+  const { preset, people, images, publicImages } = options;
+  await planDeepCommand(new Session(options, args), { preset, people, images, publicImages, overrides });
+});
+
+addDataCommands(program, { common, whole, args });
 
 try {
   await program.parseAsync();

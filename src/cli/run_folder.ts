@@ -1,5 +1,5 @@
 /** A run's folder on disk: what an experiment's store is in Node, with the configuration that a resumed run must match. */
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { appendLineDurable, fileError, readBytes, readJsonLines, writeFileAtomic } from '../data/node/files.ts';
 import { ConfigError } from '../errors.ts';
@@ -46,8 +46,8 @@ export class RunFolder implements RunStore {
       if (changed) throw new ConfigError(`${dir}: cannot resume, ${changed} is another than in the run there`);
       return folder;
     }
-    for (const name of [ROWS, RESULTS, 'model.safetensors', 'calibration.json'])
-      rmSync(join(dir, name), { force: true });
+    const stale = readdirSync(dir).filter((name) => name.endsWith('.safetensors'));
+    for (const name of [ROWS, RESULTS, 'calibration.json', ...stale]) rmSync(join(dir, name), { force: true });
     await folder.write(CONFIG, text);
     return folder;
   }

@@ -1,8 +1,8 @@
 /** The conditions of a sweep, from a configuration: what is done to the weights of which layers, and how to say so. */
 import { ConfigError } from '../errors.ts';
-import type { FixedFormat, LayerMemory, MemoryConfigInput } from '../memory/config.ts';
+import { type FixedFormat, type LayerMemory, type MemoryConfigInput, parseMemoryConfig } from '../memory/config.ts';
 import type { Condition } from './results.ts';
-import type { ShallowConfig } from './shallow_config.ts';
+import type { SweepConfig } from './sweep.ts';
 
 /** For example `fixed12`, `fixed12+3` with headroom, `fixed12 fitted to fc1 faithful`. */
 export function formatName({ bits, exponent, headroom, encoding }: FixedFormat): string {
@@ -14,17 +14,31 @@ export function formatName({ bits, exponent, headroom, encoding }: FixedFormat):
   return parts.join(' ');
 }
 
-/** The layers a set names. @throws ConfigError for a name that is neither a layer nor `both` nor `all` */
+/**
+ * The layers a set names: `fc1`, several as in `fc1+fc2`, `all`, or `both` of two.
+ * @throws ConfigError for a name that is none of these
+ */
 export function layersOfSet(set: string, layers: readonly string[]): string[] {
   if (set === 'all' || (set === 'both' && layers.length === 2)) return [...layers];
-  if (layers.includes(set)) return [set];
+  const members = set.split('+');
+  if (members.every((layer) => layers.includes(layer))) return members;
   throw new ConfigError(
     `layerSets: "${set}" is neither a layer (${layers.join(', ')}) nor all${layers.length === 2 ? ' nor both' : ''}`,
   );
 }
 
-/** Everything but the noise, which is calibrated first: none, quantised, each set at each rate, grid, rate maps. */
-export function bitErrorConditions(config: ShallowConfig, layers: readonly string[]): Condition[] {
+/** The inverse of {@link layersOfSet}. */
+function nameOfSet(members: readonly string[], layers: readonly string[]): string {
+  if (members.length < layers.length) return members.join('+');
+  return layers.length === 2 ? 'both' : 'all';
+}
+
+/**
+ * Everything but the noise, which is calibrated first: none, quantised, each set at each rate, grid, rate maps.
+ * @param layers of the model
+ * @throws ConfigError for a layer the model has not, or a memory that cannot be
+ */
+export function bitErrorConditions(config: SweepConfig, layers: readonly string[]): Condition[] {
   const format = formatName(config.format);
   const common = { format, granularity: config.granularity };
   const bitErrors = (rates: Record<string, number>, set: string): Condition => ({
@@ -33,32 +47,34 @@ export function bitErrorConditions(config: ShallowConfig, layers: readonly strin
     rates,
     layers: set,
   });
-  const all = layers.length === 2 ? 'both' : 'all';
+  const equal = (members: readonly string[], rate: number) => Object.fromEntries(members.map((layer) => [layer, rate]));
+  const swept = new Set([
+    ...config.sweeps.flatMap((sweep) => layersOfSet(sweep.layers, layers)),
+    ...(config.grid.length > 0 ? layers.slice(0, 2) : []),
+    ...config.rateMaps.flatMap((rates) => Object.keys(rates)),
+  ]);
+  const stored = layers.filter((layer) => swept.has(layer));
   const conditions: Condition[] = [
     { kind: 'none', rates: {}, layers: 'none' },
-    { kind: 'quantised', ...common, rates: Object.fromEntries(layers.map((layer) => [layer, 0])), layers: all },
+    { kind: 'quantised', ...common, rates: equal(stored, 0), layers: nameOfSet(stored, layers) },
   ];
-  for (const set of config.layerSets) {
-    const members = layersOfSet(set, layers);
-    for (const rate of config.rates) {
-      conditions.push(bitErrors(Object.fromEntries(members.map((layer) => [layer, rate])), set));
-    }
+  for (const sweep of config.sweeps) {
+    const members = layersOfSet(sweep.layers, layers);
+    for (const rate of sweep.rates) conditions.push(bitErrors(equal(members, rate), sweep.layers));
   }
   if (config.grid.length > 0) {
     if (layers.length < 2) throw new ConfigError('grid: the model has one layer; use rates');
+    const set = nameOfSet(layers.slice(0, 2), layers);
     for (const first of config.grid) {
-      for (const second of config.grid) conditions.push(bitErrors({ [layers[0]]: first, [layers[1]]: second }, all));
+      for (const second of config.grid) conditions.push(bitErrors({ [layers[0]]: first, [layers[1]]: second }, set));
     }
   }
   for (const rates of config.rateMaps) {
-    for (const layer of Object.keys(rates)) {
-      if (!layers.includes(layer)) {
-        throw new ConfigError(`rateMaps: no layer "${layer}"; this model has ${layers.join(', ')}`);
-      }
-    }
-    const members = Object.keys(rates);
-    conditions.push(bitErrors(rates, members.length === layers.length ? all : members.join('+')));
+    const unknown = Object.keys(rates).find((layer) => !layers.includes(layer));
+    if (unknown) throw new ConfigError(`rateMaps: no layer "${unknown}"; this model has ${layers.join(', ')}`);
+    conditions.push(bitErrors({ ...rates }, nameOfSet(Object.keys(rates), layers)));
   }
+  for (const condition of conditions) parseMemoryConfig(memoryOf(condition, config), layers);
   const seen = new Set<string>();
   return conditions.filter((condition) => {
     const key = JSON.stringify([condition.kind, condition.rates, condition.layers]);
@@ -67,7 +83,7 @@ export function bitErrorConditions(config: ShallowConfig, layers: readonly strin
 }
 
 /** The memory configuration of a condition. */
-export function memoryOf(condition: Condition, config: ShallowConfig): MemoryConfigInput {
+export function memoryOf(condition: Condition, config: SweepConfig): MemoryConfigInput {
   const { kind, rates } = condition;
   const layers: Record<string, LayerMemory> = {};
   for (const [layer, value] of Object.entries(rates)) {

@@ -85,6 +85,8 @@ const RowSchema = v.object({
   ssim: number,
   /** Share of reconstructions that an independent matcher gives to the right person, 0..1. */
   identity: number,
+  /** Share of prediction vectors in which a confidence underflows in float32; only where the attack sees such vectors. */
+  underflow: v.optional(number),
   /** How many reconstructions the row averages. */
   n: count,
   perIdentity: PerIdentitySchema,

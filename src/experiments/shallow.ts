@@ -5,41 +5,34 @@
 import { type Inversion, MiFace, type MiFaceConfig, type SearchSpace } from '../attacks/mi_face.ts';
 import type { Victim } from '../attacks/victim.ts';
 import { type ImageDataset, type Split, toFloat } from '../data/dataset.ts';
-import { DataError, InterruptedError } from '../errors.ts';
+import { DataError } from '../errors.ts';
 import { Arena } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
-import { parseMemoryConfig } from '../memory/config.ts';
+import { INFERENCE } from '../layers/layer.ts';
+import type { MemoryConfig } from '../memory/config.ts';
 import { type NullBaselines, nullBaselines } from '../metrics/baselines.ts';
 import { type IdentityClassifier, trainIdentityClassifier } from '../metrics/identity.ts';
 import { indexPhotographs, type PhotographIndex, similarityToPhotographs } from '../metrics/similarity.ts';
 import { ApproximateMemory } from '../models/approximate_memory.ts';
-import { readCheckpoint, writeCheckpoint } from '../models/checkpoint.ts';
 import { type DeviceDataset, uploadDataset } from '../models/device_dataset.ts';
 import { Evaluator } from '../models/evaluate.ts';
 import { layerNames, type ModelSpec, modelSpec } from '../models/specs.ts';
-import { plainWeights, recordStackForward } from '../models/stack.ts';
-import { Trainer } from '../models/trainer.ts';
+import { plainWeights, planStack, recordStackForward } from '../models/stack.ts';
+import type { Trainer } from '../models/trainer.ts';
 import { foldedVictim, isLinear, stackVictim } from '../models/victims.ts';
 import { Random } from '../random.ts';
-import { Calibration, type CalibrationCurve } from './calibration.ts';
-import { bitErrorConditions, layersOfSet, memoryOf } from './conditions.ts';
-import { type Condition, conditionKey, conditionLabel, type Row } from './results.ts';
+import { bitErrorConditions } from './conditions.ts';
+import type { Condition, Row } from './results.ts';
 import type { AttackConfig, ShallowConfig } from './shallow_config.ts';
 import type { ProgressSink, RunStore } from './store.ts';
+import { type Measurement, type Picture, Sweep, type SweepConfig, type SweepSubject } from './sweep.ts';
+import { trainModel } from './training.ts';
 
 export interface ShallowInput {
   readonly dataset: ImageDataset;
   readonly split: Split;
   /** Start of the attack `mean`, and the null baseline: the mean of public faces, or of the training faces if there are none. */
   readonly meanFace: Float32Array;
-}
-
-/** What one condition's reconstructions look like, for the contact sheet. */
-export interface Picture {
-  readonly condition: Condition;
-  readonly attack: string;
-  /** One image an attacked class, height x width, 0..1. */
-  readonly images: readonly Float32Array[];
 }
 
 export interface ShallowOutcome {
@@ -53,10 +46,7 @@ export interface ShallowOutcome {
   readonly plans: readonly string[];
 }
 
-/** Epochs between two checkpoints of the training. */
-const CHECKPOINT_EVERY = 10;
 const MODEL_FILE = 'model.safetensors';
-const CALIBRATION_FILE = 'calibration.json';
 
 /**
  * Runs the experiment, or goes on where the store says it stopped. Same configuration, same adapter: same rows.
@@ -76,8 +66,7 @@ export async function runShallow(
   if (people < 2) throw new DataError(`${dataset.name}: ${people} class; a classifier needs at least 2`);
   const spec = modelSpec(config.model, dataset.width * dataset.height, dataset.classNames.length, config.hidden);
   // Refused before the first epoch rather than after the last.
-  const conditions = bitErrorConditions(config, layerNames(spec));
-  for (const condition of conditions) parseMemoryConfig(memoryOf(condition, config), layerNames(spec));
+  const conditions = bitErrorConditions(sweepOf(config), layerNames(spec));
   const arena = new Arena(gpu);
   try {
     const experiment = new Experiment(gpu, arena, input, spec, config, store, progress, signal);
@@ -87,7 +76,12 @@ export async function runShallow(
   }
 }
 
-class Experiment {
+class Experiment implements SweepSubject {
+  readonly layers: readonly string[];
+  readonly attacks: SweepSubject['attacks'];
+  readonly varies: boolean;
+  readonly pictureSize: SweepSubject['pictureSize'];
+  readonly accuracyStep: number;
   readonly #gpu: Gpu;
   readonly #arena: Arena;
   readonly #input: ShallowInput;
@@ -102,7 +96,6 @@ class Experiment {
   readonly #classes: readonly number[];
   #memory!: ApproximateMemory;
   #bench: Bench | undefined;
-  #configured = '';
 
   constructor(
     gpu: Gpu,
@@ -127,8 +120,14 @@ class Experiment {
     const labelsOf = (indices: Uint32Array) => Uint32Array.from(indices, (i) => dataset.labels[i]);
     const train = toFloat(dataset, split.train);
     this.#photographs = indexPhotographs(train, labelsOf(split.train), dataset.width, dataset.height);
-    this.#judge = trainIdentityClassifier(toFloat(dataset, split.test), labelsOf(split.test), spec.classes);
-    this.#classes = config.classes ?? [...Array(spec.classes).keys()];
+    this.#judge = trainIdentityClassifier(toFloat(dataset, split.test), labelsOf(split.test), spec.outputs);
+    this.#classes = config.classes ?? [...Array(spec.outputs).keys()];
+    this.layers = layerNames(spec);
+    this.attacks = config.attacks.map((attack) => ({ name: attackName(attack), units: attack.iterations }));
+    // Black and mean starts do not change from draw to draw.
+    this.varies = config.attacks.some((attack) => attack.start === 'noise' || attack.search);
+    this.pictureSize = { images: this.#classes.length, pixels: dataset.width * dataset.height };
+    this.accuracyStep = 1 / split.test.length;
   }
 
   async run(conditions: readonly Condition[]): Promise<ShallowOutcome> {
@@ -138,21 +137,14 @@ class Experiment {
     this.#memory = await ApproximateMemory.store(this.#arena, trainer.parameters);
     const train = await this.#trainAccuracy(trainer);
 
-    const rows = await this.#store.readRows();
-    this.#progress.start('bit errors', this.#units(conditions), this.#doneUnits(conditions, rows));
-    for (const condition of conditions) await this.#measure(condition, rows);
-    this.#progress.done();
-    if (this.#config.noise.length > 0) {
-      const noise = await this.#calibrate(conditions, rows);
-      this.#progress.start('noise at equal accuracy', this.#units(noise), this.#doneUnits(noise, rows));
-      for (const condition of noise) await this.#measure(condition, rows);
-      this.#progress.done();
-    }
+    const config = sweepOf(this.#config);
+    const sweep = new Sweep(this, this.#memory, config, this.#store, this.#progress, this.#signal);
+    const rows = await sweep.run(conditions);
     if (this.#bench) plans.push(this.#bench.plan);
     this.#bench?.destroy();
 
     const { dataset, split, meanFace } = this.#input;
-    const pictures = await this.#pictures(rows);
+    const pictures = await sweep.pictures(rows);
     const labels = Uint32Array.from(split.train, (i) => dataset.labels[i]);
     return {
       rows,
@@ -164,33 +156,21 @@ class Experiment {
     };
   }
 
-  async #train(): Promise<Trainer> {
+  #train(): Promise<Trainer> {
     const { dataset, split } = this.#input;
-    const { training, seed } = this.#config;
-    const saved = await this.#store.read(MODEL_FILE);
-    const checkpoint = saved && readCheckpoint(saved, this.#store.describe(MODEL_FILE), this.#spec);
-    if (checkpoint && checkpoint.metadata.dataset !== dataset.sha256) {
-      throw new DataError(
-        `${this.#store.describe(MODEL_FILE)}: it was trained on other images; use another --out or delete it`,
-      );
-    }
-    const config = { ...training, seed };
-    const trainer = await Trainer.create(this.#arena, this.#spec, this.#data, split.train, config, checkpoint?.state);
-    if (trainer.epoch === trainer.epochs) return trainer;
-    this.#progress.start('training', trainer.epochs, trainer.epoch);
-    while (trainer.epoch < trainer.epochs) {
-      this.#interruptible();
-      const { epoch, phase, loss, accuracy } = await trainer.trainEpoch();
-      const share = phase === 'classify' ? `, accuracy ${accuracy.toFixed(3)}` : ' (reconstruction)';
-      this.#progress.advance(1, `epoch ${epoch}, loss ${loss.toFixed(4)}${share}`);
-      if (epoch % CHECKPOINT_EVERY === 0 || epoch === trainer.epochs || this.#signal.aborted) {
-        const state = await trainer.state();
-        const metadata = { dataset: dataset.sha256 };
-        await this.#store.write(MODEL_FILE, writeCheckpoint({ spec: this.#spec, state, metadata }));
-      }
-    }
-    this.#progress.done();
-    return trainer;
+    return trainModel({
+      arena: this.#arena,
+      spec: this.#spec,
+      data: this.#data,
+      indices: split.train,
+      config: { ...this.#config.training, seed: this.#config.seed },
+      dataset: dataset.sha256,
+      file: MODEL_FILE,
+      label: 'training',
+      store: this.#store,
+      progress: this.#progress,
+      signal: this.#signal,
+    });
   }
 
   async #trainAccuracy(trainer: Trainer): Promise<number> {
@@ -201,59 +181,29 @@ class Experiment {
     return accuracy;
   }
 
-  /** All draws and attacks of a condition that are not in `rows` yet; appends to both. */
-  async #measure(condition: Condition, rows: Row[]): Promise<void> {
-    const key = conditionKey(condition);
-    const done = new Set(
-      rows.filter((row) => conditionKey(row.condition) === key).map((row) => `${row.draw} ${row.attack}`),
-    );
-    for (let draw = 0; draw < this.#drawsOf(condition); draw++) {
-      const missing = this.#config.attacks.filter((attack) => !done.has(`${draw} ${attackName(attack)}`));
-      if (missing.length === 0) continue;
-      this.#interruptible();
-      const bench = await this.#load(condition, draw);
-      const { accuracy } = await bench.evaluator.run();
-      for (const attack of missing) {
-        this.#interruptible();
-        const run = await this.#attack(bench, attack);
-        const results = await run.run(this.#starts(attack, draw), draw, () => this.#progress.advance(0));
-        // The picture first: a row in the store says that everything of it is there.
-        if (draw === 0) await this.#savePicture(condition, attack, results);
-        const row = this.#row(condition, draw, accuracy, attack, results);
-        await this.#store.appendRow(row);
-        rows.push(row);
-        const numbers = `accuracy ${accuracy.toFixed(3)}, PCC ${row.pcc.toFixed(3)}, lift ${row.pccLift.toFixed(3)}`;
-        this.#progress.advance(attack.iterations, `${conditionLabel(condition)}, ${row.attack}: ${numbers}`);
-      }
-    }
-  }
-
-  /** Puts the model into the condition's memory and draws a map. */
-  async #load(condition: Condition, draw: number): Promise<Bench> {
-    const memory = parseMemoryConfig(memoryOf(condition, this.#config), layerNames(this.#spec));
-    const key = JSON.stringify(memory);
-    if (this.#configured !== key) {
-      await this.#memory.configure(memory);
-      this.#configured = key;
-    }
-    await this.#memory.load(draw);
+  async prepare(memory: MemoryConfig): Promise<void> {
     // Programs depend on which layers are fetched when, not on rates: a sweep at granularity load records once.
     const perLoad = memory.granularity === 'load' || memory.granularity === 'chip';
-    const kinds = layerNames(this.#spec).map((layer) =>
+    const kinds = this.layers.map((layer) =>
       this.#memory.fused(layer) ? 'fused' : perLoad ? 'plain' : (memory.layers[layer]?.kind ?? 'plain'),
     );
     const benchKey = `${perLoad ? 'load' : memory.granularity} ${kinds}`;
     if (this.#bench?.key !== benchKey) {
       this.#bench?.destroy();
-      const foldable = perLoad && !kinds.includes('fused') && isLinear(this.#spec.layers);
+      const foldable = perLoad && !kinds.includes('fused');
       this.#bench = await Bench.build(this.#gpu, benchKey, this.#spec, this.#memory, foldable, this.#data, this.#input);
     }
     this.#bench.refold();
-    return this.#bench;
   }
 
-  async #attack(bench: Bench, attack: AttackConfig): Promise<MiFace> {
-    return bench.attack(attackName(attack), this.#classes, miFaceConfig(attack));
+  async accuracy(): Promise<number> {
+    return (await this.#bench!.evaluator.run()).accuracy;
+  }
+
+  async attack(name: string, draw: number, tick: () => void): Promise<Measurement> {
+    const attack = this.#config.attacks.find((each) => attackName(each) === name)!;
+    const run = await this.#bench!.attack(name, this.#classes, miFaceConfig(attack));
+    return this.#measure(await run.run(this.#starts(attack, draw), draw, tick));
   }
 
   #starts(attack: AttackConfig, draw: number): Float32Array[] {
@@ -270,164 +220,39 @@ class Experiment {
     });
   }
 
-  #row(condition: Condition, draw: number, accuracy: number, attack: AttackConfig, results: readonly Inversion[]): Row {
+  #measure(results: readonly Inversion[]): Measurement {
     const scores = results.map(({ image, target }) => similarityToPhotographs(image, this.#photographs, target));
-    const identity = results.map(({ image, target }) => (this.#judge.predict(image) === target ? 1 : 0));
     const list = (metric: 'pcc' | 'pccLift' | 'mse' | 'psnr' | 'ssim') => scores.map((score) => score[metric]);
-    const perIdentity = {
-      pcc: list('pcc'),
-      pccLift: list('pccLift'),
-      identity,
-      mse: list('mse'),
-      psnr: list('psnr'),
-      ssim: list('ssim'),
-    };
     return {
-      condition,
-      draw,
-      accuracy,
-      attack: attackName(attack),
-      pcc: mean(perIdentity.pcc),
-      pccLift: mean(perIdentity.pccLift),
-      mse: mean(perIdentity.mse),
-      psnr: mean(perIdentity.psnr),
-      ssim: mean(perIdentity.ssim),
-      identity: mean(identity),
+      perIdentity: {
+        pcc: list('pcc'),
+        pccLift: list('pccLift'),
+        identity: results.map(({ image, target }) => (this.#judge.predict(image) === target ? 1 : 0)),
+        mse: list('mse'),
+        psnr: list('psnr'),
+        ssim: list('ssim'),
+      },
       n: results.length,
-      perIdentity,
+      images: results.map(({ image }) => image),
     };
   }
+}
 
-  /**
-   * One noise condition for every accuracy that bit errors on a set of layers left, where they cost any. All layers of a
-   * set get the same multiple of their number format's full scale. Bit errors of equal accuracy share the noise, matched to
-   * the strongest of them.
-   */
-  async #calibrate(conditions: readonly Condition[], rows: readonly Row[]): Promise<Condition[]> {
-    const saved = await this.#store.read(CALIBRATION_FILE);
-    const name = this.#store.describe(CALIBRATION_FILE);
-    const curves: Record<string, CalibrationCurve> = saved
-      ? Calibration.parse(JSON.parse(new TextDecoder().decode(saved)), name)
-      : {};
-    const fullScale = await this.#fullScales();
-    const image = 1 / this.#input.split.test.length;
-    const accuracyOf = (condition: Condition) => {
-      const key = conditionKey(condition);
-      return mean(rows.filter((row) => conditionKey(row.condition) === key).map((row) => row.accuracy));
-    };
-    const errorFree = mean(rows.filter((row) => row.condition.kind === 'quantised').map((row) => row.accuracy));
-    const found = new Map<string, Condition>();
-    this.#progress.start('calibrating noise', this.#config.noise.length * this.#config.layerSets.length * 20);
-    for (const kind of this.#config.noise) {
-      for (const set of this.#config.layerSets) {
-        const members = layersOfSet(set, layerNames(this.#spec));
-        const noise = (scale: number): Condition => ({
-          kind,
-          rates: Object.fromEntries(members.map((layer) => [layer, scale * fullScale[layer]])),
-          granularity: this.#config.granularity,
-          layers: set,
-        });
-        const curve = `${kind} ${set}`;
-        const calibration = new Calibration(async (scale) => {
-          const accuracy = await this.#meanAccuracy(noise(scale));
-          const note = `${kind} on ${set}, ${scale} of full scale: accuracy ${accuracy.toFixed(3)}`;
-          this.#progress.advance(1, note);
-          return accuracy;
-        }, curves[curve]);
-        // Strongest first. Accuracies within one test image are one target; a scale that costs no image is not defined.
-        const targets: number[] = [];
-        const matched = conditions.filter((c) => c.kind === 'bit-error' && c.layers === set && equalRates(c)).reverse();
-        for (const condition of matched) {
-          const accuracy = accuracyOf(condition);
-          if (errorFree - accuracy < image || targets.some((target) => Math.abs(target - accuracy) < image)) continue;
-          targets.push(accuracy);
-          const scale = await calibration.scaleFor(accuracy, image / 2);
-          curves[curve] = calibration.curve;
-          await this.#store.write(CALIBRATION_FILE, JSON.stringify(curves));
-          found.set(`${curve} ${scale}`, { ...noise(scale), matchedTo: conditionKey(condition) });
-        }
-      }
-    }
-    this.#progress.done();
-    return [...found.values()];
-  }
-
-  async #meanAccuracy(condition: Condition): Promise<number> {
-    const accuracies: number[] = [];
-    for (let draw = 0; draw < this.#config.draws; draw++) {
-      this.#interruptible();
-      const bench = await this.#load(condition, draw);
-      accuracies.push((await bench.evaluator.run()).accuracy);
-    }
-    return mean(accuracies);
-  }
-
-  /** The value of a layer's largest code plus one: 2^(exponent + bits - 1). */
-  async #fullScales(): Promise<Record<string, number>> {
-    const { format } = this.#config;
-    const names = layerNames(this.#spec);
-    const layers = Object.fromEntries(
-      names.map((layer) => [layer, { kind: 'uniform' as const, format, bitErrorRate: 0 }]),
-    );
-    await this.#memory.configure(parseMemoryConfig({ seed: this.#config.seed, layers }, names));
-    this.#configured = '';
-    const exponent = (layer: string) => this.#memory.exponentOf(`${layer}.weight`);
-    return Object.fromEntries(names.map((layer) => [layer, 2 ** (exponent(layer) + format.bits - 1)]));
-  }
-
-  /** Exact and merely quantised models do not change from draw to draw, nor do black or mean starts. */
-  #drawsOf(condition: Condition): number {
-    const fixed = condition.kind === 'none' || condition.kind === 'quantised';
-    const varied = this.#config.attacks.some((attack) => attack.start === 'noise' || attack.search);
-    return fixed && !varied ? 1 : this.#config.draws;
-  }
-
-  #units(conditions: readonly Condition[]): number {
-    const iterations = this.#config.attacks.reduce((sum, attack) => sum + attack.iterations, 0);
-    return conditions.reduce((sum, condition) => sum + this.#drawsOf(condition) * iterations, 0);
-  }
-
-  #doneUnits(conditions: readonly Condition[], rows: readonly Row[]): number {
-    const keys = new Set(conditions.map(conditionKey));
-    const iterations = new Map(this.#config.attacks.map((attack) => [attackName(attack), attack.iterations]));
-    return rows
-      .filter((row) => keys.has(conditionKey(row.condition)))
-      .reduce((sum, row) => sum + (iterations.get(row.attack) ?? 0), 0);
-  }
-
-  async #savePicture(condition: Condition, attack: AttackConfig, results: readonly Inversion[]): Promise<void> {
-    const { width, height } = this.#input.dataset;
-    const pixels = new Uint8Array(results.length * width * height);
-    results.forEach(({ image }, i) => {
-      for (let k = 0; k < image.length; k++) pixels[i * image.length + k] = Math.round(255 * image[k]);
-    });
-    await this.#store.write(pictureFile(condition, attackName(attack)), pixels);
-  }
-
-  async #pictures(rows: readonly Row[]): Promise<Picture[]> {
-    const pixels = this.#input.dataset.width * this.#input.dataset.height;
-    const pictures: Picture[] = [];
-    for (const { condition, attack, draw } of rows) {
-      if (draw !== 0) continue;
-      const file = pictureFile(condition, attack);
-      const bytes = await this.#store.read(file);
-      if (bytes?.length !== this.#classes.length * pixels) {
-        throw new DataError(
-          `${this.#store.describe(file)}: ${bytes ? 'wrong size' : 'missing'}; run again without --resume`,
-        );
-      }
-      const images = this.#classes.map((_, i) =>
-        Float32Array.from(bytes.subarray(i * pixels, (i + 1) * pixels), (byte) => byte / 255),
-      );
-      pictures.push({ condition, attack, images });
-    }
-    return pictures;
-  }
-
-  #interruptible(): void {
-    if (this.#signal.aborted)
-      throw new InterruptedError('interrupted; what was finished is saved, go on with --resume');
-  }
+/** What the sweep of a configuration is. */
+export function sweepOf(config: ShallowConfig): SweepConfig {
+  const { format, granularity, path, rates, layerSets, grid, rateMaps, draws, noise, seed } = config;
+  const sweeps = layerSets.map((layers) => ({ layers, rates }));
+  return {
+    format,
+    granularity,
+    path,
+    sweeps,
+    grid,
+    rateMaps,
+    draws,
+    noise: { kinds: noise, sets: layerSets, moments: false },
+    seed,
+  };
 }
 
 /** The programs that measure one way of reading memory: evaluation and attacks, built once and run for every draw. */
@@ -471,7 +296,8 @@ class Bench {
     const arena = new Arena(gpu);
     const { height, width } = dataset;
     const weights = memory.weightsOf;
-    const folded = foldable ? await foldedVictim(arena, spec.layers, weights) : undefined;
+    const { layers } = spec;
+    const folded = foldable && isLinear(layers) ? await foldedVictim(arena, layers, weights) : undefined;
     const whole = folded?.victim ?? stackVictim(spec.layers, weights, memory);
     const evaluator = await Evaluator.build(gpu, whole, data, split.test);
     let victim = whole;
@@ -486,12 +312,8 @@ class Bench {
         latent: {
           size: victim.inputs,
           plan(planned, code, image, processed) {
-            const between = (specs: ModelSpec['layers'], first: typeof code, last: typeof code) => {
-              const middle = specs.slice(0, -1).map((s) => planned.matrix(`${s.name} code`, first.rows, s.outputs));
-              return { values: [first, ...middle, last] };
-            };
-            const decode = between(spec.decoder, code, image);
-            const encode = between(encoder, processed, code);
+            const decode = planStack(planned, spec.decoder, code, INFERENCE, image);
+            const encode = planStack(planned, encoder, processed, INFERENCE, code);
             return {
               recordDecode: (recorder) => recordStackForward(recorder, planned, spec.decoder, weights, decode),
               recordEncode: (recorder) => recordStackForward(recorder, planned, encoder, weights, encode),
@@ -538,17 +360,4 @@ export function attackName({ start, search, decimals, process }: AttackConfig): 
 
 function miFaceConfig({ beta, gamma, ...attack }: AttackConfig): MiFaceConfig {
   return { ...attack, beta: beta ?? Number.POSITIVE_INFINITY, gamma: gamma ?? Number.NEGATIVE_INFINITY };
-}
-
-function equalRates({ rates }: Condition): boolean {
-  return new Set(Object.values(rates)).size === 1;
-}
-
-function pictureFile(condition: Condition, attack: string): string {
-  const rates = Object.entries(condition.rates).map(([layer, rate]) => `${layer}=${rate}`);
-  return `pictures/${[attack, condition.kind, condition.layers, ...rates].join('_').replace(/[^\w.=+-]+/g, '-')}.gray`;
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

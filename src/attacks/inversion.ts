@@ -1,0 +1,260 @@
+/**
+ * The inversion network of Yang, Zhang, Chang, Liang (CCS'19) as an attack: a network that turns prediction vectors back
+ * into the images they were made from. The attacker sees the victim through its predictions only.
+ */
+import { Arena, type Matrix } from '../gpu/arena.ts';
+import type { BufferView, Gpu } from '../gpu/device.ts';
+import { type Program, Recorder } from '../gpu/recorder.ts';
+import { type ConfidenceFloor, recordTruncateAlign } from '../kernels/align.ts';
+import { recordGatherBatch } from '../kernels/batch.ts';
+import type { DeviceDataset } from '../models/device_dataset.ts';
+import { type LayerSpec, planStack, recordStackForward, type WeightsOf } from '../models/stack.ts';
+import type { Victim } from './victim.ts';
+
+/** What an attacker makes of a prediction vector before the network sees it (src/kernels/align.ts). */
+export interface Alignment {
+  /** How many of the largest confidences are known; the others become 0. */
+  readonly truncation: number;
+  /** `direct`: logarithms computed from the logits. `faithful`: as published, confidences that underflow count as -1000. */
+  readonly floor: ConfidenceFloor;
+  /** Log-confidences below are raised to it, by an attacker who mends vectors. */
+  readonly clip?: number;
+}
+
+/** An attacker with a trained network. */
+export interface InversionAttacker {
+  readonly name: string;
+  readonly alignment: Alignment;
+  readonly layers: readonly LayerSpec[];
+  readonly weights: WeightsOf;
+}
+
+export interface Reconstructions {
+  /** One image an attacked image, in the order of the indices, 0..1. */
+  readonly images: readonly Float32Array[];
+  /** Share of the vectors with a kept confidence that underflows in float32. */
+  readonly underflow: number;
+}
+
+/**
+ * Images of a data set in batches of one size, the last one filled up with repetitions: every program is built once, and
+ * software adapters compile for seconds.
+ */
+class Batches {
+  readonly size: number;
+  /** The data set, read in the order of the batches. */
+  readonly data: DeviceDataset;
+  readonly #victim: Victim;
+  readonly #count: number;
+
+  constructor(arena: Arena, victim: Victim, data: DeviceDataset, indices: Uint32Array, batchSize: number) {
+    this.size = Math.min(batchSize, indices.length);
+    this.#victim = victim;
+    this.#count = indices.length;
+    const images = Math.ceil(indices.length / this.size) * this.size;
+    const order = arena.allocate('order', images * 4);
+    arena.gpu.write(
+      order,
+      Uint32Array.from({ length: images }, (_, i) => indices[i % indices.length]),
+    );
+    this.data = { ...data, order };
+  }
+
+  /** Runs the program once a batch and hands out what came of it: the batch's first image, and how many count. */
+  async run(program: Program, finished: (offset: number, count: number) => Promise<void>): Promise<void> {
+    for (let offset = 0; offset < this.#count; offset += this.size) {
+      // At granularity `inference` the image key is the position among the images; at `pass` every batch is a pass.
+      program.stepWords[0] = this.#victim.readsPerImage ? 0 : (2 * offset) / this.size;
+      program.stepWords[1] = offset;
+      program.stepWords[2] = offset;
+      program.run();
+      await finished(offset, Math.min(this.size, this.#count - offset));
+    }
+  }
+}
+
+/** Reads a victim's predictions for some images of a data set. Built once, run for every draw of the victim's memory. */
+export class Predictor {
+  readonly #gpu: Gpu;
+  readonly #arena: Arena;
+  readonly #batches: Batches;
+  readonly #program: Program;
+  readonly #logits: Matrix;
+  readonly #count: number;
+
+  private constructor(arena: Arena, batches: Batches, program: Program, logits: Matrix, count: number) {
+    this.#gpu = arena.gpu;
+    this.#arena = arena;
+    this.#batches = batches;
+    this.#program = program;
+    this.#logits = logits;
+    this.#count = count;
+  }
+
+  static async build(
+    gpu: Gpu,
+    victim: Victim,
+    data: DeviceDataset,
+    indices: Uint32Array,
+    batchSize: number,
+  ): Promise<Predictor> {
+    const arena = new Arena(gpu);
+    const batches = new Batches(arena, victim, data, indices, batchSize);
+    const images = arena.matrix('images', batches.size, victim.inputs);
+    const targets = arena.allocate('targets', batches.size * 4);
+    const recorder = new Recorder(gpu);
+    recordGatherBatch(recorder, { ...batches.data, images, targets });
+    const run = victim.plan(arena, images);
+    run.recordForward(recorder);
+    return new Predictor(arena, batches, await recorder.build('predict'), run.logits, indices.length);
+  }
+
+  /** Logits of every image as the victim's memory is loaded now, [images, classes]. @throws DeviceLostError */
+  async run(): Promise<Float32Array> {
+    const { columns, stride } = this.#logits;
+    const result = new Float32Array(this.#count * columns);
+    await this.#batches.run(this.#program, async (offset, count) => {
+      const rows = await this.#gpu.readFloats(this.#logits);
+      for (let row = 0; row < count; row++) {
+        result.set(rows.subarray(row * stride, row * stride + columns), (offset + row) * columns);
+      }
+    });
+    return result;
+  }
+
+  /** Share of the images whose largest logit is at their label. @param labels one an image */
+  async accuracy(labels: Uint32Array): Promise<number> {
+    const logits = await this.run();
+    const classes = this.#logits.columns;
+    const right = labels.filter((label, i) => {
+      const row = logits.subarray(i * classes, (i + 1) * classes);
+      return row.every((value, c) => (c < label ? value < row[label] : value <= row[label]));
+    });
+    return right.length / labels.length;
+  }
+
+  destroy(): void {
+    this.#arena.destroy();
+  }
+}
+
+/** Aligned vectors of logits, on the device and on the host. @param logits [rows, classes] */
+export async function alignLogits(
+  arena: Arena,
+  logits: Float32Array,
+  classes: number,
+  alignment: Alignment,
+): Promise<{ vectors: Matrix; values: Float32Array }> {
+  const { gpu } = arena;
+  const rows = logits.length / classes;
+  const vectors = arena.matrix('aligned vectors', rows, classes);
+  const work = new Arena(gpu);
+  const input = work.matrix('logits', rows, classes);
+  const padded = new Float32Array(rows * input.stride);
+  for (let row = 0; row < rows; row++)
+    padded.set(logits.subarray(row * classes, (row + 1) * classes), row * input.stride);
+  gpu.write(input, padded);
+  const recorder = new Recorder(gpu);
+  const floored = work.allocate('floored', rows * 4);
+  recordTruncateAlign(recorder, { logits: input, output: vectors, floored, ...alignment });
+  (await recorder.build('align')).run();
+  const values = await gpu.readFloats(vectors);
+  work.destroy();
+  return { vectors, values };
+}
+
+/** Smallest log-confidence among logits [rows, classes], by a direct log-softmax. */
+export function smallestLogConfidence(logits: Float32Array, classes: number): number {
+  let smallest = 0;
+  for (let at = 0; at < logits.length; at += classes) {
+    const row = logits.subarray(at, at + classes);
+    const largest = row.reduce((max, value) => Math.max(max, value), Number.NEGATIVE_INFINITY);
+    const sum = row.reduce((total, value) => total + Math.exp(value - largest), 0);
+    const least = row.reduce((min, value) => Math.min(min, value), Number.POSITIVE_INFINITY);
+    smallest = Math.min(smallest, least - largest - Math.log(sum));
+  }
+  return smallest;
+}
+
+/** Where an attacker's images and counts of underflown confidences come out. */
+interface Output {
+  readonly name: string;
+  readonly image: Matrix;
+  readonly floored: BufferView;
+}
+
+/** Several attackers on the same predictions. Built once, run for every draw of the victim's memory. */
+export class InversionAttack {
+  readonly #gpu: Gpu;
+  readonly #arena: Arena;
+  readonly #batches: Batches;
+  readonly #program: Program;
+  readonly #outputs: readonly Output[];
+  readonly #count: number;
+
+  private constructor(arena: Arena, batches: Batches, program: Program, outputs: readonly Output[], count: number) {
+    this.#gpu = arena.gpu;
+    this.#arena = arena;
+    this.#batches = batches;
+    this.#program = program;
+    this.#outputs = outputs;
+    this.#count = count;
+  }
+
+  /** @param indices of the attacked images. @throws ShapeError where a network does not fit the victim */
+  static async build(
+    gpu: Gpu,
+    victim: Victim,
+    data: DeviceDataset,
+    indices: Uint32Array,
+    attackers: readonly InversionAttacker[],
+    batchSize: number,
+  ): Promise<InversionAttack> {
+    const arena = new Arena(gpu);
+    const batches = new Batches(arena, victim, data, indices, batchSize);
+    const { size } = batches;
+    const images = arena.matrix('attacked images', size, victim.inputs);
+    const targets = arena.allocate('targets', size * 4);
+    const recorder = new Recorder(gpu);
+    recordGatherBatch(recorder, { ...batches.data, images, targets });
+    const run = victim.plan(arena, images);
+    run.recordForward(recorder);
+    const outputs = attackers.map(({ name, alignment, layers, weights }) => {
+      const vectors = arena.matrix(`${name} vectors`, size, victim.classes);
+      const floored = arena.allocate(`${name} floored`, size * 4);
+      recordTruncateAlign(recorder, { logits: run.logits, output: vectors, floored, ...alignment });
+      const image = arena.matrix(`${name} reconstructions`, size, victim.inputs);
+      recordStackForward(recorder, arena, layers, weights, planStack(arena, layers, vectors, undefined, image));
+      return { name, image, floored };
+    });
+    return new InversionAttack(arena, batches, await recorder.build('inversion'), outputs, indices.length);
+  }
+
+  /** Attacks the memory as it is loaded now. @returns by the attackers' names. @throws DeviceLostError */
+  async run(): Promise<Map<string, Reconstructions>> {
+    const images = this.#outputs.map((): Float32Array[] => []);
+    const underflows = this.#outputs.map(() => 0);
+    await this.#batches.run(this.#program, async (_, count) => {
+      const bytes = await this.#gpu.read(...this.#outputs.flatMap(({ image, floored }) => [image, floored]));
+      for (const [i, { image }] of this.#outputs.entries()) {
+        const pixels = new Float32Array(bytes[2 * i]);
+        for (let row = 0; row < count; row++) {
+          images[i].push(pixels.slice(row * image.stride, row * image.stride + image.columns));
+        }
+        underflows[i] += new Uint32Array(bytes[2 * i + 1]).subarray(0, count).filter((floored) => floored > 0).length;
+      }
+    });
+    return new Map(
+      this.#outputs.map(({ name }, i) => [name, { images: images[i], underflow: underflows[i] / this.#count }]),
+    );
+  }
+
+  /** For example `arena 8.2 MB, 12 buffers`. */
+  get plan(): string {
+    return String(this.#arena);
+  }
+
+  destroy(): void {
+    this.#arena.destroy();
+  }
+}

@@ -1,0 +1,424 @@
+/**
+ * The deep experiment (Yang et al. as MIDAS used it, its faults mended): train a convolutional face classifier on private
+ * people and a network that inverts its predictions on public ones, put layers of the classifier into approximate memory,
+ * and measure accuracy, and the similarity of reconstructions to the very images that were classified, under every
+ * condition.
+ */
+import {
+  type Alignment,
+  alignLogits,
+  InversionAttack,
+  type InversionAttacker,
+  Predictor,
+  type Reconstructions,
+  smallestLogConfidence,
+} from '../attacks/inversion.ts';
+import { type ImageDataset, type Split, toFloat } from '../data/dataset.ts';
+import { DataError } from '../errors.ts';
+import { Arena } from '../gpu/arena.ts';
+import type { Gpu } from '../gpu/device.ts';
+import { FlatParameters } from '../layers/parameters.ts';
+import type { MemoryConfig } from '../memory/config.ts';
+import { type NullBaselines, nullBaselines } from '../metrics/baselines.ts';
+import { type IdentityClassifier, trainIdentityClassifier } from '../metrics/identity.ts';
+import { indexPhotographs, meanPccs, mse, type PhotographIndex, pcc, psnr, ssim } from '../metrics/similarity.ts';
+import { ApproximateMemory } from '../models/approximate_memory.ts';
+import { readCheckpoint } from '../models/checkpoint.ts';
+import { type DeviceDataset, uploadDataset } from '../models/device_dataset.ts';
+import { layerNames, type ModelSpec } from '../models/specs.ts';
+import { plainWeights } from '../models/stack.ts';
+import { modelLayout, type TrainingConfig, type TrainingData } from '../models/trainer.ts';
+import { stackVictim } from '../models/victims.ts';
+import { yangClassifier, yangInversion } from '../models/yang.ts';
+import { bitErrorConditions } from './conditions.ts';
+import type { AttackerConfig, DeepConfig } from './deep_config.ts';
+import type { Condition, Row } from './results.ts';
+import type { ProgressSink, RunStore } from './store.ts';
+import { type Measurement, mean, type Picture, Sweep, type SweepConfig, type SweepSubject } from './sweep.ts';
+import { trainModel } from './training.ts';
+
+export interface DeepInput {
+  /** The victim's people, size x size. */
+  readonly dataset: ImageDataset;
+  readonly split: Split;
+  /** Other people, whose faces the attacker has; the same size. */
+  readonly publicFaces: ImageDataset;
+  /** Null baseline: the mean of the public faces. */
+  readonly meanFace: Float32Array;
+  /** Checkpoints to use instead of training; the networks must be those of the configuration. */
+  readonly pretrained?: { readonly victim: Uint8Array; readonly inversion: Uint8Array };
+}
+
+export interface DeepOutcome {
+  readonly rows: readonly Row[];
+  readonly baselines: NullBaselines;
+  readonly pictures: readonly Picture[];
+  /** The private images that pictures reconstruct, in their order: indices into the data set. */
+  readonly shown: Readonly<Record<Side, readonly number[]>>;
+  readonly trainAccuracy: number;
+  /** Accuracy of the independent judges of identity on photographs they have not seen. */
+  readonly judgeAccuracy: number;
+  readonly plans: readonly string[];
+}
+
+/** Which of the victim's images are attacked: those it was trained on, or held-out ones of the same people. */
+export const SIDES = ['held-out', 'training'] as const;
+export type Side = (typeof SIDES)[number];
+
+/** At most so many pictures are kept of a condition. */
+const SHOWN = 10;
+
+/** `inversion, held-out`; with several attackers `inversion floor, held-out`. */
+export function deepAttackName(attackers: readonly AttackerConfig[], attacker: string, side: Side): string {
+  return `inversion${attackers.length > 1 ? ` ${attacker}` : ''}, ${side}`;
+}
+
+/** What the sweep of a configuration is. */
+export function deepSweep(config: DeepConfig): SweepConfig {
+  const { format, granularity, path, sweeps, draws, noise, seed } = config;
+  return { format, granularity, path, sweeps, grid: [], rateMaps: [], draws, noise, seed };
+}
+
+/** The victim of a configuration. @param classes private people */
+export function deepVictim(config: DeepConfig, classes: number): ModelSpec {
+  return yangClassifier({ kind: 'yang-classifier', size: config.size, ndf: config.victim.ndf, classes });
+}
+
+/** The inversion network of a configuration. */
+export function deepInversion(config: DeepConfig, classes: number): ModelSpec {
+  return yangInversion({ kind: 'yang-inversion', size: config.size, ngf: config.inversion.ngf, classes });
+}
+
+/** The published recipe, Adam with AMSGrad, at the configuration's rate. */
+export function deepTraining(training: DeepConfig['victim']['training'], seed: number): TrainingConfig {
+  const { epochs, batchSize, learningRate } = training;
+  const optimizer = { kind: 'adam', learningRate, betas: [0.5, 0.999], epsilon: 1e-8, amsgrad: true } as const;
+  return { epochs, batchSize, optimizer, dropLast: true, seed };
+}
+
+/**
+ * Runs the experiment, or goes on where the store says it stopped. Same configuration, same adapter: same rows.
+ * @param signal aborts between two units of work; everything finished is in the store
+ * @throws InterruptedError, DeviceLostError, DataError, ConfigError
+ */
+export async function runDeep(
+  gpu: Gpu,
+  input: DeepInput,
+  config: DeepConfig,
+  store: RunStore,
+  progress: ProgressSink,
+  signal: AbortSignal,
+): Promise<DeepOutcome> {
+  const { dataset, publicFaces } = input;
+  for (const { name, width, height } of [dataset, publicFaces]) {
+    if (width !== config.size || height !== config.size) {
+      throw new DataError(`${name}: images are ${width}x${height}, the networks take ${config.size}x${config.size}`);
+    }
+  }
+  const classes = dataset.classNames.length;
+  if (classes < 2) throw new DataError(`${dataset.name}: ${classes} class; a classifier needs at least 2`);
+  const spec = deepVictim(config, classes);
+  // Refused before the first epoch rather than after the last.
+  const conditions = bitErrorConditions(deepSweep(config), layerNames(spec));
+  const arena = new Arena(gpu);
+  try {
+    return await new Experiment(gpu, arena, input, spec, config, store, progress, signal).run(conditions);
+  } finally {
+    arena.destroy();
+  }
+}
+
+/** One side of the private photographs, and what judges reconstructions of it. */
+interface Attacked {
+  readonly indices: Uint32Array;
+  readonly images: readonly Float32Array[];
+  readonly labels: Uint32Array;
+  /** All photographs of the side, for wrong persons. */
+  readonly index: PhotographIndex;
+  /** Trained on the photographs of the other side. */
+  readonly judge: IdentityClassifier;
+}
+
+class Experiment implements SweepSubject {
+  readonly layers: readonly string[];
+  readonly attacks: SweepSubject['attacks'];
+  readonly varies = false;
+  readonly pictureSize: SweepSubject['pictureSize'];
+  readonly accuracyStep: number;
+  readonly #gpu: Gpu;
+  readonly #arena: Arena;
+  readonly #input: DeepInput;
+  readonly #spec: ModelSpec;
+  readonly #config: DeepConfig;
+  readonly #store: RunStore;
+  readonly #progress: ProgressSink;
+  readonly #signal: AbortSignal;
+  readonly #data: DeviceDataset;
+  readonly #sides: Readonly<Record<Side, Attacked>>;
+  #memory!: ApproximateMemory;
+  #attackers: InversionAttacker[] = [];
+  #bench: { key: string; predictor: Predictor; attack: InversionAttack } | undefined;
+  /** Of the memory as it is loaded; made at most once a load. */
+  #reconstructions: Map<string, Reconstructions> | undefined;
+
+  constructor(
+    gpu: Gpu,
+    arena: Arena,
+    input: DeepInput,
+    spec: ModelSpec,
+    config: DeepConfig,
+    store: RunStore,
+    progress: ProgressSink,
+    signal: AbortSignal,
+  ) {
+    this.#gpu = gpu;
+    this.#arena = arena;
+    this.#input = input;
+    this.#spec = spec;
+    this.#config = config;
+    this.#store = store;
+    this.#progress = progress;
+    this.#signal = signal;
+    const { dataset, split } = input;
+    this.#data = uploadDataset(arena, dataset);
+    this.layers = layerNames(spec);
+    this.#sides = {
+      'held-out': attackedSide(dataset, split.test, split.train, config.photographs),
+      training: attackedSide(dataset, split.train, split.test, config.photographs),
+    };
+    this.attacks = config.attackers.flatMap(({ name }) =>
+      SIDES.map((side) => ({ name: deepAttackName(config.attackers, name, side), units: 1 })),
+    );
+    const images = Math.min(SHOWN, ...SIDES.map((side) => this.#sides[side].indices.length));
+    this.pictureSize = { images, pixels: dataset.width * dataset.height };
+    this.accuracyStep = 1 / split.test.length;
+  }
+
+  async run(conditions: readonly Condition[]): Promise<DeepOutcome> {
+    const { dataset, split, meanFace } = this.#input;
+    const plans: string[] = [];
+    const victim = await this.#model('victim', this.#spec, this.#data, split.train, dataset.sha256, plans);
+    this.#memory = await ApproximateMemory.store(this.#arena, victim);
+    const exact = stackVictim(this.#spec.layers, plainWeights(victim));
+    const predictor = await Predictor.build(this.#gpu, exact, this.#data, split.train, this.#batchSize);
+    const trainAccuracy = await predictor.accuracy(this.#labels(split.train));
+    predictor.destroy();
+    await this.#trainAttackers(plans);
+
+    const config = deepSweep(this.#config);
+    const sweep = new Sweep(this, this.#memory, config, this.#store, this.#progress, this.#signal);
+    const rows = await sweep.run(conditions);
+    if (this.#bench) plans.push(`inversion ${this.#bench.attack.plan}`);
+    this.#destroyBench();
+
+    const pictures = await sweep.pictures(rows);
+    const held = this.#sides['held-out'];
+    const shown = (side: Side) => [...this.#sides[side].indices.subarray(0, this.pictureSize.images)];
+    const judged = SIDES.map((side) => {
+      const { judge, indices } = this.#sides[side];
+      return judge.accuracy(toFloat(dataset, indices), this.#sides[side].labels);
+    });
+    const persons = held.labels.subarray(0, this.pictureSize.images);
+    return {
+      rows,
+      pictures,
+      shown: { 'held-out': shown('held-out'), training: shown('training') },
+      plans,
+      trainAccuracy,
+      judgeAccuracy: mean(judged),
+      baselines: nullBaselines(meanFace, pictures[0].images, persons, held.index, this.#config.seed),
+    };
+  }
+
+  async prepare(memory: MemoryConfig): Promise<void> {
+    this.#reconstructions = undefined;
+    // Programs depend on which layers are fetched when, not on rates: a sweep at granularity load records once.
+    const perLoad = memory.granularity === 'load' || memory.granularity === 'chip';
+    const kinds = this.layers.map((layer) =>
+      this.#memory.fused(layer) ? 'fused' : perLoad ? 'plain' : (memory.layers[layer]?.kind ?? 'plain'),
+    );
+    const key = `${perLoad ? 'load' : memory.granularity} ${kinds}`;
+    if (this.#bench?.key === key) return;
+    this.#destroyBench();
+    const victim = stackVictim(this.#spec.layers, this.#memory.weightsOf, this.#memory);
+    const { split } = this.#input;
+    const indices = Uint32Array.from(SIDES.flatMap((side) => [...this.#sides[side].indices]));
+    const size = this.#batchSize;
+    this.#bench = {
+      key,
+      predictor: await Predictor.build(this.#gpu, victim, this.#data, split.test, size),
+      attack: await InversionAttack.build(this.#gpu, victim, this.#data, indices, this.#attackers, size),
+    };
+  }
+
+  accuracy(): Promise<number> {
+    return this.#bench!.predictor.accuracy(this.#labels(this.#input.split.test));
+  }
+
+  async attack(name: string): Promise<Measurement> {
+    this.#reconstructions ??= await this.#bench!.attack.run();
+    const { attackers } = this.#config;
+    for (const attacker of attackers) {
+      let first = 0;
+      for (const side of SIDES) {
+        const count = this.#sides[side].indices.length;
+        if (deepAttackName(attackers, attacker.name, side) === name) {
+          const { images, underflow } = this.#reconstructions.get(attacker.name)!;
+          return this.#measure(this.#sides[side], images.slice(first, first + count), underflow);
+        }
+        first += count;
+      }
+    }
+    throw new Error(`no attack ${name}`);
+  }
+
+  /** Every reconstruction against the image it was made from, averaged person by person. */
+  #measure(
+    { images, labels, index, judge }: Attacked,
+    results: readonly Float32Array[],
+    underflow: number,
+  ): Measurement {
+    const { size } = this.#config;
+    const scores = results.map((result, i) => {
+      const own = pcc(result, images[i]);
+      return {
+        pcc: own,
+        pccLift: own - meanPccs(result, index, labels[i]).wrong,
+        identity: judge.predict(result) === labels[i] ? 1 : 0,
+        mse: mse(result, images[i]),
+        psnr: psnr(result, images[i]),
+        ssim: ssim(result, images[i], size, size),
+      };
+    });
+    const persons = [...new Set(labels)];
+    const list = (metric: keyof (typeof scores)[number]) =>
+      persons.map((person) => mean(scores.filter((_, i) => labels[i] === person).map((score) => score[metric])));
+    return {
+      perIdentity: {
+        pcc: list('pcc'),
+        pccLift: list('pccLift'),
+        identity: list('identity'),
+        mse: list('mse'),
+        psnr: list('psnr'),
+        ssim: list('ssim'),
+      },
+      n: results.length,
+      images: results.slice(0, this.pictureSize.images),
+      underflow,
+    };
+  }
+
+  /** An inversion network for every attacker, one for all whose vectors are the same. */
+  async #trainAttackers(plans: string[]): Promise<void> {
+    const { publicFaces } = this.#input;
+    const { attackers } = this.#config;
+    const classes = this.#spec.outputs;
+    const everyone = Uint32Array.from(publicFaces.labels.keys());
+    const arena = new Arena(this.#gpu);
+    const data = uploadDataset(arena, publicFaces);
+    const victim = stackVictim(this.#spec.layers, plainWeights(this.#memory.exact));
+    const predictor = await Predictor.build(this.#gpu, victim, data, everyone, this.#batchSize);
+    const logits = await predictor.run();
+    predictor.destroy();
+    const observed = smallestLogConfidence(logits, classes);
+    const spec = deepInversion(this.#config, classes);
+    const known: { readonly values: Float32Array; readonly weights: InversionAttacker['weights'] }[] = [];
+    for (const { name, truncation = classes, floor, clip } of attackers) {
+      const alignment: Alignment = { truncation, floor, clip: clip === 'observed' ? observed : clip };
+      const { vectors, values } = await alignLogits(arena, logits, classes, alignment);
+      let network = known.find((other) => other.values.every((value, i) => Object.is(value, values[i])));
+      if (!network) {
+        const file = known.length === 0 ? 'inversion' : `inversion-${name}`;
+        const hash = `${this.#input.dataset.sha256} ${publicFaces.sha256}`;
+        const parameters = await this.#model(file, spec, { ...data, vectors }, everyone, hash, plans);
+        network = { values, weights: plainWeights(parameters) };
+        known.push(network);
+      }
+      this.#attackers.push({ name, alignment, layers: spec.layers, weights: network.weights });
+    }
+    arena.destroy();
+  }
+
+  /** A network's parameters: given, or trained, and then its memory plan goes to `plans`. */
+  async #model(
+    name: string,
+    spec: ModelSpec,
+    data: TrainingData,
+    indices: Uint32Array,
+    dataset: string,
+    plans: string[],
+  ): Promise<FlatParameters> {
+    const file = `${name}.safetensors`;
+    const { pretrained } = this.#input;
+    if (pretrained) {
+      const bytes = name === 'victim' ? pretrained.victim : pretrained.inversion;
+      const { state } = readCheckpoint(bytes, file, spec);
+      const parameters = new FlatParameters(this.#arena, name, modelLayout(spec));
+      this.#gpu.write(parameters.view, state.parameters);
+      return parameters;
+    }
+    const { victim, inversion, seed } = this.#config;
+    const trainer = await trainModel({
+      arena: this.#arena,
+      spec,
+      data,
+      indices,
+      config: deepTraining(spec === this.#spec ? victim.training : inversion.training, seed),
+      dataset,
+      file,
+      label: `training the ${name === 'victim' ? 'victim' : 'inversion network'}`,
+      store: this.#store,
+      progress: this.#progress,
+      signal: this.#signal,
+    });
+    plans.push(`${name} ${trainer.plan}`);
+    trainer.finish();
+    return trainer.parameters;
+  }
+
+  /** Predictions are made in the batches of the training, whose kernels are compiled already. */
+  get #batchSize(): number {
+    return this.#config.victim.training.batchSize;
+  }
+
+  #labels(indices: Uint32Array): Uint32Array {
+    const { labels } = this.#input.dataset;
+    return Uint32Array.from(indices, (image) => labels[image]);
+  }
+
+  #destroyBench(): void {
+    this.#bench?.predictor.destroy();
+    this.#bench?.attack.destroy();
+    this.#bench = undefined;
+  }
+}
+
+function attackedSide(dataset: ImageDataset, side: Uint32Array, other: Uint32Array, photographs: number): Attacked {
+  const taken = new Map<number, number>();
+  const indices = side.filter((image) => {
+    const count = taken.get(dataset.labels[image]) ?? 0;
+    taken.set(dataset.labels[image], count + 1);
+    return count < photographs;
+  });
+  // Person after person of the first photographs, so that the first pictures show different people.
+  const rank = new Map<number, number>();
+  const order = [...indices].map((image) => {
+    const label = dataset.labels[image];
+    const place = rank.get(label) ?? 0;
+    rank.set(label, place + 1);
+    return { image, place };
+  });
+  order.sort((a, b) => a.place - b.place || a.image - b.image);
+  const sorted = Uint32Array.from(order, ({ image }) => image);
+  const labelsOf = (images: Uint32Array) => Uint32Array.from(images, (image) => dataset.labels[image]);
+  const { width, height } = dataset;
+  const pixels = width * height;
+  const floats = toFloat(dataset, sorted);
+  return {
+    indices: sorted,
+    images: Array.from(sorted, (_, i) => floats.slice(i * pixels, (i + 1) * pixels)),
+    labels: labelsOf(sorted),
+    index: indexPhotographs(toFloat(dataset, side), labelsOf(side), width, height),
+    judge: trainIdentityClassifier(toFloat(dataset, other), labelsOf(other), dataset.classNames.length),
+  };
+}

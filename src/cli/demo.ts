@@ -48,6 +48,8 @@ export function deepDemoArguments(tiny: boolean, resume: boolean): DeepArguments
     allowShared: false,
     resume,
     overrides: {
+      // Two bits of headroom, one more than the preset: in a network this small they show the published effect.
+      format: { kind: 'fixed', bits: 12, headroom: 2 },
       sweeps,
       noise,
       draws: 3,

@@ -113,8 +113,7 @@ const SIZES = {
 
 /**
  * The presets: `paper` has the published widths and recipe, `small` and `tiny` are narrower and learn faster, so that a
- * software adapter finishes. All follow the same protocol. The published format has one bit of headroom; the small
- * networks get two, because with none or one bit errors hardly touch them.
+ * software adapter finishes. All follow the same protocol. One bit of headroom, as the published format has at least.
  */
 export function deepPreset(preset: DeepPreset, seed: number): Record<string, unknown> {
   const { size, ndf, ngf, victimEpochs, inversionEpochs, batchSize, rate: learningRate } = SIZES[preset];
@@ -123,13 +122,7 @@ export function deepPreset(preset: DeepPreset, seed: number): Record<string, unk
     size,
     victim: { ndf, training: { epochs: victimEpochs, batchSize, learningRate } },
     inversion: { ngf, training: { epochs: inversionEpochs, batchSize, learningRate } },
-    format: {
-      kind: 'fixed',
-      bits: 12,
-      exponent: 'per-tensor',
-      headroom: preset === 'paper' ? 1 : 2,
-      encoding: 'corrected',
-    },
+    format: { kind: 'fixed', bits: 12, exponent: 'per-tensor', headroom: 1, encoding: 'corrected' },
     granularity: 'load',
     sweeps: [
       { layers: both, rates: PUBLISHED_DIAGONAL },

@@ -72,7 +72,7 @@ const EXCEPTIONS: readonly { from: RegExp; to: RegExp; why: string }[] = [
   { from: /^src\/data\/render_faces\.ts$/, to: /^src\/gpu\//, why: 'procedural faces are drawn by a shader' },
   { from: /^src\/data\/faces\.ts$/, to: /^src\/memory\/hash\.ts$/, why: "recipes use the project's only hash" },
   {
-    from: /^src\/cli\/self_check\.ts$/,
+    from: /^src\/cli\/self_check\//,
     to: /^test\/(reference\/|support\/tolerances\.ts$)/,
     why: 'doctor checks the adapter at hand against the twins and tolerances of the tests, which exist once',
   },

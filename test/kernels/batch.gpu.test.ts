@@ -124,24 +124,24 @@ it('rows follow the batch offset through an epoch, their pads with them', async 
   bench.arena.destroy();
 });
 
-it('a table with other rows than the batch is refused, and an order that is too short', () => {
+it('a table with rows of another length is refused, and an order that is too short', () => {
   const bench = new Bench(device.gpu);
-  const [table, output] = [bench.output(9, 7), bench.output(3, 7)];
-  const order = bench.buffer(new Uint32Array(3));
+  const [table, output] = [bench.output(9, 7), bench.output(5, 7)];
+  const order = bench.buffer(new Uint32Array(5));
   const record = (changed: object) => () => recordGatherRows(bench.recorder, { table, order, output, ...changed });
   expect(record({})).not.toThrow();
   for (const [changed, message] of [
     [
       { table: bench.output(9, 8) },
-      'gather_rows: output is 3 x 7 (stride 16) but a batch of the table is 3 x 8 (stride 16); they must agree',
+      'gather_rows: output is 5 x 7 (stride 16) but a batch of the table is 5 x 8 (stride 16); they must agree',
     ],
     [
       { table: imageRowsToWrite(bench, 9, 7) },
-      'gather_rows: output is 3 x 7 (stride 16) but a batch of the table is 3 x 7 (stride 8); they must agree',
+      'gather_rows: output is 5 x 7 (stride 16) but a batch of the table is 5 x 7 (stride 8); they must agree',
     ],
-    [{ order: bench.buffer(new Uint32Array(2)) }, 'gather_rows: order has 8 bytes, 12 are needed'],
-    [{ output: { ...output, size: 64 } }, 'gather_rows: output has 64 bytes, 192 are needed'],
-    [{ output: { ...output, stride: 7 } }, 'gather_rows: output is 3 x 7 (stride 7); give rows and a stride'],
+    [{ order: bench.buffer(new Uint32Array(4)) }, 'gather_rows: order has 16 bytes, 20 are needed'],
+    [{ output: { ...output, size: 64 } }, 'gather_rows: output has 64 bytes, 320 are needed'],
+    [{ output: { ...output, stride: 7 } }, 'gather_rows: output is 5 x 7 (stride 7); give rows and a stride'],
   ] as const) {
     expect(record(changed)).toThrow(ShapeError);
     expect(record(changed)).toThrow(message);

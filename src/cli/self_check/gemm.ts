@@ -1,0 +1,121 @@
+/** Checks of shaders/gemm: every product in every variant, split sums, weights from approximate memory. */
+import { gemm, operandShapes } from '../../../test/reference/gemm.ts';
+import { sumTolerance, TOLERANCES } from '../../../test/support/tolerances.ts';
+import type { Activation } from '../../kernels/activation.ts';
+import { type GemmVariant, recordApproximateGemm, recordGemm, type Transposition } from '../../kernels/gemm.ts';
+import { type CheckedTensor, FIRST_IMAGE, memoryImage, PASS } from './memory.ts';
+import { type Check, numbers, plus, unpad } from './trial.ts';
+
+const TRANSPOSITIONS: readonly Transposition[] = ['nt', 'nn', 'tn'];
+/** Keys of an object, so that a variant without a check does not compile. */
+const VARIANTS = Object.keys({
+  'register-20x20': true,
+  'register-16x16': true,
+  'register-8x8': true,
+  shared: true,
+} satisfies Record<GemmVariant, true>) as GemmVariant[];
+
+function gemmCheck(
+  kernel: string,
+  transposition: Transposition,
+  [m, n, k]: readonly [number, number, number],
+  options: { variant: GemmVariant; splitK?: number; bias?: boolean; activation?: Activation },
+): Check {
+  return {
+    kernel,
+    record(trial) {
+      const product = { transposition, m, n, k };
+      const shapes = operandShapes(product);
+      const [a, b] = [numbers(m * k, 1), numbers(n * k, 2)];
+      const bias = options.bias ? numbers(n, 3) : undefined;
+      const c = trial.output(m, n);
+      recordGemm(trial.recorder, trial.arena, {
+        label: kernel,
+        transposition,
+        a: trial.matrix(...shapes.a, a),
+        b: trial.matrix(...shapes.b, b),
+        c,
+        ...options,
+        bias: bias && trial.matrix(1, n, bias),
+      });
+      trial.expectMatrix(c, gemm(product, a, b, bias, options.activation), plus(sumTolerance(k), TOLERANCES.tanh));
+    },
+  };
+}
+
+function approximateGemmCheck(transposition: 'nt' | 'nn', perImage: boolean): Check {
+  const [m, n, k] = [19, 21, 37];
+  const kernel = `gemm ${transposition} ${perImage ? 'per image' : 'approximate'}`;
+  const passOffset = transposition === 'nt' ? 0 : 1;
+  return {
+    kernel,
+    record(trial) {
+      const product = { transposition, m, n, k };
+      const [rows, columns] = operandShapes(product).b;
+      const { codes, maps, tensors } = memoryImage(trial, perImage ? 'inference' : 'pass', [
+        [rows, columns],
+        [1, n],
+      ]);
+      const [weight, bias] = tensors;
+      const withBias = transposition === 'nt';
+      const a = numbers(m * k, 1);
+      const c = trial.output(m, n);
+      recordApproximateGemm(trial.recorder, {
+        label: kernel,
+        transposition,
+        a: trial.matrix(m, k, a),
+        codes,
+        maps,
+        weight: weight.stored,
+        bias: withBias ? bias.stored : undefined,
+        c,
+        activation: withBias ? 'relu' : 'none',
+        perImage,
+        passOffset,
+      });
+      const read = (tensor: CheckedTensor, image?: number) => {
+        const { stored } = tensor;
+        return unpad(tensor.fetch(PASS + passOffset, image), stored.rows, stored.columns, stored.stride);
+      };
+      const multiply = (count: number, first: number, image?: number) =>
+        gemm(
+          { ...product, m: count },
+          a.subarray(first * k, (first + count) * k),
+          read(weight, image),
+          withBias ? read(bias, image) : undefined,
+          withBias ? 'relu' : 'none',
+        );
+      const expected = perImage
+        ? Array.from({ length: m }, (_, row) => [...multiply(1, row, FIRST_IMAGE + row)]).flat()
+        : multiply(m, 0);
+      trial.expectMatrix(c, expected, plus(sumTolerance(k), TOLERANCES.tanh));
+    },
+    prepare({ stepWords }) {
+      stepWords[0] = PASS;
+      stepWords[1] = FIRST_IMAGE;
+    },
+  };
+}
+
+export const GEMMS: readonly Check[] = [
+  ...TRANSPOSITIONS.flatMap((transposition) =>
+    VARIANTS.map((variant) =>
+      gemmCheck(`gemm ${transposition} ${variant}`, transposition, [21, 35, 37], {
+        variant,
+        bias: transposition === 'nt',
+        // A cheap one: a tile has the epilogue in as many places as it has rows of vec4, and each of them compiles.
+        activation: transposition === 'nt' ? 'relu' : 'none',
+      }),
+    ),
+  ),
+  gemmCheck('reduce_split_k', 'nt', [5, 9, 300], {
+    variant: 'register-8x8',
+    splitK: 3,
+    bias: true,
+    activation: 'sigmoid',
+  }),
+  approximateGemmCheck('nt', false),
+  approximateGemmCheck('nn', false),
+  approximateGemmCheck('nt', true),
+  approximateGemmCheck('nn', true),
+];

@@ -1,0 +1,55 @@
+/** Checks of shaders/reduce. */
+import { columnSum, maxAbs, rowNorm, rowSum } from '../../../test/reference/reduce.ts';
+import { sumTolerance, TOLERANCES } from '../../../test/support/tolerances.ts';
+import {
+  columnSumScratchBytes,
+  MAX_ABS_SCRATCH_BYTES,
+  recordColumnSum,
+  recordMaxAbs,
+  recordRowNorm,
+  recordRowSum,
+} from '../../kernels/reduce.ts';
+import { type Check, COLUMNS, numbers, ROWS, SIZE } from './trial.ts';
+
+export const REDUCTIONS: readonly Check[] = [
+  {
+    kernel: 'column_sum',
+    record(trial) {
+      const [rows, columns] = [261, 7];
+      const x = numbers(rows * columns, 1);
+      const input = trial.matrix(rows, columns, x);
+      const output = trial.output(1, columns);
+      const scratch = trial.arena.allocate('checked', columnSumScratchBytes(input));
+      recordColumnSum(trial.recorder, { input, output, scratch });
+      trial.expectMatrix(output, columnSum(x, columns), sumTolerance(rows));
+    },
+  },
+  {
+    kernel: 'row_sum',
+    record(trial) {
+      const x = numbers(SIZE, 1);
+      const output = trial.results(ROWS);
+      recordRowSum(trial.recorder, { input: trial.matrix(ROWS, COLUMNS, x), output });
+      trial.expect(output, rowSum(x, COLUMNS), sumTolerance(COLUMNS));
+    },
+  },
+  {
+    kernel: 'row_norm',
+    record(trial) {
+      const x = numbers(SIZE, 1);
+      const output = trial.results(ROWS);
+      recordRowNorm(trial.recorder, { input: trial.matrix(ROWS, COLUMNS, x), output });
+      trial.expect(output, rowNorm(x, COLUMNS), TOLERANCES.norm);
+    },
+  },
+  {
+    kernel: 'max_abs',
+    record(trial) {
+      const x = numbers(SIZE, 1);
+      const output = trial.results(2);
+      const scratch = trial.arena.allocate('checked', MAX_ABS_SCRATCH_BYTES);
+      recordMaxAbs(trial.recorder, { input: trial.matrix(ROWS, COLUMNS, x), scratch, output });
+      trial.expect(output, maxAbs(x), TOLERANCES.exact);
+    },
+  },
+];

@@ -1,10 +1,10 @@
-// conv2d_forward with W and bias fetched from approximate memory inside the product (the fused path): the weights exist
-// decoded only in registers, each block of 16 codes drawn and decoded once a tile of 16 pixels. Same weights, bit for bit,
-// as materialise_fixed followed by conv2d_forward.
-// x, W and y as there, W as codes; a row of W is STRIDE_B / 16 blocks, of which a block may lie in several taps. A tile
-// has pixels of one group of IMAGES images, groups go to workgroup z: all images, or with PER_IMAGE (granularity
-// `inference`) one, whose number step.first_image + z keys its reads. One invocation
-// computes 16 pixels x 4 output channels: four blocks are 4 channels x 16 k.
+// conv2d_forward with W and bias fetched from approximate memory inside the product (the fused path): the weights
+// exist decoded only in registers, each block of 16 codes drawn and decoded once a tile of 16 pixels. Same weights,
+// bit for bit, as materialise_fixed followed by conv2d_forward.
+// x, W and y as there, W as codes; a row of W is STRIDE_B / 16 blocks, of which a block may lie in several taps. A
+// tile has pixels of one group of IMAGES images, groups go to workgroup z: all images, or with PER_IMAGE
+// (granularity `inference`) one, whose number step.first_image + z keys its reads. One invocation computes 16 pixels
+// x 4 output channels: four blocks are 4 channels x 16 k.
 // Flipped pad channels meet zeros of x; columns behind the last tap are left out.
 // Bindings: x, codes, maps, c, step. Launched by recordConv2d (src/kernels/conv.ts).
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
@@ -65,7 +65,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
         }
         at_a = tap_addresses(pixels, i32(ky), i32(kx));
       }
-      tile_rank4(&tile, panel_a_pixels(at_a, channel4), PanelB(transpose(mat4x4f(w[4u * q], w[4u * q + 1u], w[4u * q + 2u], w[4u * q + 3u]))));
+      let columns = transpose(mat4x4f(w[4u * q], w[4u * q + 1u], w[4u * q + 2u], w[4u * q + 3u]));
+      tile_rank4(&tile, panel_a_pixels(at_a, channel4), PanelB(columns));
       channel4++;
     }
   }

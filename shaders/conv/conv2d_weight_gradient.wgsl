@@ -1,11 +1,15 @@
-// dW[oc, ky, kx, ic] = sum over n, oy, ox of dy[n, oy, ox, oc] x[n, oy STRIDE + ky - PADDING, ox STRIDE + kx - PADDING, ic]:
+// dW[oc, ky, kx, ic] = sum over n, oy, ox of dy[n, oy, ox, oc]
+//                      x[n, oy STRIDE + ky - PADDING, ox STRIDE + kx - PADDING, ic]:
 // the gradient of conv2d_forward with respect to its weights.
-// dy: NHWC, one pixel a row of STRIDE_A. x: NHWC, stride STRIDE_B, with a row of zeros at ZERO_ROW. dW (here c): M output
-// channels x N = KERNEL^2 4 CHANNELS4 columns (ky KERNEL + kx) 4 CHANNELS4 + ic, stride STRIDE_C; x's pad channels are
-// zero, so those of dW are. One invocation computes a register tile of output channels x columns, without barriers: every
-// output pixel is an outer product of contiguous vectors. Four columns lie in one tap, sixteen may not; each four have
-// an address of their own. LINES_SLICE lines of output pixels a slice go to workgroup z.
+// dy: NHWC, one pixel a row of STRIDE_A. x: NHWC, stride STRIDE_B, with a row of zeros at ZERO_ROW. dW (here c): M
+// output channels x N = KERNEL^2 4 CHANNELS4 columns (ky KERNEL + kx) 4 CHANNELS4 + ic, stride STRIDE_C; x's pad
+// channels are zero, so those of dW are. One invocation computes a register tile of output channels x columns,
+// without barriers: every output pixel is an outer product of contiguous vectors. Four columns lie in one tap,
+// sixteen may not; each four have an address of their own. LINES_SLICE lines of output pixels a slice go to
+// workgroup z.
 // Written out UNROLL times a loop turn, a divisor of OUT_WIDTH.
+// Measured on SwiftShader, batch 16, 32 x 32 x 32 -> 64 and 16 x 16 x 64 -> 128, 3 x 3 taps: 3.0 GFLOP/s where
+// gemm_tn of 512^3 has 2.7 in the same rounds.
 // Bindings: dy, x, c (dW or its slices). Launched by recordConv2dWeightGradient (src/kernels/conv.ts).
 @group(0) @binding(0) var<storage, read> dy: array<vec4f>;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;

@@ -1,12 +1,12 @@
-// The rows of a convolution's product are the pixels of a grid of images. This says where a row finds the pixels of the
-// gathered operand A that it multiplies, and which pixel of the result C it is:
-// with tap (dy, dx), grid pixel (y, x) meets pixel (y, x) GRID_STEP + origin + (dy, dx) of A, or A's row of zeros where that
-// is none; its sum goes to pixel (y, x) TARGET_STEP + first of C.
-// Rows run over the grid in order image, y, x, or with IMAGES_FIRST in order y, x, image: then the rows of a tile are the
-// same pixel of several images and hang over an edge together, and the tile leaves that tap out.
-// Divisions are done once a tile, for its first row; a tap costs two comparisons and an addition a row, the channels in it
-// nothing. Needs A_HEIGHT, A_WIDTH, C_HEIGHT and C_WIDTH (pixels), STRIDE_A, ZERO_ROW (Matrix.zeroRow), GRID_STEP,
-// TARGET_STEP, IMAGES_FIRST, N, STRIDE_C, TILE_M, load_a, epilogue and the array c.
+// The rows of a convolution's product are the pixels of a grid of images. This says where a row finds the pixels of
+// the gathered operand A that it multiplies, and which pixel of the result C it is:
+// with tap (dy, dx), grid pixel (y, x) meets pixel (y, x) GRID_STEP + origin + (dy, dx) of A, or A's row of zeros
+// where that is none; its sum goes to pixel (y, x) TARGET_STEP + first of C.
+// Rows run over the grid in order image, y, x, or with IMAGES_FIRST in order y, x, image: then the rows of a tile
+// are the same pixel of several images and hang over an edge together, and the tile leaves that tap out.
+// Divisions are done once a tile, for its first row; a tap costs two comparisons and an addition a row, the channels
+// in it nothing. Needs A_HEIGHT, A_WIDTH, C_HEIGHT and C_WIDTH (pixels), STRIDE_A, ZERO_ROW (Matrix.zeroRow),
+// GRID_STEP, TARGET_STEP, IMAGES_FIRST, N, STRIDE_C, TILE_M, load_a, epilogue and the array c.
 
 struct Grid {
   first_image: u32,

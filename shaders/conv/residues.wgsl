@@ -1,6 +1,7 @@
 // The pixels of the large side of a strided convolution fall into STRIDE x STRIDE classes: pixel y meets kernel rows
-// congruent to y + PADDING modulo STRIDE only. The input gradient is computed class by class: every tile has pixels of one
-// class, so it steps over the taps that count and over no others, and its rows see the small side as a dense convolution:
+// congruent to y + PADDING modulo STRIDE only. The input gradient is computed class by class: every tile has pixels
+// of one class, so it steps over the taps that count and over no others, and its rows see the small side as a dense
+// convolution:
 // pixel y = first + STRIDE q of a class meets kernel row tap + STRIDE j at row q + origin - j of the small side.
 // Needs STRIDE, PADDING and what conv/pixels.wgsl needs; the large side is C.
 

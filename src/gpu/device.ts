@@ -19,7 +19,12 @@ export interface OpenOptions {
   readonly powerPreference?: GPUPowerPreference;
   readonly forceFallbackAdapter?: boolean;
   readonly neededLimits?: NeededLimits;
+  /** How to wait for a software adapter without taking a core from it; a plain await by default. */
+  readonly rest?: Rest;
 }
+
+/** Waits for a promise of the device. */
+export type Rest = <T>(promise: Promise<T>) => Promise<T>;
 
 /** A part of a GPU buffer. Offsets and sizes are bytes, multiples of 4. */
 export interface BufferView {
@@ -53,9 +58,11 @@ export class Gpu {
   readonly #loss: Promise<never>;
   // Dawn frees its instance when the object `create()` returned is collected, and the process dies: keep it here.
   readonly #entry: GPU;
+  readonly #rest: Rest;
 
-  constructor(entry: GPU, device: GPUDevice, adapter: AdapterSummary, shaders: ShaderSource) {
+  constructor(entry: GPU, device: GPUDevice, adapter: AdapterSummary, { shaders, rest }: OpenOptions) {
     this.#entry = entry;
+    this.#rest = rest && adapter.software ? rest : (promise) => promise;
     this.device = device;
     this.adapter = adapter;
     this.pipelines = new PipelineCache(this, shaders);
@@ -78,7 +85,7 @@ export class Gpu {
     this.check();
     let value: T;
     try {
-      value = await Promise.race([promise, this.#loss]);
+      value = await this.#rest(Promise.race([promise, this.#loss]));
     } catch (error) {
       // mapAsync rejects a little before device.lost resolves: give the loss a turn to be known.
       await Promise.race([this.#loss.catch(() => {}), new Promise((resolve) => setTimeout(resolve, 50))]);
@@ -213,5 +220,5 @@ export async function openGpu(entry: GPU, options: OpenOptions): Promise<Gpu> {
   const { vendor, architecture, device: model, description } = adapter.info;
   const name = description || model || `${vendor} ${architecture}`.trim() || 'unnamed adapter';
   const software = adapter.info.isFallbackAdapter || /swiftshader|llvmpipe|software/i.test(`${name} ${architecture}`);
-  return new Gpu(entry, device, { name, vendor, architecture, software }, options.shaders);
+  return new Gpu(entry, device, { name, vendor, architecture, software }, options);
 }

@@ -27,7 +27,7 @@ export function refuseSharedIdentities(privateSet: ImageDataset, publicSet: Imag
       shared.length > 5 ? `${shared.slice(0, 5).join(', ')} and ${shared.length - 5} more` : shared.join(', ');
     throw new DataError(
       `private set ${privateSet.name} and public set ${publicSet.name} share ${shared.length} people: ${list}; ` +
-        'leave them out of one with --exclude, or allow it explicitly',
+        'leave them out of one with --exclude, or give --allow-shared',
     );
   }
   return shared;

@@ -62,7 +62,9 @@ describe('the demo', () => {
     expect(stderr).toContain('training');
     expect(code).toBe(0);
     const results = parseResults(readFileSync(join(out, 'results.json'), 'utf8'), 'results.json');
-    expect(JSON.parse(stdout)).toEqual(JSON.parse(readFileSync(join(out, 'results.json'), 'utf8')));
+    const { deep, ...shallow } = JSON.parse(stdout);
+    expect(shallow).toEqual(JSON.parse(readFileSync(join(out, 'results.json'), 'utf8')));
+    expect(deep).toEqual(JSON.parse(readFileSync(join(out, 'deep', 'results.json'), 'utf8')));
     expect(results.manifest.command).toContain('midas demo --tiny');
     const kinds = new Set(results.rows.map((row) => row.condition.kind));
     expect([...kinds]).toEqual(expect.arrayContaining(['none', 'quantised', 'bit-error', 'gaussian']));
@@ -77,6 +79,31 @@ describe('the demo', () => {
     const report = readFileSync(join(out, 'report.html'), 'utf8');
     expect(report).toContain('</html>');
     expect(report.replaceAll('http://www.w3.org/', '')).not.toMatch(/https?:\/\//);
+  });
+
+  it('ends with the deep story, told by the networks that come with the project', () => {
+    const dir = join(out, 'deep');
+    const { rows, summary, manifest, baselines } = parseResults(readFileSync(join(dir, 'results.json'), 'utf8'), dir);
+    const undefended = (attack: string) =>
+      summary.find((entry) => entry.condition.kind === 'none' && entry.attack === attack);
+    for (const side of ['held-out', 'training']) {
+      const entry = undefended(`inversion direct, ${side}`)!;
+      // Trained networks, not random ones: the classifier classifies, the reconstructions beat the mean face and show a person.
+      expect(entry.accuracy.mean).toBeGreaterThan(0.9);
+      expect(entry.pcc.mean).toBeGreaterThan(baselines.meanFacePcc);
+      expect(entry.pccLift.mean).toBeGreaterThan(0.15);
+    }
+    expect(new Set(rows.map((row) => row.condition.kind))).toEqual(
+      new Set(['none', 'quantised', 'bit-error', 'gaussian']),
+    );
+    expect(rows.every((row) => row.underflow !== undefined)).toBe(true);
+    expect(new Set(rows.map(rowKey)).size).toBe(rows.length);
+    expect(manifest.config).toMatchObject({ size: 32, attackers: [{ name: 'direct' }, { name: 'clipped' }] });
+    for (const name of ['recon.png', 'curve.png']) {
+      const png = decodePng(readFileSync(join(dir, name)), name);
+      expect(png.width, name).toBe(1400);
+      expect(new Set(png.data).size, `${name} is not blank`).toBeGreaterThan(20);
+    }
   });
 
   it('gives the same rows again, also when it was killed in the middle and resumed', async () => {
@@ -137,6 +164,8 @@ describe('the demo', () => {
   });
 });
 
+const TRAINING = { epochs: 1, batchSize: 32, learningRate: 0.001 };
+
 describe('bad input is one line and the right exit code', () => {
   function faces(name: string, people: number, spoil?: (dir: string) => void): string {
     const dir = join(scratch, name);
@@ -182,6 +211,39 @@ describe('bad input is one line and the right exit code', () => {
       /s2\/3\.pgm.*60/,
     ],
     ['a folder with one class', () => ['shallow', '--data', faces('one', 1)], 4, /one|class|person|people/i],
+    [
+      'a public folder with a private person',
+      () => ['deep', '--private', faces('private', 3), '--public', faces('shared', 3), '--out', join(scratch, 'o3')],
+      4,
+      /s1.*--allow-shared/,
+    ],
+    [
+      'nobody left to be public',
+      () => ['deep', '--private', faces('all', 3), '--out', join(scratch, 'o4')],
+      2,
+      /--people 3: nobody is left to be public/,
+    ],
+    [
+      'an unknown layer in a deep sweep',
+      () => {
+        const config = join(scratch, 'deep.json');
+        writeFileSync(config, JSON.stringify({ sweeps: [{ layers: 'fc1+fc3', rates: [0.01] }] }));
+        const people = ['--private', faces('deep', 3), '--people', '2'];
+        return ['deep', '--config', config, ...people, '--out', join(scratch, 'o5')];
+      },
+      2,
+      /"fc1\+fc3" is neither a layer \(conv1, bn1, /,
+    ],
+    [
+      'a network of another size in place of a pretrained one',
+      () => {
+        const config = join(scratch, 'wide.json');
+        writeFileSync(config, JSON.stringify({ victim: { ndf: 12, training: TRAINING } }));
+        return ['deep', '--pretrained', 'data/deep-tiny', '--config', config, '--out', join(scratch, 'o6')];
+      },
+      4,
+      /victim\.safetensors: it holds a yang-classifier 32x32, ndf 8, nz 30, this run needs .* ndf 12/,
+    ],
     ['an adapter that is not there', () => ['doctor', '--adapter', 'no-such-gpu'], 3, /no-such-gpu/],
   ];
 
@@ -194,7 +256,7 @@ describe('bad input is one line and the right exit code', () => {
   });
 
   it('nothing half-written is left where a run was refused', () => {
-    for (const dir of ['o1', 'o2']) {
+    for (const dir of ['o1', 'o2', 'o3', 'o4', 'o5', 'o6']) {
       const left = existsSync(join(scratch, dir)) ? readdirSync(join(scratch, dir)) : [];
       expect(left.filter((name) => name.endsWith('.tmp'))).toEqual([]);
       expect(left).not.toContain('results.json');

@@ -7,8 +7,10 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { decodePng, encodeGrayPng } from '../../src/cli/render.ts';
 import { loadPack } from '../../src/data/node/packs.ts';
-import { readSafetensors } from '../../src/data/safetensors.ts';
+import { readSafetensors, type Tensor, writeSafetensors } from '../../src/data/safetensors.ts';
+import { readCheckpoint } from '../../src/models/checkpoint.ts';
 import { readPth } from '../../src/models/pth.ts';
+import { modelName } from '../../src/models/specs.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const fixture = (name: string) => join(root, 'test/fixtures', name);
@@ -88,17 +90,48 @@ describe('a data set', () => {
 });
 
 describe('a PyTorch checkpoint', () => {
-  it('becomes safetensors with its own names', async () => {
+  it('of a published network becomes a checkpoint with its own names', async () => {
     const out = join(scratch, 'models', 'classifier.safetensors');
-    const { code, stdout } = await midas('import', fixture('classifier.pth'), '--out', out, '--json');
+    const { code, stdout, stderr } = await midas('import', fixture('classifier.pth'), '--out', out, '--json');
+    expect(stderr).toBe('');
     expect(code).toBe(0);
     const answer = JSON.parse(stdout);
+    expect(answer.model).toEqual({
+      name: 'yang-classifier 64x64, ndf 4, nz 7',
+      kind: 'yang-classifier',
+      size: 64,
+      ndf: 4,
+      classes: 7,
+      parameters: 24471,
+    });
     expect(answer.tensors).toHaveLength(28);
     expect(answer.tensors[0]).toEqual({ key: 'encoder.0.weight', dtype: 'F32', shape: [4, 1, 3, 3] });
     const { tensors } = readSafetensors(readFileSync(out), out);
     expect(tensors).toEqual(readPth(readFileSync(fixture('classifier.pth')), 'classifier.pth'));
+    expect(modelName(readCheckpoint(readFileSync(out), out).spec)).toBe(answer.model.name);
     const plain = await midas('import', fixture('inversion.pth'), '--out', out, '--quiet');
     expect(plain.stdout).toContain('decoder.0.weight F32 [7, 32, 4, 4]\n');
+    expect(plain.stdout).toMatch(/\nyang-inversion 64x64, ngf 4, nz 7: 14581 parameters, a checkpoint of midas\n$/);
+
+    const again = join(scratch, 'models', 'again.safetensors');
+    const copy = await midas('import', out, '--out', again, '--json');
+    expect(JSON.parse(copy.stdout).model.name).toBe('yang-inversion 64x64, ngf 4, nz 7');
+    expect(readSafetensors(readFileSync(again), again).tensors).toEqual(
+      readSafetensors(readFileSync(out), out).tensors,
+    );
+  });
+
+  it('of another model becomes safetensors with its own names, and is said to be unknown', async () => {
+    const source = join(scratch, 'other.safetensors');
+    const data = Float32Array.of(1, 2, 3, 4);
+    const weight: Tensor = { dtype: 'F32', shape: [2, 2], data };
+    writeFileSync(source, writeSafetensors(new Map([['module.head.weight', weight]])));
+    const out = join(scratch, 'models', 'other.safetensors');
+    const { code, stdout, stderr } = await midas('import', source, '--out', out, '--json');
+    expect(stderr).toContain('other.safetensors: neither of the published networks');
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ model: null, elements: 4 });
+    expect(readSafetensors(readFileSync(out), out).tensors).toEqual(new Map([['head.weight', weight]]));
   });
 });
 
@@ -149,6 +182,26 @@ describe('bad input is one line and the right exit code', () => {
       () => ['import', written('cut.pth', readFileSync(fixture('classifier.pth')).subarray(0, 5000)), '--out', out],
       4,
       /cut\.pth: byte 5000: truncated or damaged zip/,
+    ],
+    [
+      'a published network with another shape',
+      () => {
+        const tensors = readPth(readFileSync(fixture('classifier.pth')), 'classifier.pth');
+        tensors.set('fc.2.bias', { dtype: 'F32', shape: [8], data: new Float32Array(8) });
+        return ['import', written('bent.safetensors', writeSafetensors(tensors)), '--out', out];
+      },
+      4,
+      /bent\.safetensors: key fc\.2\.bias is F32 \[8\], the model needs F32 \[7\]/,
+    ],
+    [
+      'a published network that is not finite',
+      () => {
+        const tensors = readPth(readFileSync(fixture('inversion.pth')), 'inversion.pth');
+        tensors.get('decoder.3.bias')!.data[2] = Number.NaN;
+        return ['import', written('nan.safetensors', writeSafetensors(tensors)), '--out', out];
+      },
+      4,
+      /nan\.safetensors: key decoder\.3\.bias: element 2 is not finite/,
     ],
     [
       'a checkpoint of another kind',

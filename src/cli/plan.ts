@@ -1,0 +1,152 @@
+/** `midas plan`: what an experiment needs of this adapter, and how long it takes, without running it. */
+
+import { ConfigError } from '../errors.ts';
+import { deepInversion, deepVictim } from '../experiments/deep.ts';
+import { type DeepPreset, deepPreset, parseDeepConfig } from '../experiments/deep_config.ts';
+import {
+  DEFAULT_LIMITS,
+  type DeepImages,
+  type DeepNetworkPlan,
+  NETWORKS,
+  planDeep,
+  type TrainingTime,
+  trainingTime,
+} from '../experiments/plan.ts';
+import { formatDuration } from '../experiments/results.ts';
+import { Arena } from '../gpu/arena.ts';
+import type { Gpu } from '../gpu/device.ts';
+import { openNodeGpu } from '../gpu/node.ts';
+import { Recorder } from '../gpu/recorder.ts';
+import { recordGemm } from '../kernels/gemm.ts';
+import { modelName } from '../models/specs.ts';
+import { median, repeatsFor, timeRuns } from './doctor.ts';
+import type { Session } from './session.ts';
+
+export interface PlanArguments {
+  readonly preset: string;
+  /** The victim's people; by default those of the embedded faces, or as published. */
+  readonly people?: number;
+  /** Images of the two training sets; by default as many as the embedded faces or the published data sets have. */
+  readonly images?: number;
+  readonly publicImages?: number;
+  /** Values that replace the preset's. */
+  readonly overrides: Record<string, unknown>;
+}
+
+/** People, photographs of each in the training split, and public images: of the embedded faces as src/cli/deep.ts takes them. */
+const EMBEDDED = { people: 30, trained: 14, publicImages: 1200 };
+/** Of FaceScrub, whose published test split of 20 % has 4335 images, and of CelebA. */
+const PUBLISHED = { people: 530, trained: (4 * 4335) / 530, publicImages: 202_599 };
+
+/** A network in the answer with --json. */
+type NetworkAnswer = Omit<DeepNetworkPlan, 'buffers'> & TrainingTime & { readonly model: string };
+
+/**
+ * Answers with the plan of the deep experiment on the adapter that the session's options name, after a GEMM on it.
+ * @throws LimitError where a buffer does not fit the adapter, ConfigError, AdapterError, DeviceLostError
+ */
+export async function planDeepCommand(session: Session, args: PlanArguments): Promise<void> {
+  const { adapter: wanted, seed } = session.options;
+  const config = parseDeepConfig(
+    { ...deepPreset(args.preset as DeepPreset, seed), ...args.overrides },
+    'configuration',
+  );
+  const usual = args.preset === 'paper' ? PUBLISHED : EMBEDDED;
+  const people = args.people ?? usual.people;
+  const images: DeepImages = {
+    victim: args.images ?? Math.round(usual.trained * people),
+    inversion: args.publicImages ?? usual.publicImages,
+  };
+  if (people < 2) throw new ConfigError(`--people ${people}: a classifier needs at least 2`);
+  for (const [option, count] of [
+    ['--images', images.victim],
+    ['--public-images', images.inversion],
+  ] as const) {
+    if (count < 1) throw new ConfigError(`${option} ${count}: there is nothing to train on; give at least 1`);
+  }
+  const gpu = await openNodeGpu({ adapter: wanted });
+  session.opened(gpu);
+  try {
+    const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
+    const limits = { maxStorageBufferBindingSize, maxBufferSize };
+    const plan = planDeep(config, people, limits, images);
+    const gemm512Gflops = await measureGemm(gpu);
+    const models = { victim: deepVictim(config, people), inversion: deepInversion(config, people) };
+    const [victim, inversion] = NETWORKS.map((network): NetworkAnswer => {
+      const { buffers: _, ...planned } = plan[network];
+      return { model: modelName(models[network]), ...planned, ...trainingTime(plan[network], gemm512Gflops) };
+    });
+    const { adapter } = gpu;
+    const seconds = victim.seconds + inversion.seconds;
+    session.answer({ preset: args.preset, people, adapter, limits, gemm512Gflops, victim, inversion, seconds }, [
+      `${adapter.name}${adapter.software ? ' (software: it runs on the CPU)' : ''}, ${round(gemm512Gflops)} GFLOP/s in a GEMM`,
+      `a binding may have ${mib(maxStorageBufferBindingSize)}, a buffer ${mib(maxBufferSize)}`,
+      '',
+      ...networkLines('victim', victim),
+      '',
+      ...networkLines('inversion network', inversion),
+      '',
+      `training of both: about ${formatDuration(seconds)} (an estimate from the GEMM rate, good to a factor of two)`,
+    ]);
+  } finally {
+    await gpu.close();
+  }
+}
+
+function networkLines(name: string, network: NetworkAnswer): string[] {
+  const { beyondDefaults, batchSize, images, epochs, stepsPerEpoch, largestTensor } = network;
+  const rows: [string, string][] = [
+    [name, network.model],
+    ['parameters', String(network.parameters)],
+    [
+      'flat buffer',
+      `${mib(network.parameterBytes)}, largest tensor ${largestTensor.label} ${mib(largestTensor.bytes)}`,
+    ],
+    ['gradients', mib(network.gradientBytes)],
+    ['optimiser', mib(network.optimizerBytes)],
+    ['activations', `${mib(network.activationBytes)} with their gradients and scratch, batch of ${batchSize}`],
+    ['data set', `${mib(network.dataBytes)}, ${images} images`],
+    ['device memory', `${mib(network.trainingBytes + network.dataBytes)} while it is trained`],
+    ['operations', `${flop(network.stepFlops)} a training step, ${flop(network.inferenceFlops)} an inference`],
+    [
+      'time',
+      `${time(network.epochSeconds)} an epoch of ${stepsPerEpoch} steps, ${time(network.seconds)} for ${epochs} epochs`,
+    ],
+  ];
+  const { maxStorageBufferBindingSize, maxBufferSize } = DEFAULT_LIMITS;
+  const [bindings, buffers] = [beyondDefaults, beyondDefaults.filter(({ bytes }) => bytes > maxBufferSize)];
+  for (const [label, large, limit] of [
+    ['large bindings', bindings, maxStorageBufferBindingSize],
+    ['large buffers', buffers, maxBufferSize],
+  ] as const) {
+    if (large.length === 0) continue;
+    const list = [...new Set(large.map((buffer) => `${buffer.label} ${mib(buffer.bytes)}`))].join(', ');
+    rows.push([label, `more than WebGPU's default of ${mib(limit)}, requested: ${list}`]);
+  }
+  return rows.map(([label, value]) => `${label.padEnd(17)} ${value}`);
+}
+
+/** GFLOP/s of C = A Bᵀ, 512 x 512 x 512, as doctor measures it: the median of three rounds. A second or two. */
+async function measureGemm(gpu: Gpu): Promise<number> {
+  const arena = new Arena(gpu);
+  try {
+    const size = 512;
+    const matrix = (label: string) => arena.matrix(label, size, size);
+    const recorder = new Recorder(gpu);
+    const product = { transposition: 'nt', a: matrix('a'), b: matrix('b'), c: matrix('c') } as const;
+    recordGemm(recorder, arena, { label: 'gemm 512', ...product });
+    const program = await recorder.build('gemm 512');
+    const run = () => program.run();
+    const repeats = await repeatsFor(gpu, run, 50);
+    const times: number[] = [];
+    for (let round = 0; round < 3; round++) times.push(await timeRuns(gpu, run, repeats));
+    return (2 * size ** 3) / (median(times) * 1e6);
+  } finally {
+    arena.destroy();
+  }
+}
+
+const round = (value: number) => String(Number(value.toPrecision(3)));
+const mib = (bytes: number) => `${bytes >= 100 * 2 ** 20 ? Math.round(bytes / 2 ** 20) : round(bytes / 2 ** 20)} MiB`;
+const flop = (count: number) => (count >= 1e9 ? `${round(count / 1e9)} GFLOP` : `${round(count / 1e6)} MFLOP`);
+const time = (seconds: number) => (seconds < 10 ? `${round(seconds)} s` : formatDuration(seconds));

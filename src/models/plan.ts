@@ -1,0 +1,123 @@
+/** How large a model is, and what its training needs: planned and recorded by the real functions, on no device. */
+import { Arena, roundUp } from '../gpu/arena.ts';
+import type { Gpu } from '../gpu/device.ts';
+import { type Dispatch, Recorder } from '../gpu/recorder.ts';
+import { FlatParameters } from '../layers/parameters.ts';
+import type { ModelSpec } from './specs.ts';
+import {
+  plainWeights,
+  planGradients,
+  planStack,
+  recordStackBackward,
+  recordStackForward,
+  stackParameters,
+} from './stack.ts';
+import { modelLayout, type TrainingConfig } from './trainer.ts';
+
+/** A buffer on the device. */
+export interface PlannedBuffer {
+  readonly label: string;
+  readonly bytes: number;
+}
+
+/** What a network needs in memory and work; sizes in bytes as they are allocated, padding included. */
+export interface NetworkPlan {
+  /** Numbers that are learned. */
+  readonly parameters: number;
+  /** The flat buffer of all parameters, statistics of batch normalisation included. */
+  readonly parameterBytes: number;
+  readonly largestTensor: PlannedBuffer;
+  /** Gradients of the parameters. */
+  readonly gradientBytes: number;
+  readonly optimizerBytes: number;
+  /** The batch, activations, their gradients, and scratch of a training step. */
+  readonly activationBytes: number;
+  /** All buffers of training but the data set. */
+  readonly trainingBytes: number;
+  readonly buffers: readonly PlannedBuffer[];
+  readonly batchSize: number;
+  /** Floating-point operations of a forward and backward pass over a batch, two a multiply-add. */
+  readonly stepFlops: number;
+  /** Kernels of that step. */
+  readonly stepDispatches: number;
+  /** Operations of a forward pass over one image. */
+  readonly inferenceFlops: number;
+}
+
+/** Numbers of a model that are learned, as PyTorch counts its parameters. */
+export function parameterCount(spec: ModelSpec): number {
+  return stackParameters([...spec.layers, ...spec.decoder])
+    .filter(({ trainable }) => trainable !== false)
+    .reduce((sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1), 0);
+}
+
+/** Plans the training of a network without a decoder on full batches, as Trainer does (src/models/trainer.ts). */
+export function planNetwork(spec: ModelSpec, { batchSize, optimizer }: TrainingConfig): NetworkPlan {
+  const buffers: PlannedBuffer[] = [];
+  const arena = new Arena(standIn(buffers));
+  const layout = modelLayout(spec);
+  const parameters = new FlatParameters(arena, 'parameters', layout);
+  const gradients = new FlatParameters(arena, 'gradients', layout);
+  const moments = optimizer.kind === 'sgd' ? 1 : optimizer.amsgrad ? 3 : 2;
+  for (let i = 0; i < moments; i++) arena.allocate('optimiser state', layout.length * 4);
+  arena.allocate('metrics', 16);
+  const inverts = spec.description.kind === 'yang-inversion';
+  const images = arena.matrix('batch', batchSize, inverts ? spec.outputs : spec.inputs);
+  arena.allocate('targets', batchSize * 4);
+  arena.allocate('results', batchSize * 8);
+  const input = inverts ? arena.matrix('input', batchSize, spec.inputs) : images;
+  const step = new WorkCounter(arena.gpu);
+  const weights = plainWeights(parameters);
+  const run = planStack(arena, spec.layers, input, { training: true, seed: 0 });
+  const backward = planGradients(arena, spec.layers, run, false);
+  recordStackForward(step, arena, spec.layers, weights, run);
+  recordStackBackward(step, arena, spec.layers, weights, run, backward, gradients, false);
+  const flat = parameters.view.size;
+  const largest = layout.slices.reduce((a, b) => (b.length > a.length ? b : a));
+  return {
+    parameters: parameterCount(spec),
+    parameterBytes: flat,
+    largestTensor: { label: largest.name, bytes: largest.length * 4 },
+    gradientBytes: flat,
+    optimizerBytes: moments * flat,
+    activationBytes: arena.bytes - (2 + moments) * flat,
+    trainingBytes: arena.bytes,
+    buffers,
+    batchSize,
+    stepFlops: step.flops,
+    stepDispatches: step.dispatches,
+    inferenceFlops: inferenceFlops(spec),
+  };
+}
+
+function inferenceFlops(spec: ModelSpec): number {
+  const arena = new Arena(standIn([]));
+  const parameters = new FlatParameters(arena, 'parameters', modelLayout(spec));
+  const image = arena.matrix('image', 1, spec.inputs);
+  const counter = new WorkCounter(arena.gpu);
+  recordStackForward(counter, arena, spec.layers, plainWeights(parameters), planStack(arena, spec.layers, image));
+  return counter.flops;
+}
+
+/** Adds up what is recorded; nothing is kept. */
+class WorkCounter extends Recorder {
+  dispatches = 0;
+  flops = 0;
+
+  override record({ flops = 0 }: Dispatch): void {
+    this.dispatches++;
+    this.flops += flops;
+  }
+}
+
+/** As much of a Gpu as Arena, Recorder and the launchers look at: its buffers have a size and nothing else. */
+function standIn(created: PlannedBuffer[]): Gpu {
+  const bufferOf = (label: string, bytes: number) => {
+    const size = Math.max(16, roundUp(bytes, 16));
+    created.push({ label, bytes: size });
+    return { label, size, destroy() {} };
+  };
+  const device = { createBuffer: ({ label, size }: { label: string; size: number }) => ({ label, size }) };
+  // Plans do not depend on the adapter: slices of split sums are chosen by shape alone.
+  return { createBuffer: bufferOf, device, adapter: { software: true } } as unknown as Gpu;
+}

@@ -1,0 +1,90 @@
+/** The published networks, told by the names and the shapes of a file's tensors. */
+import type { Tensor } from '../data/safetensors.ts';
+import { DataError } from '../errors.ts';
+import { keyOf } from './checkpoint.ts';
+import { requireTensor } from './pth.ts';
+import { describedModel, type ModelDescription, type ModelSpec } from './specs.ts';
+import { modelLayout } from './trainer.ts';
+
+type Tensors = ReadonlyMap<string, Tensor>;
+
+/** A network, whatever its size. */
+interface Family {
+  /** Names of its tensors in files. */
+  readonly keys: ReadonlySet<string>;
+  describe(tensors: Tensors, file: string): ModelDescription;
+}
+
+function keysOf(description: ModelDescription): Set<string> {
+  const spec = describedModel(description);
+  return new Set(modelLayout(spec).slices.map((slice) => keyOf(spec, slice)));
+}
+
+const FAMILIES: readonly Family[] = [
+  {
+    keys: keysOf({ kind: 'yang-classifier', size: 64, ndf: 1, classes: 1 }),
+    describe: describeClassifier,
+  },
+  {
+    // Those of 32 x 32 pixels are among them.
+    keys: keysOf({ kind: 'yang-inversion', size: 64, ngf: 1, classes: 1 }),
+    describe: describeInversion,
+  },
+];
+
+/**
+ * The classifier or the inversion network of Yang et al. (src/models/yang.ts) that a file holds; nothing where it is
+ * another model: has tensors of other names too, or less than a third of these.
+ *
+ * @param tensors of a state dict, in PyTorch's shapes
+ * @param file for messages
+ * @throws DataError naming the file and the key: a part of such a network, another shape, another type
+ */
+export function recogniseModel(tensors: Tensors, file: string): ModelSpec | undefined {
+  const names = [...tensors.keys()];
+  const family = FAMILIES.find(({ keys }) => names.every((key) => keys.has(key)) && 3 * names.length >= keys.size);
+  if (!family) return undefined;
+  const spec = describedModel(family.describe(tensors, file));
+  for (const slice of modelLayout(spec).slices) requireTensor(tensors, keyOf(spec, slice), slice.shape, file);
+  return spec;
+}
+
+/** Channels ndf of the first convolution, people nz of the last layer; a convolution quarters a pixel count four times. */
+function describeClassifier(tensors: Tensors, file: string): ModelDescription {
+  const [ndf] = shapeOf(tensors, 'encoder.0.weight', 4, file);
+  const [classes] = shapeOf(tensors, 'fc.2.weight', 2, file);
+  const hidden = shapeOf(tensors, 'fc.0.weight', 2, file);
+  const size = ([32, 64] as const).find((pixels) => hidden[1] === 8 * ndf * (pixels / 16) ** 2);
+  if (size === undefined) {
+    throw new DataError(
+      `${file}: key fc.0.weight is [${hidden}], after ${8 * ndf} channels the classifier needs ` +
+        `[${5 * classes},${32 * ndf}] for 32x32 or [${5 * classes},${128 * ndf}] for 64x64 pixels; give another file`,
+    );
+  }
+  return { kind: 'yang-classifier', size, ndf, classes };
+}
+
+/** Five transposed convolutions make 64 x 64 pixels, four 32 x 32. */
+function describeInversion(tensors: Tensors, file: string): ModelDescription {
+  const size = [...tensors.keys()].some((key) => /^decoder\.1[0-2]\./.test(key)) ? 64 : 32;
+  const shape = shapeOf(tensors, 'decoder.0.weight', 4, file);
+  const [classes, channels] = shape;
+  const factor = size / 8;
+  if (channels % factor !== 0) {
+    throw new DataError(
+      `${file}: key decoder.0.weight is [${shape}], for ${size}x${size} pixels the inversion network needs ` +
+        `[${classes},${factor} ngf,4,4]; give another file`,
+    );
+  }
+  return { kind: 'yang-inversion', size, ngf: channels / factor, classes };
+}
+
+/** @throws DataError unless the tensor is there, of that rank, and has elements */
+function shapeOf(tensors: Tensors, key: string, rank: number, file: string): readonly number[] {
+  const shape = tensors.get(key)?.shape;
+  if (!shape) throw new DataError(`${file}: key ${key} is missing; give a file of the whole network`);
+  if (shape.length !== rank || shape.includes(0)) {
+    throw new DataError(`${file}: key ${key} is [${shape}], the model needs ${rank} sizes above 0; give another file`);
+  }
+  return shape;
+}

@@ -1,0 +1,57 @@
+/** `midas plan` as a user meets it. */
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+
+function midas(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    const command = ['--import', 'tsx', 'src/cli/main.ts', ...args];
+    const child = execFile(process.execPath, command, { cwd: root, timeout: 120_000 }, (_, stdout, stderr) =>
+      resolve({ code: child.exitCode ?? -1, stdout, stderr }),
+    );
+  });
+}
+
+describe('the plan of the deep experiment', () => {
+  const options = ['--adapter', 'software', '--quiet'];
+
+  it('has parameters, memory, operations and time of both networks', async () => {
+    const { code, stdout, stderr } = await midas('plan', 'deep', '--preset', 'paper', '--json', ...options);
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    const answer = JSON.parse(stdout);
+    expect(answer).toMatchObject({
+      preset: 'paper',
+      people: 530,
+      adapter: { software: true },
+      victim: { model: 'yang-classifier 64x64, ndf 128, nz 530', parameters: 51025344, images: 17340 },
+      inversion: { model: 'yang-inversion 64x64, ngf 128, nz 530', parameters: 19701377 },
+    });
+    expect(answer.gemm512Gflops).toBeGreaterThan(0);
+    expect(answer.limits.maxBufferSize).toBeGreaterThanOrEqual(2 ** 28);
+    expect(answer.victim.beyondDefaults).toContainEqual({ label: 'parameters', bytes: answer.victim.parameterBytes });
+    expect(answer.seconds).toBeCloseTo(answer.victim.seconds + answer.inversion.seconds, 3);
+  });
+
+  it('is a table for people', async () => {
+    const { code, stdout } = await midas('plan', 'deep', '--people', '12', '--images', '100', ...options);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^victim +yang-classifier 32x32, ndf \d+, nz 12$/m);
+    expect(stdout).toMatch(/^device memory +[\d.]+ MiB while it is trained$/m);
+    expect(stdout).toMatch(/^training of both: about /m);
+    expect(stdout).not.toContain('requested');
+  });
+
+  it.each([
+    ['one person', ['--people', '1'], /--people 1: a classifier needs at least 2/],
+    ['no images', ['--public-images', '0'], /--public-images 0: there is nothing to train on/],
+    ['an unknown preset', ['--preset', 'huge'], /Allowed choices are tiny, small, paper/],
+  ] as const)('refuses %s', async (_, args, message) => {
+    const result = await midas('plan', 'deep', ...args, ...options);
+    expect(result.stderr).toMatch(message);
+    expect(result.code).toBe(2);
+    expect(result.stdout).toBe('');
+  });
+});

@@ -1,0 +1,115 @@
+import { describe, expect, it } from 'vitest';
+import { LimitError } from '../../src/errors.ts';
+import { type DeepPreset, deepPreset, parseDeepConfig } from '../../src/experiments/deep_config.ts';
+import { DEFAULT_LIMITS, planDeep, trainingTime } from '../../src/experiments/plan.ts';
+
+const GIB = 2 ** 30;
+const AMPLE = { maxStorageBufferBindingSize: 4 * GIB, maxBufferSize: 4 * GIB };
+const config = (preset: DeepPreset) => parseDeepConfig(deepPreset(preset, 1), preset);
+
+/** Multiply-adds of an image in a convolution whose output (of a transposed one, input) has `pixels` pixels, times two. */
+const conv = (pixels: number, from: number, to: number, taps: number) => 2 * pixels * from * to * taps;
+
+describe('the published networks', () => {
+  const { victim, inversion } = planDeep(config('paper'), 530, AMPLE);
+
+  it('have the published parameters', () => {
+    expect(victim.parameters).toBe(51_025_344);
+    expect(inversion.parameters).toBe(19_701_377);
+    expect(victim.largestTensor).toMatchObject({ label: 'fc1.weight' });
+    // 2650 rows of 16384, padded to 2652.
+    expect(victim.largestTensor.bytes).toBe(2652 * 16384 * 4);
+    expect(victim.parameterBytes).toBeGreaterThanOrEqual(4 * victim.parameters);
+    expect(victim.parameterBytes).toBeLessThan(1.01 * 4 * victim.parameters);
+  });
+
+  it('keep gradients and three moments beside the parameters, and account for every byte', () => {
+    for (const network of [victim, inversion]) {
+      expect(network.gradientBytes).toBe(network.parameterBytes);
+      expect(network.optimizerBytes).toBe(3 * network.parameterBytes);
+      const { parameterBytes, gradientBytes, optimizerBytes, activationBytes, trainingBytes, buffers } = network;
+      expect(parameterBytes + gradientBytes + optimizerBytes + activationBytes).toBe(trainingBytes);
+      expect(buffers.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(trainingBytes);
+    }
+  });
+
+  it('ask for more than the default limits, where they do', () => {
+    const labels = victim.beyondDefaults.map(({ label }) => label);
+    expect(labels).toContain('parameters');
+    expect(labels).toContain('conv1 output');
+    expect(inversion.beyondDefaults).toEqual([]);
+    expect(planDeep(config('small'), 30, DEFAULT_LIMITS).victim.beyondDefaults).toEqual([]);
+  });
+
+  it('do two operations a multiply-add, and some more beside the products', () => {
+    const victimProducts =
+      conv(64 ** 2, 1, 128, 9) +
+      conv(32 ** 2, 128, 256, 9) +
+      conv(16 ** 2, 256, 512, 9) +
+      conv(8 ** 2, 512, 1024, 9) +
+      conv(1, 16384, 2650, 1) +
+      conv(1, 2650, 530, 1);
+    const inversionProducts =
+      conv(1, 530, 1024, 16) +
+      conv(4 ** 2, 1024, 512, 16) +
+      conv(8 ** 2, 512, 256, 16) +
+      conv(16 ** 2, 256, 128, 16) +
+      conv(32 ** 2, 128, 1, 16);
+    for (const [network, products] of [
+      [victim, victimProducts],
+      [inversion, inversionProducts],
+    ] as const) {
+      expect(network.inferenceFlops).toBeGreaterThanOrEqual(products);
+      expect(network.inferenceFlops).toBeLessThan(1.01 * products);
+      // Forward, weight gradients and input gradients, of which the first layer has none.
+      expect(network.stepFlops).toBeLessThan(1.02 * 3 * 128 * products);
+      expect(network.stepFlops).toBeGreaterThan(0.98 * 3 * 128 * products - 128 * conv(1, 530, 1024, 16));
+    }
+  });
+});
+
+describe('an adapter that is too small', () => {
+  const refusal = (...args: Parameters<typeof planDeep>): string => {
+    try {
+      planDeep(...args);
+    } catch (error) {
+      expect(error).toBeInstanceOf(LimitError);
+      return (error as LimitError).message;
+    }
+    throw new Error('it was accepted');
+  };
+
+  it('is told the numbers and the preset that fits', () => {
+    expect(refusal(config('paper'), 530, DEFAULT_LIMITS)).toBe(
+      'victim: conv1 output needs a storage buffer of 268435968 bytes, this adapter has maxStorageBufferBindingSize ' +
+        '134217728 and maxBufferSize 268435456; the largest preset that fits is small',
+    );
+    const tight = { maxStorageBufferBindingSize: 2 ** 21, maxBufferSize: 2 ** 21 };
+    expect(refusal(config('small'), 30, tight)).toMatch(/; the largest preset that fits is tiny$/);
+    const none = { maxStorageBufferBindingSize: 2 ** 12, maxBufferSize: 2 ** 12 };
+    expect(refusal(config('tiny'), 30, none)).toMatch(/; no preset fits, use another adapter$/);
+  });
+
+  it('is refused for its data set too', () => {
+    const images = { victim: 100, inversion: 100_000 };
+    expect(refusal(config('tiny'), 530, { ...AMPLE, maxBufferSize: 2e8 }, images)).toMatch(
+      /^inversion: prediction vectors needs a storage buffer of 217600000 bytes/,
+    );
+  });
+});
+
+describe('time', () => {
+  const plan = planDeep(config('tiny'), 30, AMPLE, { victim: 420, inversion: 10 });
+
+  it('is that of the full batches of an epoch, and inverse to the speed', () => {
+    const slow = trainingTime(plan.victim, 10);
+    expect(slow.stepsPerEpoch).toBe(Math.floor(420 / plan.victim.batchSize));
+    expect(slow.seconds).toBeCloseTo(slow.epochSeconds * plan.victim.epochs, 6);
+    expect(trainingTime(plan.victim, 20).seconds).toBeCloseTo(slow.seconds / 2, 6);
+    expect(slow.epochSeconds * 10e9).toBeGreaterThan(slow.stepsPerEpoch * plan.victim.stepFlops);
+  });
+
+  it('is of one step where the images do not fill a batch', () => {
+    expect(trainingTime(plan.inversion, 10).stepsPerEpoch).toBe(1);
+  });
+});

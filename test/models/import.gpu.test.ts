@@ -1,0 +1,45 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { afterEach, it } from 'vitest';
+import { Arena } from '../../src/gpu/arena.ts';
+import { Recorder } from '../../src/gpu/recorder.ts';
+import { FlatParameters } from '../../src/layers/parameters.ts';
+import { packTensors, readCheckpoint, writeCheckpoint } from '../../src/models/checkpoint.ts';
+import { readPth } from '../../src/models/pth.ts';
+import { recogniseModel } from '../../src/models/recognise.ts';
+import { plainWeights, planStack, recordStackForward } from '../../src/models/stack.ts';
+import { modelLayout } from '../../src/models/trainer.ts';
+import { expectAllclose } from '../support/allclose.ts';
+import { loadFixture } from '../support/fixtures.ts';
+import { readMatrix, useGpu, writeMatrix } from '../support/gpu.ts';
+
+// Both files hold the weights after the three steps of yang.safetensors, from which its outputs in inference mode were
+// computed: what is imported must give them.
+const device = useGpu();
+const yang = loadFixture('yang');
+let arena: Arena | undefined;
+afterEach(() => arena?.destroy());
+
+it.each([
+  ['classifier', 'x', 'classifier/logits_eval', { absolute: 2e-5, relative: 1e-5 }],
+  ['inversion', 'inversion/input', 'inversion/recon_eval', { absolute: 2e-6, relative: 1e-5 }],
+] as const)('golden: the imported %s answers as PyTorch does', async (name, inputs, outputs, tolerance) => {
+  const { gpu } = device;
+  arena = new Arena(gpu);
+  const file = `${name}.pth`;
+  const tensors = readPth(readFileSync(fileURLToPath(new URL(`../fixtures/${file}`, import.meta.url))), file);
+  const recognised = recogniseModel(tensors, file)!;
+  const imported = { epoch: 0, parameters: packTensors(recognised, tensors, file), optimizer: [] };
+  const { spec, state } = readCheckpoint(writeCheckpoint({ spec: recognised, state: imported, metadata: {} }), file);
+
+  const parameters = new FlatParameters(arena, 'parameters', modelLayout(spec));
+  gpu.write(parameters.view, state.parameters);
+  const [batch] = yang.tensor(inputs).shape;
+  const x = arena.matrix('x', batch, spec.inputs);
+  writeMatrix(gpu, x, yang.floats(inputs));
+  const run = planStack(arena, spec.layers, x);
+  const recorder = new Recorder(gpu);
+  recordStackForward(recorder, arena, spec.layers, plainWeights(parameters), run);
+  (await recorder.build(name)).run();
+  expectAllclose(await readMatrix(gpu, run.values[spec.layers.length]), yang.floats(outputs), tolerance, outputs);
+});

@@ -18,9 +18,10 @@ fn load_bias(i: u32) -> vec4f { return bias[i]; }
 
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-  let row = id.y * TILE_M;
-  let column = id.x * TILE_N;
-  if (row >= M || column >= N) { return; }
+  let tile_at = tile_origin(id);
+  if (tile_at.x >= M || tile_at.y >= N) { return; }
+  let row = panel_origin(id).x;
+  let column = panel_origin(id).y;
   slice = id.z;
   let first = id.z * K4_SLICE;
   let end = min(first + K4_SLICE, K4);

@@ -19,16 +19,23 @@ fn load_bias(i: u32) -> vec4f { return bias[i]; }
 
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-  let row = id.y * TILE_M;
-  let column = id.x * TILE_N;
-  if (row >= M || column >= N) { return; }
+  let tile_at = tile_origin(id);
+  if (tile_at.x >= M || tile_at.y >= N) { return; }
+  let row = panel_origin(id).x;
+  let column = panel_origin(id).y;
   slice = id.z;
   let first = id.z * K_SLICE;
   let end = min(first + K_SLICE, K);
   var tile: Tile;
   var at_a = first * (STRIDE_A / 4u) + row / 4u;
   var at_b = first * (STRIDE_B / 4u) + column / 4u;
-  for (var k = first; k < end; k++) {
+  var k = first;
+  for (; k + 4u <= end; k += 4u) {
+    tile_rank4(&tile, panel_a_columns(at_a, STRIDE_A / 4u), panel_b_columns(at_b, STRIDE_B / 4u));
+    at_a += STRIDE_A;
+    at_b += STRIDE_B;
+  }
+  for (; k < end; k++) {
     tile_rank1_at(&tile, at_a, at_b);
     at_a += STRIDE_A / 4u;
     at_b += STRIDE_B / 4u;

@@ -5,6 +5,8 @@
 const TILE_M: u32 = 16u;
 const TILE_N: u32 = 16u;
 
+#include "gemm/tile_alone.wgsl"
+
 struct Tile {
   c00: mat4x4f, c01: mat4x4f, c02: mat4x4f, c03: mat4x4f,
   c10: mat4x4f, c11: mat4x4f, c12: mat4x4f, c13: mat4x4f,
@@ -61,6 +63,16 @@ fn panel_a_rows(at: u32, stride4: u32) -> PanelA {
     transpose(mat4x4f(load_a(at + 4u * stride4), load_a(at + 5u * stride4), load_a(at + 6u * stride4), load_a(at + 7u * stride4))),
     transpose(mat4x4f(load_a(at + 8u * stride4), load_a(at + 9u * stride4), load_a(at + 10u * stride4), load_a(at + 11u * stride4))),
     transpose(mat4x4f(load_a(at + 12u * stride4), load_a(at + 13u * stride4), load_a(at + 14u * stride4), load_a(at + 15u * stride4))),
+  );
+}
+
+// Four k of a k-major A as a panel.
+fn panel_a_columns(at: u32, stride4: u32) -> PanelA {
+  return PanelA(
+    mat4x4f(load_a(at), load_a(at + stride4), load_a(at + 2u * stride4), load_a(at + 3u * stride4)),
+    mat4x4f(load_a(at + 1u), load_a(at + stride4 + 1u), load_a(at + 2u * stride4 + 1u), load_a(at + 3u * stride4 + 1u)),
+    mat4x4f(load_a(at + 2u), load_a(at + stride4 + 2u), load_a(at + 2u * stride4 + 2u), load_a(at + 3u * stride4 + 2u)),
+    mat4x4f(load_a(at + 3u), load_a(at + stride4 + 3u), load_a(at + 2u * stride4 + 3u), load_a(at + 3u * stride4 + 3u)),
   );
 }
 

@@ -5,6 +5,8 @@
 const TILE_M: u32 = 16u;
 const TILE_N: u32 = 4u;
 
+#include "gemm/tile_alone.wgsl"
+
 struct Tile {
   c00: mat4x4f,
   c10: mat4x4f,

@@ -5,6 +5,8 @@
 const TILE_M: u32 = 16u;
 const TILE_N: u32 = 8u;
 
+#include "gemm/tile_alone.wgsl"
+
 struct Tile {
   c00: mat4x4f, c01: mat4x4f,
   c10: mat4x4f, c11: mat4x4f,

@@ -5,6 +5,8 @@
 const TILE_M: u32 = 8u;
 const TILE_N: u32 = 8u;
 
+#include "gemm/tile_alone.wgsl"
+
 struct Tile {
   c00: mat4x4f, c01: mat4x4f,
   c10: mat4x4f, c11: mat4x4f,
@@ -45,6 +47,14 @@ fn panel_a_rows(at: u32, stride4: u32) -> PanelA {
   return PanelA(
     transpose(mat4x4f(load_a(at), load_a(at + 1u * stride4), load_a(at + 2u * stride4), load_a(at + 3u * stride4))),
     transpose(mat4x4f(load_a(at + 4u * stride4), load_a(at + 5u * stride4), load_a(at + 6u * stride4), load_a(at + 7u * stride4))),
+  );
+}
+
+// Four k of a k-major A as a panel.
+fn panel_a_columns(at: u32, stride4: u32) -> PanelA {
+  return PanelA(
+    mat4x4f(load_a(at), load_a(at + stride4), load_a(at + 2u * stride4), load_a(at + 3u * stride4)),
+    mat4x4f(load_a(at + 1u), load_a(at + stride4 + 1u), load_a(at + 2u * stride4 + 1u), load_a(at + 3u * stride4 + 1u)),
   );
 }
 

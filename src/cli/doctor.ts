@@ -13,7 +13,7 @@ import { recordGemm } from '../kernels/gemm.ts';
 import { recordCopy, recordFmaCeiling, recordHashCeiling } from '../kernels/probe.ts';
 import { layerNames, modelSpec } from '../models/specs.ts';
 import { demoArguments } from './demo.ts';
-import { CHECKED_KERNELS, type KernelCheck, selfCheck } from './self_check.ts';
+import { checkedKernels, type KernelCheck, selfCheck } from './self_check.ts';
 import type { Session } from './session.ts';
 
 /** What the device grants of what plans may ask for; names are WebGPU's. */
@@ -55,7 +55,7 @@ export async function doctor(session: Session): Promise<void> {
   const gpu = await openNodeGpu({ adapter: session.options.adapter });
   session.opened(gpu);
   try {
-    progress.start('checking kernels', CHECKED_KERNELS.length);
+    progress.start('checking kernels', checkedKernels(gpu).length);
     const onCompiled = (kernel: string) => progress.advance(1, kernel);
     const checks = await selfCheck(gpu, { onCompiled, signal: session.signal });
     progress.done();

@@ -55,11 +55,15 @@ const CHECKS: readonly Check[] = [
 /** A renderer has no twin: it must draw something, and the same again however its work is cut. */
 const RENDERER = { kernel: 'render_face', shaders: ['image/render_face.wgsl'] };
 
-/** Kernels that {@link selfCheck} looks at. */
-export const CHECKED_KERNELS: readonly string[] = [...CHECKS, RENDERER].map(({ kernel }) => kernel);
+const checksFor = (gpu: Gpu) => CHECKS.filter(({ quads }) => !quads || gpu.quads);
+
+/** Kernels that {@link selfCheck} looks at: all that may run on this adapter. */
+export function checkedKernels(gpu: Gpu): string[] {
+  return [...checksFor(gpu), RENDERER].map(({ kernel }) => kernel);
+}
 
 export interface SelfCheckOptions {
-  /** Names of {@link CHECKED_KERNELS}; all by default. */
+  /** Names of {@link checkedKernels}; all by default. */
   readonly kernels?: readonly string[];
   /** Called as each kernel is ready to run, which is what takes the time; in no particular order. */
   readonly onCompiled?: (kernel: string) => void;
@@ -69,12 +73,14 @@ export interface SelfCheckOptions {
 /**
  * Runs kernels and compares them with their twins. All of them compile at the same time, so the first may take a while.
  *
- * @returns one entry a kernel, in the order of {@link CHECKED_KERNELS}; a kernel that does not compile is one that fails
+ * @returns one entry a kernel, in the order of {@link checkedKernels}; a kernel that does not compile is one that fails
  * @throws DeviceLostError, InterruptedError
  */
 export async function selfCheck(gpu: Gpu, options: SelfCheckOptions = {}): Promise<KernelCheck[]> {
-  const { kernels = CHECKED_KERNELS, onCompiled, signal } = options;
-  const trials = CHECKS.filter(({ kernel }) => kernels.includes(kernel)).map((check) => start(gpu, check));
+  const { kernels = checkedKernels(gpu), onCompiled, signal } = options;
+  const trials = checksFor(gpu)
+    .filter(({ kernel }) => kernels.includes(kernel))
+    .map((check) => start(gpu, check));
   const rendered = kernels.includes(RENDERER.kernel) ? [checkRenderer(gpu)] : [];
   for (const { check, program } of trials) void program.then(() => onCompiled?.(check.kernel));
   // A lost device is reported where the result is awaited, not here.

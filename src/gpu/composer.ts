@@ -22,6 +22,12 @@ export interface ShaderRequest {
   readonly includes?: Readonly<Record<string, string>>;
 }
 
+/** A line of a composed shader and where it was written. */
+interface Line {
+  readonly text: string;
+  readonly from: string;
+}
+
 /** A composed shader; `origin(line)` turns a 1-based line of `text` into `shaders/<file>:<line>`. */
 export interface ComposedShader {
   readonly text: string;
@@ -29,20 +35,22 @@ export interface ComposedShader {
 }
 
 const INCLUDE = /^\s*#include\s+(?:"([^"]+)"|<([^>]+)>)\s*$/;
+/** What WGSL wants before every declaration, and so before the prelude, whichever file asks for it. */
+const DIRECTIVE = /^(?:enable|requires|diagnostic)\b/;
 
 /**
- * Joins a shader file with what it includes, each file once, after a prelude of `const` lines.
+ * Joins a shader file with what it includes, each file once, after a prelude of `const` lines; directives
+ * (`enable`, `diagnostic`) of any of them go before that.
  * `#include "common/hash.wgsl"` names a file; `#include <fetch>` is a slot that `request.includes` fills, which is how a
  * pipeline is built for exact or for approximate memory without a branch in the shader.
  * @throws ShaderError with `shaders/file:line:` for a missing file, an unfilled slot or a cycle.
  */
 export async function composeShader(source: ShaderSource, request: ShaderRequest): Promise<ComposedShader> {
-  const lines: string[] = [];
-  const origins: string[] = [];
+  const directives: Line[] = [];
+  const lines: Line[] = [];
   const finished = new Set<string>();
   for (const [name, value] of Object.entries(request.constants ?? {})) {
-    lines.push(constantLine(name, value));
-    origins.push(`shaders/${request.path} (prelude, ${name})`);
+    lines.push({ text: constantLine(name, value), from: `shaders/${request.path} (prelude, ${name})` });
   }
   const append = async (path: string, stack: readonly string[], from: string): Promise<void> => {
     if (stack.includes(path)) throw new ShaderError(`${from}: include cycle: ${[...stack, path].join(' -> ')}`);
@@ -63,14 +71,17 @@ export async function composeShader(source: ShaderSource, request: ShaderRequest
       } else if (line.trimStart().startsWith('#')) {
         throw new ShaderError(`${here}: unknown directive "${line.trim()}"; only #include "file" and #include <slot>`);
       } else {
-        lines.push(line);
-        origins.push(here);
+        (DIRECTIVE.test(line) ? directives : lines).push({ text: line, from: here });
       }
     }
     finished.add(path);
   };
   await append(request.path, [], `shaders/${request.path}`);
-  return { text: lines.join('\n'), origin: (line) => origins[line - 1] ?? `shaders/${request.path}` };
+  const all = [...directives, ...lines];
+  return {
+    text: all.map(({ text }) => text).join('\n'),
+    origin: (line) => all[line - 1]?.from ?? `shaders/${request.path}`,
+  };
 }
 
 function constantLine(name: string, value: ShaderConstant): string {

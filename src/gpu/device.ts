@@ -60,6 +60,14 @@ export class Gpu {
   readonly #entry: GPU;
   readonly #rest: Rest;
 
+  /**
+   * Whether kernels whose invocations swap values in fours are the fast ones here: on a software adapter with subgroups,
+   * whose lanes are those of the CPU's vectors, numbered along x.
+   */
+  get quads(): boolean {
+    return this.adapter.software && this.device.features.has('subgroups');
+  }
+
   constructor(entry: GPU, device: GPUDevice, adapter: AdapterSummary, { shaders, rest }: OpenOptions) {
     this.#entry = entry;
     this.#rest = rest && adapter.software ? rest : (promise) => promise;

@@ -1,6 +1,6 @@
 import { ShapeError } from '../errors.ts';
 import { type Arena, type Matrix, roundUp } from '../gpu/arena.ts';
-import type { BufferView } from '../gpu/device.ts';
+import type { BufferView, Gpu } from '../gpu/device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import { ACTIVATION_CODE, type Activation } from './activation.ts';
 import { flatGrid } from './grid.ts';
@@ -8,8 +8,19 @@ import { flatGrid } from './grid.ts';
 /** `nt`: A Bᵀ (forward). `nn`: A B (input gradient). `tn`: Aᵀ B (weight gradient). */
 export type Transposition = 'nt' | 'nn' | 'tn';
 
-/** Kernel families: register tiles without barriers, or 64 x 64 blocks in workgroup memory. */
-export type GemmVariant = 'register-20x20' | 'register-16x16' | 'register-8x8' | 'shared';
+/**
+ * Kernel families: register tiles without barriers, of one invocation or of a quad (needs subgroups), or 64 x 64 blocks in
+ * workgroup memory.
+ */
+export type GemmVariant = 'quad-16x32' | 'quad-16x16' | 'register-16x16' | 'register-8x8' | 'shared';
+
+/** Of a register tile: its file, rows, columns, and invocations side by side that compute it. */
+const TILES = {
+  'quad-16x32': ['quad_16x32', 16, 32, 4],
+  'quad-16x16': ['quad_16x16', 16, 16, 4],
+  'register-16x16': ['16x16', 16, 16, 1],
+  'register-8x8': ['8x8', 8, 8, 1],
+} as const;
 
 export interface GemmArguments {
   readonly label: string;
@@ -51,10 +62,7 @@ function dimensions(label: string, t: Transposition, a: Matrix, b: Matrix, c: Ma
 export function recordGemm(recorder: Recorder, arena: Arena, args: GemmArguments): void {
   const { label, transposition, a, b, c } = args;
   const [m, n, k] = dimensions(label, transposition, a, b, c);
-  const variant = args.variant ?? pickVariant(recorder.gpu.adapter.software, m, n);
-  const tile = { 'register-20x20': 20, 'register-16x16': 16, 'register-8x8': 8, shared: 64 }[variant];
-  const tilesX = Math.ceil(n / tile);
-  const tilesY = Math.ceil(m / tile);
+  const variant = args.variant ?? pickVariant(recorder.gpu, m, n);
   const splitK = args.splitK ?? pickSplitK(m, n, k);
   const kSlice = roundUp(Math.ceil(k / splitK), 16);
   const slices = Math.ceil(k / kSlice);
@@ -92,10 +100,13 @@ export function recordGemm(recorder: Recorder, arena: Arena, args: GemmArguments
         },
       },
       bindings,
-      workgroups: [tilesX, tilesY, slices],
+      workgroups: [Math.ceil(n / 64), Math.ceil(m / 64), slices],
       flops,
     });
   } else {
+    const [file, rows, columns, invocations] = TILES[variant];
+    const tilesX = Math.ceil(n / columns) * invocations;
+    const tilesY = Math.ceil(m / rows);
     const [x, y] = workgroupShape(tilesX, tilesY);
     const range: Record<string, number> =
       transposition === 'tn' ? { K: k, K_SLICE: kSlice } : { K4: Math.ceil(k / 4), K4_SLICE: kSlice / 4 };
@@ -104,7 +115,7 @@ export function recordGemm(recorder: Recorder, arena: Arena, args: GemmArguments
       shader: {
         path: `gemm/gemm_${transposition}.wgsl`,
         constants: { ...shape, ...strides, ...range, WORKGROUP_X: x, WORKGROUP_Y: y },
-        includes: { tile: `gemm/tile_${tile}x${tile}.wgsl` },
+        includes: { tile: `gemm/tile_${file}.wgsl` },
       },
       bindings,
       workgroups: [Math.ceil(tilesX / x), Math.ceil(tilesY / y), slices],
@@ -143,15 +154,15 @@ export function recordSplitReduction(
   });
 }
 
-/** On a software adapter the tile with the least padding, the larger of equals; barriers only where hardware has them. */
-function pickVariant(software: boolean, m: number, n: number): GemmVariant {
-  if (software) {
-    if (m <= 8 || n <= 8) return 'register-8x8';
-    const padded = (tile: number) => roundUp(m, tile) * roundUp(n, tile);
-    return padded(20) < padded(16) ? 'register-20x20' : 'register-16x16';
-  }
+/** On a software adapter the quad tile that is done first; barriers only where hardware has them. */
+function pickVariant(gpu: Gpu, m: number, n: number): GemmVariant {
+  if (gpu.quads) return roundUp(n, 32) <= QUAD_GAIN * roundUp(n, 16) ? 'quad-16x32' : 'quad-16x16';
+  if (gpu.adapter.software) return m <= 8 || n <= 8 ? 'register-8x8' : 'register-16x16';
   return m < 64 || n < 64 ? 'register-8x8' : 'shared';
 }
+
+/** How much faster a column of the wide quad tile is than one of the narrow tile. */
+const QUAD_GAIN = 1.12;
 
 /**
  * Slices of at least 256 k so that some 256 tiles have work. Of the shape alone, not of the variant: the order of sums,
@@ -162,7 +173,7 @@ function pickSplitK(m: number, n: number, k: number): number {
   return Math.max(1, Math.min(Math.floor(256 / tiles), Math.floor(k / 256)));
 }
 
-/** A workgroup of up to 8 x 8 invocations that does not stick out far beyond the grid. */
+/** A workgroup of up to 8 x 8 invocations, or longer in x, that does not stick out far beyond the grid. */
 function workgroupShape(tilesX: number, tilesY: number): [number, number] {
   const power = (tiles: number, most: number) => Math.min(most, 2 ** Math.ceil(Math.log2(tiles)));
   const y = power(tilesY, 8);

@@ -41,6 +41,13 @@ describe('includes', () => {
     expect((await compose(files, { includes: { fetch: 'approximate.wgsl' } })).text).toBe('approximate\nmain');
   });
 
+  it('puts what WGSL wants first before the prelude, with the line it was written in', async () => {
+    const files = { 'main.wgsl': 'a\n#include "x.wgsl"\nenabled();', 'x.wgsl': '// x\nenable subgroups;\nb' };
+    const { text, origin } = await compose(files, { constants: { N: 3 } });
+    expect(text.split('\n')).toEqual(['enable subgroups;', 'const N: u32 = 3u;', 'a', '// x', 'b', 'enabled();']);
+    expect([1, 2, 5].map(origin)).toEqual(['shaders/x.wgsl:2', 'shaders/main.wgsl (prelude, N)', 'shaders/x.wgsl:3']);
+  });
+
   it('counts a file that fills a slot as included', async () => {
     const files = { 'main.wgsl': '#include <tile>\n#include "tile.wgsl"', 'tile.wgsl': 'tile' };
     expect((await compose(files, { includes: { tile: 'tile.wgsl' } })).text).toBe('tile');

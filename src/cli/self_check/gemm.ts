@@ -9,7 +9,8 @@ import { type Check, numbers, plus, unpad } from './trial.ts';
 const TRANSPOSITIONS: readonly Transposition[] = ['nt', 'nn', 'tn'];
 /** Keys of an object, so that a variant without a check does not compile. */
 const VARIANTS = Object.keys({
-  'register-20x20': true,
+  'quad-16x32': true,
+  'quad-16x16': true,
   'register-16x16': true,
   'register-8x8': true,
   shared: true,
@@ -23,6 +24,7 @@ function gemmCheck(
 ): Check {
   return {
     kernel,
+    quads: options.variant.startsWith('quad'),
     record(trial) {
       const product = { transposition, m, n, k };
       const shapes = operandShapes(product);

@@ -16,6 +16,8 @@ interface Output {
 /** One kernel, or one variant of it, on one shape. */
 export interface Check {
   readonly kernel: string;
+  /** Whether it is one of the kernels that need Gpu.quads. */
+  readonly quads?: boolean;
   record(trial: Trial): void;
   /** Sets the step uniform. */
   prepare?(program: Program): void;

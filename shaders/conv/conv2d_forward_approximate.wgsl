@@ -8,7 +8,7 @@
 // Flipped pad channels meet zeros of x; columns behind the last tap are left out.
 // Bindings: x, codes, maps, c, step. Launched by recordConv2d (src/kernels/conv.ts).
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
-@group(0) @binding(1) var<storage, read> codes: array<vec4u>;
+@group(0) @binding(1) var<storage, read> codes: array<Block>;
 @group(0) @binding(2) var<storage, read> maps: array<u32>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 @group(0) @binding(4) var<uniform> step: Step;
@@ -34,8 +34,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let grid = Grid(id.z * IMAGES, IMAGES, vec2u(C_HEIGHT, C_WIDTH), vec2i(-i32(PADDING)), vec2u());
   if (row >= grid_rows(grid) || column >= N) { return; }
   let image = select(0u, step.first_image + id.z, PER_IMAGE);
-  let key = read_key(WEIGHT_MAP, image);
-  if (BIAS) { bias = fetch_block(BIAS_MAP, BIAS_ORIGIN, read_key(BIAS_MAP, image), column / 16u)[(column / 4u) % 4u]; }
+  let weights = open_read(WEIGHT_MAP, WEIGHT_ORIGIN, image);
+  if (BIAS) { bias = fetch_block(open_read(BIAS_MAP, BIAS_ORIGIN, image), column / 16u)[(column / 4u) % 4u]; }
   let pixels = pixel_rows(grid, row);
   var tile: Tile;
   var w: array<vec4f, 16>;  // four k of a column each, [k / 4][column]
@@ -47,7 +47,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   for (var block = column * (STRIDE_B / 16u); left > 0u; block++) {
     // A loop, because the fetch takes long to compile.
     for (var i = 0u; i < TILE_N; i++) {
-      let fetched = fetch_block(WEIGHT_MAP, WEIGHT_ORIGIN, key, block + i * (STRIDE_B / 16u));
+      let fetched = fetch_block(weights, block + i * (STRIDE_B / 16u));
       w[i] = fetched[0];
       w[TILE_N + i] = fetched[1];
       w[2u * TILE_N + i] = fetched[2];

@@ -6,7 +6,7 @@
 // is one block where 4 CHANNELS4 is a multiple of 16, otherwise it may lie in two.
 // Bindings: dy, codes, maps, c, step. Launched by recordConv2dInputGradient (src/kernels/conv.ts).
 @group(0) @binding(0) var<storage, read> dy: array<vec4f>;
-@group(0) @binding(1) var<storage, read> codes: array<vec4u>;
+@group(0) @binding(1) var<storage, read> codes: array<Block>;
 @group(0) @binding(2) var<storage, read> maps: array<u32>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 @group(0) @binding(4) var<uniform> step: Step;
@@ -27,14 +27,14 @@ fn load_bias(column4: u32) -> vec4f { return bias[column4 % 4u]; }
 #include "conv/residues.wgsl"
 
 // Sixteen columns of a row of W from its column 4 `column4` on, of which the first `count` fours matter.
-fn fetch_columns(key: vec2u, row: u32, column4: u32, count: u32) -> mat4x4f {
+fn fetch_columns(weights: Read, row: u32, column4: u32, count: u32) -> mat4x4f {
   let block = row * (STRIDE_B / 16u) + column4 / 4u;
-  if (CHANNELS4 % 4u == 0u) { return fetch_block(WEIGHT_MAP, WEIGHT_ORIGIN, key, block); }
+  if (CHANNELS4 % 4u == 0u) { return fetch_block(weights, block); }
   // A loop, because the fetch takes long to compile.
   var w: array<vec4f, 8>;
   let shift = column4 % 4u;
   for (var i = 0u; 4u * i < shift + count; i++) {
-    let fetched = fetch_block(WEIGHT_MAP, WEIGHT_ORIGIN, key, block + i);
+    let fetched = fetch_block(weights, block + i);
     w[4u * i] = fetched[0];
     w[4u * i + 1u] = fetched[1];
     w[4u * i + 2u] = fetched[2];
@@ -52,8 +52,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let grid = residue_grid(tap, group * IMAGES, IMAGES);
   if (row >= grid_rows(grid) || column >= N) { return; }
   let image = select(0u, step.first_image + group, PER_IMAGE);
-  let key = read_key(WEIGHT_MAP, image);
-  if (BIAS) { bias = fetch_block(BIAS_MAP, BIAS_ORIGIN, read_key(BIAS_MAP, image), column / 16u); }
+  let weights = open_read(WEIGHT_MAP, WEIGHT_ORIGIN, image);
+  if (BIAS) { bias = fetch_block(open_read(BIAS_MAP, BIAS_ORIGIN, image), column / 16u); }
   let count = min(TILE_N / 4u, CHANNELS4 - column / 4u);
   let pixels = pixel_rows(grid, row);
   var tile: Tile;
@@ -68,7 +68,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
       for (var channel4 = 0u; channel4 < DY_CHANNELS4; channel4++) {
         let rows = panel_a_pixels(at_a, channel4);
         for (var kk = 0u; kk < 4u; kk++) {
-          tile_rank1_block(&tile, rows, kk, fetch_columns(key, 4u * channel4 + kk, column4, count));
+          tile_rank1_block(&tile, rows, kk, fetch_columns(weights, 4u * channel4 + kk, column4, count));
         }
       }
     }

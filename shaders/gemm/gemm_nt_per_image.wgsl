@@ -4,7 +4,7 @@
 // step.first_image + m, so results do not depend on how images are split into batches.
 // Bindings: a, codes, maps, c, step. Launched by recordApproximateGemm (src/kernels/gemm.ts).
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;
-@group(0) @binding(1) var<storage, read> codes: array<vec4u>;
+@group(0) @binding(1) var<storage, read> codes: array<Block>;
 @group(0) @binding(2) var<storage, read> maps: array<u32>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 @group(0) @binding(4) var<uniform> step: Step;
@@ -12,10 +12,10 @@
 #include "common/step.wgsl"
 #include "common/fetch_approximate.wgsl"
 
-var<private> bias_key: vec2u;
+var<private> bias: Read;
 
 fn load_bias(column4: u32) -> vec4f {
-  return fetch_block(BIAS_MAP, BIAS_ORIGIN, bias_key, column4 / 4u)[column4 % 4u];
+  return fetch_block(bias, column4 / 4u)[column4 % 4u];
 }
 
 #include "gemm/epilogue.wgsl"
@@ -31,17 +31,17 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let row = id.y;
   let column = id.x * 4u;
   if (row >= M || column >= N) { return; }
-  let key = read_key(WEIGHT_MAP, step.first_image + row);
-  bias_key = read_key(BIAS_MAP, step.first_image + row);
+  let weights = open_read(WEIGHT_MAP, WEIGHT_ORIGIN, step.first_image + row);
+  bias = open_read(BIAS_MAP, BIAS_ORIGIN, step.first_image + row);
   var sum = vec4f();
   for (var k16 = 0u; k16 < STRIDE_B / 16u; k16++) {
     let at = row * (STRIDE_A / 4u) + k16 * 4u;
     let block = column * (STRIDE_B / 16u) + k16;
     sum += vec4f(
-      dot16(at, fetch_block(WEIGHT_MAP, WEIGHT_ORIGIN, key, block)),
-      dot16(at, fetch_block(WEIGHT_MAP, WEIGHT_ORIGIN, key, block + STRIDE_B / 16u)),
-      dot16(at, fetch_block(WEIGHT_MAP, WEIGHT_ORIGIN, key, block + 2u * (STRIDE_B / 16u))),
-      dot16(at, fetch_block(WEIGHT_MAP, WEIGHT_ORIGIN, key, block + 3u * (STRIDE_B / 16u))),
+      dot16(at, fetch_block(weights, block)),
+      dot16(at, fetch_block(weights, block + STRIDE_B / 16u)),
+      dot16(at, fetch_block(weights, block + 2u * (STRIDE_B / 16u))),
+      dot16(at, fetch_block(weights, block + 3u * (STRIDE_B / 16u))),
     );
   }
   store_row(row, column, sum);

@@ -36,6 +36,9 @@ export function recordEncode(
   });
 }
 
+/** Blocks of 16 weights that an invocation fetches, so that it looks the map up once for all of them. */
+const BLOCKS_EACH = 16;
+
 /**
  * Reads one tensor once through approximate memory and leaves it decoded, with its flipped bits or its noise, in
  * `fetched` (rows x stride f32, zero pads): the materialised path.
@@ -54,8 +57,8 @@ export function recordMaterialise(
   },
 ): void {
   const { tensor, kind } = args;
-  const items = (tensor.rows * tensor.stride) / (kind === 'uniform' ? 16 : 4);
-  const grid = flatGrid(items);
+  const weights = tensor.rows * tensor.stride;
+  const grid = flatGrid(kind === 'uniform' ? Math.ceil(weights / 16 / BLOCKS_EACH) : weights / 4);
   const constants = {
     ...grid.constants,
     ROWS: tensor.rows,
@@ -68,7 +71,7 @@ export function recordMaterialise(
     label: `materialise ${kind}`,
     shader:
       kind === 'uniform'
-        ? { path: 'memory/materialise_fixed.wgsl', constants: { ...constants, ORIGIN: tensor.origin } }
+        ? { path: 'memory/materialise_fixed.wgsl', constants: { ...constants, ORIGIN: tensor.origin, BLOCKS_EACH } }
         : { path: 'memory/materialise_noise.wgsl', constants: { ...constants, GAUSSIAN: kind === 'gaussian' } },
     bindings: [
       ['read', args.source],

@@ -26,11 +26,12 @@ fn load_bias(i: u32) -> vec4f { return bias[i]; }
 
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-  let row = id.y * TILE_M;
-  let column = id.x * TILE_N;
+  let tile_at = tile_origin(id);
   let tap = first_tap(id.z);
   let grid = residue_grid(tap, 0u, IMAGES);
-  if (row >= grid_rows(grid) || column >= N) { return; }
+  if (tile_at.x >= grid_rows(grid) || tile_at.y >= N) { return; }
+  let row = panel_origin(id).x;
+  let column = panel_origin(id).y;
   let pixels = pixel_rows(grid, row);
   var tile: Tile;
   var up = 0;
@@ -48,6 +49,6 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     }
     up--;
   }
-  find_targets(grid, row);
+  find_targets(grid, tile_at.x);
   tile_store(&tile, row, column);
 }

@@ -7,7 +7,6 @@
 // without barriers: every output pixel is an outer product of contiguous vectors. Four columns lie in one tap,
 // sixteen may not; each four have an address of their own. LINES_SLICE lines of output pixels a slice go to
 // workgroup z.
-// Written out UNROLL times a loop turn, a divisor of OUT_WIDTH.
 // Measured on SwiftShader, batch 16, 32 x 32 x 32 -> 64 and 16 x 16 x 64 -> 128, 3 x 3 taps: 3.0 GFLOP/s where
 // gemm_tn of 512^3 has 2.7 in the same rounds.
 // Bindings: dy, x, c (dW or its slices). Launched by recordConv2dWeightGradient (src/kernels/conv.ts).
@@ -23,7 +22,6 @@ fn load_bias(i: u32) -> vec4f { return vec4f(); }
 #include "gemm/epilogue.wgsl"
 #include "gemm/store.wgsl"
 
-const ONE_TAP = CHANNELS4 % (TILE_N / 4u) == 0u;
 const ZEROS = ZERO_ROW * (STRIDE_B / 4u);
 const OUTSIDE: i32 = -0x40000000;
 
@@ -34,24 +32,23 @@ struct Line {
   x: vec4i,     // the pixel of x in its line
 }
 
-fn add_pixel(t: ptr<function, Tile>, line: ptr<function, Line>) {
-  if (ONE_TAP) {
-    let inside = bitcast<u32>((*line).x.x) < X_WIDTH;
-    tile_rank1_at(t, (*line).at_a, select(ZEROS, (*line).at_b.x, inside));
-  } else {
-    let inside = bitcast<vec4u>((*line).x) < vec4u(X_WIDTH);
-    tile_rank1_gather(t, (*line).at_a, select(vec4u(ZEROS), (*line).at_b, inside));
-  }
-  (*line).at_a += STRIDE_A / 4u;
-  (*line).at_b += STRIDE * (STRIDE_B / 4u);
-  (*line).x += i32(STRIDE);
+// Of pixel u of those to come, every four columns' vec4 index in x.
+fn pixel_of_x(line: Line, u: u32) -> vec4u {
+  let inside = bitcast<vec4u>(line.x + i32(u * STRIDE)) < vec4u(X_WIDTH);
+  return select(vec4u(ZEROS), line.at_b + u * STRIDE * (STRIDE_B / 4u), inside);
+}
+
+fn moved(line: Line, pixels: u32) -> Line {
+  let step = pixels * STRIDE;
+  return Line(line.at_a + pixels * (STRIDE_A / 4u), line.at_b + step * (STRIDE_B / 4u), line.x + i32(step));
 }
 
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-  let row = id.y * TILE_M;
-  let column = id.x * TILE_N;
-  if (row >= M || column >= N) { return; }
+  let tile_at = tile_origin(id);
+  if (tile_at.x >= M || tile_at.y >= N) { return; }
+  let row = panel_origin(id).x;
+  let column = panel_origin(id).y;
   slice = id.z;
   let columns4 = vec4u(column / 4u) + vec4u(0u, 1u, 2u, 3u);
   let tap = columns4 / CHANNELS4;
@@ -69,13 +66,16 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     let pixel = (vec4i(i32(image * X_HEIGHT)) + y) * i32(X_WIDTH) + tap_x;
     let at_b = bitcast<vec4u>(pixel) * (STRIDE_B / 4u) + columns4 % CHANNELS4;
     var line = Line(at_a, at_b, select(vec4i(OUTSIDE), tap_x, inside));
-    for (var ox = 0u; ox < OUT_WIDTH; ox += UNROLL) {
-      add_pixel(&tile, &line);
-      if (UNROLL > 1u) { add_pixel(&tile, &line); }
-      if (UNROLL > 2u) {
-        add_pixel(&tile, &line);
-        add_pixel(&tile, &line);
-      }
+    var ox = 0u;
+    for (; ox + 4u <= OUT_WIDTH; ox += 4u) {
+      let four = panel_b_gather(
+        pixel_of_x(line, 0u), pixel_of_x(line, 1u), pixel_of_x(line, 2u), pixel_of_x(line, 3u));
+      tile_rank4(&tile, panel_a_columns(line.at_a, STRIDE_A / 4u), four);
+      line = moved(line, 4u);
+    }
+    for (; ox < OUT_WIDTH; ox++) {
+      tile_rank1_gather(&tile, line.at_a, pixel_of_x(line, 0u));
+      line = moved(line, 1u);
     }
     at_a = line.at_a;
     oy++;

@@ -96,6 +96,16 @@ fn tile_rank1_gather(t: ptr<function, Tile>, at_a: u32, at_b: vec4u) {
   tile_rank1(t, load_a(at_a), load_a(at_a + 1u), load_a(at_a + 2u), load_a(at_a + 3u), load_b(at_b.x), load_b(at_b.y), load_b(at_b.z), load_b(at_b.w));
 }
 
+// Four k of B, each with a place of its own for every four columns: at<kk>[S].
+fn panel_b_gather(at0: vec4u, at1: vec4u, at2: vec4u, at3: vec4u) -> PanelB {
+  return PanelB(
+    mat4x4f(load_b(at0.x), load_b(at1.x), load_b(at2.x), load_b(at3.x)),
+    mat4x4f(load_b(at0.y), load_b(at1.y), load_b(at2.y), load_b(at3.y)),
+    mat4x4f(load_b(at0.z), load_b(at1.z), load_b(at2.z), load_b(at3.z)),
+    mat4x4f(load_b(at0.w), load_b(at1.w), load_b(at2.w), load_b(at3.w)),
+  );
+}
+
 // Four rows of a row-major B as a panel.
 fn panel_b_columns(at: u32, stride4: u32) -> PanelB {
   return PanelB(

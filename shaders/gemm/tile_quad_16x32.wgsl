@@ -48,11 +48,16 @@ fn panel_b_columns(at: u32, stride4: u32) -> PanelB {
   );
 }
 
-// C += a b^T for one k of a k-major A and of a row-major B.
-fn tile_rank1_at(t: ptr<function, Tile>, at_a: u32, at_b: u32) {
-  let a = load_a(at_a);
-  let b0 = load_b(at_b);
-  let b1 = load_b(at_b + 1u);
+// Four k of B, each with a place of its own for every four columns: at<kk>[S].
+fn panel_b_gather(at0: vec4u, at1: vec4u, at2: vec4u, at3: vec4u) -> PanelB {
+  return PanelB(
+    mat4x4f(load_b(at0.x), load_b(at1.x), load_b(at2.x), load_b(at3.x)),
+    mat4x4f(load_b(at0.y), load_b(at1.y), load_b(at2.y), load_b(at3.y)),
+  );
+}
+
+// C += a b^T for one k.
+fn tile_rank1(t: ptr<function, Tile>, a: vec4f, b0: vec4f, b1: vec4f) {
   (*t).c00 = outer(a, b0, (*t).c00);
   (*t).c01 = outer(a, b1, (*t).c01);
   let x = quadSwapX(a);
@@ -64,6 +69,16 @@ fn tile_rank1_at(t: ptr<function, Tile>, at_a: u32, at_b: u32) {
   let diagonal = quadSwapDiagonal(a);
   (*t).c30 = outer(diagonal, b0, (*t).c30);
   (*t).c31 = outer(diagonal, b1, (*t).c31);
+}
+
+// One k of a k-major A and of a row-major B.
+fn tile_rank1_at(t: ptr<function, Tile>, at_a: u32, at_b: u32) {
+  tile_rank1(t, load_a(at_a), load_b(at_b), load_b(at_b + 1u));
+}
+
+// One k of a k-major A, and of B from a place of its own for every four columns.
+fn tile_rank1_gather(t: ptr<function, Tile>, at_a: u32, at_b: vec4u) {
+  tile_rank1(t, load_a(at_a), load_b(at_b.x), load_b(at_b.y));
 }
 
 // Through an array and one loop: the epilogue takes long to compile. @param row, column: panel_origin

@@ -1,12 +1,13 @@
 import { LimitError, ShapeError } from '../errors.ts';
 import { type Arena, type Matrix, roundUp } from '../gpu/arena.ts';
 import type { ShaderRequest } from '../gpu/composer.ts';
-import type { BufferView } from '../gpu/device.ts';
+import type { BufferView, Gpu } from '../gpu/device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import { ACTIVATION_CODE, type Activation } from './activation.ts';
 import { requireBytes } from './check.ts';
 import { recordSplitReduction, type StoreConstants, type StoredTensor } from './gemm.ts';
 import { MAX_WORKGROUPS } from './grid.ts';
+import { quadTile, TILES, type TileName, tileGrid } from './tiles.ts';
 
 /**
  * A convolution of a batch of images of height x width pixels, square kernels. It also describes the transposed
@@ -58,9 +59,6 @@ export type ConvWeights =
       readonly perImage: boolean;
     };
 
-/** Register tiles, rows x columns of the product. */
-export type ConvTile = '16x16' | '16x8' | '16x4' | '8x16' | '8x8';
-
 export interface ConvArguments {
   readonly label: string;
   readonly shape: ConvShape;
@@ -71,8 +69,8 @@ export interface ConvArguments {
    */
   readonly pass: 'forward' | 'backward';
   readonly activation?: Activation;
-  /** Pixels x channels, 16 or 8 rows. Default: by adapter and channels. */
-  readonly tile?: Exclude<ConvTile, '8x16'>;
+  /** Pixels x channels; not one of a quad where weights are fused. Default: by adapter and channels. */
+  readonly tile?: TileName;
 }
 
 /**
@@ -154,15 +152,12 @@ function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPla
   const { label, shape, weights, pass } = args;
   const { gridPixels, groups, written } = plan;
   const [name, gathered] = plan.gathered;
-  const { software } = recorder.gpu.adapter;
+  const { gpu } = recorder;
   const fused = weights.kind === 'fused';
   const forward = plan.shader === 'conv2d_forward';
-  const tile = fused && forward ? '16x4' : (args.tile ?? pickTile(software, written.columns, fused));
-  const [tileRows, tileColumns] = tile.split('x').map(Number);
-  const tilesX = Math.ceil(written.columns / tileColumns);
+  const tile = fused && forward ? '16x4' : (args.tile ?? pickTile(gpu, written.columns, fused));
   const images = imagesOfGroup(shape, weights);
-  const tilesY = Math.ceil((images * gridPixels) / tileRows);
-  const [x, y] = workgroupShape(tilesX, tilesY, software);
+  const grid = tileGrid(TILES[tile], images * gridPixels, written.columns, workgroupSize(gpu));
   const constants = {
     ...plan.constants,
     ...kernelConstants(shape),
@@ -175,14 +170,14 @@ function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPla
     STRIDE_A: gathered.stride,
     STRIDE_B: weights.weight.stride,
     ZERO_ROW: gathered.zeroRow ?? 0,
-    WORKGROUP_X: x,
-    WORKGROUP_Y: y,
+    ...grid.constants,
   };
+  const rows = TILES[tile].invocations > 1 ? 'quad' : TILES[tile].rows;
   const request: Pick<ShaderRequest, 'includes'> =
-    fused && forward ? {} : { includes: { tile: `gemm/tile_${tile}.wgsl`, rows: `conv/rows_${tileRows}.wgsl` } };
+    fused && forward ? {} : { includes: { tile: `gemm/tile_${tile}.wgsl`, rows: `conv/rows_${rows}.wgsl` } };
   const dispatch = {
     label,
-    workgroups: checkGrid(label, [Math.ceil(tilesX / x), Math.ceil(tilesY / y), groups]),
+    workgroups: checkGrid(label, [...grid.workgroups, groups]),
     flops: flops(shape),
   };
   const a = withZeroRow(label, name, gathered);
@@ -246,21 +241,18 @@ export function recordConv2dWeightGradient(
     dy: Matrix;
     dw: Matrix;
     slices?: number;
-    tile?: '16x16' | '8x16' | '8x8';
+    tile?: Exclude<TileName, '16x8' | '16x4'>;
   },
 ): void {
   const { label, shape, x, dy, dw } = args;
   const { small } = checkShape(label, shape, { large: ['x', x], small: ['dy', dy] });
   checkWeightMatrix(label, 'dw', shape, dw);
-  const { software } = recorder.gpu.adapter;
-  const tile = args.tile ?? (software ? (dw.rows > 8 ? '16x16' : '8x16') : '8x8');
-  const [tileRows, tileColumns] = tile.split('x').map(Number);
-  const tilesX = Math.ceil(dw.columns / tileColumns);
-  const tilesY = Math.ceil(dw.rows / tileRows);
+  const { gpu } = recorder;
+  const tile = args.tile ?? (gpu.quads ? quadTile(dw.columns) : gpu.adapter.software ? '16x16' : '8x8');
+  const grid = tileGrid(TILES[tile], dw.rows, dw.columns, workgroupSize(gpu));
   const lines = shape.batch * small.height;
   const linesSlice = Math.ceil(lines / (args.slices ?? pickSlices(dw, lines, small.width)));
   const slices = Math.ceil(lines / linesSlice);
-  const [workgroupX, workgroupY] = workgroupShape(tilesX, tilesY, software);
   const store: StoreConstants = {
     M: dw.rows,
     N: dw.columns,
@@ -287,9 +279,7 @@ export function recordConv2dWeightGradient(
         STRIDE_B: x.stride,
         ZERO_ROW: x.zeroRow ?? 0,
         LINES_SLICE: linesSlice,
-        UNROLL: small.width % 4 === 0 ? 4 : small.width % 2 === 0 ? 2 : 1,
-        WORKGROUP_X: workgroupX,
-        WORKGROUP_Y: workgroupY,
+        ...grid.constants,
       },
       includes: { tile: `gemm/tile_${tile}.wgsl` },
     },
@@ -298,7 +288,7 @@ export function recordConv2dWeightGradient(
       ['read', withZeroRow(label, 'x', x)],
       ['write', partial],
     ],
-    workgroups: checkGrid(label, [Math.ceil(tilesX / workgroupX), Math.ceil(tilesY / workgroupY), slices]),
+    workgroups: checkGrid(label, [...grid.workgroups, slices]),
     flops: flops(shape),
   });
   if (slices > 1) recordSplitReduction(recorder, { label, shape: store, partial, bias: x, c: dw });
@@ -347,11 +337,11 @@ function imagesOfGroup(shape: ConvShape, weights: ConvWeights): number {
   return weights.kind === 'fused' && weights.perImage ? 1 : shape.batch;
 }
 
-/** On a software adapter as many columns as there are channels for; a smaller tile where 16 x 16 accumulators spill. */
-function pickTile(software: boolean, channels: number, fused: boolean): Exclude<ConvTile, '8x16'> {
+/** As many columns as there are channels for; by a quad where there are and it need not fetch blocks of weights. */
+function pickTile(gpu: Gpu, channels: number, fused: boolean): TileName {
   if (channels <= 4) return '16x4';
-  if (fused) return channels <= 8 ? '16x8' : '16x16';
-  if (!software) return '8x8';
+  if (gpu.quads && !fused) return quadTile(channels);
+  if (!gpu.adapter.software && !fused) return '8x8';
   return channels <= 8 ? '16x8' : '16x16';
 }
 
@@ -365,13 +355,8 @@ function pickSlices(dw: Matrix, lines: number, width: number): number {
   return Math.max(1, Math.min(Math.floor(512 / tiles), most));
 }
 
-/** A workgroup of up to 64 invocations that does not stick out far beyond the grid. */
-function workgroupShape(tilesX: number, tilesY: number, software: boolean): [number, number] {
-  const power = (tiles: number, most: number) => Math.min(most, 2 ** Math.ceil(Math.log2(tiles)));
-  const size = software ? 16 : 64;
-  const x = power(tilesX, 8);
-  return [x, power(tilesY, size / x)];
-}
+/** Invocations of a workgroup, at most. */
+const workgroupSize = (gpu: Gpu) => (gpu.adapter.software ? 16 : 64);
 
 /** @throws LimitError when a dimension is longer than WebGPU allows */
 function checkGrid(label: string, workgroups: [number, number, number]): [number, number, number] {

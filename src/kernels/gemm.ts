@@ -4,23 +4,13 @@ import type { BufferView, Gpu } from '../gpu/device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import { ACTIVATION_CODE, type Activation } from './activation.ts';
 import { flatGrid } from './grid.ts';
+import { quadTile, TILES, type TileName, tileGrid } from './tiles.ts';
 
 /** `nt`: A Bᵀ (forward). `nn`: A B (input gradient). `tn`: Aᵀ B (weight gradient). */
 export type Transposition = 'nt' | 'nn' | 'tn';
 
-/**
- * Kernel families: register tiles without barriers, of one invocation or of a quad (needs subgroups), or 64 x 64 blocks in
- * workgroup memory.
- */
-export type GemmVariant = 'quad-16x32' | 'quad-16x16' | 'register-16x16' | 'register-8x8' | 'shared';
-
-/** Of a register tile: its file, rows, columns, and invocations side by side that compute it. */
-const TILES = {
-  'quad-16x32': ['quad_16x32', 16, 32, 4],
-  'quad-16x16': ['quad_16x16', 16, 16, 4],
-  'register-16x16': ['16x16', 16, 16, 1],
-  'register-8x8': ['8x8', 8, 8, 1],
-} as const;
+/** Kernel families: register tiles without barriers, or 64 x 64 blocks in workgroup memory. */
+export type GemmVariant = Exclude<TileName, '16x8' | '16x4'> | 'shared';
 
 export interface GemmArguments {
   readonly label: string;
@@ -104,21 +94,18 @@ export function recordGemm(recorder: Recorder, arena: Arena, args: GemmArguments
       flops,
     });
   } else {
-    const [file, rows, columns, invocations] = TILES[variant];
-    const tilesX = Math.ceil(n / columns) * invocations;
-    const tilesY = Math.ceil(m / rows);
-    const [x, y] = workgroupShape(tilesX, tilesY);
+    const { workgroups, constants } = tileGrid(TILES[variant], m, n, 64);
     const range: Record<string, number> =
       transposition === 'tn' ? { K: k, K_SLICE: kSlice } : { K4: Math.ceil(k / 4), K4_SLICE: kSlice / 4 };
     recorder.record({
       label,
       shader: {
         path: `gemm/gemm_${transposition}.wgsl`,
-        constants: { ...shape, ...strides, ...range, WORKGROUP_X: x, WORKGROUP_Y: y },
-        includes: { tile: `gemm/tile_${file}.wgsl` },
+        constants: { ...shape, ...strides, ...range, ...constants },
+        includes: { tile: `gemm/tile_${variant}.wgsl` },
       },
       bindings,
-      workgroups: [Math.ceil(tilesX / x), Math.ceil(tilesY / y), slices],
+      workgroups: [...workgroups, slices],
       flops,
     });
   }
@@ -154,15 +141,12 @@ export function recordSplitReduction(
   });
 }
 
-/** On a software adapter the quad tile that is done first; barriers only where hardware has them. */
+/** On a software adapter a tile of a quad where there are; barriers only where hardware has them. */
 function pickVariant(gpu: Gpu, m: number, n: number): GemmVariant {
-  if (gpu.quads) return roundUp(n, 32) <= QUAD_GAIN * roundUp(n, 16) ? 'quad-16x32' : 'quad-16x16';
-  if (gpu.adapter.software) return m <= 8 || n <= 8 ? 'register-8x8' : 'register-16x16';
-  return m < 64 || n < 64 ? 'register-8x8' : 'shared';
+  if (gpu.quads) return quadTile(n);
+  if (gpu.adapter.software) return m <= 8 || n <= 8 ? '8x8' : '16x16';
+  return m < 64 || n < 64 ? '8x8' : 'shared';
 }
-
-/** How much faster a column of the wide quad tile is than one of the narrow tile. */
-const QUAD_GAIN = 1.12;
 
 /**
  * Slices of at least 256 k so that some 256 tiles have work. Of the shape alone, not of the variant: the order of sums,
@@ -171,13 +155,6 @@ const QUAD_GAIN = 1.12;
 function pickSplitK(m: number, n: number, k: number): number {
   const tiles = Math.ceil(m / 16) * Math.ceil(n / 16);
   return Math.max(1, Math.min(Math.floor(256 / tiles), Math.floor(k / 256)));
-}
-
-/** A workgroup of up to 8 x 8 invocations, or longer in x, that does not stick out far beyond the grid. */
-function workgroupShape(tilesX: number, tilesY: number): [number, number] {
-  const power = (tiles: number, most: number) => Math.min(most, 2 ** Math.ceil(Math.log2(tiles)));
-  const y = power(tilesY, 8);
-  return [power(tilesX, 64 / y), y];
 }
 
 /** Where a tensor lies in a memory image: its row in the table of maps and its first block. */
@@ -214,10 +191,8 @@ export interface ApproximateGemmArguments {
 export function recordApproximateGemm(recorder: Recorder, args: ApproximateGemmArguments): void {
   const { label, transposition, a, weight, bias, c } = args;
   const [m, n, k] = dimensions(label, transposition, a, { ...args.codes, ...weight }, c);
-  const [rows, columns] = args.perImage ? [1, transposition === 'nt' ? 4 : 16] : [16, transposition === 'nt' ? 4 : 16];
-  const tilesX = Math.ceil(n / columns);
-  const tilesY = Math.ceil(m / rows);
-  const [x, y] = workgroupShape(tilesX, tilesY);
+  const tile = { rows: args.perImage ? 1 : 16, columns: transposition === 'nt' ? 4 : 16, invocations: 1 };
+  const { workgroups, constants } = tileGrid(tile, m, n, 64);
   recorder.record({
     label,
     shader: {
@@ -238,8 +213,7 @@ export function recordApproximateGemm(recorder: Recorder, args: ApproximateGemmA
         BIAS_MAP: bias?.map ?? 0,
         BIAS_ORIGIN: bias?.origin ?? 0,
         PASS_OFFSET: args.passOffset,
-        WORKGROUP_X: x,
-        WORKGROUP_Y: y,
+        ...constants,
       },
     },
     bindings: [
@@ -249,7 +223,7 @@ export function recordApproximateGemm(recorder: Recorder, args: ApproximateGemmA
       ['write', c],
       ['uniform', recorder.step],
     ],
-    workgroups: [Math.ceil(tilesX / x), Math.ceil(tilesY / y), 1],
+    workgroups: [...workgroups, 1],
     flops: 2 * m * n * k,
   });
 }

@@ -4,7 +4,6 @@ import { type Matrix, roundUp } from '../../src/gpu/arena.ts';
 import type { Activation } from '../../src/kernels/activation.ts';
 import {
   type ConvShape,
-  type ConvTile,
   type ConvWeights,
   convOutputSize,
   convWeightColumns,
@@ -13,6 +12,7 @@ import {
   recordConv2dWeightGradient,
 } from '../../src/kernels/conv.ts';
 import { recordMaterialise } from '../../src/kernels/memory.ts';
+import type { TileName } from '../../src/kernels/tiles.ts';
 import { readKey, tensorKey } from '../../src/memory/fault_map.ts';
 import { conv2d, conv2dInputGradient, conv2dWeightGradient } from '../reference/conv.ts';
 import { expectAllclose } from '../support/allclose.ts';
@@ -68,7 +68,7 @@ const CASES: readonly ConvShape[] = [
 interface Options {
   readonly activation?: Activation;
   readonly bias?: boolean;
-  readonly tile?: ConvTile;
+  readonly tile?: TileName;
   readonly slices?: number;
 }
 
@@ -163,8 +163,10 @@ describe.each(['forward', 'input gradient', 'weight gradient'] as const)('%s', (
   );
 
   const tiles = (
-    direction === 'weight gradient' ? ['16x16', '8x16', '8x8'] : ['16x16', '16x8', '16x4', '8x8']
-  ) as ConvTile[];
+    direction === 'weight gradient'
+      ? ['quad_16x32', 'quad_16x16', '16x16', '8x8']
+      : ['quad_16x32', 'quad_16x16', '16x16', '16x8', '16x4', '8x8']
+  ) as TileName[];
   it('every tile gives the same bits', async () => {
     const bench = new Bench(device.gpu);
     const shape = shapeOf(2, [5, 6], [6, 9], [3, 2, 1]);
@@ -180,7 +182,7 @@ describe.each(['forward', 'input gradient', 'weight gradient'] as const)('%s', (
 it('the weight gradient in slices of lines, whatever their number', async () => {
   await checkKernel(device.gpu, (bench) =>
     [1, 2, 3, 7, 14].flatMap((slices) =>
-      record(bench, 'weight gradient', shapeOf(2, [7, 5], [16, 5], [3, 1, 1]), slices, { slices, tile: '8x16' }),
+      record(bench, 'weight gradient', shapeOf(2, [7, 5], [16, 5], [3, 1, 1]), slices, { slices, tile: 'quad_16x32' }),
     ),
   );
 });

@@ -9,7 +9,7 @@ import { sumTolerance, TOLERANCES } from '../support/tolerances.ts';
 
 const device = useGpu();
 const TRANSPOSITIONS: readonly Transposition[] = ['nt', 'nn', 'tn'];
-const VARIANTS: readonly GemmVariant[] = ['quad-16x32', 'quad-16x16', 'register-16x16', 'register-8x8', 'shared'];
+const VARIANTS: readonly GemmVariant[] = ['quad_16x32', 'quad_16x16', '16x16', '8x8', 'shared'];
 const ACTIVATIONS: readonly Activation[] = ['none', 'relu', 'tanh', 'sigmoid'];
 
 const NAN_BITS = 0x7fc00000;
@@ -35,10 +35,10 @@ const CASES: readonly Case[] = [
  * A software adapter compiles a large tile or the shared variant for a second and more, so these share the shapes.
  */
 const SELECTED: Record<GemmVariant, Record<Transposition, readonly Case[]>> = {
-  'quad-16x32': { nt: [CASES[4], CASES[7]], nn: [CASES[3], CASES[7]], tn: [CASES[3], CASES[4]] },
-  'quad-16x16': { nt: [CASES[1], CASES[3]], nn: [CASES[2]], tn: [CASES[1], CASES[7]] },
-  'register-16x16': { nt: [CASES[5]], nn: [CASES[4]], tn: [CASES[2]] },
-  'register-8x8': { nt: CASES, nn: CASES.slice(1, 4), tn: [CASES[0], CASES[4], CASES[8]] },
+  quad_16x32: { nt: [CASES[4], CASES[7]], nn: [CASES[3], CASES[7]], tn: [CASES[3], CASES[4]] },
+  quad_16x16: { nt: [CASES[1], CASES[3]], nn: [CASES[2]], tn: [CASES[1], CASES[7]] },
+  '16x16': { nt: [CASES[5]], nn: [CASES[4]], tn: [CASES[2]] },
+  '8x8': { nt: CASES, nn: CASES.slice(1, 4), tn: [CASES[0], CASES[4], CASES[8]] },
   shared: { nt: [CASES[4]], nn: [CASES[7]], tn: [[34, 130, 67, 2]] },
 };
 
@@ -128,7 +128,7 @@ it('the bits of a product do not depend on the register tile', async () => {
   const bench = new Bench(device.gpu);
   const [m, k, n] = CASES[5];
   const [a, b] = [bench.matrix(m, k, randomValues(m * k, 1)), bench.matrix(n, k, randomValues(n * k, 2))];
-  const results = (['quad-16x32', 'quad-16x16', 'register-16x16', 'register-8x8'] as const).map((variant) => {
+  const results = (['quad_16x32', 'quad_16x16', '16x16', '8x8'] as const).map((variant) => {
     const c = bench.output(m, n);
     recordGemm(bench.recorder, bench.arena, { label: variant, transposition: 'nt', a, b, c, variant });
     return c;
@@ -143,7 +143,7 @@ it('every activation follows bias and sum, with K in one piece and in slices', a
   await checkKernel(device.gpu, (bench) =>
     ACTIVATIONS.flatMap((activation, i) =>
       record(bench, { transposition: 'nt', m: 6, k: 37, n: 9 }, 10 * i, {
-        variant: 'register-8x8',
+        variant: '8x8',
         activation,
         splitK: 1 + (i % 2),
         bias: true,

@@ -134,7 +134,7 @@ it('a batch gives what materialising and multiplying gives', async () => {
     const { codes: source, maps } = stored;
     recordMaterialise(recorder, { tensor, kind: 'uniform', source, maps, fetched, passOffset: 0 });
   }
-  const plain = { label: 'plain', b: { ...w, rows: OUTPUTS }, variant: 'register-8x8' } as const;
+  const plain = { label: 'plain', b: { ...w, rows: OUTPUTS }, variant: '8x8' } as const;
   recordGemm(recorder, bench.arena, { ...plain, transposition: 'nt', a, bias: b, c: forward });
   recordGemm(recorder, bench.arena, { ...plain, transposition: 'nn', a: gradient, c: backward });
   await run();

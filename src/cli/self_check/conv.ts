@@ -76,6 +76,7 @@ function plainCheck(direction: Direction, tile: NonNullable<ConvArguments['tile'
   const kernel = `conv2d_${direction} ${tile}`;
   return {
     kernel,
+    quads: tile.startsWith('quad'),
     record(trial) {
       const { biases, terms, record, twin } = sides(direction);
       const [w, bias] = [numbers(OUT * TAPS * IN, 3), numbers(biases, 4)];
@@ -140,10 +141,11 @@ function approximateCheck(
   };
 }
 
-function weightGradientCheck(tile: '8x16' | '8x8', slices: number): Check {
+function weightGradientCheck(tile: '8x8' | 'quad_16x32' | 'quad_16x16', slices: number): Check {
   const kernel = `conv2d_weight_gradient ${tile}`;
   return {
     kernel,
+    quads: tile.startsWith('quad'),
     record(trial) {
       const dw = trial.output(OUT, convWeightColumns(SHAPE));
       recordConv2dWeightGradient(trial.recorder, trial.arena, {
@@ -163,10 +165,13 @@ function weightGradientCheck(tile: '8x16' | '8x8', slices: number): Check {
 export const CONVOLUTIONS: readonly Check[] = [
   plainCheck('forward', '8x8'),
   plainCheck('forward', '16x8'),
+  plainCheck('forward', 'quad_16x32'),
   plainCheck('input_gradient', '8x8'),
   plainCheck('input_gradient', '16x4'),
+  plainCheck('input_gradient', 'quad_16x16'),
   weightGradientCheck('8x8', 2),
-  weightGradientCheck('8x16', 1),
+  weightGradientCheck('quad_16x32', 1),
+  weightGradientCheck('quad_16x16', 2),
   // Forwards there is one tile only.
   approximateCheck('forward', false, { pass: 'forward' }),
   approximateCheck('forward', true, { pass: 'forward' }),

@@ -9,10 +9,10 @@ import { type Check, numbers, plus, unpad } from './trial.ts';
 const TRANSPOSITIONS: readonly Transposition[] = ['nt', 'nn', 'tn'];
 /** Keys of an object, so that a variant without a check does not compile. */
 const VARIANTS = Object.keys({
-  'quad-16x32': true,
-  'quad-16x16': true,
-  'register-16x16': true,
-  'register-8x8': true,
+  quad_16x32: true,
+  quad_16x16: true,
+  '16x16': true,
+  '8x8': true,
   shared: true,
 } satisfies Record<GemmVariant, true>) as GemmVariant[];
 
@@ -111,7 +111,7 @@ export const GEMMS: readonly Check[] = [
     ),
   ),
   gemmCheck('reduce_split_k', 'nt', [5, 9, 300], {
-    variant: 'register-8x8',
+    variant: '8x8',
     splitK: 3,
     bias: true,
     activation: 'sigmoid',

@@ -1,0 +1,33 @@
+// The 16 rows of a tile of a convolution that a quad computes, four an invocation. Included as <rows> beside a <tile> of a
+// quad.
+#include "conv/pixels.wgsl"
+
+struct PixelRows {
+  p0: Pixels,
+}
+
+struct Addresses {
+  p0: vec4u,
+}
+
+fn pixel_rows(grid: Grid, row: u32) -> PixelRows {
+  var cursor = grid_cursor(grid, row);
+  return PixelRows(next_pixels(grid, &cursor));
+}
+
+fn tap_addresses(rows: PixelRows, dy: i32, dx: i32) -> Addresses {
+  return Addresses(pixel_addresses(rows.p0, dy, dx));
+}
+
+// Whether the tap meets zeros only, in all rows of the quad.
+fn all_outside(at: Addresses) -> bool {
+  var inside = select(1u, 0u, outside(at.p0));
+  inside |= quadSwapX(inside);
+  inside |= quadSwapY(inside);
+  return inside == 0u;
+}
+
+// Channels 4 channel4 .. 4 channel4 + 3 of the invocation's rows.
+fn panel_a_pixels(at: Addresses, channel4: u32) -> PanelA {
+  return PanelA(load_pixels(at.p0 + channel4));
+}

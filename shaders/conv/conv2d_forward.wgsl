@@ -19,7 +19,11 @@ fn load_bias(i: u32) -> vec4f { return bias[i]; }
 
 #include <tile>
 #include <rows>
+#include "conv/taps.wgsl"
 #include "gemm/epilogue.wgsl"
+
+const TAP_STEP: u32 = 1u;
+const TAP_MOVE: i32 = 1;
 
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(@builtin(global_invocation_id) id: vec3u) {
@@ -30,15 +34,15 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let column = panel_origin(id).y;
   let pixels = pixel_rows(grid, row);
   var tile: Tile;
-  for (var ky = 0u; ky < KERNEL; ky++) {
-    for (var kx = 0u; kx < KERNEL; kx++) {
-      let at_a = tap_addresses(pixels, i32(ky), i32(kx));
-      if (all_outside(at_a)) { continue; }
-      var at_b = column * (STRIDE_B / 4u) + (ky * KERNEL + kx) * CHANNELS4;
-      for (var channel4 = 0u; channel4 < CHANNELS4; channel4++) {
-        tile_rank4(&tile, panel_a_pixels(at_a, channel4), panel_b_rows(at_b, STRIDE_B / 4u));
-        at_b++;
-      }
+  var tap = first_tap_met(pixels, vec2u());
+  var channel4 = 0u;
+  while (tap.y < KERNEL) {
+    let at_b = column * (STRIDE_B / 4u) + (tap.y * KERNEL + tap.x) * CHANNELS4 + channel4;
+    tile_rank4(&tile, panel_a_pixels(tap.at_a, channel4), panel_b_rows(at_b, STRIDE_B / 4u));
+    channel4++;
+    if (channel4 == CHANNELS4) {
+      channel4 = 0u;
+      tap = next_tap_met(pixels, vec2u(), tap);
     }
   }
   find_targets(grid, tile_at.x);

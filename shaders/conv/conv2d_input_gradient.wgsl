@@ -21,33 +21,33 @@ fn load_bias(i: u32) -> vec4f { return bias[i]; }
 
 #include <tile>
 #include <rows>
+#include "conv/taps.wgsl"
 #include "gemm/epilogue.wgsl"
 #include "conv/residues.wgsl"
+
+const TAP_STEP: u32 = STRIDE;
+const TAP_MOVE: i32 = -1;
 
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let tile_at = tile_origin(id);
-  let tap = first_tap(id.z);
-  let grid = residue_grid(tap, 0u, IMAGES);
+  let first = first_tap(id.z);
+  let grid = residue_grid(first, 0u, IMAGES);
   if (tile_at.x >= grid_rows(grid) || tile_at.y >= N) { return; }
   let row = panel_origin(id).x;
   let column = panel_origin(id).y;
   let pixels = pixel_rows(grid, row);
   var tile: Tile;
-  var up = 0;
-  for (var ky = tap.x; ky < KERNEL; ky += STRIDE) {
-    var left = 0;
-    for (var kx = tap.y; kx < KERNEL; kx += STRIDE) {
-      let at_a = tap_addresses(pixels, up, left);
-      left--;
-      if (all_outside(at_a)) { continue; }
-      var at_b = (ky * KERNEL + kx) * CHANNELS4 + column / 4u;
-      for (var channel4 = 0u; channel4 < DY_CHANNELS4; channel4++) {
-        tile_rank4(&tile, panel_a_pixels(at_a, channel4), panel_b_columns(at_b, STRIDE_B / 4u));
-        at_b += STRIDE_B;
-      }
+  var tap = first_tap_met(pixels, first);
+  var channel4 = 0u;
+  while (tap.y < KERNEL) {
+    let at_b = (tap.y * KERNEL + tap.x) * CHANNELS4 + column / 4u + channel4 * STRIDE_B;
+    tile_rank4(&tile, panel_a_pixels(tap.at_a, channel4), panel_b_columns(at_b, STRIDE_B / 4u));
+    channel4++;
+    if (channel4 == DY_CHANNELS4) {
+      channel4 = 0u;
+      tap = next_tap_met(pixels, first, tap);
     }
-    up--;
   }
   find_targets(grid, tile_at.x);
   tile_store(&tile, row, column);

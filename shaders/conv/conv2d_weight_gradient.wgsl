@@ -25,22 +25,36 @@ fn load_bias(i: u32) -> vec4f { return vec4f(); }
 const ZEROS = ZERO_ROW * (STRIDE_B / 4u);
 const OUTSIDE: i32 = -0x40000000;
 
-// Where a line of output pixels has got to.
+// Four output pixels a turn where a line is a multiple of four, else one.
+const PIXELS: u32 = select(1u, 4u, OUT_WIDTH % 4u == 0u);
+
+// Every four columns of the invocation: what they are of every pixel.
+struct Columns {
+  tap_y: vec4i,     // pixel of x that the tap of output pixel (0, 0) meets
+  tap_x: vec4i,
+  channel4: vec4u,  // vec4 index in that pixel
+  exist: vec4<bool>,
+}
+
+// A line of output pixels.
 struct Line {
-  at_a: u32,    // vec4 index in dy
-  at_b: vec4u,  // vec4 index in x of every four columns, if inside
-  x: vec4i,     // the pixel of x in its line
+  at_b: vec4u,  // vec4 index in x of its pixel 0, if inside
+  x: vec4i,     // that pixel in its line of x
 }
 
-// Of pixel u of those to come, every four columns' vec4 index in x.
-fn pixel_of_x(line: Line, u: u32) -> vec4u {
-  let inside = bitcast<vec4u>(line.x + i32(u * STRIDE)) < vec4u(X_WIDTH);
-  return select(vec4u(ZEROS), line.at_b + u * STRIDE * (STRIDE_B / 4u), inside);
+fn line_of_x(columns: Columns, line: u32) -> Line {
+  let image = line / OUT_HEIGHT;
+  let y = columns.tap_y + i32(line % OUT_HEIGHT * STRIDE);
+  let inside = (bitcast<vec4u>(y) < vec4u(X_HEIGHT)) & columns.exist;
+  let pixel = (vec4i(i32(image * X_HEIGHT)) + y) * i32(X_WIDTH) + columns.tap_x;
+  let at = bitcast<vec4u>(pixel) * (STRIDE_B / 4u) + columns.channel4;
+  return Line(at, select(vec4i(OUTSIDE), columns.tap_x, inside));
 }
 
-fn moved(line: Line, pixels: u32) -> Line {
-  let step = pixels * STRIDE;
-  return Line(line.at_a + pixels * (STRIDE_A / 4u), line.at_b + step * (STRIDE_B / 4u), line.x + i32(step));
+// Of output pixel ox, every four columns' vec4 index in x.
+fn pixel_of_x(line: Line, ox: u32) -> vec4u {
+  let inside = bitcast<vec4u>(line.x + i32(ox * STRIDE)) < vec4u(X_WIDTH);
+  return select(vec4u(ZEROS), line.at_b + ox * STRIDE * (STRIDE_B / 4u), inside);
 }
 
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
@@ -52,36 +66,29 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   slice = id.z;
   let columns4 = vec4u(column / 4u) + vec4u(0u, 1u, 2u, 3u);
   let tap = columns4 / CHANNELS4;
-  let tap_y = vec4i(tap / KERNEL) - i32(PADDING);
-  let tap_x = vec4i(tap % KERNEL) - i32(PADDING);
+  let columns = Columns(
+    vec4i(tap / KERNEL) - i32(PADDING), vec4i(tap % KERNEL) - i32(PADDING), columns4 % CHANNELS4, columns4 < vec4u(N / 4u));
   let first = id.z * LINES_SLICE;
   let end = min(first + LINES_SLICE, IMAGES * OUT_HEIGHT);
-  var image = first / OUT_HEIGHT;
-  var oy = first % OUT_HEIGHT;
   var tile: Tile;
   var at_a = first * OUT_WIDTH * (STRIDE_A / 4u) + row / 4u;
-  for (var i = first; i < end; i++) {
-    let y = tap_y + i32(oy * STRIDE);
-    let inside = (bitcast<vec4u>(y) < vec4u(X_HEIGHT)) & (columns4 < vec4u(N / 4u));
-    let pixel = (vec4i(i32(image * X_HEIGHT)) + y) * i32(X_WIDTH) + tap_x;
-    let at_b = bitcast<vec4u>(pixel) * (STRIDE_B / 4u) + columns4 % CHANNELS4;
-    var line = Line(at_a, at_b, select(vec4i(OUTSIDE), tap_x, inside));
-    var ox = 0u;
-    for (; ox + 4u <= OUT_WIDTH; ox += 4u) {
+  var i = first;
+  var ox = 0u;
+  var line = line_of_x(columns, i);
+  while (i < end) {
+    if (PIXELS == 4u) {
       let four = panel_b_gather(
-        pixel_of_x(line, 0u), pixel_of_x(line, 1u), pixel_of_x(line, 2u), pixel_of_x(line, 3u));
-      tile_rank4(&tile, panel_a_columns(line.at_a, STRIDE_A / 4u), four);
-      line = moved(line, 4u);
+        pixel_of_x(line, ox), pixel_of_x(line, ox + 1u), pixel_of_x(line, ox + 2u), pixel_of_x(line, ox + 3u));
+      tile_rank4(&tile, panel_a_columns(at_a, STRIDE_A / 4u), four);
+    } else {
+      tile_rank1_gather(&tile, at_a, pixel_of_x(line, ox));
     }
-    for (; ox < OUT_WIDTH; ox++) {
-      tile_rank1_gather(&tile, line.at_a, pixel_of_x(line, 0u));
-      line = moved(line, 1u);
-    }
-    at_a = line.at_a;
-    oy++;
-    if (oy == OUT_HEIGHT) {
-      oy = 0u;
-      image++;
+    at_a += PIXELS * (STRIDE_A / 4u);
+    ox += PIXELS;
+    if (ox == OUT_WIDTH) {
+      ox = 0u;
+      i++;
+      line = line_of_x(columns, i);
     }
   }
   tile_store(&tile, row, column);

@@ -1,7 +1,9 @@
 /** Convolutions beside the multiply-add ceiling of the same rounds, and training steps of the small deep networks. */
 import { buildProbes } from '../src/cli/doctor.ts';
 import { createDataset } from '../src/data/dataset.ts';
-import { deepTraining } from '../src/experiments/deep.ts';
+import { deepInversion, deepTraining, deepVictim } from '../src/experiments/deep.ts';
+import { deepPreset, parseDeepConfig } from '../src/experiments/deep_config.ts';
+import { planDeep } from '../src/experiments/plan.ts';
 import { Arena, type Matrix } from '../src/gpu/arena.ts';
 import type { Gpu } from '../src/gpu/device.ts';
 import { type Program, Recorder } from '../src/gpu/recorder.ts';
@@ -16,7 +18,6 @@ import {
 import { uploadDataset } from '../src/models/device_dataset.ts';
 import type { ModelSpec } from '../src/models/specs.ts';
 import { Trainer } from '../src/models/trainer.ts';
-import { yangClassifier, yangInversion } from '../src/models/yang.ts';
 import { atLeast, atMost, makeRow, type Row } from './rows.ts';
 import { type Case, interleave, ratios, type Timing } from './timing.ts';
 
@@ -113,16 +114,36 @@ const PEOPLE = 30;
 
 /** Steps of the `tiny` preset's networks, AMSGrad, everything of one in one submit. */
 export async function benchDeep(gpu: Gpu, timing: Timing): Promise<Row[]> {
-  const victim = yangClassifier({ kind: 'yang-classifier', size: 32, ndf: 8, classes: PEOPLE });
-  const inversion = yangInversion({ kind: 'yang-inversion', size: 32, ngf: 16, classes: PEOPLE });
+  const config = parseDeepConfig(deepPreset('tiny', 1), 'tiny');
+  const plan = planDeep(config, PEOPLE, gpu.device.limits, { victim: BATCH, inversion: BATCH });
   const rows: Row[] = [];
-  for (const [name, spec] of [
-    ['tiny victim', victim],
-    ['tiny inversion network', inversion],
+  for (const [name, network, spec] of [
+    ['tiny victim', plan.victim, deepVictim(config, PEOPLE)],
+    ['tiny inversion network', plan.inversion, deepInversion(config, PEOPLE)],
   ] as const) {
-    rows.push(...(await benchSteps(gpu, timing, name, spec)));
+    const { created, result } = await countBuffers(gpu, () => benchSteps(gpu, timing, name, spec));
+    const planned = network.trainingBytes + network.dataBytes;
+    const off = [(100 * Math.abs(created - planned)) / planned];
+    rows.push(...result, makeRow(`GPU memory of training, ${name}, off its plan by`, off, '%', atMost(5)));
   }
   return rows;
+}
+
+/** Bytes of all buffers that are created meanwhile, but for those of read-back, which last as long as it does. */
+async function countBuffers<T>(gpu: Gpu, run: () => Promise<T>): Promise<{ created: number; result: T }> {
+  const { device } = gpu;
+  const create = device.createBuffer;
+  let created = 0;
+  device.createBuffer = (descriptor) => {
+    if (descriptor.label !== 'read-back') created += descriptor.size;
+    return create.call(device, descriptor);
+  };
+  try {
+    const result = await run();
+    return { created, result };
+  } finally {
+    device.createBuffer = create;
+  }
 }
 
 async function benchSteps(gpu: Gpu, timing: Timing, name: string, spec: ModelSpec): Promise<Row[]> {

@@ -1,5 +1,5 @@
 /** `midas deep`: input and files around the experiment. */
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ImageDataset, meanImage, type Split, seededSplit } from '../data/dataset.ts';
 import { refuseSharedIdentities } from '../data/identities.ts';
@@ -49,7 +49,7 @@ export interface DeepArguments {
   /** Go on though private and public people share names. */
   readonly allowShared: boolean;
   readonly preset: string;
-  /** Folder with victim.safetensors and inversion.safetensors, to be used instead of training. */
+  /** Folder with victim.safetensors and an inversion network for every attacker, to be used instead of training. */
   readonly pretrained?: string;
   readonly resume: boolean;
   /** Values that replace the preset's. */
@@ -82,6 +82,14 @@ async function loadFaces(path: string, size: number): Promise<ImageDataset> {
   return (await importFaces(path, { layout, size })).dataset;
 }
 
+/** Every checkpoint in a folder, by its name. @throws DataError */
+async function readNetworks(folder: string): Promise<Map<string, Uint8Array>> {
+  if (!existsSync(folder)) throw new DataError(`${folder}: no such folder; give one with victim.safetensors in it`);
+  const files = readdirSync(folder).filter((name) => name.endsWith('.safetensors'));
+  const networks = files.sort().map(async (name) => [name, await readBytes(join(folder, name))] as const);
+  return new Map(await Promise.all(networks));
+}
+
 async function load(gpu: Gpu, args: DeepArguments, size: number, seed: number): Promise<LoadedInput> {
   const all =
     args.private === undefined ? await embedded(gpu, 'private', size, seed) : await loadFaces(args.private, size);
@@ -109,12 +117,7 @@ async function load(gpu: Gpu, args: DeepArguments, size: number, seed: number): 
     meanFace: meanImage(publicFaces, Uint32Array.from(publicFaces.labels.keys())),
     splitName: `${Math.round(100 * TRAINED)} % of each person's photographs`,
     embedded: args.private === undefined,
-    ...(args.pretrained !== undefined && {
-      pretrained: {
-        victim: await readBytes(join(args.pretrained, 'victim.safetensors')),
-        inversion: await readBytes(join(args.pretrained, 'inversion.safetensors')),
-      },
-    }),
+    ...(args.pretrained !== undefined && { pretrained: await readNetworks(args.pretrained) }),
   };
 }
 

@@ -202,7 +202,10 @@ common(
     .addOption(
       new Option('--preset <name>', 'size of the networks').choices(['tiny', 'small', 'paper']).default('tiny'),
     )
-    .option('--pretrained <dir>', 'folder with victim.safetensors and inversion.safetensors, instead of training')
+    .option(
+      '--pretrained <dir>',
+      'folder with the networks of a run (victim.safetensors, inversion.safetensors, ...), instead of training',
+    )
     .option('--config <file>', 'JSON whose keys replace the preset’s')
     .option('--draws <n>', 'fault maps a condition', whole)
     .addOption(

@@ -45,8 +45,11 @@ export interface DeepInput {
   readonly publicFaces: ImageDataset;
   /** Null baseline: the mean of the public faces. */
   readonly meanFace: Float32Array;
-  /** Checkpoints to use instead of training; the networks must be those of the configuration. */
-  readonly pretrained?: { readonly victim: Uint8Array; readonly inversion: Uint8Array };
+  /**
+   * Checkpoints to use instead of training, by the names they have in the folder of a run; the networks must be those of
+   * the configuration.
+   */
+  readonly pretrained?: ReadonlyMap<string, Uint8Array>;
 }
 
 export interface DeepOutcome {
@@ -320,7 +323,8 @@ class Experiment implements SweepSubject {
     const predictor = await Predictor.build(this.#gpu, victim, data, everyone, this.#batchSize);
     const logits = await predictor.run();
     predictor.destroy();
-    const observed = smallestLogConfidence(logits, classes);
+    // Rounded down, because the device rounds too: a clip a little above would change the vectors it was taken from.
+    const observed = Math.floor(smallestLogConfidence(logits, classes));
     const spec = deepInversion(this.#config, classes);
     const known: { readonly values: Float32Array; readonly weights: InversionAttacker['weights'] }[] = [];
     for (const { name, truncation = classes, floor, clip } of attackers) {
@@ -351,7 +355,10 @@ class Experiment implements SweepSubject {
     const file = `${name}.safetensors`;
     const { pretrained } = this.#input;
     if (pretrained) {
-      const bytes = name === 'victim' ? pretrained.victim : pretrained.inversion;
+      const bytes = pretrained.get(file);
+      if (!bytes) {
+        throw new DataError(`no ${file} among the trained networks (${[...pretrained.keys()].join(', ')}); train it`);
+      }
       const { state } = readCheckpoint(bytes, file, spec);
       const parameters = new FlatParameters(this.#arena, name, modelLayout(spec));
       this.#gpu.write(parameters.view, state.parameters);

@@ -27,7 +27,7 @@ const Attacker = v.strictObject({
   floor: v.optional(v.picklist(['direct', 'faithful']), 'direct'),
   /**
    * Smallest log-confidence the attacker believes: a number, or `observed`, the smallest on public images before any
-   * error.
+   * error, rounded down to a whole number.
    */
   clip: v.optional(v.union([v.literal('observed'), number(-1000, 0)])),
 });

@@ -12,7 +12,7 @@ import {
   recordConv2dWeightGradient,
 } from '../../src/kernels/conv.ts';
 import { recordMaterialise } from '../../src/kernels/memory.ts';
-import type { TileName } from '../../src/kernels/tiles.ts';
+import { TILES, type TileName } from '../../src/kernels/tiles.ts';
 import { readKey, tensorKey } from '../../src/memory/fault_map.ts';
 import { conv2d, conv2dInputGradient, conv2dWeightGradient } from '../reference/conv.ts';
 import { expectAllclose } from '../support/allclose.ts';
@@ -170,7 +170,8 @@ describe.each(['forward', 'input gradient', 'weight gradient'] as const)('%s', (
   it('every tile gives the same bits', async () => {
     const bench = new Bench(device.gpu);
     const shape = shapeOf(2, [5, 6], [6, 9], [3, 2, 1]);
-    const outputs = tiles.map((tile) => record(bench, direction, shape, 1, { tile })[0]);
+    const here = tiles.filter((tile) => TILES[tile].invocations === 1 || device.gpu.quads);
+    const outputs = here.map((tile) => record(bench, direction, shape, 1, { tile })[0]);
     (await bench.recorder.build('tiles')).run();
     const results = await Promise.all(outputs.map(({ view }) => readMatrix(bench.gpu, view as Matrix)));
     expectAllclose(results[0], outputs[0].expected, outputs[0].tolerance, 'the first tile');
@@ -182,7 +183,7 @@ describe.each(['forward', 'input gradient', 'weight gradient'] as const)('%s', (
 it('the weight gradient in slices of lines, whatever their number', async () => {
   await checkKernel(device.gpu, (bench) =>
     [1, 2, 3, 7, 14].flatMap((slices) =>
-      record(bench, 'weight gradient', shapeOf(2, [7, 5], [16, 5], [3, 1, 1]), slices, { slices, tile: 'quad_16x32' }),
+      record(bench, 'weight gradient', shapeOf(2, [7, 5], [16, 5], [3, 1, 1]), slices, { slices }),
     ),
   );
 });

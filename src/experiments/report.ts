@@ -6,8 +6,10 @@
 
 import { DataError } from '../errors.ts';
 import { escapeXml, toBase64 } from './figures/style.ts';
+import { type PairedComparison, pairedComparisons } from './paired.ts';
 import {
   atAccuracy,
+  conditionKey,
   conditionLabel,
   formatDuration,
   type Interval,
@@ -15,6 +17,7 @@ import {
   METRIC_LABELS,
   type Metric,
   type Results,
+  type Series,
   type SummaryEntry,
   seriesOf,
 } from './results.ts';
@@ -55,12 +58,17 @@ const CHEAP = 0.02;
  */
 export function headlines(results: Results): string[] {
   const attacks = [...new Set(results.summary.map((entry) => entry.attack))];
+  const pairs = pairedComparisons(results);
   const lines = attacks.flatMap((attack) => {
     const entries = results.summary.filter((entry) => entry.attack === attack);
     const base = entries.find((entry) => entry.condition.kind === 'none');
     return [
       ...(base ? [undefendedLine(base), ...cheapLines(base, entries)] : []),
-      ...equalAccuracyLines(attack, entries, base),
+      ...equalAccuracyLines(
+        entries,
+        base,
+        pairs.filter((pair) => pair.attack === attack),
+      ),
     ];
   });
   const meanFace =
@@ -97,7 +105,11 @@ function cheapLines(base: SummaryEntry, entries: SummaryEntry[]): string[] {
   ];
 }
 
-function equalAccuracyLines(attack: string, entries: SummaryEntry[], base: SummaryEntry | undefined): string[] {
+function equalAccuracyLines(
+  entries: SummaryEntry[],
+  base: SummaryEntry | undefined,
+  pairs: readonly PairedComparison[],
+): string[] {
   const all = seriesOf(entries);
   return all
     .filter((series) => series.kind === 'bit-error')
@@ -117,9 +129,29 @@ function equalAccuracyLines(attack: string, entries: SummaryEntry[], base: Summa
       });
       if (parts.length < 2) return [];
       return [
-        `At equal accuracy (${accuracy.toFixed(2)}, interpolated; ${bits.layers}, ${attack}) — ${parts.join('; ')}.`,
+        `At equal accuracy (${accuracy.toFixed(2)}, interpolated; ${bits.layers}, ${bits.attack}) — ${parts.join('; ')}.`,
+        ...rivals.flatMap((rival) => pairedLine(pairs, bits, rival, accuracy)),
       ];
     });
+}
+
+/** The comparison of two series that was made nearest to an accuracy. */
+function pairedLine(pairs: readonly PairedComparison[], bits: Series, rival: Series, accuracy: number): string[] {
+  const [nearest] = pairs
+    .filter(({ bitErrors, noise }) => bitErrors.layers === bits.layers && noise.layers === bits.layers)
+    .filter(
+      ({ noise }) =>
+        noise.kind === rival.kind && rival.line.some((entry) => conditionKey(entry.condition) === conditionKey(noise)),
+    )
+    .sort((a, b) => Math.abs(a.accuracy.bitErrors - accuracy) - Math.abs(b.accuracy.bitErrors - accuracy));
+  if (!nearest) return [];
+  const { difference, bitErrors, noise } = nearest;
+  const names = [bitErrors, noise].map((condition) => `“${conditionLabel(condition)}”`);
+  return [
+    `Paired, person by person and draw by draw: ${names[0]} less ${names[1]} (accuracy ` +
+      `${three(nearest.accuracy.bitErrors)} and ${three(nearest.accuracy.noise)}) is ${withInterval(difference.pcc)} in PCC, ` +
+      `${withInterval(difference.pccLift)} in lift, ${withInterval(difference.identity)} in identity.`,
+  ];
 }
 
 function three(value: number): string {

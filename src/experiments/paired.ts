@@ -1,0 +1,57 @@
+/** Bit errors against noise of equal accuracy, person by person and draw by draw. */
+import { type BootstrapInterval, pairedDifference } from '../metrics/bootstrap.ts';
+import { type Condition, conditionKey, type Results, type Row } from './results.ts';
+
+/** Metrics that have a value a person. */
+const COMPARED = ['pcc', 'pccLift', 'identity'] as const;
+
+export interface PairedComparison {
+  readonly attack: string;
+  readonly bitErrors: Condition;
+  /** Calibrated to the accuracy of the bit errors, on the same layers or on others. */
+  readonly noise: Condition;
+  /** Means over the draws. */
+  readonly accuracy: { readonly bitErrors: number; readonly noise: number };
+  /** Bit errors less noise, with 95 % bootstrap intervals in which both take the same people and draws. */
+  readonly difference: Readonly<Record<(typeof COMPARED)[number], BootstrapInterval>>;
+}
+
+/**
+ * Every noise that was calibrated to the accuracy of bit errors, against these. Intervals are narrower than those of the two
+ * conditions by themselves: what differs from person to person cancels.
+ */
+export function pairedComparisons({ rows, manifest }: Pick<Results, 'rows' | 'manifest'>): PairedComparison[] {
+  const groups = new Map<string, Row[]>();
+  for (const row of rows) {
+    const key = `${row.attack}\n${conditionKey(row.condition)}`;
+    groups.set(key, [...(groups.get(key) ?? []), row]);
+  }
+  return [...groups.values()].flatMap((noisy) => {
+    const { attack, condition } = noisy[0];
+    // Noise of published strength, or of equal moments, has another accuracy.
+    if (condition.matchedTo === undefined || condition.calibration !== undefined) return [];
+    const broken = groups.get(`${attack}\n${condition.matchedTo}`);
+    if (!broken || broken.length !== noisy.length) return [];
+    const difference = (metric: (typeof COMPARED)[number]) =>
+      pairedDifference(valuesOf(broken, metric), valuesOf(noisy, metric), { seed: manifest.seed });
+    return [
+      {
+        attack,
+        bitErrors: broken[0].condition,
+        noise: condition,
+        accuracy: { bitErrors: meanAccuracy(broken), noise: meanAccuracy(noisy) },
+        difference: { pcc: difference('pcc'), pccLift: difference('pccLift'), identity: difference('identity') },
+      },
+    ];
+  });
+}
+
+/** A table [draw][person]. */
+function valuesOf(rows: readonly Row[], metric: (typeof COMPARED)[number]): number[][] {
+  const sorted = [...rows].sort((a, b) => a.draw - b.draw);
+  return sorted.map((row) => row.perIdentity?.[metric] ?? [row[metric]]);
+}
+
+function meanAccuracy(rows: readonly Row[]): number {
+  return rows.reduce((sum, { accuracy }) => sum + accuracy, 0) / rows.length;
+}

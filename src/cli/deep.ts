@@ -20,6 +20,7 @@ import {
 import { perLayerPlot } from '../experiments/figures/per_layer.ts';
 import { privacyCurve } from '../experiments/figures/privacy_curve.ts';
 import { reconstructionSheet, type SheetRow } from '../experiments/figures/sheet.ts';
+import { planDeep } from '../experiments/plan.ts';
 import { type ReportFigure, reportHtml } from '../experiments/report.ts';
 import {
   type Condition,
@@ -141,6 +142,9 @@ export async function deep(session: Session, args: DeepArguments, out = session.
   try {
     const input = await load(gpu, args, config.size, seed);
     const { dataset, publicFaces } = input;
+    const images = { victim: input.split.train.length, inversion: publicFaces.labels.length };
+    // Refused here, with the preset that would fit, rather than by the first buffer that does not.
+    planDeep(config, dataset.classNames.length, gpu.device.limits, images);
     const identity = {
       config,
       dataset: dataset.sha256,
@@ -198,7 +202,10 @@ async function writeFiles(
   const attack = deepAttackName(config.attackers, config.attackers[0].name, 'held-out');
   if (summary.some(({ condition }) => condition.kind === 'bit-error')) {
     const { matched } = config.noise;
-    const shown = summary.filter(({ condition: { kind, layers } }) => kind === 'none' || layers === matched);
+    const compared = summary.filter(({ condition: { kind, layers } }) => kind === 'none' || layers === matched);
+    // Noise of published strength or of equal moments lies on the same lines: in the table, not in the figure.
+    const calibrated = compared.filter(({ condition }) => condition.calibration === undefined);
+    const shown = calibrated.some(({ condition }) => condition.matchedTo !== undefined) ? calibrated : compared;
     await add('curve', `Similarity of the reconstructions against accuracy (${matched}), with 95 % intervals.`, () =>
       privacyCurve({
         summary: shown,

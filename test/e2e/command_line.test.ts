@@ -244,6 +244,26 @@ describe('bad input is one line and the right exit code', () => {
       4,
       /victim\.safetensors: it holds a yang-classifier 32x32, ndf 8, nz 30, this run needs .* ndf 12/,
     ],
+    [
+      'networks that are too large for the adapter',
+      () => {
+        const config = join(scratch, 'large.json');
+        writeFileSync(config, JSON.stringify({ victim: { ndf: 1024, training: { ...TRAINING, batchSize: 512 } } }));
+        return [
+          'deep',
+          '--private',
+          faces('large', 3),
+          '--people',
+          '2',
+          '--config',
+          config,
+          '--out',
+          join(scratch, 'o7'),
+        ];
+      },
+      3,
+      /victim: .* needs a storage buffer of \d+ bytes, this adapter has .*; the largest preset that fits is paper/,
+    ],
     ['an adapter that is not there', () => ['doctor', '--adapter', 'no-such-gpu'], 3, /no-such-gpu/],
   ];
 
@@ -256,7 +276,7 @@ describe('bad input is one line and the right exit code', () => {
   });
 
   it('nothing half-written is left where a run was refused', () => {
-    for (const dir of ['o1', 'o2', 'o3', 'o4', 'o5', 'o6']) {
+    for (const dir of ['o1', 'o2', 'o3', 'o4', 'o5', 'o6', 'o7']) {
       const left = existsSync(join(scratch, dir)) ? readdirSync(join(scratch, dir)) : [];
       expect(left.filter((name) => name.endsWith('.tmp'))).toEqual([]);
       expect(left).not.toContain('results.json');

@@ -6,7 +6,7 @@
 // as in conv2d_forward.wgsl, 4 CHANNELS4 columns a tap; rows up to the next multiple of 4 are read. dx (here c):
 // NHWC, N channels, stride STRIDE_C. One invocation computes a register tile of pixels of one class
 // (conv/residues.wgsl) x channels, without barriers; classes go to workgroup z.
-// Measured on SwiftShader, batch 16, 32 x 32 x 32 -> 64 and 16 x 16 x 64 -> 128, 3 x 3 taps: 39 and 40 % of its FMA
+// Measured on SwiftShader, batch 16, 32 x 32 x 32 -> 64 and 16 x 16 x 64 -> 128, 3 x 3 taps: 38 and 40 % of its FMA
 // ceiling, where gemm_nn of 512^3 has 42 %. From a vector to 4 x 4 pixels, images first is 10 times faster.
 // Bindings: dy, weights, bias, c. Launched by recordConv2dInputGradient (src/kernels/conv.ts).
 @group(0) @binding(0) var<storage, read> dy: array<vec4f>;
@@ -25,7 +25,7 @@ fn load_bias(i: u32) -> vec4f { return bias[i]; }
 #include "conv/residues.wgsl"
 
 const TAP_STEP: u32 = STRIDE;
-const TAP_MOVE: i32 = -1;
+fn tap_move(tap: vec2u, first: vec2u) -> vec2i { return -vec2i((tap - first) / STRIDE); }
 
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(@builtin(global_invocation_id) id: vec3u) {
@@ -39,13 +39,13 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   var tile: Tile;
   var tap = first_tap_met(pixels, first);
   var channel4 = 0u;
-  while (tap.y < KERNEL) {
-    let at_b = (tap.y * KERNEL + tap.x) * CHANNELS4 + column / 4u + channel4 * STRIDE_B;
+  while (tap.at.x < KERNEL) {
+    let at_b = (tap.at.x * KERNEL + tap.at.y) * CHANNELS4 + column / 4u + channel4 * STRIDE_B;
     tile_rank4(&tile, panel_a_pixels(tap.at_a, channel4), panel_b_columns(at_b, STRIDE_B / 4u));
     channel4++;
     if (channel4 == DY_CHANNELS4) {
       channel4 = 0u;
-      tap = next_tap_met(pixels, first, tap);
+      tap = next_tap_met(pixels, first, tap.at);
     }
   }
   find_targets(grid, tile_at.x);

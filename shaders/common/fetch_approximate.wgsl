@@ -35,7 +35,7 @@ struct Block {
 struct Read {
   key: vec2u,     // of everything it draws
   origin: u32,    // the tensor's first block in `codes`
-  map: u32,       // index of its map in `maps`
+  map: u32,       // where its map begins in `maps`
   bits: u32,
   magnitude: u32,  // the bits of a code but for its sign
   lift: u32,       // brings a code's sign to bit 31

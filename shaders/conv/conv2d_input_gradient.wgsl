@@ -24,9 +24,6 @@ fn load_bias(i: u32) -> vec4f { return bias[i]; }
 #include "gemm/epilogue.wgsl"
 #include "conv/residues.wgsl"
 
-const TAP_STEP: u32 = STRIDE;
-fn tap_move(tap: vec2u, first: vec2u) -> vec2i { return -vec2i((tap - first) / STRIDE); }
-
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let tile_at = tile_origin(id);

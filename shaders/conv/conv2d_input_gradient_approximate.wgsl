@@ -23,6 +23,7 @@ fn load_bias(column4: u32) -> vec4f { return bias[column4 % 4u]; }
 
 #include <tile>
 #include <rows>
+#include "conv/taps.wgsl"
 #include "gemm/epilogue.wgsl"
 #include "conv/residues.wgsl"
 
@@ -47,9 +48,9 @@ fn fetch_columns(weights: Read, row: u32, column4: u32, count: u32) -> mat4x4f {
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let row = id.y * TILE_M;
   let column = id.x * TILE_N;
-  let tap = first_tap(id.z % (STRIDE * STRIDE));
+  let first = first_tap(id.z % (STRIDE * STRIDE));
   let group = id.z / (STRIDE * STRIDE);
-  let grid = residue_grid(tap, group * IMAGES, IMAGES);
+  let grid = residue_grid(first, group * IMAGES, IMAGES);
   if (row >= grid_rows(grid) || column >= N) { return; }
   let image = select(0u, step.first_image + group, PER_IMAGE);
   let weights = open_read(WEIGHT_MAP, WEIGHT_ORIGIN, image);
@@ -57,22 +58,19 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let count = min(TILE_N / 4u, CHANNELS4 - column / 4u);
   let pixels = pixel_rows(grid, row);
   var tile: Tile;
-  var up = 0;
-  for (var ky = tap.x; ky < KERNEL; ky += STRIDE) {
-    var left = 0;
-    for (var kx = tap.y; kx < KERNEL; kx += STRIDE) {
-      let at_a = tap_addresses(pixels, up, left);
-      left--;
-      if (all_outside(at_a)) { continue; }
-      let column4 = (ky * KERNEL + kx) * CHANNELS4 + column / 4u;
-      for (var channel4 = 0u; channel4 < DY_CHANNELS4; channel4++) {
-        let rows = panel_a_pixels(at_a, channel4);
-        for (var kk = 0u; kk < 4u; kk++) {
-          tile_rank1_block(&tile, rows, kk, fetch_columns(weights, 4u * channel4 + kk, column4, count));
-        }
-      }
+  var tap = first_tap_met(pixels, first);
+  var channel4 = 0u;
+  while (tap.at.x < KERNEL) {
+    let column4 = (tap.at.x * KERNEL + tap.at.y) * CHANNELS4 + column / 4u;
+    let rows = panel_a_pixels(tap.at_a, channel4);
+    for (var kk = 0u; kk < 4u; kk++) {
+      tile_rank1_block(&tile, rows, kk, fetch_columns(weights, 4u * channel4 + kk, column4, count));
     }
-    up--;
+    channel4++;
+    if (channel4 == DY_CHANNELS4) {
+      channel4 = 0u;
+      tap = next_tap_met(pixels, first, tap.at);
+    }
   }
   find_targets(grid, row);
   tile_store(&tile, row, column);

@@ -16,3 +16,7 @@ fn residue_grid(tap: vec2u, first_image: u32, images: u32) -> Grid {
   let size = (vec2u(C_HEIGHT, C_WIDTH) + (STRIDE - 1u) - first) / STRIDE;
   return Grid(first_image, images, size, vec2i((first + PADDING - tap) / STRIDE), first);
 }
+
+// How conv/taps.wgsl steps over the taps of a class.
+const TAP_STEP: u32 = STRIDE;
+fn tap_move(tap: vec2u, first: vec2u) -> vec2i { return -vec2i((tap - first) / STRIDE); }

@@ -1,7 +1,7 @@
 // C = A B: the gradient of a dense layer with respect to its input, dX[m, k] = sum_n dY[m, n] W[n, k].
 // A is M x K, B is K x N (weights as stored), C is M x N; strides are multiples of 16 with zero pads, and B has rows up to
-// the next multiple of 4, so no loop tests a bound. One invocation or a quad computes a register tile,
-// without barriers.
+// the next multiple of 4, so no loop tests a bound. One invocation or a quad computes a register tile, without
+// barriers.
 // Bindings: a, b, bias, c. Launched by recordGemm (src/kernels/gemm.ts).
 // Measured on SwiftShader, 512^3: quads of 16 x 32 42 % of its FMA ceiling.
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;

@@ -1,8 +1,8 @@
 // C = act(A B^T + bias): the forward pass of a dense layer, C[m, n] = act(sum_k A[m, k] B[n, k] + bias[n]).
 // A is M x K (activations), B is N x K (weights, [out, in] as PyTorch keeps them), C is M x N, all row-major with strides
 // that are multiples of 16 and zero pads, so no loop tests a bound: K runs to the next multiple of 4.
-// One invocation or a quad computes a register tile, without barriers. Both operands are read four k at a time and transposed in
-// registers, which costs nothing where a vec4 is four registers. SPLIT_K slices of k go to workgroup z.
+// One invocation or a quad computes a register tile, without barriers. Both operands are read four k at a time and
+// transposed in registers, which costs nothing where a vec4 is four registers. SPLIT_K slices of k go to workgroup z.
 // Bindings: a, b, bias, c. Launched by recordGemm (src/kernels/gemm.ts).
 // Measured on SwiftShader, 512^3, of its FMA ceiling: quads of 16 x 32 41 %, of 16 x 16 36 %; one invocation 16 x 16 17 %.
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;

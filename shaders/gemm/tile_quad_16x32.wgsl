@@ -1,6 +1,6 @@
 // A 16 x 32 block of C in the registers of a quad, 8 columns an invocation: column i of c<X><S> is row i of the 4 rows that
 // swap X brought (0 none, 1 x, 2 y, 3 diagonal), its components are columns 4 S .. 4 S + 3 of the 8.
-// Included as <tile>. The fastest on SwiftShader: GEMM 512^3 at 42 % of the FMA ceiling, where tile_16x16.wgsl has 17 %.
+// Included as <tile>. The fastest on SwiftShader: GEMM 512^3 at 41 % of the FMA ceiling, where tile_16x16.wgsl has 17 %.
 const TILE_N: u32 = 32u;
 
 #include "gemm/tile_quad.wgsl"

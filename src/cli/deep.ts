@@ -24,6 +24,7 @@ import { planDeep } from '../experiments/plan.ts';
 import { type ReportFigure, reportHtml } from '../experiments/report.ts';
 import {
   type Condition,
+  calibratedOnly,
   conditionKey,
   conditionLabel,
   type Manifest,
@@ -203,12 +204,9 @@ async function writeFiles(
   if (summary.some(({ condition }) => condition.kind === 'bit-error')) {
     const { matched } = config.noise;
     const compared = summary.filter(({ condition: { kind, layers } }) => kind === 'none' || layers === matched);
-    // Noise of published strength or of equal moments lies on the same lines: in the table, not in the figure.
-    const calibrated = compared.filter(({ condition }) => condition.calibration === undefined);
-    const shown = calibrated.some(({ condition }) => condition.matchedTo !== undefined) ? calibrated : compared;
     await add('curve', `Similarity of the reconstructions against accuracy (${matched}), with 95 % intervals.`, () =>
       privacyCurve({
-        summary: shown,
+        summary: calibratedOnly(compared),
         attack,
         baselines,
         title: `Inverting a classifier in approximate memory`,

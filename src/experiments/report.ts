@@ -9,6 +9,7 @@ import { escapeXml, toBase64 } from './figures/style.ts';
 import { type PairedComparison, pairedComparisons } from './paired.ts';
 import {
   atAccuracy,
+  calibratedOnly,
   conditionKey,
   conditionLabel,
   formatDuration,
@@ -65,7 +66,7 @@ export function headlines(results: Results): string[] {
     return [
       ...(base ? [undefendedLine(base), ...cheapLines(base, entries)] : []),
       ...equalAccuracyLines(
-        entries,
+        calibratedOnly(entries),
         base,
         pairs.filter((pair) => pair.attack === attack),
       ),
@@ -149,8 +150,8 @@ function pairedLine(pairs: readonly PairedComparison[], bits: Series, rival: Ser
   const names = [bitErrors, noise].map((condition) => `“${conditionLabel(condition)}”`);
   return [
     `Paired, person by person and draw by draw: ${names[0]} less ${names[1]} (accuracy ` +
-      `${three(nearest.accuracy.bitErrors)} and ${three(nearest.accuracy.noise)}) is ${withInterval(difference.pcc)} in PCC, ` +
-      `${withInterval(difference.pccLift)} in lift, ${withInterval(difference.identity)} in identity.`,
+      `${three(nearest.accuracy.bitErrors)} and ${three(nearest.accuracy.noise)}) is ${withInterval(difference('pcc'))} in PCC, ` +
+      `${withInterval(difference('pccLift'))} in lift, ${withInterval(difference('identity'))} in identity.`,
   ];
 }
 

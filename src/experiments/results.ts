@@ -353,6 +353,15 @@ function origin(summary: readonly SummaryEntry[], series: Series): SummaryEntry 
 }
 
 /**
+ * What may be compared at equal accuracy: where noise was calibrated to the accuracy of bit errors, noise of published
+ * strength or of equal moments is left out. It lies on the same lines, but may reach only a small part of them.
+ */
+export function calibratedOnly(summary: readonly SummaryEntry[]): SummaryEntry[] {
+  const calibrated = summary.filter(({ condition }) => condition.calibration === undefined);
+  return calibrated.some(({ condition }) => condition.matchedTo !== undefined) ? calibrated : [...summary];
+}
+
+/**
  * A metric of a series at a given accuracy, by linear interpolation between the two neighbouring entries (the interval's
  * ends likewise). The fair comparison of two defences: same accuracy, not same rate.
  *

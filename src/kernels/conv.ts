@@ -7,7 +7,7 @@ import { ACTIVATION_CODE, type Activation } from './activation.ts';
 import { requireBytes } from './check.ts';
 import { recordSplitReduction, type StoreConstants, type StoredTensor } from './gemm.ts';
 import { MAX_WORKGROUPS } from './grid.ts';
-import { quadTile, TILES, type TileName, tileGrid } from './tiles.ts';
+import { isQuad, quadTile, TILES, type TileName, tileGrid } from './tiles.ts';
 
 /**
  * A convolution of a batch of images of height x width pixels, square kernels. It also describes the transposed
@@ -172,7 +172,7 @@ function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPla
     ZERO_ROW: gathered.zeroRow ?? 0,
     ...grid.constants,
   };
-  const rows = TILES[tile].invocations > 1 ? 'quad' : TILES[tile].rows;
+  const rows = isQuad(tile) ? 'quad' : TILES[tile].rows;
   const request: Pick<ShaderRequest, 'includes'> =
     fused && forward ? {} : { includes: { tile: `gemm/tile_${tile}.wgsl`, rows: `conv/rows_${rows}.wgsl` } };
   const dispatch = {

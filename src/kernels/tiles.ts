@@ -17,6 +17,11 @@ export const TILES = {
 } as const satisfies Record<string, Tile>;
 export type TileName = keyof typeof TILES;
 
+/** Whether a tile, or a kernel family of that name, is one of a quad. */
+export function isQuad(name: string): boolean {
+  return (TILES as Record<string, Tile>)[name]?.invocations === 4;
+}
+
 /** How much faster a column of the wide quad tile is than one of the narrow: measured on SwiftShader, GEMM 512^3. */
 const WIDE_GAIN = 1.12;
 

@@ -31,15 +31,19 @@ describe('bit errors and the noise that was calibrated to them', () => {
     expect(pair.bitErrors).toEqual(bits);
     expect(pair.noise).toEqual(noise);
     expect(pair.accuracy.bitErrors).toBeCloseTo(pair.accuracy.noise, 12);
-    for (const value of [pair.difference.pcc.mean, ...pair.difference.pcc.ci95]) expect(value).toBeCloseTo(-0.05, 12);
-    expect(pair.difference.pccLift).toEqual({ mean: 0, ci95: [0, 0] });
+    const { mean, ci95 } = pair.difference('pcc');
+    for (const value of [mean, ...ci95]) expect(value).toBeCloseTo(-0.05, 12);
+    expect(pair.difference('pccLift')).toEqual({ mean: 0, ci95: [0, 0] });
   });
 
   test('are paired draw by draw in whatever order they were finished', () => {
     const rows = rowsOf(noise, 0.05);
-    const forwards = pairedComparisons({ rows, manifest });
-    const backwards = pairedComparisons({ rows: [...rows].reverse(), manifest });
-    expect(backwards).toEqual(forwards);
+    const [forwards] = pairedComparisons({ rows, manifest });
+    const [backwards] = pairedComparisons({ rows: [...rows].reverse(), manifest });
+    expect(backwards.accuracy).toEqual(forwards.accuracy);
+    for (const metric of ['pcc', 'pccLift', 'identity'] as const) {
+      expect(backwards.difference(metric)).toEqual(forwards.difference(metric));
+    }
   });
 
   test('are not compared where a draw is missing, or noise has another accuracy by design', () => {
@@ -53,6 +57,9 @@ describe('bit errors and the noise that was calibrated to them', () => {
 test('the headlines say what the pairs differ by', () => {
   const clean = fakeRow({ kind: 'none', rates: {}, layers: 'none' }, 0, { accuracy: 0.9, pcc: 0.8, lift: 0.3 });
   const rows = [clean, ...rowsOf(noise, 0.05)];
+  // Noise of published strength, which costs next to nothing, does not keep the others from being compared.
+  const published: Condition = { ...noise, rates: { fc1: 0.01 }, matchedTo: undefined, calibration: 'published' };
+  rows.push({ ...clean, condition: published });
   const lines = headlines({ ...rest, manifest, rows, summary: summarise(rows, 1) });
   expect(lines.find((line) => line.startsWith('Paired'))).toMatch(
     /“Bit errors 1 %, fc1” less “Gaussian noise 0\.2, fc1” .* is −0\.050 .*in PCC, 0\.000 in lift/,

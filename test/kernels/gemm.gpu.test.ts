@@ -3,6 +3,7 @@ import { ShapeError } from '../../src/errors.ts';
 import { type Matrix, roundUp } from '../../src/gpu/arena.ts';
 import type { Activation } from '../../src/kernels/activation.ts';
 import { type GemmVariant, recordApproximateGemm, recordGemm, type Transposition } from '../../src/kernels/gemm.ts';
+import { isQuad } from '../../src/kernels/tiles.ts';
 import { gemm, operandShapes, type Product } from '../reference/gemm.ts';
 import { Bench, checkKernel, type Output, randomValues, useGpu } from '../support/gpu.ts';
 import { sumTolerance, TOLERANCES } from '../support/tolerances.ts';
@@ -10,7 +11,6 @@ import { sumTolerance, TOLERANCES } from '../support/tolerances.ts';
 const device = useGpu();
 const TRANSPOSITIONS: readonly Transposition[] = ['nt', 'nn', 'tn'];
 const VARIANTS: readonly GemmVariant[] = ['quad_16x32', 'quad_16x16', '16x16', '8x8', 'shared'];
-const isQuad = (variant: string) => variant.startsWith('quad');
 const ACTIVATIONS: readonly Activation[] = ['none', 'relu', 'tanh', 'sigmoid'];
 
 const NAN_BITS = 0x7fc00000;

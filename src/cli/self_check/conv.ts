@@ -14,6 +14,7 @@ import {
   recordConv2dInputGradient,
   recordConv2dWeightGradient,
 } from '../../kernels/conv.ts';
+import { isQuad } from '../../kernels/tiles.ts';
 import { FIRST_IMAGE, memoryImage, PASS } from './memory.ts';
 import { type Check, numbers, pad, plus, type Trial, unpad } from './trial.ts';
 
@@ -76,7 +77,7 @@ function plainCheck(direction: Direction, tile: NonNullable<ConvArguments['tile'
   const kernel = `conv2d_${direction} ${tile}`;
   return {
     kernel,
-    quads: tile.startsWith('quad'),
+    quads: isQuad(tile),
     record(trial) {
       const { biases, terms, record, twin } = sides(direction);
       const [w, bias] = [numbers(OUT * TAPS * IN, 3), numbers(biases, 4)];
@@ -145,7 +146,7 @@ function weightGradientCheck(tile: '8x8' | 'quad_16x32' | 'quad_16x16', slices: 
   const kernel = `conv2d_weight_gradient ${tile}`;
   return {
     kernel,
-    quads: tile.startsWith('quad'),
+    quads: isQuad(tile),
     record(trial) {
       const dw = trial.output(OUT, convWeightColumns(SHAPE));
       recordConv2dWeightGradient(trial.recorder, trial.arena, {

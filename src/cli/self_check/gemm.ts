@@ -3,6 +3,7 @@ import { gemm, operandShapes } from '../../../test/reference/gemm.ts';
 import { sumTolerance, TOLERANCES } from '../../../test/support/tolerances.ts';
 import type { Activation } from '../../kernels/activation.ts';
 import { type GemmVariant, recordApproximateGemm, recordGemm, type Transposition } from '../../kernels/gemm.ts';
+import { isQuad } from '../../kernels/tiles.ts';
 import { type CheckedTensor, FIRST_IMAGE, memoryImage, PASS } from './memory.ts';
 import { type Check, numbers, plus, unpad } from './trial.ts';
 
@@ -24,7 +25,7 @@ function gemmCheck(
 ): Check {
   return {
     kernel,
-    quads: options.variant.startsWith('quad'),
+    quads: isQuad(options.variant),
     record(trial) {
       const product = { transposition, m, n, k };
       const shapes = operandShapes(product);

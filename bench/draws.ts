@@ -1,9 +1,9 @@
 /** How many hashes a block's fault map takes. */
-import { blockMask } from '../src/memory/fault_map.ts';
+import { drawCells } from '../src/memory/fault_map.ts';
 import { pcg4d } from '../src/memory/hash.ts';
 
 /**
- * Counts what {@link blockMask} evaluates for one block by drawing it again, and makes sure that it is the same draw.
+ * Counts what {@link drawCells} evaluates for one block by drawing it again, and makes sure that it is the same draw.
  * @throws Error when the twin has changed and this has not
  */
 export function drawsOfBlock(key: readonly [number, number], block: number, bits: number, table: Uint32Array): number {
@@ -23,7 +23,8 @@ export function drawsOfBlock(key: readonly [number, number], block: number, bits
     mask[place >> 5] |= flip;
     flips++;
   }
-  if (blockMask(key, block, bits, table).join() !== mask.join()) {
+  const cells = { slot: 16, firstBit: 0, bits, check: false } as const;
+  if (drawCells(key, block, 0, cells, table).subarray(0, 8).join() !== mask.join()) {
     throw new Error('bench/draws.ts no longer draws what src/memory/fault_map.ts draws');
   }
   return draws;

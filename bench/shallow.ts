@@ -6,9 +6,9 @@ import type { Gpu } from '../src/gpu/device.ts';
 import { type Program, Recorder } from '../src/gpu/recorder.ts';
 import { recordCopy } from '../src/kernels/probe.ts';
 import { FlatParameters } from '../src/layers/parameters.ts';
+import { BLOCK_CODES } from '../src/memory/codec.ts';
 import { type MemoryConfig, type MemoryConfigInput, parseMemoryConfig } from '../src/memory/config.ts';
 import { flipTable } from '../src/memory/fault_map.ts';
-import { BLOCK_CODES } from '../src/memory/fixed_point.ts';
 import { ApproximateMemory } from '../src/models/approximate_memory.ts';
 import { uploadDataset } from '../src/models/device_dataset.ts';
 import { layerNames, modelSpec } from '../src/models/specs.ts';
@@ -113,7 +113,7 @@ export async function benchMemory(gpu: Gpu, timing: Timing): Promise<Row[]> {
   );
   const configuration = (bitErrorRate: number, rest: Partial<MemoryConfigInput>): MemoryConfig => {
     const names = layerNames(SPEC);
-    const layers = names.map((name) => [name, { kind: 'uniform', format: { kind: 'fixed' }, bitErrorRate }]);
+    const layers = names.map((name) => [name, { kind: 'stored', faults: [{ kind: 'uniform', bitErrorRate }] }]);
     return parseMemoryConfig({ ...rest, layers: Object.fromEntries(layers) }, names);
   };
   let draw = 0;
@@ -182,7 +182,7 @@ export async function benchMemory(gpu: Gpu, timing: Timing): Promise<Row[]> {
 
 /** Hashes evaluated a weight, counted on the CPU over a map of 2^15 blocks. */
 function drawsAWeight(rate: number): number {
-  const table = flipTable(BITS, rate);
+  const table = flipTable(BLOCK_CODES * BITS, rate);
   const blocks = 2 ** 15;
   let draws = 0;
   for (let block = 0; block < blocks; block++) draws += drawsOfBlock([1, 2], block, BITS, table);

@@ -1,6 +1,6 @@
 // conv2d_forward with W and bias fetched from approximate memory inside the product (the fused path): the weights
 // exist decoded only in registers, each block of 16 codes drawn and decoded once a tile of 16 pixels. Same weights,
-// bit for bit, as materialise_fixed followed by conv2d_forward.
+// bit for bit, as materialise followed by conv2d_forward.
 // x, W and y as there, W as codes; a row of W is STRIDE_B / 16 blocks, of which a block may lie in several taps. A
 // tile has pixels of one group of IMAGES images, groups go to workgroup z: all images, or with PER_IMAGE
 // (granularity `inference`) one, whose number step.first_image + z keys its reads. One invocation computes 16 pixels
@@ -8,7 +8,7 @@
 // Flipped pad channels meet zeros of x; columns behind the last tap are left out.
 // Bindings: x, codes, maps, c, step. Launched by recordConv2d (src/kernels/conv.ts).
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
-@group(0) @binding(1) var<storage, read> codes: array<Block>;
+@group(0) @binding(1) var<storage, read> codes: array<Words>;
 @group(0) @binding(2) var<storage, read> maps: array<u32>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 @group(0) @binding(4) var<uniform> step: Step;
@@ -35,7 +35,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   if (row >= grid_rows(grid) || column >= N) { return; }
   let image = select(0u, step.first_image + id.z, PER_IMAGE);
   let weights = open_read(WEIGHT_MAP, WEIGHT_ORIGIN, image);
-  if (BIAS) { bias = fetch_block(open_read(BIAS_MAP, BIAS_ORIGIN, image), column / 16u)[(column / 4u) % 4u]; }
+  if (BIAS) { bias = fetch_block(open_read(BIAS_MAP, BIAS_ORIGIN, image), column / 16u, 0u)[(column / 4u) % 4u]; }
   let pixels = pixel_rows(grid, row);
   var tile: Tile;
   var w: array<vec4f, 16>;  // four k of a column each, [k / 4][column]
@@ -47,7 +47,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   for (var block = column * (STRIDE_B / 16u); left > 0u; block++) {
     // A loop, because the fetch takes long to compile.
     for (var i = 0u; i < TILE_N; i++) {
-      let fetched = fetch_block(weights, block + i * (STRIDE_B / 16u));
+      let fetched = fetch_block(weights, block + i * (STRIDE_B / 16u), column + i);
       w[i] = fetched[0];
       w[TILE_N + i] = fetched[1];
       w[2u * TILE_N + i] = fetched[2];

@@ -1,12 +1,12 @@
 // conv2d_input_gradient with W, and the bias of a transposed convolution, fetched from approximate memory inside the
-// product (the fused path). Same weights, bit for bit, as materialise_fixed followed by conv2d_input_gradient.
+// product (the fused path). Same weights, bit for bit, as materialise followed by conv2d_input_gradient.
 // dy, W and dx as there, W as codes; a row of W is STRIDE_B / 16 blocks of 16 codes. A tile has pixels of one class
 // (conv/residues.wgsl) and of one group of IMAGES images, see conv2d_forward_approximate.wgsl; groups and in them
 // classes go to workgroup z. One invocation computes TILE_M pixels x TILE_N <= 16 channels: a row of W under the tile
 // is one block where 4 CHANNELS4 is a multiple of 16, otherwise it may lie in two.
 // Bindings: dy, codes, maps, c, step. Launched by recordConv2dInputGradient (src/kernels/conv.ts).
 @group(0) @binding(0) var<storage, read> dy: array<vec4f>;
-@group(0) @binding(1) var<storage, read> codes: array<Block>;
+@group(0) @binding(1) var<storage, read> codes: array<Words>;
 @group(0) @binding(2) var<storage, read> maps: array<u32>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 @group(0) @binding(4) var<uniform> step: Step;
@@ -30,12 +30,12 @@ fn load_bias(column4: u32) -> vec4f { return bias[column4 % 4u]; }
 // Sixteen columns of a row of W from its column 4 `column4` on, of which the first `count` fours matter.
 fn fetch_columns(weights: Read, row: u32, column4: u32, count: u32) -> mat4x4f {
   let block = row * (STRIDE_B / 16u) + column4 / 4u;
-  if (CHANNELS4 % 4u == 0u) { return fetch_block(weights, block); }
+  if (CHANNELS4 % 4u == 0u) { return fetch_block(weights, block, row); }
   // A loop, because the fetch takes long to compile.
   var w: array<vec4f, 8>;
   let shift = column4 % 4u;
   for (var i = 0u; 4u * i < shift + count; i++) {
-    let fetched = fetch_block(weights, block + i);
+    let fetched = fetch_block(weights, block + i, row);
     w[4u * i] = fetched[0];
     w[4u * i + 1u] = fetched[1];
     w[4u * i + 2u] = fetched[2];
@@ -54,7 +54,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   if (row >= grid_rows(grid) || column >= N) { return; }
   let image = select(0u, step.first_image + group, PER_IMAGE);
   let weights = open_read(WEIGHT_MAP, WEIGHT_ORIGIN, image);
-  if (BIAS) { bias = fetch_block(open_read(BIAS_MAP, BIAS_ORIGIN, image), column / 16u); }
+  if (BIAS) { bias = fetch_block(open_read(BIAS_MAP, BIAS_ORIGIN, image), column / 16u, 0u); }
   let count = min(TILE_N / 4u, CHANNELS4 - column / 4u);
   let pixels = pixel_rows(grid, row);
   var tile: Tile;

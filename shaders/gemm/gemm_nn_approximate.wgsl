@@ -3,7 +3,7 @@
 // A is M x K f32, W is K x N codes, C is M x N f32. One invocation computes a 16 x 16 tile; a row of W under the tile is
 // exactly one block. Bindings: a, codes, maps, c, step. Launched by recordApproximateGemm (src/kernels/gemm.ts).
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;
-@group(0) @binding(1) var<storage, read> codes: array<Block>;
+@group(0) @binding(1) var<storage, read> codes: array<Words>;
 @group(0) @binding(2) var<storage, read> maps: array<u32>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 @group(0) @binding(4) var<uniform> step: Step;
@@ -29,7 +29,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   for (var k = 0u; k < K4; k++) {
     let rows = panel_a_rows(row * (STRIDE_A / 4u) + k, STRIDE_A / 4u);
     for (var kk = 0u; kk < 4u; kk++) {
-      let w = fetch_block(weights, (k * 4u + kk) * (STRIDE_B / 16u) + column / 16u);
+      let w = fetch_block(weights, (k * 4u + kk) * (STRIDE_B / 16u) + column / 16u, k * 4u + kk);
       tile_rank1(&tile, rows.p0[kk], rows.p1[kk], rows.p2[kk], rows.p3[kk], w[0], w[1], w[2], w[3]);
     }
   }

@@ -3,7 +3,7 @@
 // One invocation computes 1 row x 16 columns: a row of W under it is one block.
 // Bindings: a, codes, maps, c, step. Launched by recordApproximateGemm (src/kernels/gemm.ts).
 @group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> codes: array<Block>;
+@group(0) @binding(1) var<storage, read> codes: array<Words>;
 @group(0) @binding(2) var<storage, read> maps: array<u32>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 @group(0) @binding(4) var<uniform> step: Step;
@@ -24,7 +24,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let weights = open_read(WEIGHT_MAP, WEIGHT_ORIGIN, step.first_image + row);
   var sum = mat4x4f();
   for (var k = 0u; k < K; k++) {
-    sum += fetch_block(weights, k * (STRIDE_B / 16u) + column / 16u) * a[row * STRIDE_A + k];
+    sum += fetch_block(weights, k * (STRIDE_B / 16u) + column / 16u, k) * a[row * STRIDE_A + k];
   }
   store_row(row, column, sum[0]);
   store_row(row, column + 4u, sum[1]);

@@ -1,10 +1,10 @@
 // C = act(A W^T + bias) with W and bias fetched from approximate memory inside the product (the fused path of the forward
 // pass): the weights exist decoded only in registers, each block of 16 drawn and decoded once a tile of 16 rows.
 // A is M x K f32, W is N x K codes, C is M x N f32. One invocation computes 16 rows x 4 columns: four blocks give 4 columns
-// x 16 k, which the 16 rows share. Same bits as materialise_fixed followed by gemm_nt up to the order of sums in C.
+// x 16 k, which the 16 rows share. Same bits as materialise followed by gemm_nt up to the order of sums in C.
 // Bindings: a, codes, maps, c, step. Launched by recordApproximateGemm (src/kernels/gemm.ts).
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;
-@group(0) @binding(1) var<storage, read> codes: array<Block>;
+@group(0) @binding(1) var<storage, read> codes: array<Words>;
 @group(0) @binding(2) var<storage, read> maps: array<u32>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 @group(0) @binding(4) var<uniform> step: Step;
@@ -36,17 +36,17 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let column = id.x * 4u;
   if (row >= M || column >= N) { return; }
   let weights = open_read(WEIGHT_MAP, WEIGHT_ORIGIN, 0u);
-  if (BIAS) { bias = fetch_block(open_read(BIAS_MAP, BIAS_ORIGIN, 0u), column / 16u)[(column / 4u) % 4u]; }
+  if (BIAS) { bias = fetch_block(open_read(BIAS_MAP, BIAS_ORIGIN, 0u), column / 16u, 0u)[(column / 4u) % 4u]; }
   var c0 = mat4x4f();
   var c1 = mat4x4f();
   var c2 = mat4x4f();
   var c3 = mat4x4f();
   for (var k16 = 0u; k16 < STRIDE_B / 16u; k16++) {
     let block = column * (STRIDE_B / 16u) + k16;
-    let w0 = fetch_block(weights, block);
-    let w1 = fetch_block(weights, block + STRIDE_B / 16u);
-    let w2 = fetch_block(weights, block + 2u * (STRIDE_B / 16u));
-    let w3 = fetch_block(weights, block + 3u * (STRIDE_B / 16u));
+    let w0 = fetch_block(weights, block, column);
+    let w1 = fetch_block(weights, block + STRIDE_B / 16u, column + 1u);
+    let w2 = fetch_block(weights, block + 2u * (STRIDE_B / 16u), column + 2u);
+    let w3 = fetch_block(weights, block + 3u * (STRIDE_B / 16u), column + 3u);
     for (var q = 0u; q < 4u; q++) {
       let b = transpose(mat4x4f(w0[q], w1[q], w2[q], w3[q]));
       let at = row * (STRIDE_A / 4u) + k16 * 4u + q;

@@ -4,7 +4,7 @@
 // step.first_image + m, so results do not depend on how images are split into batches.
 // Bindings: a, codes, maps, c, step. Launched by recordApproximateGemm (src/kernels/gemm.ts).
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;
-@group(0) @binding(1) var<storage, read> codes: array<Block>;
+@group(0) @binding(1) var<storage, read> codes: array<Words>;
 @group(0) @binding(2) var<storage, read> maps: array<u32>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 @group(0) @binding(4) var<uniform> step: Step;
@@ -15,7 +15,7 @@
 var<private> bias: Read;
 
 fn load_bias(column4: u32) -> vec4f {
-  return fetch_block(bias, column4 / 4u)[column4 % 4u];
+  return fetch_block(bias, column4 / 4u, 0u)[column4 % 4u];
 }
 
 #include "gemm/epilogue.wgsl"
@@ -38,10 +38,10 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     let at = row * (STRIDE_A / 4u) + k16 * 4u;
     let block = column * (STRIDE_B / 16u) + k16;
     sum += vec4f(
-      dot16(at, fetch_block(weights, block)),
-      dot16(at, fetch_block(weights, block + STRIDE_B / 16u)),
-      dot16(at, fetch_block(weights, block + 2u * (STRIDE_B / 16u))),
-      dot16(at, fetch_block(weights, block + 3u * (STRIDE_B / 16u))),
+      dot16(at, fetch_block(weights, block, column)),
+      dot16(at, fetch_block(weights, block + STRIDE_B / 16u, column + 1u)),
+      dot16(at, fetch_block(weights, block + 2u * (STRIDE_B / 16u), column + 2u)),
+      dot16(at, fetch_block(weights, block + 3u * (STRIDE_B / 16u), column + 3u)),
     );
   }
   store_row(row, column, sum);

@@ -12,8 +12,7 @@
 #include "common/step.wgsl"
 #include "common/hash.wgsl"
 #include "common/normal.wgsl"
-
-const MAP_WORDS: u32 = 264u;
+#include "memory/map.wgsl"
 
 fn noise4(random: vec4u) -> vec4f {
   if (GAUSSIAN) { return vec4f(standard_normals(random.xy), standard_normals(random.zw)); }
@@ -28,9 +27,9 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let i = id.x + id.y * GRID_WIDTH;
   if (i >= ROWS * STRIDE / 4u) { return; }
   let at = MAP * MAP_WORDS;
-  let read = maps[at + 2u] + select(0u, step.pass_index + PASS_OFFSET, maps[at + 3u] > 0u);
-  let key = pcg4d(vec4u(maps[at], maps[at + 1u], read, 0u)).xy;
-  let scale = bitcast<f32>(maps[at + 4u]);
+  let read = maps[at + MAP_READ] + select(0u, step.pass_index + PASS_OFFSET, maps[at + MAP_GRANULARITY] > 0u);
+  let key = pcg4d(vec4u(maps[at + MAP_KEY], maps[at + MAP_KEY + 1u], read, 0u)).xy;
+  let scale = bitcast<f32>(maps[at + MAP_SCALE]);
   let columns = vec4u((i % (STRIDE / 4u)) * 4u) + vec4u(0u, 1u, 2u, 3u);
   let value = weights[i] + scale * noise4(pcg4d(vec4u(i, 0u, key)));
   fetched[i] = select(vec4f(), value, columns < vec4u(COLUMNS));

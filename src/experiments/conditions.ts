@@ -1,11 +1,20 @@
 /** The conditions of a sweep, from a configuration: what is done to the weights of which layers, and how to say so. */
 import { ConfigError } from '../errors.ts';
-import { type FixedFormat, type LayerMemory, type MemoryConfigInput, parseMemoryConfig } from '../memory/config.ts';
+import {
+  type LayerMemory,
+  type MemoryConfigInput,
+  type NumberFormat,
+  parseMemoryConfig,
+  uniformMemory,
+} from '../memory/config.ts';
 import type { Condition } from './results.ts';
 import type { SweepConfig } from './sweep.ts';
 
-/** For example `fixed12`, `fixed12+3` with headroom, `fixed12 fitted to fc1 faithful`. */
-export function formatName({ bits, exponent, headroom, encoding }: FixedFormat): string {
+/** For example `fixed12`, `fixed12+3` with headroom, `fixed12 fitted to fc1 faithful`, `int8 per-channel`, `fp16 saturate`. */
+export function formatName(format: NumberFormat): string {
+  if ('nonFinite' in format) return `${format.kind}${format.nonFinite === 'propagate' ? '' : ` ${format.nonFinite}`}`;
+  if ('scale' in format) return `${format.kind}${format.scale === 'per-tensor' ? '' : ` ${format.scale}`}`;
+  const { bits, exponent, headroom, encoding } = format;
   const parts = [`fixed${bits}${headroom > 0 ? `+${headroom}` : ''}`];
   if (typeof exponent === 'number') parts.push(`2^${exponent}`);
   else if (typeof exponent === 'object') parts.push(`fitted to ${exponent.layer}`);
@@ -88,9 +97,7 @@ export function memoryOf(condition: Condition, config: SweepConfig): MemoryConfi
   const layers: Record<string, LayerMemory> = {};
   for (const [layer, value] of Object.entries(rates)) {
     layers[layer] =
-      kind === 'gaussian' || kind === 'laplacian'
-        ? { kind, scale: value }
-        : { kind: 'uniform', format: config.format, bitErrorRate: value };
+      kind === 'gaussian' || kind === 'laplacian' ? { kind, scale: value } : uniformMemory(config.format, value);
   }
   const noisy = kind === 'gaussian' || kind === 'laplacian';
   // Noise has no map an image: against `inference` it is redrawn every pass.

@@ -18,7 +18,6 @@ import { DataError } from '../errors.ts';
 import { Arena } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { FlatParameters } from '../layers/parameters.ts';
-import type { MemoryConfig } from '../memory/config.ts';
 import { type NullBaselines, nullBaselines } from '../metrics/baselines.ts';
 import { type IdentityClassifier, trainIdentityClassifier } from '../metrics/identity.ts';
 import { indexPhotographs, meanPccs, mse, type PhotographIndex, pcc, psnr, ssim } from '../metrics/similarity.ts';
@@ -233,14 +232,9 @@ class Experiment implements SweepSubject {
     };
   }
 
-  async prepare(memory: MemoryConfig): Promise<void> {
+  async prepare(): Promise<void> {
     this.#reconstructions = undefined;
-    // Programs depend on which layers are fetched when, not on rates: a sweep at granularity load records once.
-    const perLoad = memory.granularity === 'load' || memory.granularity === 'chip';
-    const kinds = this.layers.map((layer) =>
-      this.#memory.fused(layer) ? 'fused' : perLoad ? 'plain' : (memory.layers[layer]?.kind ?? 'plain'),
-    );
-    const key = `${perLoad ? 'load' : memory.granularity} ${kinds}`;
+    const key = this.#memory.recordingKey;
     if (this.#bench?.key === key) return;
     this.#destroyBench();
     const victim = stackVictim(this.#spec.layers, this.#memory.weightsOf, this.#memory);

@@ -1,7 +1,7 @@
 /** What a deep experiment does, as data: validated once, written into the manifest. */
 import * as v from 'valibot';
 import { ConfigError } from '../errors.ts';
-import { FixedFormat } from '../memory/config.ts';
+import { NumberFormat } from '../memory/config.ts';
 
 const whole = (low: number, high: number) =>
   v.pipe(v.number('must be a number'), v.integer('must be a whole number'), v.minValue(low), v.maxValue(high));
@@ -38,7 +38,7 @@ export const DeepConfig = v.strictObject({
   size: v.picklist([32, 64]),
   victim: v.strictObject({ ndf: whole(1, 1024), training: Training }),
   inversion: v.strictObject({ ngf: whole(1, 1024), training: Training }),
-  format: FixedFormat,
+  format: NumberFormat,
   granularity: v.picklist(['chip', 'load', 'pass', 'inference']),
   path: v.optional(v.picklist(['auto', 'materialised', 'fused']), 'auto'),
   /** Bit error rates, the same on every layer of a set, one set after the other. */

@@ -182,15 +182,11 @@ class Experiment implements SweepSubject {
   }
 
   async prepare(memory: MemoryConfig): Promise<void> {
-    // Programs depend on which layers are fetched when, not on rates: a sweep at granularity load records once.
-    const perLoad = memory.granularity === 'load' || memory.granularity === 'chip';
-    const kinds = this.layers.map((layer) =>
-      this.#memory.fused(layer) ? 'fused' : perLoad ? 'plain' : (memory.layers[layer]?.kind ?? 'plain'),
-    );
-    const benchKey = `${perLoad ? 'load' : memory.granularity} ${kinds}`;
+    const benchKey = this.#memory.recordingKey;
     if (this.#bench?.key !== benchKey) {
       this.#bench?.destroy();
-      const foldable = perLoad && !kinds.includes('fused');
+      const perLoad = memory.granularity === 'load' || memory.granularity === 'chip';
+      const foldable = perLoad && !this.layers.some((layer) => this.#memory.fused(layer));
       this.#bench = await Bench.build(this.#gpu, benchKey, this.#spec, this.#memory, foldable, this.#data, this.#input);
     }
     this.#bench.refold();

@@ -1,7 +1,7 @@
 /** What a shallow experiment does, as data: validated once, written into the manifest. */
 import * as v from 'valibot';
 import { ConfigError } from '../errors.ts';
-import { FixedFormat } from '../memory/config.ts';
+import { NumberFormat } from '../memory/config.ts';
 import { MODEL_KINDS } from '../models/specs.ts';
 
 const whole = (low: number, high: number) =>
@@ -67,7 +67,7 @@ export const ShallowConfig = v.strictObject({
   model: v.picklist(MODEL_KINDS),
   hidden: v.array(whole(1, 100_000)),
   training: Training,
-  format: FixedFormat,
+  format: NumberFormat,
   granularity: v.picklist(['chip', 'load', 'pass', 'inference']),
   path: v.optional(v.picklist(['auto', 'materialised', 'fused']), 'auto'),
   /** Bit error rates, the same on every layer of a set. */

@@ -3,8 +3,7 @@
  * draw. Every finished row is in the store before the next begins, so a sweep goes on where it stopped.
  */
 import { DataError, InterruptedError } from '../errors.ts';
-import type { FixedFormat, MemoryConfig } from '../memory/config.ts';
-import { parseMemoryConfig } from '../memory/config.ts';
+import { type MemoryConfig, type NumberFormat, parseMemoryConfig, uniformMemory } from '../memory/config.ts';
 import type { ApproximateMemory } from '../models/approximate_memory.ts';
 import { Calibration, type CalibrationCurve } from './calibration.ts';
 import { layersOfSet, memoryOf } from './conditions.ts';
@@ -16,7 +15,7 @@ export type NoiseKind = (typeof NOISE_KINDS)[number];
 
 /** What a sweep does to the weights. */
 export interface SweepConfig {
-  readonly format: FixedFormat;
+  readonly format: NumberFormat;
   readonly granularity: MemoryConfig['granularity'];
   readonly path: MemoryConfig['path'];
   /** Bit error rates, the same on every layer of a set, for one set of layers after the other. */
@@ -281,19 +280,16 @@ export class Sweep {
   async #configureFormat(): Promise<void> {
     const { format, seed } = this.#config;
     const names = this.#subject.layers;
-    const layers = Object.fromEntries(
-      names.map((layer) => [layer, { kind: 'uniform' as const, format, bitErrorRate: 0 }]),
-    );
+    const layers = Object.fromEntries(names.map((layer) => [layer, uniformMemory(format, 0)]));
     await this.#memory.configure(parseMemoryConfig({ seed, layers }, names));
     this.#configured = '';
   }
 
-  /** The value of a layer's largest code plus one: 2^(exponent + bits - 1). */
   async #fullScales(): Promise<Record<string, number>> {
     await this.#configureFormat();
-    const { bits } = this.#config.format;
-    const exponent = (layer: string) => this.#memory.exponentOf(`${layer}.weight`);
-    return Object.fromEntries(this.#subject.layers.map((layer) => [layer, 2 ** (exponent(layer) + bits - 1)]));
+    return Object.fromEntries(
+      this.#subject.layers.map((layer) => [layer, this.#memory.fullScaleOf(`${layer}.weight`)]),
+    );
   }
 
   /** Exact and merely quantised models do not change from draw to draw. */

@@ -13,6 +13,12 @@ export interface Dispatch {
   readonly flops?: number;
 }
 
+/** Bytes of a layer's weights that one run of a program reads from memory. */
+export interface WeightRead {
+  readonly layer: string;
+  readonly bytes: number;
+}
+
 /** Number of u32 words in the step uniform. Which word means what is said in shaders/common/step.wgsl. */
 export const STEP_WORDS = 16;
 
@@ -25,6 +31,7 @@ export class Recorder {
   /** 64 bytes that change from step to step: read counters, learning rate, offsets. */
   readonly step: BufferView;
   readonly #dispatches: Dispatch[] = [];
+  readonly #weightReads: WeightRead[] = [];
 
   constructor(gpu: Gpu) {
     this.gpu = gpu;
@@ -39,6 +46,11 @@ export class Recorder {
 
   record(dispatch: Dispatch): void {
     this.#dispatches.push(dispatch);
+  }
+
+  /** Notes that the program reads weights: what the energy of an inference is reckoned from. */
+  countReads(reads: readonly WeightRead[]): void {
+    this.#weightReads.push(...reads);
   }
 
   /** @throws ShaderError when a kernel does not compile, DeviceLostError */
@@ -59,7 +71,7 @@ export class Recorder {
         return { ...dispatch, pipeline, bindGroup };
       }),
     );
-    return new Program(gpu, label, this.step, commands);
+    return new Program(gpu, label, this.step, commands, this.#weightReads);
   }
 }
 
@@ -80,6 +92,8 @@ export interface KernelTime {
 /** A recorded list of dispatches, ready to run. */
 export class Program {
   readonly label: string;
+  /** What a run reads of weights, in the order of reading. */
+  readonly weightReads: readonly WeightRead[];
   /** Words of the step uniform; set them, then `run()`. */
   readonly stepWords = new Uint32Array(STEP_WORDS);
   readonly stepFloats = new Float32Array(this.stepWords.buffer);
@@ -87,9 +101,16 @@ export class Program {
   readonly #step: BufferView;
   readonly #commands: readonly Command[];
 
-  constructor(gpu: Gpu, label: string, step: BufferView, commands: readonly Command[]) {
+  constructor(
+    gpu: Gpu,
+    label: string,
+    step: BufferView,
+    commands: readonly Command[],
+    weightReads: readonly WeightRead[],
+  ) {
     this.#gpu = gpu;
     this.label = label;
+    this.weightReads = weightReads;
     this.#step = step;
     this.#commands = commands;
   }

@@ -5,8 +5,9 @@ import type { BufferView, Gpu } from '../gpu/device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import { ACTIVATION_CODE, type Activation } from './activation.ts';
 import { requireBytes } from './check.ts';
-import { recordSplitReduction, type StoreConstants, type StoredTensor } from './gemm.ts';
+import { recordSplitReduction, type StoreConstants } from './gemm.ts';
 import { MAX_WORKGROUPS } from './grid.ts';
+import type { StoredTensor } from './stored.ts';
 import { isQuad, quadTile, TILES, type TileName, tileGrid } from './tiles.ts';
 
 /**
@@ -206,8 +207,9 @@ function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPla
           BIAS_MAP: bias?.map ?? 0,
           BIAS_ORIGIN: bias?.origin ?? 0,
           PASS_OFFSET: pass === 'forward' ? 0 : 1,
+          ...weight.fetch.constants,
         },
-        ...request,
+        includes: { ...request.includes, ...weight.fetch.includes },
       },
       bindings: [
         ['read', a],

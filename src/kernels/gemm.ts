@@ -4,6 +4,7 @@ import type { BufferView, Gpu } from '../gpu/device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import { ACTIVATION_CODE, type Activation } from './activation.ts';
 import { flatGrid } from './grid.ts';
+import type { StoredTensor } from './stored.ts';
 import { quadTile, TILES, type TileName, tileGrid } from './tiles.ts';
 
 /** `nt`: A Bᵀ (forward). `nn`: A B (input gradient). `tn`: Aᵀ B (weight gradient). */
@@ -157,16 +158,6 @@ function pickSplitK(m: number, n: number, k: number): number {
   return Math.max(1, Math.min(Math.floor(256 / tiles), Math.floor(k / 256)));
 }
 
-/** Where a tensor lies in a memory image: its row in the table of maps and its first block. */
-export interface StoredTensor {
-  readonly map: number;
-  /** First block of 16 codes in the image. */
-  readonly origin: number;
-  readonly rows: number;
-  readonly columns: number;
-  readonly stride: number;
-}
-
 export interface ApproximateGemmArguments {
   readonly label: string;
   /** `nt`: C = act(A fetch(W)ᵀ + fetch(bias)). `nn`: C = A fetch(W). */
@@ -214,7 +205,9 @@ export function recordApproximateGemm(recorder: Recorder, args: ApproximateGemmA
         BIAS_ORIGIN: bias?.origin ?? 0,
         PASS_OFFSET: args.passOffset,
         ...constants,
+        ...weight.fetch.constants,
       },
+      includes: weight.fetch.includes,
     },
     bindings: [
       ['read', a],

@@ -1,31 +1,26 @@
 import type { BufferView } from '../gpu/device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
-import type { StoredTensor } from './gemm.ts';
 import { flatGrid } from './grid.ts';
+import type { StoredTensor } from './stored.ts';
 
 /**
  * Encodes one tensor into its place in a memory image.
  * @param weights the tensor, rows x stride f32
- * @param maps the table of maps; this tensor's row must hold bits and inverse scale
+ * @param maps the table of maps; this tensor's map must hold its bits and scales
  */
 export function recordEncode(
   recorder: Recorder,
-  args: { tensor: StoredTensor; weights: BufferView; maps: BufferView; codes: BufferView; faithful: boolean },
+  args: { tensor: StoredTensor; weights: BufferView; maps: BufferView; codes: BufferView },
 ): void {
   const { tensor } = args;
   const { workgroups, constants } = flatGrid((tensor.rows * tensor.stride) / 16);
+  const { words, format } = tensor.fetch.includes;
   recorder.record({
     label: 'encode',
     shader: {
-      path: 'memory/encode_fixed.wgsl',
-      constants: {
-        ...constants,
-        ROWS: tensor.rows,
-        STRIDE: tensor.stride,
-        MAP: tensor.map,
-        ORIGIN: tensor.origin,
-        FAITHFUL: args.faithful,
-      },
+      path: 'memory/encode.wgsl',
+      constants: { ...constants, ...placeOf(tensor), ...tensor.fetch.constants },
+      includes: { words, format },
     },
     bindings: [
       ['read', args.weights],
@@ -40,45 +35,108 @@ export function recordEncode(
 const BLOCKS_EACH = 16;
 
 /**
- * Reads one tensor once through approximate memory and leaves it decoded, with its flipped bits or its noise, in
- * `fetched` (rows x stride f32, zero pads): the materialised path.
- * @param source codes for `uniform`, f32 weights for noise
- * @param passOffset added to the step's pass index at granularity `pass`
+ * Reads one tensor once through approximate memory and leaves it decoded, with its flipped bits, in `fetched`
+ * (rows x stride f32, zero pads): the materialised path.
+ * @param args.passOffset added to the step's pass index at granularity `pass`
  */
 export function recordMaterialise(
   recorder: Recorder,
+  args: { tensor: StoredTensor; codes: BufferView; maps: BufferView; fetched: BufferView; passOffset: number },
+): void {
+  const { tensor } = args;
+  const { workgroups, constants } = flatGrid(Math.ceil((tensor.rows * tensor.stride) / 16 / BLOCKS_EACH));
+  recorder.record({
+    label: 'materialise',
+    shader: {
+      path: 'memory/materialise.wgsl',
+      constants: {
+        ...constants,
+        ...placeOf(tensor),
+        COLUMNS: tensor.columns,
+        PASS_OFFSET: args.passOffset,
+        BLOCKS_EACH,
+        ...tensor.fetch.constants,
+      },
+      includes: tensor.fetch.includes,
+    },
+    bindings: [
+      ['read', args.codes],
+      ['read', args.maps],
+      ['write', args.fetched],
+      ['uniform', recorder.step],
+    ],
+    workgroups,
+  });
+}
+
+/** The same read, left undecoded in `returned`: what the memory gave back, packed like the image. */
+export function recordFetchCodes(
+  recorder: Recorder,
+  args: { tensor: StoredTensor; codes: BufferView; maps: BufferView; returned: BufferView; passOffset: number },
+): void {
+  const { tensor } = args;
+  const { workgroups, constants } = flatGrid((tensor.rows * tensor.stride) / 16);
+  recorder.record({
+    label: 'fetch codes',
+    shader: {
+      path: 'memory/fetch_codes.wgsl',
+      constants: { ...constants, ...placeOf(tensor), PASS_OFFSET: args.passOffset, ...tensor.fetch.constants },
+      includes: tensor.fetch.includes,
+    },
+    bindings: [
+      ['read', args.codes],
+      ['read', args.maps],
+      ['write', args.returned],
+      ['uniform', recorder.step],
+    ],
+    workgroups,
+  });
+}
+
+const placeOf = ({ rows, stride, map, origin }: StoredTensor) => ({
+  ROWS: rows,
+  STRIDE: stride,
+  MAP: map,
+  ORIGIN: origin,
+});
+
+/**
+ * fetched = weights + noise, rows x stride f32 with zero pads: what memory is compared with.
+ * @param args.map the tensor's map, which holds the scale of the noise
+ */
+export function recordNoise(
+  recorder: Recorder,
   args: {
-    tensor: StoredTensor;
-    kind: 'uniform' | 'gaussian' | 'laplacian';
-    source: BufferView;
+    tensor: { map: number; rows: number; columns: number; stride: number };
+    kind: 'gaussian' | 'laplacian';
+    weights: BufferView;
     maps: BufferView;
     fetched: BufferView;
     passOffset: number;
   },
 ): void {
-  const { tensor, kind } = args;
-  const weights = tensor.rows * tensor.stride;
-  const grid = flatGrid(kind === 'uniform' ? Math.ceil(weights / 16 / BLOCKS_EACH) : weights / 4);
-  const constants = {
-    ...grid.constants,
-    ROWS: tensor.rows,
-    COLUMNS: tensor.columns,
-    STRIDE: tensor.stride,
-    MAP: tensor.map,
-    PASS_OFFSET: args.passOffset,
-  };
+  const { map, rows, columns, stride } = args.tensor;
+  const { workgroups, constants } = flatGrid((rows * stride) / 4);
   recorder.record({
-    label: `materialise ${kind}`,
-    shader:
-      kind === 'uniform'
-        ? { path: 'memory/materialise_fixed.wgsl', constants: { ...constants, ORIGIN: tensor.origin, BLOCKS_EACH } }
-        : { path: 'memory/materialise_noise.wgsl', constants: { ...constants, GAUSSIAN: kind === 'gaussian' } },
+    label: `${args.kind} noise`,
+    shader: {
+      path: 'memory/materialise_noise.wgsl',
+      constants: {
+        ...constants,
+        ROWS: rows,
+        COLUMNS: columns,
+        STRIDE: stride,
+        MAP: map,
+        PASS_OFFSET: args.passOffset,
+        GAUSSIAN: args.kind === 'gaussian',
+      },
+    },
     bindings: [
-      ['read', args.source],
+      ['read', args.weights],
       ['read', args.maps],
       ['write', args.fetched],
       ['uniform', recorder.step],
     ],
-    workgroups: grid.workgroups,
+    workgroups,
   });
 }

@@ -98,6 +98,17 @@ export function recordRowNorm(recorder: Recorder, args: { input: Matrix; output:
   recordRows(recorder, 'row_norm', 2, args);
 }
 
+/**
+ * output[r] = max over j of |input[r, j]|.
+ *
+ * @param args.input [rows, columns]
+ * @param args.output rows f32
+ * @throws ShapeError
+ */
+export function recordRowMaxAbs(recorder: Recorder, args: { input: Matrix; output: BufferView }): void {
+  recordRows(recorder, 'row_max_abs', 1, args);
+}
+
 function recordRows(
   recorder: Recorder,
   kernel: string,

@@ -52,6 +52,7 @@ export const CONV_TRANSPOSE2D: LayerKind<ConvTranspose2dSpec> = {
         columns: convWeightColumns(shapeOf(spec, 1)),
         shape: [input.channels, channels, kernelSize, kernelSize],
         taps: { height: kernelSize, width: kernelSize, channels },
+        transposed: true,
         initialization,
       },
       { name: `${name}.bias`, layer: name, rows: 1, columns: channels, shape: [channels], initialization },

@@ -1,8 +1,8 @@
 /** What every kind of layer is to a model: shapes, parameters, and how its passes are recorded. */
 import type { Arena, Matrix } from '../gpu/arena.ts';
 import type { BufferView } from '../gpu/device.ts';
-import type { Recorder } from '../gpu/recorder.ts';
-import type { StoredTensor } from '../kernels/gemm.ts';
+import type { Recorder, WeightRead } from '../gpu/recorder.ts';
+import type { StoredTensor } from '../kernels/stored.ts';
 import type { ParameterDeclaration } from './parameters.ts';
 
 /** What an image is at one point of a network. A vector is one pixel of many channels. */
@@ -30,7 +30,10 @@ export function planImages(arena: Arena, label: string, batch: number, shape: Im
 }
 
 /** Where a layer's weights come from when it runs: plain f32, or fetched from approximate memory inside the kernel. */
-export type LayerWeights =
+export type LayerWeights = {
+  /** What one use of the weights reads from memory, as hardware would that keeps no copy: for the energy of reads. */
+  readonly reads: readonly WeightRead[];
+} & (
   | {
       readonly kind: 'plain';
       readonly weight: Matrix;
@@ -47,7 +50,8 @@ export type LayerWeights =
       readonly maps: BufferView;
       /** Granularity `inference`: every image reads weights of its own. */
       readonly perImage: boolean;
-    };
+    }
+);
 
 /** How a stack runs: layers that behave otherwise in training (batch normalisation, dropout) ask. */
 export interface Mode {

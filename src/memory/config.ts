@@ -1,11 +1,14 @@
 /** A memory configuration: plain data, validated once, written unchanged into every result's manifest. */
 import * as v from 'valibot';
 import { ConfigError } from '../errors.ts';
+import { SRAM_PROFILES } from './sram_chips.ts';
+import { VENDORS } from './undervolting.ts';
 
+const whole = v.pipe(v.number('must be a number'), v.integer('must be a whole number'));
 const rate = v.pipe(
   v.number('must be a number'),
-  v.minValue(0, 'a bit error rate lies in 0..1'),
-  v.maxValue(1, 'a bit error rate lies in 0..1'),
+  v.minValue(0, 'a rate lies in 0..1'),
+  v.maxValue(1, 'a rate lies in 0..1'),
 );
 const scale = v.pipe(v.number('must be a number'), v.finite('must be finite'), v.minValue(0, 'a noise scale is >= 0'));
 
@@ -15,10 +18,7 @@ const scale = v.pipe(v.number('must be a number'), v.finite('must be finite'), v
  */
 export const FixedFormat = v.strictObject({
   kind: v.literal('fixed'),
-  bits: v.optional(
-    v.pipe(v.number(), v.integer('must be a whole number'), v.minValue(2, '2..16 bits'), v.maxValue(16, '2..16 bits')),
-    12,
-  ),
+  bits: v.optional(v.pipe(whole, v.minValue(2, '2..16 bits'), v.maxValue(16, '2..16 bits')), 12),
   exponent: v.optional(
     v.union([
       v.picklist(['per-tensor', 'shared']),
@@ -27,21 +27,119 @@ export const FixedFormat = v.strictObject({
     ]),
     'per-tensor',
   ),
-  headroom: v.optional(
-    v.pipe(v.number(), v.integer('must be a whole number'), v.minValue(0, '0..8'), v.maxValue(8, '0..8')),
-    0,
-  ),
+  headroom: v.optional(v.pipe(whole, v.minValue(0, '0..8'), v.maxValue(8, '0..8')), 0),
   encoding: v.optional(v.picklist(['corrected', 'faithful']), 'corrected'),
 });
 export type FixedFormat = v.InferOutput<typeof FixedFormat>;
 
-/** What happens to one layer's weights and biases at each fetch. */
+/** Two's complement, symmetric; one scale for a tensor, or for each row of its matrix: an output channel. */
+const IntegerFormat = v.strictObject({
+  kind: v.picklist(['int8', 'int4']),
+  scale: v.optional(v.picklist(['per-tensor', 'per-channel']), 'per-tensor'),
+});
+
+/** IEEE 754 words. `nonFinite`: what a code becomes that a flip made infinite or not a number. */
+const FloatFormat = v.strictObject({
+  kind: v.picklist(['fp32', 'fp16', 'bf16']),
+  nonFinite: v.optional(v.picklist(['propagate', 'zero', 'saturate']), 'propagate'),
+});
+
+export const NumberFormat = v.variant('kind', [FixedFormat, IntegerFormat, FloatFormat]);
+export type NumberFormat = v.InferOutput<typeof NumberFormat>;
+
+/** When cells are drawn: once for the chip, once a load, or with every read, as the granularity says. */
+const drawn = v.optional(v.picklist(['chip', 'load', 'read']), 'read');
+
+/** A share of the lines of a geometry, how many of their cells are weak, and how often such a cell fails in a read. */
+const lineShares = v.array(v.strictObject({ share: rate, weakCells: rate, failure: v.optional(rate, 1) }));
+
+/** One error model. What it is of cells is a probability of each, independent of all others. */
+export const FaultModel = v.variant('kind', [
+  /** Every stored bit flips with one probability. */
+  v.strictObject({ kind: v.literal('uniform'), bitErrorRate: rate, drawn }),
+  /** A cell that stores 0 reads 1, and one that stores 1 reads 0. */
+  v.strictObject({ kind: v.literal('asymmetric'), zeroToOne: rate, oneToZero: rate, drawn }),
+  /** Cells of the chip that always read 0, and such that always read 1. */
+  v.strictObject({ kind: v.literal('stuck-at'), zero: rate, one: rate }),
+  /** A rate for each bit of a code, the lowest first; bits behind the list are safe. */
+  v.strictObject({ kind: v.literal('bit-plane'), rates: v.array(rate), drawn }),
+  /** EDEN (Koppula et al., MICRO 2019): weak cells of the chip, which fail in a read with a probability. */
+  v.variant('model', [
+    /** The same everywhere. */
+    v.strictObject({ kind: v.literal('eden'), model: v.literal('EM0'), weakCells: rate, failure: v.optional(rate, 1) }),
+    /** By bitline. */
+    v.strictObject({ kind: v.literal('eden'), model: v.literal('EM1'), lines: lineShares }),
+    /** By wordline. */
+    v.strictObject({ kind: v.literal('eden'), model: v.literal('EM2'), lines: lineShares }),
+    /** By what the cell stores. */
+    v.strictObject({
+      kind: v.literal('eden'),
+      model: v.literal('EM3'),
+      weakCells: rate,
+      failureOfOnes: rate,
+      failureOfZeros: rate,
+    }),
+  ]),
+  /** Whole cache lines of 64 bytes go bad: `lines` of them show an error, each of their bits fails at `bitErrorRate`. */
+  v.strictObject({ kind: v.literal('clustered'), lines: rate, bitErrorRate: v.optional(rate, 0.05), drawn }),
+  /**
+   * The same as measured on a DIMM of a vendor at a supply voltage; `chip` of the configuration says which. How many bits
+   * of a bad line fail is not in the measurement: the default is an assumption.
+   */
+  v.strictObject({
+    kind: v.literal('voltage'),
+    vendor: v.picklist(VENDORS),
+    volts: v.number('must be a number'),
+    bitErrorRate: v.optional(rate, 0.05),
+    drawn,
+  }),
+  /** A profiled SRAM chip. */
+  v.strictObject({ kind: v.literal('sram-chip'), profile: v.picklist(SRAM_PROFILES) }),
+]);
+export type FaultModel = v.InferOutput<typeof FaultModel>;
+
+/**
+ * SECDED(72,64): 8 check bits for every 64 bits, in memory as bad. A word with an error that is detected but not corrected
+ * reads zero, or is passed on as it is. `scrub`: what fails once a load is corrected then, before further reads add to it.
+ */
+export const Ecc = v.strictObject({
+  code: v.optional(v.literal('secded'), 'secded'),
+  detected: v.optional(v.picklist(['zero', 'pass']), 'zero'),
+  scrub: v.optional(v.boolean(), false),
+});
+export type Ecc = v.InferOutput<typeof Ecc>;
+
+/** A layer whose weights and biases lie in approximate memory; a cell fails if any of the models fails it. */
+const StoredMemory = v.strictObject({
+  kind: v.literal('stored'),
+  format: v.optional(NumberFormat, { kind: 'fixed' }),
+  faults: v.optional(v.array(FaultModel), []),
+  /** The highest bits of every code that lie in memory without errors. */
+  protectedBits: v.optional(v.pipe(whole, v.minValue(0, '0..32'), v.maxValue(32, '0..32')), 0),
+  ecc: v.optional(Ecc),
+});
+export type StoredMemory = v.InferOutput<typeof StoredMemory>;
+
+/** What happens to one layer's weights and biases at each fetch: faults of a memory, or additive noise in its place. */
 export const LayerMemory = v.variant('kind', [
-  v.strictObject({ kind: v.literal('uniform'), format: FixedFormat, bitErrorRate: rate }),
+  StoredMemory,
   v.strictObject({ kind: v.literal('gaussian'), scale }),
   v.strictObject({ kind: v.literal('laplacian'), scale }),
 ]);
 export type LayerMemory = v.InferOutput<typeof LayerMemory>;
+
+const powerOfTwo = v.check((n: number) => Number.isInteger(Math.log2(n)), 'must be a power of two');
+
+/**
+ * Where addresses lie: the image fills a row of `rowBytes` of one bank after the other, then the next row. 2 GiB by
+ * default, as the DIMMs of the voltage table.
+ */
+export const Geometry = v.strictObject({
+  banks: v.optional(v.pipe(whole, v.minValue(1, '1..64'), v.maxValue(64, '1..64'), powerOfTwo), 8),
+  rows: v.optional(v.pipe(whole, v.minValue(1, 'at least 1')), 32768),
+  rowBytes: v.optional(v.pipe(whole, v.minValue(64, '64..65536'), v.maxValue(65536, '64..65536'), powerOfTwo), 8192),
+});
+export type Geometry = v.InferOutput<typeof Geometry>;
 
 export const MemoryConfig = v.strictObject({
   seed: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0)), 1),
@@ -49,10 +147,17 @@ export const MemoryConfig = v.strictObject({
   granularity: v.optional(v.picklist(['chip', 'load', 'pass', 'inference']), 'load'),
   /** `auto`: fused for `inference`, materialised otherwise. */
   path: v.optional(v.picklist(['auto', 'materialised', 'fused']), 'auto'),
+  geometry: v.optional(Geometry, {}),
   layers: v.record(v.string(), LayerMemory),
 });
 export type MemoryConfig = v.InferOutput<typeof MemoryConfig>;
 export type MemoryConfigInput = v.InferInput<typeof MemoryConfig>;
+
+/** One uniform error rate on a number format: what the experiments sweep. */
+export function uniformMemory(format: NumberFormat, bitErrorRate: number): StoredMemory {
+  const faults: FaultModel[] = [{ kind: 'uniform', bitErrorRate, drawn: 'read' }];
+  return { kind: 'stored', format, faults, protectedBits: 0 };
+}
 
 /**
  * Validates a memory configuration against the layers of the model it is for.
@@ -68,14 +173,14 @@ export function parseMemoryConfig(input: unknown, layers: readonly string[], whe
     if (!layers.includes(layer)) {
       throw new ConfigError(`${where}.layers.${layer}: no such layer; this model has ${layers.join(', ')}`);
     }
-    const exponent = memory.kind === 'uniform' ? memory.format.exponent : undefined;
-    if (typeof exponent === 'object' && !layers.includes(exponent.layer)) {
-      throw new ConfigError(
-        `${where}.layers.${layer}.format.exponent: no layer ${exponent.layer}; this model has ${layers.join(', ')}`,
-      );
-    }
-    const noisy = memory.kind !== 'uniform';
-    if (noisy && (result.output.path === 'fused' || result.output.granularity === 'inference')) {
+    if (memory.kind === 'stored') {
+      const exponent = memory.format.kind === 'fixed' ? memory.format.exponent : undefined;
+      if (typeof exponent === 'object' && !layers.includes(exponent.layer)) {
+        throw new ConfigError(
+          `${where}.layers.${layer}.format.exponent: no layer ${exponent.layer}; this model has ${layers.join(', ')}`,
+        );
+      }
+    } else if (result.output.path === 'fused' || result.output.granularity === 'inference') {
       throw new ConfigError(
         `${where}.layers.${layer}: ${memory.kind} noise is materialised; use granularity chip, load or pass`,
       );

@@ -1,30 +1,29 @@
 /**
- * Fault maps: which bits of a block of 16 codes come back flipped in one read. Nothing is stored; a map is a hash of
- * (seed, chip, tensor, read, image, block). Twin of shaders/common/fetch_approximate.wgsl, bit for bit.
+ * Fault maps: which bits of a block of 16 codes come back wrong in one read. Nothing is stored; a map is a hash of
+ * (seed, chip, tensor, read, image, block). Twin of shaders/memory/faults_*.wgsl, bit for bit.
  *
- * A draw is exact and nested: one u32 picks the number K of flips of a block's 16 n bits by inverting the binomial
- * distribution function in steps of 2^-32, and the first K places of a random sequence without repeats flip. Only the
- * table depends on the error rate, so what fails at one rate fails at every higher one.
+ * A draw is exact and nested: one u32 picks the number K of drawn cells of a block by inverting the binomial
+ * distribution function in steps of 2^-32, and the first K places of a random sequence without repeats are they. Only the
+ * table depends on the rate, so what is drawn at one rate is drawn at every higher one.
  */
-
-import { BLOCK_CODES, decodeFixed } from './fixed_point.ts';
+import { BLOCK_CODES, type Codec, codeAt, type Slot } from './codec.ts';
+import type { Ecc, Geometry } from './config.ts';
+import { type Drawn, type FaultSource, scrubbedCount, sourceCells } from './faults.ts';
 import { pcg4d } from './hash.ts';
-
-/** Words of a tensor's map in the device's table; layout in shaders/common/fetch_approximate.wgsl. */
-export const MAP_WORDS = 264;
+import { secdedCheck, secdedDecode } from './secded.ts';
 
 /** When faults are drawn anew (memory-model: granularity). */
 export type Granularity = 'chip' | 'load' | 'pass' | 'inference';
 
 /**
- * Table entry k: a block has at least k + 1 flips when its draw is <= the entry. Entries whose probability rounds to zero
- * in steps of 2^-32 are left out, so rate 0 gives an empty table; at rate 1 every entry is 2^32 - 1.
+ * Table entry k: a block has at least k + 1 drawn cells when its draw is <= the entry. Entries whose probability rounds to
+ * zero in steps of 2^-32 are left out, so rate 0 gives an empty table; at rate 1 every entry is 2^32 - 1.
  * Only + - * / are used, so every engine computes the same table.
- * @param bits n of a code, 2..16
- * @param rate bit error rate, 0..1
+ * @param cells of a block, 16..576
+ * @param rate 0..1
  */
-export function flipTable(bits: number, rate: number): Uint32Array {
-  const n = BLOCK_CODES * bits;
+export function flipTable(cells: number, rate: number): Uint32Array {
+  const n = cells;
   if (rate === 0) return new Uint32Array(0);
   if (rate === 1) return new Uint32Array(n).fill(0xffffffff);
   // Binomial weights relative to the mode, by recurrence in both directions, then tails from the small end.
@@ -45,47 +44,203 @@ export function flipTable(bits: number, rate: number): Uint32Array {
   return Uint32Array.from(thresholds);
 }
 
+export type Key = readonly [number, number];
+
 /** Key of all that one tensor ever draws. `seed` is any safe integer >= 0, `chip` and `tensor` are u32. */
 export function tensorKey(seed: number, chip: number, tensor: number): [number, number] {
   const [x, y] = pcg4d(seed >>> 0, Math.floor(seed / 2 ** 32), chip, tensor);
   return [x, y];
 }
 
+/** Key of what all tensors on a chip share: its weak lines. */
+export function deviceKey(seed: number, chip: number): [number, number] {
+  return tensorKey(seed, chip, 0xffffffff);
+}
+
 /** Key of one read of a tensor; `image` only at granularity `inference`. Twin of read_key. */
-export function readKey(key: readonly [number, number], read: number, image?: number): [number, number] {
+export function readKey(key: Key, read: number, image?: number): [number, number] {
   const [x, y] = pcg4d(key[0], key[1], read, image === undefined ? 0 : image + 1);
   return [x, y];
 }
 
-/** The eight mask words of block `block`. Twin of block_mask. */
-export function blockMask(
-  key: readonly [number, number],
+/** Words of the mask of a block: 16 of data, of which a slot uses 1 in 32 / slot, and 2 of check bits. */
+const MASK_WORDS = 18;
+const CHECK_WORD = 16;
+
+/** Which cells a draw is over. */
+export interface DrawnCells {
+  readonly slot: Slot;
+  readonly firstBit: number;
+  readonly bits: number;
+  /** Whether check bits lie behind the data. */
+  readonly check: boolean;
+}
+
+/**
+ * The cells of block `block` that a draw picks, as a mask of {@link MASK_WORDS} words in the layout of the memory image.
+ * @param visit called for every cell with its place, a number below 18 slot; false keeps it out of the mask
+ */
+export function drawCells(
+  key: Key,
   block: number,
-  bits: number,
+  salt: number,
+  { slot, firstBit, bits, check }: DrawnCells,
   table: Uint32Array,
+  visit?: (place: number) => boolean,
 ): Uint32Array {
-  const mask = new Uint32Array(8);
+  const mask = new Uint32Array(MASK_WORDS);
+  const taken = visit ? new Uint32Array(MASK_WORDS) : mask;
   const random = new Uint32Array(4);
-  pcg4d(block, 0, key[0], key[1], random);
+  let slice = salt << 24;
+  pcg4d(block, slice, key[0], key[1], random);
   const draw = random[0];
-  let next = 4; // byte of `random` to use next; the first four are `draw`
-  let slice = 0;
-  for (let flips = 0; flips < table.length && draw <= table[flips]; ) {
-    if (next === 16) {
+  const placeBits = check || slot === 32 ? 16 : 8;
+  const places = 32 / placeBits;
+  const placeMask = (check ? 32 : 16) * slot - 1;
+  let next = places; // place of `random` to use next; those of the first word are `draw`
+  for (let count = 0; count < table.length && draw <= table[count]; ) {
+    if (next === 4 * places) {
       pcg4d(block, ++slice, key[0], key[1], random);
       next = 0;
     }
-    const place = (random[next >> 2] >>> (8 * (next & 3))) & 0xff;
+    const place = (random[Math.floor(next / places)] >>> (placeBits * (next % places))) & placeMask;
     next++;
-    const bit = place & 15;
-    const code = place >> 4;
-    if (bit >= bits) continue;
-    const flip = 1 << (bit + 16 * (code & 1));
-    if (mask[code >> 1] & flip) continue;
-    mask[code >> 1] |= flip;
-    flips++;
+    const data = place < 16 * slot;
+    if (data ? place % slot >= bits : place >= 18 * slot) continue;
+    const cell = data ? place + firstBit : place - 16 * slot + 32 * CHECK_WORD;
+    const bit = 1 << (cell & 31);
+    if (taken[cell >> 5] & bit) continue;
+    taken[cell >> 5] |= bit;
+    if (visit?.(place)) mask[cell >> 5] |= bit;
+    count++;
   }
   return mask;
+}
+
+/** Everything that decides which cells of a tensor fail in one read. */
+export interface FaultMap {
+  readonly slot: Slot;
+  readonly sources: readonly FaultSource[];
+  readonly ecc?: Ecc;
+  readonly geometry: Geometry;
+  /** Keys of the three ways to draw. */
+  readonly keys: Readonly<Record<Drawn, Key>>;
+  readonly device: Key;
+  /** First block of the tensor in the memory image, in blocks of its own size. */
+  readonly origin: number;
+}
+
+/** A probability above 0 as the largest u32 that still counts. */
+function chanceLimit(probability: number): number {
+  return Math.max(0, Math.round(probability * 2 ** 32) - 1);
+}
+
+/** A source as the device and its twin use it: everything in steps of 2^-32. */
+export interface SourceLimits {
+  /** Empty for a source that never fails a cell. */
+  readonly table: Uint32Array;
+  /** A drawn cell fails in a read whose hash is not above this. */
+  readonly failure: number;
+  /** Hashes of the lines it lies in, both ends included. */
+  readonly from: number;
+  readonly to: number;
+}
+
+export function sourceLimits(source: FaultSource, slot: Slot, check: boolean): SourceLimits {
+  const from = Math.round((source.lines?.from ?? 0) * 2 ** 32);
+  const end = Math.min(2 ** 32, Math.round((source.lines?.to ?? 1) * 2 ** 32));
+  const never = source.failure === 0 || end <= from;
+  const table = flipTable(sourceCells(source, slot, check), never ? 0 : source.rate);
+  return { table, failure: chanceLimit(source.failure), from, to: end - 1 };
+}
+
+const ALWAYS = 0xffffffff;
+
+export const LINE_KIND = { 'cache-line': 1, wordline: 2, bitline: 3 } as const;
+
+/** Prepares {@link FaultMap} for block after block: the mask of a block, given what is stored in it. */
+export function blockFaults(map: FaultMap): (block: number, stored: Uint32Array) => Uint32Array {
+  const { slot, sources, ecc, geometry, keys, device, origin } = map;
+  const check = ecc !== undefined;
+  const limits = sources.map((source) => sourceLimits(source, slot, check));
+  const scrubbed = scrubbedCount(sources, ecc);
+  const rowBits = geometry.rowBytes * 8;
+  const inLines = (kind: keyof typeof LINE_KIND, line: number, { from, to }: SourceLimits) => {
+    const hash = pcg4d(line, LINE_KIND[kind], device[0], device[1])[0];
+    return from <= hash && hash <= to;
+  };
+  const cellFails = (source: FaultSource, limit: SourceLimits, block: number, place: number): boolean => {
+    if (source.lines?.kind === 'bitline') {
+      const first = (origin + block) * 16 * slot;
+      const bank = Math.floor(first / rowBits) % geometry.banks;
+      const line =
+        place >= 16 * slot
+          ? (0x80000000 | (bank * (rowBits / 8) + ((first / 8 + place - 16 * slot) % (rowBits / 8)))) >>> 0
+          : bank * rowBits + ((first + place + source.firstBit) % rowBits);
+      if (!inLines('bitline', line, limit)) return false;
+    }
+    if (limit.failure === ALWAYS) return true;
+    const chance = (0x80000000 | (source.salt << 16) | place) >>> 0;
+    return pcg4d(block, chance, keys.read[0], keys.read[1])[0] <= limit.failure;
+  };
+  return (block, stored) => {
+    const held = new Uint32Array(MASK_WORDS);
+    held.set(stored);
+    if (check) held.set(checkBits(stored), CHECK_WORD);
+    let errors: Uint32Array = new Uint32Array(MASK_WORDS);
+    const byte = (origin + block) * 2 * slot;
+    for (const [i, source] of sources.entries()) {
+      const limit = limits[i];
+      const kind = source.lines?.kind;
+      const here =
+        (kind !== 'cache-line' || inLines(kind, Math.floor(byte / 64), limit)) &&
+        (kind !== 'wordline' || inLines(kind, Math.floor(byte / geometry.rowBytes), limit));
+      if (here) {
+        const each = kind === 'bitline' || limit.failure !== ALWAYS;
+        const cells = drawCells(
+          keys[source.drawn],
+          block,
+          source.salt,
+          { slot, check, firstBit: source.firstBit, bits: source.bits },
+          limit.table,
+          each ? (place) => cellFails(source, limit, block, place) : undefined,
+        );
+        for (let w = 0; w < MASK_WORDS; w++) {
+          if (source.stored === 'zero') cells[w] &= ~held[w];
+          if (source.stored === 'one') cells[w] &= held[w];
+          if (source.effect === 'flip') errors[w] |= cells[w];
+          else errors[w] = (errors[w] & ~cells[w]) | (cells[w] & (source.effect === 'stuck-at-0' ? held[w] : ~held[w]));
+        }
+      }
+      if (ecc && i + 1 === scrubbed) errors = corrected(errors, stored, ecc, true);
+    }
+    return ecc ? corrected(errors, stored, ecc, false) : errors;
+  };
+}
+
+/** Check bits as they are written with the words: two words, a byte for each 64 bits. */
+function checkBits(stored: Uint32Array): Uint32Array {
+  const check = new Uint32Array(2);
+  for (let i = 0; i < stored.length / 2; i++) {
+    check[i >> 2] |= secdedCheck(stored[2 * i], stored[2 * i + 1]) << (8 * (i & 3));
+  }
+  return check;
+}
+
+/** What is wrong with a block after the code had its say; see `corrected` of faults_sources.wgsl. */
+function corrected(errors: Uint32Array, stored: Uint32Array, { detected }: Ecc, scrub: boolean): Uint32Array {
+  const left = new Uint32Array(MASK_WORDS);
+  for (let i = 0; i < stored.length / 2; i++) {
+    const at = CHECK_WORD + (i >> 2);
+    const shift = 8 * (i & 3);
+    const check = (errors[at] >>> shift) & 0xff;
+    const { low, high, outcome } = secdedDecode(errors[2 * i], errors[2 * i + 1], check);
+    const zeroed = outcome === 'detected' && !scrub && detected === 'zero';
+    left[2 * i] = zeroed ? stored[2 * i] : low;
+    left[2 * i + 1] = zeroed ? stored[2 * i + 1] : high;
+    if (scrub) left[at] |= (outcome === 'detected' ? check : secdedCheck(low, high)) << shift;
+  }
+  return left;
 }
 
 /** One tensor's memory image and how it is read, as the twin of the device sees it. */
@@ -96,21 +251,34 @@ export interface MemoryImage {
   readonly columns: number;
   /** Codes a row, a multiple of 16. */
   readonly stride: number;
-  readonly bits: number;
-  readonly exponent: number;
+  readonly codec: Codec;
 }
 
-/** Fetches a whole tensor: rows x stride f32, zeros in the pads. Twin of shaders/memory/materialise_fixed.wgsl. */
-export function fetchTensor(image: MemoryImage, key: readonly [number, number], table: Uint32Array): Float32Array {
-  const { words, rows, columns, stride, bits, exponent } = image;
-  const fetched = new Float32Array(rows * stride);
+/** What the memory returns of a whole tensor, packed like its image. Twin of shaders/memory/fetch_codes.wgsl. */
+export function fetchCodes({ words, rows, stride }: MemoryImage, map: FaultMap): Uint32Array<ArrayBuffer> {
+  const faults = blockFaults(map);
+  const each = map.slot / 2; // words of a block
+  const returned = new Uint32Array((rows * stride) / (32 / map.slot));
   for (let block = 0; block < (rows * stride) / BLOCK_CODES; block++) {
-    const mask = blockMask(key, block, bits, table);
-    for (let code = 0; code < BLOCK_CODES; code++) {
-      const at = block * BLOCK_CODES + code;
-      if (at % stride >= columns) continue;
-      const word = words[at >> 1] ^ mask[code >> 1];
-      fetched[at] = decodeFixed((word >>> (16 * (at & 1))) & 0xffff, bits, exponent);
+    const stored = words.subarray(block * each, (block + 1) * each);
+    const mask = faults(block, stored);
+    for (let w = 0; w < each; w++) returned[block * each + w] = stored[w] ^ mask[w];
+  }
+  return returned;
+}
+
+/**
+ * Fetches a whole tensor: bits of rows x stride f32, zeros in the pads.
+ * Twin of shaders/memory/materialise.wgsl.
+ */
+export function fetchTensor(image: MemoryImage, map: FaultMap): Uint32Array<ArrayBuffer> {
+  const { rows, columns, stride, codec } = image;
+  const returned = fetchCodes(image, map);
+  const fetched = new Uint32Array(rows * stride);
+  for (let at = 0; at < fetched.length; at++) {
+    if (at % stride < columns) {
+      const code = codeAt(returned, at, map.slot) & (2 ** codec.bits - 1);
+      fetched[at] = codec.decode(code, Math.floor(at / stride));
     }
   }
   return fetched;

@@ -1,14 +1,11 @@
 /**
  * Sign-magnitude fixed point, the number format of the publication: n bits, of which the highest is the sign; one unit of
- * the magnitude is worth 2^exponent. Twin of shaders/memory/encode_fixed.wgsl and of decode4 in
- * shaders/common/fetch_approximate.wgsl.
+ * the magnitude is worth 2^exponent. Twin of shaders/memory/format_fixed.wgsl.
  */
+import { roundHalfEven } from './integer.ts';
 
 /** `corrected`: round to nearest even, saturate. `faithful`: truncate, wrap modulo 2^(n-1), as the published code does. */
 export type FixedEncoding = 'corrected' | 'faithful';
-
-/** Codes are drawn and fetched in blocks of this many. */
-export const BLOCK_CODES = 16;
 
 const bitsOf = new DataView(new ArrayBuffer(4));
 
@@ -45,18 +42,4 @@ export function decodeFixed(code: number, bits: number, exponent: number): numbe
   const range = 2 ** (bits - 1);
   const magnitude = (code % range) * 2 ** exponent;
   return code >= range ? -magnitude : magnitude;
-}
-
-function roundHalfEven(x: number): number {
-  const floor = Math.floor(x);
-  const rest = x - floor;
-  if (rest !== 0.5) return Math.round(x);
-  return floor % 2 === 0 ? floor : floor + 1;
-}
-
-/** Packs codes two a u32, the even one in the low half: the memory image as the shaders read it. */
-export function packCodes(codes: ArrayLike<number>): Uint32Array {
-  const words = new Uint32Array(Math.ceil(codes.length / 2));
-  for (let i = 0; i < codes.length; i++) words[i >> 1] |= codes[i] << (16 * (i & 1));
-  return words;
 }

@@ -1,4 +1,6 @@
 /** Additive weight noise, the publication's comparison. Twin of shaders/memory/materialise_noise.wgsl, in float64. */
+import { type Codec, codeAt } from './codec.ts';
+import { floatOfBits } from './floating_point.ts';
 import { pcg4d } from './hash.ts';
 
 /** Four noise values of scale 1 from one hash: standard normal, or Laplacian with density exp(-|x|) / 2. */
@@ -36,27 +38,39 @@ export function noiseTensor(
 }
 
 /**
- * Mean square of the change that independent bit flips at `rate` make to one stored code, averaged over `codes`: what the
- * moment-matched noise control uses. With magnitude bits b of weight 2^b u and independent flips, the magnitude's change
- * has mean and variance in closed form; a sign flip mirrors the result.
+ * Mean square of the change that independent bit flips at `rate` make to one stored code, averaged over a tensor: what the
+ * moment-matched noise control uses. With bits of weight 2^b units and independent flips, the change of a sum of bits has
+ * mean and variance in closed form; in sign-magnitude a sign flip mirrors the result.
+ * @param words packed codes, rows padded to a stride
+ * @param signMagnitude otherwise two's complement, whose highest bit weighs -2^(n-1)
  */
-export function flipVariance(codes: ArrayLike<number>, bits: number, exponent: number, rate: number): number {
-  const range = 2 ** (bits - 1);
-  const unit = 2 ** exponent;
+export function flipVariance(
+  words: Uint32Array,
+  { rows, columns, stride }: { rows: number; columns: number; stride: number },
+  codec: Codec,
+  signMagnitude: boolean,
+  rate: number,
+): number {
+  const { bits } = codec;
   let sum = 0;
-  for (let i = 0; i < codes.length; i++) {
-    const magnitude = codes[i] % range;
-    let mean = 0;
-    let variance = 0;
-    for (let bit = 0; bit < bits - 1; bit++) {
-      const weight = 2 ** bit;
-      mean += (magnitude & weight ? -1 : 1) * weight * rate;
-      variance += weight * weight * rate * (1 - rate);
+  for (let row = 0; row < rows; row++) {
+    const unit = Math.abs(floatOfBits(codec.decode(1, row)));
+    let units = 0;
+    for (let column = 0; column < columns; column++) {
+      const code = codeAt(words, row * stride + column, codec.slot);
+      let mean = 0;
+      let variance = 0;
+      for (let bit = 0; bit < (signMagnitude ? bits - 1 : bits); bit++) {
+        const weight = 2 ** bit * (!signMagnitude && bit === bits - 1 ? -1 : 1);
+        mean += ((code >>> bit) & 1 ? -1 : 1) * weight * rate;
+        variance += weight * weight * rate * (1 - rate);
+      }
+      const same = variance + mean * mean; // E[(m' - m)^2]
+      const magnitude = code % 2 ** (bits - 1);
+      const mirrored = signMagnitude ? variance + (2 * magnitude + mean) ** 2 : same; // E[(m' + m)^2]
+      units += (1 - rate) * same + rate * mirrored;
     }
-    // E[(m' - m)^2] without, and E[(m' + m)^2] with a sign flip.
-    const same = variance + mean * mean;
-    const mirrored = variance + (2 * magnitude + mean) ** 2;
-    sum += (1 - rate) * same + rate * mirrored;
+    sum += units * unit * unit;
   }
-  return (sum / codes.length) * unit * unit;
+  return sum / (rows * columns);
 }

@@ -1,22 +1,35 @@
 import { ConfigError } from '../errors.ts';
-import { Arena } from '../gpu/arena.ts';
+import { Arena, roundUp } from '../gpu/arena.ts';
 import type { BufferView, Gpu } from '../gpu/device.ts';
 import { type Program, Recorder } from '../gpu/recorder.ts';
-import type { StoredTensor } from '../kernels/gemm.ts';
-import { recordEncode, recordMaterialise } from '../kernels/memory.ts';
-import { MAX_ABS_SCRATCH_BYTES, recordMaxAbs } from '../kernels/reduce.ts';
+import { recordEncode, recordFetchCodes, recordMaterialise, recordNoise } from '../kernels/memory.ts';
+import { MAX_ABS_SCRATCH_BYTES, recordMaxAbs, recordRowMaxAbs } from '../kernels/reduce.ts';
+import { fetchOf, type StoredTensor } from '../kernels/stored.ts';
 import type { LayerWeights } from '../layers/layer.ts';
 import { FlatParameters, type ParameterSlice } from '../layers/parameters.ts';
-import type { LayerMemory, MemoryConfig } from '../memory/config.ts';
-import { flipTable, MAP_WORDS, tensorKey } from '../memory/fault_map.ts';
-import { BLOCK_CODES, fixedExponent } from '../memory/fixed_point.ts';
+import { BLOCK_CODES, type Codec, fixedCodec, floatCodec, formatBits, integerCodec, slotOf } from '../memory/codec.ts';
+import type { LayerMemory, MemoryConfig, StoredMemory } from '../memory/config.ts';
+import { deviceKey, type FaultMap, readKey, tensorKey } from '../memory/fault_map.ts';
+import { faultSources } from '../memory/faults.ts';
+import { fixedExponent } from '../memory/fixed_point.ts';
+import { integerScale } from '../memory/integer.ts';
+import { MAP_WORDS, writeDraw, writeScale, writeSources } from '../memory/map_table.ts';
 import { flipVariance } from '../memory/noise.ts';
 import { plainWeights } from './stack.ts';
 
 /** Reads of one load are numbered from a base of its own, so that two loads never share a pass: 2^32 in all. */
 const PASSES = 2 ** 20;
 const LOADS = 2 ** 12;
-const MAP_GRANULARITY = { chip: 0, load: 0, pass: 1, inference: 2 } as const;
+
+/** Tensors start on so many bytes of the image. */
+const TENSOR_ALIGNMENT = 256;
+
+/** A tensor as the present configuration stores it. */
+interface Placed {
+  readonly slice: ParameterSlice;
+  readonly memory: StoredMemory;
+  readonly tensor: StoredTensor;
+}
 
 /**
  * A trained model's parameters in approximate memory. Encodes them into a memory image, and hands layers their weights
@@ -24,54 +37,70 @@ const MAP_GRANULARITY = { chip: 0, load: 0, pass: 1, inference: 2 } as const;
  * memory is, `load` draws the next map.
  *
  * The materialised path keeps what a read returned in `fetched`, which has the layout of the parameters; programs that
- * read `fetched` need not be recorded again when rates, layers or draws change.
+ * read only that hold for all configurations. Others must be recorded again where {@link recordingKey} changes.
  */
 export class ApproximateMemory {
   readonly fetched: FlatParameters;
   /** Max |w| and max w of every parameter, as measured when the model was stored. */
-  readonly #largest: readonly { absolute: number; raw: number }[];
+  #largest: readonly { absolute: number; raw: number }[] = [];
+  /** Max |w| of every row of a parameter, once a format asked for it. */
+  readonly #rowLargest = new Map<string, Float32Array>();
   readonly #gpu: Gpu;
   readonly #parameters: FlatParameters;
-  readonly #codes: BufferView;
   readonly #maps: BufferView;
   readonly #mapWords: Uint32Array<ArrayBuffer>;
-  readonly #mapFloats: Float32Array<ArrayBuffer>;
+  /** Where the scales of the rows of each parameter begin in the table of maps. */
+  readonly #rowScales: readonly number[];
   readonly #programs = new Map<string, Promise<Program>>();
+  #image: Arena | undefined;
+  #codes: BufferView | undefined;
+  #placed: readonly Placed[] = [];
   #config: MemoryConfig | undefined;
   #encoded = '';
+  #draw = 0;
 
-  private constructor(arena: Arena, parameters: FlatParameters, largest: { absolute: number; raw: number }[]) {
+  private constructor(arena: Arena, parameters: FlatParameters) {
     const { layout } = parameters;
     this.#gpu = arena.gpu;
     this.#parameters = parameters;
-    this.#largest = largest;
     this.fetched = new FlatParameters(arena, 'fetched parameters', layout);
-    this.#codes = arena.allocate('memory image', layout.length * 2);
-    this.#maps = arena.allocate('fault maps', layout.slices.length * MAP_WORDS * 4);
-    this.#mapWords = new Uint32Array(layout.slices.length * MAP_WORDS);
-    this.#mapFloats = new Float32Array(this.#mapWords.buffer);
+    let words = layout.slices.length * MAP_WORDS;
+    this.#rowScales = layout.slices.map(({ rows }) => {
+      const at = words;
+      words += 2 * roundUp(rows, 4);
+      return at;
+    });
+    this.#maps = arena.allocate('fault maps', words * 4);
+    this.#mapWords = new Uint32Array(words);
   }
 
-  /** Measures the ranges that number formats are fitted to, once. @throws DeviceLostError */
+  /** Measures the ranges that number formats are fitted to. @throws DeviceLostError */
   static async store(arena: Arena, parameters: FlatParameters): Promise<ApproximateMemory> {
-    const { gpu } = arena;
-    const { slices } = parameters.layout;
+    const memory = new ApproximateMemory(arena, parameters);
+    await memory.refit();
+    return memory;
+  }
+
+  /** Measures the ranges again, after the parameters have changed. `configure` must follow. @throws DeviceLostError */
+  async refit(): Promise<void> {
+    const gpu = this.#gpu;
     const work = new Arena(gpu);
     const recorder = new Recorder(gpu);
     const scratch = work.allocate('max abs scratch', MAX_ABS_SCRATCH_BYTES);
-    const ranges = slices.map(({ name }) => {
+    const ranges = this.#parameters.layout.slices.map(({ name }) => {
       const output = work.allocate(`${name} range`, 8);
-      recordMaxAbs(recorder, { input: parameters.matrix(name), scratch, output });
+      recordMaxAbs(recorder, { input: this.#parameters.matrix(name), scratch, output });
       return { ...output, size: 8 };
     });
     (await recorder.build('ranges')).run();
     const results = await gpu.read(...ranges);
     work.destroy();
-    const largest = results.map((bytes) => {
+    this.#largest = results.map((bytes) => {
       const [absolute, raw] = new Float32Array(bytes);
       return { absolute, raw };
     });
-    return new ApproximateMemory(arena, parameters, largest);
+    this.#rowLargest.clear();
+    this.#encoded = '';
   }
 
   /** What was stored, before any error. */
@@ -88,28 +117,51 @@ export class ApproximateMemory {
   fused(layer: string): boolean {
     const { layers, path, granularity } = this.config;
     if (this.#parameters.layout.find(`${layer}.weight`).rows === 1) return false;
-    return layers[layer]?.kind === 'uniform' && (path === 'fused' || granularity === 'inference');
+    return layers[layer]?.kind === 'stored' && (path === 'fused' || granularity === 'inference');
+  }
+
+  /**
+   * What recorded programs depend on, besides the contents of buffers: which layers are fetched when, and how. Programs
+   * that read through {@link weightsOf} or call {@link recordPass} hold as long as it stays the same.
+   */
+  get recordingKey(): string {
+    const { granularity, layers } = this.config;
+    const perLoad = granularity === 'load' || granularity === 'chip';
+    const placed = this.#placed.filter(({ slice }) => !perLoad || this.fused(slice.layer));
+    const noise = perLoad ? [] : Object.entries(layers).map(([layer, { kind }]) => `${layer} ${kind}`);
+    return JSON.stringify([
+      perLoad ? 'load' : granularity,
+      noise,
+      placed.map(({ tensor }) => tensor),
+      this.#imageBytes(),
+    ]);
   }
 
   /** Changes what the memory is; encodes again where the format changed. `load` must follow. @throws ConfigError, DeviceLostError */
   async configure(config: MemoryConfig): Promise<void> {
     this.#config = config;
     const { layout } = this.#parameters;
-    for (const layer of Object.keys(config.layers)) {
+    for (const [layer, memory] of Object.entries(config.layers)) {
       if (config.granularity === 'inference' && !this.fused(layer)) {
         throw new ConfigError(
           `memory.layers.${layer}: granularity inference needs a layer with products, not a vector`,
         );
       }
+      await this.#measureRows(layer, memory);
     }
+    this.#place();
     for (const slice of layout.slices) this.#fillMap(slice, config.layers[slice.layer]);
+    this.#fillSources(config.chip);
     this.#gpu.write(this.#maps, this.#mapWords);
-    const stored = this.#slices('uniform');
     const formats = JSON.stringify(
-      stored.map(({ name, layer }) => [name, (config.layers[layer] as { format?: unknown }).format]),
+      this.#placed.map(({ slice, memory, tensor }) => [slice.name, memory.format, tensor.origin]),
     );
-    if (stored.length > 0 && this.#encoded !== formats) {
-      (await this.#program(`encode ${formats}`, (recorder) => this.#recordEncode(recorder, stored))).run();
+    if (this.#placed.length > 0 && this.#encoded !== formats) {
+      // Rows that only fill up to four are not encoded: what another layout left there must go.
+      const encoder = this.#gpu.device.createCommandEncoder({ label: 'clear the image' });
+      encoder.clearBuffer(this.#codes!.buffer, this.#codes!.offset, this.#codes!.size);
+      this.#gpu.submit(encoder);
+      (await this.#program(`encode ${formats}`, (recorder) => this.#recordEncode(recorder))).run();
       this.#encoded = formats;
     }
   }
@@ -119,15 +171,17 @@ export class ApproximateMemory {
    * load are read here; exact layers are copied.
    */
   async load(draw: number): Promise<void> {
-    const { seed, chip, granularity, layers } = this.config;
+    const { seed, granularity, layers } = this.config;
     if (granularity !== 'chip' && granularity !== 'load' && !(draw < LOADS)) {
       throw new ConfigError(`draw: ${draw} is not below ${LOADS}, the loads at granularity ${granularity}`);
     }
+    this.#draw = draw;
+    const chip = this.#chip();
+    if (granularity === 'chip') this.#fillSources(chip);
+    const device = deviceKey(seed, chip);
     for (const { index } of this.#parameters.layout.slices) {
-      const at = index * MAP_WORDS;
-      const key = tensorKey(seed, granularity === 'chip' ? chip + draw : chip, index);
-      this.#mapWords.set(key, at);
-      this.#mapWords[at + 2] = granularity === 'chip' ? 0 : granularity === 'load' ? draw : draw * PASSES;
+      const [load, read] = this.#readNumbers();
+      writeDraw(this.#mapWords, index, { key: tensorKey(seed, chip, index), device, load, read });
     }
     this.#gpu.write(this.#maps, this.#mapWords);
     const encoder = this.#gpu.device.createCommandEncoder({ label: 'exact layers' });
@@ -145,7 +199,9 @@ export class ApproximateMemory {
     this.#gpu.submit(encoder);
     if (granularity === 'chip' || granularity === 'load') {
       const names = slices.map(({ layer }) => (this.fused(layer) ? 'fused' : (layers[layer]?.kind ?? 'exact')));
-      (await this.#program(`load ${names}`, (recorder) => this.#recordMaterialise(recorder, 0))).run();
+      const fetches = this.#placed.map(({ tensor }) => tensor);
+      const key = `load ${names} ${JSON.stringify(fetches)}`;
+      (await this.#program(key, (recorder) => this.#recordMaterialise(recorder, 0))).run();
     }
   }
 
@@ -158,66 +214,221 @@ export class ApproximateMemory {
     if (this.config.granularity === 'pass') this.#recordMaterialise(recorder, passOffset);
   }
 
+  /** Records the encoding of parameters that have changed since, in ranges that they had before. */
+  recordEncode(recorder: Recorder): void {
+    this.#recordEncode(recorder);
+  }
+
   /** Where a layer reads its weights under the present configuration. */
   weightsOf = (layer: string): LayerWeights => {
-    const { layout } = this.#parameters;
-    if (!this.fused(layer)) return plainWeights(this.fetched)(layer);
+    const { layers } = this.config;
+    const plain = plainWeights(this.fetched)(layer);
+    const reads = layers[layer]?.kind === 'stored' ? [{ layer, bytes: this.bytesOf(layer) }] : plain.reads;
+    if (!this.fused(layer)) return { ...plain, reads };
     return {
       kind: 'fused',
-      weight: stored(layout.find(`${layer}.weight`)),
-      bias: stored(layout.find(`${layer}.bias`)),
-      codes: this.#codes,
+      weight: this.#find(`${layer}.weight`).tensor,
+      bias: this.#find(`${layer}.bias`).tensor,
+      codes: this.#codes!,
       maps: this.#maps,
       perImage: this.config.granularity === 'inference',
+      reads,
     };
   };
 
-  /** Codes of one parameter, packed in the padded layout. For tests and for moment matching. */
-  async readCodes(name: string): Promise<Uint32Array> {
-    const { offset, length } = this.#parameters.layout.find(name);
-    return this.#gpu.readWords({ buffer: this.#codes.buffer, offset: offset * 2, size: length * 2 });
+  /** Bytes that a layer occupies in approximate memory, with pads and check bits: what one read of it moves. */
+  bytesOf(layer: string): number {
+    return this.#placed
+      .filter(({ slice }) => slice.layer === layer)
+      .reduce((sum, { slice, memory }) => sum + imageBytes(slice, memory) * (memory.ecc ? 9 / 8 : 1), 0);
   }
 
-  /** The exponent of one unit of a parameter's codes under the present configuration. */
-  exponentOf(name: string): number {
-    const slice = this.#parameters.layout.find(name);
-    const memory = this.config.layers[slice.layer];
-    if (memory?.kind !== 'uniform') throw new Error(`${name} has no number format`);
-    return this.#exponent(slice, memory);
+  /** Codes of one parameter as they are stored, packed in the padded layout. */
+  async readCodes(name: string): Promise<Uint32Array<ArrayBuffer>> {
+    return this.#gpu.readWords(this.#codesOf(this.#find(name)));
+  }
+
+  /**
+   * What one read of a parameter returns, packed in the padded layout: under the present load, at granularity `pass` or
+   * `inference` its pass `pass`, for image 0. @throws DeviceLostError
+   */
+  async fetchCodes(name: string, pass = 0): Promise<Uint32Array<ArrayBuffer>> {
+    const placed = this.#find(name);
+    const work = new Arena(this.#gpu);
+    const returned = {
+      ...work.allocate('returned codes', this.#codesOf(placed).size),
+      size: this.#codesOf(placed).size,
+    };
+    const recorder = new Recorder(this.#gpu);
+    recordFetchCodes(recorder, {
+      tensor: placed.tensor,
+      codes: this.#codes!,
+      maps: this.#maps,
+      returned,
+      passOffset: 0,
+    });
+    const program = await recorder.build('fetch codes');
+    program.stepWords[0] = pass;
+    program.run();
+    const words = await this.#gpu.readWords(returned);
+    work.destroy();
+    return words;
+  }
+
+  /** The number format of a parameter, fitted: what turns codes into weights. */
+  codecOf(name: string): Codec {
+    const { slice, memory } = this.#find(name);
+    const { format } = memory;
+    if (format.kind === 'fixed') return fixedCodec(format.bits, this.#exponent(slice, memory), format.encoding);
+    if ('nonFinite' in format) return floatCodec(format.kind, format.nonFinite);
+    const bits = format.kind === 'int8' ? 8 : 4;
+    const rows = format.scale === 'per-channel' && slice.rows > 1 ? this.#rowLargest.get(name)! : undefined;
+    return integerCodec(
+      bits,
+      rows ? Array.from(rows, (each) => integerScale(each, bits)) : [this.#scale(slice, memory)],
+    );
+  }
+
+  /** Everything that decides which cells of a parameter fail in a read of the present load: for the twin. */
+  faultMapOf(name: string, pass = 0, image?: number): FaultMap {
+    const { slice, memory, tensor } = this.#find(name);
+    const { seed, granularity, geometry } = this.config;
+    const key = tensorKey(seed, this.#chip(), slice.index);
+    const [load, read] = this.#readNumbers();
+    const perPass = granularity === 'pass' || granularity === 'inference';
+    return {
+      slot: slotOf(formatBits(memory.format)),
+      sources: faultSources(memory, this.#chip()),
+      ecc: memory.ecc,
+      geometry,
+      keys: {
+        chip: readKey(key, 0),
+        load: readKey(key, load),
+        read: readKey(key, read + (perPass ? pass : 0), granularity === 'inference' ? (image ?? 0) : undefined),
+      },
+      device: deviceKey(seed, this.#chip()),
+      origin: tensor.origin,
+    };
+  }
+
+  /** The value just above the largest that a parameter's format holds: what noise levels are multiples of. */
+  fullScaleOf(name: string): number {
+    const { slice, memory } = this.#find(name);
+    const bits = formatBits(memory.format);
+    if (memory.format.kind === 'fixed') return 2 ** (this.#exponent(slice, memory) + bits - 1);
+    if ('nonFinite' in memory.format) return this.#largest[slice.index].absolute;
+    return this.#scale(slice, memory).scale * 2 ** (bits - 1);
   }
 
   /**
    * Root mean square of the change that bit errors at `rate` make to the weights and biases of a layer, under its present
-   * number format: what moment-matched noise is scaled to. @throws DeviceLostError
+   * number format: what moment-matched noise is scaled to. @throws ConfigError for floating point, DeviceLostError
    */
   async flipDeviation(layer: string, rate: number): Promise<number> {
-    const memory = this.config.layers[layer];
-    if (memory?.kind !== 'uniform') throw new Error(`${layer} has no number format`);
     let [sum, count] = [0, 0];
-    for (const slice of this.#parameters.layout.slices) {
+    for (const { slice, memory } of this.#placed) {
       if (slice.layer !== layer) continue;
-      const words = await this.readCodes(slice.name);
-      const codes = new Uint16Array(slice.rows * slice.columns);
-      for (let row = 0; row < slice.rows; row++) {
-        for (let column = 0; column < slice.columns; column++) {
-          const at = row * slice.stride + column;
-          codes[row * slice.columns + column] = words[at >> 1] >>> (16 * (at & 1));
-        }
+      if ('nonFinite' in memory.format) {
+        throw new ConfigError(`memory.layers.${layer}.format: flips of ${memory.format.kind} have no finite moments`);
       }
-      sum += codes.length * flipVariance(codes, memory.format.bits, this.#exponent(slice, memory), rate);
-      count += codes.length;
+      const codec = this.codecOf(slice.name);
+      const variance = flipVariance(
+        await this.readCodes(slice.name),
+        slice,
+        codec,
+        memory.format.kind === 'fixed',
+        rate,
+      );
+      sum += slice.rows * slice.columns * variance;
+      count += slice.rows * slice.columns;
     }
+    if (count === 0) throw new Error(`${layer} has no number format`);
     return Math.sqrt(sum / count);
   }
 
-  #slices(kind: 'uniform' | 'any'): ParameterSlice[] {
-    const { layers } = this.config;
-    return this.#parameters.layout.slices.filter(
-      ({ layer }) => layers[layer] && (kind === 'any' || layers[layer].kind === 'uniform'),
-    );
+  /** Specimen of the present draw. */
+  #chip(): number {
+    const { chip, granularity } = this.config;
+    return granularity === 'chip' ? chip + this.#draw : chip;
   }
 
-  #exponent(slice: ParameterSlice, memory: Extract<LayerMemory, { kind: 'uniform' }>): number {
+  /** Number of the present load, and of its first read. */
+  #readNumbers(): [load: number, read: number] {
+    const { granularity } = this.config;
+    if (granularity === 'chip') return [0, 0];
+    return [this.#draw, granularity === 'load' ? this.#draw : this.#draw * PASSES];
+  }
+
+  #find(name: string): Placed {
+    const placed = this.#placed.find(({ slice }) => slice.name === name);
+    if (!placed) throw new Error(`${name} has no number format`);
+    return placed;
+  }
+
+  #codesOf({ slice, memory, tensor }: Placed): BufferView {
+    const size = imageBytes(slice, memory);
+    return { buffer: this.#codes!.buffer, offset: tensor.origin * blockBytes(memory), size };
+  }
+
+  #imageBytes(): number {
+    return this.#codes?.size ?? 0;
+  }
+
+  /** Lays the stored tensors out one behind the other, each packed in its own format. @throws ConfigError */
+  #place(): void {
+    const { layers, geometry, chip } = this.config;
+    let bytes = 0;
+    const placed: Placed[] = [];
+    for (const slice of this.#parameters.layout.slices) {
+      const memory = layers[slice.layer];
+      if (memory?.kind !== 'stored') continue;
+      const { index, rows, columns, stride } = slice;
+      const fetch = fetchOf(memory, faultSources(memory, chip, `memory.layers.${slice.layer}`));
+      placed.push({
+        slice,
+        memory,
+        tensor: { map: index, origin: bytes / blockBytes(memory), rows, columns, stride, fetch },
+      });
+      bytes = roundUp(bytes + roundUp(imageBytes(slice, memory), TENSOR_ALIGNMENT), TENSOR_ALIGNMENT);
+    }
+    const capacity = geometry.banks * geometry.rows * geometry.rowBytes;
+    if (bytes > capacity) {
+      throw new ConfigError(
+        `memory.geometry: ${geometry.banks} banks of ${geometry.rows} rows of ${geometry.rowBytes} bytes hold ${capacity} ` +
+          `bytes, the image has ${bytes}`,
+      );
+    }
+    this.#placed = placed;
+    if (bytes > this.#imageBytes()) {
+      this.#image?.destroy();
+      this.#image = new Arena(this.#gpu);
+      this.#codes = this.#image.allocate('memory image', bytes);
+      this.#programs.clear();
+      this.#encoded = '';
+    }
+  }
+
+  async #measureRows(layer: string, memory: LayerMemory): Promise<void> {
+    if (memory.kind !== 'stored' || !('scale' in memory.format) || memory.format.scale !== 'per-channel') return;
+    const slice = this.#parameters.layout.find(`${layer}.weight`);
+    if (slice.transposed) {
+      throw new ConfigError(
+        `memory.layers.${layer}.format.scale: the rows of a transposed convolution are not its output channels; ` +
+          'use per-tensor',
+      );
+    }
+    if (slice.rows === 1 || this.#rowLargest.has(slice.name)) return;
+    const work = new Arena(this.#gpu);
+    const output = { ...work.allocate('row ranges', slice.rows * 4), size: slice.rows * 4 };
+    const recorder = new Recorder(this.#gpu);
+    recordRowMaxAbs(recorder, { input: this.#parameters.matrix(slice.name), output });
+    (await recorder.build('row ranges')).run();
+    this.#rowLargest.set(slice.name, await this.#gpu.readFloats(output));
+    work.destroy();
+  }
+
+  #exponent(slice: ParameterSlice, memory: StoredMemory): number {
+    if (memory.format.kind !== 'fixed') throw new Error(`${slice.name} has no exponent`);
     const { bits, exponent, headroom, encoding } = memory.format;
     if (typeof exponent === 'number') return exponent;
     // As published: the signed maximum, whatever the most negative weight is.
@@ -226,51 +437,72 @@ export class ApproximateMemory {
       exponent === 'per-tensor'
         ? [slice]
         : exponent === 'shared'
-          ? this.#slices('uniform')
+          ? this.#placed.map((placed) => placed.slice)
           : [this.#parameters.layout.find(`${exponent.layer}.weight`)];
     return fixedExponent(Math.max(...fitted.map(({ index }) => this.#largest[index][range])), bits, headroom, encoding);
   }
 
-  #fillMap(slice: ParameterSlice, memory: LayerMemory | undefined): void {
-    const at = slice.index * MAP_WORDS;
-    this.#mapWords.fill(0, at, at + MAP_WORDS);
-    if (!memory) return;
-    this.#mapWords[at + 3] = MAP_GRANULARITY[this.config.granularity];
-    if (memory.kind === 'uniform') {
+  /** Of all rows; 1 where the format has none. */
+  #scale(slice: ParameterSlice, memory: StoredMemory): { scale: number; inverse: number } {
+    if (memory.format.kind === 'fixed') {
       const exponent = this.#exponent(slice, memory);
-      const table = flipTable(memory.format.bits, memory.bitErrorRate);
-      this.#mapFloats[at + 4] = 2 ** exponent;
-      this.#mapFloats[at + 5] = 2 ** -exponent;
-      this.#mapWords[at + 6] = memory.format.bits;
-      this.#mapWords[at + 7] = table.length;
-      this.#mapWords.set(table, at + 8);
-    } else {
-      this.#mapFloats[at + 4] = memory.scale;
+      return { scale: 2 ** exponent, inverse: 2 ** -exponent };
+    }
+    if ('nonFinite' in memory.format) return { scale: 1, inverse: 1 };
+    return integerScale(this.#largest[slice.index].absolute, formatBits(memory.format));
+  }
+
+  #fillMap(slice: ParameterSlice, memory: LayerMemory | undefined): void {
+    const { index } = slice;
+    const { granularity } = this.config;
+    this.#mapWords.fill(0, index * MAP_WORDS, (index + 1) * MAP_WORDS);
+    if (!memory) return;
+    if (memory.kind !== 'stored') {
+      writeScale(this.#mapWords, index, { granularity, scale: memory.scale, inverse: 0, bits: 0 });
+      return;
+    }
+    const bits = formatBits(memory.format);
+    const whole = this.#scale(slice, memory);
+    const rowScales = this.#rowScales[index];
+    writeScale(this.#mapWords, index, { granularity, ...whole, bits, rowScales });
+    const rows = this.#rowLargest.get(slice.name);
+    const pairs = new Float32Array(this.#mapWords.buffer, rowScales * 4, 2 * roundUp(slice.rows, 4));
+    for (let row = 0; row < pairs.length / 2; row++) {
+      const { scale, inverse } = rows && row < rows.length ? integerScale(rows[row], bits) : whole;
+      pairs.set([scale, inverse], 2 * row);
     }
   }
 
-  #recordEncode(recorder: Recorder, slices: readonly ParameterSlice[]): void {
-    for (const slice of slices) {
-      const memory = this.config.layers[slice.layer] as Extract<LayerMemory, { kind: 'uniform' }>;
+  #fillSources(chip: number): void {
+    const { geometry } = this.config;
+    for (const { slice, memory } of this.#placed) {
+      const sources = faultSources(memory, chip, `memory.layers.${slice.layer}`);
+      const slot = slotOf(formatBits(memory.format));
+      writeSources(this.#mapWords, slice.index, { sources, slot, ecc: memory.ecc, geometry, shape: slice });
+    }
+  }
+
+  #recordEncode(recorder: Recorder): void {
+    for (const { slice, tensor } of this.#placed) {
       const weights = this.#parameters.matrix(slice.name);
-      recordEncode(recorder, {
-        tensor: stored(slice),
-        weights,
-        maps: this.#maps,
-        codes: this.#codes,
-        faithful: memory.format.encoding === 'faithful',
-      });
+      recordEncode(recorder, { tensor, weights, maps: this.#maps, codes: this.#codes! });
     }
   }
 
   #recordMaterialise(recorder: Recorder, passOffset: number): void {
-    for (const slice of this.#slices('any')) {
+    const { layers } = this.config;
+    for (const { slice, tensor } of this.#placed) {
       if (this.fused(slice.layer)) continue;
-      const { kind } = this.config.layers[slice.layer];
-      recordMaterialise(recorder, {
-        tensor: stored(slice),
+      const fetched = this.fetched.matrix(slice.name);
+      recordMaterialise(recorder, { tensor, codes: this.#codes!, maps: this.#maps, fetched, passOffset });
+    }
+    for (const slice of this.#parameters.layout.slices) {
+      const kind = layers[slice.layer]?.kind;
+      if (kind !== 'gaussian' && kind !== 'laplacian') continue;
+      recordNoise(recorder, {
+        tensor: { ...slice, map: slice.index },
         kind,
-        source: kind === 'uniform' ? this.#codes : this.#parameters.matrix(slice.name),
+        weights: this.#parameters.matrix(slice.name),
         maps: this.#maps,
         fetched: this.fetched.matrix(slice.name),
         passOffset,
@@ -290,6 +522,12 @@ export class ApproximateMemory {
   }
 }
 
-function stored({ index, offset, rows, columns, stride }: ParameterSlice): StoredTensor {
-  return { map: index, origin: offset / BLOCK_CODES, rows, columns, stride };
+/** Bytes of a block of codes. */
+function blockBytes({ format }: StoredMemory): number {
+  return (BLOCK_CODES * slotOf(formatBits(format))) / 8;
+}
+
+/** Bytes of a parameter's codes. */
+function imageBytes({ length }: ParameterSlice, memory: StoredMemory): number {
+  return (length / BLOCK_CODES) * blockBytes(memory);
 }

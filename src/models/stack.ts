@@ -57,6 +57,14 @@ export function stackParameters(specs: readonly LayerSpec[]): ParameterDeclarati
   return specs.flatMap((spec) => kindOf(spec).parameters(spec));
 }
 
+/** The weights of a layer for one use, which is counted as one read of them, or where images read for themselves as many. */
+function readWeights(recorder: Recorder, weights: WeightsOf, layer: string, images: number): LayerWeights {
+  const read = weights(layer);
+  const times = read.kind === 'fused' && read.perImage ? images : 1;
+  recorder.countReads(read.reads.map((each) => ({ ...each, bytes: each.bytes * times })));
+  return read;
+}
+
 /** How a layer's weights are read; a plain flat buffer, or approximate memory deciding layer by layer. */
 export type WeightsOf = (layer: string) => LayerWeights;
 
@@ -65,10 +73,12 @@ export function plainWeights(parameters: FlatParameters): WeightsOf {
   return (layer) => {
     const optional = (part: string) =>
       parameters.layout.has(`${layer}.${part}`) ? parameters.matrix(`${layer}.${part}`) : undefined;
+    const [weight, bias] = [parameters.matrix(`${layer}.weight`), parameters.matrix(`${layer}.bias`)];
     return {
       kind: 'plain',
-      weight: parameters.matrix(`${layer}.weight`),
-      bias: parameters.matrix(`${layer}.bias`),
+      reads: [{ layer, bytes: 4 * (weight.rows * weight.stride + bias.stride) }],
+      weight,
+      bias,
       runningMean: optional('running_mean'),
       runningVariance: optional('running_var'),
     };
@@ -176,7 +186,7 @@ export function recordStackForward(
   for (const [i, spec] of specs.entries()) {
     const [x, y] = [values[i], values[i + 1]];
     const run = { recorder, arena, spec, batch, mode, place: i, x, y, saved: saved[i] };
-    kindOf(spec).forward({ ...run, weights: () => weights(spec.name) });
+    kindOf(spec).forward({ ...run, weights: () => readWeights(recorder, weights, spec.name, batch) });
   }
 }
 
@@ -213,7 +223,7 @@ export function recordStackBackward(
     const learns = kind.parameters(spec).length > 0;
     const run = { recorder, arena, spec, batch, mode, place: i, x, y, saved: saved[i] };
     kind.backward(
-      { ...run, weights: () => weights(spec.name) },
+      { ...run, weights: () => readWeights(recorder, weights, spec.name, batch) },
       {
         dy,
         dx: i > first || input ? gradients.values[i] : undefined,

@@ -99,5 +99,8 @@ export async function foldedVictim(
     bias: w2.bias,
     c: bias,
   });
-  return { victim: stackVictim([folded], plainWeights(product)), refold: await recorder.build('fold') };
+  // The product is a short cut of the emulation: hardware reads both layers in every pass.
+  const reads = [...w1.reads, ...w2.reads];
+  const weightsOf: WeightsOf = (layer) => ({ ...plainWeights(product)(layer), reads });
+  return { victim: stackVictim([folded], weightsOf), refold: await recorder.build('fold') };
 }

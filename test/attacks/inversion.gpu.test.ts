@@ -127,7 +127,7 @@ describe('an inversion', () => {
   it('of a defended victim changes from draw to draw, and comes back with the draw', async () => {
     const { data, victim, network } = await scene();
     const memory = await ApproximateMemory.store(arena!, victim);
-    const uniform = { kind: 'uniform', format: { kind: 'fixed' }, bitErrorRate: 0.05 };
+    const uniform = { kind: 'stored', faults: [{ kind: 'uniform', bitErrorRate: 0.05 }] };
     await memory.configure(parseMemoryConfig({ layers: { fc1: uniform } }, layerNames(VICTIM)));
     const defended = stackVictim(VICTIM.layers, memory.weightsOf, memory);
     const attackers = [attacker('all', plainWeights(network))];

@@ -27,7 +27,7 @@ import {
   weightMatrix,
 } from '../support/conv.ts';
 import { Bench, checkKernel, type Output, randomValues, readMatrix, useGpu } from '../support/gpu.ts';
-import { mapWords, memoryImage, testTensor } from '../support/memory.ts';
+import { fixedFetch, mapWords, memoryImage, testTensor } from '../support/memory.ts';
 import { sumTolerance, TOLERANCES, type Tolerance } from '../support/tolerances.ts';
 
 const device = useGpu();
@@ -292,8 +292,8 @@ describe('what does not fit', () => {
         pass: 'forward',
         weights: {
           kind: 'fused',
-          weight: { map: 0, origin: 0, rows: 4, columns: 4, stride: 16 },
-          bias: { map: 1, origin: 4, rows: 1, columns, stride: 16 },
+          weight: { map: 0, origin: 0, rows: 4, columns: 4, stride: 16, fetch: fixedFetch(12) },
+          bias: { map: 1, origin: 4, rows: 1, columns, stride: 16, fetch: fixedFetch(12) },
           codes: bias,
           maps: bias,
           perImage: true,
@@ -454,7 +454,7 @@ describe.each(FUSED_CASES.map((shape) => [name(shape), shape] as const))('%s', (
     const { bias: _bias, ...unbiased } = fused;
     const fetched = bench.arena.matrix('fetched', roundUp(outChannels, 4), convWeightColumns(shape));
     const { weight: tensor, codes: source, maps } = fused;
-    recordMaterialise(bench.recorder, { tensor, kind: 'uniform', source, maps, fetched, passOffset: 0 });
+    recordMaterialise(bench.recorder, { tensor, codes: source, maps, fetched, passOffset: 0 });
     const plain: ConvWeights = { kind: 'plain', weight: { ...fetched, rows: outChannels } };
     const common = { label: 'conv', shape, pass: 'forward', activation: 'tanh' } as const;
     const [a, gradient] = [image(bench, batch, large, x), image(bench, batch, small, dy)];

@@ -6,6 +6,7 @@ import { type GemmVariant, recordApproximateGemm, recordGemm, type Transposition
 import { isQuad } from '../../src/kernels/tiles.ts';
 import { gemm, operandShapes, type Product } from '../reference/gemm.ts';
 import { Bench, checkKernel, type Output, randomValues, useGpu } from '../support/gpu.ts';
+import { fixedFetch } from '../support/memory.ts';
 import { sumTolerance, TOLERANCES } from '../support/tolerances.ts';
 
 const device = useGpu();
@@ -196,7 +197,7 @@ describe('shapes that disagree', () => {
           transposition,
           codes: args.b,
           maps: args.b,
-          weight: { map: 0, origin: 0, rows, columns, stride: 16 },
+          weight: { map: 0, origin: 0, rows, columns, stride: 16, fetch: fixedFetch(12) },
           perImage: false,
           passOffset: 0,
         });

@@ -164,7 +164,7 @@ const linear: Runner = async (golden) => {
   const [x, w] = [matrixOf(bench, golden, 'x'), matrixOf(bench, golden, 'w')];
   const [b, dz] = [matrixOf(bench, golden, 'b'), matrixOf(bench, golden, 'grad_y')];
   const spec = { kind: 'dense', name: golden.name, inputs: w.columns, outputs: w.rows, activation: 'none' } as const;
-  const weights = { kind: 'plain', weight: w, bias: b } as const;
+  const weights = { kind: 'plain', weight: w, bias: b, reads: [] } as const;
   const [y, dx] = [bench.output(x.rows, w.rows), bench.output(x.rows, x.columns)];
   const gradient = { weight: bench.output(w.rows, w.columns), bias: bench.output(1, w.rows) };
   const { recorder, arena } = bench;

@@ -4,15 +4,18 @@ import { Recorder } from '../../src/gpu/recorder.ts';
 import type { DenseSpec } from '../../src/layers/dense.ts';
 import { INFERENCE } from '../../src/layers/layer.ts';
 import { FlatParameters, ParameterLayout } from '../../src/layers/parameters.ts';
+import { fixedCodec, packCodes, slotOf } from '../../src/memory/codec.ts';
 import { type MemoryConfigInput, parseMemoryConfig } from '../../src/memory/config.ts';
-import { fetchTensor, flipTable, readKey, tensorKey } from '../../src/memory/fault_map.ts';
-import { decodeFixed, encodeFixed, fixedExponent, packCodes } from '../../src/memory/fixed_point.ts';
+import { fetchTensor, readKey, tensorKey } from '../../src/memory/fault_map.ts';
+import { decodeFixed, encodeFixed, fixedExponent } from '../../src/memory/fixed_point.ts';
+import { floatOfBits } from '../../src/memory/floating_point.ts';
 import { noiseTensor } from '../../src/memory/noise.ts';
 import { ApproximateMemory } from '../../src/models/approximate_memory.ts';
 import { recordStackBackward, recordStackForward, stackParameters } from '../../src/models/stack.ts';
 import { stackVictim } from '../../src/models/victims.ts';
 import { expectAllclose } from '../support/allclose.ts';
 import { randomValues, readMatrix, useGpu, writeMatrix } from '../support/gpu.ts';
+import { uniformMap } from '../support/memory.ts';
 
 const device = useGpu();
 
@@ -62,8 +65,11 @@ const readPart = (name: string, words: Uint32Array) => {
   return words.subarray(offset, offset + rows * stride);
 };
 
-const uniform = (bitErrorRate: number, format: object = {}) =>
-  ({ kind: 'uniform', format: { kind: 'fixed', ...format }, bitErrorRate }) as const;
+const uniform = (bitErrorRate: number, format: object = {}): MemoryConfigInput['layers'][string] => ({
+  kind: 'stored',
+  format: { kind: 'fixed', ...format },
+  faults: [{ kind: 'uniform', bitErrorRate }],
+});
 
 /** What the twin reads of a parameter: from its weights to the fetched bits. */
 function twinRead(
@@ -72,9 +78,9 @@ function twinRead(
 ): Uint32Array {
   const { rows, columns, stride } = sliceOf(name);
   const codes = Array.from(valuesOf(name, weights), (weight) => encodeFixed(weight, bits, exponent, 'corrected'));
-  return bitsOf(
-    fetchTensor({ words: packCodes(codes), rows, columns, stride, bits, exponent }, key, flipTable(bits, rate)),
-  );
+  const codec = fixedCodec(bits, exponent, 'corrected');
+  const image = { words: packCodes(codes, slotOf(bits)), rows, columns, stride, codec };
+  return fetchTensor(image, uniformMap(bits, key, rate));
 }
 
 const largestOf = (name: string) => Math.max(...valuesOf(name, weights).map(Math.abs));
@@ -211,13 +217,17 @@ describe('a read of the whole model', () => {
 describe('number formats', () => {
   const codesOf = async ({ memory }: Stored, name: string) => memory.readCodes(name);
   const expectedCodes = (name: string, bits: number, exponent: number, encoding: 'corrected' | 'faithful') =>
-    packCodes(Array.from(valuesOf(name, weights), (weight) => encodeFixed(weight, bits, exponent, encoding)));
+    packCodes(
+      Array.from(valuesOf(name, weights), (weight) => encodeFixed(weight, bits, exponent, encoding)),
+      slotOf(bits),
+    );
+  const exponentOf = ({ memory }: Stored, name: string) => Math.log2(floatOfBits(memory.codecOf(name).decode(1, 0)));
 
   it('an exponent is fitted to every tensor, or one to all, or given; headroom is added to what is fitted', async () => {
     const stored = await store();
-    const { memory, configure } = stored;
+    const { configure } = stored;
     const largest = Math.max(...NAMES.map(largestOf));
-    for (const [format, exponentOf] of [
+    for (const [format, expected] of [
       [{}, fitted],
       [{ headroom: 3 }, (name: string) => fitted(name) + 3],
       [{ exponent: 'shared' }, () => fixedExponent(largest, 12, 0, 'corrected')],
@@ -227,8 +237,8 @@ describe('number formats', () => {
     ] as const) {
       await configure({ layers: { fc1: uniform(0, format), fc2: uniform(0, format) } });
       for (const name of NAMES) {
-        const exponent = exponentOf(name);
-        expect(memory.exponentOf(name), `${JSON.stringify(format)} ${name}`).toBe(exponent);
+        const exponent = expected(name);
+        expect(exponentOf(stored, name), `${JSON.stringify(format)} ${name}`).toBe(exponent);
         expect(await codesOf(stored, name)).toEqual(expectedCodes(name, 12, exponent, 'corrected'));
       }
     }
@@ -237,13 +247,13 @@ describe('number formats', () => {
 
   it('the published format takes the signed maximum of one layer for all, plus one, and wraps', async () => {
     const stored = await store();
-    const { memory, configure } = stored;
+    const { configure } = stored;
     const format = { encoding: 'faithful', exponent: { layer: 'fc1' }, bits: 8 } as const;
     await configure({ layers: { fc1: uniform(0, format), fc2: uniform(0, format) } });
     const exponent = fixedExponent(Math.max(...valuesOf('fc1.weight', weights)), 8, 0, 'faithful');
     let wrapped = 0;
     for (const name of NAMES) {
-      expect(memory.exponentOf(name)).toBe(exponent);
+      expect(exponentOf(stored, name)).toBe(exponent);
       expect(await codesOf(stored, name)).toEqual(expectedCodes(name, 8, exponent, 'faithful'));
       wrapped += valuesOf(name, weights).filter((weight) => Math.abs(weight) >= 2 ** (exponent + 7)).length;
     }
@@ -251,7 +261,7 @@ describe('number formats', () => {
     // A tensor for itself: its signed maximum, whatever its most negative weight is.
     await configure({ layers: { fc2: uniform(0, { encoding: 'faithful' }) } });
     const own = fixedExponent(Math.max(...valuesOf('fc2.weight', weights)), 12, 0, 'faithful');
-    expect(memory.exponentOf('fc2.weight')).toBe(own);
+    expect(exponentOf(stored, 'fc2.weight')).toBe(own);
     expect(await codesOf(stored, 'fc2.weight')).toEqual(expectedCodes('fc2.weight', 12, own, 'faithful'));
   });
 
@@ -269,8 +279,8 @@ describe('number formats', () => {
     const { memory, configure } = await store();
     expect(() => memory.config).toThrow('configure the memory first');
     await configure({ layers: { fc1: { kind: 'gaussian', scale: 1 } } });
-    expect(() => memory.exponentOf('fc1.weight')).toThrow(/fc1\.weight has no number format/);
-    expect(() => memory.exponentOf('fc2.weight')).toThrow(/fc2\.weight has no number format/);
+    expect(() => memory.codecOf('fc1.weight')).toThrow(/fc1\.weight has no number format/);
+    expect(() => memory.codecOf('fc2.weight')).toThrow(/fc2\.weight has no number format/);
   });
 });
 

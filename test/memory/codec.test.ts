@@ -2,14 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import {
-  ceilLog2,
-  decodeFixed,
-  encodeFixed,
-  type FixedEncoding,
-  fixedExponent,
-  packCodes,
-} from '../../src/memory/fixed_point.ts';
+import { packCodes } from '../../src/memory/codec.ts';
+import { ceilLog2, decodeFixed, encodeFixed, type FixedEncoding, fixedExponent } from '../../src/memory/fixed_point.ts';
 
 interface Coded {
   exponent: number;
@@ -139,6 +133,6 @@ describe('codes', () => {
   });
 
   it('are packed two a word, the even one low', () => {
-    expect(packCodes([1, 2, 3, 0xffff, 5])).toEqual(Uint32Array.of(0x00020001, 0xffff0003, 5));
+    expect(packCodes([1, 2, 3, 0xffff, 5], 16)).toEqual(Uint32Array.of(0x00020001, 0xffff0003, 5));
   });
 });

@@ -4,10 +4,9 @@ import { parseMemoryConfig } from '../../src/memory/config.ts';
 
 const LAYERS = ['fc1', 'fc2'];
 const uniform = (more: object = {}, format: object = {}) => ({
-  kind: 'uniform',
+  kind: 'stored',
   format: { kind: 'fixed', ...format },
-  bitErrorRate: 0.01,
-  ...more,
+  faults: [{ kind: 'uniform', bitErrorRate: 0.01, ...more }],
 });
 
 it('fills in what is published: 12 bits, an exponent a tensor, a map a load', () => {
@@ -16,11 +15,13 @@ it('fills in what is published: 12 bits, an exponent a tensor, a map a load', ()
     chip: 0,
     granularity: 'load',
     path: 'auto',
+    geometry: { banks: 8, rows: 32768, rowBytes: 8192 },
     layers: {
       fc1: {
-        kind: 'uniform',
+        kind: 'stored',
         format: { kind: 'fixed', bits: 12, exponent: 'per-tensor', headroom: 0, encoding: 'corrected' },
-        bitErrorRate: 0.01,
+        faults: [{ kind: 'uniform', bitErrorRate: 0.01, drawn: 'read' }],
+        protectedBits: 0,
       },
     },
   });
@@ -56,27 +57,27 @@ describe('errors name the path', () => {
     [
       'a rate above 1',
       { layers: { fc1: uniform({ bitErrorRate: 1.01 }) } },
-      /^memory\.layers\.fc1\.bitErrorRate: a bit error rate lies in 0\.\.1$/,
+      /^memory\.layers\.fc1\.faults\.0\.bitErrorRate: a rate lies in 0\.\.1$/,
     ],
     [
       'a rate below 0',
       { layers: { fc2: uniform({ bitErrorRate: -1e-9 }) } },
-      /^memory\.layers\.fc2\.bitErrorRate: a bit error rate lies in 0\.\.1$/,
+      /^memory\.layers\.fc2\.faults\.0\.bitErrorRate: a rate lies in 0\.\.1$/,
     ],
     [
       'a rate that is not a number',
       { layers: { fc1: uniform({ bitErrorRate: Number.NaN }) } },
-      /^memory\.layers\.fc1\.bitErrorRate: must be a number$/,
+      /^memory\.layers\.fc1\.faults\.0\.bitErrorRate: must be a number$/,
     ],
     [
       'a rate in quotes',
       { layers: { fc1: uniform({ bitErrorRate: '0.1' }) } },
-      /^memory\.layers\.fc1\.bitErrorRate: must be a number$/,
+      /^memory\.layers\.fc1\.faults\.0\.bitErrorRate: must be a number$/,
     ],
     [
       'no rate',
-      { layers: { fc1: { kind: 'uniform', format: { kind: 'fixed' } } } },
-      /^memory\.layers\.fc1\.bitErrorRate: /,
+      { layers: { fc1: { kind: 'stored', faults: [{ kind: 'uniform' }] } } },
+      /^memory\.layers\.fc1\.faults\.0\.bitErrorRate: /,
     ],
     ['17 bits', { layers: { fc1: uniform({}, { bits: 17 }) } }, /^memory\.layers\.fc1\.format\.bits: 2\.\.16 bits$/],
     ['1 bit', { layers: { fc1: uniform({}, { bits: 1 }) } }, /^memory\.layers\.fc1\.format\.bits: 2\.\.16 bits$/],
@@ -112,7 +113,7 @@ describe('errors name the path', () => {
       /^memory\.layers\.fc1\.format\.encoding: /,
     ],
     ['an unknown error model', { layers: { fc1: { kind: 'cosmic' } } }, /^memory\.layers\.fc1\.kind: /],
-    ['a misspelt key', { layers: { fc1: uniform({ ber: 0.1 }) } }, /^memory\.layers\.fc1\.ber: /],
+    ['a misspelt key', { layers: { fc1: uniform({ ber: 0.1 }) } }, /^memory\.layers\.fc1\.faults\.0\.ber: /],
     ['a misspelt key at the top', { layers: {}, granularty: 'chip' }, /^memory\.granularty: /],
     ['an unknown granularity', { layers: {}, granularity: 'batch' }, /^memory\.granularity: /],
     ['a negative seed', { layers: {}, seed: -1 }, /^memory\.seed: /],

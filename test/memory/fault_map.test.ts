@@ -1,8 +1,23 @@
 import { describe, expect, it } from 'vitest';
-import { blockMask, fetchTensor, flipTable, readKey, tensorKey } from '../../src/memory/fault_map.ts';
-import { BLOCK_CODES, decodeFixed, packCodes } from '../../src/memory/fixed_point.ts';
+import { BLOCK_CODES, fixedCodec, packCodes } from '../../src/memory/codec.ts';
+import {
+  drawCells,
+  fetchTensor,
+  type Key,
+  readKey,
+  flipTable as tableOf,
+  tensorKey,
+} from '../../src/memory/fault_map.ts';
+import { decodeFixed } from '../../src/memory/fixed_point.ts';
+import { bitsOfFloat } from '../../src/memory/floating_point.ts';
 import { Random } from '../../src/random.ts';
+import { uniformMap } from '../support/memory.ts';
 import { binomialSigmas, correlationSigmas, popcount } from '../support/statistics.ts';
+
+/** The table and the mask of a block of 16 codes of `bits` bits in slots of 16. */
+const flipTable = (bits: number, rate: number) => tableOf(BLOCK_CODES * bits, rate);
+const blockMask = (key: Key, block: number, bits: number, table: Uint32Array) =>
+  drawCells(key, block, 0, { slot: 16, firstBit: 0, bits, check: false }, table).subarray(0, 8);
 
 const KEY = readKey(tensorKey(1, 0, 0), 0);
 
@@ -340,28 +355,29 @@ describe('fetching a tensor', () => {
   const random = new Random(5);
   const [rows, columns, stride, bits, exponent] = [7, 37, 48, 12, -9];
   const codes = Array.from({ length: rows * stride }, (_, i) => (i % stride < columns ? random.uniformInt(4096) : 0));
-  const image = { words: packCodes(codes), rows, columns, stride, bits, exponent };
+  const codec = fixedCodec(bits, exponent, 'corrected');
+  const image = { words: packCodes(codes, 16), rows, columns, stride, codec };
+  const read = (rate: number, of = image) => fetchTensor(of, uniformMap(bits, KEY, rate));
 
   it('rate 0 gives the quantised weights exactly, and zeros in the pads', () => {
-    const expected = Float32Array.from(codes, (code) => decodeFixed(code, bits, exponent));
-    expect(fetchTensor(image, KEY, flipTable(bits, 0))).toEqual(expected);
+    const expected = Uint32Array.from(codes, (code) => bitsOfFloat(decodeFixed(code, bits, exponent)));
+    expect(read(0)).toEqual(expected);
   });
 
   it('a word is decoded from code XOR mask', () => {
     const table = flipTable(bits, 0.2);
-    const fetched = fetchTensor(image, KEY, table);
+    const fetched = read(0.2);
     for (let at = 0; at < fetched.length; at++) {
       const mask = blockMask(KEY, at >> 4, bits, table)[(at & 15) >> 1] >>> (16 * (at & 1));
-      const expected = at % stride < columns ? decodeFixed(codes[at] ^ (mask & 0xffff), bits, exponent) : 0;
-      expect(Object.is(fetched[at], expected)).toBe(true);
+      const value = at % stride < columns ? decodeFixed(codes[at] ^ (mask & 0xffff), bits, exponent) : 0;
+      expect(fetched[at]).toBe(bitsOfFloat(value));
     }
   });
 
   it('is the same on every call and does not depend on its rows being fetched together', () => {
-    const table = flipTable(bits, 0.05);
-    const whole = fetchTensor(image, KEY, table);
-    expect(fetchTensor(image, KEY, table)).toEqual(whole);
-    const head = fetchTensor({ ...image, rows: 3, words: image.words.subarray(0, (3 * stride) / 2) }, KEY, table);
+    const whole = read(0.05);
+    expect(read(0.05)).toEqual(whole);
+    const head = read(0.05, { ...image, rows: 3, words: image.words.subarray(0, (3 * stride) / 2) });
     expect(head).toEqual(whole.subarray(0, 3 * stride));
   });
 });

@@ -1,10 +1,12 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { Recorder } from '../../src/gpu/recorder.ts';
 import { recordEncode, recordMaterialise } from '../../src/kernels/memory.ts';
+import { codeAt, packCodes, slotOf } from '../../src/memory/codec.ts';
 import { readKey, tensorKey } from '../../src/memory/fault_map.ts';
-import { decodeFixed, encodeFixed, packCodes } from '../../src/memory/fixed_point.ts';
+import { decodeFixed, encodeFixed } from '../../src/memory/fixed_point.ts';
 import { pcg4d } from '../../src/memory/hash.ts';
 import { Bench, randomValues, useGpu } from '../support/gpu.ts';
-import { type MapRow, mapWords, memoryImage, testTensor } from '../support/memory.ts';
+import { fixedFetch, type MapRow, mapWords, memoryImage, testTensor } from '../support/memory.ts';
 import { runShader } from '../support/shader.ts';
 
 const device = useGpu();
@@ -87,15 +89,20 @@ describe('encoding', () => {
   }
 
   it.each([false, true])('gives the codes of its twin, 2 to 16 bits, faithful %s', async (faithful) => {
-    const { gpu, recorder } = newBench();
+    const { gpu } = newBench();
     const maps = bench.arena.allocate('maps', mapWords([{ key: [0, 0] }]).byteLength);
     const matrix = bench.output(rows, columns);
     // Four blocks lie before the image and some behind it, which the kernel must leave alone.
     const blocks = (rows * stride) / 16;
     const codes = bench.buffer(new Uint32Array((blocks + 8) * 8));
-    const tensor = { map: 0, origin: 4, rows, columns, stride };
-    recordEncode(recorder, { tensor, weights: matrix, maps, codes, faithful });
-    const program = await recorder.build('encode');
+    const programs = await Promise.all(
+      [4, 8, 16].map((bits) => {
+        const recorder = new Recorder(gpu);
+        const tensor = { map: 0, origin: 4, rows, columns, stride, fetch: fixedFetch(bits, faithful) };
+        recordEncode(recorder, { tensor, weights: matrix, maps, codes });
+        return recorder.build('encode');
+      }),
+    );
     for (const { bits, exponent } of FORMATS) {
       const weights = weightsFor(bits, exponent, faithful);
       const padded = new Float32Array(rows * stride);
@@ -103,14 +110,17 @@ describe('encoding', () => {
       gpu.write(matrix, padded);
       gpu.write(maps, mapWords([{ key: [0, 0], bits, exponent }]));
       gpu.write(codes, new Uint32Array((blocks + 8) * 8).fill(0xdeadbeef));
-      program.run();
+      const slot = slotOf(bits);
+      programs[Math.log2(slot) - 2].run();
       const words = await gpu.readWords(codes);
       const encoding = faithful ? 'faithful' : 'corrected';
       const expected = new Uint32Array((blocks + 8) * 8).fill(0xdeadbeef);
-      expected.set(packCodes(Array.from(padded, (weight) => encodeFixed(weight, bits, exponent, encoding))), 32);
+      const codesOfTwin = Array.from(padded, (weight) => encodeFixed(weight, bits, exponent, encoding));
+      expected.set(packCodes(codesOfTwin, slot), 4 * (slot / 2));
       const at = firstDifference(words, expected);
-      const codeAt = (at - 32) * 2 + ((words[at] ^ expected[at]) & 0xffff ? 0 : 1);
-      expect(at, `${bits} bits, exponent ${exponent}: weight ${padded[codeAt]}`).toBe(-1);
+      const first = (at - 4 * (slot / 2)) * (32 / slot);
+      const some = padded.subarray(first, first + 32 / slot);
+      expect(at, `${bits} bits, exponent ${exponent}: one of the weights ${some}`).toBe(-1);
     }
   });
 });
@@ -120,23 +130,31 @@ describe('the materialised read', () => {
   const [rows, columns, stride] = [1024, 250, 256];
   const BLOCKS = (rows * stride) / 16;
   const ORIGIN = 3;
-  const TENSOR = { map: 1, origin: ORIGIN, rows, columns, stride };
+  const PLACE = { map: 1, origin: ORIGIN, rows, columns, stride };
   const UNUSED: MapRow = { key: [1, 2] };
 
   /** Reads through one program: the same for every format, rate and key, as in a sweep. */
   async function reader() {
-    const { gpu, recorder } = newBench();
+    const { gpu } = newBench();
     const maps = bench.arena.allocate('maps', mapWords([UNUSED, UNUSED]).byteLength);
     const codes = bench.arena.allocate('memory image', (BLOCKS + ORIGIN) * 32);
     const fetched = bench.arena.allocate('fetched', rows * stride * 4);
-    recordMaterialise(recorder, { tensor: TENSOR, kind: 'uniform', source: codes, maps, fetched, passOffset: 1 });
-    const program = await recorder.build('materialise');
+    const programs = await Promise.all(
+      [4, 8, 16].map((bits) => {
+        const recorder = new Recorder(gpu);
+        const tensor = { ...PLACE, fetch: fixedFetch(bits) };
+        recordMaterialise(recorder, { tensor, codes, maps, fetched, passOffset: 1 });
+        return recorder.build('materialise');
+      }),
+    );
     return async (image: Uint32Array, row: MapRow, pass = 0) => {
       const whole = new Uint32Array((BLOCKS + ORIGIN) * 8);
-      whole.set(image, ORIGIN * 8);
+      const slot = slotOf(row.bits ?? 12);
+      whole.set(image, (ORIGIN * slot) / 2);
       gpu.write(codes, whole);
       gpu.write(maps, mapWords([UNUSED, row]));
       gpu.write(fetched, new Uint32Array(rows * stride).fill(0x7fc00000));
+      const program = programs[Math.log2(slot) - 2];
       program.stepWords[0] = pass;
       program.run();
       return gpu.readWords(fetched);
@@ -158,7 +176,7 @@ describe('the materialised read', () => {
     let words = 0;
     for (const [i, [bits, rate]] of cases.entries()) {
       const key = tensorKey(2 ** 40 + i, i, 3);
-      const { words: image, fetch } = testTensor(TENSOR, bits, i - 14, i);
+      const { words: image, fetch } = testTensor(PLACE, bits, i - 14, i);
       const fetched = await read(image, { key, read: 10 * i, bits, rate, exponent: i - 14 });
       const expected = bitsOf(fetch(readKey(key, 10 * i), rate));
       expect(firstDifference(fetched, expected), `${bits} bits at rate ${rate}`).toBe(-1);
@@ -166,7 +184,7 @@ describe('the materialised read', () => {
       if (rate === 0 || rate === 1) {
         const flip = rate * (2 ** bits - 1);
         const values = Float32Array.from({ length: rows * stride }, (_, at) => {
-          const code = (image[at >> 1] >>> (16 * (at & 1))) & 0xffff;
+          const code = codeAt(image, at, slotOf(bits));
           return at % stride < columns ? decodeFixed(code ^ flip, bits, i - 14) : 0;
         });
         expect(firstDifference(fetched, bitsOf(values))).toBe(-1);
@@ -178,7 +196,7 @@ describe('the materialised read', () => {
 
   it('a pass moves the read only where maps are drawn every pass, and counts from its offset', async () => {
     const read = await reader();
-    const { words: image, fetch } = testTensor(TENSOR, 12, -10, 8);
+    const { words: image, fetch } = testTensor(PLACE, 12, -10, 8);
     const key = tensorKey(9, 1, 2);
     const row: MapRow = { key, read: 5, bits: 12, exponent: -10, rate: 0.1 };
     const expected = (number: number) => bitsOf(fetch(readKey(key, number), 0.1));
@@ -193,7 +211,7 @@ describe('the materialised read', () => {
     const { gpu, recorder } = newBench();
     const tensors = [
       testTensor({ map: 0, origin: 0, rows: 3, columns: 20, stride: 32 }, 12, -9, 1),
-      testTensor({ map: 2, origin: 8, rows: 1, columns: 16, stride: 16 }, 5, -3, 2),
+      testTensor({ map: 2, origin: 12, rows: 1, columns: 16, stride: 16 }, 5, -3, 2),
       testTensor({ map: 1, origin: 9, rows: 2, columns: 5, stride: 16 }, 16, -14, 3),
     ];
     const keys = [tensorKey(1, 0, 0), tensorKey(1, 0, 1), tensorKey(1, 0, 2)];
@@ -206,7 +224,7 @@ describe('the materialised read', () => {
     const maps = bench.buffer(mapWords([0, 1, 2].map(rowOf)));
     const views = tensors.map(({ tensor }) => {
       const fetched = bench.arena.allocate('fetched', tensor.rows * tensor.stride * 4);
-      recordMaterialise(recorder, { tensor, kind: 'uniform', source: codes, maps, fetched, passOffset: 0 });
+      recordMaterialise(recorder, { tensor, codes, maps, fetched, passOffset: 0 });
       return fetched;
     });
     (await recorder.build('materialise')).run();

@@ -131,8 +131,8 @@ it('a batch gives what materialising and multiplying gives', async () => {
     [WEIGHT, w],
     [BIAS, b],
   ] as const) {
-    const { codes: source, maps } = stored;
-    recordMaterialise(recorder, { tensor, kind: 'uniform', source, maps, fetched, passOffset: 0 });
+    const { codes, maps } = stored;
+    recordMaterialise(recorder, { tensor, codes, maps, fetched, passOffset: 0 });
   }
   const plain = { label: 'plain', b: { ...w, rows: OUTPUTS }, variant: '8x8' } as const;
   recordGemm(recorder, bench.arena, { ...plain, transposition: 'nt', a, bias: b, c: forward });

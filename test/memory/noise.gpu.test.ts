@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { recordMaterialise } from '../../src/kernels/memory.ts';
+import { recordNoise } from '../../src/kernels/memory.ts';
 import { readKey, tensorKey } from '../../src/memory/fault_map.ts';
 import { noiseTensor } from '../../src/memory/noise.ts';
 import { expectAllclose } from '../support/allclose.ts';
@@ -22,8 +22,8 @@ it.each([
   const weights = randomValues(COUNT, 1);
   const source = bench.matrix(ROWS, COLUMNS, weights);
   const fetched = bench.output(ROWS, COLUMNS);
-  const tensor = { map: 1, origin: 0, rows: ROWS, columns: COLUMNS, stride: source.stride };
-  recordMaterialise(bench.recorder, { tensor, kind, source, maps, fetched, passOffset: 1 });
+  const tensor = { map: 1, rows: ROWS, columns: COLUMNS, stride: source.stride };
+  recordNoise(bench.recorder, { tensor, kind, weights: source, maps, fetched, passOffset: 1 });
   const program = await bench.recorder.build('noise');
   program.stepWords[0] = PASS;
   program.run();

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { type Codec, fixedCodec, integerCodec, packCodes } from '../../src/memory/codec.ts';
 import { readKey, tensorKey } from '../../src/memory/fault_map.ts';
 import { decodeFixed } from '../../src/memory/fixed_point.ts';
+import { floatOfBits } from '../../src/memory/floating_point.ts';
 import { flipVariance, noiseTensor } from '../../src/memory/noise.ts';
 import { moments } from '../support/statistics.ts';
 
@@ -58,31 +60,43 @@ describe.each(['gaussian', 'laplacian'] as const)('%s noise', (kind) => {
 
 describe('the mean squared change that bit flips make', () => {
   /** Over all masks of n bits, weighted with their probability. */
-  function bruteForce(codes: readonly number[], bits: number, exponent: number, rate: number): number {
+  function bruteForce(codes: readonly number[], { bits, decode }: Codec, rate: number): number {
+    const value = (code: number) => floatOfBits(decode(code, 0));
     let sum = 0;
     for (const code of codes) {
       for (let mask = 0; mask < 2 ** bits; mask++) {
         let flips = 0;
         for (let word = mask; word !== 0; word &= word - 1) flips++;
-        const change = decodeFixed(code ^ mask, bits, exponent) - decodeFixed(code, bits, exponent);
-        sum += rate ** flips * (1 - rate) ** (bits - flips) * change * change;
+        sum += rate ** flips * (1 - rate) ** (bits - flips) * (value(code ^ mask) - value(code)) ** 2;
       }
     }
     return sum / codes.length;
   }
 
-  it.each([2, 3, 4, 6, 8])('agrees with a sum over all masks, %i bits', (bits) => {
+  const variance = (codes: readonly number[], codec: Codec, signMagnitude: boolean, rate: number) => {
+    const shape = { rows: 1, columns: codes.length, stride: codes.length };
+    return flipVariance(packCodes(codes, codec.slot), shape, codec, signMagnitude, rate);
+  };
+
+  const CODECS: readonly (readonly [string, Codec, boolean])[] = [
+    ...[2, 3, 4, 6, 8].map((bits) => [`fixed${bits}`, fixedCodec(bits, -3, 'corrected'), true] as const),
+    ['int4', integerCodec(4, [{ scale: 0.5, inverse: 2 }]), false],
+    ['int8', integerCodec(8, [{ scale: 0.25, inverse: 4 }]), false],
+  ];
+
+  it.each(CODECS)('agrees with a sum over all masks, %s', (_, codec, signMagnitude) => {
+    const { bits } = codec;
     const codes = Array.from({ length: Math.min(2 ** bits, 64) }, (_, i) => (i * 37) % 2 ** bits);
     for (const rate of [2 ** -32, 1e-3, 0.01, 0.3, 0.5, 0.9]) {
       for (const some of [codes, [0], [2 ** bits - 1], [2 ** (bits - 1)]]) {
-        const expected = bruteForce(some, bits, -3, rate);
-        expect(Math.abs(flipVariance(some, bits, -3, rate) - expected)).toBeLessThanOrEqual(1e-12 * expected);
+        const expected = bruteForce(some, codec, rate);
+        expect(Math.abs(variance(some, codec, signMagnitude, rate) - expected)).toBeLessThanOrEqual(1e-12 * expected);
       }
     }
   });
 
   it('is zero at rate 0 and that of the opposite code at rate 1', () => {
-    expect(flipVariance([0, 5, 2047, 2048, 4095], 12, -4, 0)).toBe(0);
-    expect(flipVariance([5], 8, 0, 1)).toBe((decodeFixed(5 ^ 255, 8, 0) - 5) ** 2);
+    expect(variance([0, 5, 2047, 2048, 4095], fixedCodec(12, -4, 'corrected'), true, 0)).toBe(0);
+    expect(variance([5], fixedCodec(8, 0, 'corrected'), true, 1)).toBe((decodeFixed(5 ^ 255, 8, 0) - 5) ** 2);
   });
 });

@@ -47,7 +47,10 @@ async function stored(spec: typeof VICTIM) {
   return { memory, parameters, names, x, forward };
 }
 
-const uniform = (bitErrorRate: number) => ({ kind: 'uniform', format: { kind: 'fixed' }, bitErrorRate }) as const;
+const uniform = (bitErrorRate: number): MemoryConfigInput['layers'][string] => ({
+  kind: 'stored',
+  faults: [{ kind: 'uniform', bitErrorRate }],
+});
 
 describe('a convolutional network in approximate memory', () => {
   it('names its layers, batch normalisation too', async () => {
@@ -76,9 +79,7 @@ describe('a convolutional network in approximate memory', () => {
   it('without errors, in a format of 16 bits, predicts nearly what the exact one does', async () => {
     const { forward, names } = await stored(VICTIM);
     const format = { kind: 'fixed', bits: 16 } as const;
-    const layers = Object.fromEntries(
-      names.map((name) => [name, { kind: 'uniform', format, bitErrorRate: 0 } as const]),
-    );
+    const layers = Object.fromEntries(names.map((name) => [name, { ...uniform(0), format }]));
     const [exact, quantised] = [await forward({ layers: {} }), await forward({ layers })];
     expectAllclose(quantised, exact, { absolute: 2e-3 * Math.max(...exact.map(Math.abs)), relative: 0 }, 'logits');
     expect(quantised).not.toEqual(exact);

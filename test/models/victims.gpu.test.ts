@@ -73,7 +73,7 @@ describe('a victim', () => {
   it('of two linear layers, folded into one, gives the same answers, also after another load', async () => {
     const parameters = randomParameters(newArena(), LINEAR, 5);
     const memory = await ApproximateMemory.store(arena, parameters);
-    const uniform = { kind: 'uniform', format: { kind: 'fixed' }, bitErrorRate: 0.02 };
+    const uniform = { kind: 'stored', faults: [{ kind: 'uniform', bitErrorRate: 0.02 }] };
     await memory.configure(parseMemoryConfig({ layers: { fc1: uniform, fc2: uniform } }, layerNames(LINEAR)));
     const { victim, refold } = await foldedVictim(arena, LINEAR.layers, memory.weightsOf);
     expect(victim).toMatchObject({ inputs: TOY.pixels, classes: TOY.classes });
@@ -102,7 +102,7 @@ describe('a victim', () => {
       expect(isLinear(modelSpec(kind as ModelKind, 24, 5, hidden).layers), kind).toBe(false);
     }
     const memory = await ApproximateMemory.store(arena, randomParameters(newArena(), LINEAR, 5));
-    const layers = { fc2: { kind: 'uniform', format: { kind: 'fixed' }, bitErrorRate: 0.02 } };
+    const layers = { fc2: { kind: 'stored', faults: [{ kind: 'uniform', bitErrorRate: 0.02 }] } };
     await memory.configure(parseMemoryConfig({ path: 'fused', layers }, layerNames(LINEAR)));
     await expect(foldedVictim(arena, LINEAR.layers, memory.weightsOf)).rejects.toThrow(/fused layers cannot be folded/);
   });
@@ -159,7 +159,7 @@ describe('evaluation', () => {
   it('of memory that every image reads for itself does not depend on the batches', async () => {
     const parameters = randomParameters(newArena(), LINEAR, 6);
     const memory = await ApproximateMemory.store(arena, parameters);
-    const layers = { fc2: { kind: 'uniform', format: { kind: 'fixed' }, bitErrorRate: 0.1 } };
+    const layers = { fc2: { kind: 'stored', faults: [{ kind: 'uniform', bitErrorRate: 0.1 }] } };
     await memory.configure(parseMemoryConfig({ granularity: 'inference', layers }, layerNames(LINEAR)));
     await memory.load(0);
     const data = uploadDataset(arena, dataset);

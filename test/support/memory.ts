@@ -1,14 +1,20 @@
+import * as v from 'valibot';
 import type { BufferView } from '../../src/gpu/device.ts';
-import type { StoredTensor } from '../../src/kernels/gemm.ts';
-import { fetchTensor, flipTable, MAP_WORDS } from '../../src/memory/fault_map.ts';
-import { packCodes } from '../../src/memory/fixed_point.ts';
+import { fetchOf, type StoredTensor } from '../../src/kernels/stored.ts';
+import { fixedCodec, packCodes, slotOf } from '../../src/memory/codec.ts';
+import { type Geometry, MemoryConfig, uniformMemory } from '../../src/memory/config.ts';
+import { type FaultMap, fetchTensor, type Granularity, type Key } from '../../src/memory/fault_map.ts';
+import { faultSources } from '../../src/memory/faults.ts';
+import { MAP_WORDS, writeDraw, writeScale, writeSources } from '../../src/memory/map_table.ts';
 import { Random } from '../../src/random.ts';
 import type { Bench } from './gpu.ts';
 
-/** One row of the table of maps, as shaders/common/fetch_approximate.wgsl lays it out. */
+export const GEOMETRY: Geometry = v.parse(MemoryConfig, { layers: {} }).geometry;
+
+/** One row of the table of maps: a tensor of fixed-point codes that fail uniformly. */
 export interface MapRow {
   /** From tensorKey. */
-  readonly key: readonly [number, number];
+  readonly key: Key;
   readonly read?: number;
   /** 0 the same in all passes, 1 drawn every pass, 2 every image. */
   readonly granularity?: 0 | 1 | 2;
@@ -19,18 +25,48 @@ export interface MapRow {
   readonly scale?: number;
 }
 
+const GRANULARITIES: readonly Granularity[] = ['load', 'pass', 'inference'];
+
+const fixedMemory = (bits: number, rate: number) =>
+  uniformMemory({ kind: 'fixed', bits, exponent: 0, headroom: 0, encoding: 'corrected' }, rate);
+
 export function mapWords(rows: readonly MapRow[]): Uint32Array<ArrayBuffer> {
   const words = new Uint32Array(rows.length * MAP_WORDS);
-  const floats = new Float32Array(words.buffer);
   rows.forEach(({ key, read = 0, granularity = 0, exponent = 0, bits = 12, rate = 0, scale }, i) => {
-    const at = i * MAP_WORDS;
-    const table = flipTable(bits, rate);
-    words.set([key[0], key[1], read, granularity], at);
-    floats.set([scale ?? 2 ** exponent, 2 ** -exponent], at + 4);
-    words.set([bits, table.length], at + 6);
-    words.set(table, at + 8);
+    writeDraw(words, i, { key, device: [0, 0], load: read, read });
+    const place = { granularity: GRANULARITIES[granularity], bits };
+    writeScale(words, i, { ...place, scale: scale ?? 2 ** exponent, inverse: 2 ** -exponent });
+    writeSources(words, i, {
+      sources: faultSources(fixedMemory(bits, rate), 0),
+      slot: slotOf(bits),
+      ecc: undefined,
+      geometry: GEOMETRY,
+      shape: { rows: 0, columns: 0, stride: 0 },
+    });
   });
   return words;
+}
+
+/** How a tensor of fixed-point codes of `bits` bits is fetched. */
+export const fixedFetch = (bits: number, faithful = false) => {
+  const memory = fixedMemory(bits, 0.5);
+  const encoding = faithful ? 'faithful' : 'corrected';
+  return fetchOf(
+    { ...memory, format: { kind: 'fixed', bits, exponent: 0, headroom: 0, encoding } },
+    faultSources(memory, 0),
+  );
+};
+
+/** What decides a read of a tensor that fails uniformly. @param key from readKey */
+export function uniformMap(bits: number, key: Key, rate: number): FaultMap {
+  return {
+    slot: slotOf(bits),
+    sources: faultSources(fixedMemory(bits, rate), 0),
+    geometry: GEOMETRY,
+    keys: { chip: key, load: key, read: key },
+    device: [0, 0],
+    origin: 0,
+  };
 }
 
 /** Random codes of `bits` bits, zero in the pads, packed. */
@@ -38,6 +74,7 @@ export function randomCodes(rows: number, columns: number, stride: number, bits:
   const random = new Random(seed);
   return packCodes(
     Array.from({ length: rows * stride }, (_, i) => (i % stride < columns ? random.nextU32() >>> (32 - bits) : 0)),
+    slotOf(bits),
   );
 }
 
@@ -48,24 +85,31 @@ export interface TestTensor {
   readonly bits: number;
   readonly exponent: number;
   /** What one read returns, rows x stride. @param key from readKey */
-  fetch(key: readonly [number, number], rate: number): Float32Array;
+  fetch(key: Key, rate: number): Float32Array;
 }
 
-export function testTensor(tensor: StoredTensor, bits: number, exponent: number, seed: number): TestTensor {
-  const { rows, columns, stride } = tensor;
+export function testTensor(
+  place: Omit<StoredTensor, 'fetch'>,
+  bits: number,
+  exponent: number,
+  seed: number,
+): TestTensor {
+  const { rows, columns, stride } = place;
   const words = randomCodes(rows, columns, stride, bits, seed);
+  const codec = fixedCodec(bits, exponent, 'corrected');
   return {
-    tensor,
+    tensor: { ...place, fetch: fixedFetch(bits) },
     words,
     bits,
     exponent,
-    fetch: (key, rate) => fetchTensor({ words, rows, columns, stride, bits, exponent }, key, flipTable(bits, rate)),
+    fetch: (key, rate) =>
+      new Float32Array(fetchTensor({ words, rows, columns, stride, codec }, uniformMap(bits, key, rate)).buffer),
   };
 }
 
-/** Puts the codes of tensors at their origins into one memory image. */
+/** Puts the codes of tensors at their origins into one memory image. @param blocks of 32 bytes */
 export function memoryImage(bench: Bench, tensors: readonly TestTensor[], blocks: number): BufferView {
   const image = new Uint32Array(blocks * 8);
-  for (const { tensor, words } of tensors) image.set(words, tensor.origin * 8);
+  for (const { tensor, words, bits } of tensors) image.set(words, (tensor.origin * slotOf(bits)) / 2);
   return bench.buffer(image);
 }

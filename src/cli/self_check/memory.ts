@@ -1,11 +1,31 @@
 /** Checks of the kernels of shaders/memory, and tensors in approximate memory for those that read from there. */
-import { TOLERANCES } from '../../../test/support/tolerances.ts';
 import { roundUp } from '../../gpu/arena.ts';
 import type { BufferView } from '../../gpu/device.ts';
-import type { StoredTensor } from '../../kernels/gemm.ts';
-import { recordEncode, recordMaterialise } from '../../kernels/memory.ts';
-import { fetchTensor, flipTable, MAP_WORDS, readKey, tensorKey } from '../../memory/fault_map.ts';
-import { BLOCK_CODES, encodeFixed, packCodes } from '../../memory/fixed_point.ts';
+import { recordEncode, recordFetchCodes, recordMaterialise, recordNoise } from '../../kernels/memory.ts';
+import { fetchOf, type StoredTensor } from '../../kernels/stored.ts';
+import {
+  BLOCK_CODES,
+  type Codec,
+  fixedCodec,
+  floatCodec,
+  formatBits,
+  integerCodec,
+  packCodes,
+} from '../../memory/codec.ts';
+import { type Geometry, type NumberFormat, type StoredMemory, uniformMemory } from '../../memory/config.ts';
+import {
+  deviceKey,
+  type FaultMap,
+  fetchCodes,
+  fetchTensor,
+  type Granularity,
+  type MemoryImage,
+  readKey,
+  tensorKey,
+} from '../../memory/fault_map.ts';
+import { faultSources } from '../../memory/faults.ts';
+import { integerScale } from '../../memory/integer.ts';
+import { MAP_WORDS, writeDraw, writeScale, writeSources } from '../../memory/map_table.ts';
 import { noiseTensor } from '../../memory/noise.ts';
 import { Random } from '../../random.ts';
 import { type Check, COLUMNS, numbers, pad, ROWS, SIZE, type Trial } from './trial.ts';
@@ -13,100 +33,155 @@ import { type Check, COLUMNS, numbers, pad, ROWS, SIZE, type Trial } from './tri
 // Approximate memory: 12-bit codes of weights in -1..1, a rate at which most blocks have flips and some have many.
 const BITS = 12;
 const EXPONENT = 1 - BITS;
-const TABLE = flipTable(BITS, 0.02);
 const READ = 40;
 export const PASS = 6;
 export const FIRST_IMAGE = 3;
-const GRANULARITY = { load: 0, pass: 1, inference: 2 } as const;
+const GEOMETRY: Geometry = { banks: 8, rows: 32768, rowBytes: 8192 };
+
+/** A memory of this number format with the fault models that are checked; fixed point fails uniformly. */
+function checkedMemory(format: NumberFormat, encoding: 'corrected' | 'faithful' = 'corrected'): StoredMemory {
+  return uniformMemory(format.kind === 'fixed' ? { ...format, encoding } : format, 0.02);
+}
+
+const FIXED: NumberFormat = { kind: 'fixed', bits: BITS, exponent: EXPONENT, headroom: 0, encoding: 'corrected' };
+
+/** Every kind of source at once, with a code that corrects. */
+const MANY_SOURCES: StoredMemory = {
+  ...checkedMemory(FIXED),
+  faults: [
+    { kind: 'uniform', bitErrorRate: 0.002, drawn: 'load' },
+    { kind: 'asymmetric', zeroToOne: 0.003, oneToZero: 0.001, drawn: 'chip' },
+    { kind: 'stuck-at', zero: 0.001, one: 0.001 },
+    { kind: 'clustered', lines: 0.3, bitErrorRate: 0.02, drawn: 'read' },
+    { kind: 'eden', model: 'EM1', lines: [{ share: 0.1, weakCells: 0.05, failure: 0.5 }] },
+    { kind: 'eden', model: 'EM3', weakCells: 0.01, failureOfOnes: 0.9, failureOfZeros: 0.1 },
+  ],
+  ecc: { code: 'secded', detected: 'zero', scrub: true },
+};
 
 export interface CheckedTensor {
   readonly stored: StoredTensor;
-  /** What the device must read, rows x stride: the twin's answer for one pass and, at `inference`, one image. */
+  readonly image: MemoryImage;
+  /** What decides a read: that of one pass and, at `inference`, one image. */
+  faults(pass: number, image?: number): FaultMap;
+  /** What the device must read, rows x stride f32. */
   fetch(pass: number, image?: number): Float32Array;
 }
 
 /** Some tensors of random codes in one memory image, laid out and keyed as src/models/approximate_memory.ts does. */
 export function memoryImage(
   trial: Trial,
-  granularity: keyof typeof GRANULARITY,
+  granularity: Exclude<Granularity, 'chip'>,
   shapes: readonly (readonly [rows: number, columns: number])[],
+  memory: StoredMemory = checkedMemory(FIXED),
 ): { codes: BufferView; maps: BufferView; tensors: CheckedTensor[] } {
   const maps = new Uint32Array(shapes.length * MAP_WORDS);
   const images: Uint32Array[] = [];
+  const codec = codecOf(memory.format);
+  const sources = faultSources(memory, 0);
+  const { slot } = codec;
   let origin = 0;
   const tensors = shapes.map(([rows, columns], map): CheckedTensor => {
     const stride = roundUp(columns, BLOCK_CODES);
     const key = tensorKey(11, 2, map);
-    writeMap(maps, map, key, granularity);
+    const device = deviceKey(11, 2);
+    writeDraw(maps, map, { key, device, load: READ, read: READ });
+    const { scale, inverse } = scaleOf(memory.format);
+    writeScale(maps, map, { granularity, scale, inverse, bits: codec.bits });
+    writeSources(maps, map, { sources, slot, ecc: memory.ecc, geometry: GEOMETRY, shape: { rows, columns, stride } });
     const random = new Random(20 + map);
-    const codes = Array.from({ length: rows * columns }, () => random.uniformInt(2 ** BITS));
-    const words = packCodes(pad(codes, rows, columns, stride));
-    const image = { words, rows, columns, stride, bits: BITS, exponent: EXPONENT };
-    const whole = new Uint32Array((roundUp(rows, 4) * stride) / 2);
+    const codes = Array.from({ length: rows * columns }, () => random.nextU32() >>> (32 - codec.bits));
+    const words = packCodes(pad(codes, rows, columns, stride, Float64Array), slot);
+    const whole = new Uint32Array((roundUp(rows, 4) * stride * slot) / 32);
     whole.set(words);
     images.push(whole);
-    const stored = { map, origin, rows, columns, stride };
-    origin += whole.length / 8;
+    const stored = { map, origin, rows, columns, stride, fetch: fetchOf(memory, sources) };
+    const memoryImage = { words, rows, columns, stride, codec };
+    const faults = (pass: number, image?: number): FaultMap => {
+      const keys = { chip: readKey(key, 0), load: readKey(key, READ), read: readKey(key, READ + pass, image) };
+      return { slot, sources, ecc: memory.ecc, geometry: GEOMETRY, keys, device, origin: stored.origin };
+    };
+    origin += whole.length / (slot / 2);
     return {
       stored,
-      fetch: (pass, imageIndex) => fetchTensor(image, readKey(key, READ + pass, imageIndex), TABLE),
+      image: memoryImage,
+      faults,
+      fetch: (pass, image) => new Float32Array(fetchTensor(memoryImage, faults(pass, image)).buffer),
     };
   });
-  const codes = new Uint32Array(origin * 8);
+  const codes = new Uint32Array((origin * slot) / 2);
   tensors.forEach(({ stored }, i) => {
-    codes.set(images[i], stored.origin * 8);
+    codes.set(images[i], (stored.origin * slot) / 2);
   });
   return { codes: trial.buffer(codes), maps: trial.buffer(maps), tensors };
 }
 
-/** One tensor's row of the table of maps; the layout is in shaders/common/fetch_approximate.wgsl. */
-function writeMap(
-  maps: Uint32Array<ArrayBuffer>,
-  map: number,
-  key: readonly number[],
-  granularity: keyof typeof GRANULARITY,
-  scale = 2 ** EXPONENT,
-): void {
-  const at = map * MAP_WORDS;
-  const floats = new Float32Array(maps.buffer);
-  maps.set([...key, READ, GRANULARITY[granularity]], at);
-  floats.set([scale, 1 / scale], at + 4);
-  maps.set([BITS, TABLE.length, ...TABLE], at + 6);
+/** Of weights in -1..1. */
+function scaleOf(format: NumberFormat): { scale: number; inverse: number } {
+  if (format.kind === 'fixed') return { scale: 2 ** EXPONENT, inverse: 2 ** -EXPONENT };
+  return 'nonFinite' in format ? { scale: 1, inverse: 1 } : integerScale(1, formatBits(format));
 }
 
-function encodeCheck(encoding: 'corrected' | 'faithful'): Check {
+function codecOf(format: NumberFormat): Codec {
+  if (format.kind === 'fixed') return fixedCodec(BITS, EXPONENT, format.encoding);
+  if ('nonFinite' in format) return floatCodec(format.kind, format.nonFinite);
+  return integerCodec(format.kind === 'int8' ? 8 : 4, [scaleOf(format)]);
+}
+
+const FORMATS: readonly NumberFormat[] = [
+  FIXED,
+  { kind: 'int8', scale: 'per-tensor' },
+  { kind: 'int4', scale: 'per-tensor' },
+  { kind: 'fp32', nonFinite: 'saturate' },
+  { kind: 'fp16', nonFinite: 'saturate' },
+  { kind: 'bf16', nonFinite: 'saturate' },
+];
+
+function encodeCheck(format: NumberFormat, encoding: 'corrected' | 'faithful' = 'corrected'): Check {
   return {
-    kernel: `encode_fixed ${encoding}`,
+    kernel: `encode ${format.kind}${encoding === 'faithful' ? ' faithful' : ''}`,
     record(trial) {
       const weights = numbers(SIZE, 1, 1.2);
-      const { maps, tensors } = memoryImage(trial, 'load', [[ROWS, COLUMNS]]);
-      const { stored } = tensors[0];
-      const codes = trial.results((ROWS * stored.stride) / 2);
-      const faithful = encoding === 'faithful';
-      recordEncode(trial.recorder, {
-        tensor: stored,
-        weights: trial.matrix(ROWS, COLUMNS, weights),
-        maps,
-        codes,
-        faithful,
-      });
-      const expected = Array.from(weights, (weight) => encodeFixed(weight, BITS, EXPONENT, encoding));
-      trial.expectWords(codes, packCodes(pad(expected, ROWS, COLUMNS, stored.stride)));
+      const memory = checkedMemory(format, encoding);
+      const { maps, tensors } = memoryImage(trial, 'load', [[ROWS, COLUMNS]], memory);
+      const { stored, image } = tensors[0];
+      const { codec } = image;
+      const codes = trial.results((ROWS * stored.stride * codec.slot) / 32);
+      recordEncode(trial.recorder, { tensor: stored, weights: trial.matrix(ROWS, COLUMNS, weights), maps, codes });
+      const expected = Array.from(weights, (weight) => codec.encode(weight, 0));
+      trial.expectWords(codes, packCodes(pad(expected, ROWS, COLUMNS, stored.stride, Float64Array), codec.slot));
     },
   };
 }
 
-const materialiseCheck: Check = {
-  kernel: 'materialise_fixed',
+function materialiseCheck(kernel: string, memory: StoredMemory): Check {
+  return {
+    kernel: `materialise ${kernel}`,
+    record(trial) {
+      const shapes = [
+        [3, 17],
+        [ROWS, COLUMNS],
+      ] as const;
+      const { codes, maps, tensors } = memoryImage(trial, 'pass', shapes, memory);
+      const { stored, image, faults } = tensors[1];
+      const fetched = trial.results(ROWS * stored.stride);
+      recordMaterialise(trial.recorder, { tensor: stored, codes, maps, fetched, passOffset: 1 });
+      trial.expectWords(fetched, fetchTensor(image, faults(PASS + 1)));
+    },
+    prepare({ stepWords }) {
+      stepWords[0] = PASS;
+    },
+  };
+}
+
+const fetchCodesCheck: Check = {
+  kernel: 'fetch_codes',
   record(trial) {
-    const { codes, maps, tensors } = memoryImage(trial, 'pass', [
-      [3, 17],
-      [ROWS, COLUMNS],
-    ]);
-    const { stored, fetch } = tensors[1];
-    const fetched = trial.results(ROWS * stored.stride);
-    recordMaterialise(trial.recorder, { tensor: stored, kind: 'uniform', source: codes, maps, fetched, passOffset: 1 });
-    trial.expect(fetched, fetch(PASS + 1), TOLERANCES.exact);
+    const { codes, maps, tensors } = memoryImage(trial, 'pass', [[ROWS, COLUMNS]]);
+    const { stored, image, faults } = tensors[0];
+    const returned = trial.results(image.words.length);
+    recordFetchCodes(trial.recorder, { tensor: stored, codes, maps, returned, passOffset: 0 });
+    trial.expectWords(returned, fetchCodes(image, faults(PASS)));
   },
   prepare({ stepWords }) {
     stepWords[0] = PASS;
@@ -122,12 +197,13 @@ function noiseCheck(kind: 'gaussian' | 'laplacian'): Check {
       const stride = roundUp(COLUMNS, BLOCK_CODES);
       const key = tensorKey(5, 0, 0);
       const maps = new Uint32Array(MAP_WORDS);
-      writeMap(maps, 0, key, 'load', scale);
+      writeDraw(maps, 0, { key, device: key, load: READ, read: READ });
+      writeScale(maps, 0, { granularity: 'load', scale, inverse: 0, bits: 0 });
       const fetched = trial.results(ROWS * stride);
-      recordMaterialise(trial.recorder, {
-        tensor: { map: 0, origin: 0, rows: ROWS, columns: COLUMNS, stride },
+      recordNoise(trial.recorder, {
+        tensor: { map: 0, rows: ROWS, columns: COLUMNS, stride },
         kind,
-        source: trial.matrix(ROWS, COLUMNS, weights),
+        weights: trial.matrix(ROWS, COLUMNS, weights),
         maps: trial.buffer(maps),
         fetched,
         passOffset: 0,
@@ -141,9 +217,11 @@ function noiseCheck(kind: 'gaussian' | 'laplacian'): Check {
 }
 
 export const MEMORY: readonly Check[] = [
-  encodeCheck('corrected'),
-  encodeCheck('faithful'),
-  materialiseCheck,
+  ...FORMATS.map((format) => encodeCheck(format)),
+  encodeCheck(FIXED, 'faithful'),
+  ...FORMATS.map((format) => materialiseCheck(format.kind, checkedMemory(format))),
+  materialiseCheck('many sources and ECC', MANY_SOURCES),
+  fetchCodesCheck,
   noiseCheck('gaussian'),
   noiseCheck('laplacian'),
 ];

@@ -1,0 +1,176 @@
+// The faults of any number of sources (src/memory/faults.ts), and what a SECDED(72,64) code does about them.
+//
+// Every source draws cells of a block as faults_uniform.wgsl does, each from numbers of its own: exact and nested. Then
+// conditions are put to the drawn cells, each fulfilled or not whatever the rate: the value stored, the line the cell lies
+// in, the chance to fail in this read. A cell that any source fails reads the wrong value; one that is stuck reads what it
+// is stuck at. ECC 1, 2: 8 check bits for every 64 stored bits lie in the same memory and fail alike; a word in which the
+// code detects what it cannot correct reads zero (1) or as it is (2).
+// TypeScript twin: blockFaults in src/memory/fault_map.ts.
+#include "memory/secded.wgsl"
+
+struct Faults {
+  map: u32,       // where the tensor's map begins in `maps`
+  origin: u32,    // of the tensor in the image, in blocks
+  chip_key: vec2u,
+  load_key: vec2u,
+  read_key: vec2u,
+  device: vec2u,
+}
+
+// Cells of a block: its words, and of a code with ECC the check bits, a byte for each 64 bits.
+struct Cells {
+  words: Words,
+  check: vec2u,
+}
+
+fn cells_or(a: Cells, b: Cells) -> Cells { return Cells(words_or(a.words, b.words), a.check | b.check); }
+fn cells_and(a: Cells, b: Cells) -> Cells { return Cells(words_and(a.words, b.words), a.check & b.check); }
+fn cells_xor(a: Cells, b: Cells) -> Cells { return Cells(words_xor(a.words, b.words), a.check ^ b.check); }
+fn cells_not(a: Cells) -> Cells { return Cells(words_not(a.words), ~a.check); }
+fn cells_any(a: Cells) -> bool { return words_any(a.words) || (a.check.x | a.check.y) != 0u; }
+
+fn open_faults(at: u32, origin: u32, image: u32) -> Faults {
+  let key = vec2u(maps[at + MAP_KEY], maps[at + MAP_KEY + 1u]);
+  let chip_key = pcg4d(vec4u(key, 0u, 0u)).xy;
+  let load_key = pcg4d(vec4u(key, maps[at + MAP_LOAD], 0u)).xy;
+  let device = vec2u(maps[at + MAP_DEVICE], maps[at + MAP_DEVICE + 1u]);
+  return Faults(at, origin, chip_key, load_key, read_key(at, image), device);
+}
+
+// With check bits, whose places lie behind those of the data, a place takes 16 bits of a random word, otherwise 8.
+const WIDE: bool = ECC > 0u || SLOT == 32u;
+const PLACE_BITS: u32 = select(8u, 16u, WIDE);
+const PLACE_MASK: u32 = select(16u, 32u, ECC > 0u) * SLOT - 1u;
+
+// The cell at a place; none where the source has no cell there.
+fn cell_at(source: u32, place: u32) -> Cells {
+  var cells = Cells();
+  if (place < 16u * SLOT) {
+    if ((place & (SLOT - 1u)) < maps[source + SOURCE_BITS]) {
+      let cell = place + maps[source + SOURCE_FIRST_BIT];
+      cells.words = words_of(cell >> 5u, 1u << (cell & 31u));
+    }
+  } else if (place < 18u * SLOT) {
+    let bit = 1u << (place & 31u);
+    let second = place - 16u * SLOT >= 32u;
+    cells.check = vec2u(select(bit, 0u, second), select(0u, bit, second));
+  }
+  return cells;
+}
+
+fn line_hash(faults: Faults, kind: u32, line: u32) -> u32 { return pcg4d(vec4u(line, kind, faults.device)).x; }
+
+fn in_lines(source: u32, hash: u32) -> bool { return maps[source + SOURCE_FROM] <= hash && hash <= maps[source + SOURCE_TO]; }
+
+// The bitline of a place; check bits lie in columns of their own, one for eight of the data's.
+fn bitline(faults: Faults, source: u32, block: u32, place: u32) -> u32 {
+  let row_bits = maps[faults.map + MAP_ROW_BITS];
+  let first = (faults.origin + block) * 16u * SLOT;
+  let bank = (first / row_bits) & (maps[faults.map + MAP_BANKS] - 1u);
+  if (place >= 16u * SLOT) {
+    return 0x80000000u | (bank * (row_bits / 8u) + (first / 8u + place - 16u * SLOT) % (row_bits / 8u));
+  }
+  return bank * row_bits + (first + place + maps[source + SOURCE_FIRST_BIT]) % row_bits;
+}
+
+// Whether a drawn cell fails in this read, as far as its place decides it.
+fn cell_fails(faults: Faults, source: u32, block: u32, place: u32) -> bool {
+  if (maps[source + SOURCE_LINES] == 3u && !in_lines(source, line_hash(faults, 3u, bitline(faults, source, block, place)))) {
+    return false;
+  }
+  let failure = maps[source + SOURCE_FAILURE];
+  if (failure == 0xffffffffu) { return true; }
+  let chance = 0x80000000u | (maps[source + SOURCE_SALT] << 16u) | place;
+  return pcg4d(vec4u(block, chance, faults.read_key)).x <= failure;
+}
+
+// The cells of a block that a source fails, whatever they store.
+fn source_cells(faults: Faults, source: u32, block: u32) -> Cells {
+  let lines = maps[source + SOURCE_LINES];
+  let byte = (faults.origin + block) * 2u * SLOT;
+  if (lines == 1u && !in_lines(source, line_hash(faults, 1u, byte / 64u))) { return Cells(); }
+  if (lines == 2u && !in_lines(source, line_hash(faults, 2u, byte / (maps[faults.map + MAP_ROW_BITS] / 8u)))) { return Cells(); }
+  let drawn = maps[source + SOURCE_DRAWN];
+  let key = select(select(faults.chip_key, faults.load_key, drawn == 1u), faults.read_key, drawn == 2u);
+  var slice = maps[source + SOURCE_SALT] << 24u;
+  var random = pcg4d(vec4u(block, slice, key));
+  let draw = random.x;
+  let table = faults.map + maps[source + SOURCE_TABLE];
+  let limit = maps[source + SOURCE_LIMIT];
+  var count = 0u;
+  while (count < limit && draw <= maps[table + count]) { count++; }
+  let each = maps[source + SOURCE_LINES] == 3u || maps[source + SOURCE_FAILURE] != 0xffffffffu;
+  var taken = Cells();
+  var failing = Cells();
+  var left = 3u;  // words of `random` not yet used
+  while (count > 0u) {
+    random = random.yzwx;
+    if (left == 0u) {
+      slice++;
+      random = pcg4d(vec4u(block, slice, key));
+      left = 4u;
+    }
+    left--;
+    for (var bits = 0u; bits < 32u && count > 0u; bits += PLACE_BITS) {
+      let place = (random.x >> bits) & PLACE_MASK;
+      let cell = cells_and(cell_at(source, place), cells_not(taken));
+      if (!cells_any(cell)) { continue; }
+      taken = cells_or(taken, cell);
+      count--;
+      if (!each || cell_fails(faults, source, block, place)) { failing = cells_or(failing, cell); }
+    }
+  }
+  return failing;
+}
+
+// The 8 check bits of word i of a block, in byte i.
+fn check_byte(i: u32, value: u32) -> vec2u {
+  let byte = value << (8u * (i & 3u));
+  return vec2u(select(byte, 0u, i >= 4u), select(0u, byte, i >= 4u));
+}
+
+// Check bits as they are written with the words.
+fn check_bits(words: Words) -> vec2u {
+  var check = vec2u();
+  for (var i = 0u; i < PAIRS; i++) { check |= check_byte(i, secded_check(words_pair(words, i))); }
+  return check;
+}
+
+// What is wrong with the block after the code had its say. `scrub`: what it corrects is written back with new check bits,
+// and what it detects is left; otherwise a detected word reads zero where ECC is 1.
+fn corrected(errors: Cells, stored: Words, scrub: bool) -> Cells {
+  var left = Cells();
+  for (var i = 0u; i < PAIRS; i++) {
+    let error = words_pair(errors.words, i);
+    let check = (select(errors.check.x, errors.check.y, i >= 4u) >> (8u * (i & 3u))) & 0xffu;
+    let decoded = secded_decode(error, check);
+    var word = decoded.error;
+    if (decoded.detected && !scrub && ECC == 1u) { word = words_pair(stored, i); }
+    left.words = words_or(left.words, words_of_pair(i, word));
+    if (scrub) { left.check |= check_byte(i, select(secded_check(word), check, decoded.detected)); }
+  }
+  return left;
+}
+
+fn block_mask(faults: Faults, block: u32, stored: Words) -> Words {
+  var held = Cells(stored, vec2u());
+  if (ECC > 0u) { held.check = check_bits(stored); }
+  var errors = Cells();
+  let sources = maps[faults.map + MAP_COUNT];
+  let scrubbed = maps[faults.map + MAP_SCRUBBED];
+  for (var i = 0u; i < sources; i++) {
+    let source = faults.map + MAP_SOURCES + i * SOURCE_WORDS;
+    var cells = source_cells(faults, source, block);
+    let values = maps[source + SOURCE_STORED];
+    if (values == 1u) { cells = cells_and(cells, cells_not(held)); }
+    if (values == 2u) { cells = cells_and(cells, held); }
+    switch maps[source + SOURCE_EFFECT] {
+      case 1u: { errors = cells_or(cells_and(errors, cells_not(cells)), cells_and(cells, held)); }
+      case 2u: { errors = cells_or(cells_and(errors, cells_not(cells)), cells_and(cells, cells_not(held))); }
+      default: { errors = cells_or(errors, cells); }
+    }
+    if (ECC > 0u && i + 1u == scrubbed) { errors = corrected(errors, stored, true); }
+  }
+  if (ECC > 0u && cells_any(errors)) { errors = corrected(errors, stored, false); }
+  return errors.words;
+}

@@ -1,0 +1,83 @@
+// The faults of one source that is the same for all cells: every bit of every code fails with the same probability.
+//
+// A draw is exact and nested: one random u32 gives the number K of flipped bits of the block's 16 n bits through the
+// binomial quantile table (bit for bit the inverse of its distribution function in steps of 2^-32), then the first K
+// places of a random sequence without repeats are flipped. The table is the only thing that depends on the error rate,
+// so a bit that fails at one rate fails at every higher one.
+//
+// What is the same for all blocks of a read is looked up once, by open_faults, the first entries of the table among it.
+// A turn of the loop takes all places of a random word, without a branch: where lanes differ, a loop's turns and branches
+// are what costs. faults_sources.wgsl draws the same bits for such a source, at leisure.
+// TypeScript twin: src/memory/fault_map.ts.
+struct Faults {
+  key: vec2u,     // of everything the read draws
+  bits: u32,
+  limit: u32,     // entries of the table
+  table: u32,     // where it begins in `maps`
+  first: array<vec4u, 3>,  // entries 0 .. 11; what lies behind the limit does not matter
+}
+
+fn open_faults(at: u32, origin: u32, image: u32) -> Faults {
+  let source = at + MAP_SOURCES;
+  let table = at + maps[source + SOURCE_TABLE];
+  let first = array<vec4u, 3>(map_entries(table), map_entries(table + 4u), map_entries(table + 8u));
+  return Faults(read_key(at, image), maps[source + SOURCE_BITS], maps[source + SOURCE_LIMIT], table, first);
+}
+
+fn map_entries(at: u32) -> vec4u { return vec4u(maps[at], maps[at + 1u], maps[at + 2u], maps[at + 3u]); }
+
+// How many bits of a block flip, as far as the first 12 entries tell: entries fall, so as many as are not below the draw.
+// ALL where all of them are not: the three words of places that come with the draw are used up before it is known.
+const ALL: u32 = 0xffffffffu;
+
+fn early_count(faults: Faults, draw: u32) -> u32 {
+  let one = vec4u(1u);
+  let held = select(vec4u(), one, vec4u(draw) <= faults.first[0])
+    + select(vec4u(), one, vec4u(draw) <= faults.first[1])
+    + select(vec4u(), one, vec4u(draw) <= faults.first[2]);
+  let count = min(faults.limit, held.x + held.y + held.z + held.w);
+  return select(count, ALL, count == 12u);
+}
+
+fn late_count(faults: Faults, draw: u32) -> u32 {
+  var count = 12u;
+  while (count < faults.limit && draw <= maps[faults.table + count]) { count++; }
+  return count;
+}
+
+struct BlockMask {
+  words: Words,
+  flips: u32,
+}
+
+// Flips one more cell, if fewer than `count` are and the place is one that is stored and not flipped yet.
+fn flip_place(mask: BlockMask, random: u32, bits: u32, count: u32) -> BlockMask {
+  let place = random & (16u * SLOT - 1u);
+  let flip = select(0u, 1u << (place & 31u), (place & (SLOT - 1u)) < bits && mask.flips < count);
+  let words = words_and(words_of(place >> 5u, flip), words_not(mask.words));
+  return BlockMask(words_or(mask.words, words), mask.flips + select(0u, 1u, words_any(words)));
+}
+
+fn block_mask(faults: Faults, block: u32, stored: Words) -> Words {
+  var random = pcg4d(vec4u(block, 0u, faults.key));
+  let draw = random.x;
+  var count = early_count(faults, draw);
+  var mask = BlockMask();
+  var slice = 0u;
+  var left = 3u;  // words of `random` not yet used
+  while (mask.flips < count) {
+    random = random.yzwx;
+    if (left == 0u) {
+      if (count == ALL) { count = late_count(faults, draw); }
+      slice++;
+      random = pcg4d(vec4u(block, slice, faults.key));
+      left = 4u;
+    }
+    left--;
+    mask = flip_place(mask, random.x, faults.bits, count);
+    if (SLOT < 32u) { mask = flip_place(mask, random.x >> 8u, faults.bits, count); }
+    mask = flip_place(mask, random.x >> 16u, faults.bits, count);
+    if (SLOT < 32u) { mask = flip_place(mask, random.x >> 24u, faults.bits, count); }
+  }
+  return mask.words;
+}

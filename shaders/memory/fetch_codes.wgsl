@@ -1,0 +1,17 @@
+// returned[i] = code[i] XOR mask(i, read), undecoded: what the memory gave back, for fault maps and for the proof of rates.
+// The image is ROWS x STRIDE codes, one invocation a block of 16. Bindings: codes, maps, returned, step.
+// Launched by recordFetchCodes (src/kernels/memory.ts). Twin: fetchCodes in src/memory/fault_map.ts.
+@group(0) @binding(0) var<storage, read> codes: array<Words>;
+@group(0) @binding(1) var<storage, read> maps: array<u32>;
+@group(0) @binding(2) var<storage, read_write> returned: array<Words>;
+@group(0) @binding(3) var<uniform> step: Step;
+
+#include "common/step.wgsl"
+#include "common/fetch_approximate.wgsl"
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let block = id.x + id.y * GRID_WIDTH;
+  if (block >= ROWS * STRIDE / 16u) { return; }
+  returned[block] = fetch_words(open_read(MAP, ORIGIN, 0u), block);
+}

@@ -1,0 +1,38 @@
+// Sign-magnitude fixed point of n bits, the highest the sign; one unit of the magnitude is worth MAP_SCALE, a power of two.
+// corrected: round to nearest even, saturate.   faithful: truncate toward zero, wrap modulo 2^(n-1), as published.
+// A weight of zero gets code 0; nothing ever decodes to NaN or infinity.
+// Twin: src/memory/fixed_point.ts.
+struct Format {
+  bits: u32,
+  magnitude: u32,  // the bits of a code but for its sign
+  lift: u32,       // brings a code's sign to bit 31
+  scale: f32,
+  inverse_scale: f32,
+}
+
+fn open_format(at: u32) -> Format {
+  let bits = maps[at + MAP_BITS];
+  let sign = 1u << (bits - 1u);
+  return Format(bits, sign - 1u, 1u << (32u - bits), bitcast<f32>(maps[at + MAP_SCALE]), bitcast<f32>(maps[at + MAP_INVERSE_SCALE]));
+}
+
+fn encode4(format: Format, weight_bits: vec4u, row: u32) -> vec4u {
+  let w = bitcast<vec4f>(weight_bits);
+  let range = f32(format.magnitude + 1u);
+  let units = abs(w) * format.inverse_scale;  // exact: the scale is a power of two
+  var magnitude: vec4f;
+  if (FAITHFUL) {
+    // Times 2^-(n-1) from its bits, which is exact: WGSL lets a division be off by 2.5 ulp, and floor would fall short.
+    let whole = trunc(units);
+    magnitude = whole - floor(whole * bitcast<f32>((128u - format.bits) << 23u)) * range;
+  } else {
+    magnitude = min(round(units), vec4f(range - 1.0));
+  }
+  return vec4u(magnitude) | select(vec4u(), vec4u(format.magnitude + 1u), w < vec4f());
+}
+
+// Magnitude times a power of two, then the sign bit.
+fn decode4(format: Format, codes4: vec4u, row: u32) -> vec4f {
+  let magnitude = vec4f(vec4i(codes4 & vec4u(format.magnitude))) * format.scale;
+  return bitcast<vec4f>(bitcast<vec4u>(magnitude) | ((codes4 * format.lift) & vec4u(0x80000000u)));
+}

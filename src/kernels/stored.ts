@@ -1,0 +1,60 @@
+/** A tensor in a memory image, and which variant of shaders/common/fetch_approximate.wgsl reads it. */
+import type { ShaderRequest } from '../gpu/composer.ts';
+import { formatBits, slotOf } from '../memory/codec.ts';
+import type { StoredMemory } from '../memory/config.ts';
+import type { FaultSource } from '../memory/faults.ts';
+
+/** Files and constants with which a shader that fetches is built. */
+export interface Fetch {
+  readonly includes: NonNullable<ShaderRequest['includes']>;
+  readonly constants: NonNullable<ShaderRequest['constants']>;
+}
+
+/** Where a tensor lies in a memory image: its row in the table of maps and its first block. */
+export interface StoredTensor {
+  readonly map: number;
+  /** First block of 16 codes in the image, in blocks of this tensor's codes. */
+  readonly origin: number;
+  readonly rows: number;
+  readonly columns: number;
+  readonly stride: number;
+  readonly fetch: Fetch;
+}
+
+const NON_FINITE = { propagate: 0, zero: 1, saturate: 2 } as const;
+const ECC = { zero: 1, pass: 2 } as const;
+
+/** How tensors of a layer are fetched. @param sources of the layer; none for a read without any fault */
+export function fetchOf({ format, ecc }: StoredMemory, sources: readonly FaultSource[]): Fetch {
+  const kind = format.kind === 'int8' || format.kind === 'int4' ? 'integer' : format.kind;
+  const faults = sources.length === 0 ? 'none' : isUniform(sources) && !ecc ? 'uniform' : 'sources';
+  return {
+    includes: {
+      words: `memory/words_${slotOf(formatBits(format))}.wgsl`,
+      format: `memory/format_${kind}.wgsl`,
+      faults: `memory/faults_${faults}.wgsl`,
+    },
+    constants: {
+      FINITE: !('nonFinite' in format && format.nonFinite === 'propagate'),
+      ...(format.kind === 'fixed' && { FAITHFUL: format.encoding === 'faithful' }),
+      ...('scale' in format && { PER_CHANNEL: format.scale === 'per-channel' }),
+      ...('nonFinite' in format && { NON_FINITE: NON_FINITE[format.nonFinite] }),
+      ...(faults === 'sources' && { ECC: ecc ? ECC[ecc.detected] : 0 }),
+    },
+  };
+}
+
+/** One source that fails all bits of a code alike and whatever they store: what the fast kernels draw. */
+function isUniform(sources: readonly FaultSource[]): boolean {
+  const [{ drawn, salt, firstBit, stored, effect, lines, failure }] = sources;
+  return (
+    sources.length === 1 &&
+    drawn === 'read' &&
+    salt === 0 &&
+    firstBit === 0 &&
+    stored === 'any' &&
+    effect === 'flip' &&
+    !lines &&
+    failure === 1
+  );
+}

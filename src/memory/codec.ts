@@ -1,0 +1,85 @@
+/** Number formats as the twin of the device uses them: weights to codes and back, and codes packed into words. */
+import type { NumberFormat } from './config.ts';
+import { decodeFixed, encodeFixed, type FixedEncoding } from './fixed_point.ts';
+import {
+  bitsOfFloat,
+  decodeFloat,
+  encodeFloat,
+  FLOAT_BITS,
+  type FloatKind,
+  type NonFinitePolicy,
+} from './floating_point.ts';
+import { decodeInteger, encodeInteger } from './integer.ts';
+
+/** Codes are drawn and fetched in blocks of this many. */
+export const BLOCK_CODES = 16;
+
+/** Bits that a code takes in memory. */
+export type Slot = 4 | 8 | 16 | 32;
+
+/** A number format fitted to a tensor. */
+export interface Codec {
+  /** Of a code: those that mean something. */
+  readonly bits: number;
+  readonly slot: Slot;
+  /** A finite weight -> its code, 0 .. 2^bits - 1. @param row of the tensor, where rows have scales of their own */
+  encode(weight: number, row: number): number;
+  /** A code -> its value, as bits of an f32. */
+  decode(code: number, row: number): number;
+}
+
+/** The smallest slot that holds `bits` bits, 2..32. */
+export function slotOf(bits: number): Slot {
+  return bits <= 4 ? 4 : bits <= 8 ? 8 : bits <= 16 ? 16 : 32;
+}
+
+/** Bits of a code of a number format. */
+export function formatBits(format: NumberFormat): number {
+  if (format.kind === 'fixed') return format.bits;
+  if (format.kind === 'int8') return 8;
+  return format.kind === 'int4' ? 4 : FLOAT_BITS[format.kind];
+}
+
+export function fixedCodec(bits: number, exponent: number, encoding: FixedEncoding): Codec {
+  return {
+    bits,
+    slot: slotOf(bits),
+    encode: (weight) => encodeFixed(weight, bits, exponent, encoding),
+    decode: (code) => bitsOfFloat(decodeFixed(code, bits, exponent)),
+  };
+}
+
+/** @param scales of all rows, or of each row; see integerScale */
+export function integerCodec(bits: 4 | 8, scales: readonly { scale: number; inverse: number }[]): Codec {
+  const of = (row: number) => scales[scales.length === 1 ? 0 : row];
+  return {
+    bits,
+    slot: bits,
+    encode: (weight, row) => encodeInteger(weight, bits, of(row).inverse),
+    decode: (code, row) => bitsOfFloat(decodeInteger(code, bits, of(row).scale)),
+  };
+}
+
+export function floatCodec(kind: FloatKind, policy: NonFinitePolicy): Codec {
+  return {
+    bits: FLOAT_BITS[kind],
+    slot: FLOAT_BITS[kind],
+    encode: (weight) => encodeFloat(kind, bitsOfFloat(weight)),
+    decode: (code) => decodeFloat(kind, code, policy),
+  };
+}
+
+/** Packs codes 32 / slot a u32, the first in the lowest bits: the memory image as the shaders read it. */
+export function packCodes(codes: ArrayLike<number>, slot: Slot): Uint32Array<ArrayBuffer> {
+  const each = 32 / slot;
+  const words = new Uint32Array(Math.ceil(codes.length / each));
+  for (let i = 0; i < codes.length; i++) words[Math.floor(i / each)] |= codes[i] << (slot * (i % each));
+  return words;
+}
+
+/** Code `index` of packed words. */
+export function codeAt(words: Uint32Array, index: number, slot: Slot): number {
+  if (slot === 32) return words[index];
+  const each = 32 / slot;
+  return (words[Math.floor(index / each)] >>> (slot * (index % each))) & (2 ** slot - 1);
+}

@@ -1,0 +1,31 @@
+/** Two's complement integers of n bits, symmetric about zero. Twin of shaders/memory/format_integer.wgsl. */
+
+/**
+ * What one unit is worth, so that `largest` = max |w| gets the largest code, and its inverse; both f32, rounded once.
+ * Tensors of nothing but (nearly) nothing get a unit of 1.
+ * @param bits n, 4 or 8
+ */
+export function integerScale(largest: number, bits: number): { scale: number; inverse: number } {
+  const range = 2 ** (bits - 1) - 1;
+  const scale = Math.fround(largest / range);
+  return largest < 2 ** -100 ? { scale: 1, inverse: 1 } : { scale, inverse: Math.fround(range / largest) };
+}
+
+/** One weight -> its code, 0 .. 2^bits - 1: the nearest multiple of the unit, even on a tie, within +-(2^(bits-1) - 1). */
+export function encodeInteger(weight: number, bits: number, inverse: number): number {
+  const range = 2 ** (bits - 1) - 1;
+  const units = Math.max(-range, Math.min(range, roundHalfEven(Math.fround(weight * inverse))));
+  return units < 0 ? units + 2 ** bits : units + 0;
+}
+
+/** A code -> its value in f32; -2^(bits-1) comes of flips only. */
+export function decodeInteger(code: number, bits: number, scale: number): number {
+  return Math.fround((code >= 2 ** (bits - 1) ? code - 2 ** bits : code) * scale);
+}
+
+/** To the nearest whole number, to the even one of two. */
+export function roundHalfEven(x: number): number {
+  const floor = Math.floor(x);
+  if (x - floor !== 0.5) return Math.round(x);
+  return floor % 2 === 0 ? floor : floor + 1;
+}

@@ -100,6 +100,8 @@ export async function benchTraining(gpu: Gpu, timing: Timing): Promise<Row[]> {
 }
 
 const RATES = [0.001, 0.01, 0.0625] as const;
+/** Copies of the decoded weights that a materialised read may take as long as. */
+const COPIES = { 0.001: 2, 0.01: 3, 0.0625: 5 } as const;
 
 /** Forward passes of 120 images: exact, and through approximate memory in every way it can be read. */
 export async function benchMemory(gpu: Gpu, timing: Timing): Promise<Row[]> {
@@ -122,9 +124,9 @@ export async function benchMemory(gpu: Gpu, timing: Timing): Promise<Row[]> {
     await memory.load(draw++);
     await gpu.idle();
   };
-  const forward = (weights: WeightsOf, from?: ApproximateMemory): Promise<Program> => {
+  const forward = (weights: WeightsOf, from?: ApproximateMemory, images = x): Promise<Program> => {
     const recorder = new Recorder(gpu);
-    stackVictim(SPEC.layers, weights, from).plan(arena, x).recordForward(recorder);
+    stackVictim(SPEC.layers, weights, from).plan(arena, images).recordForward(recorder);
     return recorder.build('forward');
   };
   const exact = await forward(plainWeights(parameters));
@@ -142,6 +144,17 @@ export async function benchMemory(gpu: Gpu, timing: Timing): Promise<Row[]> {
   const fusedLoad = load(configuration(0.01, { granularity: 'pass', path: 'fused' }));
   await fusedLoad();
   const fused = await forward(memory.weightsOf, memory);
+  const few = arena.matrix('images', 32, SPEC.inputs);
+  gpu.write(
+    few,
+    Float32Array.from({ length: few.rows * few.stride }, (_, i) => ((i * 41) % 103) / 103),
+  );
+  const exact32 = await forward(plainWeights(parameters), undefined, few);
+  const perImage = Object.fromEntries(
+    RATES.map((rate) => [rate, load(configuration(rate, { granularity: 'inference' }))]),
+  ) as typeof perPass;
+  await perImage[0.01]();
+  const inference = await forward(memory.weightsOf, memory, few);
   const copier = new Recorder(gpu);
   const copied = arena.allocate('copy', parameters.view.size);
   recordCopy(copier, { bytes: parameters.view.size, input: parameters.view, output: copied });
@@ -156,6 +169,10 @@ export async function benchMemory(gpu: Gpu, timing: Timing): Promise<Row[]> {
       'pass 0.01': { prepare: perPass[0.01], run: () => materialised.run() },
       'pass 0.0625': { prepare: perPass[0.0625], run: () => materialised.run() },
       fused: { prepare: fusedLoad, run: () => fused.run() },
+      'exact 32': { run: () => exact32.run() },
+      'inference 0.001': { prepare: perImage[0.001], run: () => inference.run() },
+      'inference 0.01': { prepare: perImage[0.01], run: () => inference.run() },
+      'inference 0.0625': { prepare: perImage[0.0625], run: () => inference.run() },
       copy: { run: () => copy.run() },
       'materialise 0.001': { prepare: perPass[0.001], run: () => materialise.run() },
       'materialise 0.01': { prepare: perPass[0.01], run: () => materialise.run() },
@@ -172,9 +189,23 @@ export async function benchMemory(gpu: Gpu, timing: Timing): Promise<Row[]> {
     makeRow('pass at BER 0.01, times exact', defended('pass 0.01'), 'times', atMost(1.4)),
     makeRow('pass at BER 0.0625, times exact', defended('pass 0.0625'), 'times'),
     makeRow('pass at BER 0.01 fused, times exact', defended('fused'), 'times'),
+    makeRow('forward pass of 32 images, exact', times['exact 32'], 'ms'),
+    ...RATES.map((rate) =>
+      makeRow(
+        `inference at BER ${rate}, times exact`,
+        ratios(times[`inference ${rate}`], times['exact 32']),
+        'times',
+        rate === 0.001 ? atMost(2) : undefined,
+      ),
+    ),
     makeRow('copy of the decoded weights', times.copy, 'ms'),
     ...RATES.map((rate) =>
-      makeRow(`materialise at BER ${rate}, times a copy`, ratios(times[`materialise ${rate}`], times.copy), 'times'),
+      makeRow(
+        `materialise at BER ${rate}, times a copy`,
+        ratios(times[`materialise ${rate}`], times.copy),
+        'times',
+        atMost(COPIES[rate]),
+      ),
     ),
     ...RATES.map((rate) => makeRow(`hash draws a weight at BER ${rate}`, [drawsAWeight(rate)], 'draws')),
   ];

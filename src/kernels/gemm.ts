@@ -2,6 +2,7 @@ import { ShapeError } from '../errors.ts';
 import { type Arena, type Matrix, roundUp } from '../gpu/arena.ts';
 import type { BufferView, Gpu } from '../gpu/device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
+import { STRETCH } from '../memory/hits.ts';
 import { ACTIVATION_CODE, type Activation } from './activation.ts';
 import { flatGrid } from './grid.ts';
 import type { StoredTensor } from './stored.ts';
@@ -218,5 +219,62 @@ export function recordApproximateGemm(recorder: Recorder, args: ApproximateGemmA
     ],
     workgroups: [...workgroups, 1],
     flops: 2 * m * n * k,
+  });
+}
+
+/**
+ * Records a product at granularity `inference` with weights that fail uniformly, where every row of A (image) reads weights
+ * of its own: the product with the weights as they are without errors, then for each image what its flips change
+ * (shaders/memory/hits.wgsl). The bits of C do not depend on how images are split into batches.
+ * @param args.errorFree the weights decoded without errors
+ * @throws ShapeError when the shapes disagree
+ */
+export function recordPerImageGemm(
+  recorder: Recorder,
+  arena: Arena,
+  args: Omit<ApproximateGemmArguments, 'perImage'> & { errorFree: Matrix },
+): void {
+  const { label, transposition, a, weight, bias, c, errorFree } = args;
+  const [m, n, k] = dimensions(label, transposition, a, { ...args.codes, ...weight }, c);
+  const { software } = recorder.gpu.adapter;
+  // Whatever a batch is cut into: one family of tiles, and slices of K as for a single tile of rows.
+  const alike = { variant: software ? undefined : '8x8', splitK: pickSplitK(1, n, k) } as const;
+  recordGemm(recorder, arena, { label, transposition, a, b: errorFree, c, ...alike });
+  const stretches = Math.ceil(weight.stride / STRETCH);
+  const columns = transposition === 'nt' ? n : stretches;
+  const { workgroups, constants } = tileGrid({ rows: 1, columns: 1, invocations: 1 }, m, columns, 64);
+  recorder.record({
+    label: `${label} corrections`,
+    shader: {
+      path: `gemm/correct_${transposition}_per_image.wgsl`,
+      constants: {
+        M: m,
+        N: weight.rows,
+        K: weight.columns,
+        STRIDE_A: a.stride,
+        STRIDE_B: weight.stride,
+        STRIDE_C: c.stride,
+        STRETCHES: stretches,
+        BIAS: bias !== undefined,
+        ACTIVATION: ACTIVATION_CODE[args.activation ?? 'none'],
+        WEIGHT_MAP: weight.map,
+        WEIGHT_ORIGIN: weight.origin,
+        BIAS_MAP: bias?.map ?? 0,
+        BIAS_ORIGIN: bias?.origin ?? 0,
+        PASS_OFFSET: args.passOffset,
+        ...constants,
+        ...weight.fetch.constants,
+      },
+      includes: weight.fetch.includes,
+    },
+    bindings: [
+      ['read', a],
+      ['read', args.codes],
+      ['read', args.codes],
+      ['read', args.maps],
+      ['write', c],
+      ['uniform', recorder.step],
+    ],
+    workgroups: [...workgroups, 1],
   });
 }

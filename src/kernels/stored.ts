@@ -2,7 +2,7 @@
 import type { ShaderRequest } from '../gpu/composer.ts';
 import { formatBits, slotOf } from '../memory/codec.ts';
 import type { StoredMemory } from '../memory/config.ts';
-import type { FaultSource } from '../memory/faults.ts';
+import { type FaultSource, isUniform } from '../memory/faults.ts';
 
 /** Files and constants with which a shader that fetches is built. */
 export interface Fetch {
@@ -42,19 +42,4 @@ export function fetchOf({ format, ecc }: StoredMemory, sources: readonly FaultSo
       ...(faults === 'sources' && { ECC: ecc ? ECC[ecc.detected] : 0 }),
     },
   };
-}
-
-/** One source that fails all bits of a code alike and whatever they store: what the fast kernels draw. */
-function isUniform(sources: readonly FaultSource[]): boolean {
-  const [{ drawn, salt, firstBit, stored, effect, lines, failure }] = sources;
-  return (
-    sources.length === 1 &&
-    drawn === 'read' &&
-    salt === 0 &&
-    firstBit === 0 &&
-    stored === 'any' &&
-    effect === 'flip' &&
-    !lines &&
-    failure === 1
-  );
 }

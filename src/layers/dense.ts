@@ -1,9 +1,14 @@
 import type { Arena, Matrix } from '../gpu/arena.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import type { Activation } from '../kernels/activation.ts';
-import { recordApproximateGemm, recordGemm } from '../kernels/gemm.ts';
+import {
+  type ApproximateGemmArguments,
+  recordApproximateGemm,
+  recordGemm,
+  recordPerImageGemm,
+} from '../kernels/gemm.ts';
 import { columnSumScratchBytes, recordColumnSum } from '../kernels/reduce.ts';
-import { type ImageShape, type LayerKind, sizeOf, vectorShape } from './layer.ts';
+import { type ImageShape, type LayerKind, type LayerWeights, sizeOf, vectorShape } from './layer.ts';
 
 /** A fully connected layer, y = act(x Wᵀ + b), W outputs x inputs. */
 export interface DenseSpec {
@@ -21,6 +26,18 @@ export function recordBiasGradient(recorder: Recorder, arena: Arena, name: strin
   const bytes = columnSumScratchBytes(dy);
   const scratch = bytes > 0 ? arena.scratch(`column sum ${name}`, bytes) : undefined;
   recordColumnSum(recorder, { input: dy, output: { ...bias, stride: dy.stride }, scratch });
+}
+
+/** A product whose weights are fetched inside the kernel, by flips where every image has its own. */
+function recordFused(
+  recorder: Recorder,
+  arena: Arena,
+  { weight, codes, maps, perImage, errorFree }: Extract<LayerWeights, { kind: 'fused' }>,
+  product: Omit<ApproximateGemmArguments, 'weight' | 'codes' | 'maps' | 'perImage'>,
+): void {
+  const stored = { ...product, weight, codes, maps };
+  if (perImage && errorFree) recordPerImageGemm(recorder, arena, { ...stored, errorFree });
+  else recordApproximateGemm(recorder, { ...stored, perImage });
 }
 
 /** The published initialisation: xavier normal weights, zero biases. */
@@ -54,7 +71,7 @@ export const DENSE: LayerKind<DenseSpec> = {
     if (source.kind === 'plain') {
       recordGemm(recorder, arena, { ...product, b: source.weight, bias: source.bias });
     } else {
-      recordApproximateGemm(recorder, { ...source, ...product, passOffset: 0 });
+      recordFused(recorder, arena, source, { ...product, bias: source.bias, passOffset: 0 });
     }
   },
 
@@ -71,8 +88,7 @@ export const DENSE: LayerKind<DenseSpec> = {
       if (source.kind === 'plain') {
         recordGemm(recorder, arena, { ...product, b: source.weight });
       } else {
-        const { bias: _, ...fused } = source;
-        recordApproximateGemm(recorder, { ...fused, ...product, passOffset: 1 });
+        recordFused(recorder, arena, source, { ...product, passOffset: 1 });
       }
     }
   },

@@ -50,6 +50,8 @@ export type LayerWeights = {
       readonly maps: BufferView;
       /** Granularity `inference`: every image reads weights of its own. */
       readonly perImage: boolean;
+      /** Then, where they fail uniformly: the weights decoded without errors, which a dense layer corrects image by image. */
+      readonly errorFree?: Matrix;
     }
 );
 

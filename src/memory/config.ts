@@ -148,6 +148,7 @@ export const MemoryConfig = v.strictObject({
   /** `auto`: fused for `inference`, materialised otherwise. */
   path: v.optional(v.picklist(['auto', 'materialised', 'fused']), 'auto'),
   geometry: v.optional(Geometry, {}),
+  /** By name; `*` is every layer that has no entry of its own. */
   layers: v.record(v.string(), LayerMemory),
 });
 export type MemoryConfig = v.InferOutput<typeof MemoryConfig>;
@@ -160,7 +161,7 @@ export function uniformMemory(format: NumberFormat, bitErrorRate: number): Store
 }
 
 /**
- * Validates a memory configuration against the layers of the model it is for.
+ * Validates a memory configuration against the layers of the model it is for; `*` becomes the layers it stands for.
  * @throws ConfigError naming the path in the configuration, and for an unknown layer the layers there are
  */
 export function parseMemoryConfig(input: unknown, layers: readonly string[], where = 'memory'): MemoryConfig {
@@ -169,7 +170,10 @@ export function parseMemoryConfig(input: unknown, layers: readonly string[], whe
     const issue = result.issues[0];
     throw new ConfigError(`${[where, v.getDotPath(issue)].filter(Boolean).join('.')}: ${issue.message}`);
   }
-  for (const [layer, memory] of Object.entries(result.output.layers)) {
+  const { '*': others, ...named } = result.output.layers;
+  const rest = others ? layers.filter((layer) => !Object.hasOwn(named, layer)).map((layer) => [layer, others]) : [];
+  const config: MemoryConfig = { ...result.output, layers: { ...named, ...Object.fromEntries(rest) } };
+  for (const [layer, memory] of Object.entries(config.layers)) {
     if (!layers.includes(layer)) {
       throw new ConfigError(`${where}.layers.${layer}: no such layer; this model has ${layers.join(', ')}`);
     }
@@ -180,14 +184,14 @@ export function parseMemoryConfig(input: unknown, layers: readonly string[], whe
           `${where}.layers.${layer}.format.exponent: no layer ${exponent.layer}; this model has ${layers.join(', ')}`,
         );
       }
-    } else if (result.output.path === 'fused' || result.output.granularity === 'inference') {
+    } else if (config.path === 'fused' || config.granularity === 'inference') {
       throw new ConfigError(
         `${where}.layers.${layer}: ${memory.kind} noise is materialised; use granularity chip, load or pass`,
       );
     }
   }
-  if (result.output.path === 'materialised' && result.output.granularity === 'inference') {
+  if (config.path === 'materialised' && config.granularity === 'inference') {
     throw new ConfigError(`${where}.path: granularity inference has a map an image and cannot be materialised`);
   }
-  return result.output;
+  return config;
 }

@@ -23,9 +23,13 @@ export type Granularity = 'chip' | 'load' | 'pass' | 'inference';
  * @param rate 0..1
  */
 export function flipTable(cells: number, rate: number): Uint32Array {
-  const n = cells;
   if (rate === 0) return new Uint32Array(0);
-  if (rate === 1) return new Uint32Array(n).fill(0xffffffff);
+  return tailTable(binomialTails(cells, rate));
+}
+
+/** Entry k, of n + 2: proportional to the probability of k or more successes in n trials. @param rate above 0, up to 1 */
+export function binomialTails(n: number, rate: number): Float64Array {
+  if (rate === 1) return new Float64Array(n + 2).fill(1, 0, n + 1);
   // Binomial weights relative to the mode, by recurrence in both directions, then tails from the small end.
   const weights = new Float64Array(n + 1);
   const mode = Math.min(n, Math.floor((n + 1) * rate));
@@ -35,8 +39,13 @@ export function flipTable(cells: number, rate: number): Uint32Array {
   for (let k = mode; k > 0; k--) weights[k - 1] = (weights[k] * k) / (n - k + 1) / odds;
   const tails = new Float64Array(n + 2);
   for (let k = n; k >= 0; k--) tails[k] = tails[k + 1] + weights[k];
+  return tails;
+}
+
+/** Thresholds 2^32 P(at least k + 1) - 1 up to the last that is not empty. */
+export function tailTable(tails: Float64Array): Uint32Array {
   const thresholds: number[] = [];
-  for (let k = 0; k < n; k++) {
+  for (let k = 0; k < tails.length - 2; k++) {
     const threshold = Math.round((tails[k + 1] / tails[0]) * 2 ** 32);
     if (threshold === 0) break;
     thresholds.push(threshold - 1);

@@ -69,6 +69,15 @@ export function scrubbedCount(sources: readonly FaultSource[], ecc: Ecc | undefi
   return ecc?.scrub ? sources.filter(({ drawn, effect }) => drawn === 'load' && effect === 'flip').length : 0;
 }
 
+/** One source that fails all bits of a code alike and whatever they store: what the fast kernels draw. */
+export function isUniform(sources: readonly FaultSource[]): boolean {
+  if (sources.length !== 1) return false;
+  const [{ drawn, salt, firstBit, stored, effect, lines, failure }] = sources;
+  return (
+    drawn === 'read' && salt === 0 && firstBit === 0 && stored === 'any' && effect === 'flip' && !lines && failure === 1
+  );
+}
+
 function modelSources(
   model: FaultModel,
   next: (source: Partial<FaultSource> & { rate: number }) => FaultSource,
@@ -97,7 +106,7 @@ function modelSources(
     case 'clustered':
       return [clustered(model.lines, model.bitErrorRate, next({ rate: model.bitErrorRate, drawn: model.drawn }), path)];
     case 'voltage': {
-      const lines = lineErrorRate(dimmOfChip(model.vendor, chip), model.volts);
+      const lines = lineErrorRate(dimmOfChip(model.vendor, chip), model.volts, `${path}.volts`);
       return [clustered(lines, model.bitErrorRate, next({ rate: model.bitErrorRate, drawn: model.drawn }), path)];
     }
     case 'sram-chip': {

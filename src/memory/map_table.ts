@@ -3,7 +3,8 @@ import { ConfigError } from '../errors.ts';
 import { BLOCK_CODES, type Slot } from './codec.ts';
 import type { Ecc, Geometry } from './config.ts';
 import { type Granularity, type Key, LINE_KIND, sourceLimits } from './fault_map.ts';
-import { type FaultSource, scrubbedCount } from './faults.ts';
+import { type FaultSource, isUniform, scrubbedCount } from './faults.ts';
+import { hitTables } from './hits.ts';
 
 /** Words of a tensor's map. */
 export const MAP_WORDS = 2048;
@@ -74,21 +75,27 @@ export function writeSources(
   const { sources, slot, ecc, geometry, shape } = args;
   const at = map * MAP_WORDS;
   words.fill(0, at + 11, at + MAP_WORDS);
-  words.set([geometry.rowBytes * 8, geometry.banks, sources.length, scrubbedCount(sources, ecc)], at + 11);
-  words.set([shape.rows, shape.columns, shape.stride / BLOCK_CODES], at + 15);
   let free = SOURCES_AT + Math.max(1, sources.length) * SOURCE_WORDS;
-  for (const [i, source] of sources.entries()) {
-    const { table, failure, from, to } = sourceLimits(source, slot, ecc !== undefined);
-    // The uniform kernels read twelve entries at once.
-    if (free + Math.max(12, table.length) > MAP_WORDS) {
+  const place = (table: Uint32Array, room: number): number => {
+    if (free + Math.max(room, table.length) > MAP_WORDS) {
       throw new ConfigError(
         `memory: ${sources.length} sources of faults at these rates need more than the ${MAP_WORDS} words of a map; ` +
           'use fewer models or lower rates',
       );
     }
+    const placed = free;
+    words.set(table, at + placed);
+    free += Math.max(room, table.length);
+    return placed;
+  };
+  words.set([geometry.rowBytes * 8, geometry.banks, sources.length, scrubbedCount(sources, ecc)], at + 11);
+  words.set([shape.rows, shape.columns, shape.stride / BLOCK_CODES], at + 15);
+  for (const [i, source] of sources.entries()) {
+    const { table, failure, from, to } = sourceLimits(source, slot, ecc !== undefined);
     words.set(
       [
-        free,
+        // The uniform kernels read twelve entries at once.
+        place(table, 12),
         table.length,
         source.firstBit,
         source.bits,
@@ -103,7 +110,13 @@ export function writeSources(
       ],
       at + SOURCES_AT + i * SOURCE_WORDS,
     );
-    words.set(table, at + free);
-    free += table.length;
+  }
+  if (isUniform(sources) && !ecc) {
+    const { hits, more } = hitTables(sources[0].bits, sources[0].rate);
+    const header = place(new Uint32Array(2), 2);
+    // hits.wgsl reads sixteen entries at once, which lie behind the header.
+    place(hits, 16);
+    words.set([hits.length, place(more, 1)], at + header);
+    words[at + 18] = header;
   }
 }

@@ -138,13 +138,14 @@ export function voltageRange(dimm: Dimm): { lowest: number; highest: number } {
  * Between points the last place may differ from engine to engine, as Math.log and Math.exp do: use it for thresholds
  * only.
  * @param volts within `voltageRange`
+ * @param where what an error calls the voltage
  * @throws ConfigError outside it: nothing is extrapolated
  */
-export function lineErrorRate(dimm: Dimm, volts: number): number {
+export function lineErrorRate(dimm: Dimm, volts: number, where = 'volts'): number {
   const { lowest, highest } = voltageRange(dimm);
   if (!(volts >= lowest && volts <= highest)) {
     throw new ConfigError(
-      `volts: ${volts} V is outside ${lowest}..${highest} V, where DIMM ${dimm.name} was measured; ` +
+      `${where}: ${volts} V is outside ${lowest}..${highest} V, where DIMM ${dimm.name} was measured; ` +
         'refused, not extrapolated',
     );
   }

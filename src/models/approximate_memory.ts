@@ -10,7 +10,7 @@ import { FlatParameters, type ParameterSlice } from '../layers/parameters.ts';
 import { BLOCK_CODES, type Codec, fixedCodec, floatCodec, formatBits, integerCodec, slotOf } from '../memory/codec.ts';
 import type { LayerMemory, MemoryConfig, StoredMemory } from '../memory/config.ts';
 import { deviceKey, type FaultMap, readKey, tensorKey } from '../memory/fault_map.ts';
-import { faultSources } from '../memory/faults.ts';
+import { faultSources, isUniform } from '../memory/faults.ts';
 import { fixedExponent } from '../memory/fixed_point.ts';
 import { integerScale } from '../memory/integer.ts';
 import { MAP_WORDS, writeDraw, writeScale, writeSources } from '../memory/map_table.ts';
@@ -29,6 +29,8 @@ interface Placed {
   readonly slice: ParameterSlice;
   readonly memory: StoredMemory;
   readonly tensor: StoredTensor;
+  /** Whether all its cells fail alike. */
+  readonly uniform: boolean;
 }
 
 /**
@@ -197,7 +199,7 @@ export class ApproximateMemory {
       );
     }
     this.#gpu.submit(encoder);
-    if (granularity === 'chip' || granularity === 'load') {
+    if (granularity !== 'pass') {
       const names = slices.map(({ layer }) => (this.fused(layer) ? 'fused' : (layers[layer]?.kind ?? 'exact')));
       const fetches = this.#placed.map(({ tensor }) => tensor);
       const key = `load ${names} ${JSON.stringify(fetches)}`;
@@ -232,9 +234,16 @@ export class ApproximateMemory {
       codes: this.#codes!,
       maps: this.#maps,
       perImage: this.config.granularity === 'inference',
+      errorFree: this.#corrected(layer) ? this.fetched.matrix(`${layer}.weight`) : undefined,
       reads,
     };
   };
+
+  /** Whether every image's faults are corrections of one error-free product. */
+  #corrected(layer: string): boolean {
+    if (this.config.granularity !== 'inference') return false;
+    return this.#placed.some(({ slice, uniform }) => slice.layer === layer && uniform);
+  }
 
   /** Bytes that a layer occupies in approximate memory, with pads and check bits: what one read of it moves. */
   bytesOf(layer: string): number {
@@ -383,10 +392,13 @@ export class ApproximateMemory {
       const memory = layers[slice.layer];
       if (memory?.kind !== 'stored') continue;
       const { index, rows, columns, stride } = slice;
-      const fetch = fetchOf(memory, faultSources(memory, chip, `memory.layers.${slice.layer}`));
+      const sources = faultSources(memory, chip, `memory.layers.${slice.layer}`);
+      const fetch = fetchOf(memory, sources);
+      const uniform = isUniform(sources) && !memory.ecc;
       placed.push({
         slice,
         memory,
+        uniform,
         tensor: { map: index, origin: bytes / blockBytes(memory), rows, columns, stride, fetch },
       });
       bytes = roundUp(bytes + roundUp(imageBytes(slice, memory), TENSOR_ALIGNMENT), TENSOR_ALIGNMENT);
@@ -491,10 +503,12 @@ export class ApproximateMemory {
 
   #recordMaterialise(recorder: Recorder, passOffset: number): void {
     const { layers } = this.config;
-    for (const { slice, tensor } of this.#placed) {
-      if (this.fused(slice.layer)) continue;
+    for (const { slice, tensor, memory } of this.#placed) {
+      const fused = this.fused(slice.layer);
+      if (fused && !this.#corrected(slice.layer)) continue;
       const fetched = this.fetched.matrix(slice.name);
-      recordMaterialise(recorder, { tensor, codes: this.#codes!, maps: this.#maps, fetched, passOffset });
+      const read = fused ? { ...tensor, fetch: fetchOf(memory, []) } : tensor;
+      recordMaterialise(recorder, { tensor: read, codes: this.#codes!, maps: this.#maps, fetched, passOffset });
     }
     for (const slice of this.#parameters.layout.slices) {
       const kind = layers[slice.layer]?.kind;

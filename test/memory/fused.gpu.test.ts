@@ -1,8 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Matrix } from '../../src/gpu/arena.ts';
-import { recordApproximateGemm, recordGemm } from '../../src/kernels/gemm.ts';
+import { recordApproximateGemm, recordGemm, recordPerImageGemm } from '../../src/kernels/gemm.ts';
 import { recordMaterialise } from '../../src/kernels/memory.ts';
+import { fixedCodec } from '../../src/memory/codec.ts';
 import { readKey, tensorKey } from '../../src/memory/fault_map.ts';
+import { fetchTensorByHits } from '../../src/memory/hits.ts';
 import { gemm } from '../reference/gemm.ts';
 import { expectAllclose } from '../support/allclose.ts';
 import { Bench, randomValues, readMatrix, useGpu } from '../support/gpu.ts';
@@ -213,6 +215,100 @@ describe('the product of weights that every image reads for itself', () => {
       expectAllclose(forward.subarray(row * OUTPUTS, (row + 1) * OUTPUTS), y, sumTolerance(INPUTS), `image ${row}`);
       const dx = gemm({ transposition: 'nn', m: 1, n: INPUTS, k: OUTPUTS }, dz.subarray(row * OUTPUTS), w);
       expectAllclose(backward.subarray(row * INPUTS, (row + 1) * INPUTS), dx, sumTolerance(OUTPUTS), `image ${row}`);
+    }
+  });
+});
+
+describe('the product that is corrected image by image', () => {
+  // Two stretches of 512 codes a row, the second one short; several hits each, and codes with more than one flipped bit.
+  const [inputs, outputs, stride] = [700, 9, 704];
+  const place = { map: 1, origin: 3, rows: outputs, columns: inputs, stride };
+  const biasPlace = { map: 0, origin: 3 + (12 * stride) / 16, rows: 1, columns: outputs, stride: 16 };
+  const [rate, firstImage] = [0.02, 1000];
+
+  /** The memory on the device, with its weights decoded without errors, and the twin of a read of one image. */
+  function stored(bits: number) {
+    const weight = testTensor(place, bits, 1 - bits, 3);
+    const bias = testTensor(biasPlace, bits, 1 - bits, 4);
+    const format = { bits, exponent: 1 - bits, rate, read: READ, granularity: 2 as const };
+    const maps = bench.buffer(
+      mapWords([
+        { key: KEYS.bias, ...format },
+        { key: KEYS.weight, ...format },
+      ]),
+    );
+    const codes = memoryImage(bench, [weight, bias], 600);
+    const matrix = bench.arena.matrix('error-free weights', 12, inputs);
+    device.gpu.write(matrix, Float32Array.from(weight.fetch([0, 0], 0)));
+    const codec = fixedCodec(bits, 1 - bits, 'corrected');
+    const image = { words: weight.words, rows: outputs, columns: inputs, stride, codec };
+    const read = (index: number, passOffset: number) => {
+      const key = readKey(KEYS.weight, READ + PASS + passOffset, index);
+      const values = new Float32Array(fetchTensorByHits(image, key, { bits, rate }).buffer);
+      return values.filter((_, i) => i % stride < inputs);
+    };
+    return {
+      args: {
+        label: 'hits',
+        weight: weight.tensor,
+        codes,
+        maps,
+        errorFree: { ...matrix, rows: outputs },
+      },
+      bias: bias.tensor,
+      weights: read,
+      biases: (index: number) => bias.fetch(readKey(KEYS.bias, READ + PASS, index), rate).subarray(0, outputs),
+    };
+  }
+
+  it.each([12, 8, 4])('shows every image the weights its twin reads, %i bits', async (codeBits) => {
+    const { recorder, arena } = newBench();
+    const { args, bias, weights, biases } = stored(codeBits);
+    // Image m sees column 100 m + m of the weights, on both sides of the border of stretches.
+    const seen = [0, 101, 202, 511, 512, 606, 699];
+    const unit = table(seen.length, inputs, (row, column) => Number(column === seen[row]));
+    const forward = bench.output(seen.length, outputs);
+    const a = bench.matrix(seen.length, inputs, unit);
+    recordPerImageGemm(recorder, arena, { ...args, transposition: 'nt', a, bias, c: forward, passOffset: FORWARD });
+    const gradient = bench.output(outputs, inputs);
+    const dz = identity(outputs);
+    recordPerImageGemm(recorder, arena, { ...args, transposition: 'nn', a: dz, c: gradient, passOffset: BACKWARD });
+    await run(firstImage);
+    // Weights, biases and changes are multiples of one unit, so f32 adds them exactly.
+    const expected = table(seen.length, outputs, (row, column) => {
+      const image = firstImage + row;
+      return weights(image, FORWARD)[column * inputs + seen[row]] + biases(image)[column];
+    });
+    expect(bits(await read(forward))).toEqual(bits(expected));
+    const rows = Array.from({ length: outputs }, (_, row) => weights(firstImage + row, BACKWARD));
+    const back = table(outputs, inputs, (row, column) => rows[row][row * inputs + column]);
+    expect(bits(await read(gradient))).toEqual(bits(back));
+  });
+
+  it('has bits that do not depend on where batches are cut, and the twin’s values', async () => {
+    const batch = 21;
+    const x = randomValues(batch * inputs, 5);
+    const product = async (first: number, rows: number) => {
+      const { recorder, arena } = newBench();
+      const { args, bias } = stored(12);
+      const a = bench.matrix(rows, inputs, x.subarray(first * inputs, (first + rows) * inputs));
+      const c = bench.output(rows, outputs);
+      const rest = { a, bias, c, activation: 'tanh', passOffset: FORWARD } as const;
+      recordPerImageGemm(recorder, arena, { ...args, ...rest, transposition: 'nt' });
+      await run(firstImage + first);
+      const values = await read(c);
+      bench.arena.destroy();
+      return values;
+    };
+    const whole = await product(0, batch);
+    expect(bits(Float32Array.of(...(await product(0, 17)), ...(await product(17, 4))))).toEqual(bits(whole));
+    newBench();
+    const { weights, biases } = stored(12);
+    for (let row = 0; row < batch; row++) {
+      const image = firstImage + row;
+      const shape = { transposition: 'nt', m: 1, n: outputs, k: inputs } as const;
+      const y = gemm(shape, x.subarray(row * inputs), weights(image, FORWARD), biases(image), 'tanh');
+      expectAllclose(whole.subarray(row * outputs, (row + 1) * outputs), y, sumTolerance(inputs), `image ${row}`);
     }
   });
 });

@@ -2,7 +2,13 @@
 import { gemm, operandShapes } from '../../../test/reference/gemm.ts';
 import { sumTolerance, TOLERANCES } from '../../../test/support/tolerances.ts';
 import type { Activation } from '../../kernels/activation.ts';
-import { type GemmVariant, recordApproximateGemm, recordGemm, type Transposition } from '../../kernels/gemm.ts';
+import {
+  type GemmVariant,
+  recordApproximateGemm,
+  recordGemm,
+  recordPerImageGemm,
+  type Transposition,
+} from '../../kernels/gemm.ts';
 import { isQuad } from '../../kernels/tiles.ts';
 import { type CheckedTensor, FIRST_IMAGE, memoryImage, PASS } from './memory.ts';
 import { type Check, numbers, plus, unpad } from './trial.ts';
@@ -100,6 +106,52 @@ function approximateGemmCheck(transposition: 'nt' | 'nn', perImage: boolean): Ch
   };
 }
 
+/** The product at granularity `inference`: with error-free weights, then corrected image by image. */
+function correctionCheck(transposition: 'nt' | 'nn'): Check {
+  // Two stretches of 512 codes a row, and most images hit in both.
+  const [m, rows, columns] = [6, 5, 530];
+  const nt = transposition === 'nt';
+  const passOffset = nt ? 0 : 1;
+  return {
+    kernel: `correct ${transposition} per image`,
+    record(trial) {
+      const { codes, maps, tensors } = memoryImage(trial, 'inference', [
+        [rows, columns],
+        [1, rows],
+      ]);
+      const [weight, bias] = tensors;
+      const [n, k] = nt ? [rows, columns] : [columns, rows];
+      const a = numbers(m * k, 1);
+      const c = trial.output(m, n);
+      recordPerImageGemm(trial.recorder, trial.arena, {
+        label: `hits ${transposition}`,
+        transposition,
+        a: trial.matrix(m, k, a),
+        codes,
+        maps,
+        weight: weight.stored,
+        bias: nt ? bias.stored : undefined,
+        errorFree: trial.matrix(rows, columns, weight.fetchByHits()),
+        c,
+        activation: nt ? 'relu' : 'none',
+        passOffset,
+      });
+      const expected = Array.from({ length: m }, (_, row) => {
+        const image = FIRST_IMAGE + row;
+        const shape = { transposition, m: 1, n, k } as const;
+        const biases = nt ? bias.fetch(PASS, image).subarray(0, rows) : undefined;
+        const weights = weight.fetchByHits(PASS + passOffset, image);
+        return [...gemm(shape, a.subarray(row * k, (row + 1) * k), weights, biases, nt ? 'relu' : 'none')];
+      });
+      trial.expectMatrix(c, expected.flat(), plus(sumTolerance(2 * k), TOLERANCES.tanh));
+    },
+    prepare({ stepWords }) {
+      stepWords[0] = PASS;
+      stepWords[1] = FIRST_IMAGE;
+    },
+  };
+}
+
 export const GEMMS: readonly Check[] = [
   ...TRANSPOSITIONS.flatMap((transposition) =>
     VARIANTS.map((variant) =>
@@ -121,4 +173,6 @@ export const GEMMS: readonly Check[] = [
   approximateGemmCheck('nn', false),
   approximateGemmCheck('nt', true),
   approximateGemmCheck('nn', true),
+  correctionCheck('nt'),
+  correctionCheck('nn'),
 ];

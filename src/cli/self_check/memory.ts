@@ -24,11 +24,12 @@ import {
   tensorKey,
 } from '../../memory/fault_map.ts';
 import { faultSources } from '../../memory/faults.ts';
+import { fetchTensorByHits } from '../../memory/hits.ts';
 import { integerScale } from '../../memory/integer.ts';
 import { MAP_WORDS, writeDraw, writeScale, writeSources } from '../../memory/map_table.ts';
 import { noiseTensor } from '../../memory/noise.ts';
 import { Random } from '../../random.ts';
-import { type Check, COLUMNS, numbers, pad, ROWS, SIZE, type Trial } from './trial.ts';
+import { type Check, COLUMNS, numbers, pad, ROWS, SIZE, type Trial, unpad } from './trial.ts';
 
 // Approximate memory: 12-bit codes of weights in -1..1, a rate at which most blocks have flips and some have many.
 const BITS = 12;
@@ -66,6 +67,8 @@ export interface CheckedTensor {
   faults(pass: number, image?: number): FaultMap;
   /** What the device must read, rows x stride f32. */
   fetch(pass: number, image?: number): Float32Array;
+  /** What an image reads by hits, rows x columns f32; without arguments, what is stored. */
+  fetchByHits(pass?: number, image?: number): Float32Array;
 }
 
 /** Some tensors of random codes in one memory image, laid out and keyed as src/models/approximate_memory.ts does. */
@@ -107,6 +110,12 @@ export function memoryImage(
       image: memoryImage,
       faults,
       fetch: (pass, image) => new Float32Array(fetchTensor(memoryImage, faults(pass, image)).buffer),
+      fetchByHits(pass = 0, image) {
+        const { bits, rate } = sources[0];
+        const uniform = { bits, rate: image === undefined ? 0 : rate };
+        const bitsOfWeights = fetchTensorByHits(memoryImage, readKey(key, READ + pass, image), uniform);
+        return unpad(new Float32Array(bitsOfWeights.buffer), rows, columns, stride);
+      },
     };
   });
   const codes = new Uint32Array((origin * slot) / 2);
@@ -221,6 +230,7 @@ export const MEMORY: readonly Check[] = [
   encodeCheck(FIXED, 'faithful'),
   ...FORMATS.map((format) => materialiseCheck(format.kind, checkedMemory(format))),
   materialiseCheck('many sources and ECC', MANY_SOURCES),
+  materialiseCheck('without faults', { ...checkedMemory(FIXED), faults: [] }),
   fetchCodesCheck,
   noiseCheck('gaussian'),
   noiseCheck('laplacian'),

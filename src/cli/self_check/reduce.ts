@@ -6,6 +6,7 @@ import {
   MAX_ABS_SCRATCH_BYTES,
   recordColumnSum,
   recordMaxAbs,
+  recordRowMaxAbs,
   recordRowNorm,
   recordRowSum,
 } from '../../kernels/reduce.ts';
@@ -40,6 +41,20 @@ export const REDUCTIONS: readonly Check[] = [
       const output = trial.results(ROWS);
       recordRowNorm(trial.recorder, { input: trial.matrix(ROWS, COLUMNS, x), output });
       trial.expect(output, rowNorm(x, COLUMNS), TOLERANCES.norm);
+    },
+  },
+  {
+    kernel: 'row_max_abs',
+    record(trial) {
+      const x = numbers(SIZE, 1);
+      const output = trial.results(ROWS);
+      recordRowMaxAbs(trial.recorder, { input: trial.matrix(ROWS, COLUMNS, x), output });
+      const rows = Array.from({ length: ROWS }, (_, row) => x.subarray(row * COLUMNS, (row + 1) * COLUMNS));
+      trial.expect(
+        output,
+        rows.map((values) => Math.max(...values.map(Math.abs))),
+        TOLERANCES.exact,
+      );
     },
   },
   {

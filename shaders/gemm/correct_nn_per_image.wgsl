@@ -1,0 +1,53 @@
+// The input gradient at granularity `inference`, second half: C[m, k] += sum_n A[m, n] (fetch_m(W) - W)[n, k], where C
+// holds the product with the weights as they are without errors, the same for all images. The codes of W that image m
+// reads wrong are found by memory/hits.wgsl. A is M x N f32, W is N x K codes, C is M x K f32. One invocation owns a stretch
+// of 512 elements of a row of C and runs down the rows of W. K here is the number of columns of W, N of its rows.
+// Bindings: a, codes, codes again as words, maps, c, step. Launched by recordPerImageGemm (src/kernels/gemm.ts).
+@group(0) @binding(0) var<storage, read> a: array<f32>;
+@group(0) @binding(1) var<storage, read> codes: array<Words>;
+@group(0) @binding(2) var<storage, read> code_words: array<u32>;
+@group(0) @binding(3) var<storage, read> maps: array<u32>;
+@group(0) @binding(4) var<storage, read_write> c: array<f32>;
+@group(0) @binding(5) var<uniform> step: Step;
+
+#include "common/step.wgsl"
+#include "common/fetch_approximate.wgsl"
+#include "memory/hits.wgsl"
+
+@compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let row = id.y;
+  if (row >= M || id.x >= STRETCHES) { return; }
+  let hits = open_hits(WEIGHT_MAP, step.first_image + row);
+  let format = open_format(WEIGHT_MAP * MAP_WORDS);
+  // The walk goes from row to row of W: its stretches are those of column id.x of a grid of N x STRETCHES.
+  for (var n = 0u; n < N; n++) {
+    let first = n * STRETCHES + id.x;
+    let row_word = (WEIGHT_ORIGIN * 16u + n * STRIDE_B) * SLOT / 32u;
+    let gradient = a[row * STRIDE_A + n];
+    var walk = Walk();
+    var waiting = Waiting();
+    while (walk.at < 1u) {
+      while (walk.at < 1u && waiting.count < MOST_WAITING) {
+        let turn = walk_turn(hits, first, walk);
+        let k = vec4u(id.x * STRETCH) + turn.codes;
+        change(format, row_word, n, row, k.x, 0u, turn.masks.x, turn.hit.x, gradient);
+        change(format, row_word, n, row, k.y, 0u, turn.masks.y, turn.hit.y, gradient);
+        change(format, row_word, n, row, k.z, 0u, turn.masks.z, turn.hit.z, gradient);
+        change(format, row_word, n, row, k.w, 0u, turn.masks.w, turn.hit.w, gradient);
+        waiting = wait(waiting, walk, turn.rare);
+        walk = turn.next;
+      }
+      while (waiting.count > 0u) {
+        let rare = rare_hit(hits, first, waiting);
+        change(format, row_word, n, row, id.x * STRETCH + rare.code, rare.first, rare.mask, true, gradient);
+        waiting = next_waiting(waiting);
+      }
+    }
+  }
+}
+
+// Adds what it changes that code k of row n of W is read with mask `now` in place of `before`.
+fn change(format: Format, row_word: u32, n: u32, row: u32, k: u32, before: u32, now: u32, hit: bool, gradient: f32) {
+  if (hit && k < K) { c[row * STRIDE_C + k] += hit_change(format, code_at(row_word, k), before, now, n) * gradient; }
+}

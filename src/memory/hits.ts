@@ -1,0 +1,126 @@
+/**
+ * Sparse faults of a uniform source: which codes of a stretch of 512 are hit in one read, and which of their bits fail.
+ * What dense layers draw at granularity `inference`, where every image reads weights of its own and a draw for each block
+ * would cost more than the product. Twin of shaders/memory/hits.wgsl, where the method is explained.
+ */
+import { type Codec, codeAt, type Slot } from './codec.ts';
+import { binomialTails, type Key, type MemoryImage, tailTable } from './fault_map.ts';
+import { pcg4d } from './hash.ts';
+
+/** Codes of a stretch; rows of a tensor begin a new one. */
+export const STRETCH = 512;
+
+/** How many codes of a stretch are hit, and how many bits of a hit code fail, as tables of what a draw must not exceed. */
+export interface HitTables {
+  /** Entry k: at least k + 1 codes are hit. */
+  readonly hits: Uint32Array;
+  /** Entry j: at least j + 2 bits of a hit code fail. */
+  readonly more: Uint32Array;
+}
+
+/** @param bits of a code, all of which can fail. @param rate of a bit, 0..1 */
+export function hitTables(bits: number, rate: number): HitTables {
+  if (rate === 0) return { hits: new Uint32Array(0), more: new Uint32Array(bits - 1) };
+  const tails = binomialTails(bits, rate);
+  const hit = rate === 1 ? 1 : tails[1] / tails[0];
+  const hits = tailTable(binomialTails(STRETCH, hit));
+  const more = Uint32Array.from({ length: bits - 1 }, (_, j) => {
+    const chance = rate === 1 ? 1 : tails[j + 2] / tails[1];
+    return Math.max(0, Math.round(chance * 2 ** 32) - 1);
+  });
+  return { hits, more };
+}
+
+/**
+ * Calls back for every hit of a stretch, in the order of drawing.
+ * @param key of the read, from readKey
+ */
+export function forEachHit(
+  key: Key,
+  stretch: number,
+  { bits, slot }: Pick<Codec, 'bits' | 'slot'>,
+  { hits, more }: HitTables,
+  visit: (code: number, mask: number) => void,
+): void {
+  const random = new Uint32Array(4);
+  pcg4d(stretch, 0, key[0], key[1], random);
+  const draw = random[0];
+  let slice = 0;
+  let next = 1;
+  const taken = new Uint8Array(STRETCH);
+  for (let count = 0; count < hits.length && draw <= hits[count]; ) {
+    if (next === 4) {
+      pcg4d(stretch, ++slice, key[0], key[1], random);
+      next = 0;
+    }
+    const word = random[next++];
+    const code = word >>> 23;
+    if (taken[code]) continue;
+    taken[code] = 1;
+    count++;
+    visit(code, hitMask(key, stretch, code, word & 0x7fffff, bits, slot, more));
+  }
+}
+
+function hitMask(
+  key: Key,
+  stretch: number,
+  code: number,
+  fraction: number,
+  bits: number,
+  slot: Slot,
+  more: Uint32Array,
+): number {
+  const scaled = fraction * bits;
+  const rest = scaled & 0x7fffff;
+  if (rest > more[0] >>> 9 && rest + bits <= 0x800000) return (1 << (scaled >>> 23)) >>> 0;
+  let slice = (0x80000000 | (code << 8)) >>> 0;
+  const random = new Uint32Array(4);
+  pcg4d(stretch, slice, key[0], key[1], random);
+  // Exact in float64: 32 bits times at most 32.
+  const behind = random[0] * bits;
+  const whole = scaled + Math.floor(behind / 2 ** 32);
+  const draw = ((whole << 9) | ((behind % 2 ** 32) >>> 23)) >>> 0;
+  let count = 1;
+  while (count < bits && draw <= more[count - 1]) count++;
+  let mask = (1 << (whole >>> 23)) >>> 0;
+  for (let found = 1, next = 4; found < count; next++) {
+    if (next === 16) {
+      pcg4d(stretch, ++slice, key[0], key[1], random);
+      next = 0;
+    }
+    const bit = (random[next >> 2] >>> (8 * (next & 3))) & (slot - 1);
+    if (bit >= bits || (mask >>> bit) & 1) continue;
+    mask = (mask | (1 << bit)) >>> 0;
+    found++;
+  }
+  return mask;
+}
+
+/**
+ * A tensor as one read by hits returns it: bits of rows x stride f32, zeros in the pads.
+ * @param key from readKey
+ * @param bits of a code that can fail, from the lowest on
+ */
+export function fetchTensorByHits(
+  { words, rows, columns, stride, codec }: MemoryImage,
+  key: Key,
+  { bits, rate }: { bits: number; rate: number },
+): Uint32Array<ArrayBuffer> {
+  const tables = hitTables(bits, rate);
+  const fetched = new Uint32Array(rows * stride);
+  const stretches = Math.ceil(stride / STRETCH);
+  for (let row = 0; row < rows; row++) {
+    const masks = new Uint32Array(stretches * STRETCH);
+    for (let i = 0; i < stretches; i++) {
+      forEachHit(key, row * stretches + i, { bits, slot: codec.slot }, tables, (code, mask) => {
+        masks[i * STRETCH + code] = mask;
+      });
+    }
+    for (let column = 0; column < columns; column++) {
+      const at = row * stride + column;
+      fetched[at] = codec.decode((codeAt(words, at, codec.slot) ^ masks[column]) >>> 0, row);
+    }
+  }
+  return fetched;
+}

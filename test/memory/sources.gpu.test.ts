@@ -1,0 +1,317 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { Arena } from '../../src/gpu/arena.ts';
+import { Recorder } from '../../src/gpu/recorder.ts';
+import type { DenseSpec } from '../../src/layers/dense.ts';
+import { INFERENCE } from '../../src/layers/layer.ts';
+import { FlatParameters, ParameterLayout } from '../../src/layers/parameters.ts';
+import { codeAt, packCodes } from '../../src/memory/codec.ts';
+import { type FaultModel, type MemoryConfigInput, parseMemoryConfig } from '../../src/memory/config.ts';
+import { fetchCodes, fetchTensor } from '../../src/memory/fault_map.ts';
+import { ApproximateMemory } from '../../src/models/approximate_memory.ts';
+import { recordStackBackward, recordStackForward, stackParameters } from '../../src/models/stack.ts';
+import { randomValues, readMatrix, useGpu, writeMatrix } from '../support/gpu.ts';
+
+const device = useGpu();
+
+const SPECS: readonly DenseSpec[] = [
+  { kind: 'dense', name: 'fc1', inputs: 100, outputs: 37, activation: 'none' },
+  { kind: 'dense', name: 'fc2', inputs: 37, outputs: 19, activation: 'none' },
+];
+const LAYERS = ['fc1', 'fc2'];
+const layout = new ParameterLayout(stackParameters(SPECS));
+const NAMES = layout.slices.map(({ name }) => name);
+
+const weights = new Float32Array(layout.length);
+for (const [i, slice] of layout.slices.entries()) {
+  const values = randomValues(slice.rows * slice.columns, i, [0.3, 0.02, 1.7, 0.9][i]);
+  layout.pack(slice, new Uint32Array(values.buffer), new Uint32Array(weights.buffer));
+}
+
+let arena: Arena | undefined;
+afterEach(() => arena?.destroy());
+
+async function store(config: MemoryConfigInput, draw = 2) {
+  arena = new Arena(device.gpu);
+  const parameters = new FlatParameters(arena, 'parameters', layout);
+  device.gpu.write(parameters.view, weights);
+  const memory = await ApproximateMemory.store(arena, parameters);
+  await memory.configure(parseMemoryConfig(config, LAYERS));
+  await memory.load(draw);
+  return memory;
+}
+
+/** The twin's memory image of a parameter, encoded by the twin. */
+function imageOf(memory: ApproximateMemory, name: string) {
+  const { rows, columns, stride, offset } = layout.find(name);
+  const codec = memory.codecOf(name);
+  const codes = Array.from(weights.subarray(offset, offset + rows * stride), (weight, i) =>
+    codec.encode(weight, Math.floor(i / stride)),
+  );
+  return { words: packCodes(codes, codec.slot), rows, columns, stride, codec };
+}
+
+type Layer = MemoryConfigInput['layers'][string];
+
+const uniform: FaultModel = { kind: 'uniform', bitErrorRate: 0.03, drawn: 'read' };
+
+/** Every format, every model, and combinations of them. */
+const MEMORIES: Readonly<Record<string, Layer>> = {
+  'fixed point of 12 bits': { kind: 'stored', faults: [uniform] },
+  'fixed point of 7 bits': { kind: 'stored', format: { kind: 'fixed', bits: 7 }, faults: [uniform] },
+  'fixed point of 3 bits': { kind: 'stored', format: { kind: 'fixed', bits: 3 }, faults: [uniform] },
+  int8: { kind: 'stored', format: { kind: 'int8' }, faults: [uniform] },
+  'int8 with a scale a channel': { kind: 'stored', format: { kind: 'int8', scale: 'per-channel' }, faults: [uniform] },
+  int4: { kind: 'stored', format: { kind: 'int4' }, faults: [uniform] },
+  'int4 with a scale a channel': { kind: 'stored', format: { kind: 'int4', scale: 'per-channel' }, faults: [uniform] },
+  fp32: { kind: 'stored', format: { kind: 'fp32' }, faults: [uniform] },
+  'fp32, zeros for what is not finite': {
+    kind: 'stored',
+    format: { kind: 'fp32', nonFinite: 'zero' },
+    faults: [uniform],
+  },
+  fp16: { kind: 'stored', format: { kind: 'fp16' }, faults: [uniform] },
+  'fp16, saturating': { kind: 'stored', format: { kind: 'fp16', nonFinite: 'saturate' }, faults: [uniform] },
+  bf16: { kind: 'stored', format: { kind: 'bf16' }, faults: [uniform] },
+  'bf16, saturating': { kind: 'stored', format: { kind: 'bf16', nonFinite: 'saturate' }, faults: [uniform] },
+  asymmetric: { kind: 'stored', faults: [{ kind: 'asymmetric', zeroToOne: 0.05, oneToZero: 0.01 }] },
+  'stuck cells': { kind: 'stored', faults: [{ kind: 'stuck-at', zero: 0.04, one: 0.02 }] },
+  'bit planes': { kind: 'stored', faults: [{ kind: 'bit-plane', rates: [0.2, 0.1, 0, 0.05, 0.01] }] },
+  'protected bits': { kind: 'stored', faults: [uniform], protectedBits: 3 },
+  'EDEN EM0': { kind: 'stored', faults: [{ kind: 'eden', model: 'EM0', weakCells: 0.08, failure: 0.4 }] },
+  'EDEN EM1': {
+    kind: 'stored',
+    faults: [
+      {
+        kind: 'eden',
+        model: 'EM1',
+        lines: [
+          { share: 0.1, weakCells: 0.3, failure: 0.5 },
+          { share: 0.5, weakCells: 0.02 },
+        ],
+      },
+    ],
+  },
+  'EDEN EM2': { kind: 'stored', faults: [{ kind: 'eden', model: 'EM2', lines: [{ share: 0.5, weakCells: 0.1 }] }] },
+  'EDEN EM3': {
+    kind: 'stored',
+    faults: [{ kind: 'eden', model: 'EM3', weakCells: 0.1, failureOfOnes: 0.8, failureOfZeros: 0.1 }],
+  },
+  clustered: { kind: 'stored', faults: [{ kind: 'clustered', lines: 0.3, bitErrorRate: 0.05 }] },
+  'a measured DIMM': { kind: 'stored', faults: [{ kind: 'voltage', vendor: 'C', volts: 1.15 }] },
+  'an SRAM chip': {
+    kind: 'stored',
+    format: { kind: 'int8' },
+    faults: [{ kind: 'sram-chip', profile: 'chip2-high' }],
+  },
+  SECDED: { kind: 'stored', faults: [{ kind: 'uniform', bitErrorRate: 0.01 }], ecc: {} },
+  'SECDED that passes on what it detects, int8': {
+    kind: 'stored',
+    format: { kind: 'int8' },
+    faults: [{ kind: 'uniform', bitErrorRate: 0.02 }],
+    ecc: { detected: 'pass' },
+  },
+  'SECDED over stored values, int4': {
+    kind: 'stored',
+    format: { kind: 'int4' },
+    faults: [{ kind: 'asymmetric', zeroToOne: 0.03, oneToZero: 0.01 }],
+    ecc: {},
+  },
+  'SECDED of fp32 by bitlines': {
+    kind: 'stored',
+    format: { kind: 'fp32', nonFinite: 'zero' },
+    faults: [{ kind: 'eden', model: 'EM1', lines: [{ share: 0.2, weakCells: 0.1, failure: 0.5 }] }],
+    ecc: {},
+  },
+  'SECDED scrubbed on load, protected and stuck': {
+    kind: 'stored',
+    faults: [
+      { kind: 'uniform', bitErrorRate: 0.01, drawn: 'load' },
+      { kind: 'uniform', bitErrorRate: 0.01 },
+      { kind: 'stuck-at', zero: 0.005, one: 0.005 },
+    ],
+    protectedBits: 1,
+    ecc: { scrub: true },
+  },
+};
+
+const GEOMETRY = { banks: 4, rows: 4096, rowBytes: 64 } as const;
+
+describe.each(Object.entries(MEMORIES))('%s', (_, layer) => {
+  const config: MemoryConfigInput = {
+    seed: 7,
+    chip: 3,
+    granularity: 'pass',
+    geometry: GEOMETRY,
+    layers: { '*': layer },
+  };
+
+  it('is stored, fetched and decoded bit for bit as its twin says, and changes from pass to pass if it should', async () => {
+    const memory = await store(config);
+    const recorder = new Recorder(device.gpu);
+    memory.recordPass(recorder, 1);
+    const program = await recorder.build('pass');
+    program.stepWords[0] = 4;
+    program.run();
+    const fetched = await device.gpu.readWords(memory.fetched.view);
+    let failed = 0;
+    for (const name of NAMES) {
+      const image = imageOf(memory, name);
+      const used = image.words.length;
+      expect((await memory.readCodes(name)).subarray(0, used), `codes of ${name}`).toEqual(image.words);
+      const expected = fetchCodes(image, memory.faultMapOf(name, 6));
+      const returned = await memory.fetchCodes(name, 6);
+      expect(returned.subarray(0, used), `returned codes of ${name}`).toEqual(expected);
+      for (let i = 0; i < used; i++) failed += expected[i] === image.words[i] ? 0 : 1;
+      const { offset, rows, stride } = layout.find(name);
+      const decoded = fetchTensor(image, memory.faultMapOf(name, 5));
+      expect(fetched.subarray(offset, offset + rows * stride), `weights of ${name}`).toEqual(decoded);
+    }
+    expect(failed).toBeGreaterThan(0);
+  });
+});
+
+/** Codes of fc2.weight that one pass of a fused product reads, forward and backward, by multiplying with the identity. */
+async function fusedWeights(config: MemoryConfigInput) {
+  const memory = await store(config);
+  const { inputs, outputs } = SPECS[1];
+  const unit = (n: number) => Float32Array.from({ length: n * n }, (_, i) => Number(i % (n + 1) === 0));
+  const planned = arena!;
+  const recorder = new Recorder(device.gpu);
+  const pass = (batch: number) => {
+    const [x, y] = [planned.matrix('x', batch, inputs), planned.matrix('y', batch, outputs)];
+    const [dz, dx] = [planned.matrix('dz', batch, outputs), planned.matrix('dx', batch, inputs)];
+    return { x, y, dz, dx, run: { batch, mode: INFERENCE, values: [x, y], saved: [{}] } };
+  };
+  const forward = pass(inputs);
+  const backward = pass(outputs);
+  writeMatrix(device.gpu, forward.x, unit(inputs));
+  writeMatrix(device.gpu, backward.dz, unit(outputs));
+  const gradients = { values: [backward.dx, backward.dz], preactivations: [backward.dz] };
+  recordStackForward(recorder, planned, [SPECS[1]], memory.weightsOf, forward.run);
+  recordStackBackward(recorder, planned, [SPECS[1]], memory.weightsOf, backward.run, gradients, undefined, true);
+  const program = await recorder.build('layer');
+  program.stepWords[0] = 8;
+  program.run();
+  return { memory, y: await readMatrix(device.gpu, forward.y), dx: await readMatrix(device.gpu, backward.dx) };
+}
+
+describe('fused products of', () => {
+  // A product with what is not finite is not finite in all its row; such formats are compared where they saturate.
+  const FUSED = [
+    'fixed point of 3 bits',
+    'int8 with a scale a channel',
+    'int4 with a scale a channel',
+    'fp16, saturating',
+    'bf16, saturating',
+    'fp32, zeros for what is not finite',
+    'EDEN EM1',
+    'SECDED over stored values, int4',
+  ];
+
+  it.each(FUSED)('%s multiply with exactly what a pass reads', async (kind) => {
+    const layer = MEMORIES[kind];
+    const common = { seed: 7, granularity: 'pass', path: 'fused', geometry: GEOMETRY } as const;
+    const { memory, y, dx } = await fusedWeights({ ...common, layers: { fc2: { ...layer } } });
+    const { rows, columns, stride } = layout.find('fc2.weight');
+    const read = (pass: number) =>
+      new Float32Array(fetchTensor(imageOf(memory, 'fc2.weight'), memory.faultMapOf('fc2.weight', pass)).buffer);
+    const bias = new Float32Array(fetchTensor(imageOf(memory, 'fc2.bias'), memory.faultMapOf('fc2.bias', 8)).buffer);
+    const [w, back] = [read(8), read(9)];
+    for (let row = 0; row < rows; row++) {
+      for (let column = 0; column < columns; column++) {
+        const at = row * stride + column;
+        // Zero times whatever is zero, so that nothing is rounded but the sum with the bias.
+        expect(y[column * rows + row] + 0, `weight ${row} ${column}`).toBe(Math.fround(w[at] + bias[row]) + 0);
+        expect(dx[row * columns + column] + 0).toBe(back[at] + 0);
+      }
+    }
+  });
+
+  it('a float format that lets infinities through keeps them out of pads', async () => {
+    // Every cell fails: every code is its complement, and zeros in pads become NaN.
+    const layer: Layer = {
+      kind: 'stored',
+      format: { kind: 'bf16' },
+      faults: [{ kind: 'bit-plane', rates: [0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1] }],
+    };
+    const { memory, y, dx } = await fusedWeights({ path: 'fused', layers: { fc2: layer } });
+    const image = imageOf(memory, 'fc2.weight');
+    const decoded = new Float32Array(fetchTensor(image, memory.faultMapOf('fc2.weight')).buffer);
+    expect(decoded.every(Number.isFinite)).toBe(true);
+    expect(codeAt(fetchCodes(image, memory.faultMapOf('fc2.weight')), 40, 16)).toBe(0x7f80);
+    expect(y.every(Number.isFinite) && dx.every(Number.isFinite)).toBe(true);
+  });
+});
+
+describe('configurations that cannot be', () => {
+  const refused: readonly (readonly [string, MemoryConfigInput, RegExp])[] = [
+    [
+      'a geometry smaller than the image',
+      { geometry: { banks: 1, rows: 1, rowBytes: 64 }, layers: { '*': { kind: 'stored' } } },
+      /^memory\.geometry: 1 banks of 1 rows of 64 bytes hold 64 bytes, the image has \d+$/,
+    ],
+    [
+      'more bits protected than there are',
+      { layers: { fc1: { kind: 'stored', format: { kind: 'int4' }, protectedBits: 5 } } },
+      /^memory\.layers\.fc1\.protectedBits: 5 of 4 bits$/,
+    ],
+    [
+      'a voltage outside the table',
+      { chip: 3, layers: { fc1: { kind: 'stored', faults: [{ kind: 'voltage', vendor: 'C', volts: 1.0 }] } } },
+      /^memory\.layers\.fc1\.faults\.0\.volts: 1 V is outside 1\.1\.\.1\.35 V, where DIMM C4 was measured/,
+    ],
+    [
+      'lines that cannot show so many errors',
+      { layers: { fc1: { kind: 'stored', faults: [{ kind: 'clustered', lines: 0.9, bitErrorRate: 0.001 }] } } },
+      /^memory\.layers\.fc1\.faults\.0\.bitErrorRate: at 0\.001 in a bad line at most 40\.1 % of lines show an error/,
+    ],
+    [
+      'shares of lines beyond all lines',
+      {
+        layers: {
+          fc1: {
+            kind: 'stored',
+            faults: [
+              {
+                kind: 'eden',
+                model: 'EM2',
+                lines: [
+                  { share: 0.7, weakCells: 0 },
+                  { share: 0.7, weakCells: 0 },
+                ],
+              },
+            ],
+          },
+        },
+      },
+      /^memory\.layers\.fc1\.faults\.0\.lines: the shares add up to more than 1$/,
+    ],
+    [
+      'check bits by bit plane',
+      { layers: { fc1: { kind: 'stored', faults: [{ kind: 'bit-plane', rates: [0.1] }], ecc: {} } } },
+      /^memory\.layers\.fc1\.faults\.0: check bits have no bit plane/,
+    ],
+    [
+      'more rates than bits',
+      {
+        layers: {
+          fc1: { kind: 'stored', format: { kind: 'int4' }, faults: [{ kind: 'bit-plane', rates: [0, 0, 0, 0, 0.1] }] },
+        },
+      },
+      /^memory\.layers\.fc1\.faults\.0\.rates: 5 rates for 4 bits$/,
+    ],
+    [
+      'more tables than a map holds',
+      {
+        layers: {
+          fc1: { kind: 'stored', faults: Array.from({ length: 30 }, () => ({ kind: 'uniform', bitErrorRate: 0.9 })) },
+        },
+      },
+      /^memory: 30 sources of faults at these rates need more than the 2048 words of a map/,
+    ],
+  ];
+
+  it.each(refused)('%s is refused', async (_, config, message) => {
+    await expect(store(config)).rejects.toThrow(message);
+  });
+});

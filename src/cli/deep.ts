@@ -34,6 +34,7 @@ import {
   summarise,
   toCsv,
 } from '../experiments/results.ts';
+import type { RobustTraining } from '../experiments/robust_training.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { openNodeGpu } from '../gpu/node.ts';
 import { RunFolder } from './run_folder.ts';
@@ -56,6 +57,7 @@ export interface DeepArguments {
   readonly resume: boolean;
   /** Values that replace the preset's. */
   readonly overrides: Record<string, unknown>;
+  readonly robust?: RobustTraining;
 }
 
 interface LoadedInput extends DeepInput {
@@ -132,7 +134,7 @@ export async function deep(session: Session, args: DeepArguments, out = session.
   }
   // Before a device is opened: a wrong configuration should not cost a second.
   const config = parseDeepConfig(
-    { ...deepPreset(args.preset as DeepPreset, seed), ...args.overrides },
+    withRobustVictim({ ...deepPreset(args.preset as DeepPreset, seed), ...args.overrides }, args.robust),
     'configuration',
   );
   RunFolder.refuseUnfinished(out, args.resume);
@@ -296,4 +298,10 @@ function isRival(condition: Condition, bitErrors: SummaryEntry): boolean {
   if (conditionKey(condition) === key) return true;
   const calibrated = (condition as { calibration?: string }).calibration === undefined;
   return calibrated && condition.matchedTo === key && condition.layers === bitErrors.condition.layers;
+}
+
+/** Adds what training was asked to add to the victim's. */
+function withRobustVictim(config: Record<string, unknown>, robust: RobustTraining = {}): Record<string, unknown> {
+  const victim = config.victim as { training?: object } | undefined;
+  return { ...config, victim: { ...victim, training: { ...victim?.training, ...robust } } };
 }

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ConfigError, DataError, MidasError } from '../errors.ts';
+import type { RobustTraining } from '../experiments/robust_training.ts';
 import { MODEL_KINDS } from '../models/specs.ts';
 import { addDataCommands } from './data_commands.ts';
 import type { DeepArguments } from './deep.ts';
@@ -24,6 +25,16 @@ function rates(text: string): number[] {
     if (!(value >= 0 && value <= 1)) throw new InvalidArgumentError(`${part} is no rate in 0..1.`);
     return value;
   });
+}
+
+function oneRate(text: string): number {
+  return rates(text)[0];
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new InvalidArgumentError('a number above 0 is needed.');
+  return value;
 }
 
 /** `0.01` or `2^-6`. */
@@ -106,28 +117,27 @@ common(
 });
 
 common(
-  program
-    .command('shallow')
-    .description('the shallow experiment: train a classifier, invert it, defend it by bit errors')
-    .option('--data <dir>', 'faces in the AT&T layout (sN/M.pgm); the embedded faces by default')
-    .option('--split <file>', 'JSON with train, test and classes; the published split by default')
-    .addOption(new Option('--model <name>', 'victim').choices(MODEL_KINDS).default('mlp'))
-    .addOption(new Option('--preset <name>', 'how much of it').choices(['quick', 'full']).default('quick'))
-    .option('--config <file>', 'JSON whose keys replace the preset’s')
-    .option('--rates <list>', 'bit error rates, such as 0.01,2^-6', rates)
-    .option('--layers <list>', 'sets of layers in approximate memory, such as fc1,fc2,both', list)
-    .option('--grid <list>', 'bit error rates of the two layers, crossed', rates)
-    .option('--rate-map <layer=rate,…>', 'one more condition with a rate a layer; may be repeated', rateMap)
-    .option('--draws <n>', 'fault maps a condition', whole)
-    .option('--epochs <n>', 'epochs of training', whole)
-    .addOption(
-      new Option('--granularity <name>', 'when faults are drawn').choices(['chip', 'load', 'pass', 'inference']),
-    )
-    .option('--bits <n>', 'bits of a stored weight, 2..16', whole)
-    .option('--headroom <n>', 'bits between the format’s top bit and the weights', whole)
-    .option('--faithful', 'number format as published, with its faults')
-    .option('--size <WxH>', 'size of the embedded faces', '56x64')
-    .option('--resume', 'go on with an interrupted run', false),
+  stored(
+    program
+      .command('shallow')
+      .description('the shallow experiment: train a classifier, invert it, defend it by bit errors')
+      .option('--data <dir>', 'faces in the AT&T layout (sN/M.pgm); the embedded faces by default')
+      .option('--split <file>', 'JSON with train, test and classes; the published split by default')
+      .addOption(new Option('--model <name>', 'victim').choices(MODEL_KINDS).default('mlp'))
+      .addOption(new Option('--preset <name>', 'how much of it').choices(['quick', 'full']).default('quick'))
+      .option('--config <file>', 'JSON whose keys replace the preset’s')
+      .option('--rates <list>', 'bit error rates, such as 0.01,2^-6', rates)
+      .option('--layers <list>', 'sets of layers in approximate memory, such as fc1,fc2,both', list)
+      .option('--grid <list>', 'bit error rates of the two layers, crossed', rates)
+      .option('--rate-map <layer=rate,…>', 'one more condition with a rate a layer; may be repeated', rateMap)
+      .option('--draws <n>', 'fault maps a condition', whole)
+      .option('--epochs <n>', 'epochs of training', whole)
+      .addOption(
+        new Option('--granularity <name>', 'when faults are drawn').choices(['chip', 'load', 'pass', 'inference']),
+      )
+      .option('--size <WxH>', 'size of the embedded faces', '56x64')
+      .option('--resume', 'go on with an interrupted run', false),
+  ),
   'runs/shallow',
 ).action(async (options: ShallowOptions) => {
   await runShallowCommand(new Session(options, args), shallowArguments(options));
@@ -135,14 +145,60 @@ common(
 
 /** Options of the number format that both experiments take. */
 interface FormatOptions {
+  format?: string;
   bits?: number;
   headroom?: number;
   faithful?: boolean;
 }
 
+/** Adds the options of the number format, and of training for memory that errs. */
+function stored(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--format <name>', 'how weights are stored').choices([
+        'fixed',
+        'int8',
+        'int4',
+        'fp32',
+        'fp16',
+        'bf16',
+      ]),
+    )
+    .option('--bits <n>', 'bits of a stored fixed-point weight, 2..16', whole)
+    .option('--headroom <n>', 'bits between the fixed-point format’s top bit and the weights', whole)
+    .option('--faithful', 'fixed point as published, with its faults')
+    .option('--weight-clip <c>', 'train with weights clipped to +-c', positive)
+    .option('--train-ber <rate>', 'train with bit errors of this rate, drawn anew in every step', oneRate)
+    .option('--train-ramp <n>', 'epochs over which that rate rises to its full value', whole);
+}
+
+interface RobustOptions extends FormatOptions {
+  weightClip?: number;
+  trainBer?: number;
+  trainRamp?: number;
+}
+
+/** What training was asked to add, with the number format that the weights will have. */
+function robustTraining(options: RobustOptions): RobustTraining {
+  const { weightClip, trainBer, trainRamp } = options;
+  if (trainRamp !== undefined && trainBer === undefined) throw new ConfigError('--train-ramp: give --train-ber too');
+  return {
+    ...(weightClip !== undefined && { weightClip }),
+    ...(trainBer !== undefined && {
+      errors: { ...formatOverride(options), bitErrorRate: trainBer, rampEpochs: trainRamp ?? 0 },
+    }),
+  };
+}
+
 /** The format that was asked for, if any was. */
-function formatOverride({ bits, headroom, faithful }: FormatOptions): { format?: object } {
-  if (bits === undefined && headroom === undefined && !faithful) return {};
+function formatOverride({ format, bits, headroom, faithful }: FormatOptions): { format?: object } {
+  if (format !== undefined && format !== 'fixed') {
+    if (bits !== undefined || headroom !== undefined || faithful) {
+      throw new ConfigError(`--format ${format}: --bits, --headroom and --faithful are of fixed point`);
+    }
+    return { format: { kind: format } };
+  }
+  if (format === undefined && bits === undefined && headroom === undefined && !faithful) return {};
   return {
     format: {
       kind: 'fixed',
@@ -153,7 +209,7 @@ function formatOverride({ bits, headroom, faithful }: FormatOptions): { format?:
   };
 }
 
-interface ShallowOptions extends CommonOptions, FormatOptions {
+interface ShallowOptions extends CommonOptions, RobustOptions {
   data?: string;
   split?: string;
   model: string;
@@ -187,34 +243,41 @@ function shallowArguments(options: ShallowOptions): ShallowArguments {
     ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
   };
   const { data, split, model, preset, resume, epochs } = options;
-  return { data, split, model, preset, resume, epochs, overrides, width: Number(size[1]), height: Number(size[2]) };
+  const [width, height] = [Number(size[1]), Number(size[2])];
+  const robust = robustTraining(options);
+  return { data, split, model, preset, resume, epochs, overrides, robust, width, height };
 }
 
 common(
-  program
-    .command('deep')
-    .description('the deep experiment: train a convolutional classifier and a network that inverts it, defend it')
-    .option('--private <path>', 'people of the victim: a folder with a folder a person, or a pack; else embedded faces')
-    .option('--public <path>', 'people of the attacker, or `embedded`; by default who of --private is left by --people')
-    .option('--people <n>', 'how many people of --private are the victim’s, in the order of their names', whole)
-    .option('--augment <n>', 'variations of every public photograph', whole, 0)
-    .option('--allow-shared', 'go on though private and public people share names', false)
-    .addOption(
-      new Option('--preset <name>', 'size of the networks').choices(['tiny', 'small', 'paper']).default('tiny'),
-    )
-    .option(
-      '--pretrained <dir>',
-      'folder with the networks of a run (victim.safetensors, inversion.safetensors, ...), instead of training',
-    )
-    .option('--config <file>', 'JSON whose keys replace the preset’s')
-    .option('--draws <n>', 'fault maps a condition', whole)
-    .addOption(
-      new Option('--granularity <name>', 'when faults are drawn').choices(['chip', 'load', 'pass', 'inference']),
-    )
-    .option('--bits <n>', 'bits of a stored weight, 2..16', whole)
-    .option('--headroom <n>', 'bits between the format’s top bit and the weights', whole)
-    .option('--faithful', 'number format as published, with its faults')
-    .option('--resume', 'go on with an interrupted run', false),
+  stored(
+    program
+      .command('deep')
+      .description('the deep experiment: train a convolutional classifier and a network that inverts it, defend it')
+      .option(
+        '--private <path>',
+        'people of the victim: a folder with a folder a person, or a pack; else embedded faces',
+      )
+      .option(
+        '--public <path>',
+        'people of the attacker, or `embedded`; by default who of --private is left by --people',
+      )
+      .option('--people <n>', 'how many people of --private are the victim’s, in the order of their names', whole)
+      .option('--augment <n>', 'variations of every public photograph', whole, 0)
+      .option('--allow-shared', 'go on though private and public people share names', false)
+      .addOption(
+        new Option('--preset <name>', 'size of the networks').choices(['tiny', 'small', 'paper']).default('tiny'),
+      )
+      .option(
+        '--pretrained <dir>',
+        'folder with the networks of a run (victim.safetensors, inversion.safetensors, ...), instead of training',
+      )
+      .option('--config <file>', 'JSON whose keys replace the preset’s')
+      .option('--draws <n>', 'fault maps a condition', whole)
+      .addOption(
+        new Option('--granularity <name>', 'when faults are drawn').choices(['chip', 'load', 'pass', 'inference']),
+      )
+      .option('--resume', 'go on with an interrupted run', false),
+  ),
   'runs/deep',
 ).action(async (options: DeepOptions) => {
   const { deep } = await import('./deep.ts');
@@ -224,7 +287,7 @@ common(
   session.answer(results, summaryLines(results, options.out));
 });
 
-interface DeepOptions extends CommonOptions, FormatOptions {
+interface DeepOptions extends CommonOptions, RobustOptions {
   private?: string;
   public?: string;
   people?: number;
@@ -246,7 +309,8 @@ function deepArguments(options: DeepOptions): DeepArguments {
     ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
   };
   const files = { private: options.private, public: options.public, pretrained };
-  return { ...files, people, augment, allowShared, preset, resume, overrides };
+  const robust = robustTraining(options);
+  return { ...files, people, augment, allowShared, preset, resume, overrides, robust };
 }
 
 async function runShallowCommand(session: Session, shallowArgs: ShallowArguments): Promise<void> {

@@ -19,6 +19,7 @@ import {
   summarise,
   toCsv,
 } from '../experiments/results.ts';
+import type { RobustTraining } from '../experiments/robust_training.ts';
 import { attackName, runShallow, type ShallowInput, type ShallowOutcome } from '../experiments/shallow.ts';
 import { type Preset, parseShallowConfig, type ShallowConfig, shallowPreset } from '../experiments/shallow_config.ts';
 import type { Gpu } from '../gpu/device.ts';
@@ -34,6 +35,7 @@ export interface ShallowArguments {
   readonly preset: string;
   readonly resume: boolean;
   readonly epochs?: number;
+  readonly robust?: RobustTraining;
   /** Values that replace the preset's, from options or a configuration file. */
   readonly overrides: Record<string, unknown>;
   /** Size of the embedded faces. */
@@ -94,7 +96,8 @@ export async function shallow(session: Session, args: ShallowArguments): Promise
       dataset.width * dataset.height,
       seed,
     ) as Record<string, unknown>;
-    const training = { ...(preset.training as object), ...(args.epochs !== undefined && { epochs: args.epochs }) };
+    const epochs = args.epochs !== undefined && { epochs: args.epochs };
+    const training = { ...(preset.training as object), ...epochs, ...args.robust };
     const config = parseShallowConfig({ ...preset, training, ...args.overrides }, 'configuration');
     const identity = {
       config,

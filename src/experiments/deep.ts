@@ -93,9 +93,9 @@ export function deepInversion(config: DeepConfig, classes: number): ModelSpec {
 
 /** The published recipe, Adam with AMSGrad, at the configuration's rate. */
 export function deepTraining(training: DeepConfig['victim']['training'], seed: number): TrainingConfig {
-  const { epochs, batchSize, learningRate } = training;
+  const { learningRate, ...rest } = training;
   const optimizer = { kind: 'adam', learningRate, betas: [0.5, 0.999], epsilon: 1e-8, amsgrad: true } as const;
-  return { epochs, batchSize, optimizer, dropLast: true, seed };
+  return { ...rest, optimizer, dropLast: true, seed };
 }
 
 /**

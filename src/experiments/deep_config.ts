@@ -2,6 +2,7 @@
 import * as v from 'valibot';
 import { ConfigError } from '../errors.ts';
 import { NumberFormat } from '../memory/config.ts';
+import { ROBUST_TRAINING } from './robust_training.ts';
 
 const whole = (low: number, high: number) =>
   v.pipe(v.number('must be a number'), v.integer('must be a whole number'), v.minValue(low), v.maxValue(high));
@@ -36,7 +37,10 @@ export type AttackerConfig = v.InferOutput<typeof Attacker>;
 export const DeepConfig = v.strictObject({
   /** Side of the images, pixels. */
   size: v.picklist([32, 64]),
-  victim: v.strictObject({ ndf: whole(1, 1024), training: Training }),
+  victim: v.strictObject({
+    ndf: whole(1, 1024),
+    training: v.strictObject({ ...Training.entries, ...ROBUST_TRAINING }),
+  }),
   inversion: v.strictObject({ ngf: whole(1, 1024), training: Training }),
   format: NumberFormat,
   granularity: v.picklist(['chip', 'load', 'pass', 'inference']),

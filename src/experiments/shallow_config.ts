@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { ConfigError } from '../errors.ts';
 import { NumberFormat } from '../memory/config.ts';
 import { MODEL_KINDS } from '../models/specs.ts';
+import { ROBUST_TRAINING } from './robust_training.ts';
 
 const whole = (low: number, high: number) =>
   v.pipe(v.number('must be a number'), v.integer('must be a whole number'), v.minValue(low), v.maxValue(high));
@@ -29,6 +30,7 @@ const Training = v.strictObject({
   reconstruction: v.optional(
     v.strictObject({ epochs: whole(1, 100_000), deviation: number(0, 10), learningRate: number(0, 1e3) }),
   ),
+  ...ROBUST_TRAINING,
 });
 
 /** Where an attack starts: a black image, a mean face, or noise. */

@@ -144,3 +144,20 @@ export function writeAdamStep(
   step.stepFloats[ADAM_STEP_SIZE] = learningRate / (1 - betas[0] ** iteration);
   step.stepFloats[ADAM_SECOND_CORRECTION] = 1 / Math.sqrt(1 - betas[1] ** iteration);
 }
+
+/**
+ * values = clamp(values, -limit, limit), all of the view: weight clipping.
+ *
+ * @param args.limit above 0
+ */
+export function recordClip(recorder: Recorder, args: { values: BufferView; limit: number }): void {
+  const { values, limit } = args;
+  const vectors = Math.floor(values.size / 16);
+  const { workgroups, constants } = flatGrid(vectors);
+  recorder.record({
+    label: 'clip',
+    shader: { path: 'optimizer/clip.wgsl', constants: { ...constants, VECTORS: vectors, LIMIT: f32(limit) } },
+    bindings: [['write', values]],
+    workgroups,
+  });
+}

@@ -5,9 +5,11 @@ import { type Program, Recorder } from '../gpu/recorder.ts';
 import { recordCorrupt, recordGatherBatch, recordGatherRows } from '../kernels/batch.ts';
 import { recordInitialize } from '../kernels/initialize.ts';
 import { recordAccumulateMetrics, recordMse, recordSoftmaxCrossEntropy } from '../kernels/loss.ts';
-import { recordAdam, recordSgd, writeAdamStep, writeSgdStep } from '../kernels/optimizer.ts';
+import { recordAdam, recordClip, recordSgd, writeAdamStep, writeSgdStep } from '../kernels/optimizer.ts';
 import { FlatParameters, ParameterLayout } from '../layers/parameters.ts';
+import { type MemoryConfig, type NumberFormat, parseMemoryConfig, uniformMemory } from '../memory/config.ts';
 import { Random } from '../random.ts';
+import { ApproximateMemory } from './approximate_memory.ts';
 import { batchSizes, type DeviceDataset } from './device_dataset.ts';
 import type { ModelSpec } from './specs.ts';
 import {
@@ -20,6 +22,7 @@ import {
   recordStackBackward,
   recordStackForward,
   stackParameters,
+  type WeightsOf,
 } from './stack.ts';
 
 export type OptimizerConfig =
@@ -41,6 +44,25 @@ export interface TrainingConfig {
   readonly seed: number;
   /** DAE only: epochs of reconstruction before the classifier, and the deviation of the noise on its input. */
   readonly reconstruction?: { readonly epochs: number; readonly deviation: number; readonly learningRate: number };
+  /** Classifiers only: after every step, weights and biases of layers with products are clipped to +-weightClip. */
+  readonly weightClip?: number;
+  /** Classifiers only: error-aware training. */
+  readonly errors?: TrainingErrors;
+}
+
+/**
+ * Error-aware training, after RandBET (Stutz et al., MLSys 2021): every step stores the weights in `format`, draws bit
+ * errors anew and computes loss and gradients with what it fetched; the gradient moves the exact weights (straight
+ * through). The format is fitted to the weights once an epoch. `rampEpochs`: the rate rises in equal steps to its full
+ * value in the last of so many epochs, EDEN's curriculum; 0 for the full rate from the start.
+ */
+export interface TrainingErrors {
+  readonly format: NumberFormat;
+  /** 0..1 */
+  readonly bitErrorRate: number;
+  readonly rampEpochs: number;
+  /** All layers with products by default; batch normalisation is always exact. */
+  readonly layers?: readonly string[];
 }
 
 /** The published recipe of the shallow experiment. */
@@ -202,9 +224,11 @@ export class Trainer {
     const order = new Random(this.#config.seed, this.#epoch).shuffle(Uint32Array.from(this.#indices));
     this.#gpu.write(this.#data.order, order);
     this.#gpu.write(metrics, new Float32Array(4));
+    await this.#drawErrors(this.#epoch - first);
     let offset = 0;
     for (const [batch, size] of sizes.entries()) {
       const program = steps.get(size)!;
+      program.stepWords[0] = 2 * batch;
       const iteration = (this.#epoch - first) * sizes.length + batch + 1;
       program.stepWords[2] = offset;
       program.stepWords[3] = iteration;
@@ -271,6 +295,26 @@ export class Trainer {
     this.#resumed = [];
   }
 
+  /** Fits the memory to the weights as they are, and numbers the epoch's errors. @param epoch of the phase */
+  async #drawErrors(epoch: number): Promise<void> {
+    const { memory } = this.#running!;
+    if (!memory) return;
+    await memory.refit();
+    await memory.configure(this.#memoryConfig(epoch));
+    await memory.load(0);
+  }
+
+  /** The memory in one epoch; a specimen for each, so that no two epochs share a draw. */
+  #memoryConfig(epoch: number): MemoryConfig {
+    const { format, bitErrorRate, rampEpochs, layers } = this.#config.errors!;
+    const share = rampEpochs > 0 ? Math.min(1, (epoch + 1) / rampEpochs) : 1;
+    const stored = uniformMemory(format, bitErrorRate * share);
+    const products = productLayers(this.#running!.phase.trained);
+    const memory = Object.fromEntries((layers ?? products).map((layer) => [layer, stored]));
+    const { seed } = this.#config;
+    return parseMemoryConfig({ seed, chip: epoch, granularity: 'pass', layers: memory }, products, 'training.errors');
+  }
+
   #phaseEnds(): number[] {
     let end = 0;
     return this.#phases.map(({ epochs }) => {
@@ -299,7 +343,13 @@ export class Trainer {
     const frozenRun = planStack(arena, frozen, input);
     const run = planStack(arena, trained, frozenRun.values[frozen.length], { training: true, seed });
     const backward = planGradients(arena, trained, run, false);
-    const steps = new Map<number, Program>();
+    const running = { phase, arena, steps: new Map<number, Program>(), sizes, metrics, optimizer };
+    const { steps } = running;
+    const { weightClip, errors } = this.#config;
+    const memory = kind === 'classify' && errors ? await ApproximateMemory.store(arena, parameters) : undefined;
+    this.#running = { ...running, memory };
+    if (memory) await memory.configure(this.#memoryConfig(0));
+    const stored = new Set(memory && Object.keys(memory.config.layers));
     for (const size of new Set(sizes)) {
       const recorder = new Recorder(this.#gpu);
       const images = firstRows(clean, size);
@@ -314,8 +364,11 @@ export class Trainer {
         if (!table) throw new ConfigError('vectors: an inversion network learns from prediction vectors; give them');
         recordGatherRows(recorder, { table, order, output: firstRows(input, size) });
       }
-      const weights = plainWeights(parameters);
-      recordStackForward(recorder, arena, frozen, weights, firstImages(frozenRun, size));
+      const plain = plainWeights(parameters);
+      memory?.recordEncode(recorder);
+      memory?.recordPass(recorder, 0);
+      const weights: WeightsOf = (layer) => (stored.has(layer) ? memory!.weightsOf(layer) : plain(layer));
+      recordStackForward(recorder, arena, frozen, plain, firstImages(frozenRun, size));
       const activations = firstImages(run, size);
       recordStackForward(recorder, arena, trained, weights, activations);
       const output = activations.values[trained.length];
@@ -329,9 +382,16 @@ export class Trainer {
       recordAccumulateMetrics(recorder, { rows: size, results, metrics });
       recordStackBackward(recorder, arena, trained, weights, activations, back, gradients, false);
       recordOptimizer(recorder, phase, parameters, gradients, optimizer);
+      if (kind === 'classify' && weightClip !== undefined) {
+        for (const layer of productLayers(trained)) {
+          for (const part of ['weight', 'bias']) {
+            recordClip(recorder, { values: parameters.matrix(`${layer}.${part}`), limit: weightClip });
+          }
+        }
+      }
       steps.set(size, await recorder.build(`${kind} step`));
     }
-    return { phase, arena, steps, sizes, metrics, optimizer };
+    return this.#running;
   }
 }
 
@@ -342,6 +402,15 @@ interface RunningPhase {
   readonly sizes: readonly number[];
   readonly metrics: BufferView;
   readonly optimizer: readonly BufferView[];
+  /** Where the weights lie while errors are trained with. */
+  readonly memory?: ApproximateMemory;
+}
+
+/** Layers that multiply by their weights. */
+function productLayers(specs: readonly LayerSpec[]): string[] {
+  return specs
+    .filter(({ kind }) => kind === 'dense' || kind === 'conv2d' || kind === 'conv_transpose2d')
+    .map(({ name }) => name);
 }
 
 function phasesOf({ description, layers, encoderLayers, decoder }: ModelSpec, config: TrainingConfig): Phase[] {

@@ -3,6 +3,9 @@ import type { ImageDataset } from '../../src/data/dataset.ts';
 import { toFloat } from '../../src/data/dataset.ts';
 import { ConfigError, DataError, MidasError } from '../../src/errors.ts';
 import { Arena } from '../../src/gpu/arena.ts';
+import { fixedCodec, packCodes } from '../../src/memory/codec.ts';
+import { fetchTensor, readKey, tensorKey } from '../../src/memory/fault_map.ts';
+import { fixedExponent } from '../../src/memory/fixed_point.ts';
 import { uploadDataset } from '../../src/models/device_dataset.ts';
 import { type ModelKind, type ModelSpec, modelSpec } from '../../src/models/specs.ts';
 import { modelLayout, Trainer, type TrainingConfig, type TrainingState } from '../../src/models/trainer.ts';
@@ -13,6 +16,7 @@ import { type AdamState, adam, sgd } from '../reference/optimizer.ts';
 import { corrupt } from '../reference/random.ts';
 import { expectAllclose } from '../support/allclose.ts';
 import { useGpu } from '../support/gpu.ts';
+import { uniformMap } from '../support/memory.ts';
 import { ADAM, SGD, TOY, toyDataset } from '../support/toy.ts';
 
 const device = useGpu();
@@ -258,5 +262,82 @@ describe('errors', () => {
     await expect(finish(run)).rejects.toThrow(
       /training diverged in epoch \d+: the loss is .*; use a lower learning rate/,
     );
+  });
+});
+
+describe('training for memory that errs', () => {
+  const format = { kind: 'fixed', bits: 8, exponent: 'per-tensor', headroom: 0, encoding: 'corrected' } as const;
+  const ONE_BATCH: TrainingConfig = { ...SGD, batchSize: 22, epochs: 4 };
+
+  it('a step uses the weights that the twin fetches, and its gradient moves the exact ones', async () => {
+    const errors = { format, bitErrorRate: 0.04, rampEpochs: 3 };
+    const run = await trainer('mlp', { ...ONE_BATCH, errors });
+    const { layers } = specOf('mlp');
+    const { layout } = run.parameters;
+    const read = async () => parametersOf(layout, await device.gpu.readWords(run.parameters.view));
+    const zeros = [...(await read())].map(([name, values]) => [name, new Float64Array(values.length)] as const);
+    const velocity = new Map(zeros);
+    const optimizer = SGD.optimizer as Extract<TrainingConfig['optimizer'], { kind: 'sgd' }>;
+    for (let epoch = 0; epoch < ONE_BATCH.epochs; epoch++) {
+      const exact = await read();
+      const words = await device.gpu.readWords(run.parameters.view);
+      const rate = 0.04 * Math.min(1, (epoch + 1) / 3);
+      const noisy = new Uint32Array(words.length);
+      for (const { index, rows, columns, stride, offset } of layout.slices) {
+        const values = new Float32Array(words.buffer, offset * 4, rows * stride);
+        const exponent = fixedExponent(Math.max(...values.map(Math.abs)), 8, 0, 'corrected');
+        const codec = fixedCodec(8, exponent, 'corrected');
+        const codes = Array.from(values, (value) => codec.encode(value, 0));
+        const image = { words: packCodes(codes, 8), rows, columns, stride, codec };
+        const key = readKey(tensorKey(SGD.seed, epoch, index), 0);
+        noisy.set(fetchTensor(image, uniformMap(8, key, rate)), offset);
+      }
+      const fetched = parametersOf(layout, noisy);
+      const batch = new Random(SGD.seed, epoch).shuffle(Uint32Array.from(TRAIN));
+      const values = stackForward(layers, fetched, toFloat(dataset, batch), batch.length);
+      const targets = Array.from(batch, (image) => dataset.labels[image]);
+      const judged = softmaxCrossEntropy(values[layers.length], targets, TOY.classes);
+      const gradients = stackBackward(layers, fetched, values, judged.gradient).parameters;
+      for (const [name, weights] of exact) {
+        sgd(weights, gradients.get(name)!, velocity.get(name)!, optimizer.learningRate, optimizer);
+      }
+      await run.trainEpoch();
+      for (const [name, weights] of await read()) {
+        expectAllclose(Float32Array.from(weights), exact.get(name)!, { relative: 2e-5, absolute: 2e-6 }, name);
+      }
+    }
+  });
+
+  it('errors are others in every step and every epoch, and the same in a run that is resumed', async () => {
+    const errors = { format, bitErrorRate: 0.1, rampEpochs: 0 };
+    const config = { ...SGD, epochs: 3, errors };
+    const whole = await trainer('mlp', config);
+    await finish(whole);
+    const first = await trainer('mlp', config);
+    await first.trainEpoch();
+    const resumed = await trainer('mlp', config, await first.state());
+    await finish(resumed);
+    const words = async (run: Trainer) => [...(await run.state()).parameters];
+    expect(await words(resumed)).toEqual(await words(whole));
+    const exact = await trainer('mlp', { ...SGD, epochs: 3 });
+    await finish(exact);
+    expect(await words(exact)).not.toEqual(await words(whole));
+    const free = await trainer('mlp', { ...config, errors: { ...errors, bitErrorRate: 0 } });
+    await finish(free);
+    expect(await words(free)).not.toEqual(await words(whole));
+  });
+
+  it('clipped weights stay within the bound, and some reach it', async () => {
+    const run = await trainer('mlp', { ...SGD, weightClip: 0.05 });
+    await finish(run);
+    const values = await device.gpu.readFloats(run.parameters.view);
+    const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    expect(largest).toBe(Math.fround(0.05));
+  });
+
+  it('a layer that is none is refused', async () => {
+    const errors = { format, bitErrorRate: 0.1, rampEpochs: 0, layers: ['conv9'] };
+    const run = await trainer('mlp', { ...SGD, errors });
+    await expect(run.trainEpoch()).rejects.toThrow(/^training\.errors\.layers\.conv9: no such layer/);
   });
 });

@@ -3,7 +3,7 @@ import { adam, sgd } from '../../../test/reference/optimizer.ts';
 import { initialize } from '../../../test/reference/random.ts';
 import { TOLERANCES } from '../../../test/support/tolerances.ts';
 import { type Initialization, recordInitialize } from '../../kernels/initialize.ts';
-import { recordAdam, recordSgd, writeAdamStep, writeSgdStep } from '../../kernels/optimizer.ts';
+import { recordAdam, recordClip, recordSgd, writeAdamStep, writeSgdStep } from '../../kernels/optimizer.ts';
 import { type Check, COLUMNS, numbers, pixels, ROWS, SIZE } from './trial.ts';
 
 function adamCheck(amsgrad: boolean): Check {
@@ -66,6 +66,19 @@ export const OPTIMIZERS: readonly Check[] = [
     },
     prepare(program) {
       writeSgdStep(program, 0.1);
+    },
+  },
+  {
+    kernel: 'clip',
+    record(trial) {
+      const values = numbers(SIZE, 1);
+      const clipped = trial.buffer(values);
+      recordClip(trial.recorder, { values: clipped, limit: 0.25 });
+      trial.expect(
+        clipped,
+        values.map((value) => Math.max(-0.25, Math.min(0.25, value))),
+        TOLERANCES.exact,
+      );
     },
   },
   adamCheck(false),

@@ -4,7 +4,7 @@
  */
 import { Arena, type Matrix } from '../gpu/arena.ts';
 import type { BufferView, Gpu } from '../gpu/device.ts';
-import { type Program, Recorder } from '../gpu/recorder.ts';
+import { type Program, Recorder, type WeightRead } from '../gpu/recorder.ts';
 import { type ConfidenceFloor, recordTruncateAlign } from '../kernels/align.ts';
 import { recordGatherBatch } from '../kernels/batch.ts';
 import type { DeviceDataset } from '../models/device_dataset.ts';
@@ -120,6 +120,12 @@ export class Predictor {
       }
     });
     return result;
+  }
+
+  /** Weights that one run reads. */
+  get weightReads(): WeightRead[] {
+    const batches = Math.ceil(this.#count / this.#batches.size);
+    return Array.from({ length: batches }, () => this.#program.weightReads).flat();
   }
 
   /** Share of the images whose largest logit is at their label. @param labels one an image */

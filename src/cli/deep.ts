@@ -20,6 +20,7 @@ import {
 import { perLayerPlot } from '../experiments/figures/per_layer.ts';
 import { privacyCurve } from '../experiments/figures/privacy_curve.ts';
 import { reconstructionSheet, type SheetRow } from '../experiments/figures/sheet.ts';
+import { voltageFigure } from '../experiments/figures/voltage.ts';
 import { planDeep } from '../experiments/plan.ts';
 import { type ReportFigure, reportHtml } from '../experiments/report.ts';
 import {
@@ -35,6 +36,7 @@ import {
   toCsv,
 } from '../experiments/results.ts';
 import type { RobustTraining } from '../experiments/robust_training.ts';
+import { voltageSeries } from '../experiments/voltage.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { openNodeGpu } from '../gpu/node.ts';
 import { RunFolder } from './run_folder.ts';
@@ -220,6 +222,21 @@ async function writeFiles(
         perLayerPlot({ summary, attack, title: `Which layer lies in approximate memory (${attack})`, document }),
       );
     }
+  }
+  const voltages = voltageSeries(results.rows, results.manifest.seed);
+  if (voltages.length > 0) {
+    await add(
+      'voltage',
+      'Accuracy, similarity and energy of weight reads over the supply voltage of measured DIMMs.',
+      () =>
+        voltageFigure({
+          title: `Inversion of a classifier in undervolted DRAM (${input.dataset.name})`,
+          series: voltages,
+          chance: 1 / input.dataset.classNames.length,
+          meanFacePcc: baselines.meanFacePcc,
+          document,
+        }),
+    );
   }
   const caveats = [
     `The independent judges of identity know ${(100 * outcome.judgeAccuracy).toFixed(0)} % of the attacked photographs; an ` +

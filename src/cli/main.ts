@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ConfigError, DataError, MidasError } from '../errors.ts';
 import type { RobustTraining } from '../experiments/robust_training.ts';
+import { voltageMemories } from '../experiments/voltage.ts';
+import { VENDORS, type Vendor } from '../memory/undervolting.ts';
 import { MODEL_KINDS } from '../models/specs.ts';
 import { addDataCommands } from './data_commands.ts';
 import type { DeepArguments } from './deep.ts';
@@ -25,6 +27,16 @@ function rates(text: string): number[] {
     if (!(value >= 0 && value <= 1)) throw new InvalidArgumentError(`${part} is no rate in 0..1.`);
     return value;
   });
+}
+
+/** `C:1.35,1.25`: the vendor of the DIMMs and volts. */
+function voltages(text: string): { vendor: Vendor; volts: number[] } {
+  const [vendor, list = ''] = text.split(':');
+  const volts = list.split(',').map(Number);
+  if (!(VENDORS as readonly string[]).includes(vendor) || !volts.every((each) => each > 0)) {
+    throw new InvalidArgumentError(`give a vendor (${VENDORS.join(', ')}), a colon and volts.`);
+  }
+  return { vendor: vendor as Vendor, volts };
 }
 
 function oneRate(text: string): number {
@@ -167,19 +179,33 @@ function stored(command: Command): Command {
     .option('--bits <n>', 'bits of a stored fixed-point weight, 2..16', whole)
     .option('--headroom <n>', 'bits between the fixed-point format’s top bit and the weights', whole)
     .option('--faithful', 'fixed point as published, with its faults')
+    .option(
+      '--voltages <vendor:list>',
+      'a sweep over supply voltage on measured DIMMs, such as C:1.35,1.25,1.15',
+      voltages,
+    )
     .option('--weight-clip <c>', 'train with weights clipped to +-c', positive)
     .option('--train-ber <rate>', 'train with bit errors of this rate, drawn anew in every step', oneRate)
     .option('--train-ramp <n>', 'epochs over which that rate rises to its full value', whole);
 }
 
-interface RobustOptions extends FormatOptions {
+/** Conditions of memories that were asked for: in place of the sweep over rates, and of the noise that is compared with it. */
+function memoriesOverride(options: StoredOptions): Record<string, unknown> {
+  const { vendor, volts } = options.voltages ?? {};
+  if (!vendor || !volts) return {};
+  const format = formatOverride(options).format as Parameters<typeof voltageMemories>[2];
+  return { memories: voltageMemories(vendor, volts, format) };
+}
+
+interface StoredOptions extends FormatOptions {
+  voltages?: { vendor: Vendor; volts: number[] };
   weightClip?: number;
   trainBer?: number;
   trainRamp?: number;
 }
 
 /** What training was asked to add, with the number format that the weights will have. */
-function robustTraining(options: RobustOptions): RobustTraining {
+function robustTraining(options: StoredOptions): RobustTraining {
   const { weightClip, trainBer, trainRamp } = options;
   if (trainRamp !== undefined && trainBer === undefined) throw new ConfigError('--train-ramp: give --train-ber too');
   return {
@@ -209,7 +235,7 @@ function formatOverride({ format, bits, headroom, faithful }: FormatOptions): { 
   };
 }
 
-interface ShallowOptions extends CommonOptions, RobustOptions {
+interface ShallowOptions extends CommonOptions, StoredOptions {
   data?: string;
   split?: string;
   model: string;
@@ -238,7 +264,9 @@ function shallowArguments(options: ShallowOptions): ShallowArguments {
     granularity: options.granularity,
     ...formatOverride(options),
   };
+  const memories = memoriesOverride(options);
   const overrides = {
+    ...(memories.memories !== undefined && { ...memories, rates: [], noise: [] }),
     ...(options.config !== undefined && readConfig(options.config)),
     ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
   };
@@ -287,7 +315,7 @@ common(
   session.answer(results, summaryLines(results, options.out));
 });
 
-interface DeepOptions extends CommonOptions, RobustOptions {
+interface DeepOptions extends CommonOptions, StoredOptions {
   private?: string;
   public?: string;
   people?: number;
@@ -304,7 +332,10 @@ interface DeepOptions extends CommonOptions, RobustOptions {
 function deepArguments(options: DeepOptions): DeepArguments {
   const { people, augment, allowShared, preset, pretrained, resume } = options;
   const given = { draws: options.draws, granularity: options.granularity, ...formatOverride(options) };
+  const memories = memoriesOverride(options);
+  const without = { sweeps: [], noise: { kinds: [], sets: [], matched: 'fc1+fc2', moments: false } };
   const overrides = {
+    ...(memories.memories !== undefined && { ...memories, ...without }),
     ...(options.config !== undefined && readConfig(options.config)),
     ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
   };

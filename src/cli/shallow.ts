@@ -8,6 +8,7 @@ import { berHeatmap } from '../experiments/figures/ber_heatmap.ts';
 import { perLayerPlot } from '../experiments/figures/per_layer.ts';
 import { privacyCurve } from '../experiments/figures/privacy_curve.ts';
 import { reconstructionSheet, type SheetRow } from '../experiments/figures/sheet.ts';
+import { voltageFigure } from '../experiments/figures/voltage.ts';
 import { headlines, type ReportFigure, reportHtml } from '../experiments/report.ts';
 import {
   type Condition,
@@ -22,6 +23,7 @@ import {
 import type { RobustTraining } from '../experiments/robust_training.ts';
 import { attackName, runShallow, type ShallowInput, type ShallowOutcome } from '../experiments/shallow.ts';
 import { type Preset, parseShallowConfig, type ShallowConfig, shallowPreset } from '../experiments/shallow_config.ts';
+import { voltageSeries } from '../experiments/voltage.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { openNodeGpu } from '../gpu/node.ts';
 import { MODEL_KINDS, type ModelKind } from '../models/specs.ts';
@@ -168,6 +170,21 @@ async function writeFiles(
         berHeatmap({ summary, attack, layers: ['fc1', 'fc2'], title: `Both layers (${attack})`, document }),
       );
     }
+  }
+  const voltages = voltageSeries(results.rows, results.manifest.seed);
+  if (voltages.length > 0) {
+    await add(
+      'voltage',
+      'Accuracy, similarity and energy of weight reads over the supply voltage of measured DIMMs.',
+      () =>
+        voltageFigure({
+          title,
+          series: voltages,
+          chance: 1 / input.dataset.classNames.length,
+          meanFacePcc: baselines.meanFacePcc,
+          document,
+        }),
+    );
   }
   const caveats = [
     `The independent judge of identity knows ${(100 * outcome.judgeAccuracy).toFixed(0)} % of the victim's training ` +

@@ -7,8 +7,9 @@ import {
   parseMemoryConfig,
   uniformMemory,
 } from '../memory/config.ts';
+import { meanErrorRate } from '../memory/faults.ts';
 import type { Condition } from './results.ts';
-import type { SweepConfig } from './sweep.ts';
+import type { NamedMemory, SweepConfig } from './sweep.ts';
 
 /** For example `fixed12`, `fixed12+3` with headroom, `fixed12 fitted to fc1 faithful`, `int8 per-channel`, `fp16 saturate`. */
 export function formatName(format: NumberFormat): string {
@@ -83,17 +84,42 @@ export function bitErrorConditions(config: SweepConfig, layers: readonly string[
     if (unknown) throw new ConfigError(`rateMaps: no layer "${unknown}"; this model has ${layers.join(', ')}`);
     conditions.push(bitErrors({ ...rates }, nameOfSet(Object.keys(rates), layers)));
   }
+  for (const memory of config.memories) conditions.push(memoryCondition(memory, config, layers));
   for (const condition of conditions) parseMemoryConfig(memoryOf(condition, config), layers);
   const seen = new Set<string>();
   return conditions.filter((condition) => {
-    const key = JSON.stringify([condition.kind, condition.rates, condition.layers]);
+    const { kind, rates, layers: set, memory } = condition;
+    const key = JSON.stringify([kind, rates, set, memory]);
     return !seen.has(key) && seen.add(key);
   });
+}
+
+/** A memory configuration as a condition; its rates are the mean over the bits of each layer, of its first specimen. */
+function memoryCondition(
+  { name, setting, volts, memory }: NamedMemory,
+  { seed }: SweepConfig,
+  layers: readonly string[],
+): Condition {
+  const parsed = parseMemoryConfig({ ...memory, seed }, layers, `memories.${name}`);
+  const stored = Object.entries(parsed.layers);
+  const rates = stored.map(([layer, each]) => [layer, each.kind === 'stored' ? meanErrorRate(each, parsed.chip) : 0]);
+  const named = layers.filter((layer) => Object.hasOwn(parsed.layers, layer));
+  return {
+    kind: 'memory',
+    label: name,
+    setting,
+    ...(volts !== undefined && { volts }),
+    granularity: parsed.granularity,
+    rates: Object.fromEntries(rates),
+    layers: nameOfSet(named, layers),
+    memory,
+  };
 }
 
 /** The memory configuration of a condition. */
 export function memoryOf(condition: Condition, config: SweepConfig): MemoryConfigInput {
   const { kind, rates } = condition;
+  if (kind === 'memory') return { ...(condition.memory as MemoryConfigInput), seed: config.seed };
   const layers: Record<string, LayerMemory> = {};
   for (const [layer, value] of Object.entries(rates)) {
     layers[layer] =

@@ -17,6 +17,7 @@ import { type ImageDataset, type Split, toFloat } from '../data/dataset.ts';
 import { DataError } from '../errors.ts';
 import { Arena } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
+import type { WeightRead } from '../gpu/recorder.ts';
 import { FlatParameters } from '../layers/parameters.ts';
 import { type NullBaselines, nullBaselines } from '../metrics/baselines.ts';
 import { type IdentityClassifier, trainIdentityClassifier } from '../metrics/identity.ts';
@@ -77,8 +78,8 @@ export function deepAttackName(attackers: readonly AttackerConfig[], attacker: s
 
 /** What the sweep of a configuration is. */
 export function deepSweep(config: DeepConfig): SweepConfig {
-  const { format, granularity, path, sweeps, draws, noise, seed } = config;
-  return { format, granularity, path, sweeps, grid: [], rateMaps: [], draws, noise, seed };
+  const { format, granularity, path, sweeps, memories, draws, noise, seed } = config;
+  return { format, granularity, path, sweeps, grid: [], rateMaps: [], memories, draws, noise, seed };
 }
 
 /** The victim of a configuration. @param classes private people */
@@ -250,6 +251,10 @@ class Experiment implements SweepSubject {
 
   accuracy(): Promise<number> {
     return this.#bench!.predictor.accuracy(this.#labels(this.#input.split.test));
+  }
+
+  weightReads(): readonly WeightRead[] {
+    return this.#bench!.predictor.weightReads;
   }
 
   async attack(name: string): Promise<Measurement> {

@@ -1,7 +1,7 @@
 /** What a deep experiment does, as data: validated once, written into the manifest. */
 import * as v from 'valibot';
 import { ConfigError } from '../errors.ts';
-import { NumberFormat } from '../memory/config.ts';
+import { NamedMemories, NumberFormat } from '../memory/config.ts';
 import { ROBUST_TRAINING } from './robust_training.ts';
 
 const whole = (low: number, high: number) =>
@@ -47,6 +47,7 @@ export const DeepConfig = v.strictObject({
   path: v.optional(v.picklist(['auto', 'materialised', 'fused']), 'auto'),
   /** Bit error rates, the same on every layer of a set, one set after the other. */
   sweeps: v.array(v.strictObject({ layers: v.string(), rates: v.array(rate) })),
+  memories: v.optional(NamedMemories, []),
   draws: whole(1, 10_000),
   noise: v.strictObject({
     kinds: v.array(v.picklist(['gaussian', 'laplacian'])),

@@ -13,8 +13,11 @@ import { bootstrapInterval } from '../metrics/bootstrap.ts';
 
 export const RESULTS_SCHEMA = 'midas-results/1';
 
-/** What can be done to the weights. `none` is the float32 model; `quantised` is the number format without errors. */
-export const CONDITION_KINDS = ['none', 'quantised', 'bit-error', 'gaussian', 'laplacian'] as const;
+/**
+ * What can be done to the weights. `none` is the float32 model; `quantised` is the number format without errors; `memory` is
+ * a memory configuration given whole.
+ */
+export const CONDITION_KINDS = ['none', 'quantised', 'bit-error', 'memory', 'gaussian', 'laplacian'] as const;
 export type ConditionKind = (typeof CONDITION_KINDS)[number];
 
 /** The numbers of a row that are summarised, in the order of the columns. */
@@ -28,7 +31,7 @@ const rate = v.pipe(number, v.minValue(0));
 
 /**
  * What was done to the weights before a draw. `rates` is the bit error rate (probability that a stored bit flips) for
- * `bit-error`, and the standard deviation (gaussian) or b (laplacian) of noise; layers left out are exact.
+ * `bit-error` (for `memory` the mean over a layer's bits), and the standard deviation (gaussian) or b (laplacian) of noise; layers left out are exact.
  * Further keys are allowed and belong to the condition's identity: text (such as `calibration: 'moments'`) sets a
  * series apart, numbers (such as `voltage`) run along it.
  */
@@ -89,6 +92,11 @@ const RowSchema = v.object({
   underflow: v.optional(number),
   /** How many reconstructions the row averages. */
   n: count,
+  /**
+   * What classifying the test images reads of weights: bytes, and the energy of the reads over that at nominal voltage, by
+   * V^2 alone (src/memory/energy.ts).
+   */
+  energy: v.optional(v.object({ bytes: v.pipe(number, v.minValue(0)), relative: v.pipe(number, v.minValue(0)) })),
   perIdentity: PerIdentitySchema,
 });
 export type Row = v.InferOutput<typeof RowSchema>;
@@ -169,6 +177,7 @@ export const KIND_LABELS: Record<ConditionKind, string> = {
   none: 'Undefended',
   quantised: 'Quantised, no errors',
   'bit-error': 'Bit errors',
+  memory: 'Memory',
   gaussian: 'Gaussian noise',
   laplacian: 'Laplacian noise',
 };
@@ -196,7 +205,7 @@ export function formatPercent(share: number): string {
 
 /** An error rate or noise scale as text: per cent for bit errors, the plain number for noise. */
 export function formatRate(kind: ConditionKind, value: number): string {
-  return kind === 'bit-error' ? formatPercent(value) : String(Number(value.toPrecision(3)));
+  return kind === 'bit-error' || kind === 'memory' ? formatPercent(value) : String(Number(value.toPrecision(3)));
 }
 
 /** A time for people, two units at most: '8 s', '2 min 05 s', '3 h 20 min'. */
@@ -346,7 +355,7 @@ function isChain(sorted: readonly SummaryEntry[]): boolean {
 function origin(summary: readonly SummaryEntry[], series: Series): SummaryEntry | undefined {
   const clean = summary.filter((entry) => entry.attack === series.attack);
   const none = clean.find((entry) => entry.condition.kind === 'none');
-  if (series.kind !== 'bit-error') return none;
+  if (series.kind !== 'bit-error' && series.kind !== 'memory') return none;
   const { format } = [...series.line, ...series.scattered][0].condition;
   const quantised = clean.filter(({ condition }) => condition.kind === 'quantised' && condition.format === format);
   return quantised.find((entry) => entry.condition.layers === series.layers) ?? quantised[0] ?? none;

@@ -8,6 +8,7 @@ import { type ImageDataset, type Split, toFloat } from '../data/dataset.ts';
 import { DataError } from '../errors.ts';
 import { Arena } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
+import type { WeightRead } from '../gpu/recorder.ts';
 import { INFERENCE } from '../layers/layer.ts';
 import type { MemoryConfig } from '../memory/config.ts';
 import { type NullBaselines, nullBaselines } from '../metrics/baselines.ts';
@@ -196,6 +197,10 @@ class Experiment implements SweepSubject {
     return (await this.#bench!.evaluator.run()).accuracy;
   }
 
+  weightReads(): readonly WeightRead[] {
+    return this.#bench!.evaluator.weightReads;
+  }
+
   async attack(name: string, draw: number, tick: () => void): Promise<Measurement> {
     const attack = this.#config.attacks.find((each) => attackName(each) === name)!;
     const run = await this.#bench!.attack(name, this.#classes, miFaceConfig(attack));
@@ -236,7 +241,7 @@ class Experiment implements SweepSubject {
 
 /** What the sweep of a configuration is. */
 export function sweepOf(config: ShallowConfig): SweepConfig {
-  const { format, granularity, path, rates, layerSets, grid, rateMaps, draws, noise, seed } = config;
+  const { format, granularity, path, rates, layerSets, grid, rateMaps, memories, draws, noise, seed } = config;
   const sweeps = layerSets.map((layers) => ({ layers, rates }));
   return {
     format,
@@ -245,6 +250,7 @@ export function sweepOf(config: ShallowConfig): SweepConfig {
     sweeps,
     grid,
     rateMaps,
+    memories,
     draws,
     noise: { kinds: noise, sets: layerSets, moments: false },
     seed,

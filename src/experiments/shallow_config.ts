@@ -1,7 +1,7 @@
 /** What a shallow experiment does, as data: validated once, written into the manifest. */
 import * as v from 'valibot';
 import { ConfigError } from '../errors.ts';
-import { NumberFormat } from '../memory/config.ts';
+import { NamedMemories, NumberFormat } from '../memory/config.ts';
 import { MODEL_KINDS } from '../models/specs.ts';
 import { ROBUST_TRAINING } from './robust_training.ts';
 
@@ -80,6 +80,7 @@ export const ShallowConfig = v.strictObject({
   grid: v.array(rate),
   /** A rate a layer, as one more condition each. */
   rateMaps: v.optional(v.array(v.record(v.string(), rate)), []),
+  memories: v.optional(NamedMemories, []),
   draws: whole(1, 10_000),
   /** Additive noise to compare with, its scale calibrated to the accuracies that the bit errors left. */
   noise: v.array(v.picklist(['gaussian', 'laplacian'])),

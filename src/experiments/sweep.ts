@@ -3,7 +3,15 @@
  * draw. Every finished row is in the store before the next begins, so a sweep goes on where it stopped.
  */
 import { DataError, InterruptedError } from '../errors.ts';
-import { type MemoryConfig, type NumberFormat, parseMemoryConfig, uniformMemory } from '../memory/config.ts';
+import type { WeightRead } from '../gpu/recorder.ts';
+import {
+  type MemoryConfig,
+  type MemoryConfigInput,
+  type NumberFormat,
+  parseMemoryConfig,
+  uniformMemory,
+} from '../memory/config.ts';
+import { NOMINAL_VOLTS, weightReadEnergy } from '../memory/energy.ts';
 import type { ApproximateMemory } from '../models/approximate_memory.ts';
 import { Calibration, type CalibrationCurve } from './calibration.ts';
 import { layersOfSet, memoryOf } from './conditions.ts';
@@ -24,9 +32,22 @@ export interface SweepConfig {
   readonly grid: readonly number[];
   /** A rate a layer, as one more condition each. */
   readonly rateMaps: readonly Readonly<Record<string, number>>[];
+  /** Memory configurations given whole, as one condition each. */
+  readonly memories: readonly NamedMemory[];
   readonly draws: number;
   readonly noise: NoiseConfig;
   readonly seed: number;
+}
+
+/** A memory configuration as a condition. */
+export interface NamedMemory {
+  /** In tables and figures. */
+  readonly name: string;
+  /** What several of them have in common, which differ in how strong they err: a line of a figure. */
+  readonly setting: string;
+  /** Supply voltage, where it is one of a sweep over voltages. */
+  readonly volts?: number;
+  readonly memory: MemoryConfigInput;
 }
 
 /** Additive noise to compare bit errors with. */
@@ -68,6 +89,8 @@ export interface SweepSubject {
   prepare(memory: MemoryConfig): Promise<void>;
   /** Of the model as it is loaded, on the test split. */
   accuracy(): Promise<number>;
+  /** Weights that one call of {@link accuracy} reads. */
+  weightReads(): readonly WeightRead[];
   attack(name: string, draw: number, tick: () => void): Promise<Measurement>;
 }
 
@@ -141,12 +164,13 @@ export class Sweep {
       if (missing.length === 0) continue;
       await this.#load(condition, draw);
       const accuracy = await this.#subject.accuracy();
+      const energy = energyOf(this.#subject.weightReads(), this.#memory.config);
       for (const { name, units } of missing) {
         this.#interruptible();
         const measurement = await this.#subject.attack(name, draw, () => this.#progress.advance(0));
         // The picture first: a row in the store says that everything of it is there.
         if (draw === 0) await this.#savePicture(condition, name, measurement.images);
-        const row = rowOf(condition, draw, accuracy, name, measurement);
+        const row = rowOf(condition, draw, accuracy, energy, name, measurement);
         await this.#store.appendRow(row);
         rows.push(row);
         const numbers = `accuracy ${accuracy.toFixed(3)}, PCC ${row.pcc.toFixed(3)}, lift ${row.pccLift.toFixed(3)}`;
@@ -351,7 +375,25 @@ export function refuseAborted(signal: AbortSignal): void {
   if (signal.aborted) throw new InterruptedError('interrupted; what was finished is saved, go on with --resume');
 }
 
-function rowOf(condition: Condition, draw: number, accuracy: number, attack: string, measured: Measurement): Row {
+/** Energy of reading weights at the voltages that a memory configuration names; nominal where it names none. */
+function energyOf(reads: readonly WeightRead[], { layers }: MemoryConfig): Required<Row>['energy'] {
+  const voltsOf = (layer: string) => {
+    const memory = layers[layer];
+    const models = memory?.kind === 'stored' ? memory.faults : [];
+    return Math.min(NOMINAL_VOLTS, ...models.map((model) => (model.kind === 'voltage' ? model.volts : NOMINAL_VOLTS)));
+  };
+  const { bytes, energy, nominal } = weightReadEnergy(reads.map((read) => ({ ...read, volts: voltsOf(read.layer) })));
+  return { bytes, relative: nominal > 0 ? energy / nominal : 1 };
+}
+
+function rowOf(
+  condition: Condition,
+  draw: number,
+  accuracy: number,
+  energy: Row['energy'],
+  attack: string,
+  measured: Measurement,
+): Row {
   const { perIdentity, n, underflow } = measured;
   return {
     condition,
@@ -366,6 +408,7 @@ function rowOf(condition: Condition, draw: number, accuracy: number, attack: str
     identity: mean(perIdentity.identity),
     ...(underflow !== undefined && { underflow }),
     n,
+    energy,
     perIdentity,
   };
 }
@@ -376,7 +419,8 @@ function equalRates({ rates }: Condition): boolean {
 
 function pictureFile(condition: Condition, attack: string): string {
   const rates = Object.entries(condition.rates).map(([layer, rate]) => `${layer}=${rate}`);
-  return `pictures/${[attack, condition.kind, condition.layers, ...rates].join('_').replace(/[^\w.=+-]+/g, '-')}.gray`;
+  const name = condition.kind === 'memory' && condition.label ? [condition.label] : rates;
+  return `pictures/${[attack, condition.kind, condition.layers, ...name].join('_').replace(/[^\w.=+-]+/g, '-')}.gray`;
 }
 
 export function mean(values: readonly number[]): number {

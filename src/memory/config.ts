@@ -154,6 +154,16 @@ export const MemoryConfig = v.strictObject({
 export type MemoryConfig = v.InferOutput<typeof MemoryConfig>;
 export type MemoryConfigInput = v.InferInput<typeof MemoryConfig>;
 
+/** A memory configuration with a name, as experiments sweep them: see NamedMemory in src/experiments/sweep.ts. */
+export const NamedMemories = v.array(
+  v.strictObject({
+    name: v.string(),
+    setting: v.string(),
+    volts: v.optional(v.number('must be a number')),
+    memory: MemoryConfig,
+  }),
+);
+
 /** One uniform error rate on a number format: what the experiments sweep. */
 export function uniformMemory(format: NumberFormat, bitErrorRate: number): StoredMemory {
   const faults: FaultModel[] = [{ kind: 'uniform', bitErrorRate, drawn: 'read' }];

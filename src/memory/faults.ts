@@ -166,3 +166,15 @@ function clustered(lines: number, rate: number, source: FaultSource, path: strin
   }
   return { ...source, lines: { kind: 'cache-line', from: 0, to: share } };
 }
+
+/**
+ * Share of a layer's stored bits that one read returns wrong, 0..1, before any correction: where a model asks for what is
+ * stored, half of the bits are taken to be ones. Of cells that several sources fail, all but one are counted too many.
+ */
+export function meanErrorRate(memory: StoredMemory, chip: number): number {
+  const bits = formatBits(memory.format);
+  return faultSources(memory, chip).reduce((sum, { rate, bits: width, stored, effect, lines, failure }) => {
+    const cells = (Math.min(width, bits) / bits) * (stored === 'any' && effect === 'flip' ? 1 : 0.5);
+    return sum + rate * failure * cells * (lines ? lines.to - lines.from : 1);
+  }, 0);
+}

@@ -1,7 +1,7 @@
 import type { Victim } from '../attacks/victim.ts';
 import { Arena, firstRows } from '../gpu/arena.ts';
 import type { BufferView, Gpu } from '../gpu/device.ts';
-import { type Program, Recorder } from '../gpu/recorder.ts';
+import { type Program, Recorder, type WeightRead } from '../gpu/recorder.ts';
 import { recordGatherBatch } from '../kernels/batch.ts';
 import { recordAccumulateMetrics, recordSoftmaxCrossEntropy } from '../kernels/loss.ts';
 import { batchSizes, type DeviceDataset } from './device_dataset.ts';
@@ -55,6 +55,11 @@ export class Evaluator {
       offset += size;
     }
     return evaluator;
+  }
+
+  /** Weights that one run reads. */
+  get weightReads(): WeightRead[] {
+    return this.#steps.flatMap(({ program }) => program.weightReads);
   }
 
   /** @returns share of right answers and mean cross-entropy. @throws DeviceLostError */

@@ -22,6 +22,7 @@ export const KIND_STYLE: Record<ConditionKind, { color: string; symbol: SymbolNa
   none: { color: '#000000', symbol: 'diamond' },
   quantised: { color: '#6e6e6e', symbol: 'diamond' },
   'bit-error': { color: PALETTE[0], symbol: 'circle' },
+  memory: { color: PALETTE[3], symbol: 'circle' },
   gaussian: { color: PALETTE[1], symbol: 'square' },
   laplacian: { color: PALETTE[2], symbol: 'triangle' },
 };

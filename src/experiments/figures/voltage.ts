@@ -1,0 +1,323 @@
+/** What a supply voltage does to accuracy, similarity and energy. */
+import * as Plot from '@observablehq/plot';
+import { ConfigError } from '../../errors.ts';
+import { formatPercent, type Interval, METRIC_LABELS } from '../results.ts';
+import { bounds, darker, legend, marginLabels, type Panel, paddedDomain, panelSvg } from './panels.ts';
+import {
+  DASHES,
+  GRID,
+  heading,
+  INK,
+  MARGIN,
+  PALETTE,
+  SOFT,
+  type SymbolName,
+  smallPrint,
+  svgRoot,
+  svgText,
+  textWidth,
+  WIDTH,
+} from './style.ts';
+
+export interface VoltagePoint {
+  /** Supply voltage of the weights' memory, V. */
+  readonly volts: number;
+  /** 0..1. */
+  readonly accuracy: Interval;
+  /** Of the attack shown. */
+  readonly pcc: Interval;
+  readonly pccLift: Interval;
+  /** Energy of weight reads over that at nominal voltage, 0..1: an upper bound of the saving. */
+  readonly energy: number;
+  /** Mean share of cache lines with at least one flipped bit, 0..1. */
+  readonly badLines: number;
+}
+
+export interface VoltageSeries {
+  /** For example the attack. */
+  readonly name: string;
+  /** In any order. */
+  readonly points: readonly VoltagePoint[];
+}
+
+export interface VoltageFigureOptions {
+  readonly title: string;
+  readonly subtitle?: string;
+  /** Printed below the line on energy. */
+  readonly footnote?: string;
+  readonly series: readonly VoltageSeries[];
+  /** Accuracy of guessing, 0..1. */
+  readonly chance: number;
+  /** PCC of the mean face with each person: what one gets without any attack. */
+  readonly meanFacePcc: number;
+  readonly document: Document;
+}
+
+const ENERGY_NOTE =
+  'Energy is V² of weight reads alone, over that at nominal voltage: static, I/O and refresh power are left out, so the ' +
+  'saving shown is an upper bound.';
+
+const ACCURACY_COLOR = PALETTE[6];
+const ENERGY_COLOR = PALETTE[2];
+/** What accuracy and energy leave of the palette, strongest first. */
+const SERIES_COLORS = [0, 1, 3, 4, 5].map((i) => PALETTE[i]);
+const SYMBOLS: SymbolName[] = ['circle', 'square', 'triangle', 'diamond'];
+
+/** One line of a panel. */
+interface Curve {
+  name: string;
+  color: string;
+  symbol: SymbolName;
+  dash: string;
+  /** Computed, not measured: no interval, and hollow dots. */
+  exact?: boolean;
+  points: readonly { volts: number; value: Interval }[];
+}
+
+/** A constant to compare with. */
+interface Rule {
+  value: number;
+  text: string;
+  dash: string;
+}
+
+/**
+ * Three panels over one axis of falling voltage: accuracy with the energy of weight reads, PCC lift, and raw PCC over the
+ * mean face, each with 95 % bands; below them a strip with the share of bad cache lines. Accuracy, energy and bad lines
+ * belong to the voltage and not to the attack: they are drawn once, from the first series that has the voltage.
+ *
+ * @throws ConfigError where no series has a point
+ */
+export function voltageFigure(args: VoltageFigureOptions): string {
+  const { title, chance, meanFacePcc, document } = args;
+  const series = args.series
+    .filter(({ points }) => points.length > 0)
+    .map(({ name, points }) => ({ name, points: falling(points) }));
+  if (series.length === 0) throw new ConfigError(`figure '${title}': no voltage to draw`);
+  const supply = onePerVoltage(series);
+  const volts = supply.map((point) => point.volts);
+  const [highest, lowest] = [volts[0], volts[volts.length - 1]];
+  const pad = (highest - lowest) * 0.03 || 0.02;
+  const xDomain: [number, number] = [highest + pad, lowest - pad];
+
+  const curvesOf = (metric: 'pcc' | 'pccLift'): Curve[] =>
+    series.map(({ name, points }, i) => ({
+      name,
+      color: SERIES_COLORS[i % SERIES_COLORS.length],
+      symbol: SYMBOLS[i % SYMBOLS.length],
+      dash: DASHES[Math.floor(i / SERIES_COLORS.length) % DASHES.length],
+      points: points.map((point) => ({ volts: point.volts, value: point[metric] })),
+    }));
+  const panels: { heading: string; curves: Curve[]; rule: Rule; yDomain: [number, number] }[] = [
+    {
+      heading: 'Accuracy, and energy of weight reads (1 at nominal voltage)',
+      curves: [
+        {
+          name: 'accuracy',
+          color: ACCURACY_COLOR,
+          symbol: 'circle',
+          dash: '',
+          points: supply.map((point) => ({ volts: point.volts, value: point.accuracy })),
+        },
+        {
+          name: 'energy',
+          color: ENERGY_COLOR,
+          symbol: 'circle',
+          dash: '',
+          exact: true,
+          points: supply.map(({ volts, energy }) => ({ volts, value: { mean: energy, ci95: [energy, energy] } })),
+        },
+      ],
+      // Guessing among many people is rare to succeed: digits that count, not decimals.
+      rule: { value: chance, text: `chance ${Number(chance.toPrecision(2))}`, dash: '6 4' },
+      yDomain: [0, 1],
+    },
+    ...(['pccLift', 'pcc'] as const).map((metric) => {
+      const curves = curvesOf(metric);
+      const rule =
+        metric === 'pcc'
+          ? { value: meanFacePcc, text: `mean face ${meanFacePcc.toFixed(2).replace('-', '−')}`, dash: '6 4' }
+          : { value: 0, text: 'no lift', dash: 'none' };
+      const values = curves.flatMap(({ points }) => points.flatMap(({ value }) => [value.mean, ...value.ci95]));
+      return {
+        heading: METRIC_LABELS[metric],
+        curves,
+        rule,
+        yDomain: paddedDomain([...values, rule.value], bounds(metric)),
+      };
+    }),
+  ];
+  const labels = panels.flatMap(({ curves, rule }) => [...curves.map(({ name }) => name), rule.text]);
+  const panel: Panel = {
+    width: WIDTH - 2 * MARGIN,
+    height: 224,
+    marginLeft: 46,
+    marginRight: Math.max(...labels.map((label) => textWidth(label, 12.5))) + 14,
+    marginBottom: 6,
+  };
+
+  const head = heading(title, args.subtitle, WIDTH);
+  const key = legend([{ label: '95 % interval', color: INK, band: true }], head.bottom + 10, WIDTH);
+  let svg = head.svg + key.svg;
+  let y = key.bottom + 18;
+  for (const { heading, curves, rule, yDomain } of panels) {
+    svg += svgText(MARGIN, y + 12, heading, { size: 14, weight: 500 });
+    svg += panelSvg(document, MARGIN, y + 16, panel, {
+      x: { domain: xDomain, axis: null },
+      y: { domain: yDomain, label: null, ticks: 5 },
+      marks: panelMarks(curves, rule, volts, yDomain, panel),
+    });
+    y += 16 + panel.height + 16;
+  }
+  svg += svgText(MARGIN, y + 12, 'Cache lines with at least one flipped bit', { size: 14, weight: 500 });
+  const strip = stripOf(supply, xDomain, panel);
+  svg += panelSvg(document, MARGIN, y + 22, strip.panel, strip.options);
+  y += 22 + strip.panel.height + 14;
+  const foot = smallPrint([ENERGY_NOTE, args.footnote].filter((line) => line !== undefined).join('\n'), y, WIDTH);
+  return svgRoot(WIDTH, foot.bottom + 14, title, svg + foot.svg);
+}
+
+function falling(points: readonly VoltagePoint[]): VoltagePoint[] {
+  return [...points].sort((a, b) => b.volts - a.volts);
+}
+
+function onePerVoltage(series: readonly VoltageSeries[]): VoltagePoint[] {
+  const first = new Map<number, VoltagePoint>();
+  for (const point of series.flatMap(({ points }) => points)) {
+    if (!first.has(point.volts)) first.set(point.volts, point);
+  }
+  return falling([...first.values()]);
+}
+
+/** '1.35', '1.10', '1.125'. */
+function formatVolts(volts: number): string {
+  return volts.toFixed(4).replace(/0{1,2}$/, '');
+}
+
+function panelMarks(
+  curves: readonly Curve[],
+  rule: Rule,
+  volts: readonly number[],
+  yDomain: [number, number],
+  panel: Panel,
+): Plot.Markish[] {
+  type Point = Curve['points'][number];
+  const x = (point: Point) => point.volts;
+  const mean = (point: Point) => point.value.mean;
+  const low = (point: Point) => point.value.ci95[0];
+  const high = (point: Point) => point.value.ci95[1];
+  return [
+    Plot.gridX(volts, { stroke: GRID, strokeOpacity: 1 }),
+    Plot.gridY({ stroke: GRID, strokeOpacity: 1, ticks: 5 }),
+    Plot.frame({ anchor: 'bottom', stroke: '#9a9a9a' }),
+    Plot.frame({ anchor: 'left', stroke: '#9a9a9a' }),
+    Plot.ruleY([rule.value], { stroke: SOFT, strokeDasharray: rule.dash }),
+    ...curves
+      .filter((curve) => !curve.exact)
+      .flatMap(({ points, color }) => [
+        Plot.areaY(points, { x, y1: low, y2: high, fill: color, fillOpacity: 0.13 }),
+        Plot.ruleX(points, { x, y1: low, y2: high, stroke: color, strokeOpacity: 0.55 }),
+      ]),
+    ...curves.flatMap(({ points, color, symbol, dash, exact }) => [
+      Plot.line(points, { x, y: mean, stroke: color, strokeWidth: 2, strokeDasharray: dash || 'none' }),
+      Plot.dot(points, {
+        x,
+        y: mean,
+        symbol,
+        r: 4,
+        ...(exact
+          ? { fill: '#ffffff', stroke: color, strokeWidth: 1.6 }
+          : { fill: color, stroke: '#ffffff', strokeWidth: 0.8 }),
+      }),
+    ]),
+    ...marginLabels(
+      [
+        ...curves.map(({ name, color, points }) => ({
+          value: points[points.length - 1].value.mean,
+          text: name,
+          fill: darker(color),
+          weight: 600,
+        })),
+        { value: rule.value, text: rule.text, fill: SOFT },
+      ],
+      yDomain,
+      panel,
+    ),
+  ];
+}
+
+/** The share of bad lines at each voltage, as a number on a gray that grows with its logarithm; the axis below it. */
+function stripOf(
+  supply: readonly VoltagePoint[],
+  xDomain: [number, number],
+  above: Panel,
+): { panel: Panel; options: Plot.PlotOptions } {
+  const pixels = (above.width - above.marginLeft - above.marginRight) / (xDomain[0] - xDomain[1]);
+  const [size, air] = [12, 4];
+  // Each cell reaches half the way to its neighbours.
+  const cells = supply.map(({ volts, badLines }, i) => {
+    const before = i === 0 ? xDomain[0] : (supply[i - 1].volts + volts) / 2;
+    const after = i === supply.length - 1 ? xDomain[1] : (volts + supply[i + 1].volts) / 2;
+    const text = formatPercent(badLines);
+    const width = textWidth(text, size);
+    return { volts, before, after, text, width, room: (before - after) * pixels, shade: shadeOf(badLines) };
+  });
+  type Cell = (typeof cells)[number];
+  const upright = cells.some(({ room, width }) => width + 2 * air > room);
+  const height = upright ? Math.max(...cells.map(({ width }) => width)) + 4 * air : 26;
+  // At the voltage, or as near to it as the cell's ends allow.
+  const middle = (cell: Cell) => {
+    const half = ((upright ? size : cell.width) / 2 + air) / pixels;
+    return Math.max(Math.min(cell.volts, cell.before - half), cell.after + half);
+  };
+  const panel = { ...above, height: height + 48, marginBottom: 48 };
+  return {
+    panel,
+    options: {
+      marginTop: 0,
+      x: {
+        domain: xDomain,
+        ticks: sparse(
+          supply.map(({ volts }) => volts),
+          pixels,
+        ),
+        tickFormat: formatVolts,
+        label: 'supply voltage (V), lowered from left to right →',
+        labelAnchor: 'center',
+        labelArrow: 'none',
+      },
+      y: { domain: [0, 1], axis: null },
+      marks: [
+        Plot.rect(cells, {
+          x1: (cell: Cell) => cell.before,
+          x2: (cell: Cell) => cell.after,
+          y1: 0,
+          y2: 1,
+          fill: INK,
+          fillOpacity: (cell: Cell) => cell.shade,
+        }),
+        Plot.frame({ stroke: '#9a9a9a' }),
+        Plot.text(
+          cells.filter(({ room }) => !upright || room >= size + 2),
+          { x: middle, y: 0.5, text: (cell: Cell) => cell.text, rotate: upright ? -90 : 0, fontSize: size },
+        ),
+      ],
+    },
+  };
+}
+
+/** Opacity for a share: a little for a single bad line of a DIMM (about 1e-8), as much as text can bear for all of them. */
+function shadeOf(share: number): number {
+  return share > 0 ? 0.04 + 0.3 * Math.min(Math.max(1 + Math.log10(share) / 8, 0), 1) : 0;
+}
+
+/** As many voltages as have room for their label, from the lowest up: the low end is where the lines bend. */
+function sparse(volts: readonly number[], pixelsPerVolt: number): number[] {
+  const kept: number[] = [];
+  for (const value of [...volts].reverse()) {
+    const last = kept[kept.length - 1];
+    const [width, lastWidth] = [value, last ?? 0].map((volts) => textWidth(formatVolts(volts), 13));
+    if (last === undefined || (value - last) * pixelsPerVolt >= (width + lastWidth) / 2 + 8) kept.push(value);
+  }
+  return kept;
+}

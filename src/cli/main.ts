@@ -10,6 +10,7 @@ import { VENDORS, type Vendor } from '../memory/undervolting.ts';
 import { MODEL_KINDS } from '../models/specs.ts';
 import { addDataCommands } from './data_commands.ts';
 import type { DeepArguments } from './deep.ts';
+import { addMemoryCommands } from './memory_commands.ts';
 import type { PlanArguments } from './plan.ts';
 import { type CommonOptions, packageVersion, Session } from './session.ts';
 import type { ShallowArguments } from './shallow.ts';
@@ -372,6 +373,7 @@ common(
 });
 
 addDataCommands(program, { common, whole, args });
+addMemoryCommands(program, { common, whole, args });
 
 try {
   await program.parseAsync();

@@ -187,7 +187,8 @@ class Experiment implements SweepSubject {
     if (this.#bench?.key !== benchKey) {
       this.#bench?.destroy();
       const perLoad = memory.granularity === 'load' || memory.granularity === 'chip';
-      const foldable = perLoad && !this.layers.some((layer) => this.#memory.fused(layer));
+      const linear = Object.keys(memory.activations).length === 0;
+      const foldable = perLoad && linear && !this.layers.some((layer) => this.#memory.fused(layer));
       this.#bench = await Bench.build(this.#gpu, benchKey, this.#spec, this.#memory, foldable, this.#data, this.#input);
     }
     this.#bench.refold();

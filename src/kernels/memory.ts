@@ -1,3 +1,4 @@
+import type { Matrix } from '../gpu/arena.ts';
 import type { BufferView } from '../gpu/device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import { flatGrid } from './grid.ts';
@@ -135,6 +136,46 @@ export function recordNoise(
       ['read', args.weights],
       ['read', args.maps],
       ['write', args.fetched],
+      ['uniform', recorder.step],
+    ],
+    workgroups,
+  });
+}
+
+/**
+ * Writes activations to approximate memory and reads them back once, in place.
+ * @param args.tensor only its map and how it is fetched count
+ * @param args.x images, each x.rows / images rows
+ */
+export function recordStoreActivations(
+  recorder: Recorder,
+  args: { tensor: Pick<StoredTensor, 'map' | 'origin' | 'fetch'>; x: Matrix; images: number; maps: BufferView },
+): void {
+  const { tensor, x, images, maps } = args;
+  const elements = (x.rows / images) * x.stride;
+  const blocks = Math.ceil(elements / 16);
+  const { workgroups, constants } = flatGrid(images * blocks);
+  recorder.record({
+    label: 'store activations',
+    shader: {
+      path: 'memory/store_activations.wgsl',
+      constants: {
+        ...constants,
+        IMAGES: images,
+        IMAGE_ELEMENTS: elements,
+        BLOCKS: blocks,
+        STRIDE: x.stride,
+        COLUMNS: x.columns,
+        MAP: tensor.map,
+        ORIGIN: tensor.origin,
+        PASS_OFFSET: 0,
+        ...tensor.fetch.constants,
+      },
+      includes: tensor.fetch.includes,
+    },
+    bindings: [
+      ['write', x],
+      ['read', maps],
       ['uniform', recorder.step],
     ],
     workgroups,

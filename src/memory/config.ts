@@ -128,6 +128,16 @@ export const LayerMemory = v.variant('kind', [
 ]);
 export type LayerMemory = v.InferOutput<typeof LayerMemory>;
 
+/**
+ * What is written there between layers. `range`: the largest size of a value that the format must hold, for the input 1 by
+ * default; larger ones saturate.
+ */
+const ActivationMemory = v.strictObject({
+  ...StoredMemory.entries,
+  range: v.optional(v.pipe(v.number('must be a number'), v.finite('must be finite'), v.minValue(2 ** -60))),
+});
+export type ActivationMemory = v.InferOutput<typeof ActivationMemory>;
+
 const powerOfTwo = v.check((n: number) => Number.isInteger(Math.log2(n)), 'must be a power of two');
 
 /**
@@ -150,6 +160,8 @@ export const MemoryConfig = v.strictObject({
   geometry: v.optional(Geometry, {}),
   /** By name; `*` is every layer that has no entry of its own. */
   layers: v.record(v.string(), LayerMemory),
+  /** The `input`, or what layers hand on by the layer's name; none by default. */
+  activations: v.optional(v.record(v.string(), ActivationMemory), {}),
 });
 export type MemoryConfig = v.InferOutput<typeof MemoryConfig>;
 export type MemoryConfigInput = v.InferInput<typeof MemoryConfig>;
@@ -198,6 +210,22 @@ export function parseMemoryConfig(input: unknown, layers: readonly string[], whe
       throw new ConfigError(
         `${where}.layers.${layer}: ${memory.kind} noise is materialised; use granularity chip, load or pass`,
       );
+    }
+  }
+  for (const [name, memory] of Object.entries(config.activations)) {
+    const path = `${where}.activations.${name}`;
+    if (name !== 'input' && !layers.includes(name)) {
+      throw new ConfigError(`${path}: no such layer; give input or one of ${layers.join(', ')}`);
+    }
+    const { format, range } = memory;
+    if ('nonFinite' in format) continue;
+    if ('scale' in format && format.scale === 'per-channel')
+      throw new ConfigError(`${path}.format.scale: use per-tensor`);
+    if (format.kind === 'fixed' && format.exponent !== 'per-tensor') {
+      throw new ConfigError(`${path}.format.exponent: an activation's is fitted to its range; leave it out`);
+    }
+    if (range === undefined && name !== 'input') {
+      throw new ConfigError(`${path}.range: give the largest value that ${format.kind} must hold`);
     }
   }
   if (config.path === 'materialised' && config.granularity === 'inference') {

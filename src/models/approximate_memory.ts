@@ -1,15 +1,21 @@
 import { ConfigError } from '../errors.ts';
-import { Arena, roundUp } from '../gpu/arena.ts';
+import { Arena, type Matrix, roundUp } from '../gpu/arena.ts';
 import type { BufferView, Gpu } from '../gpu/device.ts';
 import { type Program, Recorder } from '../gpu/recorder.ts';
-import { recordEncode, recordFetchCodes, recordMaterialise, recordNoise } from '../kernels/memory.ts';
+import {
+  recordEncode,
+  recordFetchCodes,
+  recordMaterialise,
+  recordNoise,
+  recordStoreActivations,
+} from '../kernels/memory.ts';
 import { MAX_ABS_SCRATCH_BYTES, recordMaxAbs, recordRowMaxAbs } from '../kernels/reduce.ts';
 import { fetchOf, type StoredTensor } from '../kernels/stored.ts';
 import type { LayerWeights } from '../layers/layer.ts';
 import { FlatParameters, type ParameterSlice } from '../layers/parameters.ts';
 import { BLOCK_CODES, type Codec, fixedCodec, floatCodec, formatBits, integerCodec, slotOf } from '../memory/codec.ts';
-import type { LayerMemory, MemoryConfig, StoredMemory } from '../memory/config.ts';
-import { deviceKey, type FaultMap, readKey, tensorKey } from '../memory/fault_map.ts';
+import type { ActivationMemory, LayerMemory, MemoryConfig, StoredMemory } from '../memory/config.ts';
+import { deviceKey, type FaultMap, type Key, readKey, tensorKey } from '../memory/fault_map.ts';
 import { faultSources, isUniform } from '../memory/faults.ts';
 import { fixedExponent } from '../memory/fixed_point.ts';
 import { integerScale } from '../memory/integer.ts';
@@ -20,6 +26,9 @@ import { plainWeights } from './stack.ts';
 /** Reads of one load are numbered from a base of its own, so that two loads never share a pass: 2^32 in all. */
 const PASSES = 2 ** 20;
 const LOADS = 2 ** 12;
+
+/** How many activations may lie in approximate memory. */
+const MAX_ACTIVATIONS = 16;
 
 /** Tensors start on so many bytes of the image. */
 const TENSOR_ALIGNMENT = 256;
@@ -54,6 +63,9 @@ export class ApproximateMemory {
   /** Where the scales of the rows of each parameter begin in the table of maps. */
   readonly #rowScales: readonly number[];
   readonly #programs = new Map<string, Promise<Program>>();
+  /** Maps of what layers hand on: a row an entry of the configuration. */
+  readonly #activationMaps: BufferView;
+  readonly #activationWords = new Uint32Array(MAP_WORDS * MAX_ACTIVATIONS);
   #image: Arena | undefined;
   #codes: BufferView | undefined;
   #placed: readonly Placed[] = [];
@@ -74,6 +86,7 @@ export class ApproximateMemory {
     });
     this.#maps = arena.allocate('fault maps', words * 4);
     this.#mapWords = new Uint32Array(words);
+    this.#activationMaps = arena.allocate('fault maps of activations', this.#activationWords.byteLength);
   }
 
   /** Measures the ranges that number formats are fitted to. @throws DeviceLostError */
@@ -131,12 +144,12 @@ export class ApproximateMemory {
     const perLoad = granularity === 'load' || granularity === 'chip';
     const placed = this.#placed.filter(({ slice }) => !perLoad || this.fused(slice.layer));
     const noise = perLoad ? [] : Object.entries(layers).map(([layer, { kind }]) => `${layer} ${kind}`);
-    return JSON.stringify([
-      perLoad ? 'load' : granularity,
-      noise,
-      placed.map(({ tensor }) => tensor),
-      this.#imageBytes(),
+    const stored = Object.entries(this.config.activations).map(([name, memory]) => [
+      name,
+      activationFetch(name, memory),
     ]);
+    const weights = [noise, placed.map(({ tensor }) => tensor), this.#imageBytes()];
+    return JSON.stringify([perLoad ? 'load' : granularity, weights, stored]);
   }
 
   /** Changes what the memory is; encodes again where the format changed. `load` must follow. @throws ConfigError, DeviceLostError */
@@ -154,6 +167,7 @@ export class ApproximateMemory {
     this.#place();
     for (const slice of layout.slices) this.#fillMap(slice, config.layers[slice.layer]);
     this.#fillSources(config.chip);
+    this.#fillActivations();
     this.#gpu.write(this.#maps, this.#mapWords);
     const formats = JSON.stringify(
       this.#placed.map(({ slice, memory, tensor }) => [slice.name, memory.format, tensor.origin]),
@@ -185,6 +199,7 @@ export class ApproximateMemory {
       const [load, read] = this.#readNumbers();
       writeDraw(this.#mapWords, index, { key: tensorKey(seed, chip, index), device, load, read });
     }
+    this.#drawActivations(chip, device);
     this.#gpu.write(this.#maps, this.#mapWords);
     const encoder = this.#gpu.device.createCommandEncoder({ label: 'exact layers' });
     const { slices } = this.#parameters.layout;
@@ -214,6 +229,26 @@ export class ApproximateMemory {
    */
   recordPass(recorder: Recorder, passOffset: number): void {
     if (this.config.granularity === 'pass') this.#recordMaterialise(recorder, passOffset);
+  }
+
+  /** Whether the input, or what a layer hands on, lies in approximate memory. */
+  storesActivation(name: string): boolean {
+    return Object.hasOwn(this.config.activations, name);
+  }
+
+  /** Records that `x`, the input or what a layer hands on, is written to memory and read back, in place. */
+  recordActivation(recorder: Recorder, name: string, x: Matrix, images: number): void {
+    const map = Object.keys(this.config.activations).indexOf(name);
+    const { fetch } = activationFetch(name, this.config.activations[name]);
+    recordStoreActivations(recorder, { tensor: { map, origin: 0, fetch }, x, images, maps: this.#activationMaps });
+  }
+
+  /** What decides which cells of an image's activations fail in a read of the present load, and their format: for the twin. */
+  activationMapOf(name: string, pass: number, image: number): { map: FaultMap; codec: Codec } {
+    const memory = this.config.activations[name];
+    const chip = this.#chip();
+    const key = tensorKey(this.config.seed, chip, activationNumber(name));
+    return { map: this.#faultMap(memory, key, 0, pass, image), codec: activationFetch(name, memory).codec };
   }
 
   /** Records the encoding of parameters that have changed since, in ranges that they had before. */
@@ -301,8 +336,12 @@ export class ApproximateMemory {
   /** Everything that decides which cells of a parameter fail in a read of the present load: for the twin. */
   faultMapOf(name: string, pass = 0, image?: number): FaultMap {
     const { slice, memory, tensor } = this.#find(name);
+    const key = tensorKey(this.config.seed, this.#chip(), slice.index);
+    return this.#faultMap(memory, key, tensor.origin, pass, image);
+  }
+
+  #faultMap(memory: StoredMemory, key: Key, origin: number, pass: number, image: number | undefined): FaultMap {
     const { seed, granularity, geometry } = this.config;
-    const key = tensorKey(seed, this.#chip(), slice.index);
     const [load, read] = this.#readNumbers();
     const perPass = granularity === 'pass' || granularity === 'inference';
     return {
@@ -316,7 +355,7 @@ export class ApproximateMemory {
         read: readKey(key, read + (perPass ? pass : 0), granularity === 'inference' ? (image ?? 0) : undefined),
       },
       device: deviceKey(seed, this.#chip()),
-      origin: tensor.origin,
+      origin,
     };
   }
 
@@ -494,6 +533,30 @@ export class ApproximateMemory {
     }
   }
 
+  #fillActivations(): void {
+    const { activations, chip, granularity, geometry } = this.config;
+    const entries = Object.entries(activations);
+    if (entries.length > MAX_ACTIVATIONS) {
+      throw new ConfigError(`memory.activations: ${entries.length} entries, at most ${MAX_ACTIVATIONS}`);
+    }
+    for (const [map, [name, memory]] of entries.entries()) {
+      const sources = faultSources(memory, chip, `memory.activations.${name}`);
+      const { codec, scale, inverse } = activationFetch(name, memory);
+      writeScale(this.#activationWords, map, { granularity, scale, inverse, bits: codec.bits });
+      const shape = { rows: 1, columns: BLOCK_CODES, stride: BLOCK_CODES };
+      writeSources(this.#activationWords, map, { sources, slot: codec.slot, ecc: memory.ecc, geometry, shape });
+    }
+  }
+
+  #drawActivations(chip: number, device: Key): void {
+    const [load, read] = this.#readNumbers();
+    for (const [map, name] of Object.keys(this.config.activations).entries()) {
+      const key = tensorKey(this.config.seed, chip, activationNumber(name));
+      writeDraw(this.#activationWords, map, { key, device, load, read });
+    }
+    this.#gpu.write(this.#activationMaps, this.#activationWords);
+  }
+
   #recordEncode(recorder: Recorder): void {
     for (const { slice, tensor } of this.#placed) {
       const weights = this.#parameters.matrix(slice.name);
@@ -544,4 +607,29 @@ function blockBytes({ format }: StoredMemory): number {
 /** Bytes of a parameter's codes. */
 function imageBytes({ length }: ParameterSlice, memory: StoredMemory): number {
   return (length / BLOCK_CODES) * blockBytes(memory);
+}
+
+/** The number that keys an activation's draws: of its name (FNV-1a), above those of parameters. */
+function activationNumber(name: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193);
+  return (hash | 0x80000000) >>> 0;
+}
+
+/** How an activation is stored: its format fitted to its range, and the kernel that fetches it. */
+function activationFetch(
+  name: string,
+  memory: ActivationMemory,
+): { codec: Codec; scale: number; inverse: number; fetch: StoredTensor['fetch'] } {
+  const { format, range = 1 } = memory;
+  const fetch = fetchOf(memory, faultSources(memory, 0, `memory.activations.${name}`));
+  if ('nonFinite' in format) return { codec: floatCodec(format.kind, format.nonFinite), scale: 1, inverse: 1, fetch };
+  if (format.kind === 'fixed') {
+    const exponent = fixedExponent(range, format.bits, format.headroom, format.encoding);
+    const codec = fixedCodec(format.bits, exponent, format.encoding);
+    return { codec, scale: 2 ** exponent, inverse: 2 ** -exponent, fetch };
+  }
+  const bits = format.kind === 'int8' ? 8 : 4;
+  const scale = integerScale(range, bits);
+  return { codec: integerCodec(bits, [scale]), ...scale, fetch };
 }

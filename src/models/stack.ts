@@ -176,17 +176,20 @@ export function planGradients(
   return { values: gradients, preactivations };
 }
 
+/** @param handedOn called after what computes a layer's output is recorded, to record what becomes of it */
 export function recordStackForward(
   recorder: Recorder,
   arena: Arena,
   specs: readonly LayerSpec[],
   weights: WeightsOf,
   { batch, mode, values, saved }: StackActivations,
+  handedOn?: (layer: string, output: Matrix) => void,
 ): void {
   for (const [i, spec] of specs.entries()) {
     const [x, y] = [values[i], values[i + 1]];
     const run = { recorder, arena, spec, batch, mode, place: i, x, y, saved: saved[i] };
     kindOf(spec).forward({ ...run, weights: () => readWeights(recorder, weights, spec.name, batch) });
+    handedOn?.(spec.name, y);
   }
 }
 

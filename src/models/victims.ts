@@ -3,6 +3,7 @@ import type { Victim, VictimRun } from '../attacks/victim.ts';
 import type { Arena, Matrix } from '../gpu/arena.ts';
 import { type Program, Recorder } from '../gpu/recorder.ts';
 import { recordGemm } from '../kernels/gemm.ts';
+import { recordRestride } from '../kernels/restride.ts';
 import type { DenseSpec } from '../layers/dense.ts';
 import { sizeOf } from '../layers/layer.ts';
 import { FlatParameters, ParameterLayout } from '../layers/parameters.ts';
@@ -32,7 +33,9 @@ export function stackVictim(specs: readonly LayerSpec[], weights: WeightsOf, mem
       return memory?.config.granularity === 'inference';
     },
     plan(arena: Arena, x: Matrix): VictimRun {
-      const activations = planStack(arena, specs, x);
+      // The input is the caller's, who may search for it: what the network reads of it is a copy.
+      const input = memory?.storesActivation('input') ? copyOf(arena, x) : x;
+      const activations = planStack(arena, specs, input);
       let gradients: ReturnType<typeof planGradients> | undefined;
       const planned = () => {
         gradients ??= planGradients(arena, specs, activations, true);
@@ -49,7 +52,12 @@ export function stackVictim(specs: readonly LayerSpec[], weights: WeightsOf, mem
         },
         recordForward(recorder) {
           memory?.recordPass(recorder, 0);
-          recordStackForward(recorder, arena, specs, weights, activations);
+          const store = (name: string, values: Matrix) => {
+            if (memory?.storesActivation(name)) memory.recordActivation(recorder, name, values, x.rows);
+          };
+          if (input !== x) recordRestride(recorder, { input: x, output: input });
+          store('input', input);
+          recordStackForward(recorder, arena, specs, weights, activations, store);
         },
         recordInputGradient(recorder) {
           memory?.recordPass(recorder, 1);
@@ -58,6 +66,10 @@ export function stackVictim(specs: readonly LayerSpec[], weights: WeightsOf, mem
       };
     },
   };
+}
+
+function copyOf(arena: Arena, { rows, columns }: Matrix): Matrix {
+  return arena.matrix('input as it is read', rows, columns);
 }
 
 /** Whether two layers in a row have nothing between them, so that their product is one layer. */

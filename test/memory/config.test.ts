@@ -24,6 +24,7 @@ it('fills in what is published: 12 bits, an exponent a tensor, a map a load', ()
         protectedBits: 0,
       },
     },
+    activations: {},
   });
 });
 
@@ -43,6 +44,13 @@ it('what it returns is a configuration again, so that a manifest can be run', ()
   );
   expect(parseMemoryConfig(JSON.parse(JSON.stringify(config)), LAYERS)).toEqual(config);
   expect(parseMemoryConfig({ layers: {} }, LAYERS).layers).toEqual({});
+});
+
+it('`*` stands for every layer without an entry of its own', () => {
+  const { layers } = parseMemoryConfig({ layers: { '*': uniform(), fc2: { kind: 'gaussian', scale: 1 } } }, LAYERS);
+  expect(Object.keys(layers).sort()).toEqual(['fc1', 'fc2']);
+  expect(layers.fc1.kind).toBe('stored');
+  expect(layers.fc2.kind).toBe('gaussian');
 });
 
 describe('errors name the path', () => {
@@ -138,6 +146,34 @@ describe('errors name the path', () => {
       'noise an image',
       { granularity: 'inference', layers: { fc2: { kind: 'laplacian', scale: 0.1 } } },
       /^memory\.layers\.fc2: laplacian noise is materialised/,
+    ],
+    [
+      'activations of no layer',
+      { layers: {}, activations: { pool1: { kind: 'stored' } } },
+      /^memory\.activations\.pool1: no such layer; give input or one of fc1, fc2$/,
+    ],
+    [
+      'activations without a range',
+      { layers: {}, activations: { fc1: { kind: 'stored' } } },
+      /^memory\.activations\.fc1\.range: give the largest value that fixed must hold$/,
+    ],
+    [
+      'a scale a channel for activations',
+      {
+        layers: {},
+        activations: { fc1: { kind: 'stored', format: { kind: 'int8', scale: 'per-channel' }, range: 1 } },
+      },
+      /^memory\.activations\.fc1\.format\.scale: use per-tensor$/,
+    ],
+    [
+      'a geometry whose rows are no power of two',
+      { layers: {}, geometry: { rowBytes: 96 } },
+      /^memory\.geometry\.rowBytes: must be a power of two$/,
+    ],
+    [
+      'an unknown vendor',
+      { layers: { fc1: { kind: 'stored', faults: [{ kind: 'voltage', vendor: 'D', volts: 1.2 }] } } },
+      /^memory\.layers\.fc1\.faults\.0\.vendor: /,
     ],
     [
       'a materialised map an image',

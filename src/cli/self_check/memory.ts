@@ -1,8 +1,15 @@
 /** Checks of the kernels of shaders/memory, and tensors in approximate memory for those that read from there. */
 import { roundUp } from '../../gpu/arena.ts';
 import type { BufferView } from '../../gpu/device.ts';
-import { recordEncode, recordFetchCodes, recordMaterialise, recordNoise } from '../../kernels/memory.ts';
+import {
+  recordEncode,
+  recordFetchCodes,
+  recordMaterialise,
+  recordNoise,
+  recordStoreActivations,
+} from '../../kernels/memory.ts';
 import { fetchOf, type StoredTensor } from '../../kernels/stored.ts';
+import { storeActivations } from '../../memory/activations.ts';
 import {
   BLOCK_CODES,
   type Codec,
@@ -197,6 +204,28 @@ const fetchCodesCheck: Check = {
   },
 };
 
+const activationsCheck: Check = {
+  kernel: 'store_activations',
+  record(trial) {
+    // Three images of two rows each; a block runs across rows.
+    const [images, rows, columns] = [3, 2, 37];
+    const memory = checkedMemory(FIXED);
+    const { maps, tensors } = memoryImage(trial, 'inference', [[1, 16]], memory);
+    const { stored, image, faults } = tensors[0];
+    const values = numbers(images * rows * columns, 2, 1.1);
+    const x = trial.matrix(images * rows, columns, values);
+    recordStoreActivations(trial.recorder, { tensor: stored, x, images, maps });
+    const shape = { elements: rows * x.stride, columns, stride: x.stride };
+    const padded = pad(values, images * rows, columns, x.stride);
+    const mapOf = (index: number) => faults(PASS, index);
+    trial.expectWords(x, storeActivations(padded, shape, image.codec, FIRST_IMAGE, mapOf));
+  },
+  prepare({ stepWords }) {
+    stepWords[0] = PASS;
+    stepWords[1] = FIRST_IMAGE;
+  },
+};
+
 function noiseCheck(kind: 'gaussian' | 'laplacian'): Check {
   const scale = 0.25;
   return {
@@ -232,6 +261,7 @@ export const MEMORY: readonly Check[] = [
   materialiseCheck('many sources and ECC', MANY_SOURCES),
   materialiseCheck('without faults', { ...checkedMemory(FIXED), faults: [] }),
   fetchCodesCheck,
+  activationsCheck,
   noiseCheck('gaussian'),
   noiseCheck('laplacian'),
 ];

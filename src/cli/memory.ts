@@ -1,0 +1,203 @@
+/** `midas memory ...`: memory configurations by name, and what one read of a network from such a memory gets wrong. */
+import { join } from 'node:path';
+import * as v from 'valibot';
+import { requireInteger } from '../data/faces.ts';
+import { readBytes, writeFileAtomic } from '../data/node/files.ts';
+import { ConfigError } from '../errors.ts';
+import { faultMapFigure } from '../experiments/figures/fault_map.ts';
+import { formatPercent } from '../experiments/results.ts';
+import { parseShallowConfig, shallowPreset } from '../experiments/shallow_config.ts';
+import { Arena } from '../gpu/arena.ts';
+import { openNodeGpu } from '../gpu/node.ts';
+import { FlatParameters } from '../layers/parameters.ts';
+import { MemoryConfig, parseMemoryConfig } from '../memory/config.ts';
+import { type FlipRate, flippedLines, flipRates, type TensorRead } from '../memory/flips.ts';
+import { findPreset, PRESETS } from '../memory/presets.ts';
+import { memoryJsonSchema } from '../memory/schema.ts';
+import { ApproximateMemory } from '../models/approximate_memory.ts';
+import { readCheckpoint } from '../models/checkpoint.ts';
+import { layerNames, type ModelSpec, modelName, modelSpec } from '../models/specs.ts';
+import { initializeParameters, modelLayout } from '../models/trainer.ts';
+import { makeFolder } from './output_file.ts';
+import type { Session } from './session.ts';
+
+export interface MapArguments {
+  /** Name of a configuration, or a file that ends in `.json`. */
+  readonly memory: string;
+  readonly checkpoint?: string;
+  readonly tensor?: string;
+  readonly draw: number;
+}
+
+/** Rates of a bit plane. NaN becomes null in JSON: a plane without stored ones has no rate of them. */
+interface PlaneRate extends FlipRate {
+  /** 0 is the lowest bit. */
+  readonly plane: number;
+}
+
+/** What `midas memory map --json` prints. */
+export interface FaultMapReport {
+  readonly model: string;
+  readonly adapter: string;
+  /** The whole configuration: a file with it draws the same map again. */
+  readonly memory: MemoryConfig;
+  readonly draw: number;
+  readonly tensor: { readonly name: string; readonly rows: number; readonly columns: number; readonly bits: number };
+  /** Of the tensor's codes with their pads, without check bits. */
+  readonly bytes: number;
+  /** The highest first. Rates are what comes back, after any correction. */
+  readonly planes: readonly PlaneRate[];
+  readonly total: FlipRate;
+  readonly cacheLines: { readonly lines: number; readonly flipped: number; readonly rate: number };
+  readonly picture: string;
+}
+
+export function memoryList(session: Session): void {
+  const wide = Math.max(...PRESETS.map(({ name }) => name.length));
+  session.answer(
+    PRESETS.map(({ name, description }) => ({ name, description })),
+    PRESETS.map(({ name, description }) => `${name.padEnd(wide)}  ${description}`),
+  );
+}
+
+/** @throws ConfigError for an unknown name */
+export function memoryShow(session: Session, name: string): void {
+  const config = v.parse(MemoryConfig, findPreset(name).memory);
+  session.answer(config, [JSON.stringify(config, null, 2)]);
+}
+
+export function memorySchema(session: Session): void {
+  const schema = memoryJsonSchema();
+  session.answer(schema, [JSON.stringify(schema, null, 2)]);
+}
+
+/**
+ * Stores a network in a memory, reads one parameter once and answers with a {@link FaultMapReport}, or its table; the
+ * picture is `fault_map.png` in `--out`.
+ *
+ * @throws ConfigError for an unknown configuration or parameter, DataError for a file that cannot be read or written,
+ *   AdapterError, DeviceLostError
+ */
+export async function memoryMap(session: Session, args: MapArguments): Promise<void> {
+  const { adapter, seed, out } = session.options;
+  const { draw } = args;
+  requireInteger('--draw', draw, 0, 2 ** 31);
+  const { input, where } = await readMemory(args.memory);
+  const { spec, weights } = await readNetwork(args.checkpoint, seed);
+  const memoryConfig = parseMemoryConfig({ seed, ...input }, layerNames(spec), where);
+  const layout = modelLayout(spec);
+  const stored = layout.slices.filter(({ layer }) => memoryConfig.layers[layer]?.kind === 'stored');
+  if (stored.length === 0) throw new ConfigError(`${where}.layers: none of them is stored, so no cell can fail`);
+  const slice = args.tensor === undefined ? stored[0] : stored.find(({ name }) => name === args.tensor);
+  if (!slice) {
+    const names = stored.map(({ name }) => name).join(', ');
+    throw new ConfigError(`--tensor ${args.tensor}: no such parameter in this memory; it has ${names}`);
+  }
+  makeFolder(out);
+  const gpu = await openNodeGpu({ adapter });
+  session.opened(gpu);
+  try {
+    const arena = new Arena(gpu);
+    const parameters = new FlatParameters(arena, 'parameters', layout);
+    if (weights) gpu.write(parameters.view, weights);
+    else await initializeParameters(gpu, parameters, seed);
+    const memory = await ApproximateMemory.store(arena, parameters);
+    await memory.configure(memoryConfig);
+    await memory.load(draw);
+    const { slot, origin } = memory.faultMapOf(slice.name);
+    const read: TensorRead = {
+      ...slice,
+      stored: await memory.readCodes(slice.name),
+      returned: await memory.fetchCodes(slice.name),
+      slot,
+      bits: memory.codecOf(slice.name).bits,
+    };
+    const { planes, total } = flipRates(read);
+    const lines = flippedLines(read);
+    const picture = join(out, 'fault_map.png');
+    const report: FaultMapReport = {
+      model: modelName(spec),
+      adapter: gpu.adapter.name,
+      memory: memoryConfig,
+      draw,
+      tensor: { name: slice.name, rows: slice.rows, columns: slice.columns, bits: read.bits },
+      bytes: (slice.rows * slice.stride * slot) / 8,
+      planes: planes.map((rates, plane) => ({ plane, ...rates })).reverse(),
+      total,
+      cacheLines: { ...lines, rate: lines.flipped / lines.lines },
+      picture,
+    };
+    const { encodeGrayPng, svgToPng } = await import('./render.ts');
+    const svg = faultMapFigure({
+      title: `Faults of ${slice.name} in the memory ${args.memory}`,
+      subtitle:
+        `${describeTensor(report)}, ${formatPercent(total.rate)} of the bits flipped, ` +
+        `${formatPercent(report.cacheLines.rate)} of the cache lines with a flip`,
+      read,
+      planes,
+      geometry: memoryConfig.geometry,
+      // A block has 16 codes.
+      address: origin * 2 * slot,
+      encodeGrayPng,
+    });
+    await writeFileAtomic(picture, svgToPng(svg, 1200));
+    session.answer(report, reportLines(report));
+  } finally {
+    await gpu.close();
+  }
+}
+
+/** The configuration of a name or a file, and what errors call it. */
+async function readMemory(name: string): Promise<{ input: object; where: string }> {
+  if (!name.endsWith('.json')) return { input: findPreset(name).memory, where: 'memory' };
+  const text = new TextDecoder().decode(await readBytes(name));
+  let content: unknown;
+  try {
+    content = JSON.parse(text);
+  } catch (error) {
+    throw new ConfigError(`${name}: ${(error as Error).message}`);
+  }
+  const input = content && typeof content === 'object' && 'memory' in content ? content.memory : content;
+  if (!input || typeof input !== 'object')
+    throw new ConfigError(`${name}: this is no object; midas memory show has one`);
+  return { input, where: `${name}: memory` };
+}
+
+/** The network of a file, or the shallow experiment's without its weights. */
+async function readNetwork(file: string | undefined, seed: number) {
+  if (file !== undefined) {
+    const { spec, state } = readCheckpoint(await readBytes(file), file);
+    return { spec, weights: state.parameters };
+  }
+  const pixels = 56 * 64;
+  const { hidden } = parseShallowConfig(shallowPreset('quick', 'mlp', pixels, seed), 'shallow');
+  const spec: ModelSpec = modelSpec('mlp', pixels, 40, hidden);
+  return { spec, weights: undefined };
+}
+
+function describeTensor({ tensor, model }: FaultMapReport): string {
+  const { name, rows, columns, bits } = tensor;
+  return `${name} of ${model}: ${rows} x ${columns} codes of ${bits} bits`;
+}
+
+function reportLines(report: FaultMapReport): string[] {
+  const { planes, total, cacheLines, bytes, draw, picture } = report;
+  const percent = (share: number) =>
+    (Number.isNaN(share) ? '-' : `${Number((100 * share).toPrecision(4))} %`).padStart(14);
+  const line = (label: string, { flips, cells, rate, rateOfZeros, rateOfOnes }: FlipRate) =>
+    label.padEnd(6) +
+    String(flips).padStart(10) +
+    String(cells).padStart(11) +
+    [rate, rateOfZeros, rateOfOnes].map(percent).join('');
+  return [
+    `${describeTensor(report)}, draw ${draw}`,
+    '',
+    'plane      flips      cells          rate      of zeros       of ones',
+    ...planes.map((rates) => line(String(rates.plane), rates)),
+    line('all', total),
+    '',
+    `cache lines with a flip: ${cacheLines.flipped} of ${cacheLines.lines}, ${formatPercent(cacheLines.rate)}`,
+    `bytes: ${bytes}`,
+    `picture: ${picture}`,
+  ];
+}

@@ -1,0 +1,51 @@
+/** `midas memory verify`: the proof of the emulated memory on this adapter, claim by claim. */
+import { InterruptedError, MidasError } from '../errors.ts';
+import { FULL_PROOF, type Proof, proveMemory } from '../experiments/memory_proof.ts';
+import { openNodeGpu } from '../gpu/node.ts';
+import type { Session } from './session.ts';
+
+/** Claims of a whole proof, for the bar. */
+const CLAIMS = 35;
+
+/** What `midas memory verify --json` prints. */
+export interface VerifyReport {
+  readonly adapter: string;
+  readonly proofs: readonly Proof[];
+}
+
+/**
+ * Proves every claim and answers with a {@link VerifyReport} or its table.
+ * @throws MidasError naming how many claims failed, after the answer; InterruptedError, DeviceLostError
+ */
+export async function memoryVerify(session: Session): Promise<void> {
+  const { progress } = session;
+  const gpu = await openNodeGpu({ adapter: session.options.adapter });
+  session.opened(gpu);
+  const proofs: Proof[] = [];
+  try {
+    progress.start('proving the memory', CLAIMS);
+    for await (const proof of proveMemory(gpu, FULL_PROOF)) {
+      if (session.signal.aborted) throw new InterruptedError('interrupted: nothing of a proof is kept');
+      proofs.push(proof);
+      progress.advance(1, `${proof.ok ? 'ok' : 'FAILED'}: ${proof.claim}`);
+    }
+    progress.done();
+  } finally {
+    await gpu.close();
+  }
+  const { name } = gpu.adapter;
+  const failed = proofs.filter(({ ok }) => !ok);
+  const lines = proofs.flatMap(({ claim, measured, pValue, ok }) => [
+    `${ok ? 'ok    ' : 'FAILED'}  ${claim}`,
+    `        ${measured}${pValue === undefined ? '' : `; p = ${pValue.toPrecision(2)}`}`,
+  ]);
+  session.answer({ adapter: name, proofs } satisfies VerifyReport, [
+    name,
+    '',
+    ...lines,
+    '',
+    `${proofs.length - failed.length} of ${proofs.length} claims hold; intervals are exact (Clopper-Pearson, 99.99 %)`,
+    'one adapter was at hand: that others give the same bits was not compared',
+  ]);
+  if (failed.length > 0) throw new MidasError(`${failed.length} claims about the memory do not hold on ${name}`);
+}

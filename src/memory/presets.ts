@@ -1,0 +1,209 @@
+/** Memory configurations with names: what is published or measured, and examples of every kind of error model. */
+import { ConfigError } from '../errors.ts';
+import type { MemoryConfigInput } from './config.ts';
+import { SRAM_CHIPS, type SramProfile } from './sram_chips.ts';
+
+export interface Preset {
+  readonly name: string;
+  /** A sentence, with the source of its numbers. */
+  readonly description: string;
+  readonly memory: MemoryConfigInput;
+}
+
+type StoredInput = Extract<MemoryConfigInput['layers'][string], { kind: 'stored' }>;
+type FaultInput = NonNullable<StoredInput['faults']>[number];
+
+/** The same memory for every layer. */
+function memory(stored: Omit<StoredInput, 'kind'>, rest: Omit<MemoryConfigInput, 'layers'> = {}): Preset['memory'] {
+  return { ...rest, layers: { '*': { kind: 'stored', ...stored } } };
+}
+
+function uniform(bitErrorRate: number, drawn: 'chip' | 'load' | 'read' = 'read'): FaultInput {
+  return { kind: 'uniform', bitErrorRate, drawn };
+}
+
+const PUBLISHED = 'MIDAS, AsianHOST 2020';
+const EDEN = 'EDEN, Koppula et al., MICRO 2019; rates of mean 0.1 % as an example, not measured';
+const CHANG = 'Chang et al., SIGMETRICS 2017; that 5 % of the bits of a bad line flip is an assumption';
+const STUTZ = 'Stutz et al., MLSys 2021';
+
+/** A number format at one uniform rate. */
+function format(kind: 'int8' | 'int4' | 'fp16' | 'bf16' | 'fp32', what: string): Preset {
+  const stored = kind === 'int8' || kind === 'int4' ? { kind } : ({ kind, nonFinite: 'saturate' } as const);
+  return {
+    name: kind,
+    description: `${what}; every bit flips with 0.1 %, a rate to compare formats at.`,
+    memory: memory({ format: stored, faults: [uniform(1e-3)] }),
+  };
+}
+
+/** @param chip of a population that was not measured whole so low: a single DIMM; every draw is another DIMM otherwise */
+function dram(vendor: 'A' | 'B' | 'C', volts: string, what: string, chip?: number): Preset {
+  const faults: FaultInput[] = [{ kind: 'voltage', vendor, volts: Number(volts) }];
+  return {
+    name: `dram-${vendor.toLowerCase()}-${volts}v`,
+    description: `DDR3L DRAM of vendor ${vendor} at ${volts} V: ${what} (${CHANG}).`,
+    memory: memory({ faults }, chip === undefined ? { granularity: 'chip' } : { granularity: 'load', chip }),
+  };
+}
+
+function sram(profile: SramProfile): Preset {
+  const { total, zeroToOne, oneToZero } = SRAM_CHIPS[profile];
+  const percent = (share: number) => `${Number((100 * share).toPrecision(4))} %`;
+  const [chip, level] = profile.split('-');
+  return {
+    name: `sram-${profile}`,
+    description:
+      `SRAM ${chip.replace('chip', 'chip ')} at its ${level} error rate, ${percent(total)} of cells faulty ` +
+      `(0 to 1 ${percent(zeroToOne)}, 1 to 0 ${percent(oneToZero)}), under 8-bit integers (${STUTZ}).`,
+    memory: memory({ format: { kind: 'int8' }, faults: [{ kind: 'sram-chip', profile }] }),
+  };
+}
+
+export const PRESETS: readonly Preset[] = [
+  {
+    name: 'uniform-0.01',
+    description: `12-bit fixed point of which every bit flips with 1 %, drawn anew at each load (${PUBLISHED}).`,
+    memory: memory({ faults: [uniform(0.01)] }),
+  },
+  {
+    name: 'uniform-0.0625',
+    description: `12-bit fixed point of which every bit flips with 6.25 %, drawn anew at each load (${PUBLISHED}).`,
+    memory: memory({ faults: [uniform(0.0625)] }),
+  },
+  {
+    name: 'published-faithful',
+    description:
+      'The same with the faults of the published code: truncation, wrap-around, and the exponent of fc1 for every layer ' +
+      `(${PUBLISHED}; there only fc1 and fc2 are in this memory).`,
+    memory: memory({
+      format: { kind: 'fixed', encoding: 'faithful', exponent: { layer: 'fc1' } },
+      faults: [uniform(0.0625)],
+    }),
+  },
+  format('int8', '8-bit integers, one scale a tensor'),
+  format('int4', '4-bit integers, one scale a tensor'),
+  format('fp16', 'IEEE binary16, infinities and NaN read as the largest finite value'),
+  format('bf16', 'bfloat16, infinities and NaN read as the largest finite value'),
+  format('fp32', 'IEEE binary32, infinities and NaN read as the largest finite value'),
+  {
+    name: 'asymmetric',
+    description: 'Cells lose charge more often than they gain it: 1 to 0 with 1.8 %, 0 to 1 with 0.2 % (an example).',
+    memory: memory({ faults: [{ kind: 'asymmetric', zeroToOne: 0.002, oneToZero: 0.018 }] }),
+  },
+  {
+    name: 'stuck-at',
+    description: '0.5 % of the cells always read 0 and as many always read 1; every draw is another chip (an example).',
+    memory: memory({ faults: [{ kind: 'stuck-at', zero: 0.005, one: 0.005 }] }, { granularity: 'chip' }),
+  },
+  {
+    name: 'msb-protected',
+    description:
+      'As uniform-0.01, with the sign bit of every weight in memory without errors (an example of a defence).',
+    memory: memory({ faults: [uniform(0.01)], protectedBits: 1 }),
+  },
+  {
+    name: 'ecc-secded',
+    description:
+      'Every bit flips with 0.1 % under SECDED(72,64): single errors are corrected, double errors read as zeros (an ' +
+      'example).',
+    memory: memory({ faults: [uniform(1e-3)], ecc: {} }),
+  },
+  {
+    name: 'ecc-secded-scrubbed',
+    description:
+      'Half of that rate fails once a load and is scrubbed then, before the other half fails in each pass (an example).',
+    memory: memory({ faults: [uniform(5e-4, 'load'), uniform(5e-4)], ecc: { scrub: true } }, { granularity: 'pass' }),
+  },
+  {
+    name: 'eden-em0',
+    description: `Weak cells lie everywhere alike, 0.2 %, and fail in every second read (${EDEN}).`,
+    memory: memory({ faults: [{ kind: 'eden', model: 'EM0', weakCells: 0.002, failure: 0.5 }] }),
+  },
+  {
+    name: 'eden-em1',
+    description: `Weak cells lie along bitlines: 0.15 % of them are bad, 2 % poor (${EDEN}).`,
+    memory: memory({
+      faults: [
+        {
+          kind: 'eden',
+          model: 'EM1',
+          lines: [
+            { share: 0.0015, weakCells: 0.5, failure: 0.9 },
+            { share: 0.02, weakCells: 0.0325, failure: 0.5 },
+          ],
+        },
+      ],
+    }),
+  },
+  {
+    name: 'eden-em2',
+    description: `Weak cells lie along wordlines: 2 % of them are bad, 10 % poor (${EDEN}).`,
+    memory: memory({
+      faults: [
+        {
+          kind: 'eden',
+          model: 'EM2',
+          lines: [
+            { share: 0.02, weakCells: 0.07, failure: 0.5 },
+            { share: 0.1, weakCells: 0.006, failure: 0.5 },
+          ],
+        },
+      ],
+    }),
+  },
+  {
+    name: 'eden-em3',
+    description: `Weak cells, 0.2 %, fail more often where they store a 1: 80 % of reads, 20 % for a 0 (${EDEN}).`,
+    memory: memory({
+      faults: [{ kind: 'eden', model: 'EM3', weakCells: 0.002, failureOfOnes: 0.8, failureOfZeros: 0.2 }],
+    }),
+  },
+  dram('A', '1.100', 'DIMM A6, of the nine measured so low the median, shows errors in 8.9 % of its cache lines', 5),
+  dram('B', '1.050', 'DIMM B4, of the nine measured so low the median, shows errors in 0.027 % of its cache lines', 3),
+  dram('C', '1.250', 'every draw is another of nine DIMMs, with errors in none to 25 % of their cache lines'),
+  dram('C', '1.200', 'every draw is another of nine DIMMs, with errors in 4.5 to 49 % of their cache lines'),
+  dram('C', '1.150', 'draws 0 to 5 are the DIMMs C1 to C6, with errors in 16 to 50 % of their cache lines'),
+  ...(Object.keys(SRAM_CHIPS) as SramProfile[]).map(sram),
+  {
+    name: 'refresh-relaxed',
+    description:
+      'DRAM refreshed too seldom reaches a bit error rate of about 1.5e-7, the weak cells the same in every read: too ' +
+      'low to defend anything; every draw is another chip.',
+    memory: memory({ faults: [uniform(1.5e-7, 'chip')] }, { granularity: 'chip' }),
+  },
+];
+
+/** @throws ConfigError for an unknown name, with the closest there are */
+export function findPreset(name: string): Preset {
+  const found = PRESETS.find((preset) => preset.name === name);
+  if (found) return found;
+  const close = closestNames(name);
+  throw new ConfigError(
+    `no memory configuration is named ${name}; ` +
+      `${close.length > 0 ? `the closest are ${close.join(', ')}; ` : ''}midas memory list has them all`,
+  );
+}
+
+/** At most five: of the same beginning, or with two letters wrong. */
+function closestNames(name: string): string[] {
+  const start = name.slice(0, 3).toLowerCase();
+  return PRESETS.map((preset) => ({ name: preset.name, distance: editDistance(name.toLowerCase(), preset.name) }))
+    .filter((near) => near.distance <= 2 || (start !== '' && near.name.startsWith(start)))
+    .sort((a, b) => a.distance - b.distance)
+    .slice(0, 5)
+    .map((near) => near.name);
+}
+
+/** Levenshtein distance: how many letters must be inserted, deleted or replaced. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next[j] = Math.min(next[j - 1] + 1, row[j] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
+    }
+    row = next;
+  }
+  return row[b.length];
+}

@@ -1,0 +1,137 @@
+/** `midas memory ...` as a user meets it: child processes, exit codes, files on disk. */
+import { execFile } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+import type { FaultMapReport } from '../../src/cli/memory.ts';
+import { decodePng } from '../../src/cli/render.ts';
+import { PRESETS } from '../../src/memory/presets.ts';
+import { binomialSigmas } from '../support/statistics.ts';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const scratch = mkdtempSync(join(tmpdir(), 'midas-memory-'));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+function midas(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    const command = ['--import', 'tsx', 'src/cli/main.ts', 'memory', ...args];
+    const child = execFile(process.execPath, command, { cwd: root, timeout: 120_000 }, (_, stdout, stderr) =>
+      resolve({ code: child.exitCode ?? -1, stdout, stderr }),
+    );
+  });
+}
+
+describe('configurations', () => {
+  it('are listed, one a line', async () => {
+    const { code, stdout, stderr } = await midas('list');
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    const lines = stdout.trimEnd().split('\n');
+    expect(lines.map((line) => line.split(' ')[0])).toEqual(PRESETS.map(({ name }) => name));
+  });
+
+  it('are listed for scripts', async () => {
+    const { stdout } = await midas('list', '--json');
+    expect(JSON.parse(stdout)).toEqual(PRESETS.map(({ name, description }) => ({ name, description })));
+  });
+
+  it('are shown with their defaults, as they are written', async () => {
+    const { code, stdout } = await midas('show', 'uniform-0.01');
+    expect(code).toBe(0);
+    expect(stdout).toContain('\n  "granularity": "load",\n');
+    expect(JSON.parse(stdout).layers['*']).toEqual({
+      kind: 'stored',
+      format: { kind: 'fixed', bits: 12, exponent: 'per-tensor', headroom: 0, encoding: 'corrected' },
+      faults: [{ kind: 'uniform', bitErrorRate: 0.01, drawn: 'read' }],
+      protectedBits: 0,
+    });
+  });
+
+  it('have a JSON Schema', async () => {
+    const { code, stdout } = await midas('schema', '--json');
+    expect(code).toBe(0);
+    expect(stdout.trimEnd()).not.toContain('\n');
+    expect(JSON.parse(stdout)).toMatchObject({ type: 'object', required: ['layers'] });
+  });
+});
+
+it('a map has the rate it was asked for, and its answer is a configuration that draws it again', async () => {
+  const out = join(scratch, 'map');
+  const { code, stdout, stderr } = await midas('map', '--json', '--quiet', '--out', out, '--draw', '3');
+  expect(stderr).toBe('');
+  expect(code).toBe(0);
+  const report = JSON.parse(stdout) as FaultMapReport;
+  const { planes, total, tensor, cacheLines } = report;
+  expect(tensor).toEqual({ name: 'fc1.weight', rows: 200, columns: 3584, bits: 12 });
+  expect(report).toMatchObject({ model: 'mlp 3584-200-40', draw: 3, bytes: 200 * 3584 * 2, memory: { seed: 1 } });
+  expect(planes.map(({ plane }) => plane)).toEqual([11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0]);
+  for (const { flips, cells } of planes) expect(Math.abs(binomialSigmas(flips, cells, 0.01))).toBeLessThan(5);
+  expect(total.cells).toBe(200 * 3584 * 12);
+  expect(Math.abs(binomialSigmas(total.flips, total.cells, 0.01))).toBeLessThan(5);
+  // 32 codes of 12 bits a line.
+  expect(cacheLines.lines).toBe(22400);
+  expect(Math.abs(binomialSigmas(cacheLines.flipped, 22400, 1 - 0.99 ** 384))).toBeLessThan(5);
+  const { width, height, data } = decodePng(readFileSync(join(out, 'fault_map.png')));
+  expect(width).toBe(1200);
+  expect(height).toBeGreaterThan(600);
+  expect(new Set(data).size).toBeGreaterThan(10);
+
+  const manifest = join(scratch, 'manifest.json');
+  writeFileSync(manifest, stdout);
+  const again = await midas(
+    'map',
+    manifest,
+    '--json',
+    '--quiet',
+    '--out',
+    out,
+    '--draw',
+    '3',
+    '--tensor',
+    'fc1.weight',
+  );
+  expect(JSON.parse(again.stdout)).toEqual(report);
+});
+
+describe('bad input is one line and the right exit code', () => {
+  const out = join(scratch, 'refused');
+  const written = (name: string, content: string) => {
+    const path = join(scratch, name);
+    writeFileSync(path, content);
+    return path;
+  };
+  const cases: [string, () => string[], number, RegExp][] = [
+    ['an unknown name', () => ['map', 'eden-em4'], 2, /named eden-em4; the closest are eden-em0/],
+    ['a file that is not there', () => ['map', join(scratch, 'no.json')], 4, /no\.json: no such file/],
+    ['a file that is not JSON', () => ['map', written('text.json', 'hello')], 2, /text\.json: /],
+    [
+      'a file with a misspelt key',
+      () => ['map', written('key.json', '{"layers":{},"granularty":"chip"}')],
+      2,
+      /key\.json: memory\.granularty: /,
+    ],
+    [
+      'a memory without stored layers',
+      () => ['map', written('none.json', '{"layers":{}}')],
+      2,
+      /none of them is stored/,
+    ],
+    [
+      'an unknown parameter',
+      () => ['map', '--tensor', 'conv1.weight'],
+      2,
+      /it has fc1\.weight, fc1\.bias, fc2\.weight/,
+    ],
+  ];
+
+  it.each(cases)('%s', async (_, args, code, message) => {
+    const result = await midas(...args(), '--out', out);
+    expect(result.stderr).toMatch(message);
+    expect(result.code).toBe(code);
+    expect(result.stdout).toBe('');
+    expect(result.stderr.trimEnd()).not.toContain('\n');
+    expect(existsSync(out)).toBe(false);
+  });
+});

@@ -1,0 +1,116 @@
+import { describe, expect, it } from 'vitest';
+import { ConfigError } from '../../src/errors.ts';
+import { formatBits, slotOf } from '../../src/memory/codec.ts';
+import { parseMemoryConfig } from '../../src/memory/config.ts';
+import { faultSources, meanErrorRate } from '../../src/memory/faults.ts';
+import { MAP_WORDS, writeSources } from '../../src/memory/map_table.ts';
+import { findPreset, PRESETS } from '../../src/memory/presets.ts';
+import { memoryJsonSchema } from '../../src/memory/schema.ts';
+import { layerNames, modelSpec } from '../../src/models/specs.ts';
+import { yangClassifier } from '../../src/models/yang.ts';
+
+const MODELS = {
+  mlp: layerNames(modelSpec('mlp', 3584, 40)),
+  'the published classifier': layerNames(yangClassifier({ kind: 'yang-classifier', size: 64, ndf: 128, classes: 530 })),
+};
+
+it('names are unique and descriptions are sentences', () => {
+  expect(new Set(PRESETS.map(({ name }) => name)).size).toBe(PRESETS.length);
+  for (const { name, description } of PRESETS) {
+    expect(name).toMatch(/^[a-z0-9.-]+$/);
+    expect(description, name).toMatch(/^[A-Z0-9b].*\.$/);
+  }
+});
+
+describe.each(Object.entries(MODELS))('every preset fits %s', (_, layers) => {
+  it.each(PRESETS)('$name', ({ memory }) => {
+    const config = parseMemoryConfig(memory, layers);
+    expect(Object.keys(config.layers)).toEqual(layers);
+    // At granularity `chip` every draw is another specimen.
+    const draws = config.granularity === 'chip' ? [0, 1, 2, 3, 4] : [0];
+    for (const draw of draws) {
+      for (const stored of Object.values(config.layers)) {
+        if (stored.kind !== 'stored') throw new Error('presets store all layers');
+        const sources = faultSources(stored, config.chip + draw);
+        const slot = slotOf(formatBits(stored.format));
+        const shape = { rows: 1, columns: 16, stride: 16 };
+        writeSources(new Uint32Array(MAP_WORDS), 0, {
+          sources,
+          slot,
+          ecc: stored.ecc,
+          geometry: config.geometry,
+          shape,
+        });
+      }
+    }
+  });
+});
+
+it('the examples of EDEN have a mean rate of 0.1 % where half of the cells store a one', () => {
+  for (const name of ['eden-em0', 'eden-em1', 'eden-em2', 'eden-em3']) {
+    const { layers, chip } = parseMemoryConfig(findPreset(name).memory, ['fc1']);
+    if (layers.fc1.kind !== 'stored') throw new Error(name);
+    expect(meanErrorRate(layers.fc1, chip), name).toBeCloseTo(1e-3, 9);
+  }
+});
+
+describe('an unknown name gets the closest', () => {
+  const cases: [string, RegExp][] = [
+    ['eden-em4', /named eden-em4; the closest are eden-em0, eden-em1, eden-em2, eden-em3; midas memory list/],
+    ['unifrom-0.01', /closest are uniform-0\.01, uniform-0\.0625; /],
+    ['Int8', /closest are int8, /],
+    ['sram', /closest are sram-/],
+    ['cosmic', /named cosmic; midas memory list has them all$/],
+    ['', /midas memory list has them all$/],
+  ];
+  it.each(cases)('%s', (name, message) => {
+    expect(() => findPreset(name)).toThrow(ConfigError);
+    expect(() => findPreset(name)).toThrow(message);
+  });
+});
+
+it('the JSON Schema knows every key of every preset', () => {
+  interface Schema {
+    readonly type?: string;
+    readonly properties?: Record<string, Schema>;
+    readonly required?: string[];
+    readonly additionalProperties?: Schema | boolean;
+    readonly oneOf?: Schema[];
+    readonly anyOf?: Schema[];
+    readonly items?: Schema;
+    readonly const?: unknown;
+    readonly enum?: unknown[];
+  }
+  /** What of JSON Schema this one uses. */
+  const accepts = (schema: Schema, value: unknown): boolean => {
+    const choices = schema.oneOf ?? schema.anyOf;
+    if (choices) return choices.some((choice) => accepts(choice, value));
+    if ('const' in schema) return schema.const === value;
+    if (schema.enum) return schema.enum.includes(value);
+    if (Array.isArray(value)) return schema.type === 'array' && value.every((item) => accepts(schema.items!, item));
+    if (typeof value !== 'object' || value === null) return schema.type !== 'object' && schema.type !== 'array';
+    const { properties = {}, required = [], additionalProperties } = schema;
+    return (
+      required.every((key) => key in value) &&
+      Object.entries(value).every(([key, inner]) => {
+        const known = properties[key] ?? additionalProperties;
+        return typeof known === 'object' && accepts(known, inner);
+      })
+    );
+  };
+  const schema = memoryJsonSchema() as Schema & { $schema: string };
+  expect(schema.$schema).toMatch(/json-schema\.org/);
+  expect(schema.required).toEqual(['layers']);
+  expect(Object.keys(schema.properties!)).toEqual([
+    'seed',
+    'chip',
+    'granularity',
+    'path',
+    'geometry',
+    'layers',
+    'activations',
+  ]);
+  for (const { name, memory } of PRESETS) expect(accepts(schema, memory), name).toBe(true);
+  expect(accepts(schema, { layers: { '*': { kind: 'stored', faults: [{ kind: 'cosmic' }] } } })).toBe(false);
+  expect(accepts(schema, { layers: {}, granularty: 'chip' })).toBe(false);
+});

@@ -15,11 +15,12 @@ import { openNodeGpu } from '../src/gpu/node.ts';
 import { benchDemo, benchDoctor } from './commands.ts';
 import { benchConv, benchDeep } from './deep.ts';
 import { benchGemm } from './gemm.ts';
+import { benchMasks } from './masks.ts';
 import { makeRow, type Row, tableLines } from './rows.ts';
 import { benchAttack, benchMemory, benchTraining } from './shallow.ts';
 import { CLOCKS, type ClockName, interleave, type Timing } from './timing.ts';
 
-const GROUPS = ['gemm', 'conv', 'attack', 'training', 'deep', 'memory', 'doctor', 'demo'] as const;
+const GROUPS = ['gemm', 'conv', 'attack', 'training', 'deep', 'memory', 'masks', 'doctor', 'demo'] as const;
 type Group = (typeof GROUPS)[number];
 
 const { values: options } = parseArgs({
@@ -98,6 +99,7 @@ async function main(): Promise<void> {
       training: benchTraining,
       deep: benchDeep,
       memory: benchMemory,
+      masks: benchMasks,
     };
     for (const [group, bench] of Object.entries(onDevice)) {
       if (!groups.has(group as Group)) continue;

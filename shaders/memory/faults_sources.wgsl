@@ -2,7 +2,7 @@
 //
 // Every source draws cells of a block as faults_uniform.wgsl does, each from numbers of its own: exact and nested. Then
 // conditions are put to the drawn cells, each fulfilled or not whatever the rate: the value stored, the line the cell lies
-// in, the chance to fail in this read. A cell that any source fails reads the wrong value; one that is stuck reads what it
+// in (LINES, and EACH for bitlines), the chance to fail in this read (EACH). A cell that any source fails reads the wrong value; one that is stuck reads what it
 // is stuck at. ECC 1, 2: 8 check bits for every 64 stored bits lie in the same memory and fail alike; a word in which the
 // code detects what it cannot correct reads zero (1) or as it is (2).
 // TypeScript twin: blockFaults in src/memory/fault_map.ts.
@@ -39,23 +39,21 @@ fn open_faults(at: u32, origin: u32, image: u32) -> Faults {
 
 // With check bits, whose places lie behind those of the data, a place takes 16 bits of a random word, otherwise 8.
 const WIDE: bool = ECC > 0u || SLOT == 32u;
-const PLACE_BITS: u32 = select(8u, 16u, WIDE);
 const PLACE_MASK: u32 = select(16u, 32u, ECC > 0u) * SLOT - 1u;
 
-// The cell at a place; none where the source has no cell there.
-fn cell_at(source: u32, place: u32) -> Cells {
-  var cells = Cells();
-  if (place < 16u * SLOT) {
-    if ((place & (SLOT - 1u)) < maps[source + SOURCE_BITS]) {
-      let cell = place + maps[source + SOURCE_FIRST_BIT];
-      cells.words = words_of(cell >> 5u, 1u << (cell & 31u));
-    }
-  } else if (place < 18u * SLOT) {
-    let bit = 1u << (place & 31u);
-    let second = place - 16u * SLOT >= 32u;
-    cells.check = vec2u(select(bit, 0u, second), select(0u, bit, second));
-  }
-  return cells;
+// The cell at a place; none where the source has no cell there, or where it is not wanted.
+fn cell_at(source: u32, place: u32, wanted: bool) -> Cells {
+  let inside = (place & (SLOT - 1u)) < maps[source + SOURCE_BITS];
+  let cell = place + maps[source + SOURCE_FIRST_BIT];
+  let bit = 1u << (cell & 31u);
+  if (ECC == 0u) { return Cells(words_of(cell >> 5u, select(0u, bit, wanted && inside)), vec2u()); }
+  let data = place < 16u * SLOT;
+  let check = select(0u, 1u << (place & 31u), wanted && !data && place < 18u * SLOT);
+  let second = place - 16u * SLOT >= 32u;
+  return Cells(
+    words_of(cell >> 5u, select(0u, bit, wanted && data && inside)),
+    vec2u(select(check, 0u, second), select(0u, check, second)),
+  );
 }
 
 fn line_hash(faults: Faults, kind: u32, line: u32) -> u32 { return pcg4d(vec4u(line, kind, faults.device)).x; }
@@ -84,26 +82,41 @@ fn cell_fails(faults: Faults, source: u32, block: u32, place: u32) -> bool {
   return pcg4d(vec4u(block, chance, faults.read_key)).x <= failure;
 }
 
+struct Drawn {
+  taken: Cells,    // cells that are drawn
+  failing: Cells,  // those of them that fail
+  left: u32,       // how many are still to be drawn
+}
+
+// Draws one more cell, if one is left to draw and the place is one that is not taken.
+fn draw_place(drawn: Drawn, faults: Faults, source: u32, block: u32, place: u32) -> Drawn {
+  let cell = cells_and(cell_at(source, place, drawn.left > 0u), cells_not(drawn.taken));
+  var failing = cell;
+  if (EACH && !cell_fails(faults, source, block, place)) { failing = Cells(); }
+  let count = drawn.left - select(0u, 1u, cells_any(cell));
+  return Drawn(cells_or(drawn.taken, cell), cells_or(drawn.failing, failing), count);
+}
+
 // The cells of a block that a source fails, whatever they store.
 fn source_cells(faults: Faults, source: u32, block: u32) -> Cells {
-  let lines = maps[source + SOURCE_LINES];
-  let byte = (faults.origin + block) * 2u * SLOT;
-  if (lines == 1u && !in_lines(source, line_hash(faults, 1u, byte / 64u))) { return Cells(); }
-  if (lines == 2u && !in_lines(source, line_hash(faults, 2u, byte / (maps[faults.map + MAP_ROW_BITS] / 8u)))) { return Cells(); }
   let drawn = maps[source + SOURCE_DRAWN];
   let key = select(select(faults.chip_key, faults.load_key, drawn == 1u), faults.read_key, drawn == 2u);
   var slice = maps[source + SOURCE_SALT] << 24u;
   var random = pcg4d(vec4u(block, slice, key));
   let draw = random.x;
   let table = faults.map + maps[source + SOURCE_TABLE];
-  let limit = maps[source + SOURCE_LIMIT];
+  var limit = maps[source + SOURCE_LIMIT];
+  if (LINES) {
+    let kind = maps[source + SOURCE_LINES];
+    let byte = (faults.origin + block) * 2u * SLOT;
+    let line = select(byte / 64u, byte / (maps[faults.map + MAP_ROW_BITS] / 8u), kind == 2u);
+    if ((kind == 1u || kind == 2u) && !in_lines(source, line_hash(faults, kind, line))) { limit = 0u; }
+  }
   var count = 0u;
   while (count < limit && draw <= maps[table + count]) { count++; }
-  let each = maps[source + SOURCE_LINES] == 3u || maps[source + SOURCE_FAILURE] != 0xffffffffu;
-  var taken = Cells();
-  var failing = Cells();
+  var cells = Drawn(Cells(), Cells(), count);
   var left = 3u;  // words of `random` not yet used
-  while (count > 0u) {
+  while (cells.left > 0u) {
     random = random.yzwx;
     if (left == 0u) {
       slice++;
@@ -111,16 +124,12 @@ fn source_cells(faults: Faults, source: u32, block: u32) -> Cells {
       left = 4u;
     }
     left--;
-    for (var bits = 0u; bits < 32u && count > 0u; bits += PLACE_BITS) {
-      let place = (random.x >> bits) & PLACE_MASK;
-      let cell = cells_and(cell_at(source, place), cells_not(taken));
-      if (!cells_any(cell)) { continue; }
-      taken = cells_or(taken, cell);
-      count--;
-      if (!each || cell_fails(faults, source, block, place)) { failing = cells_or(failing, cell); }
-    }
+    cells = draw_place(cells, faults, source, block, random.x & PLACE_MASK);
+    if (!WIDE) { cells = draw_place(cells, faults, source, block, (random.x >> 8u) & PLACE_MASK); }
+    cells = draw_place(cells, faults, source, block, (random.x >> 16u) & PLACE_MASK);
+    if (!WIDE) { cells = draw_place(cells, faults, source, block, (random.x >> 24u) & PLACE_MASK); }
   }
-  return failing;
+  return cells.failing;
 }
 
 // The 8 check bits of word i of a block, in byte i.

@@ -39,7 +39,11 @@ export function fetchOf({ format, ecc }: StoredMemory, sources: readonly FaultSo
       ...(format.kind === 'fixed' && { FAITHFUL: format.encoding === 'faithful' }),
       ...('scale' in format && { PER_CHANNEL: format.scale === 'per-channel' }),
       ...('nonFinite' in format && { NON_FINITE: NON_FINITE[format.nonFinite] }),
-      ...(faults === 'sources' && { ECC: ecc ? ECC[ecc.detected] : 0 }),
+      ...(faults === 'sources' && {
+        ECC: ecc ? ECC[ecc.detected] : 0,
+        LINES: sources.some(({ lines }) => lines && lines.kind !== 'bitline'),
+        EACH: sources.some(({ lines, failure }) => lines?.kind === 'bitline' || failure < 1),
+      }),
     },
   };
 }

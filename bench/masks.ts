@@ -1,0 +1,113 @@
+/** How bit flips may be drawn: the methods beside each other, on the same codes in the same rounds. */
+import { readFile } from 'node:fs/promises';
+import { Arena } from '../src/gpu/arena.ts';
+import type { ShaderConstant } from '../src/gpu/composer.ts';
+import type { Gpu } from '../src/gpu/device.ts';
+import { fileShaderSource } from '../src/gpu/node.ts';
+import { PipelineCache } from '../src/gpu/pipelines.ts';
+import { Recorder } from '../src/gpu/recorder.ts';
+import { flatGrid } from '../src/kernels/grid.ts';
+import { recordCopy } from '../src/kernels/probe.ts';
+import { fetchOf } from '../src/kernels/stored.ts';
+import { uniformMemory } from '../src/memory/config.ts';
+import { deviceKey, flipTable, tensorKey } from '../src/memory/fault_map.ts';
+import { faultSources } from '../src/memory/faults.ts';
+import { MAP_WORDS, writeDraw, writeScale, writeSources } from '../src/memory/map_table.ts';
+import { makeRow, type Row } from './rows.ts';
+import { interleave, ratios, type Timing } from './timing.ts';
+
+const RATES = [0.001, 0.01, 0.0625] as const;
+const [ROWS, COLUMNS] = [1000, 10304];
+const GEOMETRY = { banks: 8, rows: 32768, rowBytes: 8192 };
+
+/** Variants that lost lie in bench/shaders, under names that begin with `bench/`. */
+const source = {
+  read: (path: string) =>
+    path.startsWith('bench/')
+      ? readFile(new URL(`./shaders/${path.slice(6)}`, import.meta.url), 'utf8')
+      : fileShaderSource.read(path),
+};
+
+/** A materialised read of 10.3 million 12-bit codes by each method, in copies of the decoded weights. */
+export async function benchMasks(gpu: Gpu, timing: Timing): Promise<Row[]> {
+  const arena = new Arena(gpu);
+  const cache = new PipelineCache(gpu, source);
+  const codes = arena.allocate('codes', ROWS * COLUMNS * 2);
+  const fetched = arena.allocate('fetched', ROWS * COLUMNS * 4);
+  const copied = arena.allocate('copied', ROWS * COLUMNS * 4);
+  const rows: Row[] = [];
+  const copier = new Recorder(gpu);
+  recordCopy(copier, { bytes: fetched.size, input: fetched, output: copied });
+  const copy = await copier.build('copy');
+  const blocksEach = 16;
+  const { workgroups, constants } = flatGrid((ROWS * COLUMNS) / 16 / blocksEach);
+  const shape = { ROWS, COLUMNS, STRIDE: COLUMNS, MAP: 0, ORIGIN: 0, PASS_OFFSET: 0, BLOCKS_EACH: blocksEach };
+
+  for (const rate of RATES) {
+    const memory = uniformMemory({ kind: 'fixed', bits: 12, exponent: -11, headroom: 0, encoding: 'corrected' }, rate);
+    const sources = faultSources(memory, 0);
+    const words = new Uint32Array(MAP_WORDS);
+    writeDraw(words, 0, { key: tensorKey(1, 0, 0), device: deviceKey(1, 0), load: 0, read: 0 });
+    writeScale(words, 0, { granularity: 'load', scale: 2 ** -11, inverse: 2 ** 11, bits: 12 });
+    const tensor = { rows: ROWS, columns: COLUMNS, stride: COLUMNS };
+    writeSources(words, 0, { sources, slot: 16, ecc: undefined, geometry: GEOMETRY, shape: tensor });
+    const maps = arena.allocate('maps', words.byteLength);
+    gpu.write(maps, words);
+    const fetch = fetchOf(memory, sources);
+    const step = new Recorder(gpu).step;
+
+    const variant = async (faults: string, more: Record<string, ShaderConstant>) => {
+      const { pipeline, layout } = await cache.get(
+        {
+          path: 'memory/materialise.wgsl',
+          constants: { ...constants, ...shape, ...fetch.constants, ...more },
+          includes: { ...fetch.includes, faults },
+        },
+        ['read', 'read', 'write', 'uniform'],
+      );
+      const bindings = [codes, maps, fetched, step];
+      const entries = bindings.map(({ buffer, offset, size }, binding) => ({
+        binding,
+        resource: { buffer, offset, size },
+      }));
+      const bindGroup = gpu.device.createBindGroup({ layout, entries });
+      return {
+        run() {
+          const encoder = gpu.device.createCommandEncoder();
+          const pass = encoder.beginComputePass();
+          pass.setPipeline(pipeline);
+          pass.setBindGroup(0, bindGroup);
+          pass.dispatchWorkgroups(...(workgroups as [number, number, number]));
+          pass.end();
+          gpu.submit(encoder);
+        },
+      };
+    };
+
+    const table = flipTable(24, rate);
+    const entries = [0, 1, 2, 3].map((k) => [`TABLE${k}`, table[k] ?? 0] as const);
+    const times = await interleave(
+      gpu,
+      {
+        copy: { run: () => copy.run() },
+        block: await variant('memory/faults_uniform.wgsl', {}),
+        word: await variant('bench/faults_words.wgsl', Object.fromEntries(entries)),
+        sliced: await variant('bench/faults_bit_sliced.wgsl', { THRESHOLD: Math.round(rate * 2 ** 32) }),
+        sources: await variant('memory/faults_sources.wgsl', { ECC: 0, LINES: false, EACH: false }),
+        none: await variant('memory/faults_none.wgsl', {}),
+      },
+      timing,
+    );
+    const row = (method: string, name: Exclude<keyof typeof times, 'copy'>) =>
+      makeRow(`masks at BER ${rate}, ${method}, times a copy`, ratios(times[name], times.copy), 'times');
+    rows.push(
+      row('decoding alone', 'none'),
+      row('binomial of a block of 192', 'block'),
+      row('binomial of a word of 24', 'word'),
+      row('bit-sliced comparison', 'sliced'),
+      row('any sources, of which one', 'sources'),
+    );
+  }
+  arena.destroy();
+  return rows;
+}

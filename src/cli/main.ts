@@ -153,7 +153,7 @@ common(
   ),
   'runs/shallow',
 ).action(async (options: ShallowOptions) => {
-  await runShallowCommand(new Session(options, args), shallowArguments(options));
+  await runShallowCommand(new Session(options, args), await shallowArguments(options));
 });
 
 /** Options of the number format that both experiments take. */
@@ -181,6 +181,12 @@ function stored(command: Command): Command {
     .option('--headroom <n>', 'bits between the fixed-point format’s top bit and the weights', whole)
     .option('--faithful', 'fixed point as published, with its faults')
     .option(
+      '--memory <name>',
+      'a condition with a memory of `midas memory list` or a JSON file, in place of the sweep; may be repeated',
+      (name: string, before: string[]) => [...before, name],
+      [],
+    )
+    .option(
       '--voltages <vendor:list>',
       'a sweep over supply voltage on measured DIMMs, such as C:1.35,1.25,1.15',
       voltages,
@@ -191,14 +197,20 @@ function stored(command: Command): Command {
 }
 
 /** Conditions of memories that were asked for: in place of the sweep over rates, and of the noise that is compared with it. */
-function memoriesOverride(options: StoredOptions): Record<string, unknown> {
+async function memoriesOverride(options: StoredOptions): Promise<{ memories?: object[] }> {
+  const { readMemory } = await import('./memory_file.ts');
   const { vendor, volts } = options.voltages ?? {};
-  if (!vendor || !volts) return {};
   const format = formatOverride(options).format as Parameters<typeof voltageMemories>[2];
-  return { memories: voltageMemories(vendor, volts, format) };
+  const memories: object[] = vendor && volts ? voltageMemories(vendor, volts, format) : [];
+  for (const name of options.memory) {
+    const { input } = await readMemory(name);
+    memories.push({ name, setting: name, memory: input });
+  }
+  return memories.length > 0 ? { memories } : {};
 }
 
 interface StoredOptions extends FormatOptions {
+  memory: string[];
   voltages?: { vendor: Vendor; volts: number[] };
   weightClip?: number;
   trainBer?: number;
@@ -253,7 +265,7 @@ interface ShallowOptions extends CommonOptions, StoredOptions {
   resume: boolean;
 }
 
-function shallowArguments(options: ShallowOptions): ShallowArguments {
+async function shallowArguments(options: ShallowOptions): Promise<ShallowArguments> {
   const size = /^(\d+)x(\d+)$/.exec(options.size);
   if (!size) throw new ConfigError(`--size ${options.size}: give width x height, such as 56x64`);
   const given = {
@@ -265,7 +277,7 @@ function shallowArguments(options: ShallowOptions): ShallowArguments {
     granularity: options.granularity,
     ...formatOverride(options),
   };
-  const memories = memoriesOverride(options);
+  const memories = await memoriesOverride(options);
   const overrides = {
     ...(memories.memories !== undefined && { ...memories, rates: [], noise: [] }),
     ...(options.config !== undefined && readConfig(options.config)),
@@ -311,7 +323,7 @@ common(
 ).action(async (options: DeepOptions) => {
   const { deep } = await import('./deep.ts');
   const session = new Session(options, args);
-  const results = await deep(session, deepArguments(options));
+  const results = await deep(session, await deepArguments(options));
   const { summaryLines } = await import('./shallow.ts');
   session.answer(results, summaryLines(results, options.out));
 });
@@ -330,10 +342,10 @@ interface DeepOptions extends CommonOptions, StoredOptions {
   resume: boolean;
 }
 
-function deepArguments(options: DeepOptions): DeepArguments {
+async function deepArguments(options: DeepOptions): Promise<DeepArguments> {
   const { people, augment, allowShared, preset, pretrained, resume } = options;
   const given = { draws: options.draws, granularity: options.granularity, ...formatOverride(options) };
-  const memories = memoriesOverride(options);
+  const memories = await memoriesOverride(options);
   const without = { sweeps: [], noise: { kinds: [], sets: [], matched: 'fc1+fc2', moments: false } };
   const overrides = {
     ...(memories.memories !== undefined && { ...memories, ...without }),

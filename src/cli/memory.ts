@@ -18,6 +18,7 @@ import { ApproximateMemory } from '../models/approximate_memory.ts';
 import { readCheckpoint } from '../models/checkpoint.ts';
 import { layerNames, type ModelSpec, modelName, modelSpec } from '../models/specs.ts';
 import { initializeParameters, modelLayout } from '../models/trainer.ts';
+import { readMemory } from './memory_file.ts';
 import { makeFolder } from './output_file.ts';
 import type { Session } from './session.ts';
 
@@ -145,22 +146,6 @@ export async function memoryMap(session: Session, args: MapArguments): Promise<v
   } finally {
     await gpu.close();
   }
-}
-
-/** The configuration of a name or a file, and what errors call it. */
-async function readMemory(name: string): Promise<{ input: object; where: string }> {
-  if (!name.endsWith('.json')) return { input: findPreset(name).memory, where: 'memory' };
-  const text = new TextDecoder().decode(await readBytes(name));
-  let content: unknown;
-  try {
-    content = JSON.parse(text);
-  } catch (error) {
-    throw new ConfigError(`${name}: ${(error as Error).message}`);
-  }
-  const input = content && typeof content === 'object' && 'memory' in content ? content.memory : content;
-  if (!input || typeof input !== 'object')
-    throw new ConfigError(`${name}: this is no object; midas memory show has one`);
-  return { input, where: `${name}: memory` };
 }
 
 /** The network of a file, or the shallow experiment's without its weights. */

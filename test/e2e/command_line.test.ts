@@ -283,3 +283,38 @@ describe('bad input is one line and the right exit code', () => {
     }
   });
 });
+
+describe('memories as conditions', () => {
+  it('named memories and voltages take the place of the sweep, with the energy of reads and a figure', async () => {
+    const out = join(scratch, 'memories');
+    const args = ['--epochs', '2', '--draws', '1', '--size', '16x20', '--format', 'int8', '--adapter', 'software'];
+    const memories = ['--memory', 'eden-em1', '--voltages', 'C:1.35,1.2,1.1'];
+    const { code, stderr } = await midas('shallow', ...args, ...memories, '--out', out, '--quiet');
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    const { rows, manifest } = parseResults(readFileSync(join(out, 'results.json'), 'utf8'), 'results.json');
+    const labels = [...new Set(rows.map(({ condition }) => condition.label ?? condition.kind))];
+    expect(labels).toEqual(['none', 'quantised', 'DRAM C, 1.350 V', 'DRAM C, 1.200 V', 'DRAM C, 1.100 V', 'eden-em1']);
+    const first = (label: string) => rows.find(({ condition }) => (condition.label ?? condition.kind) === label)!;
+    // Codes of eight bits are read in a quarter of the bytes; at 1.1 V a read costs (1.1 / 1.35)^2.
+    expect(first('none').energy!.bytes).toBe(4 * first('DRAM C, 1.350 V').energy!.bytes);
+    expect(first('DRAM C, 1.350 V').energy!.relative).toBe(1);
+    expect(first('DRAM C, 1.100 V').energy!.relative).toBeCloseTo((1.1 / 1.35) ** 2, 12);
+    expect(first('DRAM C, 1.350 V').accuracy).toBe(first('quantised').accuracy);
+    expect((manifest.config.memories as unknown[]).length).toBe(4);
+    expect(decodePng(readFileSync(join(out, 'voltage.png')), 'voltage.png').width).toBe(1400);
+    expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('supply voltage');
+  });
+
+  it.each([
+    ['an unknown memory', ['--memory', 'eden-em9'], /no memory .*eden-em9.*eden-em0/s],
+    ['a voltage that was not measured', ['--voltages', 'C:0.9'], /0\.9 V is outside 1\.1\.\.1\.35 V/],
+    ['a vendor that was not', ['--voltages', 'D:1.2'], /give a vendor \(A, B, C\), a colon and volts/],
+    ['bits of a format that has its own', ['--format', 'int8', '--bits', '8'], /--format int8: --bits, --headroom/],
+    ['a ramp without errors', ['--train-ramp', '3'], /--train-ramp: give --train-ber too/],
+  ])('%s is refused with exit code 2', async (_, args, message) => {
+    const { code, stderr } = await midas('shallow', ...args, '--out', join(scratch, 'refused'), '--quiet');
+    expect(stderr).toMatch(message);
+    expect(code).toBe(2);
+  });
+});

@@ -1,0 +1,19 @@
+import { readBytes } from '../data/node/files.ts';
+import { ConfigError } from '../errors.ts';
+import { findPreset } from '../memory/presets.ts';
+
+/** The configuration of a name or a file, and what errors call it. */
+export async function readMemory(name: string): Promise<{ input: object; where: string }> {
+  if (!name.endsWith('.json')) return { input: findPreset(name).memory, where: 'memory' };
+  const text = new TextDecoder().decode(await readBytes(name));
+  let content: unknown;
+  try {
+    content = JSON.parse(text);
+  } catch (error) {
+    throw new ConfigError(`${name}: ${(error as Error).message}`);
+  }
+  const input = content && typeof content === 'object' && 'memory' in content ? content.memory : content;
+  if (!input || typeof input !== 'object')
+    throw new ConfigError(`${name}: this is no object; midas memory show has one`);
+  return { input, where: `${name}: memory` };
+}

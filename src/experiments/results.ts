@@ -410,6 +410,8 @@ export function toCsv(rows: readonly Row[]): string {
     'draw',
     ...METRICS,
     'n',
+    'weightBytes',
+    'energy',
   ];
   const lines = rows.map((row) => [
     ...named.map((key) => row.condition[key]),
@@ -419,6 +421,8 @@ export function toCsv(rows: readonly Row[]): string {
     row.draw,
     ...METRICS.map((metric) => row[metric]),
     row.n,
+    row.energy?.bytes,
+    row.energy?.relative,
   ]);
   return [header, ...lines].map((cells) => `${cells.map(csvCell).join(',')}\r\n`).join('');
 }

@@ -248,9 +248,9 @@ describe('csv', () => {
       row(bits({ fc2: 0.2 }, 'fc2'), 1, 0.7, [0.5]),
     ];
     expect(toCsv(rows)).toBe(
-      'kind,label,format,granularity,layers,matchedTo,rate.fc1,rate.fc2,condition.voltage,attack,draw,accuracy,pcc,pccLift,mse,psnr,ssim,identity,n\r\n' +
-        'bit-error,,fixed12,,fc1,,0.1,,1.05,inversion,0,0.8,0.25,0.125,0.01,20,0.5,1,1\r\n' +
-        'bit-error,,fixed12,,fc2,,,0.2,,inversion,1,0.7,0.5,0.25,0.02,20,0.5,1,1\r\n',
+      'kind,label,format,granularity,layers,matchedTo,rate.fc1,rate.fc2,condition.voltage,attack,draw,accuracy,pcc,pccLift,mse,psnr,ssim,identity,n,weightBytes,energy\r\n' +
+        'bit-error,,fixed12,,fc1,,0.1,,1.05,inversion,0,0.8,0.25,0.125,0.01,20,0.5,1,1,,\r\n' +
+        'bit-error,,fixed12,,fc2,,,0.2,,inversion,1,0.7,0.5,0.25,0.02,20,0.5,1,1,,\r\n',
     );
   });
 

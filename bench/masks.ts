@@ -50,7 +50,14 @@ export async function benchMasks(gpu: Gpu, timing: Timing): Promise<Row[]> {
     writeDraw(words, 0, { key: tensorKey(1, 0, 0), device: deviceKey(1, 0), load: 0, read: 0 });
     writeScale(words, 0, { granularity: 'load', scale: 2 ** -11, inverse: 2 ** 11, bits: 12 });
     const tensor = { rows: ROWS, columns: COLUMNS, stride: COLUMNS };
-    writeSources(words, 0, { sources, slot: 16, ecc: undefined, geometry: GEOMETRY, shape: tensor });
+    writeSources(words, 0, {
+      sources,
+      slot: 16,
+      ecc: undefined,
+      geometry: GEOMETRY,
+      shape: tensor,
+      granularity: 'load',
+    });
     const maps = arena.allocate('maps', words.byteLength);
     gpu.write(maps, words);
     const fetch = fetchOf(memory, sources);

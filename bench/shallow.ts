@@ -155,6 +155,15 @@ export async function benchMemory(gpu: Gpu, timing: Timing): Promise<Row[]> {
   ) as typeof perPass;
   await perImage[0.01]();
   const inference = await forward(memory.weightsOf, memory, few);
+  const names = layerNames(SPEC);
+  const bytes = async (program: Program, layers: MemoryConfigInput['layers']) => {
+    await memory.configure(parseMemoryConfig({ layers }, names));
+    return program.weightReads.reduce((sum, { layer, times }) => sum + memory.bytesOf(layer) * times, 0);
+  };
+  const int8 = { kind: 'stored', format: { kind: 'int8' } } as const;
+  const float32 = await bytes(exact, {});
+  const fixed12 = await bytes(plain, { '*': { kind: 'stored' } });
+  const packed = await bytes(plain, { '*': int8 });
   const copier = new Recorder(gpu);
   const copied = arena.allocate('copy', parameters.view.size);
   recordCopy(copier, { bytes: parameters.view.size, input: parameters.view, output: copied });
@@ -198,6 +207,8 @@ export async function benchMemory(gpu: Gpu, timing: Timing): Promise<Row[]> {
         rate === 0.001 ? atMost(2) : undefined,
       ),
     ),
+    makeRow('weight bytes read, 12-bit codes, times float32', [fixed12 / float32], 'times', atMost(0.5)),
+    makeRow('weight bytes read, int8, times float32', [packed / float32], 'times', atMost(0.25)),
     makeRow('copy of the decoded weights', times.copy, 'ms'),
     ...RATES.map((rate) =>
       makeRow(

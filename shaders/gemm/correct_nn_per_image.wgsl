@@ -20,7 +20,6 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   if (row >= M || id.x >= STRETCHES) { return; }
   let hits = open_hits(WEIGHT_MAP, step.first_image + row);
   let format = open_format(WEIGHT_MAP * MAP_WORDS);
-  // The walk goes from row to row of W: its stretches are those of column id.x of a grid of N x STRETCHES.
   for (var n = 0u; n < N; n++) {
     let first = n * STRETCHES + id.x;
     let row_word = (WEIGHT_ORIGIN * 16u + n * STRIDE_B) * SLOT / 32u;
@@ -31,23 +30,23 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
       while (walk.at < 1u && waiting.count < MOST_WAITING) {
         let turn = walk_turn(hits, first, walk);
         let k = vec4u(id.x * STRETCH) + turn.codes;
-        change(format, row_word, n, row, k.x, 0u, turn.masks.x, turn.hit.x, gradient);
-        change(format, row_word, n, row, k.y, 0u, turn.masks.y, turn.hit.y, gradient);
-        change(format, row_word, n, row, k.z, 0u, turn.masks.z, turn.hit.z, gradient);
-        change(format, row_word, n, row, k.w, 0u, turn.masks.w, turn.hit.w, gradient);
+        change(format, row_word, n, row, k.x, turn.masks.x, turn.hit.x, gradient);
+        change(format, row_word, n, row, k.y, turn.masks.y, turn.hit.y, gradient);
+        change(format, row_word, n, row, k.z, turn.masks.z, turn.hit.z, gradient);
+        change(format, row_word, n, row, k.w, turn.masks.w, turn.hit.w, gradient);
         waiting = wait(waiting, walk, turn.rare);
         walk = turn.next;
       }
       while (waiting.count > 0u) {
         let rare = rare_hit(hits, first, waiting);
-        change(format, row_word, n, row, id.x * STRETCH + rare.code, rare.first, rare.mask, true, gradient);
+        change(format, row_word, n, row, id.x * STRETCH + rare.code, rare.mask, true, gradient);
         waiting = next_waiting(waiting);
       }
     }
   }
 }
 
-// Adds what it changes that code k of row n of W is read with mask `now` in place of `before`.
-fn change(format: Format, row_word: u32, n: u32, row: u32, k: u32, before: u32, now: u32, hit: bool, gradient: f32) {
-  if (hit && k < K) { c[row * STRIDE_C + k] += hit_change(format, code_at(row_word, k), before, now, n) * gradient; }
+// Adds what a hit of code k of row n of W changes.
+fn change(format: Format, row_word: u32, n: u32, row: u32, k: u32, mask: u32, hit: bool, gradient: f32) {
+  if (hit && k < K) { c[row * STRIDE_C + k] += hit_change(format, code_at(row_word, k), mask, n) * gradient; }
 }

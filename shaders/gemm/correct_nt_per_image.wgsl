@@ -16,9 +16,9 @@
 #include "memory/hits.wgsl"
 #include "common/activation.wgsl"
 
-// What it changes in the sum that code k of a row of W is read with mask `now` in place of `before`.
-fn change(format: Format, row_word: u32, column: u32, row: u32, k: u32, before: u32, now: u32, hit: bool) -> f32 {
-  let weight = hit_change(format, code_at(row_word, k), before, now, column);
+// What a hit of code k of a row of W changes in the sum.
+fn change(format: Format, row_word: u32, column: u32, row: u32, k: u32, mask: u32, hit: bool) -> f32 {
+  let weight = hit_change(format, code_at(row_word, k), mask, column);
   return select(0.0, weight * a[row * STRIDE_A + k], hit && k < K);
 }
 
@@ -39,16 +39,16 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     while (walk.at < STRETCHES && waiting.count < MOST_WAITING) {
       let turn = walk_turn(hits, first + walk.at, walk);
       let k = vec4u(walk.at * STRETCH) + turn.codes;
-      sum += change(format, row_word, column, row, k.x, 0u, turn.masks.x, turn.hit.x)
-        + change(format, row_word, column, row, k.y, 0u, turn.masks.y, turn.hit.y)
-        + change(format, row_word, column, row, k.z, 0u, turn.masks.z, turn.hit.z)
-        + change(format, row_word, column, row, k.w, 0u, turn.masks.w, turn.hit.w);
+      sum += change(format, row_word, column, row, k.x, turn.masks.x, turn.hit.x)
+        + change(format, row_word, column, row, k.y, turn.masks.y, turn.hit.y)
+        + change(format, row_word, column, row, k.z, turn.masks.z, turn.hit.z)
+        + change(format, row_word, column, row, k.w, turn.masks.w, turn.hit.w);
       waiting = wait(waiting, walk, turn.rare);
       walk = turn.next;
     }
     while (waiting.count > 0u) {
       let rare = rare_hit(hits, first, waiting);
-      sum += change(format, row_word, column, row, rare.at * STRETCH + rare.code, rare.first, rare.mask, true);
+      sum += change(format, row_word, column, row, rare.at * STRETCH + rare.code, rare.mask, true);
       waiting = next_waiting(waiting);
     }
   }

@@ -14,7 +14,7 @@ struct Faults {
   bits: u32,
   limit: u32,     // entries of the table
   table: u32,     // where it begins in `maps`
-  first: array<vec4u, 3>,  // entries 0 .. 11; what lies behind the limit does not matter
+  first: array<vec4u, 3>,  // entries 0 .. 11; zero behind the limit
 }
 
 fn open_faults(at: u32, origin: u32, image: u32) -> Faults {

@@ -16,7 +16,7 @@ struct HitTable {
   limit: u32,    // entries of the table of hits
   table: u32,    // where it begins in `maps`: entry k: at least k + 1 codes are hit when the draw is <= it
   more: u32,     // where the table of further bits begins: entry j: at least j + 2 bits fail when the draw is <= it
-  first: array<vec4u, 4>,  // entries 0 .. 15 of the table of hits
+  first: array<vec4u, 4>,  // entries 0 .. 15 of the table of hits; zero behind the limit
   second_bit: u32,         // entry 0 of the other
 }
 
@@ -70,8 +70,8 @@ fn taken_both(x: Taken, y: Taken) -> bool {
 
 fn taken_or(x: Taken, y: Taken) -> Taken { return Taken(x.a | y.a, x.b | y.b, x.c | y.c, x.d | y.d); }
 
-// A walk over stretches, one hash a turn. A turn has at most four hits; their first failing bits are known at once, which of
-// them fail in more is noted (`rare`) and drawn afterwards: a software adapter walks through every branch of a loop, and a
+// A walk over stretches, one hash a turn. A turn has at most four hits, of most of which the failing bit is known at once;
+// where it hangs on more bits the hit is noted (`rare`) and drawn afterwards: a software adapter walks through every branch of a loop, and a
 // nested loop at least once, so that what is rare must wait outside.
 struct Walk {
   at: u32,       // stretch, counted from the first of the walk
@@ -82,9 +82,9 @@ struct Walk {
 
 struct Turn {
   codes: vec4u,
-  masks: vec4u,      // the first bit of each that fails
-  hit: vec4<bool>,
-  rare: u32,         // bit i: hit i may fail in more bits
+  masks: vec4u,      // the bit of each that fails
+  hit: vec4<bool>,   // without those that are rare
+  rare: u32,         // bit i: hit i is still to be drawn
   next: Walk,
 }
 
@@ -116,7 +116,7 @@ fn walk_turn(hits: HitTable, stretch: u32, walk: Walk) -> Turn {
   var next = Walk(walk.at + select(0u, 1u, done), select(walk.slice + 1u, 0u, done), left, Taken());
   if (!done) { next.taken = taken; }
   let rare = flags.x | flags.y | flags.z | flags.w;
-  return Turn(codes, vec4u(1u) << (scaled >> vec4u(23u)), hit == vec4u(1u), rare, next);
+  return Turn(codes, vec4u(1u) << (scaled >> vec4u(23u)), (hit == vec4u(1u)) & !unclear, rare, next);
 }
 
 struct Attempt {
@@ -163,8 +163,7 @@ fn next_waiting(waiting: Waiting) -> Waiting {
 struct RareHit {
   at: u32,    // stretch, counted from the first of the walk
   code: u32,
-  first: u32,  // the mask that was taken for it
-  mask: u32,   // the mask that it is
+  mask: u32,  // its bits that fail
 }
 
 // Draws the newest of the waiting hits in full. @param stretch the walk's first
@@ -176,7 +175,7 @@ fn rare_hit(hits: HitTable, stretch: u32, waiting: Waiting) -> RareHit {
   let word = select(select(random.x, random.y, i == 1u), select(random.z, random.w, i == 3u), i >= 2u);
   let scaled = (word & 0x7fffffu) * hits.bits;
   let code = word >> 23u;
-  return RareHit(at, code, 1u << (scaled >> 23u), further_bits(hits, stretch + at, code, scaled));
+  return RareHit(at, code, further_bits(hits, stretch + at, code, scaled));
 }
 
 // The bits of a hit code that fail. `scaled`: 23 random bits, a fraction of 2^23, times n: its whole part is the bit and the
@@ -205,9 +204,9 @@ fn further_bits(hits: HitTable, stretch: u32, code: u32, scaled: u32) -> u32 {
   return mask;
 }
 
-// decode(code XOR now) - decode(code XOR before).
-fn hit_change(format: Format, code: u32, before: u32, now: u32, row: u32) -> f32 {
-  let both = decode4(format, vec4u(code ^ before, code ^ now, 0u, 0u), row);
+// decode(code XOR mask) - decode(code).
+fn hit_change(format: Format, code: u32, mask: u32, row: u32) -> f32 {
+  let both = decode4(format, vec4u(code, code ^ mask, 0u, 0u), row);
   return both.y - both.x;
 }
 

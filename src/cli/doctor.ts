@@ -11,7 +11,7 @@ import { openNodeGpu } from '../gpu/node.ts';
 import { type Program, Recorder } from '../gpu/recorder.ts';
 import { recordGemm } from '../kernels/gemm.ts';
 import { recordCopy, recordFmaCeiling, recordHashCeiling } from '../kernels/probe.ts';
-import { layerNames, modelSpec } from '../models/specs.ts';
+import { modelSpec } from '../models/specs.ts';
 import { demoArguments } from './demo.ts';
 import { checkedKernels, type KernelCheck, selfCheck } from './self_check.ts';
 import type { Session } from './session.ts';
@@ -229,7 +229,7 @@ export function demoFlops(): number {
   const load = 2 * (folded * layers[0].outputs + DEMO_TEST * folded);
   const iterations = config.attacks.reduce((sum, attack) => sum + attack.iterations, 0);
   const attacks = 2 * 2 * DEMO_PEOPLE * folded * iterations;
-  const fixed = bitErrorConditions(sweepOf(config), layerNames(spec));
+  const fixed = bitErrorConditions(sweepOf(config), spec);
   const drawn = fixed.filter(({ kind }) => kind === 'bit-error').length;
   // Every noise is matched to every bit error of its set of layers, at most.
   const conditions = drawn * (1 + config.noise.length) * config.draws + (fixed.length - drawn);

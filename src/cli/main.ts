@@ -41,7 +41,9 @@ function voltages(text: string): { vendor: Vendor; volts: number[] } {
 }
 
 function oneRate(text: string): number {
-  return rates(text)[0];
+  const [value, ...more] = rates(text);
+  if (more.length > 0) throw new InvalidArgumentError('one rate is needed.');
+  return value;
 }
 
 function positive(text: string): number {
@@ -201,6 +203,9 @@ async function memoriesOverride(options: StoredOptions): Promise<{ memories?: ob
   const { readMemory } = await import('./memory_file.ts');
   const { vendor, volts } = options.voltages ?? {};
   const format = formatOverride(options).format as Parameters<typeof voltageMemories>[2];
+  if (options.granularity !== undefined && (vendor || options.memory.length > 0)) {
+    throw new ConfigError('--granularity: a memory says itself when its faults are drawn');
+  }
   const memories: object[] = vendor && volts ? voltageMemories(vendor, volts, format) : [];
   for (const name of options.memory) {
     const { input } = await readMemory(name);
@@ -211,6 +216,7 @@ async function memoriesOverride(options: StoredOptions): Promise<{ memories?: ob
 
 interface StoredOptions extends FormatOptions {
   memory: string[];
+  granularity?: string;
   voltages?: { vendor: Vendor; volts: number[] };
   weightClip?: number;
   trainBer?: number;
@@ -235,7 +241,8 @@ function formatOverride({ format, bits, headroom, faithful }: FormatOptions): { 
     if (bits !== undefined || headroom !== undefined || faithful) {
       throw new ConfigError(`--format ${format}: --bits, --headroom and --faithful are of fixed point`);
     }
-    return { format: { kind: format } };
+    // What is not a number has no similarity: the largest finite value stands for it.
+    return { format: { kind: format, ...(format.startsWith('int') ? {} : { nonFinite: 'saturate' }) } };
   }
   if (format === undefined && bits === undefined && headroom === undefined && !faithful) return {};
   return {

@@ -99,8 +99,9 @@ export async function shallow(session: Session, args: ShallowArguments): Promise
       seed,
     ) as Record<string, unknown>;
     const epochs = args.epochs !== undefined && { epochs: args.epochs };
-    const training = { ...(preset.training as object), ...epochs, ...args.robust };
-    const config = parseShallowConfig({ ...preset, training, ...args.overrides }, 'configuration');
+    const given = { ...preset, ...args.overrides };
+    const training = { ...(given.training as object), ...epochs, ...args.robust };
+    const config = parseShallowConfig({ ...given, training }, 'configuration');
     const identity = {
       config,
       dataset: dataset.sha256,
@@ -226,7 +227,7 @@ function contactSheet(
   const wanted = (condition: Condition): boolean => {
     const { kind, rates, matchedTo } = condition;
     const values = Object.values(rates);
-    if (kind === 'none' || kind === 'quantised') return true;
+    if (kind === 'none' || kind === 'quantised' || kind === 'memory') return true;
     if (kind === 'bit-error') {
       return values.every((rate) => config.rates.includes(rate) && (rate === strongest || rate === strongest / 4));
     }

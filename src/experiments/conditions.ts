@@ -8,11 +8,15 @@ import {
   uniformMemory,
 } from '../memory/config.ts';
 import { meanErrorRate } from '../memory/faults.ts';
+import { checkMemory } from '../models/approximate_memory.ts';
+import { layerNames, type ModelSpec } from '../models/specs.ts';
+import { productLayers } from '../models/stack.ts';
+import { modelLayout } from '../models/trainer.ts';
 import type { Condition } from './results.ts';
 import type { NamedMemory, SweepConfig } from './sweep.ts';
 
 /** For example `fixed12`, `fixed12+3` with headroom, `fixed12 fitted to fc1 faithful`, `int8 per-channel`, `fp16 saturate`. */
-export function formatName(format: NumberFormat): string {
+function formatName(format: NumberFormat): string {
   if ('nonFinite' in format) return `${format.kind}${format.nonFinite === 'propagate' ? '' : ` ${format.nonFinite}`}`;
   if ('scale' in format) return `${format.kind}${format.scale === 'per-tensor' ? '' : ` ${format.scale}`}`;
   const { bits, exponent, headroom, encoding } = format;
@@ -45,10 +49,10 @@ function nameOfSet(members: readonly string[], layers: readonly string[]): strin
 
 /**
  * Everything but the noise, which is calibrated first: none, quantised, each set at each rate, grid, rate maps.
- * @param layers of the model
  * @throws ConfigError for a layer the model has not, or a memory that cannot be
  */
-export function bitErrorConditions(config: SweepConfig, layers: readonly string[]): Condition[] {
+export function bitErrorConditions(config: SweepConfig, spec: ModelSpec): Condition[] {
+  const layers = layerNames(spec);
   const format = formatName(config.format);
   const common = { format, granularity: config.granularity };
   const bitErrors = (rates: Record<string, number>, set: string): Condition => ({
@@ -64,10 +68,10 @@ export function bitErrorConditions(config: SweepConfig, layers: readonly string[
     ...config.rateMaps.flatMap((rates) => Object.keys(rates)),
   ]);
   const stored = layers.filter((layer) => swept.has(layer));
-  const conditions: Condition[] = [
-    { kind: 'none', rates: {}, layers: 'none' },
-    { kind: 'quantised', ...common, rates: equal(stored, 0), layers: nameOfSet(stored, layers) },
-  ];
+  const conditions: Condition[] = [{ kind: 'none', rates: {}, layers: 'none' }];
+  if (stored.length > 0) {
+    conditions.push({ kind: 'quantised', ...common, rates: equal(stored, 0), layers: nameOfSet(stored, layers) });
+  }
   for (const sweep of config.sweeps) {
     const members = layersOfSet(sweep.layers, layers);
     for (const rate of sweep.rates) conditions.push(bitErrors(equal(members, rate), sweep.layers));
@@ -84,12 +88,20 @@ export function bitErrorConditions(config: SweepConfig, layers: readonly string[
     if (unknown) throw new ConfigError(`rateMaps: no layer "${unknown}"; this model has ${layers.join(', ')}`);
     conditions.push(bitErrors({ ...rates }, nameOfSet(Object.keys(rates), layers)));
   }
-  for (const memory of config.memories) conditions.push(memoryCondition(memory, config, layers));
-  for (const condition of conditions) parseMemoryConfig(memoryOf(condition, config), layers);
+  for (const memory of config.memories) conditions.push(memoryCondition(memory, config, spec));
+  const layout = modelLayout(spec);
+  for (const condition of conditions) {
+    const where = condition.kind === 'memory' ? `memories.${condition.label}` : 'memory';
+    const memory = parseMemoryConfig(memoryOf(condition, config), layers, where);
+    checkMemory(memory, layout, config.draws, where);
+    if (spec.decoder.length > 0 && Object.keys(memory.activations).length > 0) {
+      throw new ConfigError(`${where}.activations: a DAE is attacked through its code, which is none; leave them out`);
+    }
+  }
   const seen = new Set<string>();
   return conditions.filter((condition) => {
-    const { kind, rates, layers: set, memory } = condition;
-    const key = JSON.stringify([kind, rates, set, memory]);
+    const { kind, rates, layers: set, setting, memory } = condition;
+    const key = JSON.stringify([kind, rates, set, setting, memory]);
     return !seen.has(key) && seen.add(key);
   });
 }
@@ -98,11 +110,15 @@ export function bitErrorConditions(config: SweepConfig, layers: readonly string[
 function memoryCondition(
   { name, setting, volts, memory }: NamedMemory,
   { seed }: SweepConfig,
-  layers: readonly string[],
+  spec: ModelSpec,
 ): Condition {
-  const parsed = parseMemoryConfig({ ...memory, seed }, layers, `memories.${name}`);
-  const stored = Object.entries(parsed.layers);
-  const rates = stored.map(([layer, each]) => [layer, each.kind === 'stored' ? meanErrorRate(each, parsed.chip) : 0]);
+  const where = `memories.${name}`;
+  const layers = layerNames(spec);
+  const parsed = parseMemoryConfig({ ...memory, seed }, layers, where, productLayers(spec.layers));
+  const rates = Object.entries(parsed.layers).map(([layer, each]) => {
+    const rate = each.kind === 'stored' ? meanErrorRate(each, parsed.chip, `${where}.layers.${layer}`) : 0;
+    return [layer, rate];
+  });
   const named = layers.filter((layer) => Object.hasOwn(parsed.layers, layer));
   return {
     kind: 'memory',
@@ -112,7 +128,7 @@ function memoryCondition(
     granularity: parsed.granularity,
     rates: Object.fromEntries(rates),
     layers: nameOfSet(named, layers),
-    memory,
+    memory: parsed,
   };
 }
 

@@ -122,7 +122,7 @@ export async function runDeep(
   if (classes < 2) throw new DataError(`${dataset.name}: ${classes} class; a classifier needs at least 2`);
   const spec = deepVictim(config, classes);
   // Refused before the first epoch rather than after the last.
-  const conditions = bitErrorConditions(deepSweep(config), layerNames(spec));
+  const conditions = bitErrorConditions(deepSweep(config), spec);
   const arena = new Arena(gpu);
   try {
     return await new Experiment(gpu, arena, input, spec, config, store, progress, signal).run(conditions);

@@ -1,18 +1,12 @@
 /** What a deep experiment does, as data: validated once, written into the manifest. */
 import * as v from 'valibot';
 import { ConfigError } from '../errors.ts';
-import { NamedMemories, NumberFormat } from '../memory/config.ts';
+import { NamedMemories, NumberFormat, Rate } from '../memory/config.ts';
 import { ROBUST_TRAINING } from './robust_training.ts';
 
 const whole = (low: number, high: number) =>
   v.pipe(v.number('must be a number'), v.integer('must be a whole number'), v.minValue(low), v.maxValue(high));
 const number = (low: number, high: number) => v.pipe(v.number('must be a number'), v.minValue(low), v.maxValue(high));
-const rate = v.pipe(
-  v.number('must be a number'),
-  v.minValue(0, 'a rate lies in 0..1'),
-  v.maxValue(1, 'a rate lies in 0..1'),
-);
-
 /** Adam as published, but for its rate. */
 const Training = v.strictObject({
   epochs: whole(1, 100_000),
@@ -46,7 +40,7 @@ export const DeepConfig = v.strictObject({
   granularity: v.picklist(['chip', 'load', 'pass', 'inference']),
   path: v.optional(v.picklist(['auto', 'materialised', 'fused']), 'auto'),
   /** Bit error rates, the same on every layer of a set, one set after the other. */
-  sweeps: v.array(v.strictObject({ layers: v.string(), rates: v.array(rate) })),
+  sweeps: v.array(v.strictObject({ layers: v.string(), rates: v.array(Rate) })),
   memories: v.optional(NamedMemories, []),
   draws: whole(1, 10_000),
   noise: v.strictObject({

@@ -57,15 +57,13 @@ const SEED = 2026;
 
 /** A layer of random weights in memory, all of whose bits are counted. */
 class Specimen {
-  readonly #gpu: Gpu;
   readonly #arena: Arena;
   readonly #memory: ApproximateMemory;
   readonly #name = 'fc1.weight';
   /** What is stored, and how many ones each plane has, for the format at hand. */
   #stored: { readonly key: string; readonly words: Uint32Array; readonly ones: Float64Array } | undefined;
 
-  private constructor(gpu: Gpu, arena: Arena, memory: ApproximateMemory) {
-    this.#gpu = gpu;
+  private constructor(arena: Arena, memory: ApproximateMemory) {
     this.#arena = arena;
     this.#memory = memory;
   }
@@ -76,7 +74,7 @@ class Specimen {
     const spec: DenseSpec = { kind: 'dense', name: 'fc1', inputs: 4096, outputs: rows, activation: 'none' };
     const parameters = new FlatParameters(arena, 'parameters', new ParameterLayout(stackParameters([spec])));
     gpu.write(parameters.view, noise(parameters.layout.length, 1));
-    return new Specimen(gpu, arena, await ApproximateMemory.store(arena, parameters));
+    return new Specimen(arena, await ApproximateMemory.store(arena, parameters));
   }
 
   /** Configures the memory and draws map `draw`. */
@@ -129,7 +127,6 @@ class Specimen {
 
   destroy(): void {
     this.#arena.destroy();
-    void this.#gpu;
   }
 }
 
@@ -478,18 +475,23 @@ async function* lines(specimen: Specimen): AsyncGenerator<Proof> {
     }
     return { bad, bits, lines: wrong.length / 16 };
   };
-  const [badLines, density] = [0.2, 0.02];
-  await specimen.load(
-    stored([{ kind: 'clustered', lines: badLines, bitErrorRate: density, drawn: 'read' }], { format }),
-  );
-  const wrong = await specimen.wrong();
-  const found = clusters(wrong);
-  const drawnShare = badLines / (1 - (1 - density) ** 512);
-  const drawn = memberships('cache-line', drawnShare, found.lines).reduce((sum, each) => sum + each, 0);
-  yield judge('clustered: so many cache lines show an error, and bits of bad lines fail at their rate', [
-    { of: 'lines with an error', times: found.bad, trials: found.lines, probability: badLines },
-    { of: 'bits of bad lines', times: found.bits, trials: drawn * 512, probability: density },
-  ]);
+  const [badLines, density] = [0.2, 0.002];
+  const clustered: Count[] = [];
+  for (const [name, cells] of [
+    ['int8', 512],
+    ['fixed', 384],
+  ] as const) {
+    const model: FaultModel = { kind: 'clustered', lines: badLines, bitErrorRate: density, drawn: 'read' };
+    await specimen.load(stored([model], { format: { kind: name } }));
+    const found = clusters(await specimen.wrong());
+    const drawnShare = badLines / (1 - (1 - density) ** cells);
+    const drawn = memberships('cache-line', drawnShare, found.lines).reduce((sum, each) => sum + each, 0);
+    clustered.push(
+      { of: `${name}: lines with an error`, times: found.bad, trials: found.lines, probability: badLines },
+      { of: `${name}: bits of bad lines`, times: found.bits, trials: drawn * cells, probability: density },
+    );
+  }
+  yield judge('clustered: so many cache lines show an error, and bits of bad lines fail at their rate', clustered);
 
   const counts: Count[] = [];
   for (const vendor of VENDORS) {

@@ -1,12 +1,6 @@
 /** Training for memory that errs, as the configurations of both experiments have it. */
 import * as v from 'valibot';
-import { NumberFormat } from '../memory/config.ts';
-
-const rate = v.pipe(
-  v.number('must be a number'),
-  v.minValue(0, 'a rate lies in 0..1'),
-  v.maxValue(1, 'a rate lies in 0..1'),
-);
+import { NumberFormat, Rate } from '../memory/config.ts';
 
 /** Keys of a classifier's training; what they mean is said in src/models/trainer.ts. */
 export const ROBUST_TRAINING = {
@@ -14,7 +8,7 @@ export const ROBUST_TRAINING = {
   errors: v.optional(
     v.strictObject({
       format: v.optional(NumberFormat, { kind: 'fixed' }),
-      bitErrorRate: rate,
+      bitErrorRate: Rate,
       rampEpochs: v.optional(v.pipe(v.number(), v.integer('must be a whole number'), v.minValue(0)), 0),
       layers: v.optional(v.array(v.string())),
     }),

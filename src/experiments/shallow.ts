@@ -67,7 +67,7 @@ export async function runShallow(
   if (people < 2) throw new DataError(`${dataset.name}: ${people} class; a classifier needs at least 2`);
   const spec = modelSpec(config.model, dataset.width * dataset.height, dataset.classNames.length, config.hidden);
   // Refused before the first epoch rather than after the last.
-  const conditions = bitErrorConditions(sweepOf(config), layerNames(spec));
+  const conditions = bitErrorConditions(sweepOf(config), spec);
   const arena = new Arena(gpu);
   try {
     const experiment = new Experiment(gpu, arena, input, spec, config, store, progress, signal);

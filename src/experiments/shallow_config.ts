@@ -1,7 +1,7 @@
 /** What a shallow experiment does, as data: validated once, written into the manifest. */
 import * as v from 'valibot';
 import { ConfigError } from '../errors.ts';
-import { NamedMemories, NumberFormat } from '../memory/config.ts';
+import { NamedMemories, NumberFormat, Rate } from '../memory/config.ts';
 import { MODEL_KINDS } from '../models/specs.ts';
 import { ROBUST_TRAINING } from './robust_training.ts';
 
@@ -59,12 +59,6 @@ const Attack = v.strictObject({
 });
 export type AttackConfig = v.InferOutput<typeof Attack>;
 
-const rate = v.pipe(
-  v.number('must be a number'),
-  v.minValue(0, 'a rate lies in 0..1'),
-  v.maxValue(1, 'a rate lies in 0..1'),
-);
-
 export const ShallowConfig = v.strictObject({
   model: v.picklist(MODEL_KINDS),
   hidden: v.array(whole(1, 100_000)),
@@ -73,13 +67,13 @@ export const ShallowConfig = v.strictObject({
   granularity: v.picklist(['chip', 'load', 'pass', 'inference']),
   path: v.optional(v.picklist(['auto', 'materialised', 'fused']), 'auto'),
   /** Bit error rates, the same on every layer of a set. */
-  rates: v.array(rate),
+  rates: v.array(Rate),
   /** Sets of layers that lie in approximate memory, one after the other; `both` or `all` for every layer. */
   layerSets: v.array(v.string()),
   /** Bit error rates of the first two layers, crossed; empty for no grid. */
-  grid: v.array(rate),
+  grid: v.array(Rate),
   /** A rate a layer, as one more condition each. */
-  rateMaps: v.optional(v.array(v.record(v.string(), rate)), []),
+  rateMaps: v.optional(v.array(v.record(v.string(), Rate)), []),
   memories: v.optional(NamedMemories, []),
   draws: whole(1, 10_000),
   /** Additive noise to compare with, its scale calibrated to the accuracies that the bit errors left. */

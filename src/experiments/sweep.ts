@@ -164,7 +164,7 @@ export class Sweep {
       if (missing.length === 0) continue;
       await this.#load(condition, draw);
       const accuracy = await this.#subject.accuracy();
-      const energy = energyOf(this.#subject.weightReads(), this.#memory.config);
+      const energy = energyOf(this.#subject.weightReads(), this.#memory);
       for (const { name, units } of missing) {
         this.#interruptible();
         const measurement = await this.#subject.attack(name, draw, () => this.#progress.advance(0));
@@ -208,6 +208,8 @@ export class Sweep {
   /** Noise with the mean square change of every layer that bit errors make there. */
   async #momentNoise(conditions: readonly Condition[]): Promise<Condition[]> {
     const { kinds, matched } = this.#config.noise;
+    // Flips of an exponent have no finite moments to match.
+    if ('nonFinite' in this.#config.format) return [];
     await this.#configureFormat();
     const found: Condition[] = [];
     for (const condition of conditions) {
@@ -376,13 +378,16 @@ export function refuseAborted(signal: AbortSignal): void {
 }
 
 /** Energy of reading weights at the voltages that a memory configuration names; nominal where it names none. */
-function energyOf(reads: readonly WeightRead[], { layers }: MemoryConfig): Required<Row>['energy'] {
+function energyOf(reads: readonly WeightRead[], memory: ApproximateMemory): Required<Row>['energy'] {
+  const { layers } = memory.config;
   const voltsOf = (layer: string) => {
-    const memory = layers[layer];
-    const models = memory?.kind === 'stored' ? memory.faults : [];
+    const stored = layers[layer];
+    const models = stored?.kind === 'stored' ? stored.faults : [];
     return Math.min(NOMINAL_VOLTS, ...models.map((model) => (model.kind === 'voltage' ? model.volts : NOMINAL_VOLTS)));
   };
-  const { bytes, energy, nominal } = weightReadEnergy(reads.map((read) => ({ ...read, volts: voltsOf(read.layer) })));
+  const { bytes, energy, nominal } = weightReadEnergy(
+    reads.map(({ layer, times }) => ({ layer, bytes: memory.bytesOf(layer) * times, volts: voltsOf(layer) })),
+  );
   return { bytes, relative: nominal > 0 ? energy / nominal : 1 };
 }
 

@@ -31,6 +31,7 @@ export function voltageMemories(
 /** The vendor of a condition that {@link voltageMemories} made. */
 function vendorOf(condition: Row['condition']): Vendor | undefined {
   if (condition.kind !== 'memory' || typeof condition.volts !== 'number') return undefined;
+  if (condition.granularity !== 'chip') return undefined;
   return /^DRAM ([ABC])$/.exec(String(condition.setting))?.[1] as Vendor | undefined;
 }
 
@@ -50,6 +51,7 @@ export function voltageSeries(rows: readonly Row[], seed: number): VoltageSeries
           const { mean, ci95 } = bootstrapInterval(values, { seed });
           return { mean, ci95: [ci95[0], ci95[1]] };
         };
+        // Every draw is a specimen, as voltageMemories has it.
         const badLines = draws.map(({ draw, condition }) =>
           lineErrorRate(dimmOfChip(vendorOf(condition)!, draw), volts),
         );

@@ -13,10 +13,10 @@ export interface Dispatch {
   readonly flops?: number;
 }
 
-/** Bytes of a layer's weights that one run of a program reads from memory. */
+/** How often one run of a program reads the weights of a layer from memory. */
 export interface WeightRead {
   readonly layer: string;
-  readonly bytes: number;
+  readonly times: number;
 }
 
 /** Number of u32 words in the step uniform. Which word means what is said in shaders/common/step.wgsl. */
@@ -49,8 +49,8 @@ export class Recorder {
   }
 
   /** Notes that the program reads weights: what the energy of an inference is reckoned from. */
-  countReads(reads: readonly WeightRead[]): void {
-    this.#weightReads.push(...reads);
+  countRead(layer: string, times: number): void {
+    this.#weightReads.push({ layer, times });
   }
 
   /** @throws ShaderError when a kernel does not compile, DeviceLostError */

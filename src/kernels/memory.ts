@@ -103,7 +103,7 @@ const placeOf = ({ rows, stride, map, origin }: StoredTensor) => ({
 
 /**
  * fetched = weights + noise, rows x stride f32 with zero pads: what memory is compared with.
- * @param args.map the tensor's map, which holds the scale of the noise
+ * @param args.tensor its map holds the scale of the noise
  */
 export function recordNoise(
   recorder: Recorder,

@@ -27,7 +27,7 @@ const ECC = { zero: 1, pass: 2 } as const;
 /** How tensors of a layer are fetched. @param sources of the layer; none for a read without any fault */
 export function fetchOf({ format, ecc }: StoredMemory, sources: readonly FaultSource[]): Fetch {
   const kind = format.kind === 'int8' || format.kind === 'int4' ? 'integer' : format.kind;
-  const faults = sources.length === 0 ? 'none' : isUniform(sources) && !ecc ? 'uniform' : 'sources';
+  const faults = sources.length === 0 ? 'none' : isUniform(sources, ecc) ? 'uniform' : 'sources';
   return {
     includes: {
       words: `memory/words_${slotOf(formatBits(format))}.wgsl`,

@@ -1,7 +1,7 @@
 /** What every kind of layer is to a model: shapes, parameters, and how its passes are recorded. */
 import type { Arena, Matrix } from '../gpu/arena.ts';
 import type { BufferView } from '../gpu/device.ts';
-import type { Recorder, WeightRead } from '../gpu/recorder.ts';
+import type { Recorder } from '../gpu/recorder.ts';
 import type { StoredTensor } from '../kernels/stored.ts';
 import type { ParameterDeclaration } from './parameters.ts';
 
@@ -31,8 +31,8 @@ export function planImages(arena: Arena, label: string, batch: number, shape: Im
 
 /** Where a layer's weights come from when it runs: plain f32, or fetched from approximate memory inside the kernel. */
 export type LayerWeights = {
-  /** What one use of the weights reads from memory, as hardware would that keeps no copy: for the energy of reads. */
-  readonly reads: readonly WeightRead[];
+  /** Layers that one use of the weights reads from memory, as hardware would that keeps no copy: for the energy of reads. */
+  readonly reads: readonly string[];
 } & (
   | {
       readonly kind: 'plain';

@@ -32,7 +32,7 @@ export interface ParameterSlice extends ParameterDeclaration {
   readonly length: number;
 }
 
-/** A slice starts on a multiple of this many f32: 512 bytes, so that its 16-bit codes start on 256 bytes too. */
+/** A slice starts on a multiple of this many f32: 512 bytes, which every adapter takes for the offset of a binding. */
 const SLICE_ALIGNMENT = 128;
 
 /** Columns of a row of `taps`: whole vec4s of channels a tap. */

@@ -5,7 +5,8 @@ import { SRAM_PROFILES } from './sram_chips.ts';
 import { VENDORS } from './undervolting.ts';
 
 const whole = v.pipe(v.number('must be a number'), v.integer('must be a whole number'));
-const rate = v.pipe(
+/** A probability. */
+export const Rate = v.pipe(
   v.number('must be a number'),
   v.minValue(0, 'a rate lies in 0..1'),
   v.maxValue(1, 'a rate lies in 0..1'),
@@ -51,22 +52,22 @@ export type NumberFormat = v.InferOutput<typeof NumberFormat>;
 const drawn = v.optional(v.picklist(['chip', 'load', 'read']), 'read');
 
 /** A share of the lines of a geometry, how many of their cells are weak, and how often such a cell fails in a read. */
-const lineShares = v.array(v.strictObject({ share: rate, weakCells: rate, failure: v.optional(rate, 1) }));
+const lineShares = v.array(v.strictObject({ share: Rate, weakCells: Rate, failure: v.optional(Rate, 1) }));
 
 /** One error model. What it is of cells is a probability of each, independent of all others. */
 export const FaultModel = v.variant('kind', [
   /** Every stored bit flips with one probability. */
-  v.strictObject({ kind: v.literal('uniform'), bitErrorRate: rate, drawn }),
+  v.strictObject({ kind: v.literal('uniform'), bitErrorRate: Rate, drawn }),
   /** A cell that stores 0 reads 1, and one that stores 1 reads 0. */
-  v.strictObject({ kind: v.literal('asymmetric'), zeroToOne: rate, oneToZero: rate, drawn }),
+  v.strictObject({ kind: v.literal('asymmetric'), zeroToOne: Rate, oneToZero: Rate, drawn }),
   /** Cells of the chip that always read 0, and such that always read 1. */
-  v.strictObject({ kind: v.literal('stuck-at'), zero: rate, one: rate }),
+  v.strictObject({ kind: v.literal('stuck-at'), zero: Rate, one: Rate }),
   /** A rate for each bit of a code, the lowest first; bits behind the list are safe. */
-  v.strictObject({ kind: v.literal('bit-plane'), rates: v.array(rate), drawn }),
+  v.strictObject({ kind: v.literal('bit-plane'), rates: v.array(Rate), drawn }),
   /** EDEN (Koppula et al., MICRO 2019): weak cells of the chip, which fail in a read with a probability. */
   v.variant('model', [
     /** The same everywhere. */
-    v.strictObject({ kind: v.literal('eden'), model: v.literal('EM0'), weakCells: rate, failure: v.optional(rate, 1) }),
+    v.strictObject({ kind: v.literal('eden'), model: v.literal('EM0'), weakCells: Rate, failure: v.optional(Rate, 1) }),
     /** By bitline. */
     v.strictObject({ kind: v.literal('eden'), model: v.literal('EM1'), lines: lineShares }),
     /** By wordline. */
@@ -75,13 +76,13 @@ export const FaultModel = v.variant('kind', [
     v.strictObject({
       kind: v.literal('eden'),
       model: v.literal('EM3'),
-      weakCells: rate,
-      failureOfOnes: rate,
-      failureOfZeros: rate,
+      weakCells: Rate,
+      failureOfOnes: Rate,
+      failureOfZeros: Rate,
     }),
   ]),
   /** Whole cache lines of 64 bytes go bad: `lines` of them show an error, each of their bits fails at `bitErrorRate`. */
-  v.strictObject({ kind: v.literal('clustered'), lines: rate, bitErrorRate: v.optional(rate, 0.05), drawn }),
+  v.strictObject({ kind: v.literal('clustered'), lines: Rate, bitErrorRate: v.optional(Rate, 0.05), drawn }),
   /**
    * The same as measured on a DIMM of a vendor at a supply voltage; `chip` of the configuration says which. How many bits
    * of a bad line fail is not in the measurement: the default is an assumption.
@@ -90,7 +91,7 @@ export const FaultModel = v.variant('kind', [
     kind: v.literal('voltage'),
     vendor: v.picklist(VENDORS),
     volts: v.number('must be a number'),
-    bitErrorRate: v.optional(rate, 0.05),
+    bitErrorRate: v.optional(Rate, 0.05),
     drawn,
   }),
   /** A profiled SRAM chip. */
@@ -158,7 +159,7 @@ export const MemoryConfig = v.strictObject({
   /** `auto`: fused for `inference`, materialised otherwise. */
   path: v.optional(v.picklist(['auto', 'materialised', 'fused']), 'auto'),
   geometry: v.optional(Geometry, {}),
-  /** By name; `*` is every layer that has no entry of its own. */
+  /** By name; `*` is every layer with products that has no entry of its own. */
   layers: v.record(v.string(), LayerMemory),
   /** The `input`, or what layers hand on by the layer's name; none by default. */
   activations: v.optional(v.record(v.string(), ActivationMemory), {}),
@@ -184,16 +185,22 @@ export function uniformMemory(format: NumberFormat, bitErrorRate: number): Store
 
 /**
  * Validates a memory configuration against the layers of the model it is for; `*` becomes the layers it stands for.
+ * @param starred those that it can stand for, all by default: in experiments layers with products, not batch normalisation
  * @throws ConfigError naming the path in the configuration, and for an unknown layer the layers there are
  */
-export function parseMemoryConfig(input: unknown, layers: readonly string[], where = 'memory'): MemoryConfig {
+export function parseMemoryConfig(
+  input: unknown,
+  layers: readonly string[],
+  where = 'memory',
+  starred = layers,
+): MemoryConfig {
   const result = v.safeParse(MemoryConfig, input);
   if (!result.success) {
     const issue = result.issues[0];
     throw new ConfigError(`${[where, v.getDotPath(issue)].filter(Boolean).join('.')}: ${issue.message}`);
   }
   const { '*': others, ...named } = result.output.layers;
-  const rest = others ? layers.filter((layer) => !Object.hasOwn(named, layer)).map((layer) => [layer, others]) : [];
+  const rest = others ? starred.filter((layer) => !Object.hasOwn(named, layer)).map((layer) => [layer, others]) : [];
   const config: MemoryConfig = { ...result.output, layers: { ...named, ...Object.fromEntries(rest) } };
   for (const [layer, memory] of Object.entries(config.layers)) {
     if (!layers.includes(layer)) {
@@ -218,6 +225,9 @@ export function parseMemoryConfig(input: unknown, layers: readonly string[], whe
       throw new ConfigError(`${path}: no such layer; give input or one of ${layers.join(', ')}`);
     }
     const { format, range } = memory;
+    if (memory.faults.some((model) => model.kind === 'clustered' || model.kind === 'voltage' || 'lines' in model)) {
+      throw new ConfigError(`${path}.faults: activations have no addresses, and so no lines that could be bad`);
+    }
     if ('nonFinite' in format) continue;
     if ('scale' in format && format.scale === 'per-channel')
       throw new ConfigError(`${path}.format.scale: use per-tensor`);

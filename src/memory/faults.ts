@@ -45,8 +45,11 @@ export function faultSources(memory: StoredMemory, chip: number, where = 'memory
   const bits = formatBits(memory.format);
   const { ecc, protectedBits } = memory;
   if (protectedBits > bits) throw new ConfigError(`${where}.protectedBits: ${protectedBits} of ${bits} bits`);
+  if (ecc && protectedBits > 0) {
+    throw new ConfigError(`${where}.protectedBits: bits in another memory are in no code word; use them or ecc`);
+  }
   // With ECC the whole slot is in the code word, and what of it no code uses can fail as well.
-  const width = (ecc && protectedBits === 0 ? slotOf(bits) : bits) - protectedBits;
+  const width = ecc ? slotOf(bits) : bits - protectedBits;
   let salt = 0;
   const whole = { firstBit: 0, bits: width, stored: 'any', effect: 'flip', failure: 1, drawn: 'read' } as const;
   const sources = memory.faults.flatMap((model, i): FaultSource[] => {
@@ -56,7 +59,9 @@ export function faultSources(memory: StoredMemory, chip: number, where = 'memory
       salt: salt++,
       ...source,
     });
-    return modelSources(model, next, { width, chip, path, ecc: ecc !== undefined });
+    // Of the 64 bytes of a cache line, those that are cells of codes, and with ECC a bit of check for every eight.
+    const lineCells = (512 * width) / slotOf(bits) + (ecc ? 64 : 0);
+    return modelSources(model, next, { width, lineCells, chip, path, ecc: ecc !== undefined });
   });
   if (salt > 128) throw new ConfigError(`${where}.faults: ${salt} sources of faults, at most 128`);
   const order = (source: FaultSource) =>
@@ -69,9 +74,9 @@ export function scrubbedCount(sources: readonly FaultSource[], ecc: Ecc | undefi
   return ecc?.scrub ? sources.filter(({ drawn, effect }) => drawn === 'load' && effect === 'flip').length : 0;
 }
 
-/** One source that fails all bits of a code alike and whatever they store: what the fast kernels draw. */
-export function isUniform(sources: readonly FaultSource[]): boolean {
-  if (sources.length !== 1) return false;
+/** One source that fails all bits of a code alike and whatever they store, uncorrected: what the fast kernels draw. */
+export function isUniform(sources: readonly FaultSource[], ecc: Ecc | undefined): boolean {
+  if (sources.length !== 1 || ecc) return false;
   const [{ drawn, salt, firstBit, stored, effect, lines, failure }] = sources;
   return (
     drawn === 'read' && salt === 0 && firstBit === 0 && stored === 'any' && effect === 'flip' && !lines && failure === 1
@@ -81,7 +86,7 @@ export function isUniform(sources: readonly FaultSource[]): boolean {
 function modelSources(
   model: FaultModel,
   next: (source: Partial<FaultSource> & { rate: number }) => FaultSource,
-  { width, chip, path, ecc }: { width: number; chip: number; path: string; ecc: boolean },
+  { width, lineCells, chip, path, ecc }: { width: number; lineCells: number; chip: number; path: string; ecc: boolean },
 ): FaultSource[] {
   switch (model.kind) {
     case 'uniform':
@@ -104,10 +109,10 @@ function modelSources(
     case 'eden':
       return edenSources(model, next, path);
     case 'clustered':
-      return [clustered(model.lines, model.bitErrorRate, next({ rate: model.bitErrorRate, drawn: model.drawn }), path)];
+      return [clustered(model.lines, lineCells, next({ rate: model.bitErrorRate, drawn: model.drawn }), path)];
     case 'voltage': {
       const lines = lineErrorRate(dimmOfChip(model.vendor, chip), model.volts, `${path}.volts`);
-      return [clustered(lines, model.bitErrorRate, next({ rate: model.bitErrorRate, drawn: model.drawn }), path)];
+      return [clustered(lines, lineCells, next({ rate: model.bitErrorRate, drawn: model.drawn }), path)];
     }
     case 'sram-chip': {
       const { zeroToOne, oneToZero, stuck } = SRAM_CHIPS[model.profile];
@@ -151,12 +156,10 @@ function edenSources(
   }
 }
 
-/** Bits of a cache line of 64 bytes. */
-const LINE_BITS = 512;
-
-/** @param lines share of cache lines with at least one flipped bit, where each bit of a bad line flips at `rate` */
-function clustered(lines: number, rate: number, source: FaultSource, path: string): FaultSource {
-  const shown = 1 - (1 - rate) ** LINE_BITS;
+/** @param lines share of cache lines with at least one flipped bit. @param cells of a line that can fail */
+function clustered(lines: number, cells: number, source: FaultSource, path: string): FaultSource {
+  const { rate } = source;
+  const shown = 1 - (1 - rate) ** cells;
   const share = lines === 0 ? 0 : lines / shown;
   if (!(share <= 1)) {
     throw new ConfigError(
@@ -171,9 +174,9 @@ function clustered(lines: number, rate: number, source: FaultSource, path: strin
  * Share of a layer's stored bits that one read returns wrong, 0..1, before any correction: where a model asks for what is
  * stored, half of the bits are taken to be ones. Of cells that several sources fail, all but one are counted too many.
  */
-export function meanErrorRate(memory: StoredMemory, chip: number): number {
+export function meanErrorRate(memory: StoredMemory, chip: number, where: string): number {
   const bits = formatBits(memory.format);
-  return faultSources(memory, chip).reduce((sum, { rate, bits: width, stored, effect, lines, failure }) => {
+  return faultSources(memory, chip, where).reduce((sum, { rate, bits: width, stored, effect, lines, failure }) => {
     const cells = (Math.min(width, bits) / bits) * (stored === 'any' && effect === 'flip' ? 1 : 0.5);
     return sum + rate * failure * cells * (lines ? lines.to - lines.from : 1);
   }, 0);

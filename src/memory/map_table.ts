@@ -70,16 +70,19 @@ export function writeSources(
     ecc: Ecc | undefined;
     geometry: Geometry;
     shape: MapShape;
+    granularity: Granularity;
+    /** What an error calls the layer. */
+    where?: string;
   },
 ): void {
-  const { sources, slot, ecc, geometry, shape } = args;
+  const { sources, slot, ecc, geometry, shape, granularity, where = 'memory' } = args;
   const at = map * MAP_WORDS;
   words.fill(0, at + 11, at + MAP_WORDS);
   let free = SOURCES_AT + Math.max(1, sources.length) * SOURCE_WORDS;
   const place = (table: Uint32Array, room: number): number => {
     if (free + Math.max(room, table.length) > MAP_WORDS) {
       throw new ConfigError(
-        `memory: ${sources.length} sources of faults at these rates need more than the ${MAP_WORDS} words of a map; ` +
+        `${where}.faults: ${sources.length} sources of faults at these rates need more than the ${MAP_WORDS} words of a map; ` +
           'use fewer models or lower rates',
       );
     }
@@ -111,7 +114,7 @@ export function writeSources(
       at + SOURCES_AT + i * SOURCE_WORDS,
     );
   }
-  if (isUniform(sources) && !ecc) {
+  if (granularity === 'inference' && isUniform(sources, ecc)) {
     const { hits, more } = hitTables(sources[0].bits, sources[0].rate);
     const header = place(new Uint32Array(2), 2);
     // hits.wgsl reads sixteen entries at once, which lie behind the header.

@@ -105,22 +105,6 @@ export function dimmOfChip(vendor: Vendor, chip: number): Dimm {
   return population[chip % population.length];
 }
 
-/**
- * The DIMM of a name, such as B7.
- * @throws ConfigError for an unknown name, with the three closest: of the same vendor if there is one, by number
- */
-export function findDimm(name: string): Dimm {
-  const found = DIMMS.find((dimm) => dimm.name === name);
-  if (found) return found;
-  const number = (text: string) => Number(/\d+/.exec(text)?.[0] ?? 1);
-  const distance = (dimm: Dimm) => Math.abs(number(dimm.name) - number(name));
-  const kin = DIMMS.filter((dimm) => dimm.vendor === name.charAt(0).toUpperCase());
-  const closest = (kin.length > 0 ? kin : [...DIMMS]).sort((a, b) => distance(a) - distance(b)).slice(0, 3);
-  throw new ConfigError(
-    `dimm: no ${name} was measured; the closest are ${closest.map((dimm) => dimm.name).join(', ')}`,
-  );
-}
-
 /** Lowest and highest voltage measured on a DIMM, volts. The highest is 1.35 V, nominal, on every one. */
 export function voltageRange(dimm: Dimm): { lowest: number; highest: number } {
   return { lowest: dimm.points[dimm.points.length - 1][0], highest: dimm.points[0][0] };

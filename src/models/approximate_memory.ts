@@ -12,10 +12,10 @@ import {
 import { MAX_ABS_SCRATCH_BYTES, recordMaxAbs, recordRowMaxAbs } from '../kernels/reduce.ts';
 import { fetchOf, type StoredTensor } from '../kernels/stored.ts';
 import type { LayerWeights } from '../layers/layer.ts';
-import { FlatParameters, type ParameterSlice } from '../layers/parameters.ts';
+import { FlatParameters, type ParameterLayout, type ParameterSlice } from '../layers/parameters.ts';
 import { BLOCK_CODES, type Codec, fixedCodec, floatCodec, formatBits, integerCodec, slotOf } from '../memory/codec.ts';
 import type { ActivationMemory, LayerMemory, MemoryConfig, StoredMemory } from '../memory/config.ts';
-import { deviceKey, type FaultMap, type Key, readKey, tensorKey } from '../memory/fault_map.ts';
+import { deviceKey, type FaultMap, type Granularity, type Key, readKey, tensorKey } from '../memory/fault_map.ts';
 import { faultSources, isUniform } from '../memory/faults.ts';
 import { fixedExponent } from '../memory/fixed_point.ts';
 import { integerScale } from '../memory/integer.ts';
@@ -154,16 +154,10 @@ export class ApproximateMemory {
 
   /** Changes what the memory is; encodes again where the format changed. `load` must follow. @throws ConfigError, DeviceLostError */
   async configure(config: MemoryConfig): Promise<void> {
-    this.#config = config;
     const { layout } = this.#parameters;
-    for (const [layer, memory] of Object.entries(config.layers)) {
-      if (config.granularity === 'inference' && !this.fused(layer)) {
-        throw new ConfigError(
-          `memory.layers.${layer}: granularity inference needs a layer with products, not a vector`,
-        );
-      }
-      await this.#measureRows(layer, memory);
-    }
+    checkMemory(config, layout, 1);
+    this.#config = config;
+    for (const [layer, memory] of Object.entries(config.layers)) await this.#measureRows(layer, memory);
     this.#place();
     for (const slice of layout.slices) this.#fillMap(slice, config.layers[slice.layer]);
     this.#fillSources(config.chip);
@@ -177,7 +171,7 @@ export class ApproximateMemory {
       const encoder = this.#gpu.device.createCommandEncoder({ label: 'clear the image' });
       encoder.clearBuffer(this.#codes!.buffer, this.#codes!.offset, this.#codes!.size);
       this.#gpu.submit(encoder);
-      (await this.#program(`encode ${formats}`, (recorder) => this.#recordEncode(recorder))).run();
+      (await this.#program(`encode ${formats}`, (recorder) => this.recordEncode(recorder))).run();
       this.#encoded = formats;
     }
   }
@@ -188,9 +182,7 @@ export class ApproximateMemory {
    */
   async load(draw: number): Promise<void> {
     const { seed, granularity, layers } = this.config;
-    if (granularity !== 'chip' && granularity !== 'load' && !(draw < LOADS)) {
-      throw new ConfigError(`draw: ${draw} is not below ${LOADS}, the loads at granularity ${granularity}`);
-    }
+    checkDraws(granularity, draw + 1);
     this.#draw = draw;
     const chip = this.#chip();
     if (granularity === 'chip') this.#fillSources(chip);
@@ -217,7 +209,7 @@ export class ApproximateMemory {
     if (granularity !== 'pass') {
       const names = slices.map(({ layer }) => (this.fused(layer) ? 'fused' : (layers[layer]?.kind ?? 'exact')));
       const fetches = this.#placed.map(({ tensor }) => tensor);
-      const key = `load ${names} ${JSON.stringify(fetches)}`;
+      const key = `load ${granularity} ${names} ${JSON.stringify(fetches)}`;
       (await this.#program(key, (recorder) => this.#recordMaterialise(recorder, 0))).run();
     }
   }
@@ -251,17 +243,10 @@ export class ApproximateMemory {
     return { map: this.#faultMap(memory, key, 0, pass, image), codec: activationFetch(name, memory).codec };
   }
 
-  /** Records the encoding of parameters that have changed since, in ranges that they had before. */
-  recordEncode(recorder: Recorder): void {
-    this.#recordEncode(recorder);
-  }
-
   /** Where a layer reads its weights under the present configuration. */
   weightsOf = (layer: string): LayerWeights => {
-    const { layers } = this.config;
     const plain = plainWeights(this.fetched)(layer);
-    const reads = layers[layer]?.kind === 'stored' ? [{ layer, bytes: this.bytesOf(layer) }] : plain.reads;
-    if (!this.fused(layer)) return { ...plain, reads };
+    if (!this.fused(layer)) return plain;
     return {
       kind: 'fused',
       weight: this.#find(`${layer}.weight`).tensor,
@@ -270,7 +255,7 @@ export class ApproximateMemory {
       maps: this.#maps,
       perImage: this.config.granularity === 'inference',
       errorFree: this.#corrected(layer) ? this.fetched.matrix(`${layer}.weight`) : undefined,
-      reads,
+      reads: plain.reads,
     };
   };
 
@@ -280,11 +265,14 @@ export class ApproximateMemory {
     return this.#placed.some(({ slice, uniform }) => slice.layer === layer && uniform);
   }
 
-  /** Bytes that a layer occupies in approximate memory, with pads and check bits: what one read of it moves. */
+  /** Bytes that a layer occupies, with pads and check bits: what one read of it moves. Exact layers are f32. */
   bytesOf(layer: string): number {
-    return this.#placed
-      .filter(({ slice }) => slice.layer === layer)
-      .reduce((sum, { slice, memory }) => sum + imageBytes(slice, memory) * (memory.ecc ? 9 / 8 : 1), 0);
+    const placed = this.#placed.filter(({ slice }) => slice.layer === layer);
+    if (placed.length > 0) {
+      return placed.reduce((sum, { slice, memory }) => sum + imageBytes(slice, memory) * (memory.ecc ? 9 / 8 : 1), 0);
+    }
+    const slices = this.#parameters.layout.slices.filter((slice) => slice.layer === layer);
+    return slices.reduce((sum, { length }) => sum + 4 * length, 0);
   }
 
   /** Codes of one parameter as they are stored, packed in the padded layout. */
@@ -298,6 +286,12 @@ export class ApproximateMemory {
    */
   async fetchCodes(name: string, pass = 0): Promise<Uint32Array<ArrayBuffer>> {
     const placed = this.#find(name);
+    if (this.#corrected(placed.slice.layer)) {
+      throw new ConfigError(
+        'memory.granularity: at inference every image reads weights of its own, of dense layers only those that are hit; ' +
+          'use pass to look at one read',
+      );
+    }
     const work = new Arena(this.#gpu);
     const returned = {
       ...work.allocate('returned codes', this.#codesOf(placed).size),
@@ -422,33 +416,8 @@ export class ApproximateMemory {
     return this.#codes?.size ?? 0;
   }
 
-  /** Lays the stored tensors out one behind the other, each packed in its own format. @throws ConfigError */
   #place(): void {
-    const { layers, geometry, chip } = this.config;
-    let bytes = 0;
-    const placed: Placed[] = [];
-    for (const slice of this.#parameters.layout.slices) {
-      const memory = layers[slice.layer];
-      if (memory?.kind !== 'stored') continue;
-      const { index, rows, columns, stride } = slice;
-      const sources = faultSources(memory, chip, `memory.layers.${slice.layer}`);
-      const fetch = fetchOf(memory, sources);
-      const uniform = isUniform(sources) && !memory.ecc;
-      placed.push({
-        slice,
-        memory,
-        uniform,
-        tensor: { map: index, origin: bytes / blockBytes(memory), rows, columns, stride, fetch },
-      });
-      bytes = roundUp(bytes + roundUp(imageBytes(slice, memory), TENSOR_ALIGNMENT), TENSOR_ALIGNMENT);
-    }
-    const capacity = geometry.banks * geometry.rows * geometry.rowBytes;
-    if (bytes > capacity) {
-      throw new ConfigError(
-        `memory.geometry: ${geometry.banks} banks of ${geometry.rows} rows of ${geometry.rowBytes} bytes hold ${capacity} ` +
-          `bytes, the image has ${bytes}`,
-      );
-    }
+    const { placed, bytes } = placeTensors(this.config, this.#parameters.layout);
     this.#placed = placed;
     if (bytes > this.#imageBytes()) {
       this.#image?.destroy();
@@ -462,12 +431,6 @@ export class ApproximateMemory {
   async #measureRows(layer: string, memory: LayerMemory): Promise<void> {
     if (memory.kind !== 'stored' || !('scale' in memory.format) || memory.format.scale !== 'per-channel') return;
     const slice = this.#parameters.layout.find(`${layer}.weight`);
-    if (slice.transposed) {
-      throw new ConfigError(
-        `memory.layers.${layer}.format.scale: the rows of a transposed convolution are not its output channels; ` +
-          'use per-tensor',
-      );
-    }
     if (slice.rows === 1 || this.#rowLargest.has(slice.name)) return;
     const work = new Arena(this.#gpu);
     const output = { ...work.allocate('row ranges', slice.rows * 4), size: slice.rows * 4 };
@@ -525,26 +488,31 @@ export class ApproximateMemory {
   }
 
   #fillSources(chip: number): void {
-    const { geometry } = this.config;
+    const { geometry, granularity } = this.config;
     for (const { slice, memory } of this.#placed) {
       const sources = faultSources(memory, chip, `memory.layers.${slice.layer}`);
       const slot = slotOf(formatBits(memory.format));
-      writeSources(this.#mapWords, slice.index, { sources, slot, ecc: memory.ecc, geometry, shape: slice });
+      writeSources(this.#mapWords, slice.index, {
+        sources,
+        slot,
+        ecc: memory.ecc,
+        geometry,
+        granularity,
+        shape: slice,
+      });
     }
   }
 
   #fillActivations(): void {
     const { activations, chip, granularity, geometry } = this.config;
     const entries = Object.entries(activations);
-    if (entries.length > MAX_ACTIVATIONS) {
-      throw new ConfigError(`memory.activations: ${entries.length} entries, at most ${MAX_ACTIVATIONS}`);
-    }
     for (const [map, [name, memory]] of entries.entries()) {
       const sources = faultSources(memory, chip, `memory.activations.${name}`);
       const { codec, scale, inverse } = activationFetch(name, memory);
       writeScale(this.#activationWords, map, { granularity, scale, inverse, bits: codec.bits });
       const shape = { rows: 1, columns: BLOCK_CODES, stride: BLOCK_CODES };
-      writeSources(this.#activationWords, map, { sources, slot: codec.slot, ecc: memory.ecc, geometry, shape });
+      const place = { slot: codec.slot, ecc: memory.ecc, geometry, shape, granularity };
+      writeSources(this.#activationWords, map, { sources, ...place });
     }
   }
 
@@ -557,7 +525,8 @@ export class ApproximateMemory {
     this.#gpu.write(this.#activationMaps, this.#activationWords);
   }
 
-  #recordEncode(recorder: Recorder): void {
+  /** Records the encoding of the parameters as they are, in the ranges that they had when they were measured. */
+  recordEncode(recorder: Recorder): void {
     for (const { slice, tensor } of this.#placed) {
       const weights = this.#parameters.matrix(slice.name);
       recordEncode(recorder, { tensor, weights, maps: this.#maps, codes: this.#codes! });
@@ -597,6 +566,85 @@ export class ApproximateMemory {
     }
     return program;
   }
+}
+
+function checkDraws(granularity: Granularity, draws: number): void {
+  if ((granularity === 'pass' || granularity === 'inference') && draws > LOADS) {
+    throw new ConfigError(`draw: ${draws - 1} is not below ${LOADS}, the loads at granularity ${granularity}`);
+  }
+}
+
+/**
+ * Whether a model of this layout can lie in such a memory, for so many draws: everything that does not depend on the weights.
+ * @throws ConfigError with the path in the configuration
+ */
+export function checkMemory(config: MemoryConfig, layout: ParameterLayout, draws: number, where = 'memory'): void {
+  const { granularity, chip, layers, geometry } = config;
+  checkDraws(granularity, draws);
+  for (const [layer, memory] of Object.entries(layers)) {
+    const path = `${where}.layers.${layer}`;
+    const weight = layout.find(`${layer}.weight`);
+    if (granularity === 'inference' && weight.rows === 1) {
+      throw new ConfigError(`${path}: granularity inference needs a layer with products, not a vector`);
+    }
+    if (memory.kind !== 'stored') continue;
+    if ('scale' in memory.format && memory.format.scale === 'per-channel' && weight.transposed) {
+      throw new ConfigError(
+        `${path}.format.scale: the rows of a transposed convolution are not its output channels; use per-tensor`,
+      );
+    }
+    // At granularity chip every draw is another specimen, which may not have been measured at a voltage.
+    for (let draw = 0; draw < (granularity === 'chip' ? draws : 1); draw++)
+      checkSources(memory, chip + draw, config, path);
+  }
+  const { activations } = config;
+  if (Object.keys(activations).length > MAX_ACTIVATIONS) {
+    throw new ConfigError(`${where}.activations: at most ${MAX_ACTIVATIONS} may be stored`);
+  }
+  for (const [name, memory] of Object.entries(activations)) {
+    checkSources(memory, chip, config, `${where}.activations.${name}`);
+  }
+  const { bytes } = placeTensors(config, layout);
+  const capacity = geometry.banks * geometry.rows * geometry.rowBytes;
+  if (bytes > capacity) {
+    throw new ConfigError(
+      `${where}.geometry: ${geometry.banks} banks of ${geometry.rows} rows of ${geometry.rowBytes} bytes hold ${capacity} ` +
+        `bytes, the image has ${bytes}`,
+    );
+  }
+}
+
+/** Whether a layer's sources fit a map. */
+function checkSources(memory: StoredMemory, chip: number, { geometry, granularity }: MemoryConfig, path: string): void {
+  const sources = faultSources(memory, chip, path);
+  const shape = { rows: 1, columns: BLOCK_CODES, stride: BLOCK_CODES };
+  const slot = slotOf(formatBits(memory.format));
+  writeSources(new Uint32Array(MAP_WORDS), 0, {
+    sources,
+    slot,
+    ecc: memory.ecc,
+    geometry,
+    shape,
+    granularity,
+    where: path,
+  });
+}
+
+/** Lays the stored tensors out one behind the other, each packed in its own format. */
+function placeTensors(config: MemoryConfig, layout: ParameterLayout): { placed: Placed[]; bytes: number } {
+  let bytes = 0;
+  const placed: Placed[] = [];
+  for (const slice of layout.slices) {
+    const memory = config.layers[slice.layer];
+    if (memory?.kind !== 'stored') continue;
+    const { index, rows, columns, stride } = slice;
+    const sources = faultSources(memory, config.chip, `memory.layers.${slice.layer}`);
+    const origin = bytes / blockBytes(memory);
+    const tensor = { map: index, origin, rows, columns, stride, fetch: fetchOf(memory, sources) };
+    placed.push({ slice, memory, tensor, uniform: isUniform(sources, memory.ecc) });
+    bytes = roundUp(bytes + imageBytes(slice, memory), TENSOR_ALIGNMENT);
+  }
+  return { placed, bytes };
 }
 
 /** Bytes of a block of codes. */

@@ -3,6 +3,7 @@ import { Arena, roundUp } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { type Dispatch, Recorder } from '../gpu/recorder.ts';
 import { FlatParameters } from '../layers/parameters.ts';
+import { formatBits, slotOf } from '../memory/codec.ts';
 import type { ModelSpec } from './specs.ts';
 import {
   plainWeights,
@@ -52,7 +53,7 @@ export function parameterCount(spec: ModelSpec): number {
 }
 
 /** Plans the training of a network without a decoder on full batches, as Trainer does (src/models/trainer.ts). */
-export function planNetwork(spec: ModelSpec, { batchSize, optimizer }: TrainingConfig): NetworkPlan {
+export function planNetwork(spec: ModelSpec, { batchSize, optimizer, errors }: TrainingConfig): NetworkPlan {
   const buffers: PlannedBuffer[] = [];
   const arena = new Arena(standIn(buffers));
   const layout = modelLayout(spec);
@@ -60,6 +61,11 @@ export function planNetwork(spec: ModelSpec, { batchSize, optimizer }: TrainingC
   const gradients = new FlatParameters(arena, 'gradients', layout);
   const moments = optimizer.kind === 'sgd' ? 1 : optimizer.amsgrad ? 3 : 2;
   for (let i = 0; i < moments; i++) arena.allocate('optimiser state', layout.length * 4);
+  if (errors) {
+    // What error-aware training fetches its weights from, and to.
+    arena.allocate('fetched parameters', layout.length * 4);
+    arena.allocate('memory image', (layout.length * slotOf(formatBits(errors.format))) / 8);
+  }
   arena.allocate('metrics', 16);
   const inverts = spec.description.kind === 'yang-inversion';
   const images = arena.matrix('batch', batchSize, inverts ? spec.outputs : spec.inputs);

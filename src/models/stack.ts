@@ -57,11 +57,18 @@ export function stackParameters(specs: readonly LayerSpec[]): ParameterDeclarati
   return specs.flatMap((spec) => kindOf(spec).parameters(spec));
 }
 
+/** Layers that multiply by their weights. */
+export function productLayers(specs: readonly LayerSpec[]): string[] {
+  return specs
+    .filter(({ kind }) => kind === 'dense' || kind === 'conv2d' || kind === 'conv_transpose2d')
+    .map(({ name }) => name);
+}
+
 /** The weights of a layer for one use, which is counted as one read of them, or where images read for themselves as many. */
 function readWeights(recorder: Recorder, weights: WeightsOf, layer: string, images: number): LayerWeights {
   const read = weights(layer);
   const times = read.kind === 'fused' && read.perImage ? images : 1;
-  recorder.countReads(read.reads.map((each) => ({ ...each, bytes: each.bytes * times })));
+  for (const each of read.reads) recorder.countRead(each, times);
   return read;
 }
 
@@ -76,7 +83,7 @@ export function plainWeights(parameters: FlatParameters): WeightsOf {
     const [weight, bias] = [parameters.matrix(`${layer}.weight`), parameters.matrix(`${layer}.bias`)];
     return {
       kind: 'plain',
-      reads: [{ layer, bytes: 4 * (weight.rows * weight.stride + bias.stride) }],
+      reads: [layer],
       weight,
       bias,
       runningMean: optional('running_mean'),

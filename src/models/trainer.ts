@@ -9,7 +9,7 @@ import { recordAdam, recordClip, recordSgd, writeAdamStep, writeSgdStep } from '
 import { FlatParameters, ParameterLayout } from '../layers/parameters.ts';
 import { type MemoryConfig, type NumberFormat, parseMemoryConfig, uniformMemory } from '../memory/config.ts';
 import { Random } from '../random.ts';
-import { ApproximateMemory } from './approximate_memory.ts';
+import { ApproximateMemory, checkMemory } from './approximate_memory.ts';
 import { batchSizes, type DeviceDataset } from './device_dataset.ts';
 import type { ModelSpec } from './specs.ts';
 import {
@@ -19,6 +19,7 @@ import {
   plainWeights,
   planGradients,
   planStack,
+  productLayers,
   recordStackBackward,
   recordStackForward,
   stackParameters,
@@ -71,6 +72,9 @@ export const PUBLISHED_TRAINING: Omit<TrainingConfig, 'seed'> = {
   batchSize: 128,
   optimizer: { kind: 'sgd', learningRate: 1e-3, momentum: 0.9, weightDecay: 5e-4 },
 };
+
+/** Specimens of error-aware training are numbered from here: no experiment's memory draws what a victim was trained with. */
+export const TRAINING_CHIPS = 2 ** 31;
 
 export interface EpochResult {
   readonly epoch: number;
@@ -182,6 +186,7 @@ export class Trainer {
     if (indices.length === 0) throw new DataError('the training split is empty');
     const parameters = new FlatParameters(arena, 'parameters', modelLayout(spec));
     const trainer = new Trainer(parameters, spec, data, indices, config, arena.gpu);
+    if (config.errors) checkMemory(trainer.#memoryConfig(0), parameters.layout, 1, 'training.errors');
     if (state) {
       if (state.parameters.length !== parameters.layout.length) {
         throw new DataError(
@@ -309,10 +314,14 @@ export class Trainer {
     const { format, bitErrorRate, rampEpochs, layers } = this.#config.errors!;
     const share = rampEpochs > 0 ? Math.min(1, (epoch + 1) / rampEpochs) : 1;
     const stored = uniformMemory(format, bitErrorRate * share);
-    const products = productLayers(this.#running!.phase.trained);
+    const products = productLayers(this.#phases[this.#phases.length - 1].trained);
     const memory = Object.fromEntries((layers ?? products).map((layer) => [layer, stored]));
     const { seed } = this.#config;
-    return parseMemoryConfig({ seed, chip: epoch, granularity: 'pass', layers: memory }, products, 'training.errors');
+    return parseMemoryConfig(
+      { seed, chip: TRAINING_CHIPS + epoch, granularity: 'pass', layers: memory },
+      products,
+      'training.errors',
+    );
   }
 
   #phaseEnds(): number[] {
@@ -404,13 +413,6 @@ interface RunningPhase {
   readonly optimizer: readonly BufferView[];
   /** Where the weights lie while errors are trained with. */
   readonly memory?: ApproximateMemory;
-}
-
-/** Layers that multiply by their weights. */
-function productLayers(specs: readonly LayerSpec[]): string[] {
-  return specs
-    .filter(({ kind }) => kind === 'dense' || kind === 'conv2d' || kind === 'conv_transpose2d')
-    .map(({ name }) => name);
 }
 
 function phasesOf({ description, layers, encoderLayers, decoder }: ModelSpec, config: TrainingConfig): Phase[] {

@@ -2,13 +2,18 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { Matrix } from '../../src/gpu/arena.ts';
 import { recordApproximateGemm, recordGemm, recordPerImageGemm } from '../../src/kernels/gemm.ts';
 import { recordMaterialise } from '../../src/kernels/memory.ts';
-import { fixedCodec } from '../../src/memory/codec.ts';
+import { fetchOf } from '../../src/kernels/stored.ts';
+import { fixedCodec, floatCodec, packCodes } from '../../src/memory/codec.ts';
+import { uniformMemory } from '../../src/memory/config.ts';
 import { readKey, tensorKey } from '../../src/memory/fault_map.ts';
+import { faultSources } from '../../src/memory/faults.ts';
+import { floatOfBits } from '../../src/memory/floating_point.ts';
 import { fetchTensorByHits } from '../../src/memory/hits.ts';
+import { MAP_WORDS, writeDraw, writeScale, writeSources } from '../../src/memory/map_table.ts';
 import { gemm } from '../reference/gemm.ts';
 import { expectAllclose } from '../support/allclose.ts';
 import { Bench, randomValues, readMatrix, useGpu } from '../support/gpu.ts';
-import { mapWords, memoryImage, testTensor } from '../support/memory.ts';
+import { GEOMETRY, mapWords, memoryImage, testTensor } from '../support/memory.ts';
 import { sumTolerance } from '../support/tolerances.ts';
 
 // A layer of 37 inputs and 19 outputs; its bias is a tensor of its own in the same memory image.
@@ -283,6 +288,59 @@ describe('the product that is corrected image by image', () => {
     const rows = Array.from({ length: outputs }, (_, row) => weights(firstImage + row, BACKWARD));
     const back = table(outputs, inputs, (row, column) => rows[row][row * inputs + column]);
     expect(bits(await read(gradient))).toEqual(bits(back));
+  });
+
+  it('is exact where flips of an exponent are huge', async () => {
+    // bfloat16 at a rate at which codes with two flipped exponent bits occur: what a first flip adds must not be taken off again.
+    const { recorder, arena } = newBench();
+    const [rows, columns] = [4, 1024];
+    const memory = uniformMemory({ kind: 'bf16', nonFinite: 'zero' }, 0.03);
+    const sources = faultSources(memory, 0);
+    const codec = floatCodec('bf16', 'zero');
+    const values = randomValues(rows * columns, 3);
+    const image = {
+      words: packCodes(
+        Array.from(values, (value) => codec.encode(value, 0)),
+        16,
+      ),
+      rows,
+      columns,
+      stride: columns,
+      codec,
+    };
+    const words = new Uint32Array(MAP_WORDS);
+    writeDraw(words, 0, { key: KEYS.weight, device: [0, 0], load: 0, read: READ });
+    writeScale(words, 0, { granularity: 'inference', scale: 1, inverse: 1, bits: 16 });
+    const shape = { rows, columns, stride: columns };
+    writeSources(words, 0, { sources, slot: 16, ecc: undefined, geometry: GEOMETRY, shape, granularity: 'inference' });
+    const decoded = Float32Array.from(values, (value) => floatOfBits(codec.decode(codec.encode(value, 0), 0)));
+    const errorFree = { ...bench.matrix(rows, columns, decoded), rows };
+    const c = bench.output(columns, rows);
+    recordPerImageGemm(recorder, arena, {
+      label: 'hits',
+      transposition: 'nt',
+      a: identity(columns),
+      codes: bench.buffer(image.words),
+      maps: bench.buffer(words),
+      weight: { map: 0, origin: 0, ...shape, fetch: fetchOf(memory, sources) },
+      errorFree,
+      c,
+      passOffset: FORWARD,
+    });
+    await run(0);
+    const y = await read(c);
+    let huge = 0;
+    for (let column = 0; column < columns; column++) {
+      const key = readKey(KEYS.weight, READ + PASS, column);
+      const fetched = new Float32Array(fetchTensorByHits(image, key, { bits: 16, rate: 0.03 }).buffer);
+      for (let row = 0; row < rows; row++) {
+        const [weight, exact] = [fetched[row * columns + column], decoded[row * columns + column]];
+        if (Math.abs(weight) > 1e10) huge++;
+        // The error-free weight and the change of it are added.
+        expect(y[column * rows + row]).toBe(Math.fround(exact + Math.fround(weight - exact)) + 0);
+      }
+    }
+    expect(huge).toBeGreaterThan(10);
   });
 
   it('has bits that do not depend on where batches are cut, and the twin’s values', async () => {

@@ -40,6 +40,7 @@ describe.each(Object.entries(MODELS))('every preset fits %s', (_, layers) => {
           ecc: stored.ecc,
           geometry: config.geometry,
           shape,
+          granularity: config.granularity,
         });
       }
     }
@@ -50,7 +51,7 @@ it('the examples of EDEN have a mean rate of 0.1 % where half of the cells store
   for (const name of ['eden-em0', 'eden-em1', 'eden-em2', 'eden-em3']) {
     const { layers, chip } = parseMemoryConfig(findPreset(name).memory, ['fc1']);
     if (layers.fc1.kind !== 'stored') throw new Error(name);
-    expect(meanErrorRate(layers.fc1, chip), name).toBeCloseTo(1e-3, 9);
+    expect(meanErrorRate(layers.fc1, chip, name), name).toBeCloseTo(1e-3, 9);
   }
 });
 

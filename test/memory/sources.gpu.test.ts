@@ -9,6 +9,7 @@ import { type FaultModel, type MemoryConfigInput, parseMemoryConfig } from '../.
 import { fetchCodes, fetchTensor } from '../../src/memory/fault_map.ts';
 import { ApproximateMemory } from '../../src/models/approximate_memory.ts';
 import { recordStackBackward, recordStackForward, stackParameters } from '../../src/models/stack.ts';
+import { stackVictim } from '../../src/models/victims.ts';
 import { randomValues, readMatrix, useGpu, writeMatrix } from '../support/gpu.ts';
 
 const device = useGpu();
@@ -122,14 +123,13 @@ const MEMORIES: Readonly<Record<string, Layer>> = {
     faults: [{ kind: 'eden', model: 'EM1', lines: [{ share: 0.2, weakCells: 0.1, failure: 0.5 }] }],
     ecc: {},
   },
-  'SECDED scrubbed on load, protected and stuck': {
+  'SECDED scrubbed on load, with stuck cells': {
     kind: 'stored',
     faults: [
       { kind: 'uniform', bitErrorRate: 0.01, drawn: 'load' },
       { kind: 'uniform', bitErrorRate: 0.01 },
       { kind: 'stuck-at', zero: 0.005, one: 0.005 },
     ],
-    protectedBits: 1,
     ecc: { scrub: true },
   },
 };
@@ -263,7 +263,7 @@ describe('configurations that cannot be', () => {
     [
       'lines that cannot show so many errors',
       { layers: { fc1: { kind: 'stored', faults: [{ kind: 'clustered', lines: 0.9, bitErrorRate: 0.001 }] } } },
-      /^memory\.layers\.fc1\.faults\.0\.bitErrorRate: at 0\.001 in a bad line at most 40\.1 % of lines show an error/,
+      /^memory\.layers\.fc1\.faults\.0\.bitErrorRate: at 0\.001 in a bad line at most 31\.9 % of lines show an error/,
     ],
     [
       'shares of lines beyond all lines',
@@ -287,6 +287,16 @@ describe('configurations that cannot be', () => {
       /^memory\.layers\.fc1\.faults\.0\.lines: the shares add up to more than 1$/,
     ],
     [
+      'protected bits in code words',
+      { layers: { fc1: { kind: 'stored', protectedBits: 1, ecc: {} } } },
+      /^memory\.layers\.fc1\.protectedBits: bits in another memory are in no code word; use them or ecc$/,
+    ],
+    [
+      'activations by line',
+      { layers: {}, activations: { input: { kind: 'stored', faults: [{ kind: 'clustered', lines: 0.1 }] } } },
+      /^memory\.activations\.input\.faults: activations have no addresses/,
+    ],
+    [
       'check bits by bit plane',
       { layers: { fc1: { kind: 'stored', faults: [{ kind: 'bit-plane', rates: [0.1] }], ecc: {} } } },
       /^memory\.layers\.fc1\.faults\.0: check bits have no bit plane/,
@@ -307,11 +317,68 @@ describe('configurations that cannot be', () => {
           fc1: { kind: 'stored', faults: Array.from({ length: 30 }, () => ({ kind: 'uniform', bitErrorRate: 0.9 })) },
         },
       },
-      /^memory: 30 sources of faults at these rates need more than the 2048 words of a map/,
+      /^memory\.layers\.fc1\.faults: 30 sources of faults at these rates need more than the 2048 words of a map/,
     ],
   ];
 
   it.each(refused)('%s is refused', async (_, config, message) => {
     await expect(store(config)).rejects.toThrow(message);
+  });
+});
+
+describe('one memory under one configuration after the other', () => {
+  const logitsOf = async (configs: readonly MemoryConfigInput[]) => {
+    arena = new Arena(device.gpu);
+    const parameters = new FlatParameters(arena, 'parameters', layout);
+    device.gpu.write(parameters.view, weights);
+    const memory = await ApproximateMemory.store(arena, parameters);
+    const x = arena.matrix('x', 3, 100);
+    writeMatrix(device.gpu, x, randomValues(300, 5));
+    let words: Uint32Array = new Uint32Array(0);
+    for (const config of configs) {
+      await memory.configure(parseMemoryConfig(config, LAYERS));
+      await memory.load(1);
+      const recorder = new Recorder(device.gpu);
+      const run = stackVictim(SPECS, memory.weightsOf, memory).plan(arena, x);
+      run.recordForward(recorder);
+      (await recorder.build('forward')).run();
+      words = await device.gpu.readWords(run.logits);
+    }
+    arena.destroy();
+    return words;
+  };
+
+  it('answers as one that knew no other', async () => {
+    const layers = { '*': { kind: 'stored', faults: [{ kind: 'uniform', bitErrorRate: 0.05 }] } } as const;
+    const again = (): MemoryConfigInput['layers'] => JSON.parse(JSON.stringify(layers));
+    const int8 = (): MemoryConfigInput['layers'] =>
+      JSON.parse(JSON.stringify(layers).replace('"faults"', '"format":{"kind":"int8"},"faults"'));
+    const inference: MemoryConfigInput = { granularity: 'inference', layers: again() };
+    const before: MemoryConfigInput[] = [
+      { path: 'fused', layers: again() },
+      { path: 'fused', layers: int8() },
+      { granularity: 'inference', layers: int8() },
+      { layers: { fc1: { kind: 'gaussian', scale: 0.1 } } },
+    ];
+    expect(await logitsOf([...before, inference])).toEqual(await logitsOf([inference]));
+    const fused: MemoryConfigInput = { path: 'fused', layers: again() };
+    expect(await logitsOf([...before, inference, fused])).toEqual(await logitsOf([fused]));
+  });
+
+  it('counts the bytes of what is read in the format of the present configuration', async () => {
+    const memory = await store({ layers: { fc1: { kind: 'stored', format: { kind: 'int8' } } } });
+    const { length } = layout.find('fc1.weight');
+    const bias = layout.find('fc1.bias').length;
+    expect(memory.bytesOf('fc1')).toBe(length + bias);
+    const f32 = memory.bytesOf('fc2');
+    expect(f32).toBe(4 * (layout.find('fc2.weight').length + layout.find('fc2.bias').length));
+    await memory.configure(parseMemoryConfig({ layers: { '*': { kind: 'stored', ecc: {} } } }, LAYERS));
+    expect(memory.bytesOf('fc1')).toBe((2 * (length + bias) * 9) / 8);
+    expect(memory.bytesOf('fc2')).toBe((f32 / 2) * (9 / 8));
+    await expect(memory.fetchCodes('fc1.weight')).resolves.toHaveLength(length / 2);
+    await memory.configure(
+      parseMemoryConfig({ granularity: 'inference', layers: { '*': { kind: 'stored', faults: [uniform] } } }, LAYERS),
+    );
+    await expect(memory.fetchCodes('fc1.weight')).rejects.toThrow(/at inference every image reads weights of its own/);
   });
 });

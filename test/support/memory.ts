@@ -42,6 +42,7 @@ export function mapWords(rows: readonly MapRow[]): Uint32Array<ArrayBuffer> {
       ecc: undefined,
       geometry: GEOMETRY,
       shape: { rows: 0, columns: 0, stride: 0 },
+      granularity: GRANULARITIES[granularity],
     });
   });
   return words;

@@ -98,7 +98,14 @@ export function memoryImage(
     writeDraw(maps, map, { key, device, load: READ, read: READ });
     const { scale, inverse } = scaleOf(memory.format);
     writeScale(maps, map, { granularity, scale, inverse, bits: codec.bits });
-    writeSources(maps, map, { sources, slot, ecc: memory.ecc, geometry: GEOMETRY, shape: { rows, columns, stride } });
+    writeSources(maps, map, {
+      sources,
+      slot,
+      ecc: memory.ecc,
+      geometry: GEOMETRY,
+      shape: { rows, columns, stride },
+      granularity,
+    });
     const random = new Random(20 + map);
     const codes = Array.from({ length: rows * columns }, () => random.nextU32() >>> (32 - codec.bits));
     const words = packCodes(pad(codes, rows, columns, stride, Float64Array), slot);

@@ -1,0 +1,80 @@
+import { describe, expect, it } from 'vitest';
+import type { Slot } from '../../src/memory/codec.ts';
+import { readKey, tensorKey } from '../../src/memory/fault_map.ts';
+import { forEachHit, hitTables, STRETCH } from '../../src/memory/hits.ts';
+import { binomialPValue } from '../../src/metrics/binomial.ts';
+import { popcount } from '../support/statistics.ts';
+
+const KEY = readKey(tensorKey(4, 0, 0), 0, 7);
+
+/** Masks of the codes of one stretch. */
+function masks(stretch: number, bits: number, slot: Slot, rate: number, key = KEY): Uint32Array {
+  const found = new Uint32Array(STRETCH);
+  forEachHit(key, stretch, { bits, slot }, hitTables(bits, rate), (code, mask) => {
+    expect(found[code]).toBe(0);
+    found[code] = mask;
+  });
+  return found;
+}
+
+// Counts unlikelier than 10^-6 fail; there are some 250 of them.
+describe.each([
+  [12, 16],
+  [8, 8],
+  [3, 4],
+  [32, 32],
+] as const)('hits of codes of %i bits', (bits, slot) => {
+  it.each([0.001, 0.02, 0.3])('fail every bit plane at the rate %f, bits of a code independently', (rate) => {
+    const stretches = rate < 0.01 ? 4000 : 400;
+    const planes = new Float64Array(bits);
+    const byCount = new Float64Array(bits + 1);
+    for (let stretch = 0; stretch < stretches; stretch++) {
+      for (const mask of masks(stretch, bits, slot, rate)) {
+        byCount[popcount(mask)]++;
+        for (let bit = 0; bit < bits; bit++) planes[bit] += (mask >>> bit) & 1;
+      }
+    }
+    const codes = stretches * STRETCH;
+    for (const [plane, count] of planes.entries()) {
+      expect(binomialPValue(count, codes, rate), `plane ${plane}`).toBeGreaterThan(1e-6);
+    }
+    // Codes with no, one and two failing bits are as many as of independent bits.
+    let probability = (1 - rate) ** bits;
+    for (let k = 0; k < 3; k++) {
+      expect(binomialPValue(byCount[k], codes, probability), `${k} bits`).toBeGreaterThan(1e-6);
+      probability *= ((bits - k) / (k + 1)) * (rate / (1 - rate));
+    }
+  });
+
+  it('are nested: what fails at one rate fails at every higher one, up to all bits at rate 1', () => {
+    const rates = [1e-6, 1e-4, 1e-3, 0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 0.95, 1];
+    for (let stretch = 0; stretch < 20; stretch++) {
+      let below = new Uint32Array(STRETCH);
+      for (const rate of rates) {
+        const here = masks(stretch, bits, slot, rate);
+        expect(here.some((mask, code) => (below[code] & ~mask) !== 0)).toBe(false);
+        below = here as Uint32Array<ArrayBuffer>;
+      }
+      expect(below.every((mask) => mask === (bits === 32 ? 0xffffffff : 2 ** bits - 1))).toBe(true);
+    }
+  });
+});
+
+it('images and passes are hit independently', () => {
+  const rate = 0.05;
+  const other = readKey(tensorKey(4, 0, 0), 0, 8);
+  const pass = readKey(tensorKey(4, 0, 0), 1, 7);
+  for (const [name, key] of Object.entries({ other, pass })) {
+    let both = 0;
+    const stretches = 300;
+    for (let stretch = 0; stretch < stretches; stretch++) {
+      const [a, b] = [masks(stretch, 12, 16, rate), masks(stretch, 12, 16, rate, key)];
+      for (let code = 0; code < STRETCH; code++) both += popcount(a[code] & b[code]);
+    }
+    expect(binomialPValue(both, stretches * STRETCH * 12, rate * rate), name).toBeGreaterThan(1e-6);
+  }
+});
+
+it('rate 0 hits nothing', () => {
+  expect(masks(0, 12, 16, 0).every((mask) => mask === 0)).toBe(true);
+});

@@ -176,12 +176,29 @@ export interface ApproximateGemmArguments {
   readonly passOffset: number;
 }
 
+/** Constants of a kernel that fetches: where its tensors lie, how they are fetched, and what follows the sum. */
+function storedConstants({ a, weight, bias, c, activation, passOffset }: Omit<ApproximateGemmArguments, 'perImage'>) {
+  return {
+    STRIDE_A: a.stride,
+    STRIDE_B: weight.stride,
+    STRIDE_C: c.stride,
+    BIAS: bias !== undefined,
+    ACTIVATION: ACTIVATION_CODE[activation ?? 'none'],
+    WEIGHT_MAP: weight.map,
+    WEIGHT_ORIGIN: weight.origin,
+    BIAS_MAP: bias?.map ?? 0,
+    BIAS_ORIGIN: bias?.origin ?? 0,
+    PASS_OFFSET: passOffset,
+    ...weight.fetch.constants,
+  };
+}
+
 /**
  * Records a product whose weights are fetched from approximate memory inside the kernel.
  * @throws ShapeError when the shapes disagree
  */
 export function recordApproximateGemm(recorder: Recorder, args: ApproximateGemmArguments): void {
-  const { label, transposition, a, weight, bias, c } = args;
+  const { label, transposition, a, weight, c } = args;
   const [m, n, k] = dimensions(label, transposition, a, { ...args.codes, ...weight }, c);
   const tile = { rows: args.perImage ? 1 : 16, columns: transposition === 'nt' ? 4 : 16, invocations: 1 };
   const { workgroups, constants } = tileGrid(tile, m, n, 64);
@@ -194,19 +211,9 @@ export function recordApproximateGemm(recorder: Recorder, args: ApproximateGemmA
         N: n,
         K: k,
         K4: Math.ceil(k / 4),
-        STRIDE_A: a.stride,
-        STRIDE_B: weight.stride,
-        STRIDE_C: c.stride,
         SPLIT_K: 1,
-        BIAS: bias !== undefined,
-        ACTIVATION: ACTIVATION_CODE[args.activation ?? 'none'],
-        WEIGHT_MAP: weight.map,
-        WEIGHT_ORIGIN: weight.origin,
-        BIAS_MAP: bias?.map ?? 0,
-        BIAS_ORIGIN: bias?.origin ?? 0,
-        PASS_OFFSET: args.passOffset,
+        ...storedConstants(args),
         ...constants,
-        ...weight.fetch.constants,
       },
       includes: weight.fetch.includes,
     },
@@ -234,7 +241,7 @@ export function recordPerImageGemm(
   arena: Arena,
   args: Omit<ApproximateGemmArguments, 'perImage'> & { errorFree: Matrix },
 ): void {
-  const { label, transposition, a, weight, bias, c, errorFree } = args;
+  const { label, transposition, a, weight, c, errorFree } = args;
   const [m, n, k] = dimensions(label, transposition, a, { ...args.codes, ...weight }, c);
   const { software } = recorder.gpu.adapter;
   // Whatever a batch is cut into: one family of tiles, and slices of K as for a single tile of rows.
@@ -251,19 +258,9 @@ export function recordPerImageGemm(
         M: m,
         N: weight.rows,
         K: weight.columns,
-        STRIDE_A: a.stride,
-        STRIDE_B: weight.stride,
-        STRIDE_C: c.stride,
         STRETCHES: stretches,
-        BIAS: bias !== undefined,
-        ACTIVATION: ACTIVATION_CODE[args.activation ?? 'none'],
-        WEIGHT_MAP: weight.map,
-        WEIGHT_ORIGIN: weight.origin,
-        BIAS_MAP: bias?.map ?? 0,
-        BIAS_ORIGIN: bias?.origin ?? 0,
-        PASS_OFFSET: args.passOffset,
+        ...storedConstants(args),
         ...constants,
-        ...weight.fetch.constants,
       },
       includes: weight.fetch.includes,
     },

@@ -2,8 +2,8 @@
 //
 // Every source draws cells of a block as faults_uniform.wgsl does, each from numbers of its own: exact and nested. Then
 // conditions are put to the drawn cells, each fulfilled or not whatever the rate: the value stored, the line the cell lies
-// in (LINES, and EACH for bitlines), the chance to fail in this read (EACH). A cell that any source fails reads the wrong value; one that is stuck reads what it
-// is stuck at. ECC 1, 2: 8 check bits for every 64 stored bits lie in the same memory and fail alike; a word in which the
+// in (LINES, and EACH for bitlines), the chance to fail in this read (EACH). A cell that any source fails reads the wrong
+// value; one that is stuck reads what it is stuck at. ECC 1, 2: 8 check bits for every 64 stored bits lie in the same memory and fail alike; a word in which the
 // code detects what it cannot correct reads zero (1) or as it is (2).
 // TypeScript twin: blockFaults in src/memory/fault_map.ts.
 #include "memory/secded.wgsl"
@@ -25,7 +25,6 @@ struct Cells {
 
 fn cells_or(a: Cells, b: Cells) -> Cells { return Cells(words_or(a.words, b.words), a.check | b.check); }
 fn cells_and(a: Cells, b: Cells) -> Cells { return Cells(words_and(a.words, b.words), a.check & b.check); }
-fn cells_xor(a: Cells, b: Cells) -> Cells { return Cells(words_xor(a.words, b.words), a.check ^ b.check); }
 fn cells_not(a: Cells) -> Cells { return Cells(words_not(a.words), ~a.check); }
 fn cells_any(a: Cells) -> bool { return words_any(a.words) || (a.check.x | a.check.y) != 0u; }
 

@@ -71,8 +71,8 @@ fn taken_both(x: Taken, y: Taken) -> bool {
 fn taken_or(x: Taken, y: Taken) -> Taken { return Taken(x.a | y.a, x.b | y.b, x.c | y.c, x.d | y.d); }
 
 // A walk over stretches, one hash a turn. A turn has at most four hits, of most of which the failing bit is known at once;
-// where it hangs on more bits the hit is noted (`rare`) and drawn afterwards: a software adapter walks through every branch of a loop, and a
-// nested loop at least once, so that what is rare must wait outside.
+// where it hangs on more bits the hit is noted (`rare`) and drawn afterwards: a software adapter walks through every branch
+// of a loop, and a nested loop at least once, so that what is rare must wait outside.
 struct Walk {
   at: u32,       // stretch, counted from the first of the walk
   slice: u32,    // hashes of it drawn

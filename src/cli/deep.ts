@@ -224,7 +224,7 @@ async function writeFiles(
     }
   }
   const shown = SIDES.map((side) => deepAttackName(config.attackers, config.attackers[0].name, side));
-  const voltages = voltageSeries(results.rows, results.manifest.seed).filter(({ name }) => shown.includes(name));
+  const voltages = voltageSeries(results).filter(({ name }) => shown.includes(name));
   if (voltages.length > 0) {
     await add(
       'voltage',

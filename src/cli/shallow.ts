@@ -172,7 +172,7 @@ async function writeFiles(
       );
     }
   }
-  const voltages = voltageSeries(results.rows, results.manifest.seed);
+  const voltages = voltageSeries(results);
   if (voltages.length > 0) {
     await add(
       'voltage',

@@ -31,7 +31,7 @@ export interface Proof {
   readonly ok: boolean;
 }
 
-/** Counts unlikelier than this do not pass. There are some 1000 of them: by chance one in 10^6 proofs would fail. */
+/** Counts unlikelier than this do not pass. There are some 550 of them: by chance one in 10^6 proofs would fail. */
 const SMALLEST_P = 1e-9;
 
 type Layer = Extract<MemoryConfigInput['layers'][string], { kind: 'stored' }>;
@@ -77,11 +77,11 @@ class Specimen {
     return new Specimen(arena, await ApproximateMemory.store(arena, parameters));
   }
 
-  /** Configures the memory and draws map `draw`. */
-  async load(layer: Layer, rest: Partial<MemoryConfigInput> = {}, draw = 0): Promise<void> {
+  /** Configures the memory and draws its first map. */
+  async load(layer: Layer, rest: Partial<MemoryConfigInput> = {}): Promise<void> {
     const config = { seed: SEED, granularity: 'pass', geometry: GEOMETRY, ...rest, layers: { fc1: layer } };
     await this.#memory.configure(parseMemoryConfig(config, ['fc1']));
-    await this.#memory.load(draw);
+    await this.#memory.load(0);
     const { slot, bits } = this.codec;
     const key = JSON.stringify(layer.format ?? {});
     if (this.#stored?.key === key) return;
@@ -97,14 +97,9 @@ class Specimen {
     return this.#stored!.words;
   }
 
-  /** What one pass returns. */
-  read(pass = 0): Promise<Uint32Array> {
-    return this.#memory.fetchCodes(this.#name, pass);
-  }
-
   /** Which bits one pass returns wrong. */
   async wrong(pass = 0): Promise<Uint32Array> {
-    const returned = await this.read(pass);
+    const returned = await this.#memory.fetchCodes(this.#name, pass);
     const { stored } = this;
     for (let i = 0; i < returned.length; i++) returned[i] ^= stored[i];
     return returned;
@@ -558,8 +553,7 @@ async function twins(gpu: Gpu): Promise<Proof> {
   };
   for (const { memory: preset } of PRESETS) {
     await memory.configure(parseMemoryConfig({ ...preset, seed: SEED }, ['fc1', 'fc2']));
-    const draw = 1;
-    await memory.load(draw);
+    await memory.load(1);
     const perPass = preset.granularity === 'pass';
     if (perPass) {
       const recorder = new Recorder(gpu);

@@ -2,9 +2,8 @@
 import type * as v from 'valibot';
 import type { NumberFormat } from '../memory/config.ts';
 import { dimmOfChip, lineErrorRate, type Vendor } from '../memory/undervolting.ts';
-import { bootstrapInterval } from '../metrics/bootstrap.ts';
-import type { VoltageSeries } from './figures/voltage.ts';
-import type { Interval, Row } from './results.ts';
+import type { VoltagePoint, VoltageSeries } from './figures/voltage.ts';
+import { type Condition, conditionKey, type Results } from './results.ts';
 import type { NamedMemory } from './sweep.ts';
 
 type StoredFormat = v.InferInput<typeof NumberFormat>;
@@ -29,42 +28,26 @@ export function voltageMemories(
 }
 
 /** The vendor of a condition that {@link voltageMemories} made. */
-function vendorOf(condition: Row['condition']): Vendor | undefined {
+function vendorOf(condition: Condition): Vendor | undefined {
   if (condition.kind !== 'memory' || typeof condition.volts !== 'number') return undefined;
   if (condition.granularity !== 'chip') return undefined;
   return /^DRAM ([ABC])$/.exec(String(condition.setting))?.[1] as Vendor | undefined;
 }
 
-/**
- * The rows of a sweep over voltage as series of points, a series an attack; empty where there was none. Intervals are 95 %
- * by bootstrap over draws (DIMMs) and people.
- */
-export function voltageSeries(rows: readonly Row[], seed: number): VoltageSeries[] {
-  const attacks = [...new Set(rows.map(({ attack }) => attack))];
-  return attacks
-    .map((name) => {
-      const own = rows.filter(({ attack, condition }) => attack === name && vendorOf(condition) !== undefined);
-      const voltages = [...new Set(own.map(({ condition }) => condition.volts as number))].sort((a, b) => b - a);
-      const points = voltages.map((volts) => {
-        const draws = own.filter(({ condition }) => condition.volts === volts).sort((a, b) => a.draw - b.draw);
-        const interval = (values: number[][]): Interval => {
-          const { mean, ci95 } = bootstrapInterval(values, { seed });
-          return { mean, ci95: [ci95[0], ci95[1]] };
-        };
-        // Every draw is a specimen, as voltageMemories has it.
-        const badLines = draws.map(({ draw, condition }) =>
-          lineErrorRate(dimmOfChip(vendorOf(condition)!, draw), volts),
-        );
-        return {
-          volts,
-          accuracy: interval(draws.map(({ accuracy }) => [accuracy])),
-          pcc: interval(draws.map(({ perIdentity }) => perIdentity.pcc)),
-          pccLift: interval(draws.map(({ perIdentity }) => perIdentity.pccLift)),
-          energy: draws[0].energy?.relative ?? Number.NaN,
-          badLines: badLines.reduce((sum, share) => sum + share, 0) / badLines.length,
-        };
-      });
-      return { name, points };
-    })
-    .filter(({ points }) => points.length > 0);
+/** A sweep over voltage as series of points, a series an attack; empty where there was none. */
+export function voltageSeries({ rows, summary }: Pick<Results, 'rows' | 'summary'>): VoltageSeries[] {
+  const series = new Map<string, VoltagePoint[]>();
+  for (const { condition, attack, draws, accuracy, pcc, pccLift } of summary) {
+    const vendor = vendorOf(condition);
+    if (vendor === undefined) continue;
+    const volts = condition.volts as number;
+    // Every draw is a specimen, as voltageMemories has it; reads cost the same in all of them.
+    const lines = Array.from({ length: draws }, (_, draw) => lineErrorRate(dimmOfChip(vendor, draw), volts));
+    const key = conditionKey(condition);
+    const row = rows.find((each) => conditionKey(each.condition) === key);
+    const badLines = lines.reduce((sum, share) => sum + share, 0) / draws;
+    const energy = row?.energy?.relative ?? Number.NaN;
+    series.set(attack, [...(series.get(attack) ?? []), { volts, accuracy, pcc, pccLift, energy, badLines }]);
+  }
+  return [...series].map(([name, points]) => ({ name, points }));
 }

@@ -140,7 +140,7 @@ export interface FaultMap {
 }
 
 /** A probability above 0 as the largest u32 that still counts. */
-function chanceLimit(probability: number): number {
+export function chanceLimit(probability: number): number {
   return Math.max(0, Math.round(probability * 2 ** 32) - 1);
 }
 

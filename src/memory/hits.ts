@@ -4,7 +4,7 @@
  * would cost more than the product. Twin of shaders/memory/hits.wgsl, where the method is explained.
  */
 import { type Codec, codeAt, type Slot } from './codec.ts';
-import { binomialTails, type Key, type MemoryImage, tailTable } from './fault_map.ts';
+import { binomialTails, chanceLimit, type Key, type MemoryImage, tailTable } from './fault_map.ts';
 import { pcg4d } from './hash.ts';
 
 /** Codes of a stretch; rows of a tensor begin a new one. */
@@ -25,8 +25,7 @@ export function hitTables(bits: number, rate: number): HitTables {
   const hit = rate === 1 ? 1 : tails[1] / tails[0];
   const hits = tailTable(binomialTails(STRETCH, hit));
   const more = Uint32Array.from({ length: bits - 1 }, (_, j) => {
-    const chance = rate === 1 ? 1 : tails[j + 2] / tails[1];
-    return Math.max(0, Math.round(chance * 2 ** 32) - 1);
+    return chanceLimit(rate === 1 ? 1 : tails[j + 2] / tails[1]);
   });
   return { hits, more };
 }

@@ -57,6 +57,8 @@ export class ApproximateMemory {
   /** Max |w| of every row of a parameter, once a format asked for it. */
   readonly #rowLargest = new Map<string, Float32Array>();
   readonly #gpu: Gpu;
+  /** Owner of every buffer, the image among them: freed with the model. */
+  readonly #arena: Arena;
   readonly #parameters: FlatParameters;
   readonly #maps: BufferView;
   readonly #mapWords: Uint32Array<ArrayBuffer>;
@@ -66,7 +68,6 @@ export class ApproximateMemory {
   /** Maps of what layers hand on: a row an entry of the configuration. */
   readonly #activationMaps: BufferView;
   readonly #activationWords = new Uint32Array(MAP_WORDS * MAX_ACTIVATIONS);
-  #image: Arena | undefined;
   #codes: BufferView | undefined;
   #placed: readonly Placed[] = [];
   #config: MemoryConfig | undefined;
@@ -76,6 +77,7 @@ export class ApproximateMemory {
   private constructor(arena: Arena, parameters: FlatParameters) {
     const { layout } = parameters;
     this.#gpu = arena.gpu;
+    this.#arena = arena;
     this.#parameters = parameters;
     this.fetched = new FlatParameters(arena, 'fetched parameters', layout);
     let words = layout.slices.length * MAP_WORDS;
@@ -420,9 +422,7 @@ export class ApproximateMemory {
     const { placed, bytes } = placeTensors(this.config, this.#parameters.layout);
     this.#placed = placed;
     if (bytes > this.#imageBytes()) {
-      this.#image?.destroy();
-      this.#image = new Arena(this.#gpu);
-      this.#codes = this.#image.allocate('memory image', bytes);
+      this.#codes = this.#arena.allocate('memory image', bytes);
       this.#programs.clear();
       this.#encoded = '';
     }

@@ -74,7 +74,7 @@ export const PUBLISHED_TRAINING: Omit<TrainingConfig, 'seed'> = {
 };
 
 /** Specimens of error-aware training are numbered from here: no experiment's memory draws what a victim was trained with. */
-export const TRAINING_CHIPS = 2 ** 31;
+const TRAINING_CHIPS = 2 ** 31;
 
 export interface EpochResult {
   readonly epoch: number;

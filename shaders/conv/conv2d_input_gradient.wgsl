@@ -37,7 +37,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   var tap = first_tap_met(pixels, first);
   var channel4 = 0u;
   while (tap.at.x < KERNEL) {
-    let at_b = (tap.at.x * KERNEL + tap.at.y) * CHANNELS4 + column / 4u + channel4 * STRIDE_B;
+    let at_b = (tap.at.x * KERNEL + tap.at.y) * CHANNELS4 + (column >> 2u) + channel4 * STRIDE_B;
     tile_rank4(&tile, panel_a_pixels(tap.at_a, channel4), panel_b_columns(at_b, STRIDE_B / 4u));
     channel4++;
     if (channel4 == DY_CHANNELS4) {

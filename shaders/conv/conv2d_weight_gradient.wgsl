@@ -64,14 +64,14 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let row = panel_origin(id).x;
   let column = panel_origin(id).y;
   slice = id.z;
-  let columns4 = vec4u(column / 4u) + vec4u(0u, 1u, 2u, 3u);
+  let columns4 = vec4u(column >> 2u) + vec4u(0u, 1u, 2u, 3u);
   let tap = columns4 / CHANNELS4;
   let columns = Columns(
     vec4i(tap / KERNEL) - i32(PADDING), vec4i(tap % KERNEL) - i32(PADDING), columns4 % CHANNELS4, columns4 < vec4u(N / 4u));
   let first = id.z * LINES_SLICE;
   let end = min(first + LINES_SLICE, IMAGES * OUT_HEIGHT);
   var tile: Tile;
-  var at_a = first * OUT_WIDTH * (STRIDE_A / 4u) + row / 4u;
+  var at_a = first * OUT_WIDTH * (STRIDE_A / 4u) + (row >> 2u);
   var i = first;
   var ox = 0u;
   var line = line_of_x(columns, i);

@@ -109,10 +109,10 @@ fn find_targets(grid: Grid, row: u32) {
 
 // Four channels of one row, pads kept zero. Rows of a tile start on a multiple of TILE_M.
 fn store_row(row: u32, column: u32, value: vec4f) {
-  let pixel = targets[row % TILE_M];
+  let pixel = targets[row & (TILE_M - 1u)];
   if (pixel == NOWHERE || column >= STRIDE_C) { return; }
   let columns = vec4u(column) + vec4u(0u, 1u, 2u, 3u);
-  c[(pixel * STRIDE_C + column) / 4u] = select(vec4f(), epilogue(value, column / 4u), columns < vec4u(N));
+  c[pixel * (STRIDE_C / 4u) + (column >> 2u)] = select(vec4f(), epilogue(value, column >> 2u), columns < vec4u(N));
 }
 
 fn store_block(row: u32, column: u32, block: mat4x4f) {

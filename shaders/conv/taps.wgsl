@@ -19,16 +19,19 @@ fn next_tap_met(rows: PixelRows, first: vec2u, at: vec2u) -> Tap {
   return tap_met(rows, first, vec2u(at.x, at.y + TAP_STEP));
 }
 
-// This tap or the next one that meets a pixel.
+// This tap or, where rows of a tile hang over an edge together (IMAGES_FIRST), the next one that meets a pixel.
 fn tap_met(rows: PixelRows, first: vec2u, start: vec2u) -> Tap {
-  var at = start;
-  var at_a: Addresses;
-  loop {
-    if (at.y >= KERNEL) { at = vec2u(at.x + TAP_STEP, first.y); }
-    let by = tap_move(at, first);
-    at_a = tap_addresses(rows, by.x, by.y);
-    if (at.x >= KERNEL || !all_outside(at_a)) { break; }
-    at.y += TAP_STEP;
+  let ends = start.y >= KERNEL;
+  var at = select(start, vec2u(start.x + TAP_STEP, first.y), vec2<bool>(ends));
+  var by = tap_move(at, first);
+  var at_a = tap_addresses(rows, by.x, by.y);
+  if (IMAGES_FIRST) {
+    while (at.x < KERNEL && all_outside(at_a)) {
+      at.y += TAP_STEP;
+      if (at.y >= KERNEL) { at = vec2u(at.x + TAP_STEP, first.y); }
+      by = tap_move(at, first);
+      at_a = tap_addresses(rows, by.x, by.y);
+    }
   }
   return Tap(at, at_a);
 }

@@ -28,7 +28,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let end = min(first + K4_SLICE, K4);
   var tile: Tile;
   var at_a = row * (STRIDE_A / 4u) + first;
-  var at_b = first * STRIDE_B + column / 4u;
+  var at_b = first * STRIDE_B + (column >> 2u);
   for (var k = first; k < end; k++) {
     tile_rank4(&tile, panel_a_rows(at_a, STRIDE_A / 4u), panel_b_columns(at_b, STRIDE_B / 4u));
     at_a++;

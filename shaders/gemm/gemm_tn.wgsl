@@ -27,18 +27,20 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let first = id.z * K_SLICE;
   let end = min(first + K_SLICE, K);
   var tile: Tile;
-  var at_a = first * (STRIDE_A / 4u) + row / 4u;
-  var at_b = first * (STRIDE_B / 4u) + column / 4u;
+  var at_a = first * (STRIDE_A / 4u) + (row >> 2u);
+  var at_b = first * (STRIDE_B / 4u) + (column >> 2u);
   var k = first;
   for (; k + 4u <= end; k += 4u) {
     tile_rank4(&tile, panel_a_columns(at_a, STRIDE_A / 4u), panel_b_columns(at_b, STRIDE_B / 4u));
     at_a += STRIDE_A;
     at_b += STRIDE_B;
   }
-  for (; k < end; k++) {
-    tile_rank1_at(&tile, at_a, at_b);
-    at_a += STRIDE_A / 4u;
-    at_b += STRIDE_B / 4u;
+  if (K % 4u != 0u) {
+    for (; k < end; k++) {
+      tile_rank1_at(&tile, at_a, at_b);
+      at_a += STRIDE_A / 4u;
+      at_b += STRIDE_B / 4u;
+    }
   }
   tile_store(&tile, row, column);
 }

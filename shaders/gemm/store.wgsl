@@ -5,12 +5,12 @@ var<private> slice: u32;
 
 fn store_row(row: u32, column: u32, value: vec4f) {
   if (row >= M || column >= STRIDE_C) { return; }
-  let at = ((slice * M + row) * STRIDE_C + column) / 4u;
+  let at = (slice * M + row) * (STRIDE_C / 4u) + (column >> 2u);
   if (SPLIT_K > 1u) {
     c[at] = value;
   } else {
     let columns = vec4u(column) + vec4u(0u, 1u, 2u, 3u);
-    c[at] = select(vec4f(), epilogue(value, column / 4u), columns < vec4u(N));
+    c[at] = select(vec4f(), epilogue(value, column >> 2u), columns < vec4u(N));
   }
 }
 

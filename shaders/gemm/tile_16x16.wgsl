@@ -189,5 +189,5 @@ fn tile_store(t: ptr<function, Tile>, row: u32, column: u32) {
   cells[55] = (*t).c33[1];
   cells[59] = (*t).c33[2];
   cells[63] = (*t).c33[3];
-  for (var i = 0u; i < 64u; i++) { store_row(row + i / 4u, column + 4u * (i % 4u), cells[i]); }
+  for (var i = 0u; i < 64u; i++) { store_row(row + (i >> 2u), column + 4u * (i & 3u), cells[i]); }
 }

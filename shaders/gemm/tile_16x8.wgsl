@@ -103,5 +103,5 @@ fn tile_store(t: ptr<function, Tile>, row: u32, column: u32) {
   cells[27] = (*t).c31[1];
   cells[29] = (*t).c31[2];
   cells[31] = (*t).c31[3];
-  for (var i = 0u; i < 32u; i++) { store_row(row + i / 2u, column + 4u * (i % 2u), cells[i]); }
+  for (var i = 0u; i < 32u; i++) { store_row(row + (i >> 1u), column + 4u * (i & 1u), cells[i]); }
 }

@@ -2,7 +2,10 @@
 // rows go round by quad swaps. A load serves four invocations that way, and a swap is one instruction where subgroups are
 // vectors of the CPU; on SwiftShader a load is some 75 instructions (lane by lane, each with its bound), as dear as 20 fma.
 // A workgroup's x is a multiple of 4, and lanes are numbered along it.
-// Included by tile_quad_<M>x<N>.wgsl.
+// Included by tile_quad_<M>x<N>.wgsl, which say what a Row and a PanelB are:
+//   row_rank4(a: vec4f, b: PanelB, c: Row) -> Row   c + a B, four k
+//   row_rank1(a: f32, b: Row, c: Row) -> Row        c + a b, one k
+//   store_columns(row: u32, column: u32, c: Row)
 enable subgroups;
 // What decides is the same for all of a quad, which is all that a swap asks for.
 diagnostic(off, subgroup_uniformity);
@@ -10,45 +13,87 @@ diagnostic(off, subgroup_uniformity);
 const TILE_M: u32 = 16u;
 
 // First row and column of the quad's tile.
-fn tile_origin(id: vec3u) -> vec2u { return vec2u(id.y * TILE_M, id.x / 4u * TILE_N); }
+fn tile_origin(id: vec3u) -> vec2u { return vec2u(id.y * TILE_M, (id.x >> 2u) * TILE_N); }
 
 // First row of A and first column of B that this invocation loads.
-fn panel_origin(id: vec3u) -> vec2u { return tile_origin(id) + id.x % 4u * vec2u(4u, TILE_N / 4u); }
+fn panel_origin(id: vec3u) -> vec2u { return tile_origin(id) + (id.x & 3u) * vec2u(4u, TILE_N / 4u); }
 
 // The invocation's 4 rows of A at four consecutive k: p0[kk] holds them at k + kk.
 struct PanelA {
   p0: mat4x4f,
 }
 
-// The same of the invocation beside, below and diagonally across.
-fn swap_x(p: mat4x4f) -> mat4x4f { return mat4x4f(quadSwapX(p[0]), quadSwapX(p[1]), quadSwapX(p[2]), quadSwapX(p[3])); }
-fn swap_y(p: mat4x4f) -> mat4x4f { return mat4x4f(quadSwapY(p[0]), quadSwapY(p[1]), quadSwapY(p[2]), quadSwapY(p[3])); }
-fn swap_diagonal(p: mat4x4f) -> mat4x4f {
-  return mat4x4f(quadSwapDiagonal(p[0]), quadSwapDiagonal(p[1]), quadSwapDiagonal(p[2]), quadSwapDiagonal(p[3]));
+// A row of the tile is the invocation's columns of one row of C. r<X><I> is row I of the 4 rows that swap X brought: 0 none, 1 x,
+// 2 y, 3 diagonal. Members are named, not an array: an array indexed by a loop variable would leave the registers.
+struct Tile {
+  r00: Row, r01: Row, r02: Row, r03: Row,
+  r10: Row, r11: Row, r12: Row, r13: Row,
+  r20: Row, r21: Row, r22: Row, r23: Row,
+  r30: Row, r31: Row, r32: Row, r33: Row,
 }
 
-// One row of C, four columns, four k. Column by column, so that one sum at a time is in a register from k to k: as vec4 it
-// is a tenth slower on SwiftShader.
-fn row_rank4(a0: f32, a1: f32, a2: f32, a3: f32, b: mat4x4f, c: vec4f) -> vec4f {
+// Four columns of a row, four k: c + a B. Column by column, so that one sum at a time is in a register from k to k, and B first:
+// SwiftShader copies the first factor of a product, and where that is A's, which all columns share, every copy waits for the
+// one before (512^3: 42 % of the FMA ceiling; as vec4 38 %, B first 48 %).
+fn four_rank4(a: vec4f, b: mat4x4f, c: vec4f) -> vec4f {
   return vec4f(
-    fma(a3, b[3].x, fma(a2, b[2].x, fma(a1, b[1].x, fma(a0, b[0].x, c.x)))),
-    fma(a3, b[3].y, fma(a2, b[2].y, fma(a1, b[1].y, fma(a0, b[0].y, c.y)))),
-    fma(a3, b[3].z, fma(a2, b[2].z, fma(a1, b[1].z, fma(a0, b[0].z, c.z)))),
-    fma(a3, b[3].w, fma(a2, b[2].w, fma(a1, b[1].w, fma(a0, b[0].w, c.w)))));
+    fma(b[3].x, a.w, fma(b[2].x, a.z, fma(b[1].x, a.y, fma(b[0].x, a.x, c.x)))),
+    fma(b[3].y, a.w, fma(b[2].y, a.z, fma(b[1].y, a.y, fma(b[0].y, a.x, c.y)))),
+    fma(b[3].z, a.w, fma(b[2].z, a.z, fma(b[1].z, a.y, fma(b[0].z, a.x, c.z)))),
+    fma(b[3].w, a.w, fma(b[2].w, a.z, fma(b[1].w, a.y, fma(b[0].w, a.x, c.w)))));
 }
 
-// C + A B: 4 rows, 4 columns, four k.
-fn block_rank4(a: mat4x4f, b: mat4x4f, c: mat4x4f) -> mat4x4f {
-  return mat4x4f(
-    row_rank4(a[0].x, a[1].x, a[2].x, a[3].x, b, c[0]),
-    row_rank4(a[0].y, a[1].y, a[2].y, a[3].y, b, c[1]),
-    row_rank4(a[0].z, a[1].z, a[2].z, a[3].z, b, c[2]),
-    row_rank4(a[0].w, a[1].w, a[2].w, a[3].w, b, c[3]));
+// C += A B for four k, row after row: a row of A goes round the quad and is done with.
+fn tile_rank4(t: ptr<function, Tile>, a: PanelA, b: PanelB) {
+  let rows = transpose(a.p0);
+  (*t).r00 = row_rank4(rows[0], b, (*t).r00);
+  (*t).r10 = row_rank4(quadSwapX(rows[0]), b, (*t).r10);
+  (*t).r20 = row_rank4(quadSwapY(rows[0]), b, (*t).r20);
+  (*t).r30 = row_rank4(quadSwapDiagonal(rows[0]), b, (*t).r30);
+  (*t).r01 = row_rank4(rows[1], b, (*t).r01);
+  (*t).r11 = row_rank4(quadSwapX(rows[1]), b, (*t).r11);
+  (*t).r21 = row_rank4(quadSwapY(rows[1]), b, (*t).r21);
+  (*t).r31 = row_rank4(quadSwapDiagonal(rows[1]), b, (*t).r31);
+  (*t).r02 = row_rank4(rows[2], b, (*t).r02);
+  (*t).r12 = row_rank4(quadSwapX(rows[2]), b, (*t).r12);
+  (*t).r22 = row_rank4(quadSwapY(rows[2]), b, (*t).r22);
+  (*t).r32 = row_rank4(quadSwapDiagonal(rows[2]), b, (*t).r32);
+  (*t).r03 = row_rank4(rows[3], b, (*t).r03);
+  (*t).r13 = row_rank4(quadSwapX(rows[3]), b, (*t).r13);
+  (*t).r23 = row_rank4(quadSwapY(rows[3]), b, (*t).r23);
+  (*t).r33 = row_rank4(quadSwapDiagonal(rows[3]), b, (*t).r33);
 }
 
-// C + a b^T: 4 rows, 4 columns, one k.
-fn outer(a: vec4f, b: vec4f, c: mat4x4f) -> mat4x4f {
-  return mat4x4f(fma(vec4f(a.x), b, c[0]), fma(vec4f(a.y), b, c[1]), fma(vec4f(a.z), b, c[2]), fma(vec4f(a.w), b, c[3]));
+// C += a b^T for one k.
+fn tile_rank1(t: ptr<function, Tile>, a: vec4f, b: Row) {
+  (*t).r00 = row_rank1(a.x, b, (*t).r00);
+  (*t).r01 = row_rank1(a.y, b, (*t).r01);
+  (*t).r02 = row_rank1(a.z, b, (*t).r02);
+  (*t).r03 = row_rank1(a.w, b, (*t).r03);
+  let x = quadSwapX(a);
+  (*t).r10 = row_rank1(x.x, b, (*t).r10);
+  (*t).r11 = row_rank1(x.y, b, (*t).r11);
+  (*t).r12 = row_rank1(x.z, b, (*t).r12);
+  (*t).r13 = row_rank1(x.w, b, (*t).r13);
+  let y = quadSwapY(a);
+  (*t).r20 = row_rank1(y.x, b, (*t).r20);
+  (*t).r21 = row_rank1(y.y, b, (*t).r21);
+  (*t).r22 = row_rank1(y.z, b, (*t).r22);
+  (*t).r23 = row_rank1(y.w, b, (*t).r23);
+  let diagonal = quadSwapDiagonal(a);
+  (*t).r30 = row_rank1(diagonal.x, b, (*t).r30);
+  (*t).r31 = row_rank1(diagonal.y, b, (*t).r31);
+  (*t).r32 = row_rank1(diagonal.z, b, (*t).r32);
+  (*t).r33 = row_rank1(diagonal.w, b, (*t).r33);
+}
+
+// Through an array, although that is slow to read: sums that are still named beyond a branch cost the main loop a tenth.
+// @param row, column: panel_origin
+fn tile_store(t: ptr<function, Tile>, row: u32, column: u32) {
+  var rows = array<Row, 16>(
+    (*t).r00, (*t).r01, (*t).r02, (*t).r03, (*t).r10, (*t).r11, (*t).r12, (*t).r13,
+    (*t).r20, (*t).r21, (*t).r22, (*t).r23, (*t).r30, (*t).r31, (*t).r32, (*t).r33);
+  for (var i = 0u; i < 16u; i++) { store_columns((row ^ (i & 12u)) + (i & 3u), column, rows[i]); }
 }
 
 // Rows of A from its vec4 index `at`, `stride4` vec4 a row, four k each.

@@ -1,15 +1,10 @@
-// A 16 x 32 block of C in the registers of a quad, 8 columns an invocation: column i of c<X><S> is row i of the 4 rows that
-// swap X brought (0 none, 1 x, 2 y, 3 diagonal), its components are columns 4 S .. 4 S + 3 of the 8.
-// Included as <tile>. The fastest on SwiftShader: GEMM 512^3 at 41 % of the FMA ceiling, where tile_16x16.wgsl has 17 %.
+// A 16 x 32 block of C in the registers of a quad, 8 columns an invocation.
+// Included as <tile>. The fastest on SwiftShader (bench/NOTES.md).
 const TILE_N: u32 = 32u;
 
-#include "gemm/tile_quad.wgsl"
-
-struct Tile {
-  c00: mat4x4f, c01: mat4x4f,
-  c10: mat4x4f, c11: mat4x4f,
-  c20: mat4x4f, c21: mat4x4f,
-  c30: mat4x4f, c31: mat4x4f,
+// c<S>: columns 4 S .. 4 S + 3 of the 8.
+struct Row {
+  c0: vec4f, c1: vec4f,
 }
 
 // The invocation's 8 columns of B at four consecutive k: p<S>[kk] holds columns 4 S .. 4 S + 3 at k + kk.
@@ -17,19 +12,15 @@ struct PanelB {
   p0: mat4x4f, p1: mat4x4f,
 }
 
-// C += A B for four k.
-fn tile_rank4(t: ptr<function, Tile>, a: PanelA, b: PanelB) {
-  (*t).c00 = block_rank4(a.p0, b.p0, (*t).c00);
-  (*t).c01 = block_rank4(a.p0, b.p1, (*t).c01);
-  let x = swap_x(a.p0);
-  (*t).c10 = block_rank4(x, b.p0, (*t).c10);
-  (*t).c11 = block_rank4(x, b.p1, (*t).c11);
-  let y = swap_y(a.p0);
-  (*t).c20 = block_rank4(y, b.p0, (*t).c20);
-  (*t).c21 = block_rank4(y, b.p1, (*t).c21);
-  let diagonal = swap_diagonal(a.p0);
-  (*t).c30 = block_rank4(diagonal, b.p0, (*t).c30);
-  (*t).c31 = block_rank4(diagonal, b.p1, (*t).c31);
+#include "gemm/tile_quad.wgsl"
+
+fn row_rank4(a: vec4f, b: PanelB, c: Row) -> Row { return Row(four_rank4(a, b.p0, c.c0), four_rank4(a, b.p1, c.c1)); }
+fn row_rank1(a: f32, b: Row, c: Row) -> Row { return Row(fma(b.c0, vec4f(a), c.c0), fma(b.c1, vec4f(a), c.c1)); }
+
+
+fn store_columns(row: u32, column: u32, c: Row) {
+  store_row(row, column, c.c0);
+  store_row(row, column + 4u, c.c1);
 }
 
 // Columns of B that lie in memory as rows (B transposed), four k each.
@@ -56,36 +47,12 @@ fn panel_b_gather(at0: vec4u, at1: vec4u, at2: vec4u, at3: vec4u) -> PanelB {
   );
 }
 
-// C += a b^T for one k.
-fn tile_rank1(t: ptr<function, Tile>, a: vec4f, b0: vec4f, b1: vec4f) {
-  (*t).c00 = outer(a, b0, (*t).c00);
-  (*t).c01 = outer(a, b1, (*t).c01);
-  let x = quadSwapX(a);
-  (*t).c10 = outer(x, b0, (*t).c10);
-  (*t).c11 = outer(x, b1, (*t).c11);
-  let y = quadSwapY(a);
-  (*t).c20 = outer(y, b0, (*t).c20);
-  (*t).c21 = outer(y, b1, (*t).c21);
-  let diagonal = quadSwapDiagonal(a);
-  (*t).c30 = outer(diagonal, b0, (*t).c30);
-  (*t).c31 = outer(diagonal, b1, (*t).c31);
-}
-
 // One k of a k-major A and of a row-major B.
 fn tile_rank1_at(t: ptr<function, Tile>, at_a: u32, at_b: u32) {
-  tile_rank1(t, load_a(at_a), load_b(at_b), load_b(at_b + 1u));
+  tile_rank1(t, load_a(at_a), Row(load_b(at_b), load_b(at_b + 1u)));
 }
 
 // One k of a k-major A, and of B from a place of its own for every four columns.
 fn tile_rank1_gather(t: ptr<function, Tile>, at_a: u32, at_b: vec4u) {
-  tile_rank1(t, load_a(at_a), load_b(at_b.x), load_b(at_b.y));
-}
-
-// Through an array and one loop: the epilogue takes long to compile. @param row, column: panel_origin
-fn tile_store(t: ptr<function, Tile>, row: u32, column: u32) {
-  var cells = array<mat4x4f, 8>(
-    (*t).c00, (*t).c10, (*t).c20, (*t).c30, (*t).c01, (*t).c11, (*t).c21, (*t).c31);
-  for (var i = 0u; i < 32u; i++) {
-    store_row((row ^ (i & 12u)) + i % 4u, column + i / 16u * 4u, cells[i / 4u][i % 4u]);
-  }
+  tile_rank1(t, load_a(at_a), Row(load_b(at_b.x), load_b(at_b.y)));
 }

@@ -8,7 +8,7 @@ import { requireBytes } from './check.ts';
 import { recordSplitReduction, type StoreConstants } from './gemm.ts';
 import { MAX_WORKGROUPS } from './grid.ts';
 import type { StoredTensor } from './stored.ts';
-import { isQuad, quadTile, TILES, type TileName, tileGrid } from './tiles.ts';
+import { busyTiles, isQuad, quadTile, TILES, type TileName, tileGrid } from './tiles.ts';
 
 /**
  * A convolution of a batch of images of height x width pixels, square kernels. It also describes the transposed
@@ -253,7 +253,7 @@ export function recordConv2dWeightGradient(
   const tile = args.tile ?? (gpu.quads ? quadTile(dw.columns) : gpu.adapter.software ? '16x16' : '8x8');
   const grid = tileGrid(TILES[tile], dw.rows, dw.columns, workgroupSize(gpu));
   const lines = shape.batch * small.height;
-  const linesSlice = Math.ceil(lines / (args.slices ?? pickSlices(dw, lines, small.width)));
+  const linesSlice = Math.ceil(lines / (args.slices ?? pickSlices(gpu, dw, lines, small.width)));
   const slices = Math.ceil(lines / linesSlice);
   const store: StoreConstants = {
     M: dw.rows,
@@ -348,13 +348,13 @@ function pickTile(gpu: Gpu, channels: number, fused: boolean): TileName {
 }
 
 /**
- * Slices of at least 128 output pixels so that some 512 tiles have work. Of the shape alone, not of the adapter: the order
- * of sums does not depend on it.
+ * Slices of at least 128 output pixels so that the adapter is busy. Of the shape and the kind of adapter, not of the tile: the
+ * order of sums does not depend on it.
  */
-function pickSlices(dw: Matrix, lines: number, width: number): number {
+function pickSlices(gpu: Gpu, dw: Matrix, lines: number, width: number): number {
   const tiles = Math.ceil(dw.rows / 16) * Math.ceil(dw.columns / 16);
   const most = Math.floor(lines / Math.ceil(128 / width));
-  return Math.max(1, Math.min(Math.floor(512 / tiles), most));
+  return Math.max(1, Math.min(Math.floor(busyTiles(gpu) / tiles), most));
 }
 
 /** Invocations of a workgroup, at most. */

@@ -6,7 +6,7 @@ import { STRETCH } from '../memory/hits.ts';
 import { ACTIVATION_CODE, type Activation } from './activation.ts';
 import { flatGrid } from './grid.ts';
 import type { StoredTensor } from './stored.ts';
-import { quadTile, TILES, type TileName, tileGrid } from './tiles.ts';
+import { busyTiles, quadTile, TILES, type TileName, tileGrid } from './tiles.ts';
 
 /** `nt`: A Bᵀ (forward). `nn`: A B (input gradient). `tn`: Aᵀ B (weight gradient). */
 export type Transposition = 'nt' | 'nn' | 'tn';
@@ -55,7 +55,7 @@ export function recordGemm(recorder: Recorder, arena: Arena, args: GemmArguments
   const { label, transposition, a, b, c } = args;
   const [m, n, k] = dimensions(label, transposition, a, b, c);
   const variant = args.variant ?? pickVariant(recorder.gpu, m, n);
-  const splitK = args.splitK ?? pickSplitK(m, n, k);
+  const splitK = args.splitK ?? pickSplitK(recorder.gpu, m, n, k);
   const kSlice = roundUp(Math.ceil(k / splitK), 16);
   const slices = Math.ceil(k / kSlice);
   const activation = ACTIVATION_CODE[args.activation ?? 'none'];
@@ -151,12 +151,12 @@ function pickVariant(gpu: Gpu, m: number, n: number): GemmVariant {
 }
 
 /**
- * Slices of at least 256 k so that some 256 tiles have work. Of the shape alone, not of the variant: the order of sums,
- * and so the bits of C, do not depend on which register tile is chosen.
+ * Slices of at least 256 k so that the adapter is busy. Of the shape and the kind of adapter, not of the variant: the order of
+ * sums, and so the bits of C, do not depend on which tile is chosen.
  */
-function pickSplitK(m: number, n: number, k: number): number {
+function pickSplitK(gpu: Gpu, m: number, n: number, k: number): number {
   const tiles = Math.ceil(m / 16) * Math.ceil(n / 16);
-  return Math.max(1, Math.min(Math.floor(256 / tiles), Math.floor(k / 256)));
+  return Math.max(1, Math.min(Math.floor(busyTiles(gpu) / tiles), Math.floor(k / 256)));
 }
 
 export interface ApproximateGemmArguments {
@@ -245,7 +245,7 @@ export function recordPerImageGemm(
   const [m, n, k] = dimensions(label, transposition, a, { ...args.codes, ...weight }, c);
   const { software } = recorder.gpu.adapter;
   // Whatever a batch is cut into: one family of tiles, and slices of K as for a single tile of rows.
-  const alike = { variant: software ? undefined : '8x8', splitK: pickSplitK(1, n, k) } as const;
+  const alike = { variant: software ? undefined : '8x8', splitK: pickSplitK(recorder.gpu, 1, n, k) } as const;
   recordGemm(recorder, arena, { label, transposition, a, b: errorFree, c, ...alike });
   const stretches = Math.ceil(weight.stride / STRETCH);
   const columns = transposition === 'nt' ? n : stretches;

@@ -1,5 +1,7 @@
 /** Register tiles of products: how large, and how many invocations compute one. Tile `x` is shaders/gemm/tile_x.wgsl. */
 
+import type { Gpu } from '../gpu/device.ts';
+
 export interface Tile {
   readonly rows: number;
   readonly columns: number;
@@ -29,6 +31,14 @@ const WIDE_GAIN = 1.12;
 export function quadTile(columns: number): 'quad_16x32' | 'quad_16x16' {
   const padded = (name: TileName) => Math.ceil(columns / TILES[name].columns) * TILES[name].columns;
   return padded('quad_16x32') <= WIDE_GAIN * padded('quad_16x16') ? 'quad_16x32' : 'quad_16x16';
+}
+
+/**
+ * Tiles of 16 x 16 that keep an adapter busy: products with fewer are cut into slices of k. More of them only cost on a software
+ * adapter, which computes as many as it has cores and pays for the start and the end of each what ten turns of its loop take.
+ */
+export function busyTiles(gpu: Gpu): number {
+  return gpu.adapter.software ? 64 : 512;
 }
 
 /**

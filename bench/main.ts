@@ -18,9 +18,10 @@ import { benchGemm } from './gemm.ts';
 import { benchMasks } from './masks.ts';
 import { makeRow, type Row, tableLines } from './rows.ts';
 import { benchAttack, benchMemory, benchTraining } from './shallow.ts';
+import { benchTiles } from './tiles.ts';
 import { CLOCKS, type ClockName, interleave, type Timing } from './timing.ts';
 
-const GROUPS = ['gemm', 'conv', 'attack', 'training', 'deep', 'memory', 'masks', 'doctor', 'demo'] as const;
+const GROUPS = ['gemm', 'conv', 'attack', 'training', 'deep', 'memory', 'masks', 'tiles', 'doctor', 'demo'] as const;
 type Group = (typeof GROUPS)[number];
 
 const { values: options } = parseArgs({
@@ -100,6 +101,7 @@ async function main(): Promise<void> {
       deep: benchDeep,
       memory: benchMemory,
       masks: benchMasks,
+      tiles: benchTiles,
     };
     for (const [group, bench] of Object.entries(onDevice)) {
       if (!groups.has(group as Group)) continue;

@@ -18,9 +18,21 @@ import { benchGemm } from './gemm.ts';
 import { benchMasks } from './masks.ts';
 import { makeRow, type Row, tableLines } from './rows.ts';
 import { benchAttack, benchMemory, benchTraining } from './shallow.ts';
-import { CLOCKS, type ClockName, interleave, type Timing } from './timing.ts';
+import { benchStreaming } from './streaming.ts';
+import { CLOCKS, type ClockName, interleave, ratios, type Timing } from './timing.ts';
 
-const GROUPS = ['gemm', 'conv', 'attack', 'training', 'deep', 'memory', 'masks', 'doctor', 'demo'] as const;
+const GROUPS = [
+  'gemm',
+  'conv',
+  'streaming',
+  'attack',
+  'training',
+  'deep',
+  'memory',
+  'masks',
+  'doctor',
+  'demo',
+] as const;
 type Group = (typeof GROUPS)[number];
 
 const { values: options } = parseArgs({
@@ -45,7 +57,10 @@ function chosenGroups(): Set<Group> {
 }
 
 /** What every other number is to be read against. */
-async function benchCeilings(gpu: Gpu, timing: Timing): Promise<{ rows: Row[]; fma: number[] }> {
+async function benchCeilings(
+  gpu: Gpu,
+  timing: Timing,
+): Promise<{ rows: Row[]; ceilings: { fma: number; copy: number } }> {
   const arena = new Arena(gpu);
   const { fma, copy, hash } = await buildProbes(gpu, arena);
   const times = await interleave(
@@ -58,16 +73,14 @@ async function benchCeilings(gpu: Gpu, timing: Timing): Promise<{ rows: Row[]; f
     timing,
   );
   arena.destroy();
-  const rates = times.fma.map((ms) => fma.work / ms / 1e6);
+  const computed = times.fma.map((ms) => fma.work / ms / 1e6);
+  const copied = times.copy.map((ms) => copy.work / ms / 1e6);
   return {
-    fma: rates,
+    ceilings: { fma: median(computed), copy: median(copied) },
     rows: [
-      makeRow('FMA ceiling', rates, 'GFLOP/s'),
-      makeRow(
-        'copy, bytes read and written',
-        times.copy.map((ms) => copy.work / ms / 1e6),
-        'GB/s',
-      ),
+      makeRow('FMA ceiling', computed, 'GFLOP/s'),
+      makeRow('copy, bytes read and written', copied, 'GB/s'),
+      makeRow('ridge point', ratios(computed, copied), 'FLOP/byte'),
       makeRow(
         'hash ceiling',
         times.hash.map((ms) => hash.work / ms / 1e3),
@@ -86,15 +99,16 @@ async function main(): Promise<void> {
     process.stderr.write(`${((performance.now() - began) / 1000).toFixed(0).padStart(4)} s  ${text}\n`);
   const gpu = await openNodeGpu({ adapter: options.adapter });
   const rows: Row[] = [];
-  let fmaCeilingGflops: number;
+  let ceilings: { fma: number; copy: number };
   try {
     say(`${gpu.adapter.name}: ceilings`);
-    const ceilings = await benchCeilings(gpu, timing);
-    rows.push(...ceilings.rows);
-    fmaCeilingGflops = median(ceilings.fma);
+    const measured = await benchCeilings(gpu, timing);
+    rows.push(...measured.rows);
+    ceilings = measured.ceilings;
     const onDevice = {
       gemm: benchGemm,
       conv: benchConv,
+      streaming: benchStreaming,
       attack: benchAttack,
       training: benchTraining,
       deep: benchDeep,
@@ -116,6 +130,7 @@ async function main(): Promise<void> {
     rows.push(...(await bench(options.adapter)));
   }
   say('done');
+  const { fma: fmaCeilingGflops } = ceilings;
   if (options.json) process.stdout.write(`${JSON.stringify({ adapter: gpu.adapter, fmaCeilingGflops, rows })}\n`);
   else process.stdout.write(`${[gpu.adapter.name, '', ...tableLines(rows)].join('\n')}\n`);
 }

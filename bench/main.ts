@@ -1,7 +1,8 @@
 /**
  * `npm run bench`: how fast the engine is, beside what the adapter can do. `-- --json` prints one object, `-- --quick`
  * takes three rounds instead of nine, `-- --demo` runs the demo too, `-- --only gemm,memory` picks groups, `-- --clock cpu`
- * counts processor time, for a software adapter on a machine that others use.
+ * counts processor time, for a software adapter on a machine that others use, `-- --figures DIR` draws the roofline and the
+ * growth of training steps from this run's rows, as far as the chosen groups measure them.
  *
  * Everything that is compared runs in the same rounds, in turns, and ratios are those of one round: on a machine that does
  * other things besides, medians of ratios mean something where ratios of medians do not.
@@ -15,7 +16,9 @@ import { openNodeGpu } from '../src/gpu/node.ts';
 import { benchDemo, benchDoctor } from './commands.ts';
 import { benchConv, benchDeep } from './deep.ts';
 import { benchGemm } from './gemm.ts';
+import { benchGrowth } from './growth.ts';
 import { benchMasks } from './masks.ts';
+import type { Ceilings } from './roofline.ts';
 import { makeRow, type Row, tableLines } from './rows.ts';
 import { benchAttack, benchMemory, benchTraining } from './shallow.ts';
 import { benchStreaming } from './streaming.ts';
@@ -28,6 +31,7 @@ const GROUPS = [
   'attack',
   'training',
   'deep',
+  'growth',
   'memory',
   'masks',
   'doctor',
@@ -42,6 +46,7 @@ const { values: options } = parseArgs({
     demo: { type: 'boolean', default: false },
     only: { type: 'string' },
     clock: { type: 'string', default: 'wall' },
+    figures: { type: 'string' },
     adapter: { type: 'string', default: 'auto' },
   },
 });
@@ -57,10 +62,7 @@ function chosenGroups(): Set<Group> {
 }
 
 /** What every other number is to be read against. */
-async function benchCeilings(
-  gpu: Gpu,
-  timing: Timing,
-): Promise<{ rows: Row[]; ceilings: { fma: number; copy: number } }> {
+async function benchCeilings(gpu: Gpu, timing: Timing): Promise<{ rows: Row[]; ceilings: Ceilings }> {
   const arena = new Arena(gpu);
   const { fma, copy, hash } = await buildProbes(gpu, arena);
   const times = await interleave(
@@ -99,7 +101,7 @@ async function main(): Promise<void> {
     process.stderr.write(`${((performance.now() - began) / 1000).toFixed(0).padStart(4)} s  ${text}\n`);
   const gpu = await openNodeGpu({ adapter: options.adapter });
   const rows: Row[] = [];
-  let ceilings: { fma: number; copy: number };
+  let ceilings: Ceilings;
   try {
     say(`${gpu.adapter.name}: ceilings`);
     const measured = await benchCeilings(gpu, timing);
@@ -112,6 +114,7 @@ async function main(): Promise<void> {
       attack: benchAttack,
       training: benchTraining,
       deep: benchDeep,
+      growth: benchGrowth,
       memory: benchMemory,
       masks: benchMasks,
     };
@@ -128,6 +131,10 @@ async function main(): Promise<void> {
     if (!groups.has(group as Group)) continue;
     say(group);
     rows.push(...(await bench(options.adapter)));
+  }
+  if (options.figures !== undefined) {
+    const { writeFigures } = await import('./figures.ts');
+    for (const file of writeFigures(options.figures, gpu.adapter.name, ceilings, rows)) say(file);
   }
   say('done');
   const { fma: fmaCeilingGflops } = ceilings;

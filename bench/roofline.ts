@@ -149,13 +149,13 @@ function drawRoofline(dots: readonly Dot[], { fma, copy }: Ceilings, top: number
   const products = dots.filter(({ kind }) => kind !== 'streaming');
   const streams = dots.filter(({ kind }) => kind === 'streaming');
   const room = Math.max(40, ...products.map(({ kernel }) => textWidth(kernel, LABEL_SIZE) + 60));
-  const height = Math.max(520, 160 + LABEL_STEP * Math.max(products.length, streams.length));
+  const height = Math.max(540, 200 + LABEL_STEP * Math.max(products.length, streams.length));
   const panel: Panel = { width: WIDTH - 2 * MARGIN, height, marginLeft: 58, marginRight: room, marginBottom: 48 };
   const ridge = fma / copy;
   const intensities = [...dots.map(({ intensity }) => intensity), ridge];
   const xDomain = [Math.min(...intensities) / 1.6, Math.max(...intensities) * 1.6] as const;
   const low = Math.min(copy * xDomain[0], ...dots.map(({ gflops }) => gflops));
-  const yDomain = [low / 1.4, fma * 2] as const;
+  const yDomain = [low / 2.5, fma * 2] as const;
   const scale = (domain: readonly [number, number], from: number, to: number) => (value: number) =>
     from + (Math.log(value / domain[0]) / Math.log(domain[1] / domain[0])) * (to - from);
   const x = scale(xDomain, MARGIN + panel.marginLeft, MARGIN + panel.width - panel.marginRight);
@@ -202,7 +202,8 @@ function drawRoofline(dots: readonly Dot[], { fma, copy }: Ceilings, top: number
       const { color } = STYLE[kind];
       svg +=
         `<line x1="${round(places[i].x)}" y1="${round(places[i].y)}" x2="${round(column)}" y2="${round(heights[i])}" stroke="${color}" stroke-opacity="0.4"/>` +
-        svgText(column + 5, heights[i] + 4, kernel, { size: LABEL_SIZE, fill: darker(color) });
+        // White around the letters, so that lines of the grid do not run through them.
+        `<g stroke="#ffffff" stroke-width="3" paint-order="stroke">${svgText(column + 5, heights[i] + 4, kernel, { size: LABEL_SIZE, fill: darker(color) })}</g>`;
     }
     for (const [i, { kind }] of group.entries()) svg += symbol(kind, places[i]);
   }

@@ -6,7 +6,7 @@ import { deepPreset, parseDeepConfig } from '../src/experiments/deep_config.ts';
 import { planDeep } from '../src/experiments/plan.ts';
 import { Arena, type Matrix } from '../src/gpu/arena.ts';
 import type { Gpu } from '../src/gpu/device.ts';
-import { type Program, Recorder } from '../src/gpu/recorder.ts';
+import type { Program, Recorder } from '../src/gpu/recorder.ts';
 import {
   type ConvShape,
   convOutputSize,
@@ -18,6 +18,7 @@ import {
 import { uploadDataset } from '../src/models/device_dataset.ts';
 import type { ModelSpec } from '../src/models/specs.ts';
 import { Trainer } from '../src/models/trainer.ts';
+import { type Cost, CostRecorder, intensityOf } from './cost.ts';
 import { atLeast, atMost, makeRow, type Row } from './rows.ts';
 import { type Case, interleave, ratios, type Timing } from './timing.ts';
 
@@ -52,25 +53,28 @@ export async function benchConv(gpu: Gpu, timing: Timing): Promise<Row[]> {
     const { fma } = await buildProbes(gpu, arena);
     const programs = await buildConv(gpu, arena, shape);
     const cases: Record<string, Case> = { fma: { run: () => fma.program.run() } };
-    for (const [direction, program] of Object.entries(programs)) cases[direction] = { run: () => program.run() };
+    for (const [direction, { program }] of Object.entries(programs)) cases[direction] = { run: () => program.run() };
     const times = await interleave(gpu, cases, timing);
     const ceiling = times.fma.map((ms) => fma.work / ms / 1e6);
-    const { height, width } = convOutputSize(shape);
-    const { batch, inChannels, outChannels, kernelSize } = shape;
-    const flops = 2 * batch * height * width * outChannels * inChannels * kernelSize ** 2;
-    for (const direction of Object.keys(programs)) {
-      const rates = times[direction].map((ms) => flops / ms / 1e6);
+    for (const [direction, { cost }] of Object.entries(programs)) {
+      const rates = times[direction].map((ms) => cost.flops / ms / 1e6);
       const share = ratios(rates, ceiling).map((ratio) => 100 * ratio);
       rows.push(makeRow(`${name} ${direction}`, rates, 'GFLOP/s'));
       const goal = target === undefined ? undefined : atLeast(target);
-      rows.push(makeRow(`${name} ${direction}, % of FMA ceiling`, share, '%', goal));
+      const roofline = { kernel: `${name} ${direction}`, kind: 'convolution', intensity: intensityOf(cost) } as const;
+      rows.push(makeRow(`${name} ${direction}, % of FMA ceiling`, share, '%', goal, { roofline }));
     }
     arena.destroy();
   }
   return rows;
 }
 
-async function buildConv(gpu: Gpu, arena: Arena, shape: ConvShape): Promise<Record<Direction, Program>> {
+interface Built {
+  readonly program: Program;
+  readonly cost: Cost;
+}
+
+async function buildConv(gpu: Gpu, arena: Arena, shape: ConvShape): Promise<Record<Direction, Built>> {
   const { batch, height, width, inChannels, outChannels } = shape;
   const small = convOutputSize(shape);
   const filled = (matrix: Matrix): Matrix => {
@@ -91,10 +95,10 @@ async function buildConv(gpu: Gpu, arena: Arena, shape: ConvShape): Promise<Reco
   const weight = filled(arena.matrix('w', outChannels, convWeightColumns(shape)));
   const dw = arena.matrix('dw', outChannels, convWeightColumns(shape));
   const weights = { kind: 'plain', weight } as const;
-  const build = (label: Direction, record: (recorder: Recorder) => void) => {
-    const recorder = new Recorder(gpu);
+  const build = async (label: Direction, record: (recorder: Recorder) => void): Promise<Built> => {
+    const recorder = new CostRecorder(gpu);
     record(recorder);
-    return recorder.build(label);
+    return { program: await recorder.build(label), cost: recorder.cost() };
   };
   return {
     forward: await build('forward', (recorder) =>

@@ -2,8 +2,8 @@
 import { buildProbes } from '../src/cli/doctor.ts';
 import { Arena } from '../src/gpu/arena.ts';
 import type { Gpu } from '../src/gpu/device.ts';
-import { Recorder } from '../src/gpu/recorder.ts';
 import { recordGemm, type Transposition } from '../src/kernels/gemm.ts';
+import { CostRecorder, intensityOf } from './cost.ts';
 import { atLeast, makeRow, type Row } from './rows.ts';
 import { type Case, interleave, ratios, type Timing } from './timing.ts';
 
@@ -34,24 +34,25 @@ export async function benchGemm(gpu: Gpu, timing: Timing): Promise<Row[]> {
     const arena = new Arena(gpu);
     const { fma } = await buildProbes(gpu, arena);
     const cases: Record<string, Case> = { fma: { run: () => fma.program.run() } };
-    for (const product of products) {
-      const program = await buildProduct(gpu, arena, product);
-      cases[product.name] = { run: () => program.run() };
-    }
+    const built = await Promise.all(products.map((product) => buildProduct(gpu, arena, product)));
+    for (const { name, program } of built) cases[name] = { run: () => program.run() };
     const times = await interleave(gpu, cases, timing);
     const measured = times.fma.map((ms) => fma.work / ms / 1e6);
-    for (const { name, m, n, k, target } of products) {
-      const rates = times[name].map((ms) => (2 * m * n * k) / ms / 1e6);
+    for (const { name, cost, target } of built) {
+      const rates = times[name].map((ms) => cost.flops / ms / 1e6);
       const share = ratios(rates, measured).map((ratio) => 100 * ratio);
       rows.push(makeRow(name, rates, 'GFLOP/s'));
-      rows.push(makeRow(`${name}, % of FMA ceiling`, share, '%', target === undefined ? undefined : atLeast(target)));
+      const goal = target === undefined ? undefined : atLeast(target);
+      const roofline = { kernel: name, kind: 'GEMM', intensity: intensityOf(cost) } as const;
+      rows.push(makeRow(`${name}, % of FMA ceiling`, share, '%', goal, { roofline }));
     }
     arena.destroy();
   }
   return rows;
 }
 
-async function buildProduct(gpu: Gpu, arena: Arena, { name, transposition, m, n, k }: Product) {
+async function buildProduct(gpu: Gpu, arena: Arena, product: Product) {
+  const { name, transposition, m, n, k } = product;
   const [a, b] = [transposition === 'tn' ? [k, m] : [m, k], transposition === 'nt' ? [n, k] : [k, n]].map(
     ([rows, columns], i) => {
       const matrix = arena.matrix(`${name} ${'ab'[i]}`, rows, columns);
@@ -63,7 +64,7 @@ async function buildProduct(gpu: Gpu, arena: Arena, { name, transposition, m, n,
       return matrix;
     },
   );
-  const recorder = new Recorder(gpu);
+  const recorder = new CostRecorder(gpu);
   recordGemm(recorder, arena, { label: name, transposition, a, b, c: arena.matrix(`${name} c`, m, n) });
-  return recorder.build(name);
+  return { ...product, program: await recorder.build(name), cost: recorder.cost() };
 }

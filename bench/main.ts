@@ -1,7 +1,8 @@
 /**
  * `npm run bench`: how fast the engine is, beside what the adapter can do. `-- --json` prints one object, `-- --quick`
  * takes three rounds instead of nine, `-- --demo` runs the demo too, `-- --only gemm,memory` picks groups, `-- --clock cpu`
- * counts processor time, for a software adapter on a machine that others use.
+ * counts processor time, for a software adapter on a machine that others use, `-- --figures DIR` draws the roofline and the
+ * growth of training steps from this run's rows, as far as the chosen groups measure them.
  *
  * Everything that is compared runs in the same rounds, in turns, and ratios are those of one round: on a machine that does
  * other things besides, medians of ratios mean something where ratios of medians do not.
@@ -15,13 +16,29 @@ import { openNodeGpu } from '../src/gpu/node.ts';
 import { benchDemo, benchDoctor } from './commands.ts';
 import { benchConv, benchDeep } from './deep.ts';
 import { benchGemm } from './gemm.ts';
+import { benchGrowth } from './growth.ts';
 import { benchMasks } from './masks.ts';
+import type { Ceilings } from './roofline.ts';
 import { makeRow, type Row, tableLines } from './rows.ts';
 import { benchAttack, benchMemory, benchTraining } from './shallow.ts';
+import { benchStreaming } from './streaming.ts';
 import { benchTiles } from './tiles.ts';
-import { CLOCKS, type ClockName, interleave, type Timing } from './timing.ts';
+import { CLOCKS, type ClockName, interleave, ratios, type Timing } from './timing.ts';
 
-const GROUPS = ['gemm', 'conv', 'attack', 'training', 'deep', 'memory', 'masks', 'tiles', 'doctor', 'demo'] as const;
+const GROUPS = [
+  'gemm',
+  'conv',
+  'tiles',
+  'streaming',
+  'attack',
+  'training',
+  'deep',
+  'growth',
+  'memory',
+  'masks',
+  'doctor',
+  'demo',
+] as const;
 type Group = (typeof GROUPS)[number];
 
 const { values: options } = parseArgs({
@@ -31,6 +48,7 @@ const { values: options } = parseArgs({
     demo: { type: 'boolean', default: false },
     only: { type: 'string' },
     clock: { type: 'string', default: 'wall' },
+    figures: { type: 'string' },
     adapter: { type: 'string', default: 'auto' },
   },
 });
@@ -46,7 +64,7 @@ function chosenGroups(): Set<Group> {
 }
 
 /** What every other number is to be read against. */
-async function benchCeilings(gpu: Gpu, timing: Timing): Promise<{ rows: Row[]; fma: number[] }> {
+async function benchCeilings(gpu: Gpu, timing: Timing): Promise<{ rows: Row[]; ceilings: Ceilings }> {
   const arena = new Arena(gpu);
   const { fma, copy, hash } = await buildProbes(gpu, arena);
   const times = await interleave(
@@ -59,16 +77,14 @@ async function benchCeilings(gpu: Gpu, timing: Timing): Promise<{ rows: Row[]; f
     timing,
   );
   arena.destroy();
-  const rates = times.fma.map((ms) => fma.work / ms / 1e6);
+  const computed = times.fma.map((ms) => fma.work / ms / 1e6);
+  const copied = times.copy.map((ms) => copy.work / ms / 1e6);
   return {
-    fma: rates,
+    ceilings: { fma: median(computed), copy: median(copied) },
     rows: [
-      makeRow('FMA ceiling', rates, 'GFLOP/s'),
-      makeRow(
-        'copy, bytes read and written',
-        times.copy.map((ms) => copy.work / ms / 1e6),
-        'GB/s',
-      ),
+      makeRow('FMA ceiling', computed, 'GFLOP/s'),
+      makeRow('copy, bytes read and written', copied, 'GB/s'),
+      makeRow('ridge point', ratios(computed, copied), 'FLOP/byte'),
       makeRow(
         'hash ceiling',
         times.hash.map((ms) => hash.work / ms / 1e3),
@@ -87,18 +103,20 @@ async function main(): Promise<void> {
     process.stderr.write(`${((performance.now() - began) / 1000).toFixed(0).padStart(4)} s  ${text}\n`);
   const gpu = await openNodeGpu({ adapter: options.adapter });
   const rows: Row[] = [];
-  let fmaCeilingGflops: number;
+  let ceilings: Ceilings;
   try {
     say(`${gpu.adapter.name}: ceilings`);
-    const ceilings = await benchCeilings(gpu, timing);
-    rows.push(...ceilings.rows);
-    fmaCeilingGflops = median(ceilings.fma);
+    const measured = await benchCeilings(gpu, timing);
+    rows.push(...measured.rows);
+    ceilings = measured.ceilings;
     const onDevice = {
       gemm: benchGemm,
       conv: benchConv,
+      streaming: benchStreaming,
       attack: benchAttack,
       training: benchTraining,
       deep: benchDeep,
+      growth: benchGrowth,
       memory: benchMemory,
       masks: benchMasks,
       tiles: benchTiles,
@@ -117,7 +135,12 @@ async function main(): Promise<void> {
     say(group);
     rows.push(...(await bench(options.adapter)));
   }
+  if (options.figures !== undefined) {
+    const { writeFigures } = await import('./figures.ts');
+    for (const file of writeFigures(options.figures, gpu.adapter.name, ceilings, rows)) say(file);
+  }
   say('done');
+  const { fma: fmaCeilingGflops } = ceilings;
   if (options.json) process.stdout.write(`${JSON.stringify({ adapter: gpu.adapter, fmaCeilingGflops, rows })}\n`);
   else process.stdout.write(`${[gpu.adapter.name, '', ...tableLines(rows)].join('\n')}\n`);
 }

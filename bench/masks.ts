@@ -2,17 +2,17 @@
 import { readFile } from 'node:fs/promises';
 import { Arena } from '../src/gpu/arena.ts';
 import type { ShaderConstant } from '../src/gpu/composer.ts';
-import type { Gpu } from '../src/gpu/device.ts';
+import type { BufferView, Gpu } from '../src/gpu/device.ts';
 import { fileShaderSource } from '../src/gpu/node.ts';
 import { PipelineCache } from '../src/gpu/pipelines.ts';
 import { Recorder } from '../src/gpu/recorder.ts';
 import { flatGrid } from '../src/kernels/grid.ts';
 import { recordCopy } from '../src/kernels/probe.ts';
-import { fetchOf } from '../src/kernels/stored.ts';
+import { type Fetch, fetchOf } from '../src/kernels/stored.ts';
 import { uniformMemory } from '../src/memory/config.ts';
 import { deviceKey, flipTable, tensorKey } from '../src/memory/fault_map.ts';
 import { faultSources } from '../src/memory/faults.ts';
-import { MAP_WORDS, writeDraw, writeScale, writeSources } from '../src/memory/map_table.ts';
+import { MAP_WORDS, type MapShape, writeDraw, writeScale, writeSources } from '../src/memory/map_table.ts';
 import { makeRow, type Row } from './rows.ts';
 import { interleave, ratios, type Timing } from './timing.ts';
 
@@ -27,6 +27,19 @@ const source = {
       ? readFile(new URL(`./shaders/${path.slice(6)}`, import.meta.url), 'utf8')
       : fileShaderSource.read(path),
 };
+
+/** The map of a tensor of 12-bit codes that fail uniformly, and how it is fetched. */
+export function uniformMap(arena: Arena, rate: number, shape: MapShape): { maps: BufferView; fetch: Fetch } {
+  const memory = uniformMemory({ kind: 'fixed', bits: 12, exponent: -11, headroom: 0, encoding: 'corrected' }, rate);
+  const sources = faultSources(memory, 0);
+  const words = new Uint32Array(MAP_WORDS);
+  writeDraw(words, 0, { key: tensorKey(1, 0, 0), device: deviceKey(1, 0), load: 0, read: 0 });
+  writeScale(words, 0, { granularity: 'load', scale: 2 ** -11, inverse: 2 ** 11, bits: 12 });
+  writeSources(words, 0, { sources, slot: 16, ecc: undefined, geometry: GEOMETRY, shape, granularity: 'load' });
+  const maps = arena.allocate('maps', words.byteLength);
+  arena.gpu.write(maps, words);
+  return { maps, fetch: fetchOf(memory, sources) };
+}
 
 /** A materialised read of 10.3 million 12-bit codes by each method, in copies of the decoded weights. */
 export async function benchMasks(gpu: Gpu, timing: Timing): Promise<Row[]> {
@@ -44,23 +57,7 @@ export async function benchMasks(gpu: Gpu, timing: Timing): Promise<Row[]> {
   const shape = { ROWS, COLUMNS, STRIDE: COLUMNS, MAP: 0, ORIGIN: 0, PASS_OFFSET: 0, BLOCKS_EACH: blocksEach };
 
   for (const rate of RATES) {
-    const memory = uniformMemory({ kind: 'fixed', bits: 12, exponent: -11, headroom: 0, encoding: 'corrected' }, rate);
-    const sources = faultSources(memory, 0);
-    const words = new Uint32Array(MAP_WORDS);
-    writeDraw(words, 0, { key: tensorKey(1, 0, 0), device: deviceKey(1, 0), load: 0, read: 0 });
-    writeScale(words, 0, { granularity: 'load', scale: 2 ** -11, inverse: 2 ** 11, bits: 12 });
-    const tensor = { rows: ROWS, columns: COLUMNS, stride: COLUMNS };
-    writeSources(words, 0, {
-      sources,
-      slot: 16,
-      ecc: undefined,
-      geometry: GEOMETRY,
-      shape: tensor,
-      granularity: 'load',
-    });
-    const maps = arena.allocate('maps', words.byteLength);
-    gpu.write(maps, words);
-    const fetch = fetchOf(memory, sources);
+    const { maps, fetch } = uniformMap(arena, rate, { rows: ROWS, columns: COLUMNS, stride: COLUMNS });
     const step = new Recorder(gpu).step;
 
     const variant = async (faults: string, more: Record<string, ShaderConstant>) => {

@@ -10,6 +10,26 @@ export interface Target {
   readonly better: 'higher' | 'lower';
 }
 
+/** Of a row that the roofline shows (bench/roofline.ts). */
+export interface RooflinePoint {
+  readonly kernel: string;
+  /**
+   * The row measures GEMMs and convolutions in per cent of the FMA ceiling, kernels that stream through memory in per cent
+   * of the copy's bytes a second.
+   */
+  readonly kind: 'GEMM' | 'convolution' | 'streaming';
+  /** Operations a byte that must be moved (bench/cost.ts); 0 where no operations are counted. */
+  readonly intensity: number;
+}
+
+/** Of a row that a growth plot shows (bench/growth_figure.ts): a step's milliseconds at one size, or the fitted slope. */
+export interface GrowthPoint {
+  readonly model: string;
+  readonly over: 'batch' | 'width';
+  /** Images or channels; of a slope, all that it was fitted to. */
+  readonly sizes: readonly number[];
+}
+
 export interface Row extends Partial<Target> {
   readonly name: string;
   /** Median over the rounds. */
@@ -19,10 +39,21 @@ export interface Row extends Partial<Target> {
   readonly met?: boolean;
   readonly min: number;
   readonly max: number;
+  readonly roofline?: RooflinePoint;
+  readonly growth?: GrowthPoint;
 }
 
-/** @param values one a round */
-export function makeRow(name: string, values: readonly number[], unit: string, target?: Target): Row {
+/**
+ * @param values one a round
+ * @param drawn what a figure needs to know of the row
+ */
+export function makeRow(
+  name: string,
+  values: readonly number[],
+  unit: string,
+  target?: Target,
+  drawn?: Pick<Row, 'roofline' | 'growth'>,
+): Row {
   const measured = median(values);
   return {
     name,
@@ -32,6 +63,7 @@ export function makeRow(name: string, values: readonly number[], unit: string, t
     ...(target && { met: target.better === 'higher' ? measured >= target.target : measured <= target.target }),
     min: Math.min(...values),
     max: Math.max(...values),
+    ...drawn,
   };
 }
 
@@ -40,8 +72,8 @@ export const atMost = (target: number): Target => ({ target, better: 'lower' });
 
 /** An aligned table, headings first. */
 export function tableLines(rows: readonly Row[]): string[] {
-  const headings = ['', 'median', 'unit', 'min', 'max', 'target', 'met'];
-  const cells = rows.map(({ name, measured, unit, min, max, target, better, met }) => [
+  const headings = ['', 'median', 'unit', 'min', 'max', 'target', 'met', 'FLOP/byte'];
+  const cells = rows.map(({ name, measured, unit, min, max, target, better, met, roofline }) => [
     name,
     digits(measured),
     unit,
@@ -49,6 +81,7 @@ export function tableLines(rows: readonly Row[]): string[] {
     digits(max),
     target === undefined ? '' : `${better === 'higher' ? '>=' : '<='} ${digits(target)}`,
     met === undefined ? '' : met ? 'yes' : 'NO',
+    roofline?.intensity ? digits(roofline.intensity) : '',
   ]);
   const widths = headings.map((heading, i) => Math.max(heading.length, ...cells.map((row) => row[i].length)));
   // Words to the left, numbers to the right.

@@ -241,7 +241,8 @@ function demoSeconds(gemmGflops: number): number {
   return DEMO_FIXED_SECONDS + demoFlops() / (gemmGflops * 1e9 * DEMO_SHARE);
 }
 
-function reportLines(report: DoctorReport): string[] {
+/** The report as `midas doctor` prints it without --json. */
+export function reportLines(report: DoctorReport): string[] {
   const { adapter, limits, features, kernels } = report;
   const bytes = (value: number) =>
     value >= 2 ** 30
@@ -269,6 +270,7 @@ function reportLines(report: DoctorReport): string[] {
   const speeds: [string, string][] = [
     ['FMA ceiling', `${round(fmaCeilingGflops)} GFLOP/s`],
     ['copy', `${round(copyGbps)} GB/s`],
+    ['ridge point', `${round(fmaCeilingGflops / copyGbps)} FLOP a byte, where these two meet`],
     ['hash', `${round(hashDrawsPerSecond / 1e6)} million draws/s`],
     [
       'GEMM 512^3',

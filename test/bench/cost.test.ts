@@ -1,0 +1,73 @@
+import { expect, it } from 'vitest';
+import { costOf, intensityOf } from '../../bench/cost.ts';
+import type { BufferView } from '../../src/gpu/device.ts';
+import type { Dispatch } from '../../src/gpu/recorder.ts';
+
+/** A view of a buffer of its own. */
+const view = (size: number): BufferView => ({ buffer: {} as GPUBuffer, offset: 0, size });
+
+type Bindings = Dispatch['bindings'];
+
+it('counts every input and every output once, and no uniforms', () => {
+  const [a, b, c] = [view(400), view(300), view(200)];
+  const bindings: Bindings = [
+    ['read', a],
+    ['read', b],
+    ['write', c],
+    ['uniform', view(64)],
+  ];
+  expect(costOf([{ bindings, flops: 1800 }])).toEqual({ flops: 1800, bytes: 900 });
+  expect(intensityOf(costOf([{ bindings, flops: 1800 }]))).toBe(2);
+});
+
+it('counts a view that is bound twice once, as large as its larger binding', () => {
+  const weights = view(100);
+  const withZeroRow = { ...weights, size: 116 };
+  const bindings: Bindings = [
+    ['read', weights],
+    ['read', withZeroRow],
+    ['write', view(50)],
+  ];
+  expect(costOf([{ bindings }]).bytes).toBe(166);
+});
+
+it('tells parts of one buffer apart', () => {
+  const { buffer } = view(0);
+  const bindings: Bindings = [
+    ['read', { buffer, offset: 0, size: 256 }],
+    ['read', { buffer, offset: 256, size: 128 }],
+    ['write', view(16)],
+  ];
+  expect(costOf([{ bindings }]).bytes).toBe(400);
+});
+
+it('leaves out what one dispatch writes for a later one, and counts an input of both once', () => {
+  const [x, partial, y] = [view(1000), view(80), view(1000)];
+  const dispatches: { bindings: Bindings; flops?: number }[] = [
+    {
+      bindings: [
+        ['read', x],
+        ['write', partial],
+      ],
+      flops: 500,
+    },
+    {
+      bindings: [
+        ['read', x],
+        ['read', partial],
+        ['write', y],
+      ],
+    },
+  ];
+  expect(costOf(dispatches)).toEqual({ flops: 500, bytes: 2000 });
+});
+
+it('counts what is updated in place twice: read and written', () => {
+  const [gradients, parameters, velocity] = [view(40), view(40), view(40)];
+  const bindings: Bindings = [
+    ['read', gradients],
+    ['write', parameters],
+    ['write', velocity],
+  ];
+  expect(costOf([{ bindings, flops: 60 }], [parameters, velocity])).toEqual({ flops: 60, bytes: 200 });
+});

@@ -1,117 +1,15 @@
-/** Convolutions beside the multiply-add ceiling of the same rounds, and training steps of the small deep networks. */
-import { buildProbes } from '../src/cli/doctor.ts';
+/** Training steps of the small deep networks. */
 import { createDataset } from '../src/data/dataset.ts';
 import { deepInversion, deepTraining, deepVictim } from '../src/experiments/deep.ts';
 import { deepPreset, parseDeepConfig } from '../src/experiments/deep_config.ts';
 import { planDeep } from '../src/experiments/plan.ts';
-import { Arena, type Matrix } from '../src/gpu/arena.ts';
+import { Arena } from '../src/gpu/arena.ts';
 import type { Gpu } from '../src/gpu/device.ts';
-import type { Program, Recorder } from '../src/gpu/recorder.ts';
-import {
-  type ConvShape,
-  convOutputSize,
-  convWeightColumns,
-  recordConv2d,
-  recordConv2dInputGradient,
-  recordConv2dWeightGradient,
-} from '../src/kernels/conv.ts';
 import { uploadDataset } from '../src/models/device_dataset.ts';
 import type { ModelSpec } from '../src/models/specs.ts';
 import { Trainer } from '../src/models/trainer.ts';
-import { type Cost, CostRecorder, intensityOf } from './cost.ts';
-import { atLeast, atMost, makeRow, type Row } from './rows.ts';
-import { type Case, interleave, ratios, type Timing } from './timing.ts';
-
-const same = { kernelSize: 3, stride: 1, padding: 1, batch: 16 } as const;
-const doubling = { kernelSize: 4, stride: 2, padding: 1, batch: 16 } as const;
-
-/** Of a transposed convolution `shape` is the convolution that undoes it. */
-const SHAPES: readonly { readonly name: string; readonly shape: ConvShape; readonly target?: number }[] = [
-  {
-    name: 'conv 3x3 32x32x32->64',
-    shape: { ...same, height: 32, width: 32, inChannels: 32, outChannels: 64 },
-    target: 35,
-  },
-  {
-    name: 'conv 3x3 16x16x64->128',
-    shape: { ...same, height: 16, width: 16, inChannels: 64, outChannels: 128 },
-    target: 35,
-  },
-  {
-    name: 'transposed conv 4x4 s2 8x8x64->16x16x32',
-    shape: { ...doubling, height: 16, width: 16, inChannels: 32, outChannels: 64 },
-  },
-];
-
-type Direction = 'forward' | 'input gradient' | 'weight gradient';
-
-/** 2 x 3 x 3 products of a batch of 16, each against the ceiling. */
-export async function benchConv(gpu: Gpu, timing: Timing): Promise<Row[]> {
-  const rows: Row[] = [];
-  for (const { name, shape, target } of SHAPES) {
-    const arena = new Arena(gpu);
-    const { fma } = await buildProbes(gpu, arena);
-    const programs = await buildConv(gpu, arena, shape);
-    const cases: Record<string, Case> = { fma: { run: () => fma.program.run() } };
-    for (const [direction, { program }] of Object.entries(programs)) cases[direction] = { run: () => program.run() };
-    const times = await interleave(gpu, cases, timing);
-    const ceiling = times.fma.map((ms) => fma.work / ms / 1e6);
-    for (const [direction, { cost }] of Object.entries(programs)) {
-      const rates = times[direction].map((ms) => cost.flops / ms / 1e6);
-      const share = ratios(rates, ceiling).map((ratio) => 100 * ratio);
-      rows.push(makeRow(`${name} ${direction}`, rates, 'GFLOP/s'));
-      const goal = target === undefined ? undefined : atLeast(target);
-      const roofline = { kernel: `${name} ${direction}`, kind: 'convolution', intensity: intensityOf(cost) } as const;
-      rows.push(makeRow(`${name} ${direction}, % of FMA ceiling`, share, '%', goal, { roofline }));
-    }
-    arena.destroy();
-  }
-  return rows;
-}
-
-interface Built {
-  readonly program: Program;
-  readonly cost: Cost;
-}
-
-async function buildConv(gpu: Gpu, arena: Arena, shape: ConvShape): Promise<Record<Direction, Built>> {
-  const { batch, height, width, inChannels, outChannels } = shape;
-  const small = convOutputSize(shape);
-  const filled = (matrix: Matrix): Matrix => {
-    // Not zeros: nothing may be skipped, and no number may be denormal. The row of zeros stays.
-    const count = matrix.rows * matrix.stride;
-    gpu.write(
-      matrix,
-      Float32Array.from({ length: count }, (_, i) =>
-        i % matrix.stride < matrix.columns ? ((i * 37) % 101) / 101 - 0.5 : 0,
-      ),
-    );
-    return matrix;
-  };
-  const x = filled(arena.image('x', batch, height, width, inChannels));
-  const y = arena.image('y', batch, small.height, small.width, outChannels);
-  const dy = filled(arena.image('dy', batch, small.height, small.width, outChannels));
-  const dx = arena.image('dx', batch, height, width, inChannels);
-  const weight = filled(arena.matrix('w', outChannels, convWeightColumns(shape)));
-  const dw = arena.matrix('dw', outChannels, convWeightColumns(shape));
-  const weights = { kind: 'plain', weight } as const;
-  const build = async (label: Direction, record: (recorder: Recorder) => void): Promise<Built> => {
-    const recorder = new CostRecorder(gpu);
-    record(recorder);
-    return { program: await recorder.build(label), cost: recorder.cost() };
-  };
-  return {
-    forward: await build('forward', (recorder) =>
-      recordConv2d(recorder, { label: 'forward', shape, x, weights, y, pass: 'forward' }),
-    ),
-    'input gradient': await build('input gradient', (recorder) =>
-      recordConv2dInputGradient(recorder, { label: 'input gradient', shape, dy, weights, dx, pass: 'backward' }),
-    ),
-    'weight gradient': await build('weight gradient', (recorder) =>
-      recordConv2dWeightGradient(recorder, arena, { label: 'weight gradient', shape, x, dy, dw }),
-    ),
-  };
-}
+import { atMost, makeRow, type Row } from './rows.ts';
+import { interleave, type Timing } from './timing.ts';
 
 const BATCH = 32;
 const PEOPLE = 30;

@@ -1,0 +1,142 @@
+/** Convolutions in all directions beside the multiply-add ceiling of the same rounds: two sizes, and the layers of the presets. */
+import { buildProbes } from '../src/cli/doctor.ts';
+import { deepInversion, deepVictim } from '../src/experiments/deep.ts';
+import { type DeepPreset, deepPreset, parseDeepConfig } from '../src/experiments/deep_config.ts';
+import { Arena, type Matrix } from '../src/gpu/arena.ts';
+import type { Gpu } from '../src/gpu/device.ts';
+import type { Program, Recorder } from '../src/gpu/recorder.ts';
+import {
+  type ConvShape,
+  convOutputSize,
+  convWeightColumns,
+  recordConv2d,
+  recordConv2dInputGradient,
+  recordConv2dWeightGradient,
+} from '../src/kernels/conv.ts';
+import { outputShape } from '../src/models/stack.ts';
+import { type Cost, CostRecorder, intensityOf } from './cost.ts';
+import { atLeast, makeRow, type Row } from './rows.ts';
+import { type Case, interleave, ratios, type Timing } from './timing.ts';
+
+type Direction = 'forward' | 'input gradient' | 'weight gradient';
+
+interface Layer {
+  readonly name: string;
+  /** Of a transposed convolution the convolution that undoes it: its input gradient is then the forward pass. */
+  readonly shape: ConvShape;
+  readonly transposed: boolean;
+  /** Whether the roofline shows it. */
+  readonly drawn: boolean;
+}
+
+const same = { kernelSize: 3, stride: 1, padding: 1, batch: 16 } as const;
+const doubling = { kernelSize: 4, stride: 2, padding: 1, batch: 16 } as const;
+
+const LARGE: readonly Layer[] = [
+  { name: 'conv 3x3 32x32x32->64', shape: { ...same, height: 32, width: 32, inChannels: 32, outChannels: 64 } },
+  { name: 'conv 3x3 16x16x64->128', shape: { ...same, height: 16, width: 16, inChannels: 64, outChannels: 128 } },
+  {
+    name: 'transposed conv 4x4 s2 8x8x64->16x16x32',
+    shape: { ...doubling, height: 16, width: 16, inChannels: 32, outChannels: 64 },
+  },
+].map((layer) => ({ ...layer, transposed: layer.shape.stride === 2, drawn: true }));
+
+const PEOPLE = 30;
+
+/** Per cent of the ceiling that every convolution should reach. */
+const SHARE = 45;
+
+/** The convolutions of a preset's victim and of its inversion network, at the preset's batch. */
+function layersOf(preset: DeepPreset): Layer[] {
+  const config = parseDeepConfig(deepPreset(preset, 1), preset);
+  return [deepVictim(config, PEOPLE), deepInversion(config, PEOPLE)].flatMap(({ layers }) =>
+    layers.flatMap((spec) => {
+      if (spec.kind !== 'conv2d' && spec.kind !== 'conv_transpose2d') return [];
+      const { kernelSize, stride, padding } = spec;
+      const transposed = spec.kind === 'conv_transpose2d';
+      const [from, to] = [spec.input, outputShape(spec)];
+      const [large, small] = transposed ? [to, from] : [from, to];
+      const { batchSize: batch } = (transposed ? config.inversion : config.victim).training;
+      const { height, width, channels: inChannels } = large;
+      const shape = { batch, height, width, inChannels, outChannels: small.channels, kernelSize, stride, padding };
+      const name = `${preset} ${spec.name} ${from.height}x${from.width}x${from.channels}->${to.channels}`;
+      return [{ name, shape, transposed, drawn: false }];
+    }),
+  );
+}
+
+/** Each against the ceiling; what a convolution multiplies with padding counts as well. */
+export async function benchConv(gpu: Gpu, timing: Timing): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const { name, shape, transposed, drawn } of [...LARGE, ...layersOf('tiny'), ...layersOf('small')]) {
+    const arena = new Arena(gpu);
+    const { fma } = await buildProbes(gpu, arena);
+    const programs = await buildConv(gpu, arena, shape, transposed);
+    const cases: Record<string, Case> = { fma: { run: () => fma.program.run() } };
+    for (const [direction, { program }] of Object.entries(programs)) cases[direction] = { run: () => program.run() };
+    const times = await interleave(gpu, cases, timing);
+    const ceiling = times.fma.map((ms) => fma.work / ms / 1e6);
+    for (const [direction, { cost }] of Object.entries(programs)) {
+      const rates = times[direction].map((ms) => cost.flops / ms / 1e6);
+      const share = ratios(rates, ceiling).map((ratio) => 100 * ratio);
+      const kernel = `${name} ${direction}`;
+      const roofline = drawn ? ({ kernel, kind: 'convolution', intensity: intensityOf(cost) } as const) : undefined;
+      rows.push(makeRow(`${kernel}, % of FMA ceiling`, share, '%', atLeast(SHARE), { roofline }));
+    }
+    arena.destroy();
+  }
+  return rows;
+}
+
+interface Built {
+  readonly program: Program;
+  readonly cost: Cost;
+}
+
+async function buildConv(
+  gpu: Gpu,
+  arena: Arena,
+  shape: ConvShape,
+  transposed: boolean,
+): Promise<Record<Direction, Built>> {
+  const { batch, height, width, inChannels, outChannels } = shape;
+  const small = convOutputSize(shape);
+  const filled = (matrix: Matrix): Matrix => {
+    // Not zeros: nothing may be skipped, and no number may be denormal. The row of zeros stays.
+    const count = matrix.rows * matrix.stride;
+    gpu.write(
+      matrix,
+      Float32Array.from({ length: count }, (_, i) =>
+        i % matrix.stride < matrix.columns ? ((i * 37) % 101) / 101 - 0.5 : 0,
+      ),
+    );
+    return matrix;
+  };
+  const x = filled(arena.image('x', batch, height, width, inChannels));
+  const y = arena.image('y', batch, small.height, small.width, outChannels);
+  const dy = filled(arena.image('dy', batch, small.height, small.width, outChannels));
+  const dx = arena.image('dx', batch, height, width, inChannels);
+  const weight = filled(arena.matrix('w', outChannels, convWeightColumns(shape)));
+  const dw = arena.matrix('dw', outChannels, convWeightColumns(shape));
+  const weights = { kind: 'plain', weight } as const;
+  const build = async (label: Direction, record: (recorder: Recorder) => void): Promise<Built> => {
+    const recorder = new CostRecorder(gpu);
+    record(recorder);
+    return { program: await recorder.build(label), cost: recorder.cost() };
+  };
+  const [towardsSmall, towardsLarge] = transposed
+    ? (['input gradient', 'forward'] as const)
+    : (['forward', 'input gradient'] as const);
+  const built = {
+    [towardsSmall]: await build(towardsSmall, (recorder) =>
+      recordConv2d(recorder, { label: towardsSmall, shape, x, weights, y, pass: 'forward' }),
+    ),
+    [towardsLarge]: await build(towardsLarge, (recorder) =>
+      recordConv2dInputGradient(recorder, { label: towardsLarge, shape, dy, weights, dx, pass: 'backward' }),
+    ),
+    'weight gradient': await build('weight gradient', (recorder) =>
+      recordConv2dWeightGradient(recorder, arena, { label: 'weight gradient', shape, x, dy, dw }),
+    ),
+  };
+  return built as Record<Direction, Built>;
+}

@@ -14,13 +14,14 @@ import type { Gpu } from '../src/gpu/device.ts';
 import { openNodeGpu } from '../src/gpu/node.ts';
 import { benchDemo, benchDoctor } from './commands.ts';
 import { benchConv, benchDeep } from './deep.ts';
+import { benchDraws } from './draws_batched.ts';
 import { benchGemm } from './gemm.ts';
 import { benchMasks } from './masks.ts';
 import { makeRow, type Row, tableLines } from './rows.ts';
 import { benchAttack, benchMemory, benchTraining } from './shallow.ts';
 import { CLOCKS, type ClockName, interleave, type Timing } from './timing.ts';
 
-const GROUPS = ['gemm', 'conv', 'attack', 'training', 'deep', 'memory', 'masks', 'doctor', 'demo'] as const;
+const GROUPS = ['gemm', 'conv', 'attack', 'draws', 'training', 'deep', 'memory', 'masks', 'doctor', 'demo'] as const;
 type Group = (typeof GROUPS)[number];
 
 const { values: options } = parseArgs({
@@ -96,6 +97,7 @@ async function main(): Promise<void> {
       gemm: benchGemm,
       conv: benchConv,
       attack: benchAttack,
+      draws: benchDraws,
       training: benchTraining,
       deep: benchDeep,
       memory: benchMemory,

@@ -184,14 +184,16 @@ export class Sweep {
       rows.filter((row) => conditionKey(row.condition) === key).map((row) => `${row.draw} ${row.attack}`),
     );
     // Draws that want the same attacks are measured at once; after a kill they may be at different ones.
-    const wanting = new Map<string, number[]>();
+    const wanting = new Map<string, { missing: SweepSubject['attacks']; all: number[] }>();
     for (let draw = 0; draw < this.#drawsOf(condition); draw++) {
       const missing = this.#subject.attacks.filter(({ name }) => !done.has(`${draw} ${name}`));
       const names = missing.map(({ name }) => name).join();
-      if (missing.length > 0) wanting.set(names, [...(wanting.get(names) ?? []), draw]);
+      const group = wanting.get(names) ?? { missing, all: [] };
+      group.all.push(draw);
+      wanting.set(names, group);
     }
-    for (const all of wanting.values()) {
-      const missing = this.#subject.attacks.filter(({ name }) => !done.has(`${all[0]} ${name}`));
+    for (const { missing, all } of wanting.values()) {
+      if (missing.length === 0) continue;
       for await (const draws of this.#load(condition, all)) {
         const accuracies = await this.#subject.accuracies();
         const energy = energyOf(this.#subject.weightReads(), this.#memory);

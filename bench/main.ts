@@ -16,6 +16,7 @@ import { openNodeGpu } from '../src/gpu/node.ts';
 import { benchDemo, benchDoctor } from './commands.ts';
 import { benchConv } from './conv.ts';
 import { benchDeep } from './deep.ts';
+import { benchDraws } from './draws_batched.ts';
 import { benchGemm } from './gemm.ts';
 import { benchGrowth } from './growth.ts';
 import { benchMasks } from './masks.ts';
@@ -32,6 +33,7 @@ const GROUPS = [
   'tiles',
   'streaming',
   'attack',
+  'draws',
   'training',
   'deep',
   'growth',
@@ -115,6 +117,7 @@ async function main(): Promise<void> {
       conv: benchConv,
       streaming: benchStreaming,
       attack: benchAttack,
+      draws: benchDraws,
       training: benchTraining,
       deep: benchDeep,
       growth: benchGrowth,

@@ -3,6 +3,7 @@
 // that are multiples of 16 and zero pads, so no loop tests a bound: K runs to the next multiple of 4.
 // One invocation or a quad computes a register tile, without barriers. Both operands are read four k at a time and
 // transposed in registers, which costs nothing where a vec4 is four registers. SPLIT_K slices of k go to workgroup z.
+// A batch of products lies in workgroup z too, BATCH_A, BATCH_B and BATCH_BIAS vec4 from one to the next (0: shared).
 // Bindings: a, b, bias, c. Launched by recordGemm (src/kernels/gemm.ts).
 // Measured on SwiftShader, 512^3, of its FMA ceiling: quads of 16 x 32 41 %, of 16 x 16 36 %; one invocation 16 x 16 17 %.
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;
@@ -12,7 +13,7 @@
 
 fn load_a(i: u32) -> vec4f { return a[i]; }
 fn load_b(i: u32) -> vec4f { return b[i]; }
-fn load_bias(i: u32) -> vec4f { return bias[i]; }
+fn load_bias(i: u32) -> vec4f { return bias[slice / SPLIT_K * BATCH_BIAS + i]; }
 
 #include <tile>
 #include "gemm/epilogue.wgsl"
@@ -25,11 +26,12 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let row = panel_origin(id).x;
   let column = panel_origin(id).y;
   slice = id.z;
-  let first = id.z * K4_SLICE;
+  let product = id.z / SPLIT_K;
+  let first = id.z % SPLIT_K * K4_SLICE;
   let end = min(first + K4_SLICE, K4);
   var tile: Tile;
-  var at_a = row * (STRIDE_A / 4u) + first;
-  var at_b = column * (STRIDE_B / 4u) + first;
+  var at_a = product * BATCH_A + row * (STRIDE_A / 4u) + first;
+  var at_b = product * BATCH_B + column * (STRIDE_B / 4u) + first;
   for (var k = first; k < end; k++) {
     tile_rank4(&tile, panel_a_rows(at_a, STRIDE_A / 4u), panel_b_rows(at_b, STRIDE_B / 4u));
     at_a++;

@@ -4,13 +4,14 @@
 // A_K_MAJOR: A is stored K x M (tn). B_K_MAJOR: B is stored K x N (nn, tn), otherwise N x K (nt).
 // On SwiftShader a barrier turns the shader into coroutines (5-13 times slower): the launcher picks this family only for
 // hardware adapters, the tests run it everywhere.
+// A batch of products lies in workgroup z too, BATCH_A, BATCH_B and BATCH_BIAS vec4 from one to the next (0: shared).
 // Bindings: a, b, bias, c. Launched by recordGemm (src/kernels/gemm.ts).
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;
 @group(0) @binding(1) var<storage, read> b: array<vec4f>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 
-fn load_bias(i: u32) -> vec4f { return bias[i]; }
+fn load_bias(i: u32) -> vec4f { return bias[slice / SPLIT_K * BATCH_BIAS + i]; }
 
 #include "gemm/epilogue.wgsl"
 #include "gemm/store.wgsl"
@@ -29,7 +30,9 @@ fn main(
   let row0 = group.y * BLOCK;
   let column0 = group.x * BLOCK;
   slice = group.z;
-  let first = group.z * K_SLICE;
+  let base_a = group.z / SPLIT_K * BATCH_A;
+  let base_b = group.z / SPLIT_K * BATCH_B;
+  let first = group.z % SPLIT_K * K_SLICE;
   let end = min(first + K_SLICE, K);
   let t = local.y * 16u + local.x;
   var block = mat4x4f();
@@ -38,13 +41,13 @@ fn main(
     if (A_K_MAJOR) {
       let kk = t / 16u;
       let inside = k + kk < end && row0 + (t % 16u) * 4u < STRIDE_A;
-      tile_a[kk][t % 16u] = select(vec4f(), a[((k + kk) * STRIDE_A + row0) / 4u + t % 16u], inside);
+      tile_a[kk][t % 16u] = select(vec4f(), a[base_a + ((k + kk) * STRIDE_A + row0) / 4u + t % 16u], inside);
     } else {
       let r = t / 4u;
       let kk = (t % 4u) * 4u;
       let inside = row0 + r < M && k + kk < STRIDE_A;
       let keep = vec4u(k + kk) + vec4u(0u, 1u, 2u, 3u) < vec4u(end);
-      let v = select(vec4f(), a[((row0 + r) * STRIDE_A + k + kk) / 4u], keep & vec4<bool>(inside));
+      let v = select(vec4f(), a[base_a + ((row0 + r) * STRIDE_A + k + kk) / 4u], keep & vec4<bool>(inside));
       tile_a[kk][r / 4u][r % 4u] = v.x;
       tile_a[kk + 1u][r / 4u][r % 4u] = v.y;
       tile_a[kk + 2u][r / 4u][r % 4u] = v.z;
@@ -53,13 +56,13 @@ fn main(
     if (B_K_MAJOR) {
       let kk = t / 16u;
       let inside = k + kk < end && column0 + (t % 16u) * 4u < STRIDE_B;
-      tile_b[kk][t % 16u] = select(vec4f(), b[((k + kk) * STRIDE_B + column0) / 4u + t % 16u], inside);
+      tile_b[kk][t % 16u] = select(vec4f(), b[base_b + ((k + kk) * STRIDE_B + column0) / 4u + t % 16u], inside);
     } else {
       let n = t / 4u;
       let kk = (t % 4u) * 4u;
       let inside = column0 + n < N && k + kk < STRIDE_B;
       let keep = vec4u(k + kk) + vec4u(0u, 1u, 2u, 3u) < vec4u(end);
-      let v = select(vec4f(), b[((column0 + n) * STRIDE_B + k + kk) / 4u], keep & vec4<bool>(inside));
+      let v = select(vec4f(), b[base_b + ((column0 + n) * STRIDE_B + k + kk) / 4u], keep & vec4<bool>(inside));
       tile_b[kk][n / 4u][n % 4u] = v.x;
       tile_b[kk + 1u][n / 4u][n % 4u] = v.y;
       tile_b[kk + 2u][n / 4u][n % 4u] = v.z;

@@ -2,6 +2,7 @@
 // A is K x M, B is K x N (both k-major: every k is an outer product of contiguous vectors), C is M x N; strides are
 // multiples of 16 with zero pads. K (the batch) is counted exactly, four k a step and the rest one by one, so
 // batches need no padding. One invocation or a quad computes a register tile, without barriers.
+// A batch of products lies in workgroup z too, BATCH_A, BATCH_B and BATCH_BIAS vec4 from one to the next (0: shared).
 // Bindings: a, b, bias, c. Launched by recordGemm (src/kernels/gemm.ts).
 // Measured on SwiftShader, 512^3: quads of 16 x 32 41 % of its FMA ceiling.
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;
@@ -11,7 +12,7 @@
 
 fn load_a(i: u32) -> vec4f { return a[i]; }
 fn load_b(i: u32) -> vec4f { return b[i]; }
-fn load_bias(i: u32) -> vec4f { return bias[i]; }
+fn load_bias(i: u32) -> vec4f { return bias[slice / SPLIT_K * BATCH_BIAS + i]; }
 
 #include <tile>
 #include "gemm/epilogue.wgsl"
@@ -24,11 +25,12 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let row = panel_origin(id).x;
   let column = panel_origin(id).y;
   slice = id.z;
-  let first = id.z * K_SLICE;
+  let product = id.z / SPLIT_K;
+  let first = id.z % SPLIT_K * K_SLICE;
   let end = min(first + K_SLICE, K);
   var tile: Tile;
-  var at_a = first * (STRIDE_A / 4u) + (row >> 2u);
-  var at_b = first * (STRIDE_B / 4u) + (column >> 2u);
+  var at_a = product * BATCH_A + first * (STRIDE_A / 4u) + (row >> 2u);
+  var at_b = product * BATCH_B + first * (STRIDE_B / 4u) + (column >> 2u);
   var k = first;
   for (; k + 4u <= end; k += 4u) {
     tile_rank4(&tile, panel_a_columns(at_a, STRIDE_A / 4u), panel_b_columns(at_b, STRIDE_B / 4u));

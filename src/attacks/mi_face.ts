@@ -138,7 +138,10 @@ export class MiFace {
     this.#image = space.latent ? arena.matrix('attack image', rows, space.height * space.width) : this.#x;
   }
 
-  /** @throws ConfigError for a bad argument, ShapeError where the victim's inputs are not what is searched */
+  /**
+   * @param targets the attacked class of every row; of a victim that holds several draws, draw by draw
+   * @throws ConfigError for a bad argument, ShapeError where the victim's inputs are not what is searched
+   */
   static async build(
     gpu: Gpu,
     victim: Victim,
@@ -363,6 +366,9 @@ function check(victim: Victim, space: SearchSpace, targets: readonly number[], c
     const value = config[name] as number;
     if (!(value >= low && value <= high)) throw new ConfigError(`attack.${name}: ${value} is not in ${low}..${high}`);
   };
+  if (config.search && victim.draws > 1) {
+    throw new ConfigError('attack.search: directions are drawn for one draw of the memory at a time');
+  }
   range('iterations', 1, 1e6);
   range('step', 0, 1e6);
   range('momentum', 0, 0.999999);

@@ -10,7 +10,12 @@ export interface Victim {
   readonly classes: number;
   /** True where every image reads weights of its own (granularity `inference`): a split is then one pass, however cut. */
   readonly readsPerImage?: boolean;
-  /** Plans buffers for `x.rows` inputs; the two recorders may be called in any number of programs. */
+  /** Draws of its memory that it holds at once. As many equal groups of the inputs, one behind the other, see one draw each. */
+  readonly draws: number;
+  /**
+   * Plans buffers for `x.rows` inputs, a multiple of `draws`; the two recorders may be called in any number of programs.
+   * @throws ShapeError where it is none
+   */
   plan(arena: Arena, x: Matrix): VictimRun;
 }
 

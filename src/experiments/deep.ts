@@ -233,8 +233,12 @@ class Experiment implements SweepSubject {
     };
   }
 
+  /** A draw's photographs fill a device by themselves, and convolutions have one set of weights a dispatch. */
+  drawsAtOnce(): number {
+    return 1;
+  }
+
   async prepare(): Promise<void> {
-    this.#reconstructions = undefined;
     const key = this.#memory.recordingKey;
     if (this.#bench?.key === key) return;
     this.#destroyBench();
@@ -249,15 +253,19 @@ class Experiment implements SweepSubject {
     };
   }
 
-  accuracy(): Promise<number> {
-    return this.#bench!.predictor.accuracy(this.#labels(this.#input.split.test));
+  hold(): void {
+    this.#reconstructions = undefined;
+  }
+
+  async accuracies(): Promise<number[]> {
+    return [await this.#bench!.predictor.accuracy(this.#labels(this.#input.split.test))];
   }
 
   weightReads(): readonly WeightRead[] {
     return this.#bench!.predictor.weightReads;
   }
 
-  async attack(name: string): Promise<Measurement> {
+  async attack(name: string): Promise<Measurement[]> {
     this.#reconstructions ??= await this.#bench!.attack.run();
     const { attackers } = this.#config;
     for (const attacker of attackers) {
@@ -266,7 +274,7 @@ class Experiment implements SweepSubject {
         const count = this.#sides[side].indices.length;
         if (deepAttackName(attackers, attacker.name, side) === name) {
           const { images, underflow } = this.#reconstructions.get(attacker.name)!;
-          return this.#measure(this.#sides[side], images.slice(first, first + count), underflow);
+          return [this.#measure(this.#sides[side], images.slice(first, first + count), underflow)];
         }
         first += count;
       }

@@ -8,7 +8,7 @@ import { type ImageDataset, type Split, toFloat } from '../data/dataset.ts';
 import { DataError } from '../errors.ts';
 import { Arena } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
-import type { WeightRead } from '../gpu/recorder.ts';
+import type { Program, WeightRead } from '../gpu/recorder.ts';
 import { INFERENCE } from '../layers/layer.ts';
 import type { MemoryConfig } from '../memory/config.ts';
 import { type NullBaselines, nullBaselines } from '../metrics/baselines.ts';
@@ -16,13 +16,14 @@ import { type IdentityClassifier, trainIdentityClassifier } from '../metrics/ide
 import { indexPhotographs, type PhotographIndex, similarityToPhotographs } from '../metrics/similarity.ts';
 import { ApproximateMemory } from '../models/approximate_memory.ts';
 import { type DeviceDataset, uploadDataset } from '../models/device_dataset.ts';
-import { Evaluator } from '../models/evaluate.ts';
+import { EVALUATION_BATCH, Evaluator } from '../models/evaluate.ts';
 import { layerNames, type ModelSpec, modelSpec } from '../models/specs.ts';
 import { plainWeights, planStack, recordStackForward } from '../models/stack.ts';
 import type { Trainer } from '../models/trainer.ts';
 import { foldedVictim, isLinear, stackVictim } from '../models/victims.ts';
 import { Random } from '../random.ts';
 import { bitErrorConditions } from './conditions.ts';
+import { type DrawBudget, drawBudget, drawsWithin, linearDrawCost } from './draws.ts';
 import type { Condition, Row } from './results.ts';
 import type { AttackConfig, ShallowConfig } from './shallow_config.ts';
 import type { ProgressSink, RunStore } from './store.ts';
@@ -52,6 +53,7 @@ const MODEL_FILE = 'model.safetensors';
 /**
  * Runs the experiment, or goes on where the store says it stopped. Same configuration, same adapter: same rows.
  * @param signal aborts between two units of work; everything finished is in the store
+ * @param budget of draws that are measured at once; no number depends on it
  * @throws InterruptedError, DeviceLostError, DataError, ConfigError
  */
 export async function runShallow(
@@ -61,6 +63,7 @@ export async function runShallow(
   store: RunStore,
   progress: ProgressSink,
   signal: AbortSignal,
+  budget: DrawBudget = drawBudget(gpu),
 ): Promise<ShallowOutcome> {
   const { dataset } = input;
   const people = new Set(dataset.labels).size;
@@ -70,7 +73,7 @@ export async function runShallow(
   const conditions = bitErrorConditions(sweepOf(config), spec);
   const arena = new Arena(gpu);
   try {
-    const experiment = new Experiment(gpu, arena, input, spec, config, store, progress, signal);
+    const experiment = new Experiment(gpu, arena, input, spec, config, store, progress, signal, budget);
     return await experiment.run(conditions);
   } finally {
     arena.destroy();
@@ -95,8 +98,12 @@ class Experiment implements SweepSubject {
   readonly #photographs: PhotographIndex;
   readonly #judge: IdentityClassifier;
   readonly #classes: readonly number[];
+  /** Draws at once where the layers are multiplied out. */
+  readonly #foldedDraws: number;
   #memory!: ApproximateMemory;
   #bench: Bench | undefined;
+  /** Plan of the bench that measured the most draws at once. */
+  #widest = { draws: 0, plan: '' };
 
   constructor(
     gpu: Gpu,
@@ -107,6 +114,7 @@ class Experiment implements SweepSubject {
     store: RunStore,
     progress: ProgressSink,
     signal: AbortSignal,
+    budget: DrawBudget,
   ) {
     this.#gpu = gpu;
     this.#arena = arena;
@@ -129,6 +137,10 @@ class Experiment implements SweepSubject {
     this.varies = config.attacks.some((attack) => attack.start === 'noise' || attack.search);
     this.pictureSize = { images: this.#classes.length, pixels: dataset.width * dataset.height };
     this.accuracyStep = 1 / split.test.length;
+    const evaluated = Math.min(EVALUATION_BATCH, split.test.length);
+    const cost = linearDrawCost(spec.inputs, spec.outputs, evaluated, this.#classes.length, config.attacks);
+    // A black-box attack draws its directions for one draw of the memory.
+    this.#foldedDraws = config.attacks.some((attack) => attack.search) ? 1 : drawsWithin(budget, cost);
   }
 
   async run(conditions: readonly Condition[]): Promise<ShallowOutcome> {
@@ -141,8 +153,8 @@ class Experiment implements SweepSubject {
     const config = sweepOf(this.#config);
     const sweep = new Sweep(this, this.#memory, config, this.#store, this.#progress, this.#signal);
     const rows = await sweep.run(conditions);
-    if (this.#bench) plans.push(this.#bench.plan);
-    this.#bench?.destroy();
+    this.#retireBench();
+    if (this.#widest.draws > 0) plans.push(this.#widest.plan);
 
     const { dataset, split, meanFace } = this.#input;
     const pictures = await sweep.pictures(rows);
@@ -177,35 +189,57 @@ class Experiment implements SweepSubject {
   async #trainAccuracy(trainer: Trainer): Promise<number> {
     const victim = stackVictim(this.#spec.layers, plainWeights(trainer.parameters));
     const evaluator = await Evaluator.build(this.#gpu, victim, this.#data, this.#input.split.train);
-    const { accuracy } = await evaluator.run();
+    const [{ accuracy }] = await evaluator.run();
     evaluator.destroy();
     return accuracy;
   }
 
-  async prepare(memory: MemoryConfig): Promise<void> {
-    const benchKey = this.#memory.recordingKey;
-    if (this.#bench?.key !== benchKey) {
-      this.#bench?.destroy();
-      const perLoad = memory.granularity === 'load' || memory.granularity === 'chip';
-      const linear = Object.keys(memory.activations).length === 0;
-      const foldable = perLoad && linear && !this.layers.some((layer) => this.#memory.fused(layer));
-      this.#bench = await Bench.build(this.#gpu, benchKey, this.#spec, this.#memory, foldable, this.#data, this.#input);
-    }
-    this.#bench.refold();
+  /** Whether two linear layers are read once a load, so that their product can stand for them. */
+  #folds({ granularity, activations }: MemoryConfig): boolean {
+    const perLoad = granularity === 'load' || granularity === 'chip';
+    const linear = isLinear(this.#spec.layers) && Object.keys(activations).length === 0;
+    return perLoad && linear && !this.layers.some((layer) => this.#memory.fused(layer));
   }
 
-  async accuracy(): Promise<number> {
-    return (await this.#bench!.evaluator.run()).accuracy;
+  drawsAtOnce(memory: MemoryConfig): number {
+    return this.#folds(memory) ? this.#foldedDraws : 1;
+  }
+
+  async prepare(memory: MemoryConfig, draws: number): Promise<void> {
+    const key = `${draws} ${this.#memory.recordingKey}`;
+    if (this.#bench?.key === key) return;
+    this.#retireBench();
+    const folds = this.#folds(memory);
+    this.#bench = await Bench.build(this.#gpu, key, this.#spec, this.#memory, folds, draws, this.#data, this.#input);
+  }
+
+  #retireBench(): void {
+    if (!this.#bench) return;
+    const { draws, plan } = this.#bench;
+    if (draws > this.#widest.draws) this.#widest = { draws, plan };
+    this.#bench.destroy();
+    this.#bench = undefined;
+  }
+
+  hold(place: number): void {
+    this.#bench!.hold(place);
+  }
+
+  async accuracies(): Promise<number[]> {
+    return (await this.#bench!.evaluator.run()).map(({ accuracy }) => accuracy);
   }
 
   weightReads(): readonly WeightRead[] {
     return this.#bench!.evaluator.weightReads;
   }
 
-  async attack(name: string, draw: number, tick: () => void): Promise<Measurement> {
+  async attack(name: string, draws: readonly number[], tick: () => void): Promise<Measurement[]> {
     const attack = this.#config.attacks.find((each) => attackName(each) === name)!;
-    const run = await this.#bench!.attack(name, this.#classes, miFaceConfig(attack));
-    return this.#measure(await run.run(this.#starts(attack, draw), draw, tick));
+    const classes = this.#classes;
+    const run = await this.#bench!.attack(name, classes, miFaceConfig(attack));
+    const starts = draws.flatMap((draw) => this.#starts(attack, draw));
+    const results = await run.run(starts, draws[0], tick);
+    return draws.map((_, i) => this.#measure(results.slice(i * classes.length, (i + 1) * classes.length)));
   }
 
   #starts(attack: AttackConfig, draw: number): Float32Array[] {
@@ -258,7 +292,7 @@ export function sweepOf(config: ShallowConfig): SweepConfig {
   };
 }
 
-/** The programs that measure one way of reading memory: evaluation and attacks, built once and run for every draw. */
+/** The programs that measure one way of reading memory: evaluation and attacks, built once and run for all draws of it. */
 class Bench {
   readonly key: string;
   readonly evaluator: Evaluator;
@@ -266,7 +300,7 @@ class Bench {
   readonly #arena: Arena;
   readonly #victim: Victim;
   readonly #space: SearchSpace;
-  readonly #refold: () => void;
+  readonly #folds: readonly Program[];
   readonly #attacks = new Map<string, MiFace>();
 
   private constructor(
@@ -276,7 +310,7 @@ class Bench {
     evaluator: Evaluator,
     victim: Victim,
     space: SearchSpace,
-    refold: () => void,
+    folds: readonly Program[],
   ) {
     this.#gpu = gpu;
     this.key = key;
@@ -284,7 +318,7 @@ class Bench {
     this.evaluator = evaluator;
     this.#victim = victim;
     this.#space = space;
-    this.#refold = refold;
+    this.#folds = folds;
   }
 
   static async build(
@@ -292,7 +326,8 @@ class Bench {
     key: string,
     spec: ModelSpec,
     memory: ApproximateMemory,
-    foldable: boolean,
+    fold: boolean,
+    draws: number,
     data: DeviceDataset,
     { dataset, split }: ShallowInput,
   ): Promise<Bench> {
@@ -300,7 +335,7 @@ class Bench {
     const { height, width } = dataset;
     const weights = memory.weightsOf;
     const { layers } = spec;
-    const folded = foldable && isLinear(layers) ? await foldedVictim(arena, layers, weights) : undefined;
+    const folded = fold && isLinear(layers) ? await foldedVictim(arena, layers, weights, draws) : undefined;
     const whole = folded?.victim ?? stackVictim(spec.layers, weights, memory);
     const evaluator = await Evaluator.build(gpu, whole, data, split.test);
     let victim = whole;
@@ -325,24 +360,33 @@ class Bench {
         },
       };
     }
-    return new Bench(gpu, key, arena, evaluator, victim, space, () => folded?.refold.run());
+    return new Bench(gpu, key, arena, evaluator, victim, space, folded?.folds ?? []);
   }
 
-  refold(): void {
-    this.#refold();
+  /** Draws that are measured at once. */
+  get draws(): number {
+    return this.#victim.draws;
+  }
+
+  /** Keeps what the memory returns now as draw number `place`; a victim that reads it by itself holds it anyway. */
+  hold(place: number): void {
+    this.#folds[place]?.run();
   }
 
   async attack(name: string, classes: readonly number[], config: MiFaceConfig): Promise<MiFace> {
     let attack = this.#attacks.get(name);
     if (!attack) {
-      attack = await MiFace.build(this.#gpu, this.#victim, this.#space, classes, config);
+      const targets = Array.from({ length: this.draws }, () => classes).flat();
+      attack = await MiFace.build(this.#gpu, this.#victim, this.#space, targets, config);
       this.#attacks.set(name, attack);
     }
     return attack;
   }
 
+  /** For example `5 draws at once: mi-face zero arena 33.1 MB, 15 buffers`. */
   get plan(): string {
-    return [...this.#attacks].map(([name, attack]) => `${name} ${attack.plan}`).join('; ');
+    const attacks = [...this.#attacks].map(([name, attack]) => `${name} ${attack.plan}`).join('; ');
+    return `${this.draws} ${this.draws === 1 ? 'draw' : 'draws'} at once: ${attacks}`;
   }
 
   destroy(): void {

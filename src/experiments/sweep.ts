@@ -1,6 +1,6 @@
 /**
  * A sweep: one trained model in approximate memory under many conditions, several draws of each, several attacks on each
- * draw. Every finished row is in the store before the next begins, so a sweep goes on where it stopped.
+ * draw. What an attack gave is in the store, a row a draw, before the next begins, so a sweep goes on where it stopped.
  */
 import { DataError, InterruptedError } from '../errors.ts';
 import type { WeightRead } from '../gpu/recorder.ts';
@@ -85,13 +85,18 @@ export interface SweepSubject {
   readonly pictureSize: { readonly images: number; readonly pixels: number };
   /** One image of the test split counts for so much. */
   readonly accuracyStep: number;
-  /** The memory has been configured and loaded: gets everything ready to measure it. */
-  prepare(memory: MemoryConfig): Promise<void>;
-  /** Of the model as it is loaded, on the test split. */
-  accuracy(): Promise<number>;
-  /** Weights that one call of {@link accuracy} reads. */
+  /** Draws of the memory, as it is configured, that can be measured at once. Rows have the same bits however many these are. */
+  drawsAtOnce(memory: MemoryConfig): number;
+  /** The memory has been configured: gets everything ready to measure so many draws at once. */
+  prepare(memory: MemoryConfig, draws: number): Promise<void>;
+  /** The memory has been loaded: keeps what it returns now as draw number `place` of those that are measured at once. */
+  hold(place: number): void;
+  /** Of the draws that are held, on the test split. */
+  accuracies(): Promise<number[]>;
+  /** Weights that one call of {@link accuracies} reads of each draw. */
   weightReads(): readonly WeightRead[];
-  attack(name: string, draw: number, tick: () => void): Promise<Measurement>;
+  /** @param draws the numbers of those that are held. @returns one measurement a draw */
+  attack(name: string, draws: readonly number[], tick: () => void): Promise<Measurement[]>;
 }
 
 /** What one condition's reconstructions look like, for the contact sheet. */
@@ -130,7 +135,7 @@ export class Sweep {
 
   /**
    * Measures the given conditions, then the noise they are compared with.
-   * @returns all rows of the store, in the order they were finished
+   * @returns all rows of the store, condition by condition, of each draw by draw
    * @throws InterruptedError, DeviceLostError, DataError
    */
   async run(conditions: readonly Condition[]): Promise<Row[]> {
@@ -150,7 +155,26 @@ export class Sweep {
   async #measureAll(label: string, conditions: readonly Condition[], rows: Row[]): Promise<void> {
     this.#progress.start(label, this.#units(conditions), this.#doneUnits(conditions, rows));
     for (const condition of conditions) await this.#measure(condition, rows);
+    this.#sort(rows);
     this.#progress.done();
+  }
+
+  /**
+   * Puts rows in the order of a sweep that measures one draw after the other. Means over them, and so what is calibrated to
+   * them, do not depend then on how many draws were measured at once.
+   */
+  #sort(rows: Row[]): void {
+    const conditions = new Map<string, number>();
+    const place = new Map<Row, number>();
+    for (const row of rows) {
+      const key = conditionKey(row.condition);
+      if (!conditions.has(key)) conditions.set(key, conditions.size);
+      place.set(row, conditions.get(key)!);
+    }
+    const names = this.#subject.attacks.map(({ name }) => name);
+    rows.sort(
+      (a, b) => place.get(a)! - place.get(b)! || a.draw - b.draw || names.indexOf(a.attack) - names.indexOf(b.attack),
+    );
   }
 
   /** All draws and attacks of a condition that are not in `rows` yet; appends to both. */
@@ -159,28 +183,40 @@ export class Sweep {
     const done = new Set(
       rows.filter((row) => conditionKey(row.condition) === key).map((row) => `${row.draw} ${row.attack}`),
     );
+    // Draws that want the same attacks are measured at once; after a kill they may be at different ones.
+    const wanting = new Map<string, { missing: SweepSubject['attacks']; all: number[] }>();
     for (let draw = 0; draw < this.#drawsOf(condition); draw++) {
       const missing = this.#subject.attacks.filter(({ name }) => !done.has(`${draw} ${name}`));
+      const names = missing.map(({ name }) => name).join();
+      const group = wanting.get(names) ?? { missing, all: [] };
+      group.all.push(draw);
+      wanting.set(names, group);
+    }
+    for (const { missing, all } of wanting.values()) {
       if (missing.length === 0) continue;
-      await this.#load(condition, draw);
-      const accuracy = await this.#subject.accuracy();
-      const energy = energyOf(this.#subject.weightReads(), this.#memory);
-      for (const { name, units } of missing) {
-        this.#interruptible();
-        const measurement = await this.#subject.attack(name, draw, () => this.#progress.advance(0));
-        // The picture first: a row in the store says that everything of it is there.
-        if (draw === 0) await this.#savePicture(condition, name, measurement.images);
-        const row = rowOf(condition, draw, accuracy, energy, name, measurement);
-        await this.#store.appendRow(row);
-        rows.push(row);
-        const numbers = `accuracy ${accuracy.toFixed(3)}, PCC ${row.pcc.toFixed(3)}, lift ${row.pccLift.toFixed(3)}`;
-        this.#progress.advance(units, `${conditionLabel(condition)}, ${name}: ${numbers}`);
+      for await (const draws of this.#load(condition, all)) {
+        const accuracies = await this.#subject.accuracies();
+        const energy = energyOf(this.#subject.weightReads(), this.#memory);
+        for (const { name, units } of missing) {
+          this.#interruptible();
+          const measurements = await this.#subject.attack(name, draws, () => this.#progress.advance(0));
+          for (const [i, draw] of draws.entries()) {
+            const [accuracy, measurement] = [accuracies[i], measurements[i]];
+            // The picture first: a row in the store says that everything of it is there.
+            if (draw === 0) await this.#savePicture(condition, name, measurement.images);
+            const row = rowOf(condition, draw, accuracy, energy, name, measurement);
+            await this.#store.appendRow(row);
+            rows.push(row);
+            const numbers = `accuracy ${accuracy.toFixed(3)}, PCC ${row.pcc.toFixed(3)}, lift ${row.pccLift.toFixed(3)}`;
+            this.#progress.advance(units, `${conditionLabel(condition)}, ${name}: ${numbers}`);
+          }
+        }
       }
     }
   }
 
-  /** Puts the model into the condition's memory and draws a map. */
-  async #load(condition: Condition, draw: number): Promise<void> {
+  /** Puts the model into the condition's memory and draws its maps: yields the draws that can be measured next, all at once. */
+  async *#load(condition: Condition, draws: readonly number[]): AsyncGenerator<readonly number[]> {
     this.#interruptible();
     const memory = parseMemoryConfig(memoryOf(condition, this.#config), this.#subject.layers);
     const key = JSON.stringify(memory);
@@ -188,8 +224,17 @@ export class Sweep {
       await this.#memory.configure(memory);
       this.#configured = key;
     }
-    await this.#memory.load(draw);
-    await this.#subject.prepare(memory);
+    const most = this.#subject.drawsAtOnce(memory);
+    for (let first = 0; first < draws.length; first += most) {
+      this.#interruptible();
+      const batch = draws.slice(first, first + most);
+      await this.#subject.prepare(memory, batch.length);
+      for (const [place, draw] of batch.entries()) {
+        await this.#memory.load(draw);
+        this.#subject.hold(place);
+      }
+      yield batch;
+    }
   }
 
   #publishedNoise(levels: NonNullable<NoiseConfig['levels']>): Condition[] {
@@ -295,10 +340,8 @@ export class Sweep {
 
   async #meanAccuracy(condition: Condition): Promise<number> {
     const accuracies: number[] = [];
-    for (let draw = 0; draw < this.#config.draws; draw++) {
-      await this.#load(condition, draw);
-      accuracies.push(await this.#subject.accuracy());
-    }
+    const draws = [...Array(this.#config.draws).keys()];
+    for await (const _ of this.#load(condition, draws)) accuracies.push(...(await this.#subject.accuracies()));
     return mean(accuracies);
   }
 

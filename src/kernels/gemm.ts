@@ -4,6 +4,7 @@ import type { BufferView, Gpu } from '../gpu/device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import { STRETCH } from '../memory/hits.ts';
 import { ACTIVATION_CODE, type Activation } from './activation.ts';
+import { requireBytes } from './check.ts';
 import { flatGrid } from './grid.ts';
 import type { StoredTensor } from './stored.ts';
 import { busyTiles, quadTile, TILES, type TileName, tileGrid } from './tiles.ts';
@@ -33,7 +34,23 @@ export interface GemmArguments {
   readonly variant?: GemmVariant;
   /** Slices of K computed apart and added in order; default: enough of them to keep every core busy. */
   readonly splitK?: number;
+  /** Several products of that shape in one dispatch; default: one. */
+  readonly batch?: GemmBatch;
 }
+
+/**
+ * Products of one shape, each with operands of its own. A, B, C and their shapes are those of the first; the views reach over
+ * all of them. The C of one lies right behind the C of another. Every C has the bits of a product recorded alone.
+ */
+export interface GemmBatch {
+  readonly count: number;
+  /** f32 from an operand of one product to that of the next, multiples of 4; 0 where they share it. */
+  readonly strideA: number;
+  readonly strideB: number;
+  readonly strideBias: number;
+}
+
+const ALONE: GemmBatch = { count: 1, strideA: 0, strideB: 0, strideBias: 0 };
 
 /** M, N and K of a product. @throws ShapeError naming the shapes that disagree. */
 function dimensions(label: string, t: Transposition, a: Matrix, b: Matrix, c: Matrix): [number, number, number] {
@@ -48,19 +65,21 @@ function dimensions(label: string, t: Transposition, a: Matrix, b: Matrix, c: Ma
 }
 
 /**
- * Records C = act(op(A) op(B) + bias), and the reduction of its slices where K is split.
- * @throws ShapeError when the shapes disagree
+ * Records C = act(op(A) op(B) + bias), and the reduction of its slices where K is split; variant and slices are chosen for one
+ * product, however many there are.
+ * @throws ShapeError when the shapes disagree, or a view is too small for all products
  */
 export function recordGemm(recorder: Recorder, arena: Arena, args: GemmArguments): void {
-  const { label, transposition, a, b, c } = args;
+  const { label, transposition, a, b, c, batch = ALONE } = args;
   const [m, n, k] = dimensions(label, transposition, a, b, c);
+  checkBatch(args, batch, m);
   const variant = args.variant ?? pickVariant(recorder.gpu, m, n);
   const splitK = args.splitK ?? pickSplitK(recorder.gpu, m, n, k);
   const kSlice = roundUp(Math.ceil(k / splitK), 16);
   const slices = Math.ceil(k / kSlice);
   const activation = ACTIVATION_CODE[args.activation ?? 'none'];
   const bias = args.bias ?? b;
-  const target = slices > 1 ? arena.scratch(`split-K ${label}`, slices * m * c.stride * 4) : c;
+  const target = slices > 1 ? arena.scratch(`split-K ${label}`, batch.count * slices * m * c.stride * 4) : c;
   const shape = {
     M: m,
     N: n,
@@ -69,14 +88,20 @@ export function recordGemm(recorder: Recorder, arena: Arena, args: GemmArguments
     BIAS: args.bias !== undefined,
     ACTIVATION: activation,
   };
-  const strides = { STRIDE_A: a.stride, STRIDE_B: b.stride };
+  const strides = {
+    STRIDE_A: a.stride,
+    STRIDE_B: b.stride,
+    BATCH_A: batch.strideA / 4,
+    BATCH_B: batch.strideB / 4,
+    BATCH_BIAS: batch.strideBias / 4,
+  };
   const bindings = [
     ['read', a],
     ['read', b],
     ['read', bias],
     ['write', target],
   ] as const;
-  const flops = 2 * m * n * k;
+  const flops = 2 * m * n * k * batch.count;
   if (variant === 'shared') {
     recorder.record({
       label,
@@ -92,7 +117,7 @@ export function recordGemm(recorder: Recorder, arena: Arena, args: GemmArguments
         },
       },
       bindings,
-      workgroups: [Math.ceil(n / 64), Math.ceil(m / 64), slices],
+      workgroups: [Math.ceil(n / 64), Math.ceil(m / 64), batch.count * slices],
       flops,
     });
   } else {
@@ -107,11 +132,25 @@ export function recordGemm(recorder: Recorder, arena: Arena, args: GemmArguments
         includes: { tile: `gemm/tile_${variant}.wgsl` },
       },
       bindings,
-      workgroups: [...workgroups, slices],
+      workgroups: [...workgroups, batch.count * slices],
       flops,
     });
   }
-  if (slices > 1) recordSplitReduction(recorder, { label, shape, partial: target, bias, c });
+  if (slices > 1) recordSplitReduction(recorder, { label, shape, partial: target, bias, c, batch });
+}
+
+/** @throws ShapeError where an operand of a batch does not start on a vec4, or its last one lies beyond the view */
+function checkBatch({ label, a, b, bias, c }: GemmArguments, batch: GemmBatch, m: number): void {
+  const { count, strideA, strideB, strideBias } = batch;
+  const further = (name: string, view: BufferView, stride: number, first: number) => {
+    if (stride % 4 !== 0) throw new ShapeError(`${label}: ${name} of a batch ${stride} f32 apart; give multiples of 4`);
+    requireBytes(label, `${name} of ${count} products`, view, ((count - 1) * stride + first) * 4);
+  };
+  if (count === 1) return;
+  further('a', a, strideA, a.rows * a.stride);
+  further('b', b, strideB, b.rows * b.stride);
+  if (bias) further('bias', bias, strideBias, c.columns);
+  further('c', c, m * c.stride, m * c.stride);
 }
 
 /** Constants of gemm/store.wgsl and gemm/reduce_split_k.wgsl: the shape of C and what follows the sum. */
@@ -124,16 +163,24 @@ export interface StoreConstants {
   readonly ACTIVATION: number;
 }
 
-/** Adds the SPLIT_K slices of a product in order, C = act(sum of partial + bias). Without BIAS, `bias` is only bound. */
+/** Adds the SPLIT_K slices of every product in order, C = act(sum of partial + bias). Without BIAS, `bias` is only bound. */
 export function recordSplitReduction(
   recorder: Recorder,
-  args: { label: string; shape: StoreConstants; partial: BufferView; bias: BufferView; c: Matrix },
+  args: {
+    label: string;
+    shape: StoreConstants;
+    partial: BufferView;
+    bias: BufferView;
+    c: Matrix;
+    batch?: GemmBatch;
+  },
 ): void {
-  const { label, shape, partial, bias, c } = args;
-  const { workgroups, constants } = flatGrid((shape.M * c.stride) / 4);
+  const { label, shape, partial, bias, c, batch = ALONE } = args;
+  const { workgroups, constants } = flatGrid((batch.count * shape.M * c.stride) / 4);
+  const products = { BATCH: batch.count, BATCH_BIAS: batch.strideBias / 4 };
   recorder.record({
     label: `${label} reduce`,
-    shader: { path: 'gemm/reduce_split_k.wgsl', constants: { ...shape, ...constants } },
+    shader: { path: 'gemm/reduce_split_k.wgsl', constants: { ...shape, ...products, ...constants } },
     bindings: [
       ['read', partial],
       ['read', bias],

@@ -136,20 +136,23 @@ export function recordMse(
 }
 
 /**
- * Adds the results of a batch to a running total that the host reads every so many steps, and zeroes when it likes.
+ * Adds the results of a batch to a running total that the host reads every so many steps, and zeroes when it likes. Several
+ * groups of rows, one behind the other, have a total each.
  *
- * @param args.results rows x 2 f32, as {@link recordSoftmaxCrossEntropy} and {@link recordMse} write them
- * @param args.metrics 4 f32: sum of row losses, number correct, number of rows, 0
+ * @param args.rows of a group
+ * @param args.groups default: one
+ * @param args.results groups x rows x 2 f32, as {@link recordSoftmaxCrossEntropy} and {@link recordMse} write them
+ * @param args.metrics groups x 4 f32: sum of row losses, number correct, number of rows, 0
  * @throws ShapeError
  */
 export function recordAccumulateMetrics(
   recorder: Recorder,
-  args: { rows: number; results: BufferView; metrics: BufferView },
+  args: { rows: number; groups?: number; results: BufferView; metrics: BufferView },
 ): void {
-  const { rows, results, metrics } = args;
+  const { rows, groups = 1, results, metrics } = args;
   const kernel = 'accumulate_metrics';
-  requireBytes(kernel, 'results', results, rows * 8);
-  requireBytes(kernel, 'metrics', metrics, 16);
+  requireBytes(kernel, 'results', results, groups * rows * 8);
+  requireBytes(kernel, 'metrics', metrics, groups * 16);
   recorder.record({
     label: kernel,
     shader: { path: 'loss/accumulate_metrics.wgsl', constants: { ROWS: rows } },
@@ -157,7 +160,7 @@ export function recordAccumulateMetrics(
       ['read', results],
       ['write', metrics],
     ],
-    workgroups: [1, 1, 1],
-    flops: 2 * rows,
+    workgroups: [groups, 1, 1],
+    flops: 2 * groups * rows,
   });
 }

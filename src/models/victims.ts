@@ -1,18 +1,18 @@
 /** Trained models as victims: a stack of layers reading plain or approximate memory, and a linear stack folded into one. */
 import type { Victim, VictimRun } from '../attacks/victim.ts';
+import { ShapeError } from '../errors.ts';
 import type { Arena, Matrix } from '../gpu/arena.ts';
 import { type Program, Recorder } from '../gpu/recorder.ts';
 import { recordGemm } from '../kernels/gemm.ts';
 import { recordRestride } from '../kernels/restride.ts';
 import type { DenseSpec } from '../layers/dense.ts';
 import { sizeOf } from '../layers/layer.ts';
-import { FlatParameters, ParameterLayout } from '../layers/parameters.ts';
+import { ParameterLayout } from '../layers/parameters.ts';
 import type { ApproximateMemory } from './approximate_memory.ts';
 import {
   inputShape,
   type LayerSpec,
   outputShape,
-  plainWeights,
   planGradients,
   planStack,
   recordStackBackward,
@@ -29,6 +29,7 @@ export function stackVictim(specs: readonly LayerSpec[], weights: WeightsOf, mem
   return {
     inputs: sizeOf(inputShape(specs[0])),
     classes: sizeOf(outputShape(specs[specs.length - 1])),
+    draws: 1,
     get readsPerImage() {
       return memory?.config.granularity === 'inference';
     },
@@ -77,42 +78,105 @@ export function isLinear(specs: readonly LayerSpec[]): specs is readonly DenseSp
   return specs.length === 2 && specs[0].kind === 'dense' && specs[0].activation === 'none' && specs[1].kind === 'dense';
 }
 
+/** Draws of two layers multiplied out, and the programs that multiply them. */
+export interface FoldedVictim {
+  readonly victim: Victim;
+  /** One a draw that the victim holds: multiplies the layers as they are loaded now and keeps the product as that draw. */
+  readonly folds: readonly Program[];
+}
+
 /**
  * A victim of two layers without activation between them, multiplied out: W = W2 W1, b = W2 b1 + b2. Where one map
  * serves a whole load, every later fetch returns the same values, so reading each weight once and attacking the product
- * is the same attack (sums in another order) at 1/25 of the cost for the published shape. `refold` must run after every
- * load.
+ * is the same attack (sums in another order) at 1/25 of the cost for the published shape. The products of several draws lie
+ * one behind the other, and what uses them is one dispatch for all: the bits of each draw are those of a victim that holds
+ * it alone.
  */
 export async function foldedVictim(
   arena: Arena,
   specs: readonly DenseSpec[],
   weights: WeightsOf,
-): Promise<{ victim: Victim; refold: Program }> {
+  draws = 1,
+): Promise<FoldedVictim> {
   const [first, second] = specs;
-  const folded: DenseSpec = {
-    kind: 'dense',
-    name: 'folded',
-    inputs: first.inputs,
-    outputs: second.outputs,
-    activation: 'none',
+  const { inputs } = first;
+  const classes = second.outputs;
+  const folded: DenseSpec = { kind: 'dense', name: 'folded', inputs, outputs: classes, activation: 'none' };
+  const layout = new ParameterLayout(stackParameters([folded]));
+  const products = arena.allocate('folded layers', draws * layout.length * 4);
+  /** The weight or bias of a draw, in a view that reaches to the last draw. */
+  const matrix = (name: string, draw: number): Matrix => {
+    const { rows, columns, stride, offset } = layout.find(`folded.${name}`);
+    const at = (draw * layout.length + offset) * 4;
+    return { buffer: products.buffer, offset: at, size: products.size - at, rows, columns, stride };
   };
-  const product = new FlatParameters(arena, 'folded layers', new ParameterLayout(stackParameters([folded])));
   const [w1, w2] = [weights(first.name), weights(second.name)];
   if (w1.kind !== 'plain' || w2.kind !== 'plain') throw new Error('fused layers cannot be folded');
-  const recorder = new Recorder(arena.gpu);
-  const weight = product.matrix('folded.weight');
-  recordGemm(recorder, arena, { label: 'fold weights', transposition: 'nn', a: w2.weight, b: w1.weight, c: weight });
-  const bias = product.matrix('folded.bias');
-  recordGemm(recorder, arena, {
-    label: 'fold biases',
-    transposition: 'nt',
-    a: w1.bias,
-    b: w2.weight,
-    bias: w2.bias,
-    c: bias,
-  });
-  // The product is a short cut of the emulation: hardware reads both layers in every pass.
-  const reads = [...w1.reads, ...w2.reads];
-  const weightsOf: WeightsOf = (layer) => ({ ...plainWeights(product)(layer), reads });
-  return { victim: stackVictim([folded], weightsOf), refold: await recorder.build('fold') };
+  const fold = (draw: number): Promise<Program> => {
+    const recorder = new Recorder(arena.gpu);
+    const weight = { label: 'fold weights', transposition: 'nn', a: w2.weight, b: w1.weight } as const;
+    recordGemm(recorder, arena, { ...weight, c: matrix('weight', draw) });
+    const bias = { label: 'fold biases', transposition: 'nt', a: w1.bias, b: w2.weight, bias: w2.bias } as const;
+    recordGemm(recorder, arena, { ...bias, c: matrix('bias', draw) });
+    return recorder.build('fold');
+  };
+  const victim: Victim = {
+    inputs,
+    classes,
+    draws,
+    plan(planned: Arena, x: Matrix): VictimRun {
+      const rows = x.rows / draws;
+      if (!Number.isInteger(rows)) throw new ShapeError(`${x.rows} inputs are no ${draws} equal groups, one a draw`);
+      const group = (all: Matrix): Matrix => ({ ...all, rows });
+      const batch = (a: Matrix) => ({
+        count: draws,
+        strideA: rows * a.stride,
+        strideB: layout.length,
+        strideBias: layout.length,
+      });
+      // The product is a short cut of the emulation: hardware reads both layers in every pass, of each draw.
+      const countReads = (recorder: Recorder) => {
+        for (const layer of [...w1.reads, ...w2.reads]) recorder.countRead(layer, 1);
+      };
+      const logits = planned.matrix('logits', x.rows, classes);
+      const gradLogits = planned.matrix('logits gradient', x.rows, classes);
+      let gradInput: Matrix | undefined;
+      const gradient = () => {
+        gradInput ??= planned.matrix('input gradient', x.rows, inputs);
+        return gradInput;
+      };
+      return {
+        x,
+        logits,
+        gradLogits,
+        get gradInput() {
+          return gradient();
+        },
+        recordForward(recorder) {
+          countReads(recorder);
+          recordGemm(recorder, planned, {
+            label: 'folded forward',
+            transposition: 'nt',
+            a: group(x),
+            b: matrix('weight', 0),
+            bias: matrix('bias', 0),
+            c: group(logits),
+            batch: batch(x),
+          });
+        },
+        recordInputGradient(recorder) {
+          countReads(recorder);
+          recordGemm(recorder, planned, {
+            label: 'folded input gradient',
+            transposition: 'nn',
+            a: group(gradLogits),
+            b: matrix('weight', 0),
+            c: group(gradient()),
+            batch: batch(gradLogits),
+          });
+        },
+      };
+    },
+  };
+  return { victim, folds: await Promise.all(Array.from({ length: draws }, (_, draw) => fold(draw))) };
 }

@@ -13,7 +13,7 @@ import { uploadDataset } from '../../src/models/device_dataset.ts';
 import { modelSpec } from '../../src/models/specs.ts';
 import { plainWeights, planStack, recordStackForward } from '../../src/models/stack.ts';
 import { Trainer } from '../../src/models/trainer.ts';
-import { stackVictim } from '../../src/models/victims.ts';
+import { foldedVictim, stackVictim } from '../../src/models/victims.ts';
 import { confidenceCost } from '../reference/loss.ts';
 import { type MiFaceTwin, miFace, type TwinResult } from '../reference/mi_face.ts';
 import { parametersOf, stackBackward, stackForward } from '../reference/model.ts';
@@ -167,6 +167,53 @@ describe('the result', () => {
     const [, alone] = await (await build({}, [1, 3])).run(RANDOM_STARTS[0]);
     const [together] = await (await build({})).run(RANDOM_STARTS);
     expect(alone).toEqual(together);
+  });
+});
+
+describe('several draws attacked at once', () => {
+  const LINEAR = modelSpec('mlp', TOY.pixels, TOY.classes, [6]);
+  const CONFIG: MiFaceConfig = {
+    ...PLAIN,
+    cost: 'negativeLogConfidence',
+    iterations: 30,
+    beta: 2,
+    step: 0.4,
+    normalise: true,
+    totalVariation: 0.2,
+    process: { every: 5, strength: 0.3, sharpen: 0.5 },
+  };
+
+  it('have the results of each draw alone, also where their classes stop at different times', async () => {
+    const arena = new Arena(device.gpu);
+    const seeds = [5, 6, 7];
+    const loaded = randomParameters(arena, LINEAR, 0);
+    const weights = plainWeights(loaded);
+    const one = await foldedVictim(arena, LINEAR.layers, weights);
+    const three = await foldedVictim(arena, LINEAR.layers, weights, seeds.length);
+    const targets = seeds.flatMap(() => TARGETS);
+    const starts = seeds.flatMap(() => RANDOM_STARTS);
+    const attackOne = await MiFace.build(device.gpu, one.victim, SPACE, TARGETS, CONFIG);
+    const attackThree = await MiFace.build(device.gpu, three.victim, SPACE, targets, CONFIG);
+    attacks.push(attackOne, attackThree);
+    const alone: Inversion[] = [];
+    for (const [draw, seed] of seeds.entries()) {
+      const drawn = randomParameters(arena, LINEAR, seed);
+      device.gpu.write(loaded.view, await device.gpu.readWords(drawn.view));
+      one.folds[0].run();
+      three.folds[draw].run();
+      alone.push(...(await attackOne.run(RANDOM_STARTS)));
+    }
+    expect(await attackThree.run(starts)).toEqual(alone);
+    // A draw whose last class stops early runs on with the others.
+    const stops = seeds.map((_, draw) =>
+      Math.max(...alone.slice(draw * TARGETS.length, (draw + 1) * TARGETS.length).map(({ iterations }) => iterations)),
+    );
+    expect(Math.max(...stops)).toBeGreaterThan(Math.min(...stops) + 8);
+    const search = { directions: 2, sigma: 0.1, cell: 1 };
+    await expect(MiFace.build(device.gpu, three.victim, SPACE, targets, { ...PLAIN, search })).rejects.toThrow(
+      /^attack\.search: directions are drawn for one draw of the memory at a time/,
+    );
+    arena.destroy();
   });
 });
 

@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { meanImage, seededSplit } from '../../src/data/dataset.ts';
 import { renderFaces } from '../../src/data/render_faces.ts';
 import { ConfigError, DataError, InterruptedError } from '../../src/errors.ts';
+import { linearDrawCost } from '../../src/experiments/draws.ts';
 import { conditionKey, type Row } from '../../src/experiments/results.ts';
 import { runShallow, type ShallowInput } from '../../src/experiments/shallow.ts';
 import { parseShallowConfig, type ShallowConfig, shallowPreset } from '../../src/experiments/shallow_config.ts';
@@ -102,9 +103,62 @@ describe('the shallow experiment', () => {
     expect(store.rows).toHaveLength(3);
     const resumed = await run(config, store);
     expect(new Set(resumed.rows.map(key)).size).toBe(resumed.rows.length);
-    expect([...resumed.rows].sort((a, b) => (key(a) < key(b) ? -1 : 1))).toEqual(
-      [...whole.rows].sort((a, b) => (key(a) < key(b) ? -1 : 1)),
-    );
+    expect(resumed.rows).toEqual(whole.rows);
+  });
+
+  // Trained until noise has accuracies to be matched to.
+  const LEARNED = { ...configuration('mlp').training, epochs: 40, batchSize: 4 };
+  const BATCHED = { training: LEARNED, draws: 3, rates: [0.25], noise: ['gaussian'] };
+
+  it.each(['load', 'chip'] as const)(
+    'gives the same bits however many draws are measured at once: %s',
+    async (granularity) => {
+      const [first, second] = configuration('mlp').attacks;
+      const attacks = [{ ...first, start: 'noise', beta: 2 }, second];
+      const config = configuration('mlp', { ...BATCHED, granularity, attacks });
+      const cost = linearDrawCost(14 * 16, 4, 8, 4, config.attacks);
+      const outcomes = [];
+      for (const draws of [1, 2, 3]) {
+        const never = new AbortController().signal;
+        const budget = { bufferBytes: Number.POSITIVE_INFINITY, bytes: draws * cost.bytes, submitFlops: 1e9 };
+        outcomes.push(await runShallow(device.gpu, input, config, new MemoryStore(), silent, never, budget));
+      }
+      const [alone, ...others] = outcomes;
+      expect(outcomes.map(({ plans }) => plans.at(-1)?.split(':')[0])).toEqual([
+        '1 draw at once',
+        '2 draws at once',
+        '3 draws at once',
+      ]);
+      expect(new Set(alone.rows.map(({ condition }) => condition.kind))).toContain('gaussian');
+      expect(new Set(alone.rows.map(({ pcc }) => pcc)).size).toBeGreaterThan(6);
+      for (const { rows, pictures, baselines } of others) {
+        expect(rows).toEqual(alone.rows);
+        expect(pictures).toEqual(alone.pictures);
+        expect(baselines).toEqual(alone.baselines);
+      }
+    },
+  );
+
+  it('goes on in the middle of a batch of draws, and repeats nothing', async () => {
+    const config = configuration('mlp', BATCHED);
+    const whole = new MemoryStore();
+    const { rows } = await run(config, whole);
+    // None and quantised have a draw each, of two attacks; then three draws of the first attack, and of the second.
+    expect(whole.rows.slice(4, 10).map(({ draw }) => draw)).toEqual([0, 1, 2, 0, 1, 2]);
+    for (const killed of [5, 6, 9]) {
+      const store = new MemoryStore();
+      const append = store.appendRow.bind(store);
+      store.appendRow = async (row) => {
+        if (store.rows.length === killed) throw new Error('killed');
+        await append(row);
+      };
+      await expect(run(config, store)).rejects.toThrow('killed');
+      store.appendRow = append;
+      const resumed = await run(config, store);
+      expect(resumed.rows).toEqual(rows);
+      expect(new Set(store.rows.map(key)).size).toBe(store.rows.length);
+      expect(store.rows).toHaveLength(rows.length);
+    }
   });
 
   it('calibrates noise to the accuracy that bit errors left', async () => {

@@ -144,6 +144,123 @@ it('the bits of a product do not depend on the register tile', async () => {
   bench.arena.destroy();
 });
 
+describe('a batch of products', () => {
+  /** Products in a batch, and which of them share an operand. */
+  const COUNT = 3;
+  const BATCHES = [
+    { transposition: 'nt', m: 5, k: 1000, n: 9, bias: true },
+    { transposition: 'nt', m: 18, k: 37, n: 21, bias: true },
+    { transposition: 'nt', m: 5, k: 37, n: 9, bias: true, shared: 'a' },
+    { transposition: 'nt', m: 5, k: 1000, n: 9, bias: true, shared: 'b' },
+    { transposition: 'nn', m: 5, k: 9, n: 70, bias: false },
+    { transposition: 'nn', m: 5, k: 600, n: 9, bias: true },
+    { transposition: 'tn', m: 5, k: 11, n: 9, bias: false },
+  ] as const;
+
+  /** Records a batch, and its products one by one; says what must come out of both. */
+  function recordBoth(
+    bench: Bench,
+    { bias, ...product }: Product & { bias: boolean; shared?: 'a' | 'b' },
+    variant?: GemmVariant,
+  ): { batched: Matrix; alone: Matrix[]; outputs: Output[] } {
+    const { transposition, m, n, k } = product;
+    const shapes = operandShapes(product);
+    const operand = (name: 'a' | 'b', seed: number) => {
+      const [rows, columns] = shapes[name];
+      const many = product.shared === name ? 1 : COUNT;
+      // W of nn is read up to the next multiple of four rows.
+      const height = transposition === 'nn' && name === 'b' ? roundUp(rows, 4) : rows;
+      const values = Array.from({ length: many }, (_, i) => randomValues(rows * columns, seed + i));
+      const padded = values.flatMap((each) => [...each, ...new Float32Array((height - rows) * columns)]);
+      const whole = bench.matrix(many * height, columns, padded);
+      const stride = many === 1 ? 0 : height * whole.stride;
+      return {
+        stride,
+        first: { ...whole, rows },
+        values: (i: number) => values[i % many],
+        alone: (i: number) =>
+          bench.matrix(height, columns, padded.slice((i % many) * height * columns).slice(0, height * columns)),
+      };
+    };
+    const [a, b] = [operand('a', 10), operand('b', 20)];
+    const biases = randomValues(COUNT * roundUp(n, 4), 30);
+    const biasOf = (i: number) => (bias ? biases.slice(i * roundUp(n, 4)).slice(0, n) : undefined);
+    const all = bench.output(COUNT * m, n);
+    recordGemm(bench.recorder, bench.arena, {
+      label: 'batch',
+      transposition,
+      variant,
+      a: a.first,
+      b: b.first,
+      bias: bias ? bench.buffer(biases) : undefined,
+      c: { ...all, rows: m },
+      activation: 'tanh',
+      batch: { count: COUNT, strideA: a.stride, strideB: b.stride, strideBias: roundUp(n, 4) },
+    });
+    const { absolute, relative } = sumTolerance(k);
+    const expected = Array.from({ length: COUNT }, (_, i) => [
+      ...gemm(product, a.values(i), b.values(i), biasOf(i), 'tanh'),
+    ]).flat();
+    const alone = Array.from({ length: COUNT }, (_, i) => {
+      const c = bench.output(m, n);
+      const row = biasOf(i);
+      recordGemm(bench.recorder, bench.arena, {
+        label: `alone ${i}`,
+        transposition,
+        variant,
+        a: { ...a.alone(i), rows: shapes.a[0] },
+        b: { ...b.alone(i), rows: shapes.b[0] },
+        bias: row && bench.buffer(Float32Array.from({ length: roundUp(n, 4) }, (_, j) => row[j] ?? 0)),
+        c,
+        activation: 'tanh',
+      });
+      return c;
+    });
+    const tolerance = { relative, absolute: absolute + TOLERANCES.tanh.absolute };
+    return {
+      batched: all,
+      alone,
+      outputs: [{ name: 'batch', view: all, expected: Float64Array.from(expected), tolerance }],
+    };
+  }
+
+  it.each(BATCHES)('agrees with its twin: $transposition $m x $k x $n, shared $shared', async (product) => {
+    await checkKernel(device.gpu, (bench) => recordBoth(bench, product).outputs);
+  });
+
+  it.each([undefined, 'shared'] as const)('has the bits of separate products, variant %s', async (variant) => {
+    const products = variant ? [BATCHES[0], BATCHES[4]] : BATCHES;
+    const bench = new Bench(device.gpu);
+    const recorded = products.map((product) => recordBoth(bench, product, variant));
+    (await bench.recorder.build('batches')).run();
+    for (const { batched, alone } of recorded) {
+      const words = await Promise.all(alone.map((c) => device.gpu.readWords(c)));
+      expect(await device.gpu.readWords(batched)).toEqual(Uint32Array.from(words.flatMap((each) => [...each])));
+    }
+    bench.arena.destroy();
+  });
+
+  it('is refused where a view ends before its last product, or a product does not start on a vec4', () => {
+    const bench = new Bench(device.gpu);
+    const [a, b, c] = [bench.arena.matrix('a', 2, 3), bench.arena.matrix('b', 5, 3), bench.arena.matrix('c', 4, 5)];
+    const launch = (rows: number, strideA: number, count: number) => () =>
+      recordGemm(bench.recorder, bench.arena, {
+        label: 'fold',
+        transposition: 'nt',
+        a: { ...a, rows },
+        b,
+        c: { ...c, rows },
+        batch: { count, strideA, strideB: 0, strideBias: 0 },
+      });
+    expect(launch(1, 16, 2)).not.toThrow();
+    expect(launch(1, 3, 2)).toThrow(/a of a batch 3 f32 apart; give multiples of 4/);
+    expect(launch(2, 32, 2)).toThrow(/fold: a of 2 products has 128 bytes, 256 are needed/);
+    expect(launch(2, 0, 3)).toThrow(/fold: c of 3 products has 256 bytes, 384 are needed/);
+    expect(launch(2, 0, 3)).toThrow(ShapeError);
+    bench.arena.destroy();
+  });
+});
+
 it('every activation follows bias and sum, with K in one piece and in slices', async () => {
   await checkKernel(device.gpu, (bench) =>
     ACTIVATIONS.flatMap((activation, i) =>

@@ -182,6 +182,25 @@ it('metrics of several batches add up', async () => {
   });
 });
 
+it('metrics of groups of rows are totals of their own', async () => {
+  await checkKernel(device.gpu, (bench) => {
+    const before = [
+      [0.5, 3, 40, 0],
+      [1.5, 7, 40, 0],
+      [0, 0, 0, 0],
+    ];
+    const rows = 7;
+    const results = randomValues(before.length * rows * 2, 1);
+    const metrics = bench.buffer(Float32Array.from(before.flat()));
+    const groups = before.length;
+    recordAccumulateMetrics(bench.recorder, { rows, groups, results: bench.buffer(results), metrics });
+    const expected = before.flatMap((each, i) => [
+      ...accumulateMetrics(each, results.slice(i * rows * 2, (i + 1) * rows * 2)),
+    ]);
+    return [{ name: 'metrics', view: metrics, expected, tolerance: sumTolerance(rows) }];
+  });
+});
+
 it('metrics count whole rows exactly', async () => {
   await checkKernel(device.gpu, (bench) => {
     const metrics = bench.buffer(new Float32Array(4));

@@ -75,20 +75,60 @@ describe('a victim', () => {
     const memory = await ApproximateMemory.store(arena, parameters);
     const uniform = { kind: 'stored', faults: [{ kind: 'uniform', bitErrorRate: 0.02 }] };
     await memory.configure(parseMemoryConfig({ layers: { fc1: uniform, fc2: uniform } }, layerNames(LINEAR)));
-    const { victim, refold } = await foldedVictim(arena, LINEAR.layers, memory.weightsOf);
+    const { victim, folds } = await foldedVictim(arena, LINEAR.layers, memory.weightsOf);
     expect(victim).toMatchObject({ inputs: TOY.pixels, classes: TOY.classes });
     const folded = await ask(victim, X, GRADIENT);
     const stacked = await ask(stackVictim(LINEAR.layers, memory.weightsOf, memory), X, GRADIENT);
     const answers: Float32Array[] = [];
     for (const draw of [0, 1]) {
       await memory.load(draw);
-      refold.run();
+      folds[0].run();
       const [one, two] = [await folded(), await stacked()];
       expectAllclose(one.logits, two.logits, TOLERANCE, 'logits');
       expectAllclose(one.gradient, two.gradient, TOLERANCE, 'gradient');
       answers.push(one.logits);
     }
     expect(answers[0]).not.toEqual(answers[1]);
+  });
+
+  it('of several draws folded side by side gives each the bits of a victim of that draw alone', async () => {
+    const parameters = randomParameters(newArena(), LINEAR, 5);
+    const memory = await ApproximateMemory.store(arena, parameters);
+    const uniform = { kind: 'stored', faults: [{ kind: 'uniform', bitErrorRate: 0.05 }] };
+    await memory.configure(parseMemoryConfig({ layers: { fc1: uniform, fc2: uniform } }, layerNames(LINEAR)));
+    const draws = 3;
+    const several = await foldedVictim(arena, LINEAR.layers, memory.weightsOf, draws);
+    const one = await foldedVictim(arena, LINEAR.layers, memory.weightsOf);
+    expect(several.victim.draws).toBe(draws);
+    const alone = [];
+    const rows = BATCH / draws;
+    const data = uploadDataset(arena, dataset);
+    const everyone = Uint32Array.from({ length: 30 }, (_, i) => 29 - i);
+    const evaluated = await Evaluator.build(device.gpu, several.victim, data, everyone, 8);
+    const each = await Evaluator.build(device.gpu, one.victim, data, everyone, 8);
+    const accuracies = [];
+    const answer = await ask(one.victim, X, GRADIENT);
+    for (const draw of [0, 1, 2]) {
+      await memory.load(draw);
+      several.folds[draw].run();
+      one.folds[0].run();
+      const { logits, gradient } = await answer();
+      const slice = (values: Float32Array) =>
+        values.slice((draw * rows * values.length) / BATCH, ((draw + 1) * rows * values.length) / BATCH);
+      alone.push({ logits: [...slice(logits)], gradient: [...slice(gradient)] });
+      accuracies.push(...(await each.run()));
+    }
+    const { logits, gradient } = await (await ask(several.victim, X, GRADIENT))();
+    expect([...logits]).toEqual(alone.flatMap((draw) => draw.logits));
+    expect([...gradient]).toEqual(alone.flatMap((draw) => draw.gradient));
+    expect(await evaluated.run()).toEqual(accuracies);
+    expect(new Set(accuracies.map(({ loss }) => loss)).size).toBe(draws);
+    expect(evaluated.weightReads).toEqual(each.weightReads);
+    expect(() => several.victim.plan(arena, arena.matrix('x', 4, TOY.pixels))).toThrow(
+      /4 inputs are no 3 equal groups/,
+    );
+    evaluated.destroy();
+    each.destroy();
   });
 
   it('can only be folded where two layers have nothing between them and are read plainly', async () => {
@@ -133,10 +173,10 @@ describe('evaluation', () => {
     const victim = stackVictim(LINEAR.layers, plainWeights(parameters));
     for (const batchSize of [8, 7]) {
       const evaluator = await Evaluator.build(device.gpu, victim, data, TEST, batchSize);
-      const result = await evaluator.run();
+      const [result] = await evaluator.run();
       expect(result.accuracy).toBe(expected.accuracy);
       expect(Math.abs(result.loss - expected.loss)).toBeLessThan(1e-5);
-      expect(await evaluator.run()).toEqual(result);
+      expect(await evaluator.run()).toEqual([result]);
       evaluator.destroy();
     }
   });
@@ -167,7 +207,7 @@ describe('evaluation', () => {
     const results = [];
     for (const batchSize of [8, 7]) {
       const evaluator = await Evaluator.build(device.gpu, victim, data, TEST, batchSize);
-      results.push(await evaluator.run());
+      results.push(...(await evaluator.run()));
       evaluator.destroy();
     }
     expect(results[1].accuracy).toBe(results[0].accuracy);

@@ -23,6 +23,7 @@ fn load_bias(i: u32) -> vec4f { return bias[i]; }
 #include "gemm/epilogue.wgsl"
 
 const TAP_STEP: u32 = 1u;
+const TAP_END: u32 = KERNEL;
 fn tap_move(tap: vec2u, first: vec2u) -> vec2i { return vec2i(tap); }
 
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)

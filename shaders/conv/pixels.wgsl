@@ -102,7 +102,7 @@ fn find_targets(grid: Grid, row: u32) {
     let y = cursor.y * TARGET_STEP + grid.first.x;
     let x = cursor.x * TARGET_STEP + grid.first.y;
     let pixel = ((grid.first_image + cursor.image) * C_HEIGHT + y) * C_WIDTH + x;
-    targets[i] = select(pixel, NOWHERE, cursor.row >= grid_rows(grid));
+    targets[i] = select(pixel, NOWHERE, cursor.row >= grid_rows(grid) || y >= C_HEIGHT || x >= C_WIDTH);
     cursor = next_cursor(grid, cursor);
   }
 }

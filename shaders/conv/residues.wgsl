@@ -19,4 +19,5 @@ fn residue_grid(tap: vec2u, first_image: u32, images: u32) -> Grid {
 
 // How conv/taps.wgsl steps over the taps of a class.
 const TAP_STEP: u32 = STRIDE;
+const TAP_END: u32 = KERNEL;
 fn tap_move(tap: vec2u, first: vec2u) -> vec2i { return -vec2i((tap - first) / STRIDE); }

@@ -1,14 +1,14 @@
 import { LimitError, ShapeError } from '../errors.ts';
 import { type Arena, type Matrix, roundUp } from '../gpu/arena.ts';
-import type { ShaderRequest } from '../gpu/composer.ts';
+import type { ShaderConstant } from '../gpu/composer.ts';
 import type { BufferView, Gpu } from '../gpu/device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import { ACTIVATION_CODE, type Activation } from './activation.ts';
 import { requireBytes } from './check.ts';
 import { recordSplitReduction, type StoreConstants } from './gemm.ts';
-import { MAX_WORKGROUPS } from './grid.ts';
+import { type FlatGrid, flatGrid, MAX_WORKGROUPS } from './grid.ts';
 import type { StoredTensor } from './stored.ts';
-import { busyTiles, isQuad, quadTile, TILES, type TileName, tileGrid } from './tiles.ts';
+import { busyTiles, isQuad, quadTile, TILES, type Tile, type TileName, tileGrid } from './tiles.ts';
 
 /**
  * A convolution of a batch of images of height x width pixels, square kernels. It also describes the transposed
@@ -85,21 +85,28 @@ export function recordConv2d(recorder: Recorder, args: ConvArguments & { x: Matr
   const { label, shape, weights, x, y } = args;
   const { small } = checkShape(label, shape, { large: ['x', x], small: ['y', y] });
   checkWeights(args, shape.outChannels);
+  const sizes = { C_HEIGHT: small.height, C_WIDTH: small.width };
+  const plan = { gathered: ['x', x], written: y } as const;
+  if (isOneChannel(args)) {
+    const lines = shape.batch * small.height;
+    const across = Math.ceil(y.columns / CHANNELS_EACH) * Math.ceil(small.width / PIXELS_EACH);
+    const { gpu } = recorder;
+    // Every invocation loads its weights. A software adapter runs few at a time: give it no more than keep its cores busy.
+    const linesEach = gpu.adapter.software ? Math.ceil((across * lines) / (4 * busyTiles(gpu))) : 1;
+    recordProduct(recorder, args, {
+      ...plan,
+      shader: 'conv2d_forward_one_channel',
+      grid: flatGrid(across * Math.ceil(lines / linesEach), workgroupSize(gpu)),
+      constants: { ...sizes, X_HEIGHT: shape.height, X_WIDTH: shape.width, STRIDE: shape.stride, LINES: linesEach },
+    });
+    return;
+  }
   const images = imagesOfGroup(shape, weights);
   recordProduct(recorder, args, {
+    ...plan,
     shader: 'conv2d_forward',
-    gathered: ['x', x],
-    written: y,
-    groups: shape.batch / images,
-    gridPixels: small.height * small.width,
-    constants: {
-      A_HEIGHT: shape.height,
-      A_WIDTH: shape.width,
-      C_HEIGHT: small.height,
-      C_WIDTH: small.width,
-      GRID_STEP: shape.stride,
-      TARGET_STEP: 1,
-    },
+    grid: { pixels: small.height * small.width, groups: shape.batch / images },
+    constants: { ...sizes, A_HEIGHT: shape.height, A_WIDTH: shape.width, GRID_STEP: shape.stride, TARGET_STEP: 1 },
   });
 }
 
@@ -115,26 +122,53 @@ export function recordConv2dInputGradient(recorder: Recorder, args: ConvArgument
   const { label, shape, weights, dy, dx } = args;
   const { small } = checkShape(label, shape, { large: ['dx', dx], small: ['dy', dy] });
   checkWeights(args, shape.inChannels);
-  const images = imagesOfGroup(shape, weights);
-  const classSize = (n: number) => Math.ceil(n / shape.stride);
-  recordProduct(recorder, args, {
-    shader: 'conv2d_input_gradient',
+  const { height, width, stride, padding } = shape;
+  const plan = {
     gathered: ['dy', dy],
     written: dx,
-    // Of the largest class; others may have a row or a column of pixels less.
-    gridPixels: classSize(shape.height) * classSize(shape.width),
-    groups: (shape.batch / images) * shape.stride ** 2,
     constants: {
       A_HEIGHT: small.height,
       A_WIDTH: small.width,
-      C_HEIGHT: shape.height,
-      C_WIDTH: shape.width,
-      GRID_STEP: 1,
-      TARGET_STEP: shape.stride,
-      STRIDE: shape.stride,
+      C_HEIGHT: height,
+      C_WIDTH: width,
+      STRIDE: stride,
       DY_CHANNELS4: Math.ceil(shape.outChannels / 4),
     },
+  } as const;
+  if (isOneChannel(args) && recorder.gpu.quads) {
+    const blocks = (n: number) => Math.floor((n + (padding % stride) + 1) / 2);
+    const rows = shape.batch * blocks(height) * blocks(width);
+    const { workgroups, constants } = tileGrid(SUB_PIXELS, rows, 1, workgroupSize(recorder.gpu));
+    recordProduct(recorder, args, {
+      ...plan,
+      shader: 'conv2d_input_gradient_one_channel',
+      grid: { workgroups: [...workgroups, 1], constants },
+      constants: { ...plan.constants, GRID_STEP: 2 / stride, TARGET_STEP: 2 },
+    });
+    return;
+  }
+  const images = imagesOfGroup(shape, weights);
+  const classSize = (n: number) => Math.ceil(n / stride);
+  recordProduct(recorder, args, {
+    ...plan,
+    shader: 'conv2d_input_gradient',
+    // Pixels of the largest class; others may have a row or a column of them less.
+    grid: { pixels: classSize(height) * classSize(width), groups: (shape.batch / images) * stride ** 2 },
+    constants: { ...plan.constants, GRID_STEP: 1, TARGET_STEP: stride },
   });
+}
+
+/** Output channels, and output pixels side by side, that an invocation of shaders/conv/one_channel.wgsl takes at a time. */
+const CHANNELS_EACH = 8;
+const PIXELS_EACH = 4;
+
+/** The tile of conv2d_input_gradient_one_channel: 16 blocks x their four pixels, by a quad. */
+const SUB_PIXELS: Tile = { rows: 16, columns: 4, invocations: 4 };
+
+/** Whether that is what kernels called one_channel are written for; a tile that is asked for is taken all the same. */
+function isOneChannel({ shape, weights, tile }: { shape: ConvShape; weights?: ConvWeights; tile?: TileName }): boolean {
+  const { inChannels, kernelSize, stride } = shape;
+  return tile === undefined && weights?.kind !== 'fused' && inChannels === 1 && kernelSize <= 4 && stride <= 2;
 }
 
 /** What the two directions that read weights differ in. */
@@ -142,23 +176,40 @@ interface ProductPlan {
   readonly shader: string;
   readonly gathered: readonly [name: string, matrix: Matrix];
   readonly written: Matrix;
-  /** Pixels of an image of the grid that tiles run over. */
-  readonly gridPixels: number;
-  /** Such grids, in workgroup z. */
-  readonly groups: number;
+  /** Pixels of every image that tiles run over, and how many such grids there are; or how a shader without <tile> is cut. */
+  readonly grid: { readonly pixels: number; readonly groups: number } | Cut;
   readonly constants: Readonly<Record<string, number>>;
+}
+
+/** How a product is cut into invocations. */
+interface Cut {
+  readonly workgroups: FlatGrid['workgroups'];
+  readonly constants: Readonly<Record<string, ShaderConstant>>;
+  readonly includes?: Readonly<Record<string, string>>;
+}
+
+/** By a register tile of shaders/gemm. Grids go to workgroup z. */
+function tiled(gpu: Gpu, args: ConvArguments, plan: ProductPlan, grid: { pixels: number; groups: number }): Cut {
+  const { shape, weights } = args;
+  const { columns } = plan.written;
+  const fused = weights.kind === 'fused';
+  const fetchesBlocks = fused && plan.shader === 'conv2d_forward';
+  const tile = fetchesBlocks ? '16x4' : (args.tile ?? pickTile(gpu, columns, fused));
+  const pixels = imagesOfGroup(shape, weights) * grid.pixels;
+  const { workgroups, constants } = tileGrid(TILES[tile], pixels, columns, workgroupSize(gpu));
+  const rows = isQuad(tile) ? 'quad' : TILES[tile].rows;
+  const includes = { tile: `gemm/tile_${tile}.wgsl`, rows: `conv/rows_${rows}.wgsl` };
+  return { workgroups: [...workgroups, grid.groups], constants, includes: fetchesBlocks ? undefined : includes };
 }
 
 function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPlan): void {
   const { label, shape, weights, pass } = args;
-  const { gridPixels, groups, written } = plan;
+  const { written } = plan;
   const [name, gathered] = plan.gathered;
   const { gpu } = recorder;
-  const fused = weights.kind === 'fused';
   const forward = plan.shader === 'conv2d_forward';
-  const tile = fused && forward ? '16x4' : (args.tile ?? pickTile(gpu, written.columns, fused));
   const images = imagesOfGroup(shape, weights);
-  const grid = tileGrid(TILES[tile], images * gridPixels, written.columns, workgroupSize(gpu));
+  const { workgroups, includes, ...cut } = 'pixels' in plan.grid ? tiled(gpu, args, plan, plan.grid) : plan.grid;
   const constants = {
     ...plan.constants,
     ...kernelConstants(shape),
@@ -171,21 +222,14 @@ function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPla
     STRIDE_A: gathered.stride,
     STRIDE_B: weights.weight.stride,
     ZERO_ROW: gathered.zeroRow ?? 0,
-    ...grid.constants,
+    ...cut.constants,
   };
-  const rows = isQuad(tile) ? 'quad' : TILES[tile].rows;
-  const request: Pick<ShaderRequest, 'includes'> =
-    fused && forward ? {} : { includes: { tile: `gemm/tile_${tile}.wgsl`, rows: `conv/rows_${rows}.wgsl` } };
-  const dispatch = {
-    label,
-    workgroups: checkGrid(label, [...grid.workgroups, groups]),
-    flops: flops(shape),
-  };
+  const dispatch = { label, workgroups: checkGrid(label, workgroups), flops: flops(shape) };
   const a = withZeroRow(label, name, gathered);
   if (weights.kind === 'plain') {
     recorder.record({
       ...dispatch,
-      shader: { path: `conv/${plan.shader}.wgsl`, constants, ...request },
+      shader: { path: `conv/${plan.shader}.wgsl`, constants, includes },
       bindings: [
         ['read', a],
         ['read', weights.weight],
@@ -209,7 +253,7 @@ function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPla
           PASS_OFFSET: pass === 'forward' ? 0 : 1,
           ...weight.fetch.constants,
         },
-        includes: { ...request.includes, ...weight.fetch.includes },
+        includes: { ...includes, ...weight.fetch.includes },
       },
       bindings: [
         ['read', a],
@@ -250,8 +294,6 @@ export function recordConv2dWeightGradient(
   const { small } = checkShape(label, shape, { large: ['x', x], small: ['dy', dy] });
   checkWeightMatrix(label, 'dw', shape, dw);
   const { gpu } = recorder;
-  const tile = args.tile ?? (gpu.quads ? quadTile(dw.columns) : gpu.adapter.software ? '16x16' : '8x8');
-  const grid = tileGrid(TILES[tile], dw.rows, dw.columns, workgroupSize(gpu));
   const lines = shape.batch * small.height;
   const linesSlice = Math.ceil(lines / (args.slices ?? pickSlices(gpu, dw, lines, small.width)));
   const slices = Math.ceil(lines / linesSlice);
@@ -264,35 +306,53 @@ export function recordConv2dWeightGradient(
     ACTIVATION: ACTIVATION_CODE.none,
   };
   const partial = slices > 1 ? arena.scratch(`split-K ${label}`, slices * dw.rows * dw.stride * 4) : dw;
-  recorder.record({
+  const constants = {
+    ...store,
+    ...kernelConstants(shape),
+    IMAGES: shape.batch,
+    OUT_HEIGHT: small.height,
+    OUT_WIDTH: small.width,
+    X_HEIGHT: shape.height,
+    X_WIDTH: shape.width,
+    STRIDE: shape.stride,
+    STRIDE_A: dy.stride,
+    STRIDE_B: x.stride,
+    ZERO_ROW: x.zeroRow ?? 0,
+    LINES_SLICE: linesSlice,
+  };
+  const dispatch = {
     label,
-    shader: {
-      path: 'conv/conv2d_weight_gradient.wgsl',
-      constants: {
-        ...store,
-        ...kernelConstants(shape),
-        IMAGES: shape.batch,
-        OUT_HEIGHT: small.height,
-        OUT_WIDTH: small.width,
-        X_HEIGHT: shape.height,
-        X_WIDTH: shape.width,
-        STRIDE: shape.stride,
-        STRIDE_A: dy.stride,
-        STRIDE_B: x.stride,
-        ZERO_ROW: x.zeroRow ?? 0,
-        LINES_SLICE: linesSlice,
-        ...grid.constants,
-      },
-      includes: { tile: `gemm/tile_${tile}.wgsl` },
-    },
     bindings: [
       ['read', dy],
       ['read', withZeroRow(label, 'x', x)],
       ['write', partial],
     ],
-    workgroups: checkGrid(label, [...grid.workgroups, slices]),
     flops: flops(shape),
-  });
+  } as const;
+  if (gpu.adapter.software && isOneChannel(args)) {
+    // A software adapter's four lanes to a workgroup: there are few invocations, and they are to go to all cores.
+    const grid = flatGrid(Math.ceil(dw.rows / CHANNELS_EACH) * slices, 4);
+    recorder.record({
+      ...dispatch,
+      shader: {
+        path: 'conv/conv2d_weight_gradient_one_channel.wgsl',
+        constants: { ...constants, ...grid.constants },
+      },
+      workgroups: grid.workgroups,
+    });
+  } else {
+    const tile = args.tile ?? (gpu.quads ? quadTile(dw.columns) : gpu.adapter.software ? '16x16' : '8x8');
+    const grid = tileGrid(TILES[tile], dw.rows, dw.columns, workgroupSize(gpu));
+    recorder.record({
+      ...dispatch,
+      shader: {
+        path: 'conv/conv2d_weight_gradient.wgsl',
+        constants: { ...constants, ...grid.constants },
+        includes: { tile: `gemm/tile_${tile}.wgsl` },
+      },
+      workgroups: checkGrid(label, [...grid.workgroups, slices]),
+    });
+  }
   if (slices > 1) recordSplitReduction(recorder, { label, shape: store, partial, bias: x, c: dw });
 }
 
@@ -361,7 +421,7 @@ function pickSlices(gpu: Gpu, dw: Matrix, lines: number, width: number): number 
 const workgroupSize = (gpu: Gpu) => (gpu.adapter.software ? 16 : 64);
 
 /** @throws LimitError when a dimension is longer than WebGPU allows */
-function checkGrid(label: string, workgroups: [number, number, number]): [number, number, number] {
+function checkGrid(label: string, workgroups: FlatGrid['workgroups']): FlatGrid['workgroups'] {
   if (Math.max(...workgroups) > MAX_WORKGROUPS) {
     throw new LimitError(
       `${label}: needs ${workgroups.join(' x ')} workgroups, at most ${MAX_WORKGROUPS} each; split the batch`,

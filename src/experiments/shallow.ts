@@ -140,6 +140,7 @@ class Experiment implements SweepSubject {
 
     const config = sweepOf(this.#config);
     const sweep = new Sweep(this, this.#memory, config, this.#store, this.#progress, this.#signal);
+    this.#gpu.profiler?.enter('sweep');
     const rows = await sweep.run(conditions);
     if (this.#bench) plans.push(this.#bench.plan);
     this.#bench?.destroy();
@@ -205,7 +206,10 @@ class Experiment implements SweepSubject {
   async attack(name: string, draw: number, tick: () => void): Promise<Measurement> {
     const attack = this.#config.attacks.find((each) => attackName(each) === name)!;
     const run = await this.#bench!.attack(name, this.#classes, miFaceConfig(attack));
-    return this.#measure(await run.run(this.#starts(attack, draw), draw, tick));
+    this.#gpu.profiler?.enter('attack');
+    const inversions = await run.run(this.#starts(attack, draw), draw, tick);
+    this.#gpu.profiler?.enter('sweep');
+    return this.#measure(inversions);
   }
 
   #starts(attack: AttackConfig, draw: number): Float32Array[] {

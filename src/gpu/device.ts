@@ -1,6 +1,7 @@
 import { AdapterError, DeviceLostError, LimitError, MidasError } from '../errors.ts';
 import type { ShaderSource } from './composer.ts';
 import { PipelineCache } from './pipelines.ts';
+import { Profiler } from './profiler.ts';
 
 /** What a result's manifest says of the adapter. */
 export interface AdapterSummary {
@@ -21,6 +22,8 @@ export interface OpenOptions {
   readonly neededLimits?: NeededLimits;
   /** How to wait for a software adapter without taking a core from it; a plain await by default. */
   readonly rest?: Rest;
+  /** Time what runs: see {@link Profiler}. */
+  readonly profile?: boolean;
 }
 
 /** Waits for a promise of the device. */
@@ -50,6 +53,8 @@ export class Gpu {
   readonly device: GPUDevice;
   readonly adapter: AdapterSummary;
   readonly pipelines: PipelineCache;
+  /** Where the device was opened for profiling. */
+  readonly profiler: Profiler | undefined;
   /** Number of queue submissions so far; tests and the benchmark count them. */
   submissions = 0;
   #lost: string | undefined;
@@ -68,12 +73,13 @@ export class Gpu {
     return this.adapter.software && this.device.features.has('subgroups');
   }
 
-  constructor(entry: GPU, device: GPUDevice, adapter: AdapterSummary, { shaders, rest }: OpenOptions) {
+  constructor(entry: GPU, device: GPUDevice, adapter: AdapterSummary, { shaders, rest, profile }: OpenOptions) {
     this.#entry = entry;
     this.#rest = rest && adapter.software ? rest : (promise) => promise;
     this.device = device;
     this.adapter = adapter;
     this.pipelines = new PipelineCache(this, shaders);
+    this.profiler = profile ? new Profiler(this) : undefined;
     this.#loss = device.lost.then((info) => {
       this.#lost = info.message || info.reason || 'no reason given';
       throw this.#lostError();

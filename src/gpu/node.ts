@@ -80,18 +80,27 @@ const restingPlace = new Int32Array(new SharedArrayBuffer(4));
  * shallow model takes 0.73 of the time, and 0.69 of the processor time.
  */
 async function rest<T>(promise: Promise<T>): Promise<T> {
-  let pending = true;
-  const turn = () => {
-    if (!pending) return;
-    Atomics.wait(restingPlace, 0, 0, REST);
+  waiting++;
+  if (!turning) {
+    turning = true;
     setImmediate(turn);
-  };
-  setImmediate(turn);
+  }
   try {
     return await promise;
   } finally {
-    pending = false;
+    waiting--;
   }
+}
+
+// One loop for all that wait: a model that is built waits for its pipelines all at once, and a sleep for each of them would
+// leave Dawn's worker threads without work.
+let waiting = 0;
+let turning = false;
+function turn(): void {
+  turning = waiting > 0;
+  if (!turning) return;
+  Atomics.wait(restingPlace, 0, 0, REST);
+  setImmediate(turn);
 }
 
 /** Whether to look for a real adapter: on Linux without any driver file Dawn only complains on stderr. */

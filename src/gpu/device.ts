@@ -60,7 +60,9 @@ export class Gpu {
   #lost: string | undefined;
   #failure: string | undefined;
   #closing = false;
-  readonly #loss: Promise<never>;
+  readonly #loss: Promise<void>;
+  /** Rejects what is being awaited. Not a race with the loss itself, which would keep a reaction for every await there was. */
+  readonly #waiting = new Set<(error: DeviceLostError) => void>();
   // Dawn frees its instance when the object `create()` returned is collected, and the process dies: keep it here.
   readonly #entry: GPU;
   readonly #rest: Rest;
@@ -82,9 +84,8 @@ export class Gpu {
     this.profiler = profile ? new Profiler(this) : undefined;
     this.#loss = device.lost.then((info) => {
       this.#lost = info.message || info.reason || 'no reason given';
-      throw this.#lostError();
+      for (const reject of this.#waiting) reject(this.#lostError());
     });
-    this.#loss.catch(() => {});
     device.addEventListener('uncapturederror', (event) => {
       this.#failure ??= event.error.message;
     });
@@ -98,13 +99,20 @@ export class Gpu {
   async guard<T>(promise: Promise<T>): Promise<T> {
     this.check();
     let value: T;
+    let reject!: (error: DeviceLostError) => void;
+    const loss = new Promise<never>((_, refuse) => {
+      reject = refuse;
+    });
+    this.#waiting.add(reject);
     try {
-      value = await this.#rest(Promise.race([promise, this.#loss]));
+      value = await this.#rest(Promise.race([promise, loss]));
     } catch (error) {
       // mapAsync rejects a little before device.lost resolves: give the loss a turn to be known.
-      await Promise.race([this.#loss.catch(() => {}), new Promise((resolve) => setTimeout(resolve, 50))]);
+      await Promise.race([this.#loss, new Promise((resolve) => setTimeout(resolve, 50))]);
       this.check();
       throw error;
+    } finally {
+      this.#waiting.delete(reject);
     }
     this.check();
     return value;

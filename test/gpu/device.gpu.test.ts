@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, it } from 'vitest';
 import { LimitError, MidasError, ShaderError, ShapeError } from '../../src/errors.ts';
 import { Arena, firstRows } from '../../src/gpu/arena.ts';
@@ -144,6 +146,23 @@ describe('memory', () => {
     await expect(opened).rejects.toThrow(LimitError);
     await expect(opened).rejects.toThrow(/^maxStorageBuffersPerShaderStage: 1000 are needed, this adapter has \d+$/);
   });
+});
+
+it('awaiting the device leaves nothing behind on the heap', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const awaitOften = async () => {
+    for (let i = 0; i < 3000; i++) await device.gpu.guard(Promise.resolve(i));
+    for (let i = 0; i < 3; i++) {
+      collect();
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    return process.memoryUsage().heapUsed;
+  };
+  await awaitOften();
+  const before = await awaitOften();
+  // One reaction on the promise of the loss, kept for every await, would be some 330 bytes.
+  expect((await awaitOften()) - before).toBeLessThan(3000 * 100);
 });
 
 describe('programs', () => {

@@ -15,12 +15,13 @@ import { openNodeGpu } from '../src/gpu/node.ts';
 import { benchDemo, benchDoctor } from './commands.ts';
 import { benchConv, benchDeep } from './deep.ts';
 import { benchGemm } from './gemm.ts';
+import { benchHost } from './host.ts';
 import { benchMasks } from './masks.ts';
 import { makeRow, type Row, tableLines } from './rows.ts';
 import { benchAttack, benchMemory, benchTraining } from './shallow.ts';
 import { CLOCKS, type ClockName, interleave, type Timing } from './timing.ts';
 
-const GROUPS = ['gemm', 'conv', 'attack', 'training', 'deep', 'memory', 'masks', 'doctor', 'demo'] as const;
+const GROUPS = ['gemm', 'conv', 'attack', 'training', 'deep', 'memory', 'masks', 'host', 'doctor', 'demo'] as const;
 type Group = (typeof GROUPS)[number];
 
 const { values: options } = parseArgs({
@@ -109,7 +110,7 @@ async function main(): Promise<void> {
   } finally {
     await gpu.close();
   }
-  const commands = { doctor: benchDoctor, demo: benchDemo };
+  const commands = { host: benchHost, doctor: benchDoctor, demo: benchDemo };
   for (const [group, bench] of Object.entries(commands)) {
     if (!groups.has(group as Group)) continue;
     say(group);

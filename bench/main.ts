@@ -19,6 +19,7 @@ import { benchDeep } from './deep.ts';
 import { benchDraws } from './draws_batched.ts';
 import { benchGemm } from './gemm.ts';
 import { benchGrowth } from './growth.ts';
+import { benchHost } from './host.ts';
 import { benchMasks } from './masks.ts';
 import type { Ceilings } from './roofline.ts';
 import { makeRow, type Row, tableLines } from './rows.ts';
@@ -39,6 +40,7 @@ const GROUPS = [
   'growth',
   'memory',
   'masks',
+  'host',
   'doctor',
   'demo',
 ] as const;
@@ -133,7 +135,7 @@ async function main(): Promise<void> {
   } finally {
     await gpu.close();
   }
-  const commands = { doctor: benchDoctor, demo: benchDemo };
+  const commands = { host: benchHost, doctor: benchDoctor, demo: benchDemo };
   for (const [group, bench] of Object.entries(commands)) {
     if (!groups.has(group as Group)) continue;
     say(group);

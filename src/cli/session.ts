@@ -11,6 +11,8 @@ export interface CommonOptions {
   readonly adapter: string;
   readonly json: boolean;
   readonly quiet: boolean;
+  /** Of the commands that run an experiment. */
+  readonly profile?: boolean;
 }
 
 export class Session {

@@ -1,6 +1,7 @@
 import { AdapterError, DeviceLostError, LimitError, MidasError } from '../errors.ts';
 import type { ShaderSource } from './composer.ts';
 import { PipelineCache } from './pipelines.ts';
+import { Profiler } from './profiler.ts';
 
 /** What a result's manifest says of the adapter. */
 export interface AdapterSummary {
@@ -21,6 +22,8 @@ export interface OpenOptions {
   readonly neededLimits?: NeededLimits;
   /** How to wait for a software adapter without taking a core from it; a plain await by default. */
   readonly rest?: Rest;
+  /** Time what runs: see {@link Profiler}. */
+  readonly profile?: boolean;
 }
 
 /** Waits for a promise of the device. */
@@ -50,12 +53,16 @@ export class Gpu {
   readonly device: GPUDevice;
   readonly adapter: AdapterSummary;
   readonly pipelines: PipelineCache;
+  /** Where the device was opened for profiling. */
+  readonly profiler: Profiler | undefined;
   /** Number of queue submissions so far; tests and the benchmark count them. */
   submissions = 0;
   #lost: string | undefined;
   #failure: string | undefined;
   #closing = false;
-  readonly #loss: Promise<never>;
+  readonly #loss: Promise<void>;
+  /** Rejects what is being awaited. Not a race with the loss itself, which would keep a reaction for every await there was. */
+  readonly #waiting = new Set<(error: DeviceLostError) => void>();
   // Dawn frees its instance when the object `create()` returned is collected, and the process dies: keep it here.
   readonly #entry: GPU;
   readonly #rest: Rest;
@@ -68,17 +75,17 @@ export class Gpu {
     return this.adapter.software && this.device.features.has('subgroups');
   }
 
-  constructor(entry: GPU, device: GPUDevice, adapter: AdapterSummary, { shaders, rest }: OpenOptions) {
+  constructor(entry: GPU, device: GPUDevice, adapter: AdapterSummary, { shaders, rest, profile }: OpenOptions) {
     this.#entry = entry;
     this.#rest = rest && adapter.software ? rest : (promise) => promise;
     this.device = device;
     this.adapter = adapter;
     this.pipelines = new PipelineCache(this, shaders);
+    this.profiler = profile ? new Profiler(this) : undefined;
     this.#loss = device.lost.then((info) => {
       this.#lost = info.message || info.reason || 'no reason given';
-      throw this.#lostError();
+      for (const reject of this.#waiting) reject(this.#lostError());
     });
-    this.#loss.catch(() => {});
     device.addEventListener('uncapturederror', (event) => {
       this.#failure ??= event.error.message;
     });
@@ -92,13 +99,20 @@ export class Gpu {
   async guard<T>(promise: Promise<T>): Promise<T> {
     this.check();
     let value: T;
+    let reject!: (error: DeviceLostError) => void;
+    const loss = new Promise<never>((_, refuse) => {
+      reject = refuse;
+    });
+    this.#waiting.add(reject);
     try {
-      value = await this.#rest(Promise.race([promise, this.#loss]));
+      value = await this.#rest(Promise.race([promise, loss]));
     } catch (error) {
       // mapAsync rejects a little before device.lost resolves: give the loss a turn to be known.
-      await Promise.race([this.#loss.catch(() => {}), new Promise((resolve) => setTimeout(resolve, 50))]);
+      await Promise.race([this.#loss, new Promise((resolve) => setTimeout(resolve, 50))]);
       this.check();
       throw error;
+    } finally {
+      this.#waiting.delete(reject);
     }
     this.check();
     return value;

@@ -1,0 +1,138 @@
+/** What training costs outside of the GPU: the JavaScript thread in every step, its heap, and compiling before the first. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { deepInversion, deepVictim } from '../src/experiments/deep.ts';
+import { deepPreset, parseDeepConfig } from '../src/experiments/deep_config.ts';
+import { Arena } from '../src/gpu/arena.ts';
+import type { Gpu } from '../src/gpu/device.ts';
+import { openNodeGpu } from '../src/gpu/node.ts';
+import { Program } from '../src/gpu/recorder.ts';
+import type { Trainer } from '../src/models/trainer.ts';
+import { deepTrainer, PEOPLE } from './deep.ts';
+import { atMost, makeRow, type Row } from './rows.ts';
+import { shallowTrainer } from './shallow.ts';
+
+/** Medians of so many steps; fewer of the shallow model, whose steps take half a second on a software adapter. */
+const STEPS = 200;
+const SHALLOW_STEPS = 50;
+const ROUNDS = 3;
+/**
+ * kB after 1000 steps, 64 bytes a step: fewer than a promise or the wrapper of a device object that a step would leave behind
+ * (a promise left in a race was 330). Not 0, because V8 goes on compiling what runs often.
+ */
+const GROWTH = 64;
+
+/** Opens devices of its own, one after the other: that of another group has compiled some of the pipelines before. */
+export async function benchHost(adapter: string): Promise<Row[]> {
+  const config = parseDeepConfig(deepPreset('tiny', 1), 'tiny');
+  const victim = deepVictim(config, PEOPLE);
+  const cold: number[] = [];
+  const warm: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const gpu = await openNodeGpu({ adapter });
+    for (const times of [cold, warm]) {
+      const arena = new Arena(gpu);
+      const before = performance.now();
+      const trainer = await deepTrainer(arena, victim);
+      await trainer.trainEpoch();
+      times.push((performance.now() - before) / 1e3);
+      trainer.finish();
+      arena.destroy();
+    }
+    await gpu.close();
+  }
+  const gpu = await openNodeGpu({ adapter });
+  try {
+    const step = (create: (arena: Arena) => Promise<Trainer>, steps = STEPS) => hostTimes(gpu, create, steps);
+    return [
+      makeRow('pipelines of the tiny victim, cold', cold, 's', atMost(3)),
+      makeRow('pipelines of the tiny victim, warm', warm, 's'),
+      makeRow('host time a step, tiny victim', await step((arena) => deepTrainer(arena, victim)), 'ms', atMost(0.3)),
+      makeRow(
+        'host time a step, tiny inversion network',
+        await step((arena) => deepTrainer(arena, deepInversion(config, PEOPLE))),
+        'ms',
+      ),
+      makeRow('host time a step, 10304-1000-40', await step(shallowTrainer, SHALLOW_STEPS), 'ms'),
+      makeRow(
+        'heap growth over 1000 steps',
+        await heapGrowth(gpu, (arena) => deepTrainer(arena, victim, 2)),
+        'kB',
+        atMost(GROWTH),
+      ),
+    ];
+  } finally {
+    await gpu.close();
+  }
+}
+
+/** Milliseconds that the JavaScript thread spends in one training step, with nothing under way on the device. */
+async function hostTimes(gpu: Gpu, create: (arena: Arena) => Promise<Trainer>, steps: number): Promise<number[]> {
+  const arena = new Arena(gpu);
+  const trainer = await create(arena);
+  const step = await stepOf(trainer);
+  const times: number[] = [];
+  for (let i = 0; i < steps; i++) {
+    await gpu.idle();
+    const before = performance.now();
+    step.stepWords[3] = i + 1;
+    step.run();
+    times.push(performance.now() - before);
+  }
+  await gpu.idle();
+  trainer.finish();
+  arena.destroy();
+  return times;
+}
+
+/** The program of a trainer whose epochs are one step. */
+async function stepOf(trainer: Trainer): Promise<Program> {
+  const { run } = Program.prototype;
+  let step: Program | undefined;
+  await trainer.trainEpoch();
+  Program.prototype.run = function (this: Program) {
+    step = this;
+    run.call(this);
+  };
+  try {
+    await trainer.trainEpoch();
+  } finally {
+    Program.prototype.run = run;
+  }
+  return step!;
+}
+
+/**
+ * kB by which the heap is larger after 1000 epochs of one step, collected before and after. Of few images, because what a
+ * step leaves behind on the host does not depend on them.
+ */
+async function heapGrowth(gpu: Gpu, create: (arena: Arena) => Promise<Trainer>): Promise<number[]> {
+  setFlagsFromString('--expose-gc');
+  // Collecting by hand ages functions, whose bytecode would be dropped and made again: noise of some hundred kB.
+  setFlagsFromString('--no-flush-bytecode');
+  const collect = runInNewContext('gc') as () => void;
+  const used = async () => {
+    // Wrappers of device objects are let go of some turns after they were collected.
+    for (let i = 0; i < 4; i++) {
+      collect();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    collect();
+    return process.memoryUsage().heapUsed / 1024;
+  };
+  const arena = new Arena(gpu);
+  const trainer = await create(arena);
+  const train = async (steps: number) => {
+    for (let i = 0; i < steps; i++) await trainer.trainEpoch();
+  };
+  await train(1000);
+  const growth: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const before = await used();
+    await train(1000);
+    growth.push((await used()) - before);
+  }
+  trainer.finish();
+  arena.destroy();
+  return growth;
+}

@@ -143,7 +143,7 @@ export async function deep(session: Session, args: DeepArguments, out = session.
   RunFolder.refuseUnfinished(out, args.resume);
   const started = new Date();
   const before = performance.now();
-  const gpu = await openNodeGpu({ adapter: options.adapter, profile: options.profile });
+  const gpu = await openNodeGpu({ adapter: options.adapter, profile: options.profile, tune: options.tune });
   session.opened(gpu);
   try {
     const input = await load(gpu, args, config.size, seed);

@@ -96,6 +96,7 @@ function common(command: Command, out: string): Command {
     .option('--quiet', 'no progress on stderr', false);
 }
 
+const NO_TUNE = 'do not choose kernels by measuring them first (2 s, once for each adapter); results are the same';
 const PROFILE = 'tables of where the time goes, phase by phase: kernels and host; results stay the same';
 
 const program = new Command('midas')
@@ -120,6 +121,7 @@ common(
     .description('the whole story on the embedded faces: train, attack, defend, sweep, pictures')
     .option('--resume', 'go on with an interrupted run', false)
     .option('--profile', PROFILE, false)
+    .option('--no-tune', NO_TUNE)
     .addOption(new Option('--tiny', 'a few seconds of it, for tests').hideHelp()),
   'runs/demo',
 ).action(async (options: CommonOptions & { resume: boolean; tiny?: boolean }) => {
@@ -155,6 +157,7 @@ common(
       )
       .option('--size <WxH>', 'size of the embedded faces', '56x64')
       .option('--profile', PROFILE, false)
+      .option('--no-tune', NO_TUNE)
       .option('--resume', 'go on with an interrupted run', false),
   ),
   'runs/shallow',
@@ -329,6 +332,7 @@ common(
         new Option('--granularity <name>', 'when faults are drawn').choices(['chip', 'load', 'pass', 'inference']),
       )
       .option('--profile', PROFILE, false)
+      .option('--no-tune', NO_TUNE)
       .option('--resume', 'go on with an interrupted run', false),
   ),
   'runs/deep',

@@ -13,6 +13,7 @@ export interface CommonOptions {
   readonly quiet: boolean;
   /** Of the commands that run an experiment. */
   readonly profile?: boolean;
+  readonly tune?: boolean;
 }
 
 export class Session {

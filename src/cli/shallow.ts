@@ -88,7 +88,7 @@ export async function shallow(session: Session, args: ShallowArguments): Promise
   const read = args.data === undefined ? undefined : await attFaces(args.data, args.split, seed);
   const started = new Date();
   const before = performance.now();
-  const gpu = await openNodeGpu({ adapter: options.adapter, profile: options.profile });
+  const gpu = await openNodeGpu({ adapter: options.adapter, profile: options.profile, tune: options.tune });
   session.opened(gpu);
   try {
     const input = read ?? (await embeddedFaces(gpu, args.width, args.height, seed));

@@ -2,6 +2,7 @@ import { AdapterError, DeviceLostError, LimitError, MidasError } from '../errors
 import type { ShaderSource } from './composer.ts';
 import { PipelineCache } from './pipelines.ts';
 import { Profiler } from './profiler.ts';
+import { Tuner, type TuningStore } from './tuner.ts';
 
 /** What a result's manifest says of the adapter. */
 export interface AdapterSummary {
@@ -24,6 +25,8 @@ export interface OpenOptions {
   readonly rest?: Rest;
   /** Time what runs: see {@link Profiler}. */
   readonly profile?: boolean;
+  /** Where the tuner keeps what it chose; without it nothing is tuned, and every kernel is the default one. */
+  readonly tuning?: TuningStore;
 }
 
 /** Waits for a promise of the device. */
@@ -55,6 +58,7 @@ export class Gpu {
   readonly pipelines: PipelineCache;
   /** Where the device was opened for profiling. */
   readonly profiler: Profiler | undefined;
+  readonly tuner: Tuner | undefined;
   /** Number of queue submissions so far; tests and the benchmark count them. */
   submissions = 0;
   #lost: string | undefined;
@@ -75,13 +79,14 @@ export class Gpu {
     return this.adapter.software && this.device.features.has('subgroups');
   }
 
-  constructor(entry: GPU, device: GPUDevice, adapter: AdapterSummary, { shaders, rest, profile }: OpenOptions) {
+  constructor(entry: GPU, device: GPUDevice, adapter: AdapterSummary, { shaders, rest, profile, tuning }: OpenOptions) {
     this.#entry = entry;
     this.#rest = rest && adapter.software ? rest : (promise) => promise;
     this.device = device;
     this.adapter = adapter;
     this.pipelines = new PipelineCache(this, shaders);
     this.profiler = profile ? new Profiler(this) : undefined;
+    this.tuner = tuning && new Tuner(this, tuning);
     this.#loss = device.lost.then((info) => {
       this.#lost = info.message || info.reason || 'no reason given';
       for (const reject of this.#waiting) reject(this.#lostError());

@@ -18,6 +18,7 @@ import { create } from 'webgpu';
 import { AdapterError } from '../errors.ts';
 import type { ShaderSource } from './composer.ts';
 import { type Gpu, type NeededLimits, openGpu } from './device.ts';
+import type { TuningChoices, TuningStore } from './tuner.ts';
 
 export interface NodeGpuOptions {
   /** `auto` takes a real adapter and falls back to software; `software` insists on it; anything else is matched with
@@ -26,8 +27,11 @@ export interface NodeGpuOptions {
   readonly neededLimits?: NeededLimits;
   /** Time what runs: see `Profiler`. */
   readonly profile?: boolean;
+  /** Choose among kernels by measuring them, once for each adapter and version of the engine: see `Tuner`. Default: no. */
+  readonly tune?: boolean;
 }
 
+const PACKAGE = fileURLToPath(new URL('../../package.json', import.meta.url));
 const SHADER_FOLDER = fileURLToPath(new URL('../../shaders/', import.meta.url));
 
 /** Reads shaders from the project's shaders/ folder. */
@@ -40,8 +44,9 @@ export const fileShaderSource: ShaderSource = { read: (path) => readFile(join(SH
  */
 export async function openNodeGpu(options: NodeGpuOptions = {}): Promise<Gpu> {
   const wanted = options.adapter ?? 'auto';
-  const { neededLimits, profile } = options;
-  const open = (entry: GPU) => openGpu(entry, { shaders: fileShaderSource, neededLimits, rest, profile });
+  const { neededLimits, profile, tune } = options;
+  const tuning = tune ? fileTuningStore() : undefined;
+  const open = (entry: GPU) => openGpu(entry, { shaders: fileShaderSource, neededLimits, rest, profile, tuning });
   // Timestamps in full resolution instead of steps of 65 us: only Node lets a program ask for it.
   const createEntry = () => create(profile ? ['disable-dawn-features=timestamp_quantization'] : []);
   const packaged = unpackSwiftShader();
@@ -68,6 +73,49 @@ export async function openNodeGpu(options: NodeGpuOptions = {}): Promise<Gpu> {
     `no ${wanted === 'auto' ? '' : `"${wanted}" `}WebGPU adapter: install a Vulkan driver for your GPU, ` +
       'or npm install @sparticuz/chromium@147.0.0 (SwiftShader, linux-x64), or set VK_ICD_FILENAMES to a Vulkan ICD file',
   );
+}
+
+/** The user's cache folder, and where to turn if nothing can be written there. */
+function cacheFolders(): string[] {
+  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
+  return [join(cache, 'midas-webgpu'), join(tmpdir(), 'midas-webgpu')];
+}
+
+/**
+ * Choices in the user's cache folder, a file for each adapter and version of the engine. What cannot be read, or is no choice,
+ * counts as absent; what cannot be written is measured again next time.
+ */
+export function fileTuningStore(folders: readonly string[] = cacheFolders()): TuningStore {
+  const { version } = JSON.parse(readFileSync(PACKAGE, 'utf8')) as { version: string };
+  const fileIn = (folder: string, adapter: string) => join(folder, `tuning-${version}-${adapter}.json`);
+  return {
+    async load(adapter) {
+      for (const folder of folders) {
+        try {
+          const choices: unknown = JSON.parse(readFileSync(fileIn(folder, adapter), 'utf8'));
+          const entries = Object.entries(choices ?? {}).filter(([, name]) => typeof name === 'string');
+          return Object.fromEntries(entries) as TuningChoices;
+        } catch {
+          // Not there, or half of a file: the next folder, or tuning.
+        }
+      }
+      return {};
+    },
+    async save(adapter, choices) {
+      for (const folder of folders) {
+        try {
+          mkdirSync(folder, { recursive: true });
+          const unfinished = mkdtempSync(join(folder, 'tuning-'));
+          writeFileSync(join(unfinished, 'choices'), `${JSON.stringify(choices, null, 1)}\n`);
+          renameSync(join(unfinished, 'choices'), fileIn(folder, adapter));
+          rmSync(unfinished, { recursive: true, force: true });
+          return;
+        } catch {
+          // A read-only or full home: the next folder.
+        }
+      }
+    },
+  };
 }
 
 /** Milliseconds between two looks at a software adapter. */
@@ -132,8 +180,7 @@ function unpackSwiftShader(): string | undefined {
   } catch {
     return undefined;
   }
-  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
-  for (const parent of [join(cache, 'midas-webgpu'), join(tmpdir(), 'midas-webgpu')]) {
+  for (const parent of cacheFolders()) {
     const folder = join(parent, 'swiftshader-147.0.0');
     const icd = join(folder, 'vk_swiftshader_icd.json');
     if (existsSync(icd)) return icd;

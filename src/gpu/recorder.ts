@@ -12,6 +12,19 @@ export interface Dispatch {
   readonly workgroups: readonly [number, number, number];
   /** Floating-point operations, for the profiler. */
   readonly flops?: number;
+  /** Other ways to compute the same bits, of which a {@link Tuner} may choose; `shader` and `workgroups` are the default. */
+  readonly tuning?: DispatchTuning;
+}
+
+export interface DispatchTuning {
+  /** What a choice holds for: the operation, and the class of its shape. Part of no result. */
+  readonly key: string;
+  /** The default first. */
+  readonly variants: readonly DispatchVariant[];
+}
+
+export interface DispatchVariant extends Pick<Dispatch, 'shader' | 'workgroups'> {
+  readonly name: string;
 }
 
 /** How often one run of a program reads the weights of a layer from memory. */
@@ -57,8 +70,9 @@ export class Recorder {
   /** @throws ShaderError when a kernel does not compile, DeviceLostError */
   async build(label: string): Promise<Program> {
     const { gpu } = this;
+    const dispatches = (await gpu.tuner?.choose(this.#dispatches)) ?? this.#dispatches;
     const commands = await Promise.all(
-      this.#dispatches.map(async (dispatch): Promise<Command> => {
+      dispatches.map(async (dispatch): Promise<Command> => {
         const access = dispatch.bindings.map(([use]) => use);
         const { pipeline, layout } = await gpu.pipelines.get(dispatch.shader, access);
         const bindGroup = gpu.device.createBindGroup({

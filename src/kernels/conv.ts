@@ -1,14 +1,13 @@
 import { LimitError, ShapeError } from '../errors.ts';
 import { type Arena, type Matrix, roundUp } from '../gpu/arena.ts';
-import type { ShaderRequest } from '../gpu/composer.ts';
 import type { BufferView, Gpu } from '../gpu/device.ts';
-import type { Recorder } from '../gpu/recorder.ts';
+import type { DispatchVariant, Recorder } from '../gpu/recorder.ts';
 import { ACTIVATION_CODE, type Activation } from './activation.ts';
 import { requireBytes } from './check.ts';
 import { recordSplitReduction, type StoreConstants } from './gemm.ts';
 import { MAX_WORKGROUPS } from './grid.ts';
 import type { StoredTensor } from './stored.ts';
-import { busyTiles, isQuad, quadTile, TILES, type TileName, tileGrid } from './tiles.ts';
+import { busyTiles, isQuad, quadTiles, recordVariants, shapeKey, TILES, type TileName, tileGrid } from './tiles.ts';
 
 /**
  * A convolution of a batch of images of height x width pixels, square kernels. It also describes the transposed
@@ -156,10 +155,8 @@ function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPla
   const { gpu } = recorder;
   const fused = weights.kind === 'fused';
   const forward = plan.shader === 'conv2d_forward';
-  const tile = fused && forward ? '16x4' : (args.tile ?? pickTile(gpu, written.columns, fused));
   const images = imagesOfGroup(shape, weights);
-  const grid = tileGrid(TILES[tile], images * gridPixels, written.columns, workgroupSize(gpu));
-  const constants = {
+  const fixed = {
     ...plan.constants,
     ...kernelConstants(shape),
     N: written.columns,
@@ -171,21 +168,32 @@ function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPla
     STRIDE_A: gathered.stride,
     STRIDE_B: weights.weight.stride,
     ZERO_ROW: gathered.zeroRow ?? 0,
-    ...grid.constants,
   };
-  const rows = isQuad(tile) ? 'quad' : TILES[tile].rows;
-  const request: Pick<ShaderRequest, 'includes'> =
-    fused && forward ? {} : { includes: { tile: `gemm/tile_${tile}.wgsl`, rows: `conv/rows_${rows}.wgsl` } };
-  const dispatch = {
-    label,
-    workgroups: checkGrid(label, [...grid.workgroups, groups]),
-    flops: flops(shape),
+  const request = (tile: TileName) => {
+    const grid = tileGrid(TILES[tile], images * gridPixels, written.columns, workgroupSize(gpu));
+    const rows = isQuad(tile) ? 'quad' : TILES[tile].rows;
+    return {
+      name: tile,
+      constants: { ...fixed, ...grid.constants },
+      includes: fused && forward ? undefined : { tile: `gemm/tile_${tile}.wgsl`, rows: `conv/rows_${rows}.wgsl` },
+      workgroups: checkGrid(label, [...grid.workgroups, groups]),
+    };
   };
+  const tiles = args.tile ? [args.tile] : pickTiles(gpu, written.columns, fused);
   const a = withZeroRow(label, name, gathered);
   if (weights.kind === 'plain') {
-    recorder.record({
-      ...dispatch,
-      shader: { path: `conv/${plan.shader}.wgsl`, constants, ...request },
+    const key = shapeKey(
+      `${plan.shader} ${shape.kernelSize}/${shape.stride}`,
+      images * gridPixels,
+      gathered.columns,
+      written.columns,
+    );
+    const variants = tiles.map(request).map(({ name, workgroups, ...rest }) => {
+      return { name, shader: { path: `conv/${plan.shader}.wgsl`, ...rest }, workgroups };
+    });
+    recordVariants(recorder, key, variants, {
+      label,
+      flops: flops(shape),
       bindings: [
         ['read', a],
         ['read', weights.weight],
@@ -195,8 +203,11 @@ function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPla
     });
   } else {
     const { weight, bias, codes, maps, perImage } = weights;
+    const { constants, includes, workgroups } = request(forward ? '16x4' : tiles[0]);
     recorder.record({
-      ...dispatch,
+      label,
+      workgroups,
+      flops: flops(shape),
       shader: {
         path: `conv/${plan.shader}_approximate.wgsl`,
         constants: {
@@ -209,7 +220,7 @@ function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPla
           PASS_OFFSET: pass === 'forward' ? 0 : 1,
           ...weight.fetch.constants,
         },
-        includes: { ...request.includes, ...weight.fetch.includes },
+        includes: { ...includes, ...weight.fetch.includes },
       },
       bindings: [
         ['read', a],
@@ -250,8 +261,7 @@ export function recordConv2dWeightGradient(
   const { small } = checkShape(label, shape, { large: ['x', x], small: ['dy', dy] });
   checkWeightMatrix(label, 'dw', shape, dw);
   const { gpu } = recorder;
-  const tile = args.tile ?? (gpu.quads ? quadTile(dw.columns) : gpu.adapter.software ? '16x16' : '8x8');
-  const grid = tileGrid(TILES[tile], dw.rows, dw.columns, workgroupSize(gpu));
+  const tiles = args.tile ? [args.tile] : pickGradientTiles(gpu, dw.columns);
   const lines = shape.batch * small.height;
   const linesSlice = Math.ceil(lines / (args.slices ?? pickSlices(gpu, dw, lines, small.width)));
   const slices = Math.ceil(lines / linesSlice);
@@ -264,34 +274,46 @@ export function recordConv2dWeightGradient(
     ACTIVATION: ACTIVATION_CODE.none,
   };
   const partial = slices > 1 ? arena.scratch(`split-K ${label}`, slices * dw.rows * dw.stride * 4) : dw;
-  recorder.record({
-    label,
-    shader: {
-      path: 'conv/conv2d_weight_gradient.wgsl',
-      constants: {
-        ...store,
-        ...kernelConstants(shape),
-        IMAGES: shape.batch,
-        OUT_HEIGHT: small.height,
-        OUT_WIDTH: small.width,
-        X_HEIGHT: shape.height,
-        X_WIDTH: shape.width,
-        STRIDE: shape.stride,
-        STRIDE_A: dy.stride,
-        STRIDE_B: x.stride,
-        ZERO_ROW: x.zeroRow ?? 0,
-        LINES_SLICE: linesSlice,
-        ...grid.constants,
+  const constants = {
+    ...store,
+    ...kernelConstants(shape),
+    IMAGES: shape.batch,
+    OUT_HEIGHT: small.height,
+    OUT_WIDTH: small.width,
+    X_HEIGHT: shape.height,
+    X_WIDTH: shape.width,
+    STRIDE: shape.stride,
+    STRIDE_A: dy.stride,
+    STRIDE_B: x.stride,
+    ZERO_ROW: x.zeroRow ?? 0,
+    LINES_SLICE: linesSlice,
+  };
+  const variants = tiles.map((name): DispatchVariant => {
+    const grid = tileGrid(TILES[name], dw.rows, dw.columns, workgroupSize(gpu));
+    return {
+      name,
+      shader: {
+        path: 'conv/conv2d_weight_gradient.wgsl',
+        constants: { ...constants, ...grid.constants },
+        includes: { tile: `gemm/tile_${name}.wgsl` },
       },
-      includes: { tile: `gemm/tile_${tile}.wgsl` },
-    },
+      workgroups: checkGrid(label, [...grid.workgroups, slices]),
+    };
+  });
+  const key = shapeKey(
+    `conv2d_weight_gradient ${shape.kernelSize}/${shape.stride}`,
+    lines * small.width,
+    dw.rows,
+    dw.columns,
+  );
+  recordVariants(recorder, key, variants, {
+    label,
+    flops: flops(shape),
     bindings: [
       ['read', dy],
       ['read', withZeroRow(label, 'x', x)],
       ['write', partial],
     ],
-    workgroups: checkGrid(label, [...grid.workgroups, slices]),
-    flops: flops(shape),
   });
   if (slices > 1) recordSplitReduction(recorder, { label, shape: store, partial, bias: x, c: dw });
 }
@@ -339,12 +361,21 @@ function imagesOfGroup(shape: ConvShape, weights: ConvWeights): number {
   return weights.kind === 'fused' && weights.perImage ? 1 : shape.batch;
 }
 
-/** As many columns as there are channels for; by a quad where there are and it need not fetch blocks of weights. */
-function pickTile(gpu: Gpu, channels: number, fused: boolean): TileName {
-  if (channels <= 4) return '16x4';
-  if (gpu.quads && !fused) return quadTile(channels);
-  if (!gpu.adapter.software && !fused) return '8x8';
-  return channels <= 8 ? '16x8' : '16x16';
+/**
+ * Tiles worth trying, the one that is expected to win first: as many columns as there are channels for; by a quad where there
+ * are and it need not fetch blocks of weights.
+ */
+function pickTiles(gpu: Gpu, channels: number, fused: boolean): TileName[] {
+  if (channels <= 4) return ['16x4'];
+  const slim = channels <= 8 ? (['16x8'] as const) : [];
+  if (fused) return channels <= 8 ? ['16x8'] : ['16x16'];
+  if (gpu.quads) return [...quadTiles(channels), ...slim];
+  return gpu.adapter.software ? [...slim, '16x16', '8x8'] : ['8x8', ...slim];
+}
+
+function pickGradientTiles(gpu: Gpu, columns: number): Exclude<TileName, '16x8' | '16x4'>[] {
+  if (gpu.quads) return quadTiles(columns);
+  return gpu.adapter.software ? ['16x16', '8x8'] : ['8x8', '16x16'];
 }
 
 /**

@@ -66,8 +66,9 @@ export const INFERENCE: Mode = { training: false, seed: 0 };
 
 /** What a forward pass leaves for the backward pass besides inputs and outputs. */
 export interface Saved {
-  readonly mean?: Matrix;
-  readonly inverseDeviation?: Matrix;
+  /** Batch normalisation: means, inverse deviations. */
+  readonly statistics?: Matrix;
+  /** Max pooling: places of the maxima. */
   readonly chosen?: BufferView;
 }
 
@@ -78,8 +79,6 @@ export interface LayerRun<Spec> {
   readonly spec: Spec;
   readonly batch: number;
   readonly mode: Mode;
-  /** What keys the layer's draws: its place in the stack. */
-  readonly place: number;
   readonly x: Matrix;
   readonly y: Matrix;
   readonly saved: Saved;
@@ -89,7 +88,7 @@ export interface LayerRun<Spec> {
 
 /** What a backward pass reads and writes. */
 export interface LayerGradient {
-  /** With respect to the output before the layer's fused activation. */
+  /** With respect to the output; before the layer's activation, unless the kind differentiates that itself. */
   readonly dy: Matrix;
   /** Absent where nobody wants it. */
   readonly dx?: Matrix;
@@ -102,6 +101,8 @@ export interface LayerKind<Spec> {
   input(spec: Spec): ImageShape;
   output(spec: Spec): ImageShape;
   parameters(spec: Spec): readonly ParameterDeclaration[];
+  /** Whether the kernels of the backward pass go through the layer's activation on their way. */
+  readonly differentiatesActivation?: true;
   /** Buffers that live from the forward to the backward pass. */
   save?(arena: Arena, spec: Spec, batch: number): Saved;
   /** The output as another view of the input's buffer, where it can be one. */

@@ -1,7 +1,6 @@
 import { type Arena, firstRows, type Matrix } from '../gpu/arena.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import { type Activation, recordActivationBackward } from '../kernels/activation.ts';
-import { ACTIVATION, type ActivationSpec } from '../layers/activation.ts';
 import { BATCH_NORM, type BatchNormSpec } from '../layers/batch_norm.ts';
 import { CONV_TRANSPOSE2D, type ConvTranspose2dSpec } from '../layers/conv_transpose2d.ts';
 import { CONV2D, type Conv2dSpec } from '../layers/conv2d.ts';
@@ -27,7 +26,6 @@ export type LayerSpec =
   | ConvTranspose2dSpec
   | BatchNormSpec
   | MaxPoolSpec
-  | ActivationSpec
   | DropoutSpec
   | ReshapeSpec;
 
@@ -37,7 +35,6 @@ const KINDS = {
   conv_transpose2d: CONV_TRANSPOSE2D,
   batch_norm: BATCH_NORM,
   max_pool: MAX_POOL,
-  activation: ACTIVATION,
   dropout: DROPOUT,
   reshape: RESHAPE,
 };
@@ -101,13 +98,19 @@ export interface StackActivations {
   readonly saved: readonly Saved[];
 }
 
-/** Planned gradients: with respect to `values[i]`, and to the output of layer i before its fused activation. */
+/**
+ * Planned gradients: with respect to `values[i]`, and what layer i is given to go back from: to its output before its
+ * activation, or the former where its kind differentiates the activation itself.
+ */
 export interface StackGradients {
   readonly values: readonly Matrix[];
   readonly preactivations: readonly Matrix[];
 }
 
-const fusedActivation = (spec: LayerSpec): Activation => ('activation' in spec ? spec.activation : 'none');
+/** What a backward pass must go through before it comes to the layer's own. */
+function separateActivation(spec: LayerSpec): Activation {
+  return 'activation' in spec && !kindOf(spec).differentiatesActivation ? spec.activation : 'none';
+}
 
 /**
  * Allocates the output of every layer.
@@ -178,7 +181,7 @@ export function planGradients(
     gradients.push(placeholder ? value : (view ?? allocate(i, `${name} gradient`)));
   }
   const preactivations = specs.map((spec, i) =>
-    fusedActivation(spec) === 'none' ? gradients[i + 1] : allocate(i + 1, `${spec.name} preactivation gradient`),
+    separateActivation(spec) === 'none' ? gradients[i + 1] : allocate(i + 1, `${spec.name} preactivation gradient`),
   );
   return { values: gradients, preactivations };
 }
@@ -194,7 +197,7 @@ export function recordStackForward(
 ): void {
   for (const [i, spec] of specs.entries()) {
     const [x, y] = [values[i], values[i + 1]];
-    const run = { recorder, arena, spec, batch, mode, place: i, x, y, saved: saved[i] };
+    const run = { recorder, arena, spec, batch, mode, x, y, saved: saved[i] };
     kindOf(spec).forward({ ...run, weights: () => readWeights(recorder, weights, spec.name, batch) });
     handedOn?.(spec.name, y);
   }
@@ -221,7 +224,7 @@ export function recordStackBackward(
     const kind = kindOf(spec);
     const [x, y] = [values[i], values[i + 1]];
     const dy = gradients.preactivations[i];
-    const activation = fusedActivation(spec);
+    const activation = separateActivation(spec);
     if (activation !== 'none') {
       recordActivationBackward(recorder, {
         activation,
@@ -231,7 +234,7 @@ export function recordStackBackward(
       });
     }
     const learns = kind.parameters(spec).length > 0;
-    const run = { recorder, arena, spec, batch, mode, place: i, x, y, saved: saved[i] };
+    const run = { recorder, arena, spec, batch, mode, x, y, saved: saved[i] };
     kind.backward(
       { ...run, weights: () => readWeights(recorder, weights, spec.name, batch) },
       {

@@ -11,6 +11,14 @@ import { flatGrid } from './grid.ts';
 export const BATCH_NORM_EPSILON = 1e-5;
 export const BATCH_NORM_MOMENTUM = 0.1;
 
+/** What batch normalisation of a finished network applies to a channel; matrices of 1 x channels. */
+export interface BatchNormVectors {
+  readonly gamma: Matrix;
+  readonly beta: Matrix;
+  readonly runningMean: Matrix;
+  readonly runningVariance: Matrix;
+}
+
 /** Rows one invocation of an element-wise pass works through, so that it loads the channels' parameters once for them. */
 const GROUP_ROWS = 8;
 
@@ -33,12 +41,8 @@ const GROUP_ROWS = 8;
 export function recordBatchNormTraining(
   recorder: Recorder,
   arena: Arena,
-  args: {
+  args: BatchNormVectors & {
     input: Matrix;
-    gamma: Matrix;
-    beta: Matrix;
-    runningMean: Matrix;
-    runningVariance: Matrix;
     saved: Matrix;
     output: Matrix;
     activation?: Activation;
@@ -111,16 +115,7 @@ export function recordBatchNormTraining(
  */
 export function recordBatchNormInference(
   recorder: Recorder,
-  args: {
-    input: Matrix;
-    gamma: Matrix;
-    beta: Matrix;
-    runningMean: Matrix;
-    runningVariance: Matrix;
-    output: Matrix;
-    activation?: Activation;
-    epsilon?: number;
-  },
+  args: BatchNormVectors & { input: Matrix; output: Matrix; activation?: Activation; epsilon?: number },
 ): void {
   const { input, gamma, beta, runningMean, runningVariance, output, activation, epsilon = BATCH_NORM_EPSILON } = args;
   const statistics = { mean: runningMean, variance: runningVariance, epsilon };
@@ -352,7 +347,7 @@ function bindStatistics(kernel: string, input: Matrix, statistics: Statistics) {
 }
 
 /** Prelude constants of shaders/norm/inverse_deviation.wgsl. @param from saved statistics, or the epsilon beside variances */
-function spreadOf(from: Matrix | number) {
+export function spreadOf(from: Matrix | number) {
   return typeof from === 'number'
     ? { FROM_VARIANCE: true, EPSILON: f32(from), SAVED_STRIDE: 0 }
     : { FROM_VARIANCE: false, EPSILON: f32(0), SAVED_STRIDE: from.stride };
@@ -384,7 +379,7 @@ function requireEpsilon(kernel: string, epsilon: number): void {
 }
 
 /** @throws ShapeError unless every vector is 1 x channels of `input` and reaches to the end of the input's stride */
-function requireVectors(kernel: string, input: Matrix, vectors: Readonly<Record<string, Matrix>>): void {
+export function requireVectors(kernel: string, input: Matrix, vectors: Readonly<Record<string, Matrix>>): void {
   for (const [name, vector] of Object.entries(vectors)) {
     if (vector.rows !== 1 || vector.columns !== input.columns) {
       throw new ShapeError(

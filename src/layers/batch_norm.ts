@@ -23,7 +23,12 @@ function vectorsOf(name: string, weights: LayerWeights) {
   return { gamma, beta, runningMean, runningVariance };
 }
 
-/** Starts as the identity. */
+/** As the epilogue of a convolution; its weights are read anew by every caller. */
+export function batchNormEpilogue({ name, activation }: BatchNormSpec, weights: LayerWeights) {
+  return { normalisation: vectorsOf(name, weights), activation };
+}
+
+/** Starts as the identity. Done already where the output is the input: by the convolution before, as its epilogue. */
 export const BATCH_NORM: LayerKind<BatchNormSpec> = {
   input: ({ input }) => input,
   output: ({ input }) => input,
@@ -45,6 +50,7 @@ export const BATCH_NORM: LayerKind<BatchNormSpec> = {
   save: (arena, { name, input: { channels } }) => ({ statistics: arena.matrix(`${name} statistics`, 2, channels) }),
 
   forward({ recorder, arena, spec, mode, weights, x: input, y: output, saved }) {
+    if (input.buffer === output.buffer) return;
     const vectors = vectorsOf(spec.name, weights());
     const { activation } = spec;
     if (mode.training) {
@@ -66,6 +72,8 @@ export const BATCH_NORM: LayerKind<BatchNormSpec> = {
       const gradients = { ...learned, gradOutput, gradInput };
       recordBatchNormBackward(recorder, arena, { input, gamma, saved: saved.statistics!, activated, ...gradients });
     } else if (gradInput) {
+      if (learned && input.buffer === y.buffer)
+        throw new Error(`${spec.name}: its input, which gradients need, is gone`);
       const wanted = learned && { input, runningMean, ...learned };
       recordBatchNormInferenceBackward(recorder, arena, {
         gamma,

@@ -2,6 +2,7 @@
 import type { Arena, Matrix } from '../gpu/arena.ts';
 import type { BufferView } from '../gpu/device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
+import type { ConvArguments } from '../kernels/conv.ts';
 import type { StoredTensor } from '../kernels/stored.ts';
 import type { ParameterDeclaration } from './parameters.ts';
 
@@ -84,6 +85,8 @@ export interface LayerRun<Spec> {
   readonly saved: Saved;
   /** For a layer with parameters. */
   readonly weights: () => LayerWeights;
+  /** What a convolution applies instead of its own activation: the batch normalisation behind it, and that one's. */
+  readonly epilogue?: () => Pick<ConvArguments, 'normalisation' | 'activation'>;
 }
 
 /** What a backward pass reads and writes. */

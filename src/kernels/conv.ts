@@ -1,11 +1,13 @@
 import { LimitError, ShapeError } from '../errors.ts';
 import { type Arena, type Matrix, roundUp } from '../gpu/arena.ts';
+import type { ShaderRequest } from '../gpu/composer.ts';
 import type { BufferView, Gpu } from '../gpu/device.ts';
 import type { DispatchVariant, Recorder } from '../gpu/recorder.ts';
 import { ACTIVATION_CODE, type Activation } from './activation.ts';
 import { requireBytes } from './check.ts';
 import { recordSplitReduction, type StoreConstants } from './gemm.ts';
 import { MAX_WORKGROUPS } from './grid.ts';
+import { BATCH_NORM_EPSILON, type BatchNormVectors, requireVectors, spreadOf } from './norm.ts';
 import type { StoredTensor } from './stored.ts';
 import { busyTiles, isQuad, quadTiles, recordVariants, shapeKey, TILES, type TileName, tileGrid } from './tiles.ts';
 
@@ -64,17 +66,22 @@ export interface ConvArguments {
   readonly shape: ConvShape;
   readonly weights: ConvWeights;
   /**
-   * `forward` applies bias and activation; `backward`, in which a layer reads its weights once more, neither, and at
+   * `forward` applies bias, normalisation and activation; `backward`, in which a layer reads its weights once more, neither, and at
    * granularity `pass` fetches them as the read after the forward pass.
    */
   readonly pass: 'forward' | 'backward';
   readonly activation?: Activation;
+  /**
+   * Forward, the batch normalisation of a finished network between bias and activation, with PyTorch's epsilon: to the bits
+   * of recordBatchNormInference behind the convolution.
+   */
+  readonly normalisation?: BatchNormVectors;
   /** Pixels x channels; not one of a quad where weights are fused. Default: by adapter and channels. */
   readonly tile?: TileName;
 }
 
 /**
- * Records y = act(conv(x, W) + bias); with `pass: 'backward'` the input gradient of a transposed convolution.
+ * Records y = act(norm(conv(x, W) + bias)); with `pass: 'backward'` the input gradient of a transposed convolution.
  *
  * @param args.x images of batch x height x width, inChannels columns, with a row of zeros (Arena.image)
  * @param args.y images of {@link convOutputSize}, outChannels columns; pads are written zero
@@ -103,7 +110,7 @@ export function recordConv2d(recorder: Recorder, args: ConvArguments & { x: Matr
 }
 
 /**
- * Records dx = act(convᵀ(dy, W) + bias): with `pass: 'backward'` the gradient of {@link recordConv2d} with respect to x,
+ * Records dx = act(norm(convᵀ(dy, W) + bias)): with `pass: 'backward'` the gradient of {@link recordConv2d} with respect to x,
  * otherwise the forward pass of a transposed convolution, whose bias has inChannels values.
  *
  * @param args.dy images of {@link convOutputSize}, outChannels columns, with a row of zeros (Arena.image)
@@ -149,7 +156,7 @@ interface ProductPlan {
 }
 
 function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPlan): void {
-  const { label, shape, weights, pass } = args;
+  const { label, shape, weights, pass, normalisation } = args;
   const { gridPixels, groups, written } = plan;
   const [name, gathered] = plan.gathered;
   const { gpu } = recorder;
@@ -168,17 +175,29 @@ function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPla
     STRIDE_A: gathered.stride,
     STRIDE_B: weights.weight.stride,
     ZERO_ROW: gathered.zeroRow ?? 0,
+    NORMALISE: normalisation !== undefined,
+    ...(normalisation && { ...spreadOf(BATCH_NORM_EPSILON), FIRST_VECTOR: fused ? 5 : 4 }),
   };
+  if (normalisation) requireVectors(label, written, { ...normalisation });
+  const vectors = normalisation
+    ? [normalisation.gamma, normalisation.beta, normalisation.runningMean, normalisation.runningVariance]
+    : [];
+  const normalised = vectors.map((vector) => ['read', vector] as const);
   const request = (tile: TileName) => {
     const grid = tileGrid(TILES[tile], images * gridPixels, written.columns, workgroupSize(gpu));
     const rows = isQuad(tile) ? 'quad' : TILES[tile].rows;
+    const includes: ShaderRequest['includes'] = {
+      normalisation: `conv/normalisation${normalisation ? '' : '_none'}.wgsl`,
+      ...(!(fused && forward) && { tile: `gemm/tile_${tile}.wgsl`, rows: `conv/rows_${rows}.wgsl` }),
+    };
     return {
       name: tile,
-      constants: { ...fixed, ...grid.constants },
-      includes: fused && forward ? undefined : { tile: `gemm/tile_${tile}.wgsl`, rows: `conv/rows_${rows}.wgsl` },
+      constants: { ...fixed, COLUMNS4: TILES[tile].columns / TILES[tile].invocations / 4, ...grid.constants },
+      includes,
       workgroups: checkGrid(label, [...grid.workgroups, groups]),
     };
   };
+  const operations = flops(shape) + (normalisation ? 3 * written.rows * written.columns : 0);
   const tiles = args.tile ? [args.tile] : pickTiles(gpu, written.columns, fused);
   const a = withZeroRow(label, name, gathered);
   if (weights.kind === 'plain') {
@@ -193,12 +212,13 @@ function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPla
     });
     recordVariants(recorder, key, variants, {
       label,
-      flops: flops(shape),
+      flops: operations,
       bindings: [
         ['read', a],
         ['read', weights.weight],
         ['read', weights.bias ?? weights.weight],
         ['write', written],
+        ...normalised,
       ],
     });
   } else {
@@ -207,7 +227,7 @@ function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPla
     recorder.record({
       label,
       workgroups,
-      flops: flops(shape),
+      flops: operations,
       shader: {
         path: `conv/${plan.shader}_approximate.wgsl`,
         constants: {
@@ -228,6 +248,7 @@ function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPla
         ['read', maps],
         ['write', written],
         ['uniform', recorder.step],
+        ...normalised,
       ],
     });
   }

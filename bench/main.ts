@@ -114,7 +114,7 @@ async function main(): Promise<void> {
   for (const [group, bench] of Object.entries(commands)) {
     if (!groups.has(group as Group)) continue;
     say(group);
-    rows.push(...(await bench(options.adapter)));
+    rows.push(...(await bench(options.adapter, timing)));
   }
   say('done');
   if (options.json) process.stdout.write(`${JSON.stringify({ adapter: gpu.adapter, fmaCeilingGflops, rows })}\n`);

@@ -11,6 +11,7 @@ import type { Trainer } from '../src/models/trainer.ts';
 import { deepTrainer, PEOPLE } from './deep.ts';
 import { atMost, makeRow, type Row } from './rows.ts';
 import { shallowTrainer } from './shallow.ts';
+import type { Timing } from './timing.ts';
 
 /** Medians of so many steps; fewer of the shallow model, whose steps take half a second on a software adapter. */
 const STEPS = 200;
@@ -23,7 +24,7 @@ const ROUNDS = 3;
 const GROWTH = 64;
 
 /** Opens devices of its own, one after the other: that of another group has compiled some of the pipelines before. */
-export async function benchHost(adapter: string): Promise<Row[]> {
+export async function benchHost(adapter: string, { clock }: Timing): Promise<Row[]> {
   const config = parseDeepConfig(deepPreset('tiny', 1), 'tiny');
   const victim = deepVictim(config, PEOPLE);
   const cold: number[] = [];
@@ -32,10 +33,10 @@ export async function benchHost(adapter: string): Promise<Row[]> {
     const gpu = await openNodeGpu({ adapter });
     for (const times of [cold, warm]) {
       const arena = new Arena(gpu);
-      const before = performance.now();
+      const before = clock();
       const trainer = await deepTrainer(arena, victim);
       await trainer.trainEpoch();
-      times.push((performance.now() - before) / 1e3);
+      times.push((clock() - before) / 1e3);
       trainer.finish();
       arena.destroy();
     }

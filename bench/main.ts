@@ -139,7 +139,7 @@ async function main(): Promise<void> {
   for (const [group, bench] of Object.entries(commands)) {
     if (!groups.has(group as Group)) continue;
     say(group);
-    rows.push(...(await bench(options.adapter)));
+    rows.push(...(await bench(options.adapter, timing)));
   }
   if (options.figures !== undefined) {
     const { writeFigures } = await import('./figures.ts');

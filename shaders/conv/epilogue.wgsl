@@ -29,16 +29,16 @@ fn load_channels(column4: u32) -> Channels {
 
 // To be called before the tile is stored. @param column the invocation's first, a multiple of 4 COLUMNS4
 fn find_channels(column: u32) {
-  channels0 = load_channels(column / 4u);
-  if (COLUMNS4 > 1u) { channels1 = load_channels(column / 4u + 1u); }
+  channels0 = load_channels(column >> 2u);
+  if (COLUMNS4 > 1u) { channels1 = load_channels((column >> 2u) + 1u); }
   if (COLUMNS4 > 2u) {
-    channels2 = load_channels(column / 4u + 2u);
-    channels3 = load_channels(column / 4u + 3u);
+    channels2 = load_channels((column >> 2u) + 2u);
+    channels3 = load_channels((column >> 2u) + 3u);
   }
 }
 
 fn choose(column4: u32, v0: vec4f, v1: vec4f, v2: vec4f, v3: vec4f) -> vec4f {
-  let i = column4 % COLUMNS4;
+  let i = column4 & (COLUMNS4 - 1u);
   if (COLUMNS4 == 1u) { return v0; }
   if (COLUMNS4 == 2u) { return select(v0, v1, i == 1u); }
   return select(select(v0, v1, i == 1u), select(v2, v3, i == 3u), i > 1u);

@@ -19,6 +19,8 @@ export interface Row extends Partial<Target> {
   readonly met?: boolean;
   readonly min: number;
   readonly max: number;
+  /** Why there is no number: the others are then NaN, which JSON has as null. */
+  readonly failure?: string;
 }
 
 /** @param values one a round */
@@ -35,20 +37,25 @@ export function makeRow(name: string, values: readonly number[], unit: string, t
   };
 }
 
+/** A row of what could not be measured. @param failure in the words of what failed */
+export function failedRow(name: string, unit: string, failure: string): Row {
+  return { name, measured: Number.NaN, unit, min: Number.NaN, max: Number.NaN, failure };
+}
+
 export const atLeast = (target: number): Target => ({ target, better: 'higher' });
 export const atMost = (target: number): Target => ({ target, better: 'lower' });
 
 /** An aligned table, headings first. */
 export function tableLines(rows: readonly Row[]): string[] {
   const headings = ['', 'median', 'unit', 'min', 'max', 'target', 'met'];
-  const cells = rows.map(({ name, measured, unit, min, max, target, better, met }) => [
+  const cells = rows.map(({ name, measured, unit, min, max, target, better, met, failure }) => [
     name,
     digits(measured),
     unit,
     digits(min),
     digits(max),
     target === undefined ? '' : `${better === 'higher' ? '>=' : '<='} ${digits(target)}`,
-    met === undefined ? '' : met ? 'yes' : 'NO',
+    failure?.split('\n')[0] ?? (met === undefined ? '' : met ? 'yes' : 'NO'),
   ]);
   const widths = headings.map((heading, i) => Math.max(heading.length, ...cells.map((row) => row[i].length)));
   // Words to the left, numbers to the right.
@@ -63,5 +70,6 @@ export function tableLines(rows: readonly Row[]): string[] {
 
 /** Three significant digits, without an exponent. */
 function digits(value: number): string {
+  if (Number.isNaN(value)) return '-';
   return Math.abs(value) >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(3)));
 }

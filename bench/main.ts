@@ -1,7 +1,8 @@
 /**
  * `npm run bench`: how fast the engine is, beside what the adapter can do. `-- --json` prints one object, `-- --quick`
  * takes three rounds instead of nine, `-- --demo` runs the demo too, `-- --only gemm,memory` picks groups, `-- --clock cpu`
- * counts processor time, for a software adapter on a machine that others use.
+ * counts processor time, for a software adapter on a machine that others use. `-- --peers` compares with other engines
+ * (bench/peers/README.md) and does nothing else.
  *
  * Everything that is compared runs in the same rounds, in turns, and ratios are those of one round: on a machine that does
  * other things besides, medians of ratios mean something where ratios of medians do not.
@@ -16,11 +17,12 @@ import { benchDemo, benchDoctor } from './commands.ts';
 import { benchConv, benchDeep } from './deep.ts';
 import { benchGemm } from './gemm.ts';
 import { benchMasks } from './masks.ts';
+import { benchPeers, type PeersResult } from './peers/peers.ts';
 import { makeRow, type Row, tableLines } from './rows.ts';
 import { benchAttack, benchMemory, benchTraining } from './shallow.ts';
 import { CLOCKS, type ClockName, interleave, type Timing } from './timing.ts';
 
-const GROUPS = ['gemm', 'conv', 'attack', 'training', 'deep', 'memory', 'masks', 'doctor', 'demo'] as const;
+const GROUPS = ['gemm', 'conv', 'attack', 'training', 'deep', 'memory', 'masks', 'doctor', 'demo', 'peers'] as const;
 type Group = (typeof GROUPS)[number];
 
 const { values: options } = parseArgs({
@@ -28,6 +30,7 @@ const { values: options } = parseArgs({
     json: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
     demo: { type: 'boolean', default: false },
+    peers: { type: 'boolean', default: false },
     only: { type: 'string' },
     clock: { type: 'string', default: 'wall' },
     adapter: { type: 'string', default: 'auto' },
@@ -35,7 +38,9 @@ const { values: options } = parseArgs({
 });
 
 function chosenGroups(): Set<Group> {
-  if (options.only === undefined) return new Set(GROUPS.filter((group) => group !== 'demo' || options.demo));
+  if (options.peers) return new Set(['peers']);
+  const left = new Set<Group>(options.demo ? ['peers'] : ['peers', 'demo']);
+  if (options.only === undefined) return new Set(GROUPS.filter((group) => !left.has(group)));
   const names = options.only.split(',');
   for (const name of names) {
     if (!(GROUPS as readonly string[]).includes(name))
@@ -115,9 +120,19 @@ async function main(): Promise<void> {
     say(group);
     rows.push(...(await bench(options.adapter)));
   }
+  let peers: PeersResult | undefined;
+  if (groups.has('peers')) {
+    peers = await benchPeers(options.adapter, options.clock, timing.rounds, say);
+    rows.push(...peers.rows);
+  }
   say('done');
-  if (options.json) process.stdout.write(`${JSON.stringify({ adapter: gpu.adapter, fmaCeilingGflops, rows })}\n`);
-  else process.stdout.write(`${[gpu.adapter.name, '', ...tableLines(rows)].join('\n')}\n`);
+  const report = { adapter: gpu.adapter, fmaCeilingGflops, engines: peers?.engines, rows };
+  if (options.json) process.stdout.write(`${JSON.stringify(report)}\n`);
+  else {
+    const versions = Object.entries(peers?.engines ?? {}).map(([engine, version]) => `${engine} ${version}`);
+    process.stdout.write(`${[gpu.adapter.name, ...versions, '', ...tableLines(rows)].join('\n')}\n`);
+  }
+  if (peers && peers.differences.length > 0) throw new MidasError(peers.differences.join('\n'));
 }
 
 try {

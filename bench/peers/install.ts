@@ -36,11 +36,13 @@ export function installPeers(say: (text: string) => void): void {
     shell: process.platform === 'win32',
   });
   if (status === 0) return;
+  // The first line is a code, the second says what it means.
   const words = (stderr ?? '')
     .split('\n')
-    .filter((line) => line.startsWith('npm error') || line.startsWith('npm ERR!'));
+    .flatMap((line) => /^npm (?:error|ERR!) (.+)/.exec(line)?.[1] ?? [])
+    .slice(0, 2);
+  const why = error?.message ?? (words.join(', ') || `exit code ${status}`);
   throw new MidasError(
-    `the engines to compare with could not be installed (npm ci in bench/peers: ${error?.message ?? words[0] ?? `exit code ${status}`}); ` +
-      'it needs the network once',
+    `the engines to compare with could not be installed (npm ci in bench/peers: ${why}); it needs the network once`,
   );
 }

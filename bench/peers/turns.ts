@@ -76,5 +76,6 @@ async function runCase(
     }
   }
   for (const [contestant, measured] of times) outcomes.set(contestant.name, { times: measured });
-  return outcomes;
+  // In the order of the contestants, whatever became of them.
+  return new Map(contestants.map(({ name }) => [name, outcomes.get(name)!]));
 }

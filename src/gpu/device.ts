@@ -244,8 +244,12 @@ export async function openGpu(entry: GPU, options: OpenOptions): Promise<Gpu> {
   const wanted: GPUFeatureName[] = ['timestamp-query', 'subgroups'];
   const requiredFeatures = wanted.filter((feature) => adapter.features.has(feature));
   const device = await adapter.requestDevice({ label: 'midas', requiredLimits, requiredFeatures });
-  const { vendor, architecture, device: model, description } = adapter.info;
+  return new Gpu(entry, device, summarize(adapter.info), options);
+}
+
+export function summarize(info: GPUAdapterInfo): AdapterSummary {
+  const { vendor, architecture, device: model, description } = info;
   const name = description || model || `${vendor} ${architecture}`.trim() || 'unnamed adapter';
-  const software = adapter.info.isFallbackAdapter || /swiftshader|llvmpipe|software/i.test(`${name} ${architecture}`);
-  return new Gpu(entry, device, { name, vendor, architecture, software }, options);
+  const software = info.isFallbackAdapter || /swiftshader|llvmpipe|software/i.test(`${name} ${architecture}`);
+  return { name, vendor, architecture, software };
 }

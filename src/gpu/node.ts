@@ -38,35 +38,43 @@ const SHADER_FOLDER = fileURLToPath(new URL('../../shaders/', import.meta.url));
 export const fileShaderSource: ShaderSource = { read: (path) => readFile(join(SHADER_FOLDER, path), 'utf8') };
 
 /**
- * Opens a device in Node. Order: a real adapter, the user's VK_ICD_FILENAMES, the packaged SwiftShader, the one in
- * Debian's chromium.
+ * Opens a device in Node, on an adapter of {@link findNodeEntry}.
  * @throws AdapterError that says what to install, LimitError
  */
 export async function openNodeGpu(options: NodeGpuOptions = {}): Promise<Gpu> {
   const wanted = options.adapter ?? 'auto';
   const { neededLimits, profile, tune } = options;
+  const entry = await findNodeEntry(wanted, profile);
   const tuning = tune ? fileTuningStore() : undefined;
-  const open = (entry: GPU) => openGpu(entry, { shaders: fileShaderSource, neededLimits, rest, profile, tuning });
-  // Timestamps in full resolution instead of steps of 65 us: only Node lets a program ask for it.
-  const createEntry = () => create(profile ? ['disable-dawn-features=timestamp_quantization'] : []);
+  const gpu = await openGpu(entry, { shaders: fileShaderSource, neededLimits, rest, profile, tuning });
+  if (wanted === 'auto' || wanted === 'software' || matches(gpu, wanted)) return gpu;
+  const { name } = gpu.adapter;
+  await gpu.close();
+  throw new AdapterError(`no adapter is called "${wanted}" here, only "${name}"; use --adapter auto or software`);
+}
+
+/**
+ * What `navigator.gpu` is in a browser, with an adapter. Order: a real adapter, the user's VK_ICD_FILENAMES, the packaged
+ * SwiftShader, the one in Debian's chromium. The caller keeps the object for as long as a device of it lives, or the
+ * process dies.
+ * @param wanted as in {@link NodeGpuOptions}; a name is left to the caller to match
+ * @param preciseTime timestamps in full resolution instead of steps of 65 us, which only Node lets a program ask for
+ * @throws AdapterError that says what to install
+ */
+export async function findNodeEntry(wanted: string, preciseTime = false): Promise<GPU> {
+  const createEntry = () => create(preciseTime ? ['disable-dawn-features=timestamp_quantization'] : []);
   const packaged = unpackSwiftShader();
   if (packaged && !load('libvulkan.so.1')) load(join(dirname(packaged), 'libvulkan.so.1'));
   if (wanted === 'software' ? process.env.VK_ICD_FILENAMES : mayHaveDriver()) {
     const entry = createEntry();
-    if (await entry.requestAdapter()) {
-      const gpu = await open(entry);
-      if (wanted === 'auto' || wanted === 'software' || matches(gpu, wanted)) return gpu;
-      const { name } = gpu.adapter;
-      await gpu.close();
-      throw new AdapterError(`no adapter is called "${wanted}" here, only "${name}"; use --adapter auto or software`);
-    }
+    if (await entry.requestAdapter()) return entry;
   }
   if (wanted === 'auto' || wanted === 'software') {
     for (const icd of [packaged, '/usr/lib/chromium/vk_swiftshader_icd.json']) {
       if (!icd || !existsSync(icd)) continue;
       process.env.VK_ICD_FILENAMES = icd;
       const entry = createEntry();
-      if (await entry.requestAdapter()) return open(entry);
+      if (await entry.requestAdapter()) return entry;
     }
   }
   throw new AdapterError(
@@ -127,7 +135,7 @@ const restingPlace = new Int32Array(new SharedArrayBuffer(4));
  * busy waiting. A software adapter needs that core, so every turn sleeps a little. On two idle cores an epoch of the
  * shallow model takes 0.73 of the time, and 0.69 of the processor time.
  */
-async function rest<T>(promise: Promise<T>): Promise<T> {
+export async function rest<T>(promise: Promise<T>): Promise<T> {
   waiting++;
   if (!turning) {
     turning = true;

@@ -1,12 +1,15 @@
 /** What training costs outside of the GPU: the JavaScript thread in every step, its heap, and compiling before the first. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import type { Clock } from '../src/cli/doctor.ts';
 import { deepInversion, deepVictim } from '../src/experiments/deep.ts';
 import { deepPreset, parseDeepConfig } from '../src/experiments/deep_config.ts';
 import { Arena } from '../src/gpu/arena.ts';
-import type { Gpu } from '../src/gpu/device.ts';
-import { openNodeGpu } from '../src/gpu/node.ts';
+import { type Gpu, openGpu } from '../src/gpu/device.ts';
+import { fileShaderSource, findNodeEntry, openNodeGpu, rest } from '../src/gpu/node.ts';
 import { Program } from '../src/gpu/recorder.ts';
+import type { TuningChoices, TuningStore } from '../src/gpu/tuner.ts';
+import type { ModelSpec } from '../src/models/specs.ts';
 import type { Trainer } from '../src/models/trainer.ts';
 import { deepTrainer, PEOPLE } from './deep.ts';
 import { atMost, makeRow, type Row } from './rows.ts';
@@ -42,12 +45,16 @@ export async function benchHost(adapter: string, { clock }: Timing): Promise<Row
     }
     await gpu.close();
   }
+  const tuned = await tunedTwice(adapter, clock, victim);
   const gpu = await openNodeGpu({ adapter });
   try {
     const step = (create: (arena: Arena) => Promise<Trainer>, steps = STEPS) => hostTimes(gpu, create, steps);
     return [
       makeRow('pipelines of the tiny victim, cold', cold, 's', atMost(3)),
       makeRow('pipelines of the tiny victim, warm', warm, 's'),
+      makeRow('pipelines of the tiny victim, cold, and variants measured', [tuned.seconds[0]], 's'),
+      makeRow('pipelines of the tiny victim, cold, choices stored', [tuned.seconds[1]], 's', atMost(3)),
+      makeRow('choices that a second run makes anew', [tuned.anew], 'choices', atMost(0)),
       makeRow('host time a step, tiny victim', await step((arena) => deepTrainer(arena, victim)), 'ms', atMost(0.3)),
       makeRow(
         'host time a step, tiny inversion network',
@@ -65,6 +72,39 @@ export async function benchHost(adapter: string, { clock }: Timing): Promise<Row
   } finally {
     await gpu.close();
   }
+}
+
+/** Two runs, one after the other, that share what the tuner chose. */
+async function tunedTwice(
+  adapter: string,
+  clock: Clock,
+  spec: ModelSpec,
+): Promise<{ seconds: number[]; anew: number }> {
+  let stored: TuningChoices = {};
+  let anew = 0;
+  const tuning: TuningStore = {
+    async load() {
+      return stored;
+    },
+    async save(_, choices) {
+      anew += Object.keys(choices).length - Object.keys(stored).length;
+      stored = choices;
+    },
+  };
+  const seconds: number[] = [];
+  for (let run = 0; run < 2; run++) {
+    anew = 0;
+    const gpu = await openGpu(await findNodeEntry(adapter), { shaders: fileShaderSource, rest, tuning });
+    const arena = new Arena(gpu);
+    const before = clock();
+    const trainer = await deepTrainer(arena, spec);
+    await trainer.trainEpoch();
+    seconds.push((clock() - before) / 1e3);
+    trainer.finish();
+    arena.destroy();
+    await gpu.close();
+  }
+  return { seconds, anew };
 }
 
 /** Milliseconds that the JavaScript thread spends in one training step, with nothing under way on the device. */

@@ -2,7 +2,8 @@
  * `npm run bench`: how fast the engine is, beside what the adapter can do. `-- --json` prints one object, `-- --quick`
  * takes three rounds instead of nine, `-- --demo` runs the demo too, `-- --only gemm,memory` picks groups, `-- --clock cpu`
  * counts processor time, for a software adapter on a machine that others use, `-- --figures DIR` draws the roofline and the
- * growth of training steps from this run's rows, as far as the chosen groups measure them.
+ * growth of training steps from this run's rows, as far as the chosen groups measure them, `-- --peers` compares with other
+ * engines as well (bench/peers/README.md), `-- --no-tune` takes every kernel as it is by default.
  *
  * Everything that is compared runs in the same rounds, in turns, and ratios are those of one round: on a machine that does
  * other things besides, medians of ratios mean something where ratios of medians do not.
@@ -19,7 +20,9 @@ import { benchDeep } from './deep.ts';
 import { benchDraws } from './draws_batched.ts';
 import { benchGemm } from './gemm.ts';
 import { benchGrowth } from './growth.ts';
+import { benchHost } from './host.ts';
 import { benchMasks } from './masks.ts';
+import { benchPeers, type PeersResult } from './peers/peers.ts';
 import type { Ceilings } from './roofline.ts';
 import { makeRow, type Row, tableLines } from './rows.ts';
 import { benchAttack, benchMemory, benchTraining } from './shallow.ts';
@@ -39,8 +42,10 @@ const GROUPS = [
   'growth',
   'memory',
   'masks',
+  'host',
   'doctor',
   'demo',
+  'peers',
 ] as const;
 type Group = (typeof GROUPS)[number];
 
@@ -49,6 +54,8 @@ const { values: options } = parseArgs({
     json: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
     demo: { type: 'boolean', default: false },
+    peers: { type: 'boolean', default: false },
+    'no-tune': { type: 'boolean', default: false },
     only: { type: 'string' },
     clock: { type: 'string', default: 'wall' },
     figures: { type: 'string' },
@@ -57,7 +64,9 @@ const { values: options } = parseArgs({
 });
 
 function chosenGroups(): Set<Group> {
-  if (options.only === undefined) return new Set(GROUPS.filter((group) => group !== 'demo' || options.demo));
+  if (options.only === undefined) {
+    return new Set(GROUPS.filter((group) => (group !== 'demo' && group !== 'peers') || options[group]));
+  }
   const names = options.only.split(',');
   for (const name of names) {
     if (!(GROUPS as readonly string[]).includes(name))
@@ -104,7 +113,7 @@ async function main(): Promise<void> {
   const began = performance.now();
   const say = (text: string) =>
     process.stderr.write(`${((performance.now() - began) / 1000).toFixed(0).padStart(4)} s  ${text}\n`);
-  const gpu = await openNodeGpu({ adapter: options.adapter });
+  const gpu = await openNodeGpu({ adapter: options.adapter, tune: !options['no-tune'] });
   const rows: Row[] = [];
   let ceilings: Ceilings;
   try {
@@ -133,20 +142,30 @@ async function main(): Promise<void> {
   } finally {
     await gpu.close();
   }
-  const commands = { doctor: benchDoctor, demo: benchDemo };
+  const commands = { host: benchHost, doctor: benchDoctor, demo: benchDemo };
   for (const [group, bench] of Object.entries(commands)) {
     if (!groups.has(group as Group)) continue;
     say(group);
-    rows.push(...(await bench(options.adapter)));
+    rows.push(...(await bench(options.adapter, timing)));
   }
   if (options.figures !== undefined) {
     const { writeFigures } = await import('./figures.ts');
     for (const file of writeFigures(options.figures, gpu.adapter.name, ceilings, rows)) say(file);
   }
+  let peers: PeersResult | undefined;
+  if (groups.has('peers')) {
+    peers = await benchPeers(options.adapter, options.clock, timing.rounds, say);
+    rows.push(...peers.rows);
+  }
   say('done');
   const { fma: fmaCeilingGflops } = ceilings;
-  if (options.json) process.stdout.write(`${JSON.stringify({ adapter: gpu.adapter, fmaCeilingGflops, rows })}\n`);
-  else process.stdout.write(`${[gpu.adapter.name, '', ...tableLines(rows)].join('\n')}\n`);
+  const report = { adapter: gpu.adapter, fmaCeilingGflops, engines: peers?.engines, rows };
+  if (options.json) process.stdout.write(`${JSON.stringify(report)}\n`);
+  else {
+    const versions = Object.entries(peers?.engines ?? {}).map(([engine, version]) => `${engine} ${version}`);
+    process.stdout.write(`${[gpu.adapter.name, ...versions, '', ...tableLines(rows)].join('\n')}\n`);
+  }
+  if (peers && peers.differences.length > 0) throw new MidasError(peers.differences.join('\n'));
 }
 
 try {

@@ -41,6 +41,8 @@ export interface Row extends Partial<Target> {
   readonly max: number;
   readonly roofline?: RooflinePoint;
   readonly growth?: GrowthPoint;
+  /** Why there is no number: the others are then NaN, which JSON has as null. */
+  readonly failure?: string;
 }
 
 /**
@@ -67,20 +69,25 @@ export function makeRow(
   };
 }
 
+/** A row of what could not be measured. @param failure in the words of what failed */
+export function failedRow(name: string, unit: string, failure: string): Row {
+  return { name, measured: Number.NaN, unit, min: Number.NaN, max: Number.NaN, failure };
+}
+
 export const atLeast = (target: number): Target => ({ target, better: 'higher' });
 export const atMost = (target: number): Target => ({ target, better: 'lower' });
 
 /** An aligned table, headings first. */
 export function tableLines(rows: readonly Row[]): string[] {
   const headings = ['', 'median', 'unit', 'min', 'max', 'target', 'met', 'FLOP/byte'];
-  const cells = rows.map(({ name, measured, unit, min, max, target, better, met, roofline }) => [
+  const cells = rows.map(({ name, measured, unit, min, max, target, better, met, roofline, failure }) => [
     name,
     digits(measured),
     unit,
     digits(min),
     digits(max),
     target === undefined ? '' : `${better === 'higher' ? '>=' : '<='} ${digits(target)}`,
-    met === undefined ? '' : met ? 'yes' : 'NO',
+    failure?.split('\n')[0] ?? (met === undefined ? '' : met ? 'yes' : 'NO'),
     roofline?.intensity ? digits(roofline.intensity) : '',
   ]);
   const widths = headings.map((heading, i) => Math.max(heading.length, ...cells.map((row) => row[i].length)));
@@ -96,5 +103,6 @@ export function tableLines(rows: readonly Row[]): string[] {
 
 /** Three significant digits, without an exponent. */
 function digits(value: number): string {
+  if (Number.isNaN(value)) return '-';
   return Math.abs(value) >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(3)));
 }

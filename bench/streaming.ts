@@ -82,7 +82,8 @@ function kernels(arena: Arena): Record<string, Kernel> {
   const chosen = arena.allocate('chosen', coarse.size);
   const vector = (label: string) => filled(arena.matrix(label, 1, CHANNELS));
   const [gamma, beta, runningMean, runningVariance] = ['gamma', 'beta', 'mean', 'variance'].map(vector);
-  const [savedMean, savedInverseDeviation, gradGamma, gradBeta] = ['saved', 'deviation', 'dgamma', 'dbeta'].map(vector);
+  const [gradGamma, gradBeta] = ['dgamma', 'dbeta'].map(vector);
+  const saved = arena.matrix('saved', 2, CHANNELS);
   const [logits, vectors] = ['logits', 'vectors'].map((label) => filled(arena.matrix(label, LOGITS, CLASSES)));
   const gradLogits = arena.matrix('gradient of logits', LOGITS, CLASSES);
   const [targets, results] = [arena.allocate('targets', LOGITS * 4), arena.allocate('results', LOGITS * 8)];
@@ -118,14 +119,21 @@ function kernels(arena: Arena): Record<string, Kernel> {
     },
     'batch norm forward': {
       record: (recorder) => {
-        const statistics = { runningMean, runningVariance, savedMean, savedInverseDeviation };
+        const statistics = { runningMean, runningVariance, saved };
         recordBatchNormTraining(recorder, arena, { input: x, gamma, beta, ...statistics, output: y });
       },
     },
     'batch norm backward': {
       record: (recorder) => {
-        const saved = { input: x, gamma, savedMean, savedInverseDeviation };
-        recordBatchNormBackward(recorder, arena, { ...saved, gradOutput: dy, gradGamma, gradBeta, gradInput: dx });
+        recordBatchNormBackward(recorder, arena, {
+          input: x,
+          gamma,
+          saved,
+          gradOutput: dy,
+          gradGamma,
+          gradBeta,
+          gradInput: dx,
+        });
       },
     },
     'max pool forward': {

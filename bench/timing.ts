@@ -32,7 +32,7 @@ export interface Timing {
 }
 
 /** A timing shorter than this is mostly clock and queue. */
-const SHORTEST = 50;
+export const SHORTEST = 50;
 
 /**
  * Milliseconds a run of every case, some rounds of each, in turns A B C A B C. A run is repeated until 50 ms are full, between

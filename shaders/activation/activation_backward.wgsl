@@ -1,7 +1,7 @@
-// dx = dy * act'(x), with act' computed from the output y = act(x) (common/activation.wgsl).
+// dx = dy * act'(x), with act' computed from the output y = act(x) (common/output_gradient.wgsl).
 // y, dy, dx: ROWS x COLUMNS, stride STRIDE; pads of dy are zero, so those of dx are. One invocation a vec4.
 // Bindings: y, dy, dx. Launched by recordActivationBackward (src/kernels/activation.ts).
-#include "common/activation.wgsl"
+#include "common/output_gradient.wgsl"
 
 @group(0) @binding(0) var<storage, read> y: array<vec4f>;
 @group(0) @binding(1) var<storage, read> dy: array<vec4f>;
@@ -11,5 +11,5 @@
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let i = id.x + id.y * GRID_WIDTH;
   if (i >= ROWS * (STRIDE / 4u)) { return; }
-  dx[i] = dy[i] * activation_slope(y[i]);
+  dx[i] = output_gradient(i);
 }

@@ -7,7 +7,8 @@
 // One invocation or a quad computes a register tile of pixels x output channels, without barriers.
 // Measured on SwiftShader, batch 16, 32 x 32 x 32 -> 64 and 16 x 16 x 64 -> 128, 3 x 3 taps: 36 and 39 % of its FMA
 // ceiling, where gemm_nt of 512^3 has 41 %.
-// Bindings: x, weights, bias, c. Launched by recordConv2d (src/kernels/conv.ts).
+// Bindings: x, weights, bias, c, and where a finished network normalises next those of conv/normalisation.wgsl. Launched by
+// recordConv2d (src/kernels/conv.ts).
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read> weights: array<vec4f>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;
@@ -20,7 +21,7 @@ fn load_bias(i: u32) -> vec4f { return bias[i]; }
 #include <tile>
 #include <rows>
 #include "conv/taps.wgsl"
-#include "gemm/epilogue.wgsl"
+#include "conv/epilogue.wgsl"
 
 const TAP_STEP: u32 = 1u;
 const TAP_END: u32 = KERNEL;
@@ -47,5 +48,6 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     }
   }
   find_targets(grid, tile_at.x);
+  find_channels(column);
   tile_store(&tile, row, column);
 }

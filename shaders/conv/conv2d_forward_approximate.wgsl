@@ -6,7 +6,8 @@
 // (granularity `inference`) one, whose number step.first_image + z keys its reads. One invocation computes 16 pixels
 // x 4 output channels: four blocks are 4 channels x 16 k.
 // Flipped pad channels meet zeros of x; columns behind the last tap are left out.
-// Bindings: x, codes, maps, c, step. Launched by recordConv2d (src/kernels/conv.ts).
+// Bindings: x, codes, maps, c, step, and where a finished network normalises next those of conv/normalisation.wgsl. Launched by
+// recordConv2d (src/kernels/conv.ts).
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read> codes: array<Words>;
 @group(0) @binding(2) var<storage, read> maps: array<u32>;
@@ -25,7 +26,7 @@ fn load_bias(column4: u32) -> vec4f { return bias; }
 
 #include "gemm/tile_16x4.wgsl"
 #include "conv/rows_16.wgsl"
-#include "gemm/epilogue.wgsl"
+#include "conv/epilogue.wgsl"
 
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(@builtin(global_invocation_id) id: vec3u) {
@@ -71,5 +72,6 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     }
   }
   find_targets(grid, row);
+  find_channels(column);
   tile_store(&tile, row, column);
 }

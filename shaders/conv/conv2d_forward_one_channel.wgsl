@@ -5,7 +5,8 @@
 // side x 8 channels at a time, in LINES lines one below the other, with the weights in registers. Invocations run over lines,
 // pixels, channels.
 // Measured on SwiftShader, 3 x 3, 32 x 32 x 1 -> 8: 7 times as fast as conv2d_forward; 4 x 4, stride 2, -> 16: twice.
-// Bindings: x, weights, bias, c. Launched by recordConv2d (src/kernels/conv.ts).
+// Bindings: x, weights, bias, c, and where a finished network normalises next those of conv/normalisation.wgsl. Launched by
+// recordConv2d (src/kernels/conv.ts).
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> weights: array<f32>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;
@@ -16,7 +17,7 @@ fn load_x(i: u32) -> f32 { return x[i]; }
 fn load_bias(i: u32) -> vec4f { return bias[i]; }
 
 #include "conv/one_channel.wgsl"
-#include "gemm/epilogue.wgsl"
+#include "conv/epilogue.wgsl"
 
 // Four channels at a tap; those behind the last channel are read there.
 fn load_tap(channel: u32, tap: u32) -> vec4f {
@@ -73,6 +74,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   var line = strip / STRIPS * LINES;
   let end = min(line + LINES, IMAGES * C_HEIGHT);
   if (line >= end) { return; }
+  find_channels(channel);
   var w: Taps;
   w.a0 = load_weights(channel, 0u);
   w.b0 = load_weights(channel + 4u, 0u);

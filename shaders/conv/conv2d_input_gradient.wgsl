@@ -8,7 +8,8 @@
 // (conv/residues.wgsl) x channels, without barriers; classes go to workgroup z.
 // Measured on SwiftShader, batch 16, 32 x 32 x 32 -> 64 and 16 x 16 x 64 -> 128, 3 x 3 taps: 38 and 40 % of its FMA
 // ceiling, where gemm_nn of 512^3 has 42 %. From a vector to 4 x 4 pixels, images first is 10 times faster.
-// Bindings: dy, weights, bias, c. Launched by recordConv2dInputGradient (src/kernels/conv.ts).
+// Bindings: dy, weights, bias, c, and where a finished network normalises next those of conv/normalisation.wgsl. Launched by
+// recordConv2dInputGradient (src/kernels/conv.ts).
 @group(0) @binding(0) var<storage, read> dy: array<vec4f>;
 @group(0) @binding(1) var<storage, read> weights: array<vec4f>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;
@@ -21,7 +22,7 @@ fn load_bias(i: u32) -> vec4f { return bias[i]; }
 #include <tile>
 #include <rows>
 #include "conv/taps.wgsl"
-#include "gemm/epilogue.wgsl"
+#include "conv/epilogue.wgsl"
 #include "conv/residues.wgsl"
 
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
@@ -46,5 +47,6 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     }
   }
   find_targets(grid, tile_at.x);
+  find_channels(column);
   tile_store(&tile, row, column);
 }

@@ -4,7 +4,8 @@
 // (conv/residues.wgsl) and of one group of IMAGES images, see conv2d_forward_approximate.wgsl; groups and in them
 // classes go to workgroup z. One invocation computes TILE_M pixels x TILE_N <= 16 channels: a row of W under the tile
 // is one block where 4 CHANNELS4 is a multiple of 16, otherwise it may lie in two.
-// Bindings: dy, codes, maps, c, step. Launched by recordConv2dInputGradient (src/kernels/conv.ts).
+// Bindings: dy, codes, maps, c, step, and where a finished network normalises next those of conv/normalisation.wgsl. Launched by
+// recordConv2dInputGradient (src/kernels/conv.ts).
 @group(0) @binding(0) var<storage, read> dy: array<vec4f>;
 @group(0) @binding(1) var<storage, read> codes: array<Words>;
 @group(0) @binding(2) var<storage, read> maps: array<u32>;
@@ -24,7 +25,7 @@ fn load_bias(column4: u32) -> vec4f { return bias[column4 % 4u]; }
 #include <tile>
 #include <rows>
 #include "conv/taps.wgsl"
-#include "gemm/epilogue.wgsl"
+#include "conv/epilogue.wgsl"
 #include "conv/residues.wgsl"
 
 // Sixteen columns of a row of W from its column 4 `column4` on, of which the first `count` fours matter.
@@ -73,5 +74,6 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     }
   }
   find_targets(grid, row);
+  find_channels(column);
   tile_store(&tile, row, column);
 }

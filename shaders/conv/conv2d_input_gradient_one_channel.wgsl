@@ -11,7 +11,8 @@
 // one channel in STRIDE_C. A quad computes 16 blocks, every invocation a pixel of each. STRIDE is 1 or 2.
 // Measured on SwiftShader, 4 x 4, stride 2, 16 x 16 x 16 -> 32 x 32: 5 times as fast as conv2d_input_gradient; 3 x 3, stride 1: 4
 // times.
-// Bindings: dy, weights, bias, c. Launched by recordConv2dInputGradient (src/kernels/conv.ts).
+// Bindings: dy, weights, bias, c, and where a finished network normalises next those of conv/normalisation.wgsl. Launched by
+// recordConv2dInputGradient (src/kernels/conv.ts).
 @group(0) @binding(0) var<storage, read> dy: array<vec4f>;
 @group(0) @binding(1) var<storage, read> weights: array<f32>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;
@@ -33,7 +34,7 @@ struct PanelB {
 #include "gemm/tile_quad.wgsl"
 #include "conv/rows_quad.wgsl"
 #include "conv/taps.wgsl"
-#include "gemm/epilogue.wgsl"
+#include "conv/epilogue.wgsl"
 
 // A first, which serves no other column (see four_rank4).
 fn row_rank1(a: f32, b: Row, c: Row) -> Row { return fma(a, b, c); }
@@ -79,5 +80,6 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     }
   }
   find_targets(grid, tile_at.x);
+  find_channels(0u);
   tile_store(&tile, row, 0u);
 }

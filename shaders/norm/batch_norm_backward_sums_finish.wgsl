@@ -1,7 +1,7 @@
-// dbeta[c] = sum_r dy[r, c], dgamma[c] = sum_r dy[r, c] * (x[r, c] - mean[c]) * inverse[c] from the partial sums of
+// dbeta[c] = sum_r d[r, c], dgamma[c] = sum_r d[r, c] * (x[r, c] - mean[c]) * inverse[c] from the partial sums of
 // batch_norm_backward_sums.wgsl: the second stage. inverse = 1 / sqrt(variance + EPSILON), saved or from a running variance.
-// partial: PARTIALS x STRIDE / 4 pairs of vec4f. spread, dgamma, dbeta: 1 x COLUMNS; pads are written zero. One invocation
-// four channels.
+// partial: PARTIALS x STRIDE / 4 pairs of vec4f. spread: see norm/inverse_deviation.wgsl. dgamma, dbeta: 1 x COLUMNS; pads are
+// written zero. One invocation four channels.
 // Bindings: partial, spread, dgamma, dbeta. Launched by recordBatchNormBackward and recordBatchNormInferenceBackward
 // (src/kernels/norm.ts). Twin: test/reference/norm.ts.
 #include "common/columns.wgsl"
@@ -24,6 +24,6 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     products += partial[at + 1u];
   }
   let keep = in_row(column * 4u);
-  dgamma[column] = select(vec4f(), products * inverse_deviation(spread[column]), keep);
+  dgamma[column] = select(vec4f(), products * inverse_deviation(column), keep);
   dbeta[column] = select(vec4f(), sum, keep);
 }

@@ -1,9 +1,11 @@
-// y[r, c] = (x[r, c] - mean[c]) * inverse[c] * gamma[c] + beta[c], inverse = 1 / sqrt(variance + EPSILON): batch
-// normalisation with statistics that are there already, of the batch (inverse saved) or running ones (FROM_VARIANCE).
+// y[r, c] = act((x[r, c] - mean[c]) * inverse[c] * gamma[c] + beta[c]), inverse = 1 / sqrt(variance + EPSILON): batch
+// normalisation with statistics that are there already, of the batch (saved) or running ones (FROM_VARIANCE), and the
+// activation behind it.
 // x, y: ROWS x COLUMNS, stride STRIDE; pads of y are written zero. The others: 1 x COLUMNS, zero pads.
 // One invocation the rows g, g + GROUPS, g + 2 GROUPS, ... of four channels, whose parameters it loads once.
-// Bindings: x, gamma, beta, mean, spread, y. Launched by recordBatchNormTraining and recordBatchNormInference
-// (src/kernels/norm.ts). Twin: test/reference/norm.ts.
+// Bindings: x, gamma, beta, mean, spread (both what was saved, or the two running statistics), y. Launched by
+// recordBatchNormTraining and recordBatchNormInference (src/kernels/norm.ts). Twin: test/reference/norm.ts.
+#include "common/activation.wgsl"
 #include "common/columns.wgsl"
 #include "norm/inverse_deviation.wgsl"
 
@@ -20,8 +22,10 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   if (i >= GROUPS * (STRIDE / 4u)) { return; }
   let column = i % (STRIDE / 4u);
   let keep = in_row(column * 4u);
-  let scale = select(vec4f(), gamma[column] * inverse_deviation(spread[column]), keep);
+  let scale = select(vec4f(), gamma[column] * inverse_deviation(column), keep);
   let shift = select(vec4f(), beta[column], keep);
   let center = mean[column];
-  for (var at = i; at < ROWS * (STRIDE / 4u); at += GROUPS * (STRIDE / 4u)) { y[at] = (x[at] - center) * scale + shift; }
+  for (var at = i; at < ROWS * (STRIDE / 4u); at += GROUPS * (STRIDE / 4u)) {
+    y[at] = select(vec4f(), activate((x[at] - center) * scale + shift), keep);
+  }
 }

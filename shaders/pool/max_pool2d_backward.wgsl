@@ -1,14 +1,19 @@
-// dx[n, iy, ix, c] = sum of dy[n, oy, ox, c] over the windows that have (iy, ix) as element ky KERNEL_SIZE + kx = chosen[n, oy,
-// ox, c], in the order of the windows: every input element asks the windows around it, nothing is scattered.
-// dy: batch * OUT_HEIGHT * OUT_WIDTH x COLUMNS, stride OUT_STRIDE. chosen: u32, laid out as dy, of the forward pass.
+// dx[n, iy, ix, c] = sum of d[n, oy, ox, c] over the windows that have (iy, ix) as element ky KERNEL_SIZE + kx = chosen[n, oy,
+// ox, c], in the order of the windows: every input element asks the windows around it, nothing is scattered. d = dy act' is
+// the gradient before the activation (common/output_gradient.wgsl).
+// y, dy: batch * OUT_HEIGHT * OUT_WIDTH x COLUMNS, stride OUT_STRIDE. chosen: u32, laid out as they are. Both y and chosen of
+// the forward pass.
 // dx: ROWS = batch * HEIGHT * WIDTH (NHWC) x COLUMNS, stride STRIDE; pads are written zero. One invocation four channels of
 // an input pixel.
-// Bindings: chosen, dy, dx. Launched by recordMaxPool2dBackward (src/kernels/pool.ts). Twin: test/reference/pool.ts.
+// Bindings: chosen, y (without an activation anything), dy, dx. Launched by recordMaxPool2dBackward (src/kernels/pool.ts).
+// Twin: test/reference/pool.ts.
 #include "common/columns.wgsl"
+#include "common/output_gradient.wgsl"
 
 @group(0) @binding(0) var<storage, read> chosen: array<vec4u>;
-@group(0) @binding(1) var<storage, read> dy: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> dx: array<vec4f>;
+@group(0) @binding(1) var<storage, read> y: array<vec4f>;
+@group(0) @binding(2) var<storage, read> dy: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> dx: array<vec4f>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3u) {
@@ -28,7 +33,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
       for (var ox = first.x; ox < last.x; ox++) {
         let window = ((image + oy) * OUT_WIDTH + ox) * (OUT_STRIDE / 4u) + column;
         let place = (at.y - oy * POOL_STRIDE) * KERNEL_SIZE + at.x - ox * POOL_STRIDE;
-        sum += select(vec4f(), dy[window], chosen[window] == vec4u(place));
+        sum += select(vec4f(), output_gradient(window), chosen[window] == vec4u(place));
       }
     }
   }

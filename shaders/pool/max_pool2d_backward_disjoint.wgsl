@@ -1,13 +1,19 @@
-// dx[n, iy, ix, c] = dy[n, oy, ox, c] where the only window over (iy, ix) has it as element ky KERNEL_SIZE + kx = chosen[n, oy,
+// dx[n, iy, ix, c] = d[n, oy, ox, c] where the only window over (iy, ix) has it as element ky KERNEL_SIZE + kx = chosen[n, oy,
 // ox, c], else 0: max_pool2d_backward.wgsl for windows that do not overlap, KERNEL_SIZE <= POOL_STRIDE. One invocation four
-// channels of a window and of the gap up to the next one, so that dy and chosen are read once (2.7 times as fast).
-// dy: batch * OUT_HEIGHT * OUT_WIDTH x COLUMNS, stride OUT_STRIDE, zero pads. chosen: u32, laid out as dy, of the forward pass.
+// channels of a window and of the gap up to the next one, so that dy and chosen are read once (2.7 times as fast). d = dy act'
+// is the gradient before the activation (common/output_gradient.wgsl).
+// y, dy: batch * OUT_HEIGHT * OUT_WIDTH x COLUMNS, stride OUT_STRIDE, zero pads. chosen: u32, laid out as they are. Both y and
+// chosen of the forward pass.
 // dx: batch * HEIGHT * WIDTH (NHWC) x COLUMNS, stride STRIDE, zero pads as dy has them; BLOCKS = batch * BLOCKS_Y * BLOCKS_X
 // blocks of POOL_STRIDE x POOL_STRIDE pixels cover it.
-// Bindings: chosen, dy, dx. Launched by recordMaxPool2dBackward (src/kernels/pool.ts). Twin: test/reference/pool.ts.
+// Bindings: chosen, y (without an activation anything), dy, dx. Launched by recordMaxPool2dBackward (src/kernels/pool.ts).
+// Twin: test/reference/pool.ts.
+#include "common/output_gradient.wgsl"
+
 @group(0) @binding(0) var<storage, read> chosen: array<vec4u>;
-@group(0) @binding(1) var<storage, read> dy: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> dx: array<vec4f>;
+@group(0) @binding(1) var<storage, read> y: array<vec4f>;
+@group(0) @binding(2) var<storage, read> dy: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> dx: array<vec4f>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3u) {
@@ -21,7 +27,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   var place = vec4u();
   if (column * 4u < COLUMNS && all(at < vec2u(OUT_WIDTH, OUT_HEIGHT))) {
     let window = ((image * OUT_HEIGHT + at.y) * OUT_WIDTH + at.x) * (OUT_STRIDE / 4u) + column;
-    gradient = dy[window];
+    gradient = output_gradient(window);
     place = chosen[window];
   }
   for (var ky = 0u; ky < POOL_STRIDE; ky++) {

@@ -1,10 +1,11 @@
-// y[n, oy, ox, c] = max of x[n, iy, ix, c] over the window iy = oy POOL_STRIDE - PADDING + ky, ix alike, 0 <= ky, kx <
+// y[n, oy, ox, c] = act(max of x[n, iy, ix, c]) over the window iy = oy POOL_STRIDE - PADDING + ky, ix alike, 0 <= ky, kx <
 // KERNEL_SIZE, what hangs over the edges left out; chosen[n, oy, ox, c] = ky KERNEL_SIZE + kx of the maximum. As in PyTorch
 // the first of equals wins, and a NaN beats every number, a later NaN an earlier one.
 // x: ROWS = batch * HEIGHT * WIDTH (NHWC) x COLUMNS, stride STRIDE. y: batch * OUT_HEIGHT * OUT_WIDTH = OUT_ROWS x COLUMNS,
 // stride OUT_STRIDE. chosen: u32, laid out as y. Pads of both are written zero. One invocation four channels of an output pixel.
-// Values are moved as bits, so that they arrive as they are.
+// Values are moved as bits, so that without an activation they arrive as they are.
 // Bindings: x, y, chosen. Launched by recordMaxPool2dForward (src/kernels/pool.ts). Twin: test/reference/pool.ts.
+#include "common/activation.wgsl"
 #include "common/columns.wgsl"
 
 @group(0) @binding(0) var<storage, read> x: array<vec4u>;
@@ -38,6 +39,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
       }
     }
   }
+  if (ACTIVATION != 0u) { best = bitcast<vec4u>(activate(bitcast<vec4f>(best))); }
   let keep = in_row(column * 4u);
   y[i] = select(vec4u(), best, keep);
   chosen[i] = select(vec4u(), place, keep);

@@ -39,6 +39,7 @@ import type { RobustTraining } from '../experiments/robust_training.ts';
 import { voltageSeries } from '../experiments/voltage.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { openNodeGpu } from '../gpu/node.ts';
+import { type Answer, writeProfile } from './profile.ts';
 import { RunFolder } from './run_folder.ts';
 import type { Session } from './session.ts';
 
@@ -128,7 +129,7 @@ async function load(gpu: Gpu, args: DeepArguments, size: number, seed: number): 
 }
 
 /** Runs the experiment and writes every file of the contract; results.json last, so that its presence means finished. */
-export async function deep(session: Session, args: DeepArguments, out = session.options.out): Promise<Results> {
+export async function deep(session: Session, args: DeepArguments, out = session.options.out): Promise<Answer> {
   const { options, progress } = session;
   const { seed } = options;
   if (!(DEEP_PRESETS as readonly string[]).includes(args.preset)) {
@@ -142,7 +143,7 @@ export async function deep(session: Session, args: DeepArguments, out = session.
   RunFolder.refuseUnfinished(out, args.resume);
   const started = new Date();
   const before = performance.now();
-  const gpu = await openNodeGpu({ adapter: options.adapter });
+  const gpu = await openNodeGpu({ adapter: options.adapter, profile: options.profile, tune: options.tune });
   session.opened(gpu);
   try {
     const input = await load(gpu, args, config.size, seed);
@@ -176,9 +177,10 @@ export async function deep(session: Session, args: DeepArguments, out = session.
       summary: summarise(outcome.rows, seed),
       baselines: outcome.baselines,
     };
+    const profile = await writeProfile(gpu, folder);
     await writeFiles(folder, input, config, outcome, results);
     for (const plan of outcome.plans) session.say(plan);
-    return results;
+    return { ...results, ...profile };
   } finally {
     await gpu.close();
   }

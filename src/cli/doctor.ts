@@ -128,7 +128,7 @@ export type Clock = () => number;
  * timestamps around single dispatches, which leave out what a run really costs.
  */
 export async function timeRuns(
-  gpu: Gpu,
+  gpu: Pick<Gpu, 'idle'>,
   run: () => unknown,
   repeats: number,
   clock: Clock = () => performance.now(),
@@ -141,7 +141,12 @@ export async function timeRuns(
 }
 
 /** How often something must run to take `milliseconds`; the first run, which may still compile, does not count. */
-export async function repeatsFor(gpu: Gpu, run: () => unknown, milliseconds: number, clock?: Clock): Promise<number> {
+export async function repeatsFor(
+  gpu: Pick<Gpu, 'idle'>,
+  run: () => unknown,
+  milliseconds: number,
+  clock?: Clock,
+): Promise<number> {
   await timeRuns(gpu, run, 1, clock);
   for (let repeats = 1; ; ) {
     const took = repeats * (await timeRuns(gpu, run, repeats, clock));

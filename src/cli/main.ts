@@ -96,6 +96,9 @@ function common(command: Command, out: string): Command {
     .option('--quiet', 'no progress on stderr', false);
 }
 
+const NO_TUNE = 'do not choose kernels by measuring them first (2 s, once for each adapter); results are the same';
+const PROFILE = 'tables of where the time goes, phase by phase: kernels and host; results stay the same';
+
 const program = new Command('midas')
   .description('Model inversion against networks in approximate memory, on WebGPU')
   .version(packageVersion())
@@ -117,6 +120,8 @@ common(
     .command('demo')
     .description('the whole story on the embedded faces: train, attack, defend, sweep, pictures')
     .option('--resume', 'go on with an interrupted run', false)
+    .option('--profile', PROFILE, false)
+    .option('--no-tune', NO_TUNE)
     .addOption(new Option('--tiny', 'a few seconds of it, for tests').hideHelp()),
   'runs/demo',
 ).action(async (options: CommonOptions & { resume: boolean; tiny?: boolean }) => {
@@ -151,6 +156,8 @@ common(
         new Option('--granularity <name>', 'when faults are drawn').choices(['chip', 'load', 'pass', 'inference']),
       )
       .option('--size <WxH>', 'size of the embedded faces', '56x64')
+      .option('--profile', PROFILE, false)
+      .option('--no-tune', NO_TUNE)
       .option('--resume', 'go on with an interrupted run', false),
   ),
   'runs/shallow',
@@ -324,6 +331,8 @@ common(
       .addOption(
         new Option('--granularity <name>', 'when faults are drawn').choices(['chip', 'load', 'pass', 'inference']),
       )
+      .option('--profile', PROFILE, false)
+      .option('--no-tune', NO_TUNE)
       .option('--resume', 'go on with an interrupted run', false),
   ),
   'runs/deep',

@@ -47,7 +47,8 @@ export class RunFolder implements RunStore {
       return folder;
     }
     const stale = readdirSync(dir).filter((name) => name.endsWith('.safetensors'));
-    for (const name of [ROWS, RESULTS, 'calibration.json', ...stale]) rmSync(join(dir, name), { force: true });
+    for (const name of [ROWS, RESULTS, 'calibration.json', 'profile.json', ...stale])
+      rmSync(join(dir, name), { force: true });
     await folder.write(CONFIG, text);
     return folder;
   }

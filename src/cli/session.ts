@@ -11,6 +11,9 @@ export interface CommonOptions {
   readonly adapter: string;
   readonly json: boolean;
   readonly quiet: boolean;
+  /** Of the commands that run an experiment. */
+  readonly profile?: boolean;
+  readonly tune?: boolean;
 }
 
 export class Session {

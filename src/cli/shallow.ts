@@ -27,6 +27,7 @@ import { voltageSeries } from '../experiments/voltage.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { openNodeGpu } from '../gpu/node.ts';
 import { MODEL_KINDS, type ModelKind } from '../models/specs.ts';
+import { type Answer, profileLines, writeProfile } from './profile.ts';
 import { RunFolder } from './run_folder.ts';
 import type { Session } from './session.ts';
 
@@ -73,7 +74,7 @@ async function attFaces(dir: string, splitFile: string | undefined, seed: number
 }
 
 /** Runs the experiment and writes every file of the contract; results.json last, so that its presence means finished. */
-export async function shallow(session: Session, args: ShallowArguments): Promise<Results> {
+export async function shallow(session: Session, args: ShallowArguments): Promise<Answer> {
   const { options, progress } = session;
   const { seed } = options;
   if (!(MODEL_KINDS as readonly string[]).includes(args.model)) {
@@ -87,7 +88,7 @@ export async function shallow(session: Session, args: ShallowArguments): Promise
   const read = args.data === undefined ? undefined : await attFaces(args.data, args.split, seed);
   const started = new Date();
   const before = performance.now();
-  const gpu = await openNodeGpu({ adapter: options.adapter });
+  const gpu = await openNodeGpu({ adapter: options.adapter, profile: options.profile, tune: options.tune });
   session.opened(gpu);
   try {
     const input = read ?? (await embeddedFaces(gpu, args.width, args.height, seed));
@@ -127,9 +128,10 @@ export async function shallow(session: Session, args: ShallowArguments): Promise
       summary: summarise(outcome.rows, seed),
       baselines: outcome.baselines,
     };
+    const profile = await writeProfile(gpu, folder);
     await writeFiles(folder, input, config, outcome, results);
     for (const plan of outcome.plans) session.say(plan);
-    return results;
+    return { ...results, ...profile };
   } finally {
     await gpu.close();
   }
@@ -277,6 +279,6 @@ function levelled(image: Float32Array, like: Float32Array): Float32Array {
 }
 
 /** What the terminal says at the end. */
-export function summaryLines(results: Results, out: string): string[] {
-  return [...headlines(results), `report: ${join(out, 'report.html')}`];
+export function summaryLines(results: Answer, out: string): string[] {
+  return [...headlines(results), `report: ${join(out, 'report.html')}`, ...profileLines(results.profile ?? [])];
 }

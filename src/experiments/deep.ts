@@ -210,6 +210,7 @@ class Experiment implements SweepSubject {
 
     const config = deepSweep(this.#config);
     const sweep = new Sweep(this, this.#memory, config, this.#store, this.#progress, this.#signal);
+    this.#gpu.profiler?.enter('sweep');
     const rows = await sweep.run(conditions);
     if (this.#bench) plans.push(`inversion ${this.#bench.attack.plan}`);
     this.#destroyBench();
@@ -266,7 +267,11 @@ class Experiment implements SweepSubject {
   }
 
   async attack(name: string): Promise<Measurement[]> {
-    this.#reconstructions ??= await this.#bench!.attack.run();
+    if (!this.#reconstructions) {
+      this.#gpu.profiler?.enter('attack');
+      this.#reconstructions = await this.#bench!.attack.run();
+      this.#gpu.profiler?.enter('sweep');
+    }
     const { attackers } = this.#config;
     for (const attacker of attackers) {
       let first = 0;

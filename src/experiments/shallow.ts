@@ -152,6 +152,7 @@ class Experiment implements SweepSubject {
 
     const config = sweepOf(this.#config);
     const sweep = new Sweep(this, this.#memory, config, this.#store, this.#progress, this.#signal);
+    this.#gpu.profiler?.enter('sweep');
     const rows = await sweep.run(conditions);
     this.#retireBench();
     if (this.#widest.draws > 0) plans.push(this.#widest.plan);
@@ -237,8 +238,10 @@ class Experiment implements SweepSubject {
     const attack = this.#config.attacks.find((each) => attackName(each) === name)!;
     const classes = this.#classes;
     const run = await this.#bench!.attack(name, classes, miFaceConfig(attack));
+    this.#gpu.profiler?.enter('attack');
     const starts = draws.flatMap((draw) => this.#starts(attack, draw));
     const results = await run.run(starts, draws[0], tick);
+    this.#gpu.profiler?.enter('sweep');
     return draws.map((_, i) => this.#measure(results.slice(i * classes.length, (i + 1) * classes.length)));
   }
 

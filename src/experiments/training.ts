@@ -37,6 +37,7 @@ export async function trainModel(args: {
   }
   const trainer = await Trainer.create(arena, spec, data, indices, config, checkpoint?.state);
   if (trainer.epoch === trainer.epochs) return trainer;
+  arena.gpu.profiler?.enter('train');
   progress.start(label, trainer.epochs, trainer.epoch);
   while (trainer.epoch < trainer.epochs) {
     refuseAborted(signal);

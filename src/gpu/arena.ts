@@ -100,3 +100,9 @@ export class Arena {
 export function firstRows(matrix: Matrix, rows: number): Matrix {
   return { ...matrix, rows, size: rows * matrix.stride * 4 };
 }
+
+/** Row `row` of a matrix, as a matrix. */
+export function rowOf(matrix: Matrix, row: number): Matrix {
+  const size = matrix.stride * 4;
+  return { ...matrix, offset: matrix.offset + row * size, size, rows: 1, zeroRow: undefined };
+}

@@ -1,6 +1,8 @@
 import { AdapterError, DeviceLostError, LimitError, MidasError } from '../errors.ts';
 import type { ShaderSource } from './composer.ts';
 import { PipelineCache } from './pipelines.ts';
+import { Profiler } from './profiler.ts';
+import { Tuner, type TuningStore } from './tuner.ts';
 
 /** What a result's manifest says of the adapter. */
 export interface AdapterSummary {
@@ -21,6 +23,10 @@ export interface OpenOptions {
   readonly neededLimits?: NeededLimits;
   /** How to wait for a software adapter without taking a core from it; a plain await by default. */
   readonly rest?: Rest;
+  /** Time what runs: see {@link Profiler}. */
+  readonly profile?: boolean;
+  /** Where the tuner keeps what it chose; without it nothing is tuned, and every kernel is the default one. */
+  readonly tuning?: TuningStore;
 }
 
 /** Waits for a promise of the device. */
@@ -50,12 +56,17 @@ export class Gpu {
   readonly device: GPUDevice;
   readonly adapter: AdapterSummary;
   readonly pipelines: PipelineCache;
+  /** Where the device was opened for profiling. */
+  readonly profiler: Profiler | undefined;
+  readonly tuner: Tuner | undefined;
   /** Number of queue submissions so far; tests and the benchmark count them. */
   submissions = 0;
   #lost: string | undefined;
   #failure: string | undefined;
   #closing = false;
-  readonly #loss: Promise<never>;
+  readonly #loss: Promise<void>;
+  /** Rejects what is being awaited. Not a race with the loss itself, which would keep a reaction for every await there was. */
+  readonly #waiting = new Set<(error: DeviceLostError) => void>();
   // Dawn frees its instance when the object `create()` returned is collected, and the process dies: keep it here.
   readonly #entry: GPU;
   readonly #rest: Rest;
@@ -68,17 +79,18 @@ export class Gpu {
     return this.adapter.software && this.device.features.has('subgroups');
   }
 
-  constructor(entry: GPU, device: GPUDevice, adapter: AdapterSummary, { shaders, rest }: OpenOptions) {
+  constructor(entry: GPU, device: GPUDevice, adapter: AdapterSummary, { shaders, rest, profile, tuning }: OpenOptions) {
     this.#entry = entry;
     this.#rest = rest && adapter.software ? rest : (promise) => promise;
     this.device = device;
     this.adapter = adapter;
     this.pipelines = new PipelineCache(this, shaders);
+    this.profiler = profile ? new Profiler(this) : undefined;
+    this.tuner = tuning && new Tuner(this, tuning);
     this.#loss = device.lost.then((info) => {
       this.#lost = info.message || info.reason || 'no reason given';
-      throw this.#lostError();
+      for (const reject of this.#waiting) reject(this.#lostError());
     });
-    this.#loss.catch(() => {});
     device.addEventListener('uncapturederror', (event) => {
       this.#failure ??= event.error.message;
     });
@@ -92,13 +104,20 @@ export class Gpu {
   async guard<T>(promise: Promise<T>): Promise<T> {
     this.check();
     let value: T;
+    let reject!: (error: DeviceLostError) => void;
+    const loss = new Promise<never>((_, refuse) => {
+      reject = refuse;
+    });
+    this.#waiting.add(reject);
     try {
-      value = await this.#rest(Promise.race([promise, this.#loss]));
+      value = await this.#rest(Promise.race([promise, loss]));
     } catch (error) {
       // mapAsync rejects a little before device.lost resolves: give the loss a turn to be known.
-      await Promise.race([this.#loss.catch(() => {}), new Promise((resolve) => setTimeout(resolve, 50))]);
+      await Promise.race([this.#loss, new Promise((resolve) => setTimeout(resolve, 50))]);
       this.check();
       throw error;
+    } finally {
+      this.#waiting.delete(reject);
     }
     this.check();
     return value;
@@ -225,8 +244,12 @@ export async function openGpu(entry: GPU, options: OpenOptions): Promise<Gpu> {
   const wanted: GPUFeatureName[] = ['timestamp-query', 'subgroups'];
   const requiredFeatures = wanted.filter((feature) => adapter.features.has(feature));
   const device = await adapter.requestDevice({ label: 'midas', requiredLimits, requiredFeatures });
-  const { vendor, architecture, device: model, description } = adapter.info;
+  return new Gpu(entry, device, summarize(adapter.info), options);
+}
+
+export function summarize(info: GPUAdapterInfo): AdapterSummary {
+  const { vendor, architecture, device: model, description } = info;
   const name = description || model || `${vendor} ${architecture}`.trim() || 'unnamed adapter';
-  const software = adapter.info.isFallbackAdapter || /swiftshader|llvmpipe|software/i.test(`${name} ${architecture}`);
-  return new Gpu(entry, device, { name, vendor, architecture, software }, options);
+  const software = info.isFallbackAdapter || /swiftshader|llvmpipe|software/i.test(`${name} ${architecture}`);
+  return { name, vendor, architecture, software };
 }

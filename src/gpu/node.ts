@@ -18,54 +18,112 @@ import { create } from 'webgpu';
 import { AdapterError } from '../errors.ts';
 import type { ShaderSource } from './composer.ts';
 import { type Gpu, type NeededLimits, openGpu } from './device.ts';
+import type { TuningChoices, TuningStore } from './tuner.ts';
 
 export interface NodeGpuOptions {
   /** `auto` takes a real adapter and falls back to software; `software` insists on it; anything else is matched with
    * the adapter's name. */
   readonly adapter?: string;
   readonly neededLimits?: NeededLimits;
+  /** Time what runs: see `Profiler`. */
+  readonly profile?: boolean;
+  /** Choose among kernels by measuring them, once for each adapter and version of the engine: see `Tuner`. Default: no. */
+  readonly tune?: boolean;
 }
 
+const PACKAGE = fileURLToPath(new URL('../../package.json', import.meta.url));
 const SHADER_FOLDER = fileURLToPath(new URL('../../shaders/', import.meta.url));
 
 /** Reads shaders from the project's shaders/ folder. */
 export const fileShaderSource: ShaderSource = { read: (path) => readFile(join(SHADER_FOLDER, path), 'utf8') };
 
 /**
- * Opens a device in Node. Order: a real adapter, the user's VK_ICD_FILENAMES, the packaged SwiftShader, the one in
- * Debian's chromium.
+ * Opens a device in Node, on an adapter of {@link findNodeEntry}.
  * @throws AdapterError that says what to install, LimitError
  */
 export async function openNodeGpu(options: NodeGpuOptions = {}): Promise<Gpu> {
   const wanted = options.adapter ?? 'auto';
-  const { neededLimits } = options;
-  const open = (entry: GPU) => openGpu(entry, { shaders: fileShaderSource, neededLimits, rest });
-  // Timestamps in full resolution: only Node lets a program ask for it.
-  const createEntry = () => create(['disable-dawn-features=timestamp_quantization']);
+  const { neededLimits, profile, tune } = options;
+  const entry = await findNodeEntry(wanted, profile);
+  const tuning = tune ? fileTuningStore() : undefined;
+  const gpu = await openGpu(entry, { shaders: fileShaderSource, neededLimits, rest, profile, tuning });
+  if (wanted === 'auto' || wanted === 'software' || matches(gpu, wanted)) return gpu;
+  const { name } = gpu.adapter;
+  await gpu.close();
+  throw new AdapterError(`no adapter is called "${wanted}" here, only "${name}"; use --adapter auto or software`);
+}
+
+/**
+ * What `navigator.gpu` is in a browser, with an adapter. Order: a real adapter, the user's VK_ICD_FILENAMES, the packaged
+ * SwiftShader, the one in Debian's chromium. The caller keeps the object for as long as a device of it lives, or the
+ * process dies.
+ * @param wanted as in {@link NodeGpuOptions}; a name is left to the caller to match
+ * @param preciseTime timestamps in full resolution instead of steps of 65 us, which only Node lets a program ask for
+ * @throws AdapterError that says what to install
+ */
+export async function findNodeEntry(wanted: string, preciseTime = false): Promise<GPU> {
+  const createEntry = () => create(preciseTime ? ['disable-dawn-features=timestamp_quantization'] : []);
   const packaged = unpackSwiftShader();
   if (packaged && !load('libvulkan.so.1')) load(join(dirname(packaged), 'libvulkan.so.1'));
   if (wanted === 'software' ? process.env.VK_ICD_FILENAMES : mayHaveDriver()) {
     const entry = createEntry();
-    if (await entry.requestAdapter()) {
-      const gpu = await open(entry);
-      if (wanted === 'auto' || wanted === 'software' || matches(gpu, wanted)) return gpu;
-      const { name } = gpu.adapter;
-      await gpu.close();
-      throw new AdapterError(`no adapter is called "${wanted}" here, only "${name}"; use --adapter auto or software`);
-    }
+    if (await entry.requestAdapter()) return entry;
   }
   if (wanted === 'auto' || wanted === 'software') {
     for (const icd of [packaged, '/usr/lib/chromium/vk_swiftshader_icd.json']) {
       if (!icd || !existsSync(icd)) continue;
       process.env.VK_ICD_FILENAMES = icd;
       const entry = createEntry();
-      if (await entry.requestAdapter()) return open(entry);
+      if (await entry.requestAdapter()) return entry;
     }
   }
   throw new AdapterError(
     `no ${wanted === 'auto' ? '' : `"${wanted}" `}WebGPU adapter: install a Vulkan driver for your GPU, ` +
       'or npm install @sparticuz/chromium@147.0.0 (SwiftShader, linux-x64), or set VK_ICD_FILENAMES to a Vulkan ICD file',
   );
+}
+
+/** The user's cache folder, and where to turn if nothing can be written there. */
+function cacheFolders(): string[] {
+  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
+  return [join(cache, 'midas-webgpu'), join(tmpdir(), 'midas-webgpu')];
+}
+
+/**
+ * Choices in the user's cache folder, a file for each adapter and version of the engine. What cannot be read, or is no choice,
+ * counts as absent; what cannot be written is measured again next time.
+ */
+export function fileTuningStore(folders: readonly string[] = cacheFolders()): TuningStore {
+  const { version } = JSON.parse(readFileSync(PACKAGE, 'utf8')) as { version: string };
+  const fileIn = (folder: string, adapter: string) => join(folder, `tuning-${version}-${adapter}.json`);
+  return {
+    async load(adapter) {
+      for (const folder of folders) {
+        try {
+          const choices: unknown = JSON.parse(readFileSync(fileIn(folder, adapter), 'utf8'));
+          const entries = Object.entries(choices ?? {}).filter(([, name]) => typeof name === 'string');
+          return Object.fromEntries(entries) as TuningChoices;
+        } catch {
+          // Not there, or half of a file: the next folder, or tuning.
+        }
+      }
+      return {};
+    },
+    async save(adapter, choices) {
+      for (const folder of folders) {
+        try {
+          mkdirSync(folder, { recursive: true });
+          const unfinished = mkdtempSync(join(folder, 'tuning-'));
+          writeFileSync(join(unfinished, 'choices'), `${JSON.stringify(choices, null, 1)}\n`);
+          renameSync(join(unfinished, 'choices'), fileIn(folder, adapter));
+          rmSync(unfinished, { recursive: true, force: true });
+          return;
+        } catch {
+          // A read-only or full home: the next folder.
+        }
+      }
+    },
+  };
 }
 
 /** Milliseconds between two looks at a software adapter. */
@@ -77,19 +135,28 @@ const restingPlace = new Int32Array(new SharedArrayBuffer(4));
  * busy waiting. A software adapter needs that core, so every turn sleeps a little. On two idle cores an epoch of the
  * shallow model takes 0.73 of the time, and 0.69 of the processor time.
  */
-async function rest<T>(promise: Promise<T>): Promise<T> {
-  let pending = true;
-  const turn = () => {
-    if (!pending) return;
-    Atomics.wait(restingPlace, 0, 0, REST);
+export async function rest<T>(promise: Promise<T>): Promise<T> {
+  waiting++;
+  if (!turning) {
+    turning = true;
     setImmediate(turn);
-  };
-  setImmediate(turn);
+  }
   try {
     return await promise;
   } finally {
-    pending = false;
+    waiting--;
   }
+}
+
+// One loop for all that wait: a model that is built waits for its pipelines all at once, and a sleep for each of them would
+// leave Dawn's worker threads without work.
+let waiting = 0;
+let turning = false;
+function turn(): void {
+  turning = waiting > 0;
+  if (!turning) return;
+  Atomics.wait(restingPlace, 0, 0, REST);
+  setImmediate(turn);
 }
 
 /** Whether to look for a real adapter: on Linux without any driver file Dawn only complains on stderr. */
@@ -121,8 +188,7 @@ function unpackSwiftShader(): string | undefined {
   } catch {
     return undefined;
   }
-  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
-  for (const parent of [join(cache, 'midas-webgpu'), join(tmpdir(), 'midas-webgpu')]) {
+  for (const parent of cacheFolders()) {
     const folder = join(parent, 'swiftshader-147.0.0');
     const icd = join(folder, 'vk_swiftshader_icd.json');
     if (existsSync(icd)) return icd;

@@ -1,6 +1,7 @@
 import type { ShaderRequest } from './composer.ts';
 import { type BufferView, GPU_BUFFER_USAGE, type Gpu } from './device.ts';
 import type { Access } from './pipelines.ts';
+import type { ProgramProfile } from './profiler.ts';
 
 /** One dispatch as a kernel launcher describes it. Bindings stand in the order of the shader's @binding numbers. */
 export interface Dispatch {
@@ -11,6 +12,19 @@ export interface Dispatch {
   readonly workgroups: readonly [number, number, number];
   /** Floating-point operations, for the profiler. */
   readonly flops?: number;
+  /** Other ways to compute the same bits, of which a {@link Tuner} may choose; `shader` and `workgroups` are the default. */
+  readonly tuning?: DispatchTuning;
+}
+
+export interface DispatchTuning {
+  /** What a choice holds for: the operation, and the class of its shape. Part of no result. */
+  readonly key: string;
+  /** The default first. */
+  readonly variants: readonly DispatchVariant[];
+}
+
+export interface DispatchVariant extends Pick<Dispatch, 'shader' | 'workgroups'> {
+  readonly name: string;
 }
 
 /** How often one run of a program reads the weights of a layer from memory. */
@@ -56,8 +70,9 @@ export class Recorder {
   /** @throws ShaderError when a kernel does not compile, DeviceLostError */
   async build(label: string): Promise<Program> {
     const { gpu } = this;
+    const dispatches = (await gpu.tuner?.choose(this.#dispatches)) ?? this.#dispatches;
     const commands = await Promise.all(
-      this.#dispatches.map(async (dispatch): Promise<Command> => {
+      dispatches.map(async (dispatch): Promise<Command> => {
         const access = dispatch.bindings.map(([use]) => use);
         const { pipeline, layout } = await gpu.pipelines.get(dispatch.shader, access);
         const bindGroup = gpu.device.createBindGroup({
@@ -80,15 +95,6 @@ interface Command extends Dispatch {
   readonly bindGroup: GPUBindGroup;
 }
 
-/** Time and work of one kernel, summed over its dispatches in a program. */
-export interface KernelTime {
-  readonly kernel: string;
-  readonly calls: number;
-  readonly milliseconds: number;
-  /** NaN where the launcher gave no count. */
-  readonly gflops: number;
-}
-
 /** A recorded list of dispatches, ready to run. */
 export class Program {
   readonly label: string;
@@ -100,6 +106,7 @@ export class Program {
   readonly #gpu: Gpu;
   readonly #step: BufferView;
   readonly #commands: readonly Command[];
+  readonly #profile: ProgramProfile | undefined;
 
   constructor(
     gpu: Gpu,
@@ -113,88 +120,40 @@ export class Program {
     this.weightReads = weightReads;
     this.#step = step;
     this.#commands = commands;
+    this.#profile = gpu.profiler?.watch(commands);
+  }
+
+  /** Number of dispatches of a run. */
+  get length(): number {
+    return this.#commands.length;
   }
 
   /** Encodes every dispatch in one compute pass and submits once. Does not wait. @throws DeviceLostError */
   run(): void {
+    const profile = this.#profile;
+    const before = profile ? performance.now() : 0;
+    const timed = profile?.wantsTiming() ?? false;
     this.#gpu.device.queue.writeBuffer(this.#step.buffer, 0, this.stepWords);
     const encoder = this.#gpu.device.createCommandEncoder({ label: this.label });
-    const pass = encoder.beginComputePass({ label: this.label });
-    for (const command of this.#commands) encode(pass, command);
-    pass.end();
+    if (timed) this.#encodeTimed(encoder);
+    else {
+      const pass = encoder.beginComputePass({ label: this.label });
+      for (const command of this.#commands) encode(pass, command);
+      pass.end();
+    }
     this.#gpu.submit(encoder);
+    profile?.ran(timed, performance.now() - before);
   }
 
-  /**
-   * Runs the program once for each of `repeats`, timing every dispatch in a pass of its own, `inner` times back to back,
-   * so that quantised timestamps (65 us, 100 us in browsers) average out. Results of the program are those of running
-   * each dispatch `inner` times: profile programs whose dispatches can be repeated, or use inner = 1.
-   * Falls back to the host's clock around a wait where the adapter has no timestamps.
-   */
-  async profile(repeats = 3, inner = 1): Promise<KernelTime[]> {
-    const gpu = this.#gpu;
-    // A query set of nothing is a validation error.
-    if (this.#commands.length === 0) return [];
-    const nanoseconds = new Float64Array(this.#commands.length);
-    gpu.device.queue.writeBuffer(this.#step.buffer, 0, this.stepWords);
-    for (let repeat = 0; repeat < repeats; repeat++) {
-      const times = gpu.device.features.has('timestamp-query')
-        ? await this.#timestamps(inner)
-        : await this.#hostTimes(inner);
-      for (let i = 0; i < times.length; i++) nanoseconds[i] += times[i] / (repeats * inner);
-    }
-    const byKernel = new Map<string, { calls: number; ns: number; flops: number }>();
-    this.#commands.forEach((command, i) => {
-      const row = byKernel.get(command.label) ?? { calls: 0, ns: 0, flops: 0 };
-      row.calls++;
-      row.ns += nanoseconds[i];
-      row.flops += command.flops ?? Number.NaN;
-      byKernel.set(command.label, row);
-    });
-    return [...byKernel].map(([kernel, { calls, ns, flops }]) => ({
-      kernel,
-      calls,
-      milliseconds: ns / 1e6,
-      gflops: flops / ns,
-    }));
-  }
-
-  async #timestamps(inner: number): Promise<Float64Array> {
-    const gpu = this.#gpu;
-    const count = this.#commands.length;
-    const querySet = gpu.device.createQuerySet({ label: 'profile', type: 'timestamp', count: 2 * count });
-    const buffer = gpu.createBuffer('timestamps', 16 * count, GPU_BUFFER_USAGE.QUERY_RESOLVE);
-    const encoder = gpu.device.createCommandEncoder({ label: `${this.label} profile` });
-    this.#commands.forEach((command, i) => {
-      const pass = encoder.beginComputePass({
-        label: command.label,
-        timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 },
-      });
-      for (let j = 0; j < inner; j++) encode(pass, command);
-      pass.end();
-    });
-    encoder.resolveQuerySet(querySet, 0, 2 * count, buffer, 0);
-    gpu.submit(encoder);
-    const ticks = new BigUint64Array((await gpu.read({ buffer, offset: 0, size: 16 * count }))[0]);
-    querySet.destroy();
-    buffer.destroy();
-    return Float64Array.from(this.#commands, (_, i) => Number(ticks[2 * i + 1] - ticks[2 * i]));
-  }
-
-  async #hostTimes(inner: number): Promise<Float64Array> {
-    const times = new Float64Array(this.#commands.length);
+  /** The same dispatches in the same order, each in a pass of its own. */
+  #encodeTimed(encoder: GPUCommandEncoder): void {
+    const profile = this.#profile!;
     for (const [i, command] of this.#commands.entries()) {
-      await this.#gpu.idle();
-      const before = performance.now();
-      const encoder = this.#gpu.device.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      for (let j = 0; j < inner; j++) encode(pass, command);
+      const pass = profile.pass(encoder, i);
+      encode(pass, command);
       pass.end();
-      this.#gpu.submit(encoder);
-      await this.#gpu.idle();
-      times[i] = (performance.now() - before) * 1e6;
     }
-    return times;
+    profile.resolve(encoder);
   }
 }
 

@@ -8,6 +8,12 @@ export type Activation = 'none' | 'relu' | 'tanh' | 'sigmoid';
 /** Values of the prelude constant ACTIVATION, read by shaders/common/activation.wgsl. */
 export const ACTIVATION_CODE: Readonly<Record<Activation, number>> = { none: 0, relu: 1, tanh: 2, sigmoid: 3 };
 
+/** An activation that was fused into a layer, and the layer's output: what the layer's backward pass needs of it. */
+export interface Activated {
+  readonly activation: Activation;
+  readonly output: Matrix;
+}
+
 /**
  * output = act(input), element by element. Arguments are clamped to +-15 (tanh) and +-87 (sigmoid), where f32 has
  * long saturated.

@@ -1,14 +1,15 @@
 import { LimitError, ShapeError } from '../errors.ts';
 import { type Arena, type Matrix, roundUp } from '../gpu/arena.ts';
-import type { ShaderConstant } from '../gpu/composer.ts';
+import type { ShaderConstant, ShaderRequest } from '../gpu/composer.ts';
 import type { BufferView, Gpu } from '../gpu/device.ts';
-import type { Recorder } from '../gpu/recorder.ts';
+import type { DispatchVariant, Recorder } from '../gpu/recorder.ts';
 import { ACTIVATION_CODE, type Activation } from './activation.ts';
 import { requireBytes } from './check.ts';
 import { recordSplitReduction, type StoreConstants } from './gemm.ts';
 import { type FlatGrid, flatGrid, MAX_WORKGROUPS } from './grid.ts';
+import { BATCH_NORM_EPSILON, type BatchNormVectors, requireVectors, spreadOf } from './norm.ts';
 import type { StoredTensor } from './stored.ts';
-import { busyTiles, isQuad, quadTile, TILES, type Tile, type TileName, tileGrid } from './tiles.ts';
+import { busyTiles, isQuad, quadTiles, recordVariants, shapeKey, TILES, type TileName, tileGrid } from './tiles.ts';
 
 /**
  * A convolution of a batch of images of height x width pixels, square kernels. It also describes the transposed
@@ -65,17 +66,22 @@ export interface ConvArguments {
   readonly shape: ConvShape;
   readonly weights: ConvWeights;
   /**
-   * `forward` applies bias and activation; `backward`, in which a layer reads its weights once more, neither, and at
+   * `forward` applies bias, normalisation and activation; `backward`, in which a layer reads its weights once more, neither, and at
    * granularity `pass` fetches them as the read after the forward pass.
    */
   readonly pass: 'forward' | 'backward';
   readonly activation?: Activation;
+  /**
+   * Forward, the batch normalisation of a finished network between bias and activation, with PyTorch's epsilon: to the bits
+   * of recordBatchNormInference behind the convolution.
+   */
+  readonly normalisation?: BatchNormVectors;
   /** Pixels x channels; not one of a quad where weights are fused. Default: by adapter and channels. */
   readonly tile?: TileName;
 }
 
 /**
- * Records y = act(conv(x, W) + bias); with `pass: 'backward'` the input gradient of a transposed convolution.
+ * Records y = act(norm(conv(x, W) + bias)); with `pass: 'backward'` the input gradient of a transposed convolution.
  *
  * @param args.x images of batch x height x width, inChannels columns, with a row of zeros (Arena.image)
  * @param args.y images of {@link convOutputSize}, outChannels columns; pads are written zero
@@ -85,33 +91,27 @@ export function recordConv2d(recorder: Recorder, args: ConvArguments & { x: Matr
   const { label, shape, weights, x, y } = args;
   const { small } = checkShape(label, shape, { large: ['x', x], small: ['y', y] });
   checkWeights(args, shape.outChannels);
-  const sizes = { C_HEIGHT: small.height, C_WIDTH: small.width };
-  const plan = { gathered: ['x', x], written: y } as const;
-  if (isOneChannel(args)) {
-    const lines = shape.batch * small.height;
-    const across = Math.ceil(y.columns / CHANNELS_EACH) * Math.ceil(small.width / PIXELS_EACH);
-    const { gpu } = recorder;
-    // Every invocation loads its weights. A software adapter runs few at a time: give it no more than keep its cores busy.
-    const linesEach = gpu.adapter.software ? Math.ceil((across * lines) / (4 * busyTiles(gpu))) : 1;
-    recordProduct(recorder, args, {
-      ...plan,
-      shader: 'conv2d_forward_one_channel',
-      grid: flatGrid(across * Math.ceil(lines / linesEach), workgroupSize(gpu)),
-      constants: { ...sizes, X_HEIGHT: shape.height, X_WIDTH: shape.width, STRIDE: shape.stride, LINES: linesEach },
-    });
-    return;
-  }
   const images = imagesOfGroup(shape, weights);
   recordProduct(recorder, args, {
-    ...plan,
     shader: 'conv2d_forward',
-    grid: { pixels: small.height * small.width, groups: shape.batch / images },
-    constants: { ...sizes, A_HEIGHT: shape.height, A_WIDTH: shape.width, GRID_STEP: shape.stride, TARGET_STEP: 1 },
+    gathered: ['x', x],
+    written: y,
+    groups: shape.batch / images,
+    gridPixels: small.height * small.width,
+    constants: {
+      A_HEIGHT: shape.height,
+      A_WIDTH: shape.width,
+      C_HEIGHT: small.height,
+      C_WIDTH: small.width,
+      GRID_STEP: shape.stride,
+      TARGET_STEP: 1,
+    },
+    oneChannel: isOneChannel(shape) ? forwardOfOneChannel(recorder.gpu, shape) : undefined,
   });
 }
 
 /**
- * Records dx = act(convᵀ(dy, W) + bias): with `pass: 'backward'` the gradient of {@link recordConv2d} with respect to x,
+ * Records dx = act(norm(convᵀ(dy, W) + bias)): with `pass: 'backward'` the gradient of {@link recordConv2d} with respect to x,
  * otherwise the forward pass of a transposed convolution, whose bias has inChannels values.
  *
  * @param args.dy images of {@link convOutputSize}, outChannels columns, with a row of zeros (Arena.image)
@@ -122,39 +122,26 @@ export function recordConv2dInputGradient(recorder: Recorder, args: ConvArgument
   const { label, shape, weights, dy, dx } = args;
   const { small } = checkShape(label, shape, { large: ['dx', dx], small: ['dy', dy] });
   checkWeights(args, shape.inChannels);
-  const { height, width, stride, padding } = shape;
-  const plan = {
+  const images = imagesOfGroup(shape, weights);
+  const classSize = (n: number) => Math.ceil(n / shape.stride);
+  recordProduct(recorder, args, {
+    shader: 'conv2d_input_gradient',
     gathered: ['dy', dy],
     written: dx,
+    // Of the largest class; others may have a row or a column of pixels less.
+    gridPixels: classSize(shape.height) * classSize(shape.width),
+    groups: (shape.batch / images) * shape.stride ** 2,
     constants: {
       A_HEIGHT: small.height,
       A_WIDTH: small.width,
-      C_HEIGHT: height,
-      C_WIDTH: width,
-      STRIDE: stride,
+      C_HEIGHT: shape.height,
+      C_WIDTH: shape.width,
+      GRID_STEP: 1,
+      TARGET_STEP: shape.stride,
+      STRIDE: shape.stride,
       DY_CHANNELS4: Math.ceil(shape.outChannels / 4),
     },
-  } as const;
-  if (isOneChannel(args) && recorder.gpu.quads) {
-    const blocks = (n: number) => Math.floor((n + (padding % stride) + 1) / 2);
-    const rows = shape.batch * blocks(height) * blocks(width);
-    const { workgroups, constants } = tileGrid(SUB_PIXELS, rows, 1, workgroupSize(recorder.gpu));
-    recordProduct(recorder, args, {
-      ...plan,
-      shader: 'conv2d_input_gradient_one_channel',
-      grid: { workgroups: [...workgroups, 1], constants },
-      constants: { ...plan.constants, GRID_STEP: 2 / stride, TARGET_STEP: 2 },
-    });
-    return;
-  }
-  const images = imagesOfGroup(shape, weights);
-  const classSize = (n: number) => Math.ceil(n / stride);
-  recordProduct(recorder, args, {
-    ...plan,
-    shader: 'conv2d_input_gradient',
-    // Pixels of the largest class; others may have a row or a column of them less.
-    grid: { pixels: classSize(height) * classSize(width), groups: (shape.batch / images) * stride ** 2 },
-    constants: { ...plan.constants, GRID_STEP: 1, TARGET_STEP: stride },
+    oneChannel: recorder.gpu.quads && isOneChannel(shape) ? inputGradientOfOneChannel(recorder.gpu, shape) : undefined,
   });
 }
 
@@ -162,13 +149,39 @@ export function recordConv2dInputGradient(recorder: Recorder, args: ConvArgument
 const CHANNELS_EACH = 8;
 const PIXELS_EACH = 4;
 
-/** The tile of conv2d_input_gradient_one_channel: 16 blocks x their four pixels, by a quad. */
-const SUB_PIXELS: Tile = { rows: 16, columns: 4, invocations: 4 };
+/** What kernels called one_channel are written for. */
+function isOneChannel({ inChannels, kernelSize, stride }: ConvShape): boolean {
+  return inChannels === 1 && kernelSize <= 4 && stride <= 2;
+}
 
-/** Whether that is what kernels called one_channel are written for; a tile that is asked for is taken all the same. */
-function isOneChannel({ shape, weights, tile }: { shape: ConvShape; weights?: ConvWeights; tile?: TileName }): boolean {
-  const { inChannels, kernelSize, stride } = shape;
-  return tile === undefined && weights?.kind !== 'fused' && inChannels === 1 && kernelSize <= 4 && stride <= 2;
+/** Constants of a one_channel kernel that those of the tiles lack or have others of, and its grid. */
+type OneChannelPlan = Pick<FlatGrid, 'workgroups'> & { readonly constants: Readonly<Record<string, ShaderConstant>> };
+
+function forwardOfOneChannel(gpu: Gpu, shape: ConvShape): OneChannelPlan {
+  const { height, width } = convOutputSize(shape);
+  const lines = shape.batch * height;
+  const across = Math.ceil(shape.outChannels / CHANNELS_EACH) * Math.ceil(width / PIXELS_EACH);
+  // Every invocation loads its weights. A software adapter runs few at a time: give it no more than keep its cores busy.
+  const linesEach = gpu.adapter.software ? Math.ceil((across * lines) / (4 * busyTiles(gpu))) : 1;
+  const { workgroups, constants } = flatGrid(across * Math.ceil(lines / linesEach), workgroupSize(gpu));
+  const x = { X_HEIGHT: shape.height, X_WIDTH: shape.width, STRIDE: shape.stride };
+  return { workgroups, constants: { ...x, LINES: linesEach, COLUMNS4: CHANNELS_EACH / 4, ...constants } };
+}
+
+function inputGradientOfOneChannel(gpu: Gpu, { batch, height, width, stride, padding }: ConvShape): OneChannelPlan {
+  const blocks = (n: number) => Math.floor((n + (padding % stride) + 1) / 2);
+  // 16 blocks x their four pixels, by a quad.
+  const tile = { rows: 16, columns: 4, invocations: 4 };
+  const { workgroups, constants } = tileGrid(tile, batch * blocks(height) * blocks(width), 1, workgroupSize(gpu));
+  return {
+    workgroups: [...workgroups, 1],
+    constants: { GRID_STEP: 2 / stride, TARGET_STEP: 2, COLUMNS4: 1, ...constants },
+  };
+}
+
+/** Variants in the order of expectation: one_channel was measured on a software adapter. */
+function withOneChannel(gpu: Gpu, oneChannel: DispatchVariant[], tiled: DispatchVariant[]): DispatchVariant[] {
+  return gpu.adapter.software ? [...oneChannel, ...tiled] : [...tiled, ...oneChannel];
 }
 
 /** What the two directions that read weights differ in. */
@@ -176,41 +189,24 @@ interface ProductPlan {
   readonly shader: string;
   readonly gathered: readonly [name: string, matrix: Matrix];
   readonly written: Matrix;
-  /** Pixels of every image that tiles run over, and how many such grids there are; or how a shader without <tile> is cut. */
-  readonly grid: { readonly pixels: number; readonly groups: number } | Cut;
+  /** Pixels of an image of the grid that tiles run over. */
+  readonly gridPixels: number;
+  /** Such grids, in workgroup z. */
+  readonly groups: number;
   readonly constants: Readonly<Record<string, number>>;
-}
-
-/** How a product is cut into invocations. */
-interface Cut {
-  readonly workgroups: FlatGrid['workgroups'];
-  readonly constants: Readonly<Record<string, ShaderConstant>>;
-  readonly includes?: Readonly<Record<string, string>>;
-}
-
-/** By a register tile of shaders/gemm. Grids go to workgroup z. */
-function tiled(gpu: Gpu, args: ConvArguments, plan: ProductPlan, grid: { pixels: number; groups: number }): Cut {
-  const { shape, weights } = args;
-  const { columns } = plan.written;
-  const fused = weights.kind === 'fused';
-  const fetchesBlocks = fused && plan.shader === 'conv2d_forward';
-  const tile = fetchesBlocks ? '16x4' : (args.tile ?? pickTile(gpu, columns, fused));
-  const pixels = imagesOfGroup(shape, weights) * grid.pixels;
-  const { workgroups, constants } = tileGrid(TILES[tile], pixels, columns, workgroupSize(gpu));
-  const rows = isQuad(tile) ? 'quad' : TILES[tile].rows;
-  const includes = { tile: `gemm/tile_${tile}.wgsl`, rows: `conv/rows_${rows}.wgsl` };
-  return { workgroups: [...workgroups, grid.groups], constants, includes: fetchesBlocks ? undefined : includes };
+  /** The kernel of that name is a variant. */
+  readonly oneChannel?: OneChannelPlan;
 }
 
 function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPlan): void {
-  const { label, shape, weights, pass } = args;
-  const { written } = plan;
+  const { label, shape, weights, pass, normalisation } = args;
+  const { gridPixels, groups, written } = plan;
   const [name, gathered] = plan.gathered;
   const { gpu } = recorder;
+  const fused = weights.kind === 'fused';
   const forward = plan.shader === 'conv2d_forward';
   const images = imagesOfGroup(shape, weights);
-  const { workgroups, includes, ...cut } = 'pixels' in plan.grid ? tiled(gpu, args, plan, plan.grid) : plan.grid;
-  const constants = {
+  const fixed = {
     ...plan.constants,
     ...kernelConstants(shape),
     N: written.columns,
@@ -222,25 +218,69 @@ function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPla
     STRIDE_A: gathered.stride,
     STRIDE_B: weights.weight.stride,
     ZERO_ROW: gathered.zeroRow ?? 0,
-    ...cut.constants,
+    NORMALISE: normalisation !== undefined,
+    ...(normalisation && { ...spreadOf(BATCH_NORM_EPSILON), FIRST_VECTOR: fused ? 5 : 4 }),
   };
-  const dispatch = { label, workgroups: checkGrid(label, workgroups), flops: flops(shape) };
+  if (normalisation) requireVectors(label, written, { ...normalisation });
+  const vectors = normalisation
+    ? [normalisation.gamma, normalisation.beta, normalisation.runningMean, normalisation.runningVariance]
+    : [];
+  const normalised = vectors.map((vector) => ['read', vector] as const);
+  const normalisationFile = `conv/normalisation${normalisation ? '' : '_none'}.wgsl`;
+  const request = (tile: TileName) => {
+    const grid = tileGrid(TILES[tile], images * gridPixels, written.columns, workgroupSize(gpu));
+    const rows = isQuad(tile) ? 'quad' : TILES[tile].rows;
+    const includes: ShaderRequest['includes'] = {
+      normalisation: normalisationFile,
+      ...(!(fused && forward) && { tile: `gemm/tile_${tile}.wgsl`, rows: `conv/rows_${rows}.wgsl` }),
+    };
+    return {
+      name: tile,
+      constants: { ...fixed, COLUMNS4: TILES[tile].columns / TILES[tile].invocations / 4, ...grid.constants },
+      includes,
+      workgroups: checkGrid(label, [...grid.workgroups, groups]),
+    };
+  };
+  const operations = flops(shape) + (normalisation ? 3 * written.rows * written.columns : 0);
+  const tiles = args.tile ? [args.tile] : pickTiles(gpu, written.columns, fused);
   const a = withZeroRow(label, name, gathered);
   if (weights.kind === 'plain') {
-    recorder.record({
-      ...dispatch,
-      shader: { path: `conv/${plan.shader}.wgsl`, constants, includes },
+    const key = shapeKey(
+      `${plan.shader} ${shape.kernelSize}/${shape.stride}`,
+      images * gridPixels,
+      gathered.columns,
+      written.columns,
+    );
+    const tiled = tiles.map(request).map(({ name, workgroups, ...rest }) => {
+      return { name, shader: { path: `conv/${plan.shader}.wgsl`, ...rest }, workgroups };
+    });
+    const oneChannel = (args.tile || !plan.oneChannel ? [] : [plan.oneChannel]).map(({ workgroups, constants }) => ({
+      name: 'one_channel',
+      shader: {
+        path: `conv/${plan.shader}_one_channel.wgsl`,
+        constants: { ...fixed, ...constants },
+        includes: { normalisation: normalisationFile },
+      },
+      workgroups: checkGrid(label, workgroups),
+    }));
+    recordVariants(recorder, key, withOneChannel(gpu, oneChannel, tiled), {
+      label,
+      flops: operations,
       bindings: [
         ['read', a],
         ['read', weights.weight],
         ['read', weights.bias ?? weights.weight],
         ['write', written],
+        ...normalised,
       ],
     });
   } else {
     const { weight, bias, codes, maps, perImage } = weights;
+    const { constants, includes, workgroups } = request(forward ? '16x4' : tiles[0]);
     recorder.record({
-      ...dispatch,
+      label,
+      workgroups,
+      flops: operations,
       shader: {
         path: `conv/${plan.shader}_approximate.wgsl`,
         constants: {
@@ -261,6 +301,7 @@ function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPla
         ['read', maps],
         ['write', written],
         ['uniform', recorder.step],
+        ...normalised,
       ],
     });
   }
@@ -294,6 +335,7 @@ export function recordConv2dWeightGradient(
   const { small } = checkShape(label, shape, { large: ['x', x], small: ['dy', dy] });
   checkWeightMatrix(label, 'dw', shape, dw);
   const { gpu } = recorder;
+  const tiles = args.tile ? [args.tile] : pickGradientTiles(gpu, dw.columns);
   const lines = shape.batch * small.height;
   const linesSlice = Math.ceil(lines / (args.slices ?? pickSlices(gpu, dw, lines, small.width)));
   const slices = Math.ceil(lines / linesSlice);
@@ -320,39 +362,44 @@ export function recordConv2dWeightGradient(
     ZERO_ROW: x.zeroRow ?? 0,
     LINES_SLICE: linesSlice,
   };
-  const dispatch = {
+  const tiled = tiles.map((name): DispatchVariant => {
+    const grid = tileGrid(TILES[name], dw.rows, dw.columns, workgroupSize(gpu));
+    return {
+      name,
+      shader: {
+        path: 'conv/conv2d_weight_gradient.wgsl',
+        constants: { ...constants, ...grid.constants },
+        includes: { tile: `gemm/tile_${name}.wgsl` },
+      },
+      workgroups: checkGrid(label, [...grid.workgroups, slices]),
+    };
+  });
+  const key = shapeKey(
+    `conv2d_weight_gradient ${shape.kernelSize}/${shape.stride}`,
+    lines * small.width,
+    dw.rows,
+    shape.inChannels,
+  );
+  // Invocations are few, and of a software adapter's four lanes every four are to go to the next core.
+  const oneChannelGrid = flatGrid(Math.ceil(dw.rows / CHANNELS_EACH) * slices, gpu.adapter.software ? 4 : 64);
+  const oneChannel: DispatchVariant = {
+    name: 'one_channel',
+    shader: {
+      path: 'conv/conv2d_weight_gradient_one_channel.wgsl',
+      constants: { ...constants, ...oneChannelGrid.constants },
+    },
+    workgroups: oneChannelGrid.workgroups,
+  };
+  const variants = withOneChannel(gpu, isOneChannel(shape) && !args.tile ? [oneChannel] : [], tiled);
+  recordVariants(recorder, key, variants, {
     label,
+    flops: flops(shape),
     bindings: [
       ['read', dy],
       ['read', withZeroRow(label, 'x', x)],
       ['write', partial],
     ],
-    flops: flops(shape),
-  } as const;
-  if (gpu.adapter.software && isOneChannel(args)) {
-    // A software adapter's four lanes to a workgroup: there are few invocations, and they are to go to all cores.
-    const grid = flatGrid(Math.ceil(dw.rows / CHANNELS_EACH) * slices, 4);
-    recorder.record({
-      ...dispatch,
-      shader: {
-        path: 'conv/conv2d_weight_gradient_one_channel.wgsl',
-        constants: { ...constants, ...grid.constants },
-      },
-      workgroups: grid.workgroups,
-    });
-  } else {
-    const tile = args.tile ?? (gpu.quads ? quadTile(dw.columns) : gpu.adapter.software ? '16x16' : '8x8');
-    const grid = tileGrid(TILES[tile], dw.rows, dw.columns, workgroupSize(gpu));
-    recorder.record({
-      ...dispatch,
-      shader: {
-        path: 'conv/conv2d_weight_gradient.wgsl',
-        constants: { ...constants, ...grid.constants },
-        includes: { tile: `gemm/tile_${tile}.wgsl` },
-      },
-      workgroups: checkGrid(label, [...grid.workgroups, slices]),
-    });
-  }
+  });
   if (slices > 1) recordSplitReduction(recorder, { label, shape: store, partial, bias: x, c: dw });
 }
 
@@ -399,12 +446,21 @@ function imagesOfGroup(shape: ConvShape, weights: ConvWeights): number {
   return weights.kind === 'fused' && weights.perImage ? 1 : shape.batch;
 }
 
-/** As many columns as there are channels for; by a quad where there are and it need not fetch blocks of weights. */
-function pickTile(gpu: Gpu, channels: number, fused: boolean): TileName {
-  if (channels <= 4) return '16x4';
-  if (gpu.quads && !fused) return quadTile(channels);
-  if (!gpu.adapter.software && !fused) return '8x8';
-  return channels <= 8 ? '16x8' : '16x16';
+/**
+ * Tiles worth trying, the one that is expected to win first: as many columns as there are channels for; by a quad where there
+ * are and it need not fetch blocks of weights.
+ */
+function pickTiles(gpu: Gpu, channels: number, fused: boolean): TileName[] {
+  if (channels <= 4) return ['16x4'];
+  const slim = channels <= 8 ? (['16x8'] as const) : [];
+  if (fused) return channels <= 8 ? ['16x8'] : ['16x16'];
+  if (gpu.quads) return [...quadTiles(channels), ...slim];
+  return gpu.adapter.software ? [...slim, '16x16', '8x8'] : ['8x8', ...slim];
+}
+
+function pickGradientTiles(gpu: Gpu, columns: number): Exclude<TileName, '16x8' | '16x4'>[] {
+  if (gpu.quads) return quadTiles(columns);
+  return gpu.adapter.software ? ['16x16', '8x8'] : ['8x8', '16x16'];
 }
 
 /**

@@ -1,13 +1,13 @@
 import { ShapeError } from '../errors.ts';
 import { type Arena, type Matrix, roundUp } from '../gpu/arena.ts';
 import type { BufferView, Gpu } from '../gpu/device.ts';
-import type { Recorder } from '../gpu/recorder.ts';
+import type { DispatchVariant, Recorder } from '../gpu/recorder.ts';
 import { STRETCH } from '../memory/hits.ts';
 import { ACTIVATION_CODE, type Activation } from './activation.ts';
 import { requireBytes } from './check.ts';
 import { flatGrid } from './grid.ts';
 import type { StoredTensor } from './stored.ts';
-import { busyTiles, quadTile, TILES, type TileName, tileGrid } from './tiles.ts';
+import { busyTiles, quadTiles, recordVariants, shapeKey, TILES, type TileName, tileGrid } from './tiles.ts';
 
 /** `nt`: A Bᵀ (forward). `nn`: A B (input gradient). `tn`: Aᵀ B (weight gradient). */
 export type Transposition = 'nt' | 'nn' | 'tn';
@@ -73,7 +73,6 @@ export function recordGemm(recorder: Recorder, arena: Arena, args: GemmArguments
   const { label, transposition, a, b, c, batch = ALONE } = args;
   const [m, n, k] = dimensions(label, transposition, a, b, c);
   checkBatch(args, batch, m);
-  const variant = args.variant ?? pickVariant(recorder.gpu, m, n);
   const splitK = args.splitK ?? pickSplitK(recorder.gpu, m, n, k);
   const kSlice = roundUp(Math.ceil(k / splitK), 16);
   const slices = Math.ceil(k / kSlice);
@@ -101,41 +100,38 @@ export function recordGemm(recorder: Recorder, arena: Arena, args: GemmArguments
     ['read', bias],
     ['write', target],
   ] as const;
-  const flops = 2 * m * n * k * batch.count;
-  if (variant === 'shared') {
-    recorder.record({
-      label,
-      shader: {
-        path: 'gemm/gemm_shared.wgsl',
-        constants: {
-          ...shape,
-          ...strides,
-          K: k,
-          K_SLICE: kSlice,
-          A_K_MAJOR: transposition === 'tn',
-          B_K_MAJOR: transposition !== 'nt',
+  const range: Record<string, number> =
+    transposition === 'tn' ? { K: k, K_SLICE: kSlice } : { K4: Math.ceil(k / 4), K4_SLICE: kSlice / 4 };
+  const variantOf = (name: GemmVariant): DispatchVariant => {
+    if (name === 'shared') {
+      const majors = { A_K_MAJOR: transposition === 'tn', B_K_MAJOR: transposition !== 'nt' };
+      return {
+        name,
+        shader: {
+          path: 'gemm/gemm_shared.wgsl',
+          constants: { ...shape, ...strides, K: k, K_SLICE: kSlice, ...majors },
         },
-      },
-      bindings,
-      workgroups: [Math.ceil(n / 64), Math.ceil(m / 64), batch.count * slices],
-      flops,
-    });
-  } else {
-    const { workgroups, constants } = tileGrid(TILES[variant], m, n, 64);
-    const range: Record<string, number> =
-      transposition === 'tn' ? { K: k, K_SLICE: kSlice } : { K4: Math.ceil(k / 4), K4_SLICE: kSlice / 4 };
-    recorder.record({
-      label,
+        workgroups: [Math.ceil(n / 64), Math.ceil(m / 64), batch.count * slices],
+      };
+    }
+    const { workgroups, constants } = tileGrid(TILES[name], m, n, 64);
+    return {
+      name,
       shader: {
         path: `gemm/gemm_${transposition}.wgsl`,
         constants: { ...shape, ...strides, ...range, ...constants },
-        includes: { tile: `gemm/tile_${variant}.wgsl` },
+        includes: { tile: `gemm/tile_${name}.wgsl` },
       },
-      bindings,
       workgroups: [...workgroups, batch.count * slices],
-      flops,
-    });
-  }
+    };
+  };
+  const names = args.variant ? [args.variant] : pickVariants(recorder.gpu, m, n);
+  const flops = 2 * m * n * k * batch.count;
+  recordVariants(recorder, shapeKey(`gemm_${transposition}`, m, n, k), names.map(variantOf), {
+    label,
+    bindings,
+    flops,
+  });
   if (slices > 1) recordSplitReduction(recorder, { label, shape, partial: target, bias, c, batch });
 }
 
@@ -190,11 +186,17 @@ export function recordSplitReduction(
   });
 }
 
-/** On a software adapter a tile of a quad where there are; barriers only where hardware has them. */
-function pickVariant(gpu: Gpu, m: number, n: number): GemmVariant {
-  if (gpu.quads) return quadTile(n);
-  if (gpu.adapter.software) return m <= 8 || n <= 8 ? '8x8' : '16x16';
-  return m < 64 || n < 64 ? '8x8' : 'shared';
+/**
+ * Variants worth trying, the one that is expected to win first. On a software adapter tiles of a quad where there are;
+ * barriers only where hardware has them.
+ */
+function pickVariants(gpu: Gpu, m: number, n: number): GemmVariant[] {
+  const slim = m <= 8 || n <= 8;
+  if (gpu.quads) return [...quadTiles(n), ...(slim ? (['8x8'] as const) : [])];
+  if (gpu.adapter.software) return slim ? ['8x8', '16x16'] : ['16x16', '8x8'];
+  const plain = ['8x8', 'shared'] as const;
+  const quads = gpu.device.features.has('subgroups') ? (['quad_16x16'] as const) : [];
+  return [...(m < 64 || n < 64 ? plain : plain.toReversed()), ...quads];
 }
 
 /**

@@ -1,8 +1,9 @@
 import { ConfigError, ShapeError } from '../errors.ts';
 import type { Arena, Matrix } from '../gpu/arena.ts';
-import { f32, type ShaderConstant } from '../gpu/composer.ts';
+import { f32 } from '../gpu/composer.ts';
 import type { BufferView } from '../gpu/device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
+import { ACTIVATION_CODE, type Activated, type Activation } from './activation.ts';
 import { requireBytes, requireSameShape, shapeConstants } from './check.ts';
 import { flatGrid } from './grid.ts';
 
@@ -10,20 +11,29 @@ import { flatGrid } from './grid.ts';
 export const BATCH_NORM_EPSILON = 1e-5;
 export const BATCH_NORM_MOMENTUM = 0.1;
 
+/** What batch normalisation of a finished network applies to a channel; matrices of 1 x channels. */
+export interface BatchNormVectors {
+  readonly gamma: Matrix;
+  readonly beta: Matrix;
+  readonly runningMean: Matrix;
+  readonly runningVariance: Matrix;
+}
+
 /** Rows one invocation of an element-wise pass works through, so that it loads the channels' parameters once for them. */
 const GROUP_ROWS = 8;
 
 /**
  * Batch normalisation while a network is trained (PyTorch's BatchNorm2d): every channel gets mean 0 and variance 1 over
- * all rows, that is all pixels of all images, then output = gamma * normalised + beta. The running statistics move by
+ * all rows, that is all pixels of all images, then output = act(gamma * normalised + beta). The running statistics move by
  * `momentum` towards mean and unbiased variance of the batch. Vectors are matrices of 1 x channels.
  *
  * @param args.input [rows, channels]
  * @param args.runningMean moved
  * @param args.runningVariance moved
- * @param args.savedMean written, for {@link recordBatchNormBackward}
- * @param args.savedInverseDeviation written, 1 / sqrt(variance + epsilon) with the biased variance
+ * @param args.saved 2 x channels, written for {@link recordBatchNormBackward}: means, then 1 / sqrt(variance + epsilon) with
+ * the biased variances
  * @param args.output the shape of input, another buffer
+ * @param args.activation default none
  * @param args.epsilon above 0
  * @param args.momentum in 0..1
  * @throws ShapeError, of a single row too: it has no unbiased variance; ConfigError
@@ -31,24 +41,21 @@ const GROUP_ROWS = 8;
 export function recordBatchNormTraining(
   recorder: Recorder,
   arena: Arena,
-  args: {
+  args: BatchNormVectors & {
     input: Matrix;
-    gamma: Matrix;
-    beta: Matrix;
-    runningMean: Matrix;
-    runningVariance: Matrix;
-    savedMean: Matrix;
-    savedInverseDeviation: Matrix;
+    saved: Matrix;
     output: Matrix;
+    activation?: Activation;
     epsilon?: number;
     momentum?: number;
   },
 ): void {
-  const { input, gamma, beta, runningMean, runningVariance, savedMean, savedInverseDeviation, output } = args;
+  const { input, gamma, beta, runningMean, runningVariance, saved, output, activation } = args;
   const { epsilon = BATCH_NORM_EPSILON, momentum = BATCH_NORM_MOMENTUM } = args;
   const kernel = 'batch_norm_statistics';
   const shape = shapeConstants(kernel, 'input', input);
-  requireVectors(kernel, input, { runningMean, runningVariance, savedMean, savedInverseDeviation });
+  requireVectors(kernel, input, { runningMean, runningVariance });
+  requireSaved(kernel, input, saved);
   requireEpsilon(kernel, epsilon);
   if (!(momentum >= 0 && momentum <= 1)) throw new ConfigError(`${kernel}: momentum ${momentum} is not in 0..1`);
   if (input.rows < 2) {
@@ -76,52 +83,52 @@ export function recordBatchNormTraining(
     label: `${kernel}_finish`,
     shader: {
       path: 'norm/batch_norm_statistics_finish.wgsl',
-      constants: { ...shape, ...finish.constants, PARTIALS: partials, EPSILON: f32(epsilon), MOMENTUM: f32(momentum) },
+      constants: {
+        ...shape,
+        ...finish.constants,
+        SAVED_STRIDE: saved.stride,
+        PARTIALS: partials,
+        EPSILON: f32(epsilon),
+        MOMENTUM: f32(momentum),
+      },
     },
     bindings: [
       ['read', scratch],
-      ['write', savedMean],
-      ['write', savedInverseDeviation],
+      ['write', saved],
       ['write', runningMean],
       ['write', runningVariance],
     ],
     workgroups: finish.workgroups,
     flops: 7 * partials * input.columns,
   });
-  recordForward(recorder, { input, gamma, beta, mean: savedMean, spread: savedInverseDeviation, output });
+  recordForward(recorder, { input, gamma, beta, statistics: { saved }, output, activation });
 }
 
 /**
- * Batch normalisation of a finished network: output = (input - runningMean) / sqrt(runningVariance + epsilon) * gamma +
- * beta. Vectors are matrices of 1 x channels.
+ * Batch normalisation of a finished network: output = act((input - runningMean) / sqrt(runningVariance + epsilon) *
+ * gamma + beta). Vectors are matrices of 1 x channels.
  *
  * @param args.input [rows, channels]
  * @param args.output the same shape, another buffer
+ * @param args.activation default none
  * @throws ShapeError, ConfigError
  */
 export function recordBatchNormInference(
   recorder: Recorder,
-  args: {
-    input: Matrix;
-    gamma: Matrix;
-    beta: Matrix;
-    runningMean: Matrix;
-    runningVariance: Matrix;
-    output: Matrix;
-    epsilon?: number;
-  },
+  args: BatchNormVectors & { input: Matrix; output: Matrix; activation?: Activation; epsilon?: number },
 ): void {
-  const { input, gamma, beta, runningMean, runningVariance, output, epsilon = BATCH_NORM_EPSILON } = args;
-  recordForward(recorder, { input, gamma, beta, mean: runningMean, spread: runningVariance, output, epsilon });
+  const { input, gamma, beta, runningMean, runningVariance, output, activation, epsilon = BATCH_NORM_EPSILON } = args;
+  const statistics = { mean: runningMean, variance: runningVariance, epsilon };
+  recordForward(recorder, { input, gamma, beta, statistics, output, activation });
 }
 
 /**
  * The gradients of {@link recordBatchNormTraining}; that to the input runs through the statistics of the batch as well.
  *
  * @param args.input what the forward pass was given, [rows, channels]
- * @param args.savedMean of the forward pass
- * @param args.savedInverseDeviation of the forward pass
- * @param args.gradOutput the shape of input
+ * @param args.saved of the forward pass
+ * @param args.activated the activation of the forward pass and its output, where it had one
+ * @param args.gradOutput with respect to its output, the shape of input
  * @param args.gradGamma 1 x channels, overwritten
  * @param args.gradBeta 1 x channels, overwritten
  * @param args.gradInput the shape of input, another buffer; left out in a network's first layer
@@ -133,18 +140,18 @@ export function recordBatchNormBackward(
   args: {
     input: Matrix;
     gamma: Matrix;
-    savedMean: Matrix;
-    savedInverseDeviation: Matrix;
+    saved: Matrix;
+    activated?: Activated;
     gradOutput: Matrix;
     gradGamma: Matrix;
     gradBeta: Matrix;
     gradInput?: Matrix;
   },
 ): void {
-  const { input, gamma, savedMean, savedInverseDeviation, gradOutput, gradGamma, gradBeta, gradInput } = args;
+  const { input, gamma, saved, activated, gradOutput, gradGamma, gradBeta, gradInput } = args;
   const kernel = 'batch_norm_backward';
-  const spread = savedInverseDeviation;
-  recordParameterGradients(recorder, arena, { input, mean: savedMean, spread, gradOutput, gradGamma, gradBeta });
+  const statistics = { saved };
+  recordParameterGradients(recorder, arena, { input, statistics, activated, gradOutput, gradGamma, gradBeta });
   if (!gradInput) return;
   const shape = shapeConstants(kernel, 'input', input);
   requireVectors(kernel, input, { gamma });
@@ -152,13 +159,16 @@ export function recordBatchNormBackward(
   const { workgroups, constants } = groupGrid(input);
   recorder.record({
     label: kernel,
-    shader: { path: 'norm/batch_norm_backward.wgsl', constants: { ...shape, ...constants } },
+    shader: {
+      path: 'norm/batch_norm_backward.wgsl',
+      constants: { ...shape, ...constants, SAVED_STRIDE: saved.stride, ...activationConstant(activated) },
+    },
     bindings: [
       ['read', input],
+      ['read', activated?.output ?? gradOutput],
       ['read', gradOutput],
       ['read', gamma],
-      ['read', savedMean],
-      ['read', savedInverseDeviation],
+      ['read', saved],
       ['read', gradGamma],
       ['read', gradBeta],
       ['write', gradInput],
@@ -173,7 +183,8 @@ export function recordBatchNormBackward(
  * differentiates a finished model with respect to its input.
  *
  * @param args.gamma 1 x channels, as all vectors
- * @param args.gradOutput [rows, channels]
+ * @param args.activated the activation of the forward pass and its output, where it had one
+ * @param args.gradOutput with respect to its output, [rows, channels]
  * @param args.gradInput the same shape, another buffer
  * @param args.parameters for the gradients of gamma and beta, too: what the forward pass was given, and where they go
  * @throws ShapeError, ConfigError
@@ -184,30 +195,35 @@ export function recordBatchNormInferenceBackward(
   args: {
     gamma: Matrix;
     runningVariance: Matrix;
+    activated?: Activated;
     gradOutput: Matrix;
     gradInput: Matrix;
     parameters?: { input: Matrix; runningMean: Matrix; gradGamma: Matrix; gradBeta: Matrix };
     epsilon?: number;
   },
 ): void {
-  const { gamma, runningVariance, gradOutput, gradInput, parameters, epsilon = BATCH_NORM_EPSILON } = args;
+  const { gamma, runningVariance, activated, gradOutput, gradInput, parameters } = args;
+  const { epsilon = BATCH_NORM_EPSILON } = args;
   const kernel = 'batch_norm_inference_backward';
   const shape = shapeConstants(kernel, 'gradOutput', gradOutput);
   requireVectors(kernel, gradOutput, { gamma, runningVariance });
   requireSameShape(kernel, 'gradOutput', gradOutput, 'gradInput', gradInput);
+  requireActivated(kernel, gradOutput, activated);
   requireEpsilon(kernel, epsilon);
   if (parameters) {
     const { runningMean: mean, ...others } = parameters;
-    recordParameterGradients(recorder, arena, { ...others, mean, spread: runningVariance, gradOutput, epsilon });
+    const statistics = { mean, variance: runningVariance, epsilon };
+    recordParameterGradients(recorder, arena, { ...others, statistics, activated, gradOutput });
   }
   const { workgroups, constants } = groupGrid(gradOutput);
   recorder.record({
     label: kernel,
     shader: {
       path: 'norm/batch_norm_inference_backward.wgsl',
-      constants: { ...shape, ...constants, ...spreadConstants(epsilon) },
+      constants: { ...shape, ...constants, ...spreadOf(epsilon), ...activationConstant(activated) },
     },
     bindings: [
+      ['read', activated?.output ?? gradOutput],
       ['read', gradOutput],
       ['read', gamma],
       ['read', runningVariance],
@@ -218,31 +234,35 @@ export function recordBatchNormInferenceBackward(
   });
 }
 
-/** @param args.spread a variance where there is an epsilon, else 1 / sqrt(variance + epsilon) */
+/** Mean and deviation of every channel: those of the batch in training, running statistics otherwise. */
+type Statistics =
+  | { readonly saved: Matrix }
+  | { readonly mean: Matrix; readonly variance: Matrix; readonly epsilon: number };
+
+/** @throws ShapeError, ConfigError */
 function recordForward(
   recorder: Recorder,
   args: {
     input: Matrix;
     gamma: Matrix;
     beta: Matrix;
-    mean: Matrix;
-    spread: Matrix;
+    statistics: Statistics;
     output: Matrix;
-    epsilon?: number;
+    activation?: Activation;
   },
 ): void {
-  const { input, gamma, beta, mean, spread, output, epsilon } = args;
+  const { input, gamma, beta, statistics, output, activation = 'none' } = args;
   const kernel = 'batch_norm_forward';
   const shape = shapeConstants(kernel, 'input', input);
-  requireVectors(kernel, input, { gamma, beta, mean, spread });
+  requireVectors(kernel, input, { gamma, beta });
+  const { mean, spread, constants } = bindStatistics(kernel, input, statistics);
   requireSameShape(kernel, 'input', input, 'output', output);
-  if (epsilon !== undefined) requireEpsilon(kernel, epsilon);
-  const { workgroups, constants } = groupGrid(input);
+  const grid = groupGrid(input);
   recorder.record({
     label: kernel,
     shader: {
       path: 'norm/batch_norm_forward.wgsl',
-      constants: { ...shape, ...constants, ...spreadConstants(epsilon) },
+      constants: { ...shape, ...grid.constants, ...constants, ACTIVATION: ACTIVATION_CODE[activation] },
     },
     bindings: [
       ['read', input],
@@ -252,40 +272,42 @@ function recordForward(
       ['read', spread],
       ['write', output],
     ],
-    workgroups,
+    workgroups: grid.workgroups,
     flops: 3 * input.rows * input.columns,
   });
 }
 
-/** @param args.spread as in {@link recordForward} */
+/** @throws ShapeError, ConfigError */
 function recordParameterGradients(
   recorder: Recorder,
   arena: Arena,
   args: {
     input: Matrix;
-    mean: Matrix;
-    spread: Matrix;
+    statistics: Statistics;
+    activated?: Activated;
     gradOutput: Matrix;
     gradGamma: Matrix;
     gradBeta: Matrix;
-    epsilon?: number;
   },
 ): void {
-  const { input, mean, spread, gradOutput, gradGamma, gradBeta, epsilon } = args;
+  const { input, statistics, activated, gradOutput, gradGamma, gradBeta } = args;
   const kernel = 'batch_norm_backward_sums';
   const shape = shapeConstants(kernel, 'input', input);
-  requireVectors(kernel, input, { mean, spread, gradGamma, gradBeta });
+  requireVectors(kernel, input, { gradGamma, gradBeta });
+  const { mean, spread, constants } = bindStatistics(kernel, input, statistics);
   requireSameShape(kernel, 'input', input, 'gradOutput', gradOutput);
+  requireActivated(kernel, gradOutput, activated);
   const { partials, scratch } = reductionScratch(arena, input);
   const grid = flatGrid((partials * input.stride) / 4);
   recorder.record({
     label: kernel,
     shader: {
       path: 'norm/batch_norm_backward_sums.wgsl',
-      constants: { ...shape, ...grid.constants, PARTIALS: partials },
+      constants: { ...shape, ...grid.constants, PARTIALS: partials, ...activationConstant(activated) },
     },
     bindings: [
       ['read', input],
+      ['read', activated?.output ?? gradOutput],
       ['read', gradOutput],
       ['read', mean],
       ['write', scratch],
@@ -298,7 +320,7 @@ function recordParameterGradients(
     label: `${kernel}_finish`,
     shader: {
       path: 'norm/batch_norm_backward_sums_finish.wgsl',
-      constants: { ...shape, ...finish.constants, ...spreadConstants(epsilon), PARTIALS: partials },
+      constants: { ...shape, ...finish.constants, ...constants, PARTIALS: partials },
     },
     bindings: [
       ['read', scratch],
@@ -310,6 +332,31 @@ function recordParameterGradients(
     flops: 2 * partials * input.columns,
   });
 }
+
+/** What a forward kernel binds as mean and spread, and the constants of how it reads them. @throws ShapeError, ConfigError */
+function bindStatistics(kernel: string, input: Matrix, statistics: Statistics) {
+  if ('saved' in statistics) {
+    const { saved } = statistics;
+    requireSaved(kernel, input, saved);
+    return { mean: saved, spread: saved, constants: spreadOf(saved) };
+  }
+  const { mean, variance, epsilon } = statistics;
+  requireVectors(kernel, input, { mean, variance });
+  requireEpsilon(kernel, epsilon);
+  return { mean, spread: variance, constants: spreadOf(epsilon) };
+}
+
+/** Prelude constants of shaders/norm/inverse_deviation.wgsl. @param from saved statistics, or the epsilon beside variances */
+export function spreadOf(from: Matrix | number) {
+  return typeof from === 'number'
+    ? { FROM_VARIANCE: true, EPSILON: f32(from), SAVED_STRIDE: 0 }
+    : { FROM_VARIANCE: false, EPSILON: f32(0), SAVED_STRIDE: from.stride };
+}
+
+/** Of shaders/common/output_gradient.wgsl, which reads no output where there was no activation: then anything is bound. */
+const activationConstant = (activated: Activated | undefined) => ({
+  ACTIVATION: ACTIVATION_CODE[activated?.activation ?? 'none'],
+});
 
 /**
  * Partial results of the reductions over rows: about sqrt(rows) of about sqrt(rows) rows each, so that neither the first
@@ -327,17 +374,12 @@ function groupGrid({ rows, stride }: Matrix) {
   return { workgroups, constants: { ...constants, GROUPS: groups } };
 }
 
-/** Prelude constants of shaders/norm/inverse_deviation.wgsl. */
-function spreadConstants(epsilon: number | undefined): Record<'FROM_VARIANCE' | 'EPSILON', ShaderConstant> {
-  return { FROM_VARIANCE: epsilon !== undefined, EPSILON: f32(epsilon ?? 0) };
-}
-
 function requireEpsilon(kernel: string, epsilon: number): void {
   if (!(epsilon > 0)) throw new ConfigError(`${kernel}: epsilon ${epsilon} must be above 0`);
 }
 
 /** @throws ShapeError unless every vector is 1 x channels of `input` and reaches to the end of the input's stride */
-function requireVectors(kernel: string, input: Matrix, vectors: Readonly<Record<string, Matrix>>): void {
+export function requireVectors(kernel: string, input: Matrix, vectors: Readonly<Record<string, Matrix>>): void {
   for (const [name, vector] of Object.entries(vectors)) {
     if (vector.rows !== 1 || vector.columns !== input.columns) {
       throw new ShapeError(
@@ -347,4 +389,20 @@ function requireVectors(kernel: string, input: Matrix, vectors: Readonly<Record<
     }
     requireBytes(kernel, name, vector, input.stride * 4);
   }
+}
+
+/** @throws ShapeError unless `saved` is 2 x channels of `input`, with rows that reach to the end of the input's stride */
+function requireSaved(kernel: string, input: Matrix, saved: Matrix): void {
+  if (saved.rows !== 2 || saved.columns !== input.columns || saved.stride < input.stride) {
+    throw new ShapeError(
+      `${kernel}: saved is ${saved.rows} x ${saved.columns} (stride ${saved.stride}) but the tensor is ${input.rows} x ` +
+        `${input.columns} (stride ${input.stride}); give 2 x ${input.columns}`,
+    );
+  }
+  requireBytes(kernel, 'saved', saved, 2 * saved.stride * 4);
+}
+
+/** @throws ShapeError */
+function requireActivated(kernel: string, gradOutput: Matrix, activated: Activated | undefined): void {
+  if (activated) requireSameShape(kernel, 'gradOutput', gradOutput, 'output', activated.output);
 }

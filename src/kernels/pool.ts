@@ -2,7 +2,8 @@ import { ShapeError } from '../errors.ts';
 import type { Matrix } from '../gpu/arena.ts';
 import type { BufferView } from '../gpu/device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
-import { requireBytes, shapeConstants } from './check.ts';
+import { ACTIVATION_CODE, type Activated, type Activation } from './activation.ts';
+import { requireBytes, requireSameShape, shapeConstants } from './check.ts';
 import { flatGrid } from './grid.ts';
 
 /** Images and the square windows over them. */
@@ -37,25 +38,29 @@ export function poolOutputSize(shape: PoolShape): { height: number; width: numbe
 }
 
 /**
- * output = the maximum of every window, channel by channel; chosen = which element of the window it was, counted in rows.
- * The first of equals wins, and a NaN beats numbers, as in PyTorch.
+ * output = act(the maximum of every window), channel by channel; chosen = which element of the window it was, counted in
+ * rows. The first of equals wins, and a NaN beats numbers, as in PyTorch.
  *
  * @param args.input [batch * height * width (NHWC), channels]
  * @param args.output [batch * output height * output width, channels], see {@link poolOutputSize}; its stride may differ
  * @param args.chosen rows x stride of output u32, for {@link recordMaxPool2dBackward}
+ * @param args.activation default none
  * @throws ShapeError
  */
 export function recordMaxPool2dForward(
   recorder: Recorder,
-  args: { shape: PoolShape; input: Matrix; output: Matrix; chosen: BufferView },
+  args: { shape: PoolShape; input: Matrix; output: Matrix; chosen: BufferView; activation?: Activation },
 ): void {
-  const { shape, input, output, chosen } = args;
+  const { shape, input, output, chosen, activation = 'none' } = args;
   const kernel = 'max_pool2d_forward';
   const constants = poolConstants(kernel, shape, 'input', input, 'output', output, chosen);
   const grid = flatGrid((output.rows * output.stride) / 4);
   recorder.record({
     label: kernel,
-    shader: { path: 'pool/max_pool2d_forward.wgsl', constants: { ...constants, ...grid.constants } },
+    shader: {
+      path: 'pool/max_pool2d_forward.wgsl',
+      constants: { ...constants, ...grid.constants, ACTIVATION: ACTIVATION_CODE[activation] },
+    },
     bindings: [
       ['read', input],
       ['write', output],
@@ -70,17 +75,22 @@ export function recordMaxPool2dForward(
  * gradInput = for every pixel, the sum of the gradients of the windows that chose it.
  *
  * @param args.chosen of {@link recordMaxPool2dForward}
- * @param args.gradOutput laid out as its output
+ * @param args.activated the activation of the forward pass and its output, where it had one
+ * @param args.gradOutput with respect to its output, laid out as that
  * @param args.gradInput [batch * height * width (NHWC), channels]
  * @throws ShapeError
  */
 export function recordMaxPool2dBackward(
   recorder: Recorder,
-  args: { shape: PoolShape; chosen: BufferView; gradOutput: Matrix; gradInput: Matrix },
+  args: { shape: PoolShape; chosen: BufferView; activated?: Activated; gradOutput: Matrix; gradInput: Matrix },
 ): void {
-  const { shape, chosen, gradOutput, gradInput } = args;
+  const { shape, chosen, activated, gradOutput, gradInput } = args;
   const kernel = 'max_pool2d_backward';
-  const constants = poolConstants(kernel, shape, 'gradInput', gradInput, 'gradOutput', gradOutput, chosen);
+  const constants = {
+    ...poolConstants(kernel, shape, 'gradInput', gradInput, 'gradOutput', gradOutput, chosen),
+    ACTIVATION: ACTIVATION_CODE[activated?.activation ?? 'none'],
+  };
+  if (activated) requireSameShape(kernel, 'gradOutput', gradOutput, 'output', activated.output);
   const { batch, height, width, kernelSize, stride, padding = 0 } = shape;
   // Windows that do not overlap: one block of stride x stride pixels each, up to the edge.
   const [blocksX, blocksY] = [Math.ceil((width + padding) / stride), Math.ceil((height + padding) / stride)];
@@ -96,6 +106,7 @@ export function recordMaxPool2dBackward(
       : { path: 'pool/max_pool2d_backward.wgsl', constants: { ...constants, ...grid.constants } },
     bindings: [
       ['read', chosen],
+      ['read', activated?.output ?? gradOutput],
       ['read', gradOutput],
       ['write', gradInput],
     ],

@@ -1,6 +1,7 @@
 /** Register tiles of products: how large, and how many invocations compute one. Tile `x` is shaders/gemm/tile_x.wgsl. */
 
 import type { Gpu } from '../gpu/device.ts';
+import type { Dispatch, DispatchVariant, Recorder } from '../gpu/recorder.ts';
 
 export interface Tile {
   readonly rows: number;
@@ -27,10 +28,28 @@ export function isQuad(name: string): boolean {
 /** How much faster a column of the wide quad tile is than one of the narrow: measured on SwiftShader, GEMM 512^3. */
 const WIDE_GAIN = 1.12;
 
-/** The quad tile that is done first with so many columns. */
-export function quadTile(columns: number): 'quad_16x32' | 'quad_16x16' {
+/** The quad tiles, the one that is done first with so many columns before the other. */
+export function quadTiles(columns: number): ('quad_16x32' | 'quad_16x16')[] {
   const padded = (name: TileName) => Math.ceil(columns / TILES[name].columns) * TILES[name].columns;
-  return padded('quad_16x32') <= WIDE_GAIN * padded('quad_16x16') ? 'quad_16x32' : 'quad_16x16';
+  return padded('quad_16x32') <= WIDE_GAIN * padded('quad_16x16')
+    ? ['quad_16x32', 'quad_16x16']
+    : ['quad_16x16', 'quad_16x32'];
+}
+
+/** What a choice of variant holds for: an operation and its sizes, each rounded up to a power of two. */
+export function shapeKey(operation: string, ...sizes: readonly number[]): string {
+  return `${operation} ${sizes.map((size) => 2 ** Math.ceil(Math.log2(size))).join('x')}`;
+}
+
+/** Records the first variant, and that the tuner may choose another. */
+export function recordVariants(
+  recorder: Recorder,
+  key: string,
+  variants: readonly DispatchVariant[],
+  dispatch: Pick<Dispatch, 'label' | 'bindings' | 'flops'>,
+): void {
+  const [{ shader, workgroups }] = variants;
+  recorder.record({ ...dispatch, shader, workgroups, tuning: { key, variants } });
 }
 
 /**

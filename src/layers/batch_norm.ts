@@ -1,3 +1,4 @@
+import type { Activation } from '../kernels/activation.ts';
 import {
   recordBatchNormBackward,
   recordBatchNormInference,
@@ -6,11 +7,12 @@ import {
 } from '../kernels/norm.ts';
 import type { ImageShape, LayerKind, LayerWeights } from './layer.ts';
 
-/** Batch normalisation a channel: by the batch in training, by running statistics otherwise. */
+/** Batch normalisation a channel, by the batch in training, by running statistics otherwise, and an activation behind it. */
 export interface BatchNormSpec {
   readonly kind: 'batch_norm';
   readonly name: string;
   readonly input: ImageShape;
+  readonly activation: Activation;
 }
 
 function vectorsOf(name: string, weights: LayerWeights) {
@@ -21,7 +23,12 @@ function vectorsOf(name: string, weights: LayerWeights) {
   return { gamma, beta, runningMean, runningVariance };
 }
 
-/** Starts as the identity. */
+/** As the epilogue of a convolution; its weights are read anew by every caller. */
+export function batchNormEpilogue({ name, activation }: BatchNormSpec, weights: LayerWeights) {
+  return { normalisation: vectorsOf(name, weights), activation };
+}
+
+/** Starts as the identity. Done already where the output is the input: by the convolution before, as its epilogue. */
 export const BATCH_NORM: LayerKind<BatchNormSpec> = {
   input: ({ input }) => input,
   output: ({ input }) => input,
@@ -38,34 +45,40 @@ export const BATCH_NORM: LayerKind<BatchNormSpec> = {
     ];
   },
 
-  save: (arena, { name, input: { channels } }) => ({
-    mean: arena.matrix(`${name} mean`, 1, channels),
-    inverseDeviation: arena.matrix(`${name} inverse deviation`, 1, channels),
-  }),
+  differentiatesActivation: true,
+
+  save: (arena, { name, input: { channels } }) => ({ statistics: arena.matrix(`${name} statistics`, 2, channels) }),
 
   forward({ recorder, arena, spec, mode, weights, x: input, y: output, saved }) {
+    if (input.buffer === output.buffer) return;
     const vectors = vectorsOf(spec.name, weights());
+    const { activation } = spec;
     if (mode.training) {
-      const { mean: savedMean, inverseDeviation: savedInverseDeviation } = saved as Required<typeof saved>;
-      recordBatchNormTraining(recorder, arena, { ...vectors, input, output, savedMean, savedInverseDeviation });
+      recordBatchNormTraining(recorder, arena, { ...vectors, input, output, activation, saved: saved.statistics! });
     } else {
-      recordBatchNormInference(recorder, { ...vectors, input, output });
+      recordBatchNormInference(recorder, { ...vectors, input, output, activation });
     }
   },
 
-  backward({ recorder, arena, spec, mode, weights, x: input, saved }, { dy: gradOutput, dx: gradInput, parameters }) {
+  backward(
+    { recorder, arena, spec, mode, weights, x: input, y, saved },
+    { dy: gradOutput, dx: gradInput, parameters },
+  ) {
     const { gamma, runningMean, runningVariance } = vectorsOf(spec.name, weights());
+    const activated = { activation: spec.activation, output: y };
     const learned = parameters && { gradGamma: parameters.weight, gradBeta: parameters.bias };
     if (mode.training) {
       if (!learned) throw new Error(`${spec.name}: a backward pass in training mode needs places for its gradients`);
-      const { mean: savedMean, inverseDeviation: savedInverseDeviation } = saved as Required<typeof saved>;
       const gradients = { ...learned, gradOutput, gradInput };
-      recordBatchNormBackward(recorder, arena, { input, gamma, savedMean, savedInverseDeviation, ...gradients });
+      recordBatchNormBackward(recorder, arena, { input, gamma, saved: saved.statistics!, activated, ...gradients });
     } else if (gradInput) {
+      if (learned && input.buffer === y.buffer)
+        throw new Error(`${spec.name}: its input, which gradients need, is gone`);
       const wanted = learned && { input, runningMean, ...learned };
       recordBatchNormInferenceBackward(recorder, arena, {
         gamma,
         runningVariance,
+        activated,
         gradOutput,
         gradInput,
         parameters: wanted,

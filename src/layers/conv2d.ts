@@ -55,10 +55,11 @@ export const CONV2D: LayerKind<Conv2dSpec> = {
     ];
   },
 
-  forward({ recorder, spec, batch, weights, x, y }) {
+  forward({ recorder, spec, batch, weights, epilogue, x, y }) {
     const shape = shapeOf(spec, batch);
     const { activation, name } = spec;
-    recordConv2d(recorder, { label: `${name} forward`, shape, x, weights: weights(), y, activation, pass: 'forward' });
+    const product = { label: `${name} forward`, shape, x, weights: weights(), y, pass: 'forward' } as const;
+    recordConv2d(recorder, { ...product, activation, ...epilogue?.() });
   },
 
   backward({ recorder, arena, spec, batch, weights, x }, { dy, dx, parameters }) {

@@ -59,7 +59,7 @@ export const CONV_TRANSPOSE2D: LayerKind<ConvTranspose2dSpec> = {
     ];
   },
 
-  forward({ recorder, spec, batch, weights, x, y }) {
+  forward({ recorder, spec, batch, weights, epilogue, x, y }) {
     const { name, activation } = spec;
     recordConv2dInputGradient(recorder, {
       label: `${name} forward`,
@@ -67,8 +67,9 @@ export const CONV_TRANSPOSE2D: LayerKind<ConvTranspose2dSpec> = {
       dy: x,
       weights: weights(),
       dx: y,
-      activation,
       pass: 'forward',
+      activation,
+      ...epilogue?.(),
     });
   },
 

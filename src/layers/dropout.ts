@@ -8,6 +8,8 @@ export interface DropoutSpec {
   readonly input: ImageShape;
   /** 0..1, 1 excluded. */
   readonly rate: number;
+  /** Keys what it draws, together with the seed: a number of its own in the network. */
+  readonly key: number;
 }
 
 export const DROPOUT: LayerKind<DropoutSpec> = {
@@ -15,13 +17,13 @@ export const DROPOUT: LayerKind<DropoutSpec> = {
   output: ({ input }) => input,
   parameters: () => NO_PARAMETERS,
   view: (_, x, __, mode) => (mode.training ? undefined : x),
-  forward({ recorder, spec, mode, place, x, y }) {
+  forward({ recorder, spec, mode, x, y }) {
     if (!mode.training) return;
-    recordDropout(recorder, { input: x, output: y, probability: spec.rate, seed: mode.seed, tensor: place });
+    recordDropout(recorder, { input: x, output: y, probability: spec.rate, seed: mode.seed, tensor: spec.key });
   },
   // The same kernel with the same key draws the same mask.
-  backward({ recorder, spec, mode, place }, { dy, dx }) {
+  backward({ recorder, spec, mode }, { dy, dx }) {
     if (!mode.training || !dx) return;
-    recordDropout(recorder, { input: dy, output: dx, probability: spec.rate, seed: mode.seed, tensor: place });
+    recordDropout(recorder, { input: dy, output: dx, probability: spec.rate, seed: mode.seed, tensor: spec.key });
   },
 };

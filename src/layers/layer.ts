@@ -2,6 +2,7 @@
 import type { Arena, Matrix } from '../gpu/arena.ts';
 import type { BufferView } from '../gpu/device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
+import type { ConvArguments } from '../kernels/conv.ts';
 import type { StoredTensor } from '../kernels/stored.ts';
 import type { ParameterDeclaration } from './parameters.ts';
 
@@ -66,8 +67,9 @@ export const INFERENCE: Mode = { training: false, seed: 0 };
 
 /** What a forward pass leaves for the backward pass besides inputs and outputs. */
 export interface Saved {
-  readonly mean?: Matrix;
-  readonly inverseDeviation?: Matrix;
+  /** Batch normalisation: means, inverse deviations. */
+  readonly statistics?: Matrix;
+  /** Max pooling: places of the maxima. */
   readonly chosen?: BufferView;
 }
 
@@ -78,18 +80,18 @@ export interface LayerRun<Spec> {
   readonly spec: Spec;
   readonly batch: number;
   readonly mode: Mode;
-  /** What keys the layer's draws: its place in the stack. */
-  readonly place: number;
   readonly x: Matrix;
   readonly y: Matrix;
   readonly saved: Saved;
   /** For a layer with parameters. */
   readonly weights: () => LayerWeights;
+  /** What a convolution applies instead of its own activation: the batch normalisation behind it, and that one's. */
+  readonly epilogue?: () => Pick<ConvArguments, 'normalisation' | 'activation'>;
 }
 
 /** What a backward pass reads and writes. */
 export interface LayerGradient {
-  /** With respect to the output before the layer's fused activation. */
+  /** With respect to the output; before the layer's activation, unless the kind differentiates that itself. */
   readonly dy: Matrix;
   /** Absent where nobody wants it. */
   readonly dx?: Matrix;
@@ -102,6 +104,8 @@ export interface LayerKind<Spec> {
   input(spec: Spec): ImageShape;
   output(spec: Spec): ImageShape;
   parameters(spec: Spec): readonly ParameterDeclaration[];
+  /** Whether the kernels of the backward pass go through the layer's activation on their way. */
+  readonly differentiatesActivation?: true;
   /** Buffers that live from the forward to the backward pass. */
   save?(arena: Arena, spec: Spec, batch: number): Saved;
   /** The output as another view of the input's buffer, where it can be one. */

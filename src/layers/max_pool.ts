@@ -1,13 +1,18 @@
 import { roundUp } from '../gpu/arena.ts';
+import type { Activation } from '../kernels/activation.ts';
 import { type PoolShape, poolOutputSize, recordMaxPool2dBackward, recordMaxPool2dForward } from '../kernels/pool.ts';
 import { type ImageShape, type LayerKind, NO_PARAMETERS } from './layer.ts';
 
-/** Max pooling over windows that do not overlap, kernelSize x kernelSize; what is left at the edges is dropped. */
+/**
+ * Max pooling over windows that do not overlap, kernelSize x kernelSize, and an activation behind it; what is left at the
+ * edges is dropped.
+ */
 export interface MaxPoolSpec {
   readonly kind: 'max_pool';
   readonly name: string;
   readonly input: ImageShape;
   readonly kernelSize: number;
+  readonly activation: Activation;
 }
 
 function shapeOf({ input: { height, width }, kernelSize }: MaxPoolSpec, batch: number): PoolShape {
@@ -18,15 +23,19 @@ export const MAX_POOL: LayerKind<MaxPoolSpec> = {
   input: ({ input }) => input,
   output: (spec) => ({ ...poolOutputSize(shapeOf(spec, 1)), channels: spec.input.channels }),
   parameters: () => NO_PARAMETERS,
+  differentiatesActivation: true,
   save(arena, spec, batch) {
     const { height, width, channels } = MAX_POOL.output(spec);
     return { chosen: arena.allocate(`${spec.name} chosen`, batch * height * width * roundUp(channels, 16) * 4) };
   },
   forward({ recorder, spec, batch, x: input, y: output, saved }) {
-    recordMaxPool2dForward(recorder, { shape: shapeOf(spec, batch), input, output, chosen: saved.chosen! });
+    const { activation } = spec;
+    recordMaxPool2dForward(recorder, { shape: shapeOf(spec, batch), input, output, chosen: saved.chosen!, activation });
   },
-  backward({ recorder, spec, batch, saved }, { dy: gradOutput, dx: gradInput }) {
+  backward({ recorder, spec, batch, y, saved }, { dy: gradOutput, dx: gradInput }) {
     if (!gradInput) return;
-    recordMaxPool2dBackward(recorder, { shape: shapeOf(spec, batch), chosen: saved.chosen!, gradOutput, gradInput });
+    const shape = shapeOf(spec, batch);
+    const activated = { activation: spec.activation, output: y };
+    recordMaxPool2dBackward(recorder, { shape, chosen: saved.chosen!, activated, gradOutput, gradInput });
   },
 };

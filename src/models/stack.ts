@@ -1,8 +1,7 @@
 import { type Arena, firstRows, type Matrix } from '../gpu/arena.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import { type Activation, recordActivationBackward } from '../kernels/activation.ts';
-import { ACTIVATION, type ActivationSpec } from '../layers/activation.ts';
-import { BATCH_NORM, type BatchNormSpec } from '../layers/batch_norm.ts';
+import { BATCH_NORM, type BatchNormSpec, batchNormEpilogue } from '../layers/batch_norm.ts';
 import { CONV_TRANSPOSE2D, type ConvTranspose2dSpec } from '../layers/conv_transpose2d.ts';
 import { CONV2D, type Conv2dSpec } from '../layers/conv2d.ts';
 import { DENSE, type DenseSpec } from '../layers/dense.ts';
@@ -27,7 +26,6 @@ export type LayerSpec =
   | ConvTranspose2dSpec
   | BatchNormSpec
   | MaxPoolSpec
-  | ActivationSpec
   | DropoutSpec
   | ReshapeSpec;
 
@@ -37,7 +35,6 @@ const KINDS = {
   conv_transpose2d: CONV_TRANSPOSE2D,
   batch_norm: BATCH_NORM,
   max_pool: MAX_POOL,
-  activation: ACTIVATION,
   dropout: DROPOUT,
   reshape: RESHAPE,
 };
@@ -92,7 +89,10 @@ export function plainWeights(parameters: FlatParameters): WeightsOf {
   };
 }
 
-/** Planned activations of a stack for a batch: `values[0]` is the input, `values[i]` the output of layer i - 1. */
+/**
+ * Planned activations of a stack for a batch: `values[0]` is the input, `values[i]` the output of layer i - 1. A convolution
+ * whose output is that of the batch normalisation behind it applies that as it stores.
+ */
 export interface StackActivations {
   /** Images. */
   readonly batch: number;
@@ -101,18 +101,31 @@ export interface StackActivations {
   readonly saved: readonly Saved[];
 }
 
-/** Planned gradients: with respect to `values[i]`, and to the output of layer i before its fused activation. */
+/**
+ * Planned gradients: with respect to `values[i]`, and what layer i is given to go back from: to its output before its
+ * activation, or the former where its kind differentiates the activation itself.
+ */
 export interface StackGradients {
   readonly values: readonly Matrix[];
   readonly preactivations: readonly Matrix[];
 }
 
-const fusedActivation = (spec: LayerSpec): Activation => ('activation' in spec ? spec.activation : 'none');
+/** What a backward pass must go through before it comes to the layer's own. */
+function separateActivation(spec: LayerSpec): Activation {
+  return 'activation' in spec && !kindOf(spec).differentiatesActivation ? spec.activation : 'none';
+}
+
+/** Whether the layers are a convolution and a batch normalisation that can be its epilogue: its statistics do not wait. */
+function isNormalised(layer: LayerSpec | undefined, next: LayerSpec, mode: Mode): boolean {
+  if (mode.training || next.kind !== 'batch_norm') return false;
+  return (layer?.kind === 'conv2d' || layer?.kind === 'conv_transpose2d') && layer.activation === 'none';
+}
 
 /**
  * Allocates the output of every layer.
  * @param x a batch of inputs, a vector a row, also where it is an image
  * @param output where the last layer puts its result, if it has a place already
+ * @param keeps whether somebody but the next layer reads what a layer hands on; nobody by default
  */
 export function planStack(
   arena: Arena,
@@ -120,12 +133,15 @@ export function planStack(
   x: Matrix,
   mode: Mode = INFERENCE,
   output?: Matrix,
+  keeps: (layer: string) => boolean = () => false,
 ): StackActivations {
   const batch = x.rows;
   const values = [x];
   for (const [i, spec] of specs.entries()) {
     const given = i === specs.length - 1 ? output : undefined;
-    const place = given ?? kindOf(spec).view?.(spec, values[i], batch, mode);
+    const before = specs[i - 1];
+    const done = isNormalised(before, spec, mode) && !keeps(before.name) ? values[i] : undefined;
+    const place = given ?? done ?? kindOf(spec).view?.(spec, values[i], batch, mode);
     values.push(place ?? planImages(arena, `${spec.name} output`, batch, outputShape(spec)));
   }
   return { batch, mode, values, saved: specs.map((spec) => kindOf(spec).save?.(arena, spec, batch) ?? {}) };
@@ -178,7 +194,7 @@ export function planGradients(
     gradients.push(placeholder ? value : (view ?? allocate(i, `${name} gradient`)));
   }
   const preactivations = specs.map((spec, i) =>
-    fusedActivation(spec) === 'none' ? gradients[i + 1] : allocate(i + 1, `${spec.name} preactivation gradient`),
+    separateActivation(spec) === 'none' ? gradients[i + 1] : allocate(i + 1, `${spec.name} preactivation gradient`),
   );
   return { values: gradients, preactivations };
 }
@@ -194,8 +210,14 @@ export function recordStackForward(
 ): void {
   for (const [i, spec] of specs.entries()) {
     const [x, y] = [values[i], values[i + 1]];
-    const run = { recorder, arena, spec, batch, mode, place: i, x, y, saved: saved[i] };
-    kindOf(spec).forward({ ...run, weights: () => readWeights(recorder, weights, spec.name, batch) });
+    const read = (layer: string) => readWeights(recorder, weights, layer, batch);
+    const next = specs[i + 1];
+    const epilogue =
+      next?.kind === 'batch_norm' && y.buffer === values[i + 2].buffer
+        ? () => batchNormEpilogue(next, read(next.name))
+        : undefined;
+    const run = { recorder, arena, spec, batch, mode, x, y, saved: saved[i] };
+    kindOf(spec).forward({ ...run, weights: () => read(spec.name), epilogue });
     handedOn?.(spec.name, y);
   }
 }
@@ -221,7 +243,7 @@ export function recordStackBackward(
     const kind = kindOf(spec);
     const [x, y] = [values[i], values[i + 1]];
     const dy = gradients.preactivations[i];
-    const activation = fusedActivation(spec);
+    const activation = separateActivation(spec);
     if (activation !== 'none') {
       recordActivationBackward(recorder, {
         activation,
@@ -231,7 +253,7 @@ export function recordStackBackward(
       });
     }
     const learns = kind.parameters(spec).length > 0;
-    const run = { recorder, arena, spec, batch, mode, place: i, x, y, saved: saved[i] };
+    const run = { recorder, arena, spec, batch, mode, x, y, saved: saved[i] };
     kind.backward(
       { ...run, weights: () => readWeights(recorder, weights, spec.name, batch) },
       {

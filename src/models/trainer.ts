@@ -268,13 +268,6 @@ export class Trainer {
     };
   }
 
-  /** Times every kernel of one step on a full batch; the parameters are moved by it. */
-  async profile() {
-    await this.trainEpoch();
-    const { steps, sizes } = this.#running!;
-    return steps.get(sizes[0])!.profile();
-  }
-
   /** What the present phase occupies, for example `arena 131.2 MB, 14 buffers`. */
   get plan(): string {
     return String(this.#running?.arena ?? 'arena not planned yet');

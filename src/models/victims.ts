@@ -6,7 +6,7 @@ import { type Program, Recorder } from '../gpu/recorder.ts';
 import { recordGemm } from '../kernels/gemm.ts';
 import { recordRestride } from '../kernels/restride.ts';
 import type { DenseSpec } from '../layers/dense.ts';
-import { sizeOf } from '../layers/layer.ts';
+import { INFERENCE, sizeOf } from '../layers/layer.ts';
 import { ParameterLayout } from '../layers/parameters.ts';
 import type { ApproximateMemory } from './approximate_memory.ts';
 import {
@@ -34,9 +34,10 @@ export function stackVictim(specs: readonly LayerSpec[], weights: WeightsOf, mem
       return memory?.config.granularity === 'inference';
     },
     plan(arena: Arena, x: Matrix): VictimRun {
+      const stores = (name: string) => memory?.storesActivation(name) ?? false;
       // The input is the caller's, who may search for it: what the network reads of it is a copy.
-      const input = memory?.storesActivation('input') ? copyOf(arena, x) : x;
-      const activations = planStack(arena, specs, input);
+      const input = stores('input') ? copyOf(arena, x) : x;
+      const activations = planStack(arena, specs, input, INFERENCE, undefined, stores);
       let gradients: ReturnType<typeof planGradients> | undefined;
       const planned = () => {
         gradients ??= planGradients(arena, specs, activations, true);
@@ -54,7 +55,7 @@ export function stackVictim(specs: readonly LayerSpec[], weights: WeightsOf, mem
         recordForward(recorder) {
           memory?.recordPass(recorder, 0);
           const store = (name: string, values: Matrix) => {
-            if (memory?.storesActivation(name)) memory.recordActivation(recorder, name, values, x.rows);
+            if (stores(name)) memory!.recordActivation(recorder, name, values, x.rows);
           };
           if (input !== x) recordRestride(recorder, { input: x, output: input });
           store('input', input);

@@ -27,6 +27,9 @@ export interface YangInversionDescription {
   readonly classes: number;
 }
 
+/** What the shipped networks were trained with: the same seed goes on to draw the same units. */
+const DROPOUT_KEY = 19;
+
 function checkSize(size: number): void {
   if (size !== 32 && size !== 64) throw new ConfigError(`size: images are 32 or 64 pixels wide, not ${size}`);
 }
@@ -61,9 +64,8 @@ export function yangClassifier(description: YangClassifierDescription): ModelSpe
       padding: 1,
       activation: 'none',
     });
-    layers.push({ kind: 'batch_norm', name: `bn${n}`, input: shape() });
-    layers.push({ kind: 'max_pool', name: `pool${n}`, input: shape(), kernelSize: 2 });
-    layers.push({ kind: 'activation', name: `relu${n}`, input: shape(), function: 'relu' });
+    layers.push({ kind: 'batch_norm', name: `bn${n}`, input: shape(), activation: 'none' });
+    layers.push({ kind: 'max_pool', name: `pool${n}`, input: shape(), kernelSize: 2, activation: 'relu' });
     keys[`conv${n}`] = `encoder.${4 * i}`;
     keys[`bn${n}`] = `encoder.${4 * i + 1}`;
   }
@@ -71,7 +73,7 @@ export function yangClassifier(description: YangClassifierDescription): ModelSpe
   layers.push(flatten('flatten', flattened));
   const [inputs, hidden] = [shape().channels, 5 * classes];
   layers.push({ kind: 'dense', name: 'fc1', inputs, outputs: hidden, activation: 'none', flattened });
-  layers.push({ kind: 'dropout', name: 'dropout', input: vectorShape(hidden), rate: 0.5 });
+  layers.push({ kind: 'dropout', name: 'dropout', input: vectorShape(hidden), rate: 0.5, key: DROPOUT_KEY });
   layers.push({ kind: 'dense', name: 'fc2', inputs: hidden, outputs: classes, activation: 'none' });
   keys.fc1 = 'fc.0';
   keys.fc2 = 'fc.2';
@@ -105,8 +107,7 @@ export function yangInversion(description: YangInversionDescription): ModelSpec 
     });
     keys[`deconv${n}`] = `decoder.${3 * i}`;
     if (last) break;
-    layers.push({ kind: 'batch_norm', name: `bn${n}`, input: shape() });
-    layers.push({ kind: 'activation', name: `tanh${n}`, input: shape(), function: 'tanh' });
+    layers.push({ kind: 'batch_norm', name: `bn${n}`, input: shape(), activation: 'tanh' });
     keys[`bn${n}`] = `decoder.${3 * i + 1}`;
   }
   layers.push(flatten('pixels', shape()));

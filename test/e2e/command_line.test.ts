@@ -127,6 +127,35 @@ describe('the demo', () => {
     expect(read(again).summary).toHaveLength(read(out).summary.length);
   });
 
+  it('gives the same bits when it is profiled, and says where the time went', async () => {
+    const profiled = join(scratch, 'profiled');
+    const common = ['--tiny', '--out', profiled, '--quiet', '--adapter', 'software'];
+    const { code, stdout, stderr } = await midas('demo', '--profile', '--json', ...common);
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    for (const dir of ['', 'deep']) {
+      for (const name of ['rows.jsonl', 'results.csv', ...(dir === '' ? ['model.safetensors'] : [])]) {
+        const file = join(dir, name);
+        expect(readFileSync(join(profiled, file)).equals(readFileSync(join(out, file))), file).toBe(true);
+      }
+    }
+    const answer = JSON.parse(stdout);
+    const phasesOf = { '': ['prepare', 'train', 'sweep', 'attack'], deep: ['prepare', 'sweep', 'attack'] };
+    for (const [dir, names] of Object.entries(phasesOf)) {
+      const { profile, deep: _, ...results } = dir === '' ? answer : answer[dir];
+      expect(JSON.parse(readFileSync(join(profiled, dir, 'profile.json'), 'utf8'))).toEqual(profile);
+      expect(JSON.parse(readFileSync(join(profiled, dir, 'results.json'), 'utf8'))).toEqual(results);
+      expect(profile.map(({ phase }: { phase: string }) => phase)).toEqual(names);
+      for (const { runs, kernels } of profile) {
+        expect(runs).toBeGreaterThan(0);
+        for (const { calls, milliseconds } of kernels) {
+          expect(calls).toBeGreaterThan(0);
+          expect(milliseconds).toBeGreaterThan(0);
+        }
+      }
+    }
+  });
+
   it('stops at Ctrl-C with code 130, keeps what was finished, and does not resume with another seed', async () => {
     const dir = join(scratch, 'interrupted');
     const { child, finished } = start(['demo', '--tiny', '--out', dir, '--adapter', 'software']);

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, it } from 'vitest';
 import { LimitError, MidasError, ShaderError, ShapeError } from '../../src/errors.ts';
 import { Arena, firstRows } from '../../src/gpu/arena.ts';
@@ -7,7 +9,7 @@ import { PipelineCache } from '../../src/gpu/pipelines.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
 import { recordActivationForward } from '../../src/kernels/activation.ts';
 import { recordSgd, writeSgdStep } from '../../src/kernels/optimizer.ts';
-import { randomValues, useGpu, writeMatrix } from '../support/gpu.ts';
+import { useGpu } from '../support/gpu.ts';
 
 const device = useGpu();
 let arena: Arena | undefined;
@@ -146,6 +148,23 @@ describe('memory', () => {
   });
 });
 
+it('awaiting the device leaves nothing behind on the heap', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const awaitOften = async () => {
+    for (let i = 0; i < 3000; i++) await device.gpu.guard(Promise.resolve(i));
+    for (let i = 0; i < 3; i++) {
+      collect();
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    return process.memoryUsage().heapUsed;
+  };
+  await awaitOften();
+  const before = await awaitOften();
+  // One reaction on the promise of the loss, kept for every await, would be some 330 bytes.
+  expect((await awaitOften()) - before).toBeLessThan(3000 * 100);
+});
+
 describe('programs', () => {
   it('many dispatches are one submit, and the step uniform of that moment is what they see', async () => {
     const { gpu } = device;
@@ -168,33 +187,10 @@ describe('programs', () => {
     expect(await gpu.readFloats(parameters)).toEqual(Float32Array.of(-1010, -2020, -3030, -4040));
   });
 
-  it('the profiler names every kernel, counts its calls and measures time', async () => {
-    const { gpu } = device;
-    const plan = newArena();
-    const [input, output] = [plan.matrix('x', 512, 512), plan.matrix('y', 512, 512)];
-    writeMatrix(gpu, input, randomValues(512 * 512, 1));
-    const recorder = new Recorder(gpu);
-    recordActivationForward(recorder, { activation: 'tanh', input, output });
-    recordActivationForward(recorder, { activation: 'tanh', input: output, output: input });
-    const [gradients, parameters, velocity] = ['g', 'w', 'v'].map((name) => plan.allocate(name, 2 ** 20));
-    recordSgd(recorder, { count: 2 ** 18, gradients, parameters, velocity, momentum: 0.9, weightDecay: 0 });
-    const program = await recorder.build('profiled');
-    const rows = await program.profile(2);
-    expect(rows.map(({ calls }) => calls)).toEqual([2, 1]);
-    expect(rows[0].kernel).toContain('tanh');
-    expect(rows[1].kernel).toBe('sgd');
-    for (const { milliseconds, gflops } of rows) {
-      expect(milliseconds).toBeGreaterThan(0);
-      expect(milliseconds).toBeLessThan(10_000);
-      expect(gflops).toBeGreaterThan(0);
-      expect(Number.isFinite(gflops)).toBe(true);
-    }
-  });
-
-  it('an empty program runs and has no times', async () => {
+  it('an empty program runs', async () => {
     const program = await new Recorder(device.gpu).build('nothing');
+    expect(program.length).toBe(0);
     program.run();
-    expect(await program.profile()).toEqual([]);
     await device.gpu.idle();
   });
 

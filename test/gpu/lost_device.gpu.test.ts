@@ -7,7 +7,7 @@ import { recordSgd, writeSgdStep } from '../../src/kernels/optimizer.ts';
 
 // A file of its own: the process's only device is lost here.
 it('a lost device never yields numbers: everything that would rejects with DeviceLostError', async () => {
-  const gpu = await openNodeGpu({ adapter: 'software' });
+  const gpu = await openNodeGpu({ adapter: 'software', profile: true });
   const arena = new Arena(gpu);
   const [gradients, parameters, velocity] = ['g', 'w', 'v'].map((name) => arena.allocate(name, 64));
   gpu.write(gradients, new Float32Array(16).fill(1));
@@ -41,6 +41,6 @@ it('a lost device never yields numbers: everything that would rejects with Devic
   await expect(gpu.read(parameters)).rejects.toMatchObject(lost);
   await expect(gpu.idle()).rejects.toMatchObject(lost);
   await expect(gpu.guard(Promise.resolve(1))).rejects.toMatchObject(lost);
-  await expect(program.profile(1)).rejects.toMatchObject(lost);
+  await expect(gpu.profiler!.report()).rejects.toMatchObject(lost);
   await gpu.close();
 });

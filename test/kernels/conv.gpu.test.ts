@@ -3,6 +3,7 @@ import { LimitError, ShapeError } from '../../src/errors.ts';
 import { type Matrix, roundUp } from '../../src/gpu/arena.ts';
 import type { Activation } from '../../src/kernels/activation.ts';
 import {
+  type ConvArguments,
   type ConvShape,
   type ConvWeights,
   convOutputSize,
@@ -12,6 +13,7 @@ import {
   recordConv2dWeightGradient,
 } from '../../src/kernels/conv.ts';
 import { recordMaterialise } from '../../src/kernels/memory.ts';
+import { recordBatchNormInference } from '../../src/kernels/norm.ts';
 import { isQuad, type TileName } from '../../src/kernels/tiles.ts';
 import { readKey, tensorKey } from '../../src/memory/fault_map.ts';
 import { conv2d, conv2dInputGradient, conv2dWeightGradient } from '../reference/conv.ts';
@@ -556,6 +558,80 @@ describe.each(FUSED_CASES.map((shape) => [name(shape), shape] as const))('%s', (
     const [head, tail] = [await convolve(0, 1), await convolve(1, batch - 1)];
     expect([...head[0], ...tail[0]]).toEqual([...y]);
     expect([...head[1], ...tail[1]]).toEqual([...dx]);
+  });
+});
+
+describe.each([
+  ['forward', 37, 35],
+  ['input gradient', 37, 35],
+  ['forward', 1, 35],
+  ['input gradient', 1, 35],
+] as const)('%s with batch normalisation as its epilogue, %i -> %i channels', (direction, inChannels, outChannels) => {
+  const shape = shapeOf(2, inChannels === 1 ? [24, 25] : [3, 4], [inChannels, outChannels], [3, 1, 1]);
+  const [batch, large, small] = [shape.batch, largeSide(shape), smallSide(shape)];
+  const forward = direction === 'forward';
+  const [from, to] = forward ? [large, small] : [small, large];
+  const channels = to[2];
+
+  it('gives the bits of batch normalisation behind it, whatever computes it', async () => {
+    const bench = new Bench(device.gpu);
+    const { recorder } = bench;
+    const weights: ConvWeights = {
+      kind: 'plain',
+      weight: weightMatrix(bench, shape, randomValues(outChannels * 9 * inChannels, 1)),
+      bias: bench.matrix(1, channels, randomValues(channels, 2)),
+    };
+    const vector = (seed: number, offset: number) =>
+      bench.matrix(
+        1,
+        channels,
+        randomValues(channels, seed).map((value) => value + offset),
+      );
+    const normalisation = {
+      gamma: vector(3, 0.5),
+      beta: vector(4, 0),
+      runningMean: vector(5, 1),
+      runningVariance: vector(6, 1.1),
+    };
+    const input = image(bench, batch, from, randomValues(pixelCount(batch, from) * from[2], 7));
+    const convolve = (args: Pick<ConvArguments, 'tile' | 'normalisation' | 'activation'>) => {
+      const output = outputImage(bench, batch, to);
+      const common = { label: 'convolution', shape, weights, pass: 'forward', ...args } as const;
+      if (forward) recordConv2d(recorder, { ...common, x: input, y: output });
+      else recordConv2dInputGradient(recorder, { ...common, dy: input, dx: output });
+      return output;
+    };
+    const apart = outputImage(bench, batch, to);
+    recordBatchNormInference(recorder, { ...normalisation, input: convolve({}), output: apart, activation: 'tanh' });
+    // The first is what the launcher chooses.
+    const tiles: (TileName | undefined)[] = [undefined, '16x16', '16x8', '16x4', '8x8'];
+    if (device.gpu.quads) tiles.push('quad_16x32', 'quad_16x16');
+    const stored = tiles.map((tile) => convolve({ tile, normalisation, activation: 'tanh' }));
+    (await recorder.build('convolutions')).run();
+    const expected = await readMatrix(device.gpu, apart);
+    expect(new Set(expected).size).toBeGreaterThan(500);
+    for (const [i, output] of stored.entries()) {
+      expect(await readMatrix(device.gpu, output), tiles[i]).toEqual(expected);
+    }
+    bench.arena.destroy();
+  });
+
+  it('names a vector of another length', () => {
+    const bench = new Bench(device.gpu);
+    const weights = {
+      kind: 'plain',
+      weight: weightMatrix(bench, shape, new Float32Array(outChannels * 9 * inChannels)),
+    } as const;
+    const [gamma, beta, runningMean] = [0, 1, 2].map(() => bench.output(1, channels));
+    const normalisation = { gamma, beta, runningMean, runningVariance: bench.output(1, channels + 1) };
+    const [input, output] = [outputImage(bench, batch, from), outputImage(bench, batch, to)];
+    const args = { label: 'conv', shape, weights, pass: 'forward', normalisation } as const;
+    const recorded = () =>
+      forward
+        ? recordConv2d(bench.recorder, { ...args, x: input, y: output })
+        : recordConv2dInputGradient(bench.recorder, { ...args, dy: input, dx: output });
+    expect(recorded).toThrow(`runningVariance is 1 x ${channels + 1}`);
+    bench.arena.destroy();
   });
 });
 

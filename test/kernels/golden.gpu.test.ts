@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Arena, type Matrix } from '../../src/gpu/arena.ts';
+import { Arena, type Matrix, rowOf } from '../../src/gpu/arena.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
 import { type Activation, recordActivationBackward, recordActivationForward } from '../../src/kernels/activation.ts';
 import {
@@ -227,16 +227,16 @@ const batchNorm: Runner = async (golden) => {
   const runningVariance = matrixOf(bench, golden, 'running_var_in');
   const [y, dx] = [pixelsToWrite(bench, golden, 'x'), pixelsToWrite(bench, golden, 'x')];
   const vector = () => bench.output(1, input.columns);
-  const [savedMean, savedInverseDeviation, gradGamma, gradBeta] = [vector(), vector(), vector(), vector()];
+  const [gradGamma, gradBeta] = [vector(), vector()];
+  const saved = bench.output(2, input.columns);
   const { training } = golden.parameters;
   if (training) {
     const momentum = numberOf(golden, 'momentum');
-    const saved = { savedMean, savedInverseDeviation };
     const running = { runningMean, runningVariance };
     const gradients = { gradOutput, gradGamma, gradBeta, gradInput: dx.matrix };
     const output = y.matrix;
-    recordBatchNormTraining(recorder, arena, { input, gamma, beta, ...running, ...saved, output, epsilon, momentum });
-    recordBatchNormBackward(recorder, arena, { input, gamma, ...saved, ...gradients });
+    recordBatchNormTraining(recorder, arena, { input, gamma, beta, ...running, saved, output, epsilon, momentum });
+    recordBatchNormBackward(recorder, arena, { input, gamma, saved, ...gradients });
   } else {
     const parameters = { input, runningMean, gradGamma, gradBeta };
     const gradients = { gradOutput, gradInput: dx.matrix, parameters };
@@ -247,7 +247,7 @@ const batchNorm: Runner = async (golden) => {
   await run(bench);
   const read = (matrix: Matrix) => readMatrix(bench.gpu, matrix);
   const deviations = training
-    ? await read(savedInverseDeviation)
+    ? await read(rowOf(saved, 1))
     : golden.floats('running_var_in').map((variance) => 1 / Math.sqrt(variance + epsilon));
   const tolerance = batchNormTolerance(deviations);
   const sums = { ...tolerance, absolute: tolerance.absolute + sumTolerance(4 * input.rows).absolute };

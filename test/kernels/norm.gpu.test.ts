@@ -1,16 +1,24 @@
 import { describe, expect, it } from 'vitest';
 import { ConfigError, ShapeError } from '../../src/errors.ts';
-import type { Matrix } from '../../src/gpu/arena.ts';
+import { type Matrix, rowOf } from '../../src/gpu/arena.ts';
+import type { Activation } from '../../src/kernels/activation.ts';
 import {
   recordBatchNormBackward,
   recordBatchNormInference,
   recordBatchNormInferenceBackward,
   recordBatchNormTraining,
 } from '../../src/kernels/norm.ts';
+import { activationBackward, activationForward } from '../reference/activation.ts';
 import { batchNormBackward, batchNormForward, batchNormStatistics, inverseDeviation } from '../reference/norm.ts';
 import { Bench, checkKernel, type Output, randomValues, readMatrix, useGpu } from '../support/gpu.ts';
 import { imageRows, imageRowsToWrite } from '../support/nhwc.ts';
-import { batchNormTolerance, sumTolerance, TOLERANCES } from '../support/tolerances.ts';
+import {
+  activatedTolerance,
+  batchNormTolerance,
+  sumTolerance,
+  TOLERANCES,
+  type Tolerance,
+} from '../support/tolerances.ts';
 
 const device = useGpu();
 
@@ -31,7 +39,19 @@ function caseOf(rows: number, channels: number, seed: number) {
   };
 }
 
-const CASES = SHAPES.map(([rows, channels], seed) => ({ rows, channels, ...caseOf(rows, channels, seed) }));
+const ACTIVATIONS: readonly Activation[] = ['none', 'relu', 'tanh', 'sigmoid'];
+
+/** Every channel count with every activation. */
+const CASES = SHAPES.map(([rows, channels], seed) => ({
+  rows,
+  channels,
+  activation: ACTIVATIONS[(seed + Math.floor(seed / 12)) % 4],
+  ...caseOf(rows, channels, seed),
+}));
+
+/** How far an activated output may be off. */
+const toleranceOf = (activation: Activation, tolerance: Tolerance) =>
+  activation === 'none' ? tolerance : activatedTolerance(tolerance);
 
 /** Every third case has rows as wide as those of vectors. */
 function inputOf(bench: Bench, i: number, rows: number, channels: number, values: ArrayLike<number>): Matrix {
@@ -45,10 +65,10 @@ function outputOf(bench: Bench, i: number, rows: number, channels: number): Matr
 describe('batch normalisation in training', () => {
   it('forward agrees with its twin: output, saved and running statistics', async () => {
     await checkKernel(device.gpu, (bench) =>
-      CASES.flatMap(({ rows, channels, x, gamma, beta, running }, i): Output[] => {
+      CASES.flatMap(({ rows, channels, activation, x, gamma, beta, running }, i): Output[] => {
         const vector = (values: ArrayLike<number>) => bench.matrix(1, channels, values);
         const output = outputOf(bench, i, rows, channels);
-        const [savedMean, savedInverseDeviation] = [bench.output(1, channels), bench.output(1, channels)];
+        const saved = bench.output(2, channels);
         const [runningMean, runningVariance] = [vector(running.mean), vector(running.variance)];
         recordBatchNormTraining(bench.recorder, bench.arena, {
           input: inputOf(bench, i, rows, channels, x),
@@ -56,20 +76,25 @@ describe('batch normalisation in training', () => {
           beta: vector(beta),
           runningMean,
           runningVariance,
-          savedMean,
-          savedInverseDeviation,
+          saved,
           output,
+          activation,
         });
         const statistics = batchNormStatistics(x, running);
-        const expected = batchNormForward(x, { ...statistics, gamma }, beta);
+        const expected = activationForward(activation, batchNormForward(x, { ...statistics, gamma }, beta));
         const tolerance = batchNormTolerance(statistics.inverseDeviation);
-        const name = `${rows} x ${channels}`;
+        const name = `${rows} x ${channels}, ${activation}`;
         return [
-          { name, view: output, expected, tolerance },
-          { name: `${name} mean`, view: savedMean, expected: statistics.mean, tolerance: TOLERANCES.batchNormMean },
+          { name, view: output, expected, tolerance: toleranceOf(activation, tolerance) },
+          {
+            name: `${name} mean`,
+            view: rowOf(saved, 0),
+            expected: statistics.mean,
+            tolerance: TOLERANCES.batchNormMean,
+          },
           {
             name: `${name} inverse deviation`,
-            view: savedInverseDeviation,
+            view: rowOf(saved, 1),
             expected: statistics.inverseDeviation,
             tolerance,
           },
@@ -92,26 +117,28 @@ describe('batch normalisation in training', () => {
 
   it('backward agrees with its twin', async () => {
     await checkKernel(device.gpu, (bench) =>
-      CASES.flatMap(({ rows, channels, x, dy, gamma, running }, i): Output[] => {
+      CASES.flatMap(({ rows, channels, activation, x, dy, gamma, beta, running }, i): Output[] => {
         const vector = (values: ArrayLike<number>) => bench.matrix(1, channels, values);
         const statistics = batchNormStatistics(x, running);
+        const normalised = batchNormForward(x, { ...statistics, gamma }, beta);
+        const y = Float32Array.from(activationForward(activation, normalised));
         const gradInput = outputOf(bench, i, rows, channels);
         const [gradGamma, gradBeta] = [bench.output(1, channels), bench.output(1, channels)];
         recordBatchNormBackward(bench.recorder, bench.arena, {
           input: inputOf(bench, i, rows, channels, x),
           gamma: vector(gamma),
-          savedMean: vector(statistics.mean),
-          savedInverseDeviation: vector(statistics.inverseDeviation),
+          saved: bench.matrix(2, channels, [...statistics.mean, ...statistics.inverseDeviation]),
+          activated: activation === 'none' ? undefined : { activation, output: inputOf(bench, i, rows, channels, y) },
           gradOutput: inputOf(bench, i, rows, channels, dy),
           gradGamma,
           gradBeta,
           gradInput,
         });
-        const expected = batchNormBackward(x, { ...statistics, gamma }, dy);
+        const expected = batchNormBackward(x, { ...statistics, gamma }, activationBackward(activation, y, dy));
         const tolerance = batchNormTolerance(statistics.inverseDeviation);
         // The rounded mean is off alike in all terms.
         const gammaTolerance = { ...tolerance, absolute: tolerance.absolute + sumTolerance(4 * rows).absolute };
-        const name = `${rows} x ${channels}`;
+        const name = `${rows} x ${channels}, ${activation}`;
         return [
           { name, view: gradInput, expected: expected.input, tolerance },
           { name: `${name} gamma`, view: gradGamma, expected: expected.gamma, tolerance: gammaTolerance },
@@ -129,22 +156,21 @@ describe('batch normalisation in training', () => {
     await checkKernel(device.gpu, (bench) => {
       const vector = (value: number) => bench.matrix(1, channels, new Float32Array(channels).fill(value));
       const output = imageRowsToWrite(bench, rows, channels);
-      const savedInverseDeviation = bench.output(1, channels);
+      const saved = bench.output(2, channels);
       recordBatchNormTraining(bench.recorder, bench.arena, {
         input: imageRows(bench, rows, x),
         gamma: vector(1),
         beta: vector(0),
         runningMean: vector(0),
         runningVariance: vector(1),
-        savedMean: bench.output(1, channels),
-        savedInverseDeviation,
+        saved,
         output,
       });
       const statistics = batchNormStatistics(x, running);
       return [
         {
           name: 'inverse deviation',
-          view: savedInverseDeviation,
+          view: rowOf(saved, 1),
           expected: statistics.inverseDeviation,
           tolerance: { relative: 2e-6, absolute: 0 },
         },
@@ -170,8 +196,7 @@ describe('batch normalisation in training', () => {
       beta: vector(beta),
       runningMean,
       runningVariance,
-      savedMean: bench.output(1, channels),
-      savedInverseDeviation: bench.output(1, channels),
+      saved: bench.output(2, channels),
       output: imageRowsToWrite(bench, rows, channels),
       momentum: 0.25,
     });
@@ -194,7 +219,7 @@ describe('batch normalisation in training', () => {
 describe('batch normalisation in inference', () => {
   it('forward agrees with its twin', async () => {
     await checkKernel(device.gpu, (bench) =>
-      CASES.map(({ rows, channels, x, gamma, beta, running }, i): Output => {
+      CASES.map(({ rows, channels, activation, x, gamma, beta, running }, i): Output => {
         const vector = (values: ArrayLike<number>) => bench.matrix(1, channels, values);
         const output = outputOf(bench, i, rows, channels);
         recordBatchNormInference(bench.recorder, {
@@ -204,10 +229,13 @@ describe('batch normalisation in inference', () => {
           runningMean: vector(running.mean),
           runningVariance: vector(running.variance),
           output,
+          activation,
         });
         const spread = inverseDeviation(running.variance);
-        const expected = batchNormForward(x, { gamma, mean: running.mean, inverseDeviation: spread }, beta);
-        return { name: `${rows} x ${channels}`, view: output, expected, tolerance: batchNormTolerance(spread) };
+        const normalised = batchNormForward(x, { gamma, mean: running.mean, inverseDeviation: spread }, beta);
+        const expected = activationForward(activation, normalised);
+        const tolerance = toleranceOf(activation, batchNormTolerance(spread));
+        return { name: `${rows} x ${channels}, ${activation}`, view: output, expected, tolerance };
       }),
     );
   });
@@ -234,21 +262,24 @@ describe('batch normalisation in inference', () => {
 
   it('backward agrees with its twin, with and without the gradients of parameters', async () => {
     await checkKernel(device.gpu, (bench) =>
-      CASES.flatMap(({ rows, channels, x, dy, gamma, running }, i): Output[] => {
+      CASES.flatMap(({ rows, channels, activation, x, dy, gamma, beta, running }, i): Output[] => {
         const vector = (values: ArrayLike<number>) => bench.matrix(1, channels, values);
+        const spread = inverseDeviation(running.variance);
+        const normalisation = { gamma, mean: running.mean, inverseDeviation: spread };
+        const y = Float32Array.from(activationForward(activation, batchNormForward(x, normalisation, beta)));
         const gradInput = outputOf(bench, i, rows, channels);
         const [gradGamma, gradBeta] = [bench.output(1, channels), bench.output(1, channels)];
         const input = inputOf(bench, i, rows, channels, x);
         recordBatchNormInferenceBackward(bench.recorder, bench.arena, {
           gamma: vector(gamma),
           runningVariance: vector(running.variance),
+          activated: activation === 'none' ? undefined : { activation, output: inputOf(bench, i, rows, channels, y) },
           gradOutput: inputOf(bench, i, rows, channels, dy),
           gradInput,
           parameters: i % 2 ? { input, runningMean: vector(running.mean), gradGamma, gradBeta } : undefined,
         });
-        const spread = inverseDeviation(running.variance);
-        const expected = batchNormBackward(x, { gamma, mean: running.mean, inverseDeviation: spread }, dy);
-        const name = `${rows} x ${channels}`;
+        const expected = batchNormBackward(x, normalisation, activationBackward(activation, y, dy));
+        const name = `${rows} x ${channels}, ${activation}`;
         const tolerance = batchNormTolerance(spread);
         const untouched = new Float32Array(channels).fill(99);
         const sums = sumTolerance(rows * 4 * Math.max(...spread));
@@ -301,8 +332,7 @@ it('refuses a batch without variance, and shapes that disagree', () => {
     beta: bench.output(1, 5),
     runningMean: bench.output(1, 5),
     runningVariance: bench.output(1, 5),
-    savedMean: bench.output(1, 5),
-    savedInverseDeviation: bench.output(1, 5),
+    saved: bench.output(2, 5),
   });
   const record = (rows: number, changed: object) => () =>
     recordBatchNormTraining(bench.recorder, bench.arena, {
@@ -314,7 +344,8 @@ it('refuses a batch without variance, and shapes that disagree', () => {
   expect(record(2, {})).not.toThrow();
   expect(record(1, {})).toThrow(ShapeError);
   expect(record(1, {})).toThrow(/needs 2 rows/);
-  expect(record(4, { savedMean: bench.output(1, 6) })).toThrow(/savedMean is 1 x 6 but the tensor is 4 x 5/);
+  expect(record(4, { saved: bench.output(1, 5) })).toThrow(/saved is 1 x 5 .* but the tensor is 4 x 5/);
+  expect(record(4, { runningMean: bench.output(1, 6) })).toThrow(/runningMean is 1 x 6 but the tensor is 4 x 5/);
   expect(record(4, { beta: bench.output(2, 5) })).toThrow(/beta is 2 x 5/);
   expect(record(4, { output: bench.output(4, 5) })).toThrow(/stride 16.*stride 8/);
   expect(record(4, { epsilon: 0 })).toThrow(ConfigError);

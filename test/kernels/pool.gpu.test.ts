@@ -2,12 +2,14 @@ import { expect, it } from 'vitest';
 import { ShapeError } from '../../src/errors.ts';
 import type { Matrix } from '../../src/gpu/arena.ts';
 import type { BufferView } from '../../src/gpu/device.ts';
+import type { Activation } from '../../src/kernels/activation.ts';
 import {
   type PoolShape,
   poolOutputSize,
   recordMaxPool2dBackward,
   recordMaxPool2dForward,
 } from '../../src/kernels/pool.ts';
+import { activationBackward, activationForward } from '../reference/activation.ts';
 import { maxPool2d, maxPool2dBackward } from '../reference/pool.ts';
 import { Bench, checkKernel, type Output, randomValues, readMatrix, useGpu } from '../support/gpu.ts';
 import { imageRows, imageRowsToWrite } from '../support/nhwc.ts';
@@ -27,17 +29,25 @@ const SHAPES: readonly PoolShape[] = [
   { batch: 1, height: 3, width: 4, kernelSize: 4, stride: 4, padding: 2 },
 ];
 
-/** Three channel counts a shape, each count with several shapes; every second case has many equal values. */
+const ACTIVATIONS: readonly Activation[] = ['relu', 'none', 'tanh', 'sigmoid'];
+
+/**
+ * Three channel counts a shape, each count with several shapes; every second case has many equal values, and the first of a
+ * shape relu, as in the published classifier.
+ */
 const CASES = SHAPES.flatMap((shape, i) =>
   [0, 1, 3].map((step) => {
     const channels = [1, 3, 4, 5, 8, 17][(i + step) % 6];
     const values = randomValues(shape.batch * shape.height * shape.width * channels, 10 * i + step, 3);
-    return { shape, channels, x: (i + step) % 2 ? values.map(Math.round) : values };
+    const activation = ACTIVATIONS[step === 0 ? 0 : (i + step) % 4];
+    return { shape, channels, activation, x: (i + step) % 2 ? values.map(Math.round) : values };
   }),
 );
 
-const nameOf = ({ batch, height, width, kernelSize, stride, padding = 0 }: PoolShape, channels: number) =>
-  `${batch} x ${height} x ${width} x ${channels}, windows of ${kernelSize} / ${stride} + ${padding}`;
+function nameOf({ shape, channels, activation }: (typeof CASES)[number]): string {
+  const { batch, height, width, kernelSize, stride, padding = 0 } = shape;
+  return `${batch} x ${height} x ${width} x ${channels}, windows of ${kernelSize} / ${stride} + ${padding}, ${activation}`;
+}
 
 function rowsOf(shape: PoolShape): { before: number; after: number } {
   const { height, width } = poolOutputSize(shape);
@@ -60,17 +70,19 @@ function placesToWrite(bench: Bench, { rows, stride }: Matrix): BufferView {
 
 it('max pooling agrees with its twin, places of the maxima too', async () => {
   await checkKernel(device.gpu, (bench) =>
-    CASES.flatMap(({ shape, channels, x }, i): Output[] => {
+    CASES.flatMap((each, i): Output[] => {
+      const { shape, channels, activation, x } = each;
       const { before, after } = rowsOf(shape);
       // Vectors have wider rows than images.
       const output = i % 4 ? imageRowsToWrite(bench, after, channels) : bench.output(after, channels);
       const chosen = placesToWrite(bench, output);
-      recordMaxPool2dForward(bench.recorder, { shape, input: imageRows(bench, before, x), output, chosen });
-      const expected = maxPool2d(shape, x, channels);
-      const places = padRows(expected.chosen, channels, output.stride);
-      const name = nameOf(shape, channels);
+      recordMaxPool2dForward(bench.recorder, { shape, input: imageRows(bench, before, x), output, chosen, activation });
+      const pooled = maxPool2d(shape, x, channels);
+      const expected = activationForward(activation, pooled.output);
+      const places = padRows(pooled.chosen, channels, output.stride);
+      const name = nameOf(each);
       return [
-        { name, view: output, expected: expected.output, tolerance: TOLERANCES.exact },
+        { name, view: output, expected, tolerance: TOLERANCES[activation] },
         { name: `${name}: chosen`, view: chosen, expected: places, tolerance: TOLERANCES.exact, type: 'u32' },
       ];
     }),
@@ -79,18 +91,23 @@ it('max pooling agrees with its twin, places of the maxima too', async () => {
 
 it('max pooling backward agrees with its twin', async () => {
   await checkKernel(device.gpu, (bench) =>
-    CASES.map(({ shape, channels, x }, i): Output => {
+    CASES.map((each, i): Output => {
+      const { shape, channels, activation, x } = each;
       const { before, after } = rowsOf(shape);
       const dy = randomValues(after * channels, i + 500);
-      const { chosen } = maxPool2d(shape, x, channels);
-      const gradOutput = i % 4 ? imageRows(bench, after, dy) : bench.matrix(after, channels, dy);
+      const { chosen, output } = maxPool2d(shape, x, channels);
+      const y = Float32Array.from(activationForward(activation, output));
+      const coarse = (values: Float32Array) =>
+        i % 4 ? imageRows(bench, after, values) : bench.matrix(after, channels, values);
+      const gradOutput = coarse(dy);
+      const activated = activation === 'none' ? undefined : { activation, output: coarse(y) };
       const gradInput = imageRowsToWrite(bench, before, channels);
       const places = bench.buffer(padRows(chosen, channels, gradOutput.stride));
-      recordMaxPool2dBackward(bench.recorder, { shape, chosen: places, gradOutput, gradInput });
+      recordMaxPool2dBackward(bench.recorder, { shape, chosen: places, activated, gradOutput, gradInput });
       return {
-        name: nameOf(shape, channels),
+        name: nameOf(each),
         view: gradInput,
-        expected: maxPool2dBackward(shape, chosen, dy, channels),
+        expected: maxPool2dBackward(shape, chosen, activationBackward(activation, y, dy), channels),
         tolerance: sumTolerance(Math.ceil(shape.kernelSize / shape.stride) ** 2),
       };
     }),

@@ -137,8 +137,7 @@ describe('a read of the whole model', () => {
     await configure({ layers: { fc1: uniform(0.1) } });
     const recorder = new Recorder(device.gpu);
     memory.recordPass(recorder, 0);
-    const program = await recorder.build('empty');
-    expect(await program.profile(1)).toEqual([]);
+    expect((await recorder.build('empty')).length).toBe(0);
   });
 
   it('layers that the configuration does not name are exact, bit for bit', async () => {

@@ -105,17 +105,20 @@ export function stackForward(
         break;
       }
       case 'batch_norm':
-        values.push(batchNormForward(input, normalisation(spec, parameters, input, training), bias()));
+        values.push(
+          activationForward(
+            spec.activation,
+            batchNormForward(input, normalisation(spec, parameters, input, training), bias()),
+          ),
+        );
         break;
       case 'max_pool': {
         const { height, width, channels } = spec.input;
-        const { kernelSize } = spec;
-        values.push(maxPool2d({ batch, height, width, kernelSize, stride: kernelSize }, input, channels).output);
+        const { kernelSize, activation } = spec;
+        const { output } = maxPool2d({ batch, height, width, kernelSize, stride: kernelSize }, input, channels);
+        values.push(activationForward(activation, output));
         break;
       }
-      case 'activation':
-        values.push(activationForward(spec.function, input));
-        break;
       default:
         values.push(input);
     }
@@ -178,9 +181,6 @@ export function stackBackward(
         gradient = maxPool2dBackward(shape, chosen, gradient, image.channels);
         break;
       }
-      case 'activation':
-        gradient = activationBackward(spec.function, values[i + 1], gradient);
-        break;
       default:
     }
   }

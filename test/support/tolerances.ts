@@ -69,6 +69,14 @@ export function batchNormTolerance(inverseDeviations: ArrayLike<number>): Tolera
 }
 
 /**
+ * Of an activation of something that has the tolerance `before`: no slope is above 1, and |x act'(x)| is at most |act(x)|, or
+ * of sigmoid at most 0.3, which is small beside the absolute one.
+ */
+export function activatedTolerance({ relative, absolute }: Tolerance): Tolerance {
+  return { relative: relative + ELEMENTWISE.relative, absolute: absolute + ELEMENTWISE.absolute };
+}
+
+/**
  * Of a truncated and aligned prediction: the log-confidence, the constant and the lift come together in four roundings of
  * numbers of at most `largest` in size, half an ulp each; log is good to 2^-21 (see log_softmax).
  */

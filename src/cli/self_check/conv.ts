@@ -2,8 +2,10 @@
  * Checks of shaders/conv. Each shader runs on small tiles only: the large ones take seconds to compile on a software
  * adapter, and what they compute differs in nothing but the tile, which the products of ./gemm.ts check.
  */
+import { activationForward } from '../../../test/reference/activation.ts';
 import { conv2d, conv2dInputGradient, conv2dWeightGradient } from '../../../test/reference/conv.ts';
-import { sumTolerance, TOLERANCES } from '../../../test/support/tolerances.ts';
+import { batchNormForward, inverseDeviation } from '../../../test/reference/norm.ts';
+import { batchNormTolerance, sumTolerance, TOLERANCES } from '../../../test/support/tolerances.ts';
 import { roundUp } from '../../gpu/arena.ts';
 import {
   type ConvArguments,
@@ -16,7 +18,7 @@ import {
 } from '../../kernels/conv.ts';
 import { isQuad } from '../../kernels/tiles.ts';
 import { FIRST_IMAGE, memoryImage, PASS } from './memory.ts';
-import { type Check, numbers, pad, plus, type Trial, unpad } from './trial.ts';
+import { type Check, numbers, pad, pixels, plus, type Trial, unpad } from './trial.ts';
 
 /** Windows that hang over edges on some sides, channels with pads, blocks of codes in two taps, pixels of two tiles. */
 const SHAPE: ConvShape = {
@@ -91,6 +93,48 @@ function plainCheck(direction: Direction, tile: NonNullable<ConvArguments['tile'
         tile,
       });
       trial.expectMatrix(output, twin(0, BATCH, w, bias), tolerance(terms));
+    },
+  };
+}
+
+/** A forward pass of a finished network that normalises as it stores. */
+function normalisedCheck(direction: Direction): Check {
+  const kernel = `conv2d_${direction} normalised`;
+  return {
+    kernel,
+    record(trial) {
+      const { biases: channels, terms, record } = sides(direction);
+      const w = numbers(OUT * TAPS * IN, 3);
+      const [bias, gamma, beta, mean] = [4, 5, 6, 7].map((seed) => numbers(channels, seed));
+      const variance = pixels(channels, 8).map((value) => value + 0.5);
+      const vector = (values: ArrayLike<number>) => trial.matrix(1, channels, values);
+      const output = record(trial, {
+        label: kernel,
+        shape: SHAPE,
+        weights: {
+          kind: 'plain',
+          weight: trial.matrix(OUT, convWeightColumns(SHAPE), padTaps(w)),
+          bias: vector(bias),
+        },
+        pass: 'forward',
+        activation: 'tanh',
+        normalisation: {
+          gamma: vector(gamma),
+          beta: vector(beta),
+          runningMean: vector(mean),
+          runningVariance: vector(variance),
+        },
+        tile: '8x8',
+      });
+      const sums = direction === 'forward' ? conv2d(SHAPE, X, w, bias) : conv2dInputGradient(SHAPE, DY, w, bias);
+      const inverse = inverseDeviation(variance);
+      const expected = activationForward(
+        'tanh',
+        batchNormForward(sums, { gamma, mean, inverseDeviation: inverse }, beta),
+      );
+      // What the sums are off by is multiplied by 1.5 at most.
+      const before = plus(tolerance(terms), tolerance(terms));
+      trial.expectMatrix(output, expected, plus(before, batchNormTolerance(inverse)));
     },
   };
 }
@@ -170,6 +214,8 @@ export const CONVOLUTIONS: readonly Check[] = [
   plainCheck('input_gradient', '8x8'),
   plainCheck('input_gradient', '16x4'),
   plainCheck('input_gradient', 'quad_16x16'),
+  normalisedCheck('forward'),
+  normalisedCheck('input_gradient'),
   weightGradientCheck('8x8', 2),
   weightGradientCheck('quad_16x32', 1),
   weightGradientCheck('quad_16x16', 2),

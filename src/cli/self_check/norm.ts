@@ -1,11 +1,13 @@
 /** Checks of shaders/norm: batch normalisation by the batch and by running statistics, forwards and backwards. */
+import { activationBackward, activationForward } from '../../../test/reference/activation.ts';
 import {
   batchNormBackward,
   batchNormForward,
   batchNormStatistics,
   inverseDeviation,
 } from '../../../test/reference/norm.ts';
-import { batchNormTolerance, sumTolerance, TOLERANCES } from '../../../test/support/tolerances.ts';
+import { activatedTolerance, batchNormTolerance, sumTolerance, TOLERANCES } from '../../../test/support/tolerances.ts';
+import { rowOf } from '../../gpu/arena.ts';
 import {
   recordBatchNormBackward,
   recordBatchNormInference,
@@ -37,7 +39,7 @@ export const NORMS: readonly Check[] = [
     kernel: 'batch_norm_training',
     record(trial) {
       const output = trial.imagesOutput(PIXELS, CHANNELS);
-      const [savedMean, savedInverseDeviation] = [trial.output(1, CHANNELS), trial.output(1, CHANNELS)];
+      const saved = trial.output(2, CHANNELS);
       const [runningMean, runningVariance] = [vector(trial, RUNNING.mean), vector(trial, RUNNING.variance)];
       recordBatchNormTraining(trial.recorder, trial.arena, {
         input: trial.images(PIXELS, CHANNELS, X),
@@ -45,15 +47,16 @@ export const NORMS: readonly Check[] = [
         beta: vector(trial, BETA),
         runningMean,
         runningVariance,
-        savedMean,
-        savedInverseDeviation,
+        saved,
         output,
+        activation: 'tanh',
       });
       const statistics = batchNormStatistics(X, RUNNING);
       const tolerance = batchNormTolerance(statistics.inverseDeviation);
-      trial.expectMatrix(output, batchNormForward(X, { ...statistics, gamma: GAMMA }, BETA), tolerance);
-      trial.expectMatrix(savedMean, statistics.mean, TOLERANCES.batchNormMean);
-      trial.expectMatrix(savedInverseDeviation, statistics.inverseDeviation, tolerance);
+      const normalised = batchNormForward(X, { ...statistics, gamma: GAMMA }, BETA);
+      trial.expectMatrix(output, activationForward('tanh', normalised), activatedTolerance(tolerance));
+      trial.expectMatrix(rowOf(saved, 0), statistics.mean, TOLERANCES.batchNormMean);
+      trial.expectMatrix(rowOf(saved, 1), statistics.inverseDeviation, tolerance);
       trial.expectMatrix(runningMean, statistics.runningMean, TOLERANCES.batchNormMean);
       trial.expectMatrix(runningVariance, statistics.runningVariance, TOLERANCES.batchNormVariance);
     },
@@ -79,19 +82,23 @@ export const NORMS: readonly Check[] = [
     kernel: 'batch_norm_backward',
     record(trial) {
       const statistics = batchNormStatistics(X, RUNNING);
+      const y = Float32Array.from(
+        activationForward('tanh', batchNormForward(X, { ...statistics, gamma: GAMMA }, BETA)),
+      );
       const gradInput = trial.imagesOutput(PIXELS, CHANNELS);
       const [gradGamma, gradBeta] = [trial.output(1, CHANNELS), trial.output(1, CHANNELS)];
       recordBatchNormBackward(trial.recorder, trial.arena, {
         input: trial.images(PIXELS, CHANNELS, X),
         gamma: vector(trial, GAMMA),
-        savedMean: vector(trial, statistics.mean),
-        savedInverseDeviation: vector(trial, statistics.inverseDeviation),
+        saved: trial.matrix(2, CHANNELS, [...statistics.mean, ...statistics.inverseDeviation]),
+        activated: { activation: 'tanh', output: trial.images(PIXELS, CHANNELS, y) },
         gradOutput: trial.images(PIXELS, CHANNELS, DY),
         gradGamma,
         gradBeta,
         gradInput,
       });
-      const expected = batchNormBackward(X, { ...statistics, gamma: GAMMA }, DY);
+      const dy = activationBackward('tanh', y, DY);
+      const expected = batchNormBackward(X, { ...statistics, gamma: GAMMA }, dy);
       trial.expectMatrix(gradInput, expected.input, batchNormTolerance(statistics.inverseDeviation));
       trial.expectMatrix(gradGamma, expected.gamma, gammaTolerance(statistics.inverseDeviation));
       trial.expectMatrix(gradBeta, expected.beta, sumTolerance(PIXELS));

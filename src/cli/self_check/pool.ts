@@ -1,4 +1,5 @@
 /** Checks of shaders/pool. */
+import { activationBackward, activationForward } from '../../../test/reference/activation.ts';
 import { maxPool2d, maxPool2dBackward } from '../../../test/reference/pool.ts';
 import { sumTolerance, TOLERANCES } from '../../../test/support/tolerances.ts';
 import { type PoolShape, poolOutputSize, recordMaxPool2dBackward, recordMaxPool2dForward } from '../../kernels/pool.ts';
@@ -29,9 +30,10 @@ const forwardCheck: Check = {
     const x = inputOf(shape);
     const output = trial.imagesOutput(after, CHANNELS);
     const chosen = trial.results(after * output.stride);
-    recordMaxPool2dForward(trial.recorder, { shape, input: trial.images(before, CHANNELS, x), output, chosen });
+    const input = trial.images(before, CHANNELS, x);
+    recordMaxPool2dForward(trial.recorder, { shape, input, output, chosen, activation: 'relu' });
     const expected = maxPool2d(shape, x, CHANNELS);
-    trial.expectMatrix(output, expected.output, TOLERANCES.exact);
+    trial.expectMatrix(output, activationForward('relu', expected.output), TOLERANCES.exact);
     trial.expectWords(chosen, places(expected.chosen, output.stride));
   },
 };
@@ -41,19 +43,22 @@ function backwardCheck(kernel: string, shape: PoolShape): Check {
     kernel,
     record(trial) {
       const { before, after } = rowsOf(shape);
-      const { chosen } = maxPool2d(shape, inputOf(shape), CHANNELS);
+      const { chosen, output } = maxPool2d(shape, inputOf(shape), CHANNELS);
+      const y = activationForward('relu', output);
       const dy = numbers(after * CHANNELS, 2);
       const gradOutput = trial.images(after, CHANNELS, dy);
       const gradInput = trial.imagesOutput(before, CHANNELS);
       recordMaxPool2dBackward(trial.recorder, {
         shape,
         chosen: trial.buffer(places(chosen, gradOutput.stride)),
+        activated: { activation: 'relu', output: trial.images(after, CHANNELS, y) },
         gradOutput,
         gradInput,
       });
       const windows = Math.ceil(shape.kernelSize / shape.stride) ** 2;
       const tolerance = windows > 1 ? sumTolerance(windows) : TOLERANCES.exact;
-      trial.expectMatrix(gradInput, maxPool2dBackward(shape, chosen, dy, CHANNELS), tolerance);
+      const passed = activationBackward('relu', y, dy);
+      trial.expectMatrix(gradInput, maxPool2dBackward(shape, chosen, passed, CHANNELS), tolerance);
     },
   };
 }

@@ -1,0 +1,179 @@
+/** What training costs outside of the GPU: the JavaScript thread in every step, its heap, and compiling before the first. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import type { Clock } from '../src/cli/doctor.ts';
+import { deepInversion, deepVictim } from '../src/experiments/deep.ts';
+import { deepPreset, parseDeepConfig } from '../src/experiments/deep_config.ts';
+import { Arena } from '../src/gpu/arena.ts';
+import { type Gpu, openGpu } from '../src/gpu/device.ts';
+import { fileShaderSource, findNodeEntry, openNodeGpu, rest } from '../src/gpu/node.ts';
+import { Program } from '../src/gpu/recorder.ts';
+import type { TuningChoices, TuningStore } from '../src/gpu/tuner.ts';
+import type { ModelSpec } from '../src/models/specs.ts';
+import type { Trainer } from '../src/models/trainer.ts';
+import { deepTrainer, PEOPLE } from './deep.ts';
+import { atMost, makeRow, type Row } from './rows.ts';
+import { shallowTrainer } from './shallow.ts';
+import type { Timing } from './timing.ts';
+
+/** Medians of so many steps; fewer of the shallow model, whose steps take half a second on a software adapter. */
+const STEPS = 200;
+const SHALLOW_STEPS = 50;
+const ROUNDS = 3;
+/**
+ * kB after 1000 steps, 64 bytes a step: fewer than a promise or the wrapper of a device object that a step would leave behind
+ * (a promise left in a race was 330). Not 0, because V8 goes on compiling what runs often.
+ */
+const GROWTH = 64;
+
+/** Opens devices of its own, one after the other: that of another group has compiled some of the pipelines before. */
+export async function benchHost(adapter: string, { clock }: Timing): Promise<Row[]> {
+  const config = parseDeepConfig(deepPreset('tiny', 1), 'tiny');
+  const victim = deepVictim(config, PEOPLE);
+  const cold: number[] = [];
+  const warm: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const gpu = await openNodeGpu({ adapter });
+    for (const times of [cold, warm]) {
+      const arena = new Arena(gpu);
+      const before = clock();
+      const trainer = await deepTrainer(arena, victim);
+      await trainer.trainEpoch();
+      times.push((clock() - before) / 1e3);
+      trainer.finish();
+      arena.destroy();
+    }
+    await gpu.close();
+  }
+  const tuned = await tunedTwice(adapter, clock, victim);
+  const gpu = await openNodeGpu({ adapter });
+  try {
+    const step = (create: (arena: Arena) => Promise<Trainer>, steps = STEPS) => hostTimes(gpu, create, steps);
+    return [
+      makeRow('pipelines of the tiny victim, cold', cold, 's', atMost(3)),
+      makeRow('pipelines of the tiny victim, warm', warm, 's'),
+      makeRow('pipelines of the tiny victim, cold, and variants measured', [tuned.seconds[0]], 's'),
+      makeRow('pipelines of the tiny victim, cold, choices stored', [tuned.seconds[1]], 's', atMost(3)),
+      makeRow('choices that a second run makes anew', [tuned.anew], 'choices', atMost(0)),
+      makeRow('host time a step, tiny victim', await step((arena) => deepTrainer(arena, victim)), 'ms', atMost(0.3)),
+      makeRow(
+        'host time a step, tiny inversion network',
+        await step((arena) => deepTrainer(arena, deepInversion(config, PEOPLE))),
+        'ms',
+      ),
+      makeRow('host time a step, 10304-1000-40', await step(shallowTrainer, SHALLOW_STEPS), 'ms'),
+      makeRow(
+        'heap growth over 1000 steps',
+        await heapGrowth(gpu, (arena) => deepTrainer(arena, victim, 2)),
+        'kB',
+        atMost(GROWTH),
+      ),
+    ];
+  } finally {
+    await gpu.close();
+  }
+}
+
+/** Two runs, one after the other, that share what the tuner chose. */
+async function tunedTwice(
+  adapter: string,
+  clock: Clock,
+  spec: ModelSpec,
+): Promise<{ seconds: number[]; anew: number }> {
+  let stored: TuningChoices = {};
+  let anew = 0;
+  const tuning: TuningStore = {
+    async load() {
+      return stored;
+    },
+    async save(_, choices) {
+      anew += Object.keys(choices).length - Object.keys(stored).length;
+      stored = choices;
+    },
+  };
+  const seconds: number[] = [];
+  for (let run = 0; run < 2; run++) {
+    anew = 0;
+    const gpu = await openGpu(await findNodeEntry(adapter), { shaders: fileShaderSource, rest, tuning });
+    const arena = new Arena(gpu);
+    const before = clock();
+    const trainer = await deepTrainer(arena, spec);
+    await trainer.trainEpoch();
+    seconds.push((clock() - before) / 1e3);
+    trainer.finish();
+    arena.destroy();
+    await gpu.close();
+  }
+  return { seconds, anew };
+}
+
+/** Milliseconds that the JavaScript thread spends in one training step, with nothing under way on the device. */
+async function hostTimes(gpu: Gpu, create: (arena: Arena) => Promise<Trainer>, steps: number): Promise<number[]> {
+  const arena = new Arena(gpu);
+  const trainer = await create(arena);
+  const step = await stepOf(trainer);
+  const times: number[] = [];
+  for (let i = 0; i < steps; i++) {
+    await gpu.idle();
+    const before = performance.now();
+    step.stepWords[3] = i + 1;
+    step.run();
+    times.push(performance.now() - before);
+  }
+  await gpu.idle();
+  trainer.finish();
+  arena.destroy();
+  return times;
+}
+
+/** The program of a trainer whose epochs are one step. */
+async function stepOf(trainer: Trainer): Promise<Program> {
+  const { run } = Program.prototype;
+  let step: Program | undefined;
+  await trainer.trainEpoch();
+  Program.prototype.run = function (this: Program) {
+    step = this;
+    run.call(this);
+  };
+  try {
+    await trainer.trainEpoch();
+  } finally {
+    Program.prototype.run = run;
+  }
+  return step!;
+}
+
+/**
+ * kB by which the heap is larger after 1000 epochs of one step, collected before and after. Of few images, because what a
+ * step leaves behind on the host does not depend on them.
+ */
+async function heapGrowth(gpu: Gpu, create: (arena: Arena) => Promise<Trainer>): Promise<number[]> {
+  setFlagsFromString('--expose-gc');
+  // Collecting by hand ages functions, whose bytecode would be dropped and made again: noise of some hundred kB.
+  setFlagsFromString('--no-flush-bytecode');
+  const collect = runInNewContext('gc') as () => void;
+  const used = async () => {
+    // Wrappers of device objects are let go of some turns after they were collected.
+    for (let i = 0; i < 4; i++) {
+      collect();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    collect();
+    return process.memoryUsage().heapUsed / 1024;
+  };
+  const arena = new Arena(gpu);
+  const trainer = await create(arena);
+  const train = async (steps: number) => {
+    for (let i = 0; i < steps; i++) await trainer.trainEpoch();
+  };
+  await train(1000);
+  const growth: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const before = await used();
+    await train(1000);
+    growth.push((await used()) - before);
+  }
+  trainer.finish();
+  arena.destroy();
+  return growth;
+}

@@ -1,0 +1,214 @@
+/** What is compared: shapes, networks and numbers, the same for every engine. Numbers are in PyTorch's layouts. */
+import { deepInversion, deepTraining, deepVictim } from '../../src/experiments/deep.ts';
+import { deepPreset, parseDeepConfig } from '../../src/experiments/deep_config.ts';
+import { type ConvShape, convOutputSize } from '../../src/kernels/conv.ts';
+import type { Transposition } from '../../src/kernels/gemm.ts';
+import type { ParameterDeclaration } from '../../src/layers/parameters.ts';
+import { type ModelSpec, modelSpec } from '../../src/models/specs.ts';
+import { stackParameters } from '../../src/models/stack.ts';
+import { type OptimizerConfig, PUBLISHED_TRAINING } from '../../src/models/trainer.ts';
+
+/** What a convolution is asked for, in its own words: of a transposed one `forward` is another's input gradient. */
+export type Direction = 'forward' | 'input gradient' | 'weight gradient';
+
+export interface GemmCase {
+  readonly kind: 'gemm';
+  readonly name: string;
+  readonly transposition: Transposition;
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+}
+
+export interface ConvCase {
+  readonly kind: 'conv';
+  readonly name: string;
+  readonly transposed: boolean;
+  readonly direction: Direction;
+  /** Of a transposed convolution the convolution that undoes it. */
+  readonly shape: ConvShape;
+}
+
+export interface NetworkCase {
+  /** `training`: a whole step, forward, backward and optimiser. `inference`: logits. */
+  readonly kind: 'training' | 'inference';
+  readonly name: string;
+  readonly spec: ModelSpec;
+  readonly batch: number;
+  readonly optimizer: OptimizerConfig;
+}
+
+export type Case = GemmCase | ConvCase | NetworkCase;
+
+export interface Tensor {
+  readonly shape: readonly number[];
+  readonly values: Float32Array<ArrayBuffer>;
+}
+
+/** Pixels of the shallow model's images. */
+export const SHALLOW_IMAGE = { width: 92, height: 112 } as const;
+const PEOPLE = 30;
+const tiny = parseDeepConfig(deepPreset('tiny', 1), 'tiny');
+const shallow = modelSpec('mlp', SHALLOW_IMAGE.width * SHALLOW_IMAGE.height, 40);
+const victim = deepVictim(tiny, PEOPLE);
+
+/**
+ * Without dropout: every engine draws other masks, and then no two trainings agree. An engine without it does all other
+ * work of the step.
+ */
+function withoutDropout(spec: ModelSpec): ModelSpec {
+  return { ...spec, layers: spec.layers.filter(({ kind }) => kind !== 'dropout') };
+}
+
+function convolutions(name: string, transposed: boolean, shape: ConvShape): ConvCase[] {
+  const directions = ['forward', 'input gradient', 'weight gradient'] as const;
+  return directions.map((direction) => ({
+    kind: 'conv',
+    name: `${name} ${direction}`,
+    transposed,
+    direction,
+    shape,
+  }));
+}
+
+const same = { kernelSize: 3, stride: 1, padding: 1, batch: 16 } as const;
+const doubling = { kernelSize: 4, stride: 2, padding: 1, batch: 16 } as const;
+const layer = 'GEMM 128x10304x1000';
+const sgd = PUBLISHED_TRAINING.optimizer;
+const { optimizer: amsgrad, batchSize } = deepTraining(tiny.victim.training, 1);
+
+export const CASES: readonly Case[] = [
+  { kind: 'gemm', name: 'GEMM 512^3', transposition: 'nn', m: 512, n: 512, k: 512 },
+  { kind: 'gemm', name: `${layer} forward`, transposition: 'nt', m: 128, n: 1000, k: 10304 },
+  { kind: 'gemm', name: `${layer} input gradient`, transposition: 'nn', m: 128, n: 10304, k: 1000 },
+  { kind: 'gemm', name: `${layer} weight gradient`, transposition: 'tn', m: 1000, n: 10304, k: 128 },
+  ...convolutions('conv 3x3 32x32x32->64', false, { ...same, height: 32, width: 32, inChannels: 32, outChannels: 64 }),
+  ...convolutions('conv 3x3 16x16x64->128', false, {
+    ...same,
+    height: 16,
+    width: 16,
+    inChannels: 64,
+    outChannels: 128,
+  }),
+  ...convolutions('transposed conv 4x4 s2 8x8x64->16x16x32', true, {
+    ...doubling,
+    height: 16,
+    width: 16,
+    inChannels: 32,
+    outChannels: 64,
+  }),
+  {
+    kind: 'training',
+    name: 'training step, 10304-1000-40',
+    spec: shallow,
+    batch: PUBLISHED_TRAINING.batchSize,
+    optimizer: sgd,
+  },
+  {
+    kind: 'training',
+    name: 'training step, tiny victim',
+    spec: withoutDropout(victim),
+    batch: batchSize,
+    optimizer: amsgrad,
+  },
+  {
+    kind: 'training',
+    name: 'training step, tiny inversion network',
+    spec: deepInversion(tiny, PEOPLE),
+    batch: batchSize,
+    optimizer: amsgrad,
+  },
+  { kind: 'inference', name: 'inference, 10304-1000-40', spec: shallow, batch: 128, optimizer: sgd },
+  { kind: 'inference', name: 'inference, tiny victim', spec: withoutDropout(victim), batch: 128, optimizer: amsgrad },
+];
+
+/** @throws Error when no case is called so */
+export function caseNamed(name: string): Case {
+  const found = CASES.find((candidate) => candidate.name === name);
+  if (!found) throw new Error(`no case is called "${name}"`);
+  return found;
+}
+
+/** A different u32 for every u32, well mixed (lowbias32 of C. Wellons' hash-prospector). */
+function mix(word: number): number {
+  let x = word;
+  x = Math.imul(x ^ (x >>> 16), 0x7feb352d);
+  x = Math.imul(x ^ (x >>> 15), 0x846ca68b);
+  return (x ^ (x >>> 16)) >>> 0;
+}
+
+/** Numbers in low..high; other numbers for every `stream`. */
+export function uniform(stream: number, shape: readonly number[], low: number, high: number): Tensor {
+  const count = shape.reduce((product, n) => product * n, 1);
+  const key = mix(stream);
+  const values = Float32Array.from({ length: count }, (_, i) => low + ((high - low) * mix(i ^ key)) / 2 ** 32);
+  return { shape, values };
+}
+
+/** The factors of a product: A is m x k, or k x m where it is transposed, B k x n or n x k. */
+export function gemmInputs({ transposition, m, n, k }: GemmCase): { a: Tensor; b: Tensor } {
+  return {
+    a: uniform(1, transposition === 'tn' ? [k, m] : [m, k], -1, 1),
+    b: uniform(2, transposition === 'nt' ? [n, k] : [k, n], -1, 1),
+  };
+}
+
+/** NCHW shapes of the two sides of a convolution, and [outChannels, inChannels, kernelSize, kernelSize] of its weights. */
+export function convShapes({ shape }: ConvCase): { large: number[]; small: number[]; weight: number[] } {
+  const { batch, height, width, inChannels, outChannels, kernelSize } = shape;
+  const out = convOutputSize(shape);
+  return {
+    large: [batch, inChannels, height, width],
+    small: [batch, outChannels, out.height, out.width],
+    weight: [outChannels, inChannels, kernelSize, kernelSize],
+  };
+}
+
+/** What the convolution itself does for a case: a transposed one swaps forward and input gradient. */
+export function convOperation({ transposed, direction }: ConvCase): Direction {
+  if (!transposed || direction === 'weight gradient') return direction;
+  return direction === 'forward' ? 'input gradient' : 'forward';
+}
+
+/** Values for both sides and the weights; the case writes one of them and reads the others. */
+export function convInputs(compared: ConvCase): { large: Tensor; small: Tensor; weight: Tensor } {
+  const { large, small, weight } = convShapes(compared);
+  return { large: uniform(3, large, -1, 1), small: uniform(4, small, -1, 1), weight: uniform(5, weight, -1, 1) };
+}
+
+/** Parameters by name. Nothing is zero or one, so that no term of a formula is left out unnoticed. */
+export function initialParameters(spec: ModelSpec): Map<string, Tensor> {
+  const declared = stackParameters(spec.layers);
+  return new Map(declared.map((declaration, i) => [declaration.name, initial(declaration, 100 + i)]));
+}
+
+function initial({ name, shape }: ParameterDeclaration, stream: number): Tensor {
+  // Weights of products keep the variance of what they are multiplied with.
+  if (shape.length > 1) {
+    const bound = Math.sqrt(3 / shape.slice(1).reduce((product, n) => product * n, 1));
+    return uniform(stream, shape, -bound, bound);
+  }
+  const centred = name.endsWith('.bias') || name.endsWith('.running_mean');
+  return centred ? uniform(stream, shape, -0.1, 0.1) : uniform(stream, shape, 0.5, 1.5);
+}
+
+/** Images, labels, and of the inversion network the vectors that it makes images of. */
+export interface Batch {
+  /** [batch, pixels], 8-bit. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** [batch, pixels], the bytes divided by 255. */
+  readonly images: Tensor;
+  /** [batch] */
+  readonly labels: Uint32Array<ArrayBuffer>;
+  /** [batch, classes], of the inversion network. */
+  readonly vectors?: Tensor;
+}
+
+export function batchOf({ spec, batch }: NetworkCase): Batch {
+  const inverts = spec.description.kind === 'yang-inversion';
+  const pixels = inverts ? spec.outputs : spec.inputs;
+  const bytes = Uint8Array.from({ length: batch * pixels }, (_, i) => mix(i ^ mix(6)) >>> 24);
+  const images = { shape: [batch, pixels], values: Float32Array.from(bytes, (byte) => byte / 255) };
+  const labels = Uint32Array.from({ length: batch }, (_, i) => i % spec.outputs);
+  return { bytes, images, labels, vectors: inverts ? uniform(7, [batch, spec.inputs], -1, 1) : undefined };
+}

@@ -1,0 +1,51 @@
+/** Whether two engines computed the same. */
+import { MidasError } from '../../src/errors.ts';
+import type { Case } from './cases.ts';
+
+/**
+ * Largest difference allowed between two engines, as a share of the largest value of the result. Sums in another order differ
+ * by a few units in the last place of their largest terms; losses also depend on exp and tanh, which every adapter may have
+ * in an accuracy of its own. Behind each: the largest seen on SwiftShader.
+ */
+export const TOLERANCES: Readonly<Record<Case['kind'], number>> = {
+  gemm: 1e-5, // 4.7e-6, over 10304 terms
+  conv: 1e-5, // 4.6e-6, over 16384 terms
+  inference: 1e-5, // 2.2e-6
+  training: 1e-4, // 3.1e-7
+};
+
+/** max |a - b| / max |reference|; infinite where a number is missing, or no number. */
+export function largestDifference(result: Float32Array, reference: Float32Array): number {
+  if (result.length !== reference.length) return Number.POSITIVE_INFINITY;
+  let difference = 0;
+  let largest = 0;
+  for (let i = 0; i < reference.length; i++) {
+    const off = Math.abs(result[i] - reference[i]);
+    if (!Number.isFinite(off)) return Number.POSITIVE_INFINITY;
+    difference = Math.max(difference, off);
+    largest = Math.max(largest, Math.abs(reference[i]));
+  }
+  if (difference === 0) return 0;
+  return difference / largest;
+}
+
+/**
+ * @param engine whose result it is
+ * @param reference ours
+ * @returns the largest difference, as a share
+ * @throws MidasError naming case and difference when it is larger than {@link TOLERANCES} allow
+ */
+export function checkSame(
+  { name, kind }: Pick<Case, 'name' | 'kind'>,
+  engine: string,
+  result: Float32Array,
+  reference: Float32Array,
+): number {
+  const difference = largestDifference(result, reference);
+  if (difference <= TOLERANCES[kind]) return difference;
+  const counts = result.length === reference.length ? '' : `, ${result.length} numbers instead of ${reference.length}`;
+  throw new MidasError(
+    `${name}: ${engine} differs from midas by ${difference.toExponential(1)} of the largest value${counts}; ` +
+      `${TOLERANCES[kind].toExponential(0)} is allowed`,
+  );
+}

@@ -1,0 +1,75 @@
+/** `npm run bench -- --peers`: this engine beside tfjs-backend-webgpu and jax-js, on one adapter, in turns. */
+import { MidasError } from '../../src/errors.ts';
+import { atLeast, failedRow, makeRow, type Row, type Target } from '../rows.ts';
+import { ratios } from '../timing.ts';
+import { CASES } from './cases.ts';
+import { installPeers } from './install.ts';
+import { type EngineName, startEngine } from './process.ts';
+import { type CaseOutcome, takeTurns } from './turns.ts';
+
+/** How many times faster than a peer a training step shall be. */
+const TARGETS: Readonly<Record<Exclude<EngineName, 'midas'>, number>> = { tfjs: 5, 'jax-js': 1 };
+
+export interface PeersResult {
+  readonly rows: readonly Row[];
+  /** Engine -> version. */
+  readonly engines: Readonly<Record<string, string>>;
+  /** Engines that computed something else than ours: case and largest difference. */
+  readonly differences: readonly string[];
+}
+
+/**
+ * @param clock a name of CLOCKS (bench/timing.ts), read in each engine's own process
+ * @throws MidasError when the peers cannot be installed or started, or when ours fails
+ */
+export async function benchPeers(
+  adapter: string,
+  clock: string,
+  rounds: number,
+  say: (text: string) => void,
+): Promise<PeersResult> {
+  installPeers(say);
+  const names: EngineName[] = ['midas', 'tfjs', 'jax-js'];
+  const contestants = names.map((name) => startEngine(name, adapter, clock));
+  try {
+    const engines: Record<string, string> = {};
+    const adapters = new Set<string>();
+    for (const contestant of contestants) {
+      const { version, adapter: found } = await contestant.ask<{ version: string; adapter: string }>({
+        kind: 'describe',
+      });
+      engines[contestant.name] = version;
+      adapters.add(found);
+    }
+    if (adapters.size > 1) throw new MidasError(`the engines run on different adapters: ${[...adapters].join(', ')}`);
+    const outcomes = await takeTurns(CASES, contestants, rounds, say);
+    const differences = outcomes.flatMap(({ outcomes: engines }) =>
+      [...engines.values()].flatMap((outcome) => ('failure' in outcome && outcome.differs ? [outcome.failure] : [])),
+    );
+    return { rows: outcomes.flatMap(rowsOf), engines, differences };
+  } finally {
+    for (const contestant of contestants) contestant.stop();
+  }
+}
+
+/** Milliseconds of every engine, and how many times faster ours is, in ratios of the same rounds. */
+export function rowsOf({ compared, outcomes }: CaseOutcome): Row[] {
+  const rows: Row[] = [];
+  const faster: Row[] = [];
+  const ours = outcomes.get('midas');
+  for (const [engine, outcome] of outcomes) {
+    const name = `${compared.name}: ${engine}`;
+    if ('failure' in outcome) {
+      rows.push(failedRow(name, 'ms', outcome.failure));
+      continue;
+    }
+    rows.push(makeRow(name, outcome.times, 'ms'));
+    if (engine === 'midas' || !ours || 'failure' in ours) continue;
+    const goal: Target | undefined =
+      compared.kind === 'training' ? atLeast(TARGETS[engine as keyof typeof TARGETS]) : undefined;
+    faster.push(
+      makeRow(`${compared.name}: times faster than ${engine}`, ratios(outcome.times, ours.times), 'times', goal),
+    );
+  }
+  return [...rows, ...faster];
+}

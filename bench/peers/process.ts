@@ -1,0 +1,101 @@
+/** Child processes that answer requests, one at a time, and never longer than they may. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { MidasError } from '../../src/errors.ts';
+
+export type EngineName = 'midas' | 'tfjs' | 'jax-js';
+
+/**
+ * `describe`: version and adapter. `build`: makes a case the present one, and answers with the results to compare. `warm`:
+ * finds how often a timing must run the case. `time`: milliseconds a run.
+ */
+export type Request =
+  | { readonly kind: 'describe' | 'warm' | 'time' }
+  | { readonly kind: 'build'; readonly name: string };
+
+export type Reply = { readonly value: unknown } | { readonly error: string };
+
+/** An engine that is asked. */
+export interface Contestant {
+  readonly name: string;
+  /** @throws MidasError with the engine's own words, or when it has died or takes too long */
+  ask<Value>(request: Request): Promise<Value>;
+  /** Ends it, whatever it does. */
+  stop(): void;
+}
+
+export interface ProcessOptions {
+  /** Seconds that a request may take. A process that takes longer is ended. */
+  readonly seconds: number;
+  /** Arguments of Node before the script. */
+  readonly execArgv: readonly string[];
+}
+
+const WORKER = fileURLToPath(new URL('worker.ts', import.meta.url));
+
+/** Starts bench/peers/worker.ts with an engine. */
+export function startEngine(name: EngineName, adapter: string, clock: string): Contestant {
+  // The slowest: ten steps of a training that takes a minute each, on a machine that does other things besides.
+  return startProcess(name, WORKER, [name, adapter, clock], { seconds: 900, execArgv: ['--import', 'tsx'] });
+}
+
+/** @param script answers every message, a {@link Request}, with one {@link Reply} */
+export function startProcess(
+  name: string,
+  script: string,
+  args: readonly string[],
+  { seconds, execArgv }: ProcessOptions,
+): Contestant {
+  const child = fork(script, [...args], {
+    execArgv: [...execArgv],
+    // Typed arrays arrive as such.
+    serialization: 'advanced',
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  });
+  const stop = () => {
+    child.kill('SIGKILL');
+  };
+  process.once('exit', stop);
+  child.once('exit', () => process.off('exit', stop));
+  let said = '';
+  child.stderr?.on('data', (text) => {
+    said = `${said}${text}`.slice(-2000);
+  });
+  const ended = endOf(child).then((how) => {
+    const words = said
+      .trim()
+      .split('\n')
+      .filter((line) => /error/i.test(line))
+      .pop();
+    return new MidasError(`${name} ${how}${words ? `: ${words.trim()}` : ''}`);
+  });
+  return {
+    name,
+    stop,
+    async ask<Value>(request: Request): Promise<Value> {
+      const reply = new Promise<Reply>((resolve) => child.once('message', (message) => resolve(message as Reply)));
+      if (child.connected) child.send(request, () => {});
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<MidasError>((resolve) => {
+        timer = setTimeout(() => {
+          stop();
+          resolve(
+            new MidasError(`${name} took longer than ${seconds} s for a request (${request.kind}) and was ended`),
+          );
+        }, seconds * 1000);
+      });
+      const first = await Promise.race([reply, ended, late]);
+      clearTimeout(timer);
+      if (first instanceof MidasError) throw first;
+      if ('error' in first) throw new MidasError(first.error);
+      return first.value as Value;
+    },
+  };
+}
+
+function endOf(child: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
+    child.once('error', (error) => resolve(`did not start: ${error.message}`));
+    child.once('close', (code, signal) => resolve(`ended (${signal ?? `exit code ${code}`})`));
+  });
+}

@@ -1,0 +1,81 @@
+/** Who computes when: one engine at a time, results compared before anything is timed, then rounds A B C A B C. */
+import { MidasError } from '../../src/errors.ts';
+import type { Case } from './cases.ts';
+import { checkSame } from './compare.ts';
+import type { Contestant } from './process.ts';
+
+/** What became of one engine in one case: milliseconds a run, one a round; or why there are none. */
+export type Outcome =
+  | { readonly times: readonly number[] }
+  | { readonly failure: string /** Whether it computed something else than ours. */; readonly differs: boolean };
+
+export interface CaseOutcome {
+  readonly compared: Pick<Case, 'name' | 'kind'>;
+  /** By engine. */
+  readonly outcomes: ReadonlyMap<string, Outcome>;
+}
+
+/**
+ * Runs every case on every engine. A peer that fails, or computes something else than the first, is left out of the case.
+ * @param contestants ours first
+ * @param rounds timings of every engine
+ * @throws MidasError when ours fails
+ */
+export async function takeTurns(
+  cases: readonly Pick<Case, 'name' | 'kind'>[],
+  contestants: readonly Contestant[],
+  rounds: number,
+  say: (text: string) => void,
+): Promise<CaseOutcome[]> {
+  const all: CaseOutcome[] = [];
+  for (const compared of cases) {
+    say(compared.name);
+    all.push({ compared, outcomes: await runCase(compared, contestants, rounds) });
+  }
+  return all;
+}
+
+async function runCase(
+  compared: Pick<Case, 'name' | 'kind'>,
+  contestants: readonly Contestant[],
+  rounds: number,
+): Promise<Map<string, Outcome>> {
+  const [ours] = contestants;
+  const outcomes = new Map<string, Outcome>();
+  const times = new Map<Contestant, number[]>();
+  /** @returns undefined where a peer failed, which is noted */
+  const attempt = async <Value>(contestant: Contestant, work: () => Promise<Value>): Promise<Value | undefined> => {
+    try {
+      return await work();
+    } catch (error) {
+      if (contestant === ours) throw new MidasError(`${compared.name}: ${(error as Error).message}`, { cause: error });
+      times.delete(contestant);
+      outcomes.set(contestant.name, { failure: (error as Error).message, differs: false });
+      return undefined;
+    }
+  };
+  let reference: Float32Array | undefined;
+  for (const contestant of contestants) {
+    const results = await attempt(contestant, () =>
+      contestant.ask<Float32Array>({ kind: 'build', name: compared.name }),
+    );
+    if (!results) continue;
+    reference ??= results;
+    try {
+      checkSame(compared, contestant.name, results, reference);
+      times.set(contestant, []);
+    } catch (error) {
+      outcomes.set(contestant.name, { failure: (error as Error).message, differs: true });
+    }
+  }
+  for (const contestant of [...times.keys()]) await attempt(contestant, () => contestant.ask({ kind: 'warm' }));
+  for (let round = 0; round < rounds; round++) {
+    for (const [contestant, measured] of [...times]) {
+      const milliseconds = await attempt(contestant, () => contestant.ask<number>({ kind: 'time' }));
+      if (milliseconds !== undefined) measured.push(milliseconds);
+    }
+  }
+  for (const [contestant, measured] of times) outcomes.set(contestant.name, { times: measured });
+  // In the order of the contestants, whatever became of them.
+  return new Map(contestants.map(({ name }) => [name, outcomes.get(name)!]));
+}

@@ -1,0 +1,247 @@
+import { GPU_BUFFER_USAGE, GPU_MAP_MODE_READ, type Gpu } from './device.ts';
+import type { Dispatch } from './recorder.ts';
+
+/** One kernel in one phase: all dispatches of one shader under one label. */
+export interface KernelTime {
+  /** Shader file without its ending, such as `gemm/gemm_nt`. */
+  readonly shader: string;
+  /** What it was dispatched for, such as `fc1 forward`. */
+  readonly label: string;
+  readonly calls: number;
+  /** Of all calls, projected from those that were timed; null where none was. */
+  readonly milliseconds: number | null;
+  /** Null where the launcher gives no count of operations, or nothing was timed. */
+  readonly gflops: number | null;
+  /** Of the phase's elapsed time, 0..1; null where nothing was timed. */
+  readonly share: number | null;
+}
+
+/** What the JavaScript thread spends inside `Program.run`: the step uniform, encoding, submitting. */
+export interface HostTime {
+  /** A run. */
+  readonly milliseconds: number;
+  /** Of the phase's elapsed time, 0..1. */
+  readonly share: number;
+}
+
+/** One phase of a run. Device and host work at the same time, and wait besides: shares need not sum to 1. */
+export interface PhaseProfile {
+  readonly phase: string;
+  /** Elapsed between entering and leaving it, summed over all visits; compiling and waiting are in it. */
+  readonly seconds: number;
+  /** Programs run, each one submit. */
+  readonly runs: number;
+  /** Null where every run was a timed one, which says nothing of the others. */
+  readonly host: HostTime | null;
+  /** Slowest first. */
+  readonly kernels: readonly KernelTime[];
+}
+
+/** Runs of a program that are timed whenever the last of its timings has come back; after that, every so many. */
+const FIRST_SAMPLES = 3;
+const SAMPLE_EVERY = 16;
+/** WebGPU's limit on the queries of a set; a dispatch takes two. */
+const MAX_QUERIES = 4096;
+
+/**
+ * Times the kernels of a whole run, phase by phase, without waiting anywhere and without changing a bit of the results.
+ * A {@link Gpu} that was opened for profiling has one, and every program runs under its eyes: few of the runs are encoded
+ * with a timed pass a dispatch, all others as always, and the time of a kernel is the mean of its timings times its calls.
+ * Timings are coarse for short dispatches: a pass of its own costs some microseconds more than a dispatch among others,
+ * and a browser rounds timestamps to 100 us.
+ */
+export class Profiler {
+  readonly #gpu: Gpu;
+  readonly #programs: ProgramProfile[] = [];
+  readonly #elapsed = new Map<string, number>();
+  #phase = 'prepare';
+  #entered = performance.now();
+
+  constructor(gpu: Gpu) {
+    this.#gpu = gpu;
+  }
+
+  /** The phase that programs run in from now on; `prepare` before the first call. */
+  enter(phase: string): void {
+    const now = performance.now();
+    this.#elapsed.set(this.#phase, (this.#elapsed.get(this.#phase) ?? 0) + now - this.#entered);
+    this.#phase = phase;
+    this.#entered = now;
+  }
+
+  /** Called by a program when it is built. */
+  watch(dispatches: readonly Dispatch[]): ProgramProfile {
+    const program = new ProgramProfile(this.#gpu, dispatches, () => this.#phase);
+    this.#programs.push(program);
+    return program;
+  }
+
+  /** Waits for the timings under way. @returns phases in the order they were first entered. @throws DeviceLostError */
+  async report(): Promise<PhaseProfile[]> {
+    this.enter(this.#phase);
+    await this.#gpu.guard(Promise.all(this.#programs.map(({ pending }) => pending)));
+    return [...this.#elapsed].map(([phase, elapsed]) => this.#report(phase, elapsed));
+  }
+
+  /** @param elapsed ms */
+  #report(phase: string, elapsed: number): PhaseProfile {
+    const kernels = new Map<string, { kernel: Kernel; calls: number; nanoseconds: number; flops: number }>();
+    let [runs, untimedRuns, host] = [0, 0, 0];
+    for (const program of this.#programs) {
+      const counted = program.counts.get(phase);
+      if (!counted) continue;
+      runs += counted.runs;
+      untimedRuns += counted.untimedRuns;
+      host += counted.host;
+      for (const [i, kernel] of program.kernels.entries()) {
+        const key = `${kernel.shader} ${kernel.label}`;
+        const sum = kernels.get(key) ?? { kernel, calls: 0, nanoseconds: 0, flops: 0 };
+        sum.calls += counted.runs;
+        sum.nanoseconds += counted.runs * program.nanoseconds(i);
+        sum.flops += counted.runs * kernel.flops;
+        kernels.set(key, sum);
+      }
+    }
+    return {
+      phase,
+      seconds: elapsed / 1e3,
+      runs,
+      host:
+        untimedRuns > 0 ? { milliseconds: host / untimedRuns, share: (host / untimedRuns) * (runs / elapsed) } : null,
+      kernels: [...kernels.values()]
+        .map(({ kernel: { shader, label }, calls, nanoseconds, flops }) => ({
+          shader,
+          label,
+          calls,
+          milliseconds: finite(nanoseconds / 1e6),
+          gflops: finite(flops / nanoseconds),
+          share: finite(nanoseconds / 1e6 / elapsed),
+        }))
+        .sort((a, b) => (b.milliseconds ?? 0) - (a.milliseconds ?? 0)),
+    };
+  }
+}
+
+function finite(value: number): number | null {
+  return Number.isFinite(value) ? value : null;
+}
+
+/** What is reported of a dispatch. Not the dispatch itself: that would keep the buffers of every program alive. */
+interface Kernel extends Pick<KernelTime, 'shader' | 'label'> {
+  /** NaN where the launcher gives no count. */
+  readonly flops: number;
+}
+
+/** Where the timestamps of a program are written and read; made once, because only one timing is under way at a time. */
+interface Timestamps {
+  readonly querySet: GPUQuerySet;
+  readonly resolved: GPUBuffer;
+  readonly readBack: GPUBuffer;
+}
+
+/** What a {@link Profiler} knows of one program. */
+export class ProgramProfile {
+  readonly kernels: readonly Kernel[];
+  /** By phase. `host` is ms inside untimed runs. */
+  readonly counts = new Map<string, { runs: number; untimedRuns: number; host: number }>();
+  /** Resolves, and never rejects, when no timing is under way. */
+  pending: Promise<void> = Promise.resolve();
+  readonly #gpu: Gpu;
+  readonly #phase: () => string;
+  readonly #canTime: boolean;
+  /** Nanoseconds a dispatch, summed over all timings but the first. */
+  readonly #sums: Float64Array;
+  /** The first run finds nothing in any cache: it counts only where it is the only one. */
+  #first: Float64Array | undefined;
+  #samples = 0;
+  #runs = 0;
+  #busy = false;
+  #timestamps: Timestamps | undefined;
+
+  constructor(gpu: Gpu, dispatches: readonly Dispatch[], phase: () => string) {
+    this.#gpu = gpu;
+    this.kernels = dispatches.map(({ shader: { path }, label, flops = Number.NaN }) => {
+      return { shader: path.replace(/\.wgsl$/, ''), label, flops };
+    });
+    this.#phase = phase;
+    this.#sums = new Float64Array(dispatches.length);
+    const queries = 2 * dispatches.length;
+    this.#canTime = gpu.device.features.has('timestamp-query') && queries > 0 && queries <= MAX_QUERIES;
+  }
+
+  /** Whether the run that begins now is to be timed: encoded by {@link pass} and {@link resolve}. */
+  wantsTiming(): boolean {
+    const due = this.#samples < FIRST_SAMPLES || this.#runs % SAMPLE_EVERY === 0;
+    return this.#canTime && due && !this.#busy;
+  }
+
+  /** A pass for dispatch `i` alone. */
+  pass(encoder: GPUCommandEncoder, i: number): GPUComputePassEncoder {
+    this.#timestamps ??= this.#createTimestamps();
+    const { querySet } = this.#timestamps;
+    return encoder.beginComputePass({
+      label: this.kernels[i].label,
+      timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 },
+    });
+  }
+
+  /** After the last pass of a timed run. */
+  resolve(encoder: GPUCommandEncoder): void {
+    const { querySet, resolved, readBack } = this.#timestamps!;
+    const queries = 2 * this.kernels.length;
+    encoder.resolveQuerySet(querySet, 0, queries, resolved, 0);
+    encoder.copyBufferToBuffer(resolved, 0, readBack, 0, 8 * queries);
+  }
+
+  /** A run has been submitted. @param host ms it took */
+  ran(timed: boolean, host: number): void {
+    const phase = this.#phase();
+    const counted = this.counts.get(phase) ?? { runs: 0, untimedRuns: 0, host: 0 };
+    this.counts.set(phase, counted);
+    counted.runs++;
+    this.#runs++;
+    if (timed) {
+      this.#busy = true;
+      this.pending = this.#read();
+    } else {
+      counted.untimedRuns++;
+      counted.host += host;
+    }
+  }
+
+  /** Mean time of dispatch `i`; NaN where it was never timed. */
+  nanoseconds(i: number): number {
+    if (this.#samples > 1) return this.#sums[i] / (this.#samples - 1);
+    return this.#first?.[i] ?? Number.NaN;
+  }
+
+  async #read(): Promise<void> {
+    const { readBack } = this.#timestamps!;
+    try {
+      await readBack.mapAsync(GPU_MAP_MODE_READ);
+    } catch {
+      // The device is lost: whoever waits for results will say so.
+      return;
+    }
+    const ticks = new BigUint64Array(readBack.getMappedRange());
+    const times = this.#samples === 0 ? new Float64Array(this.kernels.length) : this.#sums;
+    // Drivers may set their clock back meanwhile: no time is below 0.
+    for (let i = 0; i < times.length; i++) times[i] += Math.max(0, Number(ticks[2 * i + 1] - ticks[2 * i]));
+    if (this.#samples === 0) this.#first = times;
+    readBack.unmap();
+    this.#samples++;
+    this.#busy = false;
+  }
+
+  #createTimestamps(): Timestamps {
+    const { device } = this.#gpu;
+    const count = 2 * this.kernels.length;
+    const { QUERY_RESOLVE, COPY_SRC, COPY_DST, MAP_READ } = GPU_BUFFER_USAGE;
+    const size = 8 * count;
+    return {
+      querySet: device.createQuerySet({ label: 'timestamps', type: 'timestamp', count }),
+      resolved: device.createBuffer({ label: 'timestamps', size, usage: QUERY_RESOLVE | COPY_SRC }),
+      readBack: device.createBuffer({ label: 'timestamps read back', size, usage: COPY_DST | MAP_READ }),
+    };
+  }
+}

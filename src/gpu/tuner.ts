@@ -1,0 +1,199 @@
+import { type BufferView, GPU_BUFFER_USAGE, type Gpu } from './device.ts';
+import type { Dispatch, DispatchVariant } from './recorder.ts';
+
+/** Names of the variants that were chosen, by `DispatchTuning.key`. */
+export type TuningChoices = Readonly<Record<string, string>>;
+
+/** Where choices outlive the process. Losing them costs time and nothing else: implementations need not be reliable. */
+export interface TuningStore {
+  /** @param adapter a name for the adapter and the engine's version, fit for a file */
+  load(adapter: string): Promise<TuningChoices>;
+  save(adapter: string, choices: TuningChoices): Promise<void>;
+}
+
+/** Milliseconds that a process spends on measuring, by default. */
+const BUDGET = 2000;
+/** Shortest timing worth comparing, ms. */
+const SHORTEST = 2;
+/** Timings of a variant; the best of them counts, which is the one that was disturbed least. */
+const TIMINGS = 3;
+/** How much faster than the default a variant must be to be chosen. */
+const GAIN = 1.05;
+/** Bytes of a dispatch's bindings, at most: tuning works on copies of its own. */
+const LARGEST = 2 ** 28;
+/** Bytes of the outputs in which variants are compared. */
+const COMPARED = 2 ** 20;
+
+/**
+ * Chooses among variants of a dispatch by measuring them on this adapter, once a key. All variants of a dispatch write
+ * the same bits, which is checked before one is chosen: a choice changes time and never a result. Works on buffers of its
+ * own, because those of the program may hold something already.
+ */
+export class Tuner {
+  readonly #gpu: Gpu;
+  readonly #store: TuningStore;
+  readonly #budget: number;
+  readonly #choices = new Map<string, string>();
+  /** Builds run at the same time, measurements must not. */
+  #queue: Promise<void> | undefined;
+  #spent = 0;
+  #longest = 0;
+
+  /** @param budget ms of measuring, at most; whatever is met after that keeps its default, in later processes as well */
+  constructor(gpu: Gpu, store: TuningStore, budget = BUDGET) {
+    this.#gpu = gpu;
+    this.#store = store;
+    this.#budget = budget;
+  }
+
+  /**
+   * The dispatches with a variant chosen for each that has some. Measures those whose key is new, the most work first, while the
+   * budget lasts.
+   * @throws ShaderError when a variant does not compile, DeviceLostError
+   */
+  async choose(dispatches: readonly Dispatch[]): Promise<Dispatch[]> {
+    const tuned = this.#after(this.#queue ?? this.#load(), dispatches);
+    this.#queue = tuned.catch(() => {});
+    await tuned;
+    return dispatches.map((dispatch) => {
+      const { tuning, ...rest } = dispatch;
+      const name = tuning && this.#choices.get(tuning.key);
+      const variant = tuning?.variants.find((each) => each.name === name);
+      return variant ? { ...rest, shader: variant.shader, workgroups: variant.workgroups } : dispatch;
+    });
+  }
+
+  async #after(before: Promise<void>, dispatches: readonly Dispatch[]): Promise<void> {
+    await before;
+    const known = this.#choices.size;
+    // Where time runs out it is to have been spent on what matters.
+    for (const dispatch of dispatches.toSorted((a, b) => (b.flops ?? 0) - (a.flops ?? 0))) {
+      const { tuning } = dispatch;
+      if (!tuning || tuning.variants.length < 2 || this.#choices.has(tuning.key)) continue;
+      const affordable = this.#spent + this.#longest <= this.#budget && bytesOf(dispatch) <= LARGEST;
+      const began = performance.now();
+      const { name } = affordable ? await this.#measure(dispatch, tuning.variants) : tuning.variants[0];
+      this.#choices.set(tuning.key, name);
+      const took = performance.now() - began;
+      this.#spent += took;
+      this.#longest = Math.max(this.#longest, took);
+    }
+    if (this.#choices.size > known) await this.#store.save(this.#adapter, Object.fromEntries(this.#choices));
+  }
+
+  get #adapter(): string {
+    const { vendor, architecture, name } = this.#gpu.adapter;
+    return `${vendor} ${architecture} ${name}`
+      .toLowerCase()
+      .replace(/[^a-z0-9]+/g, '-')
+      .replace(/^-|-$/g, '');
+  }
+
+  async #load(): Promise<void> {
+    for (const [key, name] of Object.entries(await this.#store.load(this.#adapter))) this.#choices.set(key, name);
+  }
+
+  /** @returns the fastest variant whose bits are those of the first */
+  async #measure(dispatch: Dispatch, variants: readonly DispatchVariant[]): Promise<DispatchVariant> {
+    const gpu = this.#gpu;
+    const { views, outputs, destroy } = this.#copies(dispatch);
+    try {
+      const runs = await Promise.all(variants.map((variant) => this.#program(dispatch, variant, views)));
+      let expected: Uint32Array | undefined;
+      let repeats = 1;
+      let [chosen, best] = [0, Number.POSITIVE_INFINITY];
+      for (const [i, run] of runs.entries()) {
+        // The first run may still compile, and leaves what is compared: not what the variant before it has left.
+        this.#clear(outputs);
+        run(1);
+        const words = await gpu.readWords({ ...outputs[0], size: Math.min(outputs[0].size, COMPARED) });
+        if (i === 0) {
+          const once = await this.#time(run, 1);
+          repeats = Math.max(1, Math.min(64, Math.ceil(SHORTEST / once)));
+        }
+        expected ??= words;
+        if (words.some((word, j) => word !== expected?.[j])) continue;
+        let shortest = Number.POSITIVE_INFINITY;
+        for (let timing = 0; timing < TIMINGS; timing++) {
+          shortest = Math.min(shortest, await this.#time(run, repeats));
+          // What is far off once need not be timed again.
+          if (shortest > 2 * best) break;
+        }
+        if (i === 0 || shortest * GAIN < best) [chosen, best] = [i, shortest];
+      }
+      return variants[chosen];
+    } finally {
+      destroy();
+    }
+  }
+
+  /** Milliseconds a dispatch. */
+  async #time(run: (repeats: number) => void, repeats: number): Promise<number> {
+    await this.#gpu.idle();
+    const before = performance.now();
+    run(repeats);
+    await this.#gpu.idle();
+    return (performance.now() - before) / repeats;
+  }
+
+  async #program(dispatch: Dispatch, { shader, workgroups }: DispatchVariant, views: readonly BufferView[]) {
+    const { device, pipelines } = this.#gpu;
+    const access = dispatch.bindings.map(([use]) => use);
+    const { pipeline, layout } = await pipelines.get(shader, access);
+    const entries = views.map((resource, binding) => ({ binding, resource }));
+    const label = `tuning ${dispatch.label}`;
+    const bindGroup = device.createBindGroup({ label, layout, entries });
+    return (repeats: number) => {
+      const encoder = device.createCommandEncoder({ label });
+      const pass = encoder.beginComputePass({ label });
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, bindGroup);
+      for (let i = 0; i < repeats; i++) pass.dispatchWorkgroups(...(workgroups as [number, number, number]));
+      pass.end();
+      this.#gpu.submit(encoder);
+    };
+  }
+
+  /** A buffer of its own for every binding, inputs full of numbers that are neither zero nor denormal. */
+  #copies({ bindings }: Dispatch): { views: BufferView[]; outputs: BufferView[]; destroy(): void } {
+    const created: GPUBuffer[] = [];
+    const views = bindings.map(([access, { size }]) => {
+      if (access === 'uniform') {
+        const usage = GPU_BUFFER_USAGE.UNIFORM | GPU_BUFFER_USAGE.COPY_DST;
+        const buffer = this.#gpu.device.createBuffer({ label: 'tuning', size, usage });
+        created.push(buffer);
+        return { buffer, offset: 0, size };
+      }
+      const buffer = this.#gpu.createBuffer('tuning', size);
+      created.push(buffer);
+      if (access === 'read') this.#fill(buffer, size);
+      return { buffer, offset: 0, size };
+    });
+    return {
+      views,
+      outputs: views.filter((_, i) => bindings[i][0] === 'write'),
+      destroy: () => {
+        for (const buffer of created) buffer.destroy();
+      },
+    };
+  }
+
+  #clear(views: readonly BufferView[]): void {
+    const encoder = this.#gpu.device.createCommandEncoder({ label: 'tuning' });
+    for (const { buffer } of views) encoder.clearBuffer(buffer);
+    this.#gpu.submit(encoder);
+  }
+
+  #fill(buffer: GPUBuffer, size: number): void {
+    for (let at = 0; at < size; at += PATTERN.byteLength) {
+      const length = Math.min(PATTERN.byteLength, size - at);
+      this.#gpu.write({ buffer, offset: at, size: length }, PATTERN.subarray(0, length / 4));
+    }
+  }
+}
+
+const PATTERN = Float32Array.from({ length: 2 ** 16 }, (_, i) => ((i * 37) % 101) / 101 - 0.495);
+
+function bytesOf({ bindings }: Dispatch): number {
+  return bindings.reduce((sum, [, { size }]) => sum + size, 0);
+}

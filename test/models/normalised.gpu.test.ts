@@ -1,0 +1,175 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { Arena } from '../../src/gpu/arena.ts';
+import { Recorder } from '../../src/gpu/recorder.ts';
+import { FlatParameters, ParameterLayout } from '../../src/layers/parameters.ts';
+import { type FaultModel, type MemoryConfigInput, parseMemoryConfig } from '../../src/memory/config.ts';
+import { ApproximateMemory } from '../../src/models/approximate_memory.ts';
+import {
+  type LayerSpec,
+  plainWeights,
+  planGradients,
+  planStack,
+  recordStackBackward,
+  recordStackForward,
+  stackParameters,
+  type WeightsOf,
+} from '../../src/models/stack.ts';
+import { stackVictim } from '../../src/models/victims.ts';
+import { parametersOf, stackBackward, stackForward } from '../reference/model.ts';
+import { expectAllclose } from '../support/allclose.ts';
+import { randomValues, readMatrix, useGpu, writeMatrix } from '../support/gpu.ts';
+
+const device = useGpu();
+let arena: Arena | undefined;
+afterEach(() => arena?.destroy());
+
+// A finished network normalises where its convolutions store: forwards and backwards, with pooling in between.
+const SPECS: readonly LayerSpec[] = [
+  {
+    kind: 'reshape',
+    name: 'image',
+    input: { height: 1, width: 1, channels: 120 },
+    output: { height: 6, width: 5, channels: 4 },
+  },
+  {
+    kind: 'conv2d',
+    name: 'conv1',
+    input: { height: 6, width: 5, channels: 4 },
+    channels: 7,
+    kernelSize: 3,
+    stride: 1,
+    padding: 1,
+    activation: 'none',
+  },
+  { kind: 'batch_norm', name: 'bn1', input: { height: 6, width: 5, channels: 7 }, activation: 'none' },
+  { kind: 'max_pool', name: 'pool1', input: { height: 6, width: 5, channels: 7 }, kernelSize: 2, activation: 'relu' },
+  {
+    kind: 'conv_transpose2d',
+    name: 'deconv2',
+    input: { height: 3, width: 2, channels: 7 },
+    channels: 5,
+    kernelSize: 4,
+    stride: 2,
+    padding: 1,
+    activation: 'none',
+  },
+  { kind: 'batch_norm', name: 'bn2', input: { height: 6, width: 4, channels: 5 }, activation: 'tanh' },
+  {
+    kind: 'reshape',
+    name: 'values',
+    input: { height: 6, width: 4, channels: 5 },
+    output: { height: 1, width: 1, channels: 120 },
+  },
+];
+const LAYERS = ['conv1', 'bn1', 'deconv2', 'bn2'];
+const layout = new ParameterLayout(stackParameters(SPECS));
+const IMAGES = 3;
+const X = randomValues(IMAGES * 120, 8);
+const DY = randomValues(IMAGES * 120, 9);
+
+function parametersOn(owner: Arena): FlatParameters {
+  const parameters = new FlatParameters(owner, 'parameters', layout);
+  const flat = new Uint32Array(layout.length);
+  for (const slice of layout.slices) {
+    const values = randomValues(slice.rows * slice.columns, slice.index, 0.5);
+    // Scales and variances are above 0.
+    const positive = slice.name.endsWith('var') || /^bn.*weight$/.test(slice.name);
+    layout.pack(slice, new Uint32Array((positive ? values.map((v) => v + 0.7) : values).buffer), flat);
+  }
+  device.gpu.write(parameters.view, flat);
+  return parameters;
+}
+
+/** Output and input gradient, and how many dispatches they took. */
+async function run(owner: Arena, weights: WeightsOf, keeps?: (layer: string) => boolean) {
+  const x = owner.matrix('x', IMAGES, 120);
+  writeMatrix(device.gpu, x, X);
+  const planned = planStack(owner, SPECS, x, undefined, undefined, keeps);
+  const gradients = planGradients(owner, SPECS, planned, true);
+  const recorder = new Recorder(device.gpu);
+  recordStackForward(recorder, owner, SPECS, weights, planned);
+  writeMatrix(device.gpu, gradients.values[SPECS.length], DY);
+  recordStackBackward(recorder, owner, SPECS, weights, planned, gradients, undefined, true);
+  const program = await recorder.build('network');
+  program.run();
+  const output = await readMatrix(device.gpu, planned.values[SPECS.length]);
+  const gradient = await readMatrix(device.gpu, gradients.values[0]);
+  return { output, gradient, dispatches: program.length };
+}
+
+const kept = () => true;
+type Activations = NonNullable<MemoryConfigInput['activations']>;
+const FAULTS: FaultModel[] = [{ kind: 'uniform', bitErrorRate: 0.02, drawn: 'read' }];
+const uniform: MemoryConfigInput['layers'][string] = { kind: 'stored', faults: FAULTS };
+
+describe('a finished network normalises in its convolutions', () => {
+  it('and agrees with its twin, forwards and backwards', async () => {
+    arena = new Arena(device.gpu);
+    const parameters = parametersOn(arena);
+    const { output, gradient } = await run(arena, plainWeights(parameters));
+    const twin = parametersOf(layout, await device.gpu.readWords(parameters.view));
+    const values = stackForward(SPECS, twin, X, IMAGES);
+    // Sums of up to 63 products below 1 through two layers.
+    const tolerance = { relative: 1e-5, absolute: 1e-5 };
+    expectAllclose(output, values[SPECS.length], tolerance, 'output');
+    expectAllclose(gradient, stackBackward(SPECS, twin, values, DY).input, tolerance, 'gradient');
+  });
+
+  it.each([
+    ['exact weights', undefined, 'materialised'],
+    ['weights and batch normalisation in approximate memory', LAYERS, 'materialised'],
+    ['weights that are fetched inside the products', LAYERS, 'fused'],
+  ] as const)('to the bits of doing it apart, in fewer dispatches: %s', async (_, stored, path) => {
+    arena = new Arena(device.gpu);
+    const parameters = parametersOn(arena);
+    const memory = await ApproximateMemory.store(arena, parameters);
+    const layers = Object.fromEntries((stored ?? []).map((layer) => [layer, uniform]));
+    await memory.configure(parseMemoryConfig({ seed: 3, path, layers }, LAYERS));
+    await memory.load(1);
+    const [inside, apart] = [await run(arena, memory.weightsOf), await run(arena, memory.weightsOf, kept)];
+    expect(inside.output).toEqual(apart.output);
+    expect(inside.gradient).toEqual(apart.gradient);
+    expect(inside.dispatches).toBe(apart.dispatches - 2);
+    const exact = await run(arena, plainWeights(parameters));
+    if (stored) expect(inside.output).not.toEqual(exact.output);
+    else expect(inside.output).toEqual(exact.output);
+  });
+
+  it('but not where what the convolution hands on lies in approximate memory', async () => {
+    arena = new Arena(device.gpu);
+    const memory = await ApproximateMemory.store(arena, parametersOn(arena));
+    const x = arena.matrix('x', IMAGES, 120);
+    writeMatrix(device.gpu, x, X);
+    const answer = async (activations: Activations) => {
+      await memory.configure(parseMemoryConfig({ seed: 3, layers: {}, activations }, LAYERS));
+      await memory.load(1);
+      const recorder = new Recorder(device.gpu);
+      const victim = stackVictim(SPECS, memory.weightsOf, memory).plan(arena!, x);
+      victim.recordForward(recorder);
+      (await recorder.build('forward')).run();
+      return readMatrix(device.gpu, victim.logits);
+    };
+    const none = await answer({});
+    const fp32 = { kind: 'stored', format: { kind: 'fp32' } } as const;
+    expect(await answer({ conv1: fp32, bn2: fp32 })).toEqual(none);
+    const int8: Activations[string] = { kind: 'stored', format: { kind: 'int8' }, range: 4, faults: FAULTS };
+    const [before, behind] = [await answer({ conv1: int8 }), await answer({ bn1: int8 })];
+    expect(before).not.toEqual(none);
+    expect(behind).not.toEqual(none);
+    expect(before).not.toEqual(behind);
+  });
+
+  it('and then has no gradients of its parameters', async () => {
+    arena = new Arena(device.gpu);
+    const parameters = parametersOn(arena);
+    const gradients = new FlatParameters(arena, 'gradients', layout);
+    const x = arena.matrix('x', IMAGES, 120);
+    const weights = plainWeights(parameters);
+    const planned = planStack(arena, SPECS, x);
+    const backward = planGradients(arena, SPECS, planned, true);
+    const recorder = new Recorder(device.gpu);
+    expect(() => recordStackBackward(recorder, arena!, SPECS, weights, planned, backward, gradients, true)).toThrow(
+      /bn2: its input, which gradients need, is gone/,
+    );
+  });
+});

@@ -207,6 +207,41 @@ function weightGradientCheck(tile: '8x8' | 'quad_16x32' | 'quad_16x16', slices: 
   };
 }
 
+/**
+ * Images of one channel, which kernels of their own convolve where those are expected to win: on a software adapter. Elsewhere
+ * this checks another tile, and the tuner compares their bits with that before it takes them.
+ */
+function oneChannelCheck(direction: Direction | 'weight_gradient'): Check {
+  const kernel = `conv2d_${direction} one channel`;
+  const shape = { ...SHAPE, inChannels: 1 };
+  return {
+    kernel,
+    quads: direction === 'input_gradient',
+    record(trial) {
+      const x = numbers(BATCH * LARGE, 1);
+      const w = numbers(OUT * TAPS, 3);
+      const taps = (values: ArrayLike<number>) => pad(values, OUT * TAPS, 1, 4, Float64Array);
+      const [images, gradients] = [trial.images(BATCH * LARGE, 1, x), trial.images(BATCH * SMALL, OUT, DY)];
+      if (direction === 'weight_gradient') {
+        const dw = trial.output(OUT, convWeightColumns(shape));
+        recordConv2dWeightGradient(trial.recorder, trial.arena, { label: kernel, shape, x: images, dy: gradients, dw });
+        trial.expectMatrix(dw, taps(conv2dWeightGradient(shape, x, DY)), tolerance(BATCH * SMALL));
+        return;
+      }
+      const forward = direction === 'forward';
+      const bias = numbers(forward ? OUT : 1, 4);
+      const weight = trial.matrix(OUT, convWeightColumns(shape), taps(w));
+      const weights = { kind: 'plain', weight, bias: trial.matrix(1, bias.length, bias) } as const;
+      const args = { label: kernel, shape, weights, pass: 'forward', activation: 'relu' } as const;
+      const output = trial.imagesOutput(BATCH * (forward ? SMALL : LARGE), bias.length);
+      if (forward) recordConv2d(trial.recorder, { ...args, x: images, y: output });
+      else recordConv2dInputGradient(trial.recorder, { ...args, dy: gradients, dx: output });
+      const expected = forward ? conv2d(shape, x, w, bias, 'relu') : conv2dInputGradient(shape, DY, w, bias, 'relu');
+      trial.expectMatrix(output, expected, tolerance(TAPS * (forward ? 1 : OUT)));
+    },
+  };
+}
+
 export const CONVOLUTIONS: readonly Check[] = [
   plainCheck('forward', '8x8'),
   plainCheck('forward', '16x8'),
@@ -219,6 +254,9 @@ export const CONVOLUTIONS: readonly Check[] = [
   weightGradientCheck('8x8', 2),
   weightGradientCheck('quad_16x32', 1),
   weightGradientCheck('quad_16x16', 2),
+  oneChannelCheck('forward'),
+  oneChannelCheck('input_gradient'),
+  oneChannelCheck('weight_gradient'),
   // Forwards there is one tile only.
   approximateCheck('forward', false, { pass: 'forward' }),
   approximateCheck('forward', true, { pass: 'forward' }),

@@ -2,7 +2,7 @@
 import { buildProbes } from '../src/cli/doctor.ts';
 import { deepInversion, deepVictim } from '../src/experiments/deep.ts';
 import { type DeepPreset, deepPreset, parseDeepConfig } from '../src/experiments/deep_config.ts';
-import { Arena, type Matrix } from '../src/gpu/arena.ts';
+import { Arena } from '../src/gpu/arena.ts';
 import type { Gpu } from '../src/gpu/device.ts';
 import type { Program, Recorder } from '../src/gpu/recorder.ts';
 import {
@@ -15,6 +15,7 @@ import {
 } from '../src/kernels/conv.ts';
 import { outputShape } from '../src/models/stack.ts';
 import { type Cost, CostRecorder, intensityOf } from './cost.ts';
+import { filled } from './inputs.ts';
 import { atLeast, makeRow, type Row } from './rows.ts';
 import { type Case, interleave, ratios, type Timing } from './timing.ts';
 
@@ -101,22 +102,11 @@ async function buildConv(
 ): Promise<Record<Direction, Built>> {
   const { batch, height, width, inChannels, outChannels } = shape;
   const small = convOutputSize(shape);
-  const filled = (matrix: Matrix): Matrix => {
-    // Not zeros: nothing may be skipped, and no number may be denormal. The row of zeros stays.
-    const count = matrix.rows * matrix.stride;
-    gpu.write(
-      matrix,
-      Float32Array.from({ length: count }, (_, i) =>
-        i % matrix.stride < matrix.columns ? ((i * 37) % 101) / 101 - 0.5 : 0,
-      ),
-    );
-    return matrix;
-  };
-  const x = filled(arena.image('x', batch, height, width, inChannels));
+  const x = filled(gpu, arena.image('x', batch, height, width, inChannels));
   const y = arena.image('y', batch, small.height, small.width, outChannels);
-  const dy = filled(arena.image('dy', batch, small.height, small.width, outChannels));
+  const dy = filled(gpu, arena.image('dy', batch, small.height, small.width, outChannels));
   const dx = arena.image('dx', batch, height, width, inChannels);
-  const weight = filled(arena.matrix('w', outChannels, convWeightColumns(shape)));
+  const weight = filled(gpu, arena.matrix('w', outChannels, convWeightColumns(shape)));
   const dw = arena.matrix('dw', outChannels, convWeightColumns(shape));
   const weights = { kind: 'plain', weight } as const;
   const build = async (label: Direction, record: (recorder: Recorder) => void): Promise<Built> => {

@@ -1,5 +1,4 @@
 /** Training steps of the small deep networks. */
-import { createDataset } from '../src/data/dataset.ts';
 import { deepInversion, deepTraining, deepVictim } from '../src/experiments/deep.ts';
 import { deepPreset, parseDeepConfig } from '../src/experiments/deep_config.ts';
 import { planDeep } from '../src/experiments/plan.ts';
@@ -8,6 +7,7 @@ import type { Gpu } from '../src/gpu/device.ts';
 import { uploadDataset } from '../src/models/device_dataset.ts';
 import type { ModelSpec } from '../src/models/specs.ts';
 import { Trainer } from '../src/models/trainer.ts';
+import { oneBatch } from './inputs.ts';
 import { atMost, makeRow, type Row } from './rows.ts';
 import { interleave, type Timing } from './timing.ts';
 
@@ -51,23 +51,13 @@ async function countBuffers<T>(gpu: Gpu, run: () => Promise<T>): Promise<{ creat
 
 /** A trainer of a network of the `tiny` preset. The data set is one batch: an epoch is one step, and one read-back of the loss. */
 export async function deepTrainer(arena: Arena, spec: ModelSpec, batch = BATCH): Promise<Trainer> {
-  const side = 32;
-  const labels = Uint32Array.from({ length: batch }, (_, i) => i % PEOPLE);
-  const dataset = await createDataset({
-    name: 'bench',
-    width: side,
-    height: side,
-    classNames: Array.from({ length: PEOPLE }, (_, i) => `class ${i}`),
-    images: Uint8Array.from({ length: batch * side * side }, (_, i) => (i * 7919) % 251),
-    labels,
-    ids: Array.from(labels, (label, i) => `${label}/${i}`),
-  });
+  const dataset = await oneBatch({ width: 32, height: 32 }, batch, PEOPLE);
   const vectors = arena.matrix('vectors', batch, PEOPLE);
   arena.gpu.write(
     vectors,
     Float32Array.from({ length: batch * vectors.stride }, (_, i) => (i % vectors.stride < PEOPLE ? (i * 37) % 50 : 0)),
   );
-  const indices = Uint32Array.from(labels.keys());
+  const indices = Uint32Array.from(dataset.labels.keys());
   const training = deepTraining({ epochs: 10_000, batchSize: batch, learningRate: 1e-3 }, 1);
   return Trainer.create(arena, spec, { ...uploadDataset(arena, dataset), vectors }, indices, training);
 }

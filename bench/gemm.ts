@@ -4,6 +4,7 @@ import { Arena } from '../src/gpu/arena.ts';
 import type { Gpu } from '../src/gpu/device.ts';
 import { recordGemm, type Transposition } from '../src/kernels/gemm.ts';
 import { CostRecorder, intensityOf } from './cost.ts';
+import { filled } from './inputs.ts';
 import { atLeast, makeRow, type Row } from './rows.ts';
 import { type Case, interleave, ratios, type Timing } from './timing.ts';
 
@@ -54,15 +55,7 @@ export async function benchGemm(gpu: Gpu, timing: Timing): Promise<Row[]> {
 async function buildProduct(gpu: Gpu, arena: Arena, product: Product) {
   const { name, transposition, m, n, k } = product;
   const [a, b] = [transposition === 'tn' ? [k, m] : [m, k], transposition === 'nt' ? [n, k] : [k, n]].map(
-    ([rows, columns], i) => {
-      const matrix = arena.matrix(`${name} ${'ab'[i]}`, rows, columns);
-      // Not zeros: nothing may be skipped, and no number may be denormal. Pads are not read by anybody who looks.
-      gpu.write(
-        matrix,
-        Float32Array.from({ length: rows * matrix.stride }, (_, j) => ((j * 37) % 101) / 101 - 0.5),
-      );
-      return matrix;
-    },
+    ([rows, columns], i) => filled(gpu, arena.matrix(`${name} ${'ab'[i]}`, rows, columns)),
   );
   const recorder = new CostRecorder(gpu);
   recordGemm(recorder, arena, { label: name, transposition, a, b, c: arena.matrix(`${name} c`, m, n) });

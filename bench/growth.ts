@@ -1,5 +1,4 @@
 /** How a training step grows with the batch and with the width of the network: slopes of log time over log size. */
-import { createDataset } from '../src/data/dataset.ts';
 import { deepTraining } from '../src/experiments/deep.ts';
 import { Arena } from '../src/gpu/arena.ts';
 import type { Gpu } from '../src/gpu/device.ts';
@@ -7,6 +6,7 @@ import { uploadDataset } from '../src/models/device_dataset.ts';
 import { type ModelSpec, modelSpec } from '../src/models/specs.ts';
 import { PUBLISHED_TRAINING, Trainer, type TrainingConfig } from '../src/models/trainer.ts';
 import { yangClassifier } from '../src/models/yang.ts';
+import { oneBatch } from './inputs.ts';
 import { atMost, makeRow, type Row } from './rows.ts';
 import { type Case, interleave, type Timing } from './timing.ts';
 
@@ -135,19 +135,9 @@ export async function benchGrowth(gpu: Gpu, timing: Timing): Promise<Row[]> {
 
 /** A trainer whose data set is one batch: an epoch is one step, and one read-back of the loss. */
 async function trainerOf(arena: Arena, growing: Growing, size: number): Promise<Trainer> {
-  const { width, height } = growing;
   const training = growing.training(size);
   const { batchSize } = training;
-  const labels = Uint32Array.from({ length: batchSize }, (_, i) => i % PEOPLE);
-  const dataset = await createDataset({
-    name: 'bench',
-    width,
-    height,
-    classNames: Array.from({ length: PEOPLE }, (_, i) => `class ${i}`),
-    images: Uint8Array.from({ length: batchSize * width * height }, (_, i) => (i * 7919) % 251),
-    labels,
-    ids: Array.from(labels, (label, i) => `${label}/${i}`),
-  });
+  const dataset = await oneBatch(growing, batchSize, PEOPLE);
   const data = uploadDataset(arena, dataset);
-  return Trainer.create(arena, growing.spec(size), data, Uint32Array.from(labels.keys()), training);
+  return Trainer.create(arena, growing.spec(size), data, Uint32Array.from(dataset.labels.keys()), training);
 }

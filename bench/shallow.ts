@@ -1,6 +1,5 @@
 /** The published shallow model, 10304-1000-40: an attack's iteration, a training step, and forward passes defended and not. */
 import { MiFace, type MiFaceConfig } from '../src/attacks/mi_face.ts';
-import { createDataset } from '../src/data/dataset.ts';
 import { deepVictim } from '../src/experiments/deep.ts';
 import { deepPreset, parseDeepConfig } from '../src/experiments/deep_config.ts';
 import { Arena, type Matrix } from '../src/gpu/arena.ts';
@@ -18,6 +17,7 @@ import { plainWeights, type WeightsOf } from '../src/models/stack.ts';
 import { initializeParameters, modelLayout, PUBLISHED_TRAINING, Trainer } from '../src/models/trainer.ts';
 import { foldedVictim, stackVictim } from '../src/models/victims.ts';
 import { drawsOfBlock } from './draws.ts';
+import { oneBatch } from './inputs.ts';
 import { atMost, makeRow, type Row } from './rows.ts';
 import { interleave, ratios, type Timing } from './timing.ts';
 
@@ -90,21 +90,8 @@ export async function benchTraining(gpu: Gpu, timing: Timing): Promise<Row[]> {
 /** A trainer of the published model. The data set is one batch: an epoch is one step, and one read-back of loss and accuracy. */
 export async function shallowTrainer(arena: Arena): Promise<Trainer> {
   const { batchSize } = PUBLISHED_TRAINING;
-  const pixels = WIDTH * HEIGHT;
-  const images = Uint8Array.from({ length: batchSize * pixels }, (_, i) => (i * 7919) % 251);
-  const labels = Uint32Array.from({ length: batchSize }, (_, i) => i % CLASSES);
-  const classNames = Array.from({ length: CLASSES }, (_, i) => `class ${i}`);
-  const ids = Array.from(labels, (label, i) => `${label}/${i}`);
-  const dataset = await createDataset({
-    name: 'bench',
-    width: WIDTH,
-    height: HEIGHT,
-    classNames,
-    images,
-    labels,
-    ids,
-  });
-  const indices = Uint32Array.from(labels.keys());
+  const dataset = await oneBatch({ width: WIDTH, height: HEIGHT }, batchSize, CLASSES);
+  const indices = Uint32Array.from(dataset.labels.keys());
   const config = { ...PUBLISHED_TRAINING, epochs: 10_000, seed: 1 };
   return Trainer.create(arena, SPEC, uploadDataset(arena, dataset), indices, config);
 }

@@ -1,6 +1,6 @@
 /** Kernels that touch every number once or a few times, beside a copy in the same rounds: whatever is not a product. */
 import { buildProbes } from '../src/cli/doctor.ts';
-import { Arena, type Matrix } from '../src/gpu/arena.ts';
+import { Arena } from '../src/gpu/arena.ts';
 import type { BufferView, Gpu } from '../src/gpu/device.ts';
 import { recordActivationBackward, recordActivationForward } from '../src/kernels/activation.ts';
 import { recordDropout } from '../src/kernels/dropout.ts';
@@ -13,6 +13,7 @@ import { recordAdam, recordClip, recordSgd } from '../src/kernels/optimizer.ts';
 import { poolOutputSize, recordMaxPool2dBackward, recordMaxPool2dForward } from '../src/kernels/pool.ts';
 import { columnSumScratchBytes, recordColumnSum } from '../src/kernels/reduce.ts';
 import { CostRecorder, intensityOf } from './cost.ts';
+import { filled } from './inputs.ts';
 import { uniformMap } from './masks.ts';
 import { makeRow, type Row } from './rows.ts';
 import { type Case, interleave, ratios, type Timing } from './timing.ts';
@@ -63,37 +64,28 @@ export async function benchStreaming(gpu: Gpu, timing: Timing): Promise<Row[]> {
 
 function kernels(arena: Arena): Record<string, Kernel> {
   const { gpu } = arena;
-  const filled = (matrix: Matrix): Matrix => {
-    // Not zeros, and no denormals; pads stay zero.
-    gpu.write(
-      matrix,
-      Float32Array.from({ length: matrix.rows * matrix.stride }, (_, i) =>
-        i % matrix.stride < matrix.columns ? ((i * 37) % 101) / 101 - 0.5 : 0,
-      ),
-    );
-    return matrix;
-  };
   const image = (label: string) => arena.image(label, POOL.batch, POOL.height, POOL.width, CHANNELS);
-  const [x, dy] = [filled(image('x')), filled(image('dy'))];
+  const [x, dy] = [filled(gpu, image('x')), filled(gpu, image('dy'))];
   const [y, dx] = [image('y'), image('dx')];
   const small = poolOutputSize(POOL);
   const pooled = (label: string) => arena.image(label, POOL.batch, small.height, small.width, CHANNELS);
-  const [coarse, gradCoarse] = [pooled('coarse'), filled(pooled('gradient of coarse'))];
+  const [coarse, gradCoarse] = [pooled('coarse'), filled(gpu, pooled('gradient of coarse'))];
   const chosen = arena.allocate('chosen', coarse.size);
-  const vector = (label: string) => filled(arena.matrix(label, 1, CHANNELS));
+  const vector = (label: string) => filled(gpu, arena.matrix(label, 1, CHANNELS));
   const [gamma, beta, runningMean, runningVariance] = ['gamma', 'beta', 'mean', 'variance'].map(vector);
   const [gradGamma, gradBeta] = ['dgamma', 'dbeta'].map(vector);
   const saved = arena.matrix('saved', 2, CHANNELS);
-  const [logits, vectors] = ['logits', 'vectors'].map((label) => filled(arena.matrix(label, LOGITS, CLASSES)));
+  const [logits, vectors] = ['logits', 'vectors'].map((label) => filled(gpu, arena.matrix(label, LOGITS, CLASSES)));
   const gradLogits = arena.matrix('gradient of logits', LOGITS, CLASSES);
   const [targets, results] = [arena.allocate('targets', LOGITS * 4), arena.allocate('results', LOGITS * 8)];
-  const photographs = (label: string) => filled(arena.matrix(label, PHOTOGRAPHS, PHOTOGRAPH.height * PHOTOGRAPH.width));
+  const photographs = (label: string) =>
+    filled(gpu, arena.matrix(label, PHOTOGRAPHS, PHOTOGRAPH.height * PHOTOGRAPH.width));
   const [faces, gradFaces] = [photographs('faces'), photographs('gradient of faces')];
   const sum = vector('sum');
   const scratch = arena.allocate('column sum', columnSumScratchBytes(x));
   // Flat buffers of parameters: weights, gradients, moments.
   const [parameters, gradients, first, second, third] = ['w', 'g', 'm', 'v', 'vmax'].map((label) =>
-    filled(arena.matrix(label, COUNT / 1024, 1024)),
+    filled(gpu, arena.matrix(label, COUNT / 1024, 1024)),
   );
   const flat = { count: COUNT, gradients, parameters };
   const adam = { ...flat, firstMoment: first, secondMoment: second, betas: [0.5, 0.999], epsilon: 1e-8 } as const;

@@ -8,6 +8,7 @@ import { Arena, type Matrix } from '../src/gpu/arena.ts';
 import type { Gpu } from '../src/gpu/device.ts';
 import { Recorder } from '../src/gpu/recorder.ts';
 import { type GemmVariant, recordGemm } from '../src/kernels/gemm.ts';
+import { filled } from './inputs.ts';
 import { makeRow, type Row } from './rows.ts';
 import { type Case, interleave, ratios, type Timing } from './timing.ts';
 
@@ -55,15 +56,8 @@ const ENGINE: readonly GemmVariant[] = ['quad_16x32', 'quad_16x16', '16x16', '8x
 export async function benchTiles(gpu: Gpu, timing: Timing): Promise<Row[]> {
   const arena = new Arena(gpu);
   const { fma } = await buildProbes(gpu, arena);
-  const filled = (label: string, prime: number): Matrix => {
-    const matrix = arena.matrix(label, SIZE, SIZE);
-    gpu.write(
-      matrix,
-      Float32Array.from({ length: SIZE * SIZE }, (_, i) => ((i * prime) % 101) / 101 - 0.5),
-    );
-    return matrix;
-  };
-  const [a, b, c] = [filled('a', 37), filled('b', 41), arena.matrix('c', SIZE, SIZE)];
+  const [a, b] = ['a', 'b'].map((label) => filled(gpu, arena.matrix(label, SIZE, SIZE)));
+  const c = arena.matrix('c', SIZE, SIZE);
   const textures = [a, b].map((matrix) => textureOf(gpu, matrix));
   const cases: Record<string, Case> = { fma: { run: () => fma.program.run() } };
   let bits: Uint32Array | undefined;

@@ -5,7 +5,13 @@
 #include "common/activation.wgsl"
 #include <normalisation>
 
-// Of four columns.
+// Of four columns: x becomes (x - center) * scale + shift.
+struct Normalisation {
+  center: vec4f,
+  scale: vec4f,
+  shift: vec4f,
+}
+
 struct Channels {
   bias: vec4f,
   normalisation: Normalisation,

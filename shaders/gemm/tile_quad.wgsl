@@ -1,6 +1,6 @@
 // A tile that a quad computes, four neighbouring invocations: each loads 4 rows of A and TILE_N / 4 columns of B, and the
 // rows go round by quad swaps. A load serves four invocations that way, and a swap is one instruction where subgroups are
-// vectors of the CPU; on SwiftShader a load is some 75 instructions (lane by lane, each with its bound), as dear as 20 fma.
+// vectors of the CPU; on SwiftShader a load of a vec4 is some 305 instructions (lane by lane, each with its bound), as dear as 60 fma.
 // A workgroup's x is a multiple of 4, and lanes are numbered along it.
 // Included by tile_quad_<M>x<N>.wgsl, which say what a Row and a PanelB are:
 //   row_rank4(a: vec4f, b: PanelB, c: Row) -> Row   c + a B, four k

@@ -213,7 +213,7 @@ const CALIBRATION_SCALES = 14;
 const DEMO_SHARE = 0.24;
 
 /** Seconds of the demo beside that: its deep half, rendering faces, compiling, metrics, figures. Measured on two cores. */
-const DEMO_FIXED_SECONDS = 65;
+const DEMO_FIXED_SECONDS = 35;
 
 /**
  * Floating-point operations of the products in `midas demo`: training, and per condition and draw one folding of the two

@@ -6,13 +6,14 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { ConfigError, DataError, MidasError } from '../errors.ts';
 import type { RobustTraining } from '../experiments/robust_training.ts';
 import { voltageMemories } from '../experiments/voltage.ts';
+import { packageVersion } from '../gpu/node.ts';
 import { VENDORS, type Vendor } from '../memory/undervolting.ts';
 import { MODEL_KINDS } from '../models/specs.ts';
 import { addDataCommands } from './data_commands.ts';
 import type { DeepArguments } from './deep.ts';
 import { addMemoryCommands } from './memory_commands.ts';
 import type { PlanArguments } from './plan.ts';
-import { type CommonOptions, packageVersion, Session } from './session.ts';
+import { type CommonOptions, Session } from './session.ts';
 import type { ShallowArguments } from './shallow.ts';
 
 const args = process.argv.slice(2);

@@ -1,8 +1,7 @@
 /** What every command shares: options, progress, the interrupt signal, and how it speaks. */
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { ConfigError } from '../errors.ts';
 import type { Gpu } from '../gpu/device.ts';
+import { packageVersion } from '../gpu/node.ts';
 import { createProgress, type Progress } from './output.ts';
 
 export interface CommonOptions {
@@ -63,9 +62,4 @@ export class Session {
     process.once('SIGINT', () => process.exit(130));
     this.say('interrupted: finishing the step at hand (press again to leave at once)');
   }
-}
-
-export function packageVersion(): string {
-  const path = fileURLToPath(new URL('../../package.json', import.meta.url));
-  return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version;
 }

@@ -1,6 +1,7 @@
 /** How many draws of a memory are measured at once: as many as memory and the length of a submit allow. */
 import { ROW_ALIGNMENT, roundUp } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
+import { BUSY_TILES } from '../kernels/tiles.ts';
 
 /** What there is for all draws, or what one draw takes. */
 export interface DrawBudget {
@@ -21,8 +22,8 @@ const MOST_BYTES = 2 ** 29;
  */
 const SUBMIT_FLOPS = { software: 2 ** 29, hardware: 2 ** 33 };
 
-/** Partial sums of a product whose K is split: 256 tiles of 16 x 16 (src/kernels/gemm.ts). */
-const PARTIAL_SUM_BYTES = 2 ** 18;
+/** Partial sums of a product whose K is split, at most: no more tiles of 16 x 16 than keep an adapter busy. */
+const PARTIAL_SUM_BYTES = BUSY_TILES.hardware * 16 * 16 * 4;
 
 /** What an adapter allows. Where it has buffers of so many bytes, all buffers together may have as many. */
 export function drawBudget({ device, adapter }: Gpu): DrawBudget {

@@ -31,8 +31,13 @@ export interface NodeGpuOptions {
   readonly tune?: boolean;
 }
 
-const PACKAGE = fileURLToPath(new URL('../../package.json', import.meta.url));
 const SHADER_FOLDER = fileURLToPath(new URL('../../shaders/', import.meta.url));
+
+/** Of this project, as results and caches are marked with. */
+export function packageVersion(): string {
+  const path = fileURLToPath(new URL('../../package.json', import.meta.url));
+  return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version;
+}
 
 /** Reads shaders from the project's shaders/ folder. */
 export const fileShaderSource: ShaderSource = { read: (path) => readFile(join(SHADER_FOLDER, path), 'utf8') };
@@ -94,8 +99,7 @@ function cacheFolders(): string[] {
  * counts as absent; what cannot be written is measured again next time.
  */
 export function fileTuningStore(folders: readonly string[] = cacheFolders()): TuningStore {
-  const { version } = JSON.parse(readFileSync(PACKAGE, 'utf8')) as { version: string };
-  const fileIn = (folder: string, adapter: string) => join(folder, `tuning-${version}-${adapter}.json`);
+  const fileIn = (folder: string, adapter: string) => join(folder, `tuning-${packageVersion()}-${adapter}.json`);
   return {
     async load(adapter) {
       for (const folder of folders) {
@@ -113,10 +117,10 @@ export function fileTuningStore(folders: readonly string[] = cacheFolders()): Tu
       for (const folder of folders) {
         try {
           mkdirSync(folder, { recursive: true });
-          const unfinished = mkdtempSync(join(folder, 'tuning-'));
-          writeFileSync(join(unfinished, 'choices'), `${JSON.stringify(choices, null, 1)}\n`);
-          renameSync(join(unfinished, 'choices'), fileIn(folder, adapter));
-          rmSync(unfinished, { recursive: true, force: true });
+          const file = fileIn(folder, adapter);
+          const unfinished = `${file}.${process.pid}.tmp`;
+          writeFileSync(unfinished, `${JSON.stringify(choices, null, 1)}\n`);
+          renameSync(unfinished, file);
           return;
         } catch {
           // A read-only or full home: the next folder.

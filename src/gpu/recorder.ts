@@ -71,28 +71,28 @@ export class Recorder {
   async build(label: string): Promise<Program> {
     const { gpu } = this;
     const dispatches = (await gpu.tuner?.choose(this.#dispatches)) ?? this.#dispatches;
-    const commands = await Promise.all(
-      dispatches.map(async (dispatch): Promise<Command> => {
-        const access = dispatch.bindings.map(([use]) => use);
-        const { pipeline, layout } = await gpu.pipelines.get(dispatch.shader, access);
-        const bindGroup = gpu.device.createBindGroup({
-          label: dispatch.label,
-          layout,
-          entries: dispatch.bindings.map(([, { buffer, offset, size }], binding) => ({
-            binding,
-            resource: { buffer, offset, size },
-          })),
-        });
-        return { ...dispatch, pipeline, bindGroup };
-      }),
-    );
+    const commands = await Promise.all(dispatches.map((dispatch) => prepare(gpu, dispatch)));
     return new Program(gpu, label, this.step, commands, this.#weightReads);
   }
 }
 
-interface Command extends Dispatch {
+/** A dispatch that {@link encode} can put into a pass. */
+export interface Command extends Dispatch {
   readonly pipeline: GPUComputePipeline;
   readonly bindGroup: GPUBindGroup;
+}
+
+/** Compiles a dispatch and binds its buffers. @throws ShaderError when its kernel does not compile, DeviceLostError */
+export async function prepare(gpu: Gpu, dispatch: Dispatch): Promise<Command> {
+  const { label, shader, bindings } = dispatch;
+  const access = bindings.map(([use]) => use);
+  const { pipeline, layout } = await gpu.pipelines.get(shader, access);
+  const bindGroup = gpu.device.createBindGroup({
+    label,
+    layout,
+    entries: bindings.map(([, { buffer, offset, size }], binding) => ({ binding, resource: { buffer, offset, size } })),
+  });
+  return { ...dispatch, pipeline, bindGroup };
 }
 
 /** A recorded list of dispatches, ready to run. */
@@ -157,7 +157,7 @@ export class Program {
   }
 }
 
-function encode(pass: GPUComputePassEncoder, command: Command): void {
+export function encode(pass: GPUComputePassEncoder, command: Command): void {
   pass.setPipeline(command.pipeline);
   pass.setBindGroup(0, command.bindGroup);
   pass.dispatchWorkgroups(...(command.workgroups as [number, number, number]));

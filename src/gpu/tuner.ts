@@ -1,12 +1,12 @@
 import { type BufferView, GPU_BUFFER_USAGE, type Gpu } from './device.ts';
-import type { Dispatch, DispatchTuning, DispatchVariant } from './recorder.ts';
+import { type Dispatch, type DispatchTuning, type DispatchVariant, encode, prepare } from './recorder.ts';
 
 /** Names of the variants that were chosen, by {@link choiceKey}. */
 export type TuningChoices = Readonly<Record<string, string>>;
 
 /** Where choices outlive the process. Losing them costs time and nothing else: implementations need not be reliable. */
 export interface TuningStore {
-  /** @param adapter a name for the adapter and the engine's version, fit for a file */
+  /** @param adapter a name for it, fit for a file */
   load(adapter: string): Promise<TuningChoices>;
   save(adapter: string, choices: TuningChoices): Promise<void>;
 }
@@ -97,9 +97,12 @@ export class Tuner {
 
   /** @returns the fastest variant whose bits are those of the first */
   async #measure(dispatch: Dispatch, variants: readonly DispatchVariant[]): Promise<DispatchVariant> {
-    const { views, outputs, destroy } = this.#copies(dispatch);
+    const { copies: bindings, destroy } = this.#copies(dispatch);
     try {
-      const runs = await Promise.all(variants.map((variant) => this.#program(dispatch, variant, views)));
+      const runs = await Promise.all(
+        variants.map(({ shader, workgroups }) => this.#program({ ...dispatch, shader, workgroups, bindings })),
+      );
+      const outputs = bindings.flatMap(([access, view]) => (access === 'write' ? [view] : []));
       const right = await this.#agreeing(runs, outputs);
       const repeats = Math.max(1, Math.min(64, Math.ceil(SHORTEST / (await this.#time(runs[0], 1)))));
       const shortest = new Map(right.map((i) => [i, Number.POSITIVE_INFINITY]));
@@ -108,7 +111,8 @@ export class Tuner {
       for (let round = 0; round < ROUNDS && (round === 0 || performance.now() - began < LONGEST); round++) {
         const best = Math.min(...shortest.values());
         for (const [i, before] of shortest) {
-          if (i > 0 && before > 2 * best && Number.isFinite(before)) continue;
+          // What is far behind need not be timed again.
+          if (before > 2 * best) continue;
           shortest.set(i, Math.min(before, await this.#time(runs[i], repeats)));
         }
       }
@@ -144,44 +148,30 @@ export class Tuner {
     return (performance.now() - before) / repeats;
   }
 
-  async #program(dispatch: Dispatch, { shader, workgroups }: DispatchVariant, views: readonly BufferView[]) {
-    const { device, pipelines } = this.#gpu;
-    const access = dispatch.bindings.map(([use]) => use);
-    const { pipeline, layout } = await pipelines.get(shader, access);
-    const entries = views.map((resource, binding) => ({ binding, resource }));
+  async #program(dispatch: Dispatch): Promise<(repeats: number) => void> {
+    const command = await prepare(this.#gpu, dispatch);
     const label = `tuning ${dispatch.label}`;
-    const bindGroup = device.createBindGroup({ label, layout, entries });
-    return (repeats: number) => {
-      const encoder = device.createCommandEncoder({ label });
+    return (repeats) => {
+      const encoder = this.#gpu.device.createCommandEncoder({ label });
       const pass = encoder.beginComputePass({ label });
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(0, bindGroup);
-      for (let i = 0; i < repeats; i++) pass.dispatchWorkgroups(...(workgroups as [number, number, number]));
+      for (let i = 0; i < repeats; i++) encode(pass, command);
       pass.end();
       this.#gpu.submit(encoder);
     };
   }
 
-  /** A buffer of its own for every binding, inputs full of numbers that are neither zero nor denormal. */
-  #copies({ bindings }: Dispatch): { views: BufferView[]; outputs: BufferView[]; destroy(): void } {
-    const created: GPUBuffer[] = [];
-    const views = bindings.map(([access, { size }]) => {
-      if (access === 'uniform') {
-        const usage = GPU_BUFFER_USAGE.UNIFORM | GPU_BUFFER_USAGE.COPY_DST;
-        const buffer = this.#gpu.device.createBuffer({ label: 'tuning', size, usage });
-        created.push(buffer);
-        return { buffer, offset: 0, size };
-      }
-      const buffer = this.#gpu.createBuffer('tuning', size);
-      created.push(buffer);
+  /** Bindings like those of a dispatch, to buffers of their own: inputs are full of numbers neither zero nor denormal. */
+  #copies({ bindings }: Dispatch): { copies: Dispatch['bindings']; destroy(): void } {
+    const copies = bindings.map(([access, { size }]) => {
+      const usage = access === 'uniform' ? GPU_BUFFER_USAGE.UNIFORM : 0;
+      const buffer = this.#gpu.createBuffer('tuning', size, usage);
       if (access === 'read') this.#fill(buffer, size);
-      return { buffer, offset: 0, size };
+      return [access, { buffer, offset: 0, size }] as const;
     });
     return {
-      views,
-      outputs: views.filter((_, i) => bindings[i][0] === 'write'),
+      copies,
       destroy: () => {
-        for (const buffer of created) buffer.destroy();
+        for (const [, { buffer }] of copies) buffer.destroy();
       },
     };
   }

@@ -14,6 +14,16 @@ export interface Activated {
   readonly output: Matrix;
 }
 
+/** Of shaders/common/output_gradient.wgsl, which reads no output where there was no activation: then anything is bound. */
+export const activationConstant = (activated: Activated | undefined) => ({
+  ACTIVATION: ACTIVATION_CODE[activated?.activation ?? 'none'],
+});
+
+/** @throws ShapeError unless the output that was activated is laid out as its gradient */
+export function requireActivated(kernel: string, gradOutput: Matrix, activated: Activated | undefined): void {
+  if (activated) requireSameShape(kernel, 'gradOutput', gradOutput, 'output', activated.output);
+}
+
 /**
  * output = act(input), element by element. Arguments are clamped to +-15 (tanh) and +-87 (sigmoid), where f32 has
  * long saturated.

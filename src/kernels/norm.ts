@@ -3,7 +3,13 @@ import type { Arena, Matrix } from '../gpu/arena.ts';
 import { f32 } from '../gpu/composer.ts';
 import type { BufferView } from '../gpu/device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
-import { ACTIVATION_CODE, type Activated, type Activation } from './activation.ts';
+import {
+  ACTIVATION_CODE,
+  type Activated,
+  type Activation,
+  activationConstant,
+  requireActivated,
+} from './activation.ts';
 import { requireBytes, requireSameShape, shapeConstants } from './check.ts';
 import { flatGrid } from './grid.ts';
 
@@ -353,11 +359,6 @@ export function spreadOf(from: Matrix | number) {
     : { FROM_VARIANCE: false, EPSILON: f32(0), SAVED_STRIDE: from.stride };
 }
 
-/** Of shaders/common/output_gradient.wgsl, which reads no output where there was no activation: then anything is bound. */
-const activationConstant = (activated: Activated | undefined) => ({
-  ACTIVATION: ACTIVATION_CODE[activated?.activation ?? 'none'],
-});
-
 /**
  * Partial results of the reductions over rows: about sqrt(rows) of about sqrt(rows) rows each, so that neither the first
  * stage nor the second, which goes through them one by one, takes long. All batch normalisations of an arena share them.
@@ -400,9 +401,4 @@ function requireSaved(kernel: string, input: Matrix, saved: Matrix): void {
     );
   }
   requireBytes(kernel, 'saved', saved, 2 * saved.stride * 4);
-}
-
-/** @throws ShapeError */
-function requireActivated(kernel: string, gradOutput: Matrix, activated: Activated | undefined): void {
-  if (activated) requireSameShape(kernel, 'gradOutput', gradOutput, 'output', activated.output);
 }

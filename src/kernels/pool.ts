@@ -2,8 +2,14 @@ import { ShapeError } from '../errors.ts';
 import type { Matrix } from '../gpu/arena.ts';
 import type { BufferView } from '../gpu/device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
-import { ACTIVATION_CODE, type Activated, type Activation } from './activation.ts';
-import { requireBytes, requireSameShape, shapeConstants } from './check.ts';
+import {
+  ACTIVATION_CODE,
+  type Activated,
+  type Activation,
+  activationConstant,
+  requireActivated,
+} from './activation.ts';
+import { requireBytes, shapeConstants } from './check.ts';
 import { flatGrid } from './grid.ts';
 
 /** Images and the square windows over them. */
@@ -88,9 +94,9 @@ export function recordMaxPool2dBackward(
   const kernel = 'max_pool2d_backward';
   const constants = {
     ...poolConstants(kernel, shape, 'gradInput', gradInput, 'gradOutput', gradOutput, chosen),
-    ACTIVATION: ACTIVATION_CODE[activated?.activation ?? 'none'],
+    ...activationConstant(activated),
   };
-  if (activated) requireSameShape(kernel, 'gradOutput', gradOutput, 'output', activated.output);
+  requireActivated(kernel, gradOutput, activated);
   const { batch, height, width, kernelSize, stride, padding = 0 } = shape;
   // Windows that do not overlap: one block of stride x stride pixels each, up to the edge.
   const [blocksX, blocksY] = [Math.ceil((width + padding) / stride), Math.ceil((height + padding) / stride)];

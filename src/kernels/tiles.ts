@@ -52,12 +52,15 @@ export function recordVariants(
   recorder.record({ ...dispatch, shader, workgroups, tuning: { key, variants } });
 }
 
+/** Tiles of 16 x 16 that keep an adapter busy, a real one or one on the CPU. */
+export const BUSY_TILES = { hardware: 512, software: 64 } as const;
+
 /**
- * Tiles of 16 x 16 that keep an adapter busy: products with fewer are cut into slices of k. More of them only cost on a software
+ * Of those for an adapter: products with fewer are cut into slices of k. More of them only cost on a software
  * adapter, which computes as many as it has cores and pays for the start and the end of each what ten turns of its loop take.
  */
 export function busyTiles(gpu: Gpu): number {
-  return gpu.adapter.software ? 64 : 512;
+  return BUSY_TILES[gpu.adapter.software ? 'software' : 'hardware'];
 }
 
 /**

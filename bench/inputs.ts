@@ -1,0 +1,28 @@
+/** What is computed with where only the time counts: numbers that nothing skips, and images that are one batch. */
+import { createDataset, type ImageDataset } from '../src/data/dataset.ts';
+import type { Matrix } from '../src/gpu/arena.ts';
+import type { Gpu } from '../src/gpu/device.ts';
+
+/** Fills a matrix with numbers of which none is denormal and hardly one zero; pads and the row of zeros stay. */
+export function filled(gpu: Gpu, matrix: Matrix): Matrix {
+  const { rows, columns, stride } = matrix;
+  gpu.write(
+    matrix,
+    Float32Array.from({ length: rows * stride }, (_, i) => (i % stride < columns ? ((i * 37) % 101) / 101 - 0.5 : 0)),
+  );
+  return matrix;
+}
+
+/** As many images as a batch: an epoch on them is one step, and one read-back. */
+export function oneBatch(
+  size: { width: number; height: number },
+  batch: number,
+  classes: number,
+): Promise<ImageDataset> {
+  const { width, height } = size;
+  const images = Uint8Array.from({ length: batch * width * height }, (_, i) => (i * 7919) % 251);
+  const labels = Uint32Array.from({ length: batch }, (_, i) => i % classes);
+  const classNames = Array.from({ length: classes }, (_, i) => `class ${i}`);
+  const ids = Array.from(labels, (label, i) => `${label}/${i}`);
+  return createDataset({ name: 'bench', width, height, classNames, images, labels, ids });
+}

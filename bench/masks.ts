@@ -7,6 +7,7 @@ import { fileShaderSource } from '../src/gpu/node.ts';
 import { PipelineCache } from '../src/gpu/pipelines.ts';
 import { Recorder } from '../src/gpu/recorder.ts';
 import { flatGrid } from '../src/kernels/grid.ts';
+import { BLOCKS_EACH } from '../src/kernels/memory.ts';
 import { recordCopy } from '../src/kernels/probe.ts';
 import { type Fetch, fetchOf } from '../src/kernels/stored.ts';
 import { uniformMemory } from '../src/memory/config.ts';
@@ -52,20 +53,19 @@ export async function benchMasks(gpu: Gpu, timing: Timing): Promise<Row[]> {
   const copier = new Recorder(gpu);
   recordCopy(copier, { bytes: fetched.size, input: fetched, output: copied });
   const copy = await copier.build('copy');
-  const blocksEach = 16;
-  const { workgroups, constants } = flatGrid((ROWS * COLUMNS) / 16 / blocksEach);
-  const shape = { ROWS, COLUMNS, STRIDE: COLUMNS, MAP: 0, ORIGIN: 0, PASS_OFFSET: 0, BLOCKS_EACH: blocksEach };
+  const { workgroups, constants } = flatGrid((ROWS * COLUMNS) / 16 / BLOCKS_EACH);
+  const shape = { ROWS, COLUMNS, STRIDE: COLUMNS, MAP: 0, ORIGIN: 0, PASS_OFFSET: 0, BLOCKS_EACH };
 
   for (const rate of RATES) {
     const { maps, fetch } = uniformMap(arena, rate, { rows: ROWS, columns: COLUMNS, stride: COLUMNS });
     const step = new Recorder(gpu).step;
 
-    const variant = async (faults: string, more: Record<string, ShaderConstant>) => {
+    const variant = async (faults: string, more: Record<string, ShaderConstant>, early = 'whole') => {
       const { pipeline, layout } = await cache.get(
         {
           path: 'memory/materialise.wgsl',
           constants: { ...constants, ...shape, ...fetch.constants, ...more },
-          includes: { ...fetch.includes, faults },
+          includes: { ...fetch.includes, faults, early: `memory/early_${early}.wgsl`, kept: 'memory/keep_f32.wgsl' },
         },
         ['read', 'read', 'write', 'uniform'],
       );
@@ -94,7 +94,7 @@ export async function benchMasks(gpu: Gpu, timing: Timing): Promise<Row[]> {
       gpu,
       {
         copy: { run: () => copy.run() },
-        block: await variant('memory/faults_uniform.wgsl', {}),
+        block: await variant('memory/faults_uniform.wgsl', {}, fetch.early ? 'uniform' : 'whole'),
         word: await variant('bench/faults_words.wgsl', Object.fromEntries(entries)),
         sliced: await variant('bench/faults_bit_sliced.wgsl', { THRESHOLD: Math.round(rate * 2 ** 32) }),
         sources: await variant('memory/faults_sources.wgsl', { ECC: 0, LINES: false, EACH: false }),

@@ -270,7 +270,7 @@ async function benchShallowMemory(gpu: Gpu, timing: Timing): Promise<Row[]> {
   ];
 }
 
-/** Hashes evaluated a weight, counted on the CPU over a map of 2^15 blocks. */
+/** Hashes that a map needs a weight, counted on the CPU over 2^15 blocks; a block that is drawn again counts once. */
 function drawsAWeight(rate: number): number {
   const table = flipTable(BLOCK_CODES * BITS, rate);
   const blocks = 2 ** 15;

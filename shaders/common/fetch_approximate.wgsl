@@ -34,10 +34,14 @@ fn fetch_words(read: Read, block: u32) -> Words {
   return words_xor(stored, block_mask(read.faults, block, stored));
 }
 
-// The same decoded; the block lies in row `row`. Component j of column i of the result is weight 4 i + j of the block.
-// Pads hold whatever their flipped bits say, which products multiply by zero; where that could be no number, they are zero.
+// The same decoded; the block lies in row `row`.
 fn fetch_block(read: Read, block: u32, row: u32) -> mat4x4f {
-  let words = fetch_words(read, block);
+  return decode_block(read, fetch_words(read, block), block, row);
+}
+
+// What `words`, returned for block `block` in row `row`, mean. Component j of column i is weight 4 i + j of the block.
+// Pads hold whatever their flipped bits say, which products multiply by zero; where that could be no number, they are zero.
+fn decode_block(read: Read, words: Words, block: u32, row: u32) -> mat4x4f {
   let weights = mat4x4f(
     decode4(read.format, four_codes(words, 0u), row),
     decode4(read.format, four_codes(words, 1u), row),

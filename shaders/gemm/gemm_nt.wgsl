@@ -4,17 +4,16 @@
 // One invocation or a quad computes a register tile, without barriers. Both operands are read four k at a time and
 // transposed in registers, which costs nothing where a vec4 is four registers. SPLIT_K slices of k go to workgroup z.
 // A batch of products lies in workgroup z too, BATCH_A, BATCH_B and BATCH_BIAS vec4 from one to the next (0: shared).
-// Bindings: a, b, bias, c. Launched by recordGemm (src/kernels/gemm.ts).
+// Bindings: a, b (<operand>: f32, or codes of a stored tensor), bias, c; maps with codes. Launched by recordGemm (src/kernels/gemm.ts).
 // Measured on SwiftShader, 512^3, of its FMA ceiling: quads of 16 x 32 48 %, of 16 x 16 42 %; one invocation 16 x 16 18 %.
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;
-@group(0) @binding(1) var<storage, read> b: array<vec4f>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 
 fn load_a(i: u32) -> vec4f { return a[i]; }
-fn load_b(i: u32) -> vec4f { return b[i]; }
 fn load_bias(i: u32) -> vec4f { return bias[slice / SPLIT_K * BATCH_BIAS + i]; }
 
+#include <operand>
 #include <tile>
 #include "gemm/epilogue.wgsl"
 #include "gemm/store.wgsl"
@@ -29,6 +28,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let product = id.z / SPLIT_K;
   let first = id.z % SPLIT_K * K4_SLICE;
   let end = min(first + K4_SLICE, K4);
+  open_b();
   var tile: Tile;
   var at_a = product * BATCH_A + row * (STRIDE_A / 4u) + first;
   var at_b = product * BATCH_B + column * (STRIDE_B / 4u) + first;

@@ -5,14 +5,14 @@
 // On SwiftShader a barrier turns the shader into coroutines (5-13 times slower): the launcher picks this family only for
 // hardware adapters, the tests run it everywhere.
 // A batch of products lies in workgroup z too, BATCH_A, BATCH_B and BATCH_BIAS vec4 from one to the next (0: shared).
-// Bindings: a, b, bias, c. Launched by recordGemm (src/kernels/gemm.ts).
+// Bindings: a, b (<operand>: f32, or codes of a stored tensor), bias, c; maps with codes. Launched by recordGemm (src/kernels/gemm.ts).
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;
-@group(0) @binding(1) var<storage, read> b: array<vec4f>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 
 fn load_bias(i: u32) -> vec4f { return bias[slice / SPLIT_K * BATCH_BIAS + i]; }
 
+#include <operand>
 #include "gemm/epilogue.wgsl"
 #include "gemm/store.wgsl"
 
@@ -34,6 +34,7 @@ fn main(
   let base_b = group.z / SPLIT_K * BATCH_B;
   let first = group.z % SPLIT_K * K_SLICE;
   let end = min(first + K_SLICE, K);
+  open_b();
   let t = local.y * 16u + local.x;
   var block = mat4x4f();
   for (var k = first; k < end; k += STEP_K) {
@@ -56,13 +57,13 @@ fn main(
     if (B_K_MAJOR) {
       let kk = t / 16u;
       let inside = k + kk < end && column0 + (t % 16u) * 4u < STRIDE_B;
-      tile_b[kk][t % 16u] = select(vec4f(), b[base_b + ((k + kk) * STRIDE_B + column0) / 4u + t % 16u], inside);
+      tile_b[kk][t % 16u] = select(vec4f(), load_b(base_b + ((k + kk) * STRIDE_B + column0) / 4u + t % 16u), inside);
     } else {
       let n = t / 4u;
       let kk = (t % 4u) * 4u;
       let inside = column0 + n < N && k + kk < STRIDE_B;
       let keep = vec4u(k + kk) + vec4u(0u, 1u, 2u, 3u) < vec4u(end);
-      let v = select(vec4f(), b[base_b + ((column0 + n) * STRIDE_B + k + kk) / 4u], keep & vec4<bool>(inside));
+      let v = select(vec4f(), load_b(base_b + ((column0 + n) * STRIDE_B + k + kk) / 4u), keep & vec4<bool>(inside));
       tile_b[kk][n / 4u][n % 4u] = v.x;
       tile_b[kk + 1u][n / 4u][n % 4u] = v.y;
       tile_b[kk + 2u][n / 4u][n % 4u] = v.z;

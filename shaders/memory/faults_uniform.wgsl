@@ -27,7 +27,7 @@ fn open_faults(at: u32, origin: u32, image: u32) -> Faults {
 fn map_entries(at: u32) -> vec4u { return vec4u(maps[at], maps[at + 1u], maps[at + 2u], maps[at + 3u]); }
 
 // How many bits of a block flip, as far as the first 12 entries tell: entries fall, so as many as are not below the draw.
-// ALL where all of them are not: the three words of places that come with the draw are used up before it is known.
+// ALL where all of them are not: more than two words of places can hold, and late_count tells.
 const ALL: u32 = 0xffffffffu;
 
 fn early_count(faults: Faults, draw: u32) -> u32 {
@@ -58,26 +58,32 @@ fn flip_place(mask: BlockMask, random: u32, bits: u32, count: u32) -> BlockMask 
   return BlockMask(words_or(mask.words, words), mask.flips + select(0u, 1u, words_any(words)));
 }
 
+// The same for all places of a random word.
+fn flip_word(before: BlockMask, random: u32, bits: u32, count: u32) -> BlockMask {
+  var mask = flip_place(before, random, bits, count);
+  if (SLOT < 32u) { mask = flip_place(mask, random >> 8u, bits, count); }
+  mask = flip_place(mask, random >> 16u, bits, count);
+  if (SLOT < 32u) { mask = flip_place(mask, random >> 24u, bits, count); }
+  return mask;
+}
+
 fn block_mask(faults: Faults, block: u32, stored: Words) -> Words {
   var random = pcg4d(vec4u(block, 0u, faults.key));
   let draw = random.x;
   var count = early_count(faults, draw);
+  if (count == ALL) { count = late_count(faults, draw); }
   var mask = BlockMask();
   var slice = 0u;
   var left = 3u;  // words of `random` not yet used
   while (mask.flips < count) {
     random = random.yzwx;
     if (left == 0u) {
-      if (count == ALL) { count = late_count(faults, draw); }
       slice++;
       random = pcg4d(vec4u(block, slice, faults.key));
       left = 4u;
     }
     left--;
-    mask = flip_place(mask, random.x, faults.bits, count);
-    if (SLOT < 32u) { mask = flip_place(mask, random.x >> 8u, faults.bits, count); }
-    mask = flip_place(mask, random.x >> 16u, faults.bits, count);
-    if (SLOT < 32u) { mask = flip_place(mask, random.x >> 24u, faults.bits, count); }
+    mask = flip_word(mask, random.x, faults.bits, count);
   }
   return mask.words;
 }

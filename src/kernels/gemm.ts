@@ -6,7 +6,7 @@ import { STRETCH } from '../memory/hits.ts';
 import { ACTIVATION_CODE, type Activation } from './activation.ts';
 import { requireBytes } from './check.ts';
 import { flatGrid } from './grid.ts';
-import type { StoredTensor } from './stored.ts';
+import type { Codes16, StoredTensor } from './stored.ts';
 import { busyTiles, quadTiles, recordVariants, shapeKey, TILES, type TileName, tileGrid } from './tiles.ts';
 
 /** `nt`: A Bᵀ (forward). `nn`: A B (input gradient). `tn`: Aᵀ B (weight gradient). */
@@ -25,6 +25,8 @@ export interface GemmArguments {
    * zeros there (src/layers/parameters.ts).
    */
   readonly b: Matrix;
+  /** nt, nn: what decodes B, where it holds codes of 16 bits instead of f32. */
+  readonly codes16?: Codes16;
   /** N values, added to every row of C. */
   readonly bias?: BufferView;
   /** M x N. */
@@ -67,11 +69,12 @@ function dimensions(label: string, t: Transposition, a: Matrix, b: Matrix, c: Ma
 /**
  * Records C = act(op(A) op(B) + bias), and the reduction of its slices where K is split; variant and slices are chosen for one
  * product, however many there are.
- * @throws ShapeError when the shapes disagree, or a view is too small for all products
+ * @throws ShapeError when the shapes disagree, a view is too small for all products, or B of tn is given as codes
  */
 export function recordGemm(recorder: Recorder, arena: Arena, args: GemmArguments): void {
-  const { label, transposition, a, b, c, batch = ALONE } = args;
+  const { label, transposition, a, b, codes16, c, batch = ALONE } = args;
   const [m, n, k] = dimensions(label, transposition, a, b, c);
+  if (codes16 && transposition === 'tn') throw new ShapeError(`${label}: codes are multiplied in nt and nn only`);
   checkBatch(args, batch, m);
   const splitK = args.splitK ?? pickSplitK(recorder.gpu, m, n, k);
   const kSlice = roundUp(Math.ceil(k / splitK), 16);
@@ -93,13 +96,16 @@ export function recordGemm(recorder: Recorder, arena: Arena, args: GemmArguments
     BATCH_A: batch.strideA / 4,
     BATCH_B: batch.strideB / 4,
     BATCH_BIAS: batch.strideBias / 4,
+    ...(codes16 && { B_MAP: codes16.map }),
   };
   const bindings = [
     ['read', a],
     ['read', b],
     ['read', bias],
     ['write', target],
+    ...(codes16 ? ([['read', codes16.maps]] as const) : []),
   ] as const;
+  const operand = codes16 ? 'gemm/b_codes16.wgsl' : 'gemm/b_f32.wgsl';
   const range: Record<string, number> =
     transposition === 'tn' ? { K: k, K_SLICE: kSlice } : { K4: Math.ceil(k / 4), K4_SLICE: kSlice / 4 };
   const variantOf = (name: GemmVariant): DispatchVariant => {
@@ -110,6 +116,7 @@ export function recordGemm(recorder: Recorder, arena: Arena, args: GemmArguments
         shader: {
           path: 'gemm/gemm_shared.wgsl',
           constants: { ...shape, ...strides, K: k, K_SLICE: kSlice, ...majors },
+          includes: { operand },
         },
         workgroups: [Math.ceil(n / 64), Math.ceil(m / 64), batch.count * slices],
       };
@@ -120,14 +127,15 @@ export function recordGemm(recorder: Recorder, arena: Arena, args: GemmArguments
       shader: {
         path: `gemm/gemm_${transposition}.wgsl`,
         constants: { ...shape, ...strides, ...range, ...constants },
-        includes: { tile: `gemm/tile_${name}.wgsl` },
+        includes: { tile: `gemm/tile_${name}.wgsl`, ...(transposition !== 'tn' && { operand }) },
       },
       workgroups: [...workgroups, batch.count * slices],
     };
   };
   const names = args.variant ? [args.variant] : pickVariants(recorder.gpu, m, n);
   const flops = 2 * m * n * k * batch.count;
-  recordVariants(recorder, shapeKey(`gemm_${transposition}`, m, n, k), names.map(variantOf), {
+  const key = shapeKey(`gemm_${transposition}${codes16 ? ' codes16' : ''}`, m, n, k);
+  recordVariants(recorder, key, names.map(variantOf), {
     label,
     bindings,
     flops,
@@ -136,15 +144,15 @@ export function recordGemm(recorder: Recorder, arena: Arena, args: GemmArguments
 }
 
 /** @throws ShapeError where an operand of a batch does not start on a vec4, or its last one lies beyond the view */
-function checkBatch({ label, a, b, bias, c }: GemmArguments, batch: GemmBatch, m: number): void {
+function checkBatch({ label, a, b, codes16, bias, c }: GemmArguments, batch: GemmBatch, m: number): void {
   const { count, strideA, strideB, strideBias } = batch;
-  const further = (name: string, view: BufferView, stride: number, first: number) => {
+  const further = (name: string, view: BufferView, stride: number, first: number, bytes = 4) => {
     if (stride % 4 !== 0) throw new ShapeError(`${label}: ${name} of a batch ${stride} f32 apart; give multiples of 4`);
-    requireBytes(label, `${name} of ${count} products`, view, ((count - 1) * stride + first) * 4);
+    requireBytes(label, `${name} of ${count} products`, view, ((count - 1) * stride + first) * bytes);
   };
   if (count === 1) return;
   further('a', a, strideA, a.rows * a.stride);
-  further('b', b, strideB, b.rows * b.stride);
+  further('b', b, strideB, b.rows * b.stride, codes16 ? 2 : 4);
   if (bias) further('bias', bias, strideBias, c.columns);
   further('c', c, m * c.stride, m * c.stride);
 }

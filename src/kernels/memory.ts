@@ -32,17 +32,25 @@ export function recordEncode(
   });
 }
 
-/** Blocks of 16 weights that an invocation fetches, so that it looks the map up once for all of them. */
-const BLOCKS_EACH = 16;
+/** Blocks of 16 weights that an invocation fetches: it looks the map up once for all of them, and notes each in a bit. */
+export const BLOCKS_EACH = 32;
 
 /**
- * Reads one tensor once through approximate memory and leaves it decoded, with its flipped bits, in `fetched`
- * (rows x stride f32, zero pads): the materialised path.
+ * Reads one tensor once through approximate memory and leaves it, with its flipped bits, in `fetched`: the materialised path.
+ * @param args.kept decoded, rows x stride f32 with zero pads (default); or as rows x stride codes of 16 bits, for
+ *   tensors that may be kept so (keepsCodes16 in src/kernels/stored.ts)
  * @param args.passOffset added to the step's pass index at granularity `pass`
  */
 export function recordMaterialise(
   recorder: Recorder,
-  args: { tensor: StoredTensor; codes: BufferView; maps: BufferView; fetched: BufferView; passOffset: number },
+  args: {
+    tensor: StoredTensor;
+    codes: BufferView;
+    maps: BufferView;
+    fetched: BufferView;
+    kept?: 'f32' | 'codes16';
+    passOffset: number;
+  },
 ): void {
   const { tensor } = args;
   const { workgroups, constants } = flatGrid(Math.ceil((tensor.rows * tensor.stride) / 16 / BLOCKS_EACH));
@@ -58,7 +66,11 @@ export function recordMaterialise(
         BLOCKS_EACH,
         ...tensor.fetch.constants,
       },
-      includes: tensor.fetch.includes,
+      includes: {
+        ...tensor.fetch.includes,
+        early: `memory/early_${tensor.fetch.early ? 'uniform' : 'whole'}.wgsl`,
+        kept: `memory/keep_${args.kept ?? 'f32'}.wgsl`,
+      },
     },
     bindings: [
       ['read', args.codes],

@@ -1,5 +1,6 @@
 /** A tensor in a memory image, and which variant of shaders/common/fetch_approximate.wgsl reads it. */
 import type { ShaderRequest } from '../gpu/composer.ts';
+import type { BufferView } from '../gpu/device.ts';
 import { formatBits, slotOf } from '../memory/codec.ts';
 import type { StoredMemory } from '../memory/config.ts';
 import { type FaultSource, isUniform } from '../memory/faults.ts';
@@ -8,6 +9,8 @@ import { type FaultSource, isUniform } from '../memory/faults.ts';
 export interface Fetch {
   readonly includes: NonNullable<ShaderRequest['includes']>;
   readonly constants: NonNullable<ShaderRequest['constants']>;
+  /** Whether most masks are whole after two random words: so few cells of a block fail (shaders/memory/early_uniform.wgsl). */
+  readonly early: boolean;
 }
 
 /** Where a tensor lies in a memory image: its row in the table of maps and its first block. */
@@ -21,16 +24,30 @@ export interface StoredTensor {
   readonly fetch: Fetch;
 }
 
+/** What decodes a matrix of 16-bit codes: the scale in row `map` of the table of maps. */
+export interface Codes16 {
+  readonly maps: BufferView;
+  readonly map: number;
+}
+
+/** Whether a read may be kept as codes of 16 bits, which a product decodes: they are no longer than what is stored. */
+export function keepsCodes16({ format }: StoredMemory): boolean {
+  return format.kind === 'fixed' && format.bits > 8 && format.bits < 16;
+}
+
 const NON_FINITE = { propagate: 0, zero: 1, saturate: 2 } as const;
 const ECC = { zero: 1, pass: 2 } as const;
 
 /** How tensors of a layer are fetched. @param sources of the layer; none for a read without any fault */
 export function fetchOf({ format, ecc }: StoredMemory, sources: readonly FaultSource[]): Fetch {
   const kind = format.kind === 'int8' || format.kind === 'int4' ? 'integer' : format.kind;
+  const slot = slotOf(formatBits(format));
+  // Two words name that many cells of a block's 16 slots, used or not.
+  const places = slot === 32 ? 4 : 8;
   const faults = sources.length === 0 ? 'none' : isUniform(sources, ecc) ? 'uniform' : 'sources';
   return {
     includes: {
-      words: `memory/words_${slotOf(formatBits(format))}.wgsl`,
+      words: `memory/words_${slot}.wgsl`,
       format: `memory/format_${kind}.wgsl`,
       faults: `memory/faults_${faults}.wgsl`,
     },
@@ -45,5 +62,6 @@ export function fetchOf({ format, ecc }: StoredMemory, sources: readonly FaultSo
         EACH: sources.some(({ lines, failure }) => lines?.kind === 'bitline' || failure < 1),
       }),
     },
+    early: faults === 'uniform' && 16 * slot * sources[0].rate <= places,
   };
 }

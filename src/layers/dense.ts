@@ -69,7 +69,7 @@ export const DENSE: LayerKind<DenseSpec> = {
     const source = weights();
     const product = { label: `${name} forward`, transposition: 'nt', a: x, c: y, activation } as const;
     if (source.kind === 'plain') {
-      recordGemm(recorder, arena, { ...product, b: source.weight, bias: source.bias });
+      recordGemm(recorder, arena, { ...product, b: source.weight, codes16: source.codes16, bias: source.bias });
     } else {
       recordFused(recorder, arena, source, { ...product, bias: source.bias, passOffset: 0 });
     }
@@ -86,7 +86,7 @@ export const DENSE: LayerKind<DenseSpec> = {
       const source = weights();
       const product = { label: `${name} input gradient`, transposition: 'nn', a: dy, c: dx } as const;
       if (source.kind === 'plain') {
-        recordGemm(recorder, arena, { ...product, b: source.weight });
+        recordGemm(recorder, arena, { ...product, b: source.weight, codes16: source.codes16 });
       } else {
         recordFused(recorder, arena, source, { ...product, passOffset: 1 });
       }

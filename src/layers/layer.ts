@@ -3,7 +3,7 @@ import type { Arena, Matrix } from '../gpu/arena.ts';
 import type { BufferView } from '../gpu/device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import type { ConvArguments } from '../kernels/conv.ts';
-import type { StoredTensor } from '../kernels/stored.ts';
+import type { Codes16, StoredTensor } from '../kernels/stored.ts';
 import type { ParameterDeclaration } from './parameters.ts';
 
 /** What an image is at one point of a network. A vector is one pixel of many channels. */
@@ -39,6 +39,8 @@ export type LayerWeights = {
       readonly kind: 'plain';
       readonly weight: Matrix;
       readonly bias: Matrix;
+      /** Dense layers only: `weight` holds codes of 16 bits, which products decode. */
+      readonly codes16?: Codes16;
       /** Batch normalisation only. */
       readonly runningMean?: Matrix;
       readonly runningVariance?: Matrix;

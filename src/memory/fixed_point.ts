@@ -37,6 +37,15 @@ export function encodeFixed(weight: number, bits: number, exponent: number, enco
   return magnitude + (weight < 0 ? range : 0);
 }
 
+/**
+ * A code of 16 bits, as a read may be kept -> its value: 2 m for a magnitude m, 1 - 2 m where the sign is set, two's complement.
+ * The way back from shaders/memory/keep_codes16.wgsl.
+ */
+export function decodeCode16(code: number, exponent: number): number {
+  const twice = code >= 0x8000 ? code - 0x10000 : code;
+  return twice % 2 === 0 ? (twice / 2) * 2 ** exponent : -((1 - twice) / 2) * 2 ** exponent;
+}
+
 /** A code -> its value; -0 for the sign bit alone. Never NaN or infinite. */
 export function decodeFixed(code: number, bits: number, exponent: number): number {
   const range = 2 ** (bits - 1);

@@ -10,14 +10,14 @@ import {
   recordStoreActivations,
 } from '../kernels/memory.ts';
 import { MAX_ABS_SCRATCH_BYTES, recordMaxAbs, recordRowMaxAbs } from '../kernels/reduce.ts';
-import { fetchOf, type StoredTensor } from '../kernels/stored.ts';
+import { fetchOf, keepsCodes16, type StoredTensor } from '../kernels/stored.ts';
 import type { LayerWeights } from '../layers/layer.ts';
 import { FlatParameters, type ParameterLayout, type ParameterSlice } from '../layers/parameters.ts';
 import { BLOCK_CODES, type Codec, fixedCodec, floatCodec, formatBits, integerCodec, slotOf } from '../memory/codec.ts';
 import type { ActivationMemory, LayerMemory, MemoryConfig, StoredMemory } from '../memory/config.ts';
 import { deviceKey, type FaultMap, type Granularity, type Key, readKey, tensorKey } from '../memory/fault_map.ts';
 import { faultSources, isUniform } from '../memory/faults.ts';
-import { fixedExponent } from '../memory/fixed_point.ts';
+import { decodeCode16, fixedExponent } from '../memory/fixed_point.ts';
 import { integerScale } from '../memory/integer.ts';
 import { MAP_WORDS, writeDraw, writeScale, writeSources } from '../memory/map_table.ts';
 import { flipVariance } from '../memory/noise.ts';
@@ -40,6 +40,8 @@ interface Placed {
   readonly tensor: StoredTensor;
   /** Whether all its cells fail alike. */
   readonly uniform: boolean;
+  /** Whether a pass keeps what it read as codes of 16 bits. */
+  readonly codes16: boolean;
 }
 
 /**
@@ -47,8 +49,9 @@ interface Placed {
  * under a configuration: layers it does not name are exact. One object serves a whole sweep: `configure` changes what the
  * memory is, `load` draws the next map.
  *
- * The materialised path keeps what a read returned in `fetched`, which has the layout of the parameters; programs that
- * read only that hold for all configurations. Others must be recorded again where {@link recordingKey} changes.
+ * The materialised path keeps what a read returned in `fetched`, which has the layout of the parameters: f32, or codes of 16
+ * bits of a dense layer's weights at granularity `pass`, in the first half of their slice. Programs that read only that hold
+ * for all configurations of one {@link recordingKey}; where it changes they must be recorded again.
  */
 export class ApproximateMemory {
   readonly fetched: FlatParameters;
@@ -248,7 +251,11 @@ export class ApproximateMemory {
   /** Where a layer reads its weights under the present configuration. */
   weightsOf = (layer: string): LayerWeights => {
     const plain = plainWeights(this.fetched)(layer);
-    if (!this.fused(layer)) return plain;
+    if (!this.fused(layer)) {
+      const placed = this.#placed.find(({ slice, codes16 }) => codes16 && slice.layer === layer);
+      if (plain.kind !== 'plain' || !placed) return plain;
+      return { ...plain, weight: this.#codes16Of(placed), codes16: { maps: this.#maps, map: placed.tensor.map } };
+    }
     return {
       kind: 'fused',
       weight: this.#find(`${layer}.weight`).tensor,
@@ -313,6 +320,18 @@ export class ApproximateMemory {
     const words = await this.#gpu.readWords(returned);
     work.destroy();
     return words;
+  }
+
+  /** Weights of a parameter as the last read left them: bits of f32, rows x stride, zeros in the pads. @throws DeviceLostError */
+  async fetchedWeights(name: string): Promise<Uint32Array<ArrayBuffer>> {
+    const { rows, columns, stride } = this.fetched.layout.find(name);
+    const words = await this.#gpu.readWords(this.fetched.matrix(name));
+    const placed = this.#placed.find(({ slice, codes16 }) => codes16 && slice.name === name);
+    if (!placed || this.fused(placed.slice.layer)) return words.slice(0, rows * stride);
+    const exponent = this.#exponent(placed.slice, placed.memory);
+    const codes = new Uint16Array(words.buffer, words.byteOffset, rows * stride);
+    const weights = Float32Array.from(codes, (code, i) => (i % stride < columns ? decodeCode16(code, exponent) : 0));
+    return new Uint32Array(weights.buffer);
   }
 
   /** The number format of a parameter, fitted: what turns codes into weights. */
@@ -412,6 +431,12 @@ export class ApproximateMemory {
   #codesOf({ slice, memory, tensor }: Placed): BufferView {
     const size = imageBytes(slice, memory);
     return { buffer: this.#codes!.buffer, offset: tensor.origin * blockBytes(memory), size };
+  }
+
+  /** Where codes of 16 bits lie. */
+  #codes16Of({ slice }: Placed): Matrix {
+    const matrix = this.fetched.matrix(slice.name);
+    return { ...matrix, size: matrix.size / 2 };
   }
 
   #imageBytes(): number {
@@ -535,12 +560,14 @@ export class ApproximateMemory {
 
   #recordMaterialise(recorder: Recorder, passOffset: number): void {
     const { layers } = this.config;
-    for (const { slice, tensor, memory } of this.#placed) {
+    for (const placed of this.#placed) {
+      const { slice, tensor, memory, codes16 } = placed;
       const fused = this.fused(slice.layer);
       if (fused && !this.#corrected(slice.layer)) continue;
-      const fetched = this.fetched.matrix(slice.name);
+      const kept = codes16 ? 'codes16' : 'f32';
+      const fetched = codes16 ? this.#codes16Of(placed) : this.fetched.matrix(slice.name);
       const read = fused ? { ...tensor, fetch: fetchOf(memory, []) } : tensor;
-      recordMaterialise(recorder, { tensor: read, codes: this.#codes!, maps: this.#maps, fetched, passOffset });
+      recordMaterialise(recorder, { tensor: read, codes: this.#codes!, maps: this.#maps, fetched, kept, passOffset });
     }
     for (const slice of this.#parameters.layout.slices) {
       const kind = layers[slice.layer]?.kind;
@@ -641,7 +668,9 @@ function placeTensors(config: MemoryConfig, layout: ParameterLayout): { placed: 
     const sources = faultSources(memory, config.chip, `memory.layers.${slice.layer}`);
     const origin = bytes / blockBytes(memory);
     const tensor = { map: index, origin, rows, columns, stride, fetch: fetchOf(memory, sources) };
-    placed.push({ slice, memory, tensor, uniform: isUniform(sources, memory.ecc) });
+    // A matrix is a dense layer's weights: its product decodes them. What is read once a load is decoded once.
+    const codes16 = config.granularity === 'pass' && slice.shape.length === 2 && keepsCodes16(memory);
+    placed.push({ slice, memory, tensor, uniform: isUniform(sources, memory.ecc), codes16 });
     bytes = roundUp(bytes + imageBytes(slice, memory), TENSOR_ALIGNMENT);
   }
   return { placed, bytes };

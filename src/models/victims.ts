@@ -113,6 +113,7 @@ export async function foldedVictim(
   };
   const [w1, w2] = [weights(first.name), weights(second.name)];
   if (w1.kind !== 'plain' || w2.kind !== 'plain') throw new Error('fused layers cannot be folded');
+  if (w1.codes16 || w2.codes16) throw new Error('layers that are read every pass cannot be folded');
   const fold = (draw: number): Promise<Program> => {
     const recorder = new Recorder(arena.gpu);
     const weight = { label: 'fold weights', transposition: 'nn', a: w2.weight, b: w1.weight } as const;

@@ -11,7 +11,13 @@ import { decodeFixed, encodeFixed, fixedExponent } from '../../src/memory/fixed_
 import { floatOfBits } from '../../src/memory/floating_point.ts';
 import { noiseTensor } from '../../src/memory/noise.ts';
 import { ApproximateMemory } from '../../src/models/approximate_memory.ts';
-import { recordStackBackward, recordStackForward, stackParameters } from '../../src/models/stack.ts';
+import {
+  plainWeights,
+  recordStackBackward,
+  recordStackForward,
+  stackParameters,
+  type WeightsOf,
+} from '../../src/models/stack.ts';
 import { stackVictim } from '../../src/models/victims.ts';
 import { expectAllclose } from '../support/allclose.ts';
 import { randomValues, readMatrix, useGpu, writeMatrix } from '../support/gpu.ts';
@@ -105,7 +111,7 @@ describe('a read of the whole model', () => {
   });
 
   it('at granularity pass every forward and every backward pass reads anew, and loads never share a pass', async () => {
-    const { memory, configure, fetched } = await store();
+    const { memory, configure } = await store();
     await configure({ seed: 5, granularity: 'pass', layers: { fc1: uniform(0.1), fc2: uniform(0.1) } });
     const programs = await Promise.all(
       [0, 1].map((offset) => {
@@ -123,10 +129,10 @@ describe('a read of the whole model', () => {
       for (const [offset, program] of programs.entries()) {
         program.stepWords[0] = pass;
         program.run();
-        const words = await fetched();
         for (const [index, name] of NAMES.entries()) {
           const key = readKey(tensorKey(5, 0, index), draw * 2 ** 20 + pass + offset);
-          expect(readPart(name, words), name).toEqual(twinRead(name, { exponent: fitted(name), rate: 0.1, key }));
+          const expected = twinRead(name, { exponent: fitted(name), rate: 0.1, key });
+          expect(await memory.fetchedWeights(name), name).toEqual(expected);
         }
       }
     }
@@ -353,6 +359,62 @@ describe('where a layer reads its weights', () => {
       expectAllclose(fused.gradient, materialised.gradient, tolerance, 'gradient');
       const exact = await attack({ granularity, layers: {} }, 2, 4);
       expect(exact.logits).not.toEqual(materialised.logits);
+    },
+  );
+
+  it.each([
+    ['as published', { encoding: 'faithful', exponent: { layer: 'fc1' } }, 12, 0.01],
+    ['of 9 bits', { bits: 9 }, 9, 0.1],
+    ['of 15 bits', { bits: 15 }, 15, 0.5],
+    ['of 16 bits, decoded before', { bits: 16 }, 16, 0.1],
+    ['of 8 bits, decoded before', { bits: 8 }, 8, 0.1],
+  ] as const)(
+    'products of a pass have the bits of products with the weights that it read: codes %s',
+    async (_, format, bits, rate) => {
+      const { memory, configure } = await store();
+      await configure({ seed: 3, granularity: 'pass', path: 'materialised', layers: { '*': uniform(rate, format) } });
+      await memory.load(2);
+      const inputs = arena!.matrix('x', 3, 20);
+      writeMatrix(device.gpu, inputs, x);
+      const upstream = randomValues(3 * 5, 10);
+      /** Logits of a forward pass over some weights, and input gradient of a backward pass over others. */
+      const bitsOfPasses = async (forward: WeightsOf, backward: WeightsOf, from?: ApproximateMemory) => {
+        const results: Float32Array[] = [];
+        for (const [weightsOf, which] of [
+          [forward, 'logits'],
+          [backward, 'gradInput'],
+        ] as const) {
+          const recorder = new Recorder(device.gpu);
+          const run = stackVictim(SPECS, weightsOf, from).plan(arena!, inputs);
+          run.recordForward(recorder);
+          writeMatrix(device.gpu, run.gradLogits, upstream);
+          run.recordInputGradient(recorder);
+          const program = await recorder.build('passes');
+          program.stepWords[0] = 6;
+          program.run();
+          results.push(await readMatrix(device.gpu, run[which]));
+        }
+        return results.map((values) => [...bitsOf(values)]);
+      };
+      const read = (pass: number) => {
+        const parameters = new FlatParameters(arena!, `pass ${pass}`, layout);
+        const flat = new Uint32Array(layout.length);
+        for (const { name, offset, rows, columns, stride } of layout.slices) {
+          const words = Uint32Array.from(valuesOf(name, weights).subarray(0, rows * stride), (weight) =>
+            memory.codecOf(name).encode(weight, 0),
+          );
+          const codec = memory.codecOf(name);
+          const image = { words: packCodes(words, slotOf(bits)), rows, columns, stride, codec };
+          flat.set(fetchTensor(image, memory.faultMapOf(name, pass)), offset);
+        }
+        device.gpu.write(parameters.view, flat);
+        return plainWeights(parameters);
+      };
+      const weightsOf = memory.weightsOf('fc1');
+      expect(weightsOf.kind === 'plain' && weightsOf.codes16 !== undefined).toBe(bits > 8 && bits < 16);
+      const defended = await bitsOfPasses(memory.weightsOf, memory.weightsOf, memory);
+      expect(defended).toEqual(await bitsOfPasses(read(6), read(7)));
+      expect(defended).not.toEqual(await bitsOfPasses(read(7), read(6)));
     },
   );
 

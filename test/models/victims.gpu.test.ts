@@ -145,6 +145,10 @@ describe('a victim', () => {
     const layers = { fc2: { kind: 'stored', faults: [{ kind: 'uniform', bitErrorRate: 0.02 }] } };
     await memory.configure(parseMemoryConfig({ path: 'fused', layers }, layerNames(LINEAR)));
     await expect(foldedVictim(arena, LINEAR.layers, memory.weightsOf)).rejects.toThrow(/fused layers cannot be folded/);
+    await memory.configure(parseMemoryConfig({ granularity: 'pass', layers }, layerNames(LINEAR)));
+    await expect(foldedVictim(arena, LINEAR.layers, memory.weightsOf)).rejects.toThrow(
+      /read every pass cannot be folded/,
+    );
   });
 });
 

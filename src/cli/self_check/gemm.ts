@@ -1,6 +1,7 @@
 /** Checks of shaders/gemm: every product in every variant, split sums, weights from approximate memory. */
 import { gemm, operandShapes } from '../../../test/reference/gemm.ts';
 import { sumTolerance, TOLERANCES } from '../../../test/support/tolerances.ts';
+import { roundUp } from '../../gpu/arena.ts';
 import type { Activation } from '../../kernels/activation.ts';
 import {
   type GemmVariant,
@@ -9,6 +10,7 @@ import {
   recordPerImageGemm,
   type Transposition,
 } from '../../kernels/gemm.ts';
+import { recordMaterialise } from '../../kernels/memory.ts';
 import { isQuad } from '../../kernels/tiles.ts';
 import { type CheckedTensor, FIRST_IMAGE, memoryImage, PASS } from './memory.ts';
 import { type Check, numbers, plus, unpad } from './trial.ts';
@@ -106,6 +108,40 @@ function approximateGemmCheck(transposition: 'nt' | 'nn', perImage: boolean): Ch
   };
 }
 
+/** A read of 12-bit codes kept as codes of 16 bits, and a product that decodes them. */
+function codes16Check(transposition: 'nt' | 'nn'): Check {
+  const [m, n, k] = [19, 21, 37];
+  const kernel = `gemm ${transposition} codes16`;
+  const passOffset = transposition === 'nt' ? 0 : 1;
+  return {
+    kernel,
+    record(trial) {
+      const product = { transposition, m, n, k };
+      const [rows, columns] = operandShapes(product).b;
+      const { codes, maps, tensors } = memoryImage(trial, 'pass', [[rows, columns]]);
+      const { stored, fetch } = tensors[0];
+      const { stride } = stored;
+      const fetched = trial.results((roundUp(rows, 4) * stride) / 2);
+      recordMaterialise(trial.recorder, { tensor: stored, codes, maps, fetched, kept: 'codes16', passOffset });
+      const a = numbers(m * k, 1);
+      const c = trial.output(m, n);
+      recordGemm(trial.recorder, trial.arena, {
+        label: kernel,
+        transposition,
+        a: trial.matrix(m, k, a),
+        b: { ...fetched, rows, columns, stride },
+        codes16: { maps, map: stored.map },
+        c,
+      });
+      const weights = unpad(fetch(PASS + passOffset), rows, columns, stride);
+      trial.expectMatrix(c, gemm(product, a, weights), sumTolerance(k));
+    },
+    prepare({ stepWords }) {
+      stepWords[0] = PASS;
+    },
+  };
+}
+
 /** The product at granularity `inference`: with error-free weights, then corrected image by image. */
 function correctionCheck(transposition: 'nt' | 'nn'): Check {
   // Two stretches of 512 codes a row, and most images hit in both.
@@ -169,6 +205,8 @@ export const GEMMS: readonly Check[] = [
     bias: true,
     activation: 'sigmoid',
   }),
+  codes16Check('nt'),
+  codes16Check('nn'),
   approximateGemmCheck('nt', false),
   approximateGemmCheck('nn', false),
   approximateGemmCheck('nt', true),

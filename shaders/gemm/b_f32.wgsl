@@ -1,0 +1,5 @@
+// B of a product as f32. Included as <operand>; b_codes16.wgsl is the other one.
+@group(0) @binding(1) var<storage, read> b: array<vec4f>;
+
+fn open_b() {}
+fn load_b(i: u32) -> vec4f { return b[i]; }

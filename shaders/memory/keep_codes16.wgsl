@@ -1,0 +1,19 @@
+// What was read of a block of fixed-point codes of 9 to 15 bits, kept as codes of 16 bits that a product decodes as it loads
+// them (gemm/b_codes16.wgsl), half as long as f32: 2 m for a magnitude m, 1 - 2 m where the sign is set, two's complement.
+// Pads hold whatever their flipped bits say, which is finite and which products multiply by zero. Included as <kept>.
+// Twin: decodeCode16 in src/memory/fixed_point.ts, the way back.
+@group(0) @binding(2) var<storage, read_write> fetched: array<Words>;
+
+fn keep(read: Read, block: u32, words: Words) {
+  fetched[block] = Words(codes16(read.format, words.low), codes16(read.format, words.high));
+}
+
+// Two codes a word. Without shifts, which are lane by lane on a software adapter.
+fn codes16(format: Format, codes2: vec4u) -> vec4u {
+  let sign = vec4u(format.magnitude + 1u);
+  let even = 2u * (codes2 & vec4u(format.magnitude));
+  let odd = 2u * (codes2 & vec4u(format.magnitude * 65536u));
+  let even16 = select(even, (1u - even) & vec4u(0xffffu), (codes2 & sign) != vec4u());
+  let odd16 = select(odd, 65536u - odd, (codes2 & (sign * 65536u)) != vec4u());
+  return even16 | odd16;
+}

@@ -1,14 +1,10 @@
 /**
- * `npm run bench`: how fast the engine is, beside what the adapter can do. `-- --json` prints one object, `-- --quick`
- * takes three rounds instead of nine, `-- --demo` runs the demo too, `-- --only gemm,memory` picks groups, `-- --clock cpu`
- * counts processor time, for a software adapter on a machine that others use, `-- --figures DIR` draws the roofline and the
- * growth of training steps from this run's rows, as far as the chosen groups measure them, `-- --peers` compares with other
- * engines as well (bench/peers/README.md), `-- --no-tune` takes every kernel as it is by default.
+ * `npm run bench`: how fast the engine is, beside what the adapter can do. `npm run bench -- --help` lists the options.
  *
  * Everything that is compared runs in the same rounds, in turns, and ratios are those of one round: on a machine that does
  * other things besides, medians of ratios mean something where ratios of medians do not.
  */
-import { parseArgs } from 'node:util';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { buildProbes, median } from '../src/cli/doctor.ts';
 import { MidasError } from '../src/errors.ts';
 import { Arena } from '../src/gpu/arena.ts';
@@ -49,31 +45,54 @@ const GROUPS = [
 ] as const;
 type Group = (typeof GROUPS)[number];
 
-const { values: options } = parseArgs({
-  options: {
-    json: { type: 'boolean', default: false },
-    quick: { type: 'boolean', default: false },
-    demo: { type: 'boolean', default: false },
-    peers: { type: 'boolean', default: false },
-    'no-tune': { type: 'boolean', default: false },
-    only: { type: 'string' },
-    clock: { type: 'string', default: 'wall' },
-    figures: { type: 'string' },
-    adapter: { type: 'string', default: 'auto' },
-  },
-});
+/** Groups that run only when they are asked for: `--demo`, `--peers`. */
+const ASKED_FOR: readonly Group[] = ['demo', 'peers'];
 
-function chosenGroups(): Set<Group> {
-  if (options.only === undefined) {
-    return new Set(GROUPS.filter((group) => (group !== 'demo' && group !== 'peers') || options[group]));
-  }
-  const names = options.only.split(',');
+function groupNames(text: string): Set<Group> {
+  const names = text.split(',');
   for (const name of names) {
-    if (!(GROUPS as readonly string[]).includes(name))
-      throw new Error(`--only ${name}: choose of ${GROUPS.join(', ')}`);
+    if (!(GROUPS as readonly string[]).includes(name)) {
+      throw new InvalidArgumentError(`${name} is no group: choose of ${GROUPS.join(', ')}.`);
+    }
   }
   return new Set(names as Group[]);
 }
+
+interface Options {
+  readonly only?: Set<Group>;
+  readonly quick?: boolean;
+  readonly demo?: boolean;
+  readonly peers?: boolean;
+  readonly tune: boolean;
+  readonly json?: boolean;
+  readonly clock: ClockName;
+  readonly figures?: string;
+  readonly adapter: string;
+}
+
+const options = new Command('npm run bench --')
+  .description(
+    'Measures the engine beside what the adapter can do, nine interleaved rounds: some 8 minutes on two cores.',
+  )
+  .option('--only <groups>', `only these groups, with commas between: ${GROUPS.join(', ')}`, groupNames)
+  .option('--quick', 'three rounds instead of nine')
+  .option('--demo', 'run the demo too, for its time and memory')
+  .option('--peers', 'compare with other engines as well, which it installs (bench/peers/README.md): 13 minutes more')
+  .option('--no-tune', 'take every kernel as it is by default')
+  .option('--json', 'print one object instead of a table')
+  .addOption(
+    new Option('--clock <clock>', 'what is measured; cpu is for a software adapter on a machine that others use')
+      .choices(Object.keys(CLOCKS))
+      .default('wall'),
+  )
+  .option(
+    '--figures <dir>',
+    'draw the roofline and the growth of training steps (SVG), as far as these groups measure them',
+  )
+  .option('--adapter <name>', 'auto, software, or a part of an adapter name', 'auto')
+  .allowExcessArguments(false)
+  .parse()
+  .opts<Options>();
 
 /** What every other number is to be read against. */
 async function benchCeilings(gpu: Gpu, timing: Timing): Promise<{ rows: Row[]; ceilings: Ceilings }> {
@@ -107,13 +126,13 @@ async function benchCeilings(gpu: Gpu, timing: Timing): Promise<{ rows: Row[]; c
 }
 
 async function main(): Promise<void> {
-  const groups = chosenGroups();
-  if (!Object.hasOwn(CLOCKS, options.clock)) throw new Error(`--clock ${options.clock}: choose wall or cpu`);
-  const timing = { rounds: options.quick ? 3 : 9, clock: CLOCKS[options.clock as ClockName] };
+  const groups =
+    options.only ?? new Set(GROUPS.filter((group) => !ASKED_FOR.includes(group) || options[group as 'demo' | 'peers']));
+  const timing = { rounds: options.quick ? 3 : 9, clock: CLOCKS[options.clock] };
   const began = performance.now();
   const say = (text: string) =>
     process.stderr.write(`${((performance.now() - began) / 1000).toFixed(0).padStart(4)} s  ${text}\n`);
-  const gpu = await openNodeGpu({ adapter: options.adapter, tune: !options['no-tune'] });
+  const gpu = await openNodeGpu({ adapter: options.adapter, tune: options.tune });
   const rows: Row[] = [];
   let ceilings: Ceilings;
   try {

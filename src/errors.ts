@@ -4,48 +4,57 @@
  * two disagree, and what to do.
  */
 
-/** Any failure this project foresees. `exitCode` follows the command line's contract. */
+/**
+ * Any failure this project foresees. `exitCode` follows the command line's contract. Names are written out, because the
+ * bundler of a page renames classes.
+ */
 export class MidasError extends Error {
+  override readonly name: string = 'MidasError';
   readonly exitCode: number = 1;
-
-  constructor(message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = new.target.name;
-  }
 }
 
 /** Two shapes that should agree do not; the message names both and the layer or kernel. */
-export class ShapeError extends MidasError {}
+export class ShapeError extends MidasError {
+  override readonly name = 'ShapeError';
+}
 
 /** A WGSL source does not compose or compile; the message starts with `file:line:`. */
-export class ShaderError extends MidasError {}
+export class ShaderError extends MidasError {
+  override readonly name = 'ShaderError';
+}
 
 /** No usable adapter was found. */
 export class AdapterError extends MidasError {
+  override readonly name = 'AdapterError';
   override readonly exitCode = 3;
 }
 
 /** The adapter cannot do what the plan needs: "needs 10 storage buffers a stage, this adapter has 8". */
 export class LimitError extends MidasError {
+  override readonly name = 'LimitError';
   override readonly exitCode = 3;
 }
 
 /** The device was lost; nothing computed since the last finished row can be trusted. */
 export class DeviceLostError extends MidasError {
+  override readonly name = 'DeviceLostError';
   override readonly exitCode = 3;
 }
 
 /** An argument or a configuration is wrong; the message names its path. */
 export class ConfigError extends MidasError {
+  override readonly name = 'ConfigError';
   override readonly exitCode = 2;
 }
 
 /** An input file is missing, truncated or of another kind; the message names file and offset. */
 export class DataError extends MidasError {
+  override readonly name = 'DataError';
   override readonly exitCode = 4;
 }
 
 /** The user interrupted the run (Ctrl-C). What was finished is saved. */
 export class InterruptedError extends MidasError {
+  override readonly name = 'InterruptedError';
   override readonly exitCode = 130;
 }

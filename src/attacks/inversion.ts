@@ -91,6 +91,11 @@ export class Predictor {
     this.#count = count;
   }
 
+  /**
+   * @param indices of the images that are predicted, not empty
+   * @param batchSize images at once
+   * @throws ShapeError where the images are not what the victim takes, LimitError
+   */
   static async build(
     gpu: Gpu,
     victim: Victim,
@@ -144,7 +149,13 @@ export class Predictor {
   }
 }
 
-/** Aligned vectors of logits, on the device and on the host. @param logits [rows, classes] */
+/**
+ * What an attacker makes of predictions: what the inversion network is trained on as `vectors`.
+ * @param arena that owns the vectors on the device
+ * @param logits [rows, classes]
+ * @returns the aligned vectors, on the device, and on the host as [rows, stride of the matrix]
+ * @throws DeviceLostError
+ */
 export async function alignLogits(
   arena: Arena,
   logits: Float32Array,
@@ -207,7 +218,11 @@ export class InversionAttack {
     this.#count = count;
   }
 
-  /** @param indices of the attacked images. @throws ShapeError where a network does not fit the victim */
+  /**
+   * @param indices of the attacked images, not empty
+   * @param batchSize images at once
+   * @throws ShapeError where a network does not fit the victim, LimitError
+   */
   static async build(
     gpu: Gpu,
     victim: Victim,

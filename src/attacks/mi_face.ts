@@ -139,6 +139,7 @@ export class MiFace {
   }
 
   /**
+   * @param space what is searched; a data set is one, of images of its size
    * @param targets the attacked class of every row; of a victim that holds several draws, draw by draw
    * @throws ConfigError for a bad argument, ShapeError where the victim's inputs are not what is searched
    */
@@ -159,13 +160,13 @@ export class MiFace {
    * Runs the attack against the memory as it is loaded now.
    * @param start height x width pixels (0..1) for every class, or one image an entry of the targets
    * @param draw keys the random directions of a black-box attack and the noise of nothing else
-   * @param onIteration called after every look at the device
+   * @param onIteration called and awaited after every look at the device, with {@link results} at hand
    * @throws DeviceLostError
    */
   async run(
     start: Float32Array | readonly Float32Array[],
     draw = 0,
-    onIteration: (iteration: number) => void = () => {},
+    onIteration: (iteration: number) => unknown = () => {},
   ): Promise<Inversion[]> {
     const { iterations, step, schedule, process } = this.#config;
     await this.#start(start);
@@ -186,10 +187,10 @@ export class MiFace {
         } else {
           await this.#gpu.idle();
         }
-        onIteration(t + 1);
+        await onIteration(t + 1);
       }
     }
-    return this.#finish();
+    return this.results();
   }
 
   /** For example `arena 8.2 MB, 12 buffers`. */
@@ -325,7 +326,8 @@ export class MiFace {
     return keep === 'best' || Number.isFinite(beta) || gamma > Number.NEGATIVE_INFINITY;
   }
 
-  async #finish(): Promise<Inversion[]> {
+  /** What the attack has found: after a run, or from `onIteration`, by then. @throws DeviceLostError */
+  async results(): Promise<Inversion[]> {
     this.#decodeResult?.run();
     const source = this.#space.latent ? this.#image : this.#kept;
     const [words, imageBytes] = await this.#gpu.read(this.#state, source);

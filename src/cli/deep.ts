@@ -1,13 +1,12 @@
 /** `midas deep`: input and files around the experiment. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type ImageDataset, meanImage, type Split, seededSplit } from '../data/dataset.ts';
+import type { ImageDataset } from '../data/dataset.ts';
 import { refuseSharedIdentities } from '../data/identities.ts';
 import { readBytes } from '../data/node/files.ts';
 import { importFaces } from '../data/node/import_faces.ts';
 import { loadPack } from '../data/node/packs.ts';
 import { augment, selectPeople } from '../data/people.ts';
-import { renderFaces } from '../data/render_faces.ts';
 import { ConfigError, DataError } from '../errors.ts';
 import { type DeepInput, type DeepOutcome, deepAttackName, runDeep, SIDES } from '../experiments/deep.ts';
 import {
@@ -17,6 +16,7 @@ import {
   deepPreset,
   parseDeepConfig,
 } from '../experiments/deep_config.ts';
+import { deepFaces, deepInput, TRAINED } from '../experiments/embedded.ts';
 import { perLayerPlot } from '../experiments/figures/per_layer.ts';
 import { privacyCurve } from '../experiments/figures/privacy_curve.ts';
 import { reconstructionSheet, type SheetRow } from '../experiments/figures/sheet.ts';
@@ -68,19 +68,6 @@ interface LoadedInput extends DeepInput {
   readonly embedded: boolean;
 }
 
-/** The embedded populations. */
-const EMBEDDED = {
-  private: { identities: 30, photographs: 20 },
-  public: { identities: 150, photographs: 8 },
-} as const;
-
-/** Share of a person's photographs that the victim is trained on. */
-const TRAINED = 0.7;
-
-function embedded(gpu: Gpu, population: 'private' | 'public', size: number, seed: number): Promise<ImageDataset> {
-  return renderFaces(gpu, { population, ...EMBEDDED[population], width: size, height: size, seed });
-}
-
 /** A pack, or a folder with a folder a person. @throws DataError, ConfigError */
 async function loadFaces(path: string, size: number): Promise<ImageDataset> {
   if (!existsSync(path)) throw new DataError(`${path}: no such file or folder; give a folder of people or a pack`);
@@ -99,13 +86,13 @@ async function readNetworks(folder: string): Promise<Map<string, Uint8Array>> {
 
 async function load(gpu: Gpu, args: DeepArguments, size: number, seed: number): Promise<LoadedInput> {
   const all =
-    args.private === undefined ? await embedded(gpu, 'private', size, seed) : await loadFaces(args.private, size);
+    args.private === undefined ? await deepFaces(gpu, 'private', size, seed) : await loadFaces(args.private, size);
   const count = args.people ?? all.classNames.length;
   const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
   const dataset = await selectPeople(all, range(0, count));
   let others: ImageDataset;
   if (args.public === 'embedded' || (args.public === undefined && args.private === undefined)) {
-    others = await embedded(gpu, 'public', size, seed);
+    others = await deepFaces(gpu, 'public', size, seed);
   } else if (args.public !== undefined) {
     others = await loadFaces(args.public, size);
   } else {
@@ -116,12 +103,8 @@ async function load(gpu: Gpu, args: DeepArguments, size: number, seed: number): 
   }
   refuseSharedIdentities(dataset, others, args.allowShared);
   const publicFaces = await augment(others, args.augment, seed);
-  const split: Split = seededSplit(dataset, TRAINED, seed);
   return {
-    dataset,
-    split,
-    publicFaces,
-    meanFace: meanImage(publicFaces, Uint32Array.from(publicFaces.labels.keys())),
+    ...deepInput(dataset, publicFaces, seed),
     splitName: `${Math.round(100 * TRAINED)} % of each person's photographs`,
     embedded: args.private === undefined,
     ...(args.pretrained !== undefined && { pretrained: await readNetworks(args.pretrained) }),

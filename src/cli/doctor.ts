@@ -3,28 +3,18 @@
 import { InterruptedError, MidasError } from '../errors.ts';
 import { bitErrorConditions } from '../experiments/conditions.ts';
 import { formatDuration } from '../experiments/results.ts';
-import { sweepOf } from '../experiments/shallow.ts';
+import { shallowSweep } from '../experiments/shallow.ts';
 import { parseShallowConfig, type ShallowConfig, shallowPreset } from '../experiments/shallow_config.ts';
 import { Arena } from '../gpu/arena.ts';
-import type { AdapterSummary, Gpu } from '../gpu/device.ts';
+import { type AdapterSummary, type Gpu, limitsOf } from '../gpu/device.ts';
 import { openNodeGpu } from '../gpu/node.ts';
 import { type Program, Recorder } from '../gpu/recorder.ts';
 import { recordGemm } from '../kernels/gemm.ts';
 import { recordCopy, recordFmaCeiling, recordHashCeiling } from '../kernels/probe.ts';
 import { modelSpec } from '../models/specs.ts';
+import { checkedKernels, type KernelCheck, selfCheck } from '../self_check/self_check.ts';
 import { demoArguments } from './demo.ts';
-import { checkedKernels, type KernelCheck, selfCheck } from './self_check.ts';
 import type { Session } from './session.ts';
-
-/** What the device grants of what plans may ask for; names are WebGPU's. */
-const LIMITS = [
-  'maxStorageBufferBindingSize',
-  'maxBufferSize',
-  'maxStorageBuffersPerShaderStage',
-  'maxComputeInvocationsPerWorkgroup',
-  'maxComputeWorkgroupStorageSize',
-  'maxComputeWorkgroupsPerDimension',
-] as const;
 
 export interface Speed {
   /** Multiply-adds on 16 vec4 accumulators and nothing else; two operations each. */
@@ -77,13 +67,6 @@ export async function doctor(session: Session): Promise<void> {
   } finally {
     await gpu.close();
   }
-}
-
-function limitsOf({ device }: Gpu): Record<string, number> {
-  const limits: Record<string, number> = Object.fromEntries(LIMITS.map((name) => [name, device.limits[name]]));
-  const { subgroupMinSize, subgroupMaxSize } = device.adapterInfo;
-  if (device.features.has('subgroups')) Object.assign(limits, { subgroupMinSize, subgroupMaxSize });
-  return limits;
 }
 
 function describeFailures(failed: readonly KernelCheck[]): string {
@@ -234,7 +217,7 @@ export function demoFlops(): number {
   const load = 2 * (folded * layers[0].outputs + DEMO_TEST * folded);
   const iterations = config.attacks.reduce((sum, attack) => sum + attack.iterations, 0);
   const attacks = 2 * 2 * DEMO_PEOPLE * folded * iterations;
-  const fixed = bitErrorConditions(sweepOf(config), spec);
+  const fixed = bitErrorConditions(shallowSweep(config), spec);
   const drawn = fixed.filter(({ kind }) => kind === 'bit-error').length;
   // Every noise is matched to every bit error of its set of layers, at most.
   const conditions = drawn * (1 + config.noise.length) * config.draws + (fixed.length - drawn);

@@ -1,21 +1,13 @@
 /** `midas import`: a PyTorch checkpoint as safetensors, and as a checkpoint of this project where it is a model it knows. */
 import { basename } from 'node:path';
 import { readBytes, writeFileAtomic } from '../data/node/files.ts';
-import { readSafetensors, type Tensor, writeSafetensors } from '../data/safetensors.ts';
+import { writeSafetensors } from '../data/safetensors.ts';
 import { packTensors, writeCheckpoint } from '../models/checkpoint.ts';
 import { parameterCount } from '../models/plan.ts';
-import { readPth, stateDict } from '../models/pth.ts';
-import { recogniseModel } from '../models/recognise.ts';
+import { readTensors, recogniseModel } from '../models/recognise.ts';
 import { modelName } from '../models/specs.ts';
 import { outputFile } from './output_file.ts';
 import type { Session } from './session.ts';
-
-/** The state dict of a file: safetensors where its name says so, otherwise what torch.save writes. */
-function readTensors(bytes: Uint8Array, file: string): Map<string, Tensor> {
-  return file.endsWith('.safetensors')
-    ? new Map(stateDict(readSafetensors(bytes, file).tensors, file))
-    : readPth(bytes, file);
-}
 
 /**
  * Converts the state dict of a file into `--out`, under its own names (without DataParallel's `module.`) and in PyTorch's

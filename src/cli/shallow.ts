@@ -1,13 +1,13 @@
 /** `midas shallow` and `midas demo`: input and files around the experiment. */
 import { join } from 'node:path';
-import { type ImageDataset, meanImage, type Split, seededSplit } from '../data/dataset.ts';
+import { type ImageDataset, meanImage, type Split } from '../data/dataset.ts';
 import { loadAttFaces } from '../data/node/attfaces.ts';
-import { renderFaces } from '../data/render_faces.ts';
 import { ConfigError } from '../errors.ts';
+import { embeddedShallowInput } from '../experiments/embedded.ts';
 import { berHeatmap } from '../experiments/figures/ber_heatmap.ts';
 import { perLayerPlot } from '../experiments/figures/per_layer.ts';
 import { privacyCurve } from '../experiments/figures/privacy_curve.ts';
-import { reconstructionSheet, type SheetRow } from '../experiments/figures/sheet.ts';
+import { levelled, reconstructionSheet, type SheetRow } from '../experiments/figures/sheet.ts';
 import { voltageFigure } from '../experiments/figures/voltage.ts';
 import { headlines, type ReportFigure, reportHtml } from '../experiments/report.ts';
 import {
@@ -46,26 +46,16 @@ export interface ShallowArguments {
   readonly height: number;
 }
 
-/** The embedded data: private people are the victim's, the public ones give the attacker a mean face. */
-async function embeddedFaces(gpu: Gpu, width: number, height: number, seed: number): Promise<LoadedInput> {
-  const faces = (population: 'private' | 'public') =>
-    renderFaces(gpu, { population, identities: 40, photographs: 10, width, height, seed });
-  const dataset = await faces('private');
-  const everybody = await faces('public');
-  return {
-    dataset,
-    split: seededSplit(dataset, 7, seed),
-    splitName: '7 of 10 photographs a person',
-    meanFace: meanImage(everybody, Uint32Array.from(everybody.labels.keys())),
-    embedded: true,
-  };
-}
-
 interface LoadedInput extends ShallowInput {
   readonly dataset: ImageDataset;
   readonly split: Split;
   readonly splitName: string;
   readonly embedded: boolean;
+}
+
+async function embeddedFaces(gpu: Gpu, { width, height }: ShallowArguments, seed: number): Promise<LoadedInput> {
+  const input = await embeddedShallowInput(gpu, width, height, seed);
+  return { ...input, splitName: '7 of 10 photographs a person', embedded: true };
 }
 
 async function attFaces(dir: string, splitFile: string | undefined, seed: number): Promise<LoadedInput> {
@@ -91,7 +81,7 @@ export async function shallow(session: Session, args: ShallowArguments): Promise
   const gpu = await openNodeGpu({ adapter: options.adapter, profile: options.profile, tune: options.tune });
   session.opened(gpu);
   try {
-    const input = read ?? (await embeddedFaces(gpu, args.width, args.height, seed));
+    const input = read ?? (await embeddedFaces(gpu, args, seed));
     const { dataset } = input;
     const preset = shallowPreset(
       args.preset as Preset,
@@ -265,17 +255,6 @@ function contactSheet(
       'contrast of every reconstruction are set to those of the mean face, which no PCC sees.',
     encodeGrayPng,
   });
-}
-
-/** The image with mean and standard deviation of another: an attack from black leaves faces too dark to look at. */
-function levelled(image: Float32Array, like: Float32Array): Float32Array {
-  const moments = (x: Float32Array) => {
-    const mean = x.reduce((sum, value) => sum + value, 0) / x.length;
-    return { mean, deviation: Math.sqrt(x.reduce((sum, value) => sum + (value - mean) ** 2, 0) / x.length) };
-  };
-  const [from, to] = [moments(image), moments(like)];
-  if (from.deviation === 0) return image;
-  return image.map((value) => to.mean + ((value - from.mean) * to.deviation) / from.deviation);
 }
 
 /** What the terminal says at the end. */

@@ -18,21 +18,21 @@ import { DataError } from '../errors.ts';
 import { Arena } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { WeightRead } from '../gpu/recorder.ts';
-import { FlatParameters } from '../layers/parameters.ts';
+import type { FlatParameters } from '../layers/parameters.ts';
 import { type NullBaselines, nullBaselines } from '../metrics/baselines.ts';
 import { type IdentityClassifier, trainIdentityClassifier } from '../metrics/identity.ts';
 import { indexPhotographs, meanPccs, mse, type PhotographIndex, pcc, psnr, ssim } from '../metrics/similarity.ts';
 import { ApproximateMemory } from '../models/approximate_memory.ts';
-import { readCheckpoint } from '../models/checkpoint.ts';
+import { loadParameters, readCheckpoint } from '../models/checkpoint.ts';
 import { type DeviceDataset, uploadDataset } from '../models/device_dataset.ts';
 import { layerNames, type ModelSpec } from '../models/specs.ts';
 import { plainWeights } from '../models/stack.ts';
-import { modelLayout, type TrainingConfig, type TrainingData } from '../models/trainer.ts';
+import type { TrainingConfig, TrainingData } from '../models/trainer.ts';
 import { stackVictim } from '../models/victims.ts';
 import { yangClassifier, yangInversion } from '../models/yang.ts';
 import { bitErrorConditions } from './conditions.ts';
 import type { AttackerConfig, DeepConfig } from './deep_config.ts';
-import type { Condition, Row } from './results.ts';
+import type { Row } from './results.ts';
 import type { ProgressSink, RunStore } from './store.ts';
 import { type Measurement, mean, type Picture, Sweep, type SweepConfig, type SweepSubject } from './sweep.ts';
 import { trainModel } from './training.ts';
@@ -43,7 +43,7 @@ export interface DeepInput {
   readonly split: Split;
   /** Other people, whose faces the attacker has; the same size. */
   readonly publicFaces: ImageDataset;
-  /** Null baseline: the mean of the public faces. */
+  /** Null baseline: the mean of the public faces, [size, size], 0..1. */
   readonly meanFace: Float32Array;
   /**
    * Checkpoints to use instead of training, by the names they have in the folder of a run; the networks must be those of
@@ -112,23 +112,39 @@ export async function runDeep(
   progress: ProgressSink,
   signal: AbortSignal,
 ): Promise<DeepOutcome> {
-  const { dataset, publicFaces } = input;
+  // Refused before the first epoch rather than after the last.
+  const spec = deepVictim(config, peopleOf(input, config));
+  const conditions = bitErrorConditions(deepSweep(config), spec);
+  const subject = await DeepSubject.build(gpu, input, config, store, progress, signal);
+  try {
+    const sweep = new Sweep(subject, subject.memory, deepSweep(config), store, progress, signal);
+    gpu.profiler?.enter('sweep');
+    const rows = await sweep.run(conditions);
+    const pictures = await sweep.pictures(rows);
+    return {
+      rows,
+      pictures,
+      shown: subject.shown,
+      plans: subject.plans,
+      trainAccuracy: subject.trainAccuracy,
+      judgeAccuracy: subject.judgeAccuracy(),
+      baselines: subject.baselines(pictures[0].images),
+    };
+  } finally {
+    subject.destroy();
+  }
+}
+
+/** How many people the victim tells apart. @throws DataError for images the networks do not take, or too few people */
+function peopleOf({ dataset, publicFaces }: DeepInput, { size }: DeepConfig): number {
   for (const { name, width, height } of [dataset, publicFaces]) {
-    if (width !== config.size || height !== config.size) {
-      throw new DataError(`${name}: images are ${width}x${height}, the networks take ${config.size}x${config.size}`);
+    if (width !== size || height !== size) {
+      throw new DataError(`${name}: images are ${width}x${height}, the networks take ${size}x${size}`);
     }
   }
   const classes = dataset.classNames.length;
   if (classes < 2) throw new DataError(`${dataset.name}: ${classes} class; a classifier needs at least 2`);
-  const spec = deepVictim(config, classes);
-  // Refused before the first epoch rather than after the last.
-  const conditions = bitErrorConditions(deepSweep(config), spec);
-  const arena = new Arena(gpu);
-  try {
-    return await new Experiment(gpu, arena, input, spec, config, store, progress, signal).run(conditions);
-  } finally {
-    arena.destroy();
-  }
+  return classes;
 }
 
 /** One side of the private photographs, and what judges reconstructions of it. */
@@ -142,48 +158,48 @@ interface Attacked {
   readonly judge: IdentityClassifier;
 }
 
-class Experiment implements SweepSubject {
+/**
+ * A victim in approximate memory and its attackers, ready to be measured under any configuration of that memory. Built once
+ * for a sweep, or for everything that somebody tries on a page.
+ */
+export class DeepSubject implements SweepSubject {
   readonly layers: readonly string[];
   readonly attacks: SweepSubject['attacks'];
   readonly varies = false;
   readonly pictureSize: SweepSubject['pictureSize'];
   readonly accuracyStep: number;
+  /** The victim's. */
+  readonly memory: ApproximateMemory;
+  /** Of the error-free victim on the images it was trained on. */
+  readonly trainAccuracy: number;
   readonly #gpu: Gpu;
   readonly #arena: Arena;
   readonly #input: DeepInput;
   readonly #spec: ModelSpec;
   readonly #config: DeepConfig;
-  readonly #store: RunStore;
-  readonly #progress: ProgressSink;
-  readonly #signal: AbortSignal;
   readonly #data: DeviceDataset;
   readonly #sides: Readonly<Record<Side, Attacked>>;
-  #memory!: ApproximateMemory;
-  #attackers: InversionAttacker[] = [];
+  readonly #attackers: readonly InversionAttacker[];
+  readonly #plans: readonly string[];
   #bench: { key: string; predictor: Predictor; attack: InversionAttack } | undefined;
+  /** Memory plan of the last bench. */
+  #benchPlan: string | undefined;
   /** Of the memory as it is loaded; made at most once a load. */
   #reconstructions: Map<string, Reconstructions> | undefined;
 
-  constructor(
-    gpu: Gpu,
-    arena: Arena,
-    input: DeepInput,
-    spec: ModelSpec,
-    config: DeepConfig,
-    store: RunStore,
-    progress: ProgressSink,
-    signal: AbortSignal,
-  ) {
+  private constructor(networks: Networks, memory: ApproximateMemory, trainAccuracy: number) {
+    const { gpu, arena, input, spec, config, data } = networks;
+    this.memory = memory;
+    this.trainAccuracy = trainAccuracy;
     this.#gpu = gpu;
     this.#arena = arena;
     this.#input = input;
     this.#spec = spec;
     this.#config = config;
-    this.#store = store;
-    this.#progress = progress;
-    this.#signal = signal;
+    this.#data = data;
+    this.#attackers = networks.attackers;
+    this.#plans = networks.plans;
     const { dataset, split } = input;
-    this.#data = uploadDataset(arena, dataset);
     this.layers = layerNames(spec);
     this.#sides = {
       'held-out': attackedSide(dataset, split.test, split.train, config.photographs),
@@ -197,41 +213,64 @@ class Experiment implements SweepSubject {
     this.accuracyStep = 1 / split.test.length;
   }
 
-  async run(conditions: readonly Condition[]): Promise<DeepOutcome> {
-    const { dataset, split, meanFace } = this.#input;
-    const plans: string[] = [];
-    const victim = await this.#model('victim', this.#spec, this.#data, split.train, dataset.sha256, plans);
-    this.#memory = await ApproximateMemory.store(this.#arena, victim);
-    const exact = stackVictim(this.#spec.layers, plainWeights(victim));
-    const predictor = await Predictor.build(this.#gpu, exact, this.#data, split.train, this.#batchSize);
-    const trainAccuracy = await predictor.accuracy(this.#labels(split.train));
-    predictor.destroy();
-    await this.#trainAttackers(plans);
+  /**
+   * Trains the networks that are not given, or takes them from the store.
+   * @throws InterruptedError, DeviceLostError, DataError
+   */
+  static async build(
+    gpu: Gpu,
+    input: DeepInput,
+    config: DeepConfig,
+    store: RunStore,
+    progress: ProgressSink,
+    signal: AbortSignal,
+  ): Promise<DeepSubject> {
+    const spec = deepVictim(config, peopleOf(input, config));
+    const arena = new Arena(gpu);
+    try {
+      const data = uploadDataset(arena, input.dataset);
+      const networks = new Networks(gpu, arena, input, spec, config, data, { store, progress, signal });
+      const victim = await networks.trainVictim();
+      const memory = await ApproximateMemory.store(arena, victim);
+      const exact = stackVictim(spec.layers, plainWeights(victim));
+      const { train } = input.split;
+      const predictor = await Predictor.build(gpu, exact, data, train, config.victim.training.batchSize);
+      const trainAccuracy = await predictor.accuracy(labelsOf(input.dataset, train));
+      predictor.destroy();
+      await networks.trainAttackers(memory);
+      return new DeepSubject(networks, memory, trainAccuracy);
+    } catch (error) {
+      arena.destroy();
+      throw error;
+    }
+  }
 
-    const config = deepSweep(this.#config);
-    const sweep = new Sweep(this, this.#memory, config, this.#store, this.#progress, this.#signal);
-    this.#gpu.profiler?.enter('sweep');
-    const rows = await sweep.run(conditions);
-    if (this.#bench) plans.push(`inversion ${this.#bench.attack.plan}`);
-    this.#destroyBench();
+  /** Memory plans, for people. */
+  get plans(): readonly string[] {
+    return this.#benchPlan === undefined ? this.#plans : [...this.#plans, `inversion ${this.#benchPlan}`];
+  }
 
-    const pictures = await sweep.pictures(rows);
-    const held = this.#sides['held-out'];
-    const shown = (side: Side) => [...this.#sides[side].indices.subarray(0, this.pictureSize.images)];
-    const judged = SIDES.map((side) => {
-      const { judge, indices } = this.#sides[side];
-      return judge.accuracy(toFloat(dataset, indices), this.#sides[side].labels);
-    });
-    const persons = held.labels.subarray(0, this.pictureSize.images);
-    return {
-      rows,
-      pictures,
-      shown: { 'held-out': shown('held-out'), training: shown('training') },
-      plans,
-      trainAccuracy,
-      judgeAccuracy: mean(judged),
-      baselines: nullBaselines(meanFace, pictures[0].images, persons, held.index, this.#config.seed),
-    };
+  /** The private images that pictures reconstruct, in their order: indices into the data set. */
+  get shown(): Record<Side, readonly number[]> {
+    const first = (side: Side) => [...this.#sides[side].indices.subarray(0, this.pictureSize.images)];
+    return { 'held-out': first('held-out'), training: first('training') };
+  }
+
+  /** Accuracy of the independent judges of identity on photographs they have not seen. */
+  judgeAccuracy(): number {
+    return mean(
+      SIDES.map((side) => {
+        const { judge, indices, labels } = this.#sides[side];
+        return judge.accuracy(toFloat(this.#input.dataset, indices), labels);
+      }),
+    );
+  }
+
+  /** What is reached without any attack. @param images reconstructions of the held-out images that are shown */
+  baselines(images: readonly Float32Array[]): NullBaselines {
+    const { labels, index } = this.#sides['held-out'];
+    const persons = labels.subarray(0, this.pictureSize.images);
+    return nullBaselines(this.#input.meanFace, images, persons, index, this.#config.seed);
   }
 
   /** A draw's photographs fill a device by themselves, and convolutions have one set of weights a dispatch. */
@@ -240,18 +279,20 @@ class Experiment implements SweepSubject {
   }
 
   async prepare(): Promise<void> {
-    const key = this.#memory.recordingKey;
+    const key = this.memory.recordingKey;
     if (this.#bench?.key === key) return;
     this.#destroyBench();
-    const victim = stackVictim(this.#spec.layers, this.#memory.weightsOf, this.#memory);
+    const victim = stackVictim(this.#spec.layers, this.memory.weightsOf, this.memory);
     const { split } = this.#input;
     const indices = Uint32Array.from(SIDES.flatMap((side) => [...this.#sides[side].indices]));
-    const size = this.#batchSize;
+    // Predictions are made in the batches of the training, whose kernels are compiled already.
+    const size = this.#config.victim.training.batchSize;
     this.#bench = {
       key,
       predictor: await Predictor.build(this.#gpu, victim, this.#data, split.test, size),
       attack: await InversionAttack.build(this.#gpu, victim, this.#data, indices, this.#attackers, size),
     };
+    this.#benchPlan = this.#bench.attack.plan;
   }
 
   hold(): void {
@@ -259,7 +300,7 @@ class Experiment implements SweepSubject {
   }
 
   async accuracies(): Promise<number[]> {
-    return [await this.#bench!.predictor.accuracy(this.#labels(this.#input.split.test))];
+    return [await this.#bench!.predictor.accuracy(labelsOf(this.#input.dataset, this.#input.split.test))];
   }
 
   weightReads(): readonly WeightRead[] {
@@ -323,86 +364,25 @@ class Experiment implements SweepSubject {
     };
   }
 
-  /** An inversion network for every attacker, one for all whose vectors are the same. */
-  async #trainAttackers(plans: string[]): Promise<void> {
-    const { publicFaces } = this.#input;
-    const { attackers } = this.#config;
-    const classes = this.#spec.outputs;
-    const everyone = Uint32Array.from(publicFaces.labels.keys());
+  /** Attacks other images as the memory is loaded now. @returns by the attackers' names. @throws ShapeError, DeviceLostError */
+  async invert(images: ImageDataset): Promise<Map<string, Reconstructions>> {
     const arena = new Arena(this.#gpu);
-    const data = uploadDataset(arena, publicFaces);
-    const victim = stackVictim(this.#spec.layers, plainWeights(this.#memory.exact));
-    const predictor = await Predictor.build(this.#gpu, victim, data, everyone, this.#batchSize);
-    const logits = await predictor.run();
-    predictor.destroy();
-    // Rounded down, because the device rounds too: a clip a little above would change the vectors it was taken from.
-    const observed = Math.floor(smallestLogConfidence(logits, classes));
-    const spec = deepInversion(this.#config, classes);
-    const known: { readonly values: Float32Array; readonly weights: InversionAttacker['weights'] }[] = [];
-    for (const { name, truncation = classes, floor, clip } of attackers) {
-      const alignment: Alignment = { truncation, floor, clip: clip === 'observed' ? observed : clip };
-      const { vectors, values } = await alignLogits(arena, logits, classes, alignment);
-      let network = known.find((other) => other.values.every((value, i) => Object.is(value, values[i])));
-      if (!network) {
-        const file = known.length === 0 ? 'inversion' : `inversion-${name}`;
-        const hash = `${this.#input.dataset.sha256} ${publicFaces.sha256}`;
-        const parameters = await this.#model(file, spec, { ...data, vectors }, everyone, hash, plans);
-        network = { values, weights: plainWeights(parameters) };
-        known.push(network);
-      }
-      this.#attackers.push({ name, alignment, layers: spec.layers, weights: network.weights });
+    const victim = stackVictim(this.#spec.layers, this.memory.weightsOf, this.memory);
+    const everything = Uint32Array.from(images.labels.keys());
+    const { batchSize } = this.#config.victim.training;
+    const data = uploadDataset(arena, images);
+    const attack = await InversionAttack.build(this.#gpu, victim, data, everything, this.#attackers, batchSize);
+    try {
+      return await attack.run();
+    } finally {
+      attack.destroy();
+      arena.destroy();
     }
-    arena.destroy();
   }
 
-  /** A network's parameters: given, or trained, and then its memory plan goes to `plans`. */
-  async #model(
-    name: string,
-    spec: ModelSpec,
-    data: TrainingData,
-    indices: Uint32Array,
-    dataset: string,
-    plans: string[],
-  ): Promise<FlatParameters> {
-    const file = `${name}.safetensors`;
-    const { pretrained } = this.#input;
-    if (pretrained) {
-      const bytes = pretrained.get(file);
-      if (!bytes) {
-        throw new DataError(`no ${file} among the trained networks (${[...pretrained.keys()].join(', ')}); train it`);
-      }
-      const { state } = readCheckpoint(bytes, file, spec);
-      const parameters = new FlatParameters(this.#arena, name, modelLayout(spec));
-      this.#gpu.write(parameters.view, state.parameters);
-      return parameters;
-    }
-    const { victim, inversion, seed } = this.#config;
-    const trainer = await trainModel({
-      arena: this.#arena,
-      spec,
-      data,
-      indices,
-      config: deepTraining(spec === this.#spec ? victim.training : inversion.training, seed),
-      dataset,
-      file,
-      label: `training the ${name === 'victim' ? 'victim' : 'inversion network'}`,
-      store: this.#store,
-      progress: this.#progress,
-      signal: this.#signal,
-    });
-    plans.push(`${name} ${trainer.plan}`);
-    trainer.finish();
-    return trainer.parameters;
-  }
-
-  /** Predictions are made in the batches of the training, whose kernels are compiled already. */
-  get #batchSize(): number {
-    return this.#config.victim.training.batchSize;
-  }
-
-  #labels(indices: Uint32Array): Uint32Array {
-    const { labels } = this.#input.dataset;
-    return Uint32Array.from(indices, (image) => labels[image]);
+  destroy(): void {
+    this.#destroyBench();
+    this.#arena.destroy();
   }
 
   #destroyBench(): void {
@@ -410,6 +390,112 @@ class Experiment implements SweepSubject {
     this.#bench?.attack.destroy();
     this.#bench = undefined;
   }
+}
+
+/** The networks of an experiment: given, or trained, and then their memory plans are kept. */
+class Networks {
+  readonly gpu: Gpu;
+  readonly arena: Arena;
+  readonly input: DeepInput;
+  readonly spec: ModelSpec;
+  readonly config: DeepConfig;
+  readonly data: DeviceDataset;
+  readonly attackers: InversionAttacker[] = [];
+  readonly plans: string[] = [];
+  readonly #run: { readonly store: RunStore; readonly progress: ProgressSink; readonly signal: AbortSignal };
+
+  constructor(
+    gpu: Gpu,
+    arena: Arena,
+    input: DeepInput,
+    spec: ModelSpec,
+    config: DeepConfig,
+    data: DeviceDataset,
+    run: { readonly store: RunStore; readonly progress: ProgressSink; readonly signal: AbortSignal },
+  ) {
+    this.gpu = gpu;
+    this.arena = arena;
+    this.input = input;
+    this.spec = spec;
+    this.config = config;
+    this.data = data;
+    this.#run = run;
+  }
+
+  trainVictim(): Promise<FlatParameters> {
+    const { dataset, split } = this.input;
+    return this.#model('victim', this.spec, this.data, split.train, dataset.sha256);
+  }
+
+  /** An inversion network for every attacker, one for all whose vectors are the same. */
+  async trainAttackers(memory: ApproximateMemory): Promise<void> {
+    const { publicFaces } = this.input;
+    const { attackers } = this.config;
+    const classes = this.spec.outputs;
+    const everyone = Uint32Array.from(publicFaces.labels.keys());
+    const arena = new Arena(this.gpu);
+    const data = uploadDataset(arena, publicFaces);
+    const victim = stackVictim(this.spec.layers, plainWeights(memory.exact));
+    const { batchSize } = this.config.victim.training;
+    const predictor = await Predictor.build(this.gpu, victim, data, everyone, batchSize);
+    const logits = await predictor.run();
+    predictor.destroy();
+    // Rounded down, because the device rounds too: a clip a little above would change the vectors it was taken from.
+    const observed = Math.floor(smallestLogConfidence(logits, classes));
+    const spec = deepInversion(this.config, classes);
+    const known: { readonly values: Float32Array; readonly weights: InversionAttacker['weights'] }[] = [];
+    for (const { name, truncation = classes, floor, clip } of attackers) {
+      const alignment: Alignment = { truncation, floor, clip: clip === 'observed' ? observed : clip };
+      const { vectors, values } = await alignLogits(arena, logits, classes, alignment);
+      let network = known.find((other) => other.values.every((value, i) => Object.is(value, values[i])));
+      if (!network) {
+        const file = known.length === 0 ? 'inversion' : `inversion-${name}`;
+        const hash = `${this.input.dataset.sha256} ${publicFaces.sha256}`;
+        const parameters = await this.#model(file, spec, { ...data, vectors }, everyone, hash);
+        network = { values, weights: plainWeights(parameters) };
+        known.push(network);
+      }
+      this.attackers.push({ name, alignment, layers: spec.layers, weights: network.weights });
+    }
+    arena.destroy();
+  }
+
+  async #model(
+    name: string,
+    spec: ModelSpec,
+    data: TrainingData,
+    indices: Uint32Array,
+    dataset: string,
+  ): Promise<FlatParameters> {
+    const file = `${name}.safetensors`;
+    const { pretrained } = this.input;
+    if (pretrained) {
+      const bytes = pretrained.get(file);
+      if (!bytes) {
+        throw new DataError(`no ${file} among the trained networks (${[...pretrained.keys()].join(', ')}); train it`);
+      }
+      return loadParameters(this.arena, readCheckpoint(bytes, file, spec));
+    }
+    const { victim, inversion, seed } = this.config;
+    const trainer = await trainModel({
+      arena: this.arena,
+      spec,
+      data,
+      indices,
+      config: deepTraining(spec === this.spec ? victim.training : inversion.training, seed),
+      dataset,
+      file,
+      label: `training the ${name === 'victim' ? 'victim' : 'inversion network'}`,
+      ...this.#run,
+    });
+    this.plans.push(`${name} ${trainer.plan}`);
+    trainer.finish();
+    return trainer.parameters;
+  }
+}
+
+function labelsOf({ labels }: ImageDataset, indices: Uint32Array): Uint32Array {
+  return Uint32Array.from(indices, (image) => labels[image]);
 }
 
 function attackedSide(dataset: ImageDataset, side: Uint32Array, other: Uint32Array, photographs: number): Attacked {
@@ -429,15 +515,14 @@ function attackedSide(dataset: ImageDataset, side: Uint32Array, other: Uint32Arr
   });
   order.sort((a, b) => a.place - b.place || a.image - b.image);
   const sorted = Uint32Array.from(order, ({ image }) => image);
-  const labelsOf = (images: Uint32Array) => Uint32Array.from(images, (image) => dataset.labels[image]);
   const { width, height } = dataset;
   const pixels = width * height;
   const floats = toFloat(dataset, sorted);
   return {
     indices: sorted,
     images: Array.from(sorted, (_, i) => floats.slice(i * pixels, (i + 1) * pixels)),
-    labels: labelsOf(sorted),
-    index: indexPhotographs(toFloat(dataset, side), labelsOf(side), width, height),
-    judge: trainIdentityClassifier(toFloat(dataset, other), labelsOf(other), dataset.classNames.length),
+    labels: labelsOf(dataset, sorted),
+    index: indexPhotographs(toFloat(dataset, side), labelsOf(dataset, side), width, height),
+    judge: trainIdentityClassifier(toFloat(dataset, other), labelsOf(dataset, other), dataset.classNames.length),
   };
 }

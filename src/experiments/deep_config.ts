@@ -64,7 +64,7 @@ export const DeepConfig = v.strictObject({
 });
 export type DeepConfig = v.InferOutput<typeof DeepConfig>;
 
-/** @throws ConfigError naming the path in the configuration */
+/** Validates a configuration. @param where it is from, for messages. @throws ConfigError naming the path in it */
 export function parseDeepConfig(input: unknown, where: string): DeepConfig {
   const result = v.safeParse(DeepConfig, input);
   if (result.success) return result.output;
@@ -113,6 +113,7 @@ const SIZES = {
 /**
  * The presets: `paper` has the published widths and recipe, `small` and `tiny` are narrower and learn faster, so that a
  * software adapter finishes. All follow the same protocol. One bit of headroom, as the published format has at least.
+ * @returns what {@link parseDeepConfig} takes, after any change
  */
 export function deepPreset(preset: DeepPreset, seed: number): Record<string, unknown> {
   const { size, ndf, ngf, victimEpochs, inversionEpochs, batchSize, rate: learningRate } = SIZES[preset];

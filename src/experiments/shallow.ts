@@ -19,21 +19,23 @@ import { type DeviceDataset, uploadDataset } from '../models/device_dataset.ts';
 import { EVALUATION_BATCH, Evaluator } from '../models/evaluate.ts';
 import { layerNames, type ModelSpec, modelSpec } from '../models/specs.ts';
 import { plainWeights, planStack, recordStackForward } from '../models/stack.ts';
-import type { Trainer } from '../models/trainer.ts';
 import { foldedVictim, isLinear, stackVictim } from '../models/victims.ts';
 import { Random } from '../random.ts';
 import { bitErrorConditions } from './conditions.ts';
 import { type DrawBudget, drawBudget, drawsWithin, linearDrawCost } from './draws.ts';
-import type { Condition, Row } from './results.ts';
+import type { Row } from './results.ts';
 import type { AttackConfig, ShallowConfig } from './shallow_config.ts';
 import type { ProgressSink, RunStore } from './store.ts';
-import { type Measurement, type Picture, Sweep, type SweepConfig, type SweepSubject } from './sweep.ts';
+import { type Measurement, type Picture, Sweep, type SweepConfig, type SweepSubject, type Tick } from './sweep.ts';
 import { trainModel } from './training.ts';
 
 export interface ShallowInput {
   readonly dataset: ImageDataset;
   readonly split: Split;
-  /** Start of the attack `mean`, and the null baseline: the mean of public faces, or of the training faces if there are none. */
+  /**
+   * Start of the attack `mean`, and the null baseline: the mean of public faces, or of the training faces if there are none.
+   * [height, width], 0..1.
+   */
   readonly meanFace: Float32Array;
 }
 
@@ -65,67 +67,84 @@ export async function runShallow(
   signal: AbortSignal,
   budget: DrawBudget = drawBudget(gpu),
 ): Promise<ShallowOutcome> {
-  const { dataset } = input;
-  const people = new Set(dataset.labels).size;
-  if (people < 2) throw new DataError(`${dataset.name}: ${people} class; a classifier needs at least 2`);
-  const spec = modelSpec(config.model, dataset.width * dataset.height, dataset.classNames.length, config.hidden);
   // Refused before the first epoch rather than after the last.
-  const conditions = bitErrorConditions(sweepOf(config), spec);
-  const arena = new Arena(gpu);
+  const conditions = bitErrorConditions(shallowSweep(config), shallowVictim(config, input.dataset));
+  const subject = await ShallowSubject.build(gpu, input, config, store, progress, signal, budget);
   try {
-    const experiment = new Experiment(gpu, arena, input, spec, config, store, progress, signal, budget);
-    return await experiment.run(conditions);
+    const sweep = new Sweep(subject, subject.memory, shallowSweep(config), store, progress, signal);
+    gpu.profiler?.enter('sweep');
+    const rows = await sweep.run(conditions);
+    const pictures = await sweep.pictures(rows);
+    return {
+      rows,
+      pictures,
+      plans: subject.plans,
+      trainAccuracy: subject.trainAccuracy,
+      judgeAccuracy: subject.judgeAccuracy(),
+      baselines: subject.baselines(pictures[0].images),
+    };
   } finally {
-    arena.destroy();
+    subject.destroy();
   }
 }
 
-class Experiment implements SweepSubject {
+/** The victim of a configuration. @throws DataError for too few people */
+export function shallowVictim({ model, hidden }: ShallowConfig, dataset: ImageDataset): ModelSpec {
+  const people = new Set(dataset.labels).size;
+  if (people < 2) throw new DataError(`${dataset.name}: ${people} class; a classifier needs at least 2`);
+  return modelSpec(model, dataset.width * dataset.height, dataset.classNames.length, hidden);
+}
+
+/**
+ * A trained victim in approximate memory and MI-Face against it, ready to be measured under any configuration of that memory.
+ * Built once for a sweep, or for everything that somebody tries on a page.
+ */
+export class ShallowSubject implements SweepSubject {
   readonly layers: readonly string[];
   readonly attacks: SweepSubject['attacks'];
   readonly varies: boolean;
   readonly pictureSize: SweepSubject['pictureSize'];
   readonly accuracyStep: number;
+  /** The victim's. */
+  readonly memory: ApproximateMemory;
+  /** Of the error-free victim on the images it was trained on. */
+  readonly trainAccuracy: number;
   readonly #gpu: Gpu;
   readonly #arena: Arena;
   readonly #input: ShallowInput;
   readonly #spec: ModelSpec;
   readonly #config: ShallowConfig;
-  readonly #store: RunStore;
-  readonly #progress: ProgressSink;
-  readonly #signal: AbortSignal;
   readonly #data: DeviceDataset;
   readonly #photographs: PhotographIndex;
   readonly #judge: IdentityClassifier;
   readonly #classes: readonly number[];
+  readonly #trainingPlan: string;
   /** Draws at once where the layers are multiplied out. */
   readonly #foldedDraws: number;
-  #memory!: ApproximateMemory;
   #bench: Bench | undefined;
   /** Plan of the bench that measured the most draws at once. */
   #widest = { draws: 0, plan: '' };
 
-  constructor(
-    gpu: Gpu,
+  private constructor(
     arena: Arena,
     input: ShallowInput,
     spec: ModelSpec,
     config: ShallowConfig,
-    store: RunStore,
-    progress: ProgressSink,
-    signal: AbortSignal,
+    data: DeviceDataset,
+    memory: ApproximateMemory,
+    training: { readonly plan: string; readonly accuracy: number },
     budget: DrawBudget,
   ) {
-    this.#gpu = gpu;
+    this.memory = memory;
+    this.trainAccuracy = training.accuracy;
+    this.#gpu = arena.gpu;
     this.#arena = arena;
     this.#input = input;
     this.#spec = spec;
     this.#config = config;
-    this.#store = store;
-    this.#progress = progress;
-    this.#signal = signal;
+    this.#data = data;
+    this.#trainingPlan = training.plan;
     const { dataset, split } = input;
-    this.#data = uploadDataset(arena, dataset);
     const labelsOf = (indices: Uint32Array) => Uint32Array.from(indices, (i) => dataset.labels[i]);
     const train = toFloat(dataset, split.train);
     this.#photographs = indexPhotographs(train, labelsOf(split.train), dataset.width, dataset.height);
@@ -143,63 +162,79 @@ class Experiment implements SweepSubject {
     this.#foldedDraws = config.attacks.some((attack) => attack.search) ? 1 : drawsWithin(budget, cost);
   }
 
-  async run(conditions: readonly Condition[]): Promise<ShallowOutcome> {
-    const trainer = await this.#train();
-    const plans = [trainer.plan];
-    trainer.finish();
-    this.#memory = await ApproximateMemory.store(this.#arena, trainer.parameters);
-    const train = await this.#trainAccuracy(trainer);
-
-    const config = sweepOf(this.#config);
-    const sweep = new Sweep(this, this.#memory, config, this.#store, this.#progress, this.#signal);
-    this.#gpu.profiler?.enter('sweep');
-    const rows = await sweep.run(conditions);
-    this.#retireBench();
-    if (this.#widest.draws > 0) plans.push(this.#widest.plan);
-
-    const { dataset, split, meanFace } = this.#input;
-    const pictures = await sweep.pictures(rows);
-    const labels = Uint32Array.from(split.train, (i) => dataset.labels[i]);
-    return {
-      rows,
-      pictures,
-      plans,
-      trainAccuracy: train,
-      judgeAccuracy: this.#judge.accuracy(toFloat(dataset, split.train), labels),
-      baselines: nullBaselines(meanFace, pictures[0].images, this.#classes, this.#photographs, this.#config.seed),
-    };
+  /**
+   * Trains the victim, or takes it from the store.
+   * @throws InterruptedError, DeviceLostError, DataError
+   */
+  static async build(
+    gpu: Gpu,
+    input: ShallowInput,
+    config: ShallowConfig,
+    store: RunStore,
+    progress: ProgressSink,
+    signal: AbortSignal,
+    budget: DrawBudget = drawBudget(gpu),
+  ): Promise<ShallowSubject> {
+    const { dataset, split } = input;
+    const spec = shallowVictim(config, dataset);
+    const arena = new Arena(gpu);
+    try {
+      const data = uploadDataset(arena, dataset);
+      const trainer = await trainModel({
+        arena,
+        spec,
+        data,
+        indices: split.train,
+        config: { ...config.training, seed: config.seed },
+        dataset: dataset.sha256,
+        file: MODEL_FILE,
+        label: 'training',
+        store,
+        progress,
+        signal,
+      });
+      const { plan, parameters } = trainer;
+      trainer.finish();
+      const memory = await ApproximateMemory.store(arena, parameters);
+      const victim = stackVictim(spec.layers, plainWeights(parameters));
+      const evaluator = await Evaluator.build(gpu, victim, data, split.train);
+      const [{ accuracy }] = await evaluator.run();
+      evaluator.destroy();
+      return new ShallowSubject(arena, input, spec, config, data, memory, { plan, accuracy }, budget);
+    } catch (error) {
+      arena.destroy();
+      throw error;
+    }
   }
 
-  #train(): Promise<Trainer> {
+  /** Memory plans, for people. */
+  get plans(): readonly string[] {
+    const { draws, plan } = this.#bench && this.#bench.draws > this.#widest.draws ? this.#bench : this.#widest;
+    return draws > 0 ? [this.#trainingPlan, plan] : [this.#trainingPlan];
+  }
+
+  /** Accuracy of the independent judge of identity on the victim's training photographs: the most `identity` can mean. */
+  judgeAccuracy(): number {
     const { dataset, split } = this.#input;
-    return trainModel({
-      arena: this.#arena,
-      spec: this.#spec,
-      data: this.#data,
-      indices: split.train,
-      config: { ...this.#config.training, seed: this.#config.seed },
-      dataset: dataset.sha256,
-      file: MODEL_FILE,
-      label: 'training',
-      store: this.#store,
-      progress: this.#progress,
-      signal: this.#signal,
-    });
+    const labels = Uint32Array.from(split.train, (i) => dataset.labels[i]);
+    return this.#judge.accuracy(toFloat(dataset, split.train), labels);
   }
 
-  async #trainAccuracy(trainer: Trainer): Promise<number> {
-    const victim = stackVictim(this.#spec.layers, plainWeights(trainer.parameters));
-    const evaluator = await Evaluator.build(this.#gpu, victim, this.#data, this.#input.split.train);
-    const [{ accuracy }] = await evaluator.run();
-    evaluator.destroy();
-    return accuracy;
+  /** What is reached without any attack. @param images reconstructions of the attacked classes */
+  baselines(images: readonly Float32Array[]): NullBaselines {
+    return nullBaselines(this.#input.meanFace, images, this.#classes, this.#photographs, this.#config.seed);
+  }
+
+  destroy(): void {
+    this.#retireBench();
+    this.#arena.destroy();
   }
 
   /** Whether two linear layers are read once a load, so that their product can stand for them. */
   #folds({ granularity, activations }: MemoryConfig): boolean {
     const perLoad = granularity === 'load' || granularity === 'chip';
     const linear = isLinear(this.#spec.layers) && Object.keys(activations).length === 0;
-    return perLoad && linear && !this.layers.some((layer) => this.#memory.fused(layer));
+    return perLoad && linear && !this.layers.some((layer) => this.memory.fused(layer));
   }
 
   drawsAtOnce(memory: MemoryConfig): number {
@@ -207,11 +242,11 @@ class Experiment implements SweepSubject {
   }
 
   async prepare(memory: MemoryConfig, draws: number): Promise<void> {
-    const key = `${draws} ${this.#memory.recordingKey}`;
+    const key = `${draws} ${this.memory.recordingKey}`;
     if (this.#bench?.key === key) return;
     this.#retireBench();
     const folds = this.#folds(memory);
-    this.#bench = await Bench.build(this.#gpu, key, this.#spec, this.#memory, folds, draws, this.#data, this.#input);
+    this.#bench = await Bench.build(this.#gpu, key, this.#spec, this.memory, folds, draws, this.#data, this.#input);
   }
 
   #retireBench(): void {
@@ -234,13 +269,14 @@ class Experiment implements SweepSubject {
     return this.#bench!.evaluator.weightReads;
   }
 
-  async attack(name: string, draws: readonly number[], tick: () => void): Promise<Measurement[]> {
+  async attack(name: string, draws: readonly number[], tick: Tick): Promise<Measurement[]> {
     const attack = this.#config.attacks.find((each) => attackName(each) === name)!;
     const classes = this.#classes;
     const run = await this.#bench!.attack(name, classes, miFaceConfig(attack));
     this.#gpu.profiler?.enter('attack');
     const starts = draws.flatMap((draw) => this.#starts(attack, draw));
-    const results = await run.run(starts, draws[0], tick);
+    const images = async () => (await run.results()).map(({ image }) => image);
+    const results = await run.run(starts, draws[0], (iteration) => tick(iteration, images));
     this.#gpu.profiler?.enter('sweep');
     return draws.map((_, i) => this.#measure(results.slice(i * classes.length, (i + 1) * classes.length)));
   }
@@ -278,7 +314,7 @@ class Experiment implements SweepSubject {
 }
 
 /** What the sweep of a configuration is. */
-export function sweepOf(config: ShallowConfig): SweepConfig {
+export function shallowSweep(config: ShallowConfig): SweepConfig {
   const { format, granularity, path, rates, layerSets, grid, rateMaps, memories, draws, noise, seed } = config;
   const sweeps = layerSets.map((layers) => ({ layers, rates }));
   return {

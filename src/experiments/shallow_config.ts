@@ -85,7 +85,7 @@ export const ShallowConfig = v.strictObject({
 });
 export type ShallowConfig = v.InferOutput<typeof ShallowConfig>;
 
-/** @throws ConfigError naming the path in the configuration */
+/** Validates a configuration. @param where it is from, for messages. @throws ConfigError naming the path in it */
 export function parseShallowConfig(input: unknown, where: string): ShallowConfig {
   const result = v.safeParse(ShallowConfig, input);
   if (result.success) return result.output;
@@ -104,6 +104,7 @@ export type Preset = 'quick' | 'full';
  * The two presets. `full` is the published protocol with its faults mended: 2^-12 .. 2^-3 on each layer and on both, five
  * draws, noise calibrated to the same accuracies. `quick` answers the same questions in a few minutes.
  * @param pixels of an image; steps scale with its square root, the weight of the total variation with its size
+ * @returns what {@link parseShallowConfig} takes, after any change
  */
 export function shallowPreset(preset: Preset, model: ShallowConfig['model'], pixels: number, seed: number): unknown {
   const full = preset === 'full';

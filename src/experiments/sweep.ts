@@ -96,8 +96,15 @@ export interface SweepSubject {
   /** Weights that one call of {@link accuracies} reads of each draw. */
   weightReads(): readonly WeightRead[];
   /** @param draws the numbers of those that are held. @returns one measurement a draw */
-  attack(name: string, draws: readonly number[], tick: () => void): Promise<Measurement[]>;
+  attack(name: string, draws: readonly number[], tick: Tick): Promise<Measurement[]>;
 }
+
+/**
+ * Called, and awaited, now and then while an attack goes on.
+ * @param iteration how far it is, of the units of its {@link SweepSubject.attacks}
+ * @param images what it has by then, draw by draw
+ */
+export type Tick = (iteration: number, images: () => Promise<readonly Float32Array[]>) => unknown;
 
 /** What one condition's reconstructions look like, for the contact sheet. */
 export interface Picture {
@@ -106,8 +113,15 @@ export interface Picture {
   readonly images: readonly Float32Array[];
 }
 
+/** One attack on one draw. */
+export interface Look {
+  readonly row: Row;
+  readonly images: readonly Float32Array[];
+}
+
 const CALIBRATION_FILE = 'calibration.json';
 
+/** A subject under the conditions of a configuration; {@link Sweep.look} at one of them, or {@link Sweep.run} them all. */
 export class Sweep {
   readonly #subject: SweepSubject;
   readonly #memory: ApproximateMemory;
@@ -117,6 +131,10 @@ export class Sweep {
   readonly #signal: AbortSignal;
   #configured = '';
 
+  /**
+   * @param memory the subject's
+   * @param signal aborts between two units of work
+   */
   constructor(
     subject: SweepSubject,
     memory: ApproximateMemory,
@@ -195,24 +213,54 @@ export class Sweep {
     for (const { missing, all } of wanting.values()) {
       if (missing.length === 0) continue;
       for await (const draws of this.#load(condition, all)) {
-        const accuracies = await this.#subject.accuracies();
-        const energy = energyOf(this.#subject.weightReads(), this.#memory);
+        const rowsOf = await this.#measured(condition, draws, () => this.#progress.advance(0));
         for (const { name, units } of missing) {
           this.#interruptible();
-          const measurements = await this.#subject.attack(name, draws, () => this.#progress.advance(0));
-          for (const [i, draw] of draws.entries()) {
-            const [accuracy, measurement] = [accuracies[i], measurements[i]];
+          for (const { row, images } of await rowsOf(name)) {
             // The picture first: a row in the store says that everything of it is there.
-            if (draw === 0) await this.#savePicture(condition, name, measurement.images);
-            const row = rowOf(condition, draw, accuracy, energy, name, measurement);
+            if (row.draw === 0) await this.#savePicture(condition, name, images);
             await this.#store.appendRow(row);
             rows.push(row);
-            const numbers = `accuracy ${accuracy.toFixed(3)}, PCC ${row.pcc.toFixed(3)}, lift ${row.pccLift.toFixed(3)}`;
+            const numbers = `accuracy ${row.accuracy.toFixed(3)}, PCC ${row.pcc.toFixed(3)}, lift ${row.pccLift.toFixed(3)}`;
             this.#progress.advance(units, `${conditionLabel(condition)}, ${name}: ${numbers}`);
           }
         }
       }
     }
+  }
+
+  /**
+   * One draw of a condition by itself: a row and its pictures for every attack. Nothing is stored.
+   * @param tick called while attacks go on that take many iterations
+   * @throws InterruptedError, DeviceLostError, ConfigError
+   */
+  async look(condition: Condition, draw: number, tick: Tick = () => {}): Promise<Look[]> {
+    const looks: Look[] = [];
+    for await (const draws of this.#load(condition, [draw])) {
+      const rowsOf = await this.#measured(condition, draws, tick);
+      for (const { name } of this.#subject.attacks) {
+        this.#interruptible();
+        looks.push(...(await rowsOf(name)));
+      }
+    }
+    return looks;
+  }
+
+  /** Measures the draws that are held. @returns what an attack gives on them, a row a draw */
+  async #measured(
+    condition: Condition,
+    draws: readonly number[],
+    tick: Tick,
+  ): Promise<(attack: string) => Promise<Look[]>> {
+    const accuracies = await this.#subject.accuracies();
+    const energy = energyOf(this.#subject.weightReads(), this.#memory);
+    return async (attack) => {
+      const measurements = await this.#subject.attack(attack, draws, tick);
+      return measurements.map((measurement, i) => ({
+        row: rowOf(condition, draws[i], accuracies[i], energy, attack, measurement),
+        images: measurement.images,
+      }));
+    };
   }
 
   /** Puts the model into the condition's memory and draws its maps: yields the draws that can be measured next, all at once. */

@@ -226,6 +226,7 @@ export const GPU_MAP_MODE_READ = 1;
 
 /**
  * Requests an adapter and a device with explicit limits.
+ * @param entry `navigator.gpu` of a browser, or what the webgpu package's `create()` returns in Node
  * @throws AdapterError when there is no adapter, LimitError when it cannot do what `neededLimits` asks.
  */
 export async function openGpu(entry: GPU, options: OpenOptions): Promise<Gpu> {
@@ -252,4 +253,22 @@ export function summarize(info: GPUAdapterInfo): AdapterSummary {
   const name = description || model || `${vendor} ${architecture}`.trim() || 'unnamed adapter';
   const software = info.isFallbackAdapter || /swiftshader|llvmpipe|software/i.test(`${name} ${architecture}`);
   return { name, vendor, architecture, software };
+}
+
+/** What the device grants of what plans may ask for; names are WebGPU's. */
+const SHOWN_LIMITS = [
+  'maxStorageBufferBindingSize',
+  'maxBufferSize',
+  'maxStorageBuffersPerShaderStage',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeWorkgroupsPerDimension',
+] as const;
+
+/** Limits for people: doctor's and the page's. */
+export function limitsOf({ device }: Gpu): Record<string, number> {
+  const limits: Record<string, number> = Object.fromEntries(SHOWN_LIMITS.map((name) => [name, device.limits[name]]));
+  const { subgroupMinSize, subgroupMaxSize } = device.adapterInfo;
+  if (device.features.has('subgroups')) Object.assign(limits, { subgroupMinSize, subgroupMaxSize });
+  return limits;
 }

@@ -60,6 +60,7 @@ function sram(profile: SramProfile): Preset {
   };
 }
 
+/** All of them, for {@link parseMemoryConfig} and a model's layers. */
 export const PRESETS: readonly Preset[] = [
   {
     name: 'uniform-0.01',
@@ -174,7 +175,7 @@ export const PRESETS: readonly Preset[] = [
   },
 ];
 
-/** @throws ConfigError for an unknown name, with the closest there are */
+/** The one of {@link PRESETS} with this name. @throws ConfigError for an unknown name, with the closest there are */
 export function findPreset(name: string): Preset {
   const found = PRESETS.find((preset) => preset.name === name);
   if (found) return found;

@@ -94,7 +94,11 @@ export class ApproximateMemory {
     this.#activationMaps = arena.allocate('fault maps of activations', this.#activationWords.byteLength);
   }
 
-  /** Measures the ranges that number formats are fitted to. @throws DeviceLostError */
+  /**
+   * Measures the ranges that number formats are fitted to. `configure` and `load` must follow.
+   * @param arena that owns the memory
+   * @throws DeviceLostError
+   */
   static async store(arena: Arena, parameters: FlatParameters): Promise<ApproximateMemory> {
     const memory = new ApproximateMemory(arena, parameters);
     await memory.refit();
@@ -184,6 +188,8 @@ export class ApproximateMemory {
   /**
    * Draws map `draw`: another chip at granularity `chip`, another load at the others. Layers that are materialised once a
    * load are read here; exact layers are copied.
+   * @param draw 0, 1, ...; at granularities `pass` and `inference` below 4096
+   * @throws ConfigError, DeviceLostError
    */
   async load(draw: number): Promise<void> {
     const { seed, granularity, layers } = this.config;

@@ -2,7 +2,8 @@
 import * as v from 'valibot';
 import { readSafetensors, requireFinite, type Tensor, writeSafetensors } from '../data/safetensors.ts';
 import { DataError } from '../errors.ts';
-import type { ParameterSlice } from '../layers/parameters.ts';
+import type { Arena } from '../gpu/arena.ts';
+import { FlatParameters, type ParameterSlice } from '../layers/parameters.ts';
 import { describedModel, MODEL_KINDS, type ModelSpec, modelName } from './specs.ts';
 import { modelLayout, type TrainingState } from './trainer.ts';
 
@@ -55,7 +56,9 @@ export function readCheckpoint(bytes: Uint8Array, name: string, expected?: Model
   const { tensors, metadata } = readSafetensors(bytes, name);
   const { format, model, epoch, ...rest } = metadata;
   if (format !== FORMAT || model === undefined) {
-    throw new DataError(`${name}: key format: this is no ${FORMAT} file; train a model with midas train`);
+    throw new DataError(
+      `${name}: key format: this is no ${FORMAT} file; give one that a run saved, or a .pth to midas import`,
+    );
   }
   const described = v.safeParse(v.pipe(v.string(), v.parseJson(), ModelDescription), model);
   if (!described.success) throw new DataError(`${name}: key model: ${described.issues[0].message}`);
@@ -75,6 +78,17 @@ export function readCheckpoint(bytes: Uint8Array, name: string, expected?: Model
     optimizer.push(new Uint32Array(tensor.data.buffer as ArrayBuffer, tensor.data.byteOffset, tensor.data.length));
   }
   return { spec, state: { epoch: Number(epoch), parameters, optimizer }, metadata: rest };
+}
+
+/**
+ * Puts the parameters of a checkpoint on the device: a model that is used and not trained any further.
+ * @param arena that owns them
+ * @throws LimitError where the adapter has no buffer that large
+ */
+export function loadParameters(arena: Arena, { spec, state }: Pick<Checkpoint, 'spec' | 'state'>): FlatParameters {
+  const parameters = new FlatParameters(arena, modelName(spec), modelLayout(spec));
+  arena.gpu.write(parameters.view, state.parameters);
+  return parameters;
 }
 
 /** A parameter's name in files: `encoder.0.weight` for `conv1.weight` in a model with the publication's names. */

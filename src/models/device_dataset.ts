@@ -13,6 +13,11 @@ export interface DeviceDataset {
   readonly imageSize: number;
 }
 
+/**
+ * Puts a data set on the device.
+ * @param arena that owns it
+ * @throws LimitError where the adapter has no buffer that large
+ */
 export function uploadDataset(arena: Arena, dataset: ImageDataset): DeviceDataset {
   const imageSize = dataset.width * dataset.height;
   const packed = packImages(dataset.images, imageSize);

@@ -27,6 +27,11 @@ export class Evaluator {
     this.#metrics = this.#arena.allocate('metrics', victim.draws * 16);
   }
 
+  /**
+   * @param indices of the images that are classified
+   * @param batchSize images at once, of each draw
+   * @throws ShapeError where the images are not what the victim takes, LimitError
+   */
   static async build(
     gpu: Gpu,
     victim: Victim,
@@ -73,7 +78,7 @@ export class Evaluator {
     return this.#steps.flatMap(({ program }) => program.weightReads);
   }
 
-  /** @returns share of right answers and mean cross-entropy, of every draw. @throws DeviceLostError */
+  /** @returns share of right answers, 0..1, and mean cross-entropy in nats, of every draw. @throws DeviceLostError */
   async run(): Promise<{ accuracy: number; loss: number }[]> {
     const { draws, readsPerImage } = this.#victim;
     this.#gpu.write(this.#metrics, new Float32Array(4 * draws));

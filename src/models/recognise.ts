@@ -1,8 +1,8 @@
 /** The published networks, told by the names and the shapes of a file's tensors. */
-import type { Tensor } from '../data/safetensors.ts';
+import { readSafetensors, type Tensor } from '../data/safetensors.ts';
 import { DataError } from '../errors.ts';
 import { keyOf } from './checkpoint.ts';
-import { requireTensor } from './pth.ts';
+import { readPth, requireTensor, stateDict } from './pth.ts';
 import { describedModel, type ModelDescription, type ModelSpec } from './specs.ts';
 import { modelLayout } from './trainer.ts';
 
@@ -31,6 +31,13 @@ const FAMILIES: readonly Family[] = [
     describe: describeInversion,
   },
 ];
+
+/** The state dict of a file: safetensors where its name says so, otherwise what torch.save writes. @throws DataError */
+export function readTensors(bytes: Uint8Array, file: string): Map<string, Tensor> {
+  return file.endsWith('.safetensors')
+    ? new Map(stateDict(readSafetensors(bytes, file).tensors, file))
+    : readPth(bytes, file);
+}
 
 /**
  * The classifier or the inversion network of Yang et al. (src/models/yang.ts) that a file holds; nothing where it is

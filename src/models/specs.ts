@@ -58,6 +58,7 @@ export const PUBLISHED_HIDDEN: Record<ModelKind, readonly number[]> = {
 };
 
 /**
+ * A classifier of dense layers: fc1, fc2 and so on, and of a DAE decoder1, decoder2.
  * @param inputs pixels of an image
  * @param classes people
  * @param hidden widths of the hidden layers, the publications' by default

@@ -26,6 +26,7 @@ import {
   type WeightsOf,
 } from './stack.ts';
 
+/** torch.optim.SGD with momentum and L2 weight decay; torch.optim.Adam, or AMSGrad. */
 export type OptimizerConfig =
   | { readonly kind: 'sgd'; readonly learningRate: number; readonly momentum: number; readonly weightDecay: number }
   | {
@@ -36,12 +37,15 @@ export type OptimizerConfig =
       readonly amsgrad: boolean;
     };
 
+/** How a model is trained: cross-entropy of its classes, or the mean squared error of the images that it makes. */
 export interface TrainingConfig {
   readonly epochs: number;
+  /** Images a step. */
   readonly batchSize: number;
   readonly optimizer: OptimizerConfig;
   /** Leave out what of a shuffled epoch does not fill a batch, if there is a full one. */
   readonly dropLast?: boolean;
+  /** Of the initial weights and of everything that is shuffled or drawn: integer in 0..2^53-1. */
   readonly seed: number;
   /** DAE only: epochs of reconstruction before the classifier, and the deviation of the noise on its input. */
   readonly reconstruction?: { readonly epochs: number; readonly deviation: number; readonly learningRate: number };

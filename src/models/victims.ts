@@ -23,6 +23,7 @@ import {
 
 /**
  * A stack of layers as a victim.
+ * @param weights {@link plainWeights} of parameters, or `weightsOf` of an approximate memory that is configured already
  * @param memory where `weights` come from when that is approximate memory: it is read again in every pass that asks so
  */
 export function stackVictim(specs: readonly LayerSpec[], weights: WeightsOf, memory?: ApproximateMemory): Victim {

@@ -2,9 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { checkedKernels, type KernelCheck, selfCheck } from '../../src/cli/self_check.ts';
 import { fileShaderSource } from '../../src/gpu/node.ts';
 import { PipelineCache } from '../../src/gpu/pipelines.ts';
+import { checkedKernels, type KernelCheck, selfCheck } from '../../src/self_check/self_check.ts';
 import { useGpu } from '../support/gpu.ts';
 
 const device = useGpu();

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { encode as encodeJpeg } from 'jpeg-js';
 import { PNG } from 'pngjs';
 import { describe, expect, test } from 'vitest';
-import { centreSquare, crop, type DecodedImage, decodeImage, resize, toGray } from '../../src/data/image_codec.ts';
+import { decodeImage } from '../../src/data/image_codec.ts';
+import { centreSquare, crop, type DecodedImage, resize, toGray } from '../../src/data/image_ops.ts';
 import { encodePgm, type GrayImage } from '../../src/data/pgm.ts';
 import { DataError, ShapeError } from '../../src/errors.ts';
 

@@ -30,9 +30,11 @@ interface Import {
 
 function importsOf(file: string): Import[] {
   const found = codeOf(file).matchAll(/(?:\bfrom\s+|\bimport\s+|\bimport\s*\(\s*)['"]([^'"]+)['"]/g);
+  // Vite's `?url` asks for a file's address.
+  const pathOf = (specifier: string) => relative(ROOT, join(ROOT, dirname(file), specifier.replace(/\?url$/, '')));
   return Array.from(found, ([, specifier]) => {
     const isPackage = !specifier.startsWith('.');
-    return { from: file, to: isPackage ? specifier : relative(ROOT, join(ROOT, dirname(file), specifier)), isPackage };
+    return { from: file, to: isPackage ? specifier : pathOf(specifier), isPackage };
   });
 }
 
@@ -55,12 +57,17 @@ const ARROWS: Record<string, readonly string[]> = {
   models: ['layers', 'kernels', 'gpu', 'memory', 'data'],
   attacks: ['models', 'layers', 'kernels', 'gpu'],
   experiments: ['attacks', 'models', 'layers', 'kernels', 'gpu', 'memory', 'metrics', 'data'],
-  cli: ['experiments', 'attacks', 'models', 'layers', 'kernels', 'gpu', 'memory', 'metrics', 'data'],
-  web: ['experiments', 'attacks', 'models', 'layers', 'kernels', 'gpu', 'memory', 'metrics', 'data'],
+  // What doctor and the page ask of an adapter: every kernel against its twin.
+  self_check: ['layers', 'kernels', 'gpu', 'memory', 'data', 'models'],
+  cli: ['self_check', 'experiments', 'attacks', 'models', 'layers', 'kernels', 'gpu', 'memory', 'metrics', 'data'],
+  web: ['self_check', 'experiments', 'attacks', 'models', 'layers', 'kernels', 'gpu', 'memory', 'metrics', 'data'],
 };
 
 /** Used by everybody; they know nobody but each other. */
 const COMMON = ['src/errors.ts', 'src/random.ts'];
+
+/** What other pages import; it may name whatever our own page may import. */
+const LIBRARY = 'src/index.ts';
 
 /** Deliberate exceptions, each with its reason. */
 const EXCEPTIONS: readonly { from: RegExp; to: RegExp; why: string }[] = [
@@ -72,9 +79,14 @@ const EXCEPTIONS: readonly { from: RegExp; to: RegExp; why: string }[] = [
   { from: /^src\/data\/render_faces\.ts$/, to: /^src\/gpu\//, why: 'procedural faces are drawn by a shader' },
   { from: /^src\/data\/faces\.ts$/, to: /^src\/memory\/hash\.ts$/, why: "recipes use the project's only hash" },
   {
-    from: /^src\/cli\/self_check\//,
+    from: /^src\/self_check\//,
     to: /^test\/(reference\/|support\/tolerances\.ts$)/,
-    why: 'doctor checks the adapter at hand against the twins and tolerances of the tests, which exist once',
+    why: 'doctor and the page check the adapter at hand against the twins and tolerances of the tests, which exist once',
+  },
+  {
+    from: /^src\/web\/worker\.ts$/,
+    to: /^(data\/deep-tiny\/.*\.safetensors|package\.json)$/,
+    why: 'the page ships the networks of the demo, and its results say the version',
   },
 ];
 
@@ -89,6 +101,7 @@ it('dependencies point one way', () => {
     if (isPackage || COMMON.includes(to)) return false;
     const [source, target] = [folderOf(from), folderOf(to)];
     if (source && target && (source === target || ARROWS[source].includes(target))) return false;
+    if (from === LIBRARY && target && ARROWS.web.includes(target)) return false;
     return !EXCEPTIONS.some((exception) => exception.from.test(from) && exception.to.test(to));
   });
   expect(forbidden.map(describeImport)).toEqual([]);
@@ -97,6 +110,18 @@ it('dependencies point one way', () => {
 it('imports name files that exist, with their extension', () => {
   const missing = imports.filter(({ to, isPackage }) => !isPackage && !existsSync(join(ROOT, to)));
   expect(missing.map(describeImport)).toEqual([]);
+});
+
+it('the library brings two small packages into a page', () => {
+  const reached = new Set([LIBRARY]);
+  const packages = new Set<string>();
+  for (const file of reached) {
+    for (const { to, isPackage } of imports.filter(({ from }) => from === file)) {
+      if (isPackage) packages.add(to);
+      else reached.add(to);
+    }
+  }
+  expect([...packages].sort()).toEqual(['gl-matrix', 'valibot']);
 });
 
 it('models take types only from attacks', () => {
@@ -118,9 +143,9 @@ it('built-in modules of Node are written with their prefix', () => {
   expect(bare.map(describeImport)).toEqual([]);
 });
 
-it('only the command line draws chance or reads the calendar from outside', () => {
+it('only the shells draw chance or read the calendar from outside', () => {
   const unseeded = sources
-    .filter((file) => folderOf(file) !== 'cli')
+    .filter((file) => folderOf(file) !== 'cli' && folderOf(file) !== 'web')
     .filter((file) => /\bMath\.random\b|\bnew Date\b|\bDate\.|\bDate\(/.test(codeOf(file)));
   expect(unseeded).toEqual([]);
 });

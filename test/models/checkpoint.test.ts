@@ -75,7 +75,7 @@ describe('is refused by a DataError that names the file and what is wrong:', () 
       damaged((_, metadata) => {
         metadata.format = 'midas-checkpoint/2';
       }),
-      /^model\.safetensors: key format: this is no midas-checkpoint\/1 file; train a model with midas train$/,
+      /^model\.safetensors: key format: this is no midas-checkpoint\/1 file; give one that a run saved, or a \.pth to midas import$/,
     ],
     [
       'no metadata',

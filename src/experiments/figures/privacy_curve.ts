@@ -38,6 +38,8 @@ export interface PrivacyCurveOptions {
   metrics?: Metric[];
   /** Only this attack; by default a row of panels each. */
   attack?: string;
+  /** Of the figure, px; 1200 by default. */
+  width?: number;
   document: Document;
 }
 
@@ -48,7 +50,7 @@ export interface PrivacyCurveOptions {
  * @throws ConfigError where no condition has errors or noise
  */
 export function privacyCurve(options: PrivacyCurveOptions): string {
-  const { baselines, title, metrics = ['pcc', 'pccLift'], attack, document } = options;
+  const { baselines, title, metrics = ['pcc', 'pccLift'], attack, width = WIDTH, document } = options;
   const summary = options.summary.filter((entry) => attack === undefined || entry.attack === attack);
   const series = seriesOf(summary);
   if (series.length === 0) throw new ConfigError(`figure '${title}': no condition with bit errors or noise to draw`);
@@ -69,7 +71,7 @@ export function privacyCurve(options: PrivacyCurveOptions): string {
   const marginRight = (metric: Metric) =>
     Math.max(0, ...baselinesOf(metric, baselines).map((rule) => textWidth(rule.text, 12.5))) + 14;
   const margins = metrics.reduce((sum, metric) => sum + marginLeft + marginRight(metric), 0);
-  const inner = (WIDTH - 2 * MARGIN - gap * (metrics.length - 1) - margins) / metrics.length;
+  const inner = (width - 2 * MARGIN - gap * (metrics.length - 1) - margins) / metrics.length;
   const panelOf = (metric: Metric): Panel => ({
     width: marginLeft + inner + marginRight(metric),
     height: rows.length > 1 ? 310 : 410,
@@ -78,8 +80,8 @@ export function privacyCurve(options: PrivacyCurveOptions): string {
     marginBottom: 48,
   });
 
-  const head = heading(title, options.subtitle, WIDTH);
-  const keys = legend(curveLegend(series, dashes, undefended.length > 0), head.bottom + 10, WIDTH);
+  const head = heading(title, options.subtitle, width);
+  const keys = legend(curveLegend(series, dashes, undefended.length > 0), head.bottom + 10, width);
   let svg = head.svg + keys.svg;
   let y = keys.bottom + 18;
   for (const row of rows) {
@@ -112,8 +114,8 @@ export function privacyCurve(options: PrivacyCurveOptions): string {
     }
     y += panelOf(metrics[0]).height + 34;
   }
-  const foot = smallPrint(options.footnote, y, WIDTH);
-  return svgRoot(WIDTH, foot.bottom + 14, title, svg + foot.svg);
+  const foot = smallPrint(options.footnote, y, width);
+  return svgRoot(width, foot.bottom + 14, title, svg + foot.svg);
 }
 
 /** The first series of a kind has a solid line, its variants (another format, another calibration) are dashed. */

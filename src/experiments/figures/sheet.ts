@@ -157,3 +157,14 @@ function enlarge(pixels: Uint8Array, width: number, height: number, factor: numb
     (_, i) => pixels[Math.floor(i / wide / factor) * width + Math.floor((i % wide) / factor)],
   );
 }
+
+/** The image with mean and standard deviation of another: an attack from black leaves faces too dark to look at. */
+export function levelled(image: Float32Array, like: Float32Array): Float32Array {
+  const moments = (x: Float32Array) => {
+    const mean = x.reduce((sum, value) => sum + value, 0) / x.length;
+    return { mean, deviation: Math.sqrt(x.reduce((sum, value) => sum + (value - mean) ** 2, 0) / x.length) };
+  };
+  const [from, to] = [moments(image), moments(like)];
+  if (from.deviation === 0) return image;
+  return image.map((value) => to.mean + ((value - from.mean) * to.deviation) / from.deviation);
+}

@@ -2,11 +2,11 @@
  * Checks of shaders/conv. Each shader runs on small tiles only: the large ones take seconds to compile on a software
  * adapter, and what they compute differs in nothing but the tile, which the products of ./gemm.ts check.
  */
-import { activationForward } from '../../../test/reference/activation.ts';
-import { conv2d, conv2dInputGradient, conv2dWeightGradient } from '../../../test/reference/conv.ts';
-import { batchNormForward, inverseDeviation } from '../../../test/reference/norm.ts';
-import { batchNormTolerance, sumTolerance, TOLERANCES } from '../../../test/support/tolerances.ts';
-import { roundUp } from '../../gpu/arena.ts';
+import { activationForward } from '../../test/reference/activation.ts';
+import { conv2d, conv2dInputGradient, conv2dWeightGradient } from '../../test/reference/conv.ts';
+import { batchNormForward, inverseDeviation } from '../../test/reference/norm.ts';
+import { batchNormTolerance, sumTolerance, TOLERANCES } from '../../test/support/tolerances.ts';
+import { roundUp } from '../gpu/arena.ts';
 import {
   type ConvArguments,
   type ConvShape,
@@ -15,8 +15,8 @@ import {
   recordConv2d,
   recordConv2dInputGradient,
   recordConv2dWeightGradient,
-} from '../../kernels/conv.ts';
-import { isQuad } from '../../kernels/tiles.ts';
+} from '../kernels/conv.ts';
+import { isQuad } from '../kernels/tiles.ts';
 import { FIRST_IMAGE, memoryImage, PASS } from './memory.ts';
 import { type Check, numbers, pad, pixels, plus, type Trial, unpad } from './trial.ts';
 

@@ -1,19 +1,19 @@
 /** Checks of shaders/norm: batch normalisation by the batch and by running statistics, forwards and backwards. */
-import { activationBackward, activationForward } from '../../../test/reference/activation.ts';
+import { activationBackward, activationForward } from '../../test/reference/activation.ts';
 import {
   batchNormBackward,
   batchNormForward,
   batchNormStatistics,
   inverseDeviation,
-} from '../../../test/reference/norm.ts';
-import { activatedTolerance, batchNormTolerance, sumTolerance, TOLERANCES } from '../../../test/support/tolerances.ts';
-import { rowOf } from '../../gpu/arena.ts';
+} from '../../test/reference/norm.ts';
+import { activatedTolerance, batchNormTolerance, sumTolerance, TOLERANCES } from '../../test/support/tolerances.ts';
+import { rowOf } from '../gpu/arena.ts';
 import {
   recordBatchNormBackward,
   recordBatchNormInference,
   recordBatchNormInferenceBackward,
   recordBatchNormTraining,
-} from '../../kernels/norm.ts';
+} from '../kernels/norm.ts';
 import { type Check, numbers, pixels, type Trial } from './trial.ts';
 
 /** Pixels of a batch and their channels. */

@@ -1,15 +1,15 @@
 /** Checks of shaders/loss: costs, their gradients and their sums. */
-import { truncateAlign } from '../../../test/reference/align.ts';
-import { accumulateMetrics, confidenceCost, mse, softmaxCrossEntropy } from '../../../test/reference/loss.ts';
-import { alignTolerance, sumTolerance, TOLERANCES } from '../../../test/support/tolerances.ts';
-import { type ConfidenceFloor, recordTruncateAlign } from '../../kernels/align.ts';
+import { truncateAlign } from '../../test/reference/align.ts';
+import { accumulateMetrics, confidenceCost, mse, softmaxCrossEntropy } from '../../test/reference/loss.ts';
+import { alignTolerance, sumTolerance, TOLERANCES } from '../../test/support/tolerances.ts';
+import { type ConfidenceFloor, recordTruncateAlign } from '../kernels/align.ts';
 import {
   type ConfidenceCost,
   recordAccumulateMetrics,
   recordConfidenceCost,
   recordMse,
   recordSoftmaxCrossEntropy,
-} from '../../kernels/loss.ts';
+} from '../kernels/loss.ts';
 import { type Check, COLUMNS, numbers, ROWS, SIZE } from './trial.ts';
 
 /** One class a row, all below COLUMNS. */

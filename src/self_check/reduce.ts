@@ -1,6 +1,6 @@
 /** Checks of shaders/reduce. */
-import { columnSum, maxAbs, rowNorm, rowSum } from '../../../test/reference/reduce.ts';
-import { sumTolerance, TOLERANCES } from '../../../test/support/tolerances.ts';
+import { columnSum, maxAbs, rowNorm, rowSum } from '../../test/reference/reduce.ts';
+import { sumTolerance, TOLERANCES } from '../../test/support/tolerances.ts';
 import {
   columnSumScratchBytes,
   MAX_ABS_SCRATCH_BYTES,
@@ -9,7 +9,7 @@ import {
   recordRowMaxAbs,
   recordRowNorm,
   recordRowSum,
-} from '../../kernels/reduce.ts';
+} from '../kernels/reduce.ts';
 import { type Check, COLUMNS, numbers, ROWS, SIZE } from './trial.ts';
 
 export const REDUCTIONS: readonly Check[] = [

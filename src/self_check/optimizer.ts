@@ -1,9 +1,9 @@
 /** Checks of the optimisers of shaders/optimizer, and of what they start from. */
-import { adam, sgd } from '../../../test/reference/optimizer.ts';
-import { initialize } from '../../../test/reference/random.ts';
-import { TOLERANCES } from '../../../test/support/tolerances.ts';
-import { type Initialization, recordInitialize } from '../../kernels/initialize.ts';
-import { recordAdam, recordClip, recordSgd, writeAdamStep, writeSgdStep } from '../../kernels/optimizer.ts';
+import { adam, sgd } from '../../test/reference/optimizer.ts';
+import { initialize } from '../../test/reference/random.ts';
+import { TOLERANCES } from '../../test/support/tolerances.ts';
+import { type Initialization, recordInitialize } from '../kernels/initialize.ts';
+import { recordAdam, recordClip, recordSgd, writeAdamStep, writeSgdStep } from '../kernels/optimizer.ts';
 import { type Check, COLUMNS, numbers, pixels, ROWS, SIZE } from './trial.ts';
 
 function adamCheck(amsgrad: boolean): Check {

@@ -1,9 +1,9 @@
 /** What a check is made of: its buffers, what it records and what it expects, and the numbers it runs on. */
-import { TOLERANCES, type Tolerance } from '../../../test/support/tolerances.ts';
-import { Arena, type Matrix, roundUp } from '../../gpu/arena.ts';
-import type { BufferView, Gpu } from '../../gpu/device.ts';
-import { type Dispatch, type Program, Recorder } from '../../gpu/recorder.ts';
-import { Random } from '../../random.ts';
+import { TOLERANCES, type Tolerance } from '../../test/support/tolerances.ts';
+import { Arena, type Matrix, roundUp } from '../gpu/arena.ts';
+import type { BufferView, Gpu } from '../gpu/device.ts';
+import { type Dispatch, type Program, Recorder } from '../gpu/recorder.ts';
+import { Random } from '../random.ts';
 
 interface Output {
   readonly view: BufferView;

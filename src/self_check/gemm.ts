@@ -1,17 +1,17 @@
 /** Checks of shaders/gemm: every product in every variant, split sums, weights from approximate memory. */
-import { gemm, operandShapes } from '../../../test/reference/gemm.ts';
-import { sumTolerance, TOLERANCES } from '../../../test/support/tolerances.ts';
-import { roundUp } from '../../gpu/arena.ts';
-import type { Activation } from '../../kernels/activation.ts';
+import { gemm, operandShapes } from '../../test/reference/gemm.ts';
+import { sumTolerance, TOLERANCES } from '../../test/support/tolerances.ts';
+import { roundUp } from '../gpu/arena.ts';
+import type { Activation } from '../kernels/activation.ts';
 import {
   type GemmVariant,
   recordApproximateGemm,
   recordGemm,
   recordPerImageGemm,
   type Transposition,
-} from '../../kernels/gemm.ts';
-import { recordMaterialise } from '../../kernels/memory.ts';
-import { isQuad } from '../../kernels/tiles.ts';
+} from '../kernels/gemm.ts';
+import { recordMaterialise } from '../kernels/memory.ts';
+import { isQuad } from '../kernels/tiles.ts';
 import { type CheckedTensor, FIRST_IMAGE, memoryImage, PASS } from './memory.ts';
 import { type Check, numbers, plus, unpad } from './trial.ts';
 

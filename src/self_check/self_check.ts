@@ -8,19 +8,19 @@ import { renderFaces } from '../data/render_faces.ts';
 import { InterruptedError } from '../errors.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { Program } from '../gpu/recorder.ts';
-import { ACTIVATION_LAYERS } from './self_check/activation.ts';
-import { CONVOLUTIONS } from './self_check/conv.ts';
-import { GEMMS } from './self_check/gemm.ts';
-import { BATCHES, IMAGE_FILTERS } from './self_check/image.ts';
-import { INVERSION } from './self_check/inversion.ts';
-import { LOSSES } from './self_check/loss.ts';
-import { MEMORY } from './self_check/memory.ts';
-import { NORMS } from './self_check/norm.ts';
-import { OPTIMIZERS } from './self_check/optimizer.ts';
-import { POOLS } from './self_check/pool.ts';
-import { PROBES } from './self_check/probe.ts';
-import { REDUCTIONS } from './self_check/reduce.ts';
-import { type Check, Trial } from './self_check/trial.ts';
+import { ACTIVATION_LAYERS } from './activation.ts';
+import { CONVOLUTIONS } from './conv.ts';
+import { GEMMS } from './gemm.ts';
+import { BATCHES, IMAGE_FILTERS } from './image.ts';
+import { INVERSION } from './inversion.ts';
+import { LOSSES } from './loss.ts';
+import { MEMORY } from './memory.ts';
+import { NORMS } from './norm.ts';
+import { OPTIMIZERS } from './optimizer.ts';
+import { POOLS } from './pool.ts';
+import { PROBES } from './probe.ts';
+import { REDUCTIONS } from './reduce.ts';
+import { type Check, Trial } from './trial.ts';
 
 /** How one kernel did. */
 export interface KernelCheck {

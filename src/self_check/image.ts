@@ -1,16 +1,16 @@
 /** Checks of shaders/image: batches out of a data set, filters. */
-import { nonLocalMeans, sharpen, totalVariation, totalVariationGradient } from '../../../test/reference/image.ts';
-import { corrupt } from '../../../test/reference/random.ts';
-import { sumTolerance, TOLERANCES } from '../../../test/support/tolerances.ts';
-import type { Program } from '../../gpu/recorder.ts';
-import { packImages, recordCorrupt, recordGatherBatch, recordGatherRows } from '../../kernels/batch.ts';
+import { nonLocalMeans, sharpen, totalVariation, totalVariationGradient } from '../../test/reference/image.ts';
+import { corrupt } from '../../test/reference/random.ts';
+import { sumTolerance, TOLERANCES } from '../../test/support/tolerances.ts';
+import type { Program } from '../gpu/recorder.ts';
+import { packImages, recordCorrupt, recordGatherBatch, recordGatherRows } from '../kernels/batch.ts';
 import {
   recordNonLocalMeans,
   recordSharpen,
   recordTotalVariation,
   recordTotalVariationValue,
-} from '../../kernels/image.ts';
-import { recordRestride } from '../../kernels/restride.ts';
+} from '../kernels/image.ts';
+import { recordRestride } from '../kernels/restride.ts';
 import { type Check, COLUMNS, DRAW, numbers, pixels, ROWS, SIZE } from './trial.ts';
 
 /** A data set of 11 images in some order, of which a batch starts at the third. */

@@ -1,8 +1,8 @@
 /** Checks of shaders/pool. */
-import { activationBackward, activationForward } from '../../../test/reference/activation.ts';
-import { maxPool2d, maxPool2dBackward } from '../../../test/reference/pool.ts';
-import { sumTolerance, TOLERANCES } from '../../../test/support/tolerances.ts';
-import { type PoolShape, poolOutputSize, recordMaxPool2dBackward, recordMaxPool2dForward } from '../../kernels/pool.ts';
+import { activationBackward, activationForward } from '../../test/reference/activation.ts';
+import { maxPool2d, maxPool2dBackward } from '../../test/reference/pool.ts';
+import { sumTolerance, TOLERANCES } from '../../test/support/tolerances.ts';
+import { type PoolShape, poolOutputSize, recordMaxPool2dBackward, recordMaxPool2dForward } from '../kernels/pool.ts';
 import { type Check, numbers, pad } from './trial.ts';
 
 const CHANNELS = 5;

@@ -1,15 +1,15 @@
 /** Checks of the kernels of shaders/memory, and tensors in approximate memory for those that read from there. */
-import { roundUp } from '../../gpu/arena.ts';
-import type { BufferView } from '../../gpu/device.ts';
+import { roundUp } from '../gpu/arena.ts';
+import type { BufferView } from '../gpu/device.ts';
 import {
   recordEncode,
   recordFetchCodes,
   recordMaterialise,
   recordNoise,
   recordStoreActivations,
-} from '../../kernels/memory.ts';
-import { fetchOf, type StoredTensor } from '../../kernels/stored.ts';
-import { storeActivations } from '../../memory/activations.ts';
+} from '../kernels/memory.ts';
+import { fetchOf, type StoredTensor } from '../kernels/stored.ts';
+import { storeActivations } from '../memory/activations.ts';
 import {
   BLOCK_CODES,
   type Codec,
@@ -18,8 +18,8 @@ import {
   formatBits,
   integerCodec,
   packCodes,
-} from '../../memory/codec.ts';
-import { type Geometry, type NumberFormat, type StoredMemory, uniformMemory } from '../../memory/config.ts';
+} from '../memory/codec.ts';
+import { type Geometry, type NumberFormat, type StoredMemory, uniformMemory } from '../memory/config.ts';
 import {
   deviceKey,
   type FaultMap,
@@ -29,13 +29,13 @@ import {
   type MemoryImage,
   readKey,
   tensorKey,
-} from '../../memory/fault_map.ts';
-import { faultSources } from '../../memory/faults.ts';
-import { fetchTensorByHits } from '../../memory/hits.ts';
-import { integerScale } from '../../memory/integer.ts';
-import { MAP_WORDS, writeDraw, writeScale, writeSources } from '../../memory/map_table.ts';
-import { noiseTensor } from '../../memory/noise.ts';
-import { Random } from '../../random.ts';
+} from '../memory/fault_map.ts';
+import { faultSources } from '../memory/faults.ts';
+import { fetchTensorByHits } from '../memory/hits.ts';
+import { integerScale } from '../memory/integer.ts';
+import { MAP_WORDS, writeDraw, writeScale, writeSources } from '../memory/map_table.ts';
+import { noiseTensor } from '../memory/noise.ts';
+import { Random } from '../random.ts';
 import { type Check, COLUMNS, numbers, pad, ROWS, SIZE, type Trial, unpad } from './trial.ts';
 
 // Approximate memory: 12-bit codes of weights in -1..1, a rate at which most blocks have flips and some have many.

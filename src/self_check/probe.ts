@@ -1,7 +1,7 @@
 /** Checks of shaders/probe, whose twins are here: nobody else needs them. */
-import { sumTolerance } from '../../../test/support/tolerances.ts';
-import { recordCopy, recordFmaCeiling, recordHashCeiling } from '../../kernels/probe.ts';
-import { pcg4d } from '../../memory/hash.ts';
+import { sumTolerance } from '../../test/support/tolerances.ts';
+import { recordCopy, recordFmaCeiling, recordHashCeiling } from '../kernels/probe.ts';
+import { pcg4d } from '../memory/hash.ts';
 import type { Check } from './trial.ts';
 
 /** The accumulators of shaders/probe/fma_ceiling.wgsl after 4 x `iterations` steps, summed, lane by lane. */

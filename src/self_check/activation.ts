@@ -1,21 +1,21 @@
 /** Checks of shaders/activation, and of the softmaxes of shaders/loss. */
-import { activationBackward, activationForward } from '../../../test/reference/activation.ts';
-import { type DropoutDraw, dropout } from '../../../test/reference/dropout.ts';
+import { activationBackward, activationForward } from '../../test/reference/activation.ts';
+import { type DropoutDraw, dropout } from '../../test/reference/dropout.ts';
 import {
   logSoftmaxBackward,
   logSoftmaxForward,
   softmaxBackward,
   softmaxForward,
-} from '../../../test/reference/softmax.ts';
-import { TOLERANCES } from '../../../test/support/tolerances.ts';
-import { type Activation, recordActivationBackward, recordActivationForward } from '../../kernels/activation.ts';
-import { recordDropout } from '../../kernels/dropout.ts';
+} from '../../test/reference/softmax.ts';
+import { TOLERANCES } from '../../test/support/tolerances.ts';
+import { type Activation, recordActivationBackward, recordActivationForward } from '../kernels/activation.ts';
+import { recordDropout } from '../kernels/dropout.ts';
 import {
   recordLogSoftmaxBackward,
   recordLogSoftmaxForward,
   recordSoftmaxBackward,
   recordSoftmaxForward,
-} from '../../kernels/softmax.ts';
+} from '../kernels/softmax.ts';
 import { type Check, COLUMNS, ITERATION, numbers, ROWS, SIZE } from './trial.ts';
 
 const ACTIVATIONS: readonly Activation[] = ['relu', 'tanh', 'sigmoid'];

@@ -1,14 +1,14 @@
 /** Checks of the steps of an attack, in shaders/optimizer. */
-import { inversionJudge, inversionStep, searchDirections, searchGradient } from '../../../test/reference/inversion.ts';
-import { TOLERANCES } from '../../../test/support/tolerances.ts';
-import type { Program } from '../../gpu/recorder.ts';
+import { inversionJudge, inversionStep, searchDirections, searchGradient } from '../../test/reference/inversion.ts';
+import { TOLERANCES } from '../../test/support/tolerances.ts';
+import type { Program } from '../gpu/recorder.ts';
 import {
   recordInversionJudge,
   recordInversionStep,
   recordSearchDirections,
   recordSearchGradient,
   STATE_WORDS,
-} from '../../kernels/inversion.ts';
+} from '../kernels/inversion.ts';
 import { type Check, COLUMNS, DRAW, ITERATION, numbers, pixels, ROWS, SIZE } from './trial.ts';
 
 /** A row that improved, one that did not, one that had stopped, one out of patience, one that arrived. */

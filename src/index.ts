@@ -1,0 +1,120 @@
+/// <reference types="@webgpu/types" preserve="true" />
+/**
+ * What another page imports from `midas-webgpu`: open a device, take or draw faces, train a victim, put it into approximate
+ * memory, attack it, measure. Each is documented where it is defined; README.md has an example.
+ */
+
+// The device. Everything built on it has its buffers in an Arena.
+
+export { Arena, type Matrix } from './gpu/arena.ts';
+export type { ShaderSource } from './gpu/composer.ts';
+export { type AdapterSummary, type BufferView, type Gpu, type OpenOptions, openGpu } from './gpu/device.ts';
+export { bundledShaders, openWebGpu } from './gpu/web.ts';
+
+// Faces: photographs, or people who do not exist.
+
+export {
+  createDataset,
+  type ImageDataset,
+  meanImage,
+  type Split,
+  seededSplit,
+  subset,
+  toFloat,
+} from './data/dataset.ts';
+export type { Population } from './data/faces.ts';
+export { centreSquare, type DecodedImage, resize, toGray } from './data/image_ops.ts';
+export { augment, selectPeople } from './data/people.ts';
+export type { GrayImage } from './data/pgm.ts';
+export { type RenderFacesOptions, renderFaces } from './data/render_faces.ts';
+
+// Victims, and networks that invert them.
+
+export { type Checkpoint, loadParameters, readCheckpoint, writeCheckpoint } from './models/checkpoint.ts';
+export { type DeviceDataset, uploadDataset } from './models/device_dataset.ts';
+export { Evaluator } from './models/evaluate.ts';
+export { layerNames, type ModelDescription, type ModelKind, type ModelSpec, modelSpec } from './models/specs.ts';
+export { type LayerSpec, plainWeights, type WeightsOf } from './models/stack.ts';
+export {
+  type EpochResult,
+  type OptimizerConfig,
+  PUBLISHED_TRAINING,
+  Trainer,
+  type TrainingConfig,
+  type TrainingData,
+  type TrainingErrors,
+  type TrainingState,
+} from './models/trainer.ts';
+export { stackVictim } from './models/victims.ts';
+export { yangClassifier, yangInversion } from './models/yang.ts';
+
+// Approximate memory.
+
+export {
+  type FaultModel,
+  type LayerMemory,
+  type MemoryConfig,
+  type MemoryConfigInput,
+  type NumberFormat,
+  parseMemoryConfig,
+} from './memory/config.ts';
+export { findPreset, PRESETS, type Preset } from './memory/presets.ts';
+export { ApproximateMemory } from './models/approximate_memory.ts';
+
+// Attacks.
+
+export {
+  type Alignment,
+  alignLogits,
+  InversionAttack,
+  type InversionAttacker,
+  Predictor,
+  type Reconstructions,
+} from './attacks/inversion.ts';
+export { type Inversion, MiFace, type MiFaceConfig, type ProcessOptions, type SearchSpace } from './attacks/mi_face.ts';
+export type { Victim, VictimRun } from './attacks/victim.ts';
+
+// Measures.
+
+export { type NullBaselines, nullBaselines } from './metrics/baselines.ts';
+export { type BootstrapInterval, type BootstrapOptions, bootstrapInterval } from './metrics/bootstrap.ts';
+export { type IdentityClassifier, trainIdentityClassifier } from './metrics/identity.ts';
+export {
+  indexPhotographs,
+  mse,
+  type PhotographIndex,
+  pcc,
+  psnr,
+  type Similarity,
+  similarityToPhotographs,
+  ssim,
+} from './metrics/similarity.ts';
+
+// Whole experiments: all of the above under many conditions.
+
+export { type DeepInput, type DeepOutcome, DeepSubject, deepSweep, runDeep } from './experiments/deep.ts';
+export { type DeepConfig, type DeepPreset, deepPreset, parseDeepConfig } from './experiments/deep_config.ts';
+export {
+  type Condition,
+  conditionLabel,
+  type Interval,
+  type Metric,
+  type Row,
+  type SummaryEntry,
+  summarise,
+  toCsv,
+} from './experiments/results.ts';
+export {
+  runShallow,
+  type ShallowInput,
+  type ShallowOutcome,
+  ShallowSubject,
+  shallowSweep,
+} from './experiments/shallow.ts';
+export { parseShallowConfig, type ShallowConfig, shallowPreset } from './experiments/shallow_config.ts';
+export { MemoryStore, type ProgressSink, type RunStore } from './experiments/store.ts';
+export { type Look, type NamedMemory, type Picture, Sweep, type SweepConfig } from './experiments/sweep.ts';
+
+// Everything that can go wrong.
+
+export * from './errors.ts';

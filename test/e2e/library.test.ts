@@ -1,0 +1,172 @@
+/**
+ * The library as other people's pages meet it: packed, then the README's example in Chromium from the built file as it is
+ * and from a bundle, and in the eyes of a type checker. Every child has a hard timeout.
+ */
+import { execFile } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { extname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import manifest from '../../package.json' with { type: 'json' };
+import { findChromium, launchChromium } from '../support/chromium.ts';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const scratch = mkdtempSync(join(tmpdir(), 'midas-library-'));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+const readme = readFileSync(join(root, 'README.md'), 'utf8');
+const example = /^## In your own page\n[\s\S]*?```js\n([\s\S]*?)```/m.exec(readme)![1];
+
+/** What somebody's page does when an argument is wrong. */
+const mistake = `
+import { ConfigError, parseMemoryConfig } from 'midas-webgpu';
+try {
+  parseMemoryConfig({ layers: { fc9: { kind: 'stored' } } }, ['fc1']);
+} catch (error) {
+  console.log(error instanceof ConfigError ? \`\${error.name}: \${error.message}\` : error);
+}
+`;
+
+/** Somebody's project, into which the package has been installed. */
+const project = join(scratch, 'project');
+const installed = join(project, 'node_modules', manifest.name);
+
+async function run(folder: string, command: string, ...args: string[]): Promise<string> {
+  // As outside of tests: bundlers look at NODE_ENV.
+  const { NODE_ENV: _, ...env } = process.env;
+  const child = promisify(execFile)(command, args, { cwd: folder, env, timeout: 60_000, killSignal: 'SIGKILL' });
+  return (await child.catch(({ message, stdout }) => Promise.reject(new Error(`${message}\n${stdout}`)))).stdout;
+}
+
+/** A command of one of this project's packages. */
+const runPackage = (folder: string, file: string, ...args: string[]) =>
+  run(folder, process.execPath, join(root, 'node_modules', file), ...args);
+
+beforeAll(async () => {
+  await run(root, 'npm', 'pack', '--pack-destination', scratch);
+  mkdirSync(installed, { recursive: true });
+  const archive = `${manifest.name}-${manifest.version}.tgz`;
+  await run(scratch, 'tar', '-xzf', archive, '--strip-components=1', '-C', installed);
+  // What an installation brings besides, as far as types need it.
+  for (const name of ['valibot', '@webgpu/types']) {
+    expect(manifest.dependencies).toHaveProperty([name]);
+    mkdirSync(join(project, 'node_modules', name, '..'), { recursive: true });
+    symlinkSync(join(root, 'node_modules', name), join(project, 'node_modules', name));
+  }
+  writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'page', private: true, type: 'module' }));
+});
+
+it('the package holds the module, its types and nothing of ours besides', () => {
+  expect(readdirSync(installed).sort()).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'dist', 'package.json']);
+  expect(readdirSync(join(installed, 'dist'))).toEqual(['lib']);
+  const files = readdirSync(join(installed, 'dist', 'lib'), { recursive: true, encoding: 'utf8' });
+  expect(files.filter((name) => extname(name) !== '' && !name.endsWith('.d.ts'))).toEqual(['index.js']);
+});
+
+describe('types', () => {
+  const check = async (settings: Record<string, string>) => {
+    const strict = { noEmit: true, strict: true, target: 'es2022', types: [], skipDefaultLibCheck: true };
+    // Where no types are found, nothing is wrong.
+    const wrong = `import { pcc } from 'midas-webgpu';\n// @ts-expect-error\npcc([0], [1]);\n`;
+    const files = { 'example.ts': example, 'wrong.ts': wrong };
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(project, name), text);
+    const configuration = { compilerOptions: { ...settings, ...strict }, files: Object.keys(files) };
+    writeFileSync(join(project, 'tsconfig.json'), JSON.stringify(configuration));
+    return runPackage(project, 'typescript/bin/tsc', '--project', project);
+  };
+
+  it('hold in a project with a bundler', async () => {
+    expect(await check({ module: 'esnext', moduleResolution: 'bundler' })).toBe('');
+  });
+
+  it('hold in a project without one', async () => {
+    expect(await check({ module: 'node16', moduleResolution: 'node16' })).toBe('');
+  });
+});
+
+const chromium = findChromium();
+if (chromium === undefined) {
+  console.log('No Chromium here: the library is not run in one. Install it, or name it in MIDAS_CHROMIUM.');
+}
+
+describe.skipIf(chromium === undefined)('in Chromium', () => {
+  let browser: Browser;
+  beforeAll(async () => {
+    browser = await launchChromium();
+  });
+  afterAll(() => browser?.close());
+
+  /** Serves a folder, opens its page and waits until the page's title is `done`. @returns what it logged */
+  async function visit(folder: string): Promise<string[]> {
+    const types: Record<string, string> = { '.html': 'text/html', '.js': 'text/javascript' };
+    const server = createServer(({ url }, response) => {
+      const file = url === '/' ? 'index.html' : url!.slice(1);
+      try {
+        const bytes = readFileSync(join(folder, file));
+        response.writeHead(200, { 'content-type': types[extname(file)] ?? 'application/octet-stream' }).end(bytes);
+      } catch {
+        response.writeHead(404).end();
+      }
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    const page = await browser.newPage();
+    page.setDefaultTimeout(60_000);
+    try {
+      const [lines, requests]: [string[], string[]] = [[], []];
+      // What the browser itself has to say is no log.
+      page.on('console', (message) => message.type() === 'log' && lines.push(message.text()));
+      page.on('request', (request) => requests.push(request.url()));
+      const failure = new Promise<never>((_, reject) => page.on('pageerror', reject));
+      const done = page.goto(origin).then(() => page.waitForFunction(() => document.title === 'done'));
+      await Promise.race([failure, done]);
+      expect(requests.filter((url) => !url.startsWith(origin))).toEqual([]);
+      return lines;
+    } finally {
+      await page.close();
+      server.close();
+    }
+  }
+
+  /** A page that runs the example, then the mistake. */
+  function writePage(folder: string, head = ''): void {
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, 'example.js'), example);
+    writeFileSync(join(folder, 'mistake.js'), mistake);
+    const script = `await import('./example.js'); await import('./mistake.js'); document.title = 'done';`;
+    const page = `<!doctype html><link rel="icon" href="data:,">${head}<script type="module">${script}</script>`;
+    writeFileSync(join(folder, 'index.html'), page);
+  }
+
+  function expectStory(lines: readonly string[]): void {
+    const number = /\d\.\d\d/g;
+    expect(lines.map((line) => line.replace(number, '#'))).toEqual([
+      'no defence: accuracy #, PCC #',
+      'approximate memory: accuracy #, PCC #',
+      'ConfigError: memory.layers.fc9: no such layer; this model has fc1',
+    ]);
+    const [exact, exactPcc, hurt, hurtPcc] = lines.flatMap((line) => line.match(number) ?? []).map(Number);
+    expect(exact).toBeGreaterThan(0.8);
+    expect(exactPcc).toBeGreaterThan(0.3);
+    expect(hurt).toBeLessThan(exact);
+    expect(hurtPcc).toBeLessThan(exactPcc);
+  }
+
+  it('the example runs from the built file as it is', async () => {
+    const site = join(scratch, 'site');
+    writePage(site, '<script type="importmap">{ "imports": { "midas-webgpu": "./index.js" } }</script>');
+    cpSync(join(installed, 'dist', 'lib', 'index.js'), join(site, 'index.js'));
+    expectStory(await visit(site));
+  });
+
+  it('the example runs from a minified bundle', async () => {
+    writePage(project);
+    await runPackage(project, 'vite/bin/vite.js', 'build');
+    expectStory(await visit(join(project, 'dist')));
+  });
+});

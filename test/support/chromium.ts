@@ -1,0 +1,21 @@
+import { existsSync } from 'node:fs';
+import { type Browser, chromium } from 'playwright-core';
+
+const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+
+/** The Chromium of this machine: $MIDAS_CHROMIUM, or where distributions put one; undefined where there is none. */
+export function findChromium(): string | undefined {
+  return process.env.MIDAS_CHROMIUM || PLACES.find((place) => existsSync(place));
+}
+
+/**
+ * Starts {@link findChromium} without a window and with WebGPU, which on a machine without a GPU runs on SwiftShader. The
+ * caller closes it.
+ * @throws Error where there is no Chromium, or it does not start within half a minute
+ */
+export async function launchChromium(): Promise<Browser> {
+  const executablePath = findChromium();
+  if (executablePath === undefined) throw new Error('no Chromium here: install one, or name it in MIDAS_CHROMIUM');
+  const args = ['--headless=new', '--no-sandbox', '--enable-unsafe-webgpu'];
+  return chromium.launch({ executablePath, args, timeout: 30_000 });
+}

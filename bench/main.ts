@@ -18,6 +18,7 @@ import { benchGemm } from './gemm.ts';
 import { benchGrowth } from './growth.ts';
 import { benchHost } from './host.ts';
 import { benchMasks } from './masks.ts';
+import { benchPage } from './page.ts';
 import { benchPeers, type PeersResult } from './peers/peers.ts';
 import type { Ceilings } from './roofline.ts';
 import { makeRow, type Row, tableLines } from './rows.ts';
@@ -41,12 +42,13 @@ const GROUPS = [
   'host',
   'doctor',
   'demo',
+  'page',
   'peers',
 ] as const;
 type Group = (typeof GROUPS)[number];
 
-/** Groups that run only when they are asked for: `--demo`, `--peers`. */
-const ASKED_FOR: readonly Group[] = ['demo', 'peers'];
+/** Groups that run only when they are asked for: `--demo`, `--page`, `--peers`. */
+const ASKED_FOR: readonly Group[] = ['demo', 'page', 'peers'];
 
 function groupNames(text: string): Set<Group> {
   const names = text.split(',');
@@ -62,6 +64,7 @@ interface Options {
   readonly only?: Set<Group>;
   readonly quick?: boolean;
   readonly demo?: boolean;
+  readonly page?: boolean;
   readonly peers?: boolean;
   readonly tune: boolean;
   readonly json?: boolean;
@@ -77,6 +80,7 @@ const options = new Command('npm run bench --')
   .option('--only <groups>', `only these groups, with commas between: ${GROUPS.join(', ')}`, groupNames)
   .option('--quick', 'three rounds instead of nine')
   .option('--demo', 'run the demo too, for its time and memory')
+  .option('--page', 'open the page in Chromium too, for its bytes, its first picture and its frames')
   .option('--peers', 'compare with other engines as well, which it installs (bench/peers/README.md): 13 minutes more')
   .option('--no-tune', 'take every kernel as it is by default')
   .option('--json', 'print one object instead of a table')
@@ -127,7 +131,8 @@ async function benchCeilings(gpu: Gpu, timing: Timing): Promise<{ rows: Row[]; c
 
 async function main(): Promise<void> {
   const groups =
-    options.only ?? new Set(GROUPS.filter((group) => !ASKED_FOR.includes(group) || options[group as 'demo' | 'peers']));
+    options.only ??
+    new Set(GROUPS.filter((group) => !ASKED_FOR.includes(group) || options[group as 'demo' | 'page' | 'peers']));
   const timing = { rounds: options.quick ? 3 : 9, clock: CLOCKS[options.clock] };
   const began = performance.now();
   const say = (text: string) =>
@@ -161,7 +166,7 @@ async function main(): Promise<void> {
   } finally {
     await gpu.close();
   }
-  const commands = { host: benchHost, doctor: benchDoctor, demo: benchDemo };
+  const commands = { host: benchHost, doctor: benchDoctor, demo: benchDemo, page: benchPage };
   for (const [group, bench] of Object.entries(commands)) {
     if (!groups.has(group as Group)) continue;
     say(group);

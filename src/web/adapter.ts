@@ -1,0 +1,50 @@
+/** The adapter: what it is, what it grants, and whether every kernel is right on it. */
+import { byId, el, table } from './dom.ts';
+import type { Reply } from './protocol.ts';
+
+export function showAdapter({
+  adapter,
+  limits,
+  features,
+  networks,
+  trainAccuracy,
+  judgeAccuracy,
+}: Extract<Reply, { kind: 'opened' }>): void {
+  const badge = byId('badge');
+  badge.hidden = false;
+  badge.classList.toggle('software', adapter.software);
+  badge.replaceChildren(
+    adapter.software
+      ? `software adapter: ${adapter.name} computes on the CPU, some hundred times slower than a real GPU`
+      : `on your GPU: ${adapter.name}`,
+  );
+  byId('adapter-table').replaceChildren(
+    table('What this page runs on', [
+      ['', 'value'],
+      ['adapter', adapter.name],
+      ['vendor and architecture', `${adapter.vendor} ${adapter.architecture}`.trim()],
+      ['software', adapter.software ? 'yes' : 'no'],
+      ...Object.entries(limits).map(([name, value]) => [name, String(value)]),
+      ['features', features.join(', ')],
+      ['networks', networks],
+      ['accuracy on training images, no defence', trainAccuracy.toFixed(3)],
+      ['accuracy of the judges of identity', judgeAccuracy.toFixed(3)],
+    ]),
+  );
+}
+
+export function showChecks(checks: Extract<Reply, { kind: 'checked' }>['checks']): void {
+  const right = checks.filter(({ ok }) => ok).length;
+  byId('kernels').replaceChildren(
+    el('p', {}, `${right} of ${checks.length} kernels agree with their CPU twins.`),
+    table('Largest error of each kernel, and what is allowed there', [
+      ['kernel', 'error', 'allowed', ''],
+      ...checks.map(({ kernel, maxError, tolerance, ok, failure }) => [
+        kernel,
+        Number.isNaN(maxError) ? (failure ?? 'no number') : maxError.toExponential(1),
+        tolerance.toExponential(1),
+        ok ? 'ok' : 'WRONG',
+      ]),
+    ]),
+  );
+}

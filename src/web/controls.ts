@@ -1,0 +1,181 @@
+/** The form that chooses a memory. What it shows is the setting; what a visitor changes goes to one listener. */
+import { formatPercent } from '../experiments/results.ts';
+import { byId, el } from './dom.ts';
+import {
+  ALL_LAYERS,
+  FORMAT_NAMES,
+  LAYER_SETS,
+  NAMED_MEMORIES,
+  RATES,
+  type Setting,
+  vendorOf,
+  voltsOf,
+} from './setting.ts';
+
+type Change = (change: Partial<Setting>) => void;
+
+function options(entries: readonly (readonly [string, string])[], chosen: string): HTMLOptionElement[] {
+  return entries.map(([value, text]) => el('option', { value, selected: value === chosen }, text));
+}
+
+/** A labelled select. */
+function select(
+  name: keyof Setting,
+  label: string,
+  entries: readonly (readonly [string, string])[],
+  setting: Setting,
+  change: Change,
+  disabled = false,
+): HTMLElement {
+  const chosen = String(setting[name]);
+  const onchange = (event: Event) => change({ [name]: (event.target as HTMLSelectElement).value });
+  const input = el('select', { name, id: `control-${name}`, disabled, onchange }, ...options(entries, chosen));
+  return el('div', { class: 'field' }, el('label', { for: `control-${name}` }, label), input);
+}
+
+function numberField(name: 'seed' | 'draw', label: string, setting: Setting, change: Change): HTMLElement {
+  const onchange = (event: Event) => {
+    const value = (event.target as HTMLInputElement).valueAsNumber;
+    if (Number.isInteger(value) && value >= 0) change({ [name]: value });
+  };
+  const input = el('input', {
+    name,
+    id: `control-${name}`,
+    type: 'number',
+    min: 0,
+    step: 1,
+    value: setting[name],
+    onchange,
+  });
+  return el('div', { class: 'field' }, el('label', { for: `control-${name}` }, label), input);
+}
+
+/** Where the slider stands, and how many steps it has; undefined for a memory without one. */
+function scaleOf(setting: Setting): { values: readonly number[]; at: number; text: string; label: string } | undefined {
+  const { memory, rate, volts } = setting;
+  const vendor = vendorOf(memory);
+  const nearest = (values: readonly number[], value: number) =>
+    values.reduce((best, each, i) => (Math.abs(each - value) < Math.abs(values[best] - value) ? i : best), 0);
+  if (vendor) {
+    const values = voltsOf(vendor, setting);
+    return { values, at: nearest(values, volts), text: `${volts.toFixed(3)} V`, label: 'supply voltage' };
+  }
+  if (memory !== 'uniform') return undefined;
+  return { values: RATES, at: nearest(RATES, rate), text: formatPercent(rate), label: 'bit error rate' };
+}
+
+const GENTLEST: Record<string, string> = { 'supply voltage': 'nominal', 'bit error rate': 'few errors' };
+
+/** Draws the form anew where the memory is another; otherwise only moves it, so that a slider under the finger stays. */
+export class Controls {
+  readonly #root = byId('controls');
+  readonly #change: Change;
+  #drawn = '';
+
+  constructor(change: Change) {
+    this.#change = change;
+    this.#root.addEventListener('submit', (event) => event.preventDefault());
+  }
+
+  show(setting: Setting): void {
+    const scale = scaleOf(setting);
+    const { rate: _, volts: __, ...others } = setting;
+    const key = JSON.stringify(others);
+    if (this.#drawn === key) {
+      if (scale) this.#move(scale);
+      return;
+    }
+    const focused = document.activeElement?.id;
+    this.#drawn = key;
+    byId('slider').replaceChildren(this.#slider(setting, scale));
+    this.#root.replaceChildren(...this.#fields(setting));
+    if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus();
+  }
+
+  #move({ at, text }: NonNullable<ReturnType<typeof scaleOf>>): void {
+    const slider = byId<HTMLInputElement>('strength');
+    slider.value = String(at);
+    slider.setAttribute('aria-valuetext', text);
+    byId('strength-value').textContent = text;
+  }
+
+  #slider(setting: Setting, scale: ReturnType<typeof scaleOf>): HTMLElement {
+    if (!scale) {
+      const preset = NAMED_MEMORIES.find(({ name }) => name === setting.memory);
+      return el('p', { class: 'note' }, preset?.description);
+    }
+    const { values, at, text, label } = scale;
+    const name = vendorOf(setting.memory) ? 'volts' : 'rate';
+    const oninput = (event: Event) =>
+      this.#change({ [name]: values[(event.target as HTMLInputElement).valueAsNumber] });
+    const range = { id: 'strength', type: 'range', min: 0, max: values.length - 1, step: 1, value: at };
+    return el(
+      'div',
+      { class: 'field slider' },
+      el('label', { for: 'strength' }, `${label} `, el('output', { id: 'strength-value', for: 'strength' }, text)),
+      el('input', { ...range, 'aria-valuetext': text, oninput }),
+      el(
+        'span',
+        { class: 'ends', 'aria-hidden': 'true' },
+        el('span', {}, GENTLEST[label]),
+        el('span', {}, 'many errors'),
+      ),
+    );
+  }
+
+  #fields(setting: Setting): HTMLElement[] {
+    const change = this.#change;
+    const vendor = vendorOf(setting.memory);
+    const named = !vendor && setting.memory !== 'uniform';
+    const memories = [
+      ['uniform', 'every bit alike'],
+      ['dram-A', 'DRAM of vendor A, undervolted'],
+      ['dram-B', 'DRAM of vendor B, undervolted'],
+      ['dram-C', 'DRAM of vendor C, undervolted'],
+      ...NAMED_MEMORIES.map(({ name }) => [name, name] as const),
+    ] as const;
+    const layers = LAYER_SETS.map(
+      (set) => [set, set === ALL_LAYERS ? 'all with weights' : set.replace('+', ' and ')] as const,
+    );
+    const granularities = [
+      ['load', 'once a load'],
+      ['pass', 'every pass'],
+      ['chip', 'once: the chip'],
+    ] as const;
+    return [
+      select('memory', 'memory', memories, setting, change),
+      select('layers', 'layers in it', layers, setting, change),
+      select(
+        'format',
+        'number format',
+        FORMAT_NAMES.map((name) => [name, name] as const),
+        setting,
+        change,
+        named,
+      ),
+      select('granularity', 'errors are drawn', granularities, setting, change, named || vendor !== undefined),
+      select(
+        'side',
+        'photographs',
+        [
+          ['held-out', 'held-out'],
+          ['training', 'of the training'],
+        ],
+        setting,
+        change,
+      ),
+      select(
+        'attacker',
+        'attacker',
+        [
+          ['direct', 'plain'],
+          ['clipped', 'clipping'],
+        ],
+        setting,
+        change,
+      ),
+      numberField('draw', 'draw', setting, change),
+      numberField('seed', 'seed', setting, change),
+    ];
+  }
+}

@@ -1,0 +1,99 @@
+/** Similarity against accuracy, drawn anew as draws come in, with its table and its files. */
+import { conditionLabel, type Results, toCsv } from '../experiments/results.ts';
+import { byId, scrollable, table } from './dom.ts';
+import { download, sheetSvg, svgToPng } from './downloads.ts';
+import { type Setting, vendorOf } from './setting.ts';
+import { attackOf, type Story } from './story.ts';
+
+const NARROW = 760;
+
+export class Curve {
+  readonly #story: Story;
+  #shown: { setting: Setting; results: Results } | undefined;
+  #figure = '';
+  #drawing: Promise<void> = Promise.resolve();
+  #pending = false;
+
+  constructor(story: Story) {
+    this.#story = story;
+    scrollable(byId('curve-figure'));
+    for (const button of this.#exports()) {
+      button.addEventListener('click', () => void this.#export(button.dataset.export!));
+    }
+    matchMedia(`(max-width: ${NARROW}px)`).addEventListener('change', () => this.#redraw());
+  }
+
+  show(setting: Setting, results: Results): void {
+    this.#shown = { setting, results };
+    for (const button of this.#exports()) {
+      if (!button.dataset.export!.startsWith('curve')) button.disabled = false;
+    }
+    this.#table();
+    this.#redraw();
+  }
+
+  #exports(): HTMLButtonElement[] {
+    return [...byId('exports').querySelectorAll('button')];
+  }
+
+  /** One drawing at a time, and the last one is of the newest rows. */
+  #redraw(): void {
+    if (this.#pending) return;
+    this.#pending = true;
+    this.#drawing = this.#drawing.then(async () => {
+      this.#pending = false;
+      await this.#draw();
+    });
+  }
+
+  async #draw(): Promise<void> {
+    if (!this.#shown) return;
+    const { setting, results } = this.#shown;
+    const narrow = matchMedia(`(max-width: ${NARROW}px)`).matches;
+    const { curveFigure } = await import('./figures.ts');
+    const svg = curveFigure(results, attackOf(setting), vendorOf(setting.memory), narrow);
+    if (svg === undefined) return;
+    this.#figure = svg;
+    const figure = byId('curve-figure');
+    figure.innerHTML = svg;
+    // Marks called 'rule' and 'dot': to a reader the figure is one picture, with a label of its own, and a table.
+    for (const mark of figure.querySelectorAll('svg [aria-label]')) mark.removeAttribute('aria-label');
+    for (const button of this.#exports()) button.disabled = false;
+  }
+
+  #table(): void {
+    const { setting, results } = this.#shown!;
+    const attack = attackOf(setting);
+    const text = ({ mean, ci95 }: { mean: number; ci95: readonly number[] }) =>
+      `${mean.toFixed(3)} (${ci95.map((each) => each.toFixed(3)).join(' to ')})`;
+    const rows = results.summary.filter((entry) => entry.attack === attack);
+    byId('curve-table').replaceChildren(
+      table(`${attack}: means and 95 % intervals`, [
+        ['condition', 'draws', 'accuracy', 'PCC', 'lift', 'identified'],
+        ...rows.map(({ condition, draws, accuracy, pcc, pccLift, identity }) => [
+          conditionLabel(condition),
+          String(draws),
+          text(accuracy),
+          text(pcc),
+          text(pccLift),
+          text(identity),
+        ]),
+      ]),
+    );
+  }
+
+  async #export(name: string): Promise<void> {
+    const { setting, results } = this.#shown!;
+    const sheet = () => sheetSvg(this.#story.rows(setting)!, `${results.manifest.dataset.name}. Draw ${setting.draw}.`);
+    const svg = (text: string) => new Blob([text], { type: 'image/svg+xml' });
+    const files: Record<string, () => Blob | Promise<Blob>> = {
+      'results.json': () => new Blob([`${JSON.stringify(results, null, 1)}\n`], { type: 'application/json' }),
+      'results.csv': () => new Blob([toCsv(results.rows)], { type: 'text/csv' }),
+      'curve.svg': () => svg(this.#figure),
+      'curve.png': () => svgToPng(this.#figure),
+      'recon.svg': () => svg(sheet()),
+      'recon.png': () => svgToPng(sheet()),
+    };
+    download(name, await files[name]());
+  }
+}

@@ -1,0 +1,125 @@
+/** The few things that every part of the page does to the document. */
+import type { Pictures } from './protocol.ts';
+
+type Child = Node | string | undefined;
+type Attributes = Readonly<Record<string, string | number | boolean | undefined | ((event: Event) => void)>>;
+
+/** An element: attributes by their names, `on...` listeners; false and undefined leave an attribute out. */
+export function el<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  attributes: Attributes = {},
+  ...children: readonly Child[]
+): HTMLElementTagNameMap[K] {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === 'function') element.addEventListener(name.slice(2), value);
+    else if (value !== undefined && value !== false) element.setAttribute(name, value === true ? '' : String(value));
+  }
+  element.append(...children.filter((child) => child !== undefined));
+  return element;
+}
+
+/** The element of the page that must be there. */
+export function byId<E extends HTMLElement = HTMLElement>(id: string): E {
+  const element = document.getElementById(id);
+  if (!element) throw new Error(`the page has no #${id}`);
+  return element as E;
+}
+
+/** A table: the first row and the first column are headings. */
+export function table(caption: string, rows: readonly (readonly (string | Node)[])[]): HTMLTableElement {
+  const [head, ...body] = rows;
+  return el(
+    'table',
+    {},
+    el('caption', {}, caption),
+    el('thead', {}, el('tr', {}, ...head.map((cell) => el('th', { scope: 'col' }, cell)))),
+    el(
+      'tbody',
+      {},
+      ...body.map(([first, ...rest]) =>
+        el('tr', {}, el('th', { scope: 'row' }, first), ...rest.map((cell) => el('td', {}, cell))),
+      ),
+    ),
+  );
+}
+
+/** A picture as a canvas that says what it shows. */
+function picture(pixels: Uint8Array, width: number, height: number, label: string): HTMLCanvasElement {
+  const canvas = el('canvas', { width, height, role: 'img', 'aria-label': label });
+  draw(canvas, pixels, width, height);
+  return canvas;
+}
+
+function draw(canvas: HTMLCanvasElement, pixels: Uint8Array, width: number, height: number): void {
+  canvas.width = width;
+  canvas.height = height;
+  const context = canvas.getContext('2d')!;
+  const image = context.createImageData(width, height);
+  for (let i = 0; i < pixels.length; i++) image.data.set([pixels[i], pixels[i], pixels[i], 255], 4 * i);
+  context.putImageData(image, 0, 0);
+}
+
+export interface GalleryRow {
+  readonly id: string;
+  readonly label: string;
+  readonly detail?: string;
+  readonly pictures: Pictures;
+  /** Below each picture. */
+  readonly notes?: readonly string[];
+}
+
+/** Rows of pictures, a column a person. What is there already is drawn over, so that nothing flickers. */
+export class Gallery {
+  readonly #root: HTMLElement;
+  readonly #rows = new Map<string, HTMLElement>();
+
+  constructor(root: HTMLElement) {
+    this.#root = root;
+    root.classList.add('gallery');
+    scrollable(root);
+  }
+
+  show({ id, label, detail, pictures, notes }: GalleryRow, names: readonly string[]): void {
+    let row = this.#rows.get(id);
+    if (!row) {
+      row = el('div', { class: 'gallery-row', 'data-row': id, role: 'group', 'aria-label': label });
+      this.#rows.set(id, row);
+      this.#root.append(row);
+    }
+    const { width, height, images } = pictures;
+    const text = (i: number) => `${names[i]}, ${label}`;
+    const canvases = [...row.querySelectorAll('canvas')];
+    if (canvases.length === images.length && !notes) {
+      for (const [i, canvas] of canvases.entries()) {
+        draw(canvas, images[i], width, height);
+        canvas.setAttribute('aria-label', text(i));
+      }
+      row.querySelector('.gallery-label')!.replaceWith(labelOf(label, detail));
+      return;
+    }
+    const cells = images.map((pixels, i) =>
+      el(
+        'div',
+        { class: 'gallery-cell' },
+        picture(pixels, width, height, text(i)),
+        notes && el('span', { class: 'note' }, notes[i]),
+      ),
+    );
+    row.replaceChildren(labelOf(label, detail), ...cells);
+  }
+
+  clear(): void {
+    this.#rows.clear();
+    this.#root.replaceChildren();
+  }
+}
+
+function labelOf(label: string, detail: string | undefined): HTMLElement {
+  return el('div', { class: 'gallery-label' }, el('strong', {}, label), detail && el('span', {}, detail));
+}
+
+/** Lets the keyboard scroll an element that may be wider than the page. */
+export function scrollable(element: HTMLElement): void {
+  element.tabIndex = 0;
+}

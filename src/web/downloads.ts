@@ -1,0 +1,48 @@
+/** Files that a visitor takes along. */
+import { reconstructionSheet } from '../experiments/figures/sheet.ts';
+import { el } from './dom.ts';
+import { encodeGrayPng } from './png.ts';
+import type { Pictures } from './protocol.ts';
+
+export function download(name: string, content: Blob): void {
+  const url = URL.createObjectURL(content);
+  el('a', { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
+/** The contact sheet of what is shown, as the command line draws it. */
+export function sheetSvg(
+  { names, rows }: { names: readonly string[]; rows: readonly { label: string; detail: string; pictures: Pictures }[] },
+  footnote: string,
+): string {
+  const [{ pictures }] = rows;
+  return reconstructionSheet({
+    columns: [...names],
+    rows: rows.map(({ label, detail, pictures: { images } }) => ({ label, detail, images: [...images] })),
+    width: pictures.width,
+    height: pictures.height,
+    title: 'Faces reconstructed from the predictions of a classifier',
+    footnote,
+    encodeGrayPng,
+  });
+}
+
+/** @param svg with a width and a height of its own */
+export async function svgToPng(svg: string, scale = 1.5): Promise<Blob> {
+  const url = URL.createObjectURL(new Blob([svg], { type: 'image/svg+xml' }));
+  try {
+    const image = new Image();
+    image.src = url;
+    await image.decode();
+    const canvas = el('canvas', { width: Math.round(image.width * scale), height: Math.round(image.height * scale) });
+    canvas.getContext('2d')!.drawImage(image, 0, 0, canvas.width, canvas.height);
+    return await new Promise((resolve, reject) => {
+      canvas.toBlob(
+        (blob) => (blob ? resolve(blob) : reject(new Error('the browser could not encode the picture'))),
+        'image/png',
+      );
+    });
+  } finally {
+    URL.revokeObjectURL(url);
+  }
+}

@@ -1,0 +1,117 @@
+/** The flips of one read of a tensor: a pixel a weight, bit plane by bit plane, to be zoomed into. */
+import { formatPercent } from '../experiments/results.ts';
+import { byId, el, scrollable, table } from './dom.ts';
+import type { Reply } from './protocol.ts';
+
+type Read = Extract<Reply, { kind: 'map' }>;
+
+const ZOOMS = [1, 2, 4, 8, 16, 32];
+/** Colour of a pixel by its highest flipped bit, from a small change of the weight to a large one; told apart by lightness. */
+const [LOW, HIGH] = [
+  [0x56, 0xb4, 0xe9],
+  [0xff, 0xd1, 0x66],
+] as const;
+
+export class FaultMap {
+  readonly #view = byId('map-view');
+  readonly #canvas = el('canvas', { role: 'img', 'aria-label': 'no read yet' });
+  #read: Read | undefined;
+  #zoom = 0;
+
+  constructor() {
+    scrollable(this.#view);
+    this.#view.append(this.#canvas);
+    byId('zoom-in').addEventListener('click', () => this.#zoomBy(1));
+    byId('zoom-out').addEventListener('click', () => this.#zoomBy(-1));
+    byId('plane').addEventListener('change', () => this.#draw());
+    this.#view.addEventListener('keydown', (event) => {
+      if (event.key === '+' || event.key === '=') this.#zoomBy(1);
+      else if (event.key === '-') this.#zoomBy(-1);
+      else return;
+      event.preventDefault();
+    });
+  }
+
+  show(read: Read): void {
+    this.#read = read;
+    const plane = byId<HTMLSelectElement>('plane');
+    const names = [...Array(read.bits).keys()]
+      .reverse()
+      .map((bit) => ({ value: String(bit), text: bitName(bit, read.bits) }));
+    const chosen = plane.value;
+    plane.replaceChildren(
+      el('option', { value: 'all' }, 'all'),
+      ...names.map(({ value, text }) => el('option', { value, selected: value === chosen }, text)),
+    );
+    this.#zoom = read.columns <= 64 ? 3 : read.columns <= 300 ? 1 : 0;
+    this.#draw();
+    const percent = (share: number) => (Number.isNaN(share) ? '' : formatPercent(share));
+    byId('map-table').replaceChildren(
+      table(
+        `${read.setting.tensor}, draw ${read.setting.draw}: ${read.rows} x ${read.columns} weights of ${read.bits} bits; ` +
+          `${read.cacheLines.flipped} of ${read.cacheLines.lines} cache lines have a flip`,
+        [
+          ['bit', 'flips', 'rate', 'of zeros', 'of ones'],
+          ...[...read.planes.entries()]
+            .reverse()
+            .map(([bit, rates]) => [
+              bitName(bit, read.bits),
+              String(rates.flips),
+              percent(rates.rate),
+              percent(rates.rateOfZeros),
+              percent(rates.rateOfOnes),
+            ]),
+          [
+            'all',
+            String(read.total.flips),
+            percent(read.total.rate),
+            percent(read.total.rateOfZeros),
+            percent(read.total.rateOfOnes),
+          ],
+        ],
+      ),
+    );
+  }
+
+  #zoomBy(step: number): void {
+    this.#zoom = Math.min(Math.max(this.#zoom + step, 0), ZOOMS.length - 1);
+    this.#size();
+  }
+
+  /** The canvas has a pixel a weight; the page makes them larger. */
+  #size(): void {
+    this.#canvas.style.width = `${this.#canvas.width * ZOOMS[this.#zoom]}px`;
+  }
+
+  #draw(): void {
+    if (!this.#read) return;
+    const { rows, columns, stride, flips, bits } = this.#read;
+    const plane = byId<HTMLSelectElement>('plane').value;
+    const mask = plane === 'all' || plane === '' ? 0xffffffff : 2 ** Number(plane);
+    this.#canvas.width = columns;
+    this.#canvas.height = rows;
+    const context = this.#canvas.getContext('2d')!;
+    const image = context.createImageData(columns, rows);
+    let shown = 0;
+    for (let row = 0; row < rows; row++) {
+      for (let column = 0; column < columns; column++) {
+        const flipped = (flips[row * stride + column] & mask) >>> 0;
+        const at = 4 * (row * columns + column);
+        image.data[at + 3] = 255;
+        if (flipped === 0) continue;
+        shown++;
+        const share = (31 - Math.clz32(flipped)) / (bits - 1);
+        for (let c = 0; c < 3; c++) image.data[at + c] = LOW[c] + share * (HIGH[c] - LOW[c]);
+      }
+    }
+    context.putImageData(image, 0, 0);
+    const name = plane === 'all' || plane === '' ? 'any bit' : bitName(Number(plane), bits);
+    this.#canvas.setAttribute('aria-label', `${shown} of ${rows * columns} weights have a flip in ${name}`);
+    this.#size();
+  }
+}
+
+function bitName(bit: number, bits: number): string {
+  if (bit === bits - 1) return `${bit}, the highest`;
+  return bit === 0 ? '0, the lowest' : String(bit);
+}

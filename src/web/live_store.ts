@@ -1,0 +1,69 @@
+/** The rows of a sweep while they come in, and a pause between them. */
+import { InterruptedError } from '../errors.ts';
+import { conditionKey, type Row, type SummaryEntry, summarise } from '../experiments/results.ts';
+import { MemoryStore } from '../experiments/store.ts';
+
+/** What jobs pass between two units of work; closed, it holds them up. */
+export class Gate {
+  #opened: Promise<void> = Promise.resolve();
+  #open: (() => void) | undefined;
+
+  close(): void {
+    if (this.#open) return;
+    this.#opened = new Promise((resolve) => {
+      this.#open = resolve;
+    });
+  }
+
+  open(): void {
+    this.#open?.();
+    this.#open = undefined;
+  }
+
+  /** @throws InterruptedError once the job was stopped, also while it waits here */
+  async pass(signal: AbortSignal): Promise<void> {
+    await this.#opened;
+    if (signal.aborted) throw new InterruptedError('stopped');
+  }
+}
+
+/** A store that says when a row is there, before the next one is measured. */
+export class LiveStore extends MemoryStore {
+  onRow: () => unknown = () => {};
+  readonly #summaries = new Map<string, { readonly rows: number; readonly entries: SummaryEntry[] }>();
+
+  override async appendRow(row: Row): Promise<void> {
+    await super.appendRow(row);
+    await this.onRow();
+  }
+
+  /** Adds a row unless its draw is there already. */
+  add(row: Row): void {
+    const key = conditionKey(row.condition);
+    const known = this.rows.some(
+      (other) => other.draw === row.draw && other.attack === row.attack && conditionKey(other.condition) === key,
+    );
+    if (!known) this.rows.push(row);
+  }
+
+  has(condition: Row['condition'], draw: number): boolean {
+    const key = conditionKey(condition);
+    return this.rows.some((row) => row.draw === draw && conditionKey(row.condition) === key);
+  }
+
+  /** {@link summarise} of all rows, computed anew only for conditions that have new ones. */
+  summary(seed: number): SummaryEntry[] {
+    const groups = new Map<string, Row[]>();
+    for (const row of this.rows) {
+      const key = conditionKey(row.condition);
+      groups.set(key, [...(groups.get(key) ?? []), row]);
+    }
+    return [...groups].flatMap(([key, rows]) => {
+      const known = this.#summaries.get(key);
+      if (known?.rows === rows.length) return known.entries;
+      const entries = summarise(rows, seed);
+      this.#summaries.set(key, { rows: rows.length, entries });
+      return entries;
+    });
+  }
+}

@@ -1,0 +1,40 @@
+/** MI-Face against the shallow model, iteration by iteration. */
+import type { Row } from '../experiments/results.ts';
+import { byId, Gallery, table } from './dom.ts';
+import type { Reply } from './protocol.ts';
+
+const LABELS = { truth: 'true faces', none: 'no defence', memory: 'this memory' } as const;
+
+export class Inversion {
+  readonly #gallery = new Gallery(byId('inversion-faces'));
+  #rows: { none?: Row; memory?: Row } = {};
+
+  begin(): void {
+    this.#gallery.clear();
+    this.#rows = {};
+    byId('inversion-numbers').replaceChildren();
+  }
+
+  show({ what, iteration, iterations, names, pictures, row, baselines }: Extract<Reply, { kind: 'inversion' }>): void {
+    const detail = what === 'truth' ? 'a training photograph' : `iteration ${iteration} of ${iterations}`;
+    this.#gallery.show({ id: what, label: LABELS[what], detail, pictures }, names);
+    if (what === 'truth' || !row) return;
+    this.#rows[what] = row;
+    const { none, memory } = this.#rows;
+    const text = (value: number | undefined) => (value === undefined ? '' : value.toFixed(2).replace('-', '−'));
+    const line = (label: string, metric: 'accuracy' | 'pcc' | 'pccLift' | 'identity') => [
+      label,
+      text(none?.[metric]),
+      text(memory?.[metric]),
+    ];
+    byId('inversion-numbers').replaceChildren(
+      table(`One draw, ${row.n} people; a mean face alone has a PCC of ${text(baselines?.meanFacePcc)}`, [
+        ['', 'no defence', 'this memory'],
+        line('accuracy of the classifier', 'accuracy'),
+        line('similarity to the right person (PCC)', 'pcc'),
+        line('lift over wrong people', 'pccLift'),
+        line('identified by a judge', 'identity'),
+      ]),
+    );
+  }
+}

@@ -1,0 +1,133 @@
+/** What the page and the worker that holds the engine say to each other. */
+
+import type { Side } from '../experiments/deep.ts';
+import type { Baselines, Results, Row, SummaryEntry } from '../experiments/results.ts';
+import type { AdapterSummary } from '../gpu/device.ts';
+import type { FlipRate } from '../memory/flips.ts';
+import type { KernelCheck } from '../self_check/self_check.ts';
+import type { Setting } from './setting.ts';
+
+/** A file that a visitor chose. It goes to the worker and nowhere else. */
+export interface ChosenFile {
+  readonly name: string;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** An image that a visitor chose, 8-bit gray, of the size that the victim takes. */
+export interface ChosenImage {
+  readonly name: string;
+  readonly pixels: Uint8Array<ArrayBuffer>;
+}
+
+/** Jobs of the engine; there is one at a time, and a new one ends the one before. */
+export type Job =
+  /** The networks, from the address `url` or from files. */
+  | { readonly kind: 'open'; readonly url: string; readonly files?: readonly ChosenFile[] }
+  /** The faces as the memory of a setting gives them away; then more draws of it, for intervals. */
+  | { readonly kind: 'look'; readonly setting: Setting }
+  /** The curve on which a setting lies. */
+  | { readonly kind: 'curve'; readonly setting: Setting }
+  /** MI-Face against the shallow model, without a defence and with that of a setting. */
+  | { readonly kind: 'invert'; readonly setting: Setting }
+  | { readonly kind: 'map'; readonly setting: Setting }
+  /** A visitor's images, classified and inverted. */
+  | { readonly kind: 'own'; readonly setting: Setting; readonly images: readonly ChosenImage[] }
+  /** Every kernel against its twin. */
+  | { readonly kind: 'check' };
+export type JobKind = Job['kind'];
+
+/** `id`: of the job, in all that is said of how far it is. */
+export type Request = (Job & { readonly id: number }) | { readonly kind: 'pause' | 'go on' | 'stop' };
+
+/** Images as they are drawn: [count, height, width], 8-bit gray. */
+export interface Pictures {
+  readonly width: number;
+  readonly height: number;
+  readonly images: readonly Uint8Array[];
+}
+
+/** One attack of one draw. */
+export interface Seen {
+  readonly row: Row;
+  readonly pictures: Pictures;
+}
+
+export type Reply =
+  | {
+      readonly kind: 'opened';
+      readonly adapter: AdapterSummary;
+      readonly limits: Readonly<Record<string, number>>;
+      readonly features: readonly string[];
+      /** Of the victim. */
+      readonly layers: readonly string[];
+      readonly tensors: readonly string[];
+      /** Where the networks come from, for people. */
+      readonly networks: string;
+      /** Side of an image, pixels. */
+      readonly size: number;
+      readonly truth: Readonly<Record<Side, Pictures & { readonly names: readonly string[] }>>;
+      readonly trainAccuracy: number;
+      readonly judgeAccuracy: number;
+    }
+  | {
+      readonly kind: 'look';
+      readonly setting: Setting;
+      /** `none`: without a defence. */
+      readonly what: 'none' | 'memory';
+      readonly seen: readonly Seen[];
+    }
+  /** Everything that is known of the sweep on which a setting lies. */
+  | {
+      readonly kind: 'results';
+      readonly setting: Setting;
+      readonly results: Results;
+      readonly chosen: readonly SummaryEntry[];
+    }
+  | {
+      readonly kind: 'inversion';
+      readonly what: 'truth' | 'none' | 'memory';
+      readonly iteration: number;
+      readonly iterations: number;
+      readonly names: readonly string[];
+      readonly pictures: Pictures;
+      /** When the attack is over. */
+      readonly row?: Row;
+      readonly baselines?: Baselines;
+    }
+  | {
+      readonly kind: 'map';
+      readonly setting: Setting;
+      readonly rows: number;
+      readonly columns: number;
+      readonly stride: number;
+      readonly bits: number;
+      /** A word a code, rows x stride: which of its bits flipped. */
+      readonly flips: Uint32Array;
+      /** The lowest bit first. */
+      readonly planes: readonly FlipRate[];
+      readonly total: FlipRate;
+      readonly cacheLines: { readonly lines: number; readonly flipped: number };
+    }
+  | {
+      readonly kind: 'own';
+      readonly names: readonly string[];
+      readonly rows: readonly {
+        readonly label: string;
+        readonly pictures: Pictures;
+        readonly pcc?: readonly number[];
+      }[];
+    }
+  | { readonly kind: 'checked'; readonly checks: readonly KernelCheck[] }
+  | {
+      readonly kind: 'progress';
+      readonly id: number;
+      readonly job: JobKind;
+      readonly label: string;
+      readonly done: number;
+      readonly total: number;
+      readonly note: string;
+    }
+  | { readonly kind: 'ended'; readonly id: number; readonly job: JobKind; readonly how: 'done' | 'stopped' }
+  | { readonly kind: 'failed'; readonly id: number; readonly job: JobKind; readonly message: string }
+  /** The device is gone: an `open` starts again, and rows that were measured are still there. */
+  | { readonly kind: 'lost'; readonly message: string };

@@ -1,0 +1,25 @@
+/// <reference types="vite/client" />
+/** The thread of the engine: a {@link Lab} whose requests and replies are messages, so that the page never waits. */
+import inversion from '../../data/deep-tiny/inversion.safetensors?url';
+import victim from '../../data/deep-tiny/victim.safetensors?url';
+import { version } from '../../package.json';
+import { DataError } from '../errors.ts';
+import { openWebGpu } from '../gpu/web.ts';
+import { Lab } from './lab.ts';
+import type { Request } from './protocol.ts';
+
+async function fetched(name: string, url: string): Promise<[string, Uint8Array<ArrayBuffer>]> {
+  const response = await fetch(url).catch(() => undefined);
+  if (!response?.ok) throw new DataError(`${name}: the server has no ${url}; load the page again`);
+  return [name, new Uint8Array(await response.arrayBuffer())];
+}
+
+const lab = new Lab({
+  openGpu: openWebGpu,
+  shipped: async () =>
+    new Map(await Promise.all([fetched('victim.safetensors', victim), fetched('inversion.safetensors', inversion)])),
+  version,
+  post: (reply) => self.postMessage(reply),
+});
+
+self.addEventListener('message', ({ data }: MessageEvent<Request>) => void lab.handle(data));

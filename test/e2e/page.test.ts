@@ -1,0 +1,277 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { PNG } from 'pngjs';
+import { build } from 'vite';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { parseResults } from '../../src/experiments/results.ts';
+import { findChromium, launchChromium } from '../support/chromium.ts';
+import { serveFolder } from '../support/static_server.ts';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+/** Where to put pictures of the page's main states; the README's are made so. */
+const SCREENSHOTS = process.env.MIDAS_SCREENSHOTS;
+
+if (!findChromium()) console.log('tests of the page skipped: no Chromium found; install one or set MIDAS_CHROMIUM');
+
+describe.runIf(findChromium())('the page', () => {
+  let folder: string;
+  let server: Awaited<ReturnType<typeof serveFolder>>;
+  let browser: Browser;
+  let page: Page | undefined;
+  /** Addresses that the pages of a test asked for. */
+  let requests: string[] = [];
+  let complaints: string[] = [];
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'midas-page-'));
+    await build({ root: join(ROOT, 'src/web'), logLevel: 'error', build: { outDir: folder, emptyOutDir: true } });
+    server = await serveFolder(folder);
+    browser = await launchChromium();
+  });
+  afterEach(async () => {
+    await page?.context().close();
+    const strangers = requests.filter((url) => !url.startsWith(server.url) && !/^(blob|data):/.test(url));
+    const said = complaints;
+    [requests, complaints] = [[], []];
+    expect(strangers, 'requests that left the origin').toEqual([]);
+    expect(said, 'errors in the console').toEqual([]);
+  });
+  afterAll(async () => {
+    await browser?.close();
+    server?.close();
+    if (folder) rmSync(folder, { recursive: true, force: true });
+  });
+
+  async function visit(address = '', options: BrowserContextOptions = {}, before?: string): Promise<Page> {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+    if (before) await context.addInitScript(before);
+    context.on('request', (request) => requests.push(request.url()));
+    page = await context.newPage();
+    page.setDefaultTimeout(60_000);
+    page.on('pageerror', ({ message }) => complaints.push(message));
+    page.on('console', (message) => {
+      if (message.type() === 'error') complaints.push(message.text());
+    });
+    await page.goto(server.url + address);
+    return page;
+  }
+
+  const ended = (what: string, timeout = 120_000) =>
+    page!.waitForFunction((text) => document.body.dataset.ended === text, what, { timeout });
+  /** Until the engine has nothing to do. */
+  const idle = () => page!.waitForFunction(() => document.body.dataset.running === undefined);
+  const accuracy = async () => {
+    const text = await page!.locator('[data-row="memory"] .gallery-label span').textContent();
+    return Number(/accuracy ([\d.]+)/.exec(text ?? '')?.[1]);
+  };
+  const pixels = (row: string) =>
+    page!
+      .locator(`[data-row="${row}"] canvas`)
+      .evaluateAll((all) => all.map((each) => (each as HTMLCanvasElement).toDataURL()).join());
+  const exported = async (name: string): Promise<Buffer> => {
+    const waiting = page!.waitForEvent('download');
+    await page!.click(`[data-export="${name}"]`);
+    const file = await waiting;
+    expect(file.suggestedFilename()).toBe(name);
+    return readFileSync(await file.path());
+  };
+  const shoot = async (name: string) => {
+    if (SCREENSHOTS) await page!.screenshot({ path: join(SCREENSHOTS, `${name}.png`), fullPage: false });
+  };
+  /** What axe finds that is serious. */
+  const accessibility = async () => {
+    await page!.addScriptTag({ path: AXE });
+    return page!.evaluate(async () => {
+      const { violations } = await (globalThis as unknown as { axe: typeof import('axe-core') }).axe.run();
+      return violations
+        .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+        .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
+    });
+  };
+
+  it('shows faces, and what keys on the slider do to accuracy and pictures', async () => {
+    await visit();
+    await ended('look done');
+    expect(await page!.locator('[data-row="truth"] canvas').count()).toBe(10);
+    const [before, faces, undefended] = [await accuracy(), await pixels('memory'), await pixels('none')];
+    expect(before).toBeGreaterThan(0.5);
+    await shoot('story');
+    await page!.focus('#strength');
+    for (let i = 0; i < 6; i++) await page!.keyboard.press('ArrowRight');
+    await idle();
+    expect(await page!.locator('#strength-value').textContent()).toBe('6.25 %');
+    expect(await accuracy()).toBeLessThan(before);
+    expect(await pixels('memory')).not.toBe(faces);
+    expect(await pixels('none')).toBe(undefended);
+    await shoot('story-many-errors');
+    expect(await page!.locator('#live').textContent()).toBe('reconstruction is done');
+    expect(await page!.locator('#badge').textContent()).toMatch(/software adapter|on your GPU/);
+  });
+
+  it('has the same numbers again from its address', async () => {
+    await visit('?memory=dram-C&volts=1.15&layers=fc1&draw=2&draws=1');
+    await ended('look done');
+    const [first, numbers] = [await pixels('memory'), await page!.locator('#numbers').textContent()];
+    // 1.15 V over 1.35 V, squared, is 0.73; what is not in this memory is read at nominal voltage.
+    const share = Number(/by V²100 % of nominal([\d.]+) % of nominal/.exec(numbers ?? '')?.[1]);
+    expect(share).toBeGreaterThan(72.6);
+    expect(share).toBeLessThan(100);
+    await page!.reload();
+    await ended('look done');
+    expect(await pixels('memory')).toBe(first);
+    expect(await page!.locator('#numbers').textContent()).toBe(numbers);
+  });
+
+  it('fills in the curve, stops, goes on, and gives files away that the command line could have written', async () => {
+    await visit('?draws=1&layers=fc1');
+    await ended('look done');
+    await page!.click('#curve-run');
+    await page!.waitForFunction(() => Number(document.querySelectorAll('#curve-table tbody tr').length) >= 4);
+    await page!.click('#stop');
+    await ended('curve stopped');
+    await page!.click('#curve-run');
+    await ended('curve done');
+    await page!.click('summary');
+    expect(await page!.locator('#curve-figure > svg').getAttribute('aria-label')).toMatch(/approximate memory/);
+    await page!.locator('#curve-title').scrollIntoViewIfNeeded();
+    await shoot('curve');
+    const results = parseResults(JSON.parse((await exported('results.json')).toString()), 'results.json');
+    expect(results.manifest.command).toBe(`${server.url}?layers=fc1&draws=1`);
+    const kinds = new Set(results.rows.map(({ condition }) => condition.kind));
+    expect([...kinds].sort()).toEqual(['bit-error', 'gaussian', 'none', 'quantised']);
+    expect((await exported('results.csv')).toString().split('\n')).toHaveLength(results.rows.length + 2);
+    for (const name of ['curve.svg', 'recon.svg'])
+      expect((await exported(name)).toString()).toMatch(/^<svg .*<\/svg>/s);
+    for (const name of ['curve.png', 'recon.png'])
+      expect(PNG.sync.read(await exported(name)).width).toBeGreaterThan(800);
+    expect(await accessibility()).toEqual([]);
+  });
+
+  it('trains a classifier and runs MI-Face to its end, before the eye', async () => {
+    await visit('?model=softmax&rate=0.125&draws=1');
+    await ended('look done');
+    // Every state of the first reconstruction, as it was drawn.
+    await page!.evaluate(() => {
+      const seen = new Set<string>();
+      const faces = document.getElementById('inversion-faces')!;
+      new MutationObserver(() => {
+        const canvas = faces.querySelector<HTMLCanvasElement>('[data-row="none"] canvas');
+        if (canvas) seen.add(canvas.toDataURL());
+        faces.dataset.states = String(seen.size);
+      }).observe(faces, { childList: true, subtree: true });
+    });
+    await page!.click('#inversion-run');
+    await ended('invert done');
+    expect(Number(await page!.locator('#inversion-faces').getAttribute('data-states'))).toBeGreaterThan(4);
+    expect(await page!.locator('#inversion-faces canvas').count()).toBe(30);
+    expect(await page!.locator('#inversion-numbers tbody tr').count()).toBe(4);
+    await page!.locator('#inversion-title').scrollIntoViewIfNeeded();
+    await shoot('inversion');
+  });
+
+  it('draws a fault map that can be zoomed, checks every kernel, and has no serious finding of axe in the dark', async () => {
+    await visit('?draws=1', { colorScheme: 'dark' });
+    await ended('look done');
+    await page!.click('#map-run');
+    await ended('map done');
+    const width = () => page!.locator('#map-view canvas').evaluate((canvas) => canvas.getBoundingClientRect().width);
+    const before = await width();
+    await page!.focus('#map-view');
+    await page!.keyboard.press('+');
+    expect(await width()).toBe(2 * before);
+    const all = await page!.locator('#map-view canvas').getAttribute('aria-label');
+    await page!.selectOption('#plane', '11');
+    const highest = await page!.locator('#map-view canvas').getAttribute('aria-label');
+    const flips = (label: string | null) => Number(/^(\d+) of/.exec(label ?? '')?.[1]);
+    expect(flips(all)).toBeGreaterThan(5 * flips(highest));
+    expect(flips(highest)).toBeGreaterThan(0);
+    await page!.locator('#map-title').scrollIntoViewIfNeeded();
+    await shoot('fault-map-dark');
+    await page!.click('#check-run');
+    await ended('check done');
+    expect(await page!.locator('#kernels p').textContent()).toMatch(/^(\d+) of \1 kernels agree/);
+    expect(await accessibility()).toEqual([]);
+  });
+
+  it('takes images and checkpoints of a visitor, and refuses what is none', async () => {
+    await visit('?draws=1');
+    await ended('look done');
+    const png = new PNG({ width: 40, height: 50 });
+    for (let i = 0; i < png.data.length; i++) png.data[i] = i % 4 === 3 ? 255 : (i * 7) % 256;
+    const image = { name: 'me.png', mimeType: 'image/png', buffer: PNG.sync.write(png) };
+    await page!.setInputFiles('#own-images', [image]);
+    await ended('own done');
+    expect(await page!.locator('#own-faces canvas').count()).toBe(3);
+    expect(await page!.locator('#own-faces .note').allTextContents()).toEqual([
+      expect.stringMatching(/^PCC /),
+      expect.stringMatching(/^PCC /),
+    ]);
+    await page!.setInputFiles('#own-images', [
+      { name: 'me.txt', mimeType: 'text/plain', buffer: Buffer.from('hello') },
+    ]);
+    await page!.locator('#failure', { hasText: 'me.txt: not an image that this browser reads' }).waitFor();
+
+    await page!.setInputFiles('#own-networks', join(ROOT, 'data/deep-tiny/victim.safetensors'));
+    await ended('look done');
+    await page!.locator('#adapter-table', { hasText: 'ndf 8, nz 30: victim.safetensors' }).waitFor();
+    await page!.setInputFiles('#own-networks', join(ROOT, 'test/fixtures/classifier.pth'));
+    await page!.locator('#failure', { hasText: 'this run needs a' }).waitFor();
+    await page!.click('#own-reset');
+    await ended('look done');
+    expect(await page!.locator('#adapter-table').textContent()).toMatch(/trained by this project/);
+  });
+
+  it('tells that the device is lost, and goes on by one button', async () => {
+    await visit('?draws=1');
+    await ended('look done');
+    const before = await pixels('memory');
+    const session = await browser.newBrowserCDPSession();
+    // The answer never comes: who would send it is gone.
+    session.send('Browser.crashGpuProcess').catch(() => {});
+    await page!.locator('#lost').waitFor();
+    expect(await accessibility()).toEqual([]);
+    await page!.keyboard.press('Enter');
+    await page!.locator('#lost').waitFor({ state: 'hidden' });
+    await idle();
+    await page!.waitForFunction(() => document.body.dataset.ended === 'look done');
+    expect(await pixels('memory')).toBe(before);
+  });
+
+  it('without WebGPU says what to do, with a still of the result', async () => {
+    await visit('', {}, 'delete Navigator.prototype.gpu');
+    await page!.locator('#no-webgpu').waitFor();
+    const still = page!.locator('#no-webgpu img');
+    await still.scrollIntoViewIfNeeded();
+    await page!.waitForFunction(() => document.querySelector<HTMLImageElement>('#no-webgpu img')!.naturalWidth > 0);
+    expect(await page!.locator('main').isHidden()).toBe(true);
+    expect(await accessibility()).toEqual([]);
+    await shoot('no-webgpu');
+  });
+
+  it('fits a phone: nothing but boxes with a scroll bar of their own is wider than the screen', async () => {
+    await visit('?draws=1', {
+      viewport: { width: 390, height: 844 },
+      hasTouch: true,
+      isMobile: true,
+      deviceScaleFactor: 2,
+    });
+    await ended('look done');
+    expect(await page!.evaluate(() => document.documentElement.scrollWidth)).toBe(390);
+    await shoot('phone');
+    expect(await accessibility()).toEqual([]);
+  });
+
+  it('an address that says nonsense is told, and the rest of it counts', async () => {
+    await visit('?rate=7&seed=3&draws=1');
+    await page!
+      .locator('#failure', { hasText: 'Not understood in the address, and left at the default: rate=7' })
+      .waitFor();
+    await ended('look done');
+    expect(await page!.inputValue('#control-seed')).toBe('3');
+  });
+});

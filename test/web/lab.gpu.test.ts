@@ -1,0 +1,242 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runDeep } from '../../src/experiments/deep.ts';
+import { deepPreset, parseDeepConfig } from '../../src/experiments/deep_config.ts';
+import { embeddedDeepInput } from '../../src/experiments/embedded.ts';
+import { parseResults } from '../../src/experiments/results.ts';
+import { MemoryStore } from '../../src/experiments/store.ts';
+import type { Gpu } from '../../src/gpu/device.ts';
+import { openNodeGpu } from '../../src/gpu/node.ts';
+import { Lab } from '../../src/web/lab.ts';
+import type { Job, Reply } from '../../src/web/protocol.ts';
+import { DEFAULTS, type Setting } from '../../src/web/setting.ts';
+
+const NETWORKS = fileURLToPath(new URL('../../data/deep-tiny/', import.meta.url));
+const FILES = ['victim.safetensors', 'inversion.safetensors'];
+const fileOf = (name: string, folder = NETWORKS) => Uint8Array.from(readFileSync(folder + name));
+const shipped = async () => new Map(FILES.map((name) => [name, fileOf(name)]));
+const URL_OF_PAGE = 'https://example.org/midas/';
+const QUICK: Setting = { ...DEFAULTS, draws: 2 };
+const silent = { start() {}, advance() {}, done() {}, warn() {} };
+
+/** A lab whose replies are kept; `posted` may react to one as it comes. */
+class Page {
+  replies: Reply[] = [];
+  posted: (reply: Reply) => void = () => {};
+  gpu!: Gpu;
+  #id = 0;
+  readonly lab = new Lab({
+    openGpu: async () => {
+      this.gpu = await openNodeGpu({ adapter: 'software' });
+      return this.gpu;
+    },
+    shipped,
+    version: '0.0.0',
+    post: (reply) => {
+      this.replies.push(structuredClone(reply));
+      this.posted(reply);
+    },
+  });
+
+  /** What a request was answered with. */
+  async ask(job: Job): Promise<Reply[]> {
+    this.replies = [];
+    await this.start(job);
+    return this.replies;
+  }
+
+  start(job: Job): Promise<void> {
+    return this.lab.handle({ ...job, id: ++this.#id });
+  }
+
+  of<K extends Reply['kind']>(kind: K): Extract<Reply, { kind: K }>[] {
+    return this.replies.filter((reply) => reply.kind === kind) as Extract<Reply, { kind: K }>[];
+  }
+}
+
+let page: Page;
+beforeAll(async () => {
+  page = new Page();
+  await page.ask({ kind: 'open', url: URL_OF_PAGE });
+});
+afterAll(() => page.lab.close());
+
+it('opening shows the true faces of both sides, and how well the networks are', async () => {
+  await page.ask({ kind: 'open', url: URL_OF_PAGE });
+  const [{ truth, trainAccuracy, judgeAccuracy, tensors }] = page.of('opened');
+  for (const side of ['held-out', 'training'] as const) {
+    expect(truth[side].images).toHaveLength(10);
+    expect(new Set(truth[side].names).size).toBe(10);
+    for (const image of truth[side].images) expect(new Set(image).size).toBeGreaterThan(30);
+  }
+  expect(trainAccuracy).toBeGreaterThan(0.99);
+  expect(judgeAccuracy).toBeGreaterThan(0.9);
+  expect(tensors).toContain('fc1.weight');
+});
+
+describe('a look', () => {
+  it('has the numbers of the command line, draw by draw', async () => {
+    await page.ask({ kind: 'look', setting: QUICK });
+    const { results, chosen } = page.of('results').at(-1)!;
+    const preset = deepPreset('tiny', 1);
+    const config = parseDeepConfig(
+      {
+        ...preset,
+        format: { kind: 'fixed', bits: 12, headroom: 2 },
+        sweeps: [{ layers: 'fc1+fc2', rates: [QUICK.rate] }],
+        noise: { kinds: [], sets: [], matched: 'fc1+fc2', moments: false },
+        draws: 2,
+        photographs: 1,
+        attackers: [{ name: 'direct' }, { name: 'clipped', clip: 'observed' }],
+      },
+      'test',
+    );
+    const input = { ...(await embeddedDeepInput(page.gpu, 32, 1)), pretrained: await shipped() };
+    const run = await runDeep(page.gpu, input, config, new MemoryStore(), silent, new AbortController().signal);
+    const strip = ({ rows }: Pick<typeof results, 'rows'>) =>
+      rows.filter(({ condition }) => condition.kind !== 'quantised');
+    expect(strip(results)).toEqual(strip({ rows: [...run.rows] }));
+    expect(results.baselines).toEqual(run.baselines);
+    expect(chosen.map(({ draws }) => draws).sort()).toEqual([1, 1, 1, 1, 2, 2, 2, 2]);
+    expect(parseResults(JSON.parse(JSON.stringify(results)), 'page')).toEqual(results);
+    expect(results.manifest.command).toBe(`${URL_OF_PAGE}?draws=2`);
+  });
+
+  it('shows the draw that was asked for, and a worse memory hides more', async () => {
+    const looks: Record<string, Extract<Reply, { kind: 'look' }>> = {};
+    for (const [name, change] of Object.entries({
+      gentle: { rate: 2 ** -12 },
+      bad: { rate: 2 ** -4 },
+      other: { rate: 2 ** -4, draw: 1 },
+    })) {
+      await page.ask({ kind: 'look', setting: { ...QUICK, draws: 1, ...change } });
+      looks[name] = page.of('look').find(({ what }) => what === 'memory')!;
+    }
+    const first = (name: string) => looks[name].seen[0];
+    expect(first('gentle').row.accuracy).toBeGreaterThan(first('bad').row.accuracy);
+    expect(first('gentle').row.pcc).toBeGreaterThan(first('bad').row.pcc);
+    expect(first('other').row.draw).toBe(1);
+    expect(first('other').pictures.images).not.toEqual(first('bad').pictures.images);
+  });
+
+  it('that another one follows ends early, and only the last one is looked through', async () => {
+    page.replies = [];
+    const first = page.start({ kind: 'look', setting: { ...QUICK, draws: 50, seed: 7 } });
+    const last = page.start({ kind: 'look', setting: { ...QUICK, draws: 1, seed: 8 } });
+    await Promise.all([first, last]);
+    expect(page.of('ended').map(({ how }) => how)).toEqual(['stopped', 'done']);
+  });
+});
+
+describe('a curve', () => {
+  it('fills in row by row, holds in a pause, stops, and goes on where it was', async () => {
+    const setting: Setting = { ...QUICK, draws: 1, layers: 'fc1', seed: 3 };
+    page.replies = [];
+    let rows = 0;
+    page.posted = (reply) => {
+      if (reply.kind !== 'results') return;
+      rows = reply.results.rows.length;
+      if (rows === 12) void page.lab.handle({ kind: 'pause' });
+    };
+    const curve = page.start({ kind: 'curve', setting });
+    while (rows < 12) await new Promise((resolve) => setTimeout(resolve, 10));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(rows).toBe(12);
+    page.posted = () => {};
+    await page.lab.handle({ kind: 'stop' });
+    await curve;
+    expect(page.of('ended').at(-1)).toMatchObject({ job: 'curve', how: 'stopped' });
+
+    await page.ask({ kind: 'curve', setting });
+    const { results } = page.of('results').at(-1)!;
+    const kinds = new Set(results.rows.map(({ condition }) => condition.kind));
+    expect([...kinds].sort()).toEqual(['bit-error', 'gaussian', 'none', 'quantised']);
+    const keys = results.rows.map((row) => JSON.stringify([row.condition, row.draw, row.attack]));
+    expect(new Set(keys).size).toBe(keys.length);
+  });
+});
+
+it('MI-Face trains a victim, then shows its images as they become faces, without a defence and with one', async () => {
+  await page.ask({ kind: 'invert', setting: { ...QUICK, rate: 2 ** -4, model: 'softmax' } });
+  const shown = page.of('inversion');
+  expect(shown.map(({ what }) => what).filter((what, i, all) => what !== all[i - 1])).toEqual([
+    'truth',
+    'none',
+    'memory',
+  ]);
+  const none = shown.filter(({ what }) => what === 'none');
+  expect(none.map(({ iteration }) => iteration)).toEqual([8, 16, 24, 32, 40, 48, 56, 60]);
+  expect(none[0].pictures.images).not.toEqual(none.at(-1)!.pictures.images);
+  const [without, defended] = shown.filter(({ row }) => row).map(({ row }) => row!);
+  expect(without.pccLift).toBeGreaterThan(0.2);
+  expect(defended.accuracy).toBeLessThan(without.accuracy);
+  expect(page.of('ended').at(-1)).toMatchObject({ how: 'done' });
+}, 240_000);
+
+it('a fault map has the flips that its table counts', async () => {
+  await page.ask({ kind: 'map', setting: { ...QUICK, rate: 2 ** -5, draw: 3 } });
+  const [{ rows, columns, stride, flips, planes, total }] = page.of('map');
+  const counts = planes.map((_, bit) => {
+    let count = 0;
+    for (let i = 0; i < flips.length; i++) count += i % stride < columns ? (flips[i] >>> bit) & 1 : 0;
+    return count;
+  });
+  expect(flips).toHaveLength(rows * stride);
+  expect(counts).toEqual(planes.map((plane) => plane.flips));
+  expect(total.rate).toBeCloseTo(2 ** -5, 2);
+  await page.ask({ kind: 'map', setting: { ...QUICK, tensor: 'conv1.weight' } });
+  expect(page.of('failed')[0].message).toMatch(/conv1.weight lies in exact memory; choose layers with conv1/);
+});
+
+it('a visitor’s images are reconstructed beside the true ones', async () => {
+  const images = [40, 120].map((shade, i) => ({
+    name: `${i}.png`,
+    pixels: Uint8Array.from({ length: 1024 }, (_, k) => shade + (k % 64)),
+  }));
+  await page.ask({ kind: 'own', setting: { ...QUICK, rate: 2 ** -3 }, images });
+  const [{ names, rows }] = page.of('own');
+  expect(names).toEqual(['0.png', '1.png']);
+  expect(rows.map(({ pcc }) => pcc?.length)).toEqual([undefined, 2, 2]);
+  expect(rows[0].pictures.images.map((image) => image[0])).toEqual([40, 120]);
+  expect(rows[1].pictures.images).not.toEqual(rows[2].pictures.images);
+});
+
+describe('networks of a visitor', () => {
+  it('take the place of the shipped ones', async () => {
+    await page.ask({
+      kind: 'open',
+      url: URL_OF_PAGE,
+      files: [{ name: 'mine.safetensors', bytes: fileOf('victim.safetensors') }],
+    });
+    expect(page.of('opened')[0].networks).toMatch(/ndf 8.*mine.safetensors/);
+    expect(page.of('opened')[0].trainAccuracy).toBeGreaterThan(0.99);
+  });
+
+  it('that are none, or know other people, are refused in one line, and the shipped ones come back', async () => {
+    const fixtures = fileURLToPath(new URL('../fixtures/', import.meta.url));
+    for (const [name, bytes, message] of [
+      ['notes.pth', new TextEncoder().encode('no checkpoint'), /notes\.pth: /],
+      ['classifier.pth', fileOf('classifier.pth', fixtures), /victim|classifier/],
+    ] as const) {
+      await page.ask({ kind: 'open', url: URL_OF_PAGE, files: [{ name, bytes: Uint8Array.from(bytes) }] });
+      expect(page.of('failed')).toHaveLength(1);
+      expect(page.of('failed')[0].message).toMatch(message);
+      expect(page.of('failed')[0].message).not.toMatch(/should not happen/);
+    }
+    await page.ask({ kind: 'open', url: URL_OF_PAGE });
+    expect(page.of('opened')).toHaveLength(1);
+  });
+});
+
+it('a lost device is told, and what was measured is there when the engine runs again', async () => {
+  const setting: Setting = { ...QUICK, seed: 11 };
+  await page.ask({ kind: 'look', setting });
+  const before = page.of('results').at(-1)!.results.rows;
+  page.gpu.device.destroy();
+  await page.ask({ kind: 'look', setting: { ...setting, rate: 2 ** -5 } });
+  expect(page.of('lost')).toHaveLength(1);
+  await page.ask({ kind: 'open', url: URL_OF_PAGE });
+  await page.ask({ kind: 'look', setting });
+  expect(page.of('results').at(-1)!.results.rows).toEqual(before);
+});

@@ -1,0 +1,58 @@
+import { describe, expect, it } from 'vitest';
+import { InterruptedError } from '../../src/errors.ts';
+import { summarise } from '../../src/experiments/results.ts';
+import { Gate, LiveStore } from '../../src/web/live_store.ts';
+import { fakeResults } from '../experiments/fake.ts';
+
+const fakeRows = () => [...fakeResults().rows];
+
+describe('a gate', () => {
+  it('holds up who comes while it is closed, and lets them on', async () => {
+    const gate = new Gate();
+    const { signal } = new AbortController();
+    await gate.pass(signal);
+    gate.close();
+    let passed = false;
+    const waiting = gate.pass(signal).then(() => {
+      passed = true;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(passed).toBe(false);
+    gate.open();
+    await waiting;
+    expect(passed).toBe(true);
+  });
+
+  it('sends away who waited for a job that was stopped', async () => {
+    const gate = new Gate();
+    const controller = new AbortController();
+    gate.close();
+    const waiting = gate.pass(controller.signal);
+    controller.abort();
+    gate.open();
+    await expect(waiting).rejects.toThrow(InterruptedError);
+  });
+});
+
+describe('a live store', () => {
+  it('says of every row that it is there before the next one comes', async () => {
+    const store = new LiveStore();
+    const seen: number[] = [];
+    store.onRow = async () => {
+      await Promise.resolve();
+      seen.push(store.rows.length);
+    };
+    for (const row of fakeRows().slice(0, 3)) await store.appendRow(row);
+    expect(seen).toEqual([1, 2, 3]);
+  });
+
+  it('has every draw of a condition once, and its summary is that of all rows', () => {
+    const rows = fakeRows();
+    const store = new LiveStore();
+    for (const row of [...rows, ...rows]) store.add(row);
+    expect(store.rows).toEqual(rows);
+    expect(store.summary(1)).toEqual(summarise(rows, 1));
+    expect(store.has(rows[0].condition, rows[0].draw)).toBe(true);
+    expect(store.has(rows[0].condition, 999)).toBe(false);
+  });
+});

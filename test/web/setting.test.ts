@@ -1,0 +1,103 @@
+import { describe, expect, it, test } from 'vitest';
+import { bitErrorConditions } from '../../src/experiments/conditions.ts';
+import { deepVictim } from '../../src/experiments/deep.ts';
+import { deepPreset, parseDeepConfig } from '../../src/experiments/deep_config.ts';
+import { modelSpec } from '../../src/models/specs.ts';
+import {
+  DEFAULTS,
+  NAMED_MEMORIES,
+  RATES,
+  readSetting,
+  type Setting,
+  shallowSweepOfSetting,
+  sweepKey,
+  sweepOfSetting,
+  voltsOf,
+  writeSetting,
+} from '../../src/web/setting.ts';
+
+const SPEC = deepVictim(parseDeepConfig(deepPreset('tiny', 1), 'test'), 30);
+const conditionOf = (change: Partial<Setting>) =>
+  bitErrorConditions(sweepOfSetting({ ...DEFAULTS, ...change }, 'one'), SPEC).at(-1)!;
+
+describe('an address', () => {
+  it('is empty for the defaults, and says every difference', () => {
+    expect(writeSetting(DEFAULTS)).toBe('');
+    const setting: Setting = { ...DEFAULTS, memory: 'dram-C', volts: 1.15, draw: 4, layers: 'fc1', side: 'training' };
+    const text = writeSetting(setting);
+    expect(text).toBe('memory=dram-C&volts=1.15&layers=fc1&draw=4&side=training');
+    expect(readSetting(new URLSearchParams(text))).toEqual({ setting, wrong: [] });
+  });
+
+  it('keeps every rate of the slider to the bit', () => {
+    for (const rate of RATES) {
+      expect(readSetting(new URLSearchParams(writeSetting({ ...DEFAULTS, rate }))).setting.rate).toBe(rate);
+    }
+  });
+
+  it('that says nonsense gives defaults, and says where', () => {
+    const { setting, wrong } = readSetting(new URLSearchParams('rate=7&memory=foo&draw=&seed=2&utm_source=x'));
+    expect(setting).toEqual({ ...DEFAULTS, seed: 2 });
+    expect(wrong).toEqual(['rate=7', 'memory=foo', 'draw=']);
+  });
+});
+
+describe('a setting', () => {
+  test('with a rate is the condition that the command line sweeps', () => {
+    const { kind, rates, layers, format, granularity } = conditionOf({ rate: 2 ** -6 });
+    expect({ kind, rates, layers, format, granularity }).toEqual({
+      kind: 'bit-error',
+      rates: { fc1: 2 ** -6, fc2: 2 ** -6 },
+      layers: 'fc1+fc2',
+      format: 'fixed12+2',
+      granularity: 'load',
+    });
+  });
+
+  test('with a voltage is a DIMM a draw, under the chosen layers only', () => {
+    const condition = conditionOf({ memory: 'dram-B', volts: 1.05, layers: 'fc1' });
+    expect(condition).toMatchObject({
+      kind: 'memory',
+      label: 'DRAM B, 1.050 V',
+      volts: 1.05,
+      granularity: 'chip',
+      layers: 'fc1',
+    });
+    expect(Object.keys(condition.rates)).toEqual(['fc1']);
+  });
+
+  test.each(NAMED_MEMORIES.map(({ name }) => name))('with the memory %s can be', (memory) => {
+    expect(conditionOf({ memory }).kind).toBe('memory');
+  });
+
+  test('lies on its curve', () => {
+    for (const change of [{ rate: 2 ** -8 }, { memory: 'dram-A', volts: 1.15 }]) {
+      const setting = { ...DEFAULTS, ...change };
+      const curve = bitErrorConditions(sweepOfSetting(setting, 'curve'), SPEC);
+      expect(curve).toContainEqual(conditionOf(change));
+      expect(curve.length).toBeGreaterThan(4);
+    }
+  });
+
+  test('with a voltage goes as low as all of its DIMMs were measured, and no lower', () => {
+    expect(voltsOf('A', { draw: 0, draws: 2 }).at(-1)).toBe(1.1);
+    expect(voltsOf('A', { draw: 0, draws: 3 }).at(-1)).toBe(1.125);
+    expect(voltsOf('C', { draw: 6, draws: 1 }).at(-1)).toBe(1.2);
+    for (const vendor of ['A', 'B', 'C'] as const) {
+      for (const volts of voltsOf(vendor, DEFAULTS)) conditionOf({ memory: `dram-${vendor}`, volts });
+    }
+  });
+
+  test('reaches every layer of the shallow model', () => {
+    const mlp = modelSpec('mlp', 3584, 40, [200]);
+    for (const memory of ['uniform', 'dram-C', NAMED_MEMORIES[0].name]) {
+      const condition = bitErrorConditions(shallowSweepOfSetting({ ...DEFAULTS, memory }), mlp).at(-1)!;
+      expect(Object.keys(condition.rates)).toEqual(['fc1', 'fc2']);
+    }
+  });
+
+  test('shares its rows with those that differ in strength and view only', () => {
+    expect(sweepKey({ ...DEFAULTS, rate: 0.1, draw: 2, side: 'training' })).toBe(sweepKey(DEFAULTS));
+    expect(sweepKey({ ...DEFAULTS, seed: 2 })).not.toBe(sweepKey(DEFAULTS));
+  });
+});

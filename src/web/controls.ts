@@ -1,5 +1,6 @@
 /** The form that chooses a memory. What it shows is the setting; what a visitor changes goes to one listener. */
 import { formatPercent } from '../experiments/results.ts';
+import { dimmOfChip } from '../memory/undervolting.ts';
 import { byId, el } from './dom.ts';
 import {
   ALL_LAYERS,
@@ -58,7 +59,8 @@ function scaleOf(setting: Setting): { values: readonly number[]; at: number; tex
     values.reduce((best, each, i) => (Math.abs(each - value) < Math.abs(values[best] - value) ? i : best), 0);
   if (vendor) {
     const values = voltsOf(vendor, setting);
-    return { values, at: nearest(values, volts), text: `${volts.toFixed(3)} V`, label: 'supply voltage' };
+    const text = `${volts.toFixed(3)} V, DIMM ${dimmOfChip(vendor, setting.draw).name}`;
+    return { values, at: nearest(values, volts), text, label: 'supply voltage' };
   }
   if (memory !== 'uniform') return undefined;
   return { values: RATES, at: nearest(RATES, rate), text: formatPercent(rate), label: 'bit error rate' };

@@ -116,6 +116,7 @@ describe.runIf(findChromium())('the page', () => {
   it('has the same numbers again from its address', async () => {
     await visit('?memory=dram-C&volts=1.15&layers=fc1&draw=2&draws=1');
     await ended('look done');
+    expect(await page!.locator('#strength-value').textContent()).toBe('1.150 V, DIMM C3');
     const [first, numbers] = [await pixels('memory'), await page!.locator('#numbers').textContent()];
     // 1.15 V over 1.35 V, squared, is 0.73; what is not in this memory is read at nominal voltage.
     const share = Number(/by V²100 % of nominal([\d.]+) % of nominal/.exec(numbers ?? '')?.[1]);
@@ -132,11 +133,19 @@ describe.runIf(findChromium())('the page', () => {
     await ended('look done');
     await page!.click('#curve-run');
     await page!.waitForFunction(() => Number(document.querySelectorAll('#curve-table tbody tr').length) >= 4);
+    const rows = () => page!.locator('#curve-table tbody tr').count();
+    await page!.click('#pause');
+    await page!.waitForTimeout(500);
+    const paused = await rows();
+    await page!.waitForTimeout(1000);
+    expect(await rows()).toBe(paused);
+    await page!.click('#pause');
+    await page!.waitForFunction((count) => document.querySelectorAll('#curve-table tbody tr').length > count, paused);
     await page!.click('#stop');
     await ended('curve stopped');
     await page!.click('#curve-run');
     await ended('curve done');
-    await page!.click('summary');
+    await page!.click('#curve summary');
     expect(await page!.locator('#curve-figure > svg').getAttribute('aria-label')).toMatch(/approximate memory/);
     await page!.locator('#curve-title').scrollIntoViewIfNeeded();
     await shoot('curve');

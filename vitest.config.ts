@@ -1,8 +1,78 @@
-import { defineConfig } from 'vitest/config';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { playwright } from '@vitest/browser-playwright';
+import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
+import { findChromium } from './test/support/chromium.ts';
 
 // `unit` needs no device and runs files in parallel. `gpu` opens one device a file, one file at a time, because a software
-// adapter uses every core by itself. `e2e` starts the command line as a child process.
+// adapter uses every core by itself. `browser` runs most of the same files in Chromium. `e2e` starts the command line as
+// a child process.
 const serial = { pool: 'forks', fileParallelism: false, testTimeout: 120_000, hookTimeout: 120_000 } as const;
+
+const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
+
+const chromium = findChromium();
+if (!chromium) {
+  console.error("browser tests skipped: no Chromium found; install Debian's chromium or set MIDAS_CHROMIUM");
+}
+
+const provider = playwright({
+  launchOptions: {
+    executablePath: chromium,
+    // The adapter of `gpu`, whatever else this machine has.
+    args: ['--headless=new', '--no-sandbox', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
+    timeout: 60_000,
+  },
+});
+
+const fixtures = resolve(process.env.MIDAS_FIXTURES ?? path('test/fixtures'));
+
+/** Files of `gpu` as they are: one module of theirs is another in a browser. */
+const browser: TestProjectInlineConfiguration = {
+  resolve: {
+    alias: [
+      { find: /^\..*\/platform\.ts$/, replacement: path('test/support/platform.browser.ts') },
+      { find: 'fixtures', replacement: fixtures },
+    ],
+  },
+  server: { fs: { allow: [path('.'), fixtures] } },
+  // A dependency that is found when tests are already running reloads the page.
+  optimizeDeps: { include: ['valibot', 'gl-matrix'] },
+  test: {
+    name: 'browser',
+    include: ['test/{attacks,data,kernels,memory,models}/**/*.gpu.test.ts'],
+    exclude: [
+      // Reads its files by itself.
+      'test/models/import.gpu.test.ts',
+      // Take longer than all others together.
+      'test/kernels/conv.gpu.test.ts',
+      'test/memory/sources.gpu.test.ts',
+      'test/models/{deep_memory,paper}.gpu.test.ts',
+    ],
+    fileParallelism: false,
+    // One page for all files: a page for each is half a minute more.
+    isolate: false,
+    // Before the tests of `gpu`, not beside them.
+    sequence: { groupOrder: 1 },
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    browser: {
+      enabled: true,
+      headless: true,
+      screenshotFailures: false,
+      instances: [{ browser: 'chromium' }],
+      provider: {
+        ...provider,
+        // Vitest waits for ever for a page that hangs, but tests fail when their browser is closed.
+        providerFactory(project) {
+          const opened = provider.providerFactory(project);
+          if (!project.vitest.config.watch) setTimeout(() => opened.close(), 600_000).unref();
+          return opened;
+        },
+      },
+    },
+  },
+};
 
 export default defineConfig({
   test: {
@@ -17,6 +87,7 @@ export default defineConfig({
         },
       },
       { test: { name: 'gpu', include: ['test/**/*.gpu.test.ts'], exclude: ['test/e2e/**'], ...serial } },
+      ...(chromium ? [browser] : []),
       { test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], ...serial, testTimeout: 600_000 } },
     ],
   },

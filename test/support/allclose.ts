@@ -1,4 +1,4 @@
-import { AssertionError } from 'node:assert';
+import { assert } from 'vitest';
 import type { Tolerance } from './tolerances.ts';
 
 /**
@@ -12,7 +12,7 @@ export function expectAllclose(
   name: string,
 ): void {
   if (actual.length !== expected.length) {
-    throw new AssertionError({ message: `${name}: ${actual.length} elements, ${expected.length} were expected` });
+    assert.fail(`${name}: ${actual.length} elements, ${expected.length} were expected`);
   }
   let worst = -1;
   let excess = 1;
@@ -29,10 +29,9 @@ export function expectAllclose(
     }
   }
   if (worst < 0) return;
-  throw new AssertionError({
-    message:
-      `${name}: ${failures} of ${actual.length} elements are off, worst [${worst}]: got ${actual[worst]}, ` +
+  assert.fail(
+    `${name}: ${failures} of ${actual.length} elements are off, worst [${worst}]: got ${actual[worst]}, ` +
       `expected ${expected[worst]}, difference ${Math.abs(actual[worst] - expected[worst]).toExponential(2)}, ` +
       `allowed ${absolute} + ${relative} relative`,
-  });
+  );
 }

@@ -1,9 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { readSafetensors, type Tensor } from '../../src/data/safetensors.ts';
-
-const FOLDER = process.env.MIDAS_FIXTURES ?? fileURLToPath(new URL('../fixtures/', import.meta.url));
+import { readFixture } from './platform.ts';
 
 /** Golden tensors made with PyTorch: `<name>.json` says what was computed, `<name>.safetensors` holds the numbers. */
 export interface Fixture {
@@ -17,15 +13,15 @@ export interface Fixture {
 
 /** Reads a fixture from $MIDAS_FIXTURES, or from test/fixtures. */
 export function loadFixture(name: string): Fixture {
-  const file = join(FOLDER, `${name}.safetensors`);
-  const { tensors } = readSafetensors(readFileSync(file), file);
+  const file = `${name}.safetensors`;
+  const { tensors } = readSafetensors(readFixture(file), file);
   const tensor = (key: string): Tensor => {
     const found = tensors.get(key);
     if (!found) throw new Error(`${file} has no tensor ${key}`);
     return found;
   };
   return {
-    description: JSON.parse(readFileSync(join(FOLDER, `${name}.json`), 'utf8')),
+    description: JSON.parse(new TextDecoder().decode(readFixture(`${name}.json`))),
     keys: [...tensors.keys()],
     tensor,
     floats(key) {

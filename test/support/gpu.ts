@@ -1,10 +1,10 @@
 import { afterAll, beforeAll } from 'vitest';
 import { Arena, type Matrix } from '../../src/gpu/arena.ts';
 import type { BufferView, Gpu } from '../../src/gpu/device.ts';
-import { openNodeGpu } from '../../src/gpu/node.ts';
 import { type Program, Recorder } from '../../src/gpu/recorder.ts';
 import { Random } from '../../src/random.ts';
 import { expectAllclose } from './allclose.ts';
+import { openTestGpu } from './platform.ts';
 import type { Tolerance } from './tolerances.ts';
 
 /**
@@ -17,7 +17,7 @@ import type { Tolerance } from './tolerances.ts';
 export function useGpu(): { readonly gpu: Gpu } {
   let gpu: Gpu | undefined;
   beforeAll(async () => {
-    gpu = await openNodeGpu({ adapter: 'software' });
+    gpu = await openTestGpu();
   });
   afterAll(() => gpu?.close());
   return {

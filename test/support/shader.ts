@@ -1,6 +1,6 @@
 import type { BufferView, Gpu } from '../../src/gpu/device.ts';
-import { fileShaderSource } from '../../src/gpu/node.ts';
 import { type Access, PipelineCache } from '../../src/gpu/pipelines.ts';
+import { shaderSource } from './platform.ts';
 
 /**
  * Runs a shader written in a test, which may include the project's own: `#include "common/hash.wgsl"`.
@@ -14,7 +14,7 @@ export async function runShader(
   workgroups: number,
 ): Promise<void> {
   const path = 'shader of a test.wgsl';
-  const cache = new PipelineCache(gpu, { read: async (name) => (name === path ? text : fileShaderSource.read(name)) });
+  const cache = new PipelineCache(gpu, { read: async (name) => (name === path ? text : shaderSource.read(name)) });
   const { pipeline, layout } = await cache.get(
     { path },
     bindings.map(([access]) => access),

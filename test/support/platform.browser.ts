@@ -1,0 +1,23 @@
+/// <reference types="vite/client" />
+/** What tests ask of the place they run in: takes the place of platform.ts in a browser. */
+export { bundledShaders as shaderSource, openWebGpu as openTestGpu } from '../../src/gpu/web.ts';
+
+// Fetched before any test is defined, because tests are defined from what fixtures hold.
+const urls = import.meta.glob<string>('fixtures/*.{json,safetensors}', {
+  query: '?url',
+  import: 'default',
+  eager: true,
+});
+const files = new Map<string, Uint8Array>();
+for (const [path, url] of Object.entries(urls)) {
+  const answer = await fetch(url);
+  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${answer.statusText}`);
+  files.set(path.slice(path.lastIndexOf('/') + 1), new Uint8Array(await answer.arrayBuffer()));
+}
+
+/** A file of the folder that vitest.config.ts calls fixtures. */
+export function readFixture(name: string): Uint8Array {
+  const bytes = files.get(name);
+  if (!bytes) throw new Error(`no fixture ${name} is among ${[...files.keys()].join(', ')}`);
+  return bytes;
+}

@@ -1,0 +1,16 @@
+/** What tests ask of the place they run in: this is Node's, platform.browser.ts takes its place in a browser. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Gpu } from '../../src/gpu/device.ts';
+import { openNodeGpu } from '../../src/gpu/node.ts';
+
+export { fileShaderSource as shaderSource } from '../../src/gpu/node.ts';
+
+/** Opens a device on a software adapter. */
+export const openTestGpu = (): Promise<Gpu> => openNodeGpu({ adapter: 'software' });
+
+const FOLDER = process.env.MIDAS_FIXTURES ?? fileURLToPath(new URL('../fixtures/', import.meta.url));
+
+/** A file of $MIDAS_FIXTURES, or of test/fixtures. */
+export const readFixture = (name: string): Uint8Array => readFileSync(join(FOLDER, name));

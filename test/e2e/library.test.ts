@@ -4,8 +4,6 @@
  */
 import { execFile } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,6 +12,7 @@ import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
 import { findChromium, launchChromium } from '../support/chromium.ts';
+import { serveFolder } from '../support/static_server.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), 'midas-library-'));
@@ -103,18 +102,7 @@ describe.skipIf(chromium === undefined)('in Chromium', () => {
 
   /** Serves a folder, opens its page and waits until the page's title is `done`. @returns what it logged */
   async function visit(folder: string): Promise<string[]> {
-    const types: Record<string, string> = { '.html': 'text/html', '.js': 'text/javascript' };
-    const server = createServer(({ url }, response) => {
-      const file = url === '/' ? 'index.html' : url!.slice(1);
-      try {
-        const bytes = readFileSync(join(folder, file));
-        response.writeHead(200, { 'content-type': types[extname(file)] ?? 'application/octet-stream' }).end(bytes);
-      } catch {
-        response.writeHead(404).end();
-      }
-    });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    const { url: origin, close } = await serveFolder(folder);
     const page = await browser.newPage();
     page.setDefaultTimeout(60_000);
     try {
@@ -129,7 +117,7 @@ describe.skipIf(chromium === undefined)('in Chromium', () => {
       return lines;
     } finally {
       await page.close();
-      server.close();
+      close();
     }
   }
 
@@ -166,7 +154,7 @@ describe.skipIf(chromium === undefined)('in Chromium', () => {
 
   it('the example runs from a minified bundle', async () => {
     writePage(project);
-    await runPackage(project, 'vite/bin/vite.js', 'build');
+    await runPackage(project, 'vite/bin/vite.js', 'build', '--base', './');
     expectStory(await visit(join(project, 'dist')));
   });
 });

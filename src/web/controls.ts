@@ -142,6 +142,7 @@ export class Controls {
     const granularities = [
       ['load', 'once a load'],
       ['pass', 'every pass'],
+      ['inference', 'every image'],
       ['chip', 'once: the chip'],
     ] as const;
     return [

@@ -1,4 +1,6 @@
 /** The few things that every part of the page does to the document. */
+import { toBase64 } from '../experiments/figures/style.ts';
+import { encodeGrayPng } from './png.ts';
 import type { Pictures } from './protocol.ts';
 
 type Child = Node | string | undefined;
@@ -44,20 +46,9 @@ export function table(caption: string, rows: readonly (readonly (string | Node)[
   );
 }
 
-/** A picture as a canvas that says what it shows. */
-function picture(pixels: Uint8Array, width: number, height: number, label: string): HTMLCanvasElement {
-  const canvas = el('canvas', { width, height, role: 'img', 'aria-label': label });
-  draw(canvas, pixels, width, height);
-  return canvas;
-}
-
-function draw(canvas: HTMLCanvasElement, pixels: Uint8Array, width: number, height: number): void {
-  canvas.width = width;
-  canvas.height = height;
-  const context = canvas.getContext('2d')!;
-  const image = context.createImageData(width, height);
-  for (let i = 0; i < pixels.length; i++) image.data.set([pixels[i], pixels[i], pixels[i], 255], 4 * i);
-  context.putImageData(image, 0, 0);
+/** Pixels as an address. Not a canvas: what those show may be gone with a lost device. */
+function pngUrl(pixels: Uint8Array, width: number, height: number): string {
+  return `data:image/png;base64,${toBase64(encodeGrayPng(pixels, width, height))}`;
 }
 
 export interface GalleryRow {
@@ -89,11 +80,11 @@ export class Gallery {
     }
     const { width, height, images } = pictures;
     const text = (i: number) => `${names[i]}, ${label}`;
-    const canvases = [...row.querySelectorAll('canvas')];
-    if (canvases.length === images.length && !notes) {
-      for (const [i, canvas] of canvases.entries()) {
-        draw(canvas, images[i], width, height);
-        canvas.setAttribute('aria-label', text(i));
+    const shown = [...row.querySelectorAll('img')];
+    if (shown.length === images.length && !notes) {
+      for (const [i, image] of shown.entries()) {
+        image.src = pngUrl(images[i], width, height);
+        image.alt = text(i);
       }
       row.querySelector('.gallery-label')!.replaceWith(labelOf(label, detail));
       return;
@@ -102,7 +93,7 @@ export class Gallery {
       el(
         'div',
         { class: 'gallery-cell' },
-        picture(pixels, width, height, text(i)),
+        el('img', { src: pngUrl(pixels, width, height), width, height, alt: text(i) }),
         notes && el('span', { class: 'note' }, notes[i]),
       ),
     );

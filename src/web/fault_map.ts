@@ -21,6 +21,8 @@ export class FaultMap {
   constructor() {
     scrollable(this.#view);
     this.#view.append(this.#canvas);
+    // With a lost device its picture is gone.
+    this.#canvas.addEventListener('contextrestored', () => this.#draw());
     byId('zoom-in').addEventListener('click', () => this.#zoomBy(1));
     byId('zoom-out').addEventListener('click', () => this.#zoomBy(-1));
     byId('plane').addEventListener('change', () => this.#draw());

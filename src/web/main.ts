@@ -172,7 +172,7 @@ function start(): void {
     running = undefined;
     delete document.body.dataset.running;
     byId('lost').hidden = false;
-    byId('lost-why').textContent = message.split(';')[0];
+    byId('lost-why').textContent = `The browser says: ${message.split(';')[0]}`;
     byId('status-text').textContent = 'no device';
     byId('again').focus();
     buttons();

@@ -59,7 +59,7 @@ const Setting = v.object({
   volts: v.pipe(v.number(), v.minValue(1), v.maxValue(1.35)),
   format: v.picklist(FORMAT_NAMES),
   layers: v.picklist(LAYER_SETS),
-  granularity: v.picklist(['load', 'pass', 'chip']),
+  granularity: v.picklist(['load', 'pass', 'inference', 'chip']),
   seed: integer(0, 2 ** 31),
   draw: integer(0, 2 ** 20 - 1),
   side: v.picklist(['held-out', 'training']),

@@ -371,11 +371,12 @@ export class DeepSubject implements SweepSubject {
     const everything = Uint32Array.from(images.labels.keys());
     const { batchSize } = this.#config.victim.training;
     const data = uploadDataset(arena, images);
-    const attack = await InversionAttack.build(this.#gpu, victim, data, everything, this.#attackers, batchSize);
+    let attack: InversionAttack | undefined;
     try {
+      attack = await InversionAttack.build(this.#gpu, victim, data, everything, this.#attackers, batchSize);
       return await attack.run();
     } finally {
-      attack.destroy();
+      attack?.destroy();
       arena.destroy();
     }
   }

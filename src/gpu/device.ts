@@ -227,7 +227,7 @@ export const GPU_MAP_MODE_READ = 1;
 /**
  * Requests an adapter and a device with explicit limits.
  * @param entry `navigator.gpu` of a browser, or what the webgpu package's `create()` returns in Node
- * @throws AdapterError when there is no adapter, LimitError when it cannot do what `neededLimits` asks.
+ * @throws AdapterError when there is no adapter, or it gives no device, LimitError when it cannot do what `neededLimits` asks.
  */
 export async function openGpu(entry: GPU, options: OpenOptions): Promise<Gpu> {
   const adapter = await entry.requestAdapter({
@@ -244,7 +244,9 @@ export async function openGpu(entry: GPU, options: OpenOptions): Promise<Gpu> {
   }
   const wanted: GPUFeatureName[] = ['timestamp-query', 'subgroups'];
   const requiredFeatures = wanted.filter((feature) => adapter.features.has(feature));
-  const device = await adapter.requestDevice({ label: 'midas', requiredLimits, requiredFeatures });
+  const device = await adapter.requestDevice({ label: 'midas', requiredLimits, requiredFeatures }).catch((cause) => {
+    throw new AdapterError(`the adapter gives no device: ${cause.message}`, { cause });
+  });
   return new Gpu(entry, device, summarize(adapter.info), options);
 }
 
@@ -268,7 +270,9 @@ const SHOWN_LIMITS = [
 /** Limits for people: doctor's and the page's. */
 export function limitsOf({ device }: Gpu): Record<string, number> {
   const limits: Record<string, number> = Object.fromEntries(SHOWN_LIMITS.map((name) => [name, device.limits[name]]));
-  const { subgroupMinSize, subgroupMaxSize } = device.adapterInfo;
-  if (device.features.has('subgroups')) Object.assign(limits, { subgroupMinSize, subgroupMaxSize });
+  if (device.features.has('subgroups')) {
+    const { subgroupMinSize, subgroupMaxSize } = device.adapterInfo;
+    Object.assign(limits, { subgroupMinSize, subgroupMaxSize });
+  }
   return limits;
 }

@@ -36,8 +36,7 @@ function select(
 
 function numberField(name: 'seed' | 'draw', label: string, setting: Setting, change: Change): HTMLElement {
   const onchange = (event: Event) => {
-    const value = (event.target as HTMLInputElement).valueAsNumber;
-    if (Number.isInteger(value) && value >= 0) change({ [name]: value });
+    change({ [name]: (event.target as HTMLInputElement).valueAsNumber });
   };
   const input = el('input', {
     name,
@@ -68,11 +67,13 @@ function scaleOf(setting: Setting): { values: readonly number[]; at: number; tex
 
 const GENTLEST: Record<string, string> = { 'supply voltage': 'nominal', 'bit error rate': 'few errors' };
 
-/** Draws the form anew where the memory is another; otherwise only moves it, so that a slider under the finger stays. */
+/** Draws the form anew where the memory is another; otherwise only moves it, so that what has the focus keeps it. */
 export class Controls {
   readonly #root = byId('controls');
   readonly #change: Change;
   #drawn = '';
+  /** Of the slider's places. */
+  #values: readonly number[] = [];
 
   constructor(change: Change) {
     this.#change = change;
@@ -81,21 +82,25 @@ export class Controls {
 
   show(setting: Setting): void {
     const scale = scaleOf(setting);
-    const { rate: _, volts: __, ...others } = setting;
-    const key = JSON.stringify(others);
-    if (this.#drawn === key) {
+    if (this.#drawn === setting.memory) {
       if (scale) this.#move(scale);
+      for (const field of this.#root.querySelectorAll<HTMLSelectElement | HTMLInputElement>('[name]')) {
+        field.value = String(setting[field.name as keyof Setting]);
+      }
       return;
     }
+    this.#drawn = setting.memory;
     const focused = document.activeElement?.id;
-    this.#drawn = key;
     byId('slider').replaceChildren(this.#slider(setting, scale));
     this.#root.replaceChildren(...this.#fields(setting));
     if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus();
   }
 
-  #move({ at, text }: NonNullable<ReturnType<typeof scaleOf>>): void {
+  #move({ values, at, text }: NonNullable<ReturnType<typeof scaleOf>>): void {
     const slider = byId<HTMLInputElement>('strength');
+    // Other draws are other DIMMs, which were measured down to other voltages.
+    slider.max = String(values.length - 1);
+    this.#values = values;
     slider.value = String(at);
     slider.setAttribute('aria-valuetext', text);
     byId('strength-value').textContent = text;
@@ -107,9 +112,10 @@ export class Controls {
       return el('p', { class: 'note' }, preset?.description);
     }
     const { values, at, text, label } = scale;
+    this.#values = values;
     const name = vendorOf(setting.memory) ? 'volts' : 'rate';
     const oninput = (event: Event) =>
-      this.#change({ [name]: values[(event.target as HTMLInputElement).valueAsNumber] });
+      this.#change({ [name]: this.#values[(event.target as HTMLInputElement).valueAsNumber] });
     const range = { id: 'strength', type: 'range', min: 0, max: values.length - 1, step: 1, value: at };
     return el(
       'div',

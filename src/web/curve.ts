@@ -9,16 +9,19 @@ const NARROW = 760;
 
 export class Curve {
   readonly #story: Story;
+  readonly #failed: (error: Error) => void;
   #shown: { setting: Setting; results: Results } | undefined;
   #figure = '';
   #drawing: Promise<void> = Promise.resolve();
   #pending = false;
 
-  constructor(story: Story) {
+  /** @param failed told what went wrong with a figure or a file */
+  constructor(story: Story, failed: (error: Error) => void) {
     this.#story = story;
+    this.#failed = failed;
     scrollable(byId('curve-figure'));
     for (const button of this.#exports()) {
-      button.addEventListener('click', () => void this.#export(button.dataset.export!));
+      button.addEventListener('click', () => void this.#export(button.dataset.export!).catch(this.#failed));
     }
     matchMedia(`(max-width: ${NARROW}px)`).addEventListener('change', () => this.#redraw());
   }
@@ -40,9 +43,9 @@ export class Curve {
   #redraw(): void {
     if (this.#pending) return;
     this.#pending = true;
-    this.#drawing = this.#drawing.then(async () => {
+    this.#drawing = this.#drawing.then(() => {
       this.#pending = false;
-      await this.#draw();
+      return this.#draw().catch(this.#failed);
     });
   }
 

@@ -2,6 +2,7 @@
 import { formatPercent } from '../experiments/results.ts';
 import { byId, el, scrollable, table } from './dom.ts';
 import type { Reply } from './protocol.ts';
+import { describe } from './setting.ts';
 
 type Read = Extract<Reply, { kind: 'map' }>;
 
@@ -27,6 +28,7 @@ export class FaultMap {
     byId('zoom-out').addEventListener('click', () => this.#zoomBy(-1));
     byId('plane').addEventListener('change', () => this.#draw());
     this.#view.addEventListener('keydown', (event) => {
+      if (event.ctrlKey || event.metaKey) return;
       if (event.key === '+' || event.key === '=') this.#zoomBy(1);
       else if (event.key === '-') this.#zoomBy(-1);
       else return;
@@ -50,7 +52,7 @@ export class FaultMap {
     const percent = (share: number) => (Number.isNaN(share) ? '' : formatPercent(share));
     byId('map-table').replaceChildren(
       table(
-        `${read.setting.tensor}, draw ${read.setting.draw}: ${read.rows} x ${read.columns} weights of ${read.bits} bits; ` +
+        `${read.setting.tensor}, ${describe(read.setting)}: ${read.rows} x ${read.columns} weights of ${read.bits} bits; ` +
           `${read.cacheLines.flipped} of ${read.cacheLines.lines} cache lines have a flip`,
         [
           ['bit', 'flips', 'rate', 'of zeros', 'of ones'],

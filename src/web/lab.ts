@@ -13,7 +13,7 @@ import { type Baselines, conditionKey, RESULTS_SCHEMA, type Results } from '../e
 import { type ShallowInput, ShallowSubject, shallowVictim } from '../experiments/shallow.ts';
 import { parseShallowConfig, shallowPreset } from '../experiments/shallow_config.ts';
 import type { ProgressSink } from '../experiments/store.ts';
-import { type Look, Sweep } from '../experiments/sweep.ts';
+import { type Look, refuseAborted, Sweep } from '../experiments/sweep.ts';
 import { type Gpu, limitsOf } from '../gpu/device.ts';
 import { codeAt } from '../memory/codec.ts';
 import { flippedLines, flipRates } from '../memory/flips.ts';
@@ -30,6 +30,9 @@ import { type Setting, shallowSweepOfSetting, sweepKey, sweepOfSetting, writeSet
 const FACES_SEED = 1;
 /** The shallow victim's images, pixels. */
 const SHALLOW = { width: 56, height: 64, people: 10 } as const;
+
+/** Milliseconds at least between two states of a curve. */
+const SHOW_EVERY = 200;
 
 type Identified = Job & { readonly id: number };
 
@@ -48,7 +51,7 @@ interface Opened {
   readonly config: DeepConfig;
   readonly spec: ModelSpec;
   readonly subject: DeepSubject;
-  /** Which networks these are, for people; rows of others have a store of their own. */
+  /** Hash of the networks: rows of others have a store of their own. */
   readonly networks: string;
   /** Held-out and training reconstructions without a defence, made once. */
   none?: readonly Look[];
@@ -107,11 +110,22 @@ export class Lab {
     } catch (error) {
       if (error instanceof InterruptedError) post({ kind: 'ended', id, job: kind, how: 'stopped' });
       else if (error instanceof DeviceLostError) post({ kind: 'lost', message: error.message });
-      else if (error instanceof MidasError) post({ kind: 'failed', id, job: kind, message: error.message });
+      else if (error instanceof MidasError) this.#failed(id, kind, error);
       else {
         const message = `this should not happen, please report it: ${(error as Error)?.stack ?? error}`;
-        post({ kind: 'failed', id, job: kind, message });
+        post({ kind: 'failed', id, job: kind, name: 'Error', message });
       }
+    }
+  }
+
+  /** A device that has reported an error is of no use any more, as if it were lost. */
+  #failed(id: number, job: JobKind, { name, message }: MidasError): void {
+    const { post } = this.#options;
+    try {
+      this.#opened?.gpu.check();
+      post({ kind: 'failed', id, job, name, message });
+    } catch {
+      post({ kind: 'lost', message });
     }
   }
 
@@ -161,7 +175,7 @@ export class Lab {
       progress.advance(1, 'compiling kernels');
       const store = new LiveStore();
       const subject = await DeepSubject.build(gpu, input, config, store, progress, signal);
-      this.#opened = { gpu, input, config, spec, subject, networks: networks.label, shallow: new Map(), started };
+      this.#opened = { gpu, input, config, spec, subject, networks: networks.hash, shallow: new Map(), started };
       progress.advance(1, 'ready');
       const { dataset } = input;
       const { width, height, images, labels, classNames } = dataset;
@@ -177,7 +191,6 @@ export class Lab {
         adapter: gpu.adapter,
         limits: limitsOf(gpu),
         features: [...gpu.device.features].sort(),
-        layers: subject.layers,
         tensors: stored.map(({ name }) => name),
         networks: networks.label,
         size: config.size,
@@ -210,7 +223,9 @@ export class Lab {
     progress.start('fault maps', setting.draws + 1);
     await this.#none(opened, sweep, setting);
     const looks = await sweep.sweep.look(condition, setting.draw);
-    for (const { row } of looks) store.add(row);
+    refuseAborted(signal);
+    // A draw beyond those that are counted is shown only: an address has the same means whatever was looked at before.
+    for (const { row } of looks) if (row.draw < setting.draws) store.add(row);
     post({ kind: 'look', setting, what: 'memory', seen: looks.map((look) => this.#seen(opened, look)) });
     this.#results(opened, setting, sweep);
     progress.advance(1, `draw ${setting.draw}`);
@@ -228,9 +243,14 @@ export class Lab {
     const sweep = this.#sweep(opened, setting, 'curve', this.#progress('curve'), signal);
     await this.#none(opened, sweep, setting);
     const { store } = sweep;
+    let shown = 0;
     store.onRow = async () => {
       // All attacks of a draw come one after the other: one look at them is enough.
-      if (store.rows.length % opened.subject.attacks.length === 0) this.#results(opened, setting, sweep);
+      const now = performance.now();
+      if (store.rows.length % opened.subject.attacks.length === 0 && now > shown + SHOW_EVERY) {
+        this.#results(opened, setting, sweep);
+        shown = performance.now();
+      }
       await this.#gate.pass(signal);
     };
     try {
@@ -305,7 +325,8 @@ export class Lab {
     const one = bitErrorConditions(sweepOfSetting(setting, 'one'), spec);
     const keys = [one[0], one[one.length - 1]].map(conditionKey);
     const chosen = results.summary.filter(({ condition }) => keys.includes(conditionKey(condition)));
-    this.#options.post({ kind: 'results', setting, results, chosen });
+    const energy = results.rows.find(({ condition }) => conditionKey(condition) === keys[1])?.energy;
+    this.#options.post({ kind: 'results', setting, results, chosen, energy });
   }
 
   async #invert(opened: Opened, setting: Setting, signal: AbortSignal): Promise<void> {
@@ -336,7 +357,7 @@ export class Lab {
     const pixels = width * height;
     const photographs = classes.map((person) => split.train.find((image) => dataset.labels[image] === person)!);
     const reply = (what: 'truth' | 'none' | 'memory', iteration: number, shown: Pictures) =>
-      ({ kind: 'inversion', what, iteration, iterations, names, pictures: shown }) as const;
+      ({ kind: 'inversion', setting, what, iteration, iterations, names, pictures: shown }) as const;
     post(
       reply('truth', 0, {
         width,
@@ -374,10 +395,10 @@ export class Lab {
     const progress = this.#progress('map');
     const { sweep, conditions } = this.#sweep(opened, setting, 'one', progress, signal);
     const condition = conditions[conditions.length - 1];
-    await sweep.look(condition, setting.draw);
-    if (!Object.hasOwn(memory.config.layers, slice.layer)) {
+    if (!Object.hasOwn(condition.rates, slice.layer)) {
       throw new DataError(`${setting.tensor} lies in exact memory; choose layers with ${slice.layer}`);
     }
+    await sweep.look(condition, setting.draw);
     const { bits, slot } = memory.codecOf(setting.tensor);
     const { rows, columns, stride } = slice;
     const stored = await memory.readCodes(setting.tensor);
@@ -427,7 +448,7 @@ export class Lab {
       const similarity = found.map((image, i) => pcc(image, truth[i]));
       shown.push({ label, pictures: pictures(found, size, size), pcc: similarity });
     }
-    this.#options.post({ kind: 'own', names: images.map(({ name }) => name), rows: shown });
+    this.#options.post({ kind: 'own', setting, names: images.map(({ name }) => name), rows: shown });
   }
 
   #progress(job: JobKind): ProgressSink {
@@ -480,7 +501,7 @@ function pictures(images: readonly Float32Array[], width: number, height: number
 async function networksOf(
   shipped: ReadonlyMap<string, Uint8Array<ArrayBuffer>>,
   files: readonly ChosenFile[],
-): Promise<{ files: Map<string, Uint8Array>; config: DeepConfig; spec: ModelSpec; label: string }> {
+): Promise<{ files: Map<string, Uint8Array>; config: DeepConfig; spec: ModelSpec; label: string; hash: string }> {
   const networks = new Map<string, Uint8Array>(shipped);
   for (const { name, bytes } of files) {
     const tensors = readTensors(bytes, name);
@@ -508,5 +529,7 @@ async function networksOf(
   const spec = deepVictim(config, victim.classes);
   const label =
     files.length === 0 ? 'trained by this project on its embedded faces' : files.map(({ name }) => name).join(', ');
-  return { files: networks, config, spec, label: `${modelName(spec)}: ${label}` };
+  const bytes = new Blob([...networks.values()].map((each) => Uint8Array.from(each)));
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', await bytes.arrayBuffer()));
+  return { files: networks, config, spec, label: `${modelName(spec)}: ${label}`, hash: digest.join() };
 }

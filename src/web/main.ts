@@ -8,7 +8,7 @@ import { FaultMap } from './fault_map.ts';
 import { Inversion } from './mi_face.ts';
 import { chosenFiles, chosenImages, Own } from './own.ts';
 import type { ChosenFile, ChosenImage, Job, JobKind } from './protocol.ts';
-import { readSetting, type Setting, vendorOf, voltsOf, writeSetting } from './setting.ts';
+import { isSetting, readSetting, type Setting, settled, writeSetting } from './setting.ts';
 import { Story } from './story.ts';
 
 function noWebGpu(why: string): void {
@@ -32,6 +32,9 @@ function start(): void {
   const { setting: chosen, wrong } = readSetting(new URLSearchParams(location.search));
   let setting: Setting = chosen;
   let opened = false;
+  let everOpened = false;
+  /** The worker itself is gone: only another page helps, which begins where this one is. */
+  let crashed = false;
   let paused = false;
   let running: JobKind | undefined;
   /** Of the last job; what is said of others before it does not count any more. */
@@ -42,9 +45,12 @@ function start(): void {
   let images: readonly ChosenImage[] = [];
   let size = 32;
 
-  const engine = new Engine((message) => fail(message));
+  const engine = new Engine((message) => {
+    crashed = true;
+    halt('The engine could not be loaded', message);
+  });
   const story = new Story();
-  const curve = new Curve(story);
+  const curve = new Curve(story, ({ message }) => fail(message));
   const inversion = new Inversion();
   const map = new FaultMap();
   const own = new Own();
@@ -52,6 +58,19 @@ function start(): void {
   const fail = (message: string) => {
     byId('failure').hidden = message === '';
     byId('failure').textContent = message;
+  };
+  /** Nothing is computed any more, but by one button. */
+  const halt = (title: string, why: string) => {
+    opened = false;
+    running = undefined;
+    afterwards = undefined;
+    delete document.body.dataset.running;
+    byId('lost').hidden = false;
+    byId('lost-title').textContent = title;
+    byId('lost-why').textContent = why;
+    byId('status-text').textContent = 'no device';
+    byId('again').focus();
+    buttons();
   };
   const say = (text: string) => {
     byId('live').textContent = text;
@@ -62,13 +81,19 @@ function start(): void {
     for (const id of ['curve-run', 'inversion-run', 'map-run', 'check-run']) {
       byId<HTMLButtonElement>(id).disabled = !opened;
     }
-    byId<HTMLButtonElement>('pause').disabled = running === undefined;
+    for (const input of ['own-images', 'own-networks']) byId<HTMLInputElement>(input).disabled = !opened;
+    byId('own-again').hidden = images.length === 0;
+    byId<HTMLButtonElement>('own-again').disabled = !opened;
+    // The others are over soon, and hold nowhere.
+    byId<HTMLButtonElement>('pause').disabled = running !== 'look' && running !== 'curve' && running !== 'invert';
     byId<HTMLButtonElement>('stop').disabled = running === undefined;
     byId('pause').textContent = paused ? 'Go on' : 'Pause';
   };
   const send = (job: Job) => {
     running = job.kind;
     paused = false;
+    if (job.kind !== 'look') afterwards = undefined;
+    if (job.kind !== 'open' && job.kind !== 'look') fail('');
     document.body.dataset.running = job.kind;
     delete document.body.dataset.ended;
     engine.send({ ...job, id: ++id });
@@ -93,14 +118,11 @@ function start(): void {
   };
   /** Takes what a visitor chose into the address and, where it is of the memory, looks through it. */
   const choose = (change: Partial<Setting>) => {
-    const before = setting;
-    setting = { ...setting, ...change };
-    if (setting.memory !== before.memory || setting.layers !== before.layers) {
-      const layer = setting.layers.split('+')[0];
-      if (!setting.layers.split('+').includes(setting.tensor.split('.')[0])) setting.tensor = `${layer}.weight`;
-    }
-    const vendor = vendorOf(setting.memory);
-    if (vendor) setting.volts = Math.max(setting.volts, voltsOf(vendor, setting).at(-1)!);
+    const wanted = { ...setting, ...change };
+    // What a field cannot be goes back to what it was.
+    if (!isSetting(wanted)) return show();
+    setting = settled(wanted);
+    fail('');
     const text = writeSetting(setting);
     history.replaceState(null, '', text === '' ? location.pathname : `?${text}`);
     show();
@@ -112,6 +134,8 @@ function start(): void {
 
   engine.on('opened', (reply) => {
     opened = true;
+    everOpened = true;
+    byId('lost').hidden = true;
     size = reply.size;
     story.open(reply);
     showAdapter(reply);
@@ -119,14 +143,13 @@ function start(): void {
     byId('tensor').replaceChildren(...tensors);
     show();
   });
-  engine.on('look', ({ what, seen }) => {
-    story.look(what, seen);
+  engine.on('look', ({ setting: of, what, seen }) => {
+    story.look(what, seen, of);
     story.show(setting);
     document.body.dataset.seen = what;
   });
-  engine.on('results', ({ setting: of, results, chosen: entries }) => {
-    const energy = results.rows.findLast(({ condition }) => condition.kind !== 'none')?.energy;
-    story.numbers(setting, entries, energy);
+  engine.on('results', ({ setting: of, results, chosen: entries, energy }) => {
+    story.numbers({ ...of, side: setting.side, attacker: setting.attacker }, entries, energy);
     curve.show(of, results);
   });
   const still = matchMedia('(prefers-reduced-motion: reduce)');
@@ -158,27 +181,29 @@ function start(): void {
     }
     buttons();
   });
-  engine.on('failed', ({ id: of, job, message }) => {
+  engine.on('failed', ({ id: of, job, name, message }) => {
     if (of !== id) return;
+    if (job === 'open') {
+      if (name === 'AdapterError' && !everOpened) return noWebGpu(message);
+      if (networks.length > 0 && name === 'DataError') {
+        // Networks that cannot be used are told, and the shipped ones come back.
+        fail(message);
+        networks = [];
+        byId('own-reset').hidden = true;
+        return open();
+      }
+      return halt('The engine could not start', message);
+    }
     running = undefined;
+    afterwards = undefined;
     delete document.body.dataset.running;
     byId('status-text').textContent = 'stopped';
-    if (job === 'open' && /WebGPU/.test(message)) noWebGpu(message);
-    else fail(message);
+    fail(message);
     buttons();
   });
-  engine.on('lost', ({ message }) => {
-    opened = false;
-    running = undefined;
-    delete document.body.dataset.running;
-    byId('lost').hidden = false;
-    byId('lost-why').textContent = `The browser says: ${message.split(';')[0]}`;
-    byId('status-text').textContent = 'no device';
-    byId('again').focus();
-    buttons();
-  });
+  engine.on('lost', ({ message }) => halt('The GPU device was lost', `The browser says: ${message.split(';')[0]}`));
 
-  byId('again').addEventListener('click', open);
+  byId('again').addEventListener('click', () => (crashed ? location.reload() : open()));
   byId('pause').addEventListener('click', () => {
     paused = !paused;
     engine.send({ kind: paused ? 'pause' : 'go on' });
@@ -191,7 +216,7 @@ function start(): void {
   });
   byId('draws').addEventListener('change', (event) => {
     const value = (event.target as HTMLInputElement).valueAsNumber;
-    if (Number.isInteger(value) && value >= 1 && value <= 100) choose({ draws: value });
+    choose({ draws: value });
   });
   byId('curve-run').addEventListener('click', () => send({ kind: 'curve', setting }));
   byId('model').addEventListener('change', (event) => {
@@ -206,15 +231,17 @@ function start(): void {
   byId('check-run').addEventListener('click', () => send({ kind: 'check' }));
   byId('own-images').addEventListener('change', async (event) => {
     try {
-      fail('');
-      images = await chosenImages((event.target as HTMLInputElement).files, size);
+      const input = event.target as HTMLInputElement;
+      images = await chosenImages(input.files, size);
+      // The same file again is a change, too.
+      input.value = '';
       if (images.length > 0) send({ kind: 'own', setting, images });
     } catch (error) {
       fail((error as Error).message);
     }
   });
+  byId('own-again').addEventListener('click', () => send({ kind: 'own', setting, images }));
   byId('own-networks').addEventListener('change', async (event) => {
-    fail('');
     networks = await chosenFiles((event.target as HTMLInputElement).files);
     byId('own-reset').hidden = networks.length === 0;
     if (networks.length > 0) open();

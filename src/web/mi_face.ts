@@ -2,6 +2,7 @@
 import type { Row } from '../experiments/results.ts';
 import { byId, Gallery, table } from './dom.ts';
 import type { Reply } from './protocol.ts';
+import { describe } from './setting.ts';
 
 const LABELS = { truth: 'true faces', none: 'no defence', memory: 'this memory' } as const;
 
@@ -15,17 +16,27 @@ export class Inversion {
     byId('inversion-numbers').replaceChildren();
   }
 
-  show({ what, iteration, iterations, names, pictures, row, baselines }: Extract<Reply, { kind: 'inversion' }>): void {
-    const detail = what === 'truth' ? 'a training photograph' : `iteration ${iteration} of ${iterations}`;
+  show({
+    setting,
+    what,
+    iteration,
+    iterations,
+    names,
+    pictures,
+    row,
+    baselines,
+  }: Extract<Reply, { kind: 'inversion' }>): void {
+    const memory = what === 'memory' ? `${describe(setting)}: ` : '';
+    const detail = what === 'truth' ? 'a training photograph' : `${memory}iteration ${iteration} of ${iterations}`;
     this.#gallery.show({ id: what, label: LABELS[what], detail, pictures }, names);
     if (what === 'truth' || !row) return;
     this.#rows[what] = row;
-    const { none, memory } = this.#rows;
+    const { none, memory: defended } = this.#rows;
     const text = (value: number | undefined) => (value === undefined ? '' : value.toFixed(2).replace('-', '−'));
     const line = (label: string, metric: 'accuracy' | 'pcc' | 'pccLift' | 'identity') => [
       label,
       text(none?.[metric]),
-      text(memory?.[metric]),
+      text(defended?.[metric]),
     ];
     byId('inversion-numbers').replaceChildren(
       table(`One draw, ${row.n} people; a mean face alone has a PCC of ${text(baselines?.meanFacePcc)}`, [

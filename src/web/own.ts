@@ -3,6 +3,7 @@ import { centreSquare, type DecodedImage, resize, toGray } from '../data/image_o
 import { decodePgm } from '../data/pgm.ts';
 import { byId, Gallery } from './dom.ts';
 import type { ChosenFile, ChosenImage, Reply } from './protocol.ts';
+import { describe } from './setting.ts';
 
 const MOST = 64;
 
@@ -47,11 +48,12 @@ async function decode(file: File): Promise<DecodedImage> {
 export class Own {
   readonly #gallery = new Gallery(byId('own-faces'));
 
-  show({ names, rows }: Extract<Reply, { kind: 'own' }>): void {
+  show({ setting, names, rows }: Extract<Reply, { kind: 'own' }>): void {
     this.#gallery.clear();
     for (const [i, { label, pictures, pcc }] of rows.entries()) {
       const notes = pcc?.map((value) => `PCC ${value.toFixed(2).replace('-', '−')}`);
-      this.#gallery.show({ id: String(i), label, pictures, notes }, names);
+      const detail = i === 2 ? describe(setting) : undefined;
+      this.#gallery.show({ id: String(i), label, detail, pictures, notes }, names);
     }
   }
 }

@@ -58,8 +58,6 @@ export type Reply =
       readonly adapter: AdapterSummary;
       readonly limits: Readonly<Record<string, number>>;
       readonly features: readonly string[];
-      /** Of the victim. */
-      readonly layers: readonly string[];
       readonly tensors: readonly string[];
       /** Where the networks come from, for people. */
       readonly networks: string;
@@ -82,9 +80,12 @@ export type Reply =
       readonly setting: Setting;
       readonly results: Results;
       readonly chosen: readonly SummaryEntry[];
+      /** Of the memory that is looked at. */
+      readonly energy: Row['energy'];
     }
   | {
       readonly kind: 'inversion';
+      readonly setting: Setting;
       readonly what: 'truth' | 'none' | 'memory';
       readonly iteration: number;
       readonly iterations: number;
@@ -110,6 +111,7 @@ export type Reply =
     }
   | {
       readonly kind: 'own';
+      readonly setting: Setting;
       readonly names: readonly string[];
       readonly rows: readonly {
         readonly label: string;
@@ -128,6 +130,13 @@ export type Reply =
       readonly note: string;
     }
   | { readonly kind: 'ended'; readonly id: number; readonly job: JobKind; readonly how: 'done' | 'stopped' }
-  | { readonly kind: 'failed'; readonly id: number; readonly job: JobKind; readonly message: string }
+  | {
+      readonly kind: 'failed';
+      readonly id: number;
+      readonly job: JobKind;
+      /** The error's class. */
+      readonly name: string;
+      readonly message: string;
+    }
   /** The device is gone: an `open` starts again, and rows that were measured are still there. */
   | { readonly kind: 'lost'; readonly message: string };

@@ -4,6 +4,7 @@
  */
 import * as v from 'valibot';
 import { layersOfSet } from '../experiments/conditions.ts';
+import { formatPercent } from '../experiments/results.ts';
 import type { NamedMemory, SweepConfig } from '../experiments/sweep.ts';
 import { voltageMemories } from '../experiments/voltage.ts';
 import { type NumberFormat as Format, NumberFormat } from '../memory/config.ts';
@@ -89,6 +90,39 @@ export const DEFAULTS: Setting = {
   tensor: 'fc1.weight',
 };
 
+/**
+ * The setting that counts where its parts do not go together: a voltage to which all of its DIMMs were measured, a tensor of
+ * its layers.
+ */
+export function settled(setting: Setting): Setting {
+  const { memory, volts, layers, tensor } = setting;
+  const vendor = vendorOf(memory);
+  const members = layers.split('+');
+  const [layer, parameter] = tensor.split('.');
+  const known = members.includes(layer) && (parameter === 'weight' || parameter === 'bias');
+  return {
+    ...setting,
+    volts: vendor ? Math.max(volts, voltsOf(vendor, setting).at(-1)!) : volts,
+    tensor: known ? tensor : `${members[0]}.weight`,
+  };
+}
+
+/** Whether every part of a setting is in its range. */
+export function isSetting(setting: unknown): setting is Setting {
+  return v.is(Setting, setting);
+}
+
+/** In a few words: `0.78 %, draw 0`. */
+export function describe({ memory, rate, volts, draw }: Setting): string {
+  const vendor = vendorOf(memory);
+  const strength = vendor
+    ? `DRAM ${vendor}, ${volts.toFixed(3)} V`
+    : memory === 'uniform'
+      ? formatPercent(rate)
+      : memory;
+  return `${strength}, draw ${draw}`;
+}
+
 /** Reads an address. @returns the setting, and what was wrong in it and is the default instead: `rate=7` */
 export function readSetting(parameters: URLSearchParams): { setting: Setting; wrong: string[] } {
   const setting: Record<string, unknown> = { ...DEFAULTS };
@@ -101,7 +135,7 @@ export function readSetting(parameters: URLSearchParams): { setting: Setting; wr
     if (parsed.success) setting[name] = parsed.output;
     else wrong.push(`${key}=${text}`);
   }
-  return { setting: setting as Setting, wrong };
+  return { setting: settled(setting as Setting), wrong };
 }
 
 /** The part of an address behind `?`; empty for the defaults. */

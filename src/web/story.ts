@@ -3,7 +3,7 @@ import { deepAttackName } from '../experiments/deep.ts';
 import { formatPercent, type Interval, type SummaryEntry } from '../experiments/results.ts';
 import { byId, Gallery, table } from './dom.ts';
 import type { Reply, Seen } from './protocol.ts';
-import { type Setting, vendorOf } from './setting.ts';
+import { describe, type Setting, vendorOf } from './setting.ts';
 
 type Opened = Extract<Reply, { kind: 'opened' }>;
 
@@ -23,6 +23,8 @@ function interval({ mean, ci95: [low, high] }: Interval, digits = 2): string {
 export class Story {
   readonly #gallery = new Gallery(byId('faces'));
   #truth: Opened['truth'] | undefined;
+  /** Which memory the pictures are of. */
+  #memory = '';
   readonly #seen: { none?: readonly Seen[]; memory?: readonly Seen[] } = {};
 
   open({ truth }: Opened): void {
@@ -32,8 +34,9 @@ export class Story {
     this.#seen.memory = undefined;
   }
 
-  look(what: 'none' | 'memory', seen: readonly Seen[]): void {
+  look(what: 'none' | 'memory', seen: readonly Seen[], setting: Setting): void {
     this.#seen[what] = seen;
+    if (what === 'memory') this.#memory = describe(setting);
   }
 
   /** The rows of pictures as they are shown now, for the contact sheet too. */
@@ -53,7 +56,13 @@ export class Story {
     ];
     const [none, memory] = [found('none'), found('memory')];
     if (none) rows.push({ id: 'none', label: 'no defence', detail: detail(none), pictures: none.pictures });
-    if (memory) rows.push({ id: 'memory', label: 'this memory', detail: detail(memory), pictures: memory.pictures });
+    if (memory)
+      rows.push({
+        id: 'memory',
+        label: 'this memory',
+        detail: `${this.#memory}: ${detail(memory)}`,
+        pictures: memory.pictures,
+      });
     return { names: truth.names, rows };
   }
 
@@ -84,7 +93,11 @@ export class Story {
         : '';
     byId('numbers').replaceChildren(
       table('Means, and 95 % bootstrap intervals over draws and people', [
-        ['', 'no defence', `this memory, ${memory.draws} ${memory.draws === 1 ? 'draw' : 'draws'}`],
+        [
+          '',
+          'no defence',
+          `${describe(setting).split(',').slice(0, -1).join(',')}, ${memory.draws} ${memory.draws === 1 ? 'draw' : 'draws'}`,
+        ],
         row('accuracy of the classifier', 'accuracy'),
         row('similarity to the right person (PCC)', 'pcc'),
         row('lift over wrong people', 'pccLift'),

@@ -228,11 +228,15 @@ describe.runIf(findChromium())('the page', () => {
     await page!.setInputFiles('#own-networks', join(ROOT, 'data/deep-tiny/victim.safetensors'));
     await ended('look done');
     await page!.locator('#adapter-table', { hasText: 'ndf 8, nz 30: victim.safetensors' }).waitFor();
+    await page!.click('#own-reset');
+    await page!.locator('#adapter-table', { hasText: 'trained by this project' }).waitFor();
+    await ended('look done');
     await page!.setInputFiles('#own-networks', join(ROOT, 'test/fixtures/classifier.pth'));
     await page!.locator('#failure', { hasText: 'this run needs a' }).waitFor();
-    await page!.click('#own-reset');
+    await page!.locator('#adapter-table', { hasText: 'trained by this project' }).waitFor();
     await ended('look done');
-    expect(await page!.locator('#adapter-table').textContent()).toMatch(/trained by this project/);
+    expect(await page!.locator('#own-reset').isHidden()).toBe(true);
+    expect(await page!.locator('#failure').isVisible()).toBe(true);
   });
 
   it('tells that the device is lost, and goes on by one button', async () => {
@@ -288,5 +292,19 @@ describe.runIf(findChromium())('the page', () => {
       .waitFor();
     await ended('look done');
     expect(await page!.inputValue('#control-seed')).toBe('3');
+  });
+
+  it('keeps the focus where it is while fields change, and takes no number that an address would refuse', async () => {
+    await visit('?draws=1');
+    await ended('look done');
+    await page!.fill('#control-draw', '4');
+    await page!.keyboard.press('Tab');
+    expect(await page!.evaluate(() => document.activeElement?.id)).toBe('control-seed');
+    await idle();
+    expect(page!.url()).toMatch(/draw=4/);
+    await page!.fill('#control-seed', '1099511627776');
+    await page!.keyboard.press('Tab');
+    expect(await page!.inputValue('#control-seed')).toBe('1');
+    await idle();
   });
 });

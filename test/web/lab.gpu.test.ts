@@ -8,6 +8,7 @@ import { parseResults } from '../../src/experiments/results.ts';
 import { MemoryStore } from '../../src/experiments/store.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 import { openNodeGpu } from '../../src/gpu/node.ts';
+import { readCheckpoint, writeCheckpoint } from '../../src/models/checkpoint.ts';
 import { Lab } from '../../src/web/lab.ts';
 import type { Job, Reply } from '../../src/web/protocol.ts';
 import { DEFAULTS, type Setting } from '../../src/web/setting.ts';
@@ -120,6 +121,20 @@ describe('a look', () => {
     expect(first('other').pictures.images).not.toEqual(first('bad').pictures.images);
   });
 
+  it('has the same means whatever was looked at before, and the energy of its own voltage', async () => {
+    const setting: Setting = { ...QUICK, memory: 'dram-C', volts: 1.2, layers: 'fc1', seed: 5 };
+    const end = async (change: Partial<Setting>) => {
+      await page.ask({ kind: 'look', setting: { ...setting, ...change } });
+      const { chosen, energy } = page.of('results').at(-1)!;
+      return { chosen, energy };
+    };
+    const first = await end({});
+    await end({ draw: 3 });
+    const lower = await end({ volts: 1.15 });
+    expect(lower.energy!.relative).toBeLessThan(first.energy!.relative);
+    expect(await end({})).toEqual(first);
+  });
+
   it('that another one follows ends early, and only the last one is looked through', async () => {
     page.replies = [];
     const first = page.start({ kind: 'look', setting: { ...QUICK, draws: 50, seed: 7 } });
@@ -137,12 +152,13 @@ describe('a curve', () => {
     page.posted = (reply) => {
       if (reply.kind !== 'results') return;
       rows = reply.results.rows.length;
-      if (rows === 12) void page.lab.handle({ kind: 'pause' });
+      if (rows >= 12) void page.lab.handle({ kind: 'pause' });
     };
     const curve = page.start({ kind: 'curve', setting });
     while (rows < 12) await new Promise((resolve) => setTimeout(resolve, 10));
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    expect(rows).toBe(12);
+    const held = rows;
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    expect(rows).toBe(held);
     page.posted = () => {};
     await page.lab.handle({ kind: 'stop' });
     await curve;
@@ -203,6 +219,26 @@ it('a visitor’s images are reconstructed beside the true ones', async () => {
 });
 
 describe('networks of a visitor', () => {
+  it('have rows of their own, also under a name that was there before', async () => {
+    const accuracies: number[] = [];
+    for (const scale of [1, 0.3]) {
+      const { spec, state } = readCheckpoint(fileOf('victim.safetensors'), 'victim');
+      const parameters = new Uint32Array(
+        Float32Array.from(new Float32Array(state.parameters.buffer), (x) => x * scale).buffer,
+      );
+      const bytes = writeCheckpoint({ spec, state: { epoch: 0, parameters, optimizer: [] }, metadata: {} });
+      await page.ask({ kind: 'open', url: URL_OF_PAGE, files: [{ name: 'victim.safetensors', bytes }] });
+      await page.ask({ kind: 'look', setting: { ...QUICK, draws: 1 } });
+      accuracies.push(
+        page
+          .of('results')
+          .at(-1)!
+          .chosen.find(({ condition }) => condition.kind === 'none')!.accuracy.mean,
+      );
+    }
+    expect(accuracies[1]).toBeLessThan(accuracies[0] / 2);
+  });
+
   it('take the place of the shipped ones', async () => {
     await page.ask({
       kind: 'open',

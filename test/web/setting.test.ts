@@ -5,10 +5,12 @@ import { deepPreset, parseDeepConfig } from '../../src/experiments/deep_config.t
 import { modelSpec } from '../../src/models/specs.ts';
 import {
   DEFAULTS,
+  isSetting,
   NAMED_MEMORIES,
   RATES,
   readSetting,
   type Setting,
+  settled,
   shallowSweepOfSetting,
   sweepKey,
   sweepOfSetting,
@@ -39,6 +41,23 @@ describe('an address', () => {
     const { setting, wrong } = readSetting(new URLSearchParams('rate=7&memory=foo&draw=&seed=2&utm_source=x'));
     expect(setting).toEqual({ ...DEFAULTS, seed: 2 });
     expect(wrong).toEqual(['rate=7', 'memory=foo', 'draw=']);
+  });
+});
+
+describe('what does not go together', () => {
+  it('gives way: a tensor to its layers, a voltage to what was measured', () => {
+    expect(settled({ ...DEFAULTS, layers: 'conv2' }).tensor).toBe('conv2.weight');
+    expect(settled({ ...DEFAULTS, tensor: 'fc2.bias' }).tensor).toBe('fc2.bias');
+    expect(settled({ ...DEFAULTS, tensor: 'bogus' }).tensor).toBe('fc1.weight');
+    expect(settled({ ...DEFAULTS, memory: 'dram-C', volts: 1 }).volts).toBe(1.1);
+    expect(readSetting(new URLSearchParams('layers=fc2')).setting.tensor).toBe('fc2.weight');
+  });
+
+  it('is no setting where a part is out of its range', () => {
+    expect(isSetting(DEFAULTS)).toBe(true);
+    for (const change of [{ draw: 2 ** 20 }, { seed: -1 }, { draws: 101 }, { draw: 1.5 }, { draw: Number.NaN }]) {
+      expect(isSetting({ ...DEFAULTS, ...change }), JSON.stringify(change)).toBe(false);
+    }
   });
 });
 

@@ -70,6 +70,11 @@ export async function datasetHash(
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
+/** Labels of the images at `indices`, in that order. */
+export function labelsOf({ labels }: ImageDataset, indices: Uint32Array): Uint32Array {
+  return Uint32Array.from(indices, (image) => labels[image]);
+}
+
 /**
  * The images at `indices`, in that order, with all classes kept (labels do not change their meaning) and a hash of
  * their own.

@@ -13,7 +13,7 @@ import {
   type Reconstructions,
   smallestLogConfidence,
 } from '../attacks/inversion.ts';
-import { type ImageDataset, type Split, toFloat } from '../data/dataset.ts';
+import { type ImageDataset, labelsOf, type Split, toFloat } from '../data/dataset.ts';
 import { DataError } from '../errors.ts';
 import { Arena } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
@@ -493,10 +493,6 @@ class Networks {
     trainer.finish();
     return trainer.parameters;
   }
-}
-
-function labelsOf({ labels }: ImageDataset, indices: Uint32Array): Uint32Array {
-  return Uint32Array.from(indices, (image) => labels[image]);
 }
 
 function attackedSide(dataset: ImageDataset, side: Uint32Array, other: Uint32Array, photographs: number): Attacked {

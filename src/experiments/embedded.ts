@@ -12,6 +12,9 @@ const DEEP = {
   public: { identities: 150, photographs: 8 },
 } as const;
 
+/** How many people the deep victim tells apart. */
+export const VICTIM_PEOPLE = DEEP.private.identities;
+
 /** Share of a person's photographs that the deep victim is trained on. */
 export const TRAINED = 0.7;
 

@@ -4,7 +4,7 @@
  */
 import { type Inversion, MiFace, type MiFaceConfig, type SearchSpace } from '../attacks/mi_face.ts';
 import type { Victim } from '../attacks/victim.ts';
-import { type ImageDataset, type Split, toFloat } from '../data/dataset.ts';
+import { type ImageDataset, labelsOf, type Split, toFloat } from '../data/dataset.ts';
 import { DataError } from '../errors.ts';
 import { Arena } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
@@ -145,10 +145,9 @@ export class ShallowSubject implements SweepSubject {
     this.#data = data;
     this.#trainingPlan = training.plan;
     const { dataset, split } = input;
-    const labelsOf = (indices: Uint32Array) => Uint32Array.from(indices, (i) => dataset.labels[i]);
     const train = toFloat(dataset, split.train);
-    this.#photographs = indexPhotographs(train, labelsOf(split.train), dataset.width, dataset.height);
-    this.#judge = trainIdentityClassifier(toFloat(dataset, split.test), labelsOf(split.test), spec.outputs);
+    this.#photographs = indexPhotographs(train, labelsOf(dataset, split.train), dataset.width, dataset.height);
+    this.#judge = trainIdentityClassifier(toFloat(dataset, split.test), labelsOf(dataset, split.test), spec.outputs);
     this.#classes = config.classes ?? [...Array(spec.outputs).keys()];
     this.layers = layerNames(spec);
     this.attacks = config.attacks.map((attack) => ({ name: attackName(attack), units: attack.iterations }));
@@ -216,8 +215,7 @@ export class ShallowSubject implements SweepSubject {
   /** Accuracy of the independent judge of identity on the victim's training photographs: the most `identity` can mean. */
   judgeAccuracy(): number {
     const { dataset, split } = this.#input;
-    const labels = Uint32Array.from(split.train, (i) => dataset.labels[i]);
-    return this.#judge.accuracy(toFloat(dataset, split.train), labels);
+    return this.#judge.accuracy(toFloat(dataset, split.train), labelsOf(dataset, split.train));
   }
 
   /** What is reached without any attack. @param images reconstructions of the attacked classes */

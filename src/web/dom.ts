@@ -46,9 +46,14 @@ export function table(caption: string, rows: readonly (readonly (string | Node)[
   );
 }
 
+/** Of pictures that are still shown: a step of the slider draws all rows again, of which one is new. */
+const urls = new WeakMap<Uint8Array, string>();
+
 /** Pixels as an address. Not a canvas: what those show may be gone with a lost device. */
 function pngUrl(pixels: Uint8Array, width: number, height: number): string {
-  return `data:image/png;base64,${toBase64(encodeGrayPng(pixels, width, height))}`;
+  const url = urls.get(pixels) ?? `data:image/png;base64,${toBase64(encodeGrayPng(pixels, width, height))}`;
+  urls.set(pixels, url);
+  return url;
 }
 
 export interface GalleryRow {

@@ -1,4 +1,5 @@
 /** Figures of the page: those of the command line, drawn by the page's own document. Loaded when the first one is wanted. */
+import { VICTIM_PEOPLE } from '../experiments/embedded.ts';
 import { privacyCurve } from '../experiments/figures/privacy_curve.ts';
 import { voltageFigure } from '../experiments/figures/voltage.ts';
 import type { Results } from '../experiments/results.ts';
@@ -17,7 +18,7 @@ export function curveFigure(
     const series = voltageSeries(results).filter(({ name }) => name === attack);
     if (series.length === 0) return undefined;
     const title = `Inversion of a classifier in undervolted DRAM (${manifest.dataset.name})`;
-    return voltageFigure({ title, series, chance: 1 / 30, meanFacePcc: baselines.meanFacePcc, document });
+    return voltageFigure({ title, series, chance: 1 / VICTIM_PEOPLE, meanFacePcc: baselines.meanFacePcc, document });
   }
   if (!summary.some(({ condition }) => condition.kind !== 'none' && condition.kind !== 'quantised')) return undefined;
   return privacyCurve({

@@ -9,10 +9,10 @@ import { type DeepInput, DeepSubject, deepVictim, SIDES, type Side } from '../ex
 import { type DeepConfig, deepPreset, parseDeepConfig } from '../experiments/deep_config.ts';
 import { embeddedDeepInput, embeddedShallowInput, TRAINED } from '../experiments/embedded.ts';
 import { levelled } from '../experiments/figures/sheet.ts';
-import { type Baselines, conditionKey, RESULTS_SCHEMA, type Results } from '../experiments/results.ts';
+import { type Baselines, type Condition, conditionKey, RESULTS_SCHEMA, type Results } from '../experiments/results.ts';
 import { type ShallowInput, ShallowSubject, shallowVictim } from '../experiments/shallow.ts';
 import { parseShallowConfig, shallowPreset } from '../experiments/shallow_config.ts';
-import type { ProgressSink } from '../experiments/store.ts';
+import { MemoryStore, type ProgressSink } from '../experiments/store.ts';
 import { type Look, refuseAborted, Sweep } from '../experiments/sweep.ts';
 import { type Gpu, limitsOf } from '../gpu/device.ts';
 import { codeAt } from '../memory/codec.ts';
@@ -53,8 +53,8 @@ interface Opened {
   readonly subject: DeepSubject;
   /** Hash of the networks: rows of others have a store of their own. */
   readonly networks: string;
-  /** Held-out and training reconstructions without a defence, made once. */
-  none?: readonly Look[];
+  /** The undefended model, and what is reached without any attack: measured once. */
+  none?: { readonly looks: readonly Look[]; readonly baselines: Baselines };
   shallowInput?: ShallowInput;
   readonly shallow: Map<Setting['model'], ShallowSubject>;
   readonly started: Date;
@@ -72,7 +72,7 @@ export class Lab {
   /** Rows by the networks and the settings they belong to; they outlive a device. */
   readonly #stores = new Map<string, LiveStore>();
   /** Checkpoints of shallow victims, which outlive a device too. */
-  readonly #trained = new Map<Setting['model'], LiveStore>();
+  readonly #trained = new Map<Setting['model'], MemoryStore>();
 
   constructor(options: LabOptions) {
     this.#options = options;
@@ -104,7 +104,7 @@ export class Lab {
     const { id, kind } = job;
     this.#id = id;
     try {
-      if (signal.aborted) throw new InterruptedError('stopped');
+      refuseAborted(signal);
       await this.#do(job, signal);
       post({ kind: 'ended', id, job: kind, how: 'done' });
     } catch (error) {
@@ -146,7 +146,7 @@ export class Lab {
         return this.#own(opened, job, signal);
       case 'check': {
         const { checkedKernels, selfCheck } = await import('../self_check/self_check.ts');
-        const progress = this.#progress('check');
+        const progress = this.#progress();
         progress.start('checking kernels', checkedKernels(opened.gpu).length);
         const checks = await selfCheck(opened.gpu, { onCompiled: (kernel) => progress.advance(1, kernel), signal });
         return this.#options.post({ kind: 'checked', checks });
@@ -156,7 +156,7 @@ export class Lab {
 
   async #open({ url, files = [] }: Extract<Job, { kind: 'open' }>, signal: AbortSignal): Promise<void> {
     const { post } = this.#options;
-    const progress = this.#progress('open');
+    const progress = this.#progress();
     const started = new Date();
     progress.start('opening the adapter', 4);
     await this.close();
@@ -173,8 +173,7 @@ export class Lab {
       progress.advance(1, 'drawing faces');
       const input = { ...(await embeddedDeepInput(gpu, config.size, FACES_SEED)), pretrained: networks.files };
       progress.advance(1, 'compiling kernels');
-      const store = new LiveStore();
-      const subject = await DeepSubject.build(gpu, input, config, store, progress, signal);
+      const subject = await DeepSubject.build(gpu, input, config, new MemoryStore(), progress, signal);
       this.#opened = { gpu, input, config, spec, subject, networks: networks.hash, shallow: new Map(), started };
       progress.advance(1, 'ready');
       const { dataset } = input;
@@ -216,10 +215,9 @@ export class Lab {
 
   async #look(opened: Opened, setting: Setting, signal: AbortSignal): Promise<void> {
     const { post } = this.#options;
-    const progress = this.#progress('look');
+    const progress = this.#progress();
     const sweep = this.#sweep(opened, setting, 'one', progress, signal);
-    const { conditions, store } = sweep;
-    const condition = conditions[conditions.length - 1];
+    const { condition, store } = sweep;
     progress.start('fault maps', setting.draws + 1);
     await this.#none(opened, sweep, setting);
     const looks = await sweep.sweep.look(condition, setting.draw);
@@ -240,7 +238,7 @@ export class Lab {
   }
 
   async #curve(opened: Opened, setting: Setting, signal: AbortSignal): Promise<void> {
-    const sweep = this.#sweep(opened, setting, 'curve', this.#progress('curve'), signal);
+    const sweep = this.#sweep(opened, setting, 'curve', this.#progress(), signal);
     await this.#none(opened, sweep, setting);
     const { store } = sweep;
     let shown = 0;
@@ -263,13 +261,18 @@ export class Lab {
 
   /** The undefended model: looked at once, a part of every sweep. */
   async #none(opened: Opened, { sweep, conditions, store }: Prepared, setting: Setting): Promise<void> {
-    opened.none ??= await sweep.look(conditions[0], 0);
-    for (const { row } of opened.none) store.add(row);
+    if (!opened.none) {
+      const looks = await sweep.look(conditions[0], 0);
+      const heldOut = looks.find(({ row }) => row.attack.endsWith(SIDES[0]))!;
+      opened.none = { looks, baselines: opened.subject.baselines(heldOut.images.map(asStored)) };
+    }
+    const { looks } = opened.none;
+    for (const { row } of looks) store.add(row);
     this.#options.post({
       kind: 'look',
       setting,
       what: 'none',
-      seen: opened.none.map((look) => this.#seen(opened, look)),
+      seen: looks.map((look) => this.#seen(opened, look)),
     });
   }
 
@@ -287,8 +290,15 @@ export class Lab {
     const { subject, spec } = opened;
     const config = sweepOfSetting(setting, what);
     const conditions = bitErrorConditions(config, spec);
+    const condition = bitErrorConditions(sweepOfSetting(setting, 'one'), spec).at(-1)!;
     const store = this.#store(opened, setting);
-    return { config, conditions, store, sweep: new Sweep(subject, subject.memory, config, store, progress, signal) };
+    return {
+      config,
+      conditions,
+      condition,
+      store,
+      sweep: new Sweep(subject, subject.memory, config, store, progress, signal),
+    };
   }
 
   #store({ networks }: Opened, setting: Setting): LiveStore {
@@ -298,10 +308,9 @@ export class Lab {
     return store;
   }
 
-  #results(opened: Opened, setting: Setting, { store, config: sweep }: Prepared): void {
-    const { gpu, input, config, spec, subject, none } = opened;
+  #results(opened: Opened, setting: Setting, { store, config: sweep, conditions, condition }: Prepared): void {
+    const { gpu, input, config, none } = opened;
     const { dataset, publicFaces } = input;
-    const shown = none!.find(({ row }) => row.attack.endsWith(SIDES[0]))!;
     const results: Results = {
       schema: RESULTS_SCHEMA,
       manifest: {
@@ -320,10 +329,9 @@ export class Lab {
       },
       rows: [...store.rows],
       summary: store.summary(setting.seed),
-      baselines: subject.baselines(shown.images.map(asStored)),
+      baselines: none!.baselines,
     };
-    const one = bitErrorConditions(sweepOfSetting(setting, 'one'), spec);
-    const keys = [one[0], one[one.length - 1]].map(conditionKey);
+    const keys = [conditions[0], condition].map(conditionKey);
     const chosen = results.summary.filter(({ condition }) => keys.includes(conditionKey(condition)));
     const energy = results.rows.find(({ condition }) => conditionKey(condition) === keys[1])?.energy;
     this.#options.post({ kind: 'results', setting, results, chosen, energy });
@@ -333,7 +341,7 @@ export class Lab {
     const { post } = this.#options;
     const { gpu } = opened;
     const { width, height, people } = SHALLOW;
-    const progress = this.#progress('invert');
+    const progress = this.#progress();
     progress.start('drawing faces', 1);
     opened.shallowInput ??= await embeddedShallowInput(gpu, width, height, FACES_SEED);
     const input = opened.shallowInput;
@@ -342,7 +350,7 @@ export class Lab {
     const classes = [...Array(people).keys()];
     const [attack] = preset.attacks as unknown[];
     const config = parseShallowConfig({ ...preset, classes, attacks: [attack] }, 'page');
-    const store = this.#trained.get(setting.model) ?? new LiveStore();
+    const store = this.#trained.get(setting.model) ?? new MemoryStore();
     this.#trained.set(setting.model, store);
     let subject = opened.shallow.get(setting.model);
     if (!subject) {
@@ -351,7 +359,7 @@ export class Lab {
     }
     const sweepConfig = shallowSweepOfSetting(setting);
     const conditions = bitErrorConditions(sweepConfig, shallowVictim(config, dataset));
-    const sweep = new Sweep(subject, subject.memory, sweepConfig, new LiveStore(), progress, signal);
+    const sweep = new Sweep(subject, subject.memory, sweepConfig, new MemoryStore(), progress, signal);
     const { iterations } = config.attacks[0];
     const names = classes.map((person) => dataset.classNames[person]);
     const pixels = width * height;
@@ -392,9 +400,8 @@ export class Lab {
     const { subject, spec } = opened;
     const { memory } = subject;
     const slice = modelLayout(spec).find(setting.tensor);
-    const progress = this.#progress('map');
-    const { sweep, conditions } = this.#sweep(opened, setting, 'one', progress, signal);
-    const condition = conditions[conditions.length - 1];
+    const progress = this.#progress();
+    const { sweep, condition } = this.#sweep(opened, setting, 'one', progress, signal);
     if (!Object.hasOwn(condition.rates, slice.layer)) {
       throw new DataError(`${setting.tensor} lies in exact memory; choose layers with ${slice.layer}`);
     }
@@ -436,12 +443,12 @@ export class Lab {
     });
     const floats = toFloat(dataset, [...dataset.labels.keys()]);
     const truth = images.map((_, i) => floats.subarray(i * size * size, (i + 1) * size * size));
-    const { sweep, conditions } = this.#sweep(opened, setting, 'one', this.#progress('own'), signal);
+    const { sweep, conditions, condition: defended } = this.#sweep(opened, setting, 'one', this.#progress(), signal);
     type OwnRow = Extract<Reply, { kind: 'own' }>['rows'][number];
     const shown: OwnRow[] = [{ label: 'your images', pictures: pictures(truth, size, size) }];
     for (const [label, condition] of [
       ['reconstructed, no defence', conditions[0]],
-      ['reconstructed, approximate memory', conditions[conditions.length - 1]],
+      ['reconstructed, approximate memory', defended],
     ] as const) {
       await sweep.look(condition, setting.draw);
       const found = (await subject.invert(dataset)).get(setting.attacker)!.images;
@@ -451,11 +458,11 @@ export class Lab {
     this.#options.post({ kind: 'own', setting, names: images.map(({ name }) => name), rows: shown });
   }
 
-  #progress(job: JobKind): ProgressSink {
+  #progress(): ProgressSink {
     const { post } = this.#options;
     const id = this.#id;
     const state = { label: '', done: 0, total: 1, note: '' };
-    const send = () => post({ kind: 'progress', id, job, ...state });
+    const send = () => post({ kind: 'progress', id, ...state });
     return {
       start(label, totalUnits, alreadyDone = 0) {
         Object.assign(state, { label, done: alreadyDone, total: totalUnits, note: '' });
@@ -479,6 +486,8 @@ export class Lab {
 interface Prepared {
   readonly config: ReturnType<typeof sweepOfSetting>;
   readonly conditions: ReturnType<typeof bitErrorConditions>;
+  /** The one that the setting looks at. */
+  readonly condition: Condition;
   readonly store: LiveStore;
   readonly sweep: Sweep;
 }

@@ -1,7 +1,7 @@
 /** The rows of a sweep while they come in, and a pause between them. */
-import { InterruptedError } from '../errors.ts';
 import { conditionKey, type Row, type SummaryEntry, summarise } from '../experiments/results.ts';
 import { MemoryStore } from '../experiments/store.ts';
+import { refuseAborted } from '../experiments/sweep.ts';
 
 /** What jobs pass between two units of work; closed, it holds them up. */
 export class Gate {
@@ -23,7 +23,7 @@ export class Gate {
   /** @throws InterruptedError once the job was stopped, also while it waits here */
   async pass(signal: AbortSignal): Promise<void> {
     await this.#opened;
-    if (signal.aborted) throw new InterruptedError('stopped');
+    refuseAborted(signal);
   }
 }
 
@@ -39,16 +39,16 @@ export class LiveStore extends MemoryStore {
 
   /** Adds a row unless its draw is there already. */
   add(row: Row): void {
-    const key = conditionKey(row.condition);
-    const known = this.rows.some(
-      (other) => other.draw === row.draw && other.attack === row.attack && conditionKey(other.condition) === key,
-    );
-    if (!known) this.rows.push(row);
+    if (!this.has(row.condition, row.draw, row.attack)) this.rows.push(row);
   }
 
-  has(condition: Row['condition'], draw: number): boolean {
+  /** @param attack any by default */
+  has(condition: Row['condition'], draw: number, attack?: string): boolean {
     const key = conditionKey(condition);
-    return this.rows.some((row) => row.draw === draw && conditionKey(row.condition) === key);
+    return this.rows.some(
+      (row) =>
+        row.draw === draw && (attack === undefined || row.attack === attack) && conditionKey(row.condition) === key,
+    );
   }
 
   /** {@link summarise} of all rows, computed anew only for conditions that have new ones. */
@@ -56,7 +56,9 @@ export class LiveStore extends MemoryStore {
     const groups = new Map<string, Row[]>();
     for (const row of this.rows) {
       const key = conditionKey(row.condition);
-      groups.set(key, [...(groups.get(key) ?? []), row]);
+      const group = groups.get(key);
+      if (group) group.push(row);
+      else groups.set(key, [row]);
     }
     return [...groups].flatMap(([key, rows]) => {
       const known = this.#summaries.get(key);

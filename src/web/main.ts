@@ -59,16 +59,21 @@ function start(): void {
     byId('failure').hidden = message === '';
     byId('failure').textContent = message;
   };
+  /** The last job is over. */
+  const rest = (status: string) => {
+    running = undefined;
+    paused = false;
+    delete document.body.dataset.running;
+    byId('status-text').textContent = status;
+  };
   /** Nothing is computed any more, but by one button. */
   const halt = (title: string, why: string) => {
+    rest('no device');
     opened = false;
-    running = undefined;
     afterwards = undefined;
-    delete document.body.dataset.running;
     byId('lost').hidden = false;
     byId('lost-title').textContent = title;
     byId('lost-why').textContent = why;
-    byId('status-text').textContent = 'no device';
     byId('again').focus();
     buttons();
   };
@@ -103,6 +108,12 @@ function start(): void {
     opened = false;
     byId('lost').hidden = true;
     send({ kind: 'open', url: location.origin + location.pathname, files: networks });
+  };
+  /** @param files networks of the visitor; none for the shipped ones */
+  const openWith = (files: readonly ChosenFile[]) => {
+    networks = files;
+    byId('own-reset').hidden = files.length === 0;
+    open();
   };
   const look = () => {
     if (opened) send({ kind: 'look', setting });
@@ -167,11 +178,8 @@ function start(): void {
   });
   engine.on('ended', ({ id: of, job, how }) => {
     if (of !== id) return;
-    running = undefined;
-    paused = false;
-    delete document.body.dataset.running;
+    rest(how === 'done' ? 'ready' : 'stopped');
     document.body.dataset.ended = `${job} ${how}`;
-    byId('status-text').textContent = how === 'done' ? 'ready' : 'stopped';
     byId<HTMLProgressElement>('status-bar').value = how === 'done' ? 1 : 0;
     say(`${NAMES[job]} ${how === 'done' ? 'is done' : 'was stopped'}`);
     if (how === 'done' && job === 'open') look();
@@ -188,16 +196,12 @@ function start(): void {
       if (networks.length > 0 && name === 'DataError') {
         // Networks that cannot be used are told, and the shipped ones come back.
         fail(message);
-        networks = [];
-        byId('own-reset').hidden = true;
-        return open();
+        return openWith([]);
       }
       return halt('The engine could not start', message);
     }
-    running = undefined;
+    rest('stopped');
     afterwards = undefined;
-    delete document.body.dataset.running;
-    byId('status-text').textContent = 'stopped';
     fail(message);
     buttons();
   });
@@ -215,8 +219,7 @@ function start(): void {
     engine.send({ kind: 'stop' });
   });
   byId('draws').addEventListener('change', (event) => {
-    const value = (event.target as HTMLInputElement).valueAsNumber;
-    choose({ draws: value });
+    choose({ draws: (event.target as HTMLInputElement).valueAsNumber });
   });
   byId('curve-run').addEventListener('click', () => send({ kind: 'curve', setting }));
   byId('model').addEventListener('change', (event) => {
@@ -242,15 +245,10 @@ function start(): void {
   });
   byId('own-again').addEventListener('click', () => send({ kind: 'own', setting, images }));
   byId('own-networks').addEventListener('change', async (event) => {
-    networks = await chosenFiles((event.target as HTMLInputElement).files);
-    byId('own-reset').hidden = networks.length === 0;
-    if (networks.length > 0) open();
+    const files = await chosenFiles((event.target as HTMLInputElement).files);
+    if (files.length > 0) openWith(files);
   });
-  byId('own-reset').addEventListener('click', () => {
-    networks = [];
-    byId('own-reset').hidden = true;
-    open();
-  });
+  byId('own-reset').addEventListener('click', () => openWith([]));
 
   show();
   open();

@@ -123,7 +123,6 @@ export type Reply =
   | {
       readonly kind: 'progress';
       readonly id: number;
-      readonly job: JobKind;
       readonly label: string;
       readonly done: number;
       readonly total: number;

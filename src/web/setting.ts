@@ -7,7 +7,7 @@ import { layersOfSet } from '../experiments/conditions.ts';
 import { formatPercent } from '../experiments/results.ts';
 import type { NamedMemory, SweepConfig } from '../experiments/sweep.ts';
 import { voltageMemories } from '../experiments/voltage.ts';
-import { type NumberFormat as Format, NumberFormat } from '../memory/config.ts';
+import { NumberFormat } from '../memory/config.ts';
 import { findPreset, PRESETS } from '../memory/presets.ts';
 import { dimmOfChip, VENDORS, type Vendor, voltageRange } from '../memory/undervolting.ts';
 
@@ -152,55 +152,44 @@ export function vendorOf(memory: string): Vendor | undefined {
   return VENDORS.find((vendor) => memory === `dram-${vendor}`);
 }
 
-function formatOf({ format }: Setting): Format {
-  return v.parse(NumberFormat, FORMATS[format]);
-}
-
-/** A memory for all layers with products, for those of a set only. */
-function restricted(memory: NamedMemory, members: readonly string[]): NamedMemory {
-  const { '*': everywhere } = memory.memory.layers;
-  const layers = Object.fromEntries(members.map((layer) => [layer, everywhere]));
-  return { ...memory, memory: { ...memory.memory, layers } };
-}
-
-/** The sweep of one condition, or of the whole curve that it lies on. */
-export function sweepOfSetting(setting: Setting, what: 'one' | 'curve'): SweepConfig {
-  const { memory, rate, volts, layers, granularity, draws, seed } = setting;
+/** A sweep of a set of layers; `members` are those that a memory of all layers with products is kept to, all by default. */
+function sweepOf(setting: Setting, what: 'one' | 'curve', layers: string, members?: readonly string[]): SweepConfig {
+  const { memory, rate, volts, granularity, draws, seed } = setting;
   const curve = what === 'curve';
   const vendor = vendorOf(memory);
   const uniform = memory === 'uniform';
-  const members = layersOfSet(layers, ALL_LAYERS.split('+'));
   const memories = vendor
     ? voltageMemories(vendor, curve ? voltsOf(vendor, setting) : [volts], FORMATS[setting.format])
     : uniform
       ? []
       : [{ name: memory, setting: memory, memory: findPreset(memory).memory }];
+  const kept = (each: NamedMemory): NamedMemory => {
+    if (!members) return each;
+    const layersOf = Object.fromEntries(members.map((layer) => [layer, each.memory.layers['*']]));
+    return { ...each, memory: { ...each.memory, layers: layersOf } };
+  };
   return {
-    format: formatOf(setting),
+    format: v.parse(NumberFormat, FORMATS[setting.format]),
     granularity,
     path: 'auto',
     sweeps: uniform ? [{ layers, rates: curve ? RATES.filter((_, i) => i % 2 === 0 && i >= 4) : [rate] }] : [],
     grid: [],
     rateMaps: [],
-    memories: memories.map((each) => restricted(each, members)),
+    memories: memories.map(kept),
     draws,
     noise: { kinds: curve && uniform ? ['gaussian'] : [], sets: [layers], matched: layers, moments: false },
     seed,
   };
 }
 
+/** The sweep of one condition, or of the whole curve that it lies on. */
+export function sweepOfSetting(setting: Setting, what: 'one' | 'curve'): SweepConfig {
+  return sweepOf(setting, what, setting.layers, layersOfSet(setting.layers, ALL_LAYERS.split('+')));
+}
+
 /** The same memory under every layer of the shallow model. */
 export function shallowSweepOfSetting(setting: Setting): SweepConfig {
-  const sweep = sweepOfSetting({ ...setting, layers: ALL_LAYERS }, 'one');
-  const everywhere = (each: NamedMemory): NamedMemory => {
-    const [stored] = Object.values(each.memory.layers);
-    return { ...each, memory: { ...each.memory, layers: { '*': stored } } };
-  };
-  return {
-    ...sweep,
-    sweeps: sweep.sweeps.map((each) => ({ ...each, layers: 'all' })),
-    memories: sweep.memories.map(everywhere),
-  };
+  return sweepOf(setting, 'one', 'all');
 }
 
 /** Settings of one key share their rows: they differ in how strong the error is, and in what is looked at. */

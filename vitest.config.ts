@@ -40,7 +40,7 @@ const browser: TestProjectInlineConfiguration = {
   optimizeDeps: { include: ['valibot', 'gl-matrix'] },
   test: {
     name: 'browser',
-    include: ['test/{attacks,data,kernels,memory,models}/**/*.gpu.test.ts'],
+    include: ['test/{attacks,data,injection,kernels,memory,models}/**/*.gpu.test.ts'],
     exclude: [
       // Reads its files by itself.
       'test/models/import.gpu.test.ts',

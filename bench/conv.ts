@@ -13,7 +13,7 @@ import {
   recordConv2dInputGradient,
   recordConv2dWeightGradient,
 } from '../src/kernels/conv.ts';
-import { outputShape } from '../src/models/stack.ts';
+import { outputShape } from '../src/layers/stack.ts';
 import { type Cost, CostRecorder, intensityOf } from './cost.ts';
 import { filled } from './inputs.ts';
 import { atLeast, makeRow, type Row } from './rows.ts';

@@ -1,6 +1,6 @@
 /** How long a training step takes over batch and width, on log-log axes with the fitted slopes. */
 import * as Plot from '@observablehq/plot';
-import { darker, type Panel, panelSvg } from '../src/experiments/figures/panels.ts';
+import { darker, type Panel, panelSvg } from '../src/results/figures/panels.ts';
 import {
   GRID,
   heading,
@@ -11,7 +11,7 @@ import {
   svgRoot,
   svgText,
   WIDTH,
-} from '../src/experiments/figures/style.ts';
+} from '../src/results/figures/style.ts';
 import type { GrowthPoint, Row } from './rows.ts';
 
 const COLORS = [PALETTE[0], PALETTE[1], PALETTE[2], PALETTE[3]];

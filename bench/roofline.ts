@@ -3,7 +3,7 @@
  * nor moves bytes faster than memory does. The second roof here is what a copying shader reaches.
  */
 import * as Plot from '@observablehq/plot';
-import { darker, legend, type Panel, panelSvg } from '../src/experiments/figures/panels.ts';
+import { darker, legend, type Panel, panelSvg } from '../src/results/figures/panels.ts';
 import {
   GRID,
   heading,
@@ -18,7 +18,7 @@ import {
   svgText,
   textWidth,
   WIDTH,
-} from '../src/experiments/figures/style.ts';
+} from '../src/results/figures/style.ts';
 import type { RooflinePoint, Row } from './rows.ts';
 
 export interface Ceilings {

@@ -6,6 +6,7 @@
 
 // The device. Everything built on it has its buffers in an Arena.
 
+export type { DecodedImage } from './formats/image.ts';
 export { Arena, type Matrix } from './gpu/arena.ts';
 export type { ShaderSource } from './gpu/composer.ts';
 export { type AdapterSummary, type BufferView, type Gpu, type OpenOptions, openGpu } from './gpu/device.ts';
@@ -23,18 +24,18 @@ export {
   toFloat,
 } from './data/dataset.ts';
 export type { Population } from './data/faces.ts';
-export { centreSquare, type DecodedImage, resize, toGray } from './data/image_ops.ts';
+export { centreSquare, resize, toGray } from './data/image_ops.ts';
 export { augment, selectPeople } from './data/people.ts';
-export type { GrayImage } from './data/pgm.ts';
 export { type RenderFacesOptions, renderFaces } from './data/render_faces.ts';
+export type { GrayImage } from './formats/pgm.ts';
 
 // Victims, and networks that invert them.
 
+export { type LayerSpec, plainWeights, type WeightsOf } from './layers/stack.ts';
 export { type Checkpoint, loadParameters, readCheckpoint, writeCheckpoint } from './models/checkpoint.ts';
 export { type DeviceDataset, uploadDataset } from './models/device_dataset.ts';
 export { Evaluator } from './models/evaluate.ts';
 export { layerNames, type ModelDescription, type ModelKind, type ModelSpec, modelSpec } from './models/specs.ts';
-export { type LayerSpec, plainWeights, type WeightsOf } from './models/stack.ts';
 export {
   type EpochResult,
   type OptimizerConfig,
@@ -50,6 +51,7 @@ export { yangClassifier, yangInversion } from './models/yang.ts';
 
 // Approximate memory.
 
+export { ApproximateMemory } from './injection/approximate_memory.ts';
 export {
   type FaultModel,
   type LayerMemory,
@@ -59,7 +61,6 @@ export {
   parseMemoryConfig,
 } from './memory/config.ts';
 export { findPreset, PRESETS, type Preset } from './memory/presets.ts';
-export { ApproximateMemory } from './models/approximate_memory.ts';
 
 // Attacks.
 
@@ -72,7 +73,7 @@ export {
   type Reconstructions,
 } from './attacks/inversion.ts';
 export { type Inversion, MiFace, type MiFaceConfig, type ProcessOptions, type SearchSpace } from './attacks/mi_face.ts';
-export type { Victim, VictimRun } from './attacks/victim.ts';
+export type { Victim, VictimRun } from './models/victim.ts';
 
 // Measures.
 
@@ -95,16 +96,6 @@ export {
 export { type DeepInput, type DeepOutcome, DeepSubject, deepSweep, runDeep } from './experiments/deep.ts';
 export { type DeepConfig, type DeepPreset, deepPreset, parseDeepConfig } from './experiments/deep_config.ts';
 export {
-  type Condition,
-  conditionLabel,
-  type Interval,
-  type Metric,
-  type Row,
-  type SummaryEntry,
-  summarise,
-  toCsv,
-} from './experiments/results.ts';
-export {
   runShallow,
   type ShallowInput,
   type ShallowOutcome,
@@ -114,6 +105,16 @@ export {
 export { parseShallowConfig, type ShallowConfig, shallowPreset } from './experiments/shallow_config.ts';
 export { MemoryStore, type ProgressSink, type RunStore } from './experiments/store.ts';
 export { type Look, type NamedMemory, type Picture, Sweep, type SweepConfig } from './experiments/sweep.ts';
+export {
+  type Condition,
+  conditionLabel,
+  type Interval,
+  type Metric,
+  type Row,
+  type SummaryEntry,
+  summarise,
+  toCsv,
+} from './results/results.ts';
 
 // Everything that can go wrong.
 

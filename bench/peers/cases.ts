@@ -4,8 +4,8 @@ import { deepPreset, parseDeepConfig } from '../../src/experiments/deep_config.t
 import { type ConvShape, convOutputSize } from '../../src/kernels/conv.ts';
 import type { Transposition } from '../../src/kernels/gemm.ts';
 import type { ParameterDeclaration } from '../../src/layers/parameters.ts';
+import { stackParameters } from '../../src/layers/stack.ts';
 import { type ModelSpec, modelSpec } from '../../src/models/specs.ts';
-import { stackParameters } from '../../src/models/stack.ts';
 import { type OptimizerConfig, PUBLISHED_TRAINING } from '../../src/models/trainer.ts';
 
 /** What a convolution is asked for, in its own words: of a transposed one `forward` is another's input gradient. */

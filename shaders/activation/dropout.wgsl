@@ -3,7 +3,7 @@
 // 1 / (1 - p). The logical element decides, so padding changes nothing, and the same dispatch applied to dy is the backward
 // pass. The key is a hash of seed and tensor.
 // x, y: ROWS x COLUMNS, stride STRIDE; pads of x are zero, so those of y are. One invocation a vec4.
-// Bindings: x, y, step (iteration). Launched by recordDropout (src/kernels/dropout.ts). Twin: test/reference/dropout.ts.
+// Bindings: x, y, step (iteration). Launched by recordDropout (src/kernels/dropout.ts). Reference: src/reference/dropout.ts.
 #include "common/step.wgsl"
 #include "common/hash.wgsl"
 

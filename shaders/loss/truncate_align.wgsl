@@ -9,7 +9,7 @@
 // x: ROWS x COLUMNS, stride STRIDE. y: the same, stride OUT_STRIDE; pads are written zero. floored: ROWS u32.
 // One invocation a row. Where KEPT < COLUMNS, the KEPT-th largest logit is found by bisection of its bits: 33 times through
 // the row at the most, whatever KEPT is.
-// Bindings: x, y, floored. Launched by recordTruncateAlign (src/kernels/align.ts). Twin: test/reference/align.ts.
+// Bindings: x, y, floored. Launched by recordTruncateAlign (src/kernels/align.ts). Reference: src/reference/align.ts.
 #include "loss/row_softmax.wgsl"
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;

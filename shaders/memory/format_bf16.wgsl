@@ -1,5 +1,5 @@
 // bfloat16, the upper half of a binary32. Encoding rounds to nearest even and saturates instead of overflowing.
-// Twin: src/memory/floating_point.ts.
+// Reference: src/memory/floating_point.ts.
 #include "memory/non_finite.wgsl"
 
 struct Format {

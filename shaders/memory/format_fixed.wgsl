@@ -1,7 +1,7 @@
 // Sign-magnitude fixed point of n bits, the highest the sign; one unit of the magnitude is worth MAP_SCALE, a power of two.
 // corrected: round to nearest even, saturate.   faithful: truncate toward zero, wrap modulo 2^(n-1), as published.
 // A weight of zero gets code 0; nothing ever decodes to NaN or infinity.
-// Twin: src/memory/fixed_point.ts.
+// Reference: src/memory/fixed_point.ts.
 struct Format {
   bits: u32,
   magnitude: u32,  // the bits of a code but for its sign

@@ -1,4 +1,4 @@
-// IEEE 754 binary32: the stored word is the weight. Twin: src/memory/floating_point.ts.
+// IEEE 754 binary32: the stored word is the weight. Reference: src/memory/floating_point.ts.
 #include "memory/non_finite.wgsl"
 
 struct Format {

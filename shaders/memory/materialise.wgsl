@@ -3,7 +3,7 @@
 // codes, BLOCKS blocks of 16; fetched has the same padded layout. One invocation opens the read and fetches BLOCKS_EACH
 // blocks in a row, at most 32. Those whose mask <early> does not draw whole it fetches once more, behind the loop.
 // Bindings: codes, maps, fetched, step. Launched by recordMaterialise (src/kernels/memory.ts).
-// Twin: fetchTensor in src/memory/fault_map.ts.
+// Reference: fetchTensor in src/memory/fault_map.ts.
 //
 // Measured on SwiftShader, 10.3 million 12-bit codes at a BER of 0.01, undecoded, times the product of 128 images with them in f32:
 // every mask drawn in one loop 0.36, early ones and 16 blocks an invocation 0.26, 32 blocks 0.23; with one random word early

@@ -3,7 +3,7 @@
 // exp(-|x|) / 2, scale is its b (standard deviation sqrt(2) b). Keyed like the fault maps; zeros stay in the pads.
 // The map's word MAP_SCALE holds the scale. Weights are ROWS x STRIDE f32, one invocation four of them.
 // Bindings: weights, maps, fetched, step. Launched by recordNoise (src/kernels/memory.ts).
-// Twin: noiseTensor in src/memory/noise.ts.
+// Reference: noiseTensor in src/memory/noise.ts.
 @group(0) @binding(0) var<storage, read> weights: array<vec4f>;
 @group(0) @binding(1) var<storage, read> maps: array<u32>;
 @group(0) @binding(2) var<storage, read_write> fetched: array<vec4f>;

@@ -2,7 +2,7 @@
 // x: IMAGES images of IMAGE_ELEMENTS f32 in rows of STRIDE with COLUMNS values; pads stay zero. Every image has a place of
 // its own, BLOCKS blocks of 16 codes, numbered from step.first_image, so that it does not matter how batches are cut.
 // One invocation a block. Bindings: x, maps, step. Launched by recordStoreActivations (src/kernels/memory.ts).
-// Twin: storeActivations in src/memory/activations.ts.
+// Reference: storeActivations in src/memory/activations.ts.
 @group(0) @binding(0) var<storage, read_write> x: array<vec4u>;
 @group(0) @binding(1) var<storage, read> maps: array<u32>;
 @group(0) @binding(2) var<uniform> step: Step;

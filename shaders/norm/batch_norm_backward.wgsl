@@ -5,7 +5,7 @@
 // 2 x COLUMNS, stride SAVED_STRIDE. The others: 1 x COLUMNS, zero pads. One invocation the rows g, g + GROUPS, g + 2 GROUPS, ...
 // of four channels.
 // Bindings: x, y (without an activation anything), dy, gamma, saved, dgamma, dbeta, dx. Launched by recordBatchNormBackward
-// (src/kernels/norm.ts). Twin: test/reference/norm.ts.
+// (src/kernels/norm.ts). Reference: src/reference/norm.ts.
 #include "common/columns.wgsl"
 #include "common/output_gradient.wgsl"
 

@@ -4,7 +4,7 @@
 // x, y, dy: ROWS x COLUMNS, stride STRIDE, zero pads; PARTIALS <= ROWS. mean: 1 x COLUMNS, the saved or the running one.
 // partial: PARTIALS x STRIDE / 4 pairs of vec4f. One invocation a pair: four channels.
 // Bindings: x, y (without an activation anything), dy, mean, partial. Launched by recordBatchNormBackward and
-// recordBatchNormInferenceBackward (src/kernels/norm.ts). Twin: test/reference/norm.ts.
+// recordBatchNormInferenceBackward (src/kernels/norm.ts). Reference: src/reference/norm.ts.
 #include "common/output_gradient.wgsl"
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;

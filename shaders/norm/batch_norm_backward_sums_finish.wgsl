@@ -3,7 +3,7 @@
 // partial: PARTIALS x STRIDE / 4 pairs of vec4f. spread: see norm/inverse_deviation.wgsl. dgamma, dbeta: 1 x COLUMNS; pads are
 // written zero. One invocation four channels.
 // Bindings: partial, spread, dgamma, dbeta. Launched by recordBatchNormBackward and recordBatchNormInferenceBackward
-// (src/kernels/norm.ts). Twin: test/reference/norm.ts.
+// (src/kernels/norm.ts). Reference: src/reference/norm.ts.
 #include "common/columns.wgsl"
 #include "norm/inverse_deviation.wgsl"
 

@@ -4,7 +4,7 @@
 // x, y: ROWS x COLUMNS, stride STRIDE; pads of y are written zero. The others: 1 x COLUMNS, zero pads.
 // One invocation the rows g, g + GROUPS, g + 2 GROUPS, ... of four channels, whose parameters it loads once.
 // Bindings: x, gamma, beta, mean, spread (both what was saved, or the two running statistics), y. Launched by
-// recordBatchNormTraining and recordBatchNormInference (src/kernels/norm.ts). Twin: test/reference/norm.ts.
+// recordBatchNormTraining and recordBatchNormInference (src/kernels/norm.ts). Reference: src/reference/norm.ts.
 #include "common/activation.wgsl"
 #include "common/columns.wgsl"
 #include "norm/inverse_deviation.wgsl"

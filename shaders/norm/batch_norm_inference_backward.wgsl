@@ -4,7 +4,7 @@
 // y, dy, dx: ROWS x COLUMNS, stride STRIDE; pads of dy are zero, those of dx are written zero. gamma, spread (the variance):
 // 1 x COLUMNS. One invocation the rows g, g + GROUPS, g + 2 GROUPS, ... of four channels.
 // Bindings: y (without an activation anything), dy, gamma, spread, dx. Launched by recordBatchNormInferenceBackward
-// (src/kernels/norm.ts). Twin: test/reference/norm.ts.
+// (src/kernels/norm.ts). Reference: src/reference/norm.ts.
 #include "common/columns.wgsl"
 #include "common/output_gradient.wgsl"
 #include "norm/inverse_deviation.wgsl"

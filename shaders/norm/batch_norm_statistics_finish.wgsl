@@ -5,7 +5,7 @@
 // partial: PARTIALS x STRIDE / 4 pairs of vec4f, ROWS >= 2. saved: 2 x COLUMNS, stride SAVED_STRIDE. The others: 1 x COLUMNS.
 // Pads are written zero. One invocation four channels.
 // Bindings: partial, saved, running_mean, running_variance. Launched by recordBatchNormTraining
-// (src/kernels/norm.ts). Twin: test/reference/norm.ts.
+// (src/kernels/norm.ts). Reference: src/reference/norm.ts.
 #include "common/columns.wgsl"
 
 @group(0) @binding(0) var<storage, read> partial: array<vec4f>;

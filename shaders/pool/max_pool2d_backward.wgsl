@@ -6,7 +6,7 @@
 // dx: ROWS = batch * HEIGHT * WIDTH (NHWC) x COLUMNS, stride STRIDE; pads are written zero. One invocation four channels of
 // an input pixel.
 // Bindings: chosen, y (without an activation anything), dy, dx. Launched by recordMaxPool2dBackward (src/kernels/pool.ts).
-// Twin: test/reference/pool.ts.
+// Reference: src/reference/pool.ts.
 #include "common/columns.wgsl"
 #include "common/output_gradient.wgsl"
 

@@ -7,7 +7,7 @@
 // dx: batch * HEIGHT * WIDTH (NHWC) x COLUMNS, stride STRIDE, zero pads as dy has them; BLOCKS = batch * BLOCKS_Y * BLOCKS_X
 // blocks of POOL_STRIDE x POOL_STRIDE pixels cover it.
 // Bindings: chosen, y (without an activation anything), dy, dx. Launched by recordMaxPool2dBackward (src/kernels/pool.ts).
-// Twin: test/reference/pool.ts.
+// Reference: src/reference/pool.ts.
 #include "common/output_gradient.wgsl"
 
 @group(0) @binding(0) var<storage, read> chosen: array<vec4u>;

@@ -4,7 +4,7 @@
 // x: ROWS = batch * HEIGHT * WIDTH (NHWC) x COLUMNS, stride STRIDE. y: batch * OUT_HEIGHT * OUT_WIDTH = OUT_ROWS x COLUMNS,
 // stride OUT_STRIDE. chosen: u32, laid out as y. Pads of both are written zero. One invocation four channels of an output pixel.
 // Values are moved as bits, so that without an activation they arrive as they are.
-// Bindings: x, y, chosen. Launched by recordMaxPool2dForward (src/kernels/pool.ts). Twin: test/reference/pool.ts.
+// Bindings: x, y, chosen. Launched by recordMaxPool2dForward (src/kernels/pool.ts). Reference: src/reference/pool.ts.
 #include "common/activation.wgsl"
 #include "common/columns.wgsl"
 

@@ -2,7 +2,7 @@
 // 16 independent vec4 accumulators c = c M + a, four steps of each written out a loop, ITERATIONS loops, no load and no
 // store among them: 2 x 4 x 16 x 4 = 512 floating-point operations an invocation and loop.
 // out: one vec4 an invocation, the sum of its accumulators, so that no compiler may drop them.
-// Bindings: out. Launched by recordFmaCeiling (src/kernels/probe.ts). Twin: src/self_check/probe.ts.
+// Bindings: out. Launched by recordFmaCeiling (src/kernels/probe.ts). Reference: src/verify/kernels/probe.ts.
 // Written out because a loop carries its variables from turn to turn: with one step a loop SwiftShader reaches half of it.
 // 16 accumulators are what a register tile has; where they spill, as in SwiftShader's 16 registers, two reach twice as much.
 @group(0) @binding(0) var<storage, read_write> out: array<vec4f>;

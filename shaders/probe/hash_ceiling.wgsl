@@ -2,7 +2,7 @@
 // pcg4d, four u32. Draws are independent, as in a fault map, where a block's draw is keyed by the block:
 //   out[i] = XOR over d in 0 .. 4 ITERATIONS - 1 of pcg4d(i, d, 0, 0)
 // out: one vec4u an invocation. Bindings: out. Launched by recordHashCeiling (src/kernels/probe.ts).
-// Twin: src/self_check/probe.ts.
+// Reference: src/verify/kernels/probe.ts.
 #include "common/hash.wgsl"
 
 @group(0) @binding(0) var<storage, read_write> out: array<vec4u>;

@@ -7,9 +7,9 @@ import type { BufferView, Gpu } from '../gpu/device.ts';
 import { type Program, Recorder, type WeightRead } from '../gpu/recorder.ts';
 import { type ConfidenceFloor, recordTruncateAlign } from '../kernels/align.ts';
 import { recordGatherBatch } from '../kernels/batch.ts';
+import { type LayerSpec, planStack, recordStackForward, type WeightsOf } from '../layers/stack.ts';
 import type { DeviceDataset } from '../models/device_dataset.ts';
-import { type LayerSpec, planStack, recordStackForward, type WeightsOf } from '../models/stack.ts';
-import type { Victim } from './victim.ts';
+import type { Victim } from '../models/victim.ts';
 
 /** What an attacker makes of a prediction vector before the network sees it (src/kernels/align.ts). */
 export interface Alignment {

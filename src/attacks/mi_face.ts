@@ -18,7 +18,7 @@ import {
 } from '../kernels/inversion.ts';
 import { type ConfidenceCost, recordConfidenceCost } from '../kernels/loss.ts';
 import { recordRowNorm } from '../kernels/reduce.ts';
-import type { Victim } from './victim.ts';
+import type { Victim } from '../models/victim.ts';
 
 /** PROCESS of Fredrikson et al.: every few iterations the images are denoised by non-local means and sharpened. */
 export interface ProcessOptions {

@@ -17,12 +17,16 @@ import {
   parseDeepConfig,
 } from '../experiments/deep_config.ts';
 import { deepFaces, deepInput, TRAINED } from '../experiments/embedded.ts';
-import { perLayerPlot } from '../experiments/figures/per_layer.ts';
-import { privacyCurve } from '../experiments/figures/privacy_curve.ts';
-import { reconstructionSheet, type SheetRow } from '../experiments/figures/sheet.ts';
-import { voltageFigure } from '../experiments/figures/voltage.ts';
 import { planDeep } from '../experiments/plan.ts';
-import { type ReportFigure, reportHtml } from '../experiments/report.ts';
+import type { RobustTraining } from '../experiments/robust_training.ts';
+import { voltageSeries } from '../experiments/voltage.ts';
+import type { Gpu } from '../gpu/device.ts';
+import { openNodeGpu } from '../gpu/node.ts';
+import { perLayerPlot } from '../results/figures/per_layer.ts';
+import { privacyCurve } from '../results/figures/privacy_curve.ts';
+import { reconstructionSheet, type SheetRow } from '../results/figures/sheet.ts';
+import { voltageFigure } from '../results/figures/voltage.ts';
+import { type ReportFigure, reportHtml } from '../results/report.ts';
 import {
   type Condition,
   calibratedOnly,
@@ -34,11 +38,7 @@ import {
   type SummaryEntry,
   summarise,
   toCsv,
-} from '../experiments/results.ts';
-import type { RobustTraining } from '../experiments/robust_training.ts';
-import { voltageSeries } from '../experiments/voltage.ts';
-import type { Gpu } from '../gpu/device.ts';
-import { openNodeGpu } from '../gpu/node.ts';
+} from '../results/results.ts';
 import { type Answer, writeProfile } from './profile.ts';
 import { RunFolder } from './run_folder.ts';
 import type { Session } from './session.ts';

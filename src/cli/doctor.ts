@@ -2,7 +2,6 @@
 
 import { InterruptedError, MidasError } from '../errors.ts';
 import { bitErrorConditions } from '../experiments/conditions.ts';
-import { formatDuration } from '../experiments/results.ts';
 import { shallowSweep } from '../experiments/shallow.ts';
 import { parseShallowConfig, type ShallowConfig, shallowPreset } from '../experiments/shallow_config.ts';
 import { Arena } from '../gpu/arena.ts';
@@ -12,7 +11,8 @@ import { type Program, Recorder } from '../gpu/recorder.ts';
 import { recordGemm } from '../kernels/gemm.ts';
 import { recordCopy, recordFmaCeiling, recordHashCeiling } from '../kernels/probe.ts';
 import { modelSpec } from '../models/specs.ts';
-import { checkedKernels, type KernelCheck, selfCheck } from '../self_check/self_check.ts';
+import { formatDuration } from '../results/results.ts';
+import { checkedKernels, type KernelCheck, selfCheck } from '../verify/kernels.ts';
 import { demoArguments } from './demo.ts';
 import type { Session } from './session.ts';
 

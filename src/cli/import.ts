@@ -1,7 +1,7 @@
 /** `midas import`: a PyTorch checkpoint as safetensors, and as a checkpoint of this project where it is a model it knows. */
 import { basename } from 'node:path';
 import { readBytes, writeFileAtomic } from '../data/node/files.ts';
-import { writeSafetensors } from '../data/safetensors.ts';
+import { writeSafetensors } from '../formats/safetensors.ts';
 import { packTensors, writeCheckpoint } from '../models/checkpoint.ts';
 import { parameterCount } from '../models/plan.ts';
 import { readTensors, recogniseModel } from '../models/recognise.ts';

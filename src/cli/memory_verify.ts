@@ -1,7 +1,7 @@
 /** `midas memory verify`: the proof of the emulated memory on this adapter, claim by claim. */
 import { InterruptedError, MidasError } from '../errors.ts';
-import { FULL_PROOF, type Proof, proveMemory } from '../experiments/memory_proof.ts';
 import { openNodeGpu } from '../gpu/node.ts';
+import { FULL_PROOF, type Proof, proveMemory } from '../verify/memory.ts';
 import type { Session } from './session.ts';
 
 /** Claims of a whole proof, for the bar. */

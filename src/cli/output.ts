@@ -4,7 +4,7 @@
  */
 
 import { styleText } from 'node:util';
-import { formatDuration } from '../experiments/results.ts';
+import { formatDuration } from '../results/results.ts';
 
 /** The part of `process.stderr` that is used. */
 export interface OutputStream {

@@ -12,13 +12,13 @@ import {
   type TrainingTime,
   trainingTime,
 } from '../experiments/plan.ts';
-import { formatDuration } from '../experiments/results.ts';
 import { Arena } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { openNodeGpu } from '../gpu/node.ts';
 import { Recorder } from '../gpu/recorder.ts';
 import { recordGemm } from '../kernels/gemm.ts';
 import { modelName } from '../models/specs.ts';
+import { formatDuration } from '../results/results.ts';
 import { median, repeatsFor, timeRuns } from './doctor.ts';
 import type { Session } from './session.ts';
 

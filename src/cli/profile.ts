@@ -1,7 +1,8 @@
 /** `--profile`: where the time of a run went, as a file in its folder and as tables for people. */
-import { formatDuration, type Results } from '../experiments/results.ts';
+
 import type { Gpu } from '../gpu/device.ts';
 import type { KernelTime, PhaseProfile } from '../gpu/profiler.ts';
+import { formatDuration, type Results } from '../results/results.ts';
 import type { RunFolder } from './run_folder.ts';
 
 /** What a run answers: its results, and with --profile where its time went. */

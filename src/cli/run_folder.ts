@@ -3,8 +3,8 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { appendLineDurable, fileError, readBytes, readJsonLines, writeFileAtomic } from '../data/node/files.ts';
 import { ConfigError } from '../errors.ts';
-import { parseRows, type Row, rowToLine } from '../experiments/results.ts';
 import type { RunStore } from '../experiments/store.ts';
+import { parseRows, type Row, rowToLine } from '../results/results.ts';
 
 const ROWS = 'rows.jsonl';
 const CONFIG = 'config.json';

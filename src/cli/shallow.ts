@@ -4,12 +4,19 @@ import { type ImageDataset, meanImage, type Split } from '../data/dataset.ts';
 import { loadAttFaces } from '../data/node/attfaces.ts';
 import { ConfigError } from '../errors.ts';
 import { embeddedShallowInput } from '../experiments/embedded.ts';
-import { berHeatmap } from '../experiments/figures/ber_heatmap.ts';
-import { perLayerPlot } from '../experiments/figures/per_layer.ts';
-import { privacyCurve } from '../experiments/figures/privacy_curve.ts';
-import { levelled, reconstructionSheet, type SheetRow } from '../experiments/figures/sheet.ts';
-import { voltageFigure } from '../experiments/figures/voltage.ts';
-import { headlines, type ReportFigure, reportHtml } from '../experiments/report.ts';
+import type { RobustTraining } from '../experiments/robust_training.ts';
+import { attackName, runShallow, type ShallowInput, type ShallowOutcome } from '../experiments/shallow.ts';
+import { type Preset, parseShallowConfig, type ShallowConfig, shallowPreset } from '../experiments/shallow_config.ts';
+import { voltageSeries } from '../experiments/voltage.ts';
+import type { Gpu } from '../gpu/device.ts';
+import { openNodeGpu } from '../gpu/node.ts';
+import { MODEL_KINDS, type ModelKind } from '../models/specs.ts';
+import { berHeatmap } from '../results/figures/ber_heatmap.ts';
+import { perLayerPlot } from '../results/figures/per_layer.ts';
+import { privacyCurve } from '../results/figures/privacy_curve.ts';
+import { levelled, reconstructionSheet, type SheetRow } from '../results/figures/sheet.ts';
+import { voltageFigure } from '../results/figures/voltage.ts';
+import { headlines, type ReportFigure, reportHtml } from '../results/report.ts';
 import {
   type Condition,
   conditionKey,
@@ -19,14 +26,7 @@ import {
   type Results,
   summarise,
   toCsv,
-} from '../experiments/results.ts';
-import type { RobustTraining } from '../experiments/robust_training.ts';
-import { attackName, runShallow, type ShallowInput, type ShallowOutcome } from '../experiments/shallow.ts';
-import { type Preset, parseShallowConfig, type ShallowConfig, shallowPreset } from '../experiments/shallow_config.ts';
-import { voltageSeries } from '../experiments/voltage.ts';
-import type { Gpu } from '../gpu/device.ts';
-import { openNodeGpu } from '../gpu/node.ts';
-import { MODEL_KINDS, type ModelKind } from '../models/specs.ts';
+} from '../results/results.ts';
 import { type Answer, profileLines, writeProfile } from './profile.ts';
 import { RunFolder } from './run_folder.ts';
 import type { Session } from './session.ts';

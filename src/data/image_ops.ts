@@ -4,15 +4,8 @@
  * src/libImaging/Convert.c and Resample.c).
  */
 import { DataError, ShapeError } from '../errors.ts';
-import type { GrayImage } from './pgm.ts';
-
-/** `pixels` is [height, width, channels], row-major, 8 bits: 1 gray, or 3 red, green, blue. */
-export interface DecodedImage {
-  width: number;
-  height: number;
-  channels: 1 | 3;
-  pixels: Uint8Array;
-}
+import type { DecodedImage } from '../formats/image.ts';
+import type { GrayImage } from '../formats/pgm.ts';
 
 /** Luma of ITU-R 601 in 16-bit fixed point, the bytes of Pillow's convert('L'). */
 export function toGray(image: DecodedImage): GrayImage {

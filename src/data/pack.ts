@@ -4,8 +4,8 @@
  */
 import * as v from 'valibot';
 import { DataError } from '../errors.ts';
+import { readSafetensors, type Tensor, writeSafetensors } from '../formats/safetensors.ts';
 import { createDataset, type ImageDataset } from './dataset.ts';
-import { readSafetensors, type Tensor, writeSafetensors } from './safetensors.ts';
 
 export const PACK_FORMAT = 'midas-pack/1';
 

@@ -1,5 +1,7 @@
 /** The conditions of a sweep, from a configuration: what is done to the weights of which layers, and how to say so. */
 import { ConfigError } from '../errors.ts';
+import { checkMemory } from '../injection/approximate_memory.ts';
+import { productLayers } from '../layers/stack.ts';
 import {
   type LayerMemory,
   type MemoryConfigInput,
@@ -8,11 +10,9 @@ import {
   uniformMemory,
 } from '../memory/config.ts';
 import { meanErrorRate } from '../memory/faults.ts';
-import { checkMemory } from '../models/approximate_memory.ts';
 import { layerNames, type ModelSpec } from '../models/specs.ts';
-import { productLayers } from '../models/stack.ts';
 import { modelLayout } from '../models/trainer.ts';
-import type { Condition } from './results.ts';
+import type { Condition } from '../results/results.ts';
 import type { NamedMemory, SweepConfig } from './sweep.ts';
 
 /** For example `fixed12`, `fixed12+3` with headroom, `fixed12 fitted to fc1 faithful`, `int8 per-channel`, `fp16 saturate`. */

@@ -3,27 +3,27 @@
  * MI-Face, put its layers into approximate memory, and measure accuracy, similarity and identity under every condition.
  */
 import { type Inversion, MiFace, type MiFaceConfig, type SearchSpace } from '../attacks/mi_face.ts';
-import type { Victim } from '../attacks/victim.ts';
 import { type ImageDataset, labelsOf, type Split, toFloat } from '../data/dataset.ts';
 import { DataError } from '../errors.ts';
 import { Arena } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { Program, WeightRead } from '../gpu/recorder.ts';
+import { ApproximateMemory } from '../injection/approximate_memory.ts';
 import { INFERENCE } from '../layers/layer.ts';
+import { plainWeights, planStack, recordStackForward } from '../layers/stack.ts';
 import type { MemoryConfig } from '../memory/config.ts';
 import { type NullBaselines, nullBaselines } from '../metrics/baselines.ts';
 import { type IdentityClassifier, trainIdentityClassifier } from '../metrics/identity.ts';
 import { indexPhotographs, type PhotographIndex, similarityToPhotographs } from '../metrics/similarity.ts';
-import { ApproximateMemory } from '../models/approximate_memory.ts';
 import { type DeviceDataset, uploadDataset } from '../models/device_dataset.ts';
 import { EVALUATION_BATCH, Evaluator } from '../models/evaluate.ts';
 import { layerNames, type ModelSpec, modelSpec } from '../models/specs.ts';
-import { plainWeights, planStack, recordStackForward } from '../models/stack.ts';
+import type { Victim } from '../models/victim.ts';
 import { foldedVictim, isLinear, stackVictim } from '../models/victims.ts';
 import { Random } from '../random.ts';
+import type { Row } from '../results/results.ts';
 import { bitErrorConditions } from './conditions.ts';
 import { type DrawBudget, drawBudget, drawsWithin, linearDrawCost } from './draws.ts';
-import type { Row } from './results.ts';
 import type { AttackConfig, ShallowConfig } from './shallow_config.ts';
 import type { ProgressSink, RunStore } from './store.ts';
 import { type Measurement, type Picture, Sweep, type SweepConfig, type SweepSubject, type Tick } from './sweep.ts';

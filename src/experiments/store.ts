@@ -1,4 +1,4 @@
-import type { Row } from './results.ts';
+import type { Row } from '../results/results.ts';
 
 /**
  * Where an experiment keeps what it has finished. Injected: a folder on disk for the command line, memory for tests and

@@ -4,6 +4,7 @@
  */
 import { DataError, InterruptedError } from '../errors.ts';
 import type { WeightRead } from '../gpu/recorder.ts';
+import type { ApproximateMemory } from '../injection/approximate_memory.ts';
 import {
   type MemoryConfig,
   type MemoryConfigInput,
@@ -12,10 +13,9 @@ import {
   uniformMemory,
 } from '../memory/config.ts';
 import { NOMINAL_VOLTS, weightReadEnergy } from '../memory/energy.ts';
-import type { ApproximateMemory } from '../models/approximate_memory.ts';
+import { type Condition, conditionKey, conditionLabel, type Row } from '../results/results.ts';
 import { Calibration, type CalibrationCurve } from './calibration.ts';
 import { layersOfSet, memoryOf } from './conditions.ts';
-import { type Condition, conditionKey, conditionLabel, type Row } from './results.ts';
 import type { ProgressSink, RunStore } from './store.ts';
 
 export const NOISE_KINDS = ['gaussian', 'laplacian'] as const;

@@ -2,8 +2,8 @@
 import type * as v from 'valibot';
 import type { NumberFormat } from '../memory/config.ts';
 import { dimmOfChip, lineErrorRate, type Vendor } from '../memory/undervolting.ts';
-import type { VoltagePoint, VoltageSeries } from './figures/voltage.ts';
-import { type Condition, conditionKey, type Results } from './results.ts';
+import type { VoltagePoint, VoltageSeries } from '../results/figures/voltage.ts';
+import { type Condition, conditionKey, type Results } from '../results/results.ts';
 import type { NamedMemory } from './sweep.ts';
 
 type StoredFormat = v.InferInput<typeof NumberFormat>;

@@ -1,7 +1,7 @@
 /** Models on disk: safetensors with PyTorch's names and shapes, the model's description, and the state of training. */
 import * as v from 'valibot';
-import { readSafetensors, requireFinite, type Tensor, writeSafetensors } from '../data/safetensors.ts';
 import { DataError } from '../errors.ts';
+import { readSafetensors, requireFinite, type Tensor, writeSafetensors } from '../formats/safetensors.ts';
 import type { Arena } from '../gpu/arena.ts';
 import { FlatParameters, type ParameterSlice } from '../layers/parameters.ts';
 import { describedModel, MODEL_KINDS, type ModelSpec, modelName } from './specs.ts';

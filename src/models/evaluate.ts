@@ -1,10 +1,10 @@
-import type { Victim } from '../attacks/victim.ts';
 import { Arena, firstRows } from '../gpu/arena.ts';
 import type { BufferView, Gpu } from '../gpu/device.ts';
 import { type Program, Recorder, type WeightRead } from '../gpu/recorder.ts';
 import { recordGatherBatch } from '../kernels/batch.ts';
 import { recordAccumulateMetrics, recordSoftmaxCrossEntropy } from '../kernels/loss.ts';
 import { batchSizes, type DeviceDataset } from './device_dataset.ts';
+import type { Victim } from './victim.ts';
 
 /** Images at once, of each draw. */
 export const EVALUATION_BATCH = 128;

@@ -3,8 +3,6 @@ import { Arena, roundUp } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { type Dispatch, Recorder } from '../gpu/recorder.ts';
 import { FlatParameters } from '../layers/parameters.ts';
-import { formatBits, slotOf } from '../memory/codec.ts';
-import type { ModelSpec } from './specs.ts';
 import {
   plainWeights,
   planGradients,
@@ -12,7 +10,9 @@ import {
   recordStackBackward,
   recordStackForward,
   stackParameters,
-} from './stack.ts';
+} from '../layers/stack.ts';
+import { formatBits, slotOf } from '../memory/codec.ts';
+import type { ModelSpec } from './specs.ts';
 import { modelLayout, type TrainingConfig } from './trainer.ts';
 
 /** A buffer on the device. */

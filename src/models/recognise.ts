@@ -1,8 +1,9 @@
 /** The published networks, told by the names and the shapes of a file's tensors. */
-import { readSafetensors, type Tensor } from '../data/safetensors.ts';
+
 import { DataError } from '../errors.ts';
+import { readPth, requireTensor, stateDict } from '../formats/pth.ts';
+import { readSafetensors, type Tensor } from '../formats/safetensors.ts';
 import { keyOf } from './checkpoint.ts';
-import { readPth, requireTensor, stateDict } from './pth.ts';
 import { describedModel, type ModelDescription, type ModelSpec } from './specs.ts';
 import { modelLayout } from './trainer.ts';
 

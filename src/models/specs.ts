@@ -1,6 +1,6 @@
 import type { Activation } from '../kernels/activation.ts';
 import type { DenseSpec } from '../layers/dense.ts';
-import { type LayerSpec, stackParameters } from './stack.ts';
+import { type LayerSpec, stackParameters } from '../layers/stack.ts';
 import {
   type YangClassifierDescription,
   type YangInversionDescription,

@@ -2,16 +2,12 @@ import { ConfigError, DataError, MidasError } from '../errors.ts';
 import { Arena, firstRows, type Matrix } from '../gpu/arena.ts';
 import type { BufferView, Gpu } from '../gpu/device.ts';
 import { type Program, Recorder } from '../gpu/recorder.ts';
+import { ApproximateMemory, checkMemory } from '../injection/approximate_memory.ts';
 import { recordCorrupt, recordGatherBatch, recordGatherRows } from '../kernels/batch.ts';
 import { recordInitialize } from '../kernels/initialize.ts';
 import { recordAccumulateMetrics, recordMse, recordSoftmaxCrossEntropy } from '../kernels/loss.ts';
 import { recordAdam, recordClip, recordSgd, writeAdamStep, writeSgdStep } from '../kernels/optimizer.ts';
 import { FlatParameters, ParameterLayout } from '../layers/parameters.ts';
-import { type MemoryConfig, type NumberFormat, parseMemoryConfig, uniformMemory } from '../memory/config.ts';
-import { Random } from '../random.ts';
-import { ApproximateMemory, checkMemory } from './approximate_memory.ts';
-import { batchSizes, type DeviceDataset } from './device_dataset.ts';
-import type { ModelSpec } from './specs.ts';
 import {
   firstGradients,
   firstImages,
@@ -24,7 +20,11 @@ import {
   recordStackForward,
   stackParameters,
   type WeightsOf,
-} from './stack.ts';
+} from '../layers/stack.ts';
+import { type MemoryConfig, type NumberFormat, parseMemoryConfig, uniformMemory } from '../memory/config.ts';
+import { Random } from '../random.ts';
+import { batchSizes, type DeviceDataset } from './device_dataset.ts';
+import type { ModelSpec } from './specs.ts';
 
 /** torch.optim.SGD with momentum and L2 weight decay; torch.optim.Adam, or AMSGrad. */
 export type OptimizerConfig =

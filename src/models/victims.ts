@@ -1,14 +1,14 @@
 /** Trained models as victims: a stack of layers reading plain or approximate memory, and a linear stack folded into one. */
-import type { Victim, VictimRun } from '../attacks/victim.ts';
+
 import { ShapeError } from '../errors.ts';
 import type { Arena, Matrix } from '../gpu/arena.ts';
 import { type Program, Recorder } from '../gpu/recorder.ts';
+import type { ApproximateMemory } from '../injection/approximate_memory.ts';
 import { recordGemm } from '../kernels/gemm.ts';
 import { recordRestride } from '../kernels/restride.ts';
 import type { DenseSpec } from '../layers/dense.ts';
 import { INFERENCE, sizeOf } from '../layers/layer.ts';
 import { ParameterLayout } from '../layers/parameters.ts';
-import type { ApproximateMemory } from './approximate_memory.ts';
 import {
   inputShape,
   type LayerSpec,
@@ -19,7 +19,8 @@ import {
   recordStackForward,
   stackParameters,
   type WeightsOf,
-} from './stack.ts';
+} from '../layers/stack.ts';
+import type { Victim, VictimRun } from './victim.ts';
 
 /**
  * A stack of layers as a victim.

@@ -5,8 +5,8 @@
 import { ConfigError } from '../errors.ts';
 import { type ImageShape, vectorShape } from '../layers/layer.ts';
 import { flatten } from '../layers/reshape.ts';
+import { type LayerSpec, outputShape } from '../layers/stack.ts';
 import type { ModelSpec } from './specs.ts';
-import { type LayerSpec, outputShape } from './stack.ts';
 
 export interface YangClassifierDescription {
   readonly kind: 'yang-classifier';

@@ -1,6 +1,7 @@
 /** The form that chooses a memory. What it shows is the setting; what a visitor changes goes to one listener. */
-import { formatPercent } from '../experiments/results.ts';
+
 import { dimmOfChip } from '../memory/undervolting.ts';
+import { formatPercent } from '../results/results.ts';
 import { byId, el } from './dom.ts';
 import {
   ALL_LAYERS,

@@ -1,5 +1,5 @@
 /** Similarity against accuracy, drawn anew as draws come in, with its table and its files. */
-import { conditionLabel, type Results, toCsv } from '../experiments/results.ts';
+import { conditionLabel, type Results, toCsv } from '../results/results.ts';
 import { byId, scrollable, table } from './dom.ts';
 import { download, sheetSvg, svgToPng } from './downloads.ts';
 import { type Setting, vendorOf } from './setting.ts';

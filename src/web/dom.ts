@@ -1,5 +1,5 @@
 /** The few things that every part of the page does to the document. */
-import { toBase64 } from '../experiments/figures/style.ts';
+import { toBase64 } from '../results/figures/style.ts';
 import { encodeGrayPng } from './png.ts';
 import type { Pictures } from './protocol.ts';
 

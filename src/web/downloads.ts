@@ -1,5 +1,5 @@
 /** Files that a visitor takes along. */
-import { reconstructionSheet } from '../experiments/figures/sheet.ts';
+import { reconstructionSheet } from '../results/figures/sheet.ts';
 import { el } from './dom.ts';
 import { encodeGrayPng } from './png.ts';
 import type { Pictures } from './protocol.ts';

@@ -1,5 +1,5 @@
 /** The flips of one read of a tensor: a pixel a weight, bit plane by bit plane, to be zoomed into. */
-import { formatPercent } from '../experiments/results.ts';
+import { formatPercent } from '../results/results.ts';
 import { byId, el, scrollable, table } from './dom.ts';
 import type { Reply } from './protocol.ts';
 import { describe } from './setting.ts';

@@ -1,10 +1,10 @@
 /** Figures of the page: those of the command line, drawn by the page's own document. Loaded when the first one is wanted. */
 import { VICTIM_PEOPLE } from '../experiments/embedded.ts';
-import { privacyCurve } from '../experiments/figures/privacy_curve.ts';
-import { voltageFigure } from '../experiments/figures/voltage.ts';
-import type { Results } from '../experiments/results.ts';
 import { voltageSeries } from '../experiments/voltage.ts';
 import type { Vendor } from '../memory/undervolting.ts';
+import { privacyCurve } from '../results/figures/privacy_curve.ts';
+import { voltageFigure } from '../results/figures/voltage.ts';
+import type { Results } from '../results/results.ts';
 
 /** @returns an SVG, or nothing where no condition has errors yet */
 export function curveFigure(

@@ -8,8 +8,6 @@ import { bitErrorConditions } from '../experiments/conditions.ts';
 import { type DeepInput, DeepSubject, deepVictim, SIDES, type Side } from '../experiments/deep.ts';
 import { type DeepConfig, deepPreset, parseDeepConfig } from '../experiments/deep_config.ts';
 import { embeddedDeepInput, embeddedShallowInput, TRAINED } from '../experiments/embedded.ts';
-import { levelled } from '../experiments/figures/sheet.ts';
-import { type Baselines, type Condition, conditionKey, RESULTS_SCHEMA, type Results } from '../experiments/results.ts';
 import { type ShallowInput, ShallowSubject, shallowVictim } from '../experiments/shallow.ts';
 import { parseShallowConfig, shallowPreset } from '../experiments/shallow_config.ts';
 import { MemoryStore, type ProgressSink } from '../experiments/store.ts';
@@ -22,6 +20,8 @@ import { packTensors, readCheckpoint, writeCheckpoint } from '../models/checkpoi
 import { readTensors, recogniseModel } from '../models/recognise.ts';
 import { type ModelSpec, modelName } from '../models/specs.ts';
 import { modelLayout } from '../models/trainer.ts';
+import { levelled } from '../results/figures/sheet.ts';
+import { type Baselines, type Condition, conditionKey, RESULTS_SCHEMA, type Results } from '../results/results.ts';
 import { Gate, LiveStore } from './live_store.ts';
 import type { ChosenFile, Job, JobKind, Pictures, Reply, Request, Seen } from './protocol.ts';
 import { type Setting, shallowSweepOfSetting, sweepKey, sweepOfSetting, writeSetting } from './setting.ts';
@@ -145,7 +145,7 @@ export class Lab {
       case 'own':
         return this.#own(opened, job, signal);
       case 'check': {
-        const { checkedKernels, selfCheck } = await import('../self_check/self_check.ts');
+        const { checkedKernels, selfCheck } = await import('../verify/kernels.ts');
         const progress = this.#progress();
         progress.start('checking kernels', checkedKernels(opened.gpu).length);
         const checks = await selfCheck(opened.gpu, { onCompiled: (kernel) => progress.advance(1, kernel), signal });

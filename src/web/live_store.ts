@@ -1,7 +1,8 @@
 /** The rows of a sweep while they come in, and a pause between them. */
-import { conditionKey, type Row, type SummaryEntry, summarise } from '../experiments/results.ts';
+
 import { MemoryStore } from '../experiments/store.ts';
 import { refuseAborted } from '../experiments/sweep.ts';
+import { conditionKey, type Row, type SummaryEntry, summarise } from '../results/results.ts';
 
 /** What jobs pass between two units of work; closed, it holds them up. */
 export class Gate {

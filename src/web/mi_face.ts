@@ -1,5 +1,5 @@
 /** MI-Face against the shallow model, iteration by iteration. */
-import type { Row } from '../experiments/results.ts';
+import type { Row } from '../results/results.ts';
 import { byId, Gallery, table } from './dom.ts';
 import type { Reply } from './protocol.ts';
 import { describe } from './setting.ts';

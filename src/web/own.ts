@@ -1,6 +1,7 @@
 /** A visitor's own files. They are read in the page and never sent anywhere. */
-import { centreSquare, type DecodedImage, resize, toGray } from '../data/image_ops.ts';
-import { decodePgm } from '../data/pgm.ts';
+import { centreSquare, resize, toGray } from '../data/image_ops.ts';
+import type { DecodedImage } from '../formats/image.ts';
+import { decodePgm } from '../formats/pgm.ts';
 import { byId, Gallery } from './dom.ts';
 import type { ChosenFile, ChosenImage, Reply } from './protocol.ts';
 import { describe } from './setting.ts';

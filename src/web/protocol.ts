@@ -1,10 +1,10 @@
 /** What the page and the worker that holds the engine say to each other. */
 
 import type { Side } from '../experiments/deep.ts';
-import type { Baselines, Results, Row, SummaryEntry } from '../experiments/results.ts';
 import type { AdapterSummary } from '../gpu/device.ts';
 import type { FlipRate } from '../memory/flips.ts';
-import type { KernelCheck } from '../self_check/self_check.ts';
+import type { Baselines, Results, Row, SummaryEntry } from '../results/results.ts';
+import type { KernelCheck } from '../verify/kernels.ts';
 import type { Setting } from './setting.ts';
 
 /** A file that a visitor chose. It goes to the worker and nowhere else. */

@@ -4,12 +4,12 @@
  */
 import * as v from 'valibot';
 import { layersOfSet } from '../experiments/conditions.ts';
-import { formatPercent } from '../experiments/results.ts';
 import type { NamedMemory, SweepConfig } from '../experiments/sweep.ts';
 import { voltageMemories } from '../experiments/voltage.ts';
 import { NumberFormat } from '../memory/config.ts';
 import { findPreset, PRESETS } from '../memory/presets.ts';
 import { dimmOfChip, VENDORS, type Vendor, voltageRange } from '../memory/undervolting.ts';
+import { formatPercent } from '../results/results.ts';
 
 /** Number formats by their names in the address. */
 const FORMATS = {

@@ -1,6 +1,6 @@
 /** The faces, what an attacker gets of them, and the numbers beside it. */
 import { deepAttackName } from '../experiments/deep.ts';
-import { formatPercent, type Interval, type SummaryEntry } from '../experiments/results.ts';
+import { formatPercent, type Interval, type SummaryEntry } from '../results/results.ts';
 import { byId, Gallery, table } from './dom.ts';
 import type { Reply, Seen } from './protocol.ts';
 import { describe, type Setting, vendorOf } from './setting.ts';

@@ -7,13 +7,13 @@ import {
   smallestLogConfidence,
 } from '../../src/attacks/inversion.ts';
 import { Arena } from '../../src/gpu/arena.ts';
+import { ApproximateMemory } from '../../src/injection/approximate_memory.ts';
+import { plainWeights } from '../../src/layers/stack.ts';
 import { parseMemoryConfig } from '../../src/memory/config.ts';
-import { ApproximateMemory } from '../../src/models/approximate_memory.ts';
 import { uploadDataset } from '../../src/models/device_dataset.ts';
 import { layerNames, modelSpec } from '../../src/models/specs.ts';
-import { plainWeights } from '../../src/models/stack.ts';
 import { stackVictim } from '../../src/models/victims.ts';
-import { truncateAlign } from '../reference/align.ts';
+import { truncateAlign } from '../../src/reference/align.ts';
 import { parametersOf, stackForward } from '../reference/model.ts';
 import { expectAllclose } from '../support/allclose.ts';
 import { useGpu } from '../support/gpu.ts';

@@ -1,6 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type Inversion, MiFace, type MiFaceConfig, type SearchSpace } from '../../src/attacks/mi_face.ts';
-import type { Victim } from '../../src/attacks/victim.ts';
 import { type ImageDataset, toFloat } from '../../src/data/dataset.ts';
 import { ConfigError, ShapeError } from '../../src/errors.ts';
 import { Arena } from '../../src/gpu/arena.ts';
@@ -9,12 +8,13 @@ import { recordSearchDirections, recordSearchGradient } from '../../src/kernels/
 import { recordConfidenceCost } from '../../src/kernels/loss.ts';
 import { INFERENCE } from '../../src/layers/layer.ts';
 import type { FlatParameters } from '../../src/layers/parameters.ts';
+import { plainWeights, planStack, recordStackForward } from '../../src/layers/stack.ts';
 import { uploadDataset } from '../../src/models/device_dataset.ts';
 import { modelSpec } from '../../src/models/specs.ts';
-import { plainWeights, planStack, recordStackForward } from '../../src/models/stack.ts';
 import { Trainer } from '../../src/models/trainer.ts';
+import type { Victim } from '../../src/models/victim.ts';
 import { foldedVictim, stackVictim } from '../../src/models/victims.ts';
-import { confidenceCost } from '../reference/loss.ts';
+import { confidenceCost } from '../../src/reference/loss.ts';
 import { type MiFaceTwin, miFace, type TwinResult } from '../reference/mi_face.ts';
 import { parametersOf, stackBackward, stackForward } from '../reference/model.ts';
 import { expectAllclose } from '../support/allclose.ts';

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { fileShaderSource } from '../../src/gpu/node.ts';
 import { PipelineCache } from '../../src/gpu/pipelines.ts';
-import { checkedKernels, type KernelCheck, selfCheck } from '../../src/self_check/self_check.ts';
+import { checkedKernels, type KernelCheck, selfCheck } from '../../src/verify/kernels.ts';
 import { useGpu } from '../support/gpu.ts';
 
 const device = useGpu();

@@ -4,8 +4,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { loadAttFaces } from '../../src/data/node/attfaces.ts';
-import { encodePgm } from '../../src/data/pgm.ts';
 import { DataError } from '../../src/errors.ts';
+import { encodePgm } from '../../src/formats/pgm.ts';
 import { attFaces } from './real-faces.ts';
 
 const shippedSplit = fileURLToPath(new URL('../../data/att-split.json', import.meta.url));

@@ -5,8 +5,8 @@ import { encode as encodeJpeg } from 'jpeg-js';
 import { PNG } from 'pngjs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type ImportFacesOptions, importFaces } from '../../src/data/node/import_faces.ts';
-import { encodePgm } from '../../src/data/pgm.ts';
 import { ConfigError, DataError, InterruptedError } from '../../src/errors.ts';
+import { encodePgm } from '../../src/formats/pgm.ts';
 import { attFaces } from './real-faces.ts';
 
 let root: string;

@@ -6,8 +6,8 @@ import { createDataset, type ImageDataset } from '../../src/data/dataset.ts';
 import { normaliseIdentity, refuseSharedIdentities } from '../../src/data/identities.ts';
 import { loadPack, savePack } from '../../src/data/node/packs.ts';
 import { type Pack, type PackOrigin, readPack, writePack } from '../../src/data/pack.ts';
-import { readSafetensors, type Tensor, writeSafetensors } from '../../src/data/safetensors.ts';
 import { DataError } from '../../src/errors.ts';
+import { readSafetensors, type Tensor, writeSafetensors } from '../../src/formats/safetensors.ts';
 
 const origin: PackOrigin = { layout: 'folders', preparation: { crop: 'none', size: '2x3' } };
 

@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { decodePng } from '../../src/cli/render.ts';
-import { encodePgm } from '../../src/data/pgm.ts';
-import { readSafetensors, writeSafetensors } from '../../src/data/safetensors.ts';
-import { conditionKey, parseResults, type Row } from '../../src/experiments/results.ts';
+import { encodePgm } from '../../src/formats/pgm.ts';
+import { readSafetensors, writeSafetensors } from '../../src/formats/safetensors.ts';
+import { conditionKey, parseResults, type Row } from '../../src/results/results.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), 'midas-e2e-'));

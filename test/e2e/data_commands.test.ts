@@ -7,9 +7,9 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { decodePng, encodeGrayPng } from '../../src/cli/render.ts';
 import { loadPack } from '../../src/data/node/packs.ts';
-import { readSafetensors, type Tensor, writeSafetensors } from '../../src/data/safetensors.ts';
+import { readPth } from '../../src/formats/pth.ts';
+import { readSafetensors, type Tensor, writeSafetensors } from '../../src/formats/safetensors.ts';
 import { readCheckpoint } from '../../src/models/checkpoint.ts';
-import { readPth } from '../../src/models/pth.ts';
 import { modelName } from '../../src/models/specs.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));

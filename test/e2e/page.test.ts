@@ -7,7 +7,7 @@ import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { PNG } from 'pngjs';
 import { build } from 'vite';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { parseResults } from '../../src/experiments/results.ts';
+import { parseResults } from '../../src/results/results.ts';
 import { findChromium, launchChromium } from '../support/chromium.ts';
 import { serveFolder } from '../support/static_server.ts';
 

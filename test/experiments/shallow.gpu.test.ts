@@ -3,10 +3,10 @@ import { meanImage, seededSplit } from '../../src/data/dataset.ts';
 import { renderFaces } from '../../src/data/render_faces.ts';
 import { ConfigError, DataError, InterruptedError } from '../../src/errors.ts';
 import { linearDrawCost } from '../../src/experiments/draws.ts';
-import { conditionKey, type Row } from '../../src/experiments/results.ts';
 import { runShallow, type ShallowInput } from '../../src/experiments/shallow.ts';
 import { parseShallowConfig, type ShallowConfig, shallowPreset } from '../../src/experiments/shallow_config.ts';
 import { MemoryStore } from '../../src/experiments/store.ts';
+import { conditionKey, type Row } from '../../src/results/results.ts';
 import { useGpu } from '../support/gpu.ts';
 
 const device = useGpu();

@@ -43,24 +43,37 @@ const imports = sources.flatMap(importsOf);
 const folderOf = (file: string) => /^src\/([^/]+)\//.exec(file)?.[1];
 const describeImport = ({ from, to }: Import) => `${from} imports ${to}`;
 
-/** Folder -> folders it may import from besides itself: gpu <- kernels <- layers <- models <- attacks, experiments <- cli, web. */
+const LEAVES = ['gpu', 'memory', 'metrics', 'formats'];
+const ENGINE = [...LEAVES, 'data', 'kernels', 'layers', 'injection', 'models'];
+const SHELL = [...ENGINE, 'attacks', 'results', 'experiments', 'reference', 'verify'];
+
+/**
+ * Folder -> folders it may import from besides itself: `gpu, memory <- kernels <- layers <- injection <- models <- attacks <-
+ * experiments <- cli, web`, with `data` and `results` above the leaves and `verify` beside the experiments.
+ */
 const ARROWS: Record<string, readonly string[]> = {
   gpu: [],
-  // Leaves know nobody.
   memory: [],
   metrics: [],
-  data: [],
+  formats: [],
+  // Procedural faces are drawn by a shader, their recipes use the project's only hash.
+  data: LEAVES,
+  // Measured voltages are memory's tables.
+  results: ['memory', 'metrics', 'formats'],
   // Numbers formats and hashes are memory's: kernels, layers and models use its types and its functions.
   kernels: ['gpu', 'memory'],
   layers: ['kernels', 'gpu', 'memory'],
+  injection: ['layers', 'kernels', 'gpu', 'memory'],
   // Models are trained on data sets and saved as safetensors.
-  models: ['layers', 'kernels', 'gpu', 'memory', 'data'],
+  models: ['injection', 'layers', 'kernels', 'gpu', 'memory', 'data', 'formats'],
   attacks: ['models', 'layers', 'kernels', 'gpu'],
-  experiments: ['attacks', 'models', 'layers', 'kernels', 'gpu', 'memory', 'metrics', 'data'],
-  // What doctor and the page ask of an adapter: every kernel against its twin.
-  self_check: ['layers', 'kernels', 'gpu', 'memory', 'data', 'models'],
-  cli: ['self_check', 'experiments', 'attacks', 'models', 'layers', 'kernels', 'gpu', 'memory', 'metrics', 'data'],
-  web: ['self_check', 'experiments', 'attacks', 'models', 'layers', 'kernels', 'gpu', 'memory', 'metrics', 'data'],
+  experiments: [...ENGINE, 'attacks', 'results'],
+  // The float64 references take the kernels' options and shapes.
+  reference: ['kernels', 'memory'],
+  // What doctor and the page ask of an adapter: every kernel against its reference, and the proof of the memory.
+  verify: [...ENGINE, 'reference'],
+  cli: SHELL,
+  web: SHELL,
 };
 
 /** Used by everybody; they know nobody but each other. */
@@ -71,18 +84,6 @@ const LIBRARY = 'src/index.ts';
 
 /** Deliberate exceptions, each with its reason. */
 const EXCEPTIONS: readonly { from: RegExp; to: RegExp; why: string }[] = [
-  {
-    from: /^src\/models\/(victims|evaluate)\.ts$/,
-    to: /^src\/attacks\/victim\.ts$/,
-    why: 'the interface through which an attacker sees a model belongs to the attacker; models implement it',
-  },
-  { from: /^src\/data\/render_faces\.ts$/, to: /^src\/gpu\//, why: 'procedural faces are drawn by a shader' },
-  { from: /^src\/data\/faces\.ts$/, to: /^src\/memory\/hash\.ts$/, why: "recipes use the project's only hash" },
-  {
-    from: /^src\/self_check\//,
-    to: /^test\/(reference\/|support\/tolerances\.ts$)/,
-    why: 'doctor and the page check the adapter at hand against the twins and tolerances of the tests, which exist once',
-  },
   {
     from: /^src\/web\/worker\.ts$/,
     to: /^(data\/deep-tiny\/.*\.safetensors|package\.json)$/,
@@ -122,13 +123,6 @@ it('the library brings two small packages into a page', () => {
     }
   }
   expect([...packages].sort()).toEqual(['gl-matrix', 'valibot']);
-});
-
-it('models take types only from attacks', () => {
-  for (const file of sources.filter((name) => folderOf(name) === 'models')) {
-    const lines = codeOf(file).match(/import\s[^;]*from\s+'\.\.\/attacks\/[^']+'/g) ?? [];
-    for (const line of lines) expect(line, file).toMatch(/^import type /);
-  }
 });
 
 it('modules of Node are imported only where a browser never looks', () => {

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { ShapeError } from '../../src/errors.ts';
 import { type Activation, recordActivationBackward, recordActivationForward } from '../../src/kernels/activation.ts';
-import { activationBackward, activationForward } from '../reference/activation.ts';
+import { activationBackward, activationForward } from '../../src/reference/activation.ts';
+import { TOLERANCES } from '../../src/reference/tolerances.ts';
 import { Bench, checkKernel, type Output, randomValues, useGpu } from '../support/gpu.ts';
 import { SHAPES } from '../support/shapes.ts';
-import { TOLERANCES } from '../support/tolerances.ts';
 
 const device = useGpu();
 const ACTIVATIONS: Activation[] = ['none', 'relu', 'tanh', 'sigmoid'];

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { ConfigError, ShapeError } from '../../src/errors.ts';
 import { CONFIDENCE_UNDERFLOW, type ConfidenceFloor, recordTruncateAlign } from '../../src/kernels/align.ts';
-import { type Alignment, truncateAlign } from '../reference/align.ts';
+import { type Alignment, truncateAlign } from '../../src/reference/align.ts';
+import { alignTolerance, TOLERANCES } from '../../src/reference/tolerances.ts';
 import { loadFixture } from '../support/fixtures.ts';
 import { Bench, checkKernel, type Output, randomValues, readMatrix, useGpu } from '../support/gpu.ts';
 import { imageRows, imageRowsToWrite } from '../support/nhwc.ts';
-import { alignTolerance, TOLERANCES } from '../support/tolerances.ts';
 
 const device = useGpu();
 const FLOORS: ConfidenceFloor[] = ['direct', 'faithful'];

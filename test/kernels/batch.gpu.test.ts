@@ -1,11 +1,11 @@
 import { expect, it } from 'vitest';
 import { ShapeError } from '../../src/errors.ts';
 import { packImages, recordCorrupt, recordGatherBatch, recordGatherRows } from '../../src/kernels/batch.ts';
-import { corrupt } from '../reference/random.ts';
+import { corrupt } from '../../src/reference/random.ts';
+import { TOLERANCES } from '../../src/reference/tolerances.ts';
 import { Bench, checkKernel, type Output, randomValues, useGpu } from '../support/gpu.ts';
 import { imageRows, imageRowsToWrite } from '../support/nhwc.ts';
 import { SHAPES } from '../support/shapes.ts';
-import { TOLERANCES } from '../support/tolerances.ts';
 
 const device = useGpu();
 const COUNT = 41;

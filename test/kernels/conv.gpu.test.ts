@@ -16,7 +16,8 @@ import { recordMaterialise } from '../../src/kernels/memory.ts';
 import { recordBatchNormInference } from '../../src/kernels/norm.ts';
 import { isQuad, type TileName } from '../../src/kernels/tiles.ts';
 import { readKey, tensorKey } from '../../src/memory/fault_map.ts';
-import { conv2d, conv2dInputGradient, conv2dWeightGradient } from '../reference/conv.ts';
+import { conv2d, conv2dInputGradient, conv2dWeightGradient } from '../../src/reference/conv.ts';
+import { sumTolerance, TOLERANCES, type Tolerance } from '../../src/reference/tolerances.ts';
 import { expectAllclose } from '../support/allclose.ts';
 import {
   image,
@@ -30,7 +31,6 @@ import {
 } from '../support/conv.ts';
 import { Bench, checkKernel, type Output, randomValues, readMatrix, useGpu } from '../support/gpu.ts';
 import { fixedFetch, mapWords, memoryImage, testTensor } from '../support/memory.ts';
-import { sumTolerance, TOLERANCES, type Tolerance } from '../support/tolerances.ts';
 
 const device = useGpu();
 const ACTIVATIONS: readonly Activation[] = ['none', 'relu', 'tanh', 'sigmoid'];
@@ -359,7 +359,7 @@ describe('what does not fit', () => {
   });
 });
 
-// Weights and bias in approximate memory, as in test/memory/fused.gpu.test.ts.
+// Weights and bias in approximate memory, as in test/injection/fused.gpu.test.ts.
 const [BITS, EXPONENT, RATE, READ, PASS] = [12, -11, 0.15, 40, 6];
 const KEYS = { weight: tensorKey(1, 2, 3), bias: tensorKey(1, 2, 4) };
 

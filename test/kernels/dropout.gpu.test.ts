@@ -1,12 +1,12 @@
 import { expect, it } from 'vitest';
 import { ConfigError, ShapeError } from '../../src/errors.ts';
 import { recordDropout } from '../../src/kernels/dropout.ts';
-import { type DropoutDraw, dropout, dropoutKept } from '../reference/dropout.ts';
+import { type DropoutDraw, dropout, dropoutKept } from '../../src/reference/dropout.ts';
+import { TOLERANCES } from '../../src/reference/tolerances.ts';
 import { Bench, checkKernel, type Output, randomValues, readMatrix, useGpu } from '../support/gpu.ts';
 import { imageRows, imageRowsToWrite } from '../support/nhwc.ts';
 import { SHAPES } from '../support/shapes.ts';
 import { binomialSigmas, correlationSigmas } from '../support/statistics.ts';
-import { TOLERANCES } from '../support/tolerances.ts';
 
 const device = useGpu();
 

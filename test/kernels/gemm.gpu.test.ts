@@ -4,10 +4,10 @@ import { type Matrix, roundUp } from '../../src/gpu/arena.ts';
 import type { Activation } from '../../src/kernels/activation.ts';
 import { type GemmVariant, recordApproximateGemm, recordGemm, type Transposition } from '../../src/kernels/gemm.ts';
 import { isQuad } from '../../src/kernels/tiles.ts';
-import { gemm, operandShapes, type Product } from '../reference/gemm.ts';
+import { gemm, operandShapes, type Product } from '../../src/reference/gemm.ts';
+import { sumTolerance, TOLERANCES } from '../../src/reference/tolerances.ts';
 import { Bench, checkKernel, type Output, randomValues, useGpu } from '../support/gpu.ts';
 import { fixedFetch } from '../support/memory.ts';
-import { sumTolerance, TOLERANCES } from '../support/tolerances.ts';
 
 const device = useGpu();
 const TRANSPOSITIONS: readonly Transposition[] = ['nt', 'nn', 'tn'];

@@ -26,12 +26,12 @@ import {
 } from '../../src/kernels/softmax.ts';
 import { DENSE, recordBiasGradient } from '../../src/layers/dense.ts';
 import { INFERENCE } from '../../src/layers/layer.ts';
+import { batchNormTolerance, sumTolerance, TOLERANCES, type Tolerance } from '../../src/reference/tolerances.ts';
 import { expectAllclose } from '../support/allclose.ts';
 import { unpadWeights, weightMatrix } from '../support/conv.ts';
 import { loadFixture } from '../support/fixtures.ts';
 import { Bench, readMatrix, useGpu } from '../support/gpu.ts';
 import { imageRows, imageRowsToWrite, imagesShape, toNchw, toNhwc } from '../support/nhwc.ts';
-import { batchNormTolerance, sumTolerance, TOLERANCES, type Tolerance } from '../support/tolerances.ts';
 
 const device = useGpu();
 

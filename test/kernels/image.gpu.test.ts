@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
 import { ConfigError, ShapeError } from '../../src/errors.ts';
 import { recordNonLocalMeans, recordSharpen, recordTotalVariation } from '../../src/kernels/image.ts';
-import { nonLocalMeans, sharpen, totalVariation, totalVariationGradient } from '../reference/image.ts';
+import { nonLocalMeans, sharpen, totalVariation, totalVariationGradient } from '../../src/reference/image.ts';
+import { TOLERANCES } from '../../src/reference/tolerances.ts';
 import { Bench, checkKernel, type Output, randomValues, useGpu } from '../support/gpu.ts';
-import { TOLERANCES } from '../support/tolerances.ts';
 
 const device = useGpu();
 

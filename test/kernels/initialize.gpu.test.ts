@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../src/errors.ts';
 import { type Initialization, recordInitialize } from '../../src/kernels/initialize.ts';
-import { initialize } from '../reference/random.ts';
+import { initialize } from '../../src/reference/random.ts';
+import { TOLERANCES } from '../../src/reference/tolerances.ts';
 import { Bench, checkKernel, type Output, readMatrix, useGpu } from '../support/gpu.ts';
 import { SHAPES } from '../support/shapes.ts';
-import { TOLERANCES } from '../support/tolerances.ts';
 
 const device = useGpu();
 

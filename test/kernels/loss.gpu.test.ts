@@ -7,10 +7,10 @@ import {
   recordMse,
   recordSoftmaxCrossEntropy,
 } from '../../src/kernels/loss.ts';
-import { accumulateMetrics, confidenceCost, mse, softmaxCrossEntropy } from '../reference/loss.ts';
+import { accumulateMetrics, confidenceCost, mse, softmaxCrossEntropy } from '../../src/reference/loss.ts';
+import { sumTolerance, TOLERANCES } from '../../src/reference/tolerances.ts';
 import { Bench, checkKernel, type Output, randomValues, useGpu } from '../support/gpu.ts';
 import { SHAPES } from '../support/shapes.ts';
-import { sumTolerance, TOLERANCES } from '../support/tolerances.ts';
 
 const device = useGpu();
 const { exact } = TOLERANCES;

@@ -8,17 +8,22 @@ import {
   recordBatchNormInferenceBackward,
   recordBatchNormTraining,
 } from '../../src/kernels/norm.ts';
-import { activationBackward, activationForward } from '../reference/activation.ts';
-import { batchNormBackward, batchNormForward, batchNormStatistics, inverseDeviation } from '../reference/norm.ts';
-import { Bench, checkKernel, type Output, randomValues, readMatrix, useGpu } from '../support/gpu.ts';
-import { imageRows, imageRowsToWrite } from '../support/nhwc.ts';
+import { activationBackward, activationForward } from '../../src/reference/activation.ts';
+import {
+  batchNormBackward,
+  batchNormForward,
+  batchNormStatistics,
+  inverseDeviation,
+} from '../../src/reference/norm.ts';
 import {
   activatedTolerance,
   batchNormTolerance,
   sumTolerance,
   TOLERANCES,
   type Tolerance,
-} from '../support/tolerances.ts';
+} from '../../src/reference/tolerances.ts';
+import { Bench, checkKernel, type Output, randomValues, readMatrix, useGpu } from '../support/gpu.ts';
+import { imageRows, imageRowsToWrite } from '../support/nhwc.ts';
 
 const device = useGpu();
 

@@ -2,10 +2,10 @@ import { expect, it } from 'vitest';
 import { Arena } from '../../src/gpu/arena.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
 import { recordAdam, recordSgd, writeAdamStep, writeSgdStep } from '../../src/kernels/optimizer.ts';
-import { type AdamState, adam, sgd } from '../reference/optimizer.ts';
+import { type AdamState, adam, sgd } from '../../src/reference/optimizer.ts';
+import { TOLERANCES } from '../../src/reference/tolerances.ts';
 import { expectAllclose } from '../support/allclose.ts';
 import { randomValues, useGpu } from '../support/gpu.ts';
-import { TOLERANCES } from '../support/tolerances.ts';
 
 const device = useGpu();
 const COUNTS = [1, 4, 50, 257, 1000];

@@ -9,11 +9,11 @@ import {
   recordMaxPool2dBackward,
   recordMaxPool2dForward,
 } from '../../src/kernels/pool.ts';
-import { activationBackward, activationForward } from '../reference/activation.ts';
-import { maxPool2d, maxPool2dBackward } from '../reference/pool.ts';
+import { activationBackward, activationForward } from '../../src/reference/activation.ts';
+import { maxPool2d, maxPool2dBackward } from '../../src/reference/pool.ts';
+import { sumTolerance, TOLERANCES } from '../../src/reference/tolerances.ts';
 import { Bench, checkKernel, type Output, randomValues, readMatrix, useGpu } from '../support/gpu.ts';
 import { imageRows, imageRowsToWrite } from '../support/nhwc.ts';
-import { sumTolerance, TOLERANCES } from '../support/tolerances.ts';
 
 const device = useGpu();
 

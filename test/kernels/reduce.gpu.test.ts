@@ -11,10 +11,10 @@ import {
   recordRowNorm,
   recordRowSum,
 } from '../../src/kernels/reduce.ts';
-import { columnSum, maxAbs, rowNorm, rowSum } from '../reference/reduce.ts';
+import { columnSum, maxAbs, rowNorm, rowSum } from '../../src/reference/reduce.ts';
+import { sumTolerance, TOLERANCES } from '../../src/reference/tolerances.ts';
 import { Bench, checkKernel, type Output, randomValues, readMatrix, useGpu } from '../support/gpu.ts';
 import { SHAPES } from '../support/shapes.ts';
-import { sumTolerance, TOLERANCES } from '../support/tolerances.ts';
 
 const device = useGpu();
 

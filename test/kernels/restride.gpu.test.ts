@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
 import { ShapeError } from '../../src/errors.ts';
 import { recordRestride } from '../../src/kernels/restride.ts';
+import { TOLERANCES } from '../../src/reference/tolerances.ts';
 import { Bench, checkKernel, randomValues, useGpu, writeMatrix } from '../support/gpu.ts';
-import { TOLERANCES } from '../support/tolerances.ts';
 
 const device = useGpu();
 

@@ -5,10 +5,10 @@ import {
   recordSoftmaxBackward,
   recordSoftmaxForward,
 } from '../../src/kernels/softmax.ts';
-import { logSoftmaxBackward, logSoftmaxForward, softmaxBackward, softmaxForward } from '../reference/softmax.ts';
+import { logSoftmaxBackward, logSoftmaxForward, softmaxBackward, softmaxForward } from '../../src/reference/softmax.ts';
+import { TOLERANCES } from '../../src/reference/tolerances.ts';
 import { Bench, checkKernel, type Output, randomValues, readMatrix, useGpu } from '../support/gpu.ts';
 import { SHAPES } from '../support/shapes.ts';
-import { TOLERANCES } from '../support/tolerances.ts';
 
 const device = useGpu();
 

@@ -1,10 +1,10 @@
 import { afterEach, expect, it } from 'vitest';
 import { Arena } from '../../src/gpu/arena.ts';
+import { ApproximateMemory } from '../../src/injection/approximate_memory.ts';
 import { FlatParameters, ParameterLayout } from '../../src/layers/parameters.ts';
+import { stackParameters } from '../../src/layers/stack.ts';
 import { type MemoryConfigInput, parseMemoryConfig } from '../../src/memory/config.ts';
 import { fetchCodes } from '../../src/memory/fault_map.ts';
-import { ApproximateMemory } from '../../src/models/approximate_memory.ts';
-import { stackParameters } from '../../src/models/stack.ts';
 import { randomValues, useGpu } from '../support/gpu.ts';
 
 // Which bits fail is the same in Node, in a browser and on every adapter. The digests are Node's.

@@ -1,7 +1,7 @@
 import { afterEach, expect, it } from 'vitest';
 import { secdedCheck, secdedDecode } from '../../src/memory/secded.ts';
 import { Random } from '../../src/random.ts';
-import { allErrors, randomErrors, wordsOf } from '../reference/secded.ts';
+import { allErrors, randomErrors, wordsOf } from '../../src/reference/secded.ts';
 import { Bench, useGpu } from '../support/gpu.ts';
 import { runShader } from '../support/shader.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { secdedCheck, secdedDecode } from '../../src/memory/secded.ts';
 import { Random } from '../../src/random.ts';
-import { allErrors, bitsOf, check, decode, randomErrors, syndrome, wordsOf } from '../reference/secded.ts';
+import { allErrors, bitsOf, check, decode, randomErrors, syndrome, wordsOf } from '../../src/reference/secded.ts';
 
 /** Counts outcomes; errors name the pattern, because an `expect` a pattern is slow. */
 function compare(patterns: Iterable<number[]>) {

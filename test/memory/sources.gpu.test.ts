@@ -1,14 +1,14 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { Arena } from '../../src/gpu/arena.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
+import { ApproximateMemory } from '../../src/injection/approximate_memory.ts';
 import type { DenseSpec } from '../../src/layers/dense.ts';
 import { INFERENCE } from '../../src/layers/layer.ts';
 import { FlatParameters, ParameterLayout } from '../../src/layers/parameters.ts';
+import { recordStackBackward, recordStackForward, stackParameters } from '../../src/layers/stack.ts';
 import { codeAt, packCodes } from '../../src/memory/codec.ts';
 import { type FaultModel, type MemoryConfigInput, parseMemoryConfig } from '../../src/memory/config.ts';
 import { fetchCodes, fetchTensor } from '../../src/memory/fault_map.ts';
-import { ApproximateMemory } from '../../src/models/approximate_memory.ts';
-import { recordStackBackward, recordStackForward, stackParameters } from '../../src/models/stack.ts';
 import { stackVictim } from '../../src/models/victims.ts';
 import { randomValues, readMatrix, useGpu, writeMatrix } from '../support/gpu.ts';
 

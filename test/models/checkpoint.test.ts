@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { readSafetensors, type Tensor, writeSafetensors } from '../../src/data/safetensors.ts';
 import { DataError } from '../../src/errors.ts';
+import { readSafetensors, type Tensor, writeSafetensors } from '../../src/formats/safetensors.ts';
 import { readCheckpoint, writeCheckpoint } from '../../src/models/checkpoint.ts';
 import { type ModelKind, modelSpec } from '../../src/models/specs.ts';
 import { modelLayout } from '../../src/models/trainer.ts';

@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { Arena } from '../../src/gpu/arena.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
+import { ApproximateMemory } from '../../src/injection/approximate_memory.ts';
 import { FlatParameters } from '../../src/layers/parameters.ts';
+import { planStack, recordStackForward } from '../../src/layers/stack.ts';
 import { type MemoryConfigInput, parseMemoryConfig } from '../../src/memory/config.ts';
-import { ApproximateMemory } from '../../src/models/approximate_memory.ts';
 import { layerNames } from '../../src/models/specs.ts';
-import { planStack, recordStackForward } from '../../src/models/stack.ts';
 import { initializeParameters, modelLayout } from '../../src/models/trainer.ts';
 import { stackVictim } from '../../src/models/victims.ts';
 import { yangClassifier, yangInversion } from '../../src/models/yang.ts';

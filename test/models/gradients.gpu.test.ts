@@ -3,20 +3,20 @@ import { Arena } from '../../src/gpu/arena.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
 import { recordMse, recordSoftmaxCrossEntropy } from '../../src/kernels/loss.ts';
 import { FlatParameters } from '../../src/layers/parameters.ts';
-import { type ModelKind, modelSpec } from '../../src/models/specs.ts';
 import {
   plainWeights,
   planGradients,
   planStack,
   recordStackBackward,
   recordStackForward,
-} from '../../src/models/stack.ts';
+} from '../../src/layers/stack.ts';
+import { type ModelKind, modelSpec } from '../../src/models/specs.ts';
 import { modelLayout } from '../../src/models/trainer.ts';
-import { mse, softmaxCrossEntropy } from '../reference/loss.ts';
+import { mse, softmaxCrossEntropy } from '../../src/reference/loss.ts';
+import { TOLERANCES } from '../../src/reference/tolerances.ts';
 import { parametersOf, stackBackward, stackForward } from '../reference/model.ts';
 import { expectAllclose } from '../support/allclose.ts';
 import { randomValues, readMatrix, useGpu, writeMatrix } from '../support/gpu.ts';
-import { TOLERANCES } from '../support/tolerances.ts';
 import { randomParameters } from '../support/toy.ts';
 
 // Whole models against their float64 twin, whose own gradients are held to finite differences in twin.test.ts. Batch and

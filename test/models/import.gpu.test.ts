@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach, it } from 'vitest';
+import { readPth } from '../../src/formats/pth.ts';
 import { Arena } from '../../src/gpu/arena.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
 import { FlatParameters } from '../../src/layers/parameters.ts';
+import { plainWeights, planStack, recordStackForward } from '../../src/layers/stack.ts';
 import { packTensors, readCheckpoint, writeCheckpoint } from '../../src/models/checkpoint.ts';
-import { readPth } from '../../src/models/pth.ts';
 import { recogniseModel } from '../../src/models/recognise.ts';
-import { plainWeights, planStack, recordStackForward } from '../../src/models/stack.ts';
 import { modelLayout } from '../../src/models/trainer.ts';
 import { expectAllclose } from '../support/allclose.ts';
 import { loadFixture } from '../support/fixtures.ts';

@@ -1,9 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { Arena } from '../../src/gpu/arena.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
+import { ApproximateMemory } from '../../src/injection/approximate_memory.ts';
 import { FlatParameters, ParameterLayout } from '../../src/layers/parameters.ts';
-import { type FaultModel, type MemoryConfigInput, parseMemoryConfig } from '../../src/memory/config.ts';
-import { ApproximateMemory } from '../../src/models/approximate_memory.ts';
 import {
   type LayerSpec,
   plainWeights,
@@ -13,7 +12,8 @@ import {
   recordStackForward,
   stackParameters,
   type WeightsOf,
-} from '../../src/models/stack.ts';
+} from '../../src/layers/stack.ts';
+import { type FaultModel, type MemoryConfigInput, parseMemoryConfig } from '../../src/memory/config.ts';
 import { stackVictim } from '../../src/models/victims.ts';
 import { parametersOf, stackBackward, stackForward } from '../reference/model.ts';
 import { expectAllclose } from '../support/allclose.ts';

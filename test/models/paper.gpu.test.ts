@@ -4,21 +4,21 @@ import { Recorder } from '../../src/gpu/recorder.ts';
 import { recordMse, recordSoftmaxCrossEntropy } from '../../src/kernels/loss.ts';
 import { recordAdam, writeAdamStep } from '../../src/kernels/optimizer.ts';
 import { FlatParameters, type ParameterSlice } from '../../src/layers/parameters.ts';
-import { parameterCount } from '../../src/models/plan.ts';
-import type { ModelSpec } from '../../src/models/specs.ts';
 import {
   plainWeights,
   planGradients,
   planStack,
   recordStackBackward,
   recordStackForward,
-} from '../../src/models/stack.ts';
+} from '../../src/layers/stack.ts';
+import { parameterCount } from '../../src/models/plan.ts';
+import type { ModelSpec } from '../../src/models/specs.ts';
 import { initializeParameters, modelLayout } from '../../src/models/trainer.ts';
 import { yangClassifier, yangInversion } from '../../src/models/yang.ts';
-import { mse, softmaxCrossEntropy } from '../reference/loss.ts';
+import { mse, softmaxCrossEntropy } from '../../src/reference/loss.ts';
+import { batchNormStatistics } from '../../src/reference/norm.ts';
+import { adam } from '../../src/reference/optimizer.ts';
 import { parametersOf, stackBackward, stackForward } from '../reference/model.ts';
-import { batchNormStatistics } from '../reference/norm.ts';
-import { adam } from '../reference/optimizer.ts';
 import { expectAllclose } from '../support/allclose.ts';
 import { randomValues, readMatrix, useGpu, writeMatrix } from '../support/gpu.ts';
 

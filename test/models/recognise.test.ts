@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { readSafetensors, type Tensor } from '../../src/data/safetensors.ts';
 import { DataError } from '../../src/errors.ts';
+import { readPth, stateDict } from '../../src/formats/pth.ts';
+import { readSafetensors, type Tensor } from '../../src/formats/safetensors.ts';
 import { packTensors, readCheckpoint, writeCheckpoint } from '../../src/models/checkpoint.ts';
 import { parameterCount } from '../../src/models/plan.ts';
-import { readPth, stateDict } from '../../src/models/pth.ts';
 import { recogniseModel } from '../../src/models/recognise.ts';
 import { type ModelDescription, modelName } from '../../src/models/specs.ts';
 import { modelLayout } from '../../src/models/trainer.ts';

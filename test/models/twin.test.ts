@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { modelSpec } from '../../src/models/specs.ts';
 import { modelLayout } from '../../src/models/trainer.ts';
 import { Random } from '../../src/random.ts';
-import { mse, softmaxCrossEntropy } from '../reference/loss.ts';
+import { mse, softmaxCrossEntropy } from '../../src/reference/loss.ts';
 import { type Parameters, stackBackward, stackForward } from '../reference/model.ts';
 
 // The float64 twin of the models, which the device is held to, is itself held to finite differences here.

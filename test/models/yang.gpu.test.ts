@@ -1,19 +1,19 @@
 import { expect, it } from 'vitest';
-import type { Tensor } from '../../src/data/safetensors.ts';
+import type { Tensor } from '../../src/formats/safetensors.ts';
 import { Arena, type Matrix } from '../../src/gpu/arena.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
 import { recordMse, recordSoftmaxCrossEntropy } from '../../src/kernels/loss.ts';
 import { recordAdam, writeAdamStep } from '../../src/kernels/optimizer.ts';
 import { FlatParameters } from '../../src/layers/parameters.ts';
-import { packTensors } from '../../src/models/checkpoint.ts';
-import type { ModelSpec } from '../../src/models/specs.ts';
 import {
   plainWeights,
   planGradients,
   planStack,
   recordStackBackward,
   recordStackForward,
-} from '../../src/models/stack.ts';
+} from '../../src/layers/stack.ts';
+import { packTensors } from '../../src/models/checkpoint.ts';
+import type { ModelSpec } from '../../src/models/specs.ts';
 import { modelLayout } from '../../src/models/trainer.ts';
 import { yangClassifier, yangInversion } from '../../src/models/yang.ts';
 import { expectAllclose } from '../support/allclose.ts';

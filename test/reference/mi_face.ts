@@ -2,11 +2,11 @@
 import type { MiFaceConfig } from '../../src/attacks/mi_face.ts';
 import { STATE_WORDS } from '../../src/kernels/inversion.ts';
 import type { DenseSpec } from '../../src/layers/dense.ts';
-import { nonLocalMeans, sharpen, totalVariation, totalVariationGradient } from './image.ts';
-import { inversionJudge, inversionStep, searchDirections, searchGradient } from './inversion.ts';
-import { confidenceCost } from './loss.ts';
+import { nonLocalMeans, sharpen, totalVariation, totalVariationGradient } from '../../src/reference/image.ts';
+import { confidenceCost } from '../../src/reference/loss.ts';
+import { inversionJudge, inversionStep, searchDirections, searchGradient } from '../../src/reference/mi_face.ts';
+import { rowNorm } from '../../src/reference/reduce.ts';
 import { type Parameters, stackBackward, stackForward } from './model.ts';
-import { rowNorm } from './reduce.ts';
 
 export interface MiFaceTwin {
   readonly specs: readonly DenseSpec[];

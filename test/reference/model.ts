@@ -1,15 +1,20 @@
 /**
- * Twin of src/models/stack.ts, forward and backward, in float64: every layer by its twin. Images are NHWC without padding;
+ * Twin of src/layers/stack.ts, forward and backward, in float64: every layer by its twin. Images are NHWC without padding;
  * parameters are in PyTorch's order and shape, as files have them.
  */
 import type { FlatParameters } from '../../src/layers/parameters.ts';
-import { inputShape, type LayerSpec, outputShape } from '../../src/models/stack.ts';
-import { activationBackward, activationForward } from './activation.ts';
-import { conv2d, conv2dInputGradient, conv2dWeightGradient } from './conv.ts';
-import { gemm } from './gemm.ts';
-import { batchNormBackward, batchNormForward, batchNormStatistics, inverseDeviation } from './norm.ts';
-import { maxPool2d, maxPool2dBackward } from './pool.ts';
-import { columnSum } from './reduce.ts';
+import { inputShape, type LayerSpec, outputShape } from '../../src/layers/stack.ts';
+import { activationBackward, activationForward } from '../../src/reference/activation.ts';
+import { conv2d, conv2dInputGradient, conv2dWeightGradient } from '../../src/reference/conv.ts';
+import { gemm } from '../../src/reference/gemm.ts';
+import {
+  batchNormBackward,
+  batchNormForward,
+  batchNormStatistics,
+  inverseDeviation,
+} from '../../src/reference/norm.ts';
+import { maxPool2d, maxPool2dBackward } from '../../src/reference/pool.ts';
+import { columnSum } from '../../src/reference/reduce.ts';
 
 /** Values of every parameter by name. */
 export type Parameters = ReadonlyMap<string, Float64Array>;

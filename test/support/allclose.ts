@@ -1,5 +1,5 @@
 import { assert } from 'vitest';
-import type { Tolerance } from './tolerances.ts';
+import type { Tolerance } from '../../src/reference/tolerances.ts';
 
 /**
  * Fails unless |actual - expected| <= absolute + relative * |expected| everywhere; names the worst element. A NaN is

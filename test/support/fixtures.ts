@@ -1,4 +1,4 @@
-import { readSafetensors, type Tensor } from '../../src/data/safetensors.ts';
+import { readSafetensors, type Tensor } from '../../src/formats/safetensors.ts';
 import { readFixture } from './platform.ts';
 
 /** Golden tensors made with PyTorch: `<name>.json` says what was computed, `<name>.safetensors` holds the numbers. */

@@ -3,9 +3,9 @@ import { Arena, type Matrix } from '../../src/gpu/arena.ts';
 import type { BufferView, Gpu } from '../../src/gpu/device.ts';
 import { type Program, Recorder } from '../../src/gpu/recorder.ts';
 import { Random } from '../../src/random.ts';
+import type { Tolerance } from '../../src/reference/tolerances.ts';
 import { expectAllclose } from './allclose.ts';
 import { openTestGpu } from './platform.ts';
-import type { Tolerance } from './tolerances.ts';
 
 /**
  * One device for a test file, opened before its tests and closed after them.

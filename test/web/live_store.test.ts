@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { InterruptedError } from '../../src/errors.ts';
-import { summarise } from '../../src/experiments/results.ts';
+import { summarise } from '../../src/results/results.ts';
 import { Gate, LiveStore } from '../../src/web/live_store.ts';
-import { fakeResults } from '../experiments/fake.ts';
+import { fakeResults } from '../results/fake.ts';
 
 const fakeRows = () => [...fakeResults().rows];
 

@@ -7,8 +7,8 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as v from 'valibot';
 import { DataError } from '../../errors.ts';
+import { decodePgm, type GrayImage } from '../../formats/pgm.ts';
 import { createDataset, type ImageDataset, type Split, seededSplit } from '../dataset.ts';
-import { decodePgm, type GrayImage } from '../pgm.ts';
 import { fileError, readBytes } from './files.ts';
 
 const SPLIT_FILE = 'att-split.json';

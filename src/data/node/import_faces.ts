@@ -5,12 +5,12 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { ConfigError, DataError, InterruptedError } from '../../errors.ts';
+import { decodeImage } from '../../formats/image_codec.ts';
+import type { GrayImage } from '../../formats/pgm.ts';
 import { createDataset, type ImageDataset } from '../dataset.ts';
 import { normaliseIdentity } from '../identities.ts';
-import { decodeImage } from '../image_codec.ts';
 import { centreSquare, crop, resize, toGray } from '../image_ops.ts';
 import { FACE_LAYOUTS, type FaceLayout, type PackOrigin } from '../pack.ts';
-import type { GrayImage } from '../pgm.ts';
 import { loadAttFaces } from './attfaces.ts';
 import { fileError, readBytes } from './files.ts';
 

@@ -1,0 +1,272 @@
+import { type Arena, firstRows, type Matrix } from '../gpu/arena.ts';
+import type { Recorder } from '../gpu/recorder.ts';
+import { type Activation, recordActivationBackward } from '../kernels/activation.ts';
+import { BATCH_NORM, type BatchNormSpec, batchNormEpilogue } from './batch_norm.ts';
+import { CONV_TRANSPOSE2D, type ConvTranspose2dSpec } from './conv_transpose2d.ts';
+import { CONV2D, type Conv2dSpec } from './conv2d.ts';
+import { DENSE, type DenseSpec } from './dense.ts';
+import { DROPOUT, type DropoutSpec } from './dropout.ts';
+import {
+  type ImageShape,
+  INFERENCE,
+  type LayerKind,
+  type LayerWeights,
+  type Mode,
+  planImages,
+  type Saved,
+} from './layer.ts';
+import { MAX_POOL, type MaxPoolSpec } from './max_pool.ts';
+import type { FlatParameters, ParameterDeclaration } from './parameters.ts';
+import { RESHAPE, type ReshapeSpec } from './reshape.ts';
+
+/** A layer of a network, by its kind. */
+export type LayerSpec =
+  | DenseSpec
+  | Conv2dSpec
+  | ConvTranspose2dSpec
+  | BatchNormSpec
+  | MaxPoolSpec
+  | DropoutSpec
+  | ReshapeSpec;
+
+const KINDS = {
+  dense: DENSE,
+  conv2d: CONV2D,
+  conv_transpose2d: CONV_TRANSPOSE2D,
+  batch_norm: BATCH_NORM,
+  max_pool: MAX_POOL,
+  dropout: DROPOUT,
+  reshape: RESHAPE,
+};
+
+// Each kind of spec goes with its own kind of layer, which the type of a table cannot say.
+const kindOf = (spec: LayerSpec) => KINDS[spec.kind] as LayerKind<LayerSpec>;
+
+export function inputShape(spec: LayerSpec): ImageShape {
+  return kindOf(spec).input(spec);
+}
+
+export function outputShape(spec: LayerSpec): ImageShape {
+  return kindOf(spec).output(spec);
+}
+
+export function stackParameters(specs: readonly LayerSpec[]): ParameterDeclaration[] {
+  return specs.flatMap((spec) => kindOf(spec).parameters(spec));
+}
+
+/** Layers that multiply by their weights. */
+export function productLayers(specs: readonly LayerSpec[]): string[] {
+  return specs
+    .filter(({ kind }) => kind === 'dense' || kind === 'conv2d' || kind === 'conv_transpose2d')
+    .map(({ name }) => name);
+}
+
+/** The weights of a layer for one use, which is counted as one read of them, or where images read for themselves as many. */
+function readWeights(recorder: Recorder, weights: WeightsOf, layer: string, images: number): LayerWeights {
+  const read = weights(layer);
+  const times = read.kind === 'fused' && read.perImage ? images : 1;
+  for (const each of read.reads) recorder.countRead(each, times);
+  return read;
+}
+
+/** How a layer's weights are read; a plain flat buffer, or approximate memory deciding layer by layer. */
+export type WeightsOf = (layer: string) => LayerWeights;
+
+/** Reads every layer from one flat buffer, exactly. */
+export function plainWeights(parameters: FlatParameters): WeightsOf {
+  return (layer) => {
+    const optional = (part: string) =>
+      parameters.layout.has(`${layer}.${part}`) ? parameters.matrix(`${layer}.${part}`) : undefined;
+    const [weight, bias] = [parameters.matrix(`${layer}.weight`), parameters.matrix(`${layer}.bias`)];
+    return {
+      kind: 'plain',
+      reads: [layer],
+      weight,
+      bias,
+      runningMean: optional('running_mean'),
+      runningVariance: optional('running_var'),
+    };
+  };
+}
+
+/**
+ * Planned activations of a stack for a batch: `values[0]` is the input, `values[i]` the output of layer i - 1. A convolution
+ * whose output is that of the batch normalisation behind it applies that as it stores.
+ */
+export interface StackActivations {
+  /** Images. */
+  readonly batch: number;
+  readonly mode: Mode;
+  readonly values: readonly Matrix[];
+  readonly saved: readonly Saved[];
+}
+
+/**
+ * Planned gradients: with respect to `values[i]`, and what layer i is given to go back from: to its output before its
+ * activation, or the former where its kind differentiates the activation itself.
+ */
+export interface StackGradients {
+  readonly values: readonly Matrix[];
+  readonly preactivations: readonly Matrix[];
+}
+
+/** What a backward pass must go through before it comes to the layer's own. */
+function separateActivation(spec: LayerSpec): Activation {
+  return 'activation' in spec && !kindOf(spec).differentiatesActivation ? spec.activation : 'none';
+}
+
+/** Whether the layers are a convolution and a batch normalisation that can be its epilogue: its statistics do not wait. */
+function isNormalised(layer: LayerSpec | undefined, next: LayerSpec, mode: Mode): boolean {
+  if (mode.training || next.kind !== 'batch_norm') return false;
+  return (layer?.kind === 'conv2d' || layer?.kind === 'conv_transpose2d') && layer.activation === 'none';
+}
+
+/**
+ * Allocates the output of every layer.
+ * @param x a batch of inputs, a vector a row, also where it is an image
+ * @param output where the last layer puts its result, if it has a place already
+ * @param keeps whether somebody but the next layer reads what a layer hands on; nobody by default
+ */
+export function planStack(
+  arena: Arena,
+  specs: readonly LayerSpec[],
+  x: Matrix,
+  mode: Mode = INFERENCE,
+  output?: Matrix,
+  keeps: (layer: string) => boolean = () => false,
+): StackActivations {
+  const batch = x.rows;
+  const values = [x];
+  for (const [i, spec] of specs.entries()) {
+    const given = i === specs.length - 1 ? output : undefined;
+    const before = specs[i - 1];
+    const done = isNormalised(before, spec, mode) && !keeps(before.name) ? values[i] : undefined;
+    const place = given ?? done ?? kindOf(spec).view?.(spec, values[i], batch, mode);
+    values.push(place ?? planImages(arena, `${spec.name} output`, batch, outputShape(spec)));
+  }
+  return { batch, mode, values, saved: specs.map((spec) => kindOf(spec).save?.(arena, spec, batch) ?? {}) };
+}
+
+/** What the first `images` of a planned batch use. */
+export function firstImages({ batch, mode, values, saved }: StackActivations, images: number): StackActivations {
+  return { batch: images, mode, values: values.map((value) => firstRows(value, (value.rows / batch) * images)), saved };
+}
+
+/** The same for gradients. @param batch that they were planned for */
+export function firstGradients(
+  { values, preactivations }: StackGradients,
+  batch: number,
+  images: number,
+): StackGradients {
+  const first = (matrix: Matrix) => firstRows(matrix, (matrix.rows / batch) * images);
+  return { values: values.map(first), preactivations: preactivations.map(first) };
+}
+
+/** The first layer that a backward pass must reach. */
+function lowest(specs: readonly LayerSpec[], input: boolean): number {
+  return input ? 0 : specs.findIndex((spec) => kindOf(spec).parameters(spec).length > 0);
+}
+
+/**
+ * Allocates gradients for a backward pass. The gradient of the last output is what the loss must write, into
+ * `values[specs.length]`.
+ * @param input whether the gradient with respect to the input is wanted; otherwise the gradients that only lead there are
+ * placeholders
+ */
+export function planGradients(
+  arena: Arena,
+  specs: readonly LayerSpec[],
+  { values, batch, mode }: StackActivations,
+  input: boolean,
+): StackGradients {
+  const shape = (i: number) => (i === 0 ? inputShape(specs[0]) : outputShape(specs[i - 1]));
+  const allocate = (i: number, label: string) => planImages(arena, label, batch, shape(i));
+  const first = lowest(specs, input);
+  const gradients: Matrix[] = [];
+  for (const [i, value] of values.entries()) {
+    const name = specs[i - 1]?.name ?? 'input';
+    const placeholder = i < first || (i === first && !input);
+    const spec = specs[i - 1];
+    const view =
+      i - 1 > first || (i - 1 === first && input)
+        ? kindOf(spec).view?.(spec, gradients[i - 1], batch, mode)
+        : undefined;
+    gradients.push(placeholder ? value : (view ?? allocate(i, `${name} gradient`)));
+  }
+  const preactivations = specs.map((spec, i) =>
+    separateActivation(spec) === 'none' ? gradients[i + 1] : allocate(i + 1, `${spec.name} preactivation gradient`),
+  );
+  return { values: gradients, preactivations };
+}
+
+/** @param handedOn called after what computes a layer's output is recorded, to record what becomes of it */
+export function recordStackForward(
+  recorder: Recorder,
+  arena: Arena,
+  specs: readonly LayerSpec[],
+  weights: WeightsOf,
+  { batch, mode, values, saved }: StackActivations,
+  handedOn?: (layer: string, output: Matrix) => void,
+): void {
+  for (const [i, spec] of specs.entries()) {
+    const [x, y] = [values[i], values[i + 1]];
+    const read = (layer: string) => readWeights(recorder, weights, layer, batch);
+    const next = specs[i + 1];
+    const epilogue =
+      next?.kind === 'batch_norm' && y.buffer === values[i + 2].buffer
+        ? () => batchNormEpilogue(next, read(next.name))
+        : undefined;
+    const run = { recorder, arena, spec, batch, mode, x, y, saved: saved[i] };
+    kindOf(spec).forward({ ...run, weights: () => read(spec.name), epilogue });
+    handedOn?.(spec.name, y);
+  }
+}
+
+/**
+ * Records the backward pass from the gradient of the last output.
+ * @param parameterGradients where the gradients of weights and biases go; none for an attack
+ * @param input whether to compute the gradient with respect to the input
+ */
+export function recordStackBackward(
+  recorder: Recorder,
+  arena: Arena,
+  specs: readonly LayerSpec[],
+  weights: WeightsOf,
+  { batch, mode, values, saved }: StackActivations,
+  gradients: StackGradients,
+  parameterGradients: FlatParameters | undefined,
+  input: boolean,
+): void {
+  const first = lowest(specs, input);
+  for (let i = specs.length - 1; i >= first; i--) {
+    const spec = specs[i];
+    const kind = kindOf(spec);
+    const [x, y] = [values[i], values[i + 1]];
+    const dy = gradients.preactivations[i];
+    const activation = separateActivation(spec);
+    if (activation !== 'none') {
+      recordActivationBackward(recorder, {
+        activation,
+        output: y,
+        gradOutput: gradients.values[i + 1],
+        gradInput: dy,
+      });
+    }
+    const learns = kind.parameters(spec).length > 0;
+    const run = { recorder, arena, spec, batch, mode, x, y, saved: saved[i] };
+    kind.backward(
+      { ...run, weights: () => readWeights(recorder, weights, spec.name, batch) },
+      {
+        dy,
+        dx: i > first || input ? gradients.values[i] : undefined,
+        parameters:
+          parameterGradients && learns
+            ? {
+                weight: parameterGradients.matrix(`${spec.name}.weight`),
+                bias: parameterGradients.matrix(`${spec.name}.bias`),
+              }
+            : undefined,
+      },
+    );
+  }
+}

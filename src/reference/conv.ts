@@ -1,0 +1,78 @@
+/** Twins of the convolution kernels, in float64. Images are NHWC and weights rows of taps as in the kernels, but unpadded. */
+import type { Activation } from '../kernels/activation.ts';
+import { type ConvShape, convOutputSize } from '../kernels/conv.ts';
+import { activationForward } from './activation.ts';
+
+/**
+ * Calls `visit` for every product of a convolution: indices into x (or dx), into W [oc, ky, kx, ic] and into y (or dy).
+ * Taps outside the image are left out.
+ */
+function forEachProduct(shape: ConvShape, visit: (x: number, w: number, y: number) => void): void {
+  const { batch, height, width, inChannels, outChannels, kernelSize, stride, padding } = shape;
+  const out = convOutputSize(shape);
+  for (let n = 0; n < batch; n++) {
+    for (let oy = 0; oy < out.height; oy++) {
+      for (let ox = 0; ox < out.width; ox++) {
+        for (let ky = 0; ky < kernelSize; ky++) {
+          for (let kx = 0; kx < kernelSize; kx++) {
+            const y = oy * stride + ky - padding;
+            const x = ox * stride + kx - padding;
+            if (y < 0 || y >= height || x < 0 || x >= width) continue;
+            const from = ((n * height + y) * width + x) * inChannels;
+            const to = ((n * out.height + oy) * out.width + ox) * outChannels;
+            for (let oc = 0; oc < outChannels; oc++) {
+              const row = ((oc * kernelSize + ky) * kernelSize + kx) * inChannels;
+              for (let ic = 0; ic < inChannels; ic++) visit(from + ic, row + ic, to + oc);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+function addBias(values: Float64Array, bias: ArrayLike<number> | undefined): void {
+  if (bias) for (let i = 0; i < values.length; i++) values[i] += bias[i % bias.length];
+}
+
+/** y = act(conv(x, W) + bias). */
+export function conv2d(
+  shape: ConvShape,
+  x: ArrayLike<number>,
+  w: ArrayLike<number>,
+  bias?: ArrayLike<number>,
+  activation: Activation = 'none',
+): Float64Array {
+  const out = convOutputSize(shape);
+  const y = new Float64Array(shape.batch * out.height * out.width * shape.outChannels);
+  forEachProduct(shape, (atX, atW, atY) => {
+    y[atY] += x[atX] * w[atW];
+  });
+  addBias(y, bias);
+  return activationForward(activation, y);
+}
+
+/** dx = act(convᵀ(dy, W) + bias): the gradient of {@link conv2d}, or a transposed convolution. */
+export function conv2dInputGradient(
+  shape: ConvShape,
+  dy: ArrayLike<number>,
+  w: ArrayLike<number>,
+  bias?: ArrayLike<number>,
+  activation: Activation = 'none',
+): Float64Array {
+  const dx = new Float64Array(shape.batch * shape.height * shape.width * shape.inChannels);
+  forEachProduct(shape, (atX, atW, atY) => {
+    dx[atX] += dy[atY] * w[atW];
+  });
+  addBias(dx, bias);
+  return activationForward(activation, dx);
+}
+
+/** dW, the gradient of {@link conv2d} with respect to its weights. */
+export function conv2dWeightGradient(shape: ConvShape, x: ArrayLike<number>, dy: ArrayLike<number>): Float64Array {
+  const dw = new Float64Array(shape.outChannels * shape.kernelSize ** 2 * shape.inChannels);
+  forEachProduct(shape, (atX, atW, atY) => {
+    dw[atW] += dy[atY] * x[atX];
+  });
+  return dw;
+}

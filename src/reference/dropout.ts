@@ -1,0 +1,28 @@
+/** Twin of shaders/activation/dropout.wgsl, exact: a product of f32 rounded once. */
+import { dropoutKey, dropoutThreshold } from '../kernels/dropout.ts';
+import { pcg4d } from '../memory/hash.ts';
+
+export interface DropoutDraw {
+  readonly probability: number;
+  readonly seed: number;
+  readonly tensor: number;
+  readonly iteration: number;
+}
+
+/** Which elements stay, rows of `columns`. */
+export function dropoutKept(rows: number, columns: number, draw: DropoutDraw): boolean[] {
+  const threshold = dropoutThreshold(draw.probability);
+  const [low, high] = dropoutKey(draw.seed, draw.tensor);
+  return Array.from({ length: rows * columns }, (_, i) => {
+    const [row, column] = [Math.floor(i / columns), i % columns];
+    const quad = row * Math.ceil(columns / 4) + Math.floor(column / 4);
+    return pcg4d(quad, draw.iteration, low, high)[column % 4] >= threshold;
+  });
+}
+
+/** @param x f32 values */
+export function dropout(x: ArrayLike<number>, columns: number, draw: DropoutDraw): Float32Array<ArrayBuffer> {
+  const scale = Math.fround(1 / (1 - draw.probability));
+  const kept = dropoutKept(x.length / columns, columns, draw);
+  return Float32Array.from(x, (value, i) => value * (kept[i] ? scale : 0));
+}

@@ -1,0 +1,79 @@
+/** Twins of the losses of shaders/loss, in float64. `results` holds two values a row. */
+import type { ConfidenceCost } from '../kernels/loss.ts';
+import { logSoftmaxForward } from './softmax.ts';
+
+export interface LossResult {
+  gradient: Float64Array;
+  /** [rows, 2]: loss or cost; correct flag, confidence or 0 */
+  results: Float64Array;
+}
+
+export function softmaxCrossEntropy(x: ArrayLike<number>, targets: ArrayLike<number>, columns: number): LossResult {
+  const rows = targets.length;
+  const logProbabilities = logSoftmaxForward(x, columns);
+  const results = new Float64Array(rows * 2);
+  const gradient = logProbabilities.map((value, i) => {
+    const oneHot = i % columns === targets[Math.floor(i / columns)] ? 1 : 0;
+    return (Math.exp(value) - oneHot) / rows;
+  });
+  for (let row = 0; row < rows; row++) {
+    const logits = Array.from({ length: columns }, (_, j) => x[row * columns + j]);
+    const finite = logits.every(Number.isFinite);
+    results[2 * row] = -logProbabilities[row * columns + targets[row]];
+    results[2 * row + 1] = finite && logits.indexOf(Math.max(...logits)) === targets[row] ? 1 : 0;
+  }
+  return { gradient, results };
+}
+
+export function confidenceCost(
+  cost: ConfidenceCost,
+  decimals: number | undefined,
+  x: ArrayLike<number>,
+  targets: ArrayLike<number>,
+  columns: number,
+): LossResult {
+  const levels = decimals === undefined ? 0 : 10 ** decimals;
+  const logProbabilities = logSoftmaxForward(x, columns);
+  const released = logProbabilities.map((value) =>
+    levels ? roundHalfToEven(Math.exp(value) * levels) / levels : Math.exp(value),
+  );
+  const results = new Float64Array(targets.length * 2);
+  const gradient = released.map((probability, i) => {
+    const row = Math.floor(i / columns);
+    const oneHot = i % columns === targets[row] ? 1 : 0;
+    const scale = cost === 'oneMinusConfidence' ? released[row * columns + targets[row]] : 1;
+    return scale * (probability - oneHot);
+  });
+  for (let row = 0; row < targets.length; row++) {
+    const at = row * columns + targets[row];
+    const negativeLog = levels ? -Math.log(Math.max(released[at], 0.5 / levels)) : -logProbabilities[at];
+    results[2 * row] = cost === 'oneMinusConfidence' ? 1 - released[at] : negativeLog;
+    results[2 * row + 1] = released[at];
+  }
+  return { gradient, results };
+}
+
+export function mse(x: ArrayLike<number>, target: ArrayLike<number>, columns: number): LossResult {
+  const gradient = Float64Array.from(x, (value, i) => (2 * (value - target[i])) / x.length);
+  const results = new Float64Array((x.length / columns) * 2);
+  for (let i = 0; i < x.length; i++) results[2 * Math.floor(i / columns)] += (x[i] - target[i]) ** 2 / columns;
+  return { gradient, results };
+}
+
+/** Adds rows of `results` to (loss sum, correct, rows, 0). */
+export function accumulateMetrics(metrics: ArrayLike<number>, results: ArrayLike<number>): Float64Array {
+  const sum = Float64Array.from(metrics);
+  for (let row = 0; row < results.length / 2; row++) {
+    sum[0] += results[2 * row];
+    sum[1] += results[2 * row + 1];
+    sum[2]++;
+  }
+  return sum;
+}
+
+/** WGSL's round. */
+function roundHalfToEven(x: number): number {
+  const down = Math.floor(x);
+  if (x - down !== 0.5) return Math.round(x);
+  return down % 2 === 0 ? down : down + 1;
+}

@@ -1,0 +1,46 @@
+/** Twins of shaders/optimizer, in float64; they change their arrays in place, as the kernels do. */
+import type { AdamOptions, SgdOptions } from '../kernels/optimizer.ts';
+
+export function sgd(
+  parameters: Float64Array,
+  gradients: ArrayLike<number>,
+  velocity: Float64Array,
+  learningRate: number,
+  { momentum, weightDecay }: SgdOptions,
+): void {
+  for (let i = 0; i < parameters.length; i++) {
+    velocity[i] = momentum * velocity[i] + gradients[i] + weightDecay * parameters[i];
+    parameters[i] -= learningRate * velocity[i];
+  }
+}
+
+export interface AdamState {
+  first: Float64Array;
+  second: Float64Array;
+  /** Present for AMSGrad. */
+  secondMax?: Float64Array;
+}
+
+/** @param iteration from 1 */
+export function adam(
+  parameters: Float64Array,
+  gradients: ArrayLike<number>,
+  state: AdamState,
+  learningRate: number,
+  iteration: number,
+  { betas, epsilon, weightDecay = 0 }: AdamOptions,
+): void {
+  const [beta1, beta2] = betas;
+  for (let i = 0; i < parameters.length; i++) {
+    const g = gradients[i] + weightDecay * parameters[i];
+    state.first[i] += (1 - beta1) * (g - state.first[i]);
+    state.second[i] = beta2 * state.second[i] + (1 - beta2) * g * g;
+    let bound = state.second[i];
+    if (state.secondMax) {
+      bound = Math.max(state.secondMax[i], bound);
+      state.secondMax[i] = bound;
+    }
+    const denominator = Math.sqrt(bound / (1 - beta2 ** iteration)) + epsilon;
+    parameters[i] -= ((learningRate / (1 - beta1 ** iteration)) * state.first[i]) / denominator;
+  }
+}

@@ -1,0 +1,153 @@
+/** Checks of shaders/image: batches out of a data set, filters. */
+
+import type { Program } from '../../gpu/recorder.ts';
+import { packImages, recordCorrupt, recordGatherBatch, recordGatherRows } from '../../kernels/batch.ts';
+import {
+  recordNonLocalMeans,
+  recordSharpen,
+  recordTotalVariation,
+  recordTotalVariationValue,
+} from '../../kernels/image.ts';
+import { recordRestride } from '../../kernels/restride.ts';
+import { nonLocalMeans, sharpen, totalVariation, totalVariationGradient } from '../../reference/image.ts';
+import { corrupt } from '../../reference/random.ts';
+import { sumTolerance, TOLERANCES } from '../../reference/tolerances.ts';
+import { type Check, COLUMNS, DRAW, numbers, pixels, ROWS, SIZE } from './trial.ts';
+
+/** A data set of 11 images in some order, of which a batch starts at the third. */
+const IMAGES = 11;
+const BATCH_OFFSET = 2;
+const ORDER = Uint32Array.from({ length: IMAGES }, (_, i) => (i * 7 + 5) % IMAGES);
+const CHOSEN = ORDER.subarray(BATCH_OFFSET, BATCH_OFFSET + ROWS);
+
+const prepareBatch = ({ stepWords }: Program) => {
+  stepWords[2] = BATCH_OFFSET;
+};
+
+export const BATCHES: readonly Check[] = [
+  {
+    kernel: 'gather_batch',
+    record(trial) {
+      const bytes = Uint8Array.from(pixels(IMAGES * COLUMNS, 1), (value) => Math.floor(value * 255.9));
+      const labels = Uint32Array.from({ length: IMAGES }, (_, i) => (i * 31) % 17);
+      const images = trial.output(ROWS, COLUMNS);
+      const targets = trial.results(ROWS);
+      recordGatherBatch(trial.recorder, {
+        pixels: trial.buffer(packImages(bytes, COLUMNS)),
+        labels: trial.buffer(labels),
+        order: trial.buffer(ORDER),
+        images,
+        targets,
+      });
+      const expected = Array.from(CHOSEN, (i) => [...bytes.subarray(i * COLUMNS, (i + 1) * COLUMNS)]).flat();
+      trial.expectMatrix(
+        images,
+        expected.map((byte) => byte / 255),
+        TOLERANCES.pixel,
+      );
+      trial.expectWords(
+        targets,
+        Uint32Array.from(CHOSEN, (i) => labels[i]),
+      );
+    },
+    prepare: prepareBatch,
+  },
+  {
+    kernel: 'gather_rows',
+    record(trial) {
+      const values = numbers(IMAGES * COLUMNS, 1);
+      const output = trial.output(ROWS, COLUMNS);
+      const table = trial.matrix(IMAGES, COLUMNS, values);
+      recordGatherRows(trial.recorder, { table, order: trial.buffer(ORDER), output });
+      const expected = Array.from(CHOSEN, (i) => [...values.subarray(i * COLUMNS, (i + 1) * COLUMNS)]).flat();
+      trial.expectMatrix(output, expected, TOLERANCES.exact);
+    },
+    prepare: prepareBatch,
+  },
+  {
+    kernel: 'restride',
+    record(trial) {
+      const values = numbers(SIZE, 1);
+      const wide = trial.output(ROWS, COLUMNS);
+      const narrow = trial.imagesOutput(COLUMNS, ROWS);
+      recordRestride(trial.recorder, { input: trial.matrix(ROWS, COLUMNS, values), output: narrow });
+      recordRestride(trial.recorder, { input: trial.images(COLUMNS, ROWS, values), output: wide });
+      for (const output of [wide, narrow]) trial.expectMatrix(output, values, TOLERANCES.exact);
+    },
+  },
+  {
+    kernel: 'corrupt',
+    record(trial) {
+      const x = pixels(SIZE, 1);
+      const deviation = Math.fround(0.3);
+      const output = trial.output(ROWS, COLUMNS);
+      const input = trial.matrix(ROWS, COLUMNS, x);
+      recordCorrupt(trial.recorder, { input, order: trial.buffer(ORDER), output, deviation, seed: 9 });
+      trial.expectMatrix(output, corrupt(x, CHOSEN, deviation, 9, DRAW), TOLERANCES.normal);
+    },
+    prepare({ stepWords }) {
+      stepWords[2] = BATCH_OFFSET;
+      stepWords[5] = DRAW;
+    },
+  },
+];
+
+const IMAGE = { height: 9, width: 7 };
+const IMAGE_SIZE = IMAGE.height * IMAGE.width;
+
+export const IMAGE_FILTERS: readonly Check[] = [
+  {
+    kernel: 'non_local_means',
+    record(trial) {
+      const options = { patchRadius: 1, searchRadius: 3, strength: 0.3 };
+      const x = pixels(2 * IMAGE_SIZE, 1);
+      const output = trial.output(2, IMAGE_SIZE);
+      recordNonLocalMeans(trial.recorder, { ...IMAGE, ...options, input: trial.matrix(2, IMAGE_SIZE, x), output });
+      trial.expectMatrix(output, nonLocalMeans(x, IMAGE.height, IMAGE.width, options), TOLERANCES.nonLocalMeans);
+    },
+  },
+  {
+    kernel: 'sharpen',
+    record(trial) {
+      const x = pixels(2 * IMAGE_SIZE, 1);
+      const output = trial.output(2, IMAGE_SIZE);
+      recordSharpen(trial.recorder, { ...IMAGE, amount: 0.75, input: trial.matrix(2, IMAGE_SIZE, x), output });
+      trial.expectMatrix(output, sharpen(x, IMAGE.height, IMAGE.width, 0.75), TOLERANCES.image);
+    },
+  },
+  {
+    kernel: 'total_variation',
+    record(trial) {
+      const [x, before] = [pixels(2 * IMAGE_SIZE, 1), numbers(2 * IMAGE_SIZE, 2)];
+      const [weight, epsilon] = [3, 0.01];
+      const gradient = trial.matrix(2, IMAGE_SIZE, before);
+      const input = trial.matrix(2, IMAGE_SIZE, x);
+      recordTotalVariation(trial.recorder, { ...IMAGE, input, gradient, weight, epsilon });
+      const added = totalVariationGradient(x, IMAGE.height, IMAGE.width, weight, epsilon);
+      trial.expectMatrix(
+        gradient,
+        added.map((value, i) => value + before[i]),
+        TOLERANCES.image,
+      );
+    },
+  },
+  {
+    kernel: 'total_variation_value',
+    record(trial) {
+      const { height, width } = IMAGE;
+      const [x, before] = [pixels(2 * IMAGE_SIZE, 1), numbers(2 * 2, 2)];
+      const [weight, epsilon] = [3, 0.01];
+      const results = trial.buffer(before);
+      const input = trial.matrix(2, IMAGE_SIZE, x);
+      recordTotalVariationValue(trial.recorder, { ...IMAGE, input, results, weight, epsilon });
+      // The kernel counts from a flat image, whose differences all are sqrt(epsilon).
+      const differences = height * (width - 1) + (height - 1) * width;
+      const flat = (differences * Math.sqrt(epsilon)) / IMAGE_SIZE;
+      const expected = Float64Array.from(before);
+      totalVariation(x, height, width, epsilon).forEach((energy, image) => {
+        expected[2 * image] += weight * (energy - flat);
+      });
+      trial.expect(results, expected, sumTolerance(differences));
+    },
+  },
+];

@@ -1,0 +1,98 @@
+/** Checks of shaders/loss: costs, their gradients and their sums. */
+
+import { type ConfidenceFloor, recordTruncateAlign } from '../../kernels/align.ts';
+import {
+  type ConfidenceCost,
+  recordAccumulateMetrics,
+  recordConfidenceCost,
+  recordMse,
+  recordSoftmaxCrossEntropy,
+} from '../../kernels/loss.ts';
+import { truncateAlign } from '../../reference/align.ts';
+import { accumulateMetrics, confidenceCost, mse, softmaxCrossEntropy } from '../../reference/loss.ts';
+import { alignTolerance, sumTolerance, TOLERANCES } from '../../reference/tolerances.ts';
+import { type Check, COLUMNS, numbers, ROWS, SIZE } from './trial.ts';
+
+/** One class a row, all below COLUMNS. */
+const TARGETS = Uint32Array.of(3, 0, 36, 17, 3);
+
+function confidenceCheck(cost: ConfidenceCost): Check {
+  return {
+    kernel: `confidence_cost ${cost}`,
+    record(trial) {
+      const x = numbers(SIZE, 1, 3);
+      const gradLogits = trial.output(ROWS, COLUMNS);
+      const results = trial.results(2 * ROWS);
+      const logits = trial.matrix(ROWS, COLUMNS, x);
+      recordConfidenceCost(trial.recorder, { cost, logits, targets: trial.buffer(TARGETS), gradLogits, results });
+      const expected = confidenceCost(cost, undefined, x, TARGETS, COLUMNS);
+      trial.expectMatrix(gradLogits, expected.gradient, TOLERANCES.confidenceCost);
+      trial.expect(results, expected.results, TOLERANCES.confidenceCost);
+    },
+  };
+}
+
+function alignCheck(floor: ConfidenceFloor, scale: number): Check {
+  return {
+    kernel: `truncate_align ${floor}`,
+    record(trial) {
+      const alignment = { truncation: 20, floor };
+      // Whole numbers, so that some are equal.
+      const x = numbers(SIZE, 1, scale).map(Math.round);
+      const output = trial.imagesOutput(ROWS, COLUMNS);
+      const floored = trial.results(ROWS);
+      recordTruncateAlign(trial.recorder, { ...alignment, logits: trial.matrix(ROWS, COLUMNS, x), output, floored });
+      const expected = truncateAlign(x, COLUMNS, alignment);
+      trial.expectMatrix(output, expected.output, alignTolerance(Math.max(...expected.output)));
+      trial.expectWords(floored, expected.floored);
+    },
+  };
+}
+
+export const LOSSES: readonly Check[] = [
+  {
+    kernel: 'softmax_cross_entropy',
+    record(trial) {
+      const x = numbers(SIZE, 1, 3);
+      const gradLogits = trial.output(ROWS, COLUMNS);
+      const results = trial.results(2 * ROWS);
+      const logits = trial.matrix(ROWS, COLUMNS, x);
+      recordSoftmaxCrossEntropy(trial.recorder, { logits, targets: trial.buffer(TARGETS), gradLogits, results });
+      const expected = softmaxCrossEntropy(x, TARGETS, COLUMNS);
+      trial.expectMatrix(gradLogits, expected.gradient, TOLERANCES.crossEntropyGradient);
+      trial.expect(results, expected.results, TOLERANCES.cross_entropy);
+    },
+  },
+  confidenceCheck('oneMinusConfidence'),
+  confidenceCheck('negativeLogConfidence'),
+  {
+    kernel: 'mse',
+    record(trial) {
+      const [x, target] = [numbers(SIZE, 1), numbers(SIZE, 2)];
+      const gradOutput = trial.output(ROWS, COLUMNS);
+      const results = trial.results(2 * ROWS);
+      recordMse(trial.recorder, {
+        output: trial.matrix(ROWS, COLUMNS, x),
+        target: trial.matrix(ROWS, COLUMNS, target),
+        gradOutput,
+        results,
+      });
+      const expected = mse(x, target, COLUMNS);
+      trial.expectMatrix(gradOutput, expected.gradient, TOLERANCES.mseGradient);
+      trial.expect(results, expected.results, TOLERANCES.mse);
+    },
+  },
+  {
+    kernel: 'accumulate_metrics',
+    record(trial) {
+      const before = Float32Array.of(2.5, 7, 11, 0);
+      const results = numbers(2 * COLUMNS, 1);
+      const metrics = trial.buffer(before);
+      recordAccumulateMetrics(trial.recorder, { rows: COLUMNS, results: trial.buffer(results), metrics });
+      trial.expect(metrics, accumulateMetrics(before, results), sumTolerance(COLUMNS));
+    },
+  },
+  alignCheck('direct', 8),
+  // Most confidences are below what f32 holds.
+  alignCheck('faithful', 200),
+];

@@ -1,0 +1,274 @@
+/** Checks of the kernels of shaders/memory, and tensors in approximate memory for those that read from there. */
+import { roundUp } from '../../gpu/arena.ts';
+import type { BufferView } from '../../gpu/device.ts';
+import {
+  recordEncode,
+  recordFetchCodes,
+  recordMaterialise,
+  recordNoise,
+  recordStoreActivations,
+} from '../../kernels/memory.ts';
+import { fetchOf, type StoredTensor } from '../../kernels/stored.ts';
+import { storeActivations } from '../../memory/activations.ts';
+import {
+  BLOCK_CODES,
+  type Codec,
+  fixedCodec,
+  floatCodec,
+  formatBits,
+  integerCodec,
+  packCodes,
+} from '../../memory/codec.ts';
+import { type Geometry, type NumberFormat, type StoredMemory, uniformMemory } from '../../memory/config.ts';
+import {
+  deviceKey,
+  type FaultMap,
+  fetchCodes,
+  fetchTensor,
+  type Granularity,
+  type MemoryImage,
+  readKey,
+  tensorKey,
+} from '../../memory/fault_map.ts';
+import { faultSources } from '../../memory/faults.ts';
+import { fetchTensorByHits } from '../../memory/hits.ts';
+import { integerScale } from '../../memory/integer.ts';
+import { MAP_WORDS, writeDraw, writeScale, writeSources } from '../../memory/map_table.ts';
+import { noiseTensor } from '../../memory/noise.ts';
+import { Random } from '../../random.ts';
+import { type Check, COLUMNS, numbers, pad, ROWS, SIZE, type Trial, unpad } from './trial.ts';
+
+// Approximate memory: 12-bit codes of weights in -1..1, a rate at which most blocks have flips and some have many.
+const BITS = 12;
+const EXPONENT = 1 - BITS;
+const READ = 40;
+export const PASS = 6;
+export const FIRST_IMAGE = 3;
+const GEOMETRY: Geometry = { banks: 8, rows: 32768, rowBytes: 8192 };
+
+/** A memory of this number format with the fault models that are checked; fixed point fails uniformly. */
+function checkedMemory(format: NumberFormat, encoding: 'corrected' | 'faithful' = 'corrected'): StoredMemory {
+  return uniformMemory(format.kind === 'fixed' ? { ...format, encoding } : format, 0.02);
+}
+
+const FIXED: NumberFormat = { kind: 'fixed', bits: BITS, exponent: EXPONENT, headroom: 0, encoding: 'corrected' };
+
+/** Every kind of source at once, with a code that corrects. */
+const MANY_SOURCES: StoredMemory = {
+  ...checkedMemory(FIXED),
+  faults: [
+    { kind: 'uniform', bitErrorRate: 0.002, drawn: 'load' },
+    { kind: 'asymmetric', zeroToOne: 0.003, oneToZero: 0.001, drawn: 'chip' },
+    { kind: 'stuck-at', zero: 0.001, one: 0.001 },
+    { kind: 'clustered', lines: 0.3, bitErrorRate: 0.02, drawn: 'read' },
+    { kind: 'eden', model: 'EM1', lines: [{ share: 0.1, weakCells: 0.05, failure: 0.5 }] },
+    { kind: 'eden', model: 'EM3', weakCells: 0.01, failureOfOnes: 0.9, failureOfZeros: 0.1 },
+  ],
+  ecc: { code: 'secded', detected: 'zero', scrub: true },
+};
+
+export interface CheckedTensor {
+  readonly stored: StoredTensor;
+  readonly image: MemoryImage;
+  /** What decides a read: that of one pass and, at `inference`, one image. */
+  faults(pass: number, image?: number): FaultMap;
+  /** What the device must read, rows x stride f32. */
+  fetch(pass: number, image?: number): Float32Array;
+  /** What an image reads by hits, rows x columns f32; without arguments, what is stored. */
+  fetchByHits(pass?: number, image?: number): Float32Array;
+}
+
+/** Some tensors of random codes in one memory image, laid out and keyed as src/injection/approximate_memory.ts does. */
+export function memoryImage(
+  trial: Trial,
+  granularity: Exclude<Granularity, 'chip'>,
+  shapes: readonly (readonly [rows: number, columns: number])[],
+  memory: StoredMemory = checkedMemory(FIXED),
+): { codes: BufferView; maps: BufferView; tensors: CheckedTensor[] } {
+  const maps = new Uint32Array(shapes.length * MAP_WORDS);
+  const images: Uint32Array[] = [];
+  const codec = codecOf(memory.format);
+  const sources = faultSources(memory, 0);
+  const { slot } = codec;
+  let origin = 0;
+  const tensors = shapes.map(([rows, columns], map): CheckedTensor => {
+    const stride = roundUp(columns, BLOCK_CODES);
+    const key = tensorKey(11, 2, map);
+    const device = deviceKey(11, 2);
+    writeDraw(maps, map, { key, device, load: READ, read: READ });
+    const { scale, inverse } = scaleOf(memory.format);
+    writeScale(maps, map, { granularity, scale, inverse, bits: codec.bits });
+    writeSources(maps, map, {
+      sources,
+      slot,
+      ecc: memory.ecc,
+      geometry: GEOMETRY,
+      shape: { rows, columns, stride },
+      granularity,
+    });
+    const random = new Random(20 + map);
+    const codes = Array.from({ length: rows * columns }, () => random.nextU32() >>> (32 - codec.bits));
+    const words = packCodes(pad(codes, rows, columns, stride, Float64Array), slot);
+    const whole = new Uint32Array((roundUp(rows, 4) * stride * slot) / 32);
+    whole.set(words);
+    images.push(whole);
+    const stored = { map, origin, rows, columns, stride, fetch: fetchOf(memory, sources) };
+    const memoryImage = { words, rows, columns, stride, codec };
+    const faults = (pass: number, image?: number): FaultMap => {
+      const keys = { chip: readKey(key, 0), load: readKey(key, READ), read: readKey(key, READ + pass, image) };
+      return { slot, sources, ecc: memory.ecc, geometry: GEOMETRY, keys, device, origin: stored.origin };
+    };
+    origin += whole.length / (slot / 2);
+    return {
+      stored,
+      image: memoryImage,
+      faults,
+      fetch: (pass, image) => new Float32Array(fetchTensor(memoryImage, faults(pass, image)).buffer),
+      fetchByHits(pass = 0, image) {
+        const { bits, rate } = sources[0];
+        const uniform = { bits, rate: image === undefined ? 0 : rate };
+        const bitsOfWeights = fetchTensorByHits(memoryImage, readKey(key, READ + pass, image), uniform);
+        return unpad(new Float32Array(bitsOfWeights.buffer), rows, columns, stride);
+      },
+    };
+  });
+  const codes = new Uint32Array((origin * slot) / 2);
+  tensors.forEach(({ stored }, i) => {
+    codes.set(images[i], (stored.origin * slot) / 2);
+  });
+  return { codes: trial.buffer(codes), maps: trial.buffer(maps), tensors };
+}
+
+/** Of weights in -1..1. */
+function scaleOf(format: NumberFormat): { scale: number; inverse: number } {
+  if (format.kind === 'fixed') return { scale: 2 ** EXPONENT, inverse: 2 ** -EXPONENT };
+  return 'nonFinite' in format ? { scale: 1, inverse: 1 } : integerScale(1, formatBits(format));
+}
+
+function codecOf(format: NumberFormat): Codec {
+  if (format.kind === 'fixed') return fixedCodec(BITS, EXPONENT, format.encoding);
+  if ('nonFinite' in format) return floatCodec(format.kind, format.nonFinite);
+  return integerCodec(format.kind === 'int8' ? 8 : 4, [scaleOf(format)]);
+}
+
+const FORMATS: readonly NumberFormat[] = [
+  FIXED,
+  { kind: 'int8', scale: 'per-tensor' },
+  { kind: 'int4', scale: 'per-tensor' },
+  { kind: 'fp32', nonFinite: 'saturate' },
+  { kind: 'fp16', nonFinite: 'saturate' },
+  { kind: 'bf16', nonFinite: 'saturate' },
+];
+
+function encodeCheck(format: NumberFormat, encoding: 'corrected' | 'faithful' = 'corrected'): Check {
+  return {
+    kernel: `encode ${format.kind}${encoding === 'faithful' ? ' faithful' : ''}`,
+    record(trial) {
+      const weights = numbers(SIZE, 1, 1.2);
+      const memory = checkedMemory(format, encoding);
+      const { maps, tensors } = memoryImage(trial, 'load', [[ROWS, COLUMNS]], memory);
+      const { stored, image } = tensors[0];
+      const { codec } = image;
+      const codes = trial.results((ROWS * stored.stride * codec.slot) / 32);
+      recordEncode(trial.recorder, { tensor: stored, weights: trial.matrix(ROWS, COLUMNS, weights), maps, codes });
+      const expected = Array.from(weights, (weight) => codec.encode(weight, 0));
+      trial.expectWords(codes, packCodes(pad(expected, ROWS, COLUMNS, stored.stride, Float64Array), codec.slot));
+    },
+  };
+}
+
+function materialiseCheck(kernel: string, memory: StoredMemory): Check {
+  return {
+    kernel: `materialise ${kernel}`,
+    record(trial) {
+      const shapes = [
+        [3, 17],
+        [ROWS, COLUMNS],
+      ] as const;
+      const { codes, maps, tensors } = memoryImage(trial, 'pass', shapes, memory);
+      const { stored, image, faults } = tensors[1];
+      const fetched = trial.results(ROWS * stored.stride);
+      recordMaterialise(trial.recorder, { tensor: stored, codes, maps, fetched, passOffset: 1 });
+      trial.expectWords(fetched, fetchTensor(image, faults(PASS + 1)));
+    },
+    prepare({ stepWords }) {
+      stepWords[0] = PASS;
+    },
+  };
+}
+
+const fetchCodesCheck: Check = {
+  kernel: 'fetch_codes',
+  record(trial) {
+    const { codes, maps, tensors } = memoryImage(trial, 'pass', [[ROWS, COLUMNS]]);
+    const { stored, image, faults } = tensors[0];
+    const returned = trial.results(image.words.length);
+    recordFetchCodes(trial.recorder, { tensor: stored, codes, maps, returned, passOffset: 0 });
+    trial.expectWords(returned, fetchCodes(image, faults(PASS)));
+  },
+  prepare({ stepWords }) {
+    stepWords[0] = PASS;
+  },
+};
+
+const activationsCheck: Check = {
+  kernel: 'store_activations',
+  record(trial) {
+    // Three images of two rows each; a block runs across rows.
+    const [images, rows, columns] = [3, 2, 37];
+    const memory = checkedMemory(FIXED);
+    const { maps, tensors } = memoryImage(trial, 'inference', [[1, 16]], memory);
+    const { stored, image, faults } = tensors[0];
+    const values = numbers(images * rows * columns, 2, 1.1);
+    const x = trial.matrix(images * rows, columns, values);
+    recordStoreActivations(trial.recorder, { tensor: stored, x, images, maps });
+    const shape = { elements: rows * x.stride, columns, stride: x.stride };
+    const padded = pad(values, images * rows, columns, x.stride);
+    const mapOf = (index: number) => faults(PASS, index);
+    trial.expectWords(x, storeActivations(padded, shape, image.codec, FIRST_IMAGE, mapOf));
+  },
+  prepare({ stepWords }) {
+    stepWords[0] = PASS;
+    stepWords[1] = FIRST_IMAGE;
+  },
+};
+
+function noiseCheck(kind: 'gaussian' | 'laplacian'): Check {
+  const scale = 0.25;
+  return {
+    kernel: `materialise_noise ${kind}`,
+    record(trial) {
+      const weights = numbers(SIZE, 1);
+      const stride = roundUp(COLUMNS, BLOCK_CODES);
+      const key = tensorKey(5, 0, 0);
+      const maps = new Uint32Array(MAP_WORDS);
+      writeDraw(maps, 0, { key, device: key, load: READ, read: READ });
+      writeScale(maps, 0, { granularity: 'load', scale, inverse: 0, bits: 0 });
+      const fetched = trial.results(ROWS * stride);
+      recordNoise(trial.recorder, {
+        tensor: { map: 0, rows: ROWS, columns: COLUMNS, stride },
+        kind,
+        weights: trial.matrix(ROWS, COLUMNS, weights),
+        maps: trial.buffer(maps),
+        fetched,
+        passOffset: 0,
+      });
+      const padded = pad(weights, ROWS, COLUMNS, stride);
+      const expected = noiseTensor(padded, COLUMNS, stride, readKey(key, READ), kind, scale);
+      // WGSL lets cos be off by 2^-11 and ln by 2^-21; the largest radius is 5.8.
+      trial.expect(fetched, expected, { relative: 1e-6, absolute: scale * 5.8 * 2 ** -11 });
+    },
+  };
+}
+
+export const MEMORY: readonly Check[] = [
+  ...FORMATS.map((format) => encodeCheck(format)),
+  encodeCheck(FIXED, 'faithful'),
+  ...FORMATS.map((format) => materialiseCheck(format.kind, checkedMemory(format))),
+  materialiseCheck('many sources and ECC', MANY_SOURCES),
+  materialiseCheck('without faults', { ...checkedMemory(FIXED), faults: [] }),
+  fetchCodesCheck,
+  activationsCheck,
+  noiseCheck('gaussian'),
+  noiseCheck('laplacian'),
+];

@@ -1,0 +1,233 @@
+import { createHash } from 'node:crypto';
+import { encode as encodeJpeg } from 'jpeg-js';
+import { PNG } from 'pngjs';
+import { describe, expect, test } from 'vitest';
+import { centreSquare, crop, resize, toGray } from '../../src/data/image_ops.ts';
+import { DataError, ShapeError } from '../../src/errors.ts';
+import type { DecodedImage } from '../../src/formats/image.ts';
+import { decodeImage } from '../../src/formats/image_codec.ts';
+import { encodePgm, type GrayImage } from '../../src/formats/pgm.ts';
+
+const gray = (width: number, height: number, pixel: (i: number) => number): GrayImage => ({
+  width,
+  height,
+  pixels: Uint8Array.from({ length: width * height }, (_, i) => pixel(i)),
+});
+const rgba = (width: number, height: number, pixel: (i: number) => number[]) =>
+  Buffer.from(Array.from({ length: width * height }, (_, i) => pixel(i)).flat());
+
+const png = (width: number, height: number, pixel: (i: number) => number[], options = {}) => {
+  const image = new PNG({ width, height });
+  image.data = rgba(width, height, pixel);
+  return new Uint8Array(PNG.sync.write(image, options));
+};
+const jpeg = (width: number, height: number, pixel: (i: number) => number[], quality = 95) =>
+  new Uint8Array(encodeJpeg({ width, height, data: rgba(width, height, pixel) }, quality).data);
+
+const failure = (run: () => unknown) => {
+  try {
+    run();
+  } catch (error) {
+    expect(error).toBeInstanceOf(DataError);
+    const { message } = error as DataError;
+    expect(message).toMatch(/^a\.jpg: [^\n]+; [^\n]+$/);
+    return message;
+  }
+  throw new Error('it was accepted');
+};
+const refused = (bytes: Uint8Array) => failure(() => decodeImage(bytes, 'a.jpg'));
+
+describe('decoding an image', () => {
+  test('tells the format by the first bytes, whatever the name says', () => {
+    const pixel = (i: number) => [i * 20, 255 - i * 20, 7, 255];
+    const image = decodeImage(png(3, 2, pixel), 'a.jpg');
+    expect([image.width, image.height, image.channels]).toEqual([3, 2, 3]);
+    expect([...image.pixels.subarray(0, 6)]).toEqual([0, 255, 7, 20, 235, 7]);
+    expect(decodeImage(jpeg(9, 5, pixel), 'a.png')).toMatchObject({ width: 9, height: 5, channels: 3 });
+    const pgm = gray(2, 2, (i) => i);
+    expect(decodeImage(encodePgm(pgm), 'a.jpg')).toEqual({ ...pgm, channels: 1 });
+  });
+
+  test('drops alpha and keeps gray as one channel', () => {
+    const image = decodeImage(
+      png(2, 1, (i) => [i * 100, i * 100, i * 100, 3]),
+      'a.png',
+    );
+    expect(image).toEqual({ width: 2, height: 1, channels: 1, pixels: Uint8Array.of(0, 100) });
+  });
+
+  test('takes 16 bits a sample and bytes from the middle of a buffer', () => {
+    const wide = new PNG({ width: 1, height: 1, bitDepth: 16, colorType: 0, inputColorType: 0 });
+    wide.data = Buffer.from(Uint16Array.of(0x8080).buffer);
+    const bytes = PNG.sync.write(wide, { bitDepth: 16, colorType: 0, inputColorType: 0, inputHasAlpha: false });
+    const whole = Buffer.concat([Buffer.of(9), bytes, Buffer.of(9)]);
+    expect(decodeImage(whole.subarray(1, whole.length - 1), 'a.png').pixels).toEqual(Uint8Array.of(0x80));
+  });
+
+  test('gives a JPEG within the loss of its encoding', () => {
+    const value = (i: number) => 100 + 50 * Math.sin((i % 24) / 6) + 40 * Math.cos(Math.floor(i / 24) / 5);
+    const { pixels } = toGray(
+      decodeImage(
+        jpeg(24, 16, (i) => [value(i), value(i), value(i), 255]),
+        'a.jpg',
+      ),
+    );
+    for (const [i, pixel] of pixels.entries()) expect(Math.abs(pixel - value(i))).toBeLessThan(4);
+  });
+
+  test('refuses what is neither, naming the first bytes', () => {
+    expect(refused(new Uint8Array(0))).toContain('byte 0: the file is empty');
+    expect(refused(new TextEncoder().encode('<html>'))).toContain(
+      'neither PNG, JPEG nor PGM (starts with 3c 68 74 6d)',
+    );
+    expect(refused(Uint8Array.of(0x47))).toContain('starts with 47');
+  });
+
+  test('refuses a JPEG that is none, and files of any other length than their own', () => {
+    const bytes = new Uint8Array(400).fill(0x5a);
+    bytes.set([0xff, 0xd8, 0xff, 0xe0]);
+    expect(refused(bytes)).toContain('truncated, damaged or too large JPEG');
+    expect(refused(Uint8Array.of(0xff, 0xd8))).toContain('JPEG');
+    const noise = (i: number) => [(i * 97) % 256, (i * 31) % 256, (i * 57) % 256, 255];
+    for (const whole of [jpeg(20, 20, noise), png(9, 9, noise)]) {
+      for (let end = 1; end < whole.length; end += 7) refused(whole.subarray(0, end));
+      refused(whole.subarray(0, whole.length - 1));
+    }
+  });
+
+  test('refuses a damaged PNG, and sizes that would fill the memory', () => {
+    const whole = png(9, 9, (i) => [i, i, i, 255]);
+    const damaged = whole.slice();
+    damaged[45] ^= 1;
+    expect(refused(damaged)).toContain('truncated or damaged PNG');
+    const huge = whole.slice();
+    new DataView(huge.buffer).setUint32(16, 100_000);
+    new DataView(huge.buffer).setUint32(20, 100_000);
+    expect(refused(huge)).toContain('100000x100000 pixels, 1 to 40000000 are read');
+    const big = jpeg(16, 16, () => [0, 0, 0, 255]);
+    const frame = big.findIndex((byte, i) => byte === 0xff && big[i + 1] === 0xc0);
+    big.set([0xff, 0xff, 0xff, 0xff], frame + 5);
+    expect(refused(big)).toMatch(/too large JPEG \(maxResolutionInMP/);
+    big.set([0, 0, 0, 16], frame + 5);
+    expect(refused(big)).toBeTruthy();
+    const interlaced = new Uint8Array(2 ** 20 + 1);
+    interlaced.set(whole.subarray(0, 29));
+    interlaced[28] = 1;
+    expect(refused(interlaced)).toContain('interlaced PNG');
+  });
+});
+
+describe('gray', () => {
+  const one = (r: number, g: number, b: number) =>
+    toGray({ width: 1, height: 1, channels: 3, pixels: Uint8Array.of(r, g, b) }).pixels[0];
+
+  test('is the luma of ITU-R 601, rounded', () => {
+    expect([one(255, 0, 0), one(0, 255, 0), one(0, 0, 255)]).toEqual([76, 150, 29]);
+    expect([one(1, 0, 0), one(2, 0, 0), one(0, 1, 0), one(10, 200, 30)]).toEqual([0, 1, 1, 124]);
+  });
+
+  test('of gray is the same gray', () => {
+    for (let value = 0; value < 256; value++) expect(one(value, value, value)).toBe(value);
+    const image: DecodedImage = { width: 1, height: 2, channels: 1, pixels: Uint8Array.of(3, 4) };
+    expect(toGray(image).pixels).toEqual(Uint8Array.of(3, 4));
+  });
+});
+
+describe('a crop', () => {
+  const image = gray(4, 3, (i) => i);
+
+  test('is the part asked for', () => {
+    expect(crop(image, 1, 1, 2, 2, 'a.jpg')).toEqual({ width: 2, height: 2, pixels: Uint8Array.of(5, 6, 9, 10) });
+    expect(crop(image, 0, 0, 4, 3, 'a.jpg').pixels).toEqual(image.pixels);
+    expect(centreSquare(image).pixels).toEqual(Uint8Array.of(0, 1, 2, 4, 5, 6, 8, 9, 10));
+    expect(centreSquare(gray(2, 6, (i) => i)).pixels).toEqual(Uint8Array.of(4, 5, 6, 7));
+  });
+
+  test('is refused where the image is smaller, naming both sizes', () => {
+    expect(failure(() => crop(image, 35, 70, 108, 108, 'a.jpg'))).toContain(
+      '4x3 pixels are too few for a crop of 108x108 at 35,70',
+    );
+    for (const [x, y, w, h] of [
+      [3, 0, 2, 1],
+      [0, 2, 1, 2],
+      [-1, 0, 2, 1],
+      [0, 0, 0, 1],
+      [0.5, 0, 1, 1],
+    ]) {
+      failure(() => crop(image, x, y, w, h, 'a.jpg'));
+    }
+  });
+});
+
+describe('resizing', () => {
+  test('to the same size changes nothing, and copies', () => {
+    const image = gray(5, 4, (i) => i * 12);
+    const same = resize(image, 5, 4);
+    expect(same).toEqual(image);
+    expect(same.pixels).not.toBe(image.pixels);
+  });
+
+  test('keeps a constant image constant', () => {
+    for (const value of [0, 1, 127, 254, 255]) {
+      for (const [width, height] of [
+        [64, 64],
+        [7, 200],
+        [178, 1],
+        [500, 13],
+      ]) {
+        const { pixels } = resize(
+          gray(108, 109, () => value),
+          width,
+          height,
+        );
+        expect(pixels.length).toBe(width * height);
+        expect(new Set(pixels)).toEqual(new Set([value]));
+      }
+    }
+  });
+
+  test('halves a ramp with weights 1 3 3 1, cut off at the ends', () => {
+    // First (0 + 0.75 10 + 0.25 20) / 1.75 = 7.1, last (0.25 50 + 0.75 60 + 0.75 70) / 1.75 = 62.9.
+    const ramp = gray(8, 1, (i) => i * 10);
+    expect([...resize(ramp, 4, 1).pixels]).toEqual([7, 25, 45, 63]);
+    const column = { width: 1, height: 8, pixels: ramp.pixels };
+    expect([...resize(column, 1, 4).pixels]).toEqual([7, 25, 45, 63]);
+  });
+
+  test('doubles by interpolation', () => {
+    expect([
+      ...resize(
+        gray(2, 1, (i) => i * 100),
+        4,
+        1,
+      ).pixels,
+    ]).toEqual([0, 25, 75, 100]);
+  });
+
+  // Made with Pillow 12.3: Image.fromarray(a).resize(size, Image.BILINEAR).
+  test('gives the bytes of Pillow', () => {
+    const image = gray(5, 4, (i) => (i * 37 + 11) % 256);
+    expect([...resize(image, 3, 3).pixels]).toEqual([82, 81, 122, 177, 135, 92, 91, 149, 164]);
+    expect([...resize(image, 2, 4).pixels]).toEqual([48, 122, 163, 63, 162, 155, 91, 165]);
+    expect([...resize(image, 5, 1).pixels]).toEqual([107, 144, 107, 144, 106]);
+    expect([...resize(image, 7, 6).pixels.subarray(0, 14)]).toEqual([
+      11, 32, 59, 85, 111, 138, 159, 104, 125, 115, 50, 76, 103, 124,
+    ]);
+    const photograph = gray(178, 218, (i) => (i * i * 31 + i * 7) % 251);
+    const hash = (result: GrayImage) => createHash('sha256').update(result.pixels).digest('hex').slice(0, 16);
+    expect(hash(resize(crop(photograph, 35, 70, 108, 108, 'a'), 64, 64))).toBe('2e37530755d00a6b');
+    expect(hash(resize(photograph, 64, 64))).toBe('6cfc5fb756ed9ddc');
+    expect(hash(resize(photograph, 300, 31))).toBe('a5a73c444d3144d4');
+  });
+
+  test('refuses sizes that are none', () => {
+    for (const side of [0, -1, 1.5, Number.NaN])
+      expect(() =>
+        resize(
+          gray(2, 2, () => 0),
+          side,
+          2,
+        ),
+      ).toThrow(ShapeError);
+  });
+});

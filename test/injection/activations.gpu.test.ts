@@ -1,0 +1,160 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { Arena } from '../../src/gpu/arena.ts';
+import { Recorder } from '../../src/gpu/recorder.ts';
+import { ApproximateMemory } from '../../src/injection/approximate_memory.ts';
+import { FlatParameters, ParameterLayout } from '../../src/layers/parameters.ts';
+import { type LayerSpec, stackParameters } from '../../src/layers/stack.ts';
+import { storeActivations } from '../../src/memory/activations.ts';
+import { type FaultModel, type MemoryConfigInput, parseMemoryConfig } from '../../src/memory/config.ts';
+import { stackVictim } from '../../src/models/victims.ts';
+import { randomValues, useGpu } from '../support/gpu.ts';
+
+const device = useGpu();
+
+const SPECS: readonly LayerSpec[] = [
+  {
+    kind: 'reshape',
+    name: 'pixels',
+    input: { height: 1, width: 1, channels: 20 },
+    output: { height: 5, width: 4, channels: 1 },
+  },
+  {
+    kind: 'conv2d',
+    name: 'conv1',
+    input: { height: 5, width: 4, channels: 1 },
+    channels: 3,
+    kernelSize: 3,
+    stride: 1,
+    padding: 1,
+    activation: 'relu',
+  },
+  {
+    kind: 'reshape',
+    name: 'flat',
+    input: { height: 5, width: 4, channels: 3 },
+    output: { height: 1, width: 1, channels: 60 },
+  },
+  { kind: 'dense', name: 'fc1', inputs: 60, outputs: 6, activation: 'none' },
+];
+const LAYERS = ['conv1', 'fc1'];
+const layout = new ParameterLayout(stackParameters(SPECS));
+
+let arena: Arena | undefined;
+afterEach(() => arena?.destroy());
+
+/** The victim's logits, and where its activations can be seen. */
+async function run(config: Partial<MemoryConfigInput>, x: Float32Array, first = 0, pass = 0) {
+  arena = new Arena(device.gpu);
+  const parameters = new FlatParameters(arena, 'parameters', layout);
+  const weights = new Float32Array(layout.length);
+  for (const [i, slice] of layout.slices.entries()) {
+    const values = randomValues(
+      slice.shape.reduce((product, n) => product * n, 1),
+      i,
+      0.5,
+    );
+    layout.pack(slice, new Uint32Array(values.buffer), new Uint32Array(weights.buffer));
+  }
+  device.gpu.write(parameters.view, weights);
+  const memory = await ApproximateMemory.store(arena, parameters);
+  await memory.configure(parseMemoryConfig({ seed: 3, layers: {}, ...config }, LAYERS));
+  await memory.load(1);
+  const rows = x.length / 20;
+  const input = arena.matrix('x', rows, 20);
+  const padded = new Float32Array(rows * input.stride);
+  for (let row = 0; row < rows; row++) padded.set(x.subarray(row * 20, (row + 1) * 20), row * input.stride);
+  device.gpu.write(input, padded);
+  const recorder = new Recorder(device.gpu);
+  const victim = stackVictim(SPECS, memory.weightsOf, memory).plan(arena, input);
+  victim.recordForward(recorder);
+  const program = await recorder.build('forward');
+  program.stepWords[0] = pass;
+  program.stepWords[1] = first;
+  program.run();
+  return {
+    memory,
+    logits: await device.gpu.readWords(victim.logits),
+    input: await device.gpu.readFloats(input),
+    victim,
+  };
+}
+
+const x = randomValues(7 * 20, 9).map(Math.abs);
+const faults: FaultModel[] = [{ kind: 'uniform', bitErrorRate: 0.05, drawn: 'read' }];
+type Activations = NonNullable<MemoryConfigInput['activations']>;
+
+describe('activations in approximate memory', () => {
+  it.each([
+    ['fixed point', { kind: 'fixed' }],
+    ['int8', { kind: 'int8' }],
+    ['int4', { kind: 'int4' }],
+    ['fp16', { kind: 'fp16', nonFinite: 'saturate' }],
+    ['fp32', { kind: 'fp32', nonFinite: 'zero' }],
+  ] as const)('the input comes back as its twin says, in %s', async (_, format) => {
+    const granularity = 'inference';
+    const { memory } = await run({ granularity, activations: { input: { kind: 'stored', format, faults } } }, x, 40, 6);
+    const values = new Float32Array(7 * 32);
+    for (let row = 0; row < 7; row++) values.set(x.subarray(row * 20, (row + 1) * 20), row * 32);
+    const matrix = { ...arena!.matrix('activations', 7, 20) };
+    device.gpu.write(matrix, values);
+    const recorder = new Recorder(device.gpu);
+    memory.recordActivation(recorder, 'input', matrix, 7);
+    const program = await recorder.build('store');
+    program.stepWords[0] = 6;
+    program.stepWords[1] = 40;
+    program.run();
+    const { codec } = memory.activationMapOf('input', 6, 40);
+    const shape = { elements: 32, columns: 20, stride: 32 };
+    const mapOf = (image: number) => memory.activationMapOf('input', 6, image).map;
+    const expected = storeActivations(values, shape, codec, 40, mapOf);
+    expect(await device.gpu.readWords(matrix)).toEqual(expected);
+    expect(expected).not.toEqual(new Uint32Array(values.buffer));
+  });
+
+  it('of images of narrow rows too, whose blocks run across pixels', async () => {
+    const { memory } = await run({ activations: { conv1: { kind: 'stored', range: 4, faults } } }, x);
+    const images = arena!.image('pixels', 3, 5, 4, 3);
+    const values = new Float32Array(images.rows * images.stride);
+    const some = randomValues(images.rows * 3, 4, 3);
+    for (let row = 0; row < images.rows; row++) values.set(some.subarray(row * 3, row * 3 + 3), row * images.stride);
+    device.gpu.write(images, values);
+    const recorder = new Recorder(device.gpu);
+    memory.recordActivation(recorder, 'conv1', images, 3);
+    (await recorder.build('store')).run();
+    const { codec } = memory.activationMapOf('conv1', 0, 0);
+    const shape = { elements: 20 * images.stride, columns: 3, stride: images.stride };
+    const expected = storeActivations(
+      values,
+      shape,
+      codec,
+      0,
+      (image) => memory.activationMapOf('conv1', 0, image).map,
+    );
+    const words = await device.gpu.readWords({ ...images, size: values.byteLength });
+    expect(words).toEqual(expected);
+  });
+
+  it('change what a network answers, alike however batches are cut, and leave the caller’s input alone', async () => {
+    const config: Partial<MemoryConfigInput> = {
+      granularity: 'inference',
+      activations: {
+        input: { kind: 'stored', format: { kind: 'int8' }, faults },
+        conv1: { kind: 'stored', format: { kind: 'int8' }, range: 4, faults },
+      },
+    };
+    const whole = await run(config, x);
+    expect(whole.input.subarray(0, 20)).toEqual(x.subarray(0, 20));
+    const exact = await run({}, x);
+    expect(exact.logits).not.toEqual(whole.logits);
+    const last = await run(config, x.subarray(5 * 20), 5);
+    expect(last.logits.subarray(0, 2 * 16)).toEqual(whole.logits.subarray(5 * 16, 7 * 16));
+    const other = await run(config, x, 0, 2);
+    expect(other.logits).not.toEqual(whole.logits);
+  });
+
+  it('without errors and in fp32 are what they were', async () => {
+    const fp32: Activations[string] = { kind: 'stored', format: { kind: 'fp32' } };
+    const stored = await run({ activations: { input: fp32, conv1: fp32, fc1: fp32 } }, x);
+    expect(stored.logits).toEqual((await run({}, x)).logits);
+  });
+});

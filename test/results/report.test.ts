@@ -1,0 +1,125 @@
+import { describe, expect, test } from 'vitest';
+import { createDocument, decodePng, encodeGrayPng } from '../../src/cli/render.ts';
+import { DataError } from '../../src/errors.ts';
+import { privacyCurve } from '../../src/results/figures/privacy_curve.ts';
+import { headlines, reportHtml, summaryTable } from '../../src/results/report.ts';
+import { fakeResults } from './fake.ts';
+
+const results = fakeResults({ draws: 2, identities: 6, perLayer: true });
+const document = createDocument();
+const { summary, baselines } = results;
+const svg = privacyCurve({ summary, baselines, title: 'Curve', document });
+const reconPng = encodeGrayPng(new Uint8Array(12).fill(9), 4, 3);
+const html = reportHtml({ results, figures: [{ name: 'curve', svg, caption: 'The curve.' }], reconPng });
+
+function parse(text: string): Document {
+  return new (document.defaultView as Window & typeof globalThis).DOMParser().parseFromString(text, 'text/html');
+}
+
+describe('the report', () => {
+  test('refers to nothing outside itself', () => {
+    const references = html.match(/https?:[^"'\s<)]*/g) ?? [];
+    expect(new Set(references)).toEqual(new Set(['http://www.w3.org/2000/svg', 'http://www.w3.org/1999/xlink']));
+    expect(html).not.toMatch(/(?:src|href)="(?!data:|#)/);
+    expect(html).not.toMatch(/@import|url\(|<script|<link/);
+  });
+
+  test('tells what was run and how to run it again', () => {
+    const text = parse(html).body.textContent ?? '';
+    const { manifest } = results;
+    for (const part of [
+      manifest.command,
+      manifest.adapter,
+      manifest.dataset.sha256,
+      manifest.dataset.split,
+      '5 min 13 s',
+    ]) {
+      expect(text).toContain(part);
+    }
+    expect(text).toContain('npm run midas -- deep --preset tiny --seed 1 --adapter software');
+    expect(text).toContain('"ndf": 8');
+    expect(text).toContain('procedural');
+    expect(text).toContain('only 2 draws');
+  });
+
+  test('has the picture, each figure with a table behind it, and the baselines', () => {
+    const page = parse(html);
+    const src = page.querySelector('img')!.getAttribute('src')!;
+    expect(decodePng(Buffer.from(src.split(',')[1], 'base64'))).toMatchObject({ width: 4, height: 3 });
+    expect(page.querySelector('#figure-curve svg')).not.toBeNull();
+    expect(page.querySelectorAll('#figure-curve details tbody tr')).toHaveLength(results.summary.length);
+    expect(page.body.textContent).toContain('0.703');
+    expect(page.querySelectorAll('h1')).toHaveLength(1);
+    for (const image of page.querySelectorAll('img')) expect(image.getAttribute('alt')).toBeTruthy();
+  });
+
+  test('escapes whatever comes from outside', () => {
+    const evil = '</style><script>alert(1)</script>"&';
+    const spoiled = structuredClone(results);
+    spoiled.manifest.command = `midas ${evil}`;
+    spoiled.manifest.adapter = evil;
+    spoiled.manifest.dataset = { name: evil, sha256: evil, split: evil };
+    spoiled.manifest.config = { [evil]: evil };
+    for (const entry of spoiled.summary) {
+      entry.attack = evil;
+      entry.condition = { ...entry.condition, label: evil, layers: evil };
+    }
+    const curve = privacyCurve({ summary: spoiled.summary, baselines, title: evil, document });
+    const page = reportHtml({
+      results: spoiled,
+      title: evil,
+      caveats: [evil],
+      figures: [{ name: evil, svg: curve, caption: evil, table: { columns: [evil], rows: [[evil, 1]] } }],
+    });
+    expect(page).not.toContain('<script');
+    expect(page.match(/<\/style>/g)).toHaveLength(1);
+    expect(parse(page).querySelectorAll('script')).toHaveLength(0);
+    expect(parse(page).querySelector('h1')!.textContent).toBe(evil);
+  });
+
+  test('refuses a figure that is not an SVG', () => {
+    expect(() => reportHtml({ results, figures: [{ name: 'x', svg: '<b>hi</b>', caption: '' }] })).toThrow(DataError);
+  });
+
+  test('can be made of a run that has nothing yet', () => {
+    const empty = { ...results, rows: [], summary: [] };
+    expect(reportHtml({ results: empty, figures: [] })).toContain('What was run');
+  });
+});
+
+describe('the headlines', () => {
+  test('name the undefended model, the cheapest strong defence and the rivals at equal accuracy', () => {
+    const lines = headlines(results);
+    expect(lines[0]).toMatch(/^Undefended, the network is right on 8\d\.\d % of the held-out images/);
+    expect(lines[1]).toContain('“Bit errors 6.25 %, fc1”');
+    expect(lines.find((line) => line.startsWith('At equal accuracy'))).toMatch(
+      /bit errors.*Gaussian noise.*Laplacian noise/,
+    );
+    expect(lines.at(-1)).toContain('0.703');
+  });
+
+  test('say so when every setting is dear', () => {
+    const dear = results.summary.map((entry) =>
+      entry.condition.kind === 'none'
+        ? entry
+        : { ...entry, accuracy: { mean: 0.3, ci95: [0.2, 0.4] as [number, number] } },
+    );
+    expect(headlines({ ...results, summary: dear })[1]).toMatch(/^None of the \d+ settings/);
+  });
+
+  test('do not claim that the person fades where the intervals overlap', () => {
+    const flat = results.summary.map((entry) => ({
+      ...entry,
+      pccLift: { mean: 0.2, ci95: [0.1, 0.3] as [number, number] },
+    }));
+    expect(headlines({ ...results, summary: flat })[1]).toContain('not clearly the person');
+  });
+});
+
+test('the table has a line for each condition kept', () => {
+  const table = summaryTable(results, (entry) => entry.condition.kind === 'gaussian', ['accuracy', 'pcc']);
+  expect(table.columns).toEqual(['Condition', 'Attack', 'Draws', 'Accuracy', 'PCC with the right person']);
+  expect(table.rows).toHaveLength(6);
+  expect(table.rows[0][0]).toBe('Gaussian noise 0.006, fc1 + fc2');
+  expect(table.rows[0][3]).toMatch(/^0\.8\d\d \[0\.8\d\d, 0\.8\d\d\]$/);
+});

@@ -1,0 +1,272 @@
+import { describe, expect, test } from 'vitest';
+import { DataError, ShapeError } from '../../src/errors.ts';
+import {
+  atAccuracy,
+  type Condition,
+  conditionKey,
+  conditionLabel,
+  formatDuration,
+  METRICS,
+  parseResults,
+  parseRows,
+  type Row,
+  rowToLine,
+  type SummaryEntry,
+  seriesOf,
+  summarise,
+  toCsv,
+} from '../../src/results/results.ts';
+import { fakeResults, fakeRow } from './fake.ts';
+
+const bits = (rates: Record<string, number>, layers = 'both'): Condition => ({
+  kind: 'bit-error',
+  format: 'fixed12',
+  rates,
+  layers,
+});
+
+/** A row whose values are given rather than drawn. */
+function row(condition: Condition, draw: number, accuracy: number, pcc: number[]): Row {
+  const mean = pcc.reduce((sum, value) => sum + value, 0) / pcc.length;
+  return {
+    condition,
+    draw,
+    accuracy,
+    attack: 'inversion',
+    pcc: mean,
+    pccLift: mean / 2,
+    mse: 0.01 * (draw + 1),
+    psnr: 20,
+    ssim: 0.5,
+    identity: 1,
+    n: pcc.length,
+    perIdentity: { pcc, pccLift: pcc.map((value) => value / 2), identity: pcc.map(() => 1) },
+  };
+}
+
+function entry(condition: Condition, accuracy: number, pcc: number): SummaryEntry {
+  const flat = (mean: number) => ({ mean, ci95: [mean - 0.1, mean + 0.1] as [number, number] });
+  const values = Object.fromEntries(METRICS.map((metric) => [metric, flat(metric === 'accuracy' ? accuracy : pcc)]));
+  return { condition, attack: 'inversion', draws: 1, n: 1, ...values } as SummaryEntry;
+}
+
+describe('conditions', () => {
+  test('have one key whatever the order of their keys', () => {
+    const a: Condition = { kind: 'bit-error', layers: 'both', rates: { fc1: 0.1, fc2: 0.2 }, format: 'fixed12' };
+    const b: Condition = { rates: { fc2: 0.2, fc1: 0.1 }, format: 'fixed12', layers: 'both', kind: 'bit-error' };
+    expect(conditionKey(a)).toBe(conditionKey(b));
+  });
+
+  test('keep their key when only the label differs or a key is undefined', () => {
+    const a = bits({ fc1: 0.1 });
+    expect(conditionKey({ ...a, label: 'worst', granularity: undefined })).toBe(conditionKey(a));
+  });
+
+  test('differ by rate, by what they are matched to and by keys of their own', () => {
+    const a = bits({ fc1: 0.1 });
+    const keys = [a, bits({ fc1: 0.2 }), { ...a, matchedTo: 'x' }, { ...a, voltage: 1.05 }].map(conditionKey);
+    expect(new Set(keys).size).toBe(4);
+  });
+
+  test('are named for people', () => {
+    expect(conditionLabel({ kind: 'none', rates: {}, layers: 'none' })).toBe('Undefended');
+    expect(conditionLabel(bits({ fc1: 0.0625 }, 'fc1'))).toBe('Bit errors 6.25 %, fc1');
+    expect(conditionLabel(bits({ fc1: 0.0625, fc2: 2 ** -8 }))).toBe('Bit errors fc1 6.25 %, fc2 0.39 %');
+    expect(conditionLabel({ kind: 'gaussian', rates: { fc1: 0.012 }, layers: 'fc1' })).toBe(
+      'Gaussian noise 0.012, fc1',
+    );
+    expect(conditionLabel({ ...bits({ fc1: 0.1 }), label: 'the worst chip' })).toBe('the worst chip');
+  });
+});
+
+describe('results.json', () => {
+  test('comes back as it was written', () => {
+    const results = fakeResults({ draws: 2, identities: 4 });
+    expect(parseResults(JSON.stringify(results), 'results.json')).toEqual(results);
+  });
+
+  test('keeps keys of a condition that this version does not know', () => {
+    const results = fakeResults({ draws: 1, identities: 2 });
+    const condition = { ...results.rows[2].condition, voltage: 1.05 };
+    results.rows[2] = { ...results.rows[2], condition };
+    expect(parseResults(results, 'results.json').rows[2].condition.voltage).toBe(1.05);
+  });
+
+  test.each([
+    ['rows[1].condition.kind', 'gamma-rays'],
+    ['rows[0].pcc', null],
+    ['rows[2].condition.rates.fc1', -1],
+    ['rows[0].accuracy', 1.5],
+    ['rows[0].perIdentity.pcc[1]', 'high'],
+    ['manifest.dataset.sha256', undefined],
+    ['summary[0].pcc.ci95[1]', undefined],
+    ['baselines.meanFacePcc', undefined],
+  ])('names %s where that is %s', (path, value) => {
+    const results = JSON.parse(JSON.stringify(fakeResults({ draws: 1, identities: 2 })));
+    const keys = path.match(/\w+/g)!;
+    const last = keys.pop()!;
+    keys.reduce((inner, key) => inner[key], results)[last] = value;
+    const parse = () => parseResults(JSON.stringify(results), 'old/results.json');
+    expect(parse).toThrow(DataError);
+    expect(parse).toThrow(`old/results.json: ${path}: `);
+  });
+
+  test('with values per identity of unequal number is refused', () => {
+    const results = fakeResults({ draws: 1, identities: 2 });
+    results.rows[0].perIdentity.pcc.push(0);
+    expect(() => parseResults(results, 'r.json')).toThrow(
+      'r.json: rows[0].perIdentity: the lists are not of one length',
+    );
+  });
+
+  test('of another version is refused by its name', () => {
+    expect(() => parseResults({ schema: 'midas-results/9' }, 'r.json')).toThrow(
+      "r.json: schema is 'midas-results/9', this version reads 'midas-results/1'",
+    );
+  });
+
+  test('that is not JSON is refused with its name', () => {
+    expect(() => parseResults('{"rows": [', 'r.json')).toThrow(/^r\.json: not JSON: /);
+  });
+});
+
+describe('rows.jsonl', () => {
+  const rows = [0, 1, 2].map((draw) => fakeRow(bits({ fc1: 0.1 }), draw, { accuracy: 0.8, pcc: 0.5, lift: 0.1 }, 3));
+
+  test('comes back as it was written', () => {
+    expect(parseRows(rows.map(rowToLine).join(''), 'rows.jsonl')).toEqual(rows);
+  });
+
+  test('loses only the row that an interruption cut off', () => {
+    const text = rows.map(rowToLine).join('');
+    expect(parseRows(text.slice(0, -20), 'rows.jsonl')).toEqual(rows.slice(0, 2));
+    expect(parseRows(text.slice(0, -1), 'rows.jsonl')).toEqual(rows.slice(0, 2));
+    expect(parseRows('', 'rows.jsonl')).toEqual([]);
+  });
+
+  test('names the line that is damaged', () => {
+    const text = `${rowToLine(rows[0])}{"condition": 3}\n${rowToLine(rows[1])}`;
+    expect(() => parseRows(text, 'rows.jsonl')).toThrow(/^rows\.jsonl:2: condition: /);
+  });
+
+  test('does not take a number that JSON cannot hold', () => {
+    expect(() => rowToLine({ ...rows[0], psnr: Number.POSITIVE_INFINITY })).toThrow(/psnr/);
+  });
+});
+
+describe('the summary', () => {
+  test('has the mean and the interval computed by hand', () => {
+    const condition = bits({ fc1: 0.1 });
+    const [summary] = summarise([row(condition, 0, 0.8, [0.2, 0.4]), row(condition, 1, 0.9, [0.6, 0.8])], 1);
+    // Two draws resampled give 0.8, 0.85 or 0.9 with probability 1/4, 1/2, 1/4: the 2.5 % ends are the extremes. Of draws
+    // and identities together each extreme has probability 1/16.
+    expect(summary.accuracy.mean).toBeCloseTo(0.85, 12);
+    expect(summary.accuracy.ci95).toEqual([expect.closeTo(0.8, 12), expect.closeTo(0.9, 12)]);
+    expect(summary.pcc.mean).toBeCloseTo(0.5, 12);
+    expect(summary.pcc.ci95).toEqual([expect.closeTo(0.2, 12), expect.closeTo(0.8, 12)]);
+    expect(summary.pccLift.mean).toBeCloseTo(0.25, 12);
+    // One value a draw where a row has none per identity.
+    expect(summary.mse.mean).toBeCloseTo(0.015, 12);
+    expect(summary.mse.ci95).toEqual([expect.closeTo(0.01, 12), expect.closeTo(0.02, 12)]);
+    expect(summary).toMatchObject({ draws: 2, n: 4, attack: 'inversion', condition });
+  });
+
+  test('of a single draw has no width in accuracy', () => {
+    const [summary] = summarise([row(bits({ fc1: 0.1 }), 0, 0.8, [0.2, 0.4])], 1);
+    expect(summary.accuracy).toEqual({ mean: 0.8, ci95: [0.8, 0.8] });
+    expect(summary.pcc.ci95[0]).toBeLessThan(summary.pcc.ci95[1]);
+  });
+
+  test('groups by condition and attack, in the order of the rows', () => {
+    const [a, b] = [bits({ fc1: 0.1 }), bits({ fc1: 0.2 })];
+    const rows = [row(b, 0, 0.7, [0.1]), row(a, 0, 0.8, [0.2]), row(b, 1, 0.7, [0.1])];
+    const groups = summarise([...rows, { ...rows[0], attack: 'mi-face zero' }], 1);
+    expect(groups.map((g) => [g.condition.rates.fc1, g.attack, g.draws])).toEqual([
+      [0.2, 'inversion', 2],
+      [0.1, 'inversion', 1],
+      [0.2, 'mi-face zero', 1],
+    ]);
+  });
+
+  test('does not depend on the order in which a resumed run finished its draws', () => {
+    const condition = bits({ fc1: 0.1 });
+    const rows = [0, 1, 2].map((draw) => fakeRow(condition, draw, { accuracy: 0.8, pcc: 0.5, lift: 0.1 }, 5));
+    expect(summarise([rows[2], rows[0], rows[1]], 7)).toEqual(summarise(rows, 7));
+  });
+
+  test('refuses draws of different size and a draw that appears twice', () => {
+    const condition = bits({ fc1: 0.1 });
+    const ragged = [row(condition, 0, 0.8, [0.1, 0.2]), row(condition, 1, 0.8, [0.1])];
+    expect(() => summarise(ragged, 1)).toThrow(ShapeError);
+    expect(() => summarise(ragged, 1)).toThrow('draw 0 has 2 identities, draw 1 has 1');
+    expect(() => summarise([ragged[0], ragged[0]], 1)).toThrow('draw 0 appears twice');
+  });
+});
+
+describe('series', () => {
+  const none = entry({ kind: 'none', rates: {}, layers: 'none' }, 0.9, 0.8);
+  const quantised = entry({ kind: 'quantised', format: 'fixed12', rates: {}, layers: 'both' }, 0.89, 0.79);
+
+  test('go from weak to strong and begin where nothing is wrong yet', () => {
+    const strong = entry(bits({ fc1: 0.2, fc2: 0.2 }), 0.6, 0.3);
+    const weak = entry(bits({ fc1: 0.1, fc2: 0.1 }), 0.8, 0.6);
+    const noise = entry({ kind: 'gaussian', rates: { fc1: 0.01 }, layers: 'both' }, 0.7, 0.6);
+    const [first, second] = seriesOf([strong, none, weak, quantised, noise]);
+    expect(first.line).toEqual([quantised, weak, strong]);
+    expect(second.line).toEqual([none, noise]);
+  });
+
+  test('of a grid connect only equal rates', () => {
+    const equal = [0.1, 0.2].map((rate) => entry(bits({ fc1: rate, fc2: rate }), 0.8, 0.6));
+    const others = [entry(bits({ fc1: 0.1, fc2: 0.2 }), 0.8, 0.6), entry(bits({ fc1: 0.2, fc2: 0.1 }), 0.8, 0.6)];
+    const [series] = seriesOf([quantised, ...equal, ...others]);
+    expect(series.line).toEqual([quantised, ...equal]);
+    expect(series.scattered).toHaveLength(2);
+  });
+
+  test('connect unequal scales that rise together, as of noise matched layer by layer', () => {
+    const noise = [1, 2].map((k) =>
+      entry({ kind: 'gaussian', rates: { fc1: k, fc2: 3 * k }, layers: 'both' }, 0.8, 0.6),
+    );
+    expect(seriesOf(noise)[0].line).toEqual(noise);
+  });
+
+  test('are read at equal accuracy by interpolation', () => {
+    const [series] = seriesOf([none, entry({ kind: 'gaussian', rates: { fc1: 1 }, layers: 'fc1' }, 0.7, 0.4)]);
+    const at = atAccuracy(series, 0.8, 'pcc')!;
+    expect(at.mean).toBeCloseTo(0.6, 12);
+    expect(at.ci95).toEqual([expect.closeTo(0.5, 12), expect.closeTo(0.7, 12)]);
+    expect(atAccuracy(series, 0.6, 'pcc')).toBeUndefined();
+    expect(atAccuracy(series, 0.95, 'pcc')).toBeUndefined();
+  });
+});
+
+describe('csv', () => {
+  test('has a header, a line a row and a column for every layer and key of a condition', () => {
+    const rows = [
+      row({ ...bits({ fc1: 0.1 }, 'fc1'), voltage: 1.05 }, 0, 0.8, [0.25]),
+      row(bits({ fc2: 0.2 }, 'fc2'), 1, 0.7, [0.5]),
+    ];
+    expect(toCsv(rows)).toBe(
+      'kind,label,format,granularity,layers,matchedTo,rate.fc1,rate.fc2,condition.voltage,attack,draw,accuracy,pcc,pccLift,mse,psnr,ssim,identity,n,weightBytes,energy\r\n' +
+        'bit-error,,fixed12,,fc1,,0.1,,1.05,inversion,0,0.8,0.25,0.125,0.01,20,0.5,1,1,,\r\n' +
+        'bit-error,,fixed12,,fc2,,,0.2,,inversion,1,0.7,0.5,0.25,0.02,20,0.5,1,1,,\r\n',
+    );
+  });
+
+  test('quotes commas, quotes and line feeds', () => {
+    const label = 'half, "bad"\nchip';
+    const csv = toCsv([row({ ...bits({ fc1: 0.1 }), label }, 0, 0.8, [0.25])]);
+    expect(csv).toContain('bit-error,"half, ""bad""\nchip",fixed12');
+  });
+});
+
+test('times are told in at most two units', () => {
+  expect([0.4, 59.6, 125, 3599, 12_000].map(formatDuration)).toEqual([
+    '0 s',
+    '1 min 00 s',
+    '2 min 05 s',
+    '59 min 59 s',
+    '3 h 20 min',
+  ]);
+});

@@ -107,6 +107,7 @@ export { MemoryStore, type ProgressSink, type RunStore } from './experiments/sto
 export { type Look, type NamedMemory, type Picture, Sweep, type SweepConfig } from './experiments/sweep.ts';
 export {
   type Condition,
+  conditionKey,
   conditionLabel,
   type Interval,
   type Metric,

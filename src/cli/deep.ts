@@ -30,6 +30,7 @@ import { type ReportFigure, reportHtml } from '../results/report.ts';
 import {
   type Condition,
   calibratedOnly,
+  calibratedTo,
   conditionKey,
   conditionLabel,
   type Manifest,
@@ -299,8 +300,7 @@ function strongestUseful(summary: readonly SummaryEntry[], config: DeepConfig): 
 function isRival(condition: Condition, bitErrors: SummaryEntry): boolean {
   const key = conditionKey(bitErrors.condition);
   if (conditionKey(condition) === key) return true;
-  const calibrated = (condition as { calibration?: string }).calibration === undefined;
-  return calibrated && condition.matchedTo === key && condition.layers === bitErrors.condition.layers;
+  return calibratedTo(condition) === key && condition.layers === bitErrors.condition.layers;
 }
 
 /** Adds what training was asked to add to the victim's. */

@@ -22,6 +22,7 @@ import {
   conditionKey,
   conditionLabel,
   type Manifest,
+  matchedTo,
   RESULTS_SCHEMA,
   type Results,
   summarise,
@@ -217,13 +218,13 @@ function contactSheet(
   ];
   const strongest = config.rates[config.rates.length - 1];
   const wanted = (condition: Condition): boolean => {
-    const { kind, rates, matchedTo } = condition;
+    const { kind, rates } = condition;
     const values = Object.values(rates);
     if (kind === 'none' || kind === 'quantised' || kind === 'memory') return true;
     if (kind === 'bit-error') {
       return values.every((rate) => config.rates.includes(rate) && (rate === strongest || rate === strongest / 4));
     }
-    const matched = summary.find((entry) => conditionKey(entry.condition) === matchedTo);
+    const matched = summary.find((entry) => conditionKey(entry.condition) === matchedTo(condition));
     return matched !== undefined && Object.values(matched.condition.rates).every((rate) => rate === strongest);
   };
   for (const attack of config.attacks.map(attackName)) {

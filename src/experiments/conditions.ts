@@ -12,7 +12,7 @@ import {
 import { meanErrorRate } from '../memory/faults.ts';
 import { layerNames, type ModelSpec } from '../models/specs.ts';
 import { modelLayout } from '../models/trainer.ts';
-import type { Condition } from '../results/results.ts';
+import { type Condition, conditionKey } from '../results/results.ts';
 import type { NamedMemory, SweepConfig } from './sweep.ts';
 
 /** For example `fixed12`, `fixed12+3` with headroom, `fixed12 fitted to fc1 faithful`, `int8 per-channel`, `fp16 saturate`. */
@@ -100,8 +100,7 @@ export function bitErrorConditions(config: SweepConfig, spec: ModelSpec): Condit
   }
   const seen = new Set<string>();
   return conditions.filter((condition) => {
-    const { kind, rates, layers: set, setting, memory } = condition;
-    const key = JSON.stringify([kind, rates, set, setting, memory]);
+    const key = conditionKey(condition);
     return !seen.has(key) && seen.add(key);
   });
 }
@@ -135,7 +134,7 @@ function memoryCondition(
 /** The memory configuration of a condition. */
 export function memoryOf(condition: Condition, config: SweepConfig): MemoryConfigInput {
   const { kind, rates } = condition;
-  if (kind === 'memory') return { ...(condition.memory as MemoryConfigInput), seed: config.seed };
+  if (kind === 'memory') return { ...condition.memory, seed: config.seed };
   const layers: Record<string, LayerMemory> = {};
   for (const [layer, value] of Object.entries(rates)) {
     layers[layer] =

@@ -13,7 +13,7 @@ import {
   uniformMemory,
 } from '../memory/config.ts';
 import { NOMINAL_VOLTS, weightReadEnergy } from '../memory/energy.ts';
-import { type Condition, conditionKey, conditionLabel, type Row } from '../results/results.ts';
+import { type Condition, conditionKey, conditionLabel, type NoiseCondition, type Row } from '../results/results.ts';
 import { Calibration, type CalibrationCurve } from './calibration.ts';
 import { layersOfSet, memoryOf } from './conditions.ts';
 import type { ProgressSink, RunStore } from './store.ts';
@@ -352,7 +352,7 @@ export class Sweep {
     for (const kind of kinds) {
       for (const set of sets) {
         const members = layersOfSet(set, this.#subject.layers);
-        const noise = (scale: number): Condition => ({
+        const noise = (scale: number): NoiseCondition => ({
           kind,
           rates: Object.fromEntries(members.map((layer) => [layer, scale * fullScale[layer]])),
           granularity: this.#config.granularity,

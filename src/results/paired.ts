@@ -1,6 +1,7 @@
 /** Bit errors against noise of equal accuracy, person by person and draw by draw. */
 import { type BootstrapInterval, pairedDifference } from '../metrics/bootstrap.ts';
-import { type Condition, conditionKey, type Results, type Row } from './results.ts';
+import { calibratedTo, conditionKey } from './condition.ts';
+import type { Condition, Results, Row } from './schema.ts';
 
 /** Metrics that have a value a person. */
 type Compared = 'pcc' | 'pccLift' | 'identity';
@@ -31,8 +32,9 @@ export function pairedComparisons({ rows, manifest }: Pick<Results, 'rows' | 'ma
   return [...groups.values()].flatMap((noisy) => {
     const { attack, condition } = noisy[0];
     // Noise of published strength, or of equal moments, has another accuracy.
-    if (condition.matchedTo === undefined || condition.calibration !== undefined) return [];
-    const broken = groups.get(`${attack}\n${condition.matchedTo}`);
+    const target = calibratedTo(condition);
+    if (target === undefined) return [];
+    const broken = groups.get(`${attack}\n${target}`);
     if (!broken || broken.length !== noisy.length) return [];
     return [
       {

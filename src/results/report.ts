@@ -5,23 +5,13 @@
  */
 
 import { DataError } from '../errors.ts';
+import { conditionKey, isDefended, isErrorFree, isUndefended } from './condition.ts';
 import { escapeXml, toBase64 } from './figures/style.ts';
+import { formatDuration } from './format.ts';
+import { attackTitle, conditionLabel, kindInText, METRIC_LABELS, runTitle } from './labels.ts';
 import { type PairedComparison, pairedComparisons } from './paired.ts';
-import {
-  atAccuracy,
-  calibratedOnly,
-  conditionKey,
-  conditionLabel,
-  formatDuration,
-  type Interval,
-  kindInText,
-  METRIC_LABELS,
-  type Metric,
-  type Results,
-  type Series,
-  type SummaryEntry,
-  seriesOf,
-} from './results.ts';
+import type { Interval, Metric, Results, SummaryEntry } from './schema.ts';
+import { atAccuracy, calibratedOnly, type Series, seriesOf } from './series.ts';
 
 /** A table behind a figure; cells are shown as they are. */
 export interface Table {
@@ -62,13 +52,15 @@ export function headlines(results: Results): string[] {
   const pairs = pairedComparisons(results);
   const lines = attacks.flatMap((attack) => {
     const entries = results.summary.filter((entry) => entry.attack === attack);
-    const base = entries.find((entry) => entry.condition.kind === 'none');
+    const base = entries.find((entry) => isUndefended(entry.condition));
+    const title = attackTitle(results.manifest.attacks, attack);
     return [
-      ...(base ? [undefendedLine(base), ...cheapLines(base, entries)] : []),
+      ...(base ? [undefendedLine(base, title), ...cheapLines(base, entries)] : []),
       ...equalAccuracyLines(
         calibratedOnly(entries),
         base,
         pairs.filter((pair) => pair.attack === attack),
+        title,
       ),
     ];
   });
@@ -78,16 +70,16 @@ export function headlines(results: Results): string[] {
   return [...lines, meanFace];
 }
 
-function undefendedLine(base: SummaryEntry): string {
+function undefendedLine(base: SummaryEntry, title: string): string {
   return (
     `Undefended, the network is right on ${percent(base.accuracy.mean)} of the held-out images, and the attack ` +
-    `“${base.attack}” gives pictures with a PCC of ${withInterval(base.pcc)} with the right person, a lift of ` +
+    `“${title}” gives pictures with a PCC of ${withInterval(base.pcc)} with the right person, a lift of ` +
     `${withInterval(base.pccLift)} over wrong persons. An independent matcher recognises ${percent(base.identity.mean)} of them.`
   );
 }
 
 function cheapLines(base: SummaryEntry, entries: SummaryEntry[]): string[] {
-  const defended = entries.filter(({ condition }) => condition.kind !== 'none' && condition.kind !== 'quantised');
+  const defended = entries.filter(({ condition }) => isDefended(condition));
   const cheap = defended.filter((entry) => entry.accuracy.mean >= base.accuracy.mean - CHEAP);
   if (defended.length === 0) return [];
   if (cheap.length === 0) return [`None of the ${defended.length} settings tried keeps accuracy within two points.`];
@@ -110,6 +102,7 @@ function equalAccuracyLines(
   entries: SummaryEntry[],
   base: SummaryEntry | undefined,
   pairs: readonly PairedComparison[],
+  title: string,
 ): string[] {
   const all = seriesOf(entries);
   return all
@@ -130,7 +123,7 @@ function equalAccuracyLines(
       });
       if (parts.length < 2) return [];
       return [
-        `At equal accuracy (${accuracy.toFixed(2)}, interpolated; ${bits.layers}, ${bits.attack}) — ${parts.join('; ')}.`,
+        `At equal accuracy (${accuracy.toFixed(2)}, interpolated; ${bits.layers}, ${title}) — ${parts.join('; ')}.`,
         ...rivals.flatMap((rival) => pairedLine(pairs, bits, rival, accuracy)),
       ];
     });
@@ -184,7 +177,7 @@ export function summaryTable(
     columns: ['Condition', 'Attack', 'Draws', ...metrics.map((metric) => METRIC_LABELS[metric])],
     rows: entries.map((entry) => [
       conditionLabel(entry.condition),
-      entry.attack,
+      attackTitle(results.manifest.attacks, entry.attack),
       entry.draws,
       ...metrics.map((metric) => withInterval(entry[metric])),
     ]),
@@ -199,7 +192,7 @@ export function summaryTable(
 export function reportHtml(options: ReportOptions): string {
   const { results, figures, reconPng } = options;
   const { manifest, baselines } = results;
-  const title = options.title ?? `Model inversion against a network in approximate memory: ${manifest.dataset.name}`;
+  const title = options.title ?? runTitle(manifest);
 
   const figureHtml = figures.map((figure) => {
     if (!figure.svg.startsWith('<svg')) throw new DataError(`report: figure '${figure.name}' is not an SVG`);
@@ -287,7 +280,7 @@ ${clone === manifest.command ? '' : `<p>From a clone of the repository:</p>\n<pr
 }
 
 function caveatsOf(results: Results): string[] {
-  const noisy = results.summary.filter(({ condition }) => condition.kind !== 'none' && condition.kind !== 'quantised');
+  const noisy = results.summary.filter(({ condition }) => !isErrorFree(condition));
   const fewest = Math.min(...noisy.map((entry) => entry.draws));
   const smallest = Math.min(...results.rows.map((row) => row.perIdentity.pcc.length));
   return [

@@ -6,7 +6,7 @@ import { linearDrawCost } from '../../src/experiments/draws.ts';
 import { runShallow, type ShallowInput } from '../../src/experiments/shallow.ts';
 import { parseShallowConfig, type ShallowConfig, shallowPreset } from '../../src/experiments/shallow_config.ts';
 import { MemoryStore } from '../../src/experiments/store.ts';
-import { conditionKey, type Row } from '../../src/results/results.ts';
+import { conditionKey, matchedTo, type Row } from '../../src/results/results.ts';
 import { useGpu } from '../support/gpu.ts';
 
 const device = useGpu();
@@ -62,9 +62,9 @@ describe('the shallow experiment', () => {
 
   it.each(['chip', 'pass', 'inference'] as const)('measures at granularity %s', async (granularity) => {
     const { rows } = await run(configuration('mlp', { granularity }));
-    const errors = rows.filter((row) => row.condition.kind === 'bit-error');
+    const errors = rows.flatMap(({ condition }) => (condition.kind === 'bit-error' ? [condition] : []));
     expect(errors).toHaveLength(4);
-    expect(new Set(errors.map((row) => row.condition.granularity))).toEqual(new Set([granularity]));
+    expect(new Set(errors.map((condition) => condition.granularity))).toEqual(new Set([granularity]));
   });
 
   it('measures the fused path, the grid, rate maps, rounding and a black-box attack', async () => {
@@ -166,10 +166,10 @@ describe('the shallow experiment', () => {
     const { training } = configuration('mlp');
     const learned = { training: { ...training, epochs: 40, batchSize: 4 } };
     const { rows } = await run(configuration('mlp', { ...learned, noise: ['gaussian', 'laplacian'], rates: [0.5] }));
-    const noise = rows.filter((row) => row.condition.matchedTo);
+    const noise = rows.filter((row) => matchedTo(row.condition) !== undefined);
     expect(new Set(noise.map((row) => row.condition.kind))).toEqual(new Set(['gaussian', 'laplacian']));
     const matched = rows.find((row) => row.condition.kind === 'bit-error') as Row;
-    expect(noise[0].condition.matchedTo).toBe(conditionKey(matched.condition));
+    expect(matchedTo(noise[0].condition)).toBe(conditionKey(matched.condition));
   });
 
   it('refuses one class, an unknown layer and an unknown set before it trains', async () => {

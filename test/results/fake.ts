@@ -1,6 +1,20 @@
 /** Made-up results with the shapes of the published ones, and oval "faces": for tests and for looking at figures. */
 
-import { type Condition, RESULTS_SCHEMA, type Results, type Row, summarise } from '../../src/results/results.ts';
+import { type MemoryConfigInput, parseMemoryConfig } from '../../src/memory/config.ts';
+import {
+  type Condition,
+  type MemoryCondition,
+  RESULTS_SCHEMA,
+  type Results,
+  type Row,
+  summarise,
+} from '../../src/results/results.ts';
+
+/** A condition that is a memory of its own; without layers its configuration says nothing. */
+export function fakeMemory(label: string, layers: MemoryConfigInput['layers'] = {}, rates = {}): MemoryCondition {
+  const memory = parseMemoryConfig({ layers, granularity: 'chip' }, Object.keys(layers));
+  return { kind: 'memory', label, setting: label, granularity: 'chip', rates, layers: 'both', memory };
+}
 
 /** A small generator of uniform numbers in 0..1 (mulberry32). */
 export function uniform(seed: number): () => number {
@@ -123,6 +137,8 @@ export interface FakeOptions {
 export function fakeResults(options: FakeOptions = {}): Results {
   const { draws = 3, identities = 12, perLayer = false, grid, attacks = ['inversion'] } = options;
   const rows: Row[] = [];
+  const granularity = 'load';
+  const bits = { kind: 'bit-error', format: 'fixed12', granularity } as const;
   const add = (condition: Condition, accuracy: number, pcc: number, count = draws) => {
     for (const [a, attack] of attacks.entries()) {
       for (let draw = 0; draw < count; draw++) {
@@ -132,29 +148,26 @@ export function fakeResults(options: FakeOptions = {}): Results {
     }
   };
   add({ kind: 'none', rates: {}, layers: 'none' }, 0.8595, 0.88522, 1);
-  add({ kind: 'quantised', format: 'fixed12', rates: {}, layers: 'both' }, 0.857, 0.881, 1);
+  add({ kind: 'quantised', format: 'fixed12', granularity, rates: {}, layers: 'both' }, 0.857, 0.881, 1);
   if (grid) {
     for (const fc1 of grid) {
       for (const fc2 of grid) {
         if (fc1 + fc2 === 0) continue;
         const pcc = 0.88 - 0.29 * (fc1 / 0.0625) ** 1.3 - 0.3 * (fc2 / 0.0625) ** 0.8;
         const accuracy = 0.857 - 0.02 * (fc1 / 0.0625) - 0.09 * (fc2 / 0.0625) ** 0.9;
-        add({ kind: 'bit-error', format: 'fixed12', rates: { fc1, fc2 }, layers: 'both' }, accuracy, pcc);
+        add({ ...bits, rates: { fc1, fc2 }, layers: 'both' }, accuracy, pcc);
       }
     }
   } else {
-    const both = (kind: Condition['kind'], table: number[][]) => {
-      for (const [rate, accuracy, pcc] of table) {
-        const format = kind === 'bit-error' ? { format: 'fixed12' } : {};
-        add({ kind, ...format, rates: { fc1: rate, fc2: rate }, layers: 'fc1 + fc2' }, accuracy, pcc);
-      }
+    const both = (of: (rates: Record<string, number>, layers: string) => Condition, table: number[][]) => {
+      for (const [rate, accuracy, pcc] of table) add(of({ fc1: rate, fc2: rate }, 'fc1 + fc2'), accuracy, pcc);
     };
-    both('bit-error', BIT_ERRORS);
-    both('gaussian', GAUSSIAN);
-    both('laplacian', LAPLACIAN);
+    both((rates, layers) => ({ ...bits, rates, layers }), BIT_ERRORS);
+    both((rates, layers) => ({ kind: 'gaussian', rates, granularity, layers }), GAUSSIAN);
+    both((rates, layers) => ({ kind: 'laplacian', rates, granularity, layers }), LAPLACIAN);
     for (const [layer, table] of perLayer ? Object.entries(PER_LAYER) : []) {
       for (const [rate, accuracy, pcc] of table) {
-        add({ kind: 'bit-error', format: 'fixed12', rates: { [layer]: rate }, layers: layer }, accuracy, pcc);
+        add({ ...bits, rates: { [layer]: rate }, layers: layer }, accuracy, pcc);
       }
     }
   }

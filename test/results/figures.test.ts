@@ -213,8 +213,8 @@ describe('the privacy curve', () => {
         : entry,
     );
     const labels = texts(privacyCurve({ summary: [...summary, ...wide], baselines, title: 'x', document }));
-    expect(labels).toContain('Bit errors (fixed12) 0.39–6.25 %');
-    expect(labels).toContain('Bit errors (fixed12+3) 0.39–6.25 %');
+    expect(labels).toContain('Bit errors (fixed12, load) 0.39–6.25 %');
+    expect(labels).toContain('Bit errors (fixed12+3, load) 0.39–6.25 %');
   });
 
   test('is refused when nothing was disturbed', () => {

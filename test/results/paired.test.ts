@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { pairedComparisons } from '../../src/results/paired.ts';
 import { headlines } from '../../src/results/report.ts';
-import { type Condition, conditionKey, type Row, summarise } from '../../src/results/results.ts';
+import { type Condition, conditionKey, type NoiseCondition, type Row, summarise } from '../../src/results/results.ts';
 import { fakeResults, fakeRow } from './fake.ts';
 
 const bits: Condition = {
@@ -11,7 +11,13 @@ const bits: Condition = {
   format: 'fixed12',
   granularity: 'load',
 };
-const noise: Condition = { kind: 'gaussian', rates: { fc1: 0.2 }, layers: 'fc1', matchedTo: conditionKey(bits) };
+const noise: NoiseCondition = {
+  kind: 'gaussian',
+  rates: { fc1: 0.2 },
+  granularity: 'load',
+  layers: 'fc1',
+  matchedTo: conditionKey(bits),
+};
 const { manifest, ...rest } = fakeResults({ draws: 2, identities: 6, perLayer: false });
 
 /** Bit errors, and beside them noise whose pictures are `better` by the same amount for everybody. */

@@ -3,7 +3,7 @@ import { createDocument, decodePng, encodeGrayPng } from '../../src/cli/render.t
 import { DataError } from '../../src/errors.ts';
 import { privacyCurve } from '../../src/results/figures/privacy_curve.ts';
 import { headlines, reportHtml, summaryTable } from '../../src/results/report.ts';
-import { fakeResults } from './fake.ts';
+import { fakeMemory, fakeResults } from './fake.ts';
 
 const results = fakeResults({ draws: 2, identities: 6, perLayer: true });
 const document = createDocument();
@@ -62,7 +62,9 @@ describe('the report', () => {
     spoiled.manifest.config = { [evil]: evil };
     for (const entry of spoiled.summary) {
       entry.attack = evil;
-      entry.condition = { ...entry.condition, label: evil, layers: evil };
+      const { condition } = entry;
+      entry.condition = condition.kind === 'gaussian' ? fakeMemory(evil) : { ...condition, layers: evil };
+      if (entry.condition.kind === 'bit-error') entry.condition.format = evil;
     }
     const curve = privacyCurve({ summary: spoiled.summary, baselines, title: evil, document });
     const page = reportHtml({

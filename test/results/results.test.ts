@@ -3,8 +3,6 @@ import { DataError, ShapeError } from '../../src/errors.ts';
 import {
   atAccuracy,
   type Condition,
-  conditionKey,
-  conditionLabel,
   formatDuration,
   METRICS,
   parseResults,
@@ -16,11 +14,12 @@ import {
   summarise,
   toCsv,
 } from '../../src/results/results.ts';
-import { fakeResults, fakeRow } from './fake.ts';
+import { fakeMemory, fakeResults, fakeRow } from './fake.ts';
 
-const bits = (rates: Record<string, number>, layers = 'both'): Condition => ({
-  kind: 'bit-error',
+const bits = (rates: Record<string, number>, layers = 'both') => ({
+  kind: 'bit-error' as const,
   format: 'fixed12',
+  granularity: 'load' as const,
   rates,
   layers,
 });
@@ -50,46 +49,17 @@ function entry(condition: Condition, accuracy: number, pcc: number): SummaryEntr
   return { condition, attack: 'inversion', draws: 1, n: 1, ...values } as SummaryEntry;
 }
 
-describe('conditions', () => {
-  test('have one key whatever the order of their keys', () => {
-    const a: Condition = { kind: 'bit-error', layers: 'both', rates: { fc1: 0.1, fc2: 0.2 }, format: 'fixed12' };
-    const b: Condition = { rates: { fc2: 0.2, fc1: 0.1 }, format: 'fixed12', layers: 'both', kind: 'bit-error' };
-    expect(conditionKey(a)).toBe(conditionKey(b));
-  });
-
-  test('keep their key when only the label differs or a key is undefined', () => {
-    const a = bits({ fc1: 0.1 });
-    expect(conditionKey({ ...a, label: 'worst', granularity: undefined })).toBe(conditionKey(a));
-  });
-
-  test('differ by rate, by what they are matched to and by keys of their own', () => {
-    const a = bits({ fc1: 0.1 });
-    const keys = [a, bits({ fc1: 0.2 }), { ...a, matchedTo: 'x' }, { ...a, voltage: 1.05 }].map(conditionKey);
-    expect(new Set(keys).size).toBe(4);
-  });
-
-  test('are named for people', () => {
-    expect(conditionLabel({ kind: 'none', rates: {}, layers: 'none' })).toBe('Undefended');
-    expect(conditionLabel(bits({ fc1: 0.0625 }, 'fc1'))).toBe('Bit errors 6.25 %, fc1');
-    expect(conditionLabel(bits({ fc1: 0.0625, fc2: 2 ** -8 }))).toBe('Bit errors fc1 6.25 %, fc2 0.39 %');
-    expect(conditionLabel({ kind: 'gaussian', rates: { fc1: 0.012 }, layers: 'fc1' })).toBe(
-      'Gaussian noise 0.012, fc1',
-    );
-    expect(conditionLabel({ ...bits({ fc1: 0.1 }), label: 'the worst chip' })).toBe('the worst chip');
-  });
-});
-
 describe('results.json', () => {
   test('comes back as it was written', () => {
     const results = fakeResults({ draws: 2, identities: 4 });
     expect(parseResults(JSON.stringify(results), 'results.json')).toEqual(results);
   });
 
-  test('keeps keys of a condition that this version does not know', () => {
+  test('with a key that a condition of its kind has not is refused', () => {
     const results = fakeResults({ draws: 1, identities: 2 });
     const condition = { ...results.rows[2].condition, voltage: 1.05 };
     results.rows[2] = { ...results.rows[2], condition };
-    expect(parseResults(results, 'results.json').rows[2].condition.voltage).toBe(1.05);
+    expect(() => parseResults(results, 'results.json')).toThrow(/^results\.json: rows\[2\]\.condition\.voltage: /);
   });
 
   test.each([
@@ -205,12 +175,16 @@ describe('the summary', () => {
 
 describe('series', () => {
   const none = entry({ kind: 'none', rates: {}, layers: 'none' }, 0.9, 0.8);
-  const quantised = entry({ kind: 'quantised', format: 'fixed12', rates: {}, layers: 'both' }, 0.89, 0.79);
+  const quantised = entry(
+    { kind: 'quantised', format: 'fixed12', granularity: 'load', rates: {}, layers: 'both' },
+    0.89,
+    0.79,
+  );
 
   test('go from weak to strong and begin where nothing is wrong yet', () => {
     const strong = entry(bits({ fc1: 0.2, fc2: 0.2 }), 0.6, 0.3);
     const weak = entry(bits({ fc1: 0.1, fc2: 0.1 }), 0.8, 0.6);
-    const noise = entry({ kind: 'gaussian', rates: { fc1: 0.01 }, layers: 'both' }, 0.7, 0.6);
+    const noise = entry({ kind: 'gaussian', rates: { fc1: 0.01 }, granularity: 'load', layers: 'both' }, 0.7, 0.6);
     const [first, second] = seriesOf([strong, none, weak, quantised, noise]);
     expect(first.line).toEqual([quantised, weak, strong]);
     expect(second.line).toEqual([none, noise]);
@@ -226,13 +200,16 @@ describe('series', () => {
 
   test('connect unequal scales that rise together, as of noise matched layer by layer', () => {
     const noise = [1, 2].map((k) =>
-      entry({ kind: 'gaussian', rates: { fc1: k, fc2: 3 * k }, layers: 'both' }, 0.8, 0.6),
+      entry({ kind: 'gaussian', rates: { fc1: k, fc2: 3 * k }, granularity: 'load', layers: 'both' }, 0.8, 0.6),
     );
     expect(seriesOf(noise)[0].line).toEqual(noise);
   });
 
   test('are read at equal accuracy by interpolation', () => {
-    const [series] = seriesOf([none, entry({ kind: 'gaussian', rates: { fc1: 1 }, layers: 'fc1' }, 0.7, 0.4)]);
+    const [series] = seriesOf([
+      none,
+      entry({ kind: 'gaussian', rates: { fc1: 1 }, granularity: 'load', layers: 'fc1' }, 0.7, 0.4),
+    ]);
     const at = atAccuracy(series, 0.8, 'pcc')!;
     expect(at.mean).toBeCloseTo(0.6, 12);
     expect(at.ci95).toEqual([expect.closeTo(0.5, 12), expect.closeTo(0.7, 12)]);
@@ -243,21 +220,22 @@ describe('series', () => {
 
 describe('csv', () => {
   test('has a header, a line a row and a column for every layer and key of a condition', () => {
+    const noise: Condition = { kind: 'gaussian', rates: { fc1: 0.1 }, granularity: 'load', layers: 'fc1' };
     const rows = [
-      row({ ...bits({ fc1: 0.1 }, 'fc1'), voltage: 1.05 }, 0, 0.8, [0.25]),
+      row({ ...noise, calibration: 'moments' }, 0, 0.8, [0.25]),
       row(bits({ fc2: 0.2 }, 'fc2'), 1, 0.7, [0.5]),
     ];
     expect(toCsv(rows)).toBe(
-      'kind,label,format,granularity,layers,matchedTo,rate.fc1,rate.fc2,condition.voltage,attack,draw,accuracy,pcc,pccLift,mse,psnr,ssim,identity,n,weightBytes,energy\r\n' +
-        'bit-error,,fixed12,,fc1,,0.1,,1.05,inversion,0,0.8,0.25,0.125,0.01,20,0.5,1,1,,\r\n' +
-        'bit-error,,fixed12,,fc2,,,0.2,,inversion,1,0.7,0.5,0.25,0.02,20,0.5,1,1,,\r\n',
+      'kind,label,format,granularity,layers,matchedTo,rate.fc1,rate.fc2,condition.calibration,attack,draw,accuracy,pcc,pccLift,mse,psnr,ssim,identity,n,weightBytes,energy\r\n' +
+        'gaussian,,,load,fc1,,0.1,,moments,inversion,0,0.8,0.25,0.125,0.01,20,0.5,1,1,,\r\n' +
+        'bit-error,,fixed12,load,fc2,,,0.2,,inversion,1,0.7,0.5,0.25,0.02,20,0.5,1,1,,\r\n',
     );
   });
 
   test('quotes commas, quotes and line feeds', () => {
     const label = 'half, "bad"\nchip';
-    const csv = toCsv([row({ ...bits({ fc1: 0.1 }), label }, 0, 0.8, [0.25])]);
-    expect(csv).toContain('bit-error,"half, ""bad""\nchip",fixed12');
+    const csv = toCsv([row(fakeMemory(label), 0, 0.8, [0.25])]);
+    expect(csv).toContain('memory,"half, ""bad""\nchip",,chip');
   });
 });
 

@@ -1,7 +1,10 @@
 /** What a supply voltage does to accuracy, similarity and energy. */
 import * as Plot from '@observablehq/plot';
 import { ConfigError } from '../../errors.ts';
-import { formatPercent, type Interval, METRIC_LABELS } from '../results.ts';
+import { formatPercent } from '../format.ts';
+import { METRIC_LABELS } from '../labels.ts';
+import type { Interval } from '../schema.ts';
+import type { VoltagePoint, VoltageSeries } from '../voltage.ts';
 import { bounds, darker, legend, marginLabels, type Panel, paddedDomain, panelSvg } from './panels.ts';
 import {
   DASHES,
@@ -19,26 +22,7 @@ import {
   WIDTH,
 } from './style.ts';
 
-export interface VoltagePoint {
-  /** Supply voltage of the weights' memory, V. */
-  readonly volts: number;
-  /** 0..1. */
-  readonly accuracy: Interval;
-  /** Of the attack shown. */
-  readonly pcc: Interval;
-  readonly pccLift: Interval;
-  /** Energy of weight reads over that at nominal voltage, 0..1: an upper bound of the saving. */
-  readonly energy: number;
-  /** Mean share of cache lines with at least one flipped bit, 0..1. */
-  readonly badLines: number;
-}
-
-export interface VoltageSeries {
-  /** For example the attack. */
-  readonly name: string;
-  /** In any order. */
-  readonly points: readonly VoltagePoint[];
-}
+export type { VoltagePoint, VoltageSeries } from '../voltage.ts';
 
 export interface VoltageFigureOptions {
   readonly title: string;

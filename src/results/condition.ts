@@ -1,0 +1,76 @@
+/** Questions about a condition. Each is answered from its typed fields: a label is for people and is never read. */
+import type { Vendor } from '../memory/undervolting.ts';
+import type { Condition, NoiseCondition } from './schema.ts';
+
+/**
+ * The condition's identity: JSON with sorted keys and without `label`. Two rows belong to one condition exactly when
+ * their keys are equal, whatever the order their keys were written in.
+ */
+export function conditionKey(condition: Condition): string {
+  const { label: _, ...identity } = condition as Condition & { label?: string };
+  return JSON.stringify(canonical(identity));
+}
+
+/** The same value with the keys of every object sorted; keys without a value are left out. */
+export function canonical(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(canonical);
+  if (value === null || typeof value !== 'object') return value;
+  const entries = Object.entries(value).filter(([, inner]) => inner !== undefined);
+  entries.sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, inner]) => [key, canonical(inner)]));
+}
+
+export function isNoise(condition: Condition): condition is NoiseCondition {
+  return condition.kind === 'gaussian' || condition.kind === 'laplacian';
+}
+
+/** Whether the weights have no errors and no noise. */
+export function isErrorFree({ kind }: Condition): boolean {
+  return kind === 'none' || kind === 'quantised';
+}
+
+/** Whether nothing at all was done: exact weights, and confidences released as they are. */
+export function isUndefended({ kind, release }: Condition): boolean {
+  return kind === 'none' && release === undefined;
+}
+
+/** Whether something was done that may keep an attacker away: errors, noise, or rounded confidences. */
+export function isDefended(condition: Condition): boolean {
+  return !isErrorFree(condition) || condition.release !== undefined;
+}
+
+/** `conditionKey` of the bit-error condition that a condition was matched to: only noise ever is. */
+export function matchedTo(condition: Condition): string | undefined {
+  return isNoise(condition) ? condition.matchedTo : undefined;
+}
+
+/** The key of the bit errors to whose accuracy noise was calibrated; noise of equal moments has another accuracy. */
+export function calibratedTo(condition: Condition): string | undefined {
+  return isNoise(condition) && condition.calibration === undefined ? condition.matchedTo : undefined;
+}
+
+/** Whether two conditions release the confidences in the same way. */
+export function sameRelease(a: Condition, b: Condition): boolean {
+  return a.release?.kind === b.release?.kind && a.release?.decimals === b.release?.decimals;
+}
+
+/** The one rate that all named layers share, or undefined where they differ or none is named. */
+export function equalRate({ rates }: Condition): number | undefined {
+  const values = Object.values(rates);
+  return values.length > 0 && values.every((value) => value === values[0]) ? values[0] : undefined;
+}
+
+/**
+ * The vendor and the supply voltage where a memory consists of measured DIMMs: every draw is another chip, and every fault of
+ * every layer is that of the one voltage.
+ */
+export function measuredDimms(condition: Condition): { vendor: Vendor; volts: number } | undefined {
+  if (condition.kind !== 'memory' || condition.granularity !== 'chip') return undefined;
+  const layers = Object.values(condition.memory.layers);
+  const faults = layers.flatMap((layer) => (layer.kind === 'stored' ? layer.faults : []));
+  const [first] = faults;
+  if (first?.kind !== 'voltage') return undefined;
+  const { vendor, volts } = first;
+  const alike = faults.every((fault) => fault.kind === 'voltage' && fault.vendor === vendor && fault.volts === volts);
+  return alike && layers.every(({ kind }) => kind === 'stored') ? { vendor, volts } : undefined;
+}

@@ -1,0 +1,22 @@
+/** Numbers as text for people. */
+import type { ConditionKind } from './schema.ts';
+
+/** A probability as a percentage, three significant digits from 1 % on and two below: '6.25 %', '0.39 %'. */
+export function formatPercent(share: number): string {
+  const percent = share * 100;
+  return `${Number(percent.toPrecision(percent >= 1 ? 3 : 2))} %`;
+}
+
+/** An error rate or noise scale as text: per cent for bit errors, the plain number for noise. */
+export function formatRate(kind: ConditionKind, value: number): string {
+  return kind === 'bit-error' || kind === 'memory' ? formatPercent(value) : String(Number(value.toPrecision(3)));
+}
+
+/** A time for people, two units at most: '8 s', '2 min 05 s', '3 h 20 min'. */
+export function formatDuration(seconds: number): string {
+  const whole = Math.max(Math.round(seconds), 0);
+  const pad = (value: number) => String(value).padStart(2, '0');
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${pad(whole % 60)} s`;
+  return `${Math.floor(whole / 3600)} h ${pad(Math.floor((whole % 3600) / 60))} min`;
+}

@@ -1,0 +1,135 @@
+/**
+ * What conditions, metrics, attacks and victims are called: labels, titles and file names. All of them are derived here from
+ * typed data, and nothing reads them back.
+ */
+
+import { isNoise } from './condition.ts';
+import { formatRate } from './format.ts';
+import type { AttackDescription, Condition, ConditionKind, Manifest, Metric, Release } from './schema.ts';
+
+/** Names for people, used by every figure and table. */
+export const KIND_LABELS: Record<ConditionKind, string> = {
+  none: 'Undefended',
+  quantised: 'Quantised, no errors',
+  'bit-error': 'Bit errors',
+  memory: 'Memory',
+  gaussian: 'Gaussian noise',
+  laplacian: 'Laplacian noise',
+};
+
+/** A kind's name in the middle of a sentence. */
+export function kindInText(kind: ConditionKind): string {
+  return kind === 'gaussian' || kind === 'laplacian' ? KIND_LABELS[kind] : KIND_LABELS[kind].toLowerCase();
+}
+
+export const METRIC_LABELS: Record<Metric, string> = {
+  accuracy: 'Accuracy',
+  pcc: 'PCC with the right person',
+  pccLift: 'PCC lift over wrong persons',
+  mse: 'Mean squared error',
+  psnr: 'PSNR (dB)',
+  ssim: 'SSIM',
+  identity: 'Identified as the right person',
+};
+
+/** 'confidences rounded to 2 decimals'; undefined where they are released as they are. */
+export function releaseLabel(release: Release | undefined): string | undefined {
+  if (release === undefined) return undefined;
+  return `confidences rounded to ${release.decimals} ${release.decimals === 1 ? 'decimal' : 'decimals'}`;
+}
+
+/** A line for people: 'Bit errors 6.25 %, fc1'; the memory's own label where the condition is a memory. */
+export function conditionLabel(condition: Condition): string {
+  return [weightsLabel(condition), releaseLabel(condition.release)].filter((part) => part !== undefined).join(', ');
+}
+
+function weightsLabel(condition: Condition): string {
+  const { kind } = condition;
+  const name = KIND_LABELS[kind];
+  if (kind === 'memory') return condition.label;
+  if (kind === 'none') return name;
+  if (kind === 'quantised') return `${name} (${condition.format})`;
+  const rates = Object.entries(condition.rates);
+  const values = new Set(rates.map(([, value]) => value));
+  if (values.size <= 1) return `${name} ${formatRate(kind, rates[0]?.[1] ?? 0)}, ${condition.layers}`;
+  return `${name} ${rates.map(([layer, value]) => `${layer} ${formatRate(kind, value)}`).join(', ')}`;
+}
+
+const PER: Record<'chip' | 'load' | 'pass' | 'inference', string> = {
+  chip: 'per chip',
+  load: 'per load',
+  pass: 'per forward pass',
+  inference: 'per inference',
+};
+
+/**
+ * The label with what a reader needs who sees the condition by itself: 'Bit errors 6.25 %, fc1 (fixed12, errors drawn per
+ * load)'.
+ */
+export function conditionTitle(condition: Condition): string {
+  const label = conditionLabel(condition);
+  const { kind } = condition;
+  if (kind === 'none' || kind === 'quantised') return label;
+  const details = [
+    kind === 'bit-error' ? condition.format : undefined,
+    `${isNoise(condition) ? 'noise' : 'errors'} drawn ${PER[condition.granularity]}`,
+    isNoise(condition) ? calibrationLabel(condition) : undefined,
+  ];
+  return `${label} (${details.filter((part) => part !== undefined).join(', ')})`;
+}
+
+function calibrationLabel({ calibration, matchedTo }: Extract<Condition, { calibration?: unknown }>) {
+  if (calibration === 'published') return 'scale as published';
+  if (calibration === 'moments') return 'same mean square as bit errors';
+  return matchedTo === undefined ? undefined : 'calibrated to the accuracy of bit errors';
+}
+
+/** Where the pictures of a condition under an attack lie in a run folder. */
+export function pictureFile(condition: Condition, attack: string, extension: 'gray' | 'npy' = 'npy'): string {
+  const { kind, layers, release } = condition;
+  const rates = Object.entries(condition.rates).map(([layer, rate]) => `${layer}=${rate}`);
+  const parts = [attack, kind, layers, ...(kind === 'memory' && condition.label ? [condition.label] : rates)];
+  if (release) parts.push(`rounded-${release.decimals}`);
+  return `pictures/${parts.join('_').replace(/[^\w.=+-]+/g, '-')}.${extension}`;
+}
+
+/** An attack's name for people; the name of its rows where the run does not describe it. */
+export function attackTitle(attacks: readonly AttackDescription[] | undefined, name: string): string {
+  return attacks?.find((attack) => attack.name === name)?.title ?? name;
+}
+
+const ATTACK_FAMILIES: Record<string, string> = { 'mi-face': 'MI-Face', inversion: 'Inversion network' };
+
+const VICTIMS: Record<string, string> = {
+  softmax: 'the softmax regression',
+  mlp: 'the multilayer perceptron',
+  'mlp-sigmoid': 'the multilayer perceptron with a sigmoid layer',
+  dae: 'the denoising autoencoder',
+  'yang-classifier': 'the convolutional classifier',
+};
+
+/** A victim in the middle of a sentence: 'the multilayer perceptron'. @param kind of model */
+export function victimTitle(kind: string): string {
+  return VICTIMS[kind] ?? `the ${kind} classifier`;
+}
+
+/** The kind of model that a configuration attacks, where it says one. */
+function victimKind(config: Record<string, unknown>): string | undefined {
+  const victim = (config.victim ?? {}) as Record<string, unknown>;
+  const named = [config.model, victim.model, victim.kind].find((kind) => typeof kind === 'string');
+  // The deep experiment has one kind of victim, which its configuration gives by the number of its features.
+  return (named as string | undefined) ?? (typeof victim.ndf === 'number' ? 'yang-classifier' : undefined);
+}
+
+/** What was attacked by what: 'MI-Face against the multilayer perceptron'. */
+export function attackedTitle({ attacks, config }: Manifest): string {
+  const families = new Set(attacks?.map(({ kind }) => kind));
+  const family = families.size === 1 ? (ATTACK_FAMILIES[[...families][0]] ?? [...families][0]) : 'Model inversion';
+  const kind = victimKind(config);
+  return `${family} against ${kind === undefined ? 'a classifier' : victimTitle(kind)}`;
+}
+
+/** The title of a run: 'MI-Face against the multilayer perceptron in approximate memory (AT&T faces)'. */
+export function runTitle(manifest: Manifest): string {
+  return `${attackedTitle(manifest)} in approximate memory (${manifest.dataset.name})`;
+}

@@ -1,0 +1,118 @@
+/** Summary entries as the lines of figures, and what is read off them. */
+import { calibratedTo, equalRate, isErrorFree, isNoise, sameRelease } from './condition.ts';
+import { releaseLabel } from './labels.ts';
+import type { Condition, ConditionKind, Interval, Metric, SummaryEntry } from './schema.ts';
+
+/** One line of a figure: the entries that differ only in how strong the error is. */
+export interface Series {
+  kind: ConditionKind;
+  layers: string;
+  attack: string;
+  /** What sets the series apart from others of its kind: format, granularity, calibration, setting and release. */
+  variant: string;
+  /** Weakest first, beginning with the error-free condition the series departs from, where one was run. */
+  line: SummaryEntry[];
+  /** Entries off the line: where several rates were varied independently (a grid), those with unequal rates. */
+  scattered: SummaryEntry[];
+}
+
+/**
+ * Sorts the entries that have errors into series. A series of bit errors departs from the quantised model of the same
+ * format (from the undefended one where none was run), a series of noise from the undefended model; both release confidences
+ * as the series does.
+ */
+export function seriesOf(summary: readonly SummaryEntry[]): Series[] {
+  const groups = new Map<string, Series>();
+  for (const entry of summary) {
+    if (isErrorFree(entry.condition)) continue;
+    const { kind, layers } = entry.condition;
+    const variant = variantOf(entry.condition);
+    const key = JSON.stringify([kind, layers, entry.attack, variant]);
+    const series = groups.get(key) ?? { kind, layers, attack: entry.attack, variant, line: [], scattered: [] };
+    series.line.push(entry);
+    groups.set(key, series);
+  }
+  for (const series of groups.values()) {
+    series.line.sort((a, b) => strength(a.condition) - strength(b.condition));
+    if (!isChain(series.line)) {
+      series.scattered = series.line.filter((entry) => equalRate(entry.condition) === undefined);
+      series.line = series.line.filter((entry) => equalRate(entry.condition) !== undefined);
+    }
+    const start = origin(summary, series);
+    if (start) series.line.unshift(start);
+  }
+  return [...groups.values()];
+}
+
+function variantOf(condition: Condition): string {
+  const { kind, release } = condition;
+  if (kind === 'none') return '';
+  return [
+    kind === 'bit-error' || kind === 'quantised' ? condition.format : undefined,
+    condition.granularity,
+    isNoise(condition) ? condition.calibration : undefined,
+    kind === 'memory' ? condition.setting : undefined,
+    releaseLabel(release),
+  ]
+    .filter((part) => part !== undefined)
+    .join(', ');
+}
+
+function strength(condition: Condition): number {
+  return Object.values(condition.rates).reduce((sum, value) => sum + value, 0);
+}
+
+/** Whether each entry is at least as strong as the one before in every layer, so that a line through them has a sense. */
+function isChain(sorted: readonly SummaryEntry[]): boolean {
+  return sorted.every((entry, i) => {
+    if (i === 0) return true;
+    const before = sorted[i - 1].condition.rates;
+    const here = entry.condition.rates;
+    return Object.keys({ ...before, ...here }).every((layer) => (before[layer] ?? 0) <= (here[layer] ?? 0));
+  });
+}
+
+function origin(summary: readonly SummaryEntry[], series: Series): SummaryEntry | undefined {
+  const { condition } = [...series.line, ...series.scattered][0];
+  const clean = summary.filter(
+    (entry) =>
+      entry.attack === series.attack && sameRelease(entry.condition, condition) && isErrorFree(entry.condition),
+  );
+  const none = clean.find((entry) => entry.condition.kind === 'none');
+  if (condition.kind !== 'bit-error') return none;
+  const quantised = clean.filter(
+    (entry) => entry.condition.kind === 'quantised' && entry.condition.format === condition.format,
+  );
+  return quantised.find((entry) => entry.condition.layers === series.layers) ?? quantised[0] ?? none;
+}
+
+/**
+ * What may be compared at equal accuracy: where noise was calibrated to the accuracy of bit errors, noise of published
+ * strength or of equal moments is left out. It lies on the same lines, but may reach only a small part of them.
+ */
+export function calibratedOnly(summary: readonly SummaryEntry[]): SummaryEntry[] {
+  const calibrated = summary.filter(({ condition }) => !isNoise(condition) || condition.calibration === undefined);
+  return calibrated.some(({ condition }) => calibratedTo(condition) !== undefined) ? calibrated : [...summary];
+}
+
+/**
+ * A metric of a series at a given accuracy, by linear interpolation between the two neighbouring entries (the interval's
+ * ends likewise). The fair comparison of two defences: same accuracy, not same rate.
+ *
+ * @returns undefined where the series does not reach the accuracy
+ */
+export function atAccuracy(series: Series, accuracy: number, metric: Metric): Interval | undefined {
+  // Along the line, weakest first, so that a series that recovers by chance is read at its first crossing.
+  for (let i = 0; i + 1 < series.line.length; i++) {
+    const [a, b] = [series.line[i], series.line[i + 1]];
+    const span = b.accuracy.mean - a.accuracy.mean;
+    const t = span === 0 ? (a.accuracy.mean === accuracy ? 0 : Number.NaN) : (accuracy - a.accuracy.mean) / span;
+    if (!(t >= 0 && t <= 1)) continue;
+    const mix = (from: number, to: number) => from + t * (to - from);
+    return {
+      mean: mix(a[metric].mean, b[metric].mean),
+      ci95: [mix(a[metric].ci95[0], b[metric].ci95[0]), mix(a[metric].ci95[1], b[metric].ci95[1])],
+    };
+  }
+  return undefined;
+}

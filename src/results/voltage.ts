@@ -1,0 +1,75 @@
+/** A sweep over the supply voltage of measured DIMMs, as the figure draws it. */
+import { dimmOfChip, lineErrorRate } from '../memory/undervolting.ts';
+import { canonical, conditionKey, measuredDimms } from './condition.ts';
+import { attackTitle, releaseLabel } from './labels.ts';
+import type { Condition, Interval, Results } from './schema.ts';
+
+export interface VoltagePoint {
+  /** Supply voltage of the weights' memory, V. */
+  readonly volts: number;
+  /** 0..1. */
+  readonly accuracy: Interval;
+  /** Of the attack shown. */
+  readonly pcc: Interval;
+  readonly pccLift: Interval;
+  /** Energy of weight reads over that at nominal voltage, 0..1: an upper bound of the saving. */
+  readonly energy: number;
+  /** Mean share of cache lines with at least one flipped bit, 0..1. */
+  readonly badLines: number;
+}
+
+export interface VoltageSeries {
+  /** In the figure: the attack, with its memory where several were swept. */
+  readonly name: string;
+  /** Name of the attack in the rows. */
+  readonly attack?: string;
+  /** In any order. */
+  readonly points: readonly VoltagePoint[];
+}
+
+/** The condition without its voltage: memories that differ in nothing else lie on one line. */
+function lineKey(condition: Condition): string {
+  if (condition.kind !== 'memory') return '';
+  const { label: _label, setting: _setting, volts: _volts, rates: _rates, ...identity } = condition;
+  return JSON.stringify(canonical(identity), (key, value: unknown) => (key === 'volts' ? undefined : value));
+}
+
+/**
+ * A sweep over voltage as series of points, one series per attack and memory; empty where there was none. A series has the
+ * title of its attack where the manifest describes it.
+ */
+export function voltageSeries({
+  rows,
+  summary,
+  manifest,
+}: Pick<Results, 'rows' | 'summary'> & { readonly manifest?: Pick<Results['manifest'], 'attacks'> }): VoltageSeries[] {
+  interface Line {
+    attack: string;
+    memory: string;
+    points: VoltagePoint[];
+  }
+  const lines = new Map<string, Line>();
+  for (const { condition, attack, accuracy, pcc, pccLift } of summary) {
+    const dimms = measuredDimms(condition);
+    if (dimms === undefined) continue;
+    const { vendor, volts } = dimms;
+    const key = conditionKey(condition);
+    const own = rows.filter((row) => row.attack === attack && conditionKey(row.condition) === key);
+    // Every draw is another DIMM of the vendor, in the order of their numbers; reads cost the same in all of them.
+    const draws = [...new Set(own.map((row) => row.draw))];
+    const shares = draws.map((draw) => lineErrorRate(dimmOfChip(vendor, draw), volts));
+    const badLines = shares.reduce((sum, share) => sum + share, 0) / shares.length;
+    const energy = own[0]?.energy?.relative ?? Number.NaN;
+    const lineName = `${attack}\n${lineKey(condition)}`;
+    const memory = [`DRAM ${vendor}`, releaseLabel(condition.release)].filter((part) => part !== undefined).join(', ');
+    const line = lines.get(lineName) ?? { attack, memory, points: [] };
+    line.points.push({ volts, accuracy, pcc, pccLift, energy, badLines });
+    lines.set(lineName, line);
+  }
+  const all = [...lines.values()];
+  return all.map(({ attack, memory, points }) => {
+    const title = attackTitle(manifest?.attacks, attack);
+    const alone = all.filter((line) => line.attack === attack).length === 1;
+    return { name: alone ? title : `${title}, ${memory}`, attack, points };
+  });
+}

@@ -1,9 +1,24 @@
 /** Metrics over a grid of two bit error rates. */
 import * as Plot from '@observablehq/plot';
 import { ConfigError } from '../../errors.ts';
-import { type Condition, formatPercent, METRIC_LABELS, type Metric, type SummaryEntry } from '../results.ts';
+import { formatPercent } from '../format.ts';
+import { attackTitle, METRIC_LABELS } from '../labels.ts';
+import type { Condition, Metric, Results, SummaryEntry } from '../schema.ts';
+import { mainAttack, type RunFigure } from './figure.ts';
 import { type Panel, panelSvg, SLANT, slantedHeight } from './panels.ts';
-import { heading, MARGIN, round, SOFT, smallPrint, svgRoot, svgText, textWidth, WIDTH } from './style.ts';
+import {
+  heading,
+  MARGIN,
+  round,
+  smallPrint,
+  svgRoot,
+  svgText,
+  THEMES,
+  type Theme,
+  type ThemeName,
+  textWidth,
+  WIDTH,
+} from './style.ts';
 
 export interface BerHeatmapOptions {
   summary: readonly SummaryEntry[];
@@ -12,6 +27,7 @@ export interface BerHeatmapOptions {
   /** By default accuracy, raw correlation and lift. */
   metrics?: Metric[];
   attack?: string;
+  theme?: ThemeName;
   title: string;
   subtitle?: string;
   footnote?: string;
@@ -26,6 +42,7 @@ export interface BerHeatmapOptions {
  */
 export function berHeatmap(options: BerHeatmapOptions): string {
   const { layers, title, metrics = ['accuracy', 'pcc', 'pccLift'], document } = options;
+  const theme = THEMES[options.theme ?? 'light'];
   const cells = new Map<string, { x: number; y: number; entry: SummaryEntry }>();
   for (const entry of options.summary) {
     if (options.attack !== undefined && entry.attack !== options.attack) continue;
@@ -57,7 +74,7 @@ export function berHeatmap(options: BerHeatmapOptions): string {
   };
   const viridis = Plot.scale({ color: { type: 'linear', domain: [0, 1], scheme: 'viridis' } });
 
-  const head = heading(title, options.subtitle, WIDTH);
+  const head = heading(title, options.subtitle, WIDTH, theme);
   const y = head.bottom + 16;
   let svg = head.svg;
   for (const [m, metric] of metrics.entries()) {
@@ -79,35 +96,42 @@ export function berHeatmap(options: BerHeatmapOptions): string {
           fontSize: cellWidth < 44 ? 10 : 12,
         },
       );
-    svg += svgText(x, y + 12, METRIC_LABELS[metric], { size: 14, weight: 500 });
-    svg += panelSvg(document, x, y + 16, panel, {
-      x: {
-        type: 'band',
-        domain: across,
-        label: `bit error rate, ${layers[0]}`,
-        labelAnchor: 'center',
-        labelArrow: 'none',
-        labelOffset: marginBottom - 6,
-        tickFormat: formatPercent,
-        tickRotate: slanted ? -SLANT : 0,
-        padding: 0.04,
+    svg += svgText(x, y + 12, METRIC_LABELS[metric], { size: 14, weight: 500 }, theme);
+    svg += panelSvg(
+      document,
+      x,
+      y + 16,
+      panel,
+      {
+        x: {
+          type: 'band',
+          domain: across,
+          label: `bit error rate, ${layers[0]}`,
+          labelAnchor: 'center',
+          labelArrow: 'none',
+          labelOffset: marginBottom - 6,
+          tickFormat: formatPercent,
+          tickRotate: slanted ? -SLANT : 0,
+          padding: 0.04,
+        },
+        y: {
+          type: 'band',
+          domain: [...up].reverse(),
+          label: `bit error rate, ${layers[1]}`,
+          labelAnchor: 'center',
+          labelArrow: 'none',
+          labelOffset: marginLeft - 8,
+          tickFormat: formatPercent,
+          padding: 0.04,
+        },
+        marks: [
+          Plot.frame({ fill: theme.empty, stroke: 'none' }),
+          Plot.cell(grid, { ...at, fill: (cell: (typeof grid)[number]) => String(viridis.apply(share(value(cell)))) }),
+          ...(cellWidth < 26 ? [] : [numbers(false), numbers(true)]),
+        ],
       },
-      y: {
-        type: 'band',
-        domain: [...up].reverse(),
-        label: `bit error rate, ${layers[1]}`,
-        labelAnchor: 'center',
-        labelArrow: 'none',
-        labelOffset: marginLeft - 8,
-        tickFormat: formatPercent,
-        padding: 0.04,
-      },
-      marks: [
-        Plot.frame({ fill: '#f1f1f1', stroke: 'none' }),
-        Plot.cell(grid, { ...at, fill: (cell: (typeof grid)[number]) => String(viridis.apply(share(value(cell)))) }),
-        ...(cellWidth < 26 ? [] : [numbers(false), numbers(true)]),
-      ],
-    });
+      theme,
+    );
     svg += colourBar(
       x + panel.marginLeft,
       y + 16 + panel.height + 14,
@@ -115,10 +139,11 @@ export function berHeatmap(options: BerHeatmapOptions): string {
       viridis,
       format(low),
       format(high),
+      theme,
     );
   }
-  const foot = smallPrint(options.footnote, y + 16 + panel.height + 52, WIDTH);
-  return svgRoot(WIDTH, foot.bottom + 14, title, svg + foot.svg);
+  const foot = smallPrint(options.footnote, y + 16 + panel.height + 52, WIDTH, theme);
+  return svgRoot(WIDTH, foot.bottom + 14, title, svg + foot.svg, theme);
 }
 
 /** Where a condition lies on the grid, or undefined where it is not of the grid. */
@@ -129,14 +154,57 @@ function gridPlace(condition: Condition, [across, up]: [string, string]): [numbe
   return others ? undefined : [condition.rates[across] ?? 0, condition.rates[up] ?? 0];
 }
 
-function colourBar(x: number, y: number, width: number, scale: Plot.Scale, low: string, high: string): string {
+function colourBar(
+  x: number,
+  y: number,
+  width: number,
+  scale: Plot.Scale,
+  low: string,
+  high: string,
+  theme: Theme,
+): string {
   const [lowWidth, steps] = [textWidth(low, 12) + 6, 48];
   const bar = width - lowWidth - textWidth(high, 12) - 6;
-  let svg = svgText(x, y + 10, low, { size: 12, fill: SOFT });
+  let svg = svgText(x, y + 10, low, { size: 12, fill: theme.soft });
   for (let i = 0; i < steps; i++) {
     const left = round(x + lowWidth + (i * bar) / steps);
     // Half a pixel wider than its share, or renderers leave hairlines between the steps.
     svg += `<rect x="${left}" y="${y}" width="${round(bar / steps + 0.5)}" height="11" fill="${scale.apply(i / (steps - 1))}"/>`;
   }
-  return svg + svgText(x + width, y + 10, high, { size: 12, fill: SOFT, anchor: 'end' });
+  return svg + svgText(x + width, y + 10, high, { size: 12, fill: theme.soft, anchor: 'end' });
 }
+
+/** Two layers whose rates were crossed: two different rates were run in all four combinations. */
+function crossedLayers({ summary }: Results): [string, string] | undefined {
+  const pairs = new Map<string, [string, string]>();
+  for (const { condition } of summary) {
+    const layers = Object.keys(condition.rates);
+    if (condition.kind === 'bit-error' && layers.length === 2) pairs.set(layers.join('\n'), [layers[0], layers[1]]);
+  }
+  return [...pairs.values()].find((pair) => {
+    const cells = summary.flatMap(({ condition }) =>
+      condition.kind === 'bit-error' && pair.every((layer) => condition.rates[layer] !== undefined)
+        ? [pair.map((layer) => condition.rates[layer])]
+        : [],
+    );
+    const places = new Set(cells.map(String));
+    return cells.some(([x, y]) => x !== y && [`${x},${x}`, `${y},${x}`, `${y},${y}`].every((cell) => places.has(cell)));
+  });
+}
+
+export const rateGrid: RunFigure = {
+  name: 'Rates of two layers, crossed',
+  file: 'grid',
+  applies: (results) => crossedLayers(results) !== undefined,
+  caption: (results) => `Bit error rates of ${crossedLayers(results)?.join(' and ')}, crossed.`,
+  draw(results, { document, theme, title }) {
+    const { summary, manifest } = results;
+    const layers = crossedLayers(results);
+    if (layers === undefined) throw new ConfigError('figure grid: no two layers have crossed bit error rates');
+    const attack = mainAttack(results);
+    const what = `both layers, ${layers.join(' and ')}`;
+    const by = attackTitle(manifest.attacks, attack);
+    const heading = title === undefined ? `B${what.slice(1)} (${by})` : `${title}: ${what}`;
+    return berHeatmap({ summary, attack, layers, title: heading, theme, document });
+  },
+};

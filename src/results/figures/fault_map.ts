@@ -1,17 +1,18 @@
 /** Where one read of a tensor failed: in the rows of the DRAM, and in the bit planes of its codes. */
 import type { Geometry } from '../../memory/config.ts';
 import { type FlipRate, forEachFlip, type TensorRead } from '../../memory/flips.ts';
-import { formatPercent } from '../results.ts';
+import { formatPercent } from '../format.ts';
 import {
   type EncodeGrayPng,
   escapeXml,
   heading,
   MARGIN,
   round,
-  SOFT,
   smallPrint,
   svgRoot,
   svgText,
+  THEMES,
+  type ThemeName,
   toBase64,
   WIDTH,
 } from './style.ts';
@@ -25,6 +26,7 @@ export interface FaultMapFigureOptions {
   readonly geometry: Geometry;
   /** First byte of the tensor in the memory. */
   readonly address: number;
+  readonly theme?: ThemeName;
   readonly encodeGrayPng: EncodeGrayPng;
 }
 
@@ -67,6 +69,7 @@ function count(bins: Bins, column: number, row: number): void {
  */
 export function faultMapFigure(options: FaultMapFigureOptions): string {
   const { title, subtitle, read, planes, geometry, address, encodeGrayPng } = options;
+  const theme = THEMES[options.theme ?? 'light'];
   const banks = mapBanks(read, geometry, address);
   const pictures = planes.map(() =>
     makeBins(read.columns, read.rows, Math.ceil(read.columns / PLANE.width), Math.ceil(read.rows / PLANE.height)),
@@ -88,7 +91,7 @@ export function faultMapFigure(options: FaultMapFigureOptions): string {
     return imageSvg(x, y, width, height, encodeGrayPng(pixels, width, height), name);
   };
 
-  const head = heading(title, subtitle, WIDTH);
+  const head = heading(title, subtitle, WIDTH, theme);
   let svg = head.svg;
   let y = head.bottom + 26;
 
@@ -97,10 +100,16 @@ export function faultMapFigure(options: FaultMapFigureOptions): string {
   const rowsShown = banks.bins.length * first.height;
   const scaleX = Math.max(1, Math.floor(MAP.width / first.width));
   const scaleY = Math.min(16, Math.max(1, Math.floor(MAP_USUAL_HEIGHT / rowsShown)));
-  svg += svgText(MARGIN, y, `In the memory: a pixel is ${cellsOf(first, 'bit', 'row')} of a bank`, {
-    size: 15,
-    weight: 600,
-  });
+  svg += svgText(
+    MARGIN,
+    y,
+    `In the memory: a pixel is ${cellsOf(first, 'bit', 'row')} of a bank`,
+    {
+      size: 15,
+      weight: 600,
+    },
+    theme,
+  );
   y += 14;
   const bankHeight = first.height * scaleY + BANK_GAP;
   const labelEvery = Math.ceil(15 / bankHeight);
@@ -108,21 +117,31 @@ export function faultMapFigure(options: FaultMapFigureOptions): string {
     svg += picture(left, y + i * bankHeight, bins, scaleX, scaleY, `bank ${banks.numbers[i]}`);
     if (i % labelEvery !== 0) continue;
     const middle = y + i * bankHeight + (bankHeight - BANK_GAP) / 2 + 4.5;
-    svg += svgText(left - 8, middle, `bank ${banks.numbers[i]}`, { size: 12.5, fill: SOFT, anchor: 'end' });
+    svg += svgText(left - 8, middle, `bank ${banks.numbers[i]}`, { size: 12.5, fill: theme.soft, anchor: 'end' });
   }
   y += banks.bins.length * bankHeight - BANK_GAP;
   const mapWidth = first.width * scaleX;
   for (const share of banks.columns > 4096 ? [0, 0.25, 0.5, 0.75, 1] : [0, 1]) {
     const label = String(banks.firstColumn + Math.round(share * banks.columns));
     const [x, anchor] = [left + share * mapWidth, share === 0 ? 'start' : share === 1 ? 'end' : 'middle'] as const;
-    svg += svgText(x, y + 17, share === 0 ? `bit ${label} of the row` : label, { size: 12.5, fill: SOFT, anchor });
+    svg += svgText(x, y + 17, share === 0 ? `bit ${label} of the row` : label, {
+      size: 12.5,
+      fill: theme.soft,
+      anchor,
+    });
   }
   y += 56;
 
-  svg += svgText(MARGIN, y, `In the codes, by bit plane: a pixel is ${cellsOf(pictures[0], 'column', 'row')}`, {
-    size: 15,
-    weight: 600,
-  });
+  svg += svgText(
+    MARGIN,
+    y,
+    `In the codes, by bit plane: a pixel is ${cellsOf(pictures[0], 'column', 'row')}`,
+    {
+      size: 15,
+      weight: 600,
+    },
+    theme,
+  );
   y += 12;
   const enlarged = pictures[0];
   const planeX = Math.floor(PLANE.width / enlarged.width);
@@ -132,26 +151,27 @@ export function faultMapFigure(options: FaultMapFigureOptions): string {
   for (let plane = planes.length - 1, i = 0; plane >= 0; plane--, i++) {
     const x = Math.round(MARGIN + (i % PLANES_A_LINE) * (PLANE.width + gap));
     const top = y + Math.floor(i / PLANES_A_LINE) * lineHeight;
-    svg += svgText(x, top + 14, `bit ${plane}`, { weight: 600 });
+    svg += svgText(x, top + 14, `bit ${plane}`, { weight: 600 }, theme);
     const rate = formatPercent(planes[plane].rate);
-    svg += svgText(x + enlarged.width * planeX, top + 14, rate, { fill: SOFT, anchor: 'end' });
+    svg += svgText(x + enlarged.width * planeX, top + 14, rate, { fill: theme.soft, anchor: 'end' });
     svg += picture(x, top + 20, pictures[plane], planeX, planeY, `bit ${plane}`);
   }
   y += Math.ceil(planes.length / PLANES_A_LINE) * lineHeight + 6;
 
   const scale = Uint8Array.from({ length: 240 * 12 }, (_, i) => grayOf((i % 240) / 239, 1));
-  svg += svgText(MARGIN, y + 11, '0', { size: 12.5, fill: SOFT });
+  svg += svgText(MARGIN, y + 11, '0', { size: 12.5, fill: theme.soft });
   svg += imageSvg(MARGIN + 14, y, 240, 12, encodeGrayPng(scale, 240, 12), 'scale');
-  svg += `<rect x="${MARGIN + 13.5}" y="${y - 0.5}" width="241" height="13" fill="none" stroke="#bbbbbb"/>`;
+  svg += `<rect x="${MARGIN + 13.5}" y="${y - 0.5}" width="241" height="13" fill="none" stroke="${theme.border}"/>`;
   const most = largest === 0 ? 'no cell failed' : `${formatPercent(largest)} of a pixel’s cells failed`;
-  svg += svgText(MARGIN + 262, y + 11, most, { size: 12.5, fill: SOFT });
+  svg += svgText(MARGIN + 262, y + 11, most, { size: 12.5, fill: theme.soft });
   const foot = smallPrint(
     `In the memory a bitline runs down a bank and a wordline across it; a cache line of 64 bytes is ` +
       `${Math.round(512 / first.across)} columns of pixels wide.`,
     y + 20,
     WIDTH,
+    theme,
   );
-  return svgRoot(WIDTH, foot.bottom + 20, title, svg + foot.svg);
+  return svgRoot(WIDTH, foot.bottom + 20, title, svg + foot.svg, theme);
 }
 
 /** `64 bits x 2 rows`. */

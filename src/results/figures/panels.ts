@@ -1,7 +1,9 @@
 /** Panels drawn by Observable Plot, their margin labels and legends. */
 import * as Plot from '@observablehq/plot';
-import type { Metric } from '../results.ts';
-import { FONT_FAMILY, INK, MARGIN, round, type SymbolName, svgText, textWidth } from './style.ts';
+import type { Metric } from '../schema.ts';
+import { FONT_FAMILY, MARGIN, round, type SymbolName, svgText, THEMES, type Theme, textWidth } from './style.ts';
+
+export { darker } from './style.ts';
 
 export interface Panel {
   width: number;
@@ -11,13 +13,20 @@ export interface Panel {
   marginBottom: number;
 }
 
-export function panelSvg(document: Document, x: number, y: number, panel: Panel, options: Plot.PlotOptions): string {
+export function panelSvg(
+  document: Document,
+  x: number,
+  y: number,
+  panel: Panel,
+  options: Plot.PlotOptions,
+  theme: Theme = THEMES.light,
+): string {
   const element = Plot.plot({
     marginTop: 12,
     ...panel,
     ...options,
     document,
-    style: { fontFamily: FONT_FAMILY, fontSize: '13px', background: 'none', color: INK, overflow: 'visible' },
+    style: { fontFamily: FONT_FAMILY, fontSize: '13px', background: 'none', color: theme.ink, overflow: 'visible' },
   });
   element.setAttribute('x', String(round(x)));
   element.setAttribute('y', String(round(y)));
@@ -26,7 +35,7 @@ export function panelSvg(document: Document, x: number, y: number, panel: Panel,
   element.removeAttribute('class');
   const view = document.defaultView as (Window & typeof globalThis) | null;
   const Serializer = view?.XMLSerializer ?? globalThis.XMLSerializer;
-  return new Serializer().serializeToString(element).replaceAll('var(--plot-background)', '#ffffff');
+  return new Serializer().serializeToString(element).replaceAll('var(--plot-background)', theme.paper);
 }
 
 /** A span of values with some air, and round ends that the ticks of an axis like. */
@@ -91,7 +100,12 @@ export interface LegendItem {
 }
 
 /** Keys in one or more lines from (MARGIN, y); returns the SVG and its lower end. */
-export function legend(items: LegendItem[], y: number, width: number): { svg: string; bottom: number } {
+export function legend(
+  items: LegendItem[],
+  y: number,
+  width: number,
+  theme: Theme = THEMES.light,
+): { svg: string; bottom: number } {
   let svg = '';
   let x = MARGIN;
   for (const item of items) {
@@ -107,16 +121,21 @@ export function legend(items: LegendItem[], y: number, width: number): { svg: st
     } else if (item.line !== false) {
       svg += `<line x1="${round(x)}" x2="${round(x + 30)}" y1="${y + 7}" y2="${y + 7}" stroke="${item.color}" stroke-width="2" stroke-dasharray="${item.dash || 'none'}"/>`;
     }
-    if (item.symbol) svg += symbolPath(item.symbol, x + key / 2, y + 7, item.color, item.hollow);
-    svg += svgText(x + key + 8, y + 12, item.label, { size: 13.5 });
+    if (item.symbol)
+      svg += symbolPath(item.symbol, x + key / 2, y + 7, item.color, item.hollow ? theme.paper : undefined);
+    svg += svgText(x + key + 8, y + 12, item.label, { size: 13.5 }, theme);
     x += advance;
   }
   return { svg, bottom: y + 18 };
 }
 
-/** The symbols of Plot's dots, at the size of the legend. */
-function symbolPath(symbol: SymbolName, x: number, y: number, color: string, hollow = false): string {
-  const paint = hollow ? `fill="#ffffff" stroke="${color}" stroke-width="1.8"` : `fill="${color}"`;
+/**
+ * The symbols of Plot's dots, at the size of the legend.
+ *
+ * @param ground inside of a hollow symbol
+ */
+function symbolPath(symbol: SymbolName, x: number, y: number, color: string, ground?: string): string {
+  const paint = ground ? `fill="${ground}" stroke="${color}" stroke-width="1.8"` : `fill="${color}"`;
   if (symbol === 'circle') return `<circle cx="${round(x)}" cy="${y}" r="4.6" ${paint}/>`;
   const shape = {
     square: 'M-4,-4H4V4H-4Z',
@@ -124,12 +143,6 @@ function symbolPath(symbol: SymbolName, x: number, y: number, color: string, hol
     diamond: 'M0,-6.6L4.6,0L0,6.6L-4.6,0Z',
   }[symbol];
   return `<path transform="translate(${round(x)},${y})" d="${shape}" ${paint}/>`;
-}
-
-/** A colour dark enough to read as small text on white. */
-export function darker(color: string): string {
-  const parts = [1, 3, 5].map((i) => Math.round(Number.parseInt(color.slice(i, i + 2), 16) * 0.72));
-  return `#${parts.map((part) => part.toString(16).padStart(2, '0')).join('')}`;
 }
 
 /** In degrees. */

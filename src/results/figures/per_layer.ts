@@ -1,31 +1,14 @@
 /** Metrics against the rate, one line a set of layers. */
 import * as Plot from '@observablehq/plot';
 import { ConfigError } from '../../errors.ts';
-import {
-  equalRate,
-  formatRate,
-  type Interval,
-  kindInText,
-  METRIC_LABELS,
-  type Metric,
-  type Series,
-  type SummaryEntry,
-  seriesOf,
-} from '../results.ts';
-import { bounds, darker, marginLabels, type Panel, paddedDomain, panelSvg, SLANT, slantedHeight } from './panels.ts';
-import {
-  DASHES,
-  GRID,
-  heading,
-  MARGIN,
-  PALETTE,
-  SOFT,
-  smallPrint,
-  svgRoot,
-  svgText,
-  textWidth,
-  WIDTH,
-} from './style.ts';
+import { equalRate } from '../condition.ts';
+import { formatRate } from '../format.ts';
+import { attackTitle, kindInText, METRIC_LABELS } from '../labels.ts';
+import type { AttackDescription, Interval, Metric, Results, SummaryEntry } from '../schema.ts';
+import { type Series, seriesOf } from '../series.ts';
+import { mainAttack, type RunFigure } from './figure.ts';
+import { bounds, marginLabels, type Panel, paddedDomain, panelSvg, SLANT, slantedHeight } from './panels.ts';
+import { heading, MARGIN, smallPrint, svgRoot, svgText, THEMES, type ThemeName, textWidth, WIDTH } from './style.ts';
 
 export interface PerLayerOptions {
   summary: readonly SummaryEntry[];
@@ -34,6 +17,9 @@ export interface PerLayerOptions {
   /** By default accuracy, raw correlation and lift. */
   metrics?: Metric[];
   attack?: string;
+  /** What the attacks are called. */
+  attacks?: readonly AttackDescription[];
+  theme?: ThemeName;
   title: string;
   subtitle?: string;
   footnote?: string;
@@ -48,11 +34,13 @@ export interface PerLayerOptions {
  */
 export function perLayerPlot(options: PerLayerOptions): string {
   const { title, kind = 'bit-error', metrics = ['accuracy', 'pcc', 'pccLift'], attack, document } = options;
+  const theme = THEMES[options.theme ?? 'light'];
+  const colorOf = (i: number) => theme.palette[i % theme.palette.length];
   const summary = options.summary.filter((entry) => attack === undefined || entry.attack === attack);
   const all = seriesOf(summary).filter((s) => s.kind === kind);
   const lines = all
     .map((s) => ({
-      name: lineName(s, all),
+      name: lineName(s, all, options.attacks),
       start: s.line.find((entry) => entry.condition.kind !== kind),
       points: s.line.flatMap((entry) => {
         const x = entry.condition.kind === kind ? equalRate(entry.condition) : undefined;
@@ -74,7 +62,7 @@ export function perLayerPlot(options: PerLayerOptions): string {
     marginRight: nameWidth + 14,
     marginBottom: tickHeight + 30,
   };
-  const head = heading(title, options.subtitle, WIDTH);
+  const head = heading(title, options.subtitle, WIDTH, theme);
   const y = head.bottom + 16;
   let svg = head.svg;
   for (const [m, metric] of metrics.entries()) {
@@ -88,85 +76,94 @@ export function perLayerPlot(options: PerLayerOptions): string {
     );
     const of = (pick: (interval: Interval) => number) => (point: Point) => pick(point.entry[metric]);
     const rate = (point: Point) => point.x;
-    svg += svgText(x, y + 12, METRIC_LABELS[metric], { size: 14, weight: 500 });
-    svg += panelSvg(document, x, y + 16, panel, {
-      x: {
-        type: 'log',
-        base: 2,
-        // A single rate has no span of its own.
-        domain: rates.length > 1 ? [rates[0] * 0.9, rates[rates.length - 1] * 1.1] : [rates[0] / 2, rates[0] * 2],
-        ticks: sparse(rates, panel.width - panel.marginLeft - panel.marginRight),
-        tickFormat: (value: number) => formatRate(kind, value),
-        tickRotate: -SLANT,
-        label: kind === 'bit-error' ? 'bit error rate' : 'noise scale',
-        labelAnchor: 'center',
-        labelArrow: 'none',
-        labelOffset: panel.marginBottom - 6,
+    svg += svgText(x, y + 12, METRIC_LABELS[metric], { size: 14, weight: 500 }, theme);
+    svg += panelSvg(
+      document,
+      x,
+      y + 16,
+      panel,
+      {
+        x: {
+          type: 'log',
+          base: 2,
+          // A single rate has no span of its own.
+          domain: rates.length > 1 ? [rates[0] * 0.9, rates[rates.length - 1] * 1.1] : [rates[0] / 2, rates[0] * 2],
+          ticks: sparse(rates, panel.width - panel.marginLeft - panel.marginRight),
+          tickFormat: (value: number) => formatRate(kind, value),
+          tickRotate: -SLANT,
+          label: kind === 'bit-error' ? 'bit error rate' : 'noise scale',
+          labelAnchor: 'center',
+          labelArrow: 'none',
+          labelOffset: panel.marginBottom - 6,
+        },
+        y: { domain: yDomain, label: null, ticks: 6 },
+        marks: [
+          Plot.gridY({ stroke: theme.grid, strokeOpacity: 1, ticks: 6 }),
+          Plot.frame({ anchor: 'bottom', stroke: theme.axis }),
+          Plot.frame({ anchor: 'left', stroke: theme.axis }),
+          Plot.ruleY(nulls, { stroke: theme.soft }),
+          Plot.ruleY(
+            starts.map((entry) => entry[metric].mean),
+            { stroke: theme.soft, strokeDasharray: '3 4' },
+          ),
+          ...lines.map((line, i) =>
+            Plot.areaY(line.points, {
+              x: rate,
+              y1: of((interval) => interval.ci95[0]),
+              y2: of((interval) => interval.ci95[1]),
+              fill: colorOf(i),
+              fillOpacity: 0.12,
+            }),
+          ),
+          ...lines.flatMap((line, i) => [
+            Plot.line(line.points, {
+              x: rate,
+              y: of((interval) => interval.mean),
+              stroke: colorOf(i),
+              strokeWidth: 2,
+              strokeDasharray: theme.dash(i) || 'none',
+            }),
+            Plot.dot(line.points, {
+              x: rate,
+              y: of((interval) => interval.mean),
+              fill: colorOf(i),
+              stroke: theme.paper,
+              strokeWidth: 0.8,
+              r: 3.6,
+              symbol: (['circle', 'square', 'triangle', 'diamond'] as const)[i % 4],
+            }),
+          ]),
+          ...marginLabels(
+            [
+              ...lines.map((line, i) => ({
+                value: line.points[line.points.length - 1].entry[metric].mean,
+                text: line.name,
+                fill: theme.text(colorOf(i)),
+                weight: 600,
+              })),
+              ...starts
+                .slice(0, 1)
+                .map((entry) => ({ value: entry[metric].mean, text: 'no errors', fill: theme.soft })),
+            ],
+            yDomain,
+            panel,
+          ),
+        ],
       },
-      y: { domain: yDomain, label: null, ticks: 6 },
-      marks: [
-        Plot.gridY({ stroke: GRID, strokeOpacity: 1, ticks: 6 }),
-        Plot.frame({ anchor: 'bottom', stroke: '#9a9a9a' }),
-        Plot.frame({ anchor: 'left', stroke: '#9a9a9a' }),
-        Plot.ruleY(nulls, { stroke: SOFT }),
-        Plot.ruleY(
-          starts.map((entry) => entry[metric].mean),
-          { stroke: SOFT, strokeDasharray: '3 4' },
-        ),
-        ...lines.map((line, i) =>
-          Plot.areaY(line.points, {
-            x: rate,
-            y1: of((interval) => interval.ci95[0]),
-            y2: of((interval) => interval.ci95[1]),
-            fill: PALETTE[i % PALETTE.length],
-            fillOpacity: 0.12,
-          }),
-        ),
-        ...lines.flatMap((line, i) => [
-          Plot.line(line.points, {
-            x: rate,
-            y: of((interval) => interval.mean),
-            stroke: PALETTE[i % PALETTE.length],
-            strokeWidth: 2,
-            strokeDasharray: DASHES[Math.floor(i / PALETTE.length) % DASHES.length] || 'none',
-          }),
-          Plot.dot(line.points, {
-            x: rate,
-            y: of((interval) => interval.mean),
-            fill: PALETTE[i % PALETTE.length],
-            stroke: '#ffffff',
-            strokeWidth: 0.8,
-            r: 3.6,
-            symbol: (['circle', 'square', 'triangle', 'diamond'] as const)[i % 4],
-          }),
-        ]),
-        ...marginLabels(
-          [
-            ...lines.map((line, i) => ({
-              value: line.points[line.points.length - 1].entry[metric].mean,
-              text: line.name,
-              fill: darker(PALETTE[i % PALETTE.length]),
-              weight: 600,
-            })),
-            ...starts.slice(0, 1).map((entry) => ({ value: entry[metric].mean, text: 'no errors', fill: SOFT })),
-          ],
-          yDomain,
-          panel,
-        ),
-      ],
-    });
+      theme,
+    );
   }
-  const foot = smallPrint(options.footnote, y + 16 + panel.height + 14, WIDTH);
-  return svgRoot(WIDTH, foot.bottom + 14, title, svg + foot.svg);
+  const foot = smallPrint(options.footnote, y + 16 + panel.height + 14, WIDTH, theme);
+  return svgRoot(WIDTH, foot.bottom + 14, title, svg + foot.svg, theme);
 }
 
 /** The layers' name, with whatever else sets the series apart from one of the same layers. */
-function lineName(series: Series, all: readonly Series[]): string {
+function lineName(series: Series, all: readonly Series[], attacks?: readonly AttackDescription[]): string {
   const others = all.filter((s) => s.layers === series.layers && s !== series);
   return [
     series.layers,
     ...(others.some((s) => s.variant !== series.variant) ? [series.variant] : []),
-    ...(others.some((s) => s.attack !== series.attack) ? [series.attack] : []),
+    ...(others.some((s) => s.attack !== series.attack) ? [attackTitle(attacks, series.attack)] : []),
   ].join(', ');
 }
 
@@ -181,3 +178,30 @@ function sparse(rates: number[], width: number): number[] {
   }
   return kept.reverse();
 }
+
+/** Bit errors of one rate on all layers of a set: where on the figure they are. */
+function placesOf({ summary }: Results): { layers: string; rate: number }[] {
+  return summary.flatMap(({ condition }) => {
+    const rate = condition.kind === 'bit-error' ? equalRate(condition) : undefined;
+    return rate !== undefined && rate > 0 ? [{ layers: condition.layers, rate }] : [];
+  });
+}
+
+const setsOf = (results: Results) => new Set(placesOf(results).map(({ layers }) => layers)).size;
+
+export const layerLines: RunFigure = {
+  name: 'Layer by layer',
+  file: 'layers',
+  // A single rate of a single set of layers is a point and no line.
+  applies: (results) => setsOf(results) > 1 || new Set(placesOf(results).map(({ rate }) => rate)).size > 1,
+  caption: (results) =>
+    `Accuracy and similarity against the bit error rate${setsOf(results) > 1 ? ', layer by layer' : ''}.`,
+  draw(results, { document, theme, title }) {
+    const { summary, manifest } = results;
+    const attack = mainAttack(results);
+    const what = setsOf(results) > 1 ? 'Which layer lies in approximate memory' : 'What the bit error rate does';
+    const by = attackTitle(manifest.attacks, attack);
+    const heading = title === undefined ? `${what} (${by})` : `${title}: ${what.toLowerCase()}`;
+    return perLayerPlot({ summary, attack, attacks: manifest.attacks, title: heading, theme, document });
+  },
+};

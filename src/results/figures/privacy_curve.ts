@@ -1,29 +1,23 @@
 /** Similarity against accuracy. */
 import * as Plot from '@observablehq/plot';
 import { ConfigError } from '../../errors.ts';
-import {
-  type Baselines,
-  type ConditionKind,
-  formatRate,
-  KIND_LABELS,
-  METRIC_LABELS,
-  type Metric,
-  type Series,
-  type SummaryEntry,
-  seriesOf,
-} from '../results.ts';
+import { conditionKey, isErrorFree, isUndefended, matchedTo, measuredDimms } from '../condition.ts';
+import { formatRate } from '../format.ts';
+import { attackTitle, KIND_LABELS, METRIC_LABELS, runTitle } from '../labels.ts';
+import type { AttackDescription, Baselines, ConditionKind, Metric, Results, SummaryEntry } from '../schema.ts';
+import { calibratedOnly, type Series, seriesOf } from '../series.ts';
+import { attacksOf, mainAttack, onTrainingImages, type RunFigure } from './figure.ts';
 import { bounds, type LegendItem, legend, marginLabels, type Panel, paddedDomain, panelSvg } from './panels.ts';
 import {
   DASHES,
-  GRID,
   heading,
-  INK,
-  KIND_STYLE,
   MARGIN,
-  SOFT,
   smallPrint,
   svgRoot,
   svgText,
+  THEMES,
+  type Theme,
+  type ThemeName,
   textWidth,
   WIDTH,
 } from './style.ts';
@@ -38,6 +32,9 @@ export interface PrivacyCurveOptions {
   metrics?: Metric[];
   /** Only this attack; by default a row of panels each. */
   attack?: string;
+  /** What the attacks are called. */
+  attacks?: readonly AttackDescription[];
+  theme?: ThemeName;
   /** Of the figure, px; 1200 by default. */
   width?: number;
   document: Document;
@@ -51,6 +48,7 @@ export interface PrivacyCurveOptions {
  */
 export function privacyCurve(options: PrivacyCurveOptions): string {
   const { baselines, title, metrics = ['pcc', 'pccLift'], attack, width = WIDTH, document } = options;
+  const theme = THEMES[options.theme ?? 'light'];
   const summary = options.summary.filter((entry) => attack === undefined || entry.attack === attack);
   const series = seriesOf(summary);
   if (series.length === 0) throw new ConfigError(`figure '${title}': no condition with bit errors or noise to draw`);
@@ -58,9 +56,9 @@ export function privacyCurve(options: PrivacyCurveOptions): string {
 
   const rowKeys = [...new Set(series.map((s) => JSON.stringify([s.attack, s.layers])))];
   const rows = rowKeys.map((key) => series.filter((s) => JSON.stringify([s.attack, s.layers]) === key));
-  const dashes = new Map(series.map((s) => [s, dashOf(s, series)]));
+  const dashes = new Map(series.map((s) => [s, dashOf(s, series, theme)]));
 
-  const undefended = summary.filter((entry) => entry.condition.kind === 'none' && attacks.has(entry.attack));
+  const undefended = summary.filter((entry) => isUndefended(entry.condition) && attacks.has(entry.attack));
   const entries = [...undefended, ...series.flatMap((s) => [...s.line, ...s.scattered])];
   const xDomain = paddedDomain(
     entries.flatMap((entry) => [entry.accuracy.mean, ...entry.accuracy.ci95]),
@@ -80,14 +78,15 @@ export function privacyCurve(options: PrivacyCurveOptions): string {
     marginBottom: 48,
   });
 
-  const head = heading(title, options.subtitle, width);
-  const keys = legend(curveLegend(series, dashes, undefended.length > 0), head.bottom + 10, width);
+  const head = heading(title, options.subtitle, width, theme);
+  const keys = legend(curveLegend(series, dashes, undefended.length > 0, theme), head.bottom + 10, width, theme);
   let svg = head.svg + keys.svg;
   let y = keys.bottom + 18;
   for (const row of rows) {
     if (rows.length > 1) {
-      const name = attacks.size > 1 ? `${row[0].layers}, attack: ${row[0].attack}` : row[0].layers;
-      svg += svgText(MARGIN, y + 12, name, { size: 15, weight: 600 });
+      const title = attackTitle(options.attacks, row[0].attack);
+      const name = attacks.size > 1 ? `${row[0].layers}, attack: ${title}` : row[0].layers;
+      svg += svgText(MARGIN, y + 12, name, { size: 15, weight: 600 }, theme);
       y += 24;
     }
     let x = MARGIN;
@@ -96,43 +95,55 @@ export function privacyCurve(options: PrivacyCurveOptions): string {
       const nulls = baselinesOf(metric, baselines);
       const values = entries.flatMap((entry) => [entry[metric].mean, ...entry[metric].ci95]);
       const yDomain = paddedDomain([...values, ...nulls.map((rule) => rule.value)], bounds(metric));
-      svg += svgText(x, y + 12, METRIC_LABELS[metric], { size: 14, weight: 500 });
-      svg += panelSvg(document, x, y + 16, panel, {
-        x: { domain: xDomain, label: 'accuracy', labelAnchor: 'center', labelArrow: 'none', ticks: 6 },
-        y: { domain: yDomain, label: null, ticks: 6 },
-        marks: curveMarks(
-          row,
-          undefended.find((entry) => entry.attack === row[0].attack),
-          metric,
-          nulls,
-          yDomain,
-          panel,
-          dashes,
-        ),
-      });
+      svg += svgText(x, y + 12, METRIC_LABELS[metric], { size: 14, weight: 500 }, theme);
+      svg += panelSvg(
+        document,
+        x,
+        y + 16,
+        panel,
+        {
+          x: { domain: xDomain, label: 'accuracy', labelAnchor: 'center', labelArrow: 'none', ticks: 6 },
+          y: { domain: yDomain, label: null, ticks: 6 },
+          marks: curveMarks(
+            row,
+            undefended.find((entry) => entry.attack === row[0].attack),
+            metric,
+            nulls,
+            yDomain,
+            panel,
+            dashes,
+            theme,
+          ),
+        },
+        theme,
+      );
       x += panel.width + gap;
     }
     y += panelOf(metrics[0]).height + 34;
   }
-  const foot = smallPrint(options.footnote, y, width);
-  return svgRoot(width, foot.bottom + 14, title, svg + foot.svg);
+  const foot = smallPrint(options.footnote, y, width, theme);
+  return svgRoot(width, foot.bottom + 14, title, svg + foot.svg, theme);
 }
 
 /** The first series of a kind has a solid line, its variants (another format, another calibration) are dashed. */
-function dashOf(series: Series, all: readonly Series[]): string {
+function dashOf(series: Series, all: readonly Series[], theme: Theme): string {
   const variants = [...new Set(all.filter((s) => s.kind === series.kind).map((s) => s.variant))];
-  return DASHES[variants.indexOf(series.variant) % DASHES.length];
+  // Without colours the kinds begin with dashes of their own.
+  const first = theme === THEMES.print ? Object.keys(theme.kinds).indexOf(series.kind) + 2 : 0;
+  return DASHES[(first + variants.indexOf(series.variant)) % DASHES.length];
 }
 
 function curveLegend(
   series: readonly Series[],
   dashes: ReadonlyMap<Series, string>,
   undefended: boolean,
+  theme: Theme,
 ): LegendItem[] {
   const items = new Map<string, LegendItem>();
   for (const s of series) {
-    const { color, symbol } = KIND_STYLE[s.kind];
-    const several = series.some((other) => other.kind === s.kind && other.variant !== s.variant);
+    const { color, symbol } = theme.kinds[s.kind];
+    // A memory has a name, and its kind alone says nothing.
+    const several = s.kind === 'memory' || series.some((other) => other.kind === s.kind && other.variant !== s.variant);
     const alike = series.filter((other) => other.kind === s.kind && other.variant === s.variant);
     const rates = alike.flatMap((other) =>
       [...other.line, ...other.scattered].flatMap((e) =>
@@ -146,13 +157,13 @@ function curveLegend(
     if (!(kind === 'none' && undefended) && !series.some((s) => s.line[0]?.condition.kind === kind)) continue;
     items.set(kind, {
       label: KIND_LABELS[kind],
-      color: KIND_STYLE[kind].color,
+      color: theme.kinds[kind].color,
       symbol: 'diamond',
       hollow: kind === 'quantised',
       line: false,
     });
   }
-  return [...items.values(), { label: '95 % interval', color: INK, band: true }];
+  return [...items.values(), { label: '95 % interval', color: theme.ink, band: true }];
 }
 
 /** ' 0.39–6.25 %': from where to where a line goes. */
@@ -188,32 +199,33 @@ function curveMarks(
   yDomain: [number, number],
   panel: Panel,
   dashes: ReadonlyMap<Series, string>,
+  theme: Theme,
 ): Plot.Markish[] {
   const accuracy = (entry: SummaryEntry) => entry.accuracy.mean;
   const mean = (entry: SummaryEntry) => entry[metric].mean;
   const low = (entry: SummaryEntry) => entry[metric].ci95[0];
   const high = (entry: SummaryEntry) => entry[metric].ci95[1];
   const marks: Plot.Markish[] = [
-    Plot.gridX({ stroke: GRID, strokeOpacity: 1, ticks: 6 }),
-    Plot.frame({ anchor: 'bottom', stroke: '#9a9a9a' }),
-    Plot.frame({ anchor: 'left', stroke: '#9a9a9a' }),
-    Plot.gridY({ stroke: GRID, strokeOpacity: 1, ticks: 6 }),
+    Plot.gridX({ stroke: theme.grid, strokeOpacity: 1, ticks: 6 }),
+    Plot.frame({ anchor: 'bottom', stroke: theme.axis }),
+    Plot.frame({ anchor: 'left', stroke: theme.axis }),
+    Plot.gridY({ stroke: theme.grid, strokeOpacity: 1, ticks: 6 }),
     Plot.ruleY(
       nulls.map((rule) => rule.value),
-      { stroke: SOFT, strokeDasharray: '3 4' },
+      { stroke: theme.soft, strokeDasharray: '3 4' },
     ),
     ...marginLabels(
-      nulls.map((rule) => ({ ...rule, fill: SOFT })),
+      nulls.map((rule) => ({ ...rule, fill: theme.soft })),
       yDomain,
       panel,
     ),
   ];
   for (const s of row) {
-    const { color } = KIND_STYLE[s.kind];
+    const { color } = theme.kinds[s.kind];
     marks.push(Plot.areaY(s.line, { x: accuracy, y1: low, y2: high, fill: color, fillOpacity: 0.13 }));
   }
   for (const s of row) {
-    const { color, symbol } = KIND_STYLE[s.kind];
+    const { color, symbol } = theme.kinds[s.kind];
     const own = s.line.filter((entry) => entry.condition.kind === s.kind);
     const thin = { stroke: color, strokeOpacity: 0.55, strokeWidth: 1 };
     marks.push(
@@ -232,15 +244,15 @@ function curveMarks(
         strokeDasharray: dashes.get(s) || 'none',
       }),
       Plot.dot(s.scattered, { x: accuracy, y: mean, fill: color, fillOpacity: 0.4, r: 2.5, symbol }),
-      Plot.dot(own, { x: accuracy, y: mean, fill: color, stroke: '#ffffff', strokeWidth: 0.8, r: 4, symbol }),
+      Plot.dot(own, { x: accuracy, y: mean, fill: color, stroke: theme.paper, strokeWidth: 0.8, r: 4, symbol }),
     );
   }
   // The error-free points last, on top: every line begins in one of them.
   const starts = new Set(row.flatMap((s) => (s.line[0]?.condition.kind === 'quantised' ? [s.line[0]] : [])));
   for (const entry of [...starts, ...(undefended ? [undefended] : [])]) {
     const none = entry.condition.kind === 'none';
-    const { color } = KIND_STYLE[entry.condition.kind];
-    const paint = none ? { fill: color, stroke: '#ffffff' } : { fill: '#ffffff', stroke: color };
+    const { color } = theme.kinds[entry.condition.kind];
+    const paint = none ? { fill: color, stroke: theme.paper } : { fill: theme.paper, stroke: color };
     marks.push(
       Plot.ruleX([entry], { x: accuracy, y1: low, y2: high, stroke: color }),
       Plot.dot([entry], { x: accuracy, y: mean, symbol: 'diamond', r: 5.5, strokeWidth: none ? 0.8 : 1.6, ...paint }),
@@ -248,3 +260,49 @@ function curveMarks(
   }
   return marks;
 }
+
+/** So many sets of layers have a row of panels each; of more only the first is shown. */
+const MOST_ROWS = 4;
+
+/** What the curve of a run compares: DIMMs have a figure of their own, and sets of layers are left to the one by layers. */
+function compared(results: Results): SummaryEntry[] {
+  const entries = results.summary.filter(({ condition }) => measuredDimms(condition) === undefined);
+  const sets = new Map(entries.map(({ condition }) => [conditionKey(condition), condition.layers]));
+  const targets = new Map(
+    entries.flatMap(({ condition }) => {
+      const target = sets.get(matchedTo(condition) ?? '');
+      return target === undefined ? [] : [[condition.layers, target] as const];
+    }),
+  );
+  const erring = [...new Set(entries.flatMap(({ condition }) => (isErrorFree(condition) ? [] : [condition.layers])))];
+  // Where noise on other layers was matched to bit errors on one set, that set is what the run compares.
+  const across = [...targets].some(([own, target]) => own !== target);
+  const shown = across ? new Set(targets.values()) : new Set(erring.length > MOST_ROWS ? erring.slice(0, 1) : erring);
+  const kept = entries.filter(({ condition }) => isErrorFree(condition) || shown.has(condition.layers));
+  return across ? calibratedOnly(kept) : kept;
+}
+
+export const accuracyCurve: RunFigure = {
+  name: 'Similarity against accuracy',
+  file: 'curve',
+  applies: (results) => compared(results).some(({ condition }) => !isErrorFree(condition)),
+  caption: (results) => {
+    const layers = new Set(seriesOf(compared(results)).map((series) => series.layers));
+    const which = layers.size === 1 ? ` (${[...layers][0]})` : '';
+    return `Similarity of the reconstructions against accuracy${which}, with 95 % intervals.`;
+  },
+  draw(results, { document, theme, title }) {
+    const { baselines, manifest } = results;
+    const all = attacksOf(results);
+    const attacks = all.length > 2 ? [mainAttack(results)] : all.filter((name) => !onTrainingImages(results, name));
+    const shown = attacks.length > 0 ? attacks : all.slice(0, 1);
+    return privacyCurve({
+      summary: compared(results).filter(({ attack }) => shown.includes(attack)),
+      baselines,
+      attacks: manifest.attacks,
+      title: title ?? runTitle(manifest),
+      theme,
+      document,
+    });
+  },
+};

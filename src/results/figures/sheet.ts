@@ -6,10 +6,11 @@ import {
   heading,
   MARGIN,
   round,
-  SOFT,
   smallPrint,
   svgRoot,
   svgText,
+  THEMES,
+  type ThemeName,
   textWidth,
   toBase64,
   wrap,
@@ -38,6 +39,7 @@ export interface SheetOptions {
   smooth?: boolean;
   title: string;
   footnote?: string;
+  theme?: ThemeName;
   encodeGrayPng: EncodeGrayPng;
 }
 
@@ -49,6 +51,7 @@ export interface SheetOptions {
  */
 export function reconstructionSheet(options: SheetOptions): string {
   const { columns, rows, width, height, title, footnote, smooth = true, encodeGrayPng } = options;
+  const theme = THEMES[options.theme ?? 'light'];
   const scale = options.scale ?? (height >= 112 ? 112 / height : Math.round(112 / height));
   const [cellWidth, cellHeight] = [width * scale, height * scale];
   const [gap, rowGap, truthGap] = [8, 14, 26];
@@ -66,7 +69,7 @@ export function reconstructionSheet(options: SheetOptions): string {
   // Wide enough for the title's words even with a single column.
   const sheetWidth = Math.max(left + columns.length * (cellWidth + gap) - gap + MARGIN, 460);
 
-  const head = heading(title, undefined, sheetWidth);
+  const head = heading(title, undefined, sheetWidth, theme);
   let svg = head.svg;
   let y = head.bottom + 8;
 
@@ -78,7 +81,7 @@ export function reconstructionSheet(options: SheetOptions): string {
     for (const [i, line] of lines.entries()) {
       // Bottom-aligned, so that one-line names stay next to their pictures.
       const lineY = y - (lines.length - 1 - i) * 16 - 4;
-      svg += svgText(x, lineY, line, { size: nameSize, fill: SOFT, anchor: 'middle' });
+      svg += svgText(x, lineY, line, { size: nameSize, fill: theme.soft, anchor: 'middle' });
     }
   }
   y += 4;
@@ -93,11 +96,11 @@ export function reconstructionSheet(options: SheetOptions): string {
     const rowHeight = Math.max(cellHeight, textHeight);
     let textY = y + (rowHeight - textHeight) / 2 + 15;
     for (const line of labelLines) {
-      svg += svgText(MARGIN, textY, line, { size: labelSize, weight: 600 });
+      svg += svgText(MARGIN, textY, line, { size: labelSize, weight: 600 }, theme);
       textY += 20;
     }
     for (const line of detailLines) {
-      svg += svgText(MARGIN, textY - 1, line, { size: detailSize, fill: SOFT });
+      svg += svgText(MARGIN, textY - 1, line, { size: detailSize, fill: theme.soft });
       textY += 18;
     }
     const imageY = y + (rowHeight - cellHeight) / 2;
@@ -108,11 +111,11 @@ export function reconstructionSheet(options: SheetOptions): string {
       if (bytes === undefined) {
         const [x2, y2] = [round(x + cellWidth), round(imageY + cellHeight)];
         svg +=
-          `<rect ${place} fill="#f4f4f4" stroke="#bbbbbb"/>` +
-          `<path d="M${round(x)},${round(imageY)}L${x2},${y2}M${x2},${round(imageY)}L${round(x)},${y2}" stroke="#bbbbbb"/>` +
+          `<rect ${place} fill="${theme.crossed}" stroke="${theme.border}"/>` +
+          `<path d="M${round(x)},${round(imageY)}L${x2},${y2}M${x2},${round(imageY)}L${round(x)},${y2}" stroke="${theme.border}"/>` +
           svgText(x + cellWidth / 2, imageY + cellHeight / 2 + 4, 'not finite', {
             size: 12,
-            fill: SOFT,
+            fill: theme.soft,
             anchor: 'middle',
           });
         continue;
@@ -128,12 +131,12 @@ export function reconstructionSheet(options: SheetOptions): string {
     y += rowHeight;
     if (r === 0 && rows.length > 1) {
       const lineY = round(y + truthGap / 2);
-      svg += `<line x1="${MARGIN}" x2="${round(sheetWidth - MARGIN)}" y1="${lineY}" y2="${lineY}" stroke="#c8c8c8"/>`;
+      svg += `<line x1="${MARGIN}" x2="${round(sheetWidth - MARGIN)}" y1="${lineY}" y2="${lineY}" stroke="${theme.divider}"/>`;
       y += truthGap;
     } else if (r + 1 < rows.length) y += rowGap;
   }
-  const foot = smallPrint(footnote, y + 12, sheetWidth);
-  return svgRoot(sheetWidth, foot.bottom + 16, title, svg + foot.svg);
+  const foot = smallPrint(footnote, y + 12, sheetWidth, theme);
+  return svgRoot(sheetWidth, foot.bottom + 16, title, svg + foot.svg, theme);
 }
 
 /** Pixels as bytes, or undefined where one is not a number. */

@@ -1,11 +1,11 @@
 /**
- * The look of every picture of a run. Each is a self-contained SVG string, laid out for 1200 px, on white, in the colours
- * of Okabe and Ito (told apart by colour-blind readers) with a symbol a kind, so that it survives a grey printer. Charts
- * are drawn by Observable Plot into an injected `document` (jsdom in Node, the page's own in a browser) and placed by
+ * The look of every picture of a run. Each is a self-contained SVG string, laid out for 1200 px, in one of three themes:
+ * `light`, on white in the colours of Okabe and Ito (told apart by colour-blind readers); `dark`, for pages on a dark ground;
+ * `print`, in greys that differ in lightness and in dashes. Every kind has a symbol of its own in all of them. Charts are drawn by Observable Plot into an injected `document` (jsdom in Node, the page's own in a browser) and placed by
  * hand into one outer SVG, because panels with scales of their own, a shared legend and labels in the margin are not a
  * Plot facet. The text is Inter where it is installed (the command line ships it), measured by a table of its advances.
  */
-import type { ConditionKind } from '../results.ts';
+import type { ConditionKind } from '../schema.ts';
 
 export const FONT_FAMILY = "Inter, 'Helvetica Neue', Arial, sans-serif";
 export const WIDTH = 1200;
@@ -27,6 +27,100 @@ export const KIND_STYLE: Record<ConditionKind, { color: string; symbol: SymbolNa
   laplacian: { color: PALETTE[2], symbol: 'triangle' },
 };
 export const DASHES = ['', '7 4', '2 3', '10 3 2 3'];
+
+export const THEME_NAMES = ['light', 'dark', 'print'] as const;
+export type ThemeName = (typeof THEME_NAMES)[number];
+
+/** The colours of a figure. */
+export interface Theme {
+  readonly paper: string;
+  readonly ink: string;
+  /** Of small print and of what stands behind the data. */
+  readonly soft: string;
+  readonly grid: string;
+  readonly axis: string;
+  /** Ground of cells without data, and of a picture that is crossed out, with its border. */
+  readonly empty: string;
+  readonly crossed: string;
+  readonly border: string;
+  /** Between the truth and what is compared with it. */
+  readonly divider: string;
+  readonly palette: readonly string[];
+  readonly kinds: Readonly<Record<ConditionKind, { color: string; symbol: SymbolName }>>;
+  /** A colour of the palette as small text on the paper. */
+  text(color: string): string;
+  /** Dashes of line number `i` of those that take their colours from the palette. */
+  dash(i: number): string;
+}
+
+const LIGHT: Theme = {
+  paper: '#ffffff',
+  ink: INK,
+  soft: SOFT,
+  grid: GRID,
+  axis: '#9a9a9a',
+  empty: '#f1f1f1',
+  crossed: '#f4f4f4',
+  border: '#bbbbbb',
+  divider: '#c8c8c8',
+  palette: PALETTE,
+  kinds: KIND_STYLE,
+  text: darker,
+  dash: (i) => DASHES[Math.floor(i / PALETTE.length) % DASHES.length],
+};
+
+const DARK_PALETTE = ['#56B4E9', '#E69F00', '#35C69B', '#E59BC9', '#F0E442', '#8FB8FF', '#f2f2f0', '#a0a4aa'];
+
+const DARK: Theme = {
+  paper: '#16181b',
+  ink: '#e8e8e6',
+  soft: '#a8abb0',
+  grid: '#2c3035',
+  axis: '#6d7278',
+  empty: '#26292e',
+  crossed: '#26292e',
+  border: '#4a4e54',
+  divider: '#4a4e54',
+  palette: DARK_PALETTE,
+  kinds: {
+    none: { color: '#ffffff', symbol: 'diamond' },
+    quantised: { color: '#b4b4b4', symbol: 'diamond' },
+    'bit-error': { color: DARK_PALETTE[0], symbol: 'circle' },
+    memory: { color: DARK_PALETTE[3], symbol: 'circle' },
+    gaussian: { color: DARK_PALETTE[1], symbol: 'square' },
+    laplacian: { color: DARK_PALETTE[2], symbol: 'triangle' },
+  },
+  text: (color) => color,
+  dash: LIGHT.dash,
+};
+
+const PRINT_PALETTE = ['#000000', '#5c5c5c', '#8f8f8f', '#333333', '#767676', '#999999', '#000000', '#666666'];
+
+const PRINT: Theme = {
+  ...LIGHT,
+  ink: '#000000',
+  soft: '#404040',
+  grid: '#dddddd',
+  axis: '#555555',
+  palette: PRINT_PALETTE,
+  kinds: {
+    none: { color: '#000000', symbol: 'diamond' },
+    quantised: { color: '#6e6e6e', symbol: 'diamond' },
+    'bit-error': { color: PRINT_PALETTE[0], symbol: 'circle' },
+    memory: { color: PRINT_PALETTE[3], symbol: 'circle' },
+    gaussian: { color: PRINT_PALETTE[1], symbol: 'square' },
+    laplacian: { color: PRINT_PALETTE[2], symbol: 'triangle' },
+  },
+  dash: (i) => DASHES[i % DASHES.length],
+};
+
+export const THEMES: Readonly<Record<ThemeName, Theme>> = { light: LIGHT, dark: DARK, print: PRINT };
+
+/** A colour dark enough to read as small text on white. */
+export function darker(color: string): string {
+  const parts = [1, 3, 5].map((i) => Math.round(Number.parseInt(color.slice(i, i + 2), 16) * 0.72));
+  return `#${parts.map((part) => part.toString(16).padStart(2, '0')).join('')}`;
+}
 
 /** Writes 8-bit gray pixels (row by row) as a PNG file; injected, so that Node and browser may differ. */
 export type EncodeGrayPng = (pixels: Uint8Array, width: number, height: number) => Uint8Array;
@@ -54,8 +148,8 @@ interface TextStyle {
   anchor?: 'start' | 'middle' | 'end';
 }
 
-export function svgText(x: number, y: number, content: string, style: TextStyle = {}): string {
-  const { size = 13, weight = 400, fill = INK, anchor = 'start' } = style;
+export function svgText(x: number, y: number, content: string, style: TextStyle = {}, theme = LIGHT): string {
+  const { size = 13, weight = 400, fill = theme.ink, anchor = 'start' } = style;
   return `<text x="${round(x)}" y="${round(y)}" font-size="${size}" font-weight="${weight}" fill="${fill}" text-anchor="${anchor}">${escapeXml(content)}</text>`;
 }
 
@@ -113,37 +207,47 @@ function shorten(text: string, size: number, width: number): string {
   return `${text.slice(0, end)}…`;
 }
 
-/** The outer SVG: white, titled, with its text in the house font. */
-export function svgRoot(width: number, height: number, title: string, content: string): string {
+/** The outer SVG: on paper, titled, with its text in the house font. */
+export function svgRoot(width: number, height: number, title: string, content: string, theme = LIGHT): string {
   const [w, h] = [Math.ceil(width), Math.ceil(height)];
   return (
     `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="${w}" height="${h}" viewBox="0 0 ${w} ${h}" ` +
-    `role="img" aria-label="${escapeXml(title)}" font-family="${escapeXml(FONT_FAMILY)}" color="${INK}">` +
-    `<title>${escapeXml(title)}</title><rect width="${w}" height="${h}" fill="#ffffff"/>${content}</svg>`
+    `role="img" aria-label="${escapeXml(title)}" font-family="${escapeXml(FONT_FAMILY)}" color="${theme.ink}">` +
+    `<title>${escapeXml(title)}</title><rect width="${w}" height="${h}" fill="${theme.paper}"/>${content}</svg>`
   );
 }
 
 /** A heading of one or more lines; returns its SVG and the y where the next thing may begin. */
-export function heading(title: string, subtitle: string | undefined, width: number): { svg: string; bottom: number } {
+export function heading(
+  title: string,
+  subtitle: string | undefined,
+  width: number,
+  theme = LIGHT,
+): { svg: string; bottom: number } {
   let svg = '';
   let y = MARGIN;
   for (const line of wrap(title, 21, width - 2 * MARGIN)) {
     y += 15;
-    svg += svgText(MARGIN, y, line, { size: 21, weight: 600 });
+    svg += svgText(MARGIN, y, line, { size: 21, weight: 600 }, theme);
     y += 12;
   }
   for (const line of subtitle === undefined ? [] : wrap(subtitle, 14, width - 2 * MARGIN)) {
     y += 10;
-    svg += svgText(MARGIN, y, line, { size: 14, fill: SOFT });
+    svg += svgText(MARGIN, y, line, { size: 14, fill: theme.soft });
     y += 10;
   }
   return { svg, bottom: y };
 }
 
 /** Small print under a figure. */
-export function smallPrint(footnote: string | undefined, y: number, width: number): { svg: string; bottom: number } {
+export function smallPrint(
+  footnote: string | undefined,
+  y: number,
+  width: number,
+  theme = LIGHT,
+): { svg: string; bottom: number } {
   if (footnote === undefined) return { svg: '', bottom: y };
   const lines = wrap(footnote, 12.5, width - 2 * MARGIN);
-  const svg = lines.map((line, i) => svgText(MARGIN, y + 12 + i * 18, line, { size: 12.5, fill: SOFT })).join('');
+  const svg = lines.map((line, i) => svgText(MARGIN, y + 12 + i * 18, line, { size: 12.5, fill: theme.soft })).join('');
   return { svg, bottom: y + 12 + lines.length * 18 };
 }

@@ -2,22 +2,21 @@
 import * as Plot from '@observablehq/plot';
 import { ConfigError } from '../../errors.ts';
 import { formatPercent } from '../format.ts';
-import { METRIC_LABELS } from '../labels.ts';
-import type { Interval } from '../schema.ts';
-import type { VoltagePoint, VoltageSeries } from '../voltage.ts';
-import { bounds, darker, legend, marginLabels, type Panel, paddedDomain, panelSvg } from './panels.ts';
+import { attackedTitle, METRIC_LABELS } from '../labels.ts';
+import type { Interval, Results } from '../schema.ts';
+import { type VoltagePoint, type VoltageSeries, voltageSeries } from '../voltage.ts';
+import { attacksOf, type RunFigure } from './figure.ts';
+import { bounds, legend, marginLabels, type Panel, paddedDomain, panelSvg } from './panels.ts';
 import {
-  DASHES,
-  GRID,
   heading,
-  INK,
   MARGIN,
-  PALETTE,
-  SOFT,
   type SymbolName,
   smallPrint,
   svgRoot,
   svgText,
+  THEMES,
+  type Theme,
+  type ThemeName,
   textWidth,
   WIDTH,
 } from './style.ts';
@@ -30,10 +29,11 @@ export interface VoltageFigureOptions {
   /** Printed below the line on energy. */
   readonly footnote?: string;
   readonly series: readonly VoltageSeries[];
-  /** Accuracy of guessing, 0..1. */
-  readonly chance: number;
+  /** Accuracy of guessing, 0..1; without it no line is drawn there. */
+  readonly chance?: number;
   /** PCC of the mean face with each person: what one gets without any attack. */
   readonly meanFacePcc: number;
+  readonly theme?: ThemeName;
   readonly document: Document;
 }
 
@@ -41,10 +41,10 @@ const ENERGY_NOTE =
   'Energy is V² of weight reads alone, over that at nominal voltage: static, I/O and refresh power are left out, so the ' +
   'saving shown is an upper bound.';
 
-const ACCURACY_COLOR = PALETTE[6];
-const ENERGY_COLOR = PALETTE[2];
-/** What accuracy and energy leave of the palette, strongest first. */
-const SERIES_COLORS = [0, 1, 3, 4, 5].map((i) => PALETTE[i]);
+/** Places in the palette of accuracy, of energy, and of the series: those that are left, strongest first. */
+const ACCURACY_COLOR = 6;
+const ENERGY_COLOR = 2;
+const SERIES_COLORS = [0, 1, 3, 4, 5];
 const SYMBOLS: SymbolName[] = ['circle', 'square', 'triangle', 'diamond'];
 
 /** One line of a panel. */
@@ -74,6 +74,7 @@ interface Rule {
  */
 export function voltageFigure(args: VoltageFigureOptions): string {
   const { title, chance, meanFacePcc, document } = args;
+  const theme = THEMES[args.theme ?? 'light'];
   const series = args.series
     .filter(({ points }) => points.length > 0)
     .map(({ name, points }) => ({ name, points: falling(points) }));
@@ -87,25 +88,25 @@ export function voltageFigure(args: VoltageFigureOptions): string {
   const curvesOf = (metric: 'pcc' | 'pccLift'): Curve[] =>
     series.map(({ name, points }, i) => ({
       name,
-      color: SERIES_COLORS[i % SERIES_COLORS.length],
+      color: theme.palette[SERIES_COLORS[i % SERIES_COLORS.length]],
       symbol: SYMBOLS[i % SYMBOLS.length],
-      dash: DASHES[Math.floor(i / SERIES_COLORS.length) % DASHES.length],
+      dash: theme.dash(theme === THEMES.print ? i : Math.floor(i / SERIES_COLORS.length) * theme.palette.length),
       points: points.map((point) => ({ volts: point.volts, value: point[metric] })),
     }));
-  const panels: { heading: string; curves: Curve[]; rule: Rule; yDomain: [number, number] }[] = [
+  const panels: { heading: string; curves: Curve[]; rule?: Rule; yDomain: [number, number] }[] = [
     {
       heading: 'Accuracy, and energy of weight reads (1 at nominal voltage)',
       curves: [
         {
           name: 'accuracy',
-          color: ACCURACY_COLOR,
+          color: theme.palette[ACCURACY_COLOR],
           symbol: 'circle',
           dash: '',
           points: supply.map((point) => ({ volts: point.volts, value: point.accuracy })),
         },
         {
           name: 'energy',
-          color: ENERGY_COLOR,
+          color: theme.palette[ENERGY_COLOR],
           symbol: 'circle',
           dash: '',
           exact: true,
@@ -113,7 +114,9 @@ export function voltageFigure(args: VoltageFigureOptions): string {
         },
       ],
       // Guessing among many people is rare to succeed: digits that count, not decimals.
-      rule: { value: chance, text: `chance ${Number(chance.toPrecision(2))}`, dash: '6 4' },
+      ...(chance !== undefined && {
+        rule: { value: chance, text: `chance ${Number(chance.toPrecision(2))}`, dash: '6 4' },
+      }),
       yDomain: [0, 1],
     },
     ...(['pccLift', 'pcc'] as const).map((metric) => {
@@ -131,7 +134,10 @@ export function voltageFigure(args: VoltageFigureOptions): string {
       };
     }),
   ];
-  const labels = panels.flatMap(({ curves, rule }) => [...curves.map(({ name }) => name), rule.text]);
+  const labels = panels.flatMap(({ curves, rule }) => [
+    ...curves.map(({ name }) => name),
+    ...(rule ? [rule.text] : []),
+  ]);
   const panel: Panel = {
     width: WIDTH - 2 * MARGIN,
     height: 224,
@@ -140,25 +146,37 @@ export function voltageFigure(args: VoltageFigureOptions): string {
     marginBottom: 6,
   };
 
-  const head = heading(title, args.subtitle, WIDTH);
-  const key = legend([{ label: '95 % interval', color: INK, band: true }], head.bottom + 10, WIDTH);
+  const head = heading(title, args.subtitle, WIDTH, theme);
+  const key = legend([{ label: '95 % interval', color: theme.ink, band: true }], head.bottom + 10, WIDTH, theme);
   let svg = head.svg + key.svg;
   let y = key.bottom + 18;
   for (const { heading, curves, rule, yDomain } of panels) {
-    svg += svgText(MARGIN, y + 12, heading, { size: 14, weight: 500 });
-    svg += panelSvg(document, MARGIN, y + 16, panel, {
-      x: { domain: xDomain, axis: null },
-      y: { domain: yDomain, label: null, ticks: 5 },
-      marks: panelMarks(curves, rule, volts, yDomain, panel),
-    });
+    svg += svgText(MARGIN, y + 12, heading, { size: 14, weight: 500 }, theme);
+    svg += panelSvg(
+      document,
+      MARGIN,
+      y + 16,
+      panel,
+      {
+        x: { domain: xDomain, axis: null },
+        y: { domain: yDomain, label: null, ticks: 5 },
+        marks: panelMarks(curves, rule, volts, yDomain, panel, theme),
+      },
+      theme,
+    );
     y += 16 + panel.height + 16;
   }
-  svg += svgText(MARGIN, y + 12, 'Cache lines with at least one flipped bit', { size: 14, weight: 500 });
-  const strip = stripOf(supply, xDomain, panel);
-  svg += panelSvg(document, MARGIN, y + 22, strip.panel, strip.options);
+  svg += svgText(MARGIN, y + 12, 'Cache lines with at least one flipped bit', { size: 14, weight: 500 }, theme);
+  const strip = stripOf(supply, xDomain, panel, theme);
+  svg += panelSvg(document, MARGIN, y + 22, strip.panel, strip.options, theme);
   y += 22 + strip.panel.height + 14;
-  const foot = smallPrint([ENERGY_NOTE, args.footnote].filter((line) => line !== undefined).join('\n'), y, WIDTH);
-  return svgRoot(WIDTH, foot.bottom + 14, title, svg + foot.svg);
+  const foot = smallPrint(
+    [ENERGY_NOTE, args.footnote].filter((line) => line !== undefined).join('\n'),
+    y,
+    WIDTH,
+    theme,
+  );
+  return svgRoot(WIDTH, foot.bottom + 14, title, svg + foot.svg, theme);
 }
 
 function falling(points: readonly VoltagePoint[]): VoltagePoint[] {
@@ -180,10 +198,11 @@ function formatVolts(volts: number): string {
 
 function panelMarks(
   curves: readonly Curve[],
-  rule: Rule,
+  rule: Rule | undefined,
   volts: readonly number[],
   yDomain: [number, number],
   panel: Panel,
+  theme: Theme,
 ): Plot.Markish[] {
   type Point = Curve['points'][number];
   const x = (point: Point) => point.volts;
@@ -191,11 +210,11 @@ function panelMarks(
   const low = (point: Point) => point.value.ci95[0];
   const high = (point: Point) => point.value.ci95[1];
   return [
-    Plot.gridX(volts, { stroke: GRID, strokeOpacity: 1 }),
-    Plot.gridY({ stroke: GRID, strokeOpacity: 1, ticks: 5 }),
-    Plot.frame({ anchor: 'bottom', stroke: '#9a9a9a' }),
-    Plot.frame({ anchor: 'left', stroke: '#9a9a9a' }),
-    Plot.ruleY([rule.value], { stroke: SOFT, strokeDasharray: rule.dash }),
+    Plot.gridX(volts, { stroke: theme.grid, strokeOpacity: 1 }),
+    Plot.gridY({ stroke: theme.grid, strokeOpacity: 1, ticks: 5 }),
+    Plot.frame({ anchor: 'bottom', stroke: theme.axis }),
+    Plot.frame({ anchor: 'left', stroke: theme.axis }),
+    ...(rule ? [Plot.ruleY([rule.value], { stroke: theme.soft, strokeDasharray: rule.dash })] : []),
     ...curves
       .filter((curve) => !curve.exact)
       .flatMap(({ points, color }) => [
@@ -210,8 +229,8 @@ function panelMarks(
         symbol,
         r: 4,
         ...(exact
-          ? { fill: '#ffffff', stroke: color, strokeWidth: 1.6 }
-          : { fill: color, stroke: '#ffffff', strokeWidth: 0.8 }),
+          ? { fill: theme.paper, stroke: color, strokeWidth: 1.6 }
+          : { fill: color, stroke: theme.paper, strokeWidth: 0.8 }),
       }),
     ]),
     ...marginLabels(
@@ -219,10 +238,10 @@ function panelMarks(
         ...curves.map(({ name, color, points }) => ({
           value: points[points.length - 1].value.mean,
           text: name,
-          fill: darker(color),
+          fill: theme.text(color),
           weight: 600,
         })),
-        { value: rule.value, text: rule.text, fill: SOFT },
+        ...(rule ? [{ value: rule.value, text: rule.text, fill: theme.soft }] : []),
       ],
       yDomain,
       panel,
@@ -235,6 +254,7 @@ function stripOf(
   supply: readonly VoltagePoint[],
   xDomain: [number, number],
   above: Panel,
+  theme: Theme,
 ): { panel: Panel; options: Plot.PlotOptions } {
   const pixels = (above.width - above.marginLeft - above.marginRight) / (xDomain[0] - xDomain[1]);
   const [size, air] = [12, 4];
@@ -277,10 +297,10 @@ function stripOf(
           x2: (cell: Cell) => cell.after,
           y1: 0,
           y2: 1,
-          fill: INK,
+          fill: theme.ink,
           fillOpacity: (cell: Cell) => cell.shade,
         }),
-        Plot.frame({ stroke: '#9a9a9a' }),
+        Plot.frame({ stroke: theme.axis }),
         Plot.text(
           cells.filter(({ room }) => !upright || room >= size + 2),
           { x: middle, y: 0.5, text: (cell: Cell) => cell.text, rotate: upright ? -90 : 0, fontSize: size },
@@ -305,3 +325,31 @@ function sparse(volts: readonly number[], pixelsPerVolt: number): number[] {
   }
   return kept;
 }
+
+/** The first two attacks: the same attack on held-out and on training images, or from two starts. */
+const MOST_ATTACKS = 2;
+
+function sweptSeries(results: Results): VoltageSeries[] {
+  const shown = attacksOf(results).slice(0, MOST_ATTACKS);
+  return voltageSeries(results).filter(({ attack }) => attack !== undefined && shown.includes(attack));
+}
+
+export const voltageSweep: RunFigure = {
+  name: 'Supply voltage of measured DIMMs',
+  file: 'voltage',
+  // One voltage is a point and no line.
+  applies: (results) => sweptSeries(results).some(({ points }) => points.length > 1),
+  caption: () => 'Accuracy, similarity and energy of weight reads over the supply voltage of measured DIMMs.',
+  draw(results, { document, theme, title, classes }) {
+    const { baselines, manifest } = results;
+    const people = manifest.dataset.classes ?? classes;
+    return voltageFigure({
+      title: title ?? `${attackedTitle(manifest)} in undervolted DRAM (${manifest.dataset.name})`,
+      series: sweptSeries(results),
+      chance: people === undefined ? undefined : 1 / people,
+      meanFacePcc: baselines.meanFacePcc,
+      theme,
+      document,
+    });
+  },
+};

@@ -1,0 +1,34 @@
+/** Which figures there are, and which of them a run gets: the command line, the report and the page ask here. */
+import type { Results } from '../schema.ts';
+import { rateGrid } from './ber_heatmap.ts';
+import type { DrawOptions, RunFigure } from './figure.ts';
+import { layerLines } from './per_layer.ts';
+import { accuracyCurve } from './privacy_curve.ts';
+import { voltageSweep } from './voltage.ts';
+
+export type { DrawOptions, RunFigure } from './figure.ts';
+
+/** In the order in which a report shows them. */
+export const FIGURES: readonly RunFigure[] = [accuracyCurve, layerLines, rateGrid, voltageSweep];
+
+/** The figures that a run has something to show in. */
+export function figuresOf(results: Results): RunFigure[] {
+  return FIGURES.filter((figure) => figure.applies(results));
+}
+
+/** A figure that was drawn; the report takes it as it is. */
+export interface DrawnFigure {
+  /** Of its file, without the extension. */
+  readonly name: string;
+  readonly svg: string;
+  readonly caption: string;
+}
+
+/** Draws every figure that a run gets. */
+export function drawFigures(results: Results, options: DrawOptions): DrawnFigure[] {
+  return figuresOf(results).map((figure) => ({
+    name: figure.file,
+    svg: figure.draw(results, options),
+    caption: figure.caption(results),
+  }));
+}

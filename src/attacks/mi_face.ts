@@ -13,54 +13,12 @@ import {
   recordInversionStep,
   recordSearchDirections,
   recordSearchGradient,
-  type SearchOptions,
   STATE_WORDS,
 } from '../kernels/inversion.ts';
-import { type ConfidenceCost, recordConfidenceCost } from '../kernels/loss.ts';
+import { recordConfidenceCost } from '../kernels/loss.ts';
 import { recordRowNorm } from '../kernels/reduce.ts';
 import type { Victim } from '../models/victim.ts';
-
-/** PROCESS of Fredrikson et al.: every few iterations the images are denoised by non-local means and sharpened. */
-export interface ProcessOptions {
-  /** Iterations between two PROCESS steps. */
-  readonly every: number;
-  /** Strength of the non-local means filter, in pixel units (0..1). */
-  readonly strength: number;
-  /** Amount of the unsharp mask. */
-  readonly sharpen: number;
-}
-
-export interface MiFaceConfig {
-  readonly cost: ConfidenceCost;
-  /** Fredrikson's alpha: iterations at most. */
-  readonly iterations: number;
-  /** beta: a class stops after this many iterations without a lower objective. */
-  readonly beta: number;
-  /** gamma: a class stops when its objective is at most this. */
-  readonly gamma: number;
-  /** Length of a step; in pixel units of the whole image when gradients are normalised. */
-  readonly step: number;
-  /** `linear`: the step falls to zero over the iterations. */
-  readonly schedule: 'constant' | 'linear';
-  /** 0..1, 1 excluded. */
-  readonly momentum: number;
-  /**
-   * Which image of a class is the result: the one of the lowest objective, as in the paper, or the one where the class
-   * stopped. Normalised steps that anneal under strong total variation do not descend the objective: keep the last.
-   */
-  readonly keep: 'best' | 'last';
-  /** Divide the gradient of every image by its L2 norm. */
-  readonly normalise: boolean;
-  /** Weight of the mean total variation in the objective (the paper's AuxInfo). */
-  readonly totalVariation: number;
-  /** Smoothing of the total variation at zero, > 0. */
-  readonly epsilon: number;
-  readonly process?: ProcessOptions;
-  /** The victim's countermeasure: confidences are released rounded to so many decimals. */
-  readonly decimals?: number;
-  /** Present: a black-box attack, which only sees confidences and estimates the gradient by finite differences. */
-  readonly search?: SearchOptions;
-}
+import type { MiFaceConfig } from './mi_face_config.ts';
 
 /** What the attacker searches in: images, or the code of an autoencoder whose decoder gives the image. */
 export interface SearchSpace {
@@ -170,7 +128,7 @@ export class MiFace {
   ): Promise<Inversion[]> {
     const { iterations, step, schedule, process } = this.#config;
     await this.#start(start);
-    const stops = Number.isFinite(this.#config.beta) || this.#config.gamma > -Infinity;
+    const stops = this.#config.beta !== null || this.#config.gamma !== null;
     for (let t = 0; t <= iterations; t++) {
       const program = this.#iterate;
       program.stepWords[0] = 2 * t;
@@ -204,8 +162,7 @@ export class MiFace {
 
   async #record(victim: Victim): Promise<void> {
     const arena = this.#arena;
-    const { cost, decimals, totalVariation, epsilon, momentum, normalise, search, process, beta, gamma, keep } =
-      this.#config;
+    const { cost, totalVariation, epsilon, momentum, normalise, search, process, beta, gamma, keep } = this.#config;
     const rows = this.#targets.length;
     const x = this.#x;
     const { height, width, latent } = this.#space;
@@ -217,7 +174,6 @@ export class MiFace {
     run.recordForward(recorder);
     recordConfidenceCost(recorder, {
       cost,
-      decimals,
       logits: run.logits,
       targets,
       gradLogits: run.gradLogits,
@@ -234,7 +190,6 @@ export class MiFace {
       queries.recordForward(recorder);
       recordConfidenceCost(recorder, {
         cost,
-        decimals,
         logits: queries.logits,
         targets: this.#targetBuffer('query targets', many),
         gradLogits: queries.gradLogits,
@@ -252,14 +207,15 @@ export class MiFace {
       if (this.#judged) recordTotalVariationValue(recorder, { ...image, results });
     }
     if (normalise) recordRowNorm(recorder, { input: gradient, output: norms });
-    recordInversionJudge(recorder, { rows, results, state: this.#state, beta, gamma, keep });
+    const stop = { beta: beta ?? Number.POSITIVE_INFINITY, gamma: gamma ?? Number.NEGATIVE_INFINITY };
+    recordInversionJudge(recorder, { rows, results, state: this.#state, ...stop, keep });
     const moved = { gradient, norms, state: this.#state, x, velocity: this.#velocity, kept: this.#kept };
     recordInversionStep(recorder, { ...moved, momentum, normalise });
     this.#iterate = await recorder.build('attack iteration');
     if (process || latent) await this.#recordProcess(process);
   }
 
-  async #recordProcess(process: ProcessOptions | undefined): Promise<void> {
+  async #recordProcess(process: MiFaceConfig['process']): Promise<void> {
     const arena = this.#arena;
     const { height, width, latent } = this.#space;
     const rows = this.#targets.length;
@@ -323,7 +279,7 @@ export class MiFace {
 
   get #judged(): boolean {
     const { keep, beta, gamma } = this.#config;
-    return keep === 'best' || Number.isFinite(beta) || gamma > Number.NEGATIVE_INFINITY;
+    return keep === 'best' || beta !== null || gamma !== null;
   }
 
   /** What the attack has found: after a run, or from `onIteration`, by then. @throws DeviceLostError */

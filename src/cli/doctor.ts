@@ -1,9 +1,10 @@
 /** `midas doctor`: what adapter is here, whether every kernel is right on it, and how fast it is. */
 
+import { attackOfKind } from '../attacks/registry.ts';
 import { InterruptedError, MidasError } from '../errors.ts';
-import { bitErrorConditions } from '../experiments/conditions.ts';
-import { shallowSweep } from '../experiments/shallow.ts';
-import { parseShallowConfig, type ShallowConfig, shallowPreset } from '../experiments/shallow_config.ts';
+import { plannedConditions } from '../experiments/conditions.ts';
+import { parseExperiment } from '../experiments/config.ts';
+import { demoInputs } from '../experiments/presets.ts';
 import { Arena } from '../gpu/arena.ts';
 import { type AdapterSummary, type Gpu, limitsOf } from '../gpu/device.ts';
 import { openNodeGpu } from '../gpu/node.ts';
@@ -13,7 +14,6 @@ import { recordCopy, recordFmaCeiling, recordHashCeiling } from '../kernels/prob
 import { modelSpec } from '../models/specs.ts';
 import { formatDuration } from '../results/results.ts';
 import { checkedKernels, type KernelCheck, selfCheck } from '../verify/kernels.ts';
-import { demoArguments } from './demo.ts';
 import type { Session } from './session.ts';
 
 export interface Speed {
@@ -181,11 +181,6 @@ async function measureSpeed(gpu: Gpu): Promise<Speed> {
   }
 }
 
-/** The embedded faces of the demo, as src/cli/shallow.ts renders and splits them. */
-const DEMO_PEOPLE = 40;
-const DEMO_TRAIN = 7 * DEMO_PEOPLE;
-const DEMO_TEST = 3 * DEMO_PEOPLE;
-
 /** Scales of noise that one calibration curve measures: the grid of ten and a few refinements. */
 const CALIBRATION_SCALES = 14;
 
@@ -203,25 +198,28 @@ const DEMO_FIXED_SECONDS = 35;
  * layers, one evaluation and the attacks. From the demo's own configuration.
  */
 export function demoFlops(): number {
-  const { model, preset, width, height, overrides } = demoArguments(false, false);
-  const pixels = width * height;
-  const base = shallowPreset(preset as 'quick', model as ShallowConfig['model'], pixels, 1) as Record<string, unknown>;
-  const config = parseShallowConfig({ ...base, ...overrides }, 'demo');
-  const spec = modelSpec(config.model, pixels, DEMO_PEOPLE, config.hidden);
+  const config = parseExperiment(demoInputs(false).shallow, 'demo');
+  const { victim, data } = config;
+  if (victim.kind === 'yang' || data.kind !== 'procedural') throw new Error('the demo has a victim of dense layers');
+  const pixels = data.width * data.height;
+  const people = data.people;
+  const [trained, tested] = [data.trained * people, (data.photographs - data.trained) * people];
+  const spec = modelSpec(victim.kind, pixels, people, victim.hidden);
   const { layers } = spec;
   const weights = layers.map(({ inputs, outputs }) => inputs * outputs);
   const all = weights.reduce((sum, count) => sum + count, 0);
   // Forward, weight gradients, and input gradients of all layers but the first.
-  const training = config.training.epochs * DEMO_TRAIN * 2 * (3 * all - weights[0]);
-  const folded = pixels * DEMO_PEOPLE;
-  const load = 2 * (folded * layers[0].outputs + DEMO_TEST * folded);
-  const iterations = config.attacks.reduce((sum, attack) => sum + attack.iterations, 0);
-  const attacks = 2 * 2 * DEMO_PEOPLE * folded * iterations;
-  const fixed = bitErrorConditions(shallowSweep(config), spec);
+  const training = victim.training.epochs * trained * 2 * (3 * all - weights[0]);
+  const folded = pixels * people;
+  const load = 2 * (folded * layers[0].outputs + tested * folded);
+  const outputs = config.attacks.flatMap((attack) => attackOfKind(attack.kind).outputs(attack));
+  const iterations = outputs.reduce((sum, { units }) => sum + units, 0);
+  const attacks = 2 * 2 * people * folded * iterations;
+  const fixed = plannedConditions(config, spec);
   const drawn = fixed.filter(({ kind }) => kind === 'bit-error').length;
   // Every noise is matched to every bit error of its set of layers, at most.
-  const conditions = drawn * (1 + config.noise.length) * config.draws + (fixed.length - drawn);
-  const calibrations = config.noise.length * config.layerSets.length * CALIBRATION_SCALES * config.draws;
+  const conditions = drawn * (1 + config.noise.kinds.length) * config.draws + (fixed.length - drawn);
+  const calibrations = config.noise.kinds.length * config.sweeps.length * CALIBRATION_SCALES * config.draws;
   return training + conditions * (load + attacks) + calibrations * load;
 }
 

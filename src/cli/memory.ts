@@ -4,7 +4,6 @@ import * as v from 'valibot';
 import { requireInteger } from '../data/faces.ts';
 import { readBytes, writeFileAtomic } from '../data/node/files.ts';
 import { ConfigError } from '../errors.ts';
-import { parseShallowConfig, shallowPreset } from '../experiments/shallow_config.ts';
 import { Arena } from '../gpu/arena.ts';
 import { openNodeGpu } from '../gpu/node.ts';
 import { ApproximateMemory } from '../injection/approximate_memory.ts';
@@ -28,6 +27,8 @@ export interface MapArguments {
   readonly checkpoint?: string;
   readonly tensor?: string;
   readonly draw: number;
+  /** Absent where the user gave none: then that of the memory file. */
+  readonly seed?: number;
 }
 
 /** Rates of a bit plane. NaN becomes null in JSON: a plane without stored ones has no rate of them. */
@@ -80,12 +81,15 @@ export function memorySchema(session: Session): void {
  *   AdapterError, DeviceLostError
  */
 export async function memoryMap(session: Session, args: MapArguments): Promise<void> {
-  const { adapter, seed, out } = session.options;
+  const { adapter, out } = session.options;
   const { draw } = args;
   requireInteger('--draw', draw, 0, 2 ** 31);
   const { input, where } = await readMemory(args.memory);
-  const { spec, weights } = await readNetwork(args.checkpoint, seed);
-  const memoryConfig = parseMemoryConfig({ seed, ...input }, layerNames(spec), where);
+  const { spec, weights } = await readNetwork(args.checkpoint);
+  // One seed, of the faults and of fresh weights: what the user says wins over the file.
+  const fileSeed = (input as { seed?: unknown }).seed;
+  const seed = args.seed ?? (typeof fileSeed === 'number' ? fileSeed : session.options.seed);
+  const memoryConfig = parseMemoryConfig({ ...input, seed }, layerNames(spec), where);
   const layout = modelLayout(spec);
   const stored = layout.slices.filter(({ layer }) => memoryConfig.layers[layer]?.kind === 'stored');
   if (stored.length === 0) throw new ConfigError(`${where}.layers: none of them is stored, so no cell can fail`);
@@ -148,16 +152,13 @@ export async function memoryMap(session: Session, args: MapArguments): Promise<v
   }
 }
 
-/** The network of a file, or the shallow experiment's without its weights. */
-async function readNetwork(file: string | undefined, seed: number) {
+/** The network of a file, or that of the preset `shallow` without its weights. */
+async function readNetwork(file: string | undefined): Promise<{ spec: ModelSpec; weights?: Uint32Array<ArrayBuffer> }> {
   if (file !== undefined) {
     const { spec, state } = readCheckpoint(await readBytes(file), file);
     return { spec, weights: state.parameters };
   }
-  const pixels = 56 * 64;
-  const { hidden } = parseShallowConfig(shallowPreset('quick', 'mlp', pixels, seed), 'shallow');
-  const spec: ModelSpec = modelSpec('mlp', pixels, 40, hidden);
-  return { spec, weights: undefined };
+  return { spec: modelSpec('mlp', 56 * 64, 40, [200]), weights: undefined };
 }
 
 function describeTensor({ tensor, model }: FaultMapReport): string {

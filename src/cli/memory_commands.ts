@@ -39,14 +39,14 @@ export function addMemoryCommands(program: Command, { common, whole, args }: Com
       .command('map')
       .argument('[memory]', 'name of a configuration, or a JSON file with one', 'uniform-0.01')
       .description('read a network from a memory once: achieved bit error rates, and a picture of where it failed')
-      .option('--checkpoint <file>', 'network of a run; a fresh one of the shallow experiment by default')
+      .option('--checkpoint <file>', 'network of a run; default: a fresh one of the preset shallow')
       .option('--tensor <name>', 'parameter to look at, such as fc1.weight; the first that is stored by default')
       .option('--draw <n>', 'which load, or at granularity chip which specimen', whole, 0),
     'runs/memory',
   ).action(async (name: string, options: CommonOptions & Omit<MapArguments, 'memory'>) => {
     const { memoryMap } = await import('./memory.ts');
     const { checkpoint, tensor, draw } = options;
-    await memoryMap(new Session(options, args), { memory: name, checkpoint, tensor, draw });
+    await memoryMap(new Session(options, args), { memory: name, checkpoint, tensor, draw, seed: options.seed });
   });
 
   common(

@@ -1,14 +1,12 @@
 /** `midas plan`: what an experiment needs of this adapter, and how long it takes, without running it. */
 
 import { ConfigError } from '../errors.ts';
-import { deepInversion, deepVictim } from '../experiments/deep.ts';
-import { type DeepPreset, deepPreset, parseDeepConfig } from '../experiments/deep_config.ts';
+import type { ExperimentConfig } from '../experiments/config.ts';
 import {
   DEFAULT_LIMITS,
-  type DeepImages,
-  type DeepNetworkPlan,
-  NETWORKS,
-  planDeep,
+  type PlannedData,
+  type PlannedTraining,
+  planExperiment,
   type TrainingTime,
   trainingTime,
 } from '../experiments/plan.ts';
@@ -23,37 +21,40 @@ import { median, repeatsFor, timeRuns } from './doctor.ts';
 import type { Session } from './session.ts';
 
 export interface PlanArguments {
-  readonly preset: string;
-  /** The victim's people; by default those of the embedded faces, or as published. */
+  /** The victim's people; by default those of the configuration's faces. */
   readonly people?: number;
-  /** Images of the two training sets; by default as many as the embedded faces or the published data sets have. */
+  /** Images of the training sets; by default as many as the configuration's faces have. */
   readonly images?: number;
   readonly publicImages?: number;
-  /** Values that replace the preset's. */
-  readonly overrides: Record<string, unknown>;
+  /** Whether the published data sets are meant, in place of the configuration's faces. */
+  readonly published?: boolean;
 }
 
-/** People, photographs of each in the training split, and public images: of the embedded faces as src/cli/deep.ts takes them. */
-const EMBEDDED = { people: 30, trained: 14, publicImages: 1200 };
 /** Of FaceScrub, whose published test split of 20 % has 4335 images, and of CelebA. */
 const PUBLISHED = { people: 530, trained: (4 * 4335) / 530, publicImages: 202_599 };
 
 /** A network in the answer with --json. */
-type NetworkAnswer = Omit<DeepNetworkPlan, 'buffers'> & TrainingTime & { readonly model: string };
+type NetworkAnswer = Omit<PlannedTraining, 'buffers' | 'spec'> & TrainingTime & { readonly model: string };
+
+/** How many people and images a configuration has: of files it is not known before they are read. */
+function usualFaces({ data }: ExperimentConfig) {
+  if (data.kind === 'files')
+    return { people: data.people ?? 40, trained: 14, publicImages: 1200, width: data.size ?? 64 };
+  const { people, photographs, trained, width, height, public: others } = data;
+  const each = trained < 1 ? Math.round(trained * photographs) : trained;
+  return { people, trained: each, publicImages: others.people * others.photographs, width, height };
+}
 
 /**
- * Answers with the plan of the deep experiment on the adapter that the session's options name, after a GEMM on it.
+ * Answers with the plan of an experiment on the adapter that the session's options name, after a GEMM on it.
  * @throws LimitError where a buffer does not fit the adapter, ConfigError, AdapterError, DeviceLostError
  */
-export async function planDeepCommand(session: Session, args: PlanArguments): Promise<void> {
-  const { adapter: wanted, seed } = session.options;
-  const config = parseDeepConfig(
-    { ...deepPreset(args.preset as DeepPreset, seed), ...args.overrides },
-    'configuration',
-  );
-  const usual = args.preset === 'paper' ? PUBLISHED : EMBEDDED;
+export async function planCommand(session: Session, config: ExperimentConfig, args: PlanArguments): Promise<void> {
+  const { adapter: wanted } = session.options;
+  const drawn = usualFaces(config);
+  const usual = args.published ? PUBLISHED : drawn;
   const people = args.people ?? usual.people;
-  const images: DeepImages = {
+  const images = {
     victim: args.images ?? Math.round(usual.trained * people),
     inversion: args.publicImages ?? usual.publicImages,
   };
@@ -69,31 +70,31 @@ export async function planDeepCommand(session: Session, args: PlanArguments): Pr
   try {
     const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
     const limits = { maxStorageBufferBindingSize, maxBufferSize };
-    const plan = planDeep(config, people, limits, images);
+    const { width, height = width } = drawn;
+    const data: PlannedData = { classes: people, width, height, trained: images.victim, publicFaces: images.inversion };
+    const plan = planExperiment(config, data, limits);
     const gemm512Gflops = await measureGemm(gpu);
-    const models = { victim: deepVictim(config, people), inversion: deepInversion(config, people) };
-    const [victim, inversion] = NETWORKS.map((network): NetworkAnswer => {
-      const { buffers: _, ...planned } = plan[network];
-      return { model: modelName(models[network]), ...planned, ...trainingTime(plan[network], gemm512Gflops) };
+    const networks = plan.map((network): NetworkAnswer => {
+      const { buffers: _, spec, ...planned } = network;
+      return { model: modelName(spec), ...planned, ...trainingTime(network, gemm512Gflops) };
     });
     const { adapter } = gpu;
-    const seconds = victim.seconds + inversion.seconds;
-    session.answer({ preset: args.preset, people, adapter, limits, gemm512Gflops, victim, inversion, seconds }, [
+    const seconds = networks.reduce((sum, network) => sum + network.seconds, 0);
+    const byName = Object.fromEntries(networks.map((network) => [network.name, network]));
+    session.answer({ people, adapter, limits, gemm512Gflops, ...byName, seconds }, [
       `${adapter.name}${adapter.software ? ' (software: it runs on the CPU)' : ''}, ${round(gemm512Gflops)} GFLOP/s in a GEMM`,
       `a binding may have ${mib(maxStorageBufferBindingSize)}, a buffer ${mib(maxBufferSize)}`,
       '',
-      ...networkLines('victim', victim),
-      '',
-      ...networkLines('inversion network', inversion),
-      '',
-      `training of both: about ${formatDuration(seconds)} (an estimate from the GEMM rate, good to a factor of two)`,
+      ...networks.flatMap((network) => [...networkLines(network), '']),
+      `training of all: about ${formatDuration(seconds)} (an estimate from the GEMM rate, good to a factor of two)`,
     ]);
   } finally {
     await gpu.close();
   }
 }
 
-function networkLines(name: string, network: NetworkAnswer): string[] {
+function networkLines(network: NetworkAnswer): string[] {
+  const name = network.name === 'inversion' ? 'inversion network' : network.name;
   const { beyondDefaults, batchSize, images, epochs, stepsPerEpoch, largestTensor } = network;
   const rows: [string, string][] = [
     [name, network.model],

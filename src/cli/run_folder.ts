@@ -1,56 +1,119 @@
 /** A run's folder on disk: what an experiment's store is in Node, with the configuration that a resumed run must match. */
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { appendLineDurable, fileError, readBytes, readJsonLines, writeFileAtomic } from '../data/node/files.ts';
 import { ConfigError } from '../errors.ts';
+import type { ExperimentConfig } from '../experiments/config.ts';
 import type { RunStore } from '../experiments/store.ts';
+import { CALIBRATION_FILE } from '../experiments/sweep.ts';
+import { PRESENTATION_FILE } from '../results/presentation.ts';
 import { parseRows, type Row, rowToLine } from '../results/results.ts';
 
 const ROWS = 'rows.jsonl';
 const CONFIG = 'config.json';
 const RESULTS = 'results.json';
+const SHARD = 'shard.json';
+const LOCK = 'lock';
+
+/** Everything that rows depend on. */
+export interface RunIdentity {
+  readonly config: ExperimentConfig;
+  /** Hash of the victim's data set, and of the attacker's faces. */
+  readonly dataset: string;
+  readonly publicFaces?: string;
+  readonly split: string;
+  readonly adapter: string;
+  readonly shard?: { readonly index: number; readonly count: number };
+}
 
 export class RunFolder implements RunStore {
   readonly dir: string;
+  #locked = false;
 
   private constructor(dir: string) {
     this.dir = dir;
   }
 
+  /** A folder to read from, or to write reports to, without a run. */
+  static at(dir: string): RunFolder {
+    try {
+      mkdirSync(join(dir, 'pictures'), { recursive: true });
+    } catch (cause) {
+      throw fileError('write', dir, cause);
+    }
+    return new RunFolder(dir);
+  }
+
   /** @throws ConfigError when the folder holds an unfinished run and `resume` is not given */
   static refuseUnfinished(dir: string, resume: boolean): void {
-    const unfinished = existsSync(join(dir, CONFIG)) && !existsSync(join(dir, RESULTS));
+    const finished = existsSync(join(dir, RESULTS)) || existsSync(join(dir, SHARD));
+    const unfinished = existsSync(join(dir, CONFIG)) && !finished;
     if (unfinished && !resume) {
       throw new ConfigError(`${dir} holds an unfinished run: go on with --resume, or give another --out`);
     }
   }
 
   /**
-   * Opens a folder for a run. A finished run there is replaced; an unfinished one is continued with `resume`, if it has
-   * the same configuration, and never touched otherwise.
-   * @param identity everything that rows depend on: configuration, data set hash, adapter
-   * @throws ConfigError when the folder holds an unfinished run and `resume` is not given, or another configuration
+   * Opens a folder for a run, and locks it. A finished run there is replaced. With `resume` the run there is continued: what
+   * its rows depend on must be the same, but there may be other rates, memories, noise, draws or attacks.
+   * @param partsOf the parts of a configuration that rows depend on
+   * @throws ConfigError when the folder holds an unfinished run and `resume` is not given, when something that its rows depend
+   * on differs, or when another process writes there
    */
-  static async open(dir: string, identity: Record<string, unknown>, resume: boolean): Promise<RunFolder> {
-    const folder = new RunFolder(dir);
-    const text = JSON.stringify(identity, null, 2);
-    try {
-      mkdirSync(join(dir, 'pictures'), { recursive: true });
-    } catch (cause) {
-      throw fileError('write', dir, cause);
-    }
+  static async open(
+    dir: string,
+    identity: RunIdentity,
+    partsOf: (config: ExperimentConfig) => { readonly rows: object; readonly outputs: Record<string, unknown> },
+    resume: boolean,
+  ): Promise<RunFolder> {
+    const folder = RunFolder.at(dir);
     RunFolder.refuseUnfinished(dir, resume);
-    if (resume && existsSync(join(dir, CONFIG))) {
-      const saved = JSON.parse(new TextDecoder().decode(await readBytes(join(dir, CONFIG)))) as Record<string, unknown>;
-      const changed = difference(saved, JSON.parse(text), '');
-      if (changed) throw new ConfigError(`${dir}: cannot resume, ${changed} is another than in the run there`);
+    folder.#lock();
+    try {
+      const text = JSON.stringify(identity, null, 2);
+      const resumed = resume && existsSync(join(dir, CONFIG));
+      if (resumed) {
+        const saved = JSON.parse(new TextDecoder().decode(await readBytes(join(dir, CONFIG)))) as RunIdentity;
+        refuseDifference(dir, saved, JSON.parse(text) as RunIdentity, partsOf);
+        // Calibrated to means over draws: with others it must be measured anew.
+        if (saved.config.draws !== identity.config.draws) rmSync(join(dir, CALIBRATION_FILE), { force: true });
+        for (const name of [RESULTS, SHARD]) rmSync(join(dir, name), { force: true });
+      } else {
+        const stale = readdirSync(dir).filter((name) => name.endsWith('.safetensors'));
+        const files = [ROWS, RESULTS, SHARD, CALIBRATION_FILE, PRESENTATION_FILE, 'profile.json', ...stale];
+        for (const name of files) rmSync(join(dir, name), { force: true });
+      }
+      await folder.write(CONFIG, text);
       return folder;
+    } catch (error) {
+      folder.close();
+      throw error;
     }
-    const stale = readdirSync(dir).filter((name) => name.endsWith('.safetensors'));
-    for (const name of [ROWS, RESULTS, 'calibration.json', 'profile.json', ...stale])
-      rmSync(join(dir, name), { force: true });
-    await folder.write(CONFIG, text);
-    return folder;
+  }
+
+  /** One process writes at a time. A lock of a process that is gone does not count. */
+  #lock(): void {
+    const path = join(this.dir, LOCK);
+    for (let attempt = 0; ; attempt++) {
+      try {
+        writeFileSync(path, String(process.pid), { flag: 'wx' });
+        this.#locked = true;
+        return;
+      } catch (cause) {
+        if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw fileError('write', path, cause);
+        const pid = Number(readFileSync(path, 'utf8'));
+        if (attempt > 0 || isAlive(pid)) {
+          throw new ConfigError(`${this.dir}: process ${pid} writes there; wait for it, or give another --out`);
+        }
+        rmSync(path, { force: true });
+      }
+    }
+  }
+
+  /** Gives the lock back. */
+  close(): void {
+    if (this.#locked) rmSync(join(this.dir, LOCK), { force: true });
+    this.#locked = false;
   }
 
   async readRows(): Promise<Row[]> {
@@ -62,6 +125,11 @@ export class RunFolder implements RunStore {
 
   async appendRow(row: Row): Promise<void> {
     await appendLineDurable(join(this.dir, ROWS), rowToLine(row).trimEnd());
+  }
+
+  /** Replaces the rows: in the order in which a run that nothing interrupts writes them. */
+  async rewriteRows(rows: readonly Row[]): Promise<void> {
+    await this.write(ROWS, rows.map(rowToLine).join(''));
   }
 
   async read(name: string): Promise<Uint8Array | undefined> {
@@ -78,10 +146,50 @@ export class RunFolder implements RunStore {
   }
 }
 
-/** Path of the first value that differs, or undefined. */
-function difference(a: unknown, b: unknown, path: string): string | undefined {
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // Somebody else's process may not be signalled, but it is there.
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** @throws ConfigError naming the first value that rows depend on and that differs */
+function refuseDifference(
+  dir: string,
+  saved: RunIdentity,
+  wanted: RunIdentity,
+  partsOf: Parameters<typeof RunFolder.open>[2],
+): void {
+  const refuse = (found: Difference | undefined) => {
+    if (!found) return;
+    const text = (value: unknown) => (value === undefined ? 'not given' : JSON.stringify(value));
+    throw new ConfigError(
+      `${dir}: cannot resume, ${found.path} differs from the run there (was ${text(found.before)}, is ${text(found.now)})`,
+    );
+  };
+  const [before, now] = [partsOf(saved.config), partsOf(wanted.config)];
+  refuse(difference(before.rows, now.rows, ''));
+  for (const [name, value] of Object.entries(now.outputs)) {
+    if (Object.hasOwn(before.outputs, name)) refuse(difference(before.outputs[name], value, `the attack "${name}"`));
+  }
+  const { config: _a, ...savedRest } = saved;
+  const { config: _b, ...wantedRest } = wanted;
+  refuse(difference(savedRest, wantedRest, ''));
+}
+
+interface Difference {
+  readonly path: string;
+  readonly before: unknown;
+  readonly now: unknown;
+}
+
+/** The first value that differs. */
+function difference(a: unknown, b: unknown, path: string): Difference | undefined {
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) {
-    return Object.is(a, b) ? undefined : path || 'the configuration';
+    return Object.is(a, b) ? undefined : { path: path || 'the configuration', before: a, now: b };
   }
   for (const key of new Set([...Object.keys(a), ...Object.keys(b)])) {
     const inner = difference(

@@ -6,7 +6,8 @@ import { createProgress, type Progress } from './output.ts';
 
 export interface CommonOptions {
   readonly out: string;
-  readonly seed: number;
+  /** Absent where the user gave none. */
+  readonly seed?: number;
   readonly adapter: string;
   readonly json: boolean;
   readonly quiet: boolean;
@@ -16,7 +17,7 @@ export interface CommonOptions {
 }
 
 export class Session {
-  readonly options: CommonOptions;
+  readonly options: CommonOptions & { readonly seed: number };
   readonly progress: Progress;
   /** The command line that repeats this run, from `midas` on. */
   readonly command: string;
@@ -24,12 +25,13 @@ export class Session {
   readonly #controller = new AbortController();
 
   constructor(options: CommonOptions, args: readonly string[]) {
-    if (!Number.isSafeInteger(options.seed) || options.seed < 0) {
+    const { seed = 1 } = options;
+    if (!Number.isSafeInteger(seed) || seed < 0) {
       throw new ConfigError('--seed: give a whole number in 0..2^53-1');
     }
-    this.options = options;
+    this.options = { ...options, seed };
     this.progress = createProgress({ quiet: options.quiet });
-    this.command = ['midas', ...args.filter((arg) => arg !== '--resume')].join(' ');
+    this.command = ['midas', ...args.filter((arg) => arg !== '--resume').map(quoted)].join(' ');
     this.version = packageVersion();
     process.once('SIGINT', () => this.#interrupt());
     process.once('SIGTERM', () => this.#interrupt());
@@ -56,10 +58,20 @@ export class Session {
     process.stdout.write(this.options.json ? `${JSON.stringify(json)}\n` : lines.map((line) => `${line}\n`).join(''));
   }
 
+  /** Interrupts by itself after so many minutes. */
+  stopAfter(minutes: number): void {
+    setTimeout(() => this.#controller.abort(), minutes * 60_000).unref();
+  }
+
   #interrupt(): void {
     this.#controller.abort();
     // A second Ctrl-C does not wait for the unit of work at hand; everything finished is on disk already.
     process.once('SIGINT', () => process.exit(130));
     this.say('interrupted: finishing the step at hand (press again to leave at once)');
   }
+}
+
+/** An argument as a shell takes it. */
+function quoted(arg: string): string {
+  return /^[\w@%+=:,./^-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", "'\\''")}'`;
 }

@@ -13,7 +13,7 @@ import { meanErrorRate } from '../memory/faults.ts';
 import { layerNames, type ModelSpec } from '../models/specs.ts';
 import { modelLayout } from '../models/trainer.ts';
 import { type Condition, conditionKey } from '../results/results.ts';
-import type { NamedMemory, SweepConfig } from './sweep.ts';
+import type { NamedMemory, SweepConfig } from './config.ts';
 
 /** For example `fixed12`, `fixed12+3` with headroom, `fixed12 fitted to fc1 faithful`, `int8 per-channel`, `fp16 saturate`. */
 function formatName(format: NumberFormat): string {
@@ -48,10 +48,11 @@ function nameOfSet(members: readonly string[], layers: readonly string[]): strin
 }
 
 /**
- * Everything but the noise, which is calibrated first: none, quantised, each set at each rate, grid, rate maps.
- * @throws ConfigError for a layer the model has not, or a memory that cannot be
+ * Every condition but the noise, which is calibrated first: none, quantised, each set at each rate, grid, rate maps, memories;
+ * then all of them again under each release.
+ * @throws ConfigError for a layer that the model does not have, or a memory that cannot be
  */
-export function bitErrorConditions(config: SweepConfig, spec: ModelSpec): Condition[] {
+export function plannedConditions(config: SweepConfig, spec: ModelSpec): Condition[] {
   const layers = layerNames(spec);
   const format = formatName(config.format);
   const common = { format, granularity: config.granularity };
@@ -99,10 +100,18 @@ export function bitErrorConditions(config: SweepConfig, spec: ModelSpec): Condit
     }
   }
   const seen = new Set<string>();
-  return conditions.filter((condition) => {
+  const unique = conditions.filter((condition) => {
     const key = conditionKey(condition);
     return !seen.has(key) && seen.add(key);
   });
+  return released(unique, config);
+}
+
+/** The conditions as they are, then all of them again under each release. */
+export function released(conditions: readonly Condition[], { releases }: Pick<SweepConfig, 'releases'>): Condition[] {
+  return [undefined, ...releases].flatMap((release) =>
+    conditions.map((condition) => (release ? { ...condition, release } : condition)),
+  );
 }
 
 /** A memory configuration as a condition; its rates are the mean over the bits of each layer, of its first specimen. */

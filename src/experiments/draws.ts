@@ -42,23 +42,22 @@ export function drawBudget({ device, adapter }: Gpu): DrawBudget {
  * @param classes of the victim
  * @param evaluated images of an evaluation's batch
  * @param attacked classes
- * @param attacks that stay built, each with four images an attacked class (x, velocity, gradient, what is kept), or with
- * PROCESS five
+ * @param imagesPerDraw of each attack that stays built: how many images it keeps per draw and attacked class
  */
 export function linearDrawCost(
   pixels: number,
   classes: number,
   evaluated: number,
   attacked: number,
-  attacks: readonly { readonly process?: unknown }[],
+  imagesPerDraw: readonly number[],
 ): DrawBudget {
   const image = 4 * roundUp(pixels, ROW_ALIGNMENT);
-  const images = attacks.reduce((sum, { process }) => sum + attacked * (process ? 5 : 4), evaluated + classes);
+  const images = imagesPerDraw.reduce((sum, count) => sum + attacked * count, evaluated + classes);
   // Matrices have a row of zeros behind them.
   const largest = (Math.max(roundUp(classes, 4), evaluated, attacked) + 1) * image;
   return {
     bufferBytes: Math.max(largest, PARTIAL_SUM_BYTES),
-    bytes: images * image + (1 + attacks.length) * PARTIAL_SUM_BYTES,
+    bytes: images * image + (1 + imagesPerDraw.length) * PARTIAL_SUM_BYTES,
     // An iteration of an attack multiplies forward and backward.
     submitFlops: 2 * pixels * classes * Math.max(evaluated, 2 * attacked),
   };

@@ -1,10 +1,13 @@
-/** What a deep experiment needs of an adapter, and how long it trains: from its configuration, without running it. */
+/** What an experiment needs of an adapter, and how long it trains: from its configuration, without running it. */
+import { attackOfKind } from '../attacks/registry.ts';
 import { LimitError } from '../errors.ts';
 import { ROW_ALIGNMENT, roundUp } from '../gpu/arena.ts';
 import { type NetworkPlan, type PlannedBuffer, planNetwork } from '../models/plan.ts';
-import type { ModelSpec } from '../models/specs.ts';
-import { deepInversion, deepTraining, deepVictim } from './deep.ts';
-import { DEEP_PRESETS, type DeepConfig, deepPreset, parseDeepConfig } from './deep_config.ts';
+import { isInversion, type ModelSpec } from '../models/specs.ts';
+import type { TrainingConfig } from '../models/trainer.ts';
+import { type ExperimentConfig, parseExperiment } from './config.ts';
+import { PRESETS, presetInput } from './presets.ts';
+import { victimSpec, victimTraining } from './testbed.ts';
 
 /** Bytes; names are WebGPU's. */
 export interface StorageLimits {
@@ -15,39 +18,47 @@ export interface StorageLimits {
 /** What every adapter has unless more is asked for. */
 export const DEFAULT_LIMITS: StorageLimits = { maxStorageBufferBindingSize: 2 ** 27, maxBufferSize: 2 ** 28 };
 
-export const NETWORKS = ['victim', 'inversion'] as const;
-export type DeepNetwork = (typeof NETWORKS)[number];
-
-/** Images that the two networks are trained on: the victim's people's, and other people's. */
-export type DeepImages = Readonly<Record<DeepNetwork, number>>;
+/** The faces of an experiment, as far as a plan needs them. */
+export interface PlannedData {
+  readonly classes: number;
+  readonly width: number;
+  readonly height: number;
+  /** Photographs that the victim is trained on, and faces that the attacker has; 0 where they are not known. */
+  readonly trained: number;
+  readonly publicFaces: number;
+}
 
 /** A network and its training. */
-export interface DeepNetworkPlan extends NetworkPlan {
+export interface PlannedTraining extends NetworkPlan {
+  /** `victim`, or the attacker's network by its name. */
+  readonly name: string;
+  readonly spec: ModelSpec;
   readonly epochs: number;
   /** Images to train on; 0 where they were not given. */
   readonly images: number;
-  /** Those images, and for the inversion network a prediction vector each. */
+  /** Those images, and for an inversion network a prediction vector each. */
   readonly dataBytes: number;
   /** Buffers that WebGPU's default limits do not allow, so that more must be requested. */
   readonly beyondDefaults: readonly PlannedBuffer[];
 }
 
-export type DeepPlan = Readonly<Record<DeepNetwork, DeepNetworkPlan>>;
+/** The victim first, then the attackers' networks. */
+export type ExperimentPlan = readonly PlannedTraining[];
 
 /**
- * Plans both networks of a configuration. Nothing is allocated on a device.
- * @param classes the victim's people
+ * Plans the networks of a configuration. Nothing is allocated on a device.
  * @param limits of the adapter
- * @param images that the networks are trained on, to count the data sets too
  * @throws LimitError naming the largest buffer that the adapter cannot have, and the largest preset that fits it
  */
-export function planDeep(config: DeepConfig, classes: number, limits: StorageLimits, images?: DeepImages): DeepPlan {
-  const plan = planNetworks(config, classes, images);
+export function planExperiment(config: ExperimentConfig, data: PlannedData, limits: StorageLimits): ExperimentPlan {
+  const plan = planNetworks(config, data);
   const refused = tooLarge(plan, limits);
   if (!refused) return plan;
-  const fitting = [...DEEP_PRESETS].reverse().find((preset) => {
-    const other = parseDeepConfig(deepPreset(preset, config.seed), preset);
-    return !tooLarge(planNetworks(other, classes, images), limits);
+  const fitting = [...PRESETS.deep].reverse().find((size) => {
+    const preset = parseExperiment(presetInput('deep', { size }), size);
+    if (preset.data.kind !== 'procedural') return false;
+    const { width, height } = preset.data;
+    return !tooLarge(planNetworks(preset, { ...data, width, height }), limits);
   });
   const { maxStorageBufferBindingSize, maxBufferSize } = limits;
   throw new LimitError(
@@ -57,29 +68,34 @@ export function planDeep(config: DeepConfig, classes: number, limits: StorageLim
   );
 }
 
-function planNetworks(config: DeepConfig, classes: number, images?: DeepImages): DeepPlan {
-  const plan = (network: DeepNetwork, spec: ModelSpec): DeepNetworkPlan => {
-    const { training } = config[network];
-    const planned = planNetwork(spec, deepTraining(training, config.seed));
-    const count = images?.[network] ?? 0;
-    const data = [{ label: 'images', bytes: count * config.size ** 2 }];
-    if (network === 'inversion') {
-      data.push({ label: 'prediction vectors', bytes: count * roundUp(classes, ROW_ALIGNMENT) * 4 });
+function planNetworks(config: ExperimentConfig, data: PlannedData): ExperimentPlan {
+  const { classes, width, height, trained, publicFaces } = data;
+  const faces = { name: 'faces', width, height, classNames: [...Array(classes).keys()].map(String) };
+  const victim = victimSpec(config.victim, { ...faces, labels: Uint32Array.from({ length: classes }, (_, i) => i) });
+  const shape = { classes, width, height, seed: config.seed };
+  const attackers = config.attacks.flatMap((attack) => attackOfKind(attack.kind).networks?.(attack, shape) ?? []);
+  const plan = (name: string, spec: ModelSpec, training: TrainingConfig, count: number): PlannedTraining => {
+    const planned = planNetwork(spec, training);
+    const buffers = [{ label: 'images', bytes: count * width * height }];
+    if (isInversion(spec)) {
+      buffers.push({ label: 'prediction vectors', bytes: count * roundUp(classes, ROW_ALIGNMENT) * 4 });
     }
-    const buffers = [...planned.buffers, ...data];
+    const all = [...planned.buffers, ...buffers];
     return {
       ...planned,
+      name,
+      spec,
       epochs: training.epochs,
       images: count,
-      dataBytes: data.reduce((sum, { bytes }) => sum + bytes, 0),
-      buffers,
-      beyondDefaults: buffers.filter((buffer) => exceeds(buffer, DEFAULT_LIMITS)),
+      dataBytes: buffers.reduce((sum, { bytes }) => sum + bytes, 0),
+      buffers: all,
+      beyondDefaults: all.filter((buffer) => exceeds(buffer, DEFAULT_LIMITS)),
     };
   };
-  return {
-    victim: plan('victim', deepVictim(config, classes)),
-    inversion: plan('inversion', deepInversion(config, classes)),
-  };
+  return [
+    plan('victim', victim, victimTraining(config), trained),
+    ...attackers.map(({ name, spec, training }) => plan(name, spec, training, publicFaces)),
+  ];
 }
 
 /** Kernels bind whole tensors: a buffer must fit both limits. */
@@ -88,9 +104,9 @@ function exceeds({ bytes }: PlannedBuffer, { maxStorageBufferBindingSize, maxBuf
 }
 
 /** The largest buffer that does not fit, with its network's name. */
-function tooLarge(plan: DeepPlan, limits: StorageLimits): PlannedBuffer | undefined {
-  const named = NETWORKS.flatMap((network) =>
-    plan[network].buffers.map(({ label, bytes }) => ({ label: `${network}: ${label}`, bytes })),
+function tooLarge(plan: ExperimentPlan, limits: StorageLimits): PlannedBuffer | undefined {
+  const named = plan.flatMap(({ name, buffers }) =>
+    buffers.map(({ label, bytes }) => ({ label: `${name}: ${label}`, bytes })),
   );
   return named.filter((buffer) => exceeds(buffer, limits)).sort((a, b) => b.bytes - a.bytes)[0];
 }
@@ -112,7 +128,7 @@ export interface TrainingTime {
  * Time of training; good to a factor of two. What does not fill a batch is left out, as in training.
  * @param gflops that the adapter reaches in a GEMM of 512 x 512 x 512
  */
-export function trainingTime(network: DeepNetworkPlan, gflops: number): TrainingTime {
+export function trainingTime(network: PlannedTraining, gflops: number): TrainingTime {
   const { images, batchSize, epochs, stepFlops, stepDispatches } = network;
   const stepsPerEpoch = Math.max(1, Math.floor(images / batchSize));
   const stepSeconds = (stepFlops / TRAINING_SHARE + stepDispatches * DISPATCH_FLOPS) / (gflops * 1e9);

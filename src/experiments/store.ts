@@ -1,3 +1,4 @@
+import { InterruptedError } from '../errors.ts';
 import type { Row } from '../results/results.ts';
 
 /**
@@ -23,8 +24,21 @@ export interface ProgressSink {
   warn(line: string): void;
 }
 
-/** A store in memory. */
-export class MemoryStore implements RunStore {
+/** What keeps a run's work, says how far it is, and interrupts it. */
+export interface RunContext {
+  readonly store: RunStore;
+  readonly progress: ProgressSink;
+  /** Aborts between two units of work; everything that was finished is in the store. */
+  readonly signal: AbortSignal;
+}
+
+/** @throws InterruptedError once the user has interrupted */
+export function refuseAborted(signal: AbortSignal): void {
+  if (signal.aborted) throw new InterruptedError('interrupted; what was finished is saved, go on with --resume');
+}
+
+/** A store in memory, for tests and the page. */
+export class InMemoryRunStore implements RunStore {
   readonly rows: Row[] = [];
   readonly files = new Map<string, Uint8Array>();
 

@@ -4,8 +4,7 @@ import type { Arena } from '../gpu/arena.ts';
 import { readCheckpoint, writeCheckpoint } from '../models/checkpoint.ts';
 import type { ModelSpec } from '../models/specs.ts';
 import { Trainer, type TrainingConfig, type TrainingData } from '../models/trainer.ts';
-import type { ProgressSink, RunStore } from './store.ts';
-import { refuseAborted } from './sweep.ts';
+import { type ProgressSink, type RunStore, refuseAborted } from './store.ts';
 
 /** Epochs between two checkpoints. */
 const CHECKPOINT_EVERY = 10;

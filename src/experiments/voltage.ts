@@ -1,20 +1,18 @@
 /** The conditions of a sweep over supply voltage. */
-import type * as v from 'valibot';
-import type { NumberFormat } from '../memory/config.ts';
+import * as v from 'valibot';
+import { NamedMemories, type NumberFormat } from '../memory/config.ts';
 import type { Vendor } from '../memory/undervolting.ts';
-import type { NamedMemory } from './sweep.ts';
-
-export { voltageSeries } from '../results/voltage.ts';
+import type { NamedMemory } from './config.ts';
 
 type StoredFormat = v.InferInput<typeof NumberFormat>;
 
-/** One condition a voltage: every draw is another DIMM of the vendor, in the order of their numbers. */
+/** One condition per voltage: every draw is another DIMM of the vendor, in the order of their numbers. */
 export function voltageMemories(
   vendor: Vendor,
   volts: readonly number[],
   format: StoredFormat = { kind: 'fixed' },
 ): NamedMemory[] {
-  return volts.map((each) => ({
+  const memories = volts.map((each) => ({
     name: `DRAM ${vendor}, ${each.toFixed(3)} V`,
     setting: `DRAM ${vendor}`,
     volts: each,
@@ -25,4 +23,5 @@ export function voltageMemories(
       layers: { '*': { kind: 'stored', format, faults: [{ kind: 'voltage', vendor, volts: each }] } },
     },
   }));
+  return v.parse(NamedMemories, memories);
 }

@@ -4,7 +4,7 @@ import { type Program, Recorder, type WeightRead } from '../gpu/recorder.ts';
 import { recordGatherBatch } from '../kernels/batch.ts';
 import { recordAccumulateMetrics, recordSoftmaxCrossEntropy } from '../kernels/loss.ts';
 import { batchSizes, type DeviceDataset } from './device_dataset.ts';
-import type { Victim } from './victim.ts';
+import type { Victim, VictimRun } from './victim.ts';
 
 /** Images at once, of each draw. */
 export const EVALUATION_BATCH = 128;
@@ -42,33 +42,42 @@ export class Evaluator {
     const evaluator = new Evaluator(gpu, victim);
     const arena = evaluator.#arena;
     const { draws } = victim;
-    const sizes = batchSizes(indices.length, batchSize);
+    const counts = batchSizes(indices.length, batchSize);
+    // Where it holds one draw, the last batch is filled up with repetitions that do not count: software adapters compile
+    // kernels for seconds, and a smaller batch has kernels of its own. Several draws are products, which compile fast.
+    const rowsOf = (count: number) => (draws === 1 ? counts[0] : count);
     // Batch by batch, and in a batch draw by draw.
-    const order = arena.allocate('order', draws * indices.length * 4);
+    const order = arena.allocate('order', draws * counts.reduce((sum, count) => sum + rowsOf(count), 0) * 4);
     let offset = 0;
-    for (const size of sizes) {
-      const batch = Uint32Array.from(indices.subarray(offset, offset + size));
-      for (let draw = 0; draw < draws; draw++) gpu.write(order, batch, (draws * offset + draw * size) * 4);
-      offset += size;
+    for (const count of counts) {
+      const batch = Uint32Array.from({ length: rowsOf(count) }, (_, i) => indices[(offset + i) % indices.length]);
+      for (let draw = 0; draw < draws; draw++) gpu.write(order, batch, (draws * offset + draw * batch.length) * 4);
+      offset += count;
     }
-    const images = arena.matrix('evaluated images', draws * sizes[0], victim.inputs);
+    const images = arena.matrix('evaluated images', draws * counts[0], victim.inputs);
     const targets = arena.allocate('targets', images.rows * 4);
     const results = arena.allocate('results', images.rows * 8);
+    const unused = arena.matrix('gradient of logits', images.rows, victim.classes);
+    const runs = new Map<number, VictimRun>();
     const programs = new Map<number, Program>();
-    for (const size of new Set(sizes)) {
+    for (const count of new Set(counts)) {
+      const rows = rowsOf(count);
       const recorder = new Recorder(gpu);
-      const batch = firstRows(images, draws * size);
+      const batch = firstRows(images, draws * rows);
       recordGatherBatch(recorder, { ...data, order, images: batch, targets });
-      const run = victim.plan(arena, batch);
+      const run = runs.get(rows) ?? victim.plan(arena, batch);
+      runs.set(rows, run);
       run.recordForward(recorder);
-      recordSoftmaxCrossEntropy(recorder, { logits: run.logits, targets, gradLogits: run.gradLogits, results });
-      recordAccumulateMetrics(recorder, { rows: size, groups: draws, results, metrics: evaluator.#metrics });
-      programs.set(size, await recorder.build('evaluate'));
+      // The gradient is not used; the victim's own would bring buffers for every layer.
+      const gradLogits = firstRows(unused, draws * rows);
+      recordSoftmaxCrossEntropy(recorder, { logits: run.logits, targets, gradLogits, results });
+      recordAccumulateMetrics(recorder, { rows: count, groups: draws, results, metrics: evaluator.#metrics });
+      programs.set(count, await recorder.build('evaluate'));
     }
     offset = 0;
-    for (const size of sizes) {
-      evaluator.#steps.push({ program: programs.get(size)!, offset });
-      offset += size;
+    for (const count of counts) {
+      evaluator.#steps.push({ program: programs.get(count)!, offset });
+      offset += count;
     }
     return evaluator;
   }

@@ -12,7 +12,7 @@ import {
   stackParameters,
 } from '../layers/stack.ts';
 import { formatBits, slotOf } from '../memory/codec.ts';
-import type { ModelSpec } from './specs.ts';
+import { isInversion, type ModelSpec } from './specs.ts';
 import { modelLayout, type TrainingConfig } from './trainer.ts';
 
 /** A buffer on the device. */
@@ -67,7 +67,7 @@ export function planNetwork(spec: ModelSpec, { batchSize, optimizer, errors }: T
     arena.allocate('memory image', (layout.length * slotOf(formatBits(errors.format))) / 8);
   }
   arena.allocate('metrics', 16);
-  const inverts = spec.description.kind === 'yang-inversion';
+  const inverts = isInversion(spec);
   const images = arena.matrix('batch', batchSize, inverts ? spec.outputs : spec.inputs);
   arena.allocate('targets', batchSize * 4);
   arena.allocate('results', batchSize * 8);

@@ -24,8 +24,22 @@ export interface DenseDescription {
   readonly hidden: readonly number[];
 }
 
+/** A network of dense layers that inverts prediction vectors, for images of any size. */
+export interface DenseInversionDescription {
+  readonly kind: 'dense-inversion';
+  /** Length of the prediction vector. */
+  readonly classes: number;
+  readonly hidden: readonly number[];
+  /** Pixels of an image. */
+  readonly pixels: number;
+}
+
 /** What a model can be rebuilt from; written into its checkpoints. */
-export type ModelDescription = DenseDescription | YangClassifierDescription | YangInversionDescription;
+export type ModelDescription =
+  | DenseDescription
+  | DenseInversionDescription
+  | YangClassifierDescription
+  | YangInversionDescription;
 
 /** A network: `layers` from input to output; a DAE has a decoder beside them. */
 export interface ModelSpec {
@@ -98,15 +112,41 @@ export function modelSpec(
   };
 }
 
+/** Prediction vector -> dense layers with tanh -> dense layer with sigmoid, the pixels. */
+export function denseInversion(description: DenseInversionDescription): ModelSpec {
+  const { classes, hidden, pixels } = description;
+  const widths = [classes, ...hidden, pixels];
+  const layers = widths.slice(1).map(
+    (outputs, i): DenseSpec => ({
+      kind: 'dense',
+      name: `fc${i + 1}`,
+      inputs: widths[i],
+      outputs,
+      activation: i === hidden.length ? 'sigmoid' : 'tanh',
+    }),
+  );
+  return { description, inputs: classes, outputs: pixels, layers, encoderLayers: 0, decoder: [], keys: {} };
+}
+
+/** Whether a network turns prediction vectors into images, and is trained on both. */
+export function isInversion({ description: { kind } }: ModelSpec): boolean {
+  return kind === 'yang-inversion' || kind === 'dense-inversion';
+}
+
 /** The model a description describes. @throws ConfigError */
 export function describedModel(description: ModelDescription): ModelSpec {
   if (description.kind === 'yang-classifier') return yangClassifier(description);
   if (description.kind === 'yang-inversion') return yangInversion(description);
+  if (description.kind === 'dense-inversion') return denseInversion(description);
   return modelSpec(description.kind, description.inputs, description.classes, description.hidden);
 }
 
 /** For example `mlp 10304-1000-40`. */
 export function modelName({ description }: ModelSpec): string {
+  if (description.kind === 'dense-inversion') {
+    const { kind, classes, hidden, pixels } = description;
+    return `${kind} ${[classes, ...hidden, pixels].join('-')}`;
+  }
   if ('hidden' in description) {
     const { kind, inputs, hidden, classes } = description;
     return `${kind} ${[inputs, ...hidden, classes].join('-')}`;

@@ -24,7 +24,7 @@ import {
 import { type MemoryConfig, type NumberFormat, parseMemoryConfig, uniformMemory } from '../memory/config.ts';
 import { Random } from '../random.ts';
 import { batchSizes, type DeviceDataset } from './device_dataset.ts';
-import type { ModelSpec } from './specs.ts';
+import { isInversion, type ModelSpec } from './specs.ts';
 
 /** torch.optim.SGD with momentum and L2 weight decay; torch.optim.Adam, or AMSGrad. */
 export type OptimizerConfig =
@@ -412,9 +412,10 @@ interface RunningPhase {
   readonly memory?: ApproximateMemory;
 }
 
-function phasesOf({ description, layers, encoderLayers, decoder }: ModelSpec, config: TrainingConfig): Phase[] {
+function phasesOf(spec: ModelSpec, config: TrainingConfig): Phase[] {
+  const { layers, encoderLayers, decoder } = spec;
   const { epochs, optimizer, reconstruction } = config;
-  const kind = description.kind === 'yang-inversion' ? 'invert' : 'classify';
+  const kind = isInversion(spec) ? 'invert' : 'classify';
   if (decoder.length === 0) return [{ kind, epochs, optimizer, frozen: [], trained: layers }];
   if (!reconstruction) throw new ConfigError('reconstruction: a DAE needs its epochs, deviation and learningRate');
   const { learningRate } = reconstruction;

@@ -184,3 +184,46 @@ export async function foldedVictim(
   };
   return { victim, folds: await Promise.all(Array.from({ length: draws }, (_, draw) => fold(draw))) };
 }
+
+/**
+ * A victim whose confidences are changed before they are released, as somebody sees it who has no more than them: its logits
+ * are the logarithms of the released confidences. It gives no gradient.
+ * @param record records logits -> logarithms of released confidences, both [rows, classes]
+ */
+export function releasedVictim(
+  victim: Victim,
+  record: (recorder: Recorder, logits: Matrix, released: Matrix) => void,
+): Victim {
+  return {
+    inputs: victim.inputs,
+    classes: victim.classes,
+    draws: victim.draws,
+    get readsPerImage() {
+      return victim.readsPerImage;
+    },
+    plan(arena: Arena, x: Matrix): VictimRun {
+      const run = victim.plan(arena, x);
+      const released = arena.matrix('released confidences', x.rows, victim.classes);
+      const gradLogits = arena.matrix('gradient of released confidences', x.rows, victim.classes);
+      return {
+        x,
+        logits: released,
+        gradLogits,
+        get gradInput(): Matrix {
+          throw new Error(
+            'released confidences have no gradient; an attack that sees them only must search without it',
+          );
+        },
+        recordForward(recorder) {
+          run.recordForward(recorder);
+          record(recorder, run.logits, released);
+        },
+        recordInputGradient() {
+          throw new Error(
+            'released confidences have no gradient; an attack that sees them only must search without it',
+          );
+        },
+      };
+    },
+  };
+}

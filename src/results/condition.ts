@@ -51,7 +51,7 @@ export function calibratedTo(condition: Condition): string | undefined {
 
 /** Whether two conditions release the confidences in the same way. */
 export function sameRelease(a: Condition, b: Condition): boolean {
-  return a.release?.kind === b.release?.kind && a.release?.decimals === b.release?.decimals;
+  return JSON.stringify(canonical(a.release)) === JSON.stringify(canonical(b.release));
 }
 
 /** The one rate that all named layers share, or undefined where they differ or none is named. */

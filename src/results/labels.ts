@@ -32,10 +32,12 @@ export const METRIC_LABELS: Record<Metric, string> = {
   identity: 'Identified as the right person',
 };
 
-/** 'confidences rounded to 2 decimals'; undefined where they are released as they are. */
+/** 'released with rounding (decimals 2)'; undefined where confidences are released as they are. */
 export function releaseLabel(release: Release | undefined): string | undefined {
   if (release === undefined) return undefined;
-  return `confidences rounded to ${release.decimals} ${release.decimals === 1 ? 'decimal' : 'decimals'}`;
+  const { kind, ...options } = release;
+  const list = Object.entries(options).map(([name, value]) => `${name} ${value}`);
+  return `released with ${kind}${list.length > 0 ? ` (${list.join(', ')})` : ''}`;
 }
 
 /** A line for people: 'Bit errors 6.25 %, fc1'; the memory's own label where the condition is a memory. */
@@ -89,7 +91,7 @@ export function pictureFile(condition: Condition, attack: string, extension: 'gr
   const { kind, layers, release } = condition;
   const rates = Object.entries(condition.rates).map(([layer, rate]) => `${layer}=${rate}`);
   const parts = [attack, kind, layers, ...(kind === 'memory' && condition.label ? [condition.label] : rates)];
-  if (release) parts.push(`rounded-${release.decimals}`);
+  if (release) parts.push(...Object.values(release).map(String));
   return `pictures/${parts.join('_').replace(/[^\w.=+-]+/g, '-')}.${extension}`;
 }
 
@@ -98,14 +100,12 @@ export function attackTitle(attacks: readonly AttackDescription[] | undefined, n
   return attacks?.find((attack) => attack.name === name)?.title ?? name;
 }
 
-const ATTACK_FAMILIES: Record<string, string> = { 'mi-face': 'MI-Face', inversion: 'Inversion network' };
-
 const VICTIMS: Record<string, string> = {
   softmax: 'the softmax regression',
   mlp: 'the multilayer perceptron',
   'mlp-sigmoid': 'the multilayer perceptron with a sigmoid layer',
   dae: 'the denoising autoencoder',
-  'yang-classifier': 'the convolutional classifier',
+  yang: 'the convolutional classifier',
 };
 
 /** A victim in the middle of a sentence: 'the multilayer perceptron'. @param kind of model */
@@ -116,15 +116,13 @@ export function victimTitle(kind: string): string {
 /** The kind of model that a configuration attacks, where it says one. */
 function victimKind(config: Record<string, unknown>): string | undefined {
   const victim = (config.victim ?? {}) as Record<string, unknown>;
-  const named = [config.model, victim.model, victim.kind].find((kind) => typeof kind === 'string');
-  // The deep experiment has one kind of victim, which its configuration gives by the number of its features.
-  return (named as string | undefined) ?? (typeof victim.ndf === 'number' ? 'yang-classifier' : undefined);
+  return typeof victim.kind === 'string' ? victim.kind : undefined;
 }
 
 /** What was attacked by what: 'MI-Face against the multilayer perceptron'. */
 export function attackedTitle({ attacks, config }: Manifest): string {
-  const families = new Set(attacks?.map(({ kind }) => kind));
-  const family = families.size === 1 ? (ATTACK_FAMILIES[[...families][0]] ?? [...families][0]) : 'Model inversion';
+  const families = new Set(attacks?.map((attack) => attack.family ?? attack.kind));
+  const family = families.size === 1 ? [...families][0] : 'Model inversion';
   const kind = victimKind(config);
   return `${family} against ${kind === undefined ? 'a classifier' : victimTitle(kind)}`;
 }

@@ -56,14 +56,14 @@ const layers = field(
 
 const release = v.optional(
   field(
-    v.strictObject({
-      kind: field(v.literal('rounding'), 'Confidences are rounded before they are released.'),
-      decimals: field(v.pipe(count, v.maxValue(15)), 'Decimal places that are left.'),
-    }),
+    v.objectWithRest(
+      { kind: field(v.string(), "What is done to the confidences: 'rounding'.") },
+      v.union([number, v.string(), v.boolean()]),
+    ),
     'What the model does to its confidences before anybody sees them; without it they are released as they are.',
   ),
 );
-/** What the model does to its confidences before anybody sees them. */
+/** What the model does to its confidences before anybody sees them: a kind of src/defences, and its options. */
 export type Release = NonNullable<v.InferOutput<typeof release>>;
 
 const NoneCondition = v.strictObject({
@@ -229,7 +229,7 @@ const SummarySchema = v.object({
 /** All draws of one condition under one attack. `n` is the number of reconstructions over all draws. */
 export type SummaryEntry = v.InferOutput<typeof SummarySchema>;
 
-const BaselinesSchema = v.object({
+export const BaselinesSchema = v.object({
   meanFacePcc: field(
     number,
     'PCC of the mean public or training face with each person: what one gets without any attack.',
@@ -242,9 +242,10 @@ const BaselinesSchema = v.object({
 });
 export type Baselines = v.InferOutput<typeof BaselinesSchema>;
 
-const AttackSchema = v.object({
+export const AttackSchema = v.object({
   name: field(v.string(), 'Name of the attack in rows and summary.'),
-  kind: field(v.string(), "Family of the attack: 'mi-face', 'inversion'."),
+  kind: field(v.string(), "Kind of the attack in the configuration: 'mi-face', 'inversion'."),
+  family: v.optional(field(v.string(), "The kind for people: 'MI-Face'.")),
   split: v.optional(
     field(
       v.picklist(['held-out', 'training']),
@@ -268,6 +269,15 @@ const ManifestSchema = v.object({
       sha256: field(v.string(), 'SHA-256 of its pixels and labels.'),
       split: field(v.string(), 'How it was split into training and test images, in words.'),
       classes: v.optional(field(count, 'How many people the classifier tells apart.')),
+      publicFaces: v.optional(
+        field(
+          v.object({
+            name: field(v.string(), 'Name of the data set.'),
+            sha256: field(v.string(), 'SHA-256 of its pixels and labels.'),
+          }),
+          'Faces that the attacker has.',
+        ),
+      ),
     }),
     'The data set of the victim.',
   ),

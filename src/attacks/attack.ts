@@ -1,0 +1,195 @@
+/**
+ * What an attack is: it learns about the people that a victim was trained on, and gives images. Every attack runs against
+ * every victim and under every defence, because it sees the victim only through {@link Victim}. A new attack is one file that
+ * exports an {@link Attack} and one line in src/attacks/registry.ts.
+ */
+import type * as v from 'valibot';
+import type { Arena } from '../gpu/arena.ts';
+import type { Gpu } from '../gpu/device.ts';
+import type { FlatParameters } from '../layers/parameters.ts';
+import type { DeviceDataset } from '../models/device_dataset.ts';
+import type { ModelSpec } from '../models/specs.ts';
+import type { TrainingConfig, TrainingData } from '../models/trainer.ts';
+import type { Victim } from '../models/victim.ts';
+import type { SearchSpace } from './mi_face.ts';
+
+/** The victim's photographs that are attacked: those it was trained on, or held-out ones of the same people. */
+export const SPLITS = ['held-out', 'training'] as const;
+export type SplitName = (typeof SPLITS)[number];
+
+/**
+ * What an attacker sees of the victim. `white-box`: its weights, so that a defence which changes the released confidences
+ * does not reach the attack. `scores`: the confidences as they are released.
+ */
+export type Access = 'white-box' | 'scores';
+
+/** One result of an attack, which becomes one row per draw: an attack may give several, such as one per split. */
+export interface AttackOutput {
+  /** Names the result in rows and tables, and is unique in an experiment. */
+  readonly name: string;
+  /** The same in a title: `MI-Face from a black image`. */
+  readonly title: string;
+  /** The split whose people or photographs it shows. */
+  readonly split: SplitName;
+  /** An estimate of its cost for the progress bar, in units that are equal within the experiment. */
+  readonly units: number;
+}
+
+/** An image that an attack gave. */
+export interface Reconstruction {
+  /** [height, width], 0..1. */
+  readonly image: Float32Array;
+  /** The person that it shows, a class of the victim. */
+  readonly person: number;
+  /** Index in the data set of the photograph that it shows; absent where it stands for the person in general. */
+  readonly photograph?: number;
+}
+
+/** What one output of an attack gave on one draw of the victim's memory. */
+export interface AttackResult {
+  readonly reconstructions: readonly Reconstruction[];
+  /** Share of the prediction vectors in which a confidence underflows in float32, where the attack reads such vectors. */
+  readonly underflow?: number;
+}
+
+/** How a victim changes the confidences that it releases. */
+export interface Release {
+  /** Names the change in file names: `rounding-2`. */
+  readonly name: string;
+  /** The victim as it looks to somebody who sees released confidences only. */
+  apply(victim: Victim): Victim;
+}
+
+/** A victim in memory as an attack meets it. */
+export interface AttackedVictim {
+  readonly victim: Victim;
+  /** Where an attack that searches for inputs moves: the victim's own images, or the code of an autoencoder under it. */
+  readonly search: { readonly victim: Victim; readonly space: SearchSpace };
+  /** How it changes the confidences that it releases; absent where it does not. */
+  readonly release?: Release;
+}
+
+/** What is known before the memory errs: the experiment as an attack sees it. */
+export interface AttackContext {
+  readonly gpu: Gpu;
+  /** Owns what lives as long as the experiment, such as an attacker's trained network. */
+  readonly arena: Arena;
+  /** The victim's photographs on the device. */
+  readonly photographs: DeviceDataset;
+  /** Indices of the photographs that are attacked, split by split, and the person on each. */
+  readonly attacked: Readonly<Record<SplitName, { readonly indices: Uint32Array; readonly persons: Uint32Array }>>;
+  /** The people that are attacked, classes of the victim. */
+  readonly people: readonly number[];
+  /** How many people the victim tells apart. */
+  readonly classes: number;
+  readonly width: number;
+  readonly height: number;
+  /** Photographs that are classified together. */
+  readonly batchSize: number;
+  readonly seed: number;
+  /** A mean face that the attacker has, [height, width], 0..1. */
+  readonly meanFace: Float32Array;
+  /** Other people's faces that the attacker has. */
+  readonly publicFaces?: { readonly data: DeviceDataset; readonly indices: Uint32Array };
+  /** The victim before any error. */
+  readonly exact: Victim;
+  /** Changes of the released confidences under which the attack will run, besides none at all. */
+  readonly releases: readonly Release[];
+  /**
+   * An attacker's network: trained on `data`, or taken from where a run keeps it or a user gave it.
+   * @param name of its file, without the ending
+   */
+  network(
+    name: string,
+    spec: ModelSpec,
+    data: TrainingData,
+    indices: Uint32Array,
+    training: TrainingConfig,
+  ): Promise<FlatParameters>;
+}
+
+/**
+ * Called, and awaited, now and then while an attack goes on.
+ * @param iteration how far it is, of the units of its output
+ * @param images returns what it has by then, draw by draw
+ */
+export type Tick = (iteration: number, images: () => Promise<readonly Float32Array[]>) => unknown;
+
+/** Programs that attack one victim in memory; run for every draw of it. */
+export interface BuiltAttack {
+  /** Memory plan, for people: `mi-face zero arena 8.2 MB, 12 buffers`. */
+  readonly plan: string;
+  /**
+   * Attacks the memory as the victim holds it.
+   * @param output one of the attack's outputs
+   * @param draws the numbers of the draws that the victim holds
+   * @returns one result per draw
+   * @throws DeviceLostError
+   */
+  run(output: AttackOutput, draws: readonly number[], tick: Tick): Promise<readonly AttackResult[]>;
+  /** The victim holds other draws from now on. */
+  forget(): void;
+  destroy(): void;
+}
+
+/** An attack on one victim, with whatever the attacker had to learn first. */
+export interface PreparedAttack {
+  readonly outputs: readonly AttackOutput[];
+  /** Whether its results differ from draw to draw though the weights do not: a random start, random directions. */
+  readonly varies: boolean;
+  /** Images that it keeps on the device per draw and attacked person; absent where it takes one draw at a time. */
+  readonly imagesPerDraw?: number;
+  build(attacked: AttackedVictim): Promise<BuiltAttack>;
+  /**
+   * Attacks other photographs once, where the attack is one on photographs.
+   * @returns one image for each of `indices`, by the attackers' names
+   */
+  invert?(
+    victim: Victim,
+    photographs: DeviceDataset,
+    indices: Uint32Array,
+  ): Promise<ReadonlyMap<string, readonly Float32Array[]>>;
+}
+
+/** What is known of a victim before it is built. */
+export interface VictimShape {
+  readonly classes: number;
+  readonly width: number;
+  readonly height: number;
+  readonly seed: number;
+}
+
+/** A network that an attacker trains on public faces. */
+export interface PlannedNetwork {
+  readonly name: string;
+  readonly spec: ModelSpec;
+  readonly training: TrainingConfig;
+}
+
+/** An attack, by its configuration. `C` is what its schema gives. */
+export interface Attack<C extends { readonly kind: string } = { readonly kind: string }> {
+  readonly kind: C['kind'];
+  /** In titles: `MI-Face`. */
+  readonly title: string;
+  /** Whether its images show single photographs, rather than persons in general. */
+  readonly onPhotographs: boolean;
+  /** For help texts, in one sentence. */
+  readonly description: string;
+  /** A strict object whose `kind` is a literal and whose fields have descriptions. */
+  readonly schema: v.GenericSchema<unknown, C>;
+  access(config: C): Access;
+  /**
+   * Its configuration where a user names its kind only; the schema adds defaults.
+   * @param victim size of its images, and whether it is searched through the code of an autoencoder
+   */
+  defaults(victim: { readonly width: number; readonly height: number; readonly latent: boolean }): {
+    readonly kind: C['kind'];
+  };
+  outputs(config: C): readonly AttackOutput[];
+  /** The part of a configuration that one output depends on; all of it by default. */
+  dependency?(config: C, output: string): unknown;
+  /** The networks that the attacker trains, for a plan of memory and time; none by default. */
+  networks?(config: C, victim: VictimShape): readonly PlannedNetwork[];
+  /** Learns what the attacker can learn before the memory errs. @throws ConfigError, DataError, DeviceLostError */
+  prepare(config: C, context: AttackContext): Promise<PreparedAttack>;
+}

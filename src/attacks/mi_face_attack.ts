@@ -1,0 +1,110 @@
+/** MI-Face as an attack of an experiment: an image of every attacked person, from the victim alone. */
+import { Random } from '../random.ts';
+import type {
+  Attack,
+  AttackContext,
+  AttackedVictim,
+  AttackOutput,
+  AttackResult,
+  BuiltAttack,
+  PreparedAttack,
+  Tick,
+} from './attack.ts';
+import { MiFace } from './mi_face.ts';
+import { type MiFaceConfig, MiFaceOptions } from './mi_face_config.ts';
+
+const STARTED_FROM = { zero: 'a black image', mean: 'a mean face', noise: 'noise' } as const;
+
+/** `mi-face zero`, with what sets it apart from the plain white-box attack. */
+function outputOf({ start, search, process, iterations }: MiFaceConfig): AttackOutput {
+  const name = ['mi-face', start, ...(search ? ['black-box'] : []), ...(process ? ['PROCESS'] : [])].join(' ');
+  const extras = [...(search ? ['black box'] : []), ...(process ? ['with PROCESS'] : [])].map((each) => `, ${each}`);
+  const title = `MI-Face from ${STARTED_FROM[start]}${extras.join('')}`;
+  return { name, title, split: 'training', units: iterations };
+}
+
+export const MI_FACE: Attack<MiFaceConfig> = {
+  kind: 'mi-face',
+  title: 'MI-Face',
+  onPhotographs: false,
+  description: 'MI-Face (Fredrikson et al., CCS 2015): descends to the image of which the victim is surest.',
+  schema: MiFaceOptions,
+  access: ({ search }) => (search ? 'scores' : 'white-box'),
+  defaults({ width, height, latent }) {
+    if (latent) return { kind: 'mi-face', start: 'zero', iterations: 60, step: 1 };
+    // Steps scale with the square root of the pixels, the weight of the total variation with their number (92 x 112: 1).
+    const scale = Math.sqrt((width * height) / 10304);
+    const input = { kind: 'mi-face', start: 'zero', iterations: 60, keep: 'last' } as const;
+    return { ...input, step: 8 * scale, totalVariation: 5000 * scale ** 2 };
+  },
+  outputs: (config) => [outputOf(config)],
+  async prepare(config, context): Promise<PreparedAttack> {
+    return {
+      outputs: [outputOf(config)],
+      // Black and mean starts do not change from draw to draw.
+      varies: config.start === 'noise' || config.search !== undefined,
+      // x, velocity, gradient and what is retained, with PROCESS one more. Directions are drawn for one draw at a time.
+      imagesPerDraw: config.search ? undefined : config.process ? 5 : 4,
+      build: (attacked) => BuiltMiFace.build(config, context, attacked),
+    };
+  },
+};
+
+class BuiltMiFace implements BuiltAttack {
+  readonly #config: MiFaceConfig;
+  readonly #context: AttackContext;
+  readonly #attack: MiFace;
+
+  private constructor(config: MiFaceConfig, context: AttackContext, attack: MiFace) {
+    this.#config = config;
+    this.#context = context;
+    this.#attack = attack;
+  }
+
+  static async build(
+    config: MiFaceConfig,
+    context: AttackContext,
+    { search: { victim, space }, release }: AttackedVictim,
+  ): Promise<BuiltMiFace> {
+    const targets = Array.from({ length: victim.draws }, () => context.people).flat();
+    // A white box reads the weights: what the victim does to confidences afterwards does not reach it.
+    const seen = config.search && release ? release.apply(victim) : victim;
+    return new BuiltMiFace(config, context, await MiFace.build(context.gpu, seen, space, targets, config));
+  }
+
+  get plan(): string {
+    return `${outputOf(this.#config).name} ${this.#attack.plan}`;
+  }
+
+  async run(_output: AttackOutput, draws: readonly number[], tick: Tick): Promise<AttackResult[]> {
+    const { people } = this.#context;
+    const starts = draws.flatMap((draw) => this.#starts(draw));
+    const images = async () => (await this.#attack.results()).map(({ image }) => image);
+    const results = await this.#attack.run(starts, draws[0], (iteration) => tick(iteration, images));
+    return draws.map((_, i) => ({
+      reconstructions: results
+        .slice(i * people.length, (i + 1) * people.length)
+        .map(({ image, target }) => ({ image, person: target })),
+    }));
+  }
+
+  #starts(draw: number): Float32Array[] {
+    const { people, width, height, meanFace, seed } = this.#context;
+    const { start } = this.#config;
+    return people.map((target) => {
+      if (start === 'mean') return meanFace;
+      const image = new Float32Array(width * height);
+      if (start === 'noise') {
+        const random = new Random(seed, 1 + draw * 0x10000 + target);
+        for (let i = 0; i < image.length; i++) image[i] = random.nextU32() / 2 ** 32;
+      }
+      return image;
+    });
+  }
+
+  forget(): void {}
+
+  destroy(): void {
+    this.#attack.destroy();
+  }
+}

@@ -1,0 +1,94 @@
+/** The options of MI-Face, as data: validated once, written into the manifest. */
+import * as v from 'valibot';
+
+const whole = (low: number, high: number) =>
+  v.pipe(v.number('must be a number'), v.integer('must be a whole number'), v.minValue(low), v.maxValue(high));
+const number = (low: number, high: number) => v.pipe(v.number('must be a number'), v.minValue(low), v.maxValue(high));
+
+/** Where an attack starts: a black image, a mean face, or noise. */
+export const STARTS = ['zero', 'mean', 'noise'] as const;
+
+export const MiFaceOptions = v.strictObject({
+  kind: v.literal('mi-face'),
+  start: v.pipe(v.picklist(STARTS), v.description('Where the attack starts: a black image, a mean face, or noise.')),
+  cost: v.optional(
+    v.pipe(
+      v.picklist(['oneMinusConfidence', 'negativeLogConfidence']),
+      v.description('What is descended: 1 - f_c(x) as in the paper, or -log f_c(x).'),
+    ),
+    'negativeLogConfidence',
+  ),
+  iterations: v.pipe(whole(1, 1_000_000), v.description("Fredrikson's alpha: iterations at most.")),
+  beta: v.optional(
+    v.pipe(
+      v.nullable(whole(1, 1_000_000)),
+      v.description('A class stops after so many iterations without a lower objective; null for never.'),
+    ),
+    null,
+  ),
+  gamma: v.optional(
+    v.pipe(v.nullable(v.number()), v.description('A class stops when its objective is at most this; null for never.')),
+    null,
+  ),
+  step: v.pipe(
+    number(0, 1e6),
+    v.description('Length of a step; in pixel units of the whole image where gradients are normalised.'),
+  ),
+  schedule: v.optional(
+    v.pipe(v.picklist(['constant', 'linear']), v.description('linear: the step falls to zero over the iterations.')),
+    'linear',
+  ),
+  momentum: v.optional(v.pipe(number(0, 0.999999), v.description('0..1, 1 excluded.')), 0),
+  keep: v.optional(
+    v.pipe(
+      v.picklist(['best', 'last']),
+      v.description(
+        'Which image of a class is the result: the one of the lowest objective, as in the paper, or the one where the class ' +
+          'stopped. Normalised steps that anneal under strong total variation do not descend the objective: keep the last.',
+      ),
+    ),
+    'best',
+  ),
+  normalise: v.optional(v.pipe(v.boolean(), v.description('Divide the gradient of every image by its L2 norm.')), true),
+  totalVariation: v.optional(
+    v.pipe(number(0, 1e9), v.description("Weight of the mean total variation in the objective (the paper's AuxInfo).")),
+    0,
+  ),
+  epsilon: v.optional(
+    v.pipe(number(1e-12, 1), v.description('Smoothing of the total variation at zero, above 0.')),
+    0.01,
+  ),
+  process: v.optional(
+    v.pipe(
+      v.strictObject({
+        every: v.pipe(whole(1, 1_000_000), v.description('Iterations between two PROCESS steps.')),
+        strength: v.pipe(
+          number(1e-6, 10),
+          v.description('Strength of the non-local means filter, in pixel units (0..1).'),
+        ),
+        sharpen: v.pipe(number(0, 100), v.description('Amount of the unsharp mask.')),
+      }),
+      v.description('PROCESS of Fredrikson et al.: every few iterations the images are denoised and sharpened.'),
+    ),
+  ),
+  search: v.optional(
+    v.pipe(
+      v.strictObject({
+        directions: v.pipe(
+          whole(1, 4096),
+          v.description('Random directions per iteration; each costs two queries per class.'),
+        ),
+        sigma: v.pipe(number(1e-6, 10), v.description('Length of the difference along a direction, in pixel units.')),
+        cell: v.pipe(whole(1, 64), v.description('Side of the square of pixels that share a sign.')),
+      }),
+      v.description(
+        'Present: a black-box attack, which sees released confidences only and estimates the gradient by finite differences.',
+      ),
+    ),
+  ),
+});
+
+/** The options of MI-Face with every default filled in. */
+export type MiFaceConfig = v.InferOutput<typeof MiFaceOptions>;
+/** The options as a user gives them. */
+export type MiFaceInput = v.InferInput<typeof MiFaceOptions>;

@@ -1,0 +1,34 @@
+/** Every attack there is. One line each: the schema, help texts, the sweep, the report and the page ask this list. */
+import * as v from 'valibot';
+import type { Attack } from './attack.ts';
+import { INVERSION } from './inversion_attack.ts';
+import { MI_FACE } from './mi_face_attack.ts';
+
+const REGISTERED = [MI_FACE, INVERSION] as const;
+
+/** The configuration of any of them. */
+export type AttackConfig = (typeof REGISTERED)[number] extends infer A
+  ? A extends Attack<infer C>
+    ? C
+    : never
+  : never;
+
+// Each kind of configuration goes with its own attack, which the type of a list cannot say.
+export const ATTACKS = REGISTERED as unknown as readonly Attack<AttackConfig>[];
+
+/** A variant takes schemas of objects, which is all that an attack's schema can be. */
+type ObjectSchemas = Parameters<
+  typeof v.variant<'kind', [v.StrictObjectSchema<{ kind: v.LiteralSchema<string, undefined> }, undefined>], undefined>
+>[1];
+
+export const AttackSchema = v.variant(
+  'kind',
+  ATTACKS.map(({ schema }) => schema) as unknown as ObjectSchemas,
+) as unknown as v.GenericSchema<unknown, AttackConfig>;
+
+/** @throws Error for a kind that no schema has let in */
+export function attackOfKind(kind: string): Attack<AttackConfig> {
+  const found = ATTACKS.find((attack) => attack.kind === kind);
+  if (!found) throw new Error(`no attack ${kind}`);
+  return found;
+}

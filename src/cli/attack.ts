@@ -1,0 +1,15 @@
+/** `midas attack`: the part of an experiment that looks at one memory. */
+import { ConfigError } from '../errors.ts';
+import type { ExperimentOptions } from './experiment_options.ts';
+
+/**
+ * The options of a run that measures one memory under one attack. Without a memory, rates or voltages it is the undefended
+ * model that is attacked.
+ * @throws ConfigError for several attacks
+ */
+export function attackOptions(options: ExperimentOptions): ExperimentOptions {
+  const { attack, memory, voltages, rates, draws = 1 } = options;
+  if (attack && attack.length > 1) throw new ConfigError('--attack: give one; midas run takes several');
+  const nothing = !memory && !voltages && !rates && !options.rateMap;
+  return { ...options, draws, noise: [], ...(nothing && { rates: [], layers: options.layers ?? [] }) };
+}

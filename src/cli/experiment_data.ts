@@ -1,0 +1,126 @@
+/** The faces of an experiment, from files or drawn: what a configuration's `data` says. */
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { type ImageDataset, type Split, seededSplit } from '../data/dataset.ts';
+import { refuseSharedIdentities } from '../data/identities.ts';
+import { loadAttFaces } from '../data/node/attfaces.ts';
+import { readBytes } from '../data/node/files.ts';
+import { importFaces } from '../data/node/import_faces.ts';
+import { loadPack } from '../data/node/packs.ts';
+import { augment, selectPeople } from '../data/people.ts';
+import { ConfigError, DataError } from '../errors.ts';
+import type { DataConfig } from '../experiments/config.ts';
+import { experimentData, proceduralData, publicFacesOf, splitName } from '../experiments/faces.ts';
+import { presetInput } from '../experiments/presets.ts';
+import type { ExperimentData } from '../experiments/testbed.ts';
+import type { Gpu } from '../gpu/device.ts';
+
+type Files = Extract<DataConfig, { kind: 'files' }>;
+
+/** In place of a path: procedural faces. */
+const EMBEDDED = 'embedded';
+
+/** Share of each person's photographs that the victim is trained on where nothing says it. */
+const TRAINED = 0.7;
+
+/** Photographs of `private`, before people are chosen; undefined where they are drawn. */
+export interface PrivateFiles {
+  readonly all: ImageDataset;
+  /** Where the files came with one. */
+  readonly split?: Split;
+  readonly splitName?: string;
+}
+
+export interface LoadedData extends ExperimentData {
+  /** How the photographs were split, for people. */
+  readonly splitName: string;
+}
+
+const isAttLayout = (path: string) => existsSync(join(path, 's1', '1.pgm'));
+
+/** A pack, or a folder with one folder per person. @throws DataError, ConfigError */
+async function loadFaces(path: string, size: number | undefined): Promise<ImageDataset> {
+  if (!existsSync(path)) throw new DataError(`${path}: no such file or folder; give a folder of people or a pack`);
+  if (statSync(path).isFile()) return (await loadPack(path)).dataset;
+  if (size === undefined) throw new ConfigError(`${path}: photographs have many sizes; give --size, such as 64`);
+  return (await importFaces(path, { layout: isAttLayout(path) ? 'attfaces' : 'folders', size })).dataset;
+}
+
+/**
+ * Reads the photographs of `private`: before a device is opened, because a wrong folder should not cost a second.
+ * @throws DataError, ConfigError
+ */
+export async function readPrivateFiles(data: DataConfig, seed: number): Promise<PrivateFiles | undefined> {
+  if (data.kind !== 'files' || data.private === EMBEDDED) return undefined;
+  const { private: path, size, split: splitFile } = data;
+  const isFolder = existsSync(path) && !statSync(path).isFile();
+  if (size === undefined && (isFolder || !existsSync(path))) {
+    const { dataset, split, splitName: name } = await loadAttFaces(path, splitFile, seed);
+    return { all: dataset, split, splitName: name };
+  }
+  if (splitFile !== undefined) throw new ConfigError('data.split: a split file goes with a folder in the AT&T layout');
+  return { all: await loadFaces(path, size) };
+}
+
+/** @param files from {@link readPrivateFiles}. @throws DataError, ConfigError, DeviceLostError */
+export async function loadData(
+  gpu: Gpu,
+  data: DataConfig,
+  files: PrivateFiles | undefined,
+  seed: number,
+): Promise<LoadedData> {
+  if (data.kind === 'procedural') {
+    return { ...(await proceduralData(gpu, data, seed)), splitName: splitName(data.trained) };
+  }
+  const drawn = embeddedFaces(data);
+  const all = files?.all ?? (await proceduralData(gpu, drawn, seed)).dataset;
+  const count = data.people ?? all.classNames.length;
+  const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
+  const takesAll = count === all.classNames.length;
+  const dataset = takesAll ? all : await selectPeople(all, range(0, count));
+  const others = await publicFaces(gpu, data, all, count, seed);
+  if (others) refuseSharedIdentities(dataset, others, data.allowShared);
+  const known = others && (await augment(others, data.augment, seed));
+  const trained = data.trained ?? TRAINED;
+  const given = takesAll && data.trained === undefined ? files?.split : undefined;
+  const split = given ?? seededSplit(dataset, trained, seed);
+  const name = given && files?.splitName ? files.splitName : splitName(trained);
+  return { ...experimentData(dataset, split, known), splitName: name };
+}
+
+async function publicFaces(
+  gpu: Gpu,
+  data: Files,
+  all: ImageDataset,
+  count: number,
+  seed: number,
+): Promise<ImageDataset | undefined> {
+  if (data.public === EMBEDDED || (data.public === undefined && data.private === EMBEDDED)) {
+    const { width, height } = all;
+    return publicFacesOf(gpu, { ...embeddedFaces(data), width, height }, seed);
+  }
+  if (data.public !== undefined) return loadFaces(data.public, data.size);
+  if (data.people === undefined) return undefined;
+  if (count >= all.classNames.length) {
+    throw new ConfigError(`--people ${count}: nobody is left to be public; give fewer, or --public`);
+  }
+  return selectPeople(
+    all,
+    Array.from({ length: all.classNames.length - count }, (_, i) => count + i),
+  );
+}
+
+/** The procedural faces that stand for `embedded`: those of the preset `deep`. */
+function embeddedFaces({ size }: Files): Extract<DataConfig, { kind: 'procedural' }> {
+  const { data } = presetInput('deep');
+  if (data.kind !== 'procedural') throw new Error('the preset has no procedural faces');
+  return { ...data, width: size ?? data.width, height: size ?? data.height };
+}
+
+/** Every checkpoint in a folder, by its name. @throws DataError */
+export async function readNetworks(folder: string): Promise<Map<string, Uint8Array>> {
+  if (!existsSync(folder)) throw new DataError(`${folder}: no such folder; give one with victim.safetensors in it`);
+  const files = readdirSync(folder).filter((name) => name.endsWith('.safetensors'));
+  const networks = files.sort().map(async (name) => [name, await readBytes(join(folder, name))] as const);
+  return new Map(await Promise.all(networks));
+}

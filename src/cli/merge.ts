@@ -1,0 +1,108 @@
+/** `midas merge`: the shards of one experiment become the run that was never dealt. */
+import { copyFileSync, existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { readBytes } from '../data/node/files.ts';
+import { ConfigError, DataError } from '../errors.ts';
+import { CALIBRATION_FILE } from '../experiments/sweep.ts';
+import { asWritten } from '../results/order.ts';
+import { PRESENTATION_FILE, type Presentation } from '../results/presentation.ts';
+import { conditionKey, type Manifest, type Row } from '../results/results.ts';
+import { SHARD_FILE, summaryLines } from './run.ts';
+import { readPresentation, resultsOf, writeRunFiles } from './run_files.ts';
+import { RunFolder, type RunIdentity } from './run_folder.ts';
+import type { Session } from './session.ts';
+
+interface FinishedShard {
+  readonly dir: string;
+  readonly folder: RunFolder;
+  readonly shard: { readonly index: number; readonly count: number };
+  readonly manifest: Manifest;
+  readonly identity: RunIdentity;
+  readonly presentation: Presentation;
+  readonly rows: readonly Row[];
+}
+
+/**
+ * Merges finished shards into `--out`.
+ * @throws ConfigError where shards are missing, twice there, or of different experiments; DataError where one is not finished
+ */
+export async function mergeCommand(session: Session, dirs: readonly string[]): Promise<void> {
+  const shards = await Promise.all(dirs.map(readShard));
+  shards.sort((a, b) => a.shard.index - b.shard.index);
+  const [first] = shards;
+  const identityOf = ({ identity }: FinishedShard) => JSON.stringify({ ...identity, shard: undefined });
+  for (const { dir, shard, identity } of shards) {
+    if (shard.count !== first.shard.count || identityOf({ identity } as FinishedShard) !== identityOf(first)) {
+      throw new ConfigError(`${dir}: it is a shard of another experiment than ${first.dir}`);
+    }
+  }
+  for (let index = 0; index < first.shard.count; index++) {
+    const found = shards.filter(({ shard }) => shard.index === index);
+    if (found.length !== 1) {
+      const what = found.length === 0 ? 'is missing' : `is there ${found.length} times`;
+      throw new ConfigError(`shard ${index + 1} of ${first.shard.count} ${what}; give every one once`);
+    }
+  }
+  const { out } = session.options;
+  const { shard: _, ...identity } = first.identity;
+  const folder = await RunFolder.open(out, identity, () => ({ rows: {}, outputs: {} }), false);
+  try {
+    const rows = uniqueRows(shards);
+    const withBaselines = shards.find(({ presentation }) => presentation.baselines !== undefined);
+    const presentation = withBaselines?.presentation ?? first.presentation;
+    for (const { dir } of shards) copyFiles(dir, out);
+    await folder.write(PRESENTATION_FILE, `${JSON.stringify(presentation, null, 1)}\n`);
+    await folder.rewriteRows(asWritten(rows, presentation.order));
+    const started = shards.map(({ manifest }) => manifest.started).sort()[0];
+    const seconds = shards.reduce((sum, { manifest }) => sum + manifest.seconds, 0);
+    const manifest = { ...first.manifest, command: session.command, started, seconds };
+    const results = resultsOf(manifest, rows, presentation);
+    await writeRunFiles(folder, { results, presentation });
+    session.answer(results, summaryLines(results, out));
+  } finally {
+    folder.close();
+  }
+}
+
+async function readShard(dir: string): Promise<FinishedShard> {
+  const path = join(dir, SHARD_FILE);
+  if (!existsSync(path)) throw new DataError(`${dir}: no finished shard; go on with it by --resume`);
+  const json = async (name: string) => JSON.parse(new TextDecoder().decode(await readBytes(join(dir, name))));
+  const { shard, manifest } = (await json(SHARD_FILE)) as Pick<FinishedShard, 'shard' | 'manifest'>;
+  const folder = RunFolder.at(dir);
+  const identity = (await json('config.json')) as RunIdentity;
+  return {
+    dir,
+    folder,
+    shard,
+    manifest,
+    identity,
+    presentation: await readPresentation(folder),
+    rows: await folder.readRows(),
+  };
+}
+
+/** The rows of all shards. @throws DataError where two shards have measured the same differently */
+function uniqueRows(shards: readonly FinishedShard[]): Row[] {
+  const rows = new Map<string, Row>();
+  for (const shard of shards) {
+    for (const row of shard.rows) {
+      const key = `${conditionKey(row.condition)} ${row.draw} ${row.attack}`;
+      const other = rows.get(key);
+      if (other && JSON.stringify(other) !== JSON.stringify(row)) {
+        throw new DataError(`${shard.dir}: draw ${row.draw} under ${row.attack} differs from that of another shard`);
+      }
+      rows.set(key, row);
+    }
+  }
+  return [...rows.values()];
+}
+
+/** What every shard has alike, or one of them alone: networks, calibration, pictures. */
+function copyFiles(from: string, to: string): void {
+  const networks = readdirSync(from).filter((name) => name.endsWith('.safetensors'));
+  const pictures = readdirSync(join(from, 'pictures')).map((name) => join('pictures', name));
+  for (const name of [...networks, CALIBRATION_FILE, ...pictures]) {
+    if (existsSync(join(from, name))) copyFileSync(join(from, name), join(to, name));
+  }
+}

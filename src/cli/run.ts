@@ -1,0 +1,132 @@
+/** `midas run`, `shallow`, `deep` and `demo`: an experiment between its configuration and the files of its folder. */
+
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseExperiment } from '../experiments/config.ts';
+import { runExperiment } from '../experiments/experiment.ts';
+import { identityOf } from '../experiments/identity.ts';
+import { planExperiment } from '../experiments/plan.ts';
+import { demoInputs } from '../experiments/presets.ts';
+import { WHOLE } from '../experiments/shard.ts';
+import { openNodeGpu } from '../gpu/node.ts';
+import { asWritten } from '../results/order.ts';
+import { headlines } from '../results/report.ts';
+import type { Manifest } from '../results/results.ts';
+import { loadData, readNetworks } from './experiment_data.ts';
+import type { Asked } from './experiment_options.ts';
+import { type Answer, profileLines, writeProfile } from './profile.ts';
+import { resultsOf, writeRunFiles } from './run_files.ts';
+import { RunFolder } from './run_folder.ts';
+import type { Session } from './session.ts';
+
+/** File that a finished shard has in place of results.json. */
+export const SHARD_FILE = 'shard.json';
+
+/**
+ * Runs an experiment into a folder.
+ * @param resume go on with what is there
+ * @returns its results; nothing for a shard, whose rows midas merge puts together
+ * @throws ConfigError, DataError, AdapterError, LimitError, DeviceLostError, InterruptedError
+ */
+export async function runInto(
+  session: Session,
+  asked: Asked,
+  out: string,
+  resume: boolean,
+): Promise<Answer | undefined> {
+  const { options, progress, signal } = session;
+  const { config, files, pretrained, shard } = asked;
+  // Before a device is opened: a folder in use should not cost a second.
+  RunFolder.refuseUnfinished(out, resume);
+  const started = new Date();
+  const before = performance.now();
+  const gpu = await openNodeGpu({ adapter: options.adapter, profile: options.profile, tune: options.tune });
+  session.opened(gpu);
+  let folder: RunFolder | undefined;
+  try {
+    const loaded = await loadData(gpu, config.data, files, config.seed);
+    const { dataset, publicFaces, split } = loaded;
+    const data = { ...loaded, ...(pretrained !== undefined && { pretrained: await readNetworks(pretrained) }) };
+    // Refused here, with the preset that would fit, rather than by the first buffer that does not.
+    planExperiment(
+      config,
+      {
+        classes: dataset.classNames.length,
+        width: dataset.width,
+        height: dataset.height,
+        trained: split.train.length,
+        publicFaces: publicFaces?.labels.length ?? 0,
+      },
+      gpu.device.limits,
+    );
+    const identity = {
+      config,
+      dataset: dataset.sha256,
+      ...(publicFaces && { publicFaces: publicFaces.sha256 }),
+      split: [...split.test].join(),
+      adapter: gpu.adapter.name,
+      ...(shard !== WHOLE && { shard }),
+    };
+    folder = await RunFolder.open(out, identity, identityOf, resume);
+    const outcome = await runExperiment(gpu, data, config, { store: folder, progress, signal }, { shard });
+    const manifest: Manifest = {
+      version: session.version,
+      command: session.command,
+      config: config as unknown as Record<string, unknown>,
+      seed: config.seed,
+      adapter: gpu.adapter.name,
+      dataset: {
+        name: dataset.name,
+        sha256: dataset.sha256,
+        split: loaded.splitName,
+        classes: dataset.classNames.length,
+        ...(publicFaces && { publicFaces: { name: publicFaces.name, sha256: publicFaces.sha256 } }),
+      },
+      started: started.toISOString(),
+      seconds: Math.round((performance.now() - before) / 100) / 10,
+    };
+    await folder.rewriteRows(asWritten(await folder.readRows(), outcome.presentation.order));
+    const profile = await writeProfile(gpu, folder);
+    for (const plan of outcome.plans) session.say(plan);
+    if (shard !== WHOLE) {
+      await folder.write(SHARD_FILE, `${JSON.stringify({ shard, manifest }, null, 1)}\n`);
+      return undefined;
+    }
+    const results = resultsOf(manifest, outcome.rows, outcome.presentation);
+    await writeRunFiles(folder, { results, presentation: outcome.presentation });
+    return { ...results, ...profile };
+  } finally {
+    folder?.close();
+    await gpu.close();
+  }
+}
+
+/** What the terminal says at the end. */
+export function summaryLines(results: Answer, out: string): string[] {
+  return [...headlines(results), `report: ${join(out, 'report.html')}`, ...profileLines(results.profile ?? [])];
+}
+
+/** `midas run` and its presets. */
+export async function runCommand(session: Session, asked: Asked, resume: boolean): Promise<void> {
+  const { out } = session.options;
+  const results = await runInto(session, asked, out, resume);
+  if (results) return session.answer(results, summaryLines(results, out));
+  const { index, count } = asked.shard;
+  session.answer({ shard: asked.shard, out }, [`shard ${index + 1} of ${count} is finished: ${out}`]);
+}
+
+/** Networks of the preset `deep` that this project trained on its embedded faces; data/README.md says how. */
+const PRETRAINED = fileURLToPath(new URL('../../data/deep-tiny/', import.meta.url));
+
+/** `midas demo`: a shallow and a deep experiment, the second into a folder in the first. */
+export async function demoCommand(session: Session, tiny: boolean, resume: boolean): Promise<void> {
+  const { out, seed } = session.options;
+  const inputs = demoInputs(tiny);
+  const config = (name: keyof typeof inputs) => parseExperiment({ ...inputs[name], seed }, `demo ${name}`);
+  const deepOut = join(out, 'deep');
+  const first = await runInto(session, { config: config('shallow'), files: undefined, shard: WHOLE }, out, resume);
+  const deep = { config: config('deep'), files: undefined, pretrained: PRETRAINED, shard: WHOLE };
+  const second = await runInto(session, deep, deepOut, resume);
+  const lines = [...summaryLines(first!, out), '', ...summaryLines(second!, deepOut)];
+  session.answer({ ...first!, deep: second }, lines);
+}

@@ -1,0 +1,113 @@
+/** The files that a run ends with: results, tables, pictures, report. Made from its folder alone, so that report and merge make them too. */
+
+import { DataError } from '../errors.ts';
+import { MEAN_FACE_FILE } from '../experiments/experiment.ts';
+import { drawFigures } from '../results/figures/index.ts';
+import { inOrder } from '../results/order.ts';
+import { decodePictures } from '../results/pictures.ts';
+import { PRESENTATION_FILE, type Presentation, parsePresentation } from '../results/presentation.ts';
+import { reportHtml } from '../results/report.ts';
+import {
+  type Baselines,
+  type Manifest,
+  pictureFile,
+  RESULTS_SCHEMA,
+  type Results,
+  type Row,
+  summarise,
+  toCsv,
+} from '../results/results.ts';
+import { contactSheets, type SheetPictures } from '../results/sheets.ts';
+import type { RunFolder } from './run_folder.ts';
+
+/** What the folder of a run that is over holds. */
+export interface FinishedRun {
+  readonly results: Results;
+  readonly presentation: Presentation;
+}
+
+/** @throws DataError where the run was not finished */
+export async function readPresentation(folder: RunFolder): Promise<Presentation> {
+  const bytes = await folder.read(PRESENTATION_FILE);
+  const name = folder.describe(PRESENTATION_FILE);
+  if (!bytes) throw new DataError(`${name}: missing; go on with the run by --resume`);
+  return parsePresentation(bytes, name);
+}
+
+/** Results from a run's rows. @throws DataError where the undefended model was not measured */
+export function resultsOf(manifest: Manifest, rows: readonly Row[], presentation: Presentation): Results {
+  const { baselines, attacks, order } = presentation;
+  if (!baselines) throw new DataError('no shard has measured the undefended model; give midas merge all of them');
+  const described = attacks.map(({ photographs: _p, shown: _s, truth: _t, ...attack }) => attack);
+  const own = inOrder(rows, order);
+  return {
+    schema: RESULTS_SCHEMA,
+    manifest: { ...manifest, attacks: described },
+    rows: own,
+    summary: summarise(own, manifest.seed),
+    baselines: baselines as Baselines,
+  };
+}
+
+/** Writes every file of the contract; results.json last, so that its presence means finished. */
+export async function writeRunFiles(folder: RunFolder, { results, presentation }: FinishedRun): Promise<void> {
+  // jsdom and resvg take a second to load: only now.
+  const { createDocument, encodeGrayPng, svgToPng } = await import('./render.ts');
+  const document = createDocument();
+  const pictures = await readPictures(folder, results, presentation);
+  const { noise } = results.manifest.config as { noise?: { matched?: string } };
+  const sheets = contactSheets(results, presentation, pictures, { layers: noise?.matched, encodeGrayPng });
+  const pngs = sheets.map(({ name, svg }) => ({ name, png: svgToPng(svg, 1400) }));
+  for (const { name, png } of pngs) await folder.write(`${name}.png`, png);
+  const figures = drawFigures(results, { document });
+  for (const { name, svg } of figures) {
+    await folder.write(`${name}.svg`, svg);
+    await folder.write(`${name}.png`, svgToPng(svg, 1400));
+  }
+  const caveats = caveatsOf(presentation);
+  await folder.write('report.html', reportHtml({ results, figures, reconPng: pngs[0].png, caveats }));
+  await folder.write('results.csv', toCsv(results.rows));
+  await folder.write('results.json', `${JSON.stringify(results, null, 1)}\n`);
+}
+
+/** What the numbers of a run do not say. */
+function caveatsOf(presentation: Presentation): string[] {
+  const { evaluatorAccuracy, trainAccuracy, meanFaceOf, procedural, attacks } = presentation;
+  const percent = (share: number, digits = 0) => `${(100 * share).toFixed(digits)} %`;
+  return [
+    `The independent classifiers of identity recognise ${percent(evaluatorAccuracy)} of the photographs that they were not ` +
+      'trained on; an identity score of a reconstruction is to be read against that.',
+    ...(attacks.some(({ photographs }) => photographs)
+      ? [
+          'Reconstructions of held-out photographs invert a prediction; only those of training photographs say what the model ' +
+            'remembers.',
+        ]
+      : []),
+    `Attackers learn what they learn from the error-free victim (${percent(trainAccuracy, 1)} right on its training images).`,
+    meanFaceOf === 'public'
+      ? 'The mean face that attacks start from is that of the public faces.'
+      : 'The mean face that attacks start from is that of the training photographs: the attacker is given it.',
+    ...(procedural ? ['The faces are procedural.'] : []),
+  ];
+}
+
+/** Every picture of a run. @throws DataError where one is missing */
+async function readPictures(folder: RunFolder, results: Results, presentation: Presentation): Promise<SheetPictures> {
+  const read = async (file: string) => {
+    const bytes = await folder.read(file);
+    if (!bytes) throw new DataError(`${folder.describe(file)}: missing; run again without --resume`);
+    return decodePictures(bytes, folder.describe(file)).images;
+  };
+  const files = new Map<string, readonly Float32Array[]>();
+  for (const { condition, attack, draw } of results.rows) {
+    const file = pictureFile(condition, attack);
+    if (draw === 0) files.set(file, await read(file));
+  }
+  for (const { truth } of presentation.attacks) files.set(truth, await read(truth));
+  const [meanFace] = await read(MEAN_FACE_FILE);
+  return {
+    meanFace,
+    truth: (file) => files.get(file)!,
+    reconstructions: (condition, attack) => files.get(pictureFile(condition, attack)),
+  };
+}

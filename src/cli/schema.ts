@@ -1,0 +1,21 @@
+/** `midas schema`: what configurations and results look like, for editors and other programs. */
+import { toJsonSchema } from '@valibot/to-json-schema';
+import { ConfigError } from '../errors.ts';
+import { ExperimentConfig } from '../experiments/config.ts';
+import { memoryJsonSchema } from '../memory/schema.ts';
+import { resultsJsonSchema } from '../results/json_schema.ts';
+import type { Session } from './session.ts';
+
+const SCHEMAS: Readonly<Record<string, () => object>> = {
+  experiment: () => toJsonSchema(ExperimentConfig, { typeMode: 'input', errorMode: 'ignore' }),
+  memory: memoryJsonSchema,
+  results: resultsJsonSchema,
+};
+
+/** @throws ConfigError for what has no schema */
+export function schemaCommand(session: Session, what: string): void {
+  const schema = SCHEMAS[what];
+  if (!schema) throw new ConfigError(`schema ${what}: there are ${Object.keys(SCHEMAS).join(', ')}`);
+  const json = schema();
+  session.answer(json, [JSON.stringify(json, null, 2)]);
+}

@@ -1,0 +1,50 @@
+/** `midas train`: the networks of an experiment, trained into checkpoints. */
+import { join } from 'node:path';
+import { identityOf } from '../experiments/identity.ts';
+import { Testbed, VICTIM_FILE } from '../experiments/testbed.ts';
+import { openNodeGpu } from '../gpu/node.ts';
+import { modelName } from '../models/specs.ts';
+import { loadData, readNetworks } from './experiment_data.ts';
+import type { Asked } from './experiment_options.ts';
+import { RunFolder } from './run_folder.ts';
+import type { Session } from './session.ts';
+
+/**
+ * Trains the victim and what the attackers train, and answers with the victim's accuracy.
+ * @throws ConfigError, DataError, AdapterError, DeviceLostError, InterruptedError
+ */
+export async function trainCommand(session: Session, asked: Asked, resume: boolean): Promise<void> {
+  const { options, progress, signal } = session;
+  const { config, files, pretrained } = asked;
+  const { out } = options;
+  RunFolder.refuseUnfinished(out, resume);
+  const gpu = await openNodeGpu({ adapter: options.adapter, profile: options.profile, tune: options.tune });
+  session.opened(gpu);
+  let folder: RunFolder | undefined;
+  try {
+    const loaded = await loadData(gpu, config.data, files, config.seed);
+    const { dataset, publicFaces, split } = loaded;
+    const data = { ...loaded, ...(pretrained !== undefined && { pretrained: await readNetworks(pretrained) }) };
+    const identity = {
+      config,
+      dataset: dataset.sha256,
+      ...(publicFaces && { publicFaces: publicFaces.sha256 }),
+      split: [...split.test].join(),
+      adapter: gpu.adapter.name,
+    };
+    folder = await RunFolder.open(out, identity, identityOf, resume);
+    const testbed = await Testbed.build(gpu, data, config, { store: folder, progress, signal });
+    const { trainAccuracy, plans, spec } = testbed;
+    testbed.destroy();
+    for (const plan of plans) session.say(plan);
+    const victim = join(out, VICTIM_FILE);
+    session.answer({ model: modelName(spec), trainAccuracy, adapter: gpu.adapter.name, victim }, [
+      `${modelName(spec)}: ${(100 * trainAccuracy).toFixed(1)} % right on its training images`,
+      `checkpoint: ${victim}`,
+      `use it: midas run ... --pretrained ${out}`,
+    ]);
+  } finally {
+    folder?.close();
+    await gpu.close();
+  }
+}

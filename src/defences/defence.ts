@@ -1,0 +1,53 @@
+/**
+ * What a defence is: something that its owner does to a victim so that attacks see less. There are three places for it: the
+ * training, the weights in memory, and the released confidences. Memories and noise on weights are conditions of an experiment
+ * (src/experiments/conditions.ts). A new defence of training or release is one file and one line in src/defences/registry.ts.
+ */
+import type * as v from 'valibot';
+import type { Matrix } from '../gpu/arena.ts';
+import type { Recorder } from '../gpu/recorder.ts';
+import type { TrainingConfig } from '../models/trainer.ts';
+
+/** An option of the command line that sets one value of a defence. */
+export interface DefenceFlag<Input> {
+  /** As commander takes it: `--weight-clip <c>`. */
+  readonly flags: string;
+  readonly description: string;
+  /**
+   * @param text as the user gave it
+   * @param before what an earlier flag of the same defence made
+   * @throws ConfigError where the text is no such value
+   */
+  read(text: string, before: Input | undefined): Input;
+}
+
+/** A defence that changes how the victim is trained. */
+export interface TrainingDefence<C = unknown, Input = unknown> {
+  readonly stage: 'training';
+  /** Its key under `defences` in a configuration. */
+  readonly name: string;
+  /** For help texts, in one sentence. */
+  readonly description: string;
+  readonly schema: v.GenericSchema<Input, C>;
+  readonly flags: readonly DefenceFlag<Input>[];
+  /** What it adds to the training. */
+  training(config: C): Partial<TrainingConfig>;
+}
+
+/** A defence that changes the confidences which the victim releases, after the last layer. Accuracy does not change. */
+export interface ReleaseDefence<C extends { readonly kind: string } = { readonly kind: string }> {
+  readonly stage: 'release';
+  readonly kind: C['kind'];
+  /** For help texts, in one sentence. */
+  readonly description: string;
+  /** A strict object whose `kind` is a literal. */
+  readonly schema: v.GenericSchema<unknown, C>;
+  /** Reads one or several configurations, as in `--round 1,2`. */
+  readonly flag: { readonly flags: string; readonly description: string; read(text: string): readonly C[] };
+  /**
+   * Records logits -> logarithms of the released confidences.
+   * @param logits [rows, classes]
+   * @param released of the same shape
+   */
+  record(recorder: Recorder, config: C, logits: Matrix, released: Matrix): void;
+}

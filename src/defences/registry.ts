@@ -1,0 +1,17 @@
+/** Every defence there is. One line each: the rest of the program asks these lists. */
+import type { ReleaseDefence, TrainingDefence } from './defence.ts';
+import { ERROR_TRAINING } from './error_training.ts';
+import { ROUNDING } from './rounding.ts';
+import { WEIGHT_CLIPPING } from './weight_clipping.ts';
+
+// Each kind of configuration goes with its own defence, which the type of a list cannot say.
+export const RELEASE_DEFENCES = [ROUNDING] as unknown as readonly ReleaseDefence[];
+
+export const TRAINING_DEFENCES = [WEIGHT_CLIPPING, ERROR_TRAINING] as unknown as readonly TrainingDefence[];
+
+/** @throws Error for a configuration that no schema has let in */
+export function releaseDefence(kind: string): ReleaseDefence {
+  const found = RELEASE_DEFENCES.find((defence) => defence.kind === kind);
+  if (!found) throw new Error(`no defence ${kind}`);
+  return found;
+}

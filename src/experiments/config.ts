@@ -1,0 +1,274 @@
+/**
+ * What an experiment is, as data: data x victim x defences x attacks, measured draw by draw. Validated once at the edge by one
+ * schema, then plain typed objects; the manifest holds it whole, so that it repeats the run when it is given back.
+ */
+import * as v from 'valibot';
+import { AttackSchema } from '../attacks/registry.ts';
+import { RELEASE_DEFENCES, TRAINING_DEFENCES } from '../defences/registry.ts';
+import { ConfigError } from '../errors.ts';
+import { NamedMemories, NumberFormat, Rate } from '../memory/config.ts';
+import { MODEL_KINDS } from '../models/specs.ts';
+
+const whole = (low: number, high: number) =>
+  v.pipe(v.number('must be a number'), v.integer('must be a whole number'), v.minValue(low), v.maxValue(high));
+const number = (low: number, high: number) => v.pipe(v.number('must be a number'), v.minValue(low), v.maxValue(high));
+const described = <S extends v.GenericSchema>(text: string, schema: S) => v.pipe(schema, v.description(text));
+
+export const NOISE_KINDS = ['gaussian', 'laplacian'] as const;
+export type NoiseKind = (typeof NOISE_KINDS)[number];
+
+/** Photographs of each person that the victim is trained on: so many, or below 1 such a share. */
+const trained = described(
+  'Photographs of each person that the victim is trained on: so many, or below 1 such a share of them.',
+  v.pipe(v.number('must be a number'), v.gtValue(0, 'must be above 0'), v.maxValue(10_000)),
+);
+
+const Procedural = v.strictObject({
+  kind: v.literal('procedural'),
+  width: described('Width of the images, pixels.', whole(8, 256)),
+  height: described('Height of the images, pixels.', whole(8, 256)),
+  people: described('People of the victim.', whole(2, 65_535)),
+  photographs: described('Photographs of each of them.', whole(2, 10_000)),
+  trained,
+  public: described(
+    'Other people, whose faces the attacker has.',
+    v.strictObject({ people: whole(1, 65_535), photographs: whole(1, 10_000) }),
+  ),
+});
+
+const Files = v.strictObject({
+  kind: v.literal('files'),
+  private: described('People of the victim: a folder with one folder per person, or a pack.', v.string()),
+  public: v.optional(
+    described(
+      'Faces that the attacker has: a folder or pack, or `embedded` for procedural faces. Default: the people of private ' +
+        'that `people` leaves over, and where it leaves none, no faces but the mean of the training photographs.',
+      v.string(),
+    ),
+  ),
+  people: v.optional(
+    described(
+      'How many people of private are the victim’s, in the order of their names; all by default.',
+      whole(2, 65_535),
+    ),
+  ),
+  augment: v.optional(described('Variations of every public photograph.', whole(0, 1000)), 0),
+  allowShared: v.optional(described('Go on though private and public people share names.', v.boolean()), false),
+  size: v.optional(
+    described(
+      'Side of the square to which photographs are cropped and resized, pixels; by default they stay as they are.',
+      whole(8, 1024),
+    ),
+  ),
+  split: v.optional(
+    described(
+      'JSON file with train, test and classes; by default the published split of the AT&T faces, or a seeded split.',
+      v.string(),
+    ),
+  ),
+  trained: v.optional(trained),
+});
+
+export const DataConfig = v.variant('kind', [Procedural, Files]);
+export type DataConfig = v.InferOutput<typeof DataConfig>;
+
+const Training = v.strictObject({
+  epochs: described('Passes over the training photographs.', whole(1, 100_000)),
+  batchSize: described('Photographs per step.', whole(1, 65_536)),
+  optimizer: described(
+    'How weights move.',
+    v.variant('kind', [
+      v.strictObject({
+        kind: v.literal('sgd'),
+        learningRate: number(0, 1e3),
+        momentum: number(0, 0.999999),
+        weightDecay: number(0, 1),
+      }),
+      v.strictObject({
+        kind: v.literal('adam'),
+        learningRate: number(0, 1e3),
+        betas: v.tuple([number(0, 0.999999), number(0, 0.999999)]),
+        epsilon: number(0, 1),
+        amsgrad: v.boolean(),
+      }),
+    ]),
+  ),
+  dropLast: v.optional(described('Leave out what does not fill the last batch of an epoch.', v.boolean())),
+  reconstruction: v.optional(
+    described(
+      'Of a denoising autoencoder: epochs of learning to reconstruct, before those of classifying.',
+      v.strictObject({ epochs: whole(1, 100_000), deviation: number(0, 10), learningRate: number(0, 1e3) }),
+    ),
+  ),
+});
+
+const VictimConfig = v.variant('kind', [
+  v.strictObject({
+    kind: described(
+      'softmax: softmax regression. mlp: the published network, one hidden layer without activation. mlp-sigmoid: one hidden ' +
+        'sigmoid layer. dae: a denoising autoencoder under a softmax.',
+      v.picklist(MODEL_KINDS),
+    ),
+    hidden: described('Widths of the hidden layers.', v.array(whole(1, 100_000))),
+    training: Training,
+  }),
+  v.strictObject({
+    kind: described(
+      'yang: the convolutional network of Yang et al., for square images of 32 or 64 pixels.',
+      v.literal('yang'),
+    ),
+    ndf: described('Channels of the first convolution.', whole(1, 1024)),
+    training: Training,
+  }),
+]);
+export type VictimConfig = v.InferOutput<typeof VictimConfig>;
+
+/** Kinds of victims, for help texts. */
+export const VICTIM_KINDS = [...MODEL_KINDS, 'yang'] as const;
+export type VictimKind = (typeof VICTIM_KINDS)[number];
+
+type ReleaseSchemas = Parameters<
+  typeof v.variant<'kind', [v.StrictObjectSchema<{ kind: v.LiteralSchema<string, undefined> }, undefined>], undefined>
+>[1];
+
+/** One change of the released confidences; the registry says which there are. */
+const ReleaseSchema = v.variant(
+  'kind',
+  RELEASE_DEFENCES.map(({ schema }) => schema) as unknown as ReleaseSchemas,
+) as unknown as v.GenericSchema<ReleaseConfig, ReleaseConfig>;
+export type ReleaseConfig = { readonly kind: string } & Readonly<Record<string, string | number | boolean>>;
+
+const TrainingDefences = v.strictObject(
+  Object.fromEntries(
+    TRAINING_DEFENCES.map(({ name, description, schema }) => [name, v.optional(described(description, schema))]),
+  ),
+) as unknown as v.GenericSchema<Record<string, unknown>, Readonly<Record<string, unknown>>>;
+
+export const ExperimentConfig = v.strictObject({
+  data: described('Whose faces the victim knows, and which the attacker has.', DataConfig),
+  victim: described('The network that is attacked, and its training.', VictimConfig),
+  defences: v.optional(described('What its owner adds to the training.', TrainingDefences), {}),
+  releases: v.optional(
+    described(
+      'Changes of the released confidences: every condition is measured without any of them, and once with each.',
+      v.array(ReleaseSchema),
+    ),
+    [],
+  ),
+  format: v.optional(described('Number format of the weights in memory.', NumberFormat), { kind: 'fixed' }),
+  granularity: v.optional(
+    described(
+      'When faults are drawn: once for a chip, with every load of the weights, in every pass, or for every image.',
+      v.picklist(['chip', 'load', 'pass', 'inference']),
+    ),
+    'load',
+  ),
+  path: v.optional(
+    described(
+      'How weights are read: materialised before the products, fused into them, or whichever suits.',
+      v.picklist(['auto', 'materialised', 'fused']),
+    ),
+    'auto',
+  ),
+  sweeps: v.optional(
+    described(
+      'Bit error rates, the same on every layer of a set of layers: `fc1`, `fc1+fc2`, `all`, or `both` of two.',
+      v.array(v.strictObject({ layers: v.string(), rates: v.array(Rate) })),
+    ),
+    [],
+  ),
+  grid: v.optional(described('Bit error rates of the first two layers, crossed.', v.array(Rate)), []),
+  rateMaps: v.optional(
+    described('One condition each, with a bit error rate per layer.', v.array(v.record(v.string(), Rate))),
+    [],
+  ),
+  memories: v.optional(described('One condition each: a memory given whole, with its name.', NamedMemories), []),
+  noise: v.optional(
+    described(
+      'Additive noise on the weights to compare bit errors with.',
+      v.strictObject({
+        kinds: described('Distributions.', v.array(v.picklist(NOISE_KINDS))),
+        sets: v.optional(
+          described(
+            'Sets of layers whose noise is calibrated to the accuracies that bit errors left; those of sweeps by default.',
+            v.array(v.string()),
+          ),
+        ),
+        matched: v.optional(
+          described('The set whose bit errors are matched; by default each set is matched to itself.', v.string()),
+        ),
+        levels: v.optional(
+          described(
+            'Scales in units of the weights, the same on every layer of a set: as published.',
+            v.strictObject({
+              layers: v.string(),
+              gaussian: v.array(number(0, 1e6)),
+              laplacian: v.array(number(0, 1e6)),
+            }),
+          ),
+        ),
+        moments: v.optional(
+          described('Also noise with the mean square on every layer that bit errors on `matched` have.', v.boolean()),
+          false,
+        ),
+      }),
+    ),
+    { kinds: [] },
+  ),
+  draws: v.optional(described('Samples of the faults per condition.', whole(1, 10_000)), 3),
+  attacks: described(
+    'What is tried against the victim.',
+    v.pipe(v.array(AttackSchema), v.minLength(1, 'name at least one attack')),
+  ),
+  people: v.optional(
+    described('The people that are attacked, as classes of the victim; all by default.', v.array(whole(0, 65_535))),
+  ),
+  photographs: v.optional(
+    described('Photographs of each person that an attack on photographs takes, per split.', whole(1, 10_000)),
+    2,
+  ),
+  evaluationBatch: v.optional(
+    described(
+      'Photographs that are classified together; at granularity pass they share one read of the weights.',
+      whole(1, 65_536),
+    ),
+    128,
+  ),
+  seed: v.optional(
+    described(
+      'One seed in, the same bits out: of procedural faces, splits, training and faults.',
+      v.pipe(v.number(), v.safeInteger('must be a whole number'), v.minValue(0)),
+    ),
+    1,
+  ),
+});
+export type ExperimentConfig = v.InferOutput<typeof ExperimentConfig>;
+/** A configuration as a user gives it, before defaults. */
+export type ExperimentInput = v.InferInput<typeof ExperimentConfig>;
+
+/** Validates a configuration. @param where it is from, for messages. @throws ConfigError naming the path in it */
+export function parseExperiment(input: unknown, where: string): ExperimentConfig {
+  const result = v.safeParse(ExperimentConfig, input);
+  if (result.success) return result.output;
+  const issue = result.issues[0];
+  throw new ConfigError(`${[where, v.getDotPath(issue)].filter(Boolean).join(': ')}: ${issue.message}`);
+}
+
+/** The part of a configuration that says under which conditions a testbed is measured. */
+export type SweepConfig = Pick<
+  ExperimentConfig,
+  | 'format'
+  | 'granularity'
+  | 'path'
+  | 'sweeps'
+  | 'grid'
+  | 'rateMaps'
+  | 'memories'
+  | 'noise'
+  | 'releases'
+  | 'draws'
+  | 'seed'
+>;
+export type NoiseConfig = ExperimentConfig['noise'];
+/** A memory configuration as a condition. */
+export type NamedMemory = ExperimentConfig['memories'][number];

@@ -1,0 +1,125 @@
+/** A whole experiment: a testbed is built, swept, and what pictures and the report need is kept beside the rows. */
+import type { AttackOutput } from '../attacks/attack.ts';
+import { attackOfKind } from '../attacks/registry.ts';
+import { toFloat } from '../data/dataset.ts';
+import { ConfigError } from '../errors.ts';
+import type { Gpu } from '../gpu/device.ts';
+import { isUndefended } from '../results/condition.ts';
+import { decodePictures, encodePictures } from '../results/pictures.ts';
+import { PRESENTATION_FILE, type Presentation } from '../results/presentation.ts';
+import { type Condition, pictureFile, type Row } from '../results/results.ts';
+import { plannedConditions } from './conditions.ts';
+import type { ExperimentConfig } from './config.ts';
+import { type DrawBudget, drawBudget } from './draws.ts';
+import { type Shard, WHOLE } from './shard.ts';
+import type { RunContext } from './store.ts';
+import { Sweep } from './sweep.ts';
+import { type ExperimentData, Testbed, victimSpec } from './testbed.ts';
+
+/** File of the attacker's mean face in a run. */
+export const MEAN_FACE_FILE = 'pictures/mean-face.npy';
+
+export interface ExperimentOutcome {
+  /** Rows of the configuration, condition by condition, of each draw by draw; of a shard its own. */
+  readonly rows: readonly Row[];
+  readonly presentation: Presentation;
+  /** Memory plans, for people. */
+  readonly plans: readonly string[];
+}
+
+/**
+ * Runs an experiment, or goes on where the store says it stopped. Same configuration, same adapter: same rows.
+ * @param options.shard which part of the conditions this run measures; all by default
+ * @param options.budget of draws that are measured together; no number depends on it
+ * @throws InterruptedError, DeviceLostError, DataError, ConfigError
+ */
+export async function runExperiment(
+  gpu: Gpu,
+  data: ExperimentData,
+  config: ExperimentConfig,
+  run: RunContext,
+  { shard = WHOLE, budget = drawBudget(gpu) }: { readonly shard?: Shard; readonly budget?: DrawBudget } = {},
+): Promise<ExperimentOutcome> {
+  // Refused before the first epoch rather than after the last.
+  refuseEqualNames(config);
+  const planned = plannedConditions(config, victimSpec(config.victim, data.dataset));
+  const testbed = await Testbed.build(gpu, data, config, run, budget);
+  try {
+    const sweep = new Sweep(testbed, config, run, shard);
+    gpu.profiler?.enter('sweep');
+    const rows = await sweep.run(planned);
+    const presentation = await present(testbed, data, config, sweep, planned, run);
+    return { rows, presentation, plans: testbed.plans };
+  } finally {
+    testbed.destroy();
+  }
+}
+
+/** Rows name their attack by its output. @throws ConfigError where two outputs have one name */
+function refuseEqualNames({ attacks }: ExperimentConfig): void {
+  const seen = new Set<string>();
+  for (const [i, attack] of attacks.entries()) {
+    for (const { name } of attackOfKind(attack.kind).outputs(attack)) {
+      if (seen.has(name)) throw new ConfigError(`attacks.${i}: there are two attacks "${name}"; change or drop one`);
+      seen.add(name);
+    }
+  }
+}
+
+async function present(
+  testbed: Testbed,
+  data: ExperimentData,
+  config: ExperimentConfig,
+  sweep: Sweep,
+  planned: readonly Condition[],
+  { store }: RunContext,
+): Promise<Presentation> {
+  const { dataset, split, meanFace, publicFaces } = data;
+  const { width, height } = dataset;
+  const firstOf = (person: number) => split.train.find((image) => dataset.labels[image] === person) ?? 0;
+  const attacks: Presentation['attacks'][number][] = [];
+  for (const attack of config.attacks) {
+    const { kind, title: family, onPhotographs: photographs } = attackOfKind(attack.kind);
+    for (const output of attackOfKind(attack.kind).outputs(attack)) {
+      const shown = testbed.shown(output, photographs);
+      const truth = `pictures/truth_${photographs ? output.split : 'persons'}.npy`;
+      const images = shown.map(({ person, photograph }) => toFloat(dataset, [photograph ?? firstOf(person)]));
+      await store.write(truth, encodePictures(images, width, height));
+      const { name, title } = output;
+      const description = { name, kind, family, ...(photographs && { split: output.split }), title };
+      attacks.push({
+        ...description,
+        photographs,
+        shown: shown.map(({ person }) => dataset.classNames[person]),
+        truth,
+      });
+    }
+  }
+  await store.write(MEAN_FACE_FILE, encodePictures([meanFace], width, height));
+  const [first] = testbed.outputs;
+  const undefended = planned.find(isUndefended);
+  const file = undefended && pictureFile(undefended, first.name);
+  const pictures = file && (await store.read(file));
+  const presentation: Presentation = {
+    width,
+    height,
+    trainAccuracy: testbed.trainAccuracy,
+    evaluatorAccuracy: testbed.evaluatorAccuracy(),
+    procedural: config.data.kind === 'procedural',
+    meanFaceOf: publicFaces ? 'public' : 'training',
+    attacks,
+    ...(pictures && {
+      baselines: testbed.baselines(
+        decodePictures(pictures, store.describe(file)).images,
+        personsOf(testbed, first, attacks[0].photographs),
+      ),
+    }),
+    order: sweep.order as Presentation['order'],
+  };
+  await store.write(PRESENTATION_FILE, `${JSON.stringify(presentation, null, 1)}\n`);
+  return presentation;
+}
+
+function personsOf(testbed: Testbed, output: AttackOutput, photographs: boolean): number[] {
+  return testbed.shown(output, photographs).map(({ person }) => person);
+}

@@ -1,0 +1,45 @@
+/** The procedural faces of an experiment: people who do not exist, private ones for the victim and public ones for the attacker. */
+import { type ImageDataset, meanImage, type Split, seededSplit } from '../data/dataset.ts';
+import { renderFaces } from '../data/render_faces.ts';
+import type { Gpu } from '../gpu/device.ts';
+import type { DataConfig } from './config.ts';
+import type { ExperimentData } from './testbed.ts';
+
+type Procedural = Extract<DataConfig, { kind: 'procedural' }>;
+
+/** What a share of a person's photographs, or a number of them, is called: `70 % of each person's photographs`. */
+export function splitName(trained: number): string {
+  return `${trained < 1 ? `${Math.round(100 * trained)} %` : trained} of each person's photographs`;
+}
+
+/** Renders the faces of a configuration. @param seed of the people and of the split */
+export async function proceduralData(gpu: Gpu, data: Procedural, seed: number): Promise<ExperimentData> {
+  const { width, height, people, photographs, trained } = data;
+  const dataset = await renderFaces(gpu, {
+    population: 'private',
+    identities: people,
+    photographs,
+    width,
+    height,
+    seed,
+  });
+  const publicFaces = await publicFacesOf(gpu, data, seed);
+  return experimentData(dataset, seededSplit(dataset, trained, seed), publicFaces);
+}
+
+/** Renders the faces that the attacker of a configuration has. */
+export function publicFacesOf(
+  gpu: Gpu,
+  { width, height, public: { people, photographs } }: Pick<Procedural, 'width' | 'height' | 'public'>,
+  seed: number,
+): Promise<ImageDataset> {
+  return renderFaces(gpu, { population: 'public', identities: people, photographs, width, height, seed });
+}
+
+/** The attacker's mean face is that of the public faces; where there are none, that of the training photographs is given away. */
+export function experimentData(dataset: ImageDataset, split: Split, publicFaces?: ImageDataset): ExperimentData {
+  const meanFace = publicFaces
+    ? meanImage(publicFaces, Uint32Array.from(publicFaces.labels.keys()))
+    : meanImage(dataset, split.train);
+  return { dataset, split, meanFace, publicFaces };
+}

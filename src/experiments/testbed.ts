@@ -1,0 +1,682 @@
+/**
+ * A testbed: one victim ready in approximate memory, and attacks that are ready to run against it under any configuration of
+ * that memory. Built once for a sweep, or for everything that somebody tries on a page.
+ */
+import {
+  type AttackContext,
+  type AttackedVictim,
+  type AttackOutput,
+  type BuiltAttack,
+  type PreparedAttack,
+  type Reconstruction,
+  type Release,
+  SPLITS,
+  type SplitName,
+  type Tick,
+} from '../attacks/attack.ts';
+import type { SearchSpace } from '../attacks/mi_face.ts';
+import { attackOfKind } from '../attacks/registry.ts';
+import { type ImageDataset, labelsOf, type Split, toFloat } from '../data/dataset.ts';
+import { releaseDefence, TRAINING_DEFENCES } from '../defences/registry.ts';
+import { ConfigError, DataError } from '../errors.ts';
+import { Arena, type Matrix } from '../gpu/arena.ts';
+import type { Gpu } from '../gpu/device.ts';
+import type { Program, Recorder, WeightRead } from '../gpu/recorder.ts';
+import { ApproximateMemory } from '../injection/approximate_memory.ts';
+import { INFERENCE } from '../layers/layer.ts';
+import type { FlatParameters } from '../layers/parameters.ts';
+import { plainWeights, planStack, recordStackForward } from '../layers/stack.ts';
+import type { MemoryConfig } from '../memory/config.ts';
+import { type NullBaselines, nullBaselines } from '../metrics/baselines.ts';
+import { type IdentityClassifier, trainIdentityClassifier } from '../metrics/identity.ts';
+import { scoreReconstructions, type Truth } from '../metrics/scoring.ts';
+import { indexPhotographs, type PhotographIndex } from '../metrics/similarity.ts';
+import { loadParameters, readCheckpoint } from '../models/checkpoint.ts';
+import { type DeviceDataset, uploadDataset } from '../models/device_dataset.ts';
+import { Evaluator } from '../models/evaluate.ts';
+import { layerNames, type ModelSpec, modelSpec } from '../models/specs.ts';
+import type { TrainingConfig, TrainingData } from '../models/trainer.ts';
+import type { Victim } from '../models/victim.ts';
+import { foldedVictim, isLinear, releasedVictim, stackVictim } from '../models/victims.ts';
+import { yangClassifier } from '../models/yang.ts';
+import type { Row } from '../results/results.ts';
+import type { ExperimentConfig, ReleaseConfig, VictimConfig } from './config.ts';
+import { type DrawBudget, drawBudget, drawsWithin, linearDrawCost } from './draws.ts';
+import type { RunContext } from './store.ts';
+import { trainModel } from './training.ts';
+
+/** The faces of an experiment. */
+export interface ExperimentData {
+  /** The victim's people. */
+  readonly dataset: ImageDataset;
+  readonly split: Split;
+  /** A mean face that the attacker has, and the null baseline; [height, width], 0..1. */
+  readonly meanFace: Float32Array;
+  /** Other people, whose faces the attacker has; of the same size. */
+  readonly publicFaces?: ImageDataset;
+  /**
+   * Checkpoints to use instead of training, by the names they have in the folder of a run (`victim.safetensors`,
+   * `inversion.safetensors`, ...); the networks must be those of the configuration.
+   */
+  readonly pretrained?: ReadonlyMap<string, Uint8Array>;
+}
+
+/** What one attack on one draw gave. */
+export interface Measurement {
+  readonly perIdentity: Required<Row['perIdentity']>;
+  /** Reconstructions averaged. */
+  readonly n: number;
+  /** Those that are kept as pictures, [height, width] each. */
+  readonly images: readonly Float32Array[];
+  readonly underflow?: number;
+}
+
+/** File of the victim's checkpoint in a run. */
+export const VICTIM_FILE = 'victim.safetensors';
+
+/** At most so many photographs' reconstructions are kept as pictures of a condition. */
+const SHOWN_PHOTOGRAPHS = 10;
+
+/**
+ * The victim of a configuration.
+ * @throws DataError for images that the network does not take, or too few people
+ */
+export function victimSpec(
+  victim: VictimConfig,
+  dataset: Pick<ImageDataset, 'name' | 'width' | 'height' | 'classNames' | 'labels'>,
+): ModelSpec {
+  const { width, height, name, classNames } = dataset;
+  const people = new Set(dataset.labels).size;
+  if (people < 2) throw new DataError(`${name}: ${people} class; a classifier needs at least 2`);
+  if (victim.kind !== 'yang') return modelSpec(victim.kind, width * height, classNames.length, victim.hidden);
+  if (width !== height || (width !== 32 && width !== 64)) {
+    throw new DataError(`${name}: images are ${width}x${height}, the network yang takes 32x32 or 64x64`);
+  }
+  return yangClassifier({ kind: 'yang-classifier', size: width, ndf: victim.ndf, classes: classNames.length });
+}
+
+/** The victim's training, with what its owner adds to it. */
+export function victimTraining({ victim, defences, seed }: ExperimentConfig): TrainingConfig {
+  const added = TRAINING_DEFENCES.filter(({ name }) => defences[name] !== undefined);
+  return Object.assign({ ...victim.training, seed }, ...added.map((each) => each.training(defences[each.name])));
+}
+
+/** One split of the victim's photographs, and what reconstructions of it are compared with. */
+interface SplitTargets extends Truth {
+  /** Photographs that are attacked, and the person on each. */
+  readonly indices: Uint32Array;
+  readonly persons: Uint32Array;
+}
+
+export class Testbed {
+  readonly spec: ModelSpec;
+  /** Layers that a memory configuration may name. */
+  readonly layers: readonly string[];
+  /** Results of all attacks, in the order of the configuration. */
+  readonly outputs: readonly AttackOutput[];
+  /** Whether attacks differ from draw to draw though the weights do not. */
+  readonly varies: boolean;
+  /** What one photograph of the test split counts in an accuracy. */
+  readonly accuracyStep: number;
+  /** Of the images, pixels. */
+  readonly width: number;
+  readonly height: number;
+  /** The victim's memory. */
+  readonly memory: ApproximateMemory;
+  /** Accuracy of the error-free victim on its training images. */
+  readonly trainAccuracy: number;
+  readonly #gpu: Gpu;
+  readonly #arena: Arena;
+  readonly #data: ExperimentData;
+  readonly #config: ExperimentConfig;
+  readonly #photographs: DeviceDataset;
+  readonly #truths: Truths;
+  readonly #people: readonly number[];
+  readonly #attacks: readonly PreparedAttack[];
+  readonly #plans: readonly string[];
+  readonly #releases: readonly NamedRelease[];
+  /** Draws that are measured together where the layers are multiplied out. */
+  readonly #foldedDraws: number;
+  #prepared: PreparedVictim | undefined;
+  /** Plan of the programs that measured the most draws together. */
+  #widest = { draws: 0, plan: '' };
+
+  private constructor(args: {
+    arena: Arena;
+    data: ExperimentData;
+    config: ExperimentConfig;
+    spec: ModelSpec;
+    photographs: DeviceDataset;
+    memory: ApproximateMemory;
+    trainAccuracy: number;
+    truths: Truths;
+    attacks: readonly PreparedAttack[];
+    plans: readonly string[];
+    releases: readonly NamedRelease[];
+    budget: DrawBudget;
+  }) {
+    const { arena, data, config, spec, attacks } = args;
+    this.#gpu = arena.gpu;
+    this.#arena = arena;
+    this.#data = data;
+    this.width = data.dataset.width;
+    this.height = data.dataset.height;
+    this.#config = config;
+    this.spec = spec;
+    this.layers = layerNames(spec);
+    this.#photographs = args.photographs;
+    this.memory = args.memory;
+    this.trainAccuracy = args.trainAccuracy;
+    this.#truths = args.truths;
+    this.#attacks = attacks;
+    this.#plans = args.plans;
+    this.#releases = args.releases;
+    this.#people = attackedPeople(config, spec);
+    this.outputs = attacks.flatMap(({ outputs }) => outputs);
+    this.varies = attacks.some(({ varies }) => varies);
+    const { test } = data.split;
+    this.accuracyStep = 1 / test.length;
+    const evaluated = Math.min(config.evaluationBatch, test.length);
+    const images = attacks.map(({ imagesPerDraw }) => imagesPerDraw);
+    const cost = linearDrawCost(
+      spec.inputs,
+      spec.outputs,
+      evaluated,
+      this.#people.length,
+      images.map((count) => count ?? 0),
+    );
+    this.#foldedDraws = images.includes(undefined) ? 1 : drawsWithin(args.budget, cost);
+  }
+
+  /**
+   * Trains the victim and the attackers' networks, or takes them from the store or from `data.pretrained`.
+   * @param budget of draws that are measured together; no number depends on it
+   * @throws InterruptedError, DeviceLostError, DataError, ConfigError
+   */
+  static async build(
+    gpu: Gpu,
+    data: ExperimentData,
+    config: ExperimentConfig,
+    run: RunContext,
+    budget: DrawBudget = drawBudget(gpu),
+  ): Promise<Testbed> {
+    const { dataset, split, publicFaces } = data;
+    checkPublicFaces(data);
+    const spec = victimSpec(config.victim, dataset);
+    const people = attackedPeople(config, spec);
+    const arena = new Arena(gpu);
+    const publicArena = new Arena(gpu);
+    try {
+      const photographs = uploadDataset(arena, dataset);
+      const networks = new Networks(arena, data.pretrained, run);
+      const training = victimTraining(config);
+      const parameters = await networks.get(
+        VICTIM_FILE,
+        'training the victim',
+        spec,
+        photographs,
+        split.train,
+        training,
+        dataset.sha256,
+      );
+      const memory = await ApproximateMemory.store(arena, parameters);
+      const exact = stackVictim(spec.layers, plainWeights(parameters));
+      const evaluator = await Evaluator.build(gpu, exact, photographs, split.train, config.evaluationBatch);
+      const [{ accuracy: trainAccuracy }] = await evaluator.run();
+      evaluator.destroy();
+      const truths = new Truths(data, config, people, spec.outputs);
+      const releases = config.releases.map(namedRelease);
+      const context: AttackContext = {
+        gpu,
+        arena,
+        photographs,
+        attacked: truths.attacked,
+        people,
+        classes: spec.outputs,
+        width: dataset.width,
+        height: dataset.height,
+        batchSize: config.evaluationBatch,
+        seed: config.seed,
+        meanFace: data.meanFace,
+        publicFaces: publicFaces && {
+          data: uploadDataset(publicArena, publicFaces),
+          indices: Uint32Array.from(publicFaces.labels.keys()),
+        },
+        exact,
+        releases,
+        network: (name, network, from, indices, how) =>
+          networks.get(
+            `${name}.safetensors`,
+            'training the inversion network',
+            network,
+            from,
+            indices,
+            how,
+            `${dataset.sha256} ${publicFaces?.sha256}`,
+          ),
+      };
+      const attacks: PreparedAttack[] = [];
+      for (const attack of config.attacks) attacks.push(await attackOfKind(attack.kind).prepare(attack, context));
+      const plans = networks.plans;
+      return new Testbed({
+        ...{ arena, data, config, spec, photographs, memory, trainAccuracy, truths, attacks, plans, releases, budget },
+      });
+    } catch (error) {
+      arena.destroy();
+      throw error;
+    } finally {
+      publicArena.destroy();
+    }
+  }
+
+  /** Memory plans, for people. */
+  get plans(): readonly string[] {
+    const { draws, plan } = this.#prepared && this.#prepared.draws > this.#widest.draws ? this.#prepared : this.#widest;
+    return draws > 0 ? [...this.#plans, plan] : this.#plans;
+  }
+
+  /** What an output's reconstructions that are kept as pictures show: a person each, or a photograph by its index. */
+  shown({ split }: AttackOutput, perPhotograph: boolean): readonly { person: number; photograph?: number }[] {
+    if (!perPhotograph) return this.#people.map((person) => ({ person }));
+    const { indices, persons } = this.#truths.of(split);
+    return [...indices.subarray(0, this.#truths.shownPhotographs)].map((photograph, i) => ({
+      photograph,
+      person: persons[i],
+    }));
+  }
+
+  /**
+   * Accuracy of the identity classifiers on photographs that they were not trained on, mean over the attacked splits: the most
+   * that `identity` can mean.
+   */
+  evaluatorAccuracy(): number {
+    const splits = SPLITS.filter((split) => this.outputs.some((output) => output.split === split));
+    const accuracies = splits.map((split) => this.#truths.evaluatorAccuracy(split));
+    return accuracies.reduce((sum, each) => sum + each, 0) / accuracies.length;
+  }
+
+  /**
+   * What is reached without any attack.
+   * @param images reconstructions of the first output, as they are kept
+   * @param persons whom they should show
+   */
+  baselines(images: readonly Float32Array[], persons: readonly number[]): NullBaselines {
+    const { photographs } = this.#truths.of(this.outputs[0].split);
+    return nullBaselines(this.#data.meanFace, images, persons, photographs, this.#config.seed);
+  }
+
+  /** Draws of the memory, as it is configured, that can be measured together. Rows have the same bits however many. */
+  drawsTogether(memory: MemoryConfig): number {
+    return this.#folds(memory) ? this.#foldedDraws : 1;
+  }
+
+  /** The memory has been configured: gets everything ready to measure so many draws together. */
+  async prepare(memory: MemoryConfig, draws: number): Promise<void> {
+    const key = `${draws} ${this.memory.recordingKey}`;
+    if (this.#prepared?.key === key) return;
+    this.#retire();
+    this.#prepared = await PreparedVictim.build({
+      gpu: this.#gpu,
+      key,
+      spec: this.spec,
+      memory: this.memory,
+      fold: this.#folds(memory),
+      draws,
+      photographs: this.#photographs,
+      data: this.#data,
+      batchSize: this.#config.evaluationBatch,
+    });
+  }
+
+  /** The memory has been loaded: captures what it returns now as draw `index` of those that are measured together. */
+  captureDraw(index: number): void {
+    this.#prepared!.captureDraw(index);
+  }
+
+  /** Accuracy on the test split under each captured draw, 0..1. */
+  async accuracies(): Promise<number[]> {
+    return (await this.#prepared!.evaluator.run()).map(({ accuracy }) => accuracy);
+  }
+
+  /** Weights that one call of {@link accuracies} reads, of each draw. */
+  weightReads(): readonly WeightRead[] {
+    return this.#prepared!.evaluator.weightReads;
+  }
+
+  /**
+   * Attacks the captured draws.
+   * @param draws their numbers
+   * @param release how the victim changes its confidences; as they are by default
+   * @returns one measurement per draw
+   */
+  async attack(
+    output: AttackOutput,
+    draws: readonly number[],
+    release: ReleaseConfig | undefined,
+    tick: Tick,
+  ): Promise<Measurement[]> {
+    const attack = this.#attacks.find(({ outputs }) => outputs.some(({ name }) => name === output.name))!;
+    const named = release && this.#releases.find(({ config }) => JSON.stringify(config) === JSON.stringify(release));
+    if (release && !named) throw new Error('the attacks were not prepared for this release');
+    const built = await this.#prepared!.attack(attack, named);
+    this.#gpu.profiler?.enter('attack');
+    const results = await built.run(output, draws, tick);
+    this.#gpu.profiler?.enter('sweep');
+    return results.map(({ reconstructions, underflow }) => ({
+      ...this.#truths.measure(output.split, reconstructions),
+      ...(underflow !== undefined && { underflow }),
+    }));
+  }
+
+  /**
+   * Attacks photographs that somebody brings, as the memory is loaded now.
+   * @returns one image for each, by the attackers' names; empty where no attack takes photographs
+   * @throws ShapeError, DeviceLostError
+   */
+  async invert(images: ImageDataset): Promise<Map<string, readonly Float32Array[]>> {
+    const arena = new Arena(this.#gpu);
+    const found = new Map<string, readonly Float32Array[]>();
+    try {
+      const photographs = uploadDataset(arena, images);
+      const everything = Uint32Array.from(images.labels.keys());
+      for (const attack of this.#attacks) {
+        if (!attack.invert) continue;
+        const victim = stackVictim(this.spec.layers, this.memory.weightsOf, this.memory);
+        for (const [name, own] of await attack.invert(victim, photographs, everything)) found.set(name, own);
+      }
+      return found;
+    } finally {
+      arena.destroy();
+    }
+  }
+
+  destroy(): void {
+    this.#retire();
+    this.#arena.destroy();
+  }
+
+  /** Whether two linear layers are read once per load, so that their product can stand for them. */
+  #folds({ granularity, activations }: MemoryConfig): boolean {
+    const perLoad = granularity === 'load' || granularity === 'chip';
+    const linear = isLinear(this.spec.layers) && Object.keys(activations).length === 0;
+    return perLoad && linear && !this.layers.some((layer) => this.memory.fused(layer));
+  }
+
+  #retire(): void {
+    if (!this.#prepared) return;
+    const { draws, plan } = this.#prepared;
+    if (draws > this.#widest.draws) this.#widest = { draws, plan };
+    this.#prepared.destroy();
+    this.#prepared = undefined;
+  }
+}
+
+/** The people that are attacked. @throws ConfigError for somebody whom the victim does not know */
+export function attackedPeople({ people }: ExperimentConfig, spec: ModelSpec): readonly number[] {
+  const bad = people?.find((person) => person >= spec.outputs);
+  if (bad !== undefined) throw new ConfigError(`people: ${bad} is no class of 0..${spec.outputs - 1}`);
+  return people ?? [...Array(spec.outputs).keys()];
+}
+
+/** @throws DataError where the attacker's faces have another size */
+function checkPublicFaces({ dataset, publicFaces }: ExperimentData): void {
+  if (!publicFaces) return;
+  const { name, width, height } = publicFaces;
+  if (width !== dataset.width || height !== dataset.height) {
+    throw new DataError(
+      `${name}: images are ${width}x${height}, those of ${dataset.name} are ${dataset.width}x${dataset.height}`,
+    );
+  }
+}
+
+type NamedRelease = Release & { readonly config: ReleaseConfig };
+
+function namedRelease(config: ReleaseConfig): NamedRelease {
+  const defence = releaseDefence(config.kind);
+  const name = [config.kind, ...Object.entries(config).flatMap(([key, value]) => (key === 'kind' ? [] : [value]))];
+  return {
+    config,
+    name: name.join('-'),
+    apply: (victim) =>
+      releasedVictim(victim, (recorder, logits, released) => defence.record(recorder, config, logits, released)),
+  };
+}
+
+/** The networks of an experiment: given, or trained, and then their memory plans are kept. */
+class Networks {
+  readonly plans: string[] = [];
+  readonly #arena: Arena;
+  readonly #pretrained: ExperimentData['pretrained'];
+  readonly #run: RunContext;
+
+  constructor(arena: Arena, pretrained: ExperimentData['pretrained'], run: RunContext) {
+    this.#arena = arena;
+    this.#pretrained = pretrained;
+    this.#run = run;
+  }
+
+  /** @param dataset hash of everything that the training reads besides the configuration */
+  async get(
+    file: string,
+    label: string,
+    spec: ModelSpec,
+    data: TrainingData,
+    indices: Uint32Array,
+    config: TrainingConfig,
+    dataset: string,
+  ): Promise<FlatParameters> {
+    const arena = this.#arena;
+    if (this.#pretrained) {
+      const bytes = this.#pretrained.get(file);
+      if (!bytes) {
+        const files = [...this.#pretrained.keys()].join(', ');
+        throw new DataError(`no ${file} among the trained networks (${files}); train it`);
+      }
+      return loadParameters(arena, readCheckpoint(bytes, file, spec));
+    }
+    const trainer = await trainModel({ arena, spec, data, indices, config, dataset, file, label, ...this.#run });
+    this.plans.push(`${file.replace('.safetensors', '')} ${trainer.plan}`);
+    trainer.finish();
+    return trainer.parameters;
+  }
+}
+
+/** What reconstructions of each split are compared with; computed when a split is first asked for. */
+class Truths {
+  /** Photographs that an attack on photographs takes. */
+  readonly attacked: AttackContext['attacked'];
+  readonly shownPhotographs: number;
+  readonly #data: ExperimentData;
+  readonly #people: readonly number[];
+  readonly #classes: number;
+  readonly #known = new Map<SplitName, SplitTargets>();
+
+  constructor(data: ExperimentData, config: ExperimentConfig, people: readonly number[], classes: number) {
+    this.#data = data;
+    this.#people = people;
+    this.#classes = classes;
+    const attacked = (split: SplitName) => {
+      const indices = attackedPhotographs(data.dataset, this.#indicesOf(split), config.photographs, people);
+      return { indices, persons: labelsOf(data.dataset, indices) };
+    };
+    this.attacked = { 'held-out': attacked('held-out'), training: attacked('training') };
+    this.shownPhotographs = Math.min(SHOWN_PHOTOGRAPHS, ...SPLITS.map((split) => this.attacked[split].indices.length));
+  }
+
+  #indicesOf(split: SplitName): Uint32Array {
+    return split === 'training' ? this.#data.split.train : this.#data.split.test;
+  }
+
+  of(split: SplitName): SplitTargets {
+    const known = this.#known.get(split);
+    if (known) return known;
+    const { dataset } = this.#data;
+    const { width, height } = dataset;
+    const own = this.#indicesOf(split);
+    const other = this.#indicesOf(split === 'training' ? 'held-out' : 'training');
+    const photographs: PhotographIndex = indexPhotographs(toFloat(dataset, own), labelsOf(dataset, own), width, height);
+    const evaluator: IdentityClassifier = trainIdentityClassifier(
+      toFloat(dataset, other),
+      labelsOf(dataset, other),
+      this.#classes,
+    );
+    const targets = { ...this.attacked[split], photographs, evaluator, width, height };
+    this.#known.set(split, targets);
+    return targets;
+  }
+
+  evaluatorAccuracy(split: SplitName): number {
+    const { dataset } = this.#data;
+    const { evaluator } = this.of(split);
+    const own = this.#indicesOf(split).filter((image) => this.#people.includes(dataset.labels[image]));
+    return evaluator.accuracy(toFloat(dataset, own), labelsOf(dataset, own));
+  }
+
+  measure(split: SplitName, reconstructions: readonly Reconstruction[]): Omit<Measurement, 'underflow'> {
+    const { dataset } = this.#data;
+    const shown = reconstructions[0]?.photograph === undefined ? reconstructions.length : this.shownPhotographs;
+    return {
+      perIdentity: scoreReconstructions(
+        reconstructions.map(({ image, person, photograph }) => ({
+          image,
+          person,
+          photograph: photograph === undefined ? undefined : toFloat(dataset, [photograph]),
+        })),
+        this.of(split),
+      ),
+      n: reconstructions.length,
+      images: reconstructions.slice(0, shown).map(({ image }) => image),
+    };
+  }
+}
+
+/** The first photographs of each attacked person: person after person of the first ones, so that pictures show many. */
+function attackedPhotographs(
+  dataset: ImageDataset,
+  split: Uint32Array,
+  photographs: number,
+  people: readonly number[],
+): Uint32Array {
+  const taken = new Map<number, number>();
+  const ranked: { image: number; rank: number }[] = [];
+  for (const image of split) {
+    const person = dataset.labels[image];
+    const rank = taken.get(person) ?? 0;
+    taken.set(person, rank + 1);
+    if (rank < photographs && people.includes(person)) ranked.push({ image, rank });
+  }
+  ranked.sort((a, b) => a.rank - b.rank || a.image - b.image);
+  return Uint32Array.from(ranked, ({ image }) => image);
+}
+
+/** The programs that measure one way of reading memory: evaluation and attacks, built once and run for all draws of it. */
+class PreparedVictim {
+  readonly key: string;
+  readonly evaluator: Evaluator;
+  readonly #arena: Arena;
+  readonly #attacked: AttackedVictim;
+  readonly #folds: readonly Program[];
+  readonly #attacks = new Map<PreparedAttack, Map<string, BuiltAttack>>();
+
+  private constructor(
+    key: string,
+    arena: Arena,
+    evaluator: Evaluator,
+    attacked: AttackedVictim,
+    folds: readonly Program[],
+  ) {
+    this.key = key;
+    this.#arena = arena;
+    this.evaluator = evaluator;
+    this.#attacked = attacked;
+    this.#folds = folds;
+  }
+
+  static async build(args: {
+    gpu: Gpu;
+    key: string;
+    spec: ModelSpec;
+    memory: ApproximateMemory;
+    fold: boolean;
+    draws: number;
+    photographs: DeviceDataset;
+    data: ExperimentData;
+    batchSize: number;
+  }): Promise<PreparedVictim> {
+    const { gpu, spec, memory, fold, draws, data } = args;
+    const arena = new Arena(gpu);
+    try {
+      const weights = memory.weightsOf;
+      const { layers } = spec;
+      const folded = fold && isLinear(layers) ? await foldedVictim(arena, layers, weights, draws) : undefined;
+      const victim = folded?.victim ?? stackVictim(layers, weights, memory);
+      const evaluator = await Evaluator.build(gpu, victim, args.photographs, data.split.test, args.batchSize);
+      const search = searched(victim, spec, memory, data.dataset);
+      return new PreparedVictim(args.key, arena, evaluator, { victim, search }, folded?.folds ?? []);
+    } catch (error) {
+      arena.destroy();
+      throw error;
+    }
+  }
+
+  get draws(): number {
+    return this.#attacked.victim.draws;
+  }
+
+  /** A victim that reads the memory by itself holds the draw anyway. */
+  captureDraw(index: number): void {
+    this.#folds[index]?.run();
+    for (const attack of this.#all()) attack.forget();
+  }
+
+  async attack(attack: PreparedAttack, release: Release | undefined): Promise<BuiltAttack> {
+    const name = release?.name ?? '';
+    const own = this.#attacks.get(attack) ?? new Map<string, BuiltAttack>();
+    this.#attacks.set(attack, own);
+    let built = own.get(name);
+    if (!built) {
+      built = await attack.build({ ...this.#attacked, release });
+      own.set(name, built);
+    }
+    return built;
+  }
+
+  /** For example `5 draws together: mi-face zero arena 33.1 MB, 15 buffers`. */
+  get plan(): string {
+    const attacks = this.#all().map(({ plan }) => plan);
+    return `${this.draws} ${this.draws === 1 ? 'draw' : 'draws'} together: ${attacks.join('; ')}`;
+  }
+
+  #all(): BuiltAttack[] {
+    return [...this.#attacks.values()].flatMap((own) => [...own.values()]);
+  }
+
+  destroy(): void {
+    this.evaluator.destroy();
+    for (const attack of this.#all()) attack.destroy();
+    this.#arena.destroy();
+  }
+}
+
+/** What an attack that searches for inputs moves: images, or the code of an autoencoder, whose decoder gives the image. */
+function searched(
+  victim: Victim,
+  spec: ModelSpec,
+  memory: ApproximateMemory,
+  { width, height }: ImageDataset,
+): { victim: Victim; space: SearchSpace } {
+  if (spec.decoder.length === 0) return { victim, space: { height, width } };
+  // Fredrikson's attack on the DAE moves the code; the encoder and decoder that turn it into images are the model's.
+  const weights = memory.weightsOf;
+  const encoder = spec.layers.slice(0, spec.encoderLayers);
+  const head = stackVictim(spec.layers.slice(spec.encoderLayers), weights, memory);
+  const plan = (arena: Arena, code: Matrix, image: Matrix, processed: Matrix) => {
+    const decode = planStack(arena, spec.decoder, code, INFERENCE, image);
+    const encode = planStack(arena, encoder, processed, INFERENCE, code);
+    return {
+      recordDecode: (recorder: Recorder) => recordStackForward(recorder, arena, spec.decoder, weights, decode),
+      recordEncode: (recorder: Recorder) => recordStackForward(recorder, arena, encoder, weights, encode),
+    };
+  };
+  return { victim: head, space: { height, width, latent: { size: head.inputs, plan } } };
+}

@@ -1,0 +1,48 @@
+/** The order of rows: as results list them, and as a run writes them. */
+import { conditionKey } from './condition.ts';
+import type { Row } from './schema.ts';
+
+/** What rows a run has, and in which order it writes them if nothing interrupts it. */
+export interface RowOrder {
+  /** Keys of the conditions, in the order in which they are measured. */
+  readonly conditions: readonly string[];
+  /** How many draws of each condition are measured together. */
+  readonly together: readonly number[];
+  /** Draws of each condition. */
+  readonly draws: readonly number[];
+  /** Names of the attacks, in the order of the columns. */
+  readonly attacks: readonly string[];
+}
+
+interface Placed {
+  readonly row: Row;
+  readonly condition: number;
+  readonly attack: number;
+}
+
+/** The rows that belong to a run, with their places; others are of an earlier configuration in the same folder. */
+function placed(rows: readonly Row[], { conditions, draws, attacks }: RowOrder): Placed[] {
+  const places = new Map(conditions.map((key, i) => [key, i]));
+  return rows.flatMap((row) => {
+    const condition = places.get(conditionKey(row.condition)) ?? -1;
+    const attack = attacks.indexOf(row.attack);
+    return condition >= 0 && attack >= 0 && row.draw < draws[condition] ? [{ row, condition, attack }] : [];
+  });
+}
+
+/** The rows of a run condition by condition, of each draw by draw: as results.json lists them. */
+export function inOrder(rows: readonly Row[], order: RowOrder): Row[] {
+  const own = placed(rows, order);
+  own.sort((a, b) => a.condition - b.condition || a.row.draw - b.row.draw || a.attack - b.attack);
+  return own.map(({ row }) => row);
+}
+
+/** The rows of a run as it writes them to rows.jsonl when nothing interrupts it: attack by attack of draws measured together. */
+export function asWritten(rows: readonly Row[], order: RowOrder): Row[] {
+  const own = placed(rows, order);
+  const batch = ({ row, condition }: Placed) => Math.floor(row.draw / order.together[condition]);
+  own.sort(
+    (a, b) => a.condition - b.condition || batch(a) - batch(b) || a.attack - b.attack || a.row.draw - b.row.draw,
+  );
+  return own.map(({ row }) => row);
+}

@@ -1,0 +1,61 @@
+/**
+ * What a run leaves beside its rows so that pictures and the report can be made again without measuring: the files
+ * `presentation.json` and `pictures/*.npy`.
+ */
+import * as v from 'valibot';
+import { DataError } from '../errors.ts';
+import { AttackSchema, BaselinesSchema } from './schema.ts';
+
+export const PRESENTATION_FILE = 'presentation.json';
+
+const number = v.pipe(v.number(), v.finite());
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+
+const PresentationSchema = v.object({
+  /** Of every picture, pixels. */
+  width: count,
+  height: count,
+  /** Accuracy of the error-free victim on its training images, 0..1. */
+  trainAccuracy: number,
+  /** Accuracy of the identity classifiers on photographs that they were not trained on: the most that `identity` can mean. */
+  evaluatorAccuracy: number,
+  /** Whether the faces are procedural. */
+  procedural: v.boolean(),
+  /** Whose mean the attacker's mean face is. */
+  meanFaceOf: v.picklist(['public', 'training']),
+  /** Every output of the attacks, with what its pictures show. */
+  attacks: v.array(
+    v.object({
+      ...AttackSchema.entries,
+      /** Whether its pictures show single photographs, rather than persons in general. */
+      photographs: v.boolean(),
+      /** Name of the person on each picture. */
+      shown: v.array(v.string()),
+      /** File of the true faces, in the order of the pictures. */
+      truth: v.string(),
+    }),
+  ),
+  /** Absent in a shard that did not measure the undefended model. */
+  baselines: v.optional(BaselinesSchema),
+  order: v.object({
+    conditions: v.array(v.string()),
+    together: v.array(count),
+    draws: v.array(count),
+    attacks: v.array(v.string()),
+  }),
+});
+export type Presentation = v.InferOutput<typeof PresentationSchema>;
+
+/** @param name of the file. @throws DataError */
+export function parsePresentation(bytes: Uint8Array, name: string): Presentation {
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw new DataError(`${name}: not JSON; run again with --resume`, { cause });
+  }
+  const result = v.safeParse(PresentationSchema, json);
+  if (result.success) return result.output;
+  const issue = result.issues[0];
+  throw new DataError(`${name}: ${v.getDotPath(issue)}: ${issue.message}; run again with --resume`);
+}

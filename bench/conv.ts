@@ -1,7 +1,6 @@
 /** Convolutions in all directions beside the multiply-add ceiling of the same rounds: two sizes, and the layers of the presets. */
 import { buildProbes } from '../src/cli/doctor.ts';
-import { deepInversion, deepVictim } from '../src/experiments/deep.ts';
-import { type DeepPreset, deepPreset, parseDeepConfig } from '../src/experiments/deep_config.ts';
+import type { PresetSize } from '../src/experiments/presets.ts';
 import { Arena } from '../src/gpu/arena.ts';
 import type { Gpu } from '../src/gpu/device.ts';
 import type { Program, Recorder } from '../src/gpu/recorder.ts';
@@ -15,6 +14,7 @@ import {
 } from '../src/kernels/conv.ts';
 import { outputShape } from '../src/layers/stack.ts';
 import { type Cost, CostRecorder, intensityOf } from './cost.ts';
+import { deepNetworks } from './deep_networks.ts';
 import { filled } from './inputs.ts';
 import { atLeast, makeRow, type Row } from './rows.ts';
 import { type Case, interleave, ratios, type Timing } from './timing.ts';
@@ -48,16 +48,16 @@ const PEOPLE = 30;
 const SHARE = 45;
 
 /** The convolutions of a preset's victim and of its inversion network, at the preset's batch. */
-function layersOf(preset: DeepPreset): Layer[] {
-  const config = parseDeepConfig(deepPreset(preset, 1), preset);
-  return [deepVictim(config, PEOPLE), deepInversion(config, PEOPLE)].flatMap(({ layers }) =>
-    layers.flatMap((spec) => {
+function layersOf(preset: PresetSize<'deep'>): Layer[] {
+  const { victim, inversion } = deepNetworks(preset, PEOPLE);
+  return [victim, inversion].flatMap(({ spec: network, training }) =>
+    network.layers.flatMap((spec) => {
       if (spec.kind !== 'conv2d' && spec.kind !== 'conv_transpose2d') return [];
       const { kernelSize, stride, padding } = spec;
       const transposed = spec.kind === 'conv_transpose2d';
       const [from, to] = [spec.input, outputShape(spec)];
       const [large, small] = transposed ? [to, from] : [from, to];
-      const { batchSize: batch } = (transposed ? config.inversion : config.victim).training;
+      const { batchSize: batch } = training;
       const { height, width, channels: inChannels } = large;
       const shape = { batch, height, width, inChannels, outChannels: small.channels, kernelSize, stride, padding };
       const name = `${preset} ${spec.name} ${from.height}x${from.width}x${from.channels}->${to.channels}`;

@@ -1,12 +1,12 @@
 /** Training steps of the small deep networks. */
-import { deepInversion, deepTraining, deepVictim } from '../src/experiments/deep.ts';
-import { deepPreset, parseDeepConfig } from '../src/experiments/deep_config.ts';
-import { planDeep } from '../src/experiments/plan.ts';
+import { inversionTraining } from '../src/attacks/inversion_attack.ts';
+import { planExperiment } from '../src/experiments/plan.ts';
 import { Arena } from '../src/gpu/arena.ts';
 import type { Gpu } from '../src/gpu/device.ts';
 import { uploadDataset } from '../src/models/device_dataset.ts';
 import type { ModelSpec } from '../src/models/specs.ts';
 import { Trainer } from '../src/models/trainer.ts';
+import { deepNetworks } from './deep_networks.ts';
 import { oneBatch } from './inputs.ts';
 import { atMost, makeRow, type Row } from './rows.ts';
 import { interleave, type Timing } from './timing.ts';
@@ -17,14 +17,13 @@ export const PEOPLE = 30;
 
 /** Steps of the `tiny` preset's networks, AMSGrad, everything of one in one submit. */
 export async function benchDeep(gpu: Gpu, timing: Timing): Promise<Row[]> {
-  const config = parseDeepConfig(deepPreset('tiny', 1), 'tiny');
-  const plan = planDeep(config, PEOPLE, gpu.device.limits, { victim: BATCH, inversion: BATCH });
+  const { config } = deepNetworks('tiny', PEOPLE);
+  const faces = { classes: PEOPLE, width: 32, height: 32, trained: BATCH, publicFaces: BATCH };
+  const plan = planExperiment(config, faces, gpu.device.limits);
   const rows: Row[] = [];
-  for (const [name, network, spec] of [
-    ['tiny victim', plan.victim, deepVictim(config, PEOPLE)],
-    ['tiny inversion network', plan.inversion, deepInversion(config, PEOPLE)],
-  ] as const) {
-    const { created, result } = await countBuffers(gpu, () => benchSteps(gpu, timing, name, spec));
+  for (const network of plan) {
+    const name = network.name === 'victim' ? 'tiny victim' : 'tiny inversion network';
+    const { created, result } = await countBuffers(gpu, () => benchSteps(gpu, timing, name, network.spec));
     const planned = network.trainingBytes + network.dataBytes;
     const off = [(100 * Math.abs(created - planned)) / planned];
     rows.push(...result, makeRow(`GPU memory of training, ${name}, off its plan by`, off, '%', atMost(5)));
@@ -58,7 +57,7 @@ export async function deepTrainer(arena: Arena, spec: ModelSpec, batch = BATCH):
     Float32Array.from({ length: batch * vectors.stride }, (_, i) => (i % vectors.stride < PEOPLE ? (i * 37) % 50 : 0)),
   );
   const indices = Uint32Array.from(dataset.labels.keys());
-  const training = deepTraining({ epochs: 10_000, batchSize: batch, learningRate: 1e-3 }, 1);
+  const training = inversionTraining({ training: { epochs: 10_000, batchSize: batch, learningRate: 1e-3 } }, 1);
   return Trainer.create(arena, spec, { ...uploadDataset(arena, dataset), vectors }, indices, training);
 }
 

@@ -1,5 +1,5 @@
 /** How a training step grows with the batch and with the width of the network: slopes of log time over log size. */
-import { deepTraining } from '../src/experiments/deep.ts';
+import { inversionTraining } from '../src/attacks/inversion_attack.ts';
 import { Arena } from '../src/gpu/arena.ts';
 import type { Gpu } from '../src/gpu/device.ts';
 import { uploadDataset } from '../src/models/device_dataset.ts';
@@ -40,7 +40,8 @@ const victim = {
   width: 32,
   height: 32,
   spec: (ndf: number) => yangClassifier({ kind: 'yang-classifier', size: 32, ndf, classes: PEOPLE }),
-  training: (batchSize: number) => deepTraining({ epochs: 10_000, batchSize, learningRate: 1e-3 }, 1),
+  training: (batchSize: number) =>
+    inversionTraining({ training: { epochs: 10_000, batchSize, learningRate: 1e-3 } }, 1),
 };
 
 /** Twice the batch, twice the work. Twice the width, four times the work where a layer lies between two that grow. */

@@ -2,8 +2,6 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { Clock } from '../src/cli/doctor.ts';
-import { deepInversion, deepVictim } from '../src/experiments/deep.ts';
-import { deepPreset, parseDeepConfig } from '../src/experiments/deep_config.ts';
 import { Arena } from '../src/gpu/arena.ts';
 import { type Gpu, openGpu } from '../src/gpu/device.ts';
 import { fileShaderSource, findNodeEntry, openNodeGpu, rest } from '../src/gpu/node.ts';
@@ -12,6 +10,7 @@ import type { TuningChoices, TuningStore } from '../src/gpu/tuner.ts';
 import type { ModelSpec } from '../src/models/specs.ts';
 import type { Trainer } from '../src/models/trainer.ts';
 import { deepTrainer, PEOPLE } from './deep.ts';
+import { deepNetworks } from './deep_networks.ts';
 import { atMost, makeRow, type Row } from './rows.ts';
 import { shallowTrainer } from './shallow.ts';
 import type { Timing } from './timing.ts';
@@ -28,8 +27,8 @@ const GROWTH = 64;
 
 /** Opens devices of its own, one after the other: that of another group has compiled some of the pipelines before. */
 export async function benchHost(adapter: string, { clock }: Timing): Promise<Row[]> {
-  const config = parseDeepConfig(deepPreset('tiny', 1), 'tiny');
-  const victim = deepVictim(config, PEOPLE);
+  const networks = deepNetworks('tiny', PEOPLE);
+  const victim = networks.victim.spec;
   const cold: number[] = [];
   const warm: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
@@ -58,7 +57,7 @@ export async function benchHost(adapter: string, { clock }: Timing): Promise<Row
       makeRow('host time a step, tiny victim', await step((arena) => deepTrainer(arena, victim)), 'ms', atMost(0.3)),
       makeRow(
         'host time a step, tiny inversion network',
-        await step((arena) => deepTrainer(arena, deepInversion(config, PEOPLE))),
+        await step((arena) => deepTrainer(arena, networks.inversion.spec)),
         'ms',
       ),
       makeRow('host time a step, 10304-1000-40', await step(shallowTrainer, SHALLOW_STEPS), 'ms'),

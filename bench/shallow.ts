@@ -1,7 +1,6 @@
 /** The published shallow model, 10304-1000-40: an attack's iteration, a training step, and forward passes defended and not. */
-import { MiFace, type MiFaceConfig } from '../src/attacks/mi_face.ts';
-import { deepVictim } from '../src/experiments/deep.ts';
-import { deepPreset, parseDeepConfig } from '../src/experiments/deep_config.ts';
+import { MiFace } from '../src/attacks/mi_face.ts';
+import type { MiFaceConfig } from '../src/attacks/mi_face_config.ts';
 import { Arena, type Matrix } from '../src/gpu/arena.ts';
 import type { Gpu } from '../src/gpu/device.ts';
 import { type Program, Recorder } from '../src/gpu/recorder.ts';
@@ -16,6 +15,7 @@ import { uploadDataset } from '../src/models/device_dataset.ts';
 import { layerNames, type ModelSpec, modelSpec } from '../src/models/specs.ts';
 import { initializeParameters, modelLayout, PUBLISHED_TRAINING, Trainer } from '../src/models/trainer.ts';
 import { foldedVictim, stackVictim } from '../src/models/victims.ts';
+import { deepNetworks } from './deep_networks.ts';
 import { drawsOfBlock } from './draws.ts';
 import { oneBatch } from './inputs.ts';
 import { atMost, makeRow, type Row } from './rows.ts';
@@ -35,10 +35,12 @@ async function initialized(gpu: Gpu, arena: Arena): Promise<FlatParameters> {
 
 /** The attack of the presets from a black image, shorter. */
 export const ATTACK: MiFaceConfig = {
+  kind: 'mi-face',
+  start: 'zero',
   cost: 'negativeLogConfidence',
   iterations: 15,
-  beta: Number.POSITIVE_INFINITY,
-  gamma: Number.NEGATIVE_INFINITY,
+  beta: null,
+  gamma: null,
   step: 8,
   schedule: 'linear',
   momentum: 0,
@@ -120,7 +122,7 @@ export async function benchMemory(gpu: Gpu, timing: Timing): Promise<Row[]> {
 
 /** The victim of the `tiny` preset, materialised once a load and every pass. */
 async function benchDeepMemory(gpu: Gpu, timing: Timing): Promise<Row[]> {
-  const spec = deepVictim(parseDeepConfig(deepPreset('tiny', 1), 'tiny'), PEOPLE);
+  const spec = deepNetworks('tiny', PEOPLE).victim.spec;
   const arena = new Arena(gpu);
   const parameters = new FlatParameters(arena, 'parameters', modelLayout(spec));
   await initializeParameters(gpu, parameters, 1);

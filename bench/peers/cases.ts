@@ -1,12 +1,12 @@
 /** What is compared: shapes, networks and numbers, the same for every engine. Numbers are in PyTorch's layouts. */
-import { deepInversion, deepTraining, deepVictim } from '../../src/experiments/deep.ts';
-import { deepPreset, parseDeepConfig } from '../../src/experiments/deep_config.ts';
+
 import { type ConvShape, convOutputSize } from '../../src/kernels/conv.ts';
 import type { Transposition } from '../../src/kernels/gemm.ts';
 import type { ParameterDeclaration } from '../../src/layers/parameters.ts';
 import { stackParameters } from '../../src/layers/stack.ts';
 import { type ModelSpec, modelSpec } from '../../src/models/specs.ts';
 import { type OptimizerConfig, PUBLISHED_TRAINING } from '../../src/models/trainer.ts';
+import { deepNetworks } from '../deep_networks.ts';
 
 /** What a convolution is asked for, in its own words: of a transposed one `forward` is another's input gradient. */
 export type Direction = 'forward' | 'input gradient' | 'weight gradient';
@@ -48,9 +48,9 @@ export interface Tensor {
 /** Pixels of the shallow model's images. */
 export const SHALLOW_IMAGE = { width: 92, height: 112 } as const;
 const PEOPLE = 30;
-const tiny = parseDeepConfig(deepPreset('tiny', 1), 'tiny');
+const tiny = deepNetworks('tiny', PEOPLE);
 const shallow = modelSpec('mlp', SHALLOW_IMAGE.width * SHALLOW_IMAGE.height, 40);
-const victim = deepVictim(tiny, PEOPLE);
+const victim = tiny.victim.spec;
 
 /**
  * Without dropout: every engine draws other masks, and then no two trainings agree. An engine without it does all other
@@ -75,7 +75,7 @@ const same = { kernelSize: 3, stride: 1, padding: 1, batch: 16 } as const;
 const doubling = { kernelSize: 4, stride: 2, padding: 1, batch: 16 } as const;
 const layer = 'GEMM 128x10304x1000';
 const sgd = PUBLISHED_TRAINING.optimizer;
-const { optimizer: amsgrad, batchSize } = deepTraining(tiny.victim.training, 1);
+const { optimizer: amsgrad, batchSize } = tiny.victim.training;
 
 export const CASES: readonly Case[] = [
   { kind: 'gemm', name: 'GEMM 512^3', transposition: 'nn', m: 512, n: 512, k: 512 },
@@ -114,7 +114,7 @@ export const CASES: readonly Case[] = [
   {
     kind: 'training',
     name: 'training step, tiny inversion network',
-    spec: deepInversion(tiny, PEOPLE),
+    spec: tiny.inversion.spec,
     batch: batchSize,
     optimizer: amsgrad,
   },

@@ -2,11 +2,9 @@
 // for p = softmax(x) and the attacked class c = targets[r]; rows are independent attacks, nothing is averaged:
 //   COST_KIND 0: cost = 1 - p_c,    dx_j = p_c (p_j - [j = c])
 //   COST_KIND 1: cost = -log p_c,   dx_j = p_j - [j = c]
-// With ROUND_LEVELS = L > 0 the model releases p rounded to L levels (the same paper's countermeasure): p~ = round(p L) / L
-// stands for p in every formula (straight through), so a confidence rounded to 0 gives COST_KIND 0 no gradient;
-// COST_KIND 1 takes -log max(p~_c, 0.5 / L). Without rounding -log p_c comes from the logits and never underflows.
+// -log p_c comes from the logits and never underflows.
 // x, dx: ROWS x COLUMNS, stride STRIDE; pads of dx are written zero. targets: ROWS u32 below COLUMNS.
-// results: ROWS x (cost, released confidence p_c). One invocation a row.
+// results: ROWS x (cost, confidence p_c). One invocation a row.
 // Bindings: x, targets, dx, results. Launched by recordConfidenceCost (src/kernels/loss.ts).
 #include "loss/row_softmax.wgsl"
 
@@ -14,12 +12,6 @@
 @group(0) @binding(1) var<storage, read> targets: array<u32>;
 @group(0) @binding(2) var<storage, read_write> dx: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> results: array<vec2f>;
-
-fn released(p: vec4f) -> vec4f {
-  let levels = f32(ROUND_LEVELS);
-  if (levels > 0.0) { return round(p * levels) / levels; }
-  return p;
-}
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3u) {
@@ -30,20 +22,18 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let largest = row_max(row);
   let sum = row_exp_sum(row, largest);
   let class_logit = x[first + class_index / 4u][class_index % 4u];
-  let confidence = released(vec4f(exp(class_logit - largest) / sum)).x;
+  let confidence = exp(class_logit - largest) / sum;
 
   var cost = 1.0 - confidence;
   var scale = confidence;
   if (COST_KIND == 1u) {
     scale = 1.0;
     cost = log(sum) - (class_logit - largest);
-    let levels = f32(ROUND_LEVELS);
-    if (levels > 0.0) { cost = -log(max(confidence, 0.5 / levels)); }
   }
   for (var i = 0u; i < STRIDE / 4u; i++) {
     let column = vec4u(i * 4u) + vec4u(0u, 1u, 2u, 3u);
     let one_hot = select(vec4f(), vec4f(1.0), column == vec4u(class_index));
-    dx[first + i] = scale * (released(row_exp(row, i, largest) / sum) - one_hot);
+    dx[first + i] = scale * (row_exp(row, i, largest) / sum - one_hot);
   }
   results[row] = vec2f(cost, confidence);
 }

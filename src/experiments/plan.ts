@@ -68,12 +68,23 @@ export function planExperiment(config: ExperimentConfig, data: PlannedData, limi
   );
 }
 
-function planNetworks(config: ExperimentConfig, data: PlannedData): ExperimentPlan {
-  const { classes, width, height, trained, publicFaces } = data;
+/**
+ * The networks that an experiment trains: the victim first, then the attackers'.
+ * @throws DataError, ConfigError for images that they do not take
+ */
+export function trainedNetworks(
+  config: ExperimentConfig,
+  { classes, width, height }: Pick<PlannedData, 'classes' | 'width' | 'height'>,
+): { readonly name: string; readonly spec: ModelSpec; readonly training: TrainingConfig }[] {
   const faces = { name: 'faces', width, height, classNames: [...Array(classes).keys()].map(String) };
   const victim = victimSpec(config.victim, { ...faces, labels: Uint32Array.from({ length: classes }, (_, i) => i) });
   const shape = { classes, width, height, seed: config.seed };
   const attackers = config.attacks.flatMap((attack) => attackOfKind(attack.kind).networks?.(attack, shape) ?? []);
+  return [{ name: 'victim', spec: victim, training: victimTraining(config) }, ...attackers];
+}
+
+function planNetworks(config: ExperimentConfig, data: PlannedData): ExperimentPlan {
+  const { classes, width, height, trained, publicFaces } = data;
   const plan = (name: string, spec: ModelSpec, training: TrainingConfig, count: number): PlannedTraining => {
     const planned = planNetwork(spec, training);
     const buffers = [{ label: 'images', bytes: count * width * height }];
@@ -92,10 +103,9 @@ function planNetworks(config: ExperimentConfig, data: PlannedData): ExperimentPl
       beyondDefaults: all.filter((buffer) => exceeds(buffer, DEFAULT_LIMITS)),
     };
   };
-  return [
-    plan('victim', victim, victimTraining(config), trained),
-    ...attackers.map(({ name, spec, training }) => plan(name, spec, training, publicFaces)),
-  ];
+  return trainedNetworks(config, data).map(({ name, spec, training }) =>
+    plan(name, spec, training, isInversion(spec) ? publicFaces : trained),
+  );
 }
 
 /** Kernels bind whole tensors: a buffer must fit both limits. */

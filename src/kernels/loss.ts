@@ -1,4 +1,3 @@
-import { ConfigError } from '../errors.ts';
 import type { Matrix } from '../gpu/arena.ts';
 import type { BufferView } from '../gpu/device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
@@ -53,27 +52,21 @@ export function recordSoftmaxCrossEntropy(
  * @param args.logits [rows, classes]
  * @param args.targets attacked class of each row, rows u32, each below classes
  * @param args.gradLogits the shape of logits
- * @param args.results rows x 2 f32: cost, confidence in the attacked class as the model releases it
- * @param args.decimals the model rounds its confidences to so many decimals, 0..6; the rounded ones then stand in cost
- * and gradient, -log p takes p no smaller than half the last decimal. Default: no rounding
+ * @param args.results rows x 2 f32: cost, confidence in the attacked class
  * @throws ShapeError, ConfigError
  */
 export function recordConfidenceCost(
   recorder: Recorder,
   args: {
     cost: ConfidenceCost;
-    decimals?: number;
     logits: Matrix;
     targets: BufferView;
     gradLogits: Matrix;
     results: BufferView;
   },
 ): void {
-  const { cost, decimals, logits, targets, gradLogits, results } = args;
+  const { cost, logits, targets, gradLogits, results } = args;
   const kernel = 'confidence_cost';
-  if (decimals !== undefined && !(Number.isInteger(decimals) && decimals >= 0 && decimals <= 6)) {
-    throw new ConfigError(`decimals: ${decimals} is not an integer in 0..6; f32 confidences hold no more`);
-  }
   const shape = shapeConstants(kernel, 'logits', logits);
   requireSameShape(kernel, 'logits', logits, 'gradLogits', gradLogits);
   requireBytes(kernel, 'targets', targets, logits.rows * 4);
@@ -87,7 +80,6 @@ export function recordConfidenceCost(
         ...shape,
         ...constants,
         COST_KIND: COST_KIND[cost],
-        ROUND_LEVELS: decimals === undefined ? 0 : 10 ** decimals,
       },
     },
     bindings: [

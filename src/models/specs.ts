@@ -1,5 +1,6 @@
 import type { Activation } from '../kernels/activation.ts';
 import type { DenseSpec } from '../layers/dense.ts';
+import { vectorShape } from '../layers/layer.ts';
 import { type LayerSpec, stackParameters } from '../layers/stack.ts';
 import {
   type YangClassifierDescription,
@@ -112,19 +113,20 @@ export function modelSpec(
   };
 }
 
-/** Prediction vector -> dense layers with tanh -> dense layer with sigmoid, the pixels. */
+/**
+ * Prediction vector -> [dense layer, batch normalisation, tanh] for each hidden width -> dense layer with sigmoid, the pixels.
+ * Aligned vectors have values around 50: without the normalisation every tanh would be at its end.
+ */
 export function denseInversion(description: DenseInversionDescription): ModelSpec {
   const { classes, hidden, pixels } = description;
-  const widths = [classes, ...hidden, pixels];
-  const layers = widths.slice(1).map(
-    (outputs, i): DenseSpec => ({
-      kind: 'dense',
-      name: `fc${i + 1}`,
-      inputs: widths[i],
-      outputs,
-      activation: i === hidden.length ? 'sigmoid' : 'tanh',
-    }),
-  );
+  const layers: LayerSpec[] = [];
+  let inputs = classes;
+  for (const [i, outputs] of hidden.entries()) {
+    layers.push({ kind: 'dense', name: `fc${i + 1}`, inputs, outputs, activation: 'none' });
+    layers.push({ kind: 'batch_norm', name: `bn${i + 1}`, input: vectorShape(outputs), activation: 'tanh' });
+    inputs = outputs;
+  }
+  layers.push({ kind: 'dense', name: `fc${hidden.length + 1}`, inputs, outputs: pixels, activation: 'sigmoid' });
   return { description, inputs: classes, outputs: pixels, layers, encoderLayers: 0, decoder: [], keys: {} };
 }
 

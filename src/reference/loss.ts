@@ -27,28 +27,22 @@ export function softmaxCrossEntropy(x: ArrayLike<number>, targets: ArrayLike<num
 
 export function confidenceCost(
   cost: ConfidenceCost,
-  decimals: number | undefined,
   x: ArrayLike<number>,
   targets: ArrayLike<number>,
   columns: number,
 ): LossResult {
-  const levels = decimals === undefined ? 0 : 10 ** decimals;
   const logProbabilities = logSoftmaxForward(x, columns);
-  const released = logProbabilities.map((value) =>
-    levels ? roundHalfToEven(Math.exp(value) * levels) / levels : Math.exp(value),
-  );
   const results = new Float64Array(targets.length * 2);
-  const gradient = released.map((probability, i) => {
+  const gradient = logProbabilities.map((value, i) => {
     const row = Math.floor(i / columns);
     const oneHot = i % columns === targets[row] ? 1 : 0;
-    const scale = cost === 'oneMinusConfidence' ? released[row * columns + targets[row]] : 1;
-    return scale * (probability - oneHot);
+    const scale = cost === 'oneMinusConfidence' ? Math.exp(logProbabilities[row * columns + targets[row]]) : 1;
+    return scale * (Math.exp(value) - oneHot);
   });
   for (let row = 0; row < targets.length; row++) {
-    const at = row * columns + targets[row];
-    const negativeLog = levels ? -Math.log(Math.max(released[at], 0.5 / levels)) : -logProbabilities[at];
-    results[2 * row] = cost === 'oneMinusConfidence' ? 1 - released[at] : negativeLog;
-    results[2 * row + 1] = released[at];
+    const logConfidence = logProbabilities[row * columns + targets[row]];
+    results[2 * row] = cost === 'oneMinusConfidence' ? 1 - Math.exp(logConfidence) : -logConfidence;
+    results[2 * row + 1] = Math.exp(logConfidence);
   }
   return { gradient, results };
 }
@@ -69,11 +63,4 @@ export function accumulateMetrics(metrics: ArrayLike<number>, results: ArrayLike
     sum[2]++;
   }
   return sum;
-}
-
-/** WGSL's round. */
-function roundHalfToEven(x: number): number {
-  const down = Math.floor(x);
-  if (x - down !== 0.5) return Math.round(x);
-  return down % 2 === 0 ? down : down + 1;
 }

@@ -30,6 +30,8 @@ export const TOLERANCES = {
   cross_entropy: ELEMENTWISE,
   crossEntropyGradient: { relative: 1e-6, absolute: 2e-7 },
   confidenceCost: ELEMENTWISE,
+  /** Away from ties, where both round to one level. */
+  roundConfidences: ELEMENTWISE,
   mse: ELEMENTWISE,
   mseGradient: SMALL,
   norm: { relative: 1e-6, absolute: 0 },

@@ -6,16 +6,16 @@ const adapterOf = (maxStorageBufferBindingSize: number, maxBufferSize: number, s
   drawBudget({ device: { limits: { maxStorageBufferBindingSize, maxBufferSize } }, adapter: { software } } as Gpu);
 
 /** AT&T: 120 test photographs, two attacks on 40 classes. */
-const ATT = linearDrawCost(10304, 40, 120, 40, [{}, {}]);
+const ATT = linearDrawCost(10304, 40, 120, 40, [4, 4]);
 
-describe('draws at once', () => {
+describe('draws that are measured together', () => {
   it('take the evaluated images, the weights and four images a class of every attack', () => {
     const image = 4 * 10304;
     expect(ATT.bufferBytes).toBe(121 * image);
     expect(ATT.bytes).toBe((120 + 40 + 2 * 4 * 40) * image + 3 * 2 ** 19);
     expect(ATT.submitFlops).toBe(2 * 10304 * 40 * 120);
     // Few photographs: then the attack's iteration, forward and backward, is the longest submit. PROCESS needs an image more.
-    const few = linearDrawCost(10304, 40, 8, 40, [{ process: {} }]);
+    const few = linearDrawCost(10304, 40, 8, 40, [5]);
     expect(few.submitFlops).toBe(4 * 10304 * 40 * 40);
     expect(few.bytes).toBe((8 + 40 + 5 * 40) * image + 2 * 2 ** 19);
   });

@@ -1,17 +1,31 @@
 import { describe, expect, it } from 'vitest';
 import { LimitError } from '../../src/errors.ts';
-import { type DeepPreset, deepPreset, parseDeepConfig } from '../../src/experiments/deep_config.ts';
-import { DEFAULT_LIMITS, planDeep, trainingTime } from '../../src/experiments/plan.ts';
+import { parseExperiment } from '../../src/experiments/config.ts';
+import { DEFAULT_LIMITS, planExperiment, type StorageLimits, trainingTime } from '../../src/experiments/plan.ts';
+import { type PresetSize, presetInput } from '../../src/experiments/presets.ts';
 
 const GIB = 2 ** 30;
 const AMPLE = { maxStorageBufferBindingSize: 4 * GIB, maxBufferSize: 4 * GIB };
-const config = (preset: DeepPreset) => parseDeepConfig(deepPreset(preset, 1), preset);
+const config = (size: PresetSize<'deep'>) => parseExperiment(presetInput('deep', { size }), size);
+
+/** The plan of both networks of the preset `deep` in a size. */
+function planDeep(
+  size: PresetSize<'deep'>,
+  classes: number,
+  limits: StorageLimits,
+  images = { victim: 0, inversion: 0 },
+) {
+  const side = size === 'paper' ? 64 : 32;
+  const data = { classes, width: side, height: side, trained: images.victim, publicFaces: images.inversion };
+  const [victim, inversion] = planExperiment(config(size), data, limits);
+  return { victim, inversion };
+}
 
 /** Multiply-adds of an image in a convolution whose output (of a transposed one, input) has `pixels` pixels, times two. */
 const conv = (pixels: number, from: number, to: number, taps: number) => 2 * pixels * from * to * taps;
 
 describe('the published networks', () => {
-  const { victim, inversion } = planDeep(config('paper'), 530, AMPLE);
+  const { victim, inversion } = planDeep('paper', 530, AMPLE);
 
   it('have the published parameters', () => {
     expect(victim.parameters).toBe(51_025_344);
@@ -38,7 +52,7 @@ describe('the published networks', () => {
     expect(labels).toContain('parameters');
     expect(labels).toContain('conv1 output');
     expect(inversion.beyondDefaults).toEqual([]);
-    expect(planDeep(config('small'), 30, DEFAULT_LIMITS).victim.beyondDefaults).toEqual([]);
+    expect(planDeep('small', 30, DEFAULT_LIMITS).victim.beyondDefaults).toEqual([]);
   });
 
   it('do two operations a multiply-add, and some more beside the products', () => {
@@ -80,26 +94,26 @@ describe('an adapter that is too small', () => {
   };
 
   it('is told the numbers and the preset that fits', () => {
-    expect(refusal(config('paper'), 530, DEFAULT_LIMITS)).toBe(
+    expect(refusal('paper', 530, DEFAULT_LIMITS)).toBe(
       'victim: conv1 output needs a storage buffer of 268435968 bytes, this adapter has maxStorageBufferBindingSize ' +
         '134217728 and maxBufferSize 268435456; the largest preset that fits is small',
     );
     const tight = { maxStorageBufferBindingSize: 2 ** 21, maxBufferSize: 2 ** 21 };
-    expect(refusal(config('small'), 30, tight)).toMatch(/; the largest preset that fits is tiny$/);
+    expect(refusal('small', 30, tight)).toMatch(/; the largest preset that fits is tiny$/);
     const none = { maxStorageBufferBindingSize: 2 ** 12, maxBufferSize: 2 ** 12 };
-    expect(refusal(config('tiny'), 30, none)).toMatch(/; no preset fits, use another adapter$/);
+    expect(refusal('tiny', 30, none)).toMatch(/; no preset fits, use another adapter$/);
   });
 
   it('is refused for its data set too', () => {
     const images = { victim: 100, inversion: 100_000 };
-    expect(refusal(config('tiny'), 530, { ...AMPLE, maxBufferSize: 2e8 }, images)).toMatch(
+    expect(refusal('tiny', 530, { ...AMPLE, maxBufferSize: 2e8 }, images)).toMatch(
       /^inversion: prediction vectors needs a storage buffer of 217600000 bytes/,
     );
   });
 });
 
 describe('time', () => {
-  const plan = planDeep(config('tiny'), 30, AMPLE, { victim: 420, inversion: 10 });
+  const plan = planDeep('tiny', 30, AMPLE, { victim: 420, inversion: 10 });
 
   it('is that of the full batches of an epoch, and inverse to the speed', () => {
     const slow = trainingTime(plan.victim, 10);

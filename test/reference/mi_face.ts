@@ -1,5 +1,5 @@
 /** Twin of src/attacks/mi_face.ts over plain weights, in float64: every iteration of an attack on images. */
-import type { MiFaceConfig } from '../../src/attacks/mi_face.ts';
+import type { MiFaceConfig } from '../../src/attacks/mi_face_config.ts';
 import { STATE_WORDS } from '../../src/kernels/inversion.ts';
 import type { DenseSpec } from '../../src/layers/dense.ts';
 import { nonLocalMeans, sharpen, totalVariation, totalVariationGradient } from '../../src/reference/image.ts';
@@ -34,7 +34,7 @@ export function miFace(
   draw = 0,
 ): TwinResult[] {
   const { specs, parameters, height, width, targets } = twin;
-  const { cost, decimals, iterations, step, schedule, totalVariation: smooth, epsilon, process, search } = config;
+  const { cost, iterations, step, schedule, totalVariation: smooth, epsilon, process, search } = config;
   const pixels = height * width;
   const rows = targets.length;
   const x = new Float64Array(rows * pixels);
@@ -46,11 +46,11 @@ export function miFace(
     floats[row * STATE_WORDS] = 3.4e38;
     state[row * STATE_WORDS + 4] = 1;
   }
-  const judged = config.keep === 'best' || Number.isFinite(config.beta) || config.gamma > -Infinity;
+  const judged = config.keep === 'best' || config.beta !== null || config.gamma !== null;
   const classes = specs[specs.length - 1].outputs;
   const ask = (inputs: ArrayLike<number>, wanted: readonly number[]) => {
     const values = stackForward(specs, parameters, inputs, wanted.length);
-    return { values, ...confidenceCost(cost, decimals, values[specs.length], wanted, classes) };
+    return { values, ...confidenceCost(cost, values[specs.length], wanted, classes) };
   };
   const objectives = targets.map((): number[] => []);
   for (let t = 0; t <= iterations; t++) {
@@ -78,7 +78,14 @@ export function miFace(
     }
     const results = Float32Array.from(answers);
     for (let row = 0; row < rows; row++) objectives[row].push(results[2 * row]);
-    inversionJudge(results, state, t, config.beta, config.gamma, config.keep);
+    inversionJudge(
+      results,
+      state,
+      t,
+      config.beta ?? Number.POSITIVE_INFINITY,
+      config.gamma ?? Number.NEGATIVE_INFINITY,
+      config.keep,
+    );
     const rate = t === iterations ? 0 : schedule === 'linear' ? step * (1 - t / iterations) : step;
     inversionStep(images, gradient, rowNorm(gradient, pixels), state, { ...config, rate });
     if (process && (t + 1) % process.every === 0 && t + 1 < iterations) {

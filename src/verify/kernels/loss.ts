@@ -8,8 +8,10 @@ import {
   recordMse,
   recordSoftmaxCrossEntropy,
 } from '../../kernels/loss.ts';
+import { recordRoundConfidences } from '../../kernels/release.ts';
 import { truncateAlign } from '../../reference/align.ts';
 import { accumulateMetrics, confidenceCost, mse, softmaxCrossEntropy } from '../../reference/loss.ts';
+import { roundConfidences } from '../../reference/release.ts';
 import { alignTolerance, sumTolerance, TOLERANCES } from '../../reference/tolerances.ts';
 import { type Check, COLUMNS, numbers, ROWS, SIZE } from './trial.ts';
 
@@ -25,7 +27,7 @@ function confidenceCheck(cost: ConfidenceCost): Check {
       const results = trial.results(2 * ROWS);
       const logits = trial.matrix(ROWS, COLUMNS, x);
       recordConfidenceCost(trial.recorder, { cost, logits, targets: trial.buffer(TARGETS), gradLogits, results });
-      const expected = confidenceCost(cost, undefined, x, TARGETS, COLUMNS);
+      const expected = confidenceCost(cost, x, TARGETS, COLUMNS);
       trial.expectMatrix(gradLogits, expected.gradient, TOLERANCES.confidenceCost);
       trial.expect(results, expected.results, TOLERANCES.confidenceCost);
     },
@@ -61,6 +63,15 @@ export const LOSSES: readonly Check[] = [
       const expected = softmaxCrossEntropy(x, TARGETS, COLUMNS);
       trial.expectMatrix(gradLogits, expected.gradient, TOLERANCES.crossEntropyGradient);
       trial.expect(results, expected.results, TOLERANCES.cross_entropy);
+    },
+  },
+  {
+    kernel: 'round_confidences',
+    record(trial) {
+      const x = numbers(SIZE, 1, 3);
+      const released = trial.output(ROWS, COLUMNS);
+      recordRoundConfidences(trial.recorder, { logits: trial.matrix(ROWS, COLUMNS, x), decimals: 2, released });
+      trial.expectMatrix(released, roundConfidences(x, COLUMNS, 2), TOLERANCES.roundConfidences);
     },
   },
   confidenceCheck('oneMinusConfidence'),

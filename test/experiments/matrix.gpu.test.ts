@@ -1,0 +1,149 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { ATTACKS } from '../../src/attacks/registry.ts';
+import { seededSplit } from '../../src/data/dataset.ts';
+import { renderFaces } from '../../src/data/render_faces.ts';
+import { RELEASE_DEFENCES, TRAINING_DEFENCES } from '../../src/defences/registry.ts';
+import { NOISE_KINDS, parseExperiment, VICTIM_KINDS, type VictimKind } from '../../src/experiments/config.ts';
+import { runExperiment } from '../../src/experiments/experiment.ts';
+import { experimentData } from '../../src/experiments/faces.ts';
+import { InMemoryRunStore } from '../../src/experiments/store.ts';
+import type { ExperimentData } from '../../src/experiments/testbed.ts';
+import { CONDITION_KINDS, type Row } from '../../src/results/results.ts';
+import { useGpu } from '../support/gpu.ts';
+
+// Every attack against every kind of victim under every defence, at the smallest size at which all of them exist: the
+// convolutional network takes 32 x 32 pixels. Nothing is learned well; everything must run and give numbers.
+
+const device = useGpu();
+const SIZE = 32;
+let data: ExperimentData;
+
+beforeAll(async () => {
+  const faces = { identities: 3, photographs: 4, width: SIZE, height: SIZE, seed: 2 };
+  const dataset = await renderFaces(device.gpu, { ...faces, population: 'private' });
+  const publicFaces = await renderFaces(device.gpu, { ...faces, population: 'public' });
+  data = experimentData(dataset, seededSplit(dataset, 2, 2), publicFaces);
+});
+
+const SGD = { kind: 'sgd', learningRate: 1e-3, momentum: 0, weightDecay: 0 };
+
+function victimOf(kind: VictimKind): object {
+  const training = { epochs: 1, batchSize: 4, optimizer: SGD };
+  if (kind === 'yang') return { kind, ndf: 2, training };
+  const hidden = { softmax: [], mlp: [6], 'mlp-sigmoid': [6], dae: [8, 6] }[kind];
+  const reconstruction = { epochs: 1, deviation: 0.1, learningRate: 1e-3 };
+  return { kind, hidden, training: { ...training, ...(kind === 'dae' && { reconstruction }) } };
+}
+
+/** Every way of attacking: from every start, in images or in a code, with weights or with confidences only. */
+const attacks = [
+  { kind: 'mi-face', start: 'zero', iterations: 1, step: 1 },
+  { kind: 'mi-face', start: 'mean', iterations: 1, step: 1, process: { every: 1, strength: 0.1, sharpen: 0.3 } },
+  {
+    kind: 'mi-face',
+    start: 'noise',
+    iterations: 2,
+    step: 1,
+    keep: 'last',
+    search: { directions: 4, sigma: 1, cell: 4 },
+  },
+  {
+    kind: 'inversion',
+    network: { kind: 'dense', hidden: [4] },
+    training: { epochs: 1, batchSize: 4, learningRate: 1e-3 },
+    attackers: [{ name: 'direct' }, { name: 'top', truncation: 1 }],
+  },
+];
+
+function configuration(kind: VictimKind, changes: object) {
+  const stored = { kind: 'stored', faults: [{ kind: 'uniform', bitErrorRate: 0.01 }] };
+  return parseExperiment(
+    {
+      data: {
+        kind: 'procedural',
+        width: SIZE,
+        height: SIZE,
+        people: 3,
+        photographs: 4,
+        trained: 2,
+        public: { people: 3, photographs: 4 },
+      },
+      victim: victimOf(kind),
+      sweeps: [{ layers: 'all', rates: [0.01] }],
+      memories: [{ name: 'a memory', setting: 'a memory', memory: { layers: { '*': stored } } }],
+      noise: { kinds: NOISE_KINDS, sets: [], levels: { layers: 'all', gaussian: [0.01], laplacian: [0.01] } },
+      attacks,
+      draws: 1,
+      photographs: 1,
+      evaluationBatch: 8,
+      ...changes,
+    },
+    'matrix',
+  );
+}
+
+async function rowsOf(kind: VictimKind, changes: object): Promise<readonly Row[]> {
+  const context = {
+    store: new InMemoryRunStore(),
+    progress: { start() {}, advance() {}, done() {}, warn() {} },
+    signal: new AbortController().signal,
+  };
+  const { rows } = await runExperiment(device.gpu, data, configuration(kind, changes), context);
+  return rows;
+}
+
+const NAMES = [
+  'mi-face zero',
+  'mi-face mean PROCESS',
+  'mi-face noise black-box',
+  'inversion direct, held-out',
+  'inversion direct, training',
+  'inversion top, held-out',
+  'inversion top, training',
+];
+
+describe('every attack and every defence', () => {
+  it('are in this matrix', () => {
+    expect(new Set(attacks.map(({ kind }) => kind))).toEqual(new Set(ATTACKS.map(({ kind }) => kind)));
+    expect(RELEASE_DEFENCES.map(({ kind }) => kind)).toEqual(['rounding']);
+    expect(TRAINING_DEFENCES.map(({ name }) => name)).toEqual(['weightClip', 'errors']);
+  });
+
+  it.each(VICTIM_KINDS)('run against a victim of kind %s', async (kind) => {
+    const rows = await rowsOf(kind, { releases: [{ kind: 'rounding', decimals: 1 }] });
+    // Once as the confidences are, once rounded.
+    for (const decimals of [undefined, 1]) {
+      const own = rows.filter(({ condition }) => condition.release?.decimals === decimals);
+      expect(new Set(own.map(({ condition }) => condition.kind))).toEqual(new Set(CONDITION_KINDS));
+      expect(own).toHaveLength(CONDITION_KINDS.length * NAMES.length);
+    }
+    for (const name of NAMES) {
+      const own = rows.filter(({ attack }) => attack === name);
+      for (const row of own) {
+        expect(row.n).toBe(3);
+        expect(Number.isFinite(row.pcc) && Number.isFinite(row.mse)).toBe(true);
+      }
+      // Rounding is for those who see released confidences only; a white box reads the weights.
+      const [exact, rounded] = [undefined, 1].map((decimals) =>
+        own
+          .filter(({ condition }) => condition.release?.decimals === decimals)
+          .map(({ perIdentity }) => perIdentity.pcc),
+      );
+      const isWhiteBox = name === 'mi-face zero' || name === 'mi-face mean PROCESS';
+      if (isWhiteBox) expect(rounded, name).toEqual(exact);
+      else expect(rounded, name).not.toEqual(exact);
+    }
+  });
+
+  it.each(VICTIM_KINDS)('run against a victim of kind %s that was trained for them', async (kind) => {
+    const plain = { sweeps: [], memories: [], noise: { kinds: [] } };
+    const without = await rowsOf(kind, plain);
+    const clipped = await rowsOf(kind, { ...plain, defences: { weightClip: 0.02 } });
+    const erred = await rowsOf(kind, { ...plain, defences: { errors: { bitErrorRate: 0.05 } } });
+    for (const rows of [clipped, erred]) {
+      expect(rows.map(({ attack }) => attack)).toEqual(NAMES);
+      // Another training is another victim, and other pictures of it.
+      expect(rows.map(({ pcc }) => pcc)).not.toEqual(without.map(({ pcc }) => pcc));
+    }
+  });
+});

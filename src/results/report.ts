@@ -6,6 +6,7 @@
 
 import { DataError } from '../errors.ts';
 import { conditionKey, isDefended, isErrorFree, isUndefended } from './condition.ts';
+import { type FontFile, fontRules } from './figures/font.ts';
 import { escapeXml, toBase64 } from './figures/style.ts';
 import { formatDuration } from './format.ts';
 import { attackTitle, conditionLabel, kindInText, METRIC_LABELS, runTitle } from './labels.ts';
@@ -38,6 +39,8 @@ export interface ReportOptions {
   title?: string;
   /** Beside those that hold for every run. */
   caveats?: string[];
+  /** The font of figures and text, which the report then carries with it; otherwise the reader's own fonts are used. */
+  fonts?: readonly FontFile[];
 }
 
 /** How much accuracy, as a share, a defence may cost to be called cheap in the headlines. */
@@ -209,15 +212,15 @@ export function reportHtml(options: ReportOptions): string {
     : '';
   const clone = manifest.command.replace(/^midas /, 'npm run midas -- ');
 
-  return `<!doctype html>
+  const html = (rules: string) => `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'${rules === '' ? '' : '; font-src data:'}">
 <meta name="color-scheme" content="light dark">
 <title>${escapeXml(title)}</title>
-<style>${CSS}</style>
+<style>${rules}${CSS}</style>
 </head>
 <body>
 <header>
@@ -277,6 +280,9 @@ ${clone === manifest.command ? '' : `<p>From a clone of the repository:</p>\n<pr
 </body>
 </html>
 `;
+  const plain = html('');
+  // Pictures in base64 have no letters of their own; what they hold is of the alphabet that text has anyway.
+  return options.fonts ? html(fontRules(options.fonts, plain)) : plain;
 }
 
 function caveatsOf(results: Results): string[] {

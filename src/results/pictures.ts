@@ -1,0 +1,57 @@
+/** Reconstructions as files: one array per condition and attack, which other tools read. */
+import { DataError, ShapeError } from '../errors.ts';
+import { isNpy, readNpy, writeNpy } from '../formats/npy.ts';
+
+export interface Pictures {
+  readonly width: number;
+  readonly height: number;
+  /** Row by row, 0..1. */
+  readonly images: readonly Float32Array[];
+}
+
+/**
+ * An NPY file of uint8 [images, height, width]: 0 is black, 255 is white, and what lies outside of 0..1 is clamped.
+ *
+ * @throws ShapeError where an image has not `width * height` pixels
+ * @throws DataError where a pixel is not a number: no byte could say so
+ */
+export function encodePictures({ width, height, images }: Pictures): Uint8Array<ArrayBuffer> {
+  const size = width * height;
+  const data = new Uint8Array(images.length * size);
+  for (const [i, image] of images.entries()) {
+    if (image.length !== size) {
+      throw new ShapeError(`picture ${i}: ${image.length} pixels for ${width} x ${height}, expected ${size}`);
+    }
+    for (const [k, value] of image.entries()) {
+      if (Number.isNaN(value)) throw new DataError(`picture ${i}, pixel ${k} is not a number; leave the picture out`);
+      data[i * size + k] = Math.round(255 * Math.min(Math.max(value, 0), 1));
+    }
+  }
+  return writeNpy({ shape: [images.length, height, width], data });
+}
+
+/**
+ * Reads what {@link encodePictures} wrote.
+ *
+ * @param name of the file, for messages
+ * @param gray size of a picture in the raw bytes without a header that run folders held before
+ * @throws DataError where the file is neither
+ */
+export function decodePictures(bytes: Uint8Array, name: string, gray?: Pick<Pictures, 'width' | 'height'>): Pictures {
+  const { shape, data } = isNpy(bytes) || !gray ? readNpy(bytes, name) : rawPictures(bytes, name, gray);
+  if (shape.length !== 3) throw new DataError(`${name}: an array of ${shape.length} dimensions, expected 3`);
+  const [count, height, width] = shape;
+  const size = width * height;
+  const images = Array.from({ length: count }, (_, i) =>
+    Float32Array.from(data.subarray(i * size, (i + 1) * size), (byte) => byte / 255),
+  );
+  return { width, height, images };
+}
+
+function rawPictures(data: Uint8Array, name: string, { width, height }: Pick<Pictures, 'width' | 'height'>) {
+  const count = data.length / (width * height);
+  if (!Number.isInteger(count) || count === 0) {
+    throw new DataError(`${name}: ${data.length} bytes are no whole pictures of ${width} x ${height}`);
+  }
+  return { shape: [count, height, width], data };
+}

@@ -31,13 +31,29 @@ export function bootstrapInterval(
   values: readonly (readonly number[])[],
   options: BootstrapOptions,
 ): BootstrapInterval {
-  const { resamples = 2000, seed, confidence = 0.95 } = options;
+  const { resamples, confidence } = checkedOptions(options);
+  checkTable(values);
+  const [draws, identities] = [values.length, values[0].length];
+  const random = new Random(options.seed);
+  const means = new Float64Array(resamples);
+  for (let i = 0; i < resamples; i++) {
+    const drawWeights = resample(draws, random);
+    means[i] = weightedMean(values, drawWeights, resample(identities, random));
+  }
+  return { mean: plainMean(values), ci95: percentiles(means, confidence) };
+}
+
+function checkedOptions({ resamples = 2000, confidence = 0.95 }: BootstrapOptions) {
   if (!Number.isInteger(resamples) || resamples < 1) {
     throw new ConfigError(`resamples: ${resamples} is not a positive integer; try 2000`);
   }
   if (!(confidence > 0 && confidence < 1)) {
     throw new ConfigError(`confidence: ${confidence} is not between 0 and 1; try 0.95`);
   }
+  return { resamples, confidence };
+}
+
+function checkTable(values: readonly (readonly number[])[]): void {
   const draws = values.length;
   const identities = values[0]?.length ?? 0;
   values.forEach((row, draw) => {
@@ -50,17 +66,17 @@ export function bootstrapInterval(
     if (bad >= 0) throw new DataError(`bootstrap: draw ${draw}, identity ${bad} is ${row[bad]}; leave out such values`);
   });
   if (identities === 0) throw new ShapeError(`bootstrap: a table of ${draws}x${identities} values; give at least one`);
+}
 
-  const random = new Random(seed);
-  const means = new Float64Array(resamples);
-  for (let i = 0; i < resamples; i++) {
-    const drawWeights = resample(draws, random);
-    means[i] = weightedMean(values, drawWeights, resample(identities, random));
-  }
+function plainMean(values: readonly (readonly number[])[]): number {
+  return weightedMean(values, new Uint32Array(values.length).fill(1), new Uint32Array(values[0].length).fill(1));
+}
+
+/** The ends of the interval that holds a share of the resampled means; sorts them. */
+function percentiles(means: Float64Array, confidence: number): [number, number] {
   means.sort();
   const tail = (1 - confidence) / 2;
-  const mean = weightedMean(values, new Uint32Array(draws).fill(1), new Uint32Array(identities).fill(1));
-  return { mean, ci95: [quantile(means, tail), quantile(means, 1 - tail)] };
+  return [quantile(means, tail), quantile(means, 1 - tail)];
 }
 
 /**
@@ -109,4 +125,34 @@ function quantile(sorted: Float64Array, probability: number): number {
   const below = Math.floor(position);
   const above = Math.min(below + 1, sorted.length - 1);
   return sorted[below] + (position - below) * (sorted[above] - sorted[below]);
+}
+
+/**
+ * The mean over several repetitions of an experiment, each a table [draw][identity] of its own, and its percentile interval by
+ * a hierarchical bootstrap: each resample takes as many repetitions with replacement, and of every one that it takes resamples
+ * draws and identities anew. So the interval holds for a repetition that was not made, not only for more draws of those that
+ * were. Every repetition has the same weight, however many draws it has.
+ *
+ * @throws ShapeError, DataError, ConfigError as `bootstrapInterval`
+ */
+export function hierarchicalInterval(
+  tables: readonly (readonly (readonly number[])[])[],
+  options: BootstrapOptions,
+): BootstrapInterval {
+  const { resamples, confidence } = checkedOptions(options);
+  if (tables.length === 0) throw new ShapeError('bootstrap: no tables; give at least one');
+  for (const table of tables) checkTable(table);
+  const random = new Random(options.seed);
+  const means = new Float64Array(resamples);
+  for (let i = 0; i < resamples; i++) {
+    let sum = 0;
+    for (let k = 0; k < tables.length; k++) {
+      const table = tables[random.uniformInt(tables.length)];
+      const drawWeights = resample(table.length, random);
+      sum += weightedMean(table, drawWeights, resample(table[0].length, random));
+    }
+    means[i] = sum / tables.length;
+  }
+  const mean = tables.reduce((sum, table) => sum + plainMean(table), 0) / tables.length;
+  return { mean, ci95: percentiles(means, confidence) };
 }

@@ -127,32 +127,62 @@ function quantile(sorted: Float64Array, probability: number): number {
   return sorted[below] + (position - below) * (sorted[above] - sorted[below]);
 }
 
+/** What one resample takes of every repetition that it takes. */
+interface Resample {
+  readonly table: number;
+  readonly draws: Uint32Array;
+  readonly identities: Uint32Array;
+}
+
 /**
- * The mean over several repetitions of an experiment, each a table [draw][identity] of its own, and its percentile interval by
+ * Means over several repetitions of an experiment, each a table [draw][identity] of its own, and their percentile intervals by
  * a hierarchical bootstrap: each resample takes as many repetitions with replacement, and of every one that it takes resamples
- * draws and identities anew. So the interval holds for a repetition that was not made, not only for more draws of those that
- * were. Every repetition has the same weight, however many draws it has.
- *
- * @throws ShapeError, DataError, ConfigError as `bootstrapInterval`
+ * draws and identities anew. So an interval holds for a repetition that was not made, not only for more draws of those that
+ * were. Every repetition has the same weight, however many draws it has. Tables of equal sizes take the same resamples, which
+ * are drawn once.
  */
-export function hierarchicalInterval(
-  tables: readonly (readonly (readonly number[])[])[],
-  options: BootstrapOptions,
-): BootstrapInterval {
-  const { resamples, confidence } = checkedOptions(options);
-  if (tables.length === 0) throw new ShapeError('bootstrap: no tables; give at least one');
-  for (const table of tables) checkTable(table);
-  const random = new Random(options.seed);
-  const means = new Float64Array(resamples);
-  for (let i = 0; i < resamples; i++) {
-    let sum = 0;
-    for (let k = 0; k < tables.length; k++) {
-      const table = tables[random.uniformInt(tables.length)];
-      const drawWeights = resample(table.length, random);
-      sum += weightedMean(table, drawWeights, resample(table[0].length, random));
-    }
-    means[i] = sum / tables.length;
+export class HierarchicalBootstrap {
+  readonly #resamples: number;
+  readonly #confidence: number;
+  readonly #seed: number;
+  /** By the sizes of the tables. */
+  readonly #plans = new Map<string, readonly Resample[]>();
+
+  /** @throws ConfigError when an option is out of range */
+  constructor(options: BootstrapOptions) {
+    const { resamples, confidence } = checkedOptions(options);
+    this.#resamples = resamples;
+    this.#confidence = confidence;
+    this.#seed = options.seed;
   }
-  const mean = tables.reduce((sum, table) => sum + plainMean(table), 0) / tables.length;
-  return { mean, ci95: percentiles(means, confidence) };
+
+  /**
+   * @throws ShapeError when there is no table, or one is empty or its rows differ in length
+   * @throws DataError when a value is not finite
+   */
+  interval(tables: readonly (readonly (readonly number[])[])[]): BootstrapInterval {
+    if (tables.length === 0) throw new ShapeError('bootstrap: no tables; give at least one');
+    for (const table of tables) checkTable(table);
+    const plan = this.#planOf(tables.map((table) => [table.length, table[0].length]));
+    const means = new Float64Array(this.#resamples);
+    for (const [i, { table, draws, identities }] of plan.entries()) {
+      means[Math.floor(i / tables.length)] += weightedMean(tables[table], draws, identities) / tables.length;
+    }
+    const mean = tables.reduce((sum, table) => sum + plainMean(table), 0) / tables.length;
+    return { mean, ci95: percentiles(means, this.#confidence) };
+  }
+
+  #planOf(sizes: readonly (readonly [draws: number, identities: number])[]): readonly Resample[] {
+    const key = sizes.join(' ');
+    const known = this.#plans.get(key);
+    if (known) return known;
+    const random = new Random(this.#seed);
+    const plan = Array.from({ length: this.#resamples * sizes.length }, () => {
+      const table = random.uniformInt(sizes.length);
+      const [draws, identities] = sizes[table];
+      return { table, draws: resample(draws, random), identities: resample(identities, random) };
+    });
+    this.#plans.set(key, plan);
+    return plan;
+  }
 }

@@ -1,6 +1,6 @@
 /** Several runs of one experiment that differ only in their seed, as one set of results. */
 import { ConfigError } from '../errors.ts';
-import { hierarchicalInterval } from '../metrics/bootstrap.ts';
+import { HierarchicalBootstrap } from '../metrics/bootstrap.ts';
 import { canonical, isNoise, matchedTo } from './condition.ts';
 import { type Condition, METRICS, type Metric, type Results, type Row, type SummaryEntry } from './schema.ts';
 import { valuesOfDraw } from './summary.ts';
@@ -48,6 +48,7 @@ export function aggregate(runs: readonly Results[], names: readonly string[] = [
       throw new ConfigError(`${nameOf(i)}: seed is ${run.manifest.seed}, as in ${nameOf(twin)}; give another run`);
   }
   const { rows, groups } = grouped(runs);
+  const bootstrap = new HierarchicalBootstrap({ seed: first.manifest.seed });
   const mean = (of: (run: Results) => number) => runs.reduce((sum, run) => sum + of(run), 0) / runs.length;
   return {
     schema: first.schema,
@@ -58,7 +59,7 @@ export function aggregate(runs: readonly Results[], names: readonly string[] = [
     },
     seeds: runs.map(({ manifest }) => manifest.seed),
     rows,
-    summary: groups.map((group) => entryOf(group, first.manifest.seed)),
+    summary: groups.map((group) => entryOf(group, bootstrap)),
     baselines: {
       meanFacePcc: mean(({ baselines }) => baselines.meanFacePcc),
       wrongIdentityPcc: mean(({ baselines }) => baselines.wrongIdentityPcc),
@@ -128,14 +129,11 @@ function meanCondition(conditions: readonly Condition[]): Condition {
   return { ...first, rates: Object.fromEntries(rates) };
 }
 
-function entryOf(group: Group, seed: number): AggregatedEntry {
+function entryOf(group: Group, bootstrap: HierarchicalBootstrap): AggregatedEntry {
   const sorted = group.map((rows) => [...rows].sort((a, b) => a.draw - b.draw));
   const all = sorted.flat();
   const interval = (metric: Metric) =>
-    hierarchicalInterval(
-      sorted.map((rows) => rows.map((row) => valuesOfDraw(row, metric))),
-      { seed },
-    );
+    bootstrap.interval(sorted.map((rows) => rows.map((row) => valuesOfDraw(row, metric))));
   const intervals = Object.fromEntries(METRICS.map((metric) => [metric, interval(metric)]));
   return {
     condition: all[0].condition,

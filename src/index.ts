@@ -62,8 +62,18 @@ export {
 } from './memory/config.ts';
 export { findPreset, PRESETS, type Preset } from './memory/presets.ts';
 
-// Attacks.
+// Attacks and defences: interfaces, and lists of all there are.
 
+export type {
+  Attack,
+  AttackContext,
+  AttackedVictim,
+  AttackOutput,
+  AttackResult,
+  BuiltAttack,
+  PreparedAttack,
+  Reconstruction,
+} from './attacks/attack.ts';
 export {
   type Alignment,
   alignLogits,
@@ -72,8 +82,13 @@ export {
   Predictor,
   type Reconstructions,
 } from './attacks/inversion.ts';
-export { type Inversion, MiFace, type MiFaceConfig, type ProcessOptions, type SearchSpace } from './attacks/mi_face.ts';
+export { type Inversion, MiFace, type SearchSpace } from './attacks/mi_face.ts';
+export type { MiFaceConfig, MiFaceInput } from './attacks/mi_face_config.ts';
+export { ATTACKS, type AttackConfig } from './attacks/registry.ts';
+export type { ReleaseDefence, TrainingDefence } from './defences/defence.ts';
+export { RELEASE_DEFENCES, TRAINING_DEFENCES } from './defences/registry.ts';
 export type { Victim, VictimRun } from './models/victim.ts';
+export { releasedVictim } from './models/victims.ts';
 
 // Measures.
 
@@ -93,18 +108,20 @@ export {
 
 // Whole experiments: all of the above under many conditions.
 
-export { type DeepInput, type DeepOutcome, DeepSubject, deepSweep, runDeep } from './experiments/deep.ts';
-export { type DeepConfig, type DeepPreset, deepPreset, parseDeepConfig } from './experiments/deep_config.ts';
+export { plannedConditions } from './experiments/conditions.ts';
 export {
-  runShallow,
-  type ShallowInput,
-  type ShallowOutcome,
-  ShallowSubject,
-  shallowSweep,
-} from './experiments/shallow.ts';
-export { parseShallowConfig, type ShallowConfig, shallowPreset } from './experiments/shallow_config.ts';
-export { MemoryStore, type ProgressSink, type RunStore } from './experiments/store.ts';
-export { type Look, type NamedMemory, type Picture, Sweep, type SweepConfig } from './experiments/sweep.ts';
+  type ExperimentConfig,
+  type ExperimentInput,
+  type NamedMemory,
+  parseExperiment,
+  type SweepConfig,
+} from './experiments/config.ts';
+export { type ExperimentOutcome, runExperiment } from './experiments/experiment.ts';
+export { experimentData, proceduralData } from './experiments/faces.ts';
+export { PRESETS as EXPERIMENT_PRESETS, type PresetOptions, presetInput } from './experiments/presets.ts';
+export { InMemoryRunStore, type ProgressSink, type RunContext, type RunStore } from './experiments/store.ts';
+export { type DrawResult, Sweep } from './experiments/sweep.ts';
+export { type ExperimentData, Testbed } from './experiments/testbed.ts';
 export {
   type Condition,
   conditionKey,

@@ -234,7 +234,7 @@ export async function askedExperiment(
   const { seed: _, ...fields } = file;
   const draft = { ...preset, ...fields, data, seed } as ExperimentInput;
   if (options.model !== undefined) draft.victim = preset.victim;
-  await applyOptions(draft, preset, options, images);
+  await applyOptions(draft, name, preset, options, images);
   const config = parseExperiment(draft, options.config ?? 'configuration');
   const shard = options.shard === undefined ? WHOLE : parseShard(options.shard);
   return { config, files, pretrained: options.pretrained, shard };
@@ -301,6 +301,7 @@ function askedData(
 /** Changes the fields of a draft that flags name. */
 async function applyOptions(
   draft: ExperimentInput,
+  name: PresetName,
   preset: ExperimentInput,
   options: ExperimentOptions,
   images: { readonly width: number; readonly height: number },
@@ -311,7 +312,7 @@ async function applyOptions(
   if (draws !== undefined) draft.draws = draws;
   const format = askedFormat(options);
   if (format) draft.format = format;
-  await applyMemories(draft, options, format);
+  await applyMemories(draft, name, options, format);
   if (granularity !== undefined) draft.granularity = granularity as ExperimentInput['granularity'];
   applyRates(draft, preset, options);
   if (grid) draft.grid = grid;
@@ -323,6 +324,7 @@ async function applyOptions(
 /** Memories that were asked for stand in place of the sweep over rates, and of the noise that is compared with it. */
 async function applyMemories(
   draft: ExperimentInput,
+  preset: PresetName,
   { memory = [], voltages: asked, granularity, format, bits, headroom, faithful }: ExperimentOptions,
   stored: ExperimentInput['format'],
 ): Promise<void> {
@@ -338,7 +340,9 @@ async function applyMemories(
     const { input } = await readMemory(name);
     memories.push({ name, setting: name, memory: input } as (typeof memories)[number]);
   }
-  Object.assign(draft, { memories, sweeps: [], grid: [], rateMaps: [], noise: { kinds: [] } });
+  // The shallow preset compares memories with the quantised model of the layers that it sweeps.
+  const sweeps = preset === 'shallow' ? (draft.sweeps ?? []).map(({ layers }) => ({ layers, rates: [] })) : [];
+  Object.assign(draft, { memories, sweeps, grid: [], rateMaps: [], noise: { kinds: [] } });
 }
 
 /** `--rates` and `--layers`: each keeps the other as it was. */

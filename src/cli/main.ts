@@ -184,7 +184,7 @@ common(
   schemaCommand(new Session(options, args), what);
 });
 
-addReportCommands(program, { common, whole, args });
+addReportCommands(program, { common, args });
 addDataCommands(program, { common, whole, args });
 addMemoryCommands(program, { common, whole, args });
 

@@ -3,11 +3,13 @@
  * jsdom takes half a second to load: import this module when there is something to draw, not at start.
  */
 
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { Resvg } from '@resvg/resvg-js';
 import { JSDOM } from 'jsdom';
 import { PNG } from 'pngjs';
 import { DataError, ShapeError } from '../errors.ts';
+import { embedFont, type FontFile } from '../results/figures/font.ts';
 
 /** An empty document with the APIs that Observable Plot draws with. */
 export function createDocument(): Document {
@@ -17,12 +19,31 @@ export function createDocument(): Document {
 // Inter by Rasmus Andersson (OFL-1.1), from a package: a machine without fonts would draw figures without text. The
 // weights are those the figures use; another weight falls to the nearest of them.
 const FONT_FILES = [
-  '400Regular/Inter_400Regular.ttf',
-  '500Medium/Inter_500Medium.ttf',
-  '600SemiBold/Inter_600SemiBold.ttf',
+  { weight: 400, file: '400Regular/Inter_400Regular.ttf' },
+  { weight: 500, file: '500Medium/Inter_500Medium.ttf' },
+  { weight: 600, file: '600SemiBold/Inter_600SemiBold.ttf' },
 ];
 
-let fontPaths: string[] | undefined;
+/** Where the weights of Inter that figures use lie on this machine. */
+function fontPaths(): { weight: number; path: string }[] {
+  const { resolve } = createRequire(import.meta.url);
+  return FONT_FILES.map(({ weight, file }) => ({ weight, path: resolve(`@expo-google-fonts/inter/${file}`) }));
+}
+
+let fonts: readonly FontFile[] | undefined;
+
+/** The weights of Inter that figures use. */
+export function figureFonts(): readonly FontFile[] {
+  fonts ??= fontPaths().map(({ weight, path }) => ({ weight, bytes: new Uint8Array(readFileSync(path)) }));
+  return fonts;
+}
+
+/** A figure as it is written to a file: with its letters inside, for machines without the font. */
+export function svgFile(svg: string): string {
+  return embedFont(svg, figureFonts());
+}
+
+let fontFiles: string[] | undefined;
 
 /**
  * Draws an SVG on white.
@@ -31,13 +52,12 @@ let fontPaths: string[] | undefined;
  * @throws DataError where the text is not an SVG
  */
 export function svgToPng(svg: string, width: number): Uint8Array {
-  const { resolve } = createRequire(import.meta.url);
-  fontPaths ??= FONT_FILES.map((file) => resolve(`@expo-google-fonts/inter/${file}`));
+  fontFiles ??= fontPaths().map(({ path }) => path);
   try {
     const image = new Resvg(svg, {
       fitTo: { mode: 'width', value: width },
       background: '#ffffff',
-      font: { fontFiles: fontPaths, loadSystemFonts: false, defaultFontFamily: 'Inter', sansSerifFamily: 'Inter' },
+      font: { fontFiles, loadSystemFonts: false, defaultFontFamily: 'Inter', sansSerifFamily: 'Inter' },
     });
     return new Uint8Array(image.render().asPng());
   } catch (cause) {

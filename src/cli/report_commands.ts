@@ -1,9 +1,36 @@
-/** The options of `midas merge` and `midas report`; what they do is loaded when they run. */
-import type { Command } from 'commander';
+/** The options of `midas report` and `midas merge`; what they do is loaded when they run. */
+import { type Command, Option } from 'commander';
 import type { CommandTools } from './data_commands.ts';
 import { type CommonOptions, Session } from './session.ts';
 
-export function addReportCommands(program: Command, { common, args }: CommandTools): void {
+interface ReportOptions extends CommonOptions {
+  readonly format: string[];
+  readonly theme: string;
+  readonly title?: string;
+  readonly latex: boolean;
+}
+
+export function addReportCommands(program: Command, { common, args }: Pick<CommandTools, 'common' | 'args'>): void {
+  common(
+    program
+      .command('report')
+      .argument('<dir...>', 'folders of finished runs; several must differ in their seed alone, and are aggregated')
+      .description('figures, tables and report of finished runs again, without measuring')
+      .option('--format <list>', 'formats of the figures, among svg, png, pdf', (text) => text.split(','), [
+        'svg',
+        'png',
+      ])
+      // The names stand here a second time, so that --help need not load what draws.
+      .addOption(new Option('--theme <name>', 'colours').choices(['light', 'dark', 'print']).default('light'))
+      .option('--title <text>', 'title of figures and report; by default what was attacked by what')
+      .option('--latex', 'also the summary as a LaTeX table, table.tex', false),
+    'runs/report',
+  ).action(async (dirs: string[], options: ReportOptions) => {
+    const { reportCommand } = await import('./report.ts');
+    const { format, theme, title, latex } = options;
+    await reportCommand(new Session(options, args), { dirs, format, theme, title, latex });
+  });
+
   common(
     program
       .command('merge')

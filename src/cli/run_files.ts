@@ -15,6 +15,7 @@ import {
   type Results,
   type Row,
   summarise,
+  summaryCsv,
   toCsv,
 } from '../results/results.ts';
 import { contactSheets, type SheetPictures } from '../results/sheets.ts';
@@ -52,7 +53,7 @@ export function resultsOf(manifest: Manifest, rows: readonly Row[], presentation
 /** Writes every file of the contract; results.json last, so that its presence means finished. */
 export async function writeRunFiles(folder: RunFolder, { results, presentation }: FinishedRun): Promise<void> {
   // jsdom and resvg take a second to load: only now.
-  const { createDocument, encodeGrayPng, svgToPng } = await import('./render.ts');
+  const { createDocument, encodeGrayPng, figureFonts, svgFile, svgToPng } = await import('./render.ts');
   const document = createDocument();
   const pictures = await readPictures(folder, results, presentation);
   const { noise } = results.manifest.config as { noise?: { matched?: string } };
@@ -61,12 +62,16 @@ export async function writeRunFiles(folder: RunFolder, { results, presentation }
   for (const { name, png } of pngs) await folder.write(`${name}.png`, png);
   const figures = drawFigures(results, { document });
   for (const { name, svg } of figures) {
-    await folder.write(`${name}.svg`, svg);
+    await folder.write(`${name}.svg`, svgFile(svg));
     await folder.write(`${name}.png`, svgToPng(svg, 1400));
   }
   const caveats = caveatsOf(presentation);
-  await folder.write('report.html', reportHtml({ results, figures, reconPng: pngs[0].png, caveats }));
+  await folder.write(
+    'report.html',
+    reportHtml({ results, figures, reconPng: pngs[0].png, caveats, fonts: figureFonts() }),
+  );
   await folder.write('results.csv', toCsv(results.rows));
+  await folder.write('summary.csv', summaryCsv(results.summary));
   await folder.write('results.json', `${JSON.stringify(results, null, 1)}\n`);
 }
 

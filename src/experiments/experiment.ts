@@ -84,7 +84,7 @@ async function present(
       const shown = testbed.shown(output, photographs);
       const truth = `pictures/truth_${photographs ? output.split : 'persons'}.npy`;
       const images = shown.map(({ person, photograph }) => toFloat(dataset, [photograph ?? firstOf(person)]));
-      await store.write(truth, encodePictures(images, width, height));
+      await store.write(truth, encodePictures({ images, width, height }));
       const { name, title } = output;
       const description = { name, kind, family, ...(photographs && { split: output.split }), title };
       attacks.push({
@@ -95,7 +95,7 @@ async function present(
       });
     }
   }
-  await store.write(MEAN_FACE_FILE, encodePictures([meanFace], width, height));
+  await store.write(MEAN_FACE_FILE, encodePictures({ images: [meanFace], width, height }));
   const [first] = testbed.outputs;
   const undefended = planned.find(isUndefended);
   const file = undefended && pictureFile(undefended, first.name);

@@ -362,7 +362,7 @@ export class Sweep {
 
   async #savePicture(condition: Condition, attack: string, images: readonly Float32Array[]): Promise<void> {
     const { width, height } = this.#testbed;
-    await this.#store.write(pictureFile(condition, attack), encodePictures(images, width, height));
+    await this.#store.write(pictureFile(condition, attack), encodePictures({ images, width, height }));
   }
 
   #interruptible(): void {

@@ -31,13 +31,29 @@ export function bootstrapInterval(
   values: readonly (readonly number[])[],
   options: BootstrapOptions,
 ): BootstrapInterval {
-  const { resamples = 2000, seed, confidence = 0.95 } = options;
+  const { resamples, confidence } = checkedOptions(options);
+  checkTable(values);
+  const [draws, identities] = [values.length, values[0].length];
+  const random = new Random(options.seed);
+  const means = new Float64Array(resamples);
+  for (let i = 0; i < resamples; i++) {
+    const drawWeights = resample(draws, random);
+    means[i] = weightedMean(values, drawWeights, resample(identities, random));
+  }
+  return { mean: plainMean(values), ci95: percentiles(means, confidence) };
+}
+
+function checkedOptions({ resamples = 2000, confidence = 0.95 }: BootstrapOptions) {
   if (!Number.isInteger(resamples) || resamples < 1) {
     throw new ConfigError(`resamples: ${resamples} is not a positive integer; try 2000`);
   }
   if (!(confidence > 0 && confidence < 1)) {
     throw new ConfigError(`confidence: ${confidence} is not between 0 and 1; try 0.95`);
   }
+  return { resamples, confidence };
+}
+
+function checkTable(values: readonly (readonly number[])[]): void {
   const draws = values.length;
   const identities = values[0]?.length ?? 0;
   values.forEach((row, draw) => {
@@ -50,17 +66,17 @@ export function bootstrapInterval(
     if (bad >= 0) throw new DataError(`bootstrap: draw ${draw}, identity ${bad} is ${row[bad]}; leave out such values`);
   });
   if (identities === 0) throw new ShapeError(`bootstrap: a table of ${draws}x${identities} values; give at least one`);
+}
 
-  const random = new Random(seed);
-  const means = new Float64Array(resamples);
-  for (let i = 0; i < resamples; i++) {
-    const drawWeights = resample(draws, random);
-    means[i] = weightedMean(values, drawWeights, resample(identities, random));
-  }
+function plainMean(values: readonly (readonly number[])[]): number {
+  return weightedMean(values, new Uint32Array(values.length).fill(1), new Uint32Array(values[0].length).fill(1));
+}
+
+/** The ends of the interval that holds a share of the resampled means; sorts them. */
+function percentiles(means: Float64Array, confidence: number): [number, number] {
   means.sort();
   const tail = (1 - confidence) / 2;
-  const mean = weightedMean(values, new Uint32Array(draws).fill(1), new Uint32Array(identities).fill(1));
-  return { mean, ci95: [quantile(means, tail), quantile(means, 1 - tail)] };
+  return [quantile(means, tail), quantile(means, 1 - tail)];
 }
 
 /**
@@ -109,4 +125,64 @@ function quantile(sorted: Float64Array, probability: number): number {
   const below = Math.floor(position);
   const above = Math.min(below + 1, sorted.length - 1);
   return sorted[below] + (position - below) * (sorted[above] - sorted[below]);
+}
+
+/** What one resample takes of every repetition that it takes. */
+interface Resample {
+  readonly table: number;
+  readonly draws: Uint32Array;
+  readonly identities: Uint32Array;
+}
+
+/**
+ * Means over several repetitions of an experiment, each a table [draw][identity] of its own, and their percentile intervals by
+ * a hierarchical bootstrap: each resample takes as many repetitions with replacement, and of every one that it takes resamples
+ * draws and identities anew. So an interval holds for a repetition that was not made, not only for more draws of those that
+ * were. Every repetition has the same weight, however many draws it has. Tables of equal sizes take the same resamples, which
+ * are drawn once.
+ */
+export class HierarchicalBootstrap {
+  readonly #resamples: number;
+  readonly #confidence: number;
+  readonly #seed: number;
+  /** By the sizes of the tables. */
+  readonly #plans = new Map<string, readonly Resample[]>();
+
+  /** @throws ConfigError when an option is out of range */
+  constructor(options: BootstrapOptions) {
+    const { resamples, confidence } = checkedOptions(options);
+    this.#resamples = resamples;
+    this.#confidence = confidence;
+    this.#seed = options.seed;
+  }
+
+  /**
+   * @throws ShapeError when there is no table, or one is empty or its rows differ in length
+   * @throws DataError when a value is not finite
+   */
+  interval(tables: readonly (readonly (readonly number[])[])[]): BootstrapInterval {
+    if (tables.length === 0) throw new ShapeError('bootstrap: no tables; give at least one');
+    for (const table of tables) checkTable(table);
+    const plan = this.#planOf(tables.map((table) => [table.length, table[0].length]));
+    const means = new Float64Array(this.#resamples);
+    for (const [i, { table, draws, identities }] of plan.entries()) {
+      means[Math.floor(i / tables.length)] += weightedMean(tables[table], draws, identities) / tables.length;
+    }
+    const mean = tables.reduce((sum, table) => sum + plainMean(table), 0) / tables.length;
+    return { mean, ci95: percentiles(means, this.#confidence) };
+  }
+
+  #planOf(sizes: readonly (readonly [draws: number, identities: number])[]): readonly Resample[] {
+    const key = sizes.join(' ');
+    const known = this.#plans.get(key);
+    if (known) return known;
+    const random = new Random(this.#seed);
+    const plan = Array.from({ length: this.#resamples * sizes.length }, () => {
+      const table = random.uniformInt(sizes.length);
+      const [draws, identities] = sizes[table];
+      return { table, draws: resample(draws, random), identities: resample(identities, random) };
+    });
+    this.#plans.set(key, plan);
+    return plan;
+  }
 }

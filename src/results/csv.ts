@@ -1,32 +1,17 @@
-/** Rows as a table for spreadsheets. */
-import { METRICS, type Row } from './schema.ts';
+/** Rows and summary as tables for spreadsheets: CSV by RFC 4180, lines end in CRLF and quotes are doubled. */
+import type { AggregatedEntry } from './aggregate.ts';
+import { conditionLabel } from './labels.ts';
+import { type Condition, METRICS, type Row, type SummaryEntry } from './schema.ts';
 
 /**
- * Rows as CSV (RFC 4180: CRLF, quotes doubled), one line a row; rates become `rate.<layer>` columns and the condition's
- * own keys `condition.<key>`. The values per identity are left to the JSON.
+ * Rows as CSV, one line per row; rates become `rate.<layer>` columns and the condition's own keys `condition.<key>`. The values
+ * per identity are left to the JSON.
  */
 export function toCsv(rows: readonly Row[]): string {
-  const conditionOf = (row: Row): Readonly<Record<string, unknown>> => row.condition;
-  const layers = [...new Set(rows.flatMap((row) => Object.keys(row.condition.rates)))].sort();
-  const named = ['kind', 'label', 'format', 'granularity', 'layers', 'matchedTo'];
-  const own = [...new Set(rows.flatMap((row) => Object.keys(row.condition)))]
-    .filter((key) => key !== 'rates' && !named.includes(key))
-    .sort();
-  const header = [
-    ...named,
-    ...layers.map((layer) => `rate.${layer}`),
-    ...own.map((key) => `condition.${key}`),
-    'attack',
-    'draw',
-    ...METRICS,
-    'n',
-    'weightBytes',
-    'energy',
-  ];
+  const condition = conditionColumns(rows);
+  const header = [...condition.header, 'attack', 'draw', ...METRICS, 'n', 'weightBytes', 'energy'];
   const lines = rows.map((row) => [
-    ...named.map((key) => conditionOf(row)[key]),
-    ...layers.map((layer) => row.condition.rates[layer]),
-    ...own.map((key) => conditionOf(row)[key]),
+    ...condition.cells(row),
     row.attack,
     row.draw,
     ...METRICS.map((metric) => row[metric]),
@@ -34,7 +19,57 @@ export function toCsv(rows: readonly Row[]): string {
     row.energy?.bytes,
     row.energy?.relative,
   ]);
-  return [header, ...lines].map((cells) => `${cells.map(csvCell).join(',')}\r\n`).join('');
+  return csv([header, ...lines]);
+}
+
+/**
+ * The summary as CSV, one line per condition and attack: what the condition is called, its fields as in the CSV of rows, and for
+ * each metric its mean and the ends of the 95 % interval. Entries over several seeds have a column that counts them.
+ */
+export function summaryCsv(summary: readonly (SummaryEntry | AggregatedEntry)[]): string {
+  const condition = conditionColumns(summary);
+  const seeds = summary.some((entry) => 'seeds' in entry) ? ['seeds'] : [];
+  const metrics = METRICS.flatMap((metric) => [metric, `${metric}.low`, `${metric}.high`]);
+  const header = ['condition', ...condition.header, 'attack', ...seeds, 'draws', 'n', ...metrics];
+  const lines = summary.map((entry) => [
+    conditionLabel(entry.condition),
+    ...condition.cells(entry),
+    entry.attack,
+    ...(seeds.length > 0 ? ['seeds' in entry ? entry.seeds : 1] : []),
+    entry.draws,
+    entry.n,
+    ...METRICS.flatMap((metric) => [entry[metric].mean, ...entry[metric].ci95]),
+  ]);
+  return csv([header, ...lines]);
+}
+
+interface OfCondition {
+  readonly condition: Condition;
+}
+
+/** One column per field of any of the conditions. */
+function conditionColumns(entries: readonly OfCondition[]): {
+  header: string[];
+  cells: (entry: OfCondition) => unknown[];
+} {
+  const fieldsOf = ({ condition }: OfCondition): Readonly<Record<string, unknown>> => condition;
+  const layers = [...new Set(entries.flatMap(({ condition }) => Object.keys(condition.rates)))].sort();
+  const named = ['kind', 'label', 'format', 'granularity', 'layers', 'matchedTo'];
+  const own = [...new Set(entries.flatMap(({ condition }) => Object.keys(condition)))]
+    .filter((key) => key !== 'rates' && !named.includes(key))
+    .sort();
+  return {
+    header: [...named, ...layers.map((layer) => `rate.${layer}`), ...own.map((key) => `condition.${key}`)],
+    cells: (entry) => [
+      ...named.map((key) => fieldsOf(entry)[key]),
+      ...layers.map((layer) => entry.condition.rates[layer]),
+      ...own.map((key) => fieldsOf(entry)[key]),
+    ],
+  };
+}
+
+function csv(lines: readonly (readonly unknown[])[]): string {
+  return lines.map((cells) => `${cells.map(csvCell).join(',')}\r\n`).join('');
 }
 
 function csvCell(value: unknown): string {

@@ -5,7 +5,9 @@
  */
 
 import { DataError } from '../errors.ts';
+import { isAggregated } from './aggregate.ts';
 import { conditionKey, isDefended, isErrorFree, isUndefended } from './condition.ts';
+import { type FontFile, fontRules } from './figures/font.ts';
 import { escapeXml, toBase64 } from './figures/style.ts';
 import { formatDuration } from './format.ts';
 import { attackTitle, conditionLabel, kindInText, METRIC_LABELS, runTitle } from './labels.ts';
@@ -38,6 +40,8 @@ export interface ReportOptions {
   title?: string;
   /** Beside those that hold for every run. */
   caveats?: string[];
+  /** The font of figures and text, which the report then carries with it; otherwise the reader's own fonts are used. */
+  fonts?: readonly FontFile[];
 }
 
 /** How much accuracy, as a share, a defence may cost to be called cheap in the headlines. */
@@ -49,7 +53,8 @@ const CHEAP = 0.02;
  */
 export function headlines(results: Results): string[] {
   const attacks = [...new Set(results.summary.map((entry) => entry.attack))];
-  const pairs = pairedComparisons(results);
+  // Identities of one seed are not those of another, so nothing is paired across seeds.
+  const pairs = isAggregated(results) ? [] : pairedComparisons(results);
   const lines = attacks.flatMap((attack) => {
     const entries = results.summary.filter((entry) => entry.attack === attack);
     const base = entries.find((entry) => isUndefended(entry.condition));
@@ -174,10 +179,17 @@ export function summaryTable(
 ): Table {
   const entries = results.summary.filter(keep);
   return {
-    columns: ['Condition', 'Attack', 'Draws', ...metrics.map((metric) => METRIC_LABELS[metric])],
+    columns: [
+      'Condition',
+      'Attack',
+      ...(isAggregated(results) ? ['Seeds'] : []),
+      'Draws',
+      ...metrics.map((metric) => METRIC_LABELS[metric]),
+    ],
     rows: entries.map((entry) => [
       conditionLabel(entry.condition),
       attackTitle(results.manifest.attacks, entry.attack),
+      ...('seeds' in entry && isAggregated(results) ? [Number(entry.seeds)] : []),
       entry.draws,
       ...metrics.map((metric) => withInterval(entry[metric])),
     ]),
@@ -209,27 +221,27 @@ export function reportHtml(options: ReportOptions): string {
     : '';
   const clone = manifest.command.replace(/^midas /, 'npm run midas -- ');
 
-  return `<!doctype html>
+  const html = (rules: string) => `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'${rules === '' ? '' : '; font-src data:'}">
 <meta name="color-scheme" content="light dark">
 <title>${escapeXml(title)}</title>
-<style>${CSS}</style>
+<style>${rules}${CSS}</style>
 </head>
 <body>
 <header>
 <h1>${escapeXml(title)}</h1>
-<p class="lede"><code>${escapeXml(manifest.command)}</code><br>${escapeXml(manifest.started)}, ${escapeXml(formatDuration(manifest.seconds))}, ${results.rows.length} rows, seed ${manifest.seed}</p>
+<p class="lede"><code>${escapeXml(manifest.command)}</code><br>${escapeXml(manifest.started)}, ${escapeXml(formatDuration(manifest.seconds))}, ${results.rows.length} rows, ${seedsOf(results)}</p>
 </header>
 <main>
 <section aria-labelledby="short"><h2 id="short">In short</h2>
 <ul class="headlines">${headlines(results)
     .map((line) => `<li>${escapeXml(line)}</li>`)
     .join('\n')}</ul>
-<p class="note">PCC: Pearson correlation of a reconstruction with the person’s photographs, 1 for the same picture. Lift: that PCC minus the mean PCC of the same reconstruction with wrong persons. In brackets: 95 % bootstrap intervals over draws × identities.</p>
+<p class="note">PCC: Pearson correlation of a reconstruction with the person’s photographs, 1 for the same picture. Lift: that PCC minus the mean PCC of the same reconstruction with wrong persons. In brackets: 95 % bootstrap intervals over ${isAggregated(results) ? 'seeds, and within each seed over ' : ''}draws × identities.</p>
 </section>
 ${reconHtml}
 ${figures.length > 0 ? `<section aria-labelledby="figures"><h2 id="figures">Figures</h2>\n${figureHtml.join('\n')}\n</section>` : ''}
@@ -252,7 +264,7 @@ ${figures.length > 0 ? `<details><summary>${results.summary.length} conditions a
 ${[
   ['Command', manifest.command],
   ['Version', manifest.version],
-  ['Seed', String(manifest.seed)],
+  [isAggregated(results) ? 'Seeds' : 'Seed', isAggregated(results) ? results.seeds.join(', ') : String(manifest.seed)],
   ['Adapter', manifest.adapter],
   ['Data', manifest.dataset.name],
   ['Data, SHA-256', manifest.dataset.sha256],
@@ -277,6 +289,14 @@ ${clone === manifest.command ? '' : `<p>From a clone of the repository:</p>\n<pr
 </body>
 </html>
 `;
+  const plain = html('');
+  // Pictures in base64 have no letters of their own; what they hold is of the alphabet that text has anyway.
+  return options.fonts ? html(fontRules(options.fonts, plain)) : plain;
+}
+
+function seedsOf(results: Results): string {
+  if (!isAggregated(results)) return `seed ${results.manifest.seed}`;
+  return `seeds ${results.seeds.slice(0, -1).join(', ')} and ${results.seeds.at(-1)}`;
 }
 
 function caveatsOf(results: Results): string[] {
@@ -292,6 +312,9 @@ function caveatsOf(results: Results): string[] {
             ? 'Some conditions have a single draw of the errors: their intervals know nothing of how draws differ.'
             : `Some conditions have only ${fewest} draws of the errors: their intervals are rough.`,
         ]
+      : []),
+    ...(isAggregated(results) && results.seeds.length < 5
+      ? [`There are only ${results.seeds.length} seeds: the intervals over seeds are rough.`]
       : []),
     ...(smallest < 30 ? [`Some rows average as few as ${smallest} identities.`] : []),
     ...(/synth|procedural|embedded/i.test(results.manifest.dataset.name)

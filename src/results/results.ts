@@ -3,6 +3,7 @@
  * callers outside of the folder; each is documented where it is defined.
  */
 
+export { type AggregatedEntry, type AggregatedResults, aggregate, isAggregated } from './aggregate.ts';
 export {
   calibratedTo,
   conditionKey,
@@ -14,7 +15,7 @@ export {
   matchedTo,
   measuredDimms,
 } from './condition.ts';
-export { toCsv } from './csv.ts';
+export { summaryCsv, toCsv } from './csv.ts';
 export { formatDuration, formatPercent, formatRate } from './format.ts';
 export {
   attackedTitle,
@@ -29,7 +30,10 @@ export {
   runTitle,
   victimTitle,
 } from './labels.ts';
+export { latexTable } from './latex.ts';
+export { asWritten, inOrder, type RowOrder } from './order.ts';
 export { parseResults, parseRows, rowToLine } from './parse.ts';
+export { decodePictures, encodePictures, type Pictures } from './pictures.ts';
 export {
   type AttackDescription,
   type Baselines,

@@ -35,11 +35,10 @@ export function summarise(rows: readonly Row[], seed: number): SummaryEntry[] {
       }
     }
     const interval = (metric: Metric): Interval => {
-      const values = draws.map((row) => {
-        const perIdentity = metric === 'accuracy' ? undefined : row.perIdentity[metric];
-        return perIdentity?.length ? perIdentity : [row[metric]];
-      });
-      const { mean, ci95 } = bootstrapInterval(values, { seed });
+      const { mean, ci95 } = bootstrapInterval(
+        draws.map((row) => valuesOfDraw(row, metric)),
+        { seed },
+      );
       return { mean, ci95: [ci95[0], ci95[1]] };
     };
     return {
@@ -56,4 +55,10 @@ export function summarise(rows: readonly Row[], seed: number): SummaryEntry[] {
       identity: interval('identity'),
     };
   });
+}
+
+/** What the bootstrap resamples of a row: a value per identity, or the one value where there is none. */
+export function valuesOfDraw(row: Row, metric: Metric): readonly number[] {
+  const perIdentity = metric === 'accuracy' ? undefined : row.perIdentity[metric];
+  return perIdentity?.length ? perIdentity : [row[metric]];
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { decodePng, encodeGrayPng, svgToPng } from '../../src/cli/render.ts';
+import { decodePng, encodeGrayPng, svgFile, svgToPng } from '../../src/cli/render.ts';
 import { DataError, ShapeError } from '../../src/errors.ts';
 
 const XMLNS = 'xmlns="http://www.w3.org/2000/svg"';
@@ -63,4 +63,13 @@ describe('gray png', () => {
     expect(() => encodeGrayPng(new Uint8Array(5), 2, 2)).toThrow(ShapeError);
     expect(() => decodePng(Uint8Array.of(1, 2, 3), 'face.png')).toThrow(/^face\.png: not a PNG: /);
   });
+});
+
+test('a figure’s file carries its letters, in the weights that it uses, and is otherwise the figure', () => {
+  const svg = `<svg ${XMLNS} width="200" height="40" font-family="Inter"><title>t</title><text x="5" y="28" font-weight="600">PCC &amp; 0.59</text></svg>`;
+  const file = svgFile(svg);
+  expect(file.match(/@font-face/g)).toHaveLength(2);
+  expect(file.replace(/<style>.*<\/style>/, '')).toBe(svg);
+  expect(file.length).toBeLessThan(40_000);
+  expect([...svgToPng(file, 200)]).toEqual([...svgToPng(svg, 200)]);
 });

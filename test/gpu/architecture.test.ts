@@ -45,7 +45,7 @@ const describeImport = ({ from, to }: Import) => `${from} imports ${to}`;
 
 const LEAVES = ['gpu', 'memory', 'metrics', 'formats'];
 const ENGINE = [...LEAVES, 'data', 'kernels', 'layers', 'injection', 'models'];
-const SHELL = [...ENGINE, 'attacks', 'results', 'experiments', 'reference', 'verify'];
+const SHELL = [...ENGINE, 'attacks', 'defences', 'results', 'experiments', 'reference', 'verify'];
 
 /**
  * Folder -> folders it may import from besides itself: `gpu, memory <- kernels <- layers <- injection <- models <- attacks <-
@@ -67,7 +67,8 @@ const ARROWS: Record<string, readonly string[]> = {
   // Models are trained on data sets and saved as safetensors.
   models: ['injection', 'layers', 'kernels', 'gpu', 'memory', 'data', 'formats'],
   attacks: ['models', 'layers', 'kernels', 'gpu'],
-  experiments: [...ENGINE, 'attacks', 'results'],
+  defences: ['models', 'kernels', 'gpu', 'memory'],
+  experiments: [...ENGINE, 'attacks', 'defences', 'results'],
   // The float64 references take the kernels' options and shapes.
   reference: ['kernels', 'memory'],
   // What doctor and the page ask of an adapter: every kernel against its reference, and the proof of the memory.

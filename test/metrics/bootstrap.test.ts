@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ConfigError, DataError, ShapeError } from '../../src/errors.ts';
-import { bootstrapInterval, pairedDifference } from '../../src/metrics/bootstrap.ts';
+import { bootstrapInterval, HierarchicalBootstrap, pairedDifference } from '../../src/metrics/bootstrap.ts';
 import { Random } from '../../src/random.ts';
 
 const width = (interval: { ci95: [number, number] }) => interval.ci95[1] - interval.ci95[0];
@@ -119,5 +119,50 @@ describe('a paired difference', () => {
     expect(() => pairedDifference([[1], [2]], [[1]], { seed: 0 })).toThrow(ShapeError);
     expect(() => pairedDifference([[1]], [[1], [2]], { seed: 0 })).toThrow(ShapeError);
     expect(() => pairedDifference([[1, 2]], [[1]], { seed: 0 })).toThrow(/2 and 1 identities in draw 0/);
+  });
+});
+
+describe('the interval over repetitions', () => {
+  const over = (tables: number[][][]) => new HierarchicalBootstrap({ seed: 1 }).interval(tables);
+
+  const spread = (center: number) => [
+    [center - 0.1, center + 0.1],
+    [center, center],
+  ];
+
+  test('is as wide as the repetitions differ, though each is certain by itself', () => {
+    const { mean, ci95 } = over([[[0, 0]], [[1, 1]]]);
+    expect(mean).toBe(0.5);
+    expect(ci95).toEqual([0, 1]);
+  });
+
+  test('is wider than that of all draws in one table', () => {
+    const tables = [0.2, 0.5, 0.8].map(spread);
+    const together = bootstrapInterval(tables.flat(), { seed: 1 });
+    const repeated = over(tables);
+    expect(repeated.mean).toBeCloseTo(together.mean, 12);
+    expect(width(repeated)).toBeGreaterThan(width(together));
+  });
+
+  test('of one repetition is about that of its table', () => {
+    const alone = over([spread(0.5)]);
+    const table = bootstrapInterval(spread(0.5), { seed: 1 });
+    for (const i of [0, 1]) expect(alone.ci95[i]).toBeCloseTo(table.ci95[i], 2);
+  });
+
+  test('gives repetitions with more draws no more weight', () => {
+    expect(over([[[0], [0], [0]], [[1]]]).mean).toBe(0.5);
+  });
+
+  test('is refused without a table, and for values that are not finite', () => {
+    expect(() => over([])).toThrow(ShapeError);
+    expect(() => over([[[Number.NaN]]])).toThrow(DataError);
+  });
+
+  test('does not depend on what was asked before', () => {
+    const bootstrap = new HierarchicalBootstrap({ seed: 1 });
+    bootstrap.interval([[[1]], [[2]]]);
+    bootstrap.interval([spread(0.1), spread(0.2)]);
+    expect(bootstrap.interval([spread(0.3), spread(0.7)])).toEqual(over([spread(0.3), spread(0.7)]));
   });
 });

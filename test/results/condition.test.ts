@@ -80,10 +80,10 @@ describe('the label of a condition', () => {
 
   test('says how confidences are released', () => {
     expect(conditionLabel({ ...bits({ fc1: 0.1 }, 'fc1'), release: rounded })).toBe(
-      'Bit errors 10 %, fc1, confidences rounded to 2 decimals',
+      'Bit errors 10 %, fc1, released with rounding (decimals 2)',
     );
     expect(conditionLabel({ ...fakeMemory('chip'), release: { kind: 'rounding', decimals: 1 } })).toBe(
-      'chip, confidences rounded to 1 decimal',
+      'chip, released with rounding (decimals 1)',
     );
   });
 
@@ -108,7 +108,7 @@ test('pictures keep the file names that old run folders have', () => {
     'pictures/mi-face-mean_memory_both_DRAM-C-1.350-V.gray',
   );
   expect(pictureFile({ ...none, release: rounded }, 'mi-face zero')).toBe(
-    'pictures/mi-face-zero_none_none_rounded-2.npy',
+    'pictures/mi-face-zero_none_none_rounding_2.npy',
   );
 });
 
@@ -169,7 +169,7 @@ describe('measured DIMMs', () => {
         ),
       ),
     );
-    const attacks = [{ name: 'zero', kind: 'mi-face', title: 'MI-Face from black' }];
+    const attacks = [{ name: 'zero', kind: 'mi-face', family: 'MI-Face', title: 'MI-Face from black' }];
     const series = voltageSeries({ rows, summary: summarise(rows, 1), manifest: { attacks } });
     expect(series.map(({ name, attack }) => [name, attack])).toEqual([
       ['MI-Face from black', 'zero'],
@@ -200,7 +200,7 @@ describe('rounded confidences', () => {
     const [first, second] = seriesOf(summarise(conditions.map(row), 1));
     expect(first.line.map(({ condition }) => condition)).toEqual(conditions.slice(0, 2));
     expect(second.line.map(({ condition }) => condition)).toEqual(conditions.slice(2));
-    expect(second.variant).toBe('fixed12, load, confidences rounded to 2 decimals');
+    expect(second.variant).toBe('fixed12, load, released with rounding (decimals 2)');
   });
 
   test('are a defence, also of exact weights', () => {
@@ -215,12 +215,12 @@ describe('the title of a run', () => {
     attackedTitle({ ...manifest, config, attacks });
 
   test('names the attack and the model that was attacked', () => {
-    const attacks = [{ name: 'mi-face zero', kind: 'mi-face', title: 'MI-Face from black' }];
-    expect(titled({ model: 'mlp' }, attacks)).toBe('MI-Face against the multilayer perceptron');
-    expect(titled({ model: 'softmax' }, attacks)).toBe('MI-Face against the softmax regression');
-    expect(titled({ victim: { ndf: 8 } })).toBe('Model inversion against the convolutional classifier');
+    const attacks = [{ name: 'mi-face zero', kind: 'mi-face', family: 'MI-Face', title: 'MI-Face from black' }];
+    expect(titled({ victim: { kind: 'mlp' } }, attacks)).toBe('MI-Face against the multilayer perceptron');
+    expect(titled({ victim: { kind: 'softmax' } }, attacks)).toBe('MI-Face against the softmax regression');
+    expect(titled({ victim: { kind: 'yang' } })).toBe('Model inversion against the convolutional classifier');
     expect(titled({})).toBe('Model inversion against a classifier');
-    expect(runTitle({ ...manifest, config: { model: 'dae' } })).toBe(
+    expect(runTitle({ ...manifest, config: { victim: { kind: 'dae' } } })).toBe(
       'Model inversion against the denoising autoencoder in approximate memory (procedural faces)',
     );
   });

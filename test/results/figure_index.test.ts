@@ -61,8 +61,8 @@ describe('a figure of a run', () => {
 
   test('is titled by what was attacked, or as it is told', () => {
     const results = runOf([none, bits({ fc1: 0.1 }, 'fc1'), bits({ fc2: 0.2 }, 'fc2')], ['zero'], {
-      config: { model: 'mlp' },
-      attacks: [{ name: 'zero', kind: 'mi-face', title: 'MI-Face from black' }],
+      config: { victim: { kind: 'mlp' } },
+      attacks: [{ name: 'zero', kind: 'mi-face', family: 'MI-Face', title: 'MI-Face from black' }],
     });
     expect(texts(curve.draw(results, { document }))).toContain(
       'MI-Face against the multilayer perceptron in approximate memory (procedural faces)',
@@ -78,7 +78,7 @@ describe('a figure of a run', () => {
 
   test('names attacks by their titles in its legend', () => {
     const attacks = [
-      { name: 'zero', kind: 'mi-face', title: 'MI-Face from black' },
+      { name: 'zero', kind: 'mi-face', family: 'MI-Face', title: 'MI-Face from black' },
       { name: 'mean', kind: 'mi-face', title: 'MI-Face from the mean face' },
     ];
     const results = runOf([none, bits({ fc1: 0.1 }, 'fc1'), dimms(1.3), dimms(1.2)], ['zero', 'mean'], { attacks });

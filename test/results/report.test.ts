@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createDocument, decodePng, encodeGrayPng } from '../../src/cli/render.ts';
+import { createDocument, decodePng, encodeGrayPng, figureFonts } from '../../src/cli/render.ts';
 import { DataError } from '../../src/errors.ts';
 import { privacyCurve } from '../../src/results/figures/privacy_curve.ts';
 import { headlines, reportHtml, summaryTable } from '../../src/results/report.ts';
@@ -77,6 +77,16 @@ describe('the report', () => {
     expect(page.match(/<\/style>/g)).toHaveLength(1);
     expect(parse(page).querySelectorAll('script')).toHaveLength(0);
     expect(parse(page).querySelector('h1')!.textContent).toBe(evil);
+  });
+
+  test('carries the letters of its text once where it is given a font', () => {
+    const figures = [{ name: 'curve', svg, caption: '' }];
+    const page = reportHtml({ results, figures, fonts: figureFonts() });
+    expect(page.match(/@font-face/g)).toHaveLength(3);
+    expect(page).toContain("style-src 'unsafe-inline'; font-src data:");
+    expect(page.replace(/@font-face\{[^}]*\}/g, '').replace('; font-src data:', '')).toBe(
+      reportHtml({ results, figures }),
+    );
   });
 
   test('refuses a figure that is not an SVG', () => {

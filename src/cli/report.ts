@@ -1,0 +1,117 @@
+/** `midas report`: figures, tables and report of finished runs again, without measuring anything. */
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileError, readBytes, writeFileAtomic } from '../data/node/files.ts';
+import { ConfigError, DataError } from '../errors.ts';
+import { drawFigures } from '../results/figures/index.ts';
+import { THEME_NAMES, type ThemeName } from '../results/figures/style.ts';
+import { headlines, reportHtml } from '../results/report.ts';
+import {
+  aggregate,
+  isAggregated,
+  latexTable,
+  parseResults,
+  type Results,
+  runTitle,
+  summaryCsv,
+  toCsv,
+} from '../results/results.ts';
+import type { Session } from './session.ts';
+
+export const FIGURE_FORMATS = ['svg', 'png', 'pdf'] as const;
+export type FigureFormat = (typeof FIGURE_FORMATS)[number];
+
+export interface ReportArguments {
+  /** Run folders, which differ in their seed where there are several. */
+  readonly dirs: readonly string[];
+  readonly format: readonly string[];
+  readonly theme: string;
+  /** In place of the title that the manifest makes. */
+  readonly title?: string;
+  /** Also the summary as a LaTeX table. */
+  readonly latex: boolean;
+}
+
+/** Pixels across a PNG. */
+const PNG_WIDTH = 1400;
+
+/**
+ * Writes into the session's folder: every figure in every format, results.csv, summary.csv, report.html, and with `latex`
+ * table.tex. Of several runs the summary is that over their seeds.
+ *
+ * @throws ConfigError for an unknown format or theme, or runs that do not belong together
+ * @throws DataError where a folder has no results
+ */
+export async function reportCommand(session: Session, args: ReportArguments): Promise<void> {
+  const { out } = session.options;
+  const formats = formatsOf(args.format);
+  const theme = themeOf(args.theme);
+  if (args.dirs.length === 0) throw new ConfigError('report: give at least one run folder');
+  const runs = await Promise.all(args.dirs.map(readRun));
+  const results: Results = runs.length === 1 ? runs[0] : aggregate(runs, args.dirs);
+  const title = args.title ?? runTitle(results.manifest);
+
+  // jsdom and resvg take a second to load: only now.
+  const { createDocument, figureFonts, svgFile, svgToPng } = await import('./render.ts');
+  const files: string[] = [];
+  const write = async (name: string, bytes: Uint8Array | string) => {
+    await writeFileAtomic(join(out, name), bytes);
+    files.push(name);
+  };
+  try {
+    mkdirSync(out, { recursive: true });
+  } catch (cause) {
+    throw fileError('write', out, cause);
+  }
+  const figures = drawFigures(results, { document: createDocument(), theme, title: args.title });
+  session.progress.start('drawing', figures.length * formats.length);
+  for (const { name, svg } of figures) {
+    for (const format of formats) {
+      if (format === 'svg') await write(`${name}.svg`, svgFile(svg));
+      if (format === 'png') await write(`${name}.png`, svgToPng(svg, PNG_WIDTH));
+      if (format === 'pdf') {
+        const { svgToPdf } = await import('./pdf.ts');
+        await write(`${name}.pdf`, await svgToPdf(svg, title));
+      }
+      session.progress.advance(1, `${name}.${format}`);
+    }
+  }
+  session.progress.done();
+
+  await write('results.csv', toCsv(results.rows));
+  await write('summary.csv', summaryCsv(results.summary));
+  if (args.latex) {
+    const { attacks } = results.manifest;
+    await write('table.tex', latexTable(results.summary, { attacks, caption: title, label: 'tab:midas' }));
+  }
+  const sheet = join(args.dirs[0], 'recon.png');
+  const reconPng = existsSync(sheet) ? await readBytes(sheet) : undefined;
+  const caveats =
+    isAggregated(results) && reconPng
+      ? [`The pictures are those of seed ${results.seeds[0]}; every seed has a victim of its own.`]
+      : [];
+  await write('report.html', reportHtml({ results, figures, reconPng, title, caveats, fonts: figureFonts() }));
+  const seeds = isAggregated(results) ? results.seeds : [results.manifest.seed];
+  const lines = headlines(results);
+  session.answer({ out, files, seeds, headlines: lines }, [...lines, `report: ${join(out, 'report.html')}`]);
+}
+
+async function readRun(dir: string): Promise<Results> {
+  const path = join(dir, 'results.json');
+  if (!existsSync(path)) {
+    throw new DataError(`${path}: no such file; give the folder of a finished run`);
+  }
+  return parseResults(new TextDecoder().decode(await readBytes(path)), path);
+}
+
+function formatsOf(names: readonly string[]): FigureFormat[] {
+  const unknown = names.find((name) => !(FIGURE_FORMATS as readonly string[]).includes(name));
+  if (unknown !== undefined) throw new ConfigError(`--format ${unknown}: choose among ${FIGURE_FORMATS.join(', ')}`);
+  return FIGURE_FORMATS.filter((format) => names.includes(format));
+}
+
+function themeOf(name: string): ThemeName {
+  const theme = THEME_NAMES.find((each) => each === name);
+  if (theme === undefined) throw new ConfigError(`--theme ${name}: choose one of ${THEME_NAMES.join(', ')}`);
+  return theme;
+}

@@ -1,0 +1,173 @@
+/** Several runs of one experiment that differ only in their seed, as one set of results. */
+import { ConfigError } from '../errors.ts';
+import { HierarchicalBootstrap } from '../metrics/bootstrap.ts';
+import { canonical, isNoise, matchedTo } from './condition.ts';
+import { type Condition, METRICS, type Metric, type Results, type Row, type SummaryEntry } from './schema.ts';
+import { valuesOfDraw } from './summary.ts';
+
+/** A summary entry over several seeds; `draws` and `n` are counted over all of them. */
+export interface AggregatedEntry extends SummaryEntry {
+  /** How many seeds have the condition: noise is calibrated to each victim, and some victims leave nothing to calibrate to. */
+  seeds: number;
+}
+
+/** Results over several seeds. Rows keep the draw numbers that they have in their own run. */
+export interface AggregatedResults extends Results {
+  seeds: readonly number[];
+  summary: AggregatedEntry[];
+}
+
+/**
+ * Aggregates runs that differ only in their seed. Each seed trains a victim of its own (and draws people of its own where the
+ * faces are procedural). Means are over seeds with equal weight. The 95 % intervals come from a hierarchical bootstrap: each
+ * resample takes seeds with replacement, and of every seed that it takes resamples draws and identities; so an interval says
+ * what to expect of another victim.
+ *
+ * Conditions are the same across seeds where they have the same key, apart from what follows from the seed: the scales of noise
+ * that is matched to bit errors, and the seed of a memory. Of the scales the mean over seeds is kept.
+ *
+ * @param runs at least one
+ * @param names of the runs, for messages
+ * @throws ConfigError naming the field and both values, where runs differ in more than the seed or share one
+ */
+export function aggregate(runs: readonly Results[], names: readonly string[] = []): AggregatedResults {
+  if (runs.length === 0) throw new ConfigError('aggregate: no runs; give at least one');
+  const nameOf = (i: number) => names[i] ?? `run ${i + 1}`;
+  const [first] = runs;
+  for (const [i, run] of runs.entries()) {
+    const change = difference(comparable(first), comparable(run), '');
+    if (change) {
+      const [path, a, b] = change;
+      throw new ConfigError(
+        `${nameOf(i)}: ${path} is ${text(b)}, but ${text(a)} in ${nameOf(0)}; only runs that differ in the seed alone can be ` +
+          'aggregated',
+      );
+    }
+    const twin = runs.findIndex((other) => other.manifest.seed === run.manifest.seed);
+    if (twin < i)
+      throw new ConfigError(`${nameOf(i)}: seed is ${run.manifest.seed}, as in ${nameOf(twin)}; give another run`);
+  }
+  const { rows, groups } = grouped(runs);
+  const bootstrap = new HierarchicalBootstrap({ seed: first.manifest.seed });
+  const mean = (of: (run: Results) => number) => runs.reduce((sum, run) => sum + of(run), 0) / runs.length;
+  return {
+    schema: first.schema,
+    manifest: {
+      ...first.manifest,
+      command: runs.map(({ manifest }) => manifest.command).join(' && '),
+      seconds: runs.reduce((sum, { manifest }) => sum + manifest.seconds, 0),
+    },
+    seeds: runs.map(({ manifest }) => manifest.seed),
+    rows,
+    summary: groups.map((group) => entryOf(group, bootstrap)),
+    baselines: {
+      meanFacePcc: mean(({ baselines }) => baselines.meanFacePcc),
+      wrongIdentityPcc: mean(({ baselines }) => baselines.wrongIdentityPcc),
+      shuffledPcc: mean(({ baselines }) => baselines.shuffledPcc),
+    },
+  };
+}
+
+/** Whether results are those of several seeds. */
+export function isAggregated(results: Results): results is AggregatedResults {
+  return 'seeds' in results && (results as AggregatedResults).seeds.length > 1;
+}
+
+/** Rows of one condition and attack, one list per seed that has any. */
+type Group = Row[][];
+
+function grouped(runs: readonly Results[]): { rows: Row[]; groups: Group[] } {
+  // Conditions in the order of the first run, those that only later runs have behind them.
+  const byCondition = new Map<string, Map<string, Group>>();
+  for (const [i, run] of runs.entries()) {
+    for (const row of run.rows) {
+      const key = keyAcrossSeeds(row.condition);
+      const byAttack = byCondition.get(key) ?? new Map<string, Group>();
+      byCondition.set(key, byAttack);
+      const group = byAttack.get(row.attack) ?? [];
+      byAttack.set(row.attack, group);
+      group[i] ??= [];
+      group[i].push(row);
+    }
+  }
+  const groups: Group[] = [];
+  const rows: Row[] = [];
+  for (const byAttack of byCondition.values()) {
+    const lists = [...byAttack.values()].map((group) => group.filter((list) => list !== undefined));
+    const condition = meanCondition(lists[0].map(([row]) => row.condition));
+    for (const list of lists) {
+      const group = list.map((own) => own.map((row) => ({ ...row, condition })));
+      groups.push(group);
+      rows.push(...group.flat());
+    }
+  }
+  return { rows, groups };
+}
+
+/** The condition's key without what follows from the seed. */
+function keyAcrossSeeds(condition: Condition): string {
+  const free = isNoise(condition) && matchedTo(condition) !== undefined;
+  const { kind } = condition;
+  const identity = {
+    ...condition,
+    label: undefined,
+    ...((free || kind === 'memory') && { rates: undefined }),
+    ...(kind === 'memory' && { memory: { ...condition.memory, seed: undefined } }),
+  };
+  return JSON.stringify(canonical(identity));
+}
+
+/** The first of the conditions with the mean of all their rates. */
+function meanCondition(conditions: readonly Condition[]): Condition {
+  const [first] = conditions;
+  const rates = Object.keys(first.rates).map((layer) => {
+    const all = conditions.map((condition) => condition.rates[layer] ?? 0);
+    // Equal rates stay the very same number.
+    const same = all.every((rate) => rate === all[0]);
+    return [layer, same ? all[0] : all.reduce((sum, rate) => sum + rate, 0) / all.length];
+  });
+  return { ...first, rates: Object.fromEntries(rates) };
+}
+
+function entryOf(group: Group, bootstrap: HierarchicalBootstrap): AggregatedEntry {
+  const sorted = group.map((rows) => [...rows].sort((a, b) => a.draw - b.draw));
+  const all = sorted.flat();
+  const interval = (metric: Metric) =>
+    bootstrap.interval(sorted.map((rows) => rows.map((row) => valuesOfDraw(row, metric))));
+  const intervals = Object.fromEntries(METRICS.map((metric) => [metric, interval(metric)]));
+  return {
+    condition: all[0].condition,
+    attack: all[0].attack,
+    seeds: group.length,
+    draws: all.length,
+    n: all.reduce((sum, row) => sum + row.n, 0),
+    ...(intervals as Record<Metric, SummaryEntry[Metric]>),
+  };
+}
+
+/** What runs must have in common. Hashes are left out: procedural faces are drawn from the seed. */
+function comparable({ manifest }: Results): Record<string, unknown> {
+  const { config, dataset, attacks } = manifest;
+  return { config, dataset: { name: dataset.name, split: dataset.split, classes: dataset.classes }, attacks };
+}
+
+const FOLLOWS_SEED = new Set(['seed', 'sha256']);
+
+/** The first value that differs, with its path. */
+function difference(a: unknown, b: unknown, path: string): [path: string, a: unknown, b: unknown] | undefined {
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) {
+    return Object.is(a, b) ? undefined : [path, a, b];
+  }
+  const [left, right] = [a as Record<string, unknown>, b as Record<string, unknown>];
+  for (const key of new Set([...Object.keys(left), ...Object.keys(right)])) {
+    if (FOLLOWS_SEED.has(key)) continue;
+    const step = Array.isArray(a) ? `[${key}]` : path === '' ? key : `.${key}`;
+    const found = difference(left[key], right[key], `${path}${step}`);
+    if (found) return found;
+  }
+  return undefined;
+}
+
+function text(value: unknown): string {
+  return value === undefined ? 'not set' : JSON.stringify(value);
+}

@@ -1,0 +1,86 @@
+/** The summary as a table for papers. */
+import type { AggregatedEntry } from './aggregate.ts';
+import { attackTitle, conditionLabel } from './labels.ts';
+import type { AttackDescription, Interval, Metric, SummaryEntry } from './schema.ts';
+
+export interface LatexOptions {
+  /** Columns; accuracy, PCC, lift and identity unless given. */
+  readonly metrics?: readonly Metric[];
+  /** What the attacks are called. */
+  readonly attacks?: readonly AttackDescription[];
+  /** With a caption the table floats and can be referred to as `label`. */
+  readonly caption?: string;
+  readonly label?: string;
+}
+
+const HEADINGS: Record<Metric, string> = {
+  accuracy: 'Accuracy',
+  pcc: 'PCC',
+  pccLift: 'PCC lift',
+  mse: 'MSE',
+  psnr: 'PSNR (dB)',
+  ssim: 'SSIM',
+  identity: 'Identified',
+};
+
+/**
+ * One line per condition and attack, each metric with its 95 % interval; for the package `booktabs`. The attack has a column
+ * where there are several, and so has the number of seeds.
+ */
+export function latexTable(summary: readonly (SummaryEntry | AggregatedEntry)[], options: LatexOptions = {}): string {
+  const { metrics = ['accuracy', 'pcc', 'pccLift', 'identity'], attacks, caption, label } = options;
+  const several = new Set(summary.map(({ attack }) => attack)).size > 1;
+  const seeds = summary.some((entry) => 'seeds' in entry);
+  const columns = ['Condition', ...(several ? ['Attack'] : []), ...(seeds ? ['Seeds'] : []), 'Draws'];
+  const lines = summary.map((entry) => [
+    escapeLatex(conditionLabel(entry.condition)),
+    ...(several ? [escapeLatex(attackTitle(attacks, entry.attack))] : []),
+    ...(seeds ? [String('seeds' in entry ? entry.seeds : 1)] : []),
+    String(entry.draws),
+    ...metrics.map((metric) => intervalCell(entry[metric], metric === 'psnr' ? 1 : 3)),
+  ]);
+  const alignment = `${several ? 'll' : 'l'}${seeds ? 'r' : ''}r${'l'.repeat(metrics.length)}`;
+  const tabular = [
+    `\\begin{tabular}{${alignment}}`,
+    '\\toprule',
+    `${[...columns, ...metrics.map((metric) => HEADINGS[metric])].join(' & ')} \\\\`,
+    '\\midrule',
+    ...lines.map((cells) => `${cells.join(' & ')} \\\\`),
+    '\\bottomrule',
+    '\\end{tabular}',
+  ];
+  const floating = [
+    '\\begin{table}',
+    '\\centering',
+    ...(caption === undefined ? [] : [`\\caption{${escapeLatex(caption)}}`]),
+    ...(label === undefined ? [] : [`\\label{${label.replace(/[^\w:.-]/g, '-')}}`]),
+    ...tabular,
+    '\\end{table}',
+  ];
+  const table = caption === undefined && label === undefined ? tabular : floating;
+  return `${['% Needs \\usepackage{booktabs}. In brackets: 95 % bootstrap intervals.', ...table].join('\n')}\n`;
+}
+
+/** The mean alone where the interval has no width. In mathematics, so that a minus is a minus. */
+function intervalCell({ mean, ci95: [low, high] }: Interval, digits: number): string {
+  const number = (value: number) => `$${value.toFixed(digits)}$`;
+  return low === high ? number(mean) : `${number(mean)} [${number(low)}, ${number(high)}]`;
+}
+
+const ESCAPES: Record<string, string> = {
+  '\\': '\\textbackslash{}',
+  '~': '\\textasciitilde{}',
+  '^': '\\textasciicircum{}',
+  '<': '\\textless{}',
+  '>': '\\textgreater{}',
+  '|': '\\textbar{}',
+  '"': '\\textquotedbl{}',
+  '−': '$-$',
+};
+
+/** Text as it is, for LaTeX: characters with a meaning are escaped, and a line feed is a space. */
+export function escapeLatex(text: string): string {
+  return text
+    .replace(/[\\~^<>|"−&%$#_{}]/g, (character) => ESCAPES[character] ?? `\\${character}`)
+    .replace(/\s+/g, ' ');
+}

@@ -1,0 +1,142 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { inflateSync } from 'node:zlib';
+import { Command } from 'commander';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { svgToPdf } from '../../src/cli/pdf.ts';
+import { decodePng, encodeGrayPng } from '../../src/cli/render.ts';
+import { type ReportArguments, reportCommand } from '../../src/cli/report.ts';
+import { addReportCommands } from '../../src/cli/report_commands.ts';
+import { Session } from '../../src/cli/session.ts';
+import { ConfigError, DataError } from '../../src/errors.ts';
+import { fakeResults } from '../results/fake.ts';
+
+const scratch = mkdtempSync(join(tmpdir(), 'midas-report-'));
+const dirs = [1, 2].map((seed) => join(scratch, `seed-${seed}`));
+
+beforeAll(() => {
+  for (const [i, dir] of dirs.entries()) {
+    const results = fakeResults({ draws: 2, identities: 4, perLayer: true });
+    results.manifest.seed = i + 1;
+    results.manifest.config = { ...results.manifest.config, seed: i + 1 };
+    mkdirSync(dir);
+    writeFileSync(join(dir, 'results.json'), JSON.stringify(results));
+    writeFileSync(join(dir, 'recon.png'), encodeGrayPng(new Uint8Array(4), 2, 2));
+  }
+});
+afterAll(() => rmSync(scratch, { recursive: true }));
+afterEach(() => vi.restoreAllMocks());
+
+/** Runs the command. @returns its answer and where its files are */
+async function report(args: Partial<ReportArguments>) {
+  const out = mkdtempSync(join(scratch, 'out-'));
+  const session = new Session({ out, seed: 1, adapter: 'auto', json: true, quiet: true }, []);
+  const answer = vi.spyOn(session, 'answer').mockImplementation(() => {});
+  await reportCommand(session, { dirs: dirs.slice(0, 1), format: ['svg'], theme: 'light', latex: false, ...args });
+  return { out, json: answer.mock.calls[0][0] as { files: string[]; seeds: number[]; headlines: string[] } };
+}
+
+const read = (...path: string[]) => readFileSync(join(...path), 'utf8');
+
+describe('midas report', () => {
+  test('draws the figures of a run again, with tables and a report, and writes nothing into the run', async () => {
+    const before = readdirSync(dirs[0]);
+    const { out, json } = await report({ format: ['png', 'svg'], latex: true });
+    const files = [
+      'curve.svg',
+      'curve.png',
+      'layers.svg',
+      'layers.png',
+      'results.csv',
+      'summary.csv',
+      'table.tex',
+      'report.html',
+    ];
+    expect(json.files).toEqual(files);
+    expect(readdirSync(out).sort()).toEqual([...files].sort());
+    expect(decodePng(readFileSync(join(out, 'curve.png'))).width).toBe(1400);
+    expect(read(out, 'curve.svg')).toContain('@font-face');
+    expect(read(out, 'table.tex')).toContain('\\begin{tabular}{lrllll}');
+    expect(read(out, 'report.html')).toContain('data:image/png;base64,');
+    expect(readdirSync(dirs[0])).toEqual(before);
+  });
+
+  test('aggregates several seeds', async () => {
+    const { out, json } = await report({ dirs });
+    expect(json.seeds).toEqual([1, 2]);
+    expect(read(out, 'summary.csv').split('\r\n')[0]).toContain('seeds');
+    expect(read(out, 'report.html')).toContain('The pictures are those of seed 1');
+  });
+
+  test('takes a theme and a title', async () => {
+    const { out } = await report({ theme: 'dark', title: 'Faces & memories' });
+    expect(read(out, 'curve.svg')).toContain('fill="#16181b"');
+    expect(read(out, 'curve.svg')).toContain('Faces &amp; memories');
+    expect(read(out, 'report.html')).toContain('<h1>Faces &amp; memories</h1>');
+  });
+
+  test('writes PDF whose text can be selected', async () => {
+    const { out } = await report({ format: ['pdf'] });
+    const pdf = readFileSync(join(out, 'curve.pdf'));
+    expect(pdf.subarray(0, 5).toString()).toBe('%PDF-');
+    expect(existsSync(join(out, 'curve.svg'))).toBe(false);
+    expect(pdf.toString('latin1')).toMatch(/\/FontName \/[A-Z]+\+Inter/);
+  });
+
+  test('refuses a folder without results, runs that do not belong together, and what it does not know', async () => {
+    await expect(report({ dirs: [scratch] })).rejects.toThrow(
+      new DataError(`${join(scratch, 'results.json')}: no such file; give the folder of a finished run`),
+    );
+    await expect(report({ dirs: [dirs[0], dirs[0]] })).rejects.toThrow(/seed is 1, as in/);
+    await expect(report({ format: ['gif'] })).rejects.toThrow(
+      new ConfigError('--format gif: choose among svg, png, pdf'),
+    );
+    await expect(report({ theme: 'sepia' })).rejects.toThrow(ConfigError);
+    await expect(report({ dirs: [] })).rejects.toThrow(ConfigError);
+  });
+
+  test('has its options on the command line', async () => {
+    const program = new Command().exitOverride();
+    const common = (command: Command, out: string) =>
+      command.option('--out <dir>', '', out).option('--seed <n>', '', Number, 1).option('--quiet', '', true);
+    addReportCommands(program, { common, args: [] });
+    const out = mkdtempSync(join(scratch, 'out-'));
+    vi.spyOn(process.stdout, 'write').mockImplementation(() => true);
+    await program.parseAsync(['report', dirs[0], '--format', 'svg', '--theme', 'print', '--latex', '--out', out], {
+      from: 'user',
+    });
+    expect(readdirSync(out)).toEqual(expect.arrayContaining(['curve.svg', 'report.html', 'table.tex']));
+  });
+});
+
+describe('a figure as PDF', () => {
+  const svg =
+    '<svg xmlns="http://www.w3.org/2000/svg" width="200" height="40" font-family="Inter">' +
+    '<text x="5" y="28" font-weight="600">Hello</text><text x="5" y="38">World</text></svg>';
+
+  test('is a page as large as the figure, of the same bytes each time', async () => {
+    const pdf = Buffer.from(await svgToPdf(svg, 'Title'));
+    expect(pdf.toString('latin1')).toContain('/MediaBox [0 0 150 30]');
+    expect(pdf.equals(Buffer.from(await svgToPdf(svg, 'Title')))).toBe(true);
+  });
+
+  test('has the letters of its text, in a font per weight, with their meaning', async () => {
+    const pdf = Buffer.from(await svgToPdf(svg, 'Title')).toString('latin1');
+    const names = new Set(Array.from(pdf.matchAll(/\/FontName \/[A-Z]+\+([\w-]+)/g), ([, name]) => name));
+    expect(names).toEqual(new Set(['Inter-SemiBold', 'Inter-Regular']));
+    const streams = Array.from(pdf.matchAll(/stream\n([\s\S]*?)\nendstream/g), ([, content]) => {
+      try {
+        return inflateSync(Buffer.from(content, 'latin1')).toString('latin1');
+      } catch {
+        return '';
+      }
+    });
+    // A table from glyphs to characters is what makes text selectable: H, e, l, o.
+    expect(streams.some((text) => /beginbfrange[\s\S]*<0048> <0065> <006c> <006f>/.test(text))).toBe(true);
+  });
+
+  test('is refused of what is not an SVG', async () => {
+    await expect(svgToPdf('<b/>', 'x')).rejects.toThrow(new DataError('x: not an SVG with a width and a height'));
+  });
+});

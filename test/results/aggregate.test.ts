@@ -1,0 +1,180 @@
+import { describe, expect, test } from 'vitest';
+import { createDocument } from '../../src/cli/render.ts';
+import { ConfigError } from '../../src/errors.ts';
+import { figuresOf } from '../../src/results/figures/index.ts';
+import { headlines, reportHtml, summaryTable } from '../../src/results/report.ts';
+import {
+  aggregate,
+  type Condition,
+  conditionKey,
+  conditionLabel,
+  isAggregated,
+  latexTable,
+  type Results,
+  type Row,
+  summarise,
+  summaryCsv,
+} from '../../src/results/results.ts';
+import { fakeMemory, fakeResults, fakeRow } from './fake.ts';
+
+const bits: Condition = {
+  kind: 'bit-error',
+  format: 'fixed12',
+  granularity: 'load',
+  rates: { fc1: 0.1 },
+  layers: 'fc1',
+};
+const none: Condition = { kind: 'none', rates: {}, layers: 'none' };
+const noise = (scale: number): Condition => ({
+  kind: 'gaussian',
+  rates: { fc1: scale },
+  granularity: 'load',
+  layers: 'fc1',
+  matchedTo: conditionKey(bits),
+});
+
+/** A run with a seed, whose victim is as accurate as it is told; every row has the same PCC. */
+function run(seed: number, accuracy: number, conditions: Condition[], config: Record<string, unknown> = {}): Results {
+  const rows = conditions.flatMap((condition) =>
+    [0, 1].map((draw): Row => {
+      const row = fakeRow(condition, draw, { accuracy: 0.5, pcc: 0.5, lift: 0.1 }, 3, 'zero');
+      return { ...row, accuracy, perIdentity: { ...row.perIdentity, pcc: [accuracy, accuracy, accuracy] } };
+    }),
+  );
+  const { manifest, schema, baselines } = fakeResults({ draws: 1, identities: 2 });
+  const own = { ...manifest, seed, config: { ...manifest.config, seed, ...config }, seconds: 10 };
+  return { schema, manifest: own, rows, summary: summarise(rows, seed), baselines };
+}
+
+describe('runs that differ in their seed', () => {
+  test('have the mean over seeds, with an interval from seed to seed', () => {
+    const { summary, seeds, manifest } = aggregate([run(1, 0.6, [none, bits]), run(2, 0.8, [none, bits])]);
+    expect(seeds).toEqual([1, 2]);
+    expect(manifest.seconds).toBe(20);
+    expect(summary).toHaveLength(2);
+    expect(summary[1]).toMatchObject({ seeds: 2, draws: 4, n: 12, attack: 'zero', condition: bits });
+    // Two seeds resampled give 0.6, 0.7 or 0.8 with probability 1/4, 1/2, 1/4, and nothing varies within a seed.
+    expect(summary[1].accuracy.mean).toBeCloseTo(0.7, 12);
+    expect(summary[1].accuracy.ci95).toEqual([expect.closeTo(0.6, 12), expect.closeTo(0.8, 12)]);
+    expect(summary[1].pcc.mean).toBeCloseTo(0.7, 12);
+  });
+
+  test('share noise that was calibrated to the same bit errors, whose scale is then the mean', () => {
+    const runs = [run(1, 0.6, [none, bits, noise(0.2)]), run(2, 0.8, [none, bits, noise(0.3)])];
+    const { summary } = aggregate(runs);
+    expect(summary.map(({ condition }) => conditionLabel(condition))).toEqual([
+      'Undefended',
+      'Bit errors 10 %, fc1',
+      'Gaussian noise 0.25, fc1',
+    ]);
+  });
+
+  test('keep a condition that only some of them have, and say how many', () => {
+    const { summary } = aggregate([run(1, 0.6, [none]), run(2, 0.8, [none, bits])]);
+    expect(summary.map(({ seeds }) => seeds)).toEqual([2, 1]);
+  });
+
+  test('share a memory that differs in its seed alone', () => {
+    const memory = (seed: number) => {
+      const condition = fakeMemory('chip');
+      return { ...condition, memory: { ...condition.memory, seed } };
+    };
+    expect(aggregate([run(1, 0.6, [memory(1)]), run(2, 0.8, [memory(2)])]).summary).toHaveLength(1);
+  });
+
+  test('are refused where they differ in anything else, with the field and both values', () => {
+    const [a, b] = [run(1, 0.6, [none], { draws: 3 }), run(2, 0.6, [none], { draws: 5 })];
+    expect(() => aggregate([a, b], ['runs/a', 'runs/b'])).toThrow(
+      new ConfigError(
+        'runs/b: config.draws is 5, but 3 in runs/a; only runs that differ in the seed alone can be aggregated',
+      ),
+    );
+    const deeper = run(2, 0.6, [none], { draws: 3, attacks: [{ start: 'zero', iterations: 9 }] });
+    const other = run(3, 0.6, [none], { draws: 3, attacks: [{ start: 'zero' }] });
+    expect(() => aggregate([deeper, other])).toThrow('run 2: config.attacks[0].iterations is not set, but 9 in run 1');
+    const elsewhere = run(2, 0.6, [none], { draws: 3 });
+    elsewhere.manifest.dataset = { ...elsewhere.manifest.dataset, name: 'other faces' };
+    expect(() => aggregate([a, elsewhere])).toThrow('run 2: dataset.name is "other faces", but "procedural faces"');
+  });
+
+  test('are refused where two have one seed', () => {
+    expect(() => aggregate([run(1, 0.6, [none]), run(2, 0.6, [none]), run(1, 0.6, [none])])).toThrow(
+      'run 3: seed is 1, as in run 1',
+    );
+  });
+
+  test('become one report with figures, which says that the intervals are over seeds', () => {
+    const runs = [1, 2, 3].map((seed) => {
+      const results = fakeResults({ draws: 2, identities: 4, perLayer: true });
+      return { ...results, manifest: { ...results.manifest, seed } };
+    });
+    const results = aggregate(runs);
+    expect(isAggregated(results)).toBe(true);
+    expect(figuresOf(results).map(({ file }) => file)).toEqual(['curve', 'layers']);
+    const figures = figuresOf(results).map((figure) => ({
+      name: figure.file,
+      svg: figure.draw(results, { document: createDocument() }),
+      caption: figure.caption(results),
+    }));
+    const html = reportHtml({ results, figures });
+    expect(html).toContain('seeds 1, 2 and 3');
+    expect(html).toContain('over seeds, and within each seed over draws × identities');
+    expect(summaryTable(results).columns.slice(0, 4)).toEqual(['Condition', 'Attack', 'Seeds', 'Draws']);
+    expect(headlines(results)[0]).toMatch(/^Undefended/);
+  });
+});
+
+describe('the summary as CSV', () => {
+  test('has the condition, its fields, and every metric with the ends of its interval', () => {
+    const [header, first] = summaryCsv(run(1, 0.6, [bits]).summary).split('\r\n');
+    expect(header).toMatch(
+      /^condition,kind,label,format,granularity,layers,matchedTo,rate\.fc1,attack,draws,n,accuracy,/,
+    );
+    expect(header).toContain('pcc,pcc.low,pcc.high');
+    expect(first).toMatch(/^"Bit errors 10 %, fc1",bit-error,,fixed12,load,fc1,,0\.1,zero,2,6,0\.6,0\.6,0\.6,/);
+    expect(first.match(/(?:"[^"]*"|[^,])*,?/g)!.filter(Boolean)).toHaveLength(header.split(',').length);
+  });
+
+  test('counts the seeds where there are several', () => {
+    const { summary } = aggregate([run(1, 0.6, [bits]), run(2, 0.8, [bits])]);
+    expect(summaryCsv(summary)).toMatch(/attack,seeds,draws,n.*\r\n.*,zero,2,4,12,/);
+  });
+});
+
+describe('the summary as a LaTeX table', () => {
+  const { summary } = run(1, 0.6, [none, bits]);
+
+  test('has rules of booktabs, a line per condition and every interval', () => {
+    const lines = latexTable(summary).split('\n');
+    expect(lines.slice(0, 5)).toEqual([
+      '% Needs \\usepackage{booktabs}. In brackets: 95 % bootstrap intervals.',
+      '\\begin{tabular}{lrllll}',
+      '\\toprule',
+      'Condition & Draws & Accuracy & PCC & PCC lift & Identified \\\\',
+      '\\midrule',
+    ]);
+    expect(lines[6]).toMatch(
+      /^Bit errors 10 \\%, fc1 & 2 & \$0\.600\$ & \$0\.600\$ & \$0\.\d{3}\$ \[\$-?0\.\d{3}\$, \$0\.\d{3}\$\] & .* \\\\$/,
+    );
+    expect(lines.slice(7)).toEqual(['\\bottomrule', '\\end{tabular}', '']);
+  });
+
+  test('escapes what has a meaning in LaTeX', () => {
+    const evil = { ...summary[0], condition: fakeMemory('50 % of {x}_1 & #2 ~ $\\alpha^2$ < "b" | −1\nend') };
+    expect(latexTable([evil], { metrics: [] })).toContain(
+      '50 \\% of \\{x\\}\\_1 \\& \\#2 \\textasciitilde{} \\$\\textbackslash{}alpha\\textasciicircum{}2\\$ \\textless{} ' +
+        '\\textquotedbl{}b\\textquotedbl{} \\textbar{} $-$1 end & 2 \\\\',
+    );
+  });
+
+  test('floats with a caption and a label, and has a column for attacks where there are several', () => {
+    const both = [...summary, { ...summary[0], attack: 'mean' }];
+    const attacks = [{ name: 'zero', kind: 'mi-face', title: 'MI-Face from black' }];
+    const table = latexTable(both, { attacks, caption: 'PCC & lift', label: 'tab:midas', metrics: ['pcc'] });
+    expect(table).toContain(
+      '\\begin{table}\n\\centering\n\\caption{PCC \\& lift}\n\\label{tab:midas}\n\\begin{tabular}{llrl}',
+    );
+    expect(table).toContain('Undefended & MI-Face from black & 2 &');
+    expect(table).toContain('Undefended & mean & 2 &');
+  });
+});

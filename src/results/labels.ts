@@ -5,7 +5,7 @@
 
 import { isNoise } from './condition.ts';
 import { formatRate } from './format.ts';
-import type { AttackDescription, Condition, ConditionKind, Manifest, Metric, Release } from './schema.ts';
+import type { Condition, ConditionKind, Manifest, Metric, Release } from './schema.ts';
 
 /** Names for people, used by every figure and table. */
 export const KIND_LABELS: Record<ConditionKind, string> = {
@@ -93,11 +93,6 @@ export function pictureFile(condition: Condition, attack: string, extension: 'gr
   const parts = [attack, kind, layers, ...(kind === 'memory' && condition.label ? [condition.label] : rates)];
   if (release) parts.push(...Object.values(release).map(String));
   return `pictures/${parts.join('_').replace(/[^\w.=+-]+/g, '-')}.${extension}`;
-}
-
-/** An attack's name for people; the name of its rows where the run does not describe it. */
-export function attackTitle(attacks: readonly AttackDescription[] | undefined, name: string): string {
-  return attacks?.find((attack) => attack.name === name)?.title ?? name;
 }
 
 const VICTIMS: Record<string, string> = {

@@ -1,6 +1,7 @@
 /** The summary as a table for papers. */
 import type { AggregatedEntry } from './aggregate.ts';
-import { attackTitle, conditionLabel } from './labels.ts';
+import { attackTitle } from './attacks.ts';
+import { conditionLabel } from './labels.ts';
 import type { AttackDescription, Interval, Metric, SummaryEntry } from './schema.ts';
 
 export interface LatexOptions {

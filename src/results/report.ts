@@ -6,11 +6,12 @@
 
 import { DataError } from '../errors.ts';
 import { isAggregated } from './aggregate.ts';
+import { attackTitle } from './attacks.ts';
 import { conditionKey, isDefended, isErrorFree, isUndefended } from './condition.ts';
 import { type FontFile, fontRules } from './figures/font.ts';
 import { escapeXml, toBase64 } from './figures/style.ts';
 import { formatDuration } from './format.ts';
-import { attackTitle, conditionLabel, kindInText, METRIC_LABELS, runTitle } from './labels.ts';
+import { conditionLabel, kindInText, METRIC_LABELS, runTitle } from './labels.ts';
 import { type PairedComparison, pairedComparisons } from './paired.ts';
 import type { Interval, Metric, Results, SummaryEntry } from './schema.ts';
 import { atAccuracy, calibratedOnly, type Series, seriesOf } from './series.ts';

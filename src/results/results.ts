@@ -4,6 +4,7 @@
  */
 
 export { type AggregatedEntry, type AggregatedResults, aggregate, isAggregated } from './aggregate.ts';
+export { attacksOf, attackTitle, mainAttack, splitOf } from './attacks.ts';
 export {
   calibratedTo,
   conditionKey,
@@ -19,7 +20,6 @@ export { summaryCsv, toCsv } from './csv.ts';
 export { formatDuration, formatPercent, formatRate } from './format.ts';
 export {
   attackedTitle,
-  attackTitle,
   conditionLabel,
   conditionTitle,
   KIND_LABELS,

@@ -1,7 +1,8 @@
 /** A sweep over the supply voltage of measured DIMMs, as the figure draws it. */
 import { dimmOfChip, lineErrorRate } from '../memory/undervolting.ts';
+import { attackTitle } from './attacks.ts';
 import { canonical, conditionKey, measuredDimms } from './condition.ts';
-import { attackTitle, releaseLabel } from './labels.ts';
+import { releaseLabel } from './labels.ts';
 import type { Condition, Interval, Results } from './schema.ts';
 
 export interface VoltagePoint {

@@ -15,6 +15,7 @@ import {
   rowToLine,
   runTitle,
   seriesOf,
+  splitOf,
   summarise,
 } from '../../src/results/results.ts';
 import { voltageSeries } from '../../src/results/voltage.ts';
@@ -230,5 +231,6 @@ describe('the title of a run', () => {
     expect(attackTitle(attacks, 'a')).toBe('Inversion, training images');
     expect(attackTitle(attacks, 'b')).toBe('b');
     expect(attackTitle(undefined, 'a')).toBe('a');
+    expect(['a', 'b'].map((name) => splitOf(attacks, name))).toEqual(['training', undefined]);
   });
 });

@@ -1,10 +1,11 @@
 /** Metrics over a grid of two bit error rates. */
 import * as Plot from '@observablehq/plot';
 import { ConfigError } from '../../errors.ts';
+import { attackTitle, mainAttack } from '../attacks.ts';
 import { formatPercent } from '../format.ts';
-import { attackTitle, METRIC_LABELS } from '../labels.ts';
+import { METRIC_LABELS } from '../labels.ts';
 import type { Condition, Metric, Results, SummaryEntry } from '../schema.ts';
-import { mainAttack, type RunFigure } from './figure.ts';
+import type { RunFigure } from './figure.ts';
 import { type Panel, panelSvg, SLANT, slantedHeight } from './panels.ts';
 import {
   heading,

@@ -25,19 +25,3 @@ export interface RunFigure {
   /** @returns an SVG. @throws ConfigError where the figure does not apply */
   draw(results: Results, options: DrawOptions): string;
 }
-
-/** The attacks of a run in the order of its summary, those on held-out images first named. */
-export function attacksOf({ summary }: Pick<Results, 'summary'>): string[] {
-  return [...new Set(summary.map(({ attack }) => attack))];
-}
-
-/** The attack that a figure shows which has room for one: the first that is not on the victim's own training images. */
-export function mainAttack(results: Pick<Results, 'summary' | 'manifest'>): string {
-  const all = attacksOf(results);
-  return all.find((name) => !onTrainingImages(results, name)) ?? all[0];
-}
-
-/** Whether an attack reconstructs images that the victim was trained on, where the manifest says so. */
-export function onTrainingImages({ manifest }: Pick<Results, 'manifest'>, name: string): boolean {
-  return manifest.attacks?.find((attack) => attack.name === name)?.split === 'training';
-}

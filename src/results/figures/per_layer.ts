@@ -1,12 +1,13 @@
 /** Metrics against the rate, one line a set of layers. */
 import * as Plot from '@observablehq/plot';
 import { ConfigError } from '../../errors.ts';
+import { attackTitle, mainAttack } from '../attacks.ts';
 import { equalRate } from '../condition.ts';
 import { formatRate } from '../format.ts';
-import { attackTitle, kindInText, METRIC_LABELS } from '../labels.ts';
+import { kindInText, METRIC_LABELS } from '../labels.ts';
 import type { AttackDescription, Interval, Metric, Results, SummaryEntry } from '../schema.ts';
 import { type Series, seriesOf } from '../series.ts';
-import { mainAttack, type RunFigure } from './figure.ts';
+import type { RunFigure } from './figure.ts';
 import { bounds, marginLabels, type Panel, paddedDomain, panelSvg, SLANT, slantedHeight } from './panels.ts';
 import { heading, MARGIN, smallPrint, svgRoot, svgText, THEMES, type ThemeName, textWidth, WIDTH } from './style.ts';
 

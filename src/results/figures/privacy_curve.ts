@@ -1,12 +1,13 @@
 /** Similarity against accuracy. */
 import * as Plot from '@observablehq/plot';
 import { ConfigError } from '../../errors.ts';
+import { attacksOf, attackTitle, mainAttack, splitOf } from '../attacks.ts';
 import { conditionKey, isErrorFree, isUndefended, matchedTo, measuredDimms } from '../condition.ts';
 import { formatRate } from '../format.ts';
-import { attackTitle, KIND_LABELS, METRIC_LABELS, runTitle } from '../labels.ts';
+import { KIND_LABELS, METRIC_LABELS, runTitle } from '../labels.ts';
 import type { AttackDescription, Baselines, ConditionKind, Metric, Results, SummaryEntry } from '../schema.ts';
 import { calibratedOnly, type Series, seriesOf } from '../series.ts';
-import { attacksOf, mainAttack, onTrainingImages, type RunFigure } from './figure.ts';
+import type { RunFigure } from './figure.ts';
 import { bounds, type LegendItem, legend, marginLabels, type Panel, paddedDomain, panelSvg } from './panels.ts';
 import {
   DASHES,
@@ -294,7 +295,8 @@ export const accuracyCurve: RunFigure = {
   draw(results, { document, theme, title }) {
     const { baselines, manifest } = results;
     const all = attacksOf(results);
-    const attacks = all.length > 2 ? [mainAttack(results)] : all.filter((name) => !onTrainingImages(results, name));
+    const attacks =
+      all.length > 2 ? [mainAttack(results)] : all.filter((name) => splitOf(manifest.attacks, name) !== 'training');
     const shown = attacks.length > 0 ? attacks : all.slice(0, 1);
     return privacyCurve({
       summary: compared(results).filter(({ attack }) => shown.includes(attack)),

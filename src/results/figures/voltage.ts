@@ -1,11 +1,12 @@
 /** What a supply voltage does to accuracy, similarity and energy. */
 import * as Plot from '@observablehq/plot';
 import { ConfigError } from '../../errors.ts';
+import { attacksOf } from '../attacks.ts';
 import { formatPercent } from '../format.ts';
 import { attackedTitle, METRIC_LABELS } from '../labels.ts';
 import type { Interval, Results } from '../schema.ts';
 import { type VoltagePoint, type VoltageSeries, voltageSeries } from '../voltage.ts';
-import { attacksOf, type RunFigure } from './figure.ts';
+import type { RunFigure } from './figure.ts';
 import { bounds, legend, marginLabels, type Panel, paddedDomain, panelSvg } from './panels.ts';
 import {
   heading,

@@ -1,16 +1,12 @@
 /** A memory configuration: plain data, validated once, written unchanged into every result's manifest. */
 import * as v from 'valibot';
 import { ConfigError } from '../errors.ts';
-import { SRAM_PROFILES } from './sram_chips.ts';
-import { VENDORS } from './undervolting.ts';
+import { behaviourOf, FaultModel } from './faults/registry.ts';
+import { whole } from './fields.ts';
 
-const whole = v.pipe(v.number('must be a number'), v.integer('must be a whole number'));
-/** A probability. */
-export const Rate = v.pipe(
-  v.number('must be a number'),
-  v.minValue(0, 'a rate lies in 0..1'),
-  v.maxValue(1, 'a rate lies in 0..1'),
-);
+export { FaultModel } from './faults/registry.ts';
+export { Rate } from './fields.ts';
+
 const scale = v.pipe(v.number('must be a number'), v.finite('must be finite'), v.minValue(0, 'a noise scale is >= 0'));
 
 /**
@@ -47,57 +43,6 @@ const FloatFormat = v.strictObject({
 
 export const NumberFormat = v.variant('kind', [FixedFormat, IntegerFormat, FloatFormat]);
 export type NumberFormat = v.InferOutput<typeof NumberFormat>;
-
-/** When cells are drawn: once for the chip, once a load, or with every read, as the granularity says. */
-const drawn = v.optional(v.picklist(['chip', 'load', 'read']), 'read');
-
-/** A share of the lines of a geometry, how many of their cells are weak, and how often such a cell fails in a read. */
-const lineShares = v.array(v.strictObject({ share: Rate, weakCells: Rate, failure: v.optional(Rate, 1) }));
-
-/** One error model. What it is of cells is a probability of each, independent of all others. */
-export const FaultModel = v.variant('kind', [
-  /** Every stored bit flips with one probability. */
-  v.strictObject({ kind: v.literal('uniform'), bitErrorRate: Rate, drawn }),
-  /** A cell that stores 0 reads 1, and one that stores 1 reads 0. */
-  v.strictObject({ kind: v.literal('asymmetric'), zeroToOne: Rate, oneToZero: Rate, drawn }),
-  /** Cells of the chip that always read 0, and such that always read 1. */
-  v.strictObject({ kind: v.literal('stuck-at'), zero: Rate, one: Rate }),
-  /** A rate for each bit of a code, the lowest first; bits behind the list are safe. */
-  v.strictObject({ kind: v.literal('bit-plane'), rates: v.array(Rate), drawn }),
-  /** EDEN (Koppula et al., MICRO 2019): weak cells of the chip, which fail in a read with a probability. */
-  v.variant('model', [
-    /** The same everywhere. */
-    v.strictObject({ kind: v.literal('eden'), model: v.literal('EM0'), weakCells: Rate, failure: v.optional(Rate, 1) }),
-    /** By bitline. */
-    v.strictObject({ kind: v.literal('eden'), model: v.literal('EM1'), lines: lineShares }),
-    /** By wordline. */
-    v.strictObject({ kind: v.literal('eden'), model: v.literal('EM2'), lines: lineShares }),
-    /** By what the cell stores. */
-    v.strictObject({
-      kind: v.literal('eden'),
-      model: v.literal('EM3'),
-      weakCells: Rate,
-      failureOfOnes: Rate,
-      failureOfZeros: Rate,
-    }),
-  ]),
-  /** Whole cache lines of 64 bytes go bad: `lines` of them show an error, each of their bits fails at `bitErrorRate`. */
-  v.strictObject({ kind: v.literal('clustered'), lines: Rate, bitErrorRate: v.optional(Rate, 0.05), drawn }),
-  /**
-   * The same as measured on a DIMM of a vendor at a supply voltage; `chip` of the configuration says which. How many bits
-   * of a bad line fail is not in the measurement: the default is an assumption.
-   */
-  v.strictObject({
-    kind: v.literal('voltage'),
-    vendor: v.picklist(VENDORS),
-    volts: v.number('must be a number'),
-    bitErrorRate: v.optional(Rate, 0.05),
-    drawn,
-  }),
-  /** A profiled SRAM chip. */
-  v.strictObject({ kind: v.literal('sram-chip'), profile: v.picklist(SRAM_PROFILES) }),
-]);
-export type FaultModel = v.InferOutput<typeof FaultModel>;
 
 /**
  * SECDED(72,64): 8 check bits for every 64 bits, in memory as bad. A word with an error that is detected but not corrected
@@ -225,7 +170,7 @@ export function parseMemoryConfig(
       throw new ConfigError(`${path}: no such layer; give input or one of ${layers.join(', ')}`);
     }
     const { format, range } = memory;
-    if (memory.faults.some((model) => model.kind === 'clustered' || model.kind === 'voltage' || 'lines' in model)) {
+    if (memory.faults.some((model) => behaviourOf(model).needsAddresses?.(model))) {
       throw new ConfigError(`${path}.faults: activations have no addresses, and so no lines that could be bad`);
     }
     if ('nonFinite' in format) continue;

@@ -7,6 +7,7 @@ import { ConfigError, DataError, MidasError } from '../errors.ts';
 import type { RobustTraining } from '../experiments/robust_training.ts';
 import { voltageMemories } from '../experiments/voltage.ts';
 import { packageVersion } from '../gpu/node.ts';
+import { GRANULARITIES, NUMBER_FORMAT_KINDS } from '../memory/config.ts';
 import { VENDORS, type Vendor } from '../memory/undervolting.ts';
 import { MODEL_KINDS } from '../models/specs.ts';
 import { addDataCommands } from './data_commands.ts';
@@ -153,9 +154,7 @@ common(
       .option('--rate-map <layer=rate,…>', 'one more condition with a rate a layer; may be repeated', rateMap)
       .option('--draws <n>', 'fault maps a condition', whole)
       .option('--epochs <n>', 'epochs of training', whole)
-      .addOption(
-        new Option('--granularity <name>', 'when faults are drawn').choices(['chip', 'load', 'pass', 'inference']),
-      )
+      .addOption(new Option('--granularity <name>', 'when faults are drawn').choices(GRANULARITIES))
       .option('--size <WxH>', 'size of the embedded faces', '56x64')
       .option('--profile', PROFILE, false)
       .option('--no-tune', NO_TUNE)
@@ -177,16 +176,7 @@ interface FormatOptions {
 /** Adds the options of the number format, and of training for memory that errs. */
 function stored(command: Command): Command {
   return command
-    .addOption(
-      new Option('--format <name>', 'how weights are stored').choices([
-        'fixed',
-        'int8',
-        'int4',
-        'fp32',
-        'fp16',
-        'bf16',
-      ]),
-    )
+    .addOption(new Option('--format <name>', 'how weights are stored').choices(NUMBER_FORMAT_KINDS))
     .option('--bits <n>', 'bits of a stored fixed-point weight, 2..16', whole)
     .option('--headroom <n>', 'bits between the fixed-point format’s top bit and the weights', whole)
     .option('--faithful', 'fixed point as published, with its faults')
@@ -329,9 +319,7 @@ common(
       )
       .option('--config <file>', 'JSON whose keys replace the preset’s')
       .option('--draws <n>', 'fault maps a condition', whole)
-      .addOption(
-        new Option('--granularity <name>', 'when faults are drawn').choices(['chip', 'load', 'pass', 'inference']),
-      )
+      .addOption(new Option('--granularity <name>', 'when faults are drawn').choices(GRANULARITIES))
       .option('--profile', PROFILE, false)
       .option('--no-tune', NO_TUNE)
       .option('--resume', 'go on with an interrupted run', false),

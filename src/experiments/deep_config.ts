@@ -1,7 +1,7 @@
 /** What a deep experiment does, as data: validated once, written into the manifest. */
 import * as v from 'valibot';
 import { ConfigError } from '../errors.ts';
-import { NamedMemories, NumberFormat, Rate } from '../memory/config.ts';
+import { FETCH_PATHS, GRANULARITIES, NamedMemories, NOISE_KINDS, NumberFormat, Rate } from '../memory/config.ts';
 import { ROBUST_TRAINING } from './robust_training.ts';
 
 const whole = (low: number, high: number) =>
@@ -37,14 +37,14 @@ export const DeepConfig = v.strictObject({
   }),
   inversion: v.strictObject({ ngf: whole(1, 1024), training: Training }),
   format: NumberFormat,
-  granularity: v.picklist(['chip', 'load', 'pass', 'inference']),
-  path: v.optional(v.picklist(['auto', 'materialised', 'fused']), 'auto'),
+  granularity: v.picklist(GRANULARITIES),
+  path: v.optional(v.picklist(FETCH_PATHS), 'auto'),
   /** Bit error rates, the same on every layer of a set, one set after the other. */
   sweeps: v.array(v.strictObject({ layers: v.string(), rates: v.array(Rate) })),
   memories: v.optional(NamedMemories, []),
   draws: whole(1, 10_000),
   noise: v.strictObject({
-    kinds: v.array(v.picklist(['gaussian', 'laplacian'])),
+    kinds: v.array(v.picklist(NOISE_KINDS)),
     /** Sets whose noise is calibrated to the accuracies that bit errors on `matched` left. */
     sets: v.array(v.string()),
     matched: v.string(),

@@ -1,7 +1,7 @@
 /** What a shallow experiment does, as data: validated once, written into the manifest. */
 import * as v from 'valibot';
 import { ConfigError } from '../errors.ts';
-import { NamedMemories, NumberFormat, Rate } from '../memory/config.ts';
+import { FETCH_PATHS, GRANULARITIES, NamedMemories, NOISE_KINDS, NumberFormat, Rate } from '../memory/config.ts';
 import { MODEL_KINDS } from '../models/specs.ts';
 import { ROBUST_TRAINING } from './robust_training.ts';
 
@@ -64,8 +64,8 @@ export const ShallowConfig = v.strictObject({
   hidden: v.array(whole(1, 100_000)),
   training: Training,
   format: NumberFormat,
-  granularity: v.picklist(['chip', 'load', 'pass', 'inference']),
-  path: v.optional(v.picklist(['auto', 'materialised', 'fused']), 'auto'),
+  granularity: v.picklist(GRANULARITIES),
+  path: v.optional(v.picklist(FETCH_PATHS), 'auto'),
   /** Bit error rates, the same on every layer of a set. */
   rates: v.array(Rate),
   /** Sets of layers that lie in approximate memory, one after the other; `both` or `all` for every layer. */
@@ -77,7 +77,7 @@ export const ShallowConfig = v.strictObject({
   memories: v.optional(NamedMemories, []),
   draws: whole(1, 10_000),
   /** Additive noise to compare with, its scale calibrated to the accuracies that the bit errors left. */
-  noise: v.array(v.picklist(['gaussian', 'laplacian'])),
+  noise: v.array(v.picklist(NOISE_KINDS)),
   attacks: v.pipe(v.array(Attack), v.minLength(1, 'name at least one attack')),
   /** Classes to attack; all by default. */
   classes: v.optional(v.array(whole(0, 65_535))),

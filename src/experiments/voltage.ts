@@ -1,7 +1,7 @@
 /** A sweep over supply voltage: its conditions, and what they did, as the figure wants it. */
 import type * as v from 'valibot';
 import type { NumberFormat } from '../memory/config.ts';
-import { dimmOfChip, lineErrorRate, type Vendor } from '../memory/undervolting.ts';
+import { dimmOfChip, lineErrorRate, VENDORS, type Vendor } from '../memory/undervolting.ts';
 import type { VoltagePoint, VoltageSeries } from '../results/figures/voltage.ts';
 import { type Condition, conditionKey, type Results } from '../results/results.ts';
 import type { NamedMemory } from './sweep.ts';
@@ -31,7 +31,7 @@ export function voltageMemories(
 function vendorOf(condition: Condition): Vendor | undefined {
   if (condition.kind !== 'memory' || typeof condition.volts !== 'number') return undefined;
   if (condition.granularity !== 'chip') return undefined;
-  return /^DRAM ([ABC])$/.exec(String(condition.setting))?.[1] as Vendor | undefined;
+  return VENDORS.find((vendor) => condition.setting === `DRAM ${vendor}`);
 }
 
 /** A sweep over voltage as series of points, a series an attack; empty where there was none. */

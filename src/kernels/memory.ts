@@ -1,6 +1,7 @@
 import type { Matrix } from '../gpu/arena.ts';
 import type { BufferView } from '../gpu/device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
+import type { NoiseKind } from '../memory/config.ts';
 import { flatGrid } from './grid.ts';
 import type { StoredTensor } from './stored.ts';
 
@@ -121,7 +122,7 @@ export function recordNoise(
   recorder: Recorder,
   args: {
     tensor: { map: number; rows: number; columns: number; stride: number };
-    kind: 'gaussian' | 'laplacian';
+    kind: NoiseKind;
     weights: BufferView;
     maps: BufferView;
     fetched: BufferView;

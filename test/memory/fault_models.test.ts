@@ -1,4 +1,3 @@
-import { toJsonSchema } from '@valibot/to-json-schema';
 import { expect, it } from 'vitest';
 import { type LayerMemory, parseMemoryConfig } from '../../src/memory/config.ts';
 import { behaviourOf, FAULT_MODELS, type FaultModel } from '../../src/memory/faults/registry.ts';
@@ -37,19 +36,6 @@ it.each(SAMPLES)('%o has its own behaviour', (model, needsAddresses, sources) =>
   const memory = stored([model]);
   if (memory.kind !== 'stored') throw new Error('not stored');
   expect(faultSources(memory, 0)).toHaveLength(sources);
-});
-
-it.each(FAULT_MODELS)('the model $kind and all of its fields are described', ({ schema }) => {
-  const undescribed = (node: object, path: string): string[] => {
-    const { description, properties = {}, oneOf, items } = node as Record<string, object | undefined>;
-    return [
-      ...(description ? [] : [path]),
-      ...Object.entries(properties).flatMap(([name, field]) => undescribed(field, `${path}.${name}`)),
-      ...((oneOf as object[] | undefined) ?? []).flatMap((choice, i) => undescribed(choice, `${path}[${i}]`)),
-      ...(items && 'properties' in items ? undescribed(items, `${path}[]`) : []),
-    ];
-  };
-  expect(undescribed(toJsonSchema(schema, { typeMode: 'input', errorMode: 'ignore' }), 'model')).toEqual([]);
 });
 
 it('the supply voltage is the lowest that a model names, and nominal otherwise', () => {

@@ -40,10 +40,10 @@ import {
 import { faultSources } from '../../memory/faults.ts';
 import type { FixedEncoding } from '../../memory/fixed_point.ts';
 import { FLOAT_KINDS } from '../../memory/floating_point.ts';
-import { fetchTensorByHits } from '../../memory/hits.ts';
 import { INTEGER_BITS, INTEGER_KINDS, integerScale } from '../../memory/integer.ts';
 import { MAP_WORDS, writeDraw, writeScale, writeSources } from '../../memory/map_table.ts';
 import { noiseTensor } from '../../memory/noise.ts';
+import { fetchTensorBySparseFaults } from '../../memory/sparse_faults.ts';
 import { Random } from '../../random.ts';
 import { type Check, COLUMNS, numbers, pad, ROWS, SIZE, type Trial, unpad } from './trial.ts';
 
@@ -83,8 +83,8 @@ export interface CheckedTensor {
   faults(pass: number, image?: number): FaultMap;
   /** What the device must read, rows x stride f32. */
   fetch(pass: number, image?: number): Float32Array;
-  /** What an image reads by hits, rows x columns f32; without arguments, what is stored. */
-  fetchByHits(pass?: number, image?: number): Float32Array;
+  /** What an image reads with sparse faults, rows x columns f32; without arguments, the stored values. */
+  fetchBySparseFaults(pass?: number, image?: number): Float32Array;
 }
 
 /** Some tensors of random codes in one memory image, laid out and keyed as src/injection/approximate_memory.ts does. */
@@ -133,10 +133,10 @@ export function memoryImage(
       image: memoryImage,
       faults,
       fetch: (pass, image) => new Float32Array(fetchTensor(memoryImage, faults(pass, image)).buffer),
-      fetchByHits(pass = 0, image) {
+      fetchBySparseFaults(pass = 0, image) {
         const { bits, rate } = sources[0];
         const uniform = { bits, rate: image === undefined ? 0 : rate };
-        const bitsOfWeights = fetchTensorByHits(memoryImage, readKey(key, READ + pass, image), uniform);
+        const bitsOfWeights = fetchTensorBySparseFaults(memoryImage, readKey(key, READ + pass, image), uniform);
         return unpad(new Float32Array(bitsOfWeights.buffer), rows, columns, stride);
       },
     };

@@ -69,7 +69,7 @@ export function recordMaterialise(
       },
       includes: {
         ...tensor.fetch.includes,
-        early: `memory/early_${tensor.fetch.early ? 'uniform' : 'whole'}.wgsl`,
+        fast: `memory/fast_${tensor.fetch.fastPath ? 'uniform' : 'whole'}.wgsl`,
         kept: `memory/keep_${args.kept ?? 'f32'}.wgsl`,
       },
     },

@@ -60,12 +60,12 @@ export async function benchMasks(gpu: Gpu, timing: Timing): Promise<Row[]> {
     const { maps, fetch } = uniformMap(arena, rate, { rows: ROWS, columns: COLUMNS, stride: COLUMNS });
     const step = new Recorder(gpu).step;
 
-    const variant = async (faults: string, more: Record<string, ShaderConstant>, early = 'whole') => {
+    const variant = async (faults: string, more: Record<string, ShaderConstant>, fast = 'whole') => {
       const { pipeline, layout } = await cache.get(
         {
           path: 'memory/materialise.wgsl',
           constants: { ...constants, ...shape, ...fetch.constants, ...more },
-          includes: { ...fetch.includes, faults, early: `memory/early_${early}.wgsl`, kept: 'memory/keep_f32.wgsl' },
+          includes: { ...fetch.includes, faults, fast: `memory/fast_${fast}.wgsl`, kept: 'memory/keep_f32.wgsl' },
         },
         ['read', 'read', 'write', 'uniform'],
       );
@@ -94,7 +94,7 @@ export async function benchMasks(gpu: Gpu, timing: Timing): Promise<Row[]> {
       gpu,
       {
         copy: { run: () => copy.run() },
-        block: await variant('memory/faults_uniform.wgsl', {}, fetch.early ? 'uniform' : 'whole'),
+        block: await variant('memory/faults_uniform.wgsl', {}, fetch.fastPath ? 'uniform' : 'whole'),
         word: await variant('bench/faults_words.wgsl', Object.fromEntries(entries)),
         sliced: await variant('bench/faults_bit_sliced.wgsl', { THRESHOLD: Math.round(rate * 2 ** 32) }),
         sources: await variant('memory/faults_sources.wgsl', { ECC: 0, LINES: false, EACH: false }),

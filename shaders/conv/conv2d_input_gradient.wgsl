@@ -5,7 +5,7 @@
 // dy: NHWC, one pixel a row of STRIDE_A, with a row of zeros at ZERO_ROW; 4 DY_CHANNELS4 channels with the pads. W
 // as in conv2d_forward.wgsl, 4 CHANNELS4 columns a tap; rows up to the next multiple of 4 are read. dx (here c):
 // NHWC, N channels, stride STRIDE_C. One invocation computes a register tile of pixels of one class
-// (conv/residues.wgsl) x channels, without barriers; classes go to workgroup z.
+// (conv/stride_classes.wgsl) x channels, without barriers; classes go to workgroup z.
 // Measured on SwiftShader, batch 16, 32 x 32 x 32 -> 64 and 16 x 16 x 64 -> 128, 3 x 3 taps: 46 and 48 % of its FMA
 // ceiling, where gemm_nn of 512^3 has 48 %. From a vector to 4 x 4 pixels, images first is 10 times faster.
 // Bindings: dy, weights, bias, c, and where a finished network normalises next those of conv/normalisation.wgsl. Launched by
@@ -23,13 +23,13 @@ fn load_bias(i: u32) -> vec4f { return bias[i]; }
 #include <rows>
 #include "conv/taps.wgsl"
 #include "conv/epilogue.wgsl"
-#include "conv/residues.wgsl"
+#include "conv/stride_classes.wgsl"
 
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let tile_at = tile_origin(id);
   let first = first_tap(id.z);
-  let grid = residue_grid(first, 0u, IMAGES);
+  let grid = stride_class_grid(first, 0u, IMAGES);
   if (tile_at.x >= grid_rows(grid) || tile_at.y >= N) { return; }
   let row = panel_origin(id).x;
   let column = panel_origin(id).y;

@@ -1,7 +1,7 @@
 // conv2d_input_gradient with W, and the bias of a transposed convolution, fetched from approximate memory inside the
 // product (the fused path). Same weights, bit for bit, as materialise followed by conv2d_input_gradient.
 // dy, W and dx as there, W as codes; a row of W is STRIDE_B / 16 blocks of 16 codes. A tile has pixels of one class
-// (conv/residues.wgsl) and of one group of IMAGES images, see conv2d_forward_approximate.wgsl; groups and in them
+// (conv/stride_classes.wgsl) and of one group of IMAGES images, see conv2d_forward_approximate.wgsl; groups and in them
 // classes go to workgroup z. One invocation computes TILE_M pixels x TILE_N <= 16 channels: a row of W under the tile
 // is one block where 4 CHANNELS4 is a multiple of 16, otherwise it may lie in two.
 // Bindings: dy, codes, maps, c, step, and where a finished network normalises next those of conv/normalisation.wgsl. Launched by
@@ -26,7 +26,7 @@ fn load_bias(column4: u32) -> vec4f { return bias[column4 % 4u]; }
 #include <rows>
 #include "conv/taps.wgsl"
 #include "conv/epilogue.wgsl"
-#include "conv/residues.wgsl"
+#include "conv/stride_classes.wgsl"
 
 // Sixteen columns of a row of W from its column 4 `column4` on, of which the first `count` fours matter.
 fn fetch_columns(weights: Read, row: u32, column4: u32, count: u32) -> mat4x4f {
@@ -51,7 +51,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let column = id.x * TILE_N;
   let first = first_tap(id.z % (STRIDE * STRIDE));
   let group = id.z / (STRIDE * STRIDE);
-  let grid = residue_grid(first, group * IMAGES, IMAGES);
+  let grid = stride_class_grid(first, group * IMAGES, IMAGES);
   if (row >= grid_rows(grid) || column >= N) { return; }
   let image = select(0u, step.first_image + group, PER_IMAGE);
   let weights = open_read(WEIGHT_MAP, WEIGHT_ORIGIN, image);

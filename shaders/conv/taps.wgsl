@@ -1,7 +1,7 @@
 // The sum of a convolution's product, tap after tap and in each channel after channel, as one loop: a loop carries the sums
 // of a tile from turn to turn, and a loop within a loop would hand them over twice (a fifth of the time on SwiftShader).
 // The fewer variables such a loop has, the better.
-// Needs conv/rows_*.wgsl, and of the including shader or conv/residues.wgsl
+// Needs conv/rows_*.wgsl, and of the including shader or conv/stride_classes.wgsl
 //   TAP_STEP: u32                                  from one kernel row or column that counts to the next
 //   TAP_END: u32                                   where they end: KERNEL
 //   fn tap_move(tap: vec2u, first: vec2u) -> vec2i  what a tap moves a row's pixel of A by

@@ -1,7 +1,8 @@
 // The input gradient at granularity `inference`, second half: C[m, k] += sum_n A[m, n] (fetch_m(W) - W)[n, k], where C
 // holds the product with the weights as they are without errors, the same for all images. The codes of W that image m
-// reads wrong are found by memory/hits.wgsl. A is M x N f32, W is N x K codes, C is M x K f32. One invocation owns a stretch
-// of 512 elements of a row of C and runs down the rows of W. K here is the number of columns of W, N of its rows.
+// reads wrong are found by memory/sparse_faults.wgsl. A is M x N f32, W is N x K codes, C is M x K f32. One invocation
+// owns a stretch of 512 elements of a row of C and runs down the rows of W. K here is the number of columns of W, N of its
+// rows.
 // Bindings: a, codes, codes again as words, maps, c, step. Launched by recordPerImageGemm (src/kernels/gemm.ts).
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> codes: array<Words>;
@@ -12,13 +13,13 @@
 
 #include "common/step.wgsl"
 #include "common/fetch_approximate.wgsl"
-#include "memory/hits.wgsl"
+#include "memory/sparse_faults.wgsl"
 
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let row = id.y;
   if (row >= M || id.x >= STRETCHES) { return; }
-  let hits = open_hits(WEIGHT_MAP, step.first_image + row);
+  let faults = begin_sparse_faults(WEIGHT_MAP, step.first_image + row);
   let format = open_format(WEIGHT_MAP * MAP_WORDS);
   for (var n = 0u; n < N; n++) {
     let first = n * STRETCHES + id.x;
@@ -28,17 +29,17 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     var waiting = Waiting();
     while (walk.at < 1u) {
       while (walk.at < 1u && waiting.count < MOST_WAITING) {
-        let turn = walk_turn(hits, first, walk);
+        let turn = walk_turn(faults, first, walk);
         let k = vec4u(id.x * STRETCH) + turn.codes;
-        change(format, row_word, n, row, k.x, turn.masks.x, turn.hit.x, gradient);
-        change(format, row_word, n, row, k.y, turn.masks.y, turn.hit.y, gradient);
-        change(format, row_word, n, row, k.z, turn.masks.z, turn.hit.z, gradient);
-        change(format, row_word, n, row, k.w, turn.masks.w, turn.hit.w, gradient);
+        change(format, row_word, n, row, k.x, turn.masks.x, turn.faulty.x, gradient);
+        change(format, row_word, n, row, k.y, turn.masks.y, turn.faulty.y, gradient);
+        change(format, row_word, n, row, k.z, turn.masks.z, turn.faulty.z, gradient);
+        change(format, row_word, n, row, k.w, turn.masks.w, turn.faulty.w, gradient);
         waiting = wait(waiting, walk, turn.rare);
         walk = turn.next;
       }
       while (waiting.count > 0u) {
-        let rare = rare_hit(hits, first, waiting);
+        let rare = rare_fault(faults, first, waiting);
         change(format, row_word, n, row, id.x * STRETCH + rare.code, rare.mask, true, gradient);
         waiting = next_waiting(waiting);
       }
@@ -46,7 +47,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   }
 }
 
-// Adds what a hit of code k of row n of W changes.
-fn change(format: Format, row_word: u32, n: u32, row: u32, k: u32, mask: u32, hit: bool, gradient: f32) {
-  if (hit && k < K) { c[row * STRIDE_C + k] += hit_change(format, code_at(row_word, k), mask, n) * gradient; }
+// Adds what a fault in code k of row n of W changes.
+fn change(format: Format, row_word: u32, n: u32, row: u32, k: u32, mask: u32, faulty: bool, gradient: f32) {
+  if (faulty && k < K) { c[row * STRIDE_C + k] += fault_change(format, code_at(row_word, k), mask, n) * gradient; }
 }

@@ -1,6 +1,7 @@
 // The forward product at granularity `inference`, second half: C[m, n] = act(C[m, n] + sum_k (fetch_m(W) - W)[n, k] A[m, k]
 // + fetch_m(bias)[n]), where C holds the product with the weights as they are without errors, the same for all images.
-// The sum runs over the codes of row n that image m reads wrong, which memory/hits.wgsl finds: cost follows the flips.
+// The sum runs over the codes of row n that image m reads wrong, which memory/sparse_faults.wgsl finds, so that cost
+// follows the flips.
 // A is M x K f32, W is N x K codes, C is M x N f32. One invocation computes one element. The image's key is
 // step.first_image + m, so results do not depend on how images are split into batches.
 // Bindings: a, codes, codes again as words, maps, c, step. Launched by recordPerImageGemm (src/kernels/gemm.ts).
@@ -13,13 +14,13 @@
 
 #include "common/step.wgsl"
 #include "common/fetch_approximate.wgsl"
-#include "memory/hits.wgsl"
+#include "memory/sparse_faults.wgsl"
 #include "common/activation.wgsl"
 
-// What a hit of code k of a row of W changes in the sum.
-fn change(format: Format, row_word: u32, column: u32, row: u32, k: u32, mask: u32, hit: bool) -> f32 {
-  let weight = hit_change(format, code_at(row_word, k), mask, column);
-  return select(0.0, weight * a[row * STRIDE_A + k], hit && k < K);
+// What a fault in code k of a row of W changes in the sum.
+fn change(format: Format, row_word: u32, column: u32, row: u32, k: u32, mask: u32, faulty: bool) -> f32 {
+  let weight = fault_change(format, code_at(row_word, k), mask, column);
+  return select(0.0, weight * a[row * STRIDE_A + k], faulty && k < K);
 }
 
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
@@ -28,7 +29,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let row = id.y;
   if (row >= M || column >= N) { return; }
   let image = step.first_image + row;
-  let hits = open_hits(WEIGHT_MAP, image);
+  let faults = begin_sparse_faults(WEIGHT_MAP, image);
   let format = open_format(WEIGHT_MAP * MAP_WORDS);
   let row_word = (WEIGHT_ORIGIN * 16u + column * STRIDE_B) * SLOT / 32u;
   var sum = 0.0;
@@ -37,17 +38,17 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   var waiting = Waiting();
   while (walk.at < STRETCHES) {
     while (walk.at < STRETCHES && waiting.count < MOST_WAITING) {
-      let turn = walk_turn(hits, first + walk.at, walk);
+      let turn = walk_turn(faults, first + walk.at, walk);
       let k = vec4u(walk.at * STRETCH) + turn.codes;
-      sum += change(format, row_word, column, row, k.x, turn.masks.x, turn.hit.x)
-        + change(format, row_word, column, row, k.y, turn.masks.y, turn.hit.y)
-        + change(format, row_word, column, row, k.z, turn.masks.z, turn.hit.z)
-        + change(format, row_word, column, row, k.w, turn.masks.w, turn.hit.w);
+      sum += change(format, row_word, column, row, k.x, turn.masks.x, turn.faulty.x)
+        + change(format, row_word, column, row, k.y, turn.masks.y, turn.faulty.y)
+        + change(format, row_word, column, row, k.z, turn.masks.z, turn.faulty.z)
+        + change(format, row_word, column, row, k.w, turn.masks.w, turn.faulty.w);
       waiting = wait(waiting, walk, turn.rare);
       walk = turn.next;
     }
     while (waiting.count > 0u) {
-      let rare = rare_hit(hits, first, waiting);
+      let rare = rare_fault(faults, first, waiting);
       sum += change(format, row_word, column, row, rare.at * STRETCH + rare.code, rare.mask, true);
       waiting = next_waiting(waiting);
     }

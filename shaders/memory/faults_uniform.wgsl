@@ -26,11 +26,11 @@ fn open_faults(at: u32, origin: u32, image: u32) -> Faults {
 
 fn map_entries(at: u32) -> vec4u { return vec4u(maps[at], maps[at + 1u], maps[at + 2u], maps[at + 3u]); }
 
-// How many bits of a block flip, as far as the first 12 entries tell: entries fall, so as many as are not below the draw.
-// ALL where all of them are not: more than two words of places can hold, and late_count tells.
+// fast_count returns this if more bits of a block flip than the first 12 entries tell, and slow_count has to count them.
 const ALL: u32 = 0xffffffffu;
 
-fn early_count(faults: Faults, draw: u32) -> u32 {
+// How many bits of a block flip: as many as there are entries not below the draw, because entries fall.
+fn fast_count(faults: Faults, draw: u32) -> u32 {
   let one = vec4u(1u);
   let held = select(vec4u(), one, vec4u(draw) <= faults.first[0])
     + select(vec4u(), one, vec4u(draw) <= faults.first[1])
@@ -39,7 +39,7 @@ fn early_count(faults: Faults, draw: u32) -> u32 {
   return select(count, ALL, count == 12u);
 }
 
-fn late_count(faults: Faults, draw: u32) -> u32 {
+fn slow_count(faults: Faults, draw: u32) -> u32 {
   var count = 12u;
   while (count < faults.limit && draw <= maps[faults.table + count]) { count++; }
   return count;
@@ -70,8 +70,8 @@ fn flip_word(before: BlockMask, random: u32, bits: u32, count: u32) -> BlockMask
 fn block_mask(faults: Faults, block: u32, stored: Words) -> Words {
   var random = pcg4d(vec4u(block, 0u, faults.key));
   let draw = random.x;
-  var count = early_count(faults, draw);
-  if (count == ALL) { count = late_count(faults, draw); }
+  var count = fast_count(faults, draw);
+  if (count == ALL) { count = slow_count(faults, draw); }
   var mask = BlockMask();
   var slice = 0u;
   var left = 3u;  // words of `random` not yet used

@@ -18,7 +18,7 @@ const MAP_SCRUBBED: u32 = 14u;      // the first so many of them are scrubbed on
 const MAP_ROWS: u32 = 15u;          // of the tensor
 const MAP_COLUMNS: u32 = 16u;
 const MAP_ROW_BLOCKS: u32 = 17u;    // blocks of a row
-const MAP_HITS: u32 = 18u;          // where the tables of memory/hits.wgsl begin, counted from the map
+const MAP_SPARSE_FAULTS: u32 = 18u; // where the tables of memory/sparse_faults.wgsl begin, counted from the map
 const MAP_SOURCES: u32 = 20u;
 
 const SOURCE_WORDS: u32 = 12u;

@@ -10,7 +10,6 @@ import {
   DataConfig,
   type ExperimentConfig,
   type ExperimentInput,
-  NOISE_KINDS,
   parseExperiment,
   VICTIM_KINDS,
   type VictimKind,
@@ -18,6 +17,7 @@ import {
 import { attacksOfKinds, PRESETS, type PresetName, presetInput } from '../experiments/presets.ts';
 import { parseShard, type Shard, WHOLE } from '../experiments/shard.ts';
 import { voltageMemories } from '../experiments/voltage.ts';
+import { GRANULARITIES, NOISE_KINDS, NUMBER_FORMAT_KINDS } from '../memory/config.ts';
 import { VENDORS, type Vendor } from '../memory/undervolting.ts';
 import { type PrivateFiles, readPrivateFiles } from './experiment_data.ts';
 import { readMemory } from './memory_file.ts';
@@ -115,8 +115,6 @@ export interface ExperimentOptions extends CommonOptions {
   readonly printConfig?: boolean;
 }
 
-const FORMATS = ['fixed', 'int8', 'int4', 'fp32', 'fp16', 'bf16'];
-
 /** Options of which data, victim and attacks an experiment has. */
 export function addTestbedOptions(command: Command, preset: PresetName): Command {
   const kinds = ATTACKS.map(({ kind, description }) => `${kind}: ${description}`).join(' ');
@@ -176,10 +174,8 @@ export function addSweepOptions(command: Command): Command {
       text === 'none' ? [] : choices(NOISE_KINDS)(text),
     )
     .option('--draws <n>', 'samples of the faults per condition', whole)
-    .addOption(
-      new Option('--granularity <name>', 'when faults are drawn').choices(['chip', 'load', 'pass', 'inference']),
-    )
-    .addOption(new Option('--format <name>', 'how weights are stored').choices(FORMATS))
+    .addOption(new Option('--granularity <name>', 'when faults are drawn').choices(GRANULARITIES))
+    .addOption(new Option('--format <name>', 'how weights are stored').choices(NUMBER_FORMAT_KINDS))
     .option('--bits <n>', 'bits of a stored fixed-point weight, 2..16', whole)
     .option('--headroom <n>', 'bits between the fixed-point format’s top bit and the weights', whole)
     .option('--faithful', 'fixed point as published, including its bugs');

@@ -6,16 +6,13 @@ import * as v from 'valibot';
 import { AttackSchema } from '../attacks/registry.ts';
 import { RELEASE_DEFENCES, TRAINING_DEFENCES } from '../defences/registry.ts';
 import { ConfigError } from '../errors.ts';
-import { NamedMemories, NumberFormat, Rate } from '../memory/config.ts';
+import { FETCH_PATHS, GRANULARITIES, NamedMemories, NOISE_KINDS, NumberFormat, Rate } from '../memory/config.ts';
 import { MODEL_KINDS } from '../models/specs.ts';
 
 const whole = (low: number, high: number) =>
   v.pipe(v.number('must be a number'), v.integer('must be a whole number'), v.minValue(low), v.maxValue(high));
 const number = (low: number, high: number) => v.pipe(v.number('must be a number'), v.minValue(low), v.maxValue(high));
 const described = <S extends v.GenericSchema>(text: string, schema: S) => v.pipe(schema, v.description(text));
-
-export const NOISE_KINDS = ['gaussian', 'laplacian'] as const;
-export type NoiseKind = (typeof NOISE_KINDS)[number];
 
 /** Photographs of each person that the victim is trained on: so many, or below 1 such a share. */
 const trained = described(
@@ -159,14 +156,14 @@ export const ExperimentConfig = v.strictObject({
   granularity: v.optional(
     described(
       'When faults are drawn: once for a chip, with every load of the weights, in every pass, or for every image.',
-      v.picklist(['chip', 'load', 'pass', 'inference']),
+      v.picklist(GRANULARITIES),
     ),
     'load',
   ),
   path: v.optional(
     described(
       'How weights are read: materialised before the products, fused into them, or whichever suits.',
-      v.picklist(['auto', 'materialised', 'fused']),
+      v.picklist(FETCH_PATHS),
     ),
     'auto',
   ),

@@ -7,6 +7,7 @@ import type { WeightRead } from '../gpu/recorder.ts';
 import type { ApproximateMemory } from '../injection/approximate_memory.ts';
 import { parseMemoryConfig, uniformMemory } from '../memory/config.ts';
 import { NOMINAL_VOLTS, weightReadEnergy } from '../memory/energy.ts';
+import { behaviourOf } from '../memory/faults/registry.ts';
 import { inOrder, type RowOrder } from '../results/order.ts';
 import { encodePictures } from '../results/pictures.ts';
 import {
@@ -376,7 +377,7 @@ function energyOf(reads: readonly WeightRead[], memory: ApproximateMemory): Requ
   const voltsOf = (layer: string) => {
     const stored = layers[layer];
     const models = stored?.kind === 'stored' ? stored.faults : [];
-    return Math.min(NOMINAL_VOLTS, ...models.map((model) => (model.kind === 'voltage' ? model.volts : NOMINAL_VOLTS)));
+    return Math.min(NOMINAL_VOLTS, ...models.map((model) => behaviourOf(model).supplyVolts?.(model) ?? NOMINAL_VOLTS));
   };
   const { bytes, energy, nominal } = weightReadEnergy(
     reads.map(({ layer, times }) => ({ layer, bytes: memory.bytesOf(layer) * times, volts: voltsOf(layer) })),

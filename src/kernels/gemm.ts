@@ -2,7 +2,7 @@ import { ShapeError } from '../errors.ts';
 import { type Arena, type Matrix, roundUp } from '../gpu/arena.ts';
 import type { BufferView, Gpu } from '../gpu/device.ts';
 import type { DispatchVariant, Recorder } from '../gpu/recorder.ts';
-import { STRETCH } from '../memory/hits.ts';
+import { STRETCH } from '../memory/sparse_faults.ts';
 import { ACTIVATION_CODE, type Activation } from './activation.ts';
 import { requireBytes } from './check.ts';
 import { flatGrid } from './grid.ts';
@@ -289,7 +289,7 @@ export function recordApproximateGemm(recorder: Recorder, args: ApproximateGemmA
 /**
  * Records a product at granularity `inference` with weights that fail uniformly, where every row of A (image) reads weights
  * of its own: the product with the weights as they are without errors, then for each image what its flips change
- * (shaders/memory/hits.wgsl). The bits of C do not depend on how images are split into batches.
+ * (shaders/memory/sparse_faults.wgsl). The bits of C do not depend on how images are split into batches.
  * @param args.errorFree the weights decoded without errors
  * @throws ShapeError when the shapes disagree
  */

@@ -1,6 +1,7 @@
 import type { Matrix } from '../gpu/arena.ts';
 import type { BufferView } from '../gpu/device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
+import type { NoiseKind } from '../memory/config.ts';
 import { flatGrid } from './grid.ts';
 import type { StoredTensor } from './stored.ts';
 
@@ -68,7 +69,7 @@ export function recordMaterialise(
       },
       includes: {
         ...tensor.fetch.includes,
-        early: `memory/early_${tensor.fetch.early ? 'uniform' : 'whole'}.wgsl`,
+        fast: `memory/fast_${tensor.fetch.fastPath ? 'uniform' : 'whole'}.wgsl`,
         kept: `memory/keep_${args.kept ?? 'f32'}.wgsl`,
       },
     },
@@ -121,7 +122,7 @@ export function recordNoise(
   recorder: Recorder,
   args: {
     tensor: { map: number; rows: number; columns: number; stride: number };
-    kind: 'gaussian' | 'laplacian';
+    kind: NoiseKind;
     weights: BufferView;
     maps: BufferView;
     fetched: BufferView;

@@ -9,8 +9,8 @@ import { type FaultSource, isUniform } from '../memory/faults.ts';
 export interface Fetch {
   readonly includes: NonNullable<ShaderRequest['includes']>;
   readonly constants: NonNullable<ShaderRequest['constants']>;
-  /** Whether most masks are whole after two random words: so few cells of a block fail (shaders/memory/early_uniform.wgsl). */
-  readonly early: boolean;
+  /** Whether so few cells of a block fail that two random words draw most masks (shaders/memory/fast_uniform.wgsl). */
+  readonly fastPath: boolean;
 }
 
 /** Where a tensor lies in a memory image: its row in the table of maps and its first block. */
@@ -62,6 +62,6 @@ export function fetchOf({ format, ecc }: StoredMemory, sources: readonly FaultSo
         EACH: sources.some(({ lines, failure }) => lines?.kind === 'bitline' || failure < 1),
       }),
     },
-    early: faults === 'uniform' && 16 * slot * sources[0].rate <= places,
+    fastPath: faults === 'uniform' && 16 * slot * sources[0].rate <= places,
   };
 }

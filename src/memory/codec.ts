@@ -9,7 +9,7 @@ import {
   type FloatKind,
   type NonFinitePolicy,
 } from './floating_point.ts';
-import { decodeInteger, encodeInteger } from './integer.ts';
+import { decodeInteger, encodeInteger, INTEGER_BITS } from './integer.ts';
 
 /** Codes are drawn and fetched in blocks of this many. */
 export const BLOCK_CODES = 16;
@@ -33,11 +33,11 @@ export function slotOf(bits: number): Slot {
   return bits <= 4 ? 4 : bits <= 8 ? 8 : bits <= 16 ? 16 : 32;
 }
 
+const CODE_BITS = { ...INTEGER_BITS, ...FLOAT_BITS };
+
 /** Bits of a code of a number format. */
 export function formatBits(format: NumberFormat): number {
-  if (format.kind === 'fixed') return format.bits;
-  if (format.kind === 'int8') return 8;
-  return format.kind === 'int4' ? 4 : FLOAT_BITS[format.kind];
+  return format.kind === 'fixed' ? format.bits : CODE_BITS[format.kind];
 }
 
 export function fixedCodec(bits: number, exponent: number, encoding: FixedEncoding): Codec {

@@ -1,178 +1,257 @@
 /** A memory configuration: plain data, validated once, written unchanged into every result's manifest. */
 import * as v from 'valibot';
 import { ConfigError } from '../errors.ts';
-import { SRAM_PROFILES } from './sram_chips.ts';
-import { VENDORS } from './undervolting.ts';
+import { behaviourOf, FaultModel } from './faults/registry.ts';
+import { described, whole } from './fields.ts';
+import { FIXED_ENCODINGS } from './fixed_point.ts';
+import { FLOAT_KINDS, NON_FINITE_POLICIES } from './floating_point.ts';
+import { INTEGER_KINDS } from './integer.ts';
 
-const whole = v.pipe(v.number('must be a number'), v.integer('must be a whole number'));
-/** A probability. */
-export const Rate = v.pipe(
-  v.number('must be a number'),
-  v.minValue(0, 'a rate lies in 0..1'),
-  v.maxValue(1, 'a rate lies in 0..1'),
+export { FaultModel } from './faults/registry.ts';
+export { Rate } from './fields.ts';
+
+/** When faults are drawn anew. */
+export const GRANULARITIES = ['chip', 'load', 'pass', 'inference'] as const;
+export type Granularity = (typeof GRANULARITIES)[number];
+
+/** How kernels read weights. */
+export const FETCH_PATHS = ['auto', 'materialised', 'fused'] as const;
+
+/** Additive noise that can take the place of faults. */
+export const NOISE_KINDS = ['gaussian', 'laplacian'] as const;
+export type NoiseKind = (typeof NOISE_KINDS)[number];
+
+export const NUMBER_FORMAT_KINDS = ['fixed', ...INTEGER_KINDS, ...FLOAT_KINDS] as const;
+
+export const FixedFormat = described(
+  v.strictObject({
+    kind: described(v.literal('fixed'), 'Selects fixed point.'),
+    bits: v.optional(
+      described(
+        v.pipe(whole, v.minValue(2, '2..16 bits'), v.maxValue(16, '2..16 bits')),
+        'Bits of a code; the highest is the sign.',
+      ),
+      12,
+    ),
+    exponent: v.optional(
+      described(
+        v.union([
+          v.picklist(['per-tensor', 'shared']),
+          v.strictObject({
+            layer: described(v.string('must be the name of a layer'), 'Name of the layer, such as fc1 as published.'),
+          }),
+          v.pipe(v.number(), v.integer(), v.minValue(-60, '-60..60'), v.maxValue(60, '-60..60')),
+        ]),
+        'One unit of a code is worth 2^exponent: fitted to each tensor, to all tensors together (shared) or to the ' +
+          'weights of one layer, or given.',
+      ),
+      'per-tensor',
+    ),
+    headroom: v.optional(
+      described(
+        v.pipe(whole, v.minValue(0, '0..8'), v.maxValue(8, '0..8')),
+        'Bits that a fitted exponent leaves free above the largest weight.',
+      ),
+      0,
+    ),
+    encoding: v.optional(
+      described(
+        v.picklist(FIXED_ENCODINGS),
+        'corrected rounds to the nearest value and saturates; faithful truncates and wraps around, as the published ' +
+          'code does.',
+      ),
+      'corrected',
+    ),
+  }),
+  'Sign-magnitude fixed point.',
 );
-const scale = v.pipe(v.number('must be a number'), v.finite('must be finite'), v.minValue(0, 'a noise scale is >= 0'));
-
-/**
- * Sign-magnitude fixed point of n bits; `exponent` of one unit: fitted per tensor, shared by all, fitted to the weights of
- * one named layer (as published, to fc1), or given.
- */
-export const FixedFormat = v.strictObject({
-  kind: v.literal('fixed'),
-  bits: v.optional(v.pipe(whole, v.minValue(2, '2..16 bits'), v.maxValue(16, '2..16 bits')), 12),
-  exponent: v.optional(
-    v.union([
-      v.picklist(['per-tensor', 'shared']),
-      v.strictObject({ layer: v.string('must be the name of a layer') }),
-      v.pipe(v.number(), v.integer(), v.minValue(-60, '-60..60'), v.maxValue(60, '-60..60')),
-    ]),
-    'per-tensor',
-  ),
-  headroom: v.optional(v.pipe(whole, v.minValue(0, '0..8'), v.maxValue(8, '0..8')), 0),
-  encoding: v.optional(v.picklist(['corrected', 'faithful']), 'corrected'),
-});
 export type FixedFormat = v.InferOutput<typeof FixedFormat>;
 
-/** Two's complement, symmetric; one scale for a tensor, or for each row of its matrix: an output channel. */
-const IntegerFormat = v.strictObject({
-  kind: v.picklist(['int8', 'int4']),
-  scale: v.optional(v.picklist(['per-tensor', 'per-channel']), 'per-tensor'),
-});
+const IntegerFormat = described(
+  v.strictObject({
+    kind: described(v.picklist(INTEGER_KINDS), 'Width of the integers.'),
+    scale: v.optional(
+      described(
+        v.picklist(['per-tensor', 'per-channel']),
+        'Whether a tensor has one scale or every row of its matrix, an output channel, has its own.',
+      ),
+      'per-tensor',
+    ),
+  }),
+  "Integers in two's complement, symmetric about zero.",
+);
 
-/** IEEE 754 words. `nonFinite`: what a code becomes that a flip made infinite or not a number. */
-const FloatFormat = v.strictObject({
-  kind: v.picklist(['fp32', 'fp16', 'bf16']),
-  nonFinite: v.optional(v.picklist(['propagate', 'zero', 'saturate']), 'propagate'),
-});
+const FloatFormat = described(
+  v.strictObject({
+    kind: described(v.picklist(FLOAT_KINDS), 'IEEE 754 binary32 or binary16, or bfloat16.'),
+    nonFinite: v.optional(
+      described(
+        v.picklist(NON_FINITE_POLICIES),
+        'What a code that a flip made infinite or NaN reads as: itself, zero, or the largest finite value.',
+      ),
+      'propagate',
+    ),
+  }),
+  'Floating point.',
+);
 
 export const NumberFormat = v.variant('kind', [FixedFormat, IntegerFormat, FloatFormat]);
 export type NumberFormat = v.InferOutput<typeof NumberFormat>;
 
-/** When cells are drawn: once for the chip, once a load, or with every read, as the granularity says. */
-const drawn = v.optional(v.picklist(['chip', 'load', 'read']), 'read');
-
-/** A share of the lines of a geometry, how many of their cells are weak, and how often such a cell fails in a read. */
-const lineShares = v.array(v.strictObject({ share: Rate, weakCells: Rate, failure: v.optional(Rate, 1) }));
-
-/** One error model. What it is of cells is a probability of each, independent of all others. */
-export const FaultModel = v.variant('kind', [
-  /** Every stored bit flips with one probability. */
-  v.strictObject({ kind: v.literal('uniform'), bitErrorRate: Rate, drawn }),
-  /** A cell that stores 0 reads 1, and one that stores 1 reads 0. */
-  v.strictObject({ kind: v.literal('asymmetric'), zeroToOne: Rate, oneToZero: Rate, drawn }),
-  /** Cells of the chip that always read 0, and such that always read 1. */
-  v.strictObject({ kind: v.literal('stuck-at'), zero: Rate, one: Rate }),
-  /** A rate for each bit of a code, the lowest first; bits behind the list are safe. */
-  v.strictObject({ kind: v.literal('bit-plane'), rates: v.array(Rate), drawn }),
-  /** EDEN (Koppula et al., MICRO 2019): weak cells of the chip, which fail in a read with a probability. */
-  v.variant('model', [
-    /** The same everywhere. */
-    v.strictObject({ kind: v.literal('eden'), model: v.literal('EM0'), weakCells: Rate, failure: v.optional(Rate, 1) }),
-    /** By bitline. */
-    v.strictObject({ kind: v.literal('eden'), model: v.literal('EM1'), lines: lineShares }),
-    /** By wordline. */
-    v.strictObject({ kind: v.literal('eden'), model: v.literal('EM2'), lines: lineShares }),
-    /** By what the cell stores. */
-    v.strictObject({
-      kind: v.literal('eden'),
-      model: v.literal('EM3'),
-      weakCells: Rate,
-      failureOfOnes: Rate,
-      failureOfZeros: Rate,
-    }),
-  ]),
-  /** Whole cache lines of 64 bytes go bad: `lines` of them show an error, each of their bits fails at `bitErrorRate`. */
-  v.strictObject({ kind: v.literal('clustered'), lines: Rate, bitErrorRate: v.optional(Rate, 0.05), drawn }),
-  /**
-   * The same as measured on a DIMM of a vendor at a supply voltage; `chip` of the configuration says which. How many bits
-   * of a bad line fail is not in the measurement: the default is an assumption.
-   */
+export const Ecc = described(
   v.strictObject({
-    kind: v.literal('voltage'),
-    vendor: v.picklist(VENDORS),
-    volts: v.number('must be a number'),
-    bitErrorRate: v.optional(Rate, 0.05),
-    drawn,
+    code: v.optional(described(v.literal('secded'), 'SECDED(72,64): 8 check bits for every 64 bits.'), 'secded'),
+    detected: v.optional(
+      described(
+        v.picklist(['zero', 'pass']),
+        'What a word with an error that is detected but not corrected reads as: zero, or the word as it is.',
+      ),
+      'zero',
+    ),
+    scrub: v.optional(
+      described(
+        v.boolean(),
+        'Whether errors that are drawn once per load are corrected right after loading, before reads add theirs.',
+      ),
+      false,
+    ),
   }),
-  /** A profiled SRAM chip. */
-  v.strictObject({ kind: v.literal('sram-chip'), profile: v.picklist(SRAM_PROFILES) }),
-]);
-export type FaultModel = v.InferOutput<typeof FaultModel>;
-
-/**
- * SECDED(72,64): 8 check bits for every 64 bits, in memory as bad. A word with an error that is detected but not corrected
- * reads zero, or is passed on as it is. `scrub`: what fails once a load is corrected then, before further reads add to it.
- */
-export const Ecc = v.strictObject({
-  code: v.optional(v.literal('secded'), 'secded'),
-  detected: v.optional(v.picklist(['zero', 'pass']), 'zero'),
-  scrub: v.optional(v.boolean(), false),
-});
+  'An error correcting code. Its check bits lie in the same memory and fail as often.',
+);
 export type Ecc = v.InferOutput<typeof Ecc>;
 
-/** A layer whose weights and biases lie in approximate memory; a cell fails if any of the models fails it. */
-const StoredMemory = v.strictObject({
-  kind: v.literal('stored'),
-  format: v.optional(NumberFormat, { kind: 'fixed' }),
-  faults: v.optional(v.array(FaultModel), []),
-  /** The highest bits of every code that lie in memory without errors. */
-  protectedBits: v.optional(v.pipe(whole, v.minValue(0, '0..32'), v.maxValue(32, '0..32')), 0),
-  ecc: v.optional(Ecc),
-});
+const StoredMemory = described(
+  v.strictObject({
+    kind: described(v.literal('stored'), 'Selects a memory with faults.'),
+    format: v.optional(described(NumberFormat, 'How values are encoded.'), { kind: 'fixed' }),
+    faults: v.optional(
+      described(v.array(FaultModel), 'What goes wrong; a cell fails if any of these models fails it.'),
+      [],
+    ),
+    protectedBits: v.optional(
+      described(
+        v.pipe(whole, v.minValue(0, '0..32'), v.maxValue(32, '0..32')),
+        'How many of the highest bits of every code lie in memory without errors.',
+      ),
+      0,
+    ),
+    ecc: v.optional(Ecc),
+  }),
+  'Approximate memory, from which weights and biases are read with faults.',
+);
 export type StoredMemory = v.InferOutput<typeof StoredMemory>;
 
+const noiseMemory = (kind: NoiseKind) =>
+  described(
+    v.strictObject({
+      kind: described(v.literal(kind), `Selects ${kind} noise.`),
+      scale: described(
+        v.pipe(v.number('must be a number'), v.finite('must be finite'), v.minValue(0, 'a noise scale is >= 0')),
+        kind === 'gaussian'
+          ? 'Standard deviation, in the units of the weights.'
+          : 'Scale b of the density exp(-|x| / b) / (2 b), in the units of the weights.',
+      ),
+    }),
+    'Additive noise on weights and biases, to compare faults with.',
+  );
+
 /** What happens to one layer's weights and biases at each fetch: faults of a memory, or additive noise in its place. */
-export const LayerMemory = v.variant('kind', [
-  StoredMemory,
-  v.strictObject({ kind: v.literal('gaussian'), scale }),
-  v.strictObject({ kind: v.literal('laplacian'), scale }),
-]);
+export const LayerMemory = v.variant('kind', [StoredMemory, ...NOISE_KINDS.map(noiseMemory)]);
 export type LayerMemory = v.InferOutput<typeof LayerMemory>;
 
-/**
- * What is written there between layers. `range`: the largest size of a value that the format must hold, for the input 1 by
- * default; larger ones saturate.
- */
-const ActivationMemory = v.strictObject({
-  ...StoredMemory.entries,
-  range: v.optional(v.pipe(v.number('must be a number'), v.finite('must be finite'), v.minValue(2 ** -60))),
-});
+const ActivationMemory = described(
+  v.strictObject({
+    ...StoredMemory.entries,
+    range: v.optional(
+      described(
+        v.pipe(v.number('must be a number'), v.finite('must be finite'), v.minValue(2 ** -60)),
+        'Largest magnitude that the format must hold; larger values saturate. For the input 1 by default.',
+      ),
+    ),
+  }),
+  'Approximate memory that values between layers are written to and read from.',
+);
 export type ActivationMemory = v.InferOutput<typeof ActivationMemory>;
 
 const powerOfTwo = v.check((n: number) => Number.isInteger(Math.log2(n)), 'must be a power of two');
 
-/**
- * Where addresses lie: the image fills a row of `rowBytes` of one bank after the other, then the next row. 2 GiB by
- * default, as the DIMMs of the voltage table.
- */
-export const Geometry = v.strictObject({
-  banks: v.optional(v.pipe(whole, v.minValue(1, '1..64'), v.maxValue(64, '1..64'), powerOfTwo), 8),
-  rows: v.optional(v.pipe(whole, v.minValue(1, 'at least 1')), 32768),
-  rowBytes: v.optional(v.pipe(whole, v.minValue(64, '64..65536'), v.maxValue(65536, '64..65536'), powerOfTwo), 8192),
-});
+/** The default is 2 GiB, the size of the DIMMs of the voltage table. */
+export const Geometry = described(
+  v.strictObject({
+    banks: v.optional(
+      described(
+        v.pipe(whole, v.minValue(1, '1..64'), v.maxValue(64, '1..64'), powerOfTwo),
+        'Number of banks, a power of two.',
+      ),
+      8,
+    ),
+    rows: v.optional(described(v.pipe(whole, v.minValue(1, 'at least 1')), 'Rows per bank.'), 32768),
+    rowBytes: v.optional(
+      described(
+        v.pipe(whole, v.minValue(64, '64..65536'), v.maxValue(65536, '64..65536'), powerOfTwo),
+        'Bytes per row, a power of two.',
+      ),
+      8192,
+    ),
+  }),
+  'Where addresses lie: the memory image fills a row of every bank in turn, then the next row.',
+);
 export type Geometry = v.InferOutput<typeof Geometry>;
 
-export const MemoryConfig = v.strictObject({
-  seed: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0)), 1),
-  chip: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0xffffffff)), 0),
-  granularity: v.optional(v.picklist(['chip', 'load', 'pass', 'inference']), 'load'),
-  /** `auto`: fused for `inference`, materialised otherwise. */
-  path: v.optional(v.picklist(['auto', 'materialised', 'fused']), 'auto'),
-  geometry: v.optional(Geometry, {}),
-  /** By name; `*` is every layer with products that has no entry of its own. */
-  layers: v.record(v.string(), LayerMemory),
-  /** The `input`, or what layers hand on by the layer's name; none by default. */
-  activations: v.optional(v.record(v.string(), ActivationMemory), {}),
-});
+export const MemoryConfig = described(
+  v.strictObject({
+    seed: v.optional(
+      described(v.pipe(v.number(), v.safeInteger(), v.minValue(0)), 'Seed of all random numbers of the memory.'),
+      1,
+    ),
+    chip: v.optional(
+      described(
+        v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0xffffffff)),
+        'Which specimen of the chip or DIMM it is; at granularity chip, which one the first draw takes.',
+      ),
+      0,
+    ),
+    granularity: v.optional(
+      described(
+        v.picklist(GRANULARITIES),
+        'When faults are drawn anew: never on one chip (chip; every draw is another chip), at every load of the model ' +
+          '(load), at every pass over a batch (pass), or for every image (inference).',
+      ),
+      'load',
+    ),
+    path: v.optional(
+      described(
+        v.picklist(FETCH_PATHS),
+        'Whether flipped weights are written out once (materialised) or kernels flip as they read (fused), with the ' +
+          'same result. auto is fused for granularity inference and materialised otherwise.',
+      ),
+      'auto',
+    ),
+    geometry: v.optional(Geometry, {}),
+    layers: described(
+      v.record(v.string(), LayerMemory),
+      'Memory of each layer by its name; * stands for all layers without an entry of their own, in experiments for the ' +
+        'dense and convolutional ones. Other layers are exact.',
+    ),
+    activations: v.optional(
+      described(
+        v.record(v.string(), ActivationMemory),
+        'Memory of the input, or of the output of a layer by its name. Activations without an entry are exact.',
+      ),
+      {},
+    ),
+  }),
+  'Which parts of a network lie in approximate memory, and what goes wrong there.',
+);
 export type MemoryConfig = v.InferOutput<typeof MemoryConfig>;
 export type MemoryConfigInput = v.InferInput<typeof MemoryConfig>;
 
-/** A memory configuration with a name, as experiments sweep them: see NamedMemory in src/experiments/sweep.ts. */
+/** Memory configurations with names, as experiments sweep them: see NamedMemory in src/experiments/sweep.ts. */
 export const NamedMemories = v.array(
   v.strictObject({
-    name: v.string(),
-    setting: v.string(),
-    volts: v.optional(v.number('must be a number')),
+    name: described(v.string(), 'Name of the condition.'),
+    setting: described(v.string(), 'What conditions of one sweep share.'),
+    volts: v.optional(described(v.number('must be a number'), 'Supply voltage, for a sweep over it.')),
     memory: MemoryConfig,
   }),
 );
@@ -225,7 +304,7 @@ export function parseMemoryConfig(
       throw new ConfigError(`${path}: no such layer; give input or one of ${layers.join(', ')}`);
     }
     const { format, range } = memory;
-    if (memory.faults.some((model) => model.kind === 'clustered' || model.kind === 'voltage' || 'lines' in model)) {
+    if (memory.faults.some((model) => behaviourOf(model).needsAddresses?.(model))) {
       throw new ConfigError(`${path}.faults: activations have no addresses, and so no lines that could be bad`);
     }
     if ('nonFinite' in format) continue;

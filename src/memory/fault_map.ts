@@ -8,12 +8,12 @@
  */
 import { BLOCK_CODES, type Codec, codeAt, type Slot } from './codec.ts';
 import type { Ecc, Geometry } from './config.ts';
+import type { LineKind } from './faults/model.ts';
 import { type Drawn, type FaultSource, scrubbedCount, sourceCells } from './faults.ts';
 import { pcg4d } from './hash.ts';
 import { secdedCheck, secdedDecode } from './secded.ts';
 
-/** When faults are drawn anew (memory-model: granularity). */
-export type Granularity = 'chip' | 'load' | 'pass' | 'inference';
+export type { Granularity } from './config.ts';
 
 /**
  * Table entry k: a block has at least k + 1 drawn cells when its draw is <= the entry. Entries whose probability rounds to
@@ -165,7 +165,7 @@ export function sourceLimits(source: FaultSource, slot: Slot, check: boolean): S
 
 const ALWAYS = 0xffffffff;
 
-export const LINE_KIND = { 'cache-line': 1, wordline: 2, bitline: 3 } as const;
+export const LINE_KIND: Readonly<Record<LineKind, number>> = { 'cache-line': 1, wordline: 2, bitline: 3 };
 
 /** Prepares {@link FaultMap} for block after block: the mask of a block, given what is stored in it. */
 export function blockFaults(map: FaultMap): (block: number, stored: Uint32Array) => Uint32Array {
@@ -174,7 +174,7 @@ export function blockFaults(map: FaultMap): (block: number, stored: Uint32Array)
   const limits = sources.map((source) => sourceLimits(source, slot, check));
   const scrubbed = scrubbedCount(sources, ecc);
   const rowBits = geometry.rowBytes * 8;
-  const inLines = (kind: keyof typeof LINE_KIND, line: number, { from, to }: SourceLimits) => {
+  const inLines = (kind: LineKind, line: number, { from, to }: SourceLimits) => {
     const hash = pcg4d(line, LINE_KIND[kind], device[0], device[1])[0];
     return from <= hash && hash <= to;
   };

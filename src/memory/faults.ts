@@ -1,35 +1,15 @@
 /**
- * Error models as sources of faults. A source draws cells, each independently with one probability, and says under which
- * conditions a drawn cell fails; every model of config.ts is a few of them, and a cell fails if any of them fails it.
- * The device reads sources from the table of maps (shaders/memory/map.wgsl).
+ * The sources of faults of a layer's memory. Every fault model (faults/registry.ts) becomes one or more of them, and a cell
+ * fails if any of them fails it. The device reads sources from the table of maps (shaders/memory/map.wgsl).
  */
 import { ConfigError } from '../errors.ts';
 import { formatBits, type Slot, slotOf } from './codec.ts';
-import type { Ecc, FaultModel, StoredMemory } from './config.ts';
-import { SRAM_CHIPS } from './sram_chips.ts';
-import { dimmOfChip, lineErrorRate } from './undervolting.ts';
+import type { Ecc, LayerMemory, StoredMemory } from './config.ts';
+import { NOMINAL_VOLTS } from './energy.ts';
+import type { FaultSource } from './faults/model.ts';
+import { behaviourOf } from './faults/registry.ts';
 
-/** When the cells of a source are drawn: once for a chip, once a load, or with every read as the granularity says. */
-export type Drawn = 'chip' | 'load' | 'read';
-
-export interface FaultSource {
-  /** Probability that a cell is drawn, 0..1. */
-  readonly rate: number;
-  readonly drawn: Drawn;
-  /** Sets the numbers of sources apart, 0..127: of one salt are only sources that draw the same cells. */
-  readonly salt: number;
-  /** Bits firstBit .. firstBit + bits - 1 of a code can fail. */
-  readonly firstBit: number;
-  readonly bits: number;
-  /** Which cells can fail, by what is stored in them. */
-  readonly stored: 'any' | 'zero' | 'one';
-  /** `flip`: a failing cell reads the wrong value; otherwise what it always reads. */
-  readonly effect: 'flip' | 'stuck-at-0' | 'stuck-at-1';
-  /** Only in lines whose hash, as a fraction of 2^32, lies in from .. to, 0..1. */
-  readonly lines?: { readonly kind: 'cache-line' | 'wordline' | 'bitline'; readonly from: number; readonly to: number };
-  /** Probability that a drawn cell fails in a read, 0..1. */
-  readonly failure: number;
-}
+export type { Drawn, FaultSource } from './faults/model.ts';
 
 /** How many cells a block of 16 codes has for a source; `check` with the check bits of a SECDED code, an eighth more. */
 export function sourceCells(source: Pick<FaultSource, 'bits'>, slot: Slot, check: boolean): number {
@@ -52,17 +32,18 @@ export function faultSources(memory: StoredMemory, chip: number, where = 'memory
   const width = ecc ? slotOf(bits) : bits - protectedBits;
   let salt = 0;
   const whole = { firstBit: 0, bits: width, stored: 'any', effect: 'flip', failure: 1, drawn: 'read' } as const;
-  const sources = memory.faults.flatMap((model, i): FaultSource[] => {
-    const path = `${where}.faults.${i}`;
-    const next = (source: Partial<FaultSource> & { rate: number }): FaultSource => ({
-      ...whole,
-      salt: salt++,
-      ...source,
-    });
-    // Of the 64 bytes of a cache line, those that are cells of codes, and with ECC a bit of check for every eight.
-    const lineCells = (512 * width) / slotOf(bits) + (ecc ? 64 : 0);
-    return modelSources(model, next, { width, lineCells, chip, path, ecc: ecc !== undefined });
-  });
+  // Cells of codes among the 64 bytes of a cache line, and with ECC one check bit for every eight bits.
+  const lineCells = (512 * width) / slotOf(bits) + (ecc ? 64 : 0);
+  const sources = memory.faults.flatMap((model, i) =>
+    behaviourOf(model).sources(model, {
+      width,
+      lineCells,
+      chip,
+      ecc: ecc !== undefined,
+      path: `${where}.faults.${i}`,
+      source: (given) => ({ ...whole, salt: salt++, ...given }),
+    }),
+  );
   if (salt > 128) throw new ConfigError(`${where}.faults: ${salt} sources of faults, at most 128`);
   const order = (source: FaultSource) =>
     ecc?.scrub && source.drawn === 'load' && source.effect === 'flip' ? 0 : source.effect === 'flip' ? 1 : 2;
@@ -83,93 +64,6 @@ export function isUniform(sources: readonly FaultSource[], ecc: Ecc | undefined)
   );
 }
 
-function modelSources(
-  model: FaultModel,
-  next: (source: Partial<FaultSource> & { rate: number }) => FaultSource,
-  { width, lineCells, chip, path, ecc }: { width: number; lineCells: number; chip: number; path: string; ecc: boolean },
-): FaultSource[] {
-  switch (model.kind) {
-    case 'uniform':
-      return [next({ rate: model.bitErrorRate, drawn: model.drawn })];
-    case 'asymmetric':
-      return [
-        next({ rate: model.zeroToOne, stored: 'zero', drawn: model.drawn }),
-        next({ rate: model.oneToZero, stored: 'one', drawn: model.drawn }),
-      ];
-    case 'stuck-at':
-      return [
-        next({ rate: model.zero, drawn: 'chip', effect: 'stuck-at-0' }),
-        next({ rate: model.one, drawn: 'chip', effect: 'stuck-at-1' }),
-      ];
-    case 'bit-plane':
-      if (ecc) throw new ConfigError(`${path}: check bits have no bit plane; use ecc with another model`);
-      if (model.rates.length > width)
-        throw new ConfigError(`${path}.rates: ${model.rates.length} rates for ${width} bits`);
-      return model.rates.map((rate, firstBit) => next({ rate, firstBit, bits: 1, drawn: model.drawn }));
-    case 'eden':
-      return edenSources(model, next, path);
-    case 'clustered':
-      return [clustered(model.lines, lineCells, next({ rate: model.bitErrorRate, drawn: model.drawn }), path)];
-    case 'voltage': {
-      const lines = lineErrorRate(dimmOfChip(model.vendor, chip), model.volts, `${path}.volts`);
-      return [clustered(lines, lineCells, next({ rate: model.bitErrorRate, drawn: model.drawn }), path)];
-    }
-    case 'sram-chip': {
-      const { zeroToOne, oneToZero, stuck } = SRAM_CHIPS[model.profile];
-      // What of the faulty cells fails in every read lies in the chip; the rest is drawn with the reads.
-      const persistent = stuck / (zeroToOne + oneToZero);
-      return (['chip', 'read'] as const).flatMap((drawn) => {
-        const share = drawn === 'chip' ? persistent : 1 - persistent;
-        return [
-          next({ rate: zeroToOne * share, stored: 'zero', drawn }),
-          next({ rate: oneToZero * share, stored: 'one', drawn }),
-        ];
-      });
-    }
-  }
-}
-
-function edenSources(
-  model: Extract<FaultModel, { kind: 'eden' }>,
-  next: (source: Partial<FaultSource> & { rate: number }) => FaultSource,
-  path: string,
-): FaultSource[] {
-  switch (model.model) {
-    case 'EM0':
-      return [next({ rate: model.weakCells, failure: model.failure, drawn: 'chip' })];
-    case 'EM1':
-    case 'EM2': {
-      const kind = model.model === 'EM1' ? 'bitline' : 'wordline';
-      let from = 0;
-      return model.lines.map(({ share, weakCells, failure }) => {
-        const lines = { kind, from, to: from + share } as const;
-        from += share;
-        if (from > 1 + 1e-9) throw new ConfigError(`${path}.lines: the shares add up to more than 1`);
-        return next({ rate: weakCells, failure, drawn: 'chip', lines });
-      });
-    }
-    case 'EM3': {
-      // One set of weak cells, whose chance to fail depends on what they store.
-      const ones = next({ rate: model.weakCells, failure: model.failureOfOnes, stored: 'one', drawn: 'chip' });
-      return [ones, { ...ones, failure: model.failureOfZeros, stored: 'zero' }];
-    }
-  }
-}
-
-/** @param lines share of cache lines with at least one flipped bit. @param cells of a line that can fail */
-function clustered(lines: number, cells: number, source: FaultSource, path: string): FaultSource {
-  const { rate } = source;
-  const shown = 1 - (1 - rate) ** cells;
-  const share = lines === 0 ? 0 : lines / shown;
-  if (!(share <= 1)) {
-    throw new ConfigError(
-      `${path}.bitErrorRate: at ${rate} in a bad line at most ${(100 * shown).toPrecision(3)} % of lines show an error, ` +
-        `not ${(100 * lines).toPrecision(3)} %; use a higher rate`,
-    );
-  }
-  return { ...source, lines: { kind: 'cache-line', from: 0, to: share } };
-}
-
 /**
  * Share of a layer's stored bits that one read returns wrong, 0..1, before any correction: where a model asks for what is
  * stored, half of the bits are taken to be ones. Of cells that several sources fail, all but one are counted too many.
@@ -180,4 +74,10 @@ export function meanErrorRate(memory: StoredMemory, chip: number, where: string)
     const cells = (Math.min(width, bits) / bits) * (stored === 'any' && effect === 'flip' ? 1 : 0.5);
     return sum + rate * failure * cells * (lines ? lines.to - lines.from : 1);
   }, 0);
+}
+
+/** Supply voltage at which a layer's memory is read: the lowest that a fault model names, nominal if none does. */
+export function supplyVolts(memory: LayerMemory): number {
+  const models = memory.kind === 'stored' ? memory.faults : [];
+  return Math.min(NOMINAL_VOLTS, ...models.map((model) => behaviourOf(model).supplyVolts?.(model) ?? NOMINAL_VOLTS));
 }

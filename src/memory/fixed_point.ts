@@ -5,7 +5,8 @@
 import { roundHalfEven } from './integer.ts';
 
 /** `corrected`: round to nearest even, saturate. `faithful`: truncate, wrap modulo 2^(n-1), as the published code does. */
-export type FixedEncoding = 'corrected' | 'faithful';
+export const FIXED_ENCODINGS = ['corrected', 'faithful'] as const;
+export type FixedEncoding = (typeof FIXED_ENCODINGS)[number];
 
 const bitsOf = new DataView(new ArrayBuffer(4));
 

@@ -3,10 +3,12 @@
  * _bf16. Works on bits throughout: a flip can make a NaN, and JavaScript moves only integers without touching them.
  */
 
-export type FloatKind = 'fp32' | 'fp16' | 'bf16';
+export const FLOAT_KINDS = ['fp32', 'fp16', 'bf16'] as const;
+export type FloatKind = (typeof FLOAT_KINDS)[number];
 
 /** What a code with an exponent of all ones becomes: itself, zero, or the largest finite value with its sign. */
-export type NonFinitePolicy = 'propagate' | 'zero' | 'saturate';
+export const NON_FINITE_POLICIES = ['propagate', 'zero', 'saturate'] as const;
+export type NonFinitePolicy = (typeof NON_FINITE_POLICIES)[number];
 
 export const FLOAT_BITS: Readonly<Record<FloatKind, 16 | 32>> = { fp32: 32, fp16: 16, bf16: 16 };
 

@@ -1,5 +1,10 @@
 /** Two's complement integers of n bits, symmetric about zero. Twin of shaders/memory/format_integer.wgsl. */
 
+export const INTEGER_KINDS = ['int8', 'int4'] as const;
+export type IntegerKind = (typeof INTEGER_KINDS)[number];
+
+export const INTEGER_BITS: Readonly<Record<IntegerKind, 4 | 8>> = { int8: 8, int4: 4 };
+
 /**
  * What one unit is worth, so that `largest` = max |w| gets the largest code, and its inverse; both f32, rounded once.
  * Tensors of nothing but (nearly) nothing get a unit of 1.

@@ -4,7 +4,7 @@ import { BLOCK_CODES, type Slot } from './codec.ts';
 import type { Ecc, Geometry } from './config.ts';
 import { type Granularity, type Key, LINE_KIND, sourceLimits } from './fault_map.ts';
 import { type FaultSource, isUniform, scrubbedCount } from './faults.ts';
-import { hitTables } from './hits.ts';
+import { sparseFaultTables } from './sparse_faults.ts';
 
 /** Words of a tensor's map. */
 export const MAP_WORDS = 2048;
@@ -115,11 +115,11 @@ export function writeSources(
     );
   }
   if (granularity === 'inference' && isUniform(sources, ecc)) {
-    const { hits, more } = hitTables(sources[0].bits, sources[0].rate);
+    const { faults, more } = sparseFaultTables(sources[0].bits, sources[0].rate);
     const header = place(new Uint32Array(2), 2);
-    // hits.wgsl reads sixteen entries at once, which lie behind the header.
-    place(hits, 16);
-    words.set([hits.length, place(more, 1)], at + header);
+    // sparse_faults.wgsl reads sixteen entries at once, which lie behind the header.
+    place(faults, 16);
+    words.set([faults.length, place(more, 1)], at + header);
     words[at + 18] = header;
   }
 }

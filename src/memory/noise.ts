@@ -1,10 +1,11 @@
 /** Additive weight noise, the publication's comparison. Twin of shaders/memory/materialise_noise.wgsl, in float64. */
 import { type Codec, codeAt } from './codec.ts';
+import type { NoiseKind } from './config.ts';
 import { floatOfBits } from './floating_point.ts';
 import { pcg4d } from './hash.ts';
 
 /** Four noise values of scale 1 from one hash: standard normal, or Laplacian with density exp(-|x|) / 2. */
-export function noise4(random: Uint32Array, kind: 'gaussian' | 'laplacian'): number[] {
+export function noise4(random: Uint32Array, kind: NoiseKind): number[] {
   const u = Array.from(random, (word) => ((word >>> 8) + 1) / 2 ** 24);
   if (kind === 'laplacian') return u.map((value, i) => (random[i] & 1 ? Math.log(value) : -Math.log(value)));
   return [0, 2].flatMap((i) => {
@@ -23,7 +24,7 @@ export function noiseTensor(
   columns: number,
   stride: number,
   key: readonly [number, number],
-  kind: 'gaussian' | 'laplacian',
+  kind: NoiseKind,
   scale: number,
 ): Float64Array {
   const result = new Float64Array(weights.length);

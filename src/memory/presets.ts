@@ -1,7 +1,11 @@
 /** Memory configurations with names: what is published or measured, and examples of every kind of error model. */
 import { ConfigError } from '../errors.ts';
 import type { MemoryConfigInput } from './config.ts';
+import type { Drawn } from './faults/model.ts';
+import type { FloatKind } from './floating_point.ts';
+import type { IntegerKind } from './integer.ts';
 import { SRAM_CHIPS, type SramProfile } from './sram_chips.ts';
+import type { Vendor } from './undervolting.ts';
 
 export interface Preset {
   readonly name: string;
@@ -18,7 +22,7 @@ function memory(stored: Omit<StoredInput, 'kind'>, rest: Omit<MemoryConfigInput,
   return { ...rest, layers: { '*': { kind: 'stored', ...stored } } };
 }
 
-function uniform(bitErrorRate: number, drawn: 'chip' | 'load' | 'read' = 'read'): FaultInput {
+function uniform(bitErrorRate: number, drawn: Drawn = 'read'): FaultInput {
   return { kind: 'uniform', bitErrorRate, drawn };
 }
 
@@ -28,7 +32,7 @@ const CHANG = 'Chang et al., SIGMETRICS 2017; that 5 % of the bits of a bad line
 const STUTZ = 'Stutz et al., MLSys 2021';
 
 /** A number format at one uniform rate. */
-function format(kind: 'int8' | 'int4' | 'fp16' | 'bf16' | 'fp32', what: string): Preset {
+function format(kind: IntegerKind | FloatKind, what: string): Preset {
   const stored = kind === 'int8' || kind === 'int4' ? { kind } : ({ kind, nonFinite: 'saturate' } as const);
   return {
     name: kind,
@@ -38,7 +42,7 @@ function format(kind: 'int8' | 'int4' | 'fp16' | 'bf16' | 'fp32', what: string):
 }
 
 /** @param chip of a population that was not measured whole so low: a single DIMM; every draw is another DIMM otherwise */
-function dram(vendor: 'A' | 'B' | 'C', volts: string, what: string, chip?: number): Preset {
+function dram(vendor: Vendor, volts: string, what: string, chip?: number): Preset {
   const faults: FaultInput[] = [{ kind: 'voltage', vendor, volts: Number(volts) }];
   return {
     name: `dram-${vendor.toLowerCase()}-${volts}v`,

@@ -3,6 +3,7 @@
  * typed data, and nothing reads them back.
  */
 
+import type { Granularity } from '../memory/config.ts';
 import { isNoise } from './condition.ts';
 import { formatRate } from './format.ts';
 import type { Condition, ConditionKind, Manifest, Metric, Release } from './schema.ts';
@@ -57,7 +58,7 @@ function weightsLabel(condition: Condition): string {
   return `${name} ${rates.map(([layer, value]) => `${layer} ${formatRate(kind, value)}`).join(', ')}`;
 }
 
-const PER: Record<'chip' | 'load' | 'pass' | 'inference', string> = {
+const PER: Record<Granularity, string> = {
   chip: 'per chip',
   load: 'per load',
   pass: 'per forward pass',

@@ -7,7 +7,7 @@
  */
 
 import * as v from 'valibot';
-import { MemoryConfig } from '../memory/config.ts';
+import { GRANULARITIES, MemoryConfig, NOISE_KINDS } from '../memory/config.ts';
 
 export const RESULTS_SCHEMA = 'midas-results/1';
 
@@ -45,7 +45,7 @@ const kindOf = <const K extends ConditionKind>(kind: K) =>
 const format = field(v.string(), "Number format of the stored weights, headroom included: 'fixed12', 'fixed12+3'.");
 
 const granularity = field(
-  v.picklist(['chip', 'load', 'pass', 'inference']),
+  v.picklist(GRANULARITIES),
   'How often the errors are drawn anew: once per chip, load, forward pass or inference.',
 );
 
@@ -110,7 +110,7 @@ const MemoryCondition = v.strictObject({
 });
 
 const NoiseCondition = v.strictObject({
-  kind: field(v.picklist(['gaussian', 'laplacian']), 'Distribution of the noise that is added to the weights.'),
+  kind: field(v.picklist(NOISE_KINDS), 'Distribution of the noise that is added to the weights.'),
   rates: field(
     v.record(v.string(), positive),
     'Scale of the noise per layer, in units of the weights: standard deviation (gaussian) or b (laplacian).',

@@ -12,7 +12,7 @@ import type { DenseSpec } from '../layers/dense.ts';
 import { FlatParameters, ParameterLayout } from '../layers/parameters.ts';
 import { stackParameters } from '../layers/stack.ts';
 import { packCodes, type Slot } from '../memory/codec.ts';
-import { type FaultModel, type MemoryConfigInput, parseMemoryConfig } from '../memory/config.ts';
+import { type FaultModel, type MemoryConfigInput, NUMBER_FORMAT_KINDS, parseMemoryConfig } from '../memory/config.ts';
 import { weightReadEnergy } from '../memory/energy.ts';
 import { deviceKey, fetchCodes, fetchTensor, LINE_KIND } from '../memory/fault_map.ts';
 import { pcg4d } from '../memory/hash.ts';
@@ -201,14 +201,7 @@ const exactly = (claim: string, differences: number, of: string): Proof => ({
 const stored = (faults: FaultModel[], rest: Partial<Layer> = {}): Layer => ({ kind: 'stored', faults, ...rest });
 const uniform = (bitErrorRate: number): FaultModel => ({ kind: 'uniform', bitErrorRate, drawn: 'read' });
 
-const FORMATS: readonly NonNullable<Layer['format']>[] = [
-  { kind: 'fixed' },
-  { kind: 'int8' },
-  { kind: 'int4' },
-  { kind: 'fp32' },
-  { kind: 'fp16' },
-  { kind: 'bf16' },
-];
+const FORMATS: readonly NonNullable<Layer['format']>[] = NUMBER_FORMAT_KINDS.map((kind) => ({ kind }));
 
 /** How much is counted. */
 export interface ProofSize {

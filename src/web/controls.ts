@@ -1,6 +1,6 @@
 /** The form that chooses a memory. What it shows is the setting; what a visitor changes goes to one listener. */
 
-import { dimmOfChip } from '../memory/undervolting.ts';
+import { dimmOfChip, VENDORS } from '../memory/undervolting.ts';
 import { formatPercent } from '../results/results.ts';
 import { byId, el } from './dom.ts';
 import {
@@ -138,9 +138,7 @@ export class Controls {
     const named = !vendor && setting.memory !== 'uniform';
     const memories = [
       ['uniform', 'every bit alike'],
-      ['dram-A', 'DRAM of vendor A, undervolted'],
-      ['dram-B', 'DRAM of vendor B, undervolted'],
-      ['dram-C', 'DRAM of vendor C, undervolted'],
+      ...VENDORS.map((vendor) => [`dram-${vendor}`, `DRAM of vendor ${vendor}, undervolted`] as const),
       ...NAMED_MEMORIES.map(({ name }) => [name, name] as const),
     ] as const;
     const layers = LAYER_SETS.map(

@@ -6,7 +6,7 @@ import * as v from 'valibot';
 import { layersOfSet } from '../experiments/conditions.ts';
 import type { NamedMemory, SweepConfig } from '../experiments/sweep.ts';
 import { voltageMemories } from '../experiments/voltage.ts';
-import { NumberFormat } from '../memory/config.ts';
+import { GRANULARITIES, NumberFormat } from '../memory/config.ts';
 import { findPreset, PRESETS } from '../memory/presets.ts';
 import { dimmOfChip, VENDORS, type Vendor, voltageRange } from '../memory/undervolting.ts';
 import { formatPercent } from '../results/results.ts';
@@ -60,7 +60,7 @@ const Setting = v.object({
   volts: v.pipe(v.number(), v.minValue(1), v.maxValue(1.35)),
   format: v.picklist(FORMAT_NAMES),
   layers: v.picklist(LAYER_SETS),
-  granularity: v.picklist(['load', 'pass', 'inference', 'chip']),
+  granularity: v.picklist(GRANULARITIES),
   seed: integer(0, 2 ** 31),
   draw: integer(0, 2 ** 20 - 1),
   side: v.picklist(['held-out', 'training']),

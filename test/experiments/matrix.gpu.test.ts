@@ -3,11 +3,12 @@ import { ATTACKS } from '../../src/attacks/registry.ts';
 import { seededSplit } from '../../src/data/dataset.ts';
 import { renderFaces } from '../../src/data/render_faces.ts';
 import { RELEASE_DEFENCES, TRAINING_DEFENCES } from '../../src/defences/registry.ts';
-import { NOISE_KINDS, parseExperiment, VICTIM_KINDS, type VictimKind } from '../../src/experiments/config.ts';
+import { parseExperiment, VICTIM_KINDS, type VictimKind } from '../../src/experiments/config.ts';
 import { runExperiment } from '../../src/experiments/experiment.ts';
 import { experimentData } from '../../src/experiments/faces.ts';
 import { InMemoryRunStore } from '../../src/experiments/store.ts';
 import type { ExperimentData } from '../../src/experiments/testbed.ts';
+import { NOISE_KINDS } from '../../src/memory/config.ts';
 import { CONDITION_KINDS, type Row } from '../../src/results/results.ts';
 import { useGpu } from '../support/gpu.ts';
 

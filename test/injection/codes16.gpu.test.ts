@@ -21,7 +21,7 @@ afterEach(() => bench?.arena.destroy());
 const bitsOf = (values: Float32Array<ArrayBuffer>) => new Uint32Array(values.buffer);
 
 /** One read of a tensor of random codes, kept in both ways, and what the twin says that it returns. */
-function read(bits: number, rate: number, exponent = -11, early = true) {
+function read(bits: number, rate: number, exponent = -11, fastPath = true) {
   bench = new Bench(device.gpu);
   const place = { map: 1, origin: 3, rows: ROWS, columns: COLUMNS, stride: STRIDE };
   const tensor = testTensor(place, bits, exponent, bits);
@@ -30,30 +30,33 @@ function read(bits: number, rate: number, exponent = -11, early = true) {
   const codes = memoryImage(bench, [tensor], 3 + (ROWS * STRIDE) / 16);
   const size = 40 * STRIDE * 4;
   const [f32, codes16] = ['f32', 'codes16'].map((name) => ({ ...bench.arena.allocate(name, size), size }));
-  const fetch = { ...tensor.tensor.fetch, early };
+  const fetch = { ...tensor.tensor.fetch, fastPath };
   const args = { tensor: { ...tensor.tensor, fetch }, codes, maps, passOffset: 0 };
   recordMaterialise(bench.recorder, { ...args, fetched: f32, kept: 'f32' });
   recordMaterialise(bench.recorder, { ...args, fetched: codes16, kept: 'codes16' });
   return { tensor, maps, f32, codes16, expected: tensor.fetch(readKey(KEY, READ), rate) };
 }
 
-// From hardly any flip to more than are drawn early in every block, and all of them.
+// From hardly any flip, over more in every block than the fast path draws, to all of them.
 const RATES = [0, 0.001, 0.01, 0.03, 0.0625, 0.5, 1];
 
 describe('a read kept as codes of 16 bits', () => {
   it.each([9, 12, 15])('is the twin’s in codes of %i bits at every rate, and so is one kept as f32', async (bits) => {
-    // Whatever flips, the bits do not depend on whether masks are drawn early.
-    for (const [rate, early] of RATES.flatMap((rate) => [true, false].map((early) => [rate, early] as const))) {
-      const { f32, codes16, expected } = read(bits, rate, -11, early);
+    // Whatever flips, the bits do not depend on the path.
+    for (const [rate, fastPath] of RATES.flatMap((rate) =>
+      [true, false].map((fastPath) => [rate, fastPath] as const),
+    )) {
+      const { f32, codes16, expected } = read(bits, rate, -11, fastPath);
       (await bench.recorder.build('reads')).run();
       const words = new Uint32Array(expected.buffer);
-      expect((await device.gpu.readWords(f32)).subarray(0, words.length), `rate ${rate}, early ${early}`).toEqual(
-        words,
-      );
+      expect(
+        (await device.gpu.readWords(f32)).subarray(0, words.length),
+        `rate ${rate}, fast path ${fastPath}`,
+      ).toEqual(words);
       const codes = new Uint16Array((await device.gpu.readWords(codes16)).slice(0, words.length / 2).buffer);
       const inside = (_: number, i: number) => i % STRIDE < COLUMNS;
       const kept = Float32Array.from(codes, (code) => decodeCode16(code, -11)).filter(inside);
-      expect(bitsOf(kept), `rate ${rate}, early ${early}`).toEqual(bitsOf(expected.filter(inside)));
+      expect(bitsOf(kept), `rate ${rate}, fast path ${fastPath}`).toEqual(bitsOf(expected.filter(inside)));
       bench.arena.destroy();
     }
   });
@@ -104,12 +107,12 @@ describe('a product with codes of 16 bits', () => {
   });
 });
 
-it('masks are drawn early where few cells of a block fail, for a slot of any size', () => {
-  const early = (bits: number, rate: number) => {
+it('masks take the fast path where few cells of a block fail, for codes of any size', () => {
+  const fastPath = (bits: number, rate: number) => {
     const memory = uniformMemory({ kind: 'fixed', bits, exponent: 0, headroom: 0, encoding: 'corrected' }, rate);
-    return fetchOf(memory, faultSources(memory, 0)).early;
+    return fetchOf(memory, faultSources(memory, 0)).fastPath;
   };
-  expect([0, 0.01, 1 / 32, 0.04, 0.5].map((rate) => early(12, rate))).toEqual([true, true, true, false, false]);
-  expect([0.01, 1 / 16, 0.07].map((rate) => early(8, rate))).toEqual([true, true, false]);
-  expect([0.01, 1 / 8, 0.13].map((rate) => early(4, rate))).toEqual([true, true, false]);
+  expect([0, 0.01, 1 / 32, 0.04, 0.5].map((rate) => fastPath(12, rate))).toEqual([true, true, true, false, false]);
+  expect([0.01, 1 / 16, 0.07].map((rate) => fastPath(8, rate))).toEqual([true, true, false]);
+  expect([0.01, 1 / 8, 0.13].map((rate) => fastPath(4, rate))).toEqual([true, true, false]);
 });

@@ -8,8 +8,8 @@ import { uniformMemory } from '../../src/memory/config.ts';
 import { readKey, tensorKey } from '../../src/memory/fault_map.ts';
 import { faultSources } from '../../src/memory/faults.ts';
 import { floatOfBits } from '../../src/memory/floating_point.ts';
-import { fetchTensorByHits } from '../../src/memory/hits.ts';
 import { MAP_WORDS, writeDraw, writeScale, writeSources } from '../../src/memory/map_table.ts';
+import { fetchTensorBySparseFaults } from '../../src/memory/sparse_faults.ts';
 import { gemm } from '../../src/reference/gemm.ts';
 import { sumTolerance } from '../../src/reference/tolerances.ts';
 import { expectAllclose } from '../support/allclose.ts';
@@ -225,7 +225,7 @@ describe('the product of weights that every image reads for itself', () => {
 });
 
 describe('the product that is corrected image by image', () => {
-  // Two stretches of 512 codes a row, the second one short; several hits each, and codes with more than one flipped bit.
+  // Two stretches of 512 codes a row, the second one short; several faults each, and codes with more than one flipped bit.
   const [inputs, outputs, stride] = [700, 9, 704];
   const place = { map: 1, origin: 3, rows: outputs, columns: inputs, stride };
   const biasPlace = { map: 0, origin: 3 + (12 * stride) / 16, rows: 1, columns: outputs, stride: 16 };
@@ -249,12 +249,12 @@ describe('the product that is corrected image by image', () => {
     const image = { words: weight.words, rows: outputs, columns: inputs, stride, codec };
     const read = (index: number, passOffset: number) => {
       const key = readKey(KEYS.weight, READ + PASS + passOffset, index);
-      const values = new Float32Array(fetchTensorByHits(image, key, { bits, rate }).buffer);
+      const values = new Float32Array(fetchTensorBySparseFaults(image, key, { bits, rate }).buffer);
       return values.filter((_, i) => i % stride < inputs);
     };
     return {
       args: {
-        label: 'hits',
+        label: 'sparse faults',
         weight: weight.tensor,
         codes,
         maps,
@@ -317,7 +317,7 @@ describe('the product that is corrected image by image', () => {
     const errorFree = { ...bench.matrix(rows, columns, decoded), rows };
     const c = bench.output(columns, rows);
     recordPerImageGemm(recorder, arena, {
-      label: 'hits',
+      label: 'sparse faults',
       transposition: 'nt',
       a: identity(columns),
       codes: bench.buffer(image.words),
@@ -332,7 +332,7 @@ describe('the product that is corrected image by image', () => {
     let huge = 0;
     for (let column = 0; column < columns; column++) {
       const key = readKey(KEYS.weight, READ + PASS, column);
-      const fetched = new Float32Array(fetchTensorByHits(image, key, { bits: 16, rate: 0.03 }).buffer);
+      const fetched = new Float32Array(fetchTensorBySparseFaults(image, key, { bits: 16, rate: 0.03 }).buffer);
       for (let row = 0; row < rows; row++) {
         const [weight, exact] = [fetched[row * columns + column], decoded[row * columns + column]];
         if (Math.abs(weight) > 1e10) huge++;

@@ -115,3 +115,31 @@ it('the JSON Schema knows every key of every preset', () => {
   expect(accepts(schema, { layers: { '*': { kind: 'stored', faults: [{ kind: 'cosmic' }] } } })).toBe(false);
   expect(accepts(schema, { layers: {}, granularty: 'chip' })).toBe(false);
 });
+
+it('the JSON Schema describes every field, every fault model and every number format', () => {
+  interface Node {
+    readonly description?: string;
+    readonly properties?: Record<string, Node>;
+    readonly additionalProperties?: Node | boolean;
+    readonly oneOf?: Node[];
+    readonly anyOf?: Node[];
+    readonly items?: Node;
+  }
+  /** Paths of fields, and of the choices of a `oneOf`, without a description. */
+  const undescribed = ({ properties = {}, additionalProperties, oneOf = [], anyOf = [], items }: Node, at: string) => {
+    const found: string[] = [];
+    const visit = (node: Node, path: string, needed: boolean) => {
+      if (needed && !node.description && !node.oneOf) found.push(path);
+      found.push(...undescribed(node, path));
+    };
+    for (const [name, field] of Object.entries(properties)) visit(field, `${at}.${name}`, true);
+    if (typeof additionalProperties === 'object') visit(additionalProperties, `${at}.*`, true);
+    for (const [i, choice] of oneOf.entries()) visit(choice, `${at}[${i}]`, true);
+    for (const [i, choice] of anyOf.entries()) visit(choice, `${at}(${i})`, false);
+    if (items) visit(items, `${at}[]`, items.properties !== undefined);
+    return found;
+  };
+  const schema = memoryJsonSchema() as Node;
+  expect(schema.description).toBeDefined();
+  expect(undescribed(schema, 'memory')).toEqual([]);
+});

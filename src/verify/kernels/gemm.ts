@@ -145,7 +145,7 @@ function codes16Check(transposition: 'nt' | 'nn'): Check {
 
 /** The product at granularity `inference`: with error-free weights, then corrected image by image. */
 function correctionCheck(transposition: 'nt' | 'nn'): Check {
-  // Two stretches of 512 codes a row, and most images hit in both.
+  // Two stretches of 512 codes a row, and most images with faults in both.
   const [m, rows, columns] = [6, 5, 530];
   const nt = transposition === 'nt';
   const passOffset = nt ? 0 : 1;
@@ -161,14 +161,14 @@ function correctionCheck(transposition: 'nt' | 'nn'): Check {
       const a = numbers(m * k, 1);
       const c = trial.output(m, n);
       recordPerImageGemm(trial.recorder, trial.arena, {
-        label: `hits ${transposition}`,
+        label: `sparse faults ${transposition}`,
         transposition,
         a: trial.matrix(m, k, a),
         codes,
         maps,
         weight: weight.stored,
         bias: nt ? bias.stored : undefined,
-        errorFree: trial.matrix(rows, columns, weight.fetchByHits()),
+        errorFree: trial.matrix(rows, columns, weight.fetchBySparseFaults()),
         c,
         activation: nt ? 'relu' : 'none',
         passOffset,
@@ -177,7 +177,7 @@ function correctionCheck(transposition: 'nt' | 'nn'): Check {
         const image = FIRST_IMAGE + row;
         const shape = { transposition, m: 1, n, k } as const;
         const biases = nt ? bias.fetch(PASS, image).subarray(0, rows) : undefined;
-        const weights = weight.fetchByHits(PASS + passOffset, image);
+        const weights = weight.fetchBySparseFaults(PASS + passOffset, image);
         return [...gemm(shape, a.subarray(row * k, (row + 1) * k), weights, biases, nt ? 'relu' : 'none')];
       });
       trial.expectMatrix(c, expected.flat(), plus(sumTolerance(2 * k), TOLERANCES.tanh));

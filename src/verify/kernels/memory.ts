@@ -19,22 +19,31 @@ import {
   integerCodec,
   packCodes,
 } from '../../memory/codec.ts';
-import { type Geometry, type NumberFormat, type StoredMemory, uniformMemory } from '../../memory/config.ts';
+import {
+  type Geometry,
+  type Granularity,
+  NOISE_KINDS,
+  type NoiseKind,
+  type NumberFormat,
+  type StoredMemory,
+  uniformMemory,
+} from '../../memory/config.ts';
 import {
   deviceKey,
   type FaultMap,
   fetchCodes,
   fetchTensor,
-  type Granularity,
   type MemoryImage,
   readKey,
   tensorKey,
 } from '../../memory/fault_map.ts';
 import { faultSources } from '../../memory/faults.ts';
-import { fetchTensorByHits } from '../../memory/hits.ts';
-import { integerScale } from '../../memory/integer.ts';
+import type { FixedEncoding } from '../../memory/fixed_point.ts';
+import { FLOAT_KINDS } from '../../memory/floating_point.ts';
+import { INTEGER_BITS, INTEGER_KINDS, integerScale } from '../../memory/integer.ts';
 import { MAP_WORDS, writeDraw, writeScale, writeSources } from '../../memory/map_table.ts';
 import { noiseTensor } from '../../memory/noise.ts';
+import { fetchTensorBySparseFaults } from '../../memory/sparse_faults.ts';
 import { Random } from '../../random.ts';
 import { type Check, COLUMNS, numbers, pad, ROWS, SIZE, type Trial, unpad } from './trial.ts';
 
@@ -47,7 +56,7 @@ export const FIRST_IMAGE = 3;
 const GEOMETRY: Geometry = { banks: 8, rows: 32768, rowBytes: 8192 };
 
 /** A memory of this number format with the fault models that are checked; fixed point fails uniformly. */
-function checkedMemory(format: NumberFormat, encoding: 'corrected' | 'faithful' = 'corrected'): StoredMemory {
+function checkedMemory(format: NumberFormat, encoding: FixedEncoding = 'corrected'): StoredMemory {
   return uniformMemory(format.kind === 'fixed' ? { ...format, encoding } : format, 0.02);
 }
 
@@ -74,8 +83,8 @@ export interface CheckedTensor {
   faults(pass: number, image?: number): FaultMap;
   /** What the device must read, rows x stride f32. */
   fetch(pass: number, image?: number): Float32Array;
-  /** What an image reads by hits, rows x columns f32; without arguments, what is stored. */
-  fetchByHits(pass?: number, image?: number): Float32Array;
+  /** What an image reads with sparse faults, rows x columns f32; without arguments, the stored values. */
+  fetchBySparseFaults(pass?: number, image?: number): Float32Array;
 }
 
 /** Some tensors of random codes in one memory image, laid out and keyed as src/injection/approximate_memory.ts does. */
@@ -124,10 +133,10 @@ export function memoryImage(
       image: memoryImage,
       faults,
       fetch: (pass, image) => new Float32Array(fetchTensor(memoryImage, faults(pass, image)).buffer),
-      fetchByHits(pass = 0, image) {
+      fetchBySparseFaults(pass = 0, image) {
         const { bits, rate } = sources[0];
         const uniform = { bits, rate: image === undefined ? 0 : rate };
-        const bitsOfWeights = fetchTensorByHits(memoryImage, readKey(key, READ + pass, image), uniform);
+        const bitsOfWeights = fetchTensorBySparseFaults(memoryImage, readKey(key, READ + pass, image), uniform);
         return unpad(new Float32Array(bitsOfWeights.buffer), rows, columns, stride);
       },
     };
@@ -148,19 +157,16 @@ function scaleOf(format: NumberFormat): { scale: number; inverse: number } {
 function codecOf(format: NumberFormat): Codec {
   if (format.kind === 'fixed') return fixedCodec(BITS, EXPONENT, format.encoding);
   if ('nonFinite' in format) return floatCodec(format.kind, format.nonFinite);
-  return integerCodec(format.kind === 'int8' ? 8 : 4, [scaleOf(format)]);
+  return integerCodec(INTEGER_BITS[format.kind], [scaleOf(format)]);
 }
 
 const FORMATS: readonly NumberFormat[] = [
   FIXED,
-  { kind: 'int8', scale: 'per-tensor' },
-  { kind: 'int4', scale: 'per-tensor' },
-  { kind: 'fp32', nonFinite: 'saturate' },
-  { kind: 'fp16', nonFinite: 'saturate' },
-  { kind: 'bf16', nonFinite: 'saturate' },
+  ...INTEGER_KINDS.map((kind) => ({ kind, scale: 'per-tensor' }) as const),
+  ...FLOAT_KINDS.map((kind) => ({ kind, nonFinite: 'saturate' }) as const),
 ];
 
-function encodeCheck(format: NumberFormat, encoding: 'corrected' | 'faithful' = 'corrected'): Check {
+function encodeCheck(format: NumberFormat, encoding: FixedEncoding = 'corrected'): Check {
   return {
     kernel: `encode ${format.kind}${encoding === 'faithful' ? ' faithful' : ''}`,
     record(trial) {
@@ -233,7 +239,7 @@ const activationsCheck: Check = {
   },
 };
 
-function noiseCheck(kind: 'gaussian' | 'laplacian'): Check {
+function noiseCheck(kind: NoiseKind): Check {
   const scale = 0.25;
   return {
     kernel: `materialise_noise ${kind}`,
@@ -269,6 +275,5 @@ export const MEMORY: readonly Check[] = [
   materialiseCheck('without faults', { ...checkedMemory(FIXED), faults: [] }),
   fetchCodesCheck,
   activationsCheck,
-  noiseCheck('gaussian'),
-  noiseCheck('laplacian'),
+  ...NOISE_KINDS.map(noiseCheck),
 ];

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Slot } from '../../src/memory/codec.ts';
 import { readKey, tensorKey } from '../../src/memory/fault_map.ts';
-import { forEachHit, hitTables, STRETCH } from '../../src/memory/hits.ts';
+import { forEachSparseFault, STRETCH, sparseFaultTables } from '../../src/memory/sparse_faults.ts';
 import { binomialPValue } from '../../src/metrics/binomial.ts';
 import { popcount } from '../support/statistics.ts';
 
@@ -10,7 +10,7 @@ const KEY = readKey(tensorKey(4, 0, 0), 0, 7);
 /** Masks of the codes of one stretch. */
 function masks(stretch: number, bits: number, slot: Slot, rate: number, key = KEY): Uint32Array {
   const found = new Uint32Array(STRETCH);
-  forEachHit(key, stretch, { bits, slot }, hitTables(bits, rate), (code, mask) => {
+  forEachSparseFault(key, stretch, { bits, slot }, sparseFaultTables(bits, rate), (code, mask) => {
     expect(found[code]).toBe(0);
     found[code] = mask;
   });
@@ -23,7 +23,7 @@ describe.each([
   [8, 8],
   [3, 4],
   [32, 32],
-] as const)('hits of codes of %i bits', (bits, slot) => {
+] as const)('sparse faults of codes of %i bits', (bits, slot) => {
   it.each([0.001, 0.02, 0.3])('fail every bit plane at the rate %f, bits of a code independently', (rate) => {
     const stretches = rate < 0.01 ? 4000 : 400;
     const planes = new Float64Array(bits);
@@ -60,7 +60,7 @@ describe.each([
   });
 });
 
-it('images and passes are hit independently', () => {
+it('faults of images and of passes are independent', () => {
   const rate = 0.05;
   const other = readKey(tensorKey(4, 0, 0), 0, 8);
   const pass = readKey(tensorKey(4, 0, 0), 1, 7);
@@ -75,6 +75,6 @@ it('images and passes are hit independently', () => {
   }
 });
 
-it('rate 0 hits nothing', () => {
+it('no code is faulty at rate 0', () => {
   expect(masks(0, 12, 16, 0).every((mask) => mask === 0)).toBe(true);
 });

@@ -1,44 +1,44 @@
 /**
- * Sparse faults of a uniform source: which codes of a stretch of 512 are hit in one read, and which of their bits fail.
- * What dense layers draw at granularity `inference`, where every image reads weights of its own and a draw for each block
- * would cost more than the product. Twin of shaders/memory/hits.wgsl, where the method is explained.
+ * Sparse faults of a uniform source: which codes of a stretch of 512 are faulty in one read, and which of their bits fail.
+ * Dense layers draw them at granularity `inference`, where every image reads its own weights and a draw for each block
+ * would cost more than the product. Reference of shaders/memory/sparse_faults.wgsl, which explains the method.
  */
 import { type Codec, codeAt, type Slot } from './codec.ts';
 import { binomialTails, chanceLimit, type Key, type MemoryImage, tailTable } from './fault_map.ts';
 import { pcg4d } from './hash.ts';
 
-/** Codes of a stretch; rows of a tensor begin a new one. */
+/** Codes per stretch; every row of a tensor begins a new one. */
 export const STRETCH = 512;
 
-/** How many codes of a stretch are hit, and how many bits of a hit code fail, as tables of what a draw must not exceed. */
-export interface HitTables {
-  /** Entry k: at least k + 1 codes are hit. */
-  readonly hits: Uint32Array;
-  /** Entry j: at least j + 2 bits of a hit code fail. */
+/** How many codes of a stretch are faulty, and how many bits of a faulty code fail, as upper limits of a draw. */
+export interface SparseFaultTables {
+  /** Entry k: at least k + 1 codes are faulty. */
+  readonly faults: Uint32Array;
+  /** Entry j: at least j + 2 bits of a faulty code fail. */
   readonly more: Uint32Array;
 }
 
 /** @param bits of a code, all of which can fail. @param rate of a bit, 0..1 */
-export function hitTables(bits: number, rate: number): HitTables {
-  if (rate === 0) return { hits: new Uint32Array(0), more: new Uint32Array(bits - 1) };
+export function sparseFaultTables(bits: number, rate: number): SparseFaultTables {
+  if (rate === 0) return { faults: new Uint32Array(0), more: new Uint32Array(bits - 1) };
   const tails = binomialTails(bits, rate);
-  const hit = rate === 1 ? 1 : tails[1] / tails[0];
-  const hits = tailTable(binomialTails(STRETCH, hit));
+  const faulty = rate === 1 ? 1 : tails[1] / tails[0];
+  const faults = tailTable(binomialTails(STRETCH, faulty));
   const more = Uint32Array.from({ length: bits - 1 }, (_, j) => {
     return chanceLimit(rate === 1 ? 1 : tails[j + 2] / tails[1]);
   });
-  return { hits, more };
+  return { faults, more };
 }
 
 /**
- * Calls back for every hit of a stretch, in the order of drawing.
+ * Calls back for every sparse fault of a stretch, in the order of drawing.
  * @param key of the read, from readKey
  */
-export function forEachHit(
+export function forEachSparseFault(
   key: Key,
   stretch: number,
   { bits, slot }: Pick<Codec, 'bits' | 'slot'>,
-  { hits, more }: HitTables,
+  { faults, more }: SparseFaultTables,
   visit: (code: number, mask: number) => void,
 ): void {
   const random = new Uint32Array(4);
@@ -47,7 +47,7 @@ export function forEachHit(
   let slice = 0;
   let next = 1;
   const taken = new Uint8Array(STRETCH);
-  for (let count = 0; count < hits.length && draw <= hits[count]; ) {
+  for (let count = 0; count < faults.length && draw <= faults[count]; ) {
     if (next === 4) {
       pcg4d(stretch, ++slice, key[0], key[1], random);
       next = 0;
@@ -57,11 +57,11 @@ export function forEachHit(
     if (taken[code]) continue;
     taken[code] = 1;
     count++;
-    visit(code, hitMask(key, stretch, code, word & 0x7fffff, bits, slot, more));
+    visit(code, faultMask(key, stretch, code, word & 0x7fffff, bits, slot, more));
   }
 }
 
-function hitMask(
+function faultMask(
   key: Key,
   stretch: number,
   code: number,
@@ -97,22 +97,22 @@ function hitMask(
 }
 
 /**
- * A tensor as one read by hits returns it: bits of rows x stride f32, zeros in the pads.
+ * A tensor as one read with sparse faults returns it: bits of rows x stride f32, zeros in the pads.
  * @param key from readKey
  * @param bits of a code that can fail, from the lowest on
  */
-export function fetchTensorByHits(
+export function fetchTensorBySparseFaults(
   { words, rows, columns, stride, codec }: MemoryImage,
   key: Key,
   { bits, rate }: { bits: number; rate: number },
 ): Uint32Array<ArrayBuffer> {
-  const tables = hitTables(bits, rate);
+  const tables = sparseFaultTables(bits, rate);
   const fetched = new Uint32Array(rows * stride);
   const stretches = Math.ceil(stride / STRETCH);
   for (let row = 0; row < rows; row++) {
     const masks = new Uint32Array(stretches * STRETCH);
     for (let i = 0; i < stretches; i++) {
-      forEachHit(key, row * stretches + i, { bits, slot: codec.slot }, tables, (code, mask) => {
+      forEachSparseFault(key, row * stretches + i, { bits, slot: codec.slot }, tables, (code, mask) => {
         masks[i * STRETCH + code] = mask;
       });
     }

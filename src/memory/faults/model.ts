@@ -1,0 +1,86 @@
+/** What a file of this folder says about one fault model, and what fault models are made of. */
+import * as v from 'valibot';
+import { described } from '../fields.ts';
+
+/** When cells can be drawn: once for a chip, once per load, or at every read, as the granularity says. */
+export const DRAWN = ['chip', 'load', 'read'] as const;
+export type Drawn = (typeof DRAWN)[number];
+
+/** The kinds of lines in which faults can lie. */
+export type LineKind = 'cache-line' | 'wordline' | 'bitline';
+
+/** Draws cells, each independently with one probability, and says under which conditions a drawn cell fails. */
+export interface FaultSource {
+  /** Probability that a cell is drawn, 0..1. */
+  readonly rate: number;
+  readonly drawn: Drawn;
+  /** Number that separates the random numbers of sources, 0..127: sources share it only if they draw the same cells. */
+  readonly salt: number;
+  /** Bits firstBit .. firstBit + bits - 1 of a code can fail. */
+  readonly firstBit: number;
+  readonly bits: number;
+  /** Which cells can fail, by what is stored in them. */
+  readonly stored: 'any' | 'zero' | 'one';
+  /** `flip`: a failing cell reads the wrong value; otherwise the value that it always reads. */
+  readonly effect: 'flip' | 'stuck-at-0' | 'stuck-at-1';
+  /** If given, cells fail only in lines whose hash, as a fraction of 2^32, lies in from .. to, 0..1. */
+  readonly lines?: { readonly kind: LineKind; readonly from: number; readonly to: number };
+  /** Probability that a drawn cell fails in a read, 0..1. */
+  readonly failure: number;
+}
+
+/** The memory whose cells a model fails. */
+export interface FaultSite {
+  /** Bits of a code, from the lowest on, that can fail. */
+  readonly width: number;
+  /** Cells of a cache line that can fail. */
+  readonly lineCells: number;
+  /** Which specimen of a chip or DIMM it is. */
+  readonly chip: number;
+  /** Whether an error correcting code protects the memory. */
+  readonly ecc: boolean;
+  /** Path of the model in the configuration, for errors. */
+  readonly path: string;
+  /** A source with the next salt. What is not given: all bits, whatever they store, flip when drawn, at every read. */
+  source(given: Partial<FaultSource> & { readonly rate: number }): FaultSource;
+}
+
+/** What the engine asks of a fault model. */
+export interface FaultBehaviour<Model extends { readonly kind: string }> {
+  /** Value of `kind` that chooses this model in a configuration. */
+  readonly kind: Model['kind'];
+  /** The sources of faults that make up the model; a cell fails if any of them fails it. @throws ConfigError */
+  sources(model: Model, site: FaultSite): FaultSource[];
+  /** Whether faults depend on the address, as those in lines do. By default they do not. */
+  needsAddresses?(model: Model): boolean;
+  /** Supply voltage at which these faults occur, for models that name one. */
+  supplyVolts?(model: Model): number;
+}
+
+type ModelSchema = v.GenericSchema<unknown, { readonly kind: string }>;
+
+/** One fault model: its schema, which is its type too, and its behaviour. */
+export interface FaultModelDefinition<Schema extends ModelSchema> extends FaultBehaviour<v.InferOutput<Schema>> {
+  readonly schema: Schema;
+}
+
+/** Lets the compiler find the type of a model in its schema. */
+export function defineFaultModel<const Schema extends ModelSchema>(
+  definition: FaultModelDefinition<Schema>,
+): FaultModelDefinition<Schema> {
+  return definition;
+}
+
+/** The field `kind` of a model. */
+export function kindField<const Kind extends string>(kind: Kind) {
+  return described(v.literal(kind), 'Selects this fault model.');
+}
+
+/** The field `drawn` of models that can be drawn at any time. */
+export const drawnField = v.optional(
+  described(
+    v.picklist(DRAWN),
+    'When failing cells are drawn: chip, once for the chip; load, once per load; read, at every read, as granularity says.',
+  ),
+  'read',
+);

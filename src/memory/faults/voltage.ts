@@ -1,0 +1,28 @@
+import * as v from 'valibot';
+import { described } from '../fields.ts';
+import { dimmOfChip, lineErrorRate, VENDORS } from '../undervolting.ts';
+import { badLineRateField, badLines } from './clustered.ts';
+import { defineFaultModel, drawnField, kindField } from './model.ts';
+
+export const voltage = defineFaultModel({
+  kind: 'voltage',
+  schema: described(
+    v.strictObject({
+      kind: kindField('voltage'),
+      vendor: described(v.picklist(VENDORS), 'Vendor of the DIMM; chip of the configuration says which of its DIMMs.'),
+      volts: described(
+        v.number('must be a number'),
+        'Supply voltage, between the lowest at which the DIMM was measured and 1.35 V, nominal.',
+      ),
+      bitErrorRate: badLineRateField,
+      drawn: drawnField,
+    }),
+    'Cache lines are bad as often as measured on an undervolted DDR3L DIMM (Chang et al., SIGMETRICS 2017).',
+  ),
+  sources({ vendor, volts, bitErrorRate, drawn }, site) {
+    const shown = lineErrorRate(dimmOfChip(vendor, site.chip), volts, `${site.path}.volts`);
+    return [badLines(shown, site.source({ rate: bitErrorRate, drawn }), site)];
+  },
+  needsAddresses: () => true,
+  supplyVolts: ({ volts }) => volts,
+});

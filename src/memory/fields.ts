@@ -1,0 +1,17 @@
+/** What the schemas of this folder are made of. */
+import * as v from 'valibot';
+
+/** A schema with a description, which the JSON Schema of a configuration shows. */
+export function described<const Schema extends v.GenericSchema>(schema: Schema, text: string) {
+  return v.pipe(schema, v.description(text));
+}
+
+/** A whole number. */
+export const whole = v.pipe(v.number('must be a number'), v.integer('must be a whole number'));
+
+/** A probability. */
+export const Rate = v.pipe(
+  v.number('must be a number'),
+  v.minValue(0, 'a rate lies in 0..1'),
+  v.maxValue(1, 'a rate lies in 0..1'),
+);

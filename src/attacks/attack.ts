@@ -173,6 +173,8 @@ export interface Attack<C extends { readonly kind: string } = { readonly kind: s
   readonly title: string;
   /** Whether its images show single photographs, rather than persons in general. */
   readonly onPhotographs: boolean;
+  /** Whether the attacker must have other people's faces to learn from. */
+  readonly needsPublicFaces: boolean;
   /** For help texts, in one sentence. */
   readonly description: string;
   /** A strict object whose `kind` is a literal and whose fields have descriptions. */

@@ -121,6 +121,7 @@ export const INVERSION: Attack<InversionConfig> = {
   kind: 'inversion',
   title: 'Inversion network',
   onPhotographs: true,
+  needsPublicFaces: true,
   description: 'A network that inverts predictions (Yang et al., CCS 2019), trained on other people’s faces.',
   schema: Inversion,
   access: () => 'scores',
@@ -196,9 +197,7 @@ type Networks = ReadonlyMap<Release | undefined, readonly InversionAttacker[]>;
 /** An inversion network for every attacker and release, one for all whose vectors are the same. */
 async function trainNetworks(config: InversionConfig, context: AttackContext): Promise<Networks> {
   const { gpu, publicFaces, classes, seed } = context;
-  if (!publicFaces) {
-    throw new ConfigError('attacks: an inversion network learns from other people’s faces; give --public or --people');
-  }
+  if (!publicFaces) throw new Error('an inversion network needs public faces');
   const { data, indices } = publicFaces;
   const spec = inversionNetwork(config, classes, context);
   const arena = new Arena(gpu);

@@ -27,6 +27,7 @@ export const MI_FACE: Attack<MiFaceConfig> = {
   kind: 'mi-face',
   title: 'MI-Face',
   onPhotographs: false,
+  needsPublicFaces: false,
   description: 'MI-Face (Fredrikson et al., CCS 2015): descends to the image of which the victim is surest.',
   schema: MiFaceOptions,
   access: ({ search }) => (search ? 'scores' : 'white-box'),

@@ -116,12 +116,11 @@ export interface ExperimentOptions extends CommonOptions {
 }
 
 /** Options of which data, victim and attacks an experiment has. */
-export function addTestbedOptions(command: Command, preset: PresetName): Command {
+/** @param preset whose sizes can be chosen; several presets have sizes of their own */
+export function addTestbedOptions(command: Command, preset?: PresetName): Command {
   const kinds = ATTACKS.map(({ kind, description }) => `${kind}: ${description}`).join(' ');
   return command
-    .addOption(
-      new Option('--preset <size>', `size of the preset (default: ${PRESETS[preset][0]})`).choices(PRESETS[preset]),
-    )
+    .addOption(sizeOption(preset))
     .option('--config <file>', 'JSON whose keys replace the preset’s, or the config.json or results.json of a run')
     .addOption(new Option('--model <name>', 'kind of victim; default: the preset’s').choices(VICTIM_KINDS))
     .option(
@@ -142,6 +141,11 @@ export function addTestbedOptions(command: Command, preset: PresetName): Command
     .option('--size <WxH>', 'size of the images; of files the side of a square', imageSize)
     .option('--pretrained <dir>', 'folder with the networks of a run (victim.safetensors, ...), instead of training')
     .option('--epochs <n>', 'epochs of the victim’s training', whole);
+}
+
+function sizeOption(preset: PresetName | undefined): Option {
+  if (preset) return new Option('--preset <size>', `size (default: ${PRESETS[preset][0]})`).choices(PRESETS[preset]);
+  return new Option('--preset <size>', 'size of the preset; the smallest by default');
 }
 
 /** Options of the defences, from their registry. */
@@ -326,7 +330,7 @@ async function applyMemories(
 ): Promise<void> {
   if (memory.length === 0 && !asked) return;
   if (granularity !== undefined) throw new ConfigError('--granularity: a memory says itself when its faults are drawn');
-  if (memory.length > 0 && [format, bits, headroom, faithful].some((each) => each !== undefined)) {
+  if (memory.length > 0 && !asked && [format, bits, headroom, faithful].some((each) => each !== undefined)) {
     throw new ConfigError('--format: a memory of --memory has a number format of its own; copy it and change that');
   }
   const memories: NonNullable<ExperimentInput['memories']> = asked

@@ -31,7 +31,7 @@ function common(command: Command, out: string): Command {
 }
 
 /** A command with every option of an experiment. */
-function experiment(command: Command, preset: PresetName, out: string): Command {
+function experiment(command: Command, preset: PresetName | undefined, out: string): Command {
   return common(addRunOptions(addDefenceOptions(addSweepOptions(addTestbedOptions(command, preset)))), out);
 }
 
@@ -93,7 +93,7 @@ experiment(
     .command('run')
     .argument('<preset or file>', `${Object.keys(PRESETS).join(', ')}, or a configuration file, or the folder of a run`)
     .description('run an experiment: data x victim x defences x attacks; any option changes one field of it'),
-  'deep',
+  undefined,
   'runs/run',
 )
   .addHelpText(
@@ -125,7 +125,7 @@ experiment(
     .command('attack')
     .argument('<preset or file>', 'as for run')
     .description('one victim, one memory, one attack: numbers and pictures, no sweep and no noise to compare with'),
-  'deep',
+  undefined,
   'runs/attack',
 ).action(async (what: string, options: ExperimentOptions) => {
   const [preset, asked] = presetOf(what, options);
@@ -140,7 +140,7 @@ experiment(
     .description(
       'train the victim and the attackers’ networks into the checkpoints of --out, and measure nothing else',
     ),
-  'deep',
+  undefined,
   'runs/train',
 ).action(async (what: string, options: ExperimentOptions) => {
   const [preset, asked] = presetOf(what, options);

@@ -86,7 +86,7 @@ export async function planCommand(session: Session, config: ExperimentConfig, ar
       `a binding may have ${mib(maxStorageBufferBindingSize)}, a buffer ${mib(maxBufferSize)}`,
       '',
       ...networks.flatMap((network) => [...networkLines(network), '']),
-      `training of all: about ${formatDuration(seconds)} (an estimate from the GEMM rate, good to a factor of two)`,
+      `training of ${networks.length} ${networks.length === 1 ? 'network' : 'networks'}: about ${formatDuration(seconds)} (an estimate from the GEMM rate, good to a factor of two)`,
     ]);
   } finally {
     await gpu.close();

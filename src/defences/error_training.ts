@@ -41,6 +41,7 @@ export const ERROR_TRAINING: TrainingDefence<v.InferOutput<typeof Errors>, Parti
       description: 'epochs over which that rate rises to its full value',
       read(text, before) {
         if (!/^\d+$/.test(text)) throw new ConfigError(`--train-ramp ${text}: give a whole number`);
+        if (!before) throw new ConfigError('--train-ramp: give --train-ber too');
         return { ...before, rampEpochs: Number(text) };
       },
     },

@@ -201,7 +201,7 @@ export class Testbed {
     budget: DrawBudget = drawBudget(gpu),
   ): Promise<Testbed> {
     const { dataset, split, publicFaces } = data;
-    checkPublicFaces(data);
+    checkPublicFaces(data, config);
     const spec = victimSpec(config.victim, dataset);
     const people = attackedPeople(config, spec);
     const arena = new Arena(gpu);
@@ -418,8 +418,14 @@ export function attackedPeople({ people }: ExperimentConfig, spec: ModelSpec): r
   return people ?? [...Array(spec.outputs).keys()];
 }
 
-/** @throws DataError where the attacker's faces have another size */
-function checkPublicFaces({ dataset, publicFaces }: ExperimentData): void {
+/** @throws DataError where the attacker's faces have another size, ConfigError where an attacker needs some and has none */
+function checkPublicFaces({ dataset, publicFaces }: ExperimentData, { attacks }: ExperimentConfig): void {
+  const needy = attacks.find(({ kind }) => attackOfKind(kind).needsPublicFaces);
+  if (!publicFaces && needy) {
+    throw new ConfigError(
+      `${needy.kind}: it learns from other people’s faces; give --public, or --people for some of --private`,
+    );
+  }
   if (!publicFaces) return;
   const { name, width, height } = publicFaces;
   if (width !== dataset.width || height !== dataset.height) {

@@ -1,47 +1,16 @@
 /** The command line as a user meets it: child processes, exit codes, files on disk. Every child has a hard timeout. */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { decodePng } from '../../src/cli/render.ts';
 import { encodePgm } from '../../src/formats/pgm.ts';
 import { readSafetensors, writeSafetensors } from '../../src/formats/safetensors.ts';
 import { conditionKey, parseResults, type Row } from '../../src/results/results.ts';
+import { midas, start } from '../support/command_line.ts';
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), 'midas-e2e-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
-
-interface Finished {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function start(args: readonly string[]): { child: ChildProcess; finished: Promise<Finished> } {
-  // tsx as a loader, not as a command: signals then reach the program itself.
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', ...args], { cwd: root });
-  let stdout = '';
-  let stderr = '';
-  child.stdout.on('data', (data) => {
-    stdout += data;
-  });
-  child.stderr.on('data', (data) => {
-    stderr += data;
-  });
-  const timer = setTimeout(() => child.kill('SIGKILL'), 300_000);
-  const finished = new Promise<Finished>((resolve) => {
-    child.on('close', (code) => {
-      clearTimeout(timer);
-      resolve({ code, stdout, stderr });
-    });
-  });
-  return { child, finished };
-}
-
-const midas = (...args: string[]) => start(args).finished;
 
 async function until(condition: () => boolean, seconds: number): Promise<void> {
   for (let i = 0; i < seconds * 20; i++) {
@@ -98,7 +67,10 @@ describe('the demo', () => {
     );
     expect(rows.every((row) => row.underflow !== undefined)).toBe(true);
     expect(new Set(rows.map(rowKey)).size).toBe(rows.length);
-    expect(manifest.config).toMatchObject({ size: 32, attackers: [{ name: 'direct' }, { name: 'clipped' }] });
+    expect(manifest.config).toMatchObject({
+      data: { kind: 'procedural', width: 32 },
+      attacks: [{ kind: 'inversion', attackers: [{ name: 'direct' }, { name: 'clipped' }] }],
+    });
     for (const name of ['recon.png', 'curve.png']) {
       const png = decodePng(readFileSync(join(dir, name)), name);
       expect(png.width, name).toBe(1400);
@@ -109,7 +81,7 @@ describe('the demo', () => {
   it('gives the same rows again, also when it was killed in the middle and resumed', async () => {
     const again = join(scratch, 'killed');
     const { child, finished } = start(['demo', '--tiny', '--out', again, '--quiet', '--adapter', 'software']);
-    // Two draws of the bit errors are measured at once, and their rows written one after the other.
+    // Two draws of the bit errors are measured together, and their rows written one after the other.
     await until(() => lines(join(again, 'rows.jsonl')) >= 6, 120);
     child.kill('SIGKILL');
     await finished;
@@ -134,7 +106,7 @@ describe('the demo', () => {
     expect(stderr).toBe('');
     expect(code).toBe(0);
     for (const dir of ['', 'deep']) {
-      for (const name of ['rows.jsonl', 'results.csv', ...(dir === '' ? ['model.safetensors'] : [])]) {
+      for (const name of ['rows.jsonl', 'results.csv', ...(dir === '' ? ['victim.safetensors'] : [])]) {
         const file = join(dir, name);
         expect(readFileSync(join(profiled, file)).equals(readFileSync(join(out, file))), file).toBe(true);
       }
@@ -168,23 +140,23 @@ describe('the demo', () => {
     expect(existsSync(join(dir, 'results.json'))).toBe(false);
     const other = await midas('demo', '--tiny', '--out', dir, '--resume', '--seed', '2', '--adapter', 'software');
     expect(other.code).toBe(2);
-    expect(other.stderr).toMatch(/cannot resume, .* is another than in the run there/);
+    expect(other.stderr).toMatch(/cannot resume, seed differs from the run there \(was 1, is 2\)/);
   });
 
   it('refuses a checkpoint with NaN, and one of another model, by name', async () => {
     const dir = join(scratch, 'checkpoint');
     mkdirSync(join(dir, 'pictures'), { recursive: true });
-    const good = readFileSync(join(out, 'model.safetensors'));
+    const good = readFileSync(join(out, 'victim.safetensors'));
     writeFileSync(join(dir, 'config.json'), readFileSync(join(out, 'config.json')));
     const { tensors, metadata } = readSafetensors(good, 'model');
     (tensors.get('fc1.weight')?.data as Float32Array)[7] = Number.NaN;
-    writeFileSync(join(dir, 'model.safetensors'), writeSafetensors(tensors, metadata));
+    writeFileSync(join(dir, 'victim.safetensors'), writeSafetensors(tensors, metadata));
     const nan = await midas('demo', '--tiny', '--out', dir, '--resume', '--quiet', '--adapter', 'software');
     expect(nan.code).toBe(4);
-    expect(nan.stderr).toMatch(/model\.safetensors: key fc1\.weight: element 7 is not finite/);
+    expect(nan.stderr).toMatch(/victim\.safetensors: key fc1\.weight: element 7 is not finite/);
     const model = { ...JSON.parse(metadata.model), hidden: [31] };
     writeFileSync(
-      join(dir, 'model.safetensors'),
+      join(dir, 'victim.safetensors'),
       writeSafetensors(readSafetensors(good, 'model').tensors, { ...metadata, model: JSON.stringify(model) }),
     );
     const other = await midas('demo', '--tiny', '--out', dir, '--resume', '--quiet', '--adapter', 'software');
@@ -193,7 +165,11 @@ describe('the demo', () => {
   });
 });
 
-const TRAINING = { epochs: 1, batchSize: 32, learningRate: 0.001 };
+const TRAINING = {
+  epochs: 1,
+  batchSize: 32,
+  optimizer: { kind: 'sgd', learningRate: 0.001, momentum: 0, weightDecay: 0 },
+};
 
 describe('bad input is one line and the right exit code', () => {
   function faces(name: string, people: number, spoil?: (dir: string) => void): string {
@@ -250,7 +226,7 @@ describe('bad input is one line and the right exit code', () => {
       'nobody left to be public',
       () => ['deep', '--private', faces('all', 3), '--out', join(scratch, 'o4')],
       2,
-      /--people 3: nobody is left to be public/,
+      /inversion: it learns from other people’s faces; give --public, or --people for some of --private/,
     ],
     [
       'an unknown layer in a deep sweep',
@@ -267,7 +243,7 @@ describe('bad input is one line and the right exit code', () => {
       'a network of another size in place of a pretrained one',
       () => {
         const config = join(scratch, 'wide.json');
-        writeFileSync(config, JSON.stringify({ victim: { ndf: 12, training: TRAINING } }));
+        writeFileSync(config, JSON.stringify({ victim: { kind: 'yang', ndf: 12, training: TRAINING } }));
         return ['deep', '--pretrained', 'data/deep-tiny', '--config', config, '--out', join(scratch, 'o6')];
       },
       4,
@@ -277,7 +253,10 @@ describe('bad input is one line and the right exit code', () => {
       'networks that are too large for the adapter',
       () => {
         const config = join(scratch, 'large.json');
-        writeFileSync(config, JSON.stringify({ victim: { ndf: 1024, training: { ...TRAINING, batchSize: 512 } } }));
+        writeFileSync(
+          config,
+          JSON.stringify({ victim: { kind: 'yang', ndf: 1024, training: { ...TRAINING, batchSize: 512 } } }),
+        );
         return [
           'deep',
           '--private',

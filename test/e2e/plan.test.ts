@@ -23,7 +23,6 @@ describe('the plan of the deep experiment', () => {
     expect(code).toBe(0);
     const answer = JSON.parse(stdout);
     expect(answer).toMatchObject({
-      preset: 'paper',
       people: 530,
       adapter: { software: true },
       victim: { model: 'yang-classifier 64x64, ndf 128, nz 530', parameters: 51025344, images: 17340 },
@@ -40,14 +39,14 @@ describe('the plan of the deep experiment', () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/^victim +yang-classifier 32x32, ndf \d+, nz 12$/m);
     expect(stdout).toMatch(/^device memory +[\d.]+ MiB while it is trained$/m);
-    expect(stdout).toMatch(/^training of both: about /m);
+    expect(stdout).toMatch(/^training of 2 networks: about /m);
     expect(stdout).not.toContain('requested');
   });
 
   it.each([
     ['one person', ['--people', '1'], /--people 1: a classifier needs at least 2/],
     ['no images', ['--public-images', '0'], /--public-images 0: there is nothing to train on/],
-    ['an unknown preset', ['--preset', 'huge'], /Allowed choices are tiny, small, paper/],
+    ['an unknown preset', ['--preset', 'huge'], /--preset huge: choose one of tiny, small, paper/],
   ] as const)('refuses %s', async (_, args, message) => {
     const result = await midas('plan', 'deep', ...args, ...options);
     expect(result.stderr).toMatch(message);

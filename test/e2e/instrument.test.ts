@@ -1,0 +1,186 @@
+/** One instrument: any data, victim, defences and attacks from the command line, in parts, again, and reported. */
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseResults, type Results } from '../../src/results/results.ts';
+import { midas } from '../support/command_line.ts';
+
+const scratch = mkdtempSync(join(tmpdir(), 'midas-instrument-'));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+const QUIET = ['--quiet', '--adapter', 'software'];
+/** A shallow experiment of some seconds. */
+const SMALL = [
+  '--size',
+  '16x20',
+  '--epochs',
+  '2',
+  '--draws',
+  '2',
+  '--rates',
+  '2^-5,2^-3',
+  '--layers',
+  'both',
+  ...QUIET,
+];
+
+const read = (dir: string): Results => parseResults(readFileSync(join(dir, 'results.json'), 'utf8'), dir);
+const inScratch = (name: string) => join(scratch, name);
+
+/** Every file below a folder, but for those that say when and how it was made. */
+function filesIn(dir: string): Map<string, Buffer> {
+  const names = readdirSync(dir, { recursive: true, encoding: 'utf8' }).filter((name) => /\.\w+$/.test(name));
+  const own = names.filter((name) => !['results.json', 'report.html', 'shard.json'].includes(name));
+  return new Map(own.sort().map((name) => [name, readFileSync(join(dir, name))]));
+}
+
+describe('a run', () => {
+  const out = inScratch('whole');
+
+  beforeAll(async () => {
+    const { code, stderr } = await midas('run', 'shallow', ...SMALL, '--out', out);
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+  });
+
+  it('is repeated by its results.json, its config.json and its folder', async () => {
+    const printed = await midas('run', 'shallow', ...SMALL, '--print-config');
+    const config = JSON.parse(printed.stdout);
+    expect(config).toEqual(read(out).manifest.config);
+    for (const file of [join(out, 'results.json'), join(out, 'config.json'), out]) {
+      const again = await midas('run', file, '--print-config', '--json');
+      expect(again.stderr).toBe('');
+      expect(JSON.parse(again.stdout)).toEqual(config);
+    }
+    const named = await midas('shallow', '--config', join(out, 'results.json'), '--print-config');
+    expect(JSON.parse(named.stdout)).toEqual(config);
+  });
+
+  it('keeps what flags say over what the file says, a seed among it', async () => {
+    const file = inScratch('seeded.json');
+    writeFileSync(file, JSON.stringify({ seed: 7, draws: 4 }));
+    const config = async (...args: string[]) =>
+      JSON.parse((await midas('shallow', '--config', file, '--print-config', ...args)).stdout);
+    expect(await config()).toMatchObject({ seed: 7, draws: 4 });
+    expect(await config('--seed', '3', '--draws', '1')).toMatchObject({ seed: 3, draws: 1 });
+    const memories = await config('--voltages', 'C:1.2');
+    expect(memories.memories).toHaveLength(1);
+    expect(memories.sweeps.every(({ rates }: { rates: number[] }) => rates.length === 0)).toBe(true);
+  });
+
+  it('in shards that are merged in any order has the same files as one run', async () => {
+    const dirs = ['1/2', '2/2'].map((shard) => inScratch(`shard ${shard.replace('/', ' of ')}`));
+    for (const [i, dir] of dirs.entries()) {
+      const { code, stderr } = await midas('run', 'shallow', ...SMALL, '--shard', `${i + 1}/2`, '--out', dir);
+      expect(stderr).toBe('');
+      expect(code).toBe(0);
+      expect(existsSync(join(dir, 'results.json'))).toBe(false);
+    }
+    const merged = inScratch('merged');
+    const alone = await midas('merge', dirs[0], '--out', merged, ...QUIET);
+    expect(alone.code).toBe(2);
+    expect(alone.stderr).toMatch(/shard 2 of 2 is missing/);
+    const { code, stderr } = await midas('merge', dirs[1], dirs[0], '--out', merged, ...QUIET);
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    expect(filesIn(merged)).toEqual(filesIn(out));
+    const { command: _c, seconds: _s, started: _t, ...manifest } = read(out).manifest;
+    expect(read(merged)).toMatchObject({ ...read(out), manifest });
+  });
+
+  it('refuses to go on with another victim, naming the field and both values', async () => {
+    const other = await midas('run', 'shallow', ...SMALL, '--epochs', '3', '--resume', '--out', out);
+    expect(other.code).toBe(2);
+    expect(other.stderr).toMatch(/victim\.training\.epochs differs from the run there \(was 2, is 3\)/);
+  });
+
+  it('is drawn again as SVG, PNG and PDF, with tables, without measuring', async () => {
+    const report = inScratch('report');
+    const { code, stderr } = await midas(
+      'report',
+      out,
+      '--format',
+      'svg,png,pdf',
+      '--latex',
+      '--out',
+      report,
+      ...QUIET,
+    );
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    const files = readdirSync(report);
+    expect(files).toEqual(
+      expect.arrayContaining(['curve.svg', 'curve.png', 'curve.pdf', 'summary.csv', 'table.tex', 'report.html']),
+    );
+  });
+});
+
+describe('any part of an experiment can be exchanged', () => {
+  it('the convolutional victim is attacked by MI-Face, with rates of its own', async () => {
+    const out = inScratch('conv');
+    const only = ['--attack', 'mi-face', '--rates', '0.01', '--layers', 'fc1', '--draws', '1', '--noise', 'none'];
+    const { code, stderr } = await midas('deep', '--pretrained', 'data/deep-tiny', ...only, '--out', out, ...QUIET);
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    const { rows, manifest } = read(out);
+    expect(new Set(rows.map(({ attack }) => attack))).toEqual(new Set(['mi-face zero']));
+    expect(rows.map(({ condition }) => condition.kind)).toEqual(['none', 'quantised', 'bit-error']);
+    expect(manifest.attacks).toEqual([
+      { name: 'mi-face zero', kind: 'mi-face', family: 'MI-Face', title: 'MI-Face from a black image' },
+    ]);
+  });
+
+  it('a network of dense layers is inverted, and releases rounded confidences', async () => {
+    const out = inScratch('dense');
+    const only = ['--attack', 'inversion', '--round', '1', '--size', '16x20', '--epochs', '2'];
+    const { code, stderr } = await midas('attack', 'shallow', ...only, '--out', out, ...QUIET);
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    const { rows } = read(out);
+    expect(rows.map(({ attack, condition }) => [attack, condition.release?.decimals])).toEqual([
+      ['inversion, held-out', undefined],
+      ['inversion, training', undefined],
+      ['inversion, held-out', 1],
+      ['inversion, training', 1],
+    ]);
+  });
+
+  it('networks that were trained by themselves are used by a run', async () => {
+    const networks = inScratch('networks');
+    const args = ['--size', '16x20', '--epochs', '2', ...QUIET];
+    const trained = await midas('train', 'shallow', ...args, '--json', '--out', networks);
+    expect(trained.stderr).toBe('');
+    expect(JSON.parse(trained.stdout)).toMatchObject({ model: 'mlp 320-200-40' });
+    const out = inScratch('pretrained');
+    const { code } = await midas('attack', 'shallow', ...args, '--pretrained', networks, '--out', out);
+    expect(code).toBe(0);
+    expect(existsSync(join(out, 'victim.safetensors'))).toBe(false);
+    expect(read(out).rows[0].condition.kind).toBe('none');
+  });
+
+  it.each(['experiment', 'memory', 'results'])('the schema of %s describes its fields', async (what) => {
+    const { code, stdout } = await midas('schema', what);
+    expect(code).toBe(0);
+    const schema = JSON.parse(stdout);
+    const fields = Object.values(schema.properties as Record<string, { description?: string }>);
+    expect(fields.length).toBeGreaterThan(3);
+    expect(fields.filter(({ description }) => description === undefined)).toEqual([]);
+  });
+
+  it.each([
+    ['an unknown attack', ['run', 'shallow', '--attack', 'guess'], /"guess" is none of mi-face, inversion/],
+    [
+      'a number format beside a memory that has one',
+      ['run', 'shallow', '--memory', 'eden-em1', '--format', 'int8'],
+      /--format: a memory of --memory has/,
+    ],
+    ['a preset that there is not', ['run', 'huge.json'], /huge\.json: cannot be read/],
+    ['a shard out of range', ['run', 'shallow', '--shard', '3/2'], /--shard 3\/2: give the shard and their number/],
+  ])('%s is refused', async (_, args, message) => {
+    const { code, stderr, stdout } = await midas(...args, '--out', inScratch('refused'), ...QUIET);
+    expect(stderr).toMatch(message);
+    expect(code).toBeGreaterThan(0);
+    expect(stdout).toBe('');
+  });
+});

@@ -1,0 +1,34 @@
+/** The command line as a child process with a hard timeout. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+
+export interface Finished {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export function start(args: readonly string[]): { child: ChildProcess; finished: Promise<Finished> } {
+  // tsx as a loader, not as a command: signals then reach the program itself.
+  const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', ...args], { cwd: root });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (data) => {
+    stdout += data;
+  });
+  child.stderr.on('data', (data) => {
+    stderr += data;
+  });
+  const timer = setTimeout(() => child.kill('SIGKILL'), 300_000);
+  const finished = new Promise<Finished>((resolve) => {
+    child.on('close', (code) => {
+      clearTimeout(timer);
+      resolve({ code, stdout, stderr });
+    });
+  });
+  return { child, finished };
+}
+
+export const midas = (...args: string[]) => start(args).finished;

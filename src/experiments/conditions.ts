@@ -12,7 +12,7 @@ import {
 import { meanErrorRate } from '../memory/faults.ts';
 import { layerNames, type ModelSpec } from '../models/specs.ts';
 import { modelLayout } from '../models/trainer.ts';
-import { type Condition, conditionKey } from '../results/results.ts';
+import { type Condition, conditionKey, matchedTo } from '../results/results.ts';
 import type { NamedMemory, SweepConfig } from './config.ts';
 
 /** For example `fixed12`, `fixed12+3` with headroom, `fixed12 fitted to fc1 faithful`, `int8 per-channel`, `fp16 saturate`. */
@@ -107,11 +107,21 @@ export function plannedConditions(config: SweepConfig, spec: ModelSpec): Conditi
   return released(unique, config);
 }
 
-/** The conditions as they are, then all of them again under each release. */
-export function released(conditions: readonly Condition[], { releases }: Pick<SweepConfig, 'releases'>): Condition[] {
-  return [undefined, ...releases].flatMap((release) =>
-    conditions.map((condition) => (release ? { ...condition, release } : condition)),
-  );
+/**
+ * The conditions as they are, then all of them again under each release.
+ * @param matched conditions that noise among them was matched to: under a release it is compared with those of that release
+ */
+export function released(
+  conditions: readonly Condition[],
+  { releases }: Pick<SweepConfig, 'releases'>,
+  matched: readonly Condition[] = [],
+): Condition[] {
+  const under = (release: SweepConfig['releases'][number]) =>
+    conditions.map((condition): Condition => {
+      const base = matched.find((each) => conditionKey(each) === matchedTo(condition));
+      return { ...condition, ...(base && { matchedTo: conditionKey({ ...base, release }) }), release };
+    });
+  return [...conditions, ...releases.flatMap(under)];
 }
 
 /** A memory configuration as a condition; its rates are the mean over the bits of each layer, of its first specimen. */

@@ -84,7 +84,7 @@ export class Sweep {
       ...(moments ? await this.#momentNoise(exact) : []),
       ...(await this.#calibrate(exact, rows)),
     ];
-    return released(noise, this.#config);
+    return released(noise, this.#config, exact);
   }
 
   async #measureAll(label: string, conditions: readonly Condition[], rows: Row[]): Promise<void> {

@@ -7,7 +7,7 @@
 import { DataError } from '../errors.ts';
 import { isAggregated } from './aggregate.ts';
 import { attackTitle } from './attacks.ts';
-import { conditionKey, isDefended, isErrorFree, isUndefended } from './condition.ts';
+import { conditionKey, isDefended, isErrorFree, isUndefended, sameRelease } from './condition.ts';
 import { type FontFile, fontRules } from './figures/font.ts';
 import { escapeXml, toBase64 } from './figures/style.ts';
 import { formatDuration } from './format.ts';
@@ -114,7 +114,11 @@ function equalAccuracyLines(
   return all
     .filter((series) => series.kind === 'bit-error')
     .flatMap((bits) => {
-      const rivals = all.filter((series) => series.kind !== 'bit-error' && series.layers === bits.layers);
+      const { condition } = bits.line[bits.line.length - 1];
+      const rivals = all.filter(
+        ({ kind, layers, line }) =>
+          kind !== 'bit-error' && layers === bits.layers && sameRelease(line[line.length - 1].condition, condition),
+      );
       if (rivals.length === 0 || !base) return [];
       // Half way between the undefended accuracy and the lowest that all of them reach.
       const reached = Math.max(

@@ -63,10 +63,12 @@ function sheetRows(
 ): SheetRow[] {
   const rows: SheetRow[] = [];
   const truths = new Set<string>();
-  for (const { name, title, photographs, truth } of attacks) {
+  for (const { name, title, split, photographs, truth } of attacks) {
+    // Of attacks on photographs the first for each split: others show the same faces.
+    if (photographs && truths.has(truth)) continue;
     if (!truths.has(truth)) {
       truths.add(truth);
-      const detail = photographs ? 'the photographs that are attacked' : 'a training photograph';
+      const detail = photographs ? `${split} photographs` : 'a training photograph';
       rows.push({ label: 'truth', detail, images: pictures.truth(truth).slice(0, columns) });
     }
     const entries = summary.filter((entry) => entry.attack === name);

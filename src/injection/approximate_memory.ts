@@ -14,7 +14,15 @@ import { fetchOf, keepsCodes16, type StoredTensor } from '../kernels/stored.ts';
 import type { LayerWeights } from '../layers/layer.ts';
 import { FlatParameters, type ParameterLayout, type ParameterSlice } from '../layers/parameters.ts';
 import { plainWeights } from '../layers/stack.ts';
-import { BLOCK_CODES, type Codec, fixedCodec, floatCodec, formatBits, integerCodec, slotOf } from '../memory/codec.ts';
+import {
+  BLOCK_CODES,
+  type Codec,
+  fixedCodec,
+  floatCodec,
+  formatBits,
+  integerCodec,
+  storageBitsOf,
+} from '../memory/codec.ts';
 import type { ActivationMemory, LayerMemory, MemoryConfig, StoredMemory } from '../memory/config.ts';
 import { deviceKey, type FaultMap, type Granularity, type Key, readKey, tensorKey } from '../memory/fault_map.ts';
 import { faultSources, isUniform } from '../memory/faults.ts';
@@ -366,7 +374,7 @@ export class ApproximateMemory {
     const [load, read] = this.#readNumbers();
     const perPass = granularity === 'pass' || granularity === 'inference';
     return {
-      slot: slotOf(formatBits(memory.format)),
+      storageBits: storageBitsOf(formatBits(memory.format)),
       sources: faultSources(memory, this.#chip()),
       ecc: memory.ecc,
       geometry,
@@ -522,10 +530,10 @@ export class ApproximateMemory {
     const { geometry, granularity } = this.config;
     for (const { slice, memory } of this.#placed) {
       const sources = faultSources(memory, chip, `memory.layers.${slice.layer}`);
-      const slot = slotOf(formatBits(memory.format));
+      const storageBits = storageBitsOf(formatBits(memory.format));
       writeSources(this.#mapWords, slice.index, {
         sources,
-        slot,
+        storageBits,
         ecc: memory.ecc,
         geometry,
         granularity,
@@ -542,7 +550,7 @@ export class ApproximateMemory {
       const { codec, scale, inverse } = activationFetch(name, memory);
       writeScale(this.#activationWords, map, { granularity, scale, inverse, bits: codec.bits });
       const shape = { rows: 1, columns: BLOCK_CODES, stride: BLOCK_CODES };
-      const place = { slot: codec.slot, ecc: memory.ecc, geometry, shape, granularity };
+      const place = { storageBits: codec.storageBits, ecc: memory.ecc, geometry, shape, granularity };
       writeSources(this.#activationWords, map, { sources, ...place });
     }
   }
@@ -651,10 +659,10 @@ export function checkMemory(config: MemoryConfig, layout: ParameterLayout, draws
 function checkSources(memory: StoredMemory, chip: number, { geometry, granularity }: MemoryConfig, path: string): void {
   const sources = faultSources(memory, chip, path);
   const shape = { rows: 1, columns: BLOCK_CODES, stride: BLOCK_CODES };
-  const slot = slotOf(formatBits(memory.format));
+  const storageBits = storageBitsOf(formatBits(memory.format));
   writeSources(new Uint32Array(MAP_WORDS), 0, {
     sources,
-    slot,
+    storageBits,
     ecc: memory.ecc,
     geometry,
     shape,
@@ -684,7 +692,7 @@ function placeTensors(config: MemoryConfig, layout: ParameterLayout): { placed: 
 
 /** Bytes of a block of codes. */
 function blockBytes({ format }: StoredMemory): number {
-  return (BLOCK_CODES * slotOf(formatBits(format))) / 8;
+  return (BLOCK_CODES * storageBitsOf(formatBits(format))) / 8;
 }
 
 /** Bytes of a parameter's codes. */

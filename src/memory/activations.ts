@@ -24,12 +24,12 @@ export function storeActivations(
       const codes = Array.from({ length: BLOCK_CODES }, (_, i) =>
         codec.encode(at(i) < elements ? values[image * elements + at(i)] : 0, 0),
       );
-      const words = packCodes(codes, codec.slot);
+      const words = packCodes(codes, codec.storageBits);
       const mask = faults((first + image) * blocks + block, words);
       const read = words.map((word, w) => word ^ mask[w]);
       for (let i = 0; i < BLOCK_CODES; i++) {
         if (at(i) >= elements || at(i) % stride >= columns) continue;
-        const code = codeAt(read, i, codec.slot) & (2 ** codec.bits - 1);
+        const code = codeAt(read, i, codec.storageBits) & (2 ** codec.bits - 1);
         returned[image * elements + at(i)] = codec.decode(code >>> 0, 0);
       }
     }

@@ -75,7 +75,7 @@ describe('the mean squared change that bit flips make', () => {
 
   const variance = (codes: readonly number[], codec: Codec, signMagnitude: boolean, rate: number) => {
     const shape = { rows: 1, columns: codes.length, stride: codes.length };
-    return flipVariance(packCodes(codes, codec.slot), shape, codec, signMagnitude, rate);
+    return flipVariance(packCodes(codes, codec.storageBits), shape, codec, signMagnitude, rate);
   };
 
   const CODECS: readonly (readonly [string, Codec, boolean])[] = [

@@ -48,7 +48,7 @@ function imageOf(memory: ApproximateMemory, name: string) {
   const codes = Array.from(weights.subarray(offset, offset + rows * stride), (weight, i) =>
     codec.encode(weight, Math.floor(i / stride)),
   );
-  return { words: packCodes(codes, codec.slot), rows, columns, stride, codec };
+  return { words: packCodes(codes, codec.storageBits), rows, columns, stride, codec };
 }
 
 type Layer = MemoryConfigInput['layers'][string];

@@ -11,7 +11,7 @@ import { BLOCKS_EACH } from '../src/kernels/memory.ts';
 import { recordCopy } from '../src/kernels/probe.ts';
 import { type Fetch, fetchOf } from '../src/kernels/stored.ts';
 import { uniformMemory } from '../src/memory/config.ts';
-import { deviceKey, flipTable, tensorKey } from '../src/memory/fault_map.ts';
+import { deviceKey, flipTable, tensorKey } from '../src/memory/fault_sampler.ts';
 import { faultSources } from '../src/memory/faults.ts';
 import { MAP_WORDS, type MapShape, writeDraw, writeScale, writeSources } from '../src/memory/map_table.ts';
 import { makeRow, type Row } from './rows.ts';

@@ -105,7 +105,7 @@ export async function memoryMap(session: Session, args: MapArguments): Promise<v
     const memory = await ApproximateMemory.store(arena, parameters);
     await memory.configure(memoryConfig);
     await memory.load(draw);
-    const { storageBits, origin } = memory.faultMapOf(slice.name);
+    const { storageBits, origin } = memory.faultSamplerOf(slice.name);
     const read: TensorRead = {
       ...slice,
       stored: await memory.readCodes(slice.name),

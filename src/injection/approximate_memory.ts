@@ -24,7 +24,14 @@ import {
   storageBitsOf,
 } from '../memory/codec.ts';
 import type { ActivationMemory, LayerMemory, MemoryConfig, StoredMemory } from '../memory/config.ts';
-import { deviceKey, type FaultMap, type Granularity, type Key, readKey, tensorKey } from '../memory/fault_map.ts';
+import {
+  deviceKey,
+  type FaultSampler,
+  type Granularity,
+  type Key,
+  readKey,
+  tensorKey,
+} from '../memory/fault_sampler.ts';
 import { faultSources, isUniform } from '../memory/faults.ts';
 import { decodeCode16, fixedExponent } from '../memory/fixed_point.ts';
 import { integerScale } from '../memory/integer.ts';
@@ -255,11 +262,11 @@ export class ApproximateMemory {
   }
 
   /** What decides which cells of an image's activations fail in a read of the present load, and their format: for the twin. */
-  activationMapOf(name: string, pass: number, image: number): { map: FaultMap; codec: Codec } {
+  activationSamplerOf(name: string, pass: number, image: number): { sampler: FaultSampler; codec: Codec } {
     const memory = this.config.activations[name];
     const chip = this.#chip();
     const key = tensorKey(this.config.seed, chip, activationNumber(name));
-    return { map: this.#faultMap(memory, key, 0, pass, image), codec: activationFetch(name, memory).codec };
+    return { sampler: this.#faultSampler(memory, key, 0, pass, image), codec: activationFetch(name, memory).codec };
   }
 
   /** Where a layer reads its weights under the present configuration. */
@@ -363,13 +370,13 @@ export class ApproximateMemory {
   }
 
   /** Everything that decides which cells of a parameter fail in a read of the present load: for the twin. */
-  faultMapOf(name: string, pass = 0, image?: number): FaultMap {
+  faultSamplerOf(name: string, pass = 0, image?: number): FaultSampler {
     const { slice, memory, tensor } = this.#find(name);
     const key = tensorKey(this.config.seed, this.#chip(), slice.index);
-    return this.#faultMap(memory, key, tensor.origin, pass, image);
+    return this.#faultSampler(memory, key, tensor.origin, pass, image);
   }
 
-  #faultMap(memory: StoredMemory, key: Key, origin: number, pass: number, image: number | undefined): FaultMap {
+  #faultSampler(memory: StoredMemory, key: Key, origin: number, pass: number, image: number | undefined): FaultSampler {
     const { seed, granularity, geometry } = this.config;
     const [load, read] = this.#readNumbers();
     const perPass = granularity === 'pass' || granularity === 'inference';

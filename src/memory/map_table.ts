@@ -2,7 +2,7 @@
 import { ConfigError } from '../errors.ts';
 import { BLOCK_CODES, type StorageBits } from './codec.ts';
 import type { Ecc, Geometry } from './config.ts';
-import { type Granularity, type Key, LINE_KIND, sourceLimits } from './fault_map.ts';
+import { type Granularity, type Key, LINE_KIND, sourceLimits } from './fault_sampler.ts';
 import { type FaultSource, isUniform, scrubbedCount } from './faults.ts';
 import { sparseFaultTables } from './sparse_faults.ts';
 

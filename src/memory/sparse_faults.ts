@@ -4,7 +4,7 @@
  * would cost more than the product. Reference of shaders/memory/sparse_faults.wgsl, which explains the method.
  */
 import { type Codec, codeAt, type StorageBits } from './codec.ts';
-import { binomialTails, chanceLimit, type Key, type MemoryImage, tailTable } from './fault_map.ts';
+import { binomialTails, chanceLimit, type Key, type MemoryImage, tailTable } from './fault_sampler.ts';
 import { pcg4d } from './hash.ts';
 
 /** Codes per stretch; every row of a tensor begins a new one. */

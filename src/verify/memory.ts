@@ -14,7 +14,7 @@ import { stackParameters } from '../layers/stack.ts';
 import { packCodes, type StorageBits } from '../memory/codec.ts';
 import { type FaultModel, type MemoryConfigInput, NUMBER_FORMAT_KINDS, parseMemoryConfig } from '../memory/config.ts';
 import { weightReadEnergy } from '../memory/energy.ts';
-import { deviceKey, fetchCodes, fetchTensor, LINE_KIND } from '../memory/fault_map.ts';
+import { deviceKey, fetchCodes, fetchTensor, LINE_KIND } from '../memory/fault_sampler.ts';
 import { pcg4d } from '../memory/hash.ts';
 import { PRESETS } from '../memory/presets.ts';
 import { SRAM_CHIPS, SRAM_PROFILES } from '../memory/sram_chips.ts';
@@ -559,7 +559,7 @@ async function twins(gpu: Gpu): Promise<Proof> {
         codec.encode(weight, Math.floor(i / stride)),
       );
       const image = { words: packCodes(codes, codec.storageBits), rows, columns, stride, codec };
-      const map = memory.faultMapOf(name);
+      const map = memory.faultSamplerOf(name);
       compare(await memory.readCodes(name), image.words);
       compare(await memory.fetchCodes(name), fetchCodes(image, map));
       compare(await memory.fetchedWeights(name), fetchTensor(image, map));
@@ -607,7 +607,7 @@ async function fused(gpu: Gpu): Promise<Proof> {
       ...memory.fetched.layout.find(`${name}.weight`),
       codec: memory.codecOf(`${name}.weight`),
     };
-    const expected = new Float32Array(fetchTensor(image, memory.faultMapOf(`${name}.weight`)).buffer);
+    const expected = new Float32Array(fetchTensor(image, memory.faultSamplerOf(`${name}.weight`)).buffer);
     const [forward, backward] = [await gpu.readFloats(y), await gpu.readFloats(dx)];
     for (let row = 0; row < outputs; row++) {
       for (let column = 0; column < inputs; column++) {

@@ -14,7 +14,7 @@ import {
 } from '../../src/layers/stack.ts';
 import { fixedCodec, packCodes, storageBitsOf } from '../../src/memory/codec.ts';
 import { type MemoryConfigInput, parseMemoryConfig } from '../../src/memory/config.ts';
-import { fetchTensor, readKey, tensorKey } from '../../src/memory/fault_map.ts';
+import { fetchTensor, readKey, tensorKey } from '../../src/memory/fault_sampler.ts';
 import { decodeFixed, encodeFixed, fixedExponent } from '../../src/memory/fixed_point.ts';
 import { floatOfBits } from '../../src/memory/floating_point.ts';
 import { noiseTensor } from '../../src/memory/noise.ts';
@@ -405,7 +405,7 @@ describe('where a layer reads its weights', () => {
           );
           const codec = memory.codecOf(name);
           const image = { words: packCodes(words, storageBitsOf(bits)), rows, columns, stride, codec };
-          flat.set(fetchTensor(image, memory.faultMapOf(name, pass)), offset);
+          flat.set(fetchTensor(image, memory.faultSamplerOf(name, pass)), offset);
         }
         device.gpu.write(parameters.view, flat);
         return plainWeights(parameters);

@@ -5,7 +5,7 @@ import { recordMaterialise } from '../../src/kernels/memory.ts';
 import { fetchOf } from '../../src/kernels/stored.ts';
 import { fixedCodec, floatCodec, packCodes } from '../../src/memory/codec.ts';
 import { uniformMemory } from '../../src/memory/config.ts';
-import { readKey, tensorKey } from '../../src/memory/fault_map.ts';
+import { readKey, tensorKey } from '../../src/memory/fault_sampler.ts';
 import { faultSources } from '../../src/memory/faults.ts';
 import { floatOfBits } from '../../src/memory/floating_point.ts';
 import { MAP_WORDS, writeDraw, writeScale, writeSources } from '../../src/memory/map_table.ts';

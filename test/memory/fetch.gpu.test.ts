@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { Recorder } from '../../src/gpu/recorder.ts';
 import { recordEncode, recordMaterialise } from '../../src/kernels/memory.ts';
 import { codeAt, packCodes, storageBitsOf } from '../../src/memory/codec.ts';
-import { readKey, tensorKey } from '../../src/memory/fault_map.ts';
+import { readKey, tensorKey } from '../../src/memory/fault_sampler.ts';
 import { decodeFixed, encodeFixed } from '../../src/memory/fixed_point.ts';
 import { pcg4d } from '../../src/memory/hash.ts';
 import { Bench, randomValues, useGpu } from '../support/gpu.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Codec, fixedCodec, integerCodec, packCodes } from '../../src/memory/codec.ts';
-import { readKey, tensorKey } from '../../src/memory/fault_map.ts';
+import { readKey, tensorKey } from '../../src/memory/fault_sampler.ts';
 import { decodeFixed } from '../../src/memory/fixed_point.ts';
 import { floatOfBits } from '../../src/memory/floating_point.ts';
 import { flipVariance, noiseTensor } from '../../src/memory/noise.ts';

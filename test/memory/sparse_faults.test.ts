@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { StorageBits } from '../../src/memory/codec.ts';
-import { readKey, tensorKey } from '../../src/memory/fault_map.ts';
+import { readKey, tensorKey } from '../../src/memory/fault_sampler.ts';
 import { forEachSparseFault, STRETCH, sparseFaultTables } from '../../src/memory/sparse_faults.ts';
 import { binomialPValue } from '../../src/metrics/binomial.ts';
 import { popcount } from '../support/statistics.ts';

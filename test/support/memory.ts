@@ -3,7 +3,7 @@ import type { BufferView } from '../../src/gpu/device.ts';
 import { fetchOf, type StoredTensor } from '../../src/kernels/stored.ts';
 import { fixedCodec, packCodes, storageBitsOf } from '../../src/memory/codec.ts';
 import { type Geometry, type Granularity, MemoryConfig, uniformMemory } from '../../src/memory/config.ts';
-import { type FaultMap, fetchTensor, type Key } from '../../src/memory/fault_map.ts';
+import { type FaultSampler, fetchTensor, type Key } from '../../src/memory/fault_sampler.ts';
 import { faultSources } from '../../src/memory/faults.ts';
 import { MAP_WORDS, writeDraw, writeScale, writeSources } from '../../src/memory/map_table.ts';
 import { Random } from '../../src/random.ts';
@@ -59,7 +59,7 @@ export const fixedFetch = (bits: number, faithful = false) => {
 };
 
 /** What decides a read of a tensor that fails uniformly. @param key from readKey */
-export function uniformMap(bits: number, key: Key, rate: number): FaultMap {
+export function uniformMap(bits: number, key: Key, rate: number): FaultSampler {
   return {
     storageBits: storageBitsOf(bits),
     sources: faultSources(fixedMemory(bits, rate), 0),

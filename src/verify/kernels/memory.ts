@@ -30,13 +30,13 @@ import {
 } from '../../memory/config.ts';
 import {
   deviceKey,
-  type FaultMap,
+  type FaultSampler,
   fetchCodes,
   fetchTensor,
   type MemoryImage,
   readKey,
   tensorKey,
-} from '../../memory/fault_map.ts';
+} from '../../memory/fault_sampler.ts';
 import { faultSources } from '../../memory/faults.ts';
 import type { FixedEncoding } from '../../memory/fixed_point.ts';
 import { FLOAT_KINDS } from '../../memory/floating_point.ts';
@@ -80,7 +80,7 @@ export interface CheckedTensor {
   readonly stored: StoredTensor;
   readonly image: MemoryImage;
   /** What decides a read: that of one pass and, at `inference`, one image. */
-  faults(pass: number, image?: number): FaultMap;
+  faults(pass: number, image?: number): FaultSampler;
   /** What the device must read, rows x stride f32. */
   fetch(pass: number, image?: number): Float32Array;
   /** What an image reads with sparse faults, rows x columns f32; without arguments, the stored values. */
@@ -123,7 +123,7 @@ export function memoryImage(
     images.push(whole);
     const stored = { map, origin, rows, columns, stride, fetch: fetchOf(memory, sources) };
     const memoryImage = { words, rows, columns, stride, codec };
-    const faults = (pass: number, image?: number): FaultMap => {
+    const faults = (pass: number, image?: number): FaultSampler => {
       const keys = { chip: readKey(key, 0), load: readKey(key, READ), read: readKey(key, READ + pass, image) };
       return { storageBits, sources, ecc: memory.ecc, geometry: GEOMETRY, keys, device, origin: stored.origin };
     };
@@ -230,8 +230,8 @@ const activationsCheck: Check = {
     recordStoreActivations(trial.recorder, { tensor: stored, x, images, maps });
     const shape = { elements: rows * x.stride, columns, stride: x.stride };
     const padded = pad(values, images * rows, columns, x.stride);
-    const mapOf = (index: number) => faults(PASS, index);
-    trial.expectWords(x, storeActivations(padded, shape, image.codec, FIRST_IMAGE, mapOf));
+    const samplerOf = (index: number) => faults(PASS, index);
+    trial.expectWords(x, storeActivations(padded, shape, image.codec, FIRST_IMAGE, samplerOf));
   },
   prepare({ stepWords }) {
     stepWords[0] = PASS;

@@ -1,10 +1,10 @@
 /**
- * Fault maps: which bits of a block of 16 codes come back wrong in one read. Nothing is stored; a map is a hash of
- * (seed, chip, tensor, read, image, block). Twin of shaders/memory/faults_*.wgsl, bit for bit.
+ * Samples fault maps: which bits of a block of 16 codes come back wrong in one read. Nothing is stored; a map is a hash
+ * of (seed, chip, tensor, read, image, block). Reference of shaders/memory/faults_*.wgsl, bit for bit.
  *
- * A draw is exact and nested: one u32 picks the number K of drawn cells of a block by inverting the binomial
- * distribution function in steps of 2^-32, and the first K places of a random sequence without repeats are they. Only the
- * table depends on the rate, so what is drawn at one rate is drawn at every higher one.
+ * A draw is exact and nested: one u32 gives the number K of drawn cells of a block by inverting the binomial distribution
+ * function in steps of 2^-32, and the cells are the first K places of a random sequence without repeats. Only the table
+ * depends on the rate, so what is drawn at one rate is drawn at every higher one.
  */
 import { BLOCK_CODES, type Codec, codeAt, type StorageBits } from './codec.ts';
 import type { Ecc, Geometry } from './config.ts';
@@ -127,7 +127,7 @@ export function drawCells(
 }
 
 /** Everything that decides which cells of a tensor fail in one read. */
-export interface FaultMap {
+export interface FaultSampler {
   readonly storageBits: StorageBits;
   readonly sources: readonly FaultSource[];
   readonly ecc?: Ecc;
@@ -167,9 +167,9 @@ const ALWAYS = 0xffffffff;
 
 export const LINE_KIND: Readonly<Record<LineKind, number>> = { 'cache-line': 1, wordline: 2, bitline: 3 };
 
-/** Prepares {@link FaultMap} for block after block: the mask of a block, given what is stored in it. */
-export function blockFaults(map: FaultMap): (block: number, stored: Uint32Array) => Uint32Array {
-  const { storageBits, sources, ecc, geometry, keys, device, origin } = map;
+/** Prepares a {@link FaultSampler} for many blocks. The result gives the mask of a block from what is stored in it. */
+export function blockFaults(sampler: FaultSampler): (block: number, stored: Uint32Array) => Uint32Array {
+  const { storageBits, sources, ecc, geometry, keys, device, origin } = sampler;
   const check = ecc !== undefined;
   const limits = sources.map((source) => sourceLimits(source, storageBits, check));
   const scrubbed = scrubbedCount(sources, ecc);
@@ -264,10 +264,10 @@ export interface MemoryImage {
 }
 
 /** What the memory returns of a whole tensor, packed like its image. Twin of shaders/memory/fetch_codes.wgsl. */
-export function fetchCodes({ words, rows, stride }: MemoryImage, map: FaultMap): Uint32Array<ArrayBuffer> {
-  const faults = blockFaults(map);
-  const each = map.storageBits / 2; // words of a block
-  const returned = new Uint32Array((rows * stride) / (32 / map.storageBits));
+export function fetchCodes({ words, rows, stride }: MemoryImage, sampler: FaultSampler): Uint32Array<ArrayBuffer> {
+  const faults = blockFaults(sampler);
+  const each = sampler.storageBits / 2; // words of a block
+  const returned = new Uint32Array((rows * stride) / (32 / sampler.storageBits));
   for (let block = 0; block < (rows * stride) / BLOCK_CODES; block++) {
     const stored = words.subarray(block * each, (block + 1) * each);
     const mask = faults(block, stored);
@@ -280,13 +280,13 @@ export function fetchCodes({ words, rows, stride }: MemoryImage, map: FaultMap):
  * Fetches a whole tensor: bits of rows x stride f32, zeros in the pads.
  * Twin of shaders/memory/materialise.wgsl.
  */
-export function fetchTensor(image: MemoryImage, map: FaultMap): Uint32Array<ArrayBuffer> {
+export function fetchTensor(image: MemoryImage, sampler: FaultSampler): Uint32Array<ArrayBuffer> {
   const { rows, columns, stride, codec } = image;
-  const returned = fetchCodes(image, map);
+  const returned = fetchCodes(image, sampler);
   const fetched = new Uint32Array(rows * stride);
   for (let at = 0; at < fetched.length; at++) {
     if (at % stride < columns) {
-      const code = codeAt(returned, at, map.storageBits) & (2 ** codec.bits - 1);
+      const code = codeAt(returned, at, sampler.storageBits) & (2 ** codec.bits - 1);
       fetched[at] = codec.decode(code, Math.floor(at / stride));
     }
   }

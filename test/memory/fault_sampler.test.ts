@@ -7,7 +7,7 @@ import {
   readKey,
   flipTable as tableOf,
   tensorKey,
-} from '../../src/memory/fault_map.ts';
+} from '../../src/memory/fault_sampler.ts';
 import { decodeFixed } from '../../src/memory/fixed_point.ts';
 import { bitsOfFloat } from '../../src/memory/floating_point.ts';
 import { Random } from '../../src/random.ts';

@@ -1,5 +1,5 @@
 /** How many hashes a block's fault map takes. */
-import { drawCells } from '../src/memory/fault_map.ts';
+import { drawCells } from '../src/memory/fault_sampler.ts';
 import { pcg4d } from '../src/memory/hash.ts';
 
 /**
@@ -23,9 +23,9 @@ export function drawsOfBlock(key: readonly [number, number], block: number, bits
     mask[place >> 5] |= flip;
     flips++;
   }
-  const cells = { slot: 16, firstBit: 0, bits, check: false } as const;
+  const cells = { storageBits: 16, firstBit: 0, bits, check: false } as const;
   if (drawCells(key, block, 0, cells, table).subarray(0, 8).join() !== mask.join()) {
-    throw new Error('bench/draws.ts no longer draws what src/memory/fault_map.ts draws');
+    throw new Error('bench/draws.ts no longer draws what src/memory/fault_sampler.ts draws');
   }
   return draws;
 }

@@ -11,7 +11,7 @@ import { BLOCKS_EACH } from '../src/kernels/memory.ts';
 import { recordCopy } from '../src/kernels/probe.ts';
 import { type Fetch, fetchOf } from '../src/kernels/stored.ts';
 import { uniformMemory } from '../src/memory/config.ts';
-import { deviceKey, flipTable, tensorKey } from '../src/memory/fault_map.ts';
+import { deviceKey, flipTable, tensorKey } from '../src/memory/fault_sampler.ts';
 import { faultSources } from '../src/memory/faults.ts';
 import { MAP_WORDS, type MapShape, writeDraw, writeScale, writeSources } from '../src/memory/map_table.ts';
 import { makeRow, type Row } from './rows.ts';
@@ -36,7 +36,7 @@ export function uniformMap(arena: Arena, rate: number, shape: MapShape): { maps:
   const words = new Uint32Array(MAP_WORDS);
   writeDraw(words, 0, { key: tensorKey(1, 0, 0), device: deviceKey(1, 0), load: 0, read: 0 });
   writeScale(words, 0, { granularity: 'load', scale: 2 ** -11, inverse: 2 ** 11, bits: 12 });
-  writeSources(words, 0, { sources, slot: 16, ecc: undefined, geometry: GEOMETRY, shape, granularity: 'load' });
+  writeSources(words, 0, { sources, storageBits: 16, ecc: undefined, geometry: GEOMETRY, shape, granularity: 'load' });
   const maps = arena.allocate('maps', words.byteLength);
   arena.gpu.write(maps, words);
   return { maps, fetch: fetchOf(memory, sources) };

@@ -10,7 +10,7 @@ import { FlatParameters } from '../src/layers/parameters.ts';
 import { plainWeights, type WeightsOf } from '../src/layers/stack.ts';
 import { BLOCK_CODES } from '../src/memory/codec.ts';
 import { type MemoryConfig, type MemoryConfigInput, parseMemoryConfig } from '../src/memory/config.ts';
-import { flipTable } from '../src/memory/fault_map.ts';
+import { flipTable } from '../src/memory/fault_sampler.ts';
 import { uploadDataset } from '../src/models/device_dataset.ts';
 import { layerNames, type ModelSpec, modelSpec } from '../src/models/specs.ts';
 import { initializeParameters, modelLayout, PUBLISHED_TRAINING, Trainer } from '../src/models/trainer.ts';

@@ -1,4 +1,4 @@
-// A losing variant of shaders/memory/faults_uniform.wgsl, for slots of 16 bits and codes of 12: every word of two codes is
+// A losing variant of shaders/memory/faults_uniform.wgsl, for codes of 12 bits stored in 16: every word of two codes is
 // compared with the rate bit by bit, all its 24 cells at once, the most significant bit first, until no cell is undecided.
 // THRESHOLD: the rate times 2^32.
 struct Faults {

@@ -1,4 +1,4 @@
-// A losing variant of shaders/memory/faults_uniform.wgsl, for slots of 16 bits and codes of 12: the number of flips is drawn
+// A losing variant of shaders/memory/faults_uniform.wgsl, for codes of 12 bits stored in 16: the number of flips is drawn
 // for every word of two codes, 24 cells, instead of for a block of 192. TABLE0 .. TABLE3: at least k + 1 cells fail when
 // the draw is <= the entry; words with five and more are left at four, which costs less and not more.
 struct Faults {

@@ -6,7 +6,7 @@
 // once, by open_read: an invocation opens a read and fetches many blocks.
 //
 // Needs of the including shader: `codes: array<Words>`, `maps: array<u32>` (memory/map.wgsl), `step: Step`, PASS_OFFSET.
-// TypeScript twin: src/memory/fault_map.ts.
+// TypeScript twin: src/memory/fault_sampler.ts.
 #include "common/hash.wgsl"
 #include "memory/map.wgsl"
 #include "memory/read_key.wgsl"

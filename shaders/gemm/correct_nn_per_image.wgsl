@@ -23,7 +23,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let format = open_format(WEIGHT_MAP * MAP_WORDS);
   for (var n = 0u; n < N; n++) {
     let first = n * STRETCHES + id.x;
-    let row_word = (WEIGHT_ORIGIN * 16u + n * STRIDE_B) * SLOT / 32u;
+    let row_word = (WEIGHT_ORIGIN * 16u + n * STRIDE_B) * STORAGE_BITS / 32u;
     let gradient = a[row * STRIDE_A + n];
     var walk = Walk();
     var waiting = Waiting();

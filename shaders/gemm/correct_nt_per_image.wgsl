@@ -31,7 +31,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let image = step.first_image + row;
   let faults = begin_sparse_faults(WEIGHT_MAP, image);
   let format = open_format(WEIGHT_MAP * MAP_WORDS);
-  let row_word = (WEIGHT_ORIGIN * 16u + column * STRIDE_B) * SLOT / 32u;
+  let row_word = (WEIGHT_ORIGIN * 16u + column * STRIDE_B) * STORAGE_BITS / 32u;
   var sum = 0.0;
   let first = column * STRETCHES;
   var walk = Walk();

@@ -5,7 +5,7 @@
 // in (LINES, and EACH for bitlines), the chance to fail in this read (EACH). A cell that any source fails reads the wrong
 // value; one that is stuck reads what it is stuck at. ECC 1, 2: 8 check bits for every 64 stored bits lie in the same memory and fail alike; a word in which the
 // code detects what it cannot correct reads zero (1) or as it is (2).
-// TypeScript twin: blockFaults in src/memory/fault_map.ts.
+// TypeScript twin: blockFaults in src/memory/fault_sampler.ts.
 #include "memory/secded.wgsl"
 
 struct Faults {
@@ -37,18 +37,18 @@ fn open_faults(at: u32, origin: u32, image: u32) -> Faults {
 }
 
 // With check bits, whose places lie behind those of the data, a place takes 16 bits of a random word, otherwise 8.
-const WIDE: bool = ECC > 0u || SLOT == 32u;
-const PLACE_MASK: u32 = select(16u, 32u, ECC > 0u) * SLOT - 1u;
+const WIDE: bool = ECC > 0u || STORAGE_BITS == 32u;
+const PLACE_MASK: u32 = select(16u, 32u, ECC > 0u) * STORAGE_BITS - 1u;
 
 // The cell at a place; none where the source has no cell there, or where it is not wanted.
 fn cell_at(source: u32, place: u32, wanted: bool) -> Cells {
-  let inside = (place & (SLOT - 1u)) < maps[source + SOURCE_BITS];
+  let inside = (place & (STORAGE_BITS - 1u)) < maps[source + SOURCE_BITS];
   let cell = place + maps[source + SOURCE_FIRST_BIT];
   let bit = 1u << (cell & 31u);
   if (ECC == 0u) { return Cells(words_of(cell >> 5u, select(0u, bit, wanted && inside)), vec2u()); }
-  let data = place < 16u * SLOT;
-  let check = select(0u, 1u << (place & 31u), wanted && !data && place < 18u * SLOT);
-  let second = place - 16u * SLOT >= 32u;
+  let data = place < 16u * STORAGE_BITS;
+  let check = select(0u, 1u << (place & 31u), wanted && !data && place < 18u * STORAGE_BITS);
+  let second = place - 16u * STORAGE_BITS >= 32u;
   return Cells(
     words_of(cell >> 5u, select(0u, bit, wanted && data && inside)),
     vec2u(select(check, 0u, second), select(0u, check, second)),
@@ -62,10 +62,10 @@ fn in_lines(source: u32, hash: u32) -> bool { return maps[source + SOURCE_FROM] 
 // The bitline of a place; check bits lie in columns of their own, one for eight of the data's.
 fn bitline(faults: Faults, source: u32, block: u32, place: u32) -> u32 {
   let row_bits = maps[faults.map + MAP_ROW_BITS];
-  let first = (faults.origin + block) * 16u * SLOT;
+  let first = (faults.origin + block) * 16u * STORAGE_BITS;
   let bank = (first / row_bits) & (maps[faults.map + MAP_BANKS] - 1u);
-  if (place >= 16u * SLOT) {
-    return 0x80000000u | (bank * (row_bits / 8u) + (first / 8u + place - 16u * SLOT) % (row_bits / 8u));
+  if (place >= 16u * STORAGE_BITS) {
+    return 0x80000000u | (bank * (row_bits / 8u) + (first / 8u + place - 16u * STORAGE_BITS) % (row_bits / 8u));
   }
   return bank * row_bits + (first + place + maps[source + SOURCE_FIRST_BIT]) % row_bits;
 }
@@ -107,7 +107,7 @@ fn source_cells(faults: Faults, source: u32, block: u32) -> Cells {
   var limit = maps[source + SOURCE_LIMIT];
   if (LINES) {
     let kind = maps[source + SOURCE_LINES];
-    let byte = (faults.origin + block) * 2u * SLOT;
+    let byte = (faults.origin + block) * 2u * STORAGE_BITS;
     let line = select(byte / 64u, byte / (maps[faults.map + MAP_ROW_BITS] / 8u), kind == 2u);
     if ((kind == 1u || kind == 2u) && !in_lines(source, line_hash(faults, kind, line))) { limit = 0u; }
   }

@@ -8,7 +8,7 @@
 // What is the same for all blocks of a read is looked up once, by open_faults, the first entries of the table among it.
 // A turn of the loop takes all places of a random word, without a branch: where lanes differ, a loop's turns and branches
 // are what costs. faults_sources.wgsl draws the same bits for such a source, at leisure.
-// TypeScript twin: src/memory/fault_map.ts.
+// TypeScript twin: src/memory/fault_sampler.ts.
 struct Faults {
   key: vec2u,     // of everything the read draws
   bits: u32,
@@ -52,8 +52,8 @@ struct BlockMask {
 
 // Flips one more cell, if fewer than `count` are and the place is one that is stored and not flipped yet.
 fn flip_place(mask: BlockMask, random: u32, bits: u32, count: u32) -> BlockMask {
-  let place = random & (16u * SLOT - 1u);
-  let flip = select(0u, 1u << (place & 31u), (place & (SLOT - 1u)) < bits && mask.flips < count);
+  let place = random & (16u * STORAGE_BITS - 1u);
+  let flip = select(0u, 1u << (place & 31u), (place & (STORAGE_BITS - 1u)) < bits && mask.flips < count);
   let words = words_and(words_of(place >> 5u, flip), words_not(mask.words));
   return BlockMask(words_or(mask.words, words), mask.flips + select(0u, 1u, words_any(words)));
 }
@@ -61,9 +61,9 @@ fn flip_place(mask: BlockMask, random: u32, bits: u32, count: u32) -> BlockMask 
 // The same for all places of a random word.
 fn flip_word(before: BlockMask, random: u32, bits: u32, count: u32) -> BlockMask {
   var mask = flip_place(before, random, bits, count);
-  if (SLOT < 32u) { mask = flip_place(mask, random >> 8u, bits, count); }
+  if (STORAGE_BITS < 32u) { mask = flip_place(mask, random >> 8u, bits, count); }
   mask = flip_place(mask, random >> 16u, bits, count);
-  if (SLOT < 32u) { mask = flip_place(mask, random >> 24u, bits, count); }
+  if (STORAGE_BITS < 32u) { mask = flip_place(mask, random >> 24u, bits, count); }
   return mask;
 }
 

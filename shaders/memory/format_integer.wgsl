@@ -24,6 +24,6 @@ fn encode4(format: Format, weight_bits: vec4u, row: u32) -> vec4u {
 fn decode4(format: Format, codes4: vec4u, row: u32) -> vec4f {
   var scale = format.scale;
   if (PER_CHANNEL) { scale = bitcast<f32>(maps[format.scales + 2u * row]); }
-  let shift = vec4u(32u - SLOT);
+  let shift = vec4u(32u - STORAGE_BITS);
   return vec4f(bitcast<vec4i>(codes4 << shift) >> shift) * scale;
 }

@@ -3,7 +3,7 @@
 // codes, BLOCKS blocks of 16; fetched has the same padded layout. One invocation opens the read and fetches BLOCKS_EACH
 // blocks in a row, at most 32. It fetches blocks whose mask <fast> does not draw whole once more, after the loop.
 // Bindings: codes, maps, fetched, step. Launched by recordMaterialise (src/kernels/memory.ts).
-// Reference: fetchTensor in src/memory/fault_map.ts.
+// Reference: fetchTensor in src/memory/fault_sampler.ts.
 //
 // Measured on SwiftShader, 10.3 million 12-bit codes at a BER of 0.01, undecoded, times the product of 128 images with them in f32:
 // without the fast path 0.36, with it and 16 blocks per invocation 0.26, 32 blocks 0.23; with one random word in the fast path

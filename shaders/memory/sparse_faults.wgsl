@@ -198,7 +198,7 @@ fn further_bits(faults: SparseFaultTable, stretch: u32, code: u32, scaled: u32) 
       random = pcg4d(vec4u(stretch, slice, faults.key));
       next = 0u;
     }
-    let bit = (random[next >> 2u] >> (8u * (next & 3u))) & (SLOT - 1u);
+    let bit = (random[next >> 2u] >> (8u * (next & 3u))) & (STORAGE_BITS - 1u);
     next++;
     if (bit < faults.bits) { mask |= 1u << bit; }
   }
@@ -213,7 +213,7 @@ fn fault_change(format: Format, code: u32, mask: u32, row: u32) -> f32 {
 
 // Code k of a row that begins at word `row_word` of the image.
 fn code_at(row_word: u32, k: u32) -> u32 {
-  let word = code_words[row_word + k * SLOT / 32u];
-  if (SLOT == 32u) { return word; }
-  return (word >> ((k * SLOT) & 31u)) & ((1u << (SLOT & 31u)) - 1u);
+  let word = code_words[row_word + k * STORAGE_BITS / 32u];
+  if (STORAGE_BITS == 32u) { return word; }
+  return (word >> ((k * STORAGE_BITS) & 31u)) & ((1u << (STORAGE_BITS & 31u)) - 1u);
 }

@@ -4,7 +4,7 @@ struct Words {
   high: vec4u,
 }
 
-const SLOT: u32 = 16u;
+const STORAGE_BITS: u32 = 16u;
 
 fn words_or(a: Words, b: Words) -> Words { return Words(a.low | b.low, a.high | b.high); }
 fn words_and(a: Words, b: Words) -> Words { return Words(a.low & b.low, a.high & b.high); }

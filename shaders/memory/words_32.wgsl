@@ -7,7 +7,7 @@ struct Words {
   d: vec4u,
 }
 
-const SLOT: u32 = 32u;
+const STORAGE_BITS: u32 = 32u;
 
 fn words_or(x: Words, y: Words) -> Words { return Words(x.a | y.a, x.b | y.b, x.c | y.c, x.d | y.d); }
 fn words_and(x: Words, y: Words) -> Words { return Words(x.a & y.a, x.b & y.b, x.c & y.c, x.d & y.d); }

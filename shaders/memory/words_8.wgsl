@@ -4,7 +4,7 @@ struct Words {
   all: vec4u,
 }
 
-const SLOT: u32 = 8u;
+const STORAGE_BITS: u32 = 8u;
 
 fn words_or(a: Words, b: Words) -> Words { return Words(a.all | b.all); }
 fn words_and(a: Words, b: Words) -> Words { return Words(a.all & b.all); }

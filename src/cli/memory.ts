@@ -109,12 +109,12 @@ export async function memoryMap(session: Session, args: MapArguments): Promise<v
     const memory = await ApproximateMemory.store(arena, parameters);
     await memory.configure(memoryConfig);
     await memory.load(draw);
-    const { slot, origin } = memory.faultMapOf(slice.name);
+    const { storageBits, origin } = memory.faultSamplerOf(slice.name);
     const read: TensorRead = {
       ...slice,
       stored: await memory.readCodes(slice.name),
       returned: await memory.fetchCodes(slice.name),
-      slot,
+      storageBits,
       bits: memory.codecOf(slice.name).bits,
     };
     const { planes, total } = flipRates(read);
@@ -126,7 +126,7 @@ export async function memoryMap(session: Session, args: MapArguments): Promise<v
       memory: memoryConfig,
       draw,
       tensor: { name: slice.name, rows: slice.rows, columns: slice.columns, bits: read.bits },
-      bytes: (slice.rows * slice.stride * slot) / 8,
+      bytes: (slice.rows * slice.stride * storageBits) / 8,
       planes: planes.map((rates, plane) => ({ plane, ...rates })).reverse(),
       total,
       cacheLines: { ...lines, rate: lines.flipped / lines.lines },
@@ -142,7 +142,7 @@ export async function memoryMap(session: Session, args: MapArguments): Promise<v
       planes,
       geometry: memoryConfig.geometry,
       // A block has 16 codes.
-      address: origin * 2 * slot,
+      address: origin * 2 * storageBits,
       encodeGrayPng,
     });
     await writeFileAtomic(picture, svgToPng(svg, 1200));

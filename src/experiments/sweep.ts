@@ -7,7 +7,7 @@ import type { WeightRead } from '../gpu/recorder.ts';
 import type { ApproximateMemory } from '../injection/approximate_memory.ts';
 import { parseMemoryConfig, uniformMemory } from '../memory/config.ts';
 import { NOMINAL_VOLTS, weightReadEnergy } from '../memory/energy.ts';
-import { behaviourOf } from '../memory/faults/registry.ts';
+import { supplyVolts } from '../memory/faults.ts';
 import { inOrder, type RowOrder } from '../results/order.ts';
 import { encodePictures } from '../results/pictures.ts';
 import {
@@ -374,13 +374,12 @@ export class Sweep {
 /** Energy of reading weights at the voltages that a memory configuration names; nominal where it names none. */
 function energyOf(reads: readonly WeightRead[], memory: ApproximateMemory): Required<Row>['energy'] {
   const { layers } = memory.config;
-  const voltsOf = (layer: string) => {
-    const stored = layers[layer];
-    const models = stored?.kind === 'stored' ? stored.faults : [];
-    return Math.min(NOMINAL_VOLTS, ...models.map((model) => behaviourOf(model).supplyVolts?.(model) ?? NOMINAL_VOLTS));
-  };
   const { bytes, energy, nominal } = weightReadEnergy(
-    reads.map(({ layer, times }) => ({ layer, bytes: memory.bytesOf(layer) * times, volts: voltsOf(layer) })),
+    reads.map(({ layer, times }) => ({
+      layer,
+      bytes: memory.bytesOf(layer) * times,
+      volts: Object.hasOwn(layers, layer) ? supplyVolts(layers[layer]) : NOMINAL_VOLTS,
+    })),
   );
   return { bytes, relative: nominal > 0 ? energy / nominal : 1 };
 }

@@ -14,9 +14,24 @@ import { fetchOf, keepsCodes16, type StoredTensor } from '../kernels/stored.ts';
 import type { LayerWeights } from '../layers/layer.ts';
 import { FlatParameters, type ParameterLayout, type ParameterSlice } from '../layers/parameters.ts';
 import { plainWeights } from '../layers/stack.ts';
-import { BLOCK_CODES, type Codec, fixedCodec, floatCodec, formatBits, integerCodec, slotOf } from '../memory/codec.ts';
+import {
+  BLOCK_CODES,
+  type Codec,
+  fixedCodec,
+  floatCodec,
+  formatBits,
+  integerCodec,
+  storageBitsOf,
+} from '../memory/codec.ts';
 import type { ActivationMemory, LayerMemory, MemoryConfig, StoredMemory } from '../memory/config.ts';
-import { deviceKey, type FaultMap, type Granularity, type Key, readKey, tensorKey } from '../memory/fault_map.ts';
+import {
+  deviceKey,
+  type FaultSampler,
+  type Granularity,
+  type Key,
+  readKey,
+  tensorKey,
+} from '../memory/fault_sampler.ts';
 import { faultSources, isUniform } from '../memory/faults.ts';
 import { decodeCode16, fixedExponent } from '../memory/fixed_point.ts';
 import { integerScale } from '../memory/integer.ts';
@@ -247,11 +262,11 @@ export class ApproximateMemory {
   }
 
   /** What decides which cells of an image's activations fail in a read of the present load, and their format: for the twin. */
-  activationMapOf(name: string, pass: number, image: number): { map: FaultMap; codec: Codec } {
+  activationSamplerOf(name: string, pass: number, image: number): { sampler: FaultSampler; codec: Codec } {
     const memory = this.config.activations[name];
     const chip = this.#chip();
     const key = tensorKey(this.config.seed, chip, activationNumber(name));
-    return { map: this.#faultMap(memory, key, 0, pass, image), codec: activationFetch(name, memory).codec };
+    return { sampler: this.#faultSampler(memory, key, 0, pass, image), codec: activationFetch(name, memory).codec };
   }
 
   /** Where a layer reads its weights under the present configuration. */
@@ -355,18 +370,18 @@ export class ApproximateMemory {
   }
 
   /** Everything that decides which cells of a parameter fail in a read of the present load: for the twin. */
-  faultMapOf(name: string, pass = 0, image?: number): FaultMap {
+  faultSamplerOf(name: string, pass = 0, image?: number): FaultSampler {
     const { slice, memory, tensor } = this.#find(name);
     const key = tensorKey(this.config.seed, this.#chip(), slice.index);
-    return this.#faultMap(memory, key, tensor.origin, pass, image);
+    return this.#faultSampler(memory, key, tensor.origin, pass, image);
   }
 
-  #faultMap(memory: StoredMemory, key: Key, origin: number, pass: number, image: number | undefined): FaultMap {
+  #faultSampler(memory: StoredMemory, key: Key, origin: number, pass: number, image: number | undefined): FaultSampler {
     const { seed, granularity, geometry } = this.config;
     const [load, read] = this.#readNumbers();
     const perPass = granularity === 'pass' || granularity === 'inference';
     return {
-      slot: slotOf(formatBits(memory.format)),
+      storageBits: storageBitsOf(formatBits(memory.format)),
       sources: faultSources(memory, this.#chip()),
       ecc: memory.ecc,
       geometry,
@@ -522,10 +537,10 @@ export class ApproximateMemory {
     const { geometry, granularity } = this.config;
     for (const { slice, memory } of this.#placed) {
       const sources = faultSources(memory, chip, `memory.layers.${slice.layer}`);
-      const slot = slotOf(formatBits(memory.format));
+      const storageBits = storageBitsOf(formatBits(memory.format));
       writeSources(this.#mapWords, slice.index, {
         sources,
-        slot,
+        storageBits,
         ecc: memory.ecc,
         geometry,
         granularity,
@@ -542,7 +557,7 @@ export class ApproximateMemory {
       const { codec, scale, inverse } = activationFetch(name, memory);
       writeScale(this.#activationWords, map, { granularity, scale, inverse, bits: codec.bits });
       const shape = { rows: 1, columns: BLOCK_CODES, stride: BLOCK_CODES };
-      const place = { slot: codec.slot, ecc: memory.ecc, geometry, shape, granularity };
+      const place = { storageBits: codec.storageBits, ecc: memory.ecc, geometry, shape, granularity };
       writeSources(this.#activationWords, map, { sources, ...place });
     }
   }
@@ -651,10 +666,10 @@ export function checkMemory(config: MemoryConfig, layout: ParameterLayout, draws
 function checkSources(memory: StoredMemory, chip: number, { geometry, granularity }: MemoryConfig, path: string): void {
   const sources = faultSources(memory, chip, path);
   const shape = { rows: 1, columns: BLOCK_CODES, stride: BLOCK_CODES };
-  const slot = slotOf(formatBits(memory.format));
+  const storageBits = storageBitsOf(formatBits(memory.format));
   writeSources(new Uint32Array(MAP_WORDS), 0, {
     sources,
-    slot,
+    storageBits,
     ecc: memory.ecc,
     geometry,
     shape,
@@ -684,7 +699,7 @@ function placeTensors(config: MemoryConfig, layout: ParameterLayout): { placed: 
 
 /** Bytes of a block of codes. */
 function blockBytes({ format }: StoredMemory): number {
-  return (BLOCK_CODES * slotOf(formatBits(format))) / 8;
+  return (BLOCK_CODES * storageBitsOf(formatBits(format))) / 8;
 }
 
 /** Bytes of a parameter's codes. */

@@ -1,7 +1,7 @@
 /** A tensor in a memory image, and which variant of shaders/common/fetch_approximate.wgsl reads it. */
 import type { ShaderRequest } from '../gpu/composer.ts';
 import type { BufferView } from '../gpu/device.ts';
-import { formatBits, slotOf } from '../memory/codec.ts';
+import { formatBits, storageBitsOf } from '../memory/codec.ts';
 import type { StoredMemory } from '../memory/config.ts';
 import { type FaultSource, isUniform } from '../memory/faults.ts';
 
@@ -41,13 +41,13 @@ const ECC = { zero: 1, pass: 2 } as const;
 /** How tensors of a layer are fetched. @param sources of the layer; none for a read without any fault */
 export function fetchOf({ format, ecc }: StoredMemory, sources: readonly FaultSource[]): Fetch {
   const kind = format.kind === 'int8' || format.kind === 'int4' ? 'integer' : format.kind;
-  const slot = slotOf(formatBits(format));
-  // Two words name that many cells of a block's 16 slots, used or not.
-  const places = slot === 32 ? 4 : 8;
+  const storageBits = storageBitsOf(formatBits(format));
+  // Two random words name that many cells of a block's 16 codes, used or not.
+  const places = storageBits === 32 ? 4 : 8;
   const faults = sources.length === 0 ? 'none' : isUniform(sources, ecc) ? 'uniform' : 'sources';
   return {
     includes: {
-      words: `memory/words_${slot}.wgsl`,
+      words: `memory/words_${storageBits}.wgsl`,
       format: `memory/format_${kind}.wgsl`,
       faults: `memory/faults_${faults}.wgsl`,
     },
@@ -62,6 +62,6 @@ export function fetchOf({ format, ecc }: StoredMemory, sources: readonly FaultSo
         EACH: sources.some(({ lines, failure }) => lines?.kind === 'bitline' || failure < 1),
       }),
     },
-    fastPath: faults === 'uniform' && 16 * slot * sources[0].rate <= places,
+    fastPath: faults === 'uniform' && 16 * storageBits * sources[0].rate <= places,
   };
 }

@@ -1,35 +1,35 @@
 /** Activations in approximate memory: written, and read back once. Twin of shaders/memory/store_activations.wgsl. */
 import { BLOCK_CODES, type Codec, codeAt, packCodes } from './codec.ts';
-import { blockFaults, type FaultMap } from './fault_map.ts';
+import { blockFaults, type FaultSampler } from './fault_sampler.ts';
 
 /**
  * Bits of the f32 that come back, in the layout of `values`.
  * @param values images of `elements` values each, rows padded to `stride`
  * @param first number of the first image
- * @param mapOf what decides which cells fail, for each image
+ * @param samplerOf decides which cells fail, for each image
  */
 export function storeActivations(
   values: Float32Array,
   { elements, columns, stride }: { elements: number; columns: number; stride: number },
   codec: Codec,
   first: number,
-  mapOf: (image: number) => FaultMap,
+  samplerOf: (image: number) => FaultSampler,
 ): Uint32Array<ArrayBuffer> {
   const blocks = Math.ceil(elements / BLOCK_CODES);
   const returned = new Uint32Array(values.length);
   for (let image = 0; image < values.length / elements; image++) {
-    const faults = blockFaults(mapOf(first + image));
+    const faults = blockFaults(samplerOf(first + image));
     for (let block = 0; block < blocks; block++) {
       const at = (i: number) => block * BLOCK_CODES + i;
       const codes = Array.from({ length: BLOCK_CODES }, (_, i) =>
         codec.encode(at(i) < elements ? values[image * elements + at(i)] : 0, 0),
       );
-      const words = packCodes(codes, codec.slot);
+      const words = packCodes(codes, codec.storageBits);
       const mask = faults((first + image) * blocks + block, words);
       const read = words.map((word, w) => word ^ mask[w]);
       for (let i = 0; i < BLOCK_CODES; i++) {
         if (at(i) >= elements || at(i) % stride >= columns) continue;
-        const code = codeAt(read, i, codec.slot) & (2 ** codec.bits - 1);
+        const code = codeAt(read, i, codec.storageBits) & (2 ** codec.bits - 1);
         returned[image * elements + at(i)] = codec.decode(code >>> 0, 0);
       }
     }

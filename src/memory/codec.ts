@@ -15,21 +15,22 @@ import { decodeInteger, encodeInteger, INTEGER_BITS } from './integer.ts';
 export const BLOCK_CODES = 16;
 
 /** Bits that a code takes in memory. */
-export type Slot = 4 | 8 | 16 | 32;
+export type StorageBits = 4 | 8 | 16 | 32;
 
 /** A number format fitted to a tensor. */
 export interface Codec {
-  /** Of a code: those that mean something. */
+  /** Bits of a code that mean something. */
   readonly bits: number;
-  readonly slot: Slot;
+  /** Bits that a code takes in memory. */
+  readonly storageBits: StorageBits;
   /** A finite weight -> its code, 0 .. 2^bits - 1. @param row of the tensor, where rows have scales of their own */
   encode(weight: number, row: number): number;
   /** A code -> its value, as bits of an f32. */
   decode(code: number, row: number): number;
 }
 
-/** The smallest slot that holds `bits` bits, 2..32. */
-export function slotOf(bits: number): Slot {
+/** The fewest bits of memory that hold a code of `bits` bits, 2..32. */
+export function storageBitsOf(bits: number): StorageBits {
   return bits <= 4 ? 4 : bits <= 8 ? 8 : bits <= 16 ? 16 : 32;
 }
 
@@ -43,7 +44,7 @@ export function formatBits(format: NumberFormat): number {
 export function fixedCodec(bits: number, exponent: number, encoding: FixedEncoding): Codec {
   return {
     bits,
-    slot: slotOf(bits),
+    storageBits: storageBitsOf(bits),
     encode: (weight) => encodeFixed(weight, bits, exponent, encoding),
     decode: (code) => bitsOfFloat(decodeFixed(code, bits, exponent)),
   };
@@ -54,7 +55,7 @@ export function integerCodec(bits: 4 | 8, scales: readonly { scale: number; inve
   const of = (row: number) => scales[scales.length === 1 ? 0 : row];
   return {
     bits,
-    slot: bits,
+    storageBits: bits,
     encode: (weight, row) => encodeInteger(weight, bits, of(row).inverse),
     decode: (code, row) => bitsOfFloat(decodeInteger(code, bits, of(row).scale)),
   };
@@ -63,23 +64,23 @@ export function integerCodec(bits: 4 | 8, scales: readonly { scale: number; inve
 export function floatCodec(kind: FloatKind, policy: NonFinitePolicy): Codec {
   return {
     bits: FLOAT_BITS[kind],
-    slot: FLOAT_BITS[kind],
+    storageBits: FLOAT_BITS[kind],
     encode: (weight) => encodeFloat(kind, bitsOfFloat(weight)),
     decode: (code) => decodeFloat(kind, code, policy),
   };
 }
 
-/** Packs codes 32 / slot a u32, the first in the lowest bits: the memory image as the shaders read it. */
-export function packCodes(codes: ArrayLike<number>, slot: Slot): Uint32Array<ArrayBuffer> {
-  const each = 32 / slot;
+/** Packs 32 / storageBits codes per u32, the first in the lowest bits: the memory image as the shaders read it. */
+export function packCodes(codes: ArrayLike<number>, storageBits: StorageBits): Uint32Array<ArrayBuffer> {
+  const each = 32 / storageBits;
   const words = new Uint32Array(Math.ceil(codes.length / each));
-  for (let i = 0; i < codes.length; i++) words[Math.floor(i / each)] |= codes[i] << (slot * (i % each));
+  for (let i = 0; i < codes.length; i++) words[Math.floor(i / each)] |= codes[i] << (storageBits * (i % each));
   return words;
 }
 
 /** Code `index` of packed words. */
-export function codeAt(words: Uint32Array, index: number, slot: Slot): number {
-  if (slot === 32) return words[index];
-  const each = 32 / slot;
-  return (words[Math.floor(index / each)] >>> (slot * (index % each))) & (2 ** slot - 1);
+export function codeAt(words: Uint32Array, index: number, storageBits: StorageBits): number {
+  if (storageBits === 32) return words[index];
+  const each = 32 / storageBits;
+  return (words[Math.floor(index / each)] >>> (storageBits * (index % each))) & (2 ** storageBits - 1);
 }

@@ -3,7 +3,7 @@
  * fails if any of them fails it. The device reads sources from the table of maps (shaders/memory/map.wgsl).
  */
 import { ConfigError } from '../errors.ts';
-import { formatBits, type Slot, slotOf } from './codec.ts';
+import { formatBits, type StorageBits, storageBitsOf } from './codec.ts';
 import type { Ecc, LayerMemory, StoredMemory } from './config.ts';
 import { NOMINAL_VOLTS } from './energy.ts';
 import type { FaultSource } from './faults/model.ts';
@@ -12,8 +12,8 @@ import { behaviourOf } from './faults/registry.ts';
 export type { Drawn, FaultSource } from './faults/model.ts';
 
 /** How many cells a block of 16 codes has for a source; `check` with the check bits of a SECDED code, an eighth more. */
-export function sourceCells(source: Pick<FaultSource, 'bits'>, slot: Slot, check: boolean): number {
-  return 16 * source.bits + (check ? 2 * slot : 0);
+export function sourceCells(source: Pick<FaultSource, 'bits'>, storageBits: StorageBits, check: boolean): number {
+  return 16 * source.bits + (check ? 2 * storageBits : 0);
 }
 
 /**
@@ -28,12 +28,12 @@ export function faultSources(memory: StoredMemory, chip: number, where = 'memory
   if (ecc && protectedBits > 0) {
     throw new ConfigError(`${where}.protectedBits: bits in another memory are in no code word; use them or ecc`);
   }
-  // With ECC the whole slot is in the code word, and what of it no code uses can fail as well.
-  const width = ecc ? slotOf(bits) : bits - protectedBits;
+  // With ECC all bits that a code takes in memory are in the code word, and those that it does not use can fail too.
+  const width = ecc ? storageBitsOf(bits) : bits - protectedBits;
   let salt = 0;
   const whole = { firstBit: 0, bits: width, stored: 'any', effect: 'flip', failure: 1, drawn: 'read' } as const;
   // Cells of codes among the 64 bytes of a cache line, and with ECC one check bit for every eight bits.
-  const lineCells = (512 * width) / slotOf(bits) + (ecc ? 64 : 0);
+  const lineCells = (512 * width) / storageBitsOf(bits) + (ecc ? 64 : 0);
   const sources = memory.faults.flatMap((model, i) =>
     behaviourOf(model).sources(model, {
       width,

@@ -1,7 +1,7 @@
 /** What one read of a tensor got wrong: flips by bit plane, by what was stored, and by cache line. */
-import { codeAt, type Slot } from './codec.ts';
+import { codeAt, type StorageBits } from './codec.ts';
 
-/** A tensor's codes before and behind one read. */
+/** A tensor's codes before and after one read. */
 export interface TensorRead {
   /** Packed, rows padded to `stride` codes, a multiple of 16. */
   readonly stored: Uint32Array;
@@ -9,8 +9,8 @@ export interface TensorRead {
   readonly rows: number;
   readonly columns: number;
   readonly stride: number;
-  readonly slot: Slot;
-  /** Of a code: those that mean something. */
+  readonly storageBits: StorageBits;
+  /** Bits of a code that mean something. */
   readonly bits: number;
 }
 
@@ -25,26 +25,26 @@ export interface FlipRate {
 
 /** Calls back for every flipped bit of a code: the code's place in the padded layout, and the bit, 0 the lowest. */
 export function forEachFlip(
-  { stored, returned, rows, columns, stride, slot, bits }: TensorRead,
+  { stored, returned, rows, columns, stride, storageBits, bits }: TensorRead,
   visit: (code: number, plane: number) => void,
 ): void {
-  const each = 32 / slot;
+  const each = 32 / storageBits;
   for (let word = 0; word < (rows * stride) / each; word++) {
     for (let flips = stored[word] ^ returned[word]; flips !== 0; flips &= flips - 1) {
       const bit = lowestBit(flips);
-      const code = word * each + Math.floor(bit / slot);
-      if (bit % slot < bits && code % stride < columns) visit(code, bit % slot);
+      const code = word * each + Math.floor(bit / storageBits);
+      if (bit % storageBits < bits && code % stride < columns) visit(code, bit % storageBits);
     }
   }
 }
 
 /** Rates of each bit plane, the lowest first, and of all together. The pads of rows do not count. */
 export function flipRates(read: TensorRead): { planes: FlipRate[]; total: FlipRate } {
-  const { stored, rows, columns, stride, slot, bits } = read;
+  const { stored, rows, columns, stride, storageBits, bits } = read;
   const ones = new Array<number>(bits).fill(0);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
-      for (let code = codeAt(stored, row * stride + column, slot); code !== 0; code &= code - 1) {
+      for (let code = codeAt(stored, row * stride + column, storageBits); code !== 0; code &= code - 1) {
         ones[lowestBit(code)]++;
       }
     }
@@ -52,7 +52,7 @@ export function flipRates(read: TensorRead): { planes: FlipRate[]; total: FlipRa
   const [flips, flippedOnes] = [new Array<number>(bits).fill(0), new Array<number>(bits).fill(0)];
   forEachFlip(read, (code, plane) => {
     flips[plane]++;
-    flippedOnes[plane] += (codeAt(stored, code, slot) >>> plane) & 1;
+    flippedOnes[plane] += (codeAt(stored, code, storageBits) >>> plane) & 1;
   });
   const cells = rows * columns;
   const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + count, 0);
@@ -68,8 +68,11 @@ function rateOf(cells: number, ones: number, flips: number, flippedOnes: number)
 }
 
 /** Cache lines of 64 bytes that the tensor lies in, and those of them with a flip; pads count, as they do in hardware. */
-export function flippedLines({ stored, returned, rows, stride, slot }: TensorRead): { lines: number; flipped: number } {
-  const words = (rows * stride * slot) / 32;
+export function flippedLines({ stored, returned, rows, stride, storageBits }: TensorRead): {
+  lines: number;
+  flipped: number;
+} {
+  const words = (rows * stride * storageBits) / 32;
   let flipped = 0;
   for (let line = 0; line < words; line += 16) {
     for (let word = line; word < Math.min(line + 16, words); word++) {

@@ -1,8 +1,8 @@
 /** The table of maps as the device reads it; the layout is in shaders/memory/map.wgsl. */
 import { ConfigError } from '../errors.ts';
-import { BLOCK_CODES, type Slot } from './codec.ts';
+import { BLOCK_CODES, type StorageBits } from './codec.ts';
 import type { Ecc, Geometry } from './config.ts';
-import { type Granularity, type Key, LINE_KIND, sourceLimits } from './fault_map.ts';
+import { type Granularity, type Key, LINE_KIND, sourceLimits } from './fault_sampler.ts';
 import { type FaultSource, isUniform, scrubbedCount } from './faults.ts';
 import { sparseFaultTables } from './sparse_faults.ts';
 
@@ -66,7 +66,7 @@ export function writeSources(
   map: number,
   args: {
     sources: readonly FaultSource[];
-    slot: Slot;
+    storageBits: StorageBits;
     ecc: Ecc | undefined;
     geometry: Geometry;
     shape: MapShape;
@@ -75,7 +75,7 @@ export function writeSources(
     where?: string;
   },
 ): void {
-  const { sources, slot, ecc, geometry, shape, granularity, where = 'memory' } = args;
+  const { sources, storageBits, ecc, geometry, shape, granularity, where = 'memory' } = args;
   const at = map * MAP_WORDS;
   words.fill(0, at + 11, at + MAP_WORDS);
   let free = SOURCES_AT + Math.max(1, sources.length) * SOURCE_WORDS;
@@ -94,7 +94,7 @@ export function writeSources(
   words.set([geometry.rowBytes * 8, geometry.banks, sources.length, scrubbedCount(sources, ecc)], at + 11);
   words.set([shape.rows, shape.columns, shape.stride / BLOCK_CODES], at + 15);
   for (const [i, source] of sources.entries()) {
-    const { table, failure, from, to } = sourceLimits(source, slot, ecc !== undefined);
+    const { table, failure, from, to } = sourceLimits(source, storageBits, ecc !== undefined);
     words.set(
       [
         // The uniform kernels read twelve entries at once.

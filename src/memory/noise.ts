@@ -58,7 +58,7 @@ export function flipVariance(
     const unit = Math.abs(floatOfBits(codec.decode(1, row)));
     let units = 0;
     for (let column = 0; column < columns; column++) {
-      const code = codeAt(words, row * stride + column, codec.slot);
+      const code = codeAt(words, row * stride + column, codec.storageBits);
       let mean = 0;
       let variance = 0;
       for (let bit = 0; bit < (signMagnitude ? bits - 1 : bits); bit++) {

@@ -3,8 +3,8 @@
  * Dense layers draw them at granularity `inference`, where every image reads its own weights and a draw for each block
  * would cost more than the product. Reference of shaders/memory/sparse_faults.wgsl, which explains the method.
  */
-import { type Codec, codeAt, type Slot } from './codec.ts';
-import { binomialTails, chanceLimit, type Key, type MemoryImage, tailTable } from './fault_map.ts';
+import { type Codec, codeAt, type StorageBits } from './codec.ts';
+import { binomialTails, chanceLimit, type Key, type MemoryImage, tailTable } from './fault_sampler.ts';
 import { pcg4d } from './hash.ts';
 
 /** Codes per stretch; every row of a tensor begins a new one. */
@@ -37,7 +37,7 @@ export function sparseFaultTables(bits: number, rate: number): SparseFaultTables
 export function forEachSparseFault(
   key: Key,
   stretch: number,
-  { bits, slot }: Pick<Codec, 'bits' | 'slot'>,
+  { bits, storageBits }: Pick<Codec, 'bits' | 'storageBits'>,
   { faults, more }: SparseFaultTables,
   visit: (code: number, mask: number) => void,
 ): void {
@@ -57,7 +57,7 @@ export function forEachSparseFault(
     if (taken[code]) continue;
     taken[code] = 1;
     count++;
-    visit(code, faultMask(key, stretch, code, word & 0x7fffff, bits, slot, more));
+    visit(code, faultMask(key, stretch, code, word & 0x7fffff, bits, storageBits, more));
   }
 }
 
@@ -67,7 +67,7 @@ function faultMask(
   code: number,
   fraction: number,
   bits: number,
-  slot: Slot,
+  storageBits: StorageBits,
   more: Uint32Array,
 ): number {
   const scaled = fraction * bits;
@@ -88,7 +88,7 @@ function faultMask(
       pcg4d(stretch, ++slice, key[0], key[1], random);
       next = 0;
     }
-    const bit = (random[next >> 2] >>> (8 * (next & 3))) & (slot - 1);
+    const bit = (random[next >> 2] >>> (8 * (next & 3))) & (storageBits - 1);
     if (bit >= bits || (mask >>> bit) & 1) continue;
     mask = (mask | (1 << bit)) >>> 0;
     found++;
@@ -112,13 +112,13 @@ export function fetchTensorBySparseFaults(
   for (let row = 0; row < rows; row++) {
     const masks = new Uint32Array(stretches * STRETCH);
     for (let i = 0; i < stretches; i++) {
-      forEachSparseFault(key, row * stretches + i, { bits, slot: codec.slot }, tables, (code, mask) => {
+      forEachSparseFault(key, row * stretches + i, { bits, storageBits: codec.storageBits }, tables, (code, mask) => {
         masks[i * STRETCH + code] = mask;
       });
     }
     for (let column = 0; column < columns; column++) {
       const at = row * stride + column;
-      fetched[at] = codec.decode((codeAt(words, at, codec.slot) ^ masks[column]) >>> 0, row);
+      fetched[at] = codec.decode((codeAt(words, at, codec.storageBits) ^ masks[column]) >>> 0, row);
     }
   }
   return fetched;

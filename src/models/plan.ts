@@ -11,7 +11,7 @@ import {
   recordStackForward,
   stackParameters,
 } from '../layers/stack.ts';
-import { formatBits, slotOf } from '../memory/codec.ts';
+import { formatBits, storageBitsOf } from '../memory/codec.ts';
 import { isInversion, type ModelSpec } from './specs.ts';
 import { modelLayout, type TrainingConfig } from './trainer.ts';
 
@@ -64,7 +64,7 @@ export function planNetwork(spec: ModelSpec, { batchSize, optimizer, errors }: T
   if (errors) {
     // What error-aware training fetches its weights from, and to.
     arena.allocate('fetched parameters', layout.length * 4);
-    arena.allocate('memory image', (layout.length * slotOf(formatBits(errors.format))) / 8);
+    arena.allocate('memory image', (layout.length * storageBitsOf(formatBits(errors.format))) / 8);
   }
   arena.allocate('metrics', 16);
   const inverts = isInversion(spec);

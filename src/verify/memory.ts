@@ -11,10 +11,10 @@ import { recordApproximateGemm } from '../kernels/gemm.ts';
 import type { DenseSpec } from '../layers/dense.ts';
 import { FlatParameters, ParameterLayout } from '../layers/parameters.ts';
 import { stackParameters } from '../layers/stack.ts';
-import { packCodes, type Slot } from '../memory/codec.ts';
+import { packCodes, type StorageBits } from '../memory/codec.ts';
 import { type FaultModel, type MemoryConfigInput, NUMBER_FORMAT_KINDS, parseMemoryConfig } from '../memory/config.ts';
 import { weightReadEnergy } from '../memory/energy.ts';
-import { deviceKey, fetchCodes, fetchTensor, LINE_KIND } from '../memory/fault_map.ts';
+import { deviceKey, fetchCodes, fetchTensor, LINE_KIND } from '../memory/fault_sampler.ts';
 import { pcg4d } from '../memory/hash.ts';
 import { PRESETS } from '../memory/presets.ts';
 import { SRAM_CHIPS, SRAM_PROFILES } from '../memory/sram_chips.ts';
@@ -82,11 +82,11 @@ class Specimen {
     const config = { seed: SEED, granularity: 'pass', geometry: GEOMETRY, ...rest, layers: { fc1: layer } };
     await this.#memory.configure(parseMemoryConfig(config, ['fc1']));
     await this.#memory.load(0);
-    const { slot, bits } = this.codec;
+    const { storageBits, bits } = this.codec;
     const key = JSON.stringify(layer.format ?? {});
     if (this.#stored?.key === key) return;
     const words = await this.#memory.readCodes(this.#name);
-    this.#stored = { key, words, ones: onesOf(words, slot, bits) };
+    this.#stored = { key, words, ones: onesOf(words, storageBits, bits) };
   }
 
   get codec() {
@@ -107,12 +107,12 @@ class Specimen {
 
   /** The planes of a read, lowest first. */
   planes(wrong: Uint32Array): Plane[] {
-    const { slot, bits } = this.codec;
+    const { storageBits, bits } = this.codec;
     const { words, ones } = this.#stored!;
-    const codes = (words.length * 32) / slot;
+    const codes = (words.length * 32) / storageBits;
     const planes = Array.from(ones, (count) => ({ zeros: codes - count, ones: count, wrongZeros: 0, wrongOnes: 0 }));
     forEachBit(wrong, (i, bit) => {
-      const plane = bit % slot;
+      const plane = bit % storageBits;
       if (plane >= bits) return;
       if ((words[i] >>> bit) & 1) planes[plane].wrongOnes++;
       else planes[plane].wrongZeros++;
@@ -142,10 +142,10 @@ function forEachBit(words: Uint32Array, visit: (word: number, bit: number) => vo
   }
 }
 
-function onesOf(words: Uint32Array, slot: Slot, bits: number): Float64Array {
+function onesOf(words: Uint32Array, storageBits: StorageBits, bits: number): Float64Array {
   const ones = new Float64Array(bits);
   for (let i = 0; i < words.length; i++) {
-    for (let shift = 0; shift < 32; shift += slot) {
+    for (let shift = 0; shift < 32; shift += storageBits) {
       for (let bit = 0; bit < bits; bit++) ones[bit] += (words[i] >>> (shift + bit)) & 1;
     }
   }
@@ -558,8 +558,8 @@ async function twins(gpu: Gpu): Promise<Proof> {
       const codes = Array.from(weights.subarray(offset, offset + rows * stride), (weight, i) =>
         codec.encode(weight, Math.floor(i / stride)),
       );
-      const image = { words: packCodes(codes, codec.slot), rows, columns, stride, codec };
-      const map = memory.faultMapOf(name);
+      const image = { words: packCodes(codes, codec.storageBits), rows, columns, stride, codec };
+      const map = memory.faultSamplerOf(name);
       compare(await memory.readCodes(name), image.words);
       compare(await memory.fetchCodes(name), fetchCodes(image, map));
       compare(await memory.fetchedWeights(name), fetchTensor(image, map));
@@ -607,7 +607,7 @@ async function fused(gpu: Gpu): Promise<Proof> {
       ...memory.fetched.layout.find(`${name}.weight`),
       codec: memory.codecOf(`${name}.weight`),
     };
-    const expected = new Float32Array(fetchTensor(image, memory.faultMapOf(`${name}.weight`)).buffer);
+    const expected = new Float32Array(fetchTensor(image, memory.faultSamplerOf(`${name}.weight`)).buffer);
     const [forward, backward] = [await gpu.readFloats(y), await gpu.readFloats(dx)];
     for (let row = 0; row < outputs; row++) {
       for (let column = 0; column < inputs; column++) {

@@ -406,14 +406,14 @@ export class Lab {
       throw new DataError(`${setting.tensor} lies in exact memory; choose layers with ${slice.layer}`);
     }
     await sweep.look(condition, setting.draw);
-    const { bits, slot } = memory.codecOf(setting.tensor);
+    const { bits, storageBits } = memory.codecOf(setting.tensor);
     const { rows, columns, stride } = slice;
     const stored = await memory.readCodes(setting.tensor);
     const returned = await memory.fetchCodes(setting.tensor);
-    const read = { rows, columns, stride, slot, bits, stored, returned };
+    const read = { rows, columns, stride, storageBits, bits, stored, returned };
     const flips = Uint32Array.from(
       { length: rows * stride },
-      (_, i) => codeAt(stored, i, slot) ^ codeAt(returned, i, slot),
+      (_, i) => codeAt(stored, i, storageBits) ^ codeAt(returned, i, storageBits),
     );
     this.#options.post({
       kind: 'map',

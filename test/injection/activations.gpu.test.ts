@@ -103,10 +103,10 @@ describe('activations in approximate memory', () => {
     program.stepWords[0] = 6;
     program.stepWords[1] = 40;
     program.run();
-    const { codec } = memory.activationMapOf('input', 6, 40);
+    const { codec } = memory.activationSamplerOf('input', 6, 40);
     const shape = { elements: 32, columns: 20, stride: 32 };
-    const mapOf = (image: number) => memory.activationMapOf('input', 6, image).map;
-    const expected = storeActivations(values, shape, codec, 40, mapOf);
+    const samplerOf = (image: number) => memory.activationSamplerOf('input', 6, image).sampler;
+    const expected = storeActivations(values, shape, codec, 40, samplerOf);
     expect(await device.gpu.readWords(matrix)).toEqual(expected);
     expect(expected).not.toEqual(new Uint32Array(values.buffer));
   });
@@ -121,14 +121,14 @@ describe('activations in approximate memory', () => {
     const recorder = new Recorder(device.gpu);
     memory.recordActivation(recorder, 'conv1', images, 3);
     (await recorder.build('store')).run();
-    const { codec } = memory.activationMapOf('conv1', 0, 0);
+    const { codec } = memory.activationSamplerOf('conv1', 0, 0);
     const shape = { elements: 20 * images.stride, columns: 3, stride: images.stride };
     const expected = storeActivations(
       values,
       shape,
       codec,
       0,
-      (image) => memory.activationMapOf('conv1', 0, image).map,
+      (image) => memory.activationSamplerOf('conv1', 0, image).sampler,
     );
     const words = await device.gpu.readWords({ ...images, size: values.byteLength });
     expect(words).toEqual(expected);

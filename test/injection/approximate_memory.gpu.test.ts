@@ -12,9 +12,9 @@ import {
   stackParameters,
   type WeightsOf,
 } from '../../src/layers/stack.ts';
-import { fixedCodec, packCodes, slotOf } from '../../src/memory/codec.ts';
+import { fixedCodec, packCodes, storageBitsOf } from '../../src/memory/codec.ts';
 import { type MemoryConfigInput, parseMemoryConfig } from '../../src/memory/config.ts';
-import { fetchTensor, readKey, tensorKey } from '../../src/memory/fault_map.ts';
+import { fetchTensor, readKey, tensorKey } from '../../src/memory/fault_sampler.ts';
 import { decodeFixed, encodeFixed, fixedExponent } from '../../src/memory/fixed_point.ts';
 import { floatOfBits } from '../../src/memory/floating_point.ts';
 import { noiseTensor } from '../../src/memory/noise.ts';
@@ -85,7 +85,7 @@ function twinRead(
   const { rows, columns, stride } = sliceOf(name);
   const codes = Array.from(valuesOf(name, weights), (weight) => encodeFixed(weight, bits, exponent, 'corrected'));
   const codec = fixedCodec(bits, exponent, 'corrected');
-  const image = { words: packCodes(codes, slotOf(bits)), rows, columns, stride, codec };
+  const image = { words: packCodes(codes, storageBitsOf(bits)), rows, columns, stride, codec };
   return fetchTensor(image, uniformMap(bits, key, rate));
 }
 
@@ -224,7 +224,7 @@ describe('number formats', () => {
   const expectedCodes = (name: string, bits: number, exponent: number, encoding: 'corrected' | 'faithful') =>
     packCodes(
       Array.from(valuesOf(name, weights), (weight) => encodeFixed(weight, bits, exponent, encoding)),
-      slotOf(bits),
+      storageBitsOf(bits),
     );
   const exponentOf = ({ memory }: Stored, name: string) => Math.log2(floatOfBits(memory.codecOf(name).decode(1, 0)));
 
@@ -404,8 +404,8 @@ describe('where a layer reads its weights', () => {
             memory.codecOf(name).encode(weight, 0),
           );
           const codec = memory.codecOf(name);
-          const image = { words: packCodes(words, slotOf(bits)), rows, columns, stride, codec };
-          flat.set(fetchTensor(image, memory.faultMapOf(name, pass)), offset);
+          const image = { words: packCodes(words, storageBitsOf(bits)), rows, columns, stride, codec };
+          flat.set(fetchTensor(image, memory.faultSamplerOf(name, pass)), offset);
         }
         device.gpu.write(parameters.view, flat);
         return plainWeights(parameters);

@@ -4,7 +4,7 @@ import { type GemmVariant, recordGemm } from '../../src/kernels/gemm.ts';
 import { recordMaterialise } from '../../src/kernels/memory.ts';
 import { fetchOf } from '../../src/kernels/stored.ts';
 import { uniformMemory } from '../../src/memory/config.ts';
-import { readKey, tensorKey } from '../../src/memory/fault_map.ts';
+import { readKey, tensorKey } from '../../src/memory/fault_sampler.ts';
 import { faultSources } from '../../src/memory/faults.ts';
 import { decodeCode16 } from '../../src/memory/fixed_point.ts';
 import { Bench, randomValues, useGpu } from '../support/gpu.ts';

@@ -5,7 +5,7 @@ import { recordMaterialise } from '../../src/kernels/memory.ts';
 import { fetchOf } from '../../src/kernels/stored.ts';
 import { fixedCodec, floatCodec, packCodes } from '../../src/memory/codec.ts';
 import { uniformMemory } from '../../src/memory/config.ts';
-import { readKey, tensorKey } from '../../src/memory/fault_map.ts';
+import { readKey, tensorKey } from '../../src/memory/fault_sampler.ts';
 import { faultSources } from '../../src/memory/faults.ts';
 import { floatOfBits } from '../../src/memory/floating_point.ts';
 import { MAP_WORDS, writeDraw, writeScale, writeSources } from '../../src/memory/map_table.ts';
@@ -312,7 +312,14 @@ describe('the product that is corrected image by image', () => {
     writeDraw(words, 0, { key: KEYS.weight, device: [0, 0], load: 0, read: READ });
     writeScale(words, 0, { granularity: 'inference', scale: 1, inverse: 1, bits: 16 });
     const shape = { rows, columns, stride: columns };
-    writeSources(words, 0, { sources, slot: 16, ecc: undefined, geometry: GEOMETRY, shape, granularity: 'inference' });
+    writeSources(words, 0, {
+      sources,
+      storageBits: 16,
+      ecc: undefined,
+      geometry: GEOMETRY,
+      shape,
+      granularity: 'inference',
+    });
     const decoded = Float32Array.from(values, (value) => floatOfBits(codec.decode(codec.encode(value, 0), 0)));
     const errorFree = { ...bench.matrix(rows, columns, decoded), rows };
     const c = bench.output(columns, rows);

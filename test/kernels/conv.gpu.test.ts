@@ -15,7 +15,7 @@ import {
 import { recordMaterialise } from '../../src/kernels/memory.ts';
 import { recordBatchNormInference } from '../../src/kernels/norm.ts';
 import { isQuad, type TileName } from '../../src/kernels/tiles.ts';
-import { readKey, tensorKey } from '../../src/memory/fault_map.ts';
+import { readKey, tensorKey } from '../../src/memory/fault_sampler.ts';
 import { conv2d, conv2dInputGradient, conv2dWeightGradient } from '../../src/reference/conv.ts';
 import { sumTolerance, TOLERANCES, type Tolerance } from '../../src/reference/tolerances.ts';
 import { expectAllclose } from '../support/allclose.ts';

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { Recorder } from '../../src/gpu/recorder.ts';
 import { recordEncode, recordMaterialise } from '../../src/kernels/memory.ts';
-import { codeAt, packCodes, slotOf } from '../../src/memory/codec.ts';
-import { readKey, tensorKey } from '../../src/memory/fault_map.ts';
+import { codeAt, packCodes, storageBitsOf } from '../../src/memory/codec.ts';
+import { readKey, tensorKey } from '../../src/memory/fault_sampler.ts';
 import { decodeFixed, encodeFixed } from '../../src/memory/fixed_point.ts';
 import { pcg4d } from '../../src/memory/hash.ts';
 import { Bench, randomValues, useGpu } from '../support/gpu.ts';
@@ -110,16 +110,16 @@ describe('encoding', () => {
       gpu.write(matrix, padded);
       gpu.write(maps, mapWords([{ key: [0, 0], bits, exponent }]));
       gpu.write(codes, new Uint32Array((blocks + 8) * 8).fill(0xdeadbeef));
-      const slot = slotOf(bits);
-      programs[Math.log2(slot) - 2].run();
+      const storageBits = storageBitsOf(bits);
+      programs[Math.log2(storageBits) - 2].run();
       const words = await gpu.readWords(codes);
       const encoding = faithful ? 'faithful' : 'corrected';
       const expected = new Uint32Array((blocks + 8) * 8).fill(0xdeadbeef);
       const codesOfTwin = Array.from(padded, (weight) => encodeFixed(weight, bits, exponent, encoding));
-      expected.set(packCodes(codesOfTwin, slot), 4 * (slot / 2));
+      expected.set(packCodes(codesOfTwin, storageBits), 4 * (storageBits / 2));
       const at = firstDifference(words, expected);
-      const first = (at - 4 * (slot / 2)) * (32 / slot);
-      const some = padded.subarray(first, first + 32 / slot);
+      const first = (at - 4 * (storageBits / 2)) * (32 / storageBits);
+      const some = padded.subarray(first, first + 32 / storageBits);
       expect(at, `${bits} bits, exponent ${exponent}: one of the weights ${some}`).toBe(-1);
     }
   });
@@ -149,12 +149,12 @@ describe('the materialised read', () => {
     );
     return async (image: Uint32Array, row: MapRow, pass = 0) => {
       const whole = new Uint32Array((BLOCKS + ORIGIN) * 8);
-      const slot = slotOf(row.bits ?? 12);
-      whole.set(image, (ORIGIN * slot) / 2);
+      const storageBits = storageBitsOf(row.bits ?? 12);
+      whole.set(image, (ORIGIN * storageBits) / 2);
       gpu.write(codes, whole);
       gpu.write(maps, mapWords([UNUSED, row]));
       gpu.write(fetched, new Uint32Array(rows * stride).fill(0x7fc00000));
-      const program = programs[Math.log2(slot) - 2];
+      const program = programs[Math.log2(storageBits) - 2];
       program.stepWords[0] = pass;
       program.run();
       return gpu.readWords(fetched);
@@ -184,7 +184,7 @@ describe('the materialised read', () => {
       if (rate === 0 || rate === 1) {
         const flip = rate * (2 ** bits - 1);
         const values = Float32Array.from({ length: rows * stride }, (_, at) => {
-          const code = codeAt(image, at, slotOf(bits));
+          const code = codeAt(image, at, storageBitsOf(bits));
           return at % stride < columns ? decodeFixed(code ^ flip, bits, i - 14) : 0;
         });
         expect(firstDifference(fetched, bitsOf(values))).toBe(-1);

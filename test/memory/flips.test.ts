@@ -1,20 +1,20 @@
 import { expect, it } from 'vitest';
-import { packCodes, type Slot } from '../../src/memory/codec.ts';
+import { packCodes, type StorageBits } from '../../src/memory/codec.ts';
 import { flippedLines, flipRates, forEachFlip, type TensorRead } from '../../src/memory/flips.ts';
 
 /** Two rows of three codes, padded to 16. */
-function read(slot: Slot, bits: number, changes: Record<number, number>): TensorRead {
+function read(storageBits: StorageBits, bits: number, changes: Record<number, number>): TensorRead {
   const codes = new Array<number>(32).fill(0);
   codes[0] = 0b101;
   codes[17] = 2 ** (bits - 1);
   const returned = codes.map((code, at) => (code ^ (changes[at] ?? 0)) >>> 0);
   return {
-    stored: packCodes(codes, slot),
-    returned: packCodes(returned, slot),
+    stored: packCodes(codes, storageBits),
+    returned: packCodes(returned, storageBits),
     rows: 2,
     columns: 3,
     stride: 16,
-    slot,
+    storageBits,
     bits,
   };
 }
@@ -24,18 +24,18 @@ it.each([
   [8, 7],
   [16, 12],
   [32, 32],
-] as const)('flips of codes in slots of %i bits are counted by plane and by what was stored', (slot, bits) => {
+] as const)('flips of codes stored in %i bits are counted by plane and by what was stored', (storageBits, bits) => {
   const top = bits - 1;
   const changes = { 0: 0b011, 17: 2 ** top, 18: 2 ** top };
   const flips: [number, number][] = [];
-  forEachFlip(read(slot, bits, changes), (code, plane) => flips.push([code, plane]));
+  forEachFlip(read(storageBits, bits, changes), (code, plane) => flips.push([code, plane]));
   expect(flips).toEqual([
     [0, 0],
     [0, 1],
     [17, top],
     [18, top],
   ]);
-  const { planes, total } = flipRates(read(slot, bits, changes));
+  const { planes, total } = flipRates(read(storageBits, bits, changes));
   expect(planes).toHaveLength(bits);
   expect(planes[0]).toEqual({ flips: 1, cells: 6, rate: 1 / 6, rateOfZeros: 0, rateOfOnes: 1 });
   expect(planes[1]).toEqual({ flips: 1, cells: 6, rate: 1 / 6, rateOfZeros: 1 / 6, rateOfOnes: Number.NaN });

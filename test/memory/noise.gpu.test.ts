@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { recordNoise } from '../../src/kernels/memory.ts';
-import { readKey, tensorKey } from '../../src/memory/fault_map.ts';
+import { readKey, tensorKey } from '../../src/memory/fault_sampler.ts';
 import { noiseTensor } from '../../src/memory/noise.ts';
 import { expectAllclose } from '../support/allclose.ts';
 import { Bench, randomValues, readMatrix, useGpu } from '../support/gpu.ts';

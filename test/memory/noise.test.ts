@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Codec, fixedCodec, integerCodec, packCodes } from '../../src/memory/codec.ts';
-import { readKey, tensorKey } from '../../src/memory/fault_map.ts';
+import { readKey, tensorKey } from '../../src/memory/fault_sampler.ts';
 import { decodeFixed } from '../../src/memory/fixed_point.ts';
 import { floatOfBits } from '../../src/memory/floating_point.ts';
 import { flipVariance, noiseTensor } from '../../src/memory/noise.ts';
@@ -75,7 +75,7 @@ describe('the mean squared change that bit flips make', () => {
 
   const variance = (codes: readonly number[], codec: Codec, signMagnitude: boolean, rate: number) => {
     const shape = { rows: 1, columns: codes.length, stride: codes.length };
-    return flipVariance(packCodes(codes, codec.slot), shape, codec, signMagnitude, rate);
+    return flipVariance(packCodes(codes, codec.storageBits), shape, codec, signMagnitude, rate);
   };
 
   const CODECS: readonly (readonly [string, Codec, boolean])[] = [

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../src/errors.ts';
-import { formatBits, slotOf } from '../../src/memory/codec.ts';
+import { formatBits, storageBitsOf } from '../../src/memory/codec.ts';
 import { parseMemoryConfig } from '../../src/memory/config.ts';
 import { faultSources, meanErrorRate } from '../../src/memory/faults.ts';
 import { MAP_WORDS, writeSources } from '../../src/memory/map_table.ts';
@@ -32,11 +32,11 @@ describe.each(Object.entries(MODELS))('every preset fits %s', (_, layers) => {
       for (const stored of Object.values(config.layers)) {
         if (stored.kind !== 'stored') throw new Error('presets store all layers');
         const sources = faultSources(stored, config.chip + draw);
-        const slot = slotOf(formatBits(stored.format));
+        const storageBits = storageBitsOf(formatBits(stored.format));
         const shape = { rows: 1, columns: 16, stride: 16 };
         writeSources(new Uint32Array(MAP_WORDS), 0, {
           sources,
-          slot,
+          storageBits,
           ecc: stored.ecc,
           geometry: config.geometry,
           shape,

@@ -8,7 +8,7 @@ import { FlatParameters, ParameterLayout } from '../../src/layers/parameters.ts'
 import { recordStackBackward, recordStackForward, stackParameters } from '../../src/layers/stack.ts';
 import { codeAt, packCodes } from '../../src/memory/codec.ts';
 import { type FaultModel, type MemoryConfigInput, parseMemoryConfig } from '../../src/memory/config.ts';
-import { fetchCodes, fetchTensor } from '../../src/memory/fault_map.ts';
+import { fetchCodes, fetchTensor } from '../../src/memory/fault_sampler.ts';
 import { stackVictim } from '../../src/models/victims.ts';
 import { randomValues, readMatrix, useGpu, writeMatrix } from '../support/gpu.ts';
 
@@ -48,7 +48,7 @@ function imageOf(memory: ApproximateMemory, name: string) {
   const codes = Array.from(weights.subarray(offset, offset + rows * stride), (weight, i) =>
     codec.encode(weight, Math.floor(i / stride)),
   );
-  return { words: packCodes(codes, codec.slot), rows, columns, stride, codec };
+  return { words: packCodes(codes, codec.storageBits), rows, columns, stride, codec };
 }
 
 type Layer = MemoryConfigInput['layers'][string];
@@ -157,11 +157,11 @@ describe.each(Object.entries(MEMORIES))('%s', (_, layer) => {
       const image = imageOf(memory, name);
       const used = image.words.length;
       expect((await memory.readCodes(name)).subarray(0, used), `codes of ${name}`).toEqual(image.words);
-      const expected = fetchCodes(image, memory.faultMapOf(name, 6));
+      const expected = fetchCodes(image, memory.faultSamplerOf(name, 6));
       const returned = await memory.fetchCodes(name, 6);
       expect(returned.subarray(0, used), `returned codes of ${name}`).toEqual(expected);
       for (let i = 0; i < used; i++) failed += expected[i] === image.words[i] ? 0 : 1;
-      const decoded = fetchTensor(image, memory.faultMapOf(name, 5));
+      const decoded = fetchTensor(image, memory.faultSamplerOf(name, 5));
       expect(await memory.fetchedWeights(name), `weights of ${name}`).toEqual(decoded);
     }
     expect(failed).toBeGreaterThan(0);
@@ -212,8 +212,10 @@ describe('fused products of', () => {
     const { memory, y, dx } = await fusedWeights({ ...common, layers: { fc2: { ...layer } } });
     const { rows, columns, stride } = layout.find('fc2.weight');
     const read = (pass: number) =>
-      new Float32Array(fetchTensor(imageOf(memory, 'fc2.weight'), memory.faultMapOf('fc2.weight', pass)).buffer);
-    const bias = new Float32Array(fetchTensor(imageOf(memory, 'fc2.bias'), memory.faultMapOf('fc2.bias', 8)).buffer);
+      new Float32Array(fetchTensor(imageOf(memory, 'fc2.weight'), memory.faultSamplerOf('fc2.weight', pass)).buffer);
+    const bias = new Float32Array(
+      fetchTensor(imageOf(memory, 'fc2.bias'), memory.faultSamplerOf('fc2.bias', 8)).buffer,
+    );
     const [w, back] = [read(8), read(9)];
     for (let row = 0; row < rows; row++) {
       for (let column = 0; column < columns; column++) {
@@ -234,9 +236,9 @@ describe('fused products of', () => {
     };
     const { memory, y, dx } = await fusedWeights({ path: 'fused', layers: { fc2: layer } });
     const image = imageOf(memory, 'fc2.weight');
-    const decoded = new Float32Array(fetchTensor(image, memory.faultMapOf('fc2.weight')).buffer);
+    const decoded = new Float32Array(fetchTensor(image, memory.faultSamplerOf('fc2.weight')).buffer);
     expect(decoded.every(Number.isFinite)).toBe(true);
-    expect(codeAt(fetchCodes(image, memory.faultMapOf('fc2.weight')), 40, 16)).toBe(0x7f80);
+    expect(codeAt(fetchCodes(image, memory.faultSamplerOf('fc2.weight')), 40, 16)).toBe(0x7f80);
     expect(y.every(Number.isFinite) && dx.every(Number.isFinite)).toBe(true);
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Slot } from '../../src/memory/codec.ts';
-import { readKey, tensorKey } from '../../src/memory/fault_map.ts';
+import type { StorageBits } from '../../src/memory/codec.ts';
+import { readKey, tensorKey } from '../../src/memory/fault_sampler.ts';
 import { forEachSparseFault, STRETCH, sparseFaultTables } from '../../src/memory/sparse_faults.ts';
 import { binomialPValue } from '../../src/metrics/binomial.ts';
 import { popcount } from '../support/statistics.ts';
@@ -8,9 +8,9 @@ import { popcount } from '../support/statistics.ts';
 const KEY = readKey(tensorKey(4, 0, 0), 0, 7);
 
 /** Masks of the codes of one stretch. */
-function masks(stretch: number, bits: number, slot: Slot, rate: number, key = KEY): Uint32Array {
+function masks(stretch: number, bits: number, storageBits: StorageBits, rate: number, key = KEY): Uint32Array {
   const found = new Uint32Array(STRETCH);
-  forEachSparseFault(key, stretch, { bits, slot }, sparseFaultTables(bits, rate), (code, mask) => {
+  forEachSparseFault(key, stretch, { bits, storageBits }, sparseFaultTables(bits, rate), (code, mask) => {
     expect(found[code]).toBe(0);
     found[code] = mask;
   });
@@ -23,13 +23,13 @@ describe.each([
   [8, 8],
   [3, 4],
   [32, 32],
-] as const)('sparse faults of codes of %i bits', (bits, slot) => {
+] as const)('sparse faults of codes of %i bits', (bits, storageBits) => {
   it.each([0.001, 0.02, 0.3])('fail every bit plane at the rate %f, bits of a code independently', (rate) => {
     const stretches = rate < 0.01 ? 4000 : 400;
     const planes = new Float64Array(bits);
     const byCount = new Float64Array(bits + 1);
     for (let stretch = 0; stretch < stretches; stretch++) {
-      for (const mask of masks(stretch, bits, slot, rate)) {
+      for (const mask of masks(stretch, bits, storageBits, rate)) {
         byCount[popcount(mask)]++;
         for (let bit = 0; bit < bits; bit++) planes[bit] += (mask >>> bit) & 1;
       }
@@ -51,7 +51,7 @@ describe.each([
     for (let stretch = 0; stretch < 20; stretch++) {
       let below = new Uint32Array(STRETCH);
       for (const rate of rates) {
-        const here = masks(stretch, bits, slot, rate);
+        const here = masks(stretch, bits, storageBits, rate);
         expect(here.some((mask, code) => (below[code] & ~mask) !== 0)).toBe(false);
         below = here as Uint32Array<ArrayBuffer>;
       }

@@ -4,7 +4,7 @@ import { toFloat } from '../../src/data/dataset.ts';
 import { ConfigError, DataError, MidasError } from '../../src/errors.ts';
 import { Arena } from '../../src/gpu/arena.ts';
 import { fixedCodec, packCodes } from '../../src/memory/codec.ts';
-import { fetchTensor, readKey, tensorKey } from '../../src/memory/fault_map.ts';
+import { fetchTensor, readKey, tensorKey } from '../../src/memory/fault_sampler.ts';
 import { fixedExponent } from '../../src/memory/fixed_point.ts';
 import { uploadDataset } from '../../src/models/device_dataset.ts';
 import { type ModelKind, type ModelSpec, modelSpec } from '../../src/models/specs.ts';

@@ -13,7 +13,7 @@ function draw(rows: number, flips: readonly (readonly [row: number, column: numb
   const stored = new Uint32Array(rows * 32);
   const returned = stored.slice();
   for (const [row, column, plane] of flips) returned[row * 32 + (column >> 1)] ^= 1 << (16 * (column & 1) + plane);
-  const read: TensorRead = { stored, returned, rows, columns: 64, stride: 64, slot: 16, bits: 12 };
+  const read: TensorRead = { stored, returned, rows, columns: 64, stride: 64, storageBits: 16, bits: 12 };
   const pictures: Picture[] = [];
   const svg = faultMapFigure({
     title: 'Faults',
@@ -79,7 +79,7 @@ it('a tensor within one row of the memory is drawn alone', () => {
     rows: 1,
     columns: 16,
     stride: 16,
-    slot: 8,
+    storageBits: 8,
     bits: 8,
   };
   const pictures: Picture[] = [];

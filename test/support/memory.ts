@@ -1,9 +1,9 @@
 import * as v from 'valibot';
 import type { BufferView } from '../../src/gpu/device.ts';
 import { fetchOf, type StoredTensor } from '../../src/kernels/stored.ts';
-import { fixedCodec, packCodes, slotOf } from '../../src/memory/codec.ts';
+import { fixedCodec, packCodes, storageBitsOf } from '../../src/memory/codec.ts';
 import { type Geometry, type Granularity, MemoryConfig, uniformMemory } from '../../src/memory/config.ts';
-import { type FaultMap, fetchTensor, type Key } from '../../src/memory/fault_map.ts';
+import { type FaultSampler, fetchTensor, type Key } from '../../src/memory/fault_sampler.ts';
 import { faultSources } from '../../src/memory/faults.ts';
 import { MAP_WORDS, writeDraw, writeScale, writeSources } from '../../src/memory/map_table.ts';
 import { Random } from '../../src/random.ts';
@@ -38,7 +38,7 @@ export function mapWords(rows: readonly MapRow[]): Uint32Array<ArrayBuffer> {
     writeScale(words, i, { ...place, scale: scale ?? 2 ** exponent, inverse: 2 ** -exponent });
     writeSources(words, i, {
       sources: faultSources(fixedMemory(bits, rate), 0),
-      slot: slotOf(bits),
+      storageBits: storageBitsOf(bits),
       ecc: undefined,
       geometry: GEOMETRY,
       shape: { rows: 0, columns: 0, stride: 0 },
@@ -59,9 +59,9 @@ export const fixedFetch = (bits: number, faithful = false) => {
 };
 
 /** What decides a read of a tensor that fails uniformly. @param key from readKey */
-export function uniformMap(bits: number, key: Key, rate: number): FaultMap {
+export function uniformMap(bits: number, key: Key, rate: number): FaultSampler {
   return {
-    slot: slotOf(bits),
+    storageBits: storageBitsOf(bits),
     sources: faultSources(fixedMemory(bits, rate), 0),
     geometry: GEOMETRY,
     keys: { chip: key, load: key, read: key },
@@ -75,7 +75,7 @@ export function randomCodes(rows: number, columns: number, stride: number, bits:
   const random = new Random(seed);
   return packCodes(
     Array.from({ length: rows * stride }, (_, i) => (i % stride < columns ? random.nextU32() >>> (32 - bits) : 0)),
-    slotOf(bits),
+    storageBitsOf(bits),
   );
 }
 
@@ -111,6 +111,6 @@ export function testTensor(
 /** Puts the codes of tensors at their origins into one memory image. @param blocks of 32 bytes */
 export function memoryImage(bench: Bench, tensors: readonly TestTensor[], blocks: number): BufferView {
   const image = new Uint32Array(blocks * 8);
-  for (const { tensor, words, bits } of tensors) image.set(words, (tensor.origin * slotOf(bits)) / 2);
+  for (const { tensor, words, bits } of tensors) image.set(words, (tensor.origin * storageBitsOf(bits)) / 2);
   return bench.buffer(image);
 }

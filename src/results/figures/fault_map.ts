@@ -75,7 +75,7 @@ export function faultMapFigure(options: FaultMapFigureOptions): string {
     makeBins(read.columns, read.rows, Math.ceil(read.columns / PLANE.width), Math.ceil(read.rows / PLANE.height)),
   );
   forEachFlip(read, (code, plane) => {
-    banks.count(code * read.slot + plane);
+    banks.count(code * read.storageBits + plane);
     count(pictures[plane], code % read.stride, Math.floor(code / read.stride));
   });
   const largest = [...banks.bins, ...pictures].reduce(
@@ -190,7 +190,7 @@ function grayOf(share: number, largest: number): number {
 function mapBanks(read: TensorRead, { banks, rowBytes }: Geometry, address: number) {
   const rowBits = rowBytes * 8;
   const origin = address * 8;
-  const last = origin + read.rows * read.stride * read.slot - 1;
+  const last = origin + read.rows * read.stride * read.storageBits - 1;
   const [firstRow, lastRow] = [Math.floor(origin / rowBits), Math.floor(last / rowBits)];
   const rows = lastRow - firstRow + 1;
   const numbers = Array.from({ length: Math.min(rows, banks) }, (_, i) => (firstRow + i) % banks).sort((a, b) => a - b);
@@ -200,7 +200,7 @@ function mapBanks(read: TensorRead, { banks, rowBytes }: Geometry, address: numb
   let down = 1;
   while (numbers.length * Math.ceil(rowsOfBank / down) > MAP.height) down++;
   const across = Math.ceil(columns / MAP.width);
-  const density = Math.min(read.bits, read.slot) / read.slot;
+  const density = Math.min(read.bits, read.storageBits) / read.storageBits;
   const bins = numbers.map(() => makeBins(columns, rowsOfBank, across, down, density));
   return {
     bins,

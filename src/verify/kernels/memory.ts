@@ -30,13 +30,13 @@ import {
 } from '../../memory/config.ts';
 import {
   deviceKey,
-  type FaultMap,
+  type FaultSampler,
   fetchCodes,
   fetchTensor,
   type MemoryImage,
   readKey,
   tensorKey,
-} from '../../memory/fault_map.ts';
+} from '../../memory/fault_sampler.ts';
 import { faultSources } from '../../memory/faults.ts';
 import type { FixedEncoding } from '../../memory/fixed_point.ts';
 import { FLOAT_KINDS } from '../../memory/floating_point.ts';
@@ -80,7 +80,7 @@ export interface CheckedTensor {
   readonly stored: StoredTensor;
   readonly image: MemoryImage;
   /** What decides a read: that of one pass and, at `inference`, one image. */
-  faults(pass: number, image?: number): FaultMap;
+  faults(pass: number, image?: number): FaultSampler;
   /** What the device must read, rows x stride f32. */
   fetch(pass: number, image?: number): Float32Array;
   /** What an image reads with sparse faults, rows x columns f32; without arguments, the stored values. */
@@ -98,7 +98,7 @@ export function memoryImage(
   const images: Uint32Array[] = [];
   const codec = codecOf(memory.format);
   const sources = faultSources(memory, 0);
-  const { slot } = codec;
+  const { storageBits } = codec;
   let origin = 0;
   const tensors = shapes.map(([rows, columns], map): CheckedTensor => {
     const stride = roundUp(columns, BLOCK_CODES);
@@ -109,7 +109,7 @@ export function memoryImage(
     writeScale(maps, map, { granularity, scale, inverse, bits: codec.bits });
     writeSources(maps, map, {
       sources,
-      slot,
+      storageBits,
       ecc: memory.ecc,
       geometry: GEOMETRY,
       shape: { rows, columns, stride },
@@ -117,17 +117,17 @@ export function memoryImage(
     });
     const random = new Random(20 + map);
     const codes = Array.from({ length: rows * columns }, () => random.nextU32() >>> (32 - codec.bits));
-    const words = packCodes(pad(codes, rows, columns, stride, Float64Array), slot);
-    const whole = new Uint32Array((roundUp(rows, 4) * stride * slot) / 32);
+    const words = packCodes(pad(codes, rows, columns, stride, Float64Array), storageBits);
+    const whole = new Uint32Array((roundUp(rows, 4) * stride * storageBits) / 32);
     whole.set(words);
     images.push(whole);
     const stored = { map, origin, rows, columns, stride, fetch: fetchOf(memory, sources) };
     const memoryImage = { words, rows, columns, stride, codec };
-    const faults = (pass: number, image?: number): FaultMap => {
+    const faults = (pass: number, image?: number): FaultSampler => {
       const keys = { chip: readKey(key, 0), load: readKey(key, READ), read: readKey(key, READ + pass, image) };
-      return { slot, sources, ecc: memory.ecc, geometry: GEOMETRY, keys, device, origin: stored.origin };
+      return { storageBits, sources, ecc: memory.ecc, geometry: GEOMETRY, keys, device, origin: stored.origin };
     };
-    origin += whole.length / (slot / 2);
+    origin += whole.length / (storageBits / 2);
     return {
       stored,
       image: memoryImage,
@@ -141,9 +141,9 @@ export function memoryImage(
       },
     };
   });
-  const codes = new Uint32Array((origin * slot) / 2);
+  const codes = new Uint32Array((origin * storageBits) / 2);
   tensors.forEach(({ stored }, i) => {
-    codes.set(images[i], (stored.origin * slot) / 2);
+    codes.set(images[i], (stored.origin * storageBits) / 2);
   });
   return { codes: trial.buffer(codes), maps: trial.buffer(maps), tensors };
 }
@@ -175,10 +175,10 @@ function encodeCheck(format: NumberFormat, encoding: FixedEncoding = 'corrected'
       const { maps, tensors } = memoryImage(trial, 'load', [[ROWS, COLUMNS]], memory);
       const { stored, image } = tensors[0];
       const { codec } = image;
-      const codes = trial.results((ROWS * stored.stride * codec.slot) / 32);
+      const codes = trial.results((ROWS * stored.stride * codec.storageBits) / 32);
       recordEncode(trial.recorder, { tensor: stored, weights: trial.matrix(ROWS, COLUMNS, weights), maps, codes });
       const expected = Array.from(weights, (weight) => codec.encode(weight, 0));
-      trial.expectWords(codes, packCodes(pad(expected, ROWS, COLUMNS, stored.stride, Float64Array), codec.slot));
+      trial.expectWords(codes, packCodes(pad(expected, ROWS, COLUMNS, stored.stride, Float64Array), codec.storageBits));
     },
   };
 }
@@ -230,8 +230,8 @@ const activationsCheck: Check = {
     recordStoreActivations(trial.recorder, { tensor: stored, x, images, maps });
     const shape = { elements: rows * x.stride, columns, stride: x.stride };
     const padded = pad(values, images * rows, columns, x.stride);
-    const mapOf = (index: number) => faults(PASS, index);
-    trial.expectWords(x, storeActivations(padded, shape, image.codec, FIRST_IMAGE, mapOf));
+    const samplerOf = (index: number) => faults(PASS, index);
+    trial.expectWords(x, storeActivations(padded, shape, image.codec, FIRST_IMAGE, samplerOf));
   },
   prepare({ stepWords }) {
     stepWords[0] = PASS;

@@ -1,12 +1,12 @@
 /**
- * Fault maps: which bits of a block of 16 codes come back wrong in one read. Nothing is stored; a map is a hash of
- * (seed, chip, tensor, read, image, block). Twin of shaders/memory/faults_*.wgsl, bit for bit.
+ * Samples fault maps: which bits of a block of 16 codes come back wrong in one read. Nothing is stored; a map is a hash
+ * of (seed, chip, tensor, read, image, block). Reference of shaders/memory/faults_*.wgsl, bit for bit.
  *
- * A draw is exact and nested: one u32 picks the number K of drawn cells of a block by inverting the binomial
- * distribution function in steps of 2^-32, and the first K places of a random sequence without repeats are they. Only the
- * table depends on the rate, so what is drawn at one rate is drawn at every higher one.
+ * A draw is exact and nested: one u32 gives the number K of drawn cells of a block by inverting the binomial distribution
+ * function in steps of 2^-32, and the cells are the first K places of a random sequence without repeats. Only the table
+ * depends on the rate, so what is drawn at one rate is drawn at every higher one.
  */
-import { BLOCK_CODES, type Codec, codeAt, type Slot } from './codec.ts';
+import { BLOCK_CODES, type Codec, codeAt, type StorageBits } from './codec.ts';
 import type { Ecc, Geometry } from './config.ts';
 import type { LineKind } from './faults/model.ts';
 import { type Drawn, type FaultSource, scrubbedCount, sourceCells } from './faults.ts';
@@ -72,13 +72,13 @@ export function readKey(key: Key, read: number, image?: number): [number, number
   return [x, y];
 }
 
-/** Words of the mask of a block: 16 of data, of which a slot uses 1 in 32 / slot, and 2 of check bits. */
+/** Words of the mask of a block: 16 of data, of which storageBits / 2 are used, and 2 of check bits. */
 const MASK_WORDS = 18;
 const CHECK_WORD = 16;
 
 /** Which cells a draw is over. */
 export interface DrawnCells {
-  readonly slot: Slot;
+  readonly storageBits: StorageBits;
   readonly firstBit: number;
   readonly bits: number;
   /** Whether check bits lie behind the data. */
@@ -87,13 +87,13 @@ export interface DrawnCells {
 
 /**
  * The cells of block `block` that a draw picks, as a mask of {@link MASK_WORDS} words in the layout of the memory image.
- * @param visit called for every cell with its place, a number below 18 slot; false keeps it out of the mask
+ * @param visit called for every cell with its place, a number below 18 * storageBits; false keeps it out of the mask
  */
 export function drawCells(
   key: Key,
   block: number,
   salt: number,
-  { slot, firstBit, bits, check }: DrawnCells,
+  { storageBits, firstBit, bits, check }: DrawnCells,
   table: Uint32Array,
   visit?: (place: number) => boolean,
 ): Uint32Array {
@@ -103,9 +103,9 @@ export function drawCells(
   let slice = salt << 24;
   pcg4d(block, slice, key[0], key[1], random);
   const draw = random[0];
-  const placeBits = check || slot === 32 ? 16 : 8;
+  const placeBits = check || storageBits === 32 ? 16 : 8;
   const places = 32 / placeBits;
-  const placeMask = (check ? 32 : 16) * slot - 1;
+  const placeMask = (check ? 32 : 16) * storageBits - 1;
   let next = places; // place of `random` to use next; those of the first word are `draw`
   for (let count = 0; count < table.length && draw <= table[count]; ) {
     if (next === 4 * places) {
@@ -114,9 +114,9 @@ export function drawCells(
     }
     const place = (random[Math.floor(next / places)] >>> (placeBits * (next % places))) & placeMask;
     next++;
-    const data = place < 16 * slot;
-    if (data ? place % slot >= bits : place >= 18 * slot) continue;
-    const cell = data ? place + firstBit : place - 16 * slot + 32 * CHECK_WORD;
+    const data = place < 16 * storageBits;
+    if (data ? place % storageBits >= bits : place >= 18 * storageBits) continue;
+    const cell = data ? place + firstBit : place - 16 * storageBits + 32 * CHECK_WORD;
     const bit = 1 << (cell & 31);
     if (taken[cell >> 5] & bit) continue;
     taken[cell >> 5] |= bit;
@@ -127,8 +127,8 @@ export function drawCells(
 }
 
 /** Everything that decides which cells of a tensor fail in one read. */
-export interface FaultMap {
-  readonly slot: Slot;
+export interface FaultSampler {
+  readonly storageBits: StorageBits;
   readonly sources: readonly FaultSource[];
   readonly ecc?: Ecc;
   readonly geometry: Geometry;
@@ -155,11 +155,11 @@ export interface SourceLimits {
   readonly to: number;
 }
 
-export function sourceLimits(source: FaultSource, slot: Slot, check: boolean): SourceLimits {
+export function sourceLimits(source: FaultSource, storageBits: StorageBits, check: boolean): SourceLimits {
   const from = Math.round((source.lines?.from ?? 0) * 2 ** 32);
   const end = Math.min(2 ** 32, Math.round((source.lines?.to ?? 1) * 2 ** 32));
   const never = source.failure === 0 || end <= from;
-  const table = flipTable(sourceCells(source, slot, check), never ? 0 : source.rate);
+  const table = flipTable(sourceCells(source, storageBits, check), never ? 0 : source.rate);
   return { table, failure: chanceLimit(source.failure), from, to: end - 1 };
 }
 
@@ -167,11 +167,11 @@ const ALWAYS = 0xffffffff;
 
 export const LINE_KIND: Readonly<Record<LineKind, number>> = { 'cache-line': 1, wordline: 2, bitline: 3 };
 
-/** Prepares {@link FaultMap} for block after block: the mask of a block, given what is stored in it. */
-export function blockFaults(map: FaultMap): (block: number, stored: Uint32Array) => Uint32Array {
-  const { slot, sources, ecc, geometry, keys, device, origin } = map;
+/** Prepares a {@link FaultSampler} for many blocks. The result gives the mask of a block from what is stored in it. */
+export function blockFaults(sampler: FaultSampler): (block: number, stored: Uint32Array) => Uint32Array {
+  const { storageBits, sources, ecc, geometry, keys, device, origin } = sampler;
   const check = ecc !== undefined;
-  const limits = sources.map((source) => sourceLimits(source, slot, check));
+  const limits = sources.map((source) => sourceLimits(source, storageBits, check));
   const scrubbed = scrubbedCount(sources, ecc);
   const rowBits = geometry.rowBytes * 8;
   const inLines = (kind: LineKind, line: number, { from, to }: SourceLimits) => {
@@ -180,11 +180,11 @@ export function blockFaults(map: FaultMap): (block: number, stored: Uint32Array)
   };
   const cellFails = (source: FaultSource, limit: SourceLimits, block: number, place: number): boolean => {
     if (source.lines?.kind === 'bitline') {
-      const first = (origin + block) * 16 * slot;
+      const first = (origin + block) * 16 * storageBits;
       const bank = Math.floor(first / rowBits) % geometry.banks;
       const line =
-        place >= 16 * slot
-          ? (0x80000000 | (bank * (rowBits / 8) + ((first / 8 + place - 16 * slot) % (rowBits / 8)))) >>> 0
+        place >= 16 * storageBits
+          ? (0x80000000 | (bank * (rowBits / 8) + ((first / 8 + place - 16 * storageBits) % (rowBits / 8)))) >>> 0
           : bank * rowBits + ((first + place + source.firstBit) % rowBits);
       if (!inLines('bitline', line, limit)) return false;
     }
@@ -197,7 +197,7 @@ export function blockFaults(map: FaultMap): (block: number, stored: Uint32Array)
     held.set(stored);
     if (check) held.set(checkBits(stored), CHECK_WORD);
     let errors: Uint32Array = new Uint32Array(MASK_WORDS);
-    const byte = (origin + block) * 2 * slot;
+    const byte = (origin + block) * 2 * storageBits;
     for (const [i, source] of sources.entries()) {
       const limit = limits[i];
       const kind = source.lines?.kind;
@@ -210,7 +210,7 @@ export function blockFaults(map: FaultMap): (block: number, stored: Uint32Array)
           keys[source.drawn],
           block,
           source.salt,
-          { slot, check, firstBit: source.firstBit, bits: source.bits },
+          { storageBits, check, firstBit: source.firstBit, bits: source.bits },
           limit.table,
           each ? (place) => cellFails(source, limit, block, place) : undefined,
         );
@@ -264,10 +264,10 @@ export interface MemoryImage {
 }
 
 /** What the memory returns of a whole tensor, packed like its image. Twin of shaders/memory/fetch_codes.wgsl. */
-export function fetchCodes({ words, rows, stride }: MemoryImage, map: FaultMap): Uint32Array<ArrayBuffer> {
-  const faults = blockFaults(map);
-  const each = map.slot / 2; // words of a block
-  const returned = new Uint32Array((rows * stride) / (32 / map.slot));
+export function fetchCodes({ words, rows, stride }: MemoryImage, sampler: FaultSampler): Uint32Array<ArrayBuffer> {
+  const faults = blockFaults(sampler);
+  const each = sampler.storageBits / 2; // words of a block
+  const returned = new Uint32Array((rows * stride) / (32 / sampler.storageBits));
   for (let block = 0; block < (rows * stride) / BLOCK_CODES; block++) {
     const stored = words.subarray(block * each, (block + 1) * each);
     const mask = faults(block, stored);
@@ -280,13 +280,13 @@ export function fetchCodes({ words, rows, stride }: MemoryImage, map: FaultMap):
  * Fetches a whole tensor: bits of rows x stride f32, zeros in the pads.
  * Twin of shaders/memory/materialise.wgsl.
  */
-export function fetchTensor(image: MemoryImage, map: FaultMap): Uint32Array<ArrayBuffer> {
+export function fetchTensor(image: MemoryImage, sampler: FaultSampler): Uint32Array<ArrayBuffer> {
   const { rows, columns, stride, codec } = image;
-  const returned = fetchCodes(image, map);
+  const returned = fetchCodes(image, sampler);
   const fetched = new Uint32Array(rows * stride);
   for (let at = 0; at < fetched.length; at++) {
     if (at % stride < columns) {
-      const code = codeAt(returned, at, map.slot) & (2 ** codec.bits - 1);
+      const code = codeAt(returned, at, sampler.storageBits) & (2 ** codec.bits - 1);
       fetched[at] = codec.decode(code, Math.floor(at / stride));
     }
   }

@@ -4,7 +4,7 @@ import { ApproximateMemory } from '../../src/injection/approximate_memory.ts';
 import { FlatParameters, ParameterLayout } from '../../src/layers/parameters.ts';
 import { stackParameters } from '../../src/layers/stack.ts';
 import { type MemoryConfigInput, parseMemoryConfig } from '../../src/memory/config.ts';
-import { fetchCodes } from '../../src/memory/fault_map.ts';
+import { fetchCodes } from '../../src/memory/fault_sampler.ts';
 import { randomValues, useGpu } from '../support/gpu.ts';
 
 // Which bits fail is the same in Node, in a browser and on every adapter. The digests are Node's.
@@ -136,7 +136,7 @@ it.each(MEMORIES)('%s at granularity %s: the same bits fail everywhere', async (
     await memory.load(draw);
     const returned = await memory.fetchCodes(weight.name, pass);
     const image = { ...weight, words, codec: memory.codecOf(weight.name) };
-    expect(returned).toEqual(fetchCodes(image, memory.faultMapOf(weight.name, pass)));
+    expect(returned).toEqual(fetchCodes(image, memory.faultSamplerOf(weight.name, pass)));
     flips.push(...returned.map((word, i) => word ^ words[i]));
   }
   const sha256 = new Uint8Array(await crypto.subtle.digest('SHA-256', Uint32Array.from(flips)));

@@ -7,17 +7,17 @@ import {
   readKey,
   flipTable as tableOf,
   tensorKey,
-} from '../../src/memory/fault_map.ts';
+} from '../../src/memory/fault_sampler.ts';
 import { decodeFixed } from '../../src/memory/fixed_point.ts';
 import { bitsOfFloat } from '../../src/memory/floating_point.ts';
 import { Random } from '../../src/random.ts';
 import { uniformMap } from '../support/memory.ts';
 import { binomialSigmas, correlationSigmas, popcount } from '../support/statistics.ts';
 
-/** The table and the mask of a block of 16 codes of `bits` bits in slots of 16. */
+/** The table and the mask of a block of 16 codes of `bits` bits, each stored in 16. */
 const flipTable = (bits: number, rate: number) => tableOf(BLOCK_CODES * bits, rate);
 const blockMask = (key: Key, block: number, bits: number, table: Uint32Array) =>
-  drawCells(key, block, 0, { slot: 16, firstBit: 0, bits, check: false }, table).subarray(0, 8);
+  drawCells(key, block, 0, { storageBits: 16, firstBit: 0, bits, check: false }, table).subarray(0, 8);
 
 const KEY = readKey(tensorKey(1, 0, 0), 0);
 

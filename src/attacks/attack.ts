@@ -31,6 +31,8 @@ export interface AttackOutput {
   readonly title: string;
   /** The split whose people or photographs it shows. */
   readonly split: SplitName;
+  /** Name of the attacker, where several attack the same predictions. */
+  readonly attacker?: string;
   /** An estimate of its cost for the progress bar, in units that are equal within the experiment. */
   readonly units: number;
 }
@@ -145,7 +147,7 @@ export interface PreparedAttack {
    * @returns one image for each of `indices`, by the attackers' names
    */
   invert?(
-    victim: Victim,
+    attacked: Pick<AttackedVictim, 'victim' | 'release'>,
     photographs: DeviceDataset,
     indices: Uint32Array,
   ): Promise<ReadonlyMap<string, readonly Float32Array[]>>;

@@ -148,10 +148,11 @@ export const INVERSION: Attack<InversionConfig> = {
       outputs: outputsOf(config),
       varies: false,
       build: (attacked) => BuiltInversion.build(config, context, networks, attacked),
-      async invert(victim, photographs, indices) {
-        const attackers = networks.get(undefined)!;
+      async invert({ victim, release }, photographs, indices) {
         const { gpu, batchSize } = context;
-        const attack = await InversionAttack.build(gpu, victim, photographs, indices, attackers, batchSize);
+        const seen = release ? release.apply(victim) : victim;
+        const attackers = attackersOf(networks, release);
+        const attack = await InversionAttack.build(gpu, seen, photographs, indices, attackers, batchSize);
         try {
           return new Map([...(await attack.run())].map(([name, { images }]) => [name, images]));
         } finally {
@@ -234,6 +235,10 @@ async function trainNetworks(config: InversionConfig, context: AttackContext): P
   }
 }
 
+function attackersOf(networks: Networks, release: Release | undefined): readonly InversionAttacker[] {
+  return [...networks].find(([each]) => each?.name === release?.name)![1];
+}
+
 class BuiltInversion implements BuiltAttack {
   readonly #config: InversionConfig;
   readonly #context: AttackContext;
@@ -255,7 +260,7 @@ class BuiltInversion implements BuiltAttack {
   ): Promise<BuiltInversion> {
     const { gpu, photographs, attacked, batchSize } = context;
     const seen = release ? release.apply(victim) : victim;
-    const attackers = [...networks].find(([each]) => each?.name === release?.name)![1];
+    const attackers = attackersOf(networks, release);
     const indices = Uint32Array.from(config.splits.flatMap((split) => [...attacked[split].indices]));
     const attack = await InversionAttack.build(gpu, seen, photographs, indices, attackers, batchSize);
     return new BuiltInversion(config, context, attack);

@@ -356,9 +356,7 @@ export class Testbed {
     tick: Tick,
   ): Promise<Measurement[]> {
     const attack = this.#attacks.find(({ outputs }) => outputs.some(({ name }) => name === output.name))!;
-    const named = release && this.#releases.find(({ config }) => JSON.stringify(config) === JSON.stringify(release));
-    if (release && !named) throw new Error('the attacks were not prepared for this release');
-    const built = await this.#prepared!.attack(attack, named);
+    const built = await this.#prepared!.attack(attack, release && this.#releaseOf(release));
     this.#gpu.profiler?.enter('attack');
     const results = await built.run(output, draws, tick);
     this.#gpu.profiler?.enter('sweep');
@@ -373,7 +371,7 @@ export class Testbed {
    * @returns one image for each, by the attackers' names; empty where no attack takes photographs
    * @throws ShapeError, DeviceLostError
    */
-  async invert(images: ImageDataset): Promise<Map<string, readonly Float32Array[]>> {
+  async invert(images: ImageDataset, release?: ReleaseConfig): Promise<Map<string, readonly Float32Array[]>> {
     const arena = new Arena(this.#gpu);
     const found = new Map<string, readonly Float32Array[]>();
     try {
@@ -382,12 +380,19 @@ export class Testbed {
       for (const attack of this.#attacks) {
         if (!attack.invert) continue;
         const victim = stackVictim(this.spec.layers, this.memory.weightsOf, this.memory);
-        for (const [name, own] of await attack.invert(victim, photographs, everything)) found.set(name, own);
+        const attacked = { victim, release: release && this.#releaseOf(release) };
+        for (const [name, own] of await attack.invert(attacked, photographs, everything)) found.set(name, own);
       }
       return found;
     } finally {
       arena.destroy();
     }
+  }
+
+  #releaseOf(release: ReleaseConfig): NamedRelease {
+    const named = this.#releases.find(({ config }) => JSON.stringify(config) === JSON.stringify(release));
+    if (!named) throw new Error('the attacks were not prepared for this release');
+    return named;
   }
 
   destroy(): void {
@@ -448,7 +453,7 @@ function namedRelease(config: ReleaseConfig): NamedRelease {
   };
 }
 
-/** The networks of an experiment: given, or trained, and then their memory plans are kept. */
+/** The networks of an experiment: given, or trained, and then their memory plans are kept. A victim is given or trained with all. */
 class Networks {
   readonly plans: string[] = [];
   readonly #arena: Arena;
@@ -472,13 +477,12 @@ class Networks {
     dataset: string,
   ): Promise<FlatParameters> {
     const arena = this.#arena;
+    const bytes = this.#pretrained?.get(file);
+    if (bytes) return loadParameters(arena, readCheckpoint(bytes, file, spec));
     if (this.#pretrained) {
-      const bytes = this.#pretrained.get(file);
-      if (!bytes) {
-        const files = [...this.#pretrained.keys()].join(', ');
-        throw new DataError(`no ${file} among the trained networks (${files}); train it`);
-      }
-      return loadParameters(arena, readCheckpoint(bytes, file, spec));
+      const files = [...this.#pretrained.keys()].join(', ');
+      if (file === VICTIM_FILE) throw new DataError(`no ${file} among the trained networks (${files}); train it`);
+      this.#run.progress.warn(`no ${file} among the trained networks (${files}): it is trained now`);
     }
     const trainer = await trainModel({ arena, spec, data, indices, config, dataset, file, label, ...this.#run });
     this.plans.push(`${file.replace('.safetensors', '')} ${trainer.plan}`);

@@ -2,14 +2,10 @@
 import { byId, el, table } from './dom.ts';
 import type { Reply } from './protocol.ts';
 
-export function showAdapter({
-  adapter,
-  limits,
-  features,
-  networks,
-  trainAccuracy,
-  judgeAccuracy,
-}: Extract<Reply, { kind: 'opened' }>): void {
+export function showAdapter(
+  { adapter, limits, features, networks }: Extract<Reply, { kind: 'opened' }>,
+  { trainAccuracy, identityAccuracy }: Extract<Reply, { kind: 'victim' }>,
+): void {
   const badge = byId('badge');
   badge.hidden = false;
   badge.classList.toggle('software', adapter.software);
@@ -28,7 +24,7 @@ export function showAdapter({
       ['features', features.join(', ')],
       ['networks', networks],
       ['accuracy on training images, no defence', trainAccuracy.toFixed(3)],
-      ['accuracy of the judges of identity', judgeAccuracy.toFixed(3)],
+      ['accuracy of the identity classifiers', identityAccuracy.toFixed(3)],
     ]),
   );
 }
@@ -36,7 +32,7 @@ export function showAdapter({
 export function showChecks(checks: Extract<Reply, { kind: 'checked' }>['checks']): void {
   const right = checks.filter(({ ok }) => ok).length;
   byId('kernels').replaceChildren(
-    el('p', {}, `${right} of ${checks.length} kernels agree with their CPU twins.`),
+    el('p', {}, `${right} of ${checks.length} kernels agree with their CPU references.`),
     table('Largest error of each kernel, and what is allowed there', [
       ['kernel', 'error', 'allowed', ''],
       ...checks.map(({ kernel, maxError, tolerance, ok, failure }) => [

@@ -1,20 +1,31 @@
 /** The form that chooses a memory. What it shows is the setting; what a visitor changes goes to one listener. */
 
+import { VICTIM_KINDS, type VictimKind } from '../experiments/config.ts';
 import { dimmOfChip, VENDORS } from '../memory/undervolting.ts';
 import { formatPercent } from '../results/results.ts';
 import { byId, el } from './dom.ts';
 import {
   ALL_LAYERS,
   FORMAT_NAMES,
-  LAYER_SETS,
+  layerSetsOf,
   NAMED_MEMORIES,
   RATES,
+  RELEASES,
   type Setting,
   vendorOf,
   voltsOf,
 } from './setting.ts';
 
 type Change = (change: Partial<Setting>) => void;
+
+/** Victims for people; the convolutional one comes with the page, the others are trained in it. */
+export const VICTIM_NAMES: Readonly<Record<VictimKind, string>> = {
+  yang: 'convolutional network',
+  softmax: 'softmax regression',
+  mlp: 'MLP',
+  'mlp-sigmoid': 'MLP with a sigmoid layer',
+  dae: 'denoising autoencoder',
+};
 
 function options(entries: readonly (readonly [string, string])[], chosen: string): HTMLOptionElement[] {
   return entries.map(([value, text]) => el('option', { value, selected: value === chosen }, text));
@@ -83,14 +94,15 @@ export class Controls {
 
   show(setting: Setting): void {
     const scale = scaleOf(setting);
-    if (this.#drawn === setting.memory) {
+    const drawn = `${setting.memory} ${setting.victim}`;
+    if (this.#drawn === drawn) {
       if (scale) this.#move(scale);
       for (const field of this.#root.querySelectorAll<HTMLSelectElement | HTMLInputElement>('[name]')) {
         field.value = String(setting[field.name as keyof Setting]);
       }
       return;
     }
-    this.#drawn = setting.memory;
+    this.#drawn = drawn;
     const focused = document.activeElement?.id;
     byId('slider').replaceChildren(this.#slider(setting, scale));
     this.#root.replaceChildren(...this.#fields(setting));
@@ -141,16 +153,18 @@ export class Controls {
       ...VENDORS.map((vendor) => [`dram-${vendor}`, `DRAM of vendor ${vendor}, undervolted`] as const),
       ...NAMED_MEMORIES.map(({ name }) => [name, name] as const),
     ] as const;
-    const layers = LAYER_SETS.map(
-      (set) => [set, set === ALL_LAYERS ? 'all with weights' : set.replace('+', ' and ')] as const,
+    const layers = layerSetsOf(setting.victim).map(
+      (set) => [set, set === ALL_LAYERS ? 'all with weights' : set.replaceAll('+', ' and ')] as const,
     );
     const granularities = [
-      ['load', 'once a load'],
+      ['load', 'once per load'],
       ['pass', 'every pass'],
       ['inference', 'every image'],
       ['chip', 'once: the chip'],
     ] as const;
+    const victims = VICTIM_KINDS.map((kind) => [kind, VICTIM_NAMES[kind]] as const);
     return [
+      select('victim', 'victim', victims, setting, change),
       select('memory', 'memory', memories, setting, change),
       select('layers', 'layers in it', layers, setting, change),
       select(
@@ -179,6 +193,13 @@ export class Controls {
           ['direct', 'plain'],
           ['clipped', 'clipping'],
         ],
+        setting,
+        change,
+      ),
+      select(
+        'round',
+        'confidences released',
+        RELEASES.map((round) => [round, round === 'exact' ? 'exact' : `rounded to ${round} decimals`] as const),
         setting,
         change,
       ),

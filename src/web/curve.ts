@@ -2,13 +2,13 @@
 import { conditionLabel, type Results, toCsv } from '../results/results.ts';
 import { byId, scrollable, table } from './dom.ts';
 import { download, sheetSvg, svgToPng } from './downloads.ts';
+import type { ReconstructionPanel } from './reconstruction_panel.ts';
 import { type Setting, vendorOf } from './setting.ts';
-import { attackOf, type Story } from './story.ts';
 
 const NARROW = 760;
 
 export class Curve {
-  readonly #story: Story;
+  readonly #panel: ReconstructionPanel;
   readonly #failed: (error: Error) => void;
   #shown: { setting: Setting; results: Results } | undefined;
   #figure = '';
@@ -16,8 +16,8 @@ export class Curve {
   #pending = false;
 
   /** @param failed told what went wrong with a figure or a file */
-  constructor(story: Story, failed: (error: Error) => void) {
-    this.#story = story;
+  constructor(panel: ReconstructionPanel, failed: (error: Error) => void) {
+    this.#panel = panel;
     this.#failed = failed;
     scrollable(byId('curve-figure'));
     for (const button of this.#exports()) {
@@ -54,7 +54,8 @@ export class Curve {
     const { setting, results } = this.#shown;
     const narrow = matchMedia(`(max-width: ${NARROW}px)`).matches;
     const { curveFigure } = await import('./figures.ts');
-    const svg = curveFigure(results, attackOf(setting), vendorOf(setting.memory), narrow);
+    const output = this.#panel.outputOf(setting);
+    const svg = output && curveFigure(results, output.name, vendorOf(setting.memory), narrow);
     if (svg === undefined) return;
     this.#figure = svg;
     const figure = byId('curve-figure');
@@ -66,12 +67,12 @@ export class Curve {
 
   #table(): void {
     const { setting, results } = this.#shown!;
-    const attack = attackOf(setting);
+    const output = this.#panel.outputOf(setting);
     const text = ({ mean, ci95 }: { mean: number; ci95: readonly number[] }) =>
       `${mean.toFixed(3)} (${ci95.map((each) => each.toFixed(3)).join(' to ')})`;
-    const rows = results.summary.filter((entry) => entry.attack === attack);
+    const rows = results.summary.filter((entry) => entry.attack === output?.name);
     byId('curve-table').replaceChildren(
-      table(`${attack}: means and 95 % intervals`, [
+      table(`${output?.title}: means and 95 % intervals`, [
         ['condition', 'draws', 'accuracy', 'PCC', 'lift', 'identified'],
         ...rows.map(({ condition, draws, accuracy, pcc, pccLift, identity }) => [
           conditionLabel(condition),
@@ -87,7 +88,7 @@ export class Curve {
 
   async #export(name: string): Promise<void> {
     const { setting, results } = this.#shown!;
-    const sheet = () => sheetSvg(this.#story.rows(setting)!, `${results.manifest.dataset.name}. Draw ${setting.draw}.`);
+    const sheet = () => sheetSvg(this.#panel.rows(setting)!, `${results.manifest.dataset.name}. Draw ${setting.draw}.`);
     const svg = (text: string) => new Blob([text], { type: 'image/svg+xml' });
     const files: Record<string, () => Blob | Promise<Blob>> = {
       'results.json': () => new Blob([`${JSON.stringify(results, null, 1)}\n`], { type: 'application/json' }),

@@ -13,7 +13,7 @@ const [LOW, HIGH] = [
   [0xff, 0xd1, 0x66],
 ] as const;
 
-export class FaultMap {
+export class FaultMapView {
   readonly #view = byId('map-view');
   readonly #canvas = el('canvas', { role: 'img', 'aria-label': 'no read yet' });
   #read: Read | undefined;

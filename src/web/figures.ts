@@ -1,10 +1,10 @@
 /** Figures of the page: those of the command line, drawn by the page's own document. Loaded when the first one is wanted. */
-import { VICTIM_PEOPLE } from '../experiments/embedded.ts';
-import { voltageSeries } from '../experiments/voltage.ts';
 import type { Vendor } from '../memory/undervolting.ts';
+import { isErrorFree } from '../results/condition.ts';
 import { privacyCurve } from '../results/figures/privacy_curve.ts';
 import { voltageFigure } from '../results/figures/voltage.ts';
-import type { Results } from '../results/results.ts';
+import { type Results, runTitle } from '../results/results.ts';
+import { voltageSeries } from '../results/voltage.ts';
 
 /** @returns an SVG, or nothing where no condition has errors yet */
 export function curveFigure(
@@ -15,17 +15,17 @@ export function curveFigure(
 ): string | undefined {
   const { summary, baselines, manifest } = results;
   if (vendor) {
-    const series = voltageSeries(results).filter(({ name }) => name === attack);
+    const series = voltageSeries(results).filter((each) => each.attack === attack);
     if (series.length === 0) return undefined;
-    const title = `Inversion of a classifier in undervolted DRAM (${manifest.dataset.name})`;
-    return voltageFigure({ title, series, chance: 1 / VICTIM_PEOPLE, meanFacePcc: baselines.meanFacePcc, document });
+    const chance = 1 / manifest.dataset.classes!;
+    return voltageFigure({ title: runTitle(manifest), series, chance, meanFacePcc: baselines.meanFacePcc, document });
   }
-  if (!summary.some(({ condition }) => condition.kind !== 'none' && condition.kind !== 'quantised')) return undefined;
+  if (summary.every(({ condition }) => isErrorFree(condition))) return undefined;
   return privacyCurve({
     summary,
     attack,
     baselines,
-    title: 'Inverting a classifier in approximate memory',
+    title: runTitle(manifest),
     document,
     ...(narrow && { width: 460, metrics: ['pccLift'] }),
   });

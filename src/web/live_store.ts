@@ -1,7 +1,5 @@
 /** The rows of a sweep while they come in, and a pause between them. */
-
-import { MemoryStore } from '../experiments/store.ts';
-import { refuseAborted } from '../experiments/sweep.ts';
+import { InMemoryRunStore, refuseAborted } from '../experiments/store.ts';
 import { conditionKey, type Row, type SummaryEntry, summarise } from '../results/results.ts';
 
 /** What jobs pass between two units of work; closed, it holds them up. */
@@ -29,7 +27,7 @@ export class Gate {
 }
 
 /** A store that says when a row is there, before the next one is measured. */
-export class LiveStore extends MemoryStore {
+export class LiveStore extends InMemoryRunStore {
   onRow: () => unknown = () => {};
   readonly #summaries = new Map<string, { readonly rows: number; readonly entries: SummaryEntry[] }>();
 

@@ -4,12 +4,12 @@ import { Controls } from './controls.ts';
 import { Curve } from './curve.ts';
 import { byId, el } from './dom.ts';
 import { Engine } from './engine.ts';
-import { FaultMap } from './fault_map.ts';
-import { Inversion } from './mi_face.ts';
-import { chosenFiles, chosenImages, Own } from './own.ts';
-import type { ChosenFile, ChosenImage, Job, JobKind } from './protocol.ts';
-import { isSetting, readSetting, type Setting, settled, writeSetting } from './setting.ts';
-import { Story } from './story.ts';
+import { FaultMapView } from './fault_map.ts';
+import { MiFacePanel } from './mi_face.ts';
+import type { ChosenFile, ChosenImage, Job, JobKind, Reply } from './protocol.ts';
+import { ReconstructionPanel } from './reconstruction_panel.ts';
+import { isSetting, normalised, readSetting, type Setting, writeSetting } from './setting.ts';
+import { chosenFiles, chosenImages, UploadPanel } from './upload_panel.ts';
 
 function noWebGpu(why: string): void {
   byId('no-webgpu').hidden = false;
@@ -20,7 +20,7 @@ function noWebGpu(why: string): void {
 /** Jobs whose end is told to screen readers. */
 const NAMES: Record<JobKind, string> = {
   open: 'starting the engine',
-  look: 'reconstruction',
+  measure: 'reconstruction',
   curve: 'the curve',
   invert: 'MI-Face',
   map: 'the fault map',
@@ -44,16 +44,17 @@ function start(): void {
   let networks: readonly ChosenFile[] = [];
   let images: readonly ChosenImage[] = [];
   let size = 32;
+  let adapter: Extract<Reply, { kind: 'opened' }> | undefined;
 
   const engine = new Engine((message) => {
     crashed = true;
     halt('The engine could not be loaded', message);
   });
-  const story = new Story();
-  const curve = new Curve(story, ({ message }) => fail(message));
-  const inversion = new Inversion();
-  const map = new FaultMap();
-  const own = new Own();
+  const panel = new ReconstructionPanel();
+  const curve = new Curve(panel, ({ message }) => fail(message));
+  const inversion = new MiFacePanel();
+  const map = new FaultMapView();
+  const own = new UploadPanel();
 
   const fail = (message: string) => {
     byId('failure').hidden = message === '';
@@ -90,15 +91,15 @@ function start(): void {
     byId('own-again').hidden = images.length === 0;
     byId<HTMLButtonElement>('own-again').disabled = !opened;
     // The others are over soon, and hold nowhere.
-    byId<HTMLButtonElement>('pause').disabled = running !== 'look' && running !== 'curve' && running !== 'invert';
+    byId<HTMLButtonElement>('pause').disabled = running !== 'measure' && running !== 'curve' && running !== 'invert';
     byId<HTMLButtonElement>('stop').disabled = running === undefined;
     byId('pause').textContent = paused ? 'Go on' : 'Pause';
   };
   const send = (job: Job) => {
     running = job.kind;
     paused = false;
-    if (job.kind !== 'look') afterwards = undefined;
-    if (job.kind !== 'open' && job.kind !== 'look') fail('');
+    if (job.kind !== 'measure') afterwards = undefined;
+    if (job.kind !== 'open' && job.kind !== 'measure') fail('');
     document.body.dataset.running = job.kind;
     delete document.body.dataset.ended;
     engine.send({ ...job, id: ++id });
@@ -115,8 +116,8 @@ function start(): void {
     byId('own-reset').hidden = files.length === 0;
     open();
   };
-  const look = () => {
-    if (opened) send({ kind: 'look', setting });
+  const measure = () => {
+    if (opened) send({ kind: 'measure', setting });
   };
 
   const controls = new Controls((change) => choose(change));
@@ -125,21 +126,21 @@ function start(): void {
     byId<HTMLSelectElement>('tensor').value = setting.tensor;
     byId<HTMLSelectElement>('model').value = setting.model;
     byId<HTMLInputElement>('draws').value = String(setting.draws);
-    story.show(setting);
+    panel.show(setting);
   };
-  /** Takes what a visitor chose into the address and, where it is of the memory, looks through it. */
+  /** Takes what a visitor chose into the address and, where it is about the memory, measures it. */
   const choose = (change: Partial<Setting>) => {
     const wanted = { ...setting, ...change };
     // What a field cannot be goes back to what it was.
     if (!isSetting(wanted)) return show();
-    setting = settled(wanted);
+    setting = normalised(wanted);
     fail('');
     const text = writeSetting(setting);
     history.replaceState(null, '', text === '' ? location.pathname : `?${text}`);
     show();
     if (!('model' in change) && !('tensor' in change)) {
       if (running === 'curve') afterwards = 'curve';
-      look();
+      measure();
     }
   };
 
@@ -147,20 +148,23 @@ function start(): void {
     opened = true;
     everOpened = true;
     byId('lost').hidden = true;
+    adapter = reply;
+  });
+  engine.on('victim', (reply) => {
     size = reply.size;
-    story.open(reply);
-    showAdapter(reply);
+    panel.open(reply);
+    if (adapter) showAdapter(adapter, reply);
     const tensors = reply.tensors.map((name) => el('option', { value: name, selected: name === setting.tensor }, name));
     byId('tensor').replaceChildren(...tensors);
     show();
   });
-  engine.on('look', ({ setting: of, what, seen }) => {
-    story.look(what, seen, of);
-    story.show(setting);
+  engine.on('measured', ({ setting: of, what, attacks }) => {
+    panel.measured(what, attacks, of);
+    panel.show(setting);
     document.body.dataset.seen = what;
   });
   engine.on('results', ({ setting: of, results, chosen: entries, energy }) => {
-    story.numbers({ ...of, side: setting.side, attacker: setting.attacker }, entries, energy);
+    panel.numbers({ ...of, side: setting.side, attacker: setting.attacker }, entries, energy);
     curve.show(of, results);
   });
   const still = matchMedia('(prefers-reduced-motion: reduce)');
@@ -182,8 +186,8 @@ function start(): void {
     document.body.dataset.ended = `${job} ${how}`;
     byId<HTMLProgressElement>('status-bar').value = how === 'done' ? 1 : 0;
     say(`${NAMES[job]} ${how === 'done' ? 'is done' : 'was stopped'}`);
-    if (how === 'done' && job === 'open') look();
-    else if (how === 'done' && job === 'look' && afterwards) {
+    if (how === 'done' && job === 'open') measure();
+    else if (how === 'done' && job === 'measure' && afterwards) {
       afterwards = undefined;
       send({ kind: 'curve', setting });
     }

@@ -6,7 +6,7 @@ import { describe } from './setting.ts';
 
 const LABELS = { truth: 'true faces', none: 'no defence', memory: 'this memory' } as const;
 
-export class Inversion {
+export class MiFacePanel {
   readonly #gallery = new Gallery(byId('inversion-faces'));
   #rows: { none?: Row; memory?: Row } = {};
 
@@ -44,7 +44,7 @@ export class Inversion {
         line('accuracy of the classifier', 'accuracy'),
         line('similarity to the right person (PCC)', 'pcc'),
         line('lift over wrong people', 'pccLift'),
-        line('identified by a judge', 'identity'),
+        line('recognised by an identity classifier', 'identity'),
       ]),
     );
   }

@@ -1,6 +1,7 @@
 /** What the page and the worker that holds the engine say to each other. */
 
-import type { Side } from '../experiments/deep.ts';
+import type { SplitName } from '../attacks/attack.ts';
+import type { VictimKind } from '../experiments/config.ts';
 import type { AdapterSummary } from '../gpu/device.ts';
 import type { FlipRate } from '../memory/flips.ts';
 import type { Baselines, Results, Row, SummaryEntry } from '../results/results.ts';
@@ -23,16 +24,16 @@ export interface ChosenImage {
 export type Job =
   /** The networks, from the address `url` or from files. */
   | { readonly kind: 'open'; readonly url: string; readonly files?: readonly ChosenFile[] }
-  /** The faces as the memory of a setting gives them away; then more draws of it, for intervals. */
-  | { readonly kind: 'look'; readonly setting: Setting }
+  /** What attacks make of the faces under the memory of a setting; then more draws of it, for intervals. */
+  | { readonly kind: 'measure'; readonly setting: Setting }
   /** The curve on which a setting lies. */
   | { readonly kind: 'curve'; readonly setting: Setting }
-  /** MI-Face against the shallow model, without a defence and with that of a setting. */
+  /** MI-Face against the model of a setting, without a defence and with that of the setting. */
   | { readonly kind: 'invert'; readonly setting: Setting }
   | { readonly kind: 'map'; readonly setting: Setting }
   /** A visitor's images, classified and inverted. */
   | { readonly kind: 'own'; readonly setting: Setting; readonly images: readonly ChosenImage[] }
-  /** Every kernel against its twin. */
+  /** Every kernel against its reference. */
   | { readonly kind: 'check' };
 export type JobKind = Job['kind'];
 
@@ -47,9 +48,19 @@ export interface Pictures {
 }
 
 /** One attack of one draw. */
-export interface Seen {
+export interface ShownAttack {
   readonly row: Row;
+  readonly output: ShownOutput;
   readonly pictures: Pictures;
+}
+
+/** One result of an attack, as the page chooses it. */
+export interface ShownOutput {
+  readonly name: string;
+  readonly title: string;
+  readonly split: SplitName;
+  /** Name of the attacker, where several attack the same predictions. */
+  readonly attacker?: string;
 }
 
 export type Reply =
@@ -58,21 +69,28 @@ export type Reply =
       readonly adapter: AdapterSummary;
       readonly limits: Readonly<Record<string, number>>;
       readonly features: readonly string[];
-      readonly tensors: readonly string[];
       /** Where the networks come from, for people. */
       readonly networks: string;
+    }
+  /** A victim is ready to be measured. */
+  | {
+      readonly kind: 'victim';
+      readonly victim: VictimKind;
+      /** Parameters that may lie in approximate memory. */
+      readonly tensors: readonly string[];
       /** Side of an image, pixels. */
       readonly size: number;
-      readonly truth: Readonly<Record<Side, Pictures & { readonly names: readonly string[] }>>;
+      readonly outputs: readonly ShownOutput[];
+      readonly truth: Readonly<Record<SplitName, Pictures & { readonly names: readonly string[] }>>;
       readonly trainAccuracy: number;
-      readonly judgeAccuracy: number;
+      readonly identityAccuracy: number;
     }
   | {
-      readonly kind: 'look';
+      readonly kind: 'measured';
       readonly setting: Setting;
       /** `none`: without a defence. */
       readonly what: 'none' | 'memory';
-      readonly seen: readonly Seen[];
+      readonly attacks: readonly ShownAttack[];
     }
   /** Everything that is known of the sweep on which a setting lies. */
   | {

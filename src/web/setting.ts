@@ -3,10 +3,9 @@
  * default, so an address is as long as it is different, and the same address gives the same numbers.
  */
 import * as v from 'valibot';
-import { layersOfSet } from '../experiments/conditions.ts';
-import type { NamedMemory, SweepConfig } from '../experiments/sweep.ts';
+import { type NamedMemory, type SweepConfig, VICTIM_KINDS, type VictimKind } from '../experiments/config.ts';
 import { voltageMemories } from '../experiments/voltage.ts';
-import { GRANULARITIES, NumberFormat } from '../memory/config.ts';
+import { GRANULARITIES, MemoryConfig, NamedMemories, NumberFormat } from '../memory/config.ts';
 import { findPreset, PRESETS } from '../memory/presets.ts';
 import { dimmOfChip, VENDORS, type Vendor, voltageRange } from '../memory/undervolting.ts';
 import { formatPercent } from '../results/results.ts';
@@ -25,14 +24,52 @@ const FORMATS = {
 } as const;
 export const FORMAT_NAMES = Object.keys(FORMATS) as (keyof typeof FORMATS)[];
 
+/** Whether a preset is one that a slider offers: every bit alike, or measured DIMMs at a voltage. */
+function hasSlider({ memory }: (typeof PRESETS)[number]): boolean {
+  const stored = v.parse(MemoryConfig, memory).layers['*'];
+  if (stored?.kind !== 'stored') return false;
+  const { faults, ecc, protectedBits } = stored;
+  const alike = faults.every((model) => model.kind === 'uniform' && model.drawn === 'read');
+  return faults.every(({ kind }) => kind === 'voltage') || (alike && !ecc && protectedBits === 0);
+}
+
 /** Presets of the command line that are one memory, without a slider; they bring their own format. */
-export const NAMED_MEMORIES = PRESETS.filter(({ name }) => !/^(uniform|dram|int|fp|bf|published)/.test(name));
+export const NAMED_MEMORIES = PRESETS.filter((preset) => !hasSlider(preset));
 
 export const MEMORIES = ['uniform', ...VENDORS.map((vendor) => `dram-${vendor}` as const)] as const;
 
 /** Sets of layers of the victim that may lie in approximate memory. */
 export const ALL_LAYERS = 'conv1+conv2+conv3+conv4+fc1+fc2';
-export const LAYER_SETS = ['fc1+fc2', 'fc1', 'fc2', 'conv1', 'conv2', 'conv3', 'conv4', ALL_LAYERS] as const;
+const LAYER_SETS = [
+  'fc1+fc2',
+  'fc1',
+  'fc2',
+  'conv1',
+  'conv2',
+  'conv3',
+  'conv4',
+  ALL_LAYERS,
+  'fc1+fc2+fc3',
+  'fc3',
+] as const;
+type LayerSet = (typeof LAYER_SETS)[number];
+
+/** Sets of layers of each kind of victim, the usual one first. */
+const SETS_OF_VICTIM: Readonly<Record<VictimKind, readonly LayerSet[]>> = {
+  softmax: ['fc1'],
+  mlp: ['fc1+fc2', 'fc1', 'fc2'],
+  'mlp-sigmoid': ['fc1+fc2', 'fc1', 'fc2'],
+  dae: ['fc1+fc2+fc3', 'fc1', 'fc2', 'fc3'],
+  yang: ['fc1+fc2', 'fc1', 'fc2', 'conv1', 'conv2', 'conv3', 'conv4', ALL_LAYERS],
+};
+
+/** Sets of layers that a victim of this kind may have in approximate memory. */
+export function layerSetsOf(victim: VictimKind): readonly LayerSet[] {
+  return SETS_OF_VICTIM[victim];
+}
+
+/** What a victim may do to its confidences: none, or as many decimals as it rounds them to. */
+export const RELEASES = ['exact', '3', '2', '1', '0'] as const;
 
 /** What the slider offers: bit error rates 2^-12, 2^-11.5, .. 2^-3. */
 export const RATES: readonly number[] = Array.from({ length: 19 }, (_, i) => 2 ** (-12 + i / 2));
@@ -65,10 +102,13 @@ const Setting = v.object({
   draw: integer(0, 2 ** 20 - 1),
   side: v.picklist(['held-out', 'training']),
   attacker: v.picklist(['direct', 'clipped']),
-  /** Fault maps a condition of the curve. */
+  /** Fault maps per condition of the curve. */
   draws: integer(1, 100),
-  /** Of MI-Face, the shallow story. */
-  model: v.picklist(['softmax', 'mlp']),
+  /** Whom the inversion network attacks, and whom MI-Face attacks. */
+  victim: v.picklist(VICTIM_KINDS),
+  model: v.picklist(VICTIM_KINDS),
+  /** Decimals of the confidences that the victim releases. */
+  round: v.picklist(RELEASES),
   /** Tensor whose fault map is shown. */
   tensor: v.string(),
 });
@@ -86,7 +126,9 @@ export const DEFAULTS: Setting = {
   side: 'held-out',
   attacker: 'direct',
   draws: 3,
+  victim: 'yang',
   model: 'mlp',
+  round: 'exact',
   tensor: 'fc1.weight',
 };
 
@@ -94,14 +136,17 @@ export const DEFAULTS: Setting = {
  * The setting that counts where its parts do not go together: a voltage to which all of its DIMMs were measured, a tensor of
  * its layers.
  */
-export function settled(setting: Setting): Setting {
-  const { memory, volts, layers, tensor } = setting;
+export function normalised(setting: Setting): Setting {
+  const { memory, volts, tensor, victim } = setting;
+  const sets = layerSetsOf(victim);
+  const layers = sets.find((set) => set === setting.layers) ?? sets[0];
   const vendor = vendorOf(memory);
   const members = layers.split('+');
   const [layer, parameter] = tensor.split('.');
   const known = members.includes(layer) && (parameter === 'weight' || parameter === 'bias');
   return {
     ...setting,
+    layers,
     volts: vendor ? Math.max(volts, voltsOf(vendor, setting).at(-1)!) : volts,
     tensor: known ? tensor : `${members[0]}.weight`,
   };
@@ -112,15 +157,20 @@ export function isSetting(setting: unknown): setting is Setting {
   return v.is(Setting, setting);
 }
 
-/** In a few words: `0.78 %, draw 0`. */
-export function describe({ memory, rate, volts, draw }: Setting): string {
+/** How strong the memory of a setting errs, in a few words: `0.78 %`, `DRAM C, 1.150 V`. */
+export function describeMemory({ memory, rate, volts, round }: Setting): string {
   const vendor = vendorOf(memory);
   const strength = vendor
     ? `DRAM ${vendor}, ${volts.toFixed(3)} V`
     : memory === 'uniform'
       ? formatPercent(rate)
       : memory;
-  return `${strength}, draw ${draw}`;
+  return round === 'exact' ? strength : `${strength}, confidences rounded to ${round} decimals`;
+}
+
+/** The same with the draw: `0.78 %, draw 0`. */
+export function describe(setting: Setting): string {
+  return `${describeMemory(setting)}, draw ${setting.draw}`;
 }
 
 /** Reads an address. @returns the setting, and what was wrong in it and is the default instead: `rate=7` */
@@ -135,7 +185,7 @@ export function readSetting(parameters: URLSearchParams): { setting: Setting; wr
     if (parsed.success) setting[name] = parsed.output;
     else wrong.push(`${key}=${text}`);
   }
-  return { setting: settled(setting as Setting), wrong };
+  return { setting: normalised(setting as Setting), wrong };
 }
 
 /** The part of an address behind `?`; empty for the defaults. */
@@ -152,8 +202,13 @@ export function vendorOf(memory: string): Vendor | undefined {
   return VENDORS.find((vendor) => memory === `dram-${vendor}`);
 }
 
-/** A sweep of a set of layers; `members` are those that a memory of all layers with products is kept to, all by default. */
-function sweepOf(setting: Setting, what: 'one' | 'curve', layers: string, members?: readonly string[]): SweepConfig {
+/** What a victim does to the confidences that it releases under a setting. */
+export function releasesOf({ round }: Pick<Setting, 'round'>): SweepConfig['releases'] {
+  return round === 'exact' ? [] : [{ kind: 'rounding', decimals: Number(round) }];
+}
+
+/** A sweep of a set of layers; a memory that is given for every layer is kept to its members. */
+function sweepOf(setting: Setting, what: 'one' | 'curve', layers: string, members: readonly string[]): SweepConfig {
   const { memory, rate, volts, granularity, draws, seed } = setting;
   const curve = what === 'curve';
   const vendor = vendorOf(memory);
@@ -162,9 +217,8 @@ function sweepOf(setting: Setting, what: 'one' | 'curve', layers: string, member
     ? voltageMemories(vendor, curve ? voltsOf(vendor, setting) : [volts], FORMATS[setting.format])
     : uniform
       ? []
-      : [{ name: memory, setting: memory, memory: findPreset(memory).memory }];
-  const kept = (each: NamedMemory): NamedMemory => {
-    if (!members) return each;
+      : v.parse(NamedMemories, [{ name: memory, setting: memory, memory: findPreset(memory).memory }]);
+  const only = (each: NamedMemory): NamedMemory => {
     const layersOf = Object.fromEntries(members.map((layer) => [layer, each.memory.layers['*']]));
     return { ...each, memory: { ...each.memory, layers: layersOf } };
   };
@@ -175,24 +229,25 @@ function sweepOf(setting: Setting, what: 'one' | 'curve', layers: string, member
     sweeps: uniform ? [{ layers, rates: curve ? RATES.filter((_, i) => i % 2 === 0 && i >= 4) : [rate] }] : [],
     grid: [],
     rateMaps: [],
-    memories: memories.map(kept),
+    memories: memories.map(only),
     draws,
     noise: { kinds: curve && uniform ? ['gaussian'] : [], sets: [layers], matched: layers, moments: false },
+    releases: releasesOf(setting),
     seed,
   };
 }
 
 /** The sweep of one condition, or of the whole curve that it lies on. */
 export function sweepOfSetting(setting: Setting, what: 'one' | 'curve'): SweepConfig {
-  return sweepOf(setting, what, setting.layers, layersOfSet(setting.layers, ALL_LAYERS.split('+')));
+  return sweepOf(setting, what, setting.layers, setting.layers.split('+'));
 }
 
-/** The same memory under every layer of the shallow model. */
-export function shallowSweepOfSetting(setting: Setting): SweepConfig {
-  return sweepOf(setting, 'one', 'all');
+/** The same memory under all of the given layers. */
+export function sweepOfLayers(setting: Setting, layers: readonly string[]): SweepConfig {
+  return sweepOf(setting, 'one', layers.join('+'), layers);
 }
 
-/** Settings of one key share their rows: they differ in how strong the error is, and in what is looked at. */
-export function sweepKey({ memory, format, layers, granularity, seed, draws }: Setting): string {
-  return JSON.stringify([memory, format, layers, granularity, seed, draws]);
+/** Settings of one key share their rows: they differ in how strong the error is, and in what is shown. */
+export function sweepKey({ memory, format, layers, granularity, seed, draws, victim, round }: Setting): string {
+  return JSON.stringify([memory, format, layers, granularity, seed, draws, victim, round]);
 }

@@ -1,11 +1,11 @@
 /// <reference types="vite/client" />
-/** The thread of the engine: a {@link Lab} whose requests and replies are messages, so that the page never waits. */
+/** The thread of the engine: an {@link EngineSession} whose requests and replies are messages, so that the page never waits. */
 import inversion from '../../data/deep-tiny/inversion.safetensors?url';
 import victim from '../../data/deep-tiny/victim.safetensors?url';
 import { version } from '../../package.json';
 import { DataError } from '../errors.ts';
 import { openWebGpu } from '../gpu/web.ts';
-import { Lab } from './lab.ts';
+import { EngineSession } from './engine_session.ts';
 import type { Request } from './protocol.ts';
 
 async function fetched(name: string, url: string): Promise<[string, Uint8Array<ArrayBuffer>]> {
@@ -14,7 +14,7 @@ async function fetched(name: string, url: string): Promise<[string, Uint8Array<A
   return [name, new Uint8Array(await response.arrayBuffer())];
 }
 
-const lab = new Lab({
+const session = new EngineSession({
   openGpu: openWebGpu,
   shipped: async () =>
     new Map(await Promise.all([fetched('victim.safetensors', victim), fetched('inversion.safetensors', inversion)])),
@@ -22,4 +22,4 @@ const lab = new Lab({
   post: (reply) => self.postMessage(reply),
 });
 
-self.addEventListener('message', ({ data }: MessageEvent<Request>) => void lab.handle(data));
+self.addEventListener('message', ({ data }: MessageEvent<Request>) => void session.handle(data));

@@ -96,7 +96,7 @@ describe.runIf(findChromium())('the page', () => {
 
   it('shows faces, and what keys on the slider do to accuracy and pictures', async () => {
     await visit();
-    await ended('look done');
+    await ended('measure done');
     expect(await page!.locator('[data-row="truth"] img').count()).toBe(10);
     const [before, faces, undefended] = [await accuracy(), await pixels('memory'), await pixels('none')];
     expect(before).toBeGreaterThan(0.5);
@@ -115,7 +115,7 @@ describe.runIf(findChromium())('the page', () => {
 
   it('has the same numbers again from its address', async () => {
     await visit('?memory=dram-C&volts=1.15&layers=fc1&draw=2&draws=1');
-    await ended('look done');
+    await ended('measure done');
     expect(await page!.locator('#strength-value').textContent()).toBe('1.150 V, DIMM C3');
     const [first, numbers] = [await pixels('memory'), await page!.locator('#numbers').textContent()];
     // 1.15 V over 1.35 V, squared, is 0.73; what is not in this memory is read at nominal voltage.
@@ -123,14 +123,14 @@ describe.runIf(findChromium())('the page', () => {
     expect(share).toBeGreaterThan(72.6);
     expect(share).toBeLessThan(100);
     await page!.reload();
-    await ended('look done');
+    await ended('measure done');
     expect(await pixels('memory')).toBe(first);
     expect(await page!.locator('#numbers').textContent()).toBe(numbers);
   });
 
   it('fills in the curve, stops, goes on, and gives files away that the command line could have written', async () => {
     await visit('?draws=1&layers=fc1');
-    await ended('look done');
+    await ended('measure done');
     await page!.click('#curve-run');
     await page!.waitForFunction(() => Number(document.querySelectorAll('#curve-table tbody tr').length) >= 4);
     const rows = () => page!.locator('#curve-table tbody tr').count();
@@ -163,7 +163,7 @@ describe.runIf(findChromium())('the page', () => {
 
   it('trains a classifier and runs MI-Face to its end, before the eye', async () => {
     await visit('?model=softmax&rate=0.125&draws=1');
-    await ended('look done');
+    await ended('measure done');
     // Every state of the first reconstruction, as it was drawn.
     await page!.evaluate(() => {
       const seen = new Set<string>();
@@ -185,7 +185,7 @@ describe.runIf(findChromium())('the page', () => {
 
   it('draws a fault map that can be zoomed, checks every kernel, and has no serious finding of axe in the dark', async () => {
     await visit('?draws=1', { colorScheme: 'dark' });
-    await ended('look done');
+    await ended('measure done');
     await page!.click('#map-run');
     await ended('map done');
     const width = () => page!.locator('#map-view canvas').evaluate((canvas) => canvas.getBoundingClientRect().width);
@@ -209,7 +209,7 @@ describe.runIf(findChromium())('the page', () => {
 
   it('takes images and checkpoints of a visitor, and refuses what is none', async () => {
     await visit('?draws=1');
-    await ended('look done');
+    await ended('measure done');
     const png = new PNG({ width: 40, height: 50 });
     for (let i = 0; i < png.data.length; i++) png.data[i] = i % 4 === 3 ? 255 : (i * 7) % 256;
     const image = { name: 'me.png', mimeType: 'image/png', buffer: PNG.sync.write(png) };
@@ -226,22 +226,22 @@ describe.runIf(findChromium())('the page', () => {
     await page!.locator('#failure', { hasText: 'me.txt: not an image that this browser reads' }).waitFor();
 
     await page!.setInputFiles('#own-networks', join(ROOT, 'data/deep-tiny/victim.safetensors'));
-    await ended('look done');
+    await ended('measure done');
     await page!.locator('#adapter-table', { hasText: 'ndf 8, nz 30: victim.safetensors' }).waitFor();
     await page!.click('#own-reset');
     await page!.locator('#adapter-table', { hasText: 'trained by this project' }).waitFor();
-    await ended('look done');
+    await ended('measure done');
     await page!.setInputFiles('#own-networks', join(ROOT, 'test/fixtures/classifier.pth'));
     await page!.locator('#failure', { hasText: 'this run needs a' }).waitFor();
     await page!.locator('#adapter-table', { hasText: 'trained by this project' }).waitFor();
-    await ended('look done');
+    await ended('measure done');
     expect(await page!.locator('#own-reset').isHidden()).toBe(true);
     expect(await page!.locator('#failure').isVisible()).toBe(true);
   });
 
   it('tells that the device is lost, and goes on by one button', async () => {
     await visit('?draws=1');
-    await ended('look done');
+    await ended('measure done');
     await page!.click('#map-run');
     await ended('map done');
     const map = () => document.querySelector<HTMLCanvasElement>('#map-view canvas')!.toDataURL();
@@ -256,7 +256,7 @@ describe.runIf(findChromium())('the page', () => {
     await page!.keyboard.press('Enter');
     await page!.locator('#lost').waitFor({ state: 'hidden' });
     await idle();
-    await page!.waitForFunction(() => document.body.dataset.ended === 'look done');
+    await page!.waitForFunction(() => document.body.dataset.ended === 'measure done');
     expect(await pixels('memory')).toBe(before);
     await expect.poll(() => page!.evaluate(map), { timeout: 20_000 }).toBe(flips);
   });
@@ -279,7 +279,7 @@ describe.runIf(findChromium())('the page', () => {
       isMobile: true,
       deviceScaleFactor: 2,
     });
-    await ended('look done');
+    await ended('measure done');
     expect(await page!.evaluate(() => document.documentElement.scrollWidth)).toBe(390);
     await shoot('phone');
     expect(await accessibility()).toEqual([]);
@@ -290,13 +290,13 @@ describe.runIf(findChromium())('the page', () => {
     await page!
       .locator('#failure', { hasText: 'Not understood in the address, and left at the default: rate=7' })
       .waitFor();
-    await ended('look done');
+    await ended('measure done');
     expect(await page!.inputValue('#control-seed')).toBe('3');
   });
 
   it('keeps the focus where it is while fields change, and takes no number that an address would refuse', async () => {
     await visit('?draws=1');
-    await ended('look done');
+    await ended('measure done');
     await page!.fill('#control-draw', '4');
     await page!.keyboard.press('Tab');
     expect(await page!.evaluate(() => document.activeElement?.id)).toBe('control-seed');

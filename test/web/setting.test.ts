@@ -1,26 +1,25 @@
 import { describe, expect, it, test } from 'vitest';
-import { bitErrorConditions } from '../../src/experiments/conditions.ts';
-import { deepVictim } from '../../src/experiments/deep.ts';
-import { deepPreset, parseDeepConfig } from '../../src/experiments/deep_config.ts';
+import { plannedConditions } from '../../src/experiments/conditions.ts';
 import { modelSpec } from '../../src/models/specs.ts';
+import { yangClassifier } from '../../src/models/yang.ts';
 import {
   DEFAULTS,
   isSetting,
   NAMED_MEMORIES,
+  normalised,
   RATES,
   readSetting,
   type Setting,
-  settled,
-  shallowSweepOfSetting,
   sweepKey,
+  sweepOfLayers,
   sweepOfSetting,
   voltsOf,
   writeSetting,
 } from '../../src/web/setting.ts';
 
-const SPEC = deepVictim(parseDeepConfig(deepPreset('tiny', 1), 'test'), 30);
+const SPEC = yangClassifier({ kind: 'yang-classifier', size: 32, ndf: 8, classes: 30 });
 const conditionOf = (change: Partial<Setting>) =>
-  bitErrorConditions(sweepOfSetting({ ...DEFAULTS, ...change }, 'one'), SPEC).at(-1)!;
+  plannedConditions(sweepOfSetting({ ...DEFAULTS, ...change }, 'one'), SPEC).at(-1)!;
 
 describe('an address', () => {
   it('is empty for the defaults, and says every difference', () => {
@@ -45,11 +44,17 @@ describe('an address', () => {
 });
 
 describe('what does not go together', () => {
+  it('gives way: layers to those that the victim has', () => {
+    expect(normalised({ ...DEFAULTS, victim: 'mlp', layers: 'conv2' })).toMatchObject({ layers: 'fc1+fc2' });
+    expect(normalised({ ...DEFAULTS, victim: 'softmax' })).toMatchObject({ layers: 'fc1', tensor: 'fc1.weight' });
+    expect(normalised({ ...DEFAULTS, victim: 'mlp', layers: 'fc2' }).layers).toBe('fc2');
+  });
+
   it('gives way: a tensor to its layers, a voltage to what was measured', () => {
-    expect(settled({ ...DEFAULTS, layers: 'conv2' }).tensor).toBe('conv2.weight');
-    expect(settled({ ...DEFAULTS, tensor: 'fc2.bias' }).tensor).toBe('fc2.bias');
-    expect(settled({ ...DEFAULTS, tensor: 'bogus' }).tensor).toBe('fc1.weight');
-    expect(settled({ ...DEFAULTS, memory: 'dram-C', volts: 1 }).volts).toBe(1.1);
+    expect(normalised({ ...DEFAULTS, layers: 'conv2' }).tensor).toBe('conv2.weight');
+    expect(normalised({ ...DEFAULTS, tensor: 'fc2.bias' }).tensor).toBe('fc2.bias');
+    expect(normalised({ ...DEFAULTS, tensor: 'bogus' }).tensor).toBe('fc1.weight');
+    expect(normalised({ ...DEFAULTS, memory: 'dram-C', volts: 1 }).volts).toBe(1.1);
     expect(readSetting(new URLSearchParams('layers=fc2')).setting.tensor).toBe('fc2.weight');
   });
 
@@ -72,7 +77,7 @@ describe('a setting', () => {
     });
   });
 
-  test('with a voltage is a DIMM a draw, under the chosen layers only', () => {
+  test('with a voltage is a DIMM per draw, under the chosen layers only', () => {
     const condition = conditionOf({ memory: 'dram-B', volts: 1.05, layers: 'fc1' });
     expect(condition).toMatchObject({
       kind: 'memory',
@@ -91,7 +96,7 @@ describe('a setting', () => {
   test('lies on its curve', () => {
     for (const change of [{ rate: 2 ** -8 }, { memory: 'dram-A', volts: 1.15 }]) {
       const setting = { ...DEFAULTS, ...change };
-      const curve = bitErrorConditions(sweepOfSetting(setting, 'curve'), SPEC);
+      const curve = plannedConditions(sweepOfSetting(setting, 'curve'), SPEC);
       expect(curve).toContainEqual(conditionOf(change));
       expect(curve.length).toBeGreaterThan(4);
     }
@@ -106,10 +111,10 @@ describe('a setting', () => {
     }
   });
 
-  test('reaches every layer of the shallow model', () => {
+  test('reaches every layer that it is given', () => {
     const mlp = modelSpec('mlp', 3584, 40, [200]);
     for (const memory of ['uniform', 'dram-C', NAMED_MEMORIES[0].name]) {
-      const condition = bitErrorConditions(shallowSweepOfSetting({ ...DEFAULTS, memory }), mlp).at(-1)!;
+      const condition = plannedConditions(sweepOfLayers({ ...DEFAULTS, memory }, ['fc1', 'fc2']), mlp).at(-1)!;
       expect(Object.keys(condition.rates)).toEqual(['fc1', 'fc2']);
     }
   });

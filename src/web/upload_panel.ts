@@ -46,7 +46,7 @@ async function decode(file: File): Promise<DecodedImage> {
   return { width, height, channels: 3, pixels };
 }
 
-export class Own {
+export class UploadPanel {
   readonly #gallery = new Gallery(byId('own-faces'));
 
   show({ setting, names, rows }: Extract<Reply, { kind: 'own' }>): void {

@@ -1,18 +1,10 @@
 /** The faces, what an attacker gets of them, and the numbers beside it. */
-import { deepAttackName } from '../experiments/deep.ts';
 import { formatPercent, type Interval, type SummaryEntry } from '../results/results.ts';
 import { byId, Gallery, table } from './dom.ts';
-import type { Reply, Seen } from './protocol.ts';
-import { describe, type Setting, vendorOf } from './setting.ts';
+import type { Reply, ShownAttack, ShownOutput } from './protocol.ts';
+import { describe, describeMemory, type Setting, vendorOf } from './setting.ts';
 
-type Opened = Extract<Reply, { kind: 'opened' }>;
-
-/** The page's attackers, by whose names attacks are told apart. */
-const ATTACKERS = ['direct', 'clipped'].map((name) => ({ name, floor: 'direct' as const }));
-
-export function attackOf({ attacker, side }: Setting): string {
-  return deepAttackName(ATTACKERS, attacker, side);
-}
+type Victim = Extract<Reply, { kind: 'victim' }>;
 
 /** `0.84 (0.81 to 0.87)`; the mean alone where nothing was drawn twice. */
 function interval({ mean, ci95: [low, high] }: Interval, digits = 2): string {
@@ -20,38 +12,43 @@ function interval({ mean, ci95: [low, high] }: Interval, digits = 2): string {
   return low === high ? text(mean) : `${text(mean)} (${text(low)} to ${text(high)})`;
 }
 
-export class Story {
+export class ReconstructionPanel {
   readonly #gallery = new Gallery(byId('faces'));
-  #truth: Opened['truth'] | undefined;
+  #victim: Victim | undefined;
   /** Which memory the pictures are of. */
   #memory = '';
-  readonly #seen: { none?: readonly Seen[]; memory?: readonly Seen[] } = {};
+  readonly #measured: { none?: readonly ShownAttack[]; memory?: readonly ShownAttack[] } = {};
 
-  open({ truth }: Opened): void {
-    this.#truth = truth;
+  open(victim: Victim): void {
+    this.#victim = victim;
     this.#gallery.clear();
-    this.#seen.none = undefined;
-    this.#seen.memory = undefined;
+    this.#measured.none = undefined;
+    this.#measured.memory = undefined;
   }
 
-  look(what: 'none' | 'memory', seen: readonly Seen[], setting: Setting): void {
-    this.#seen[what] = seen;
+  /** The result of an attack that a setting shows; nothing before a victim is there. */
+  outputOf({ attacker, side }: Setting): ShownOutput | undefined {
+    return this.#victim?.outputs.find((output) => output.attacker === attacker && output.split === side);
+  }
+
+  measured(what: 'none' | 'memory', attacks: readonly ShownAttack[], setting: Setting): void {
+    this.#measured[what] = attacks;
     if (what === 'memory') this.#memory = describe(setting);
   }
 
   /** The rows of pictures as they are shown now, for the contact sheet too. */
   rows(setting: Setting) {
-    const truth = this.#truth?.[setting.side];
-    if (!truth) return undefined;
-    const attack = attackOf(setting);
-    const found = (what: 'none' | 'memory') => this.#seen[what]?.find(({ row }) => row.attack === attack);
-    const detail = ({ row }: Seen) => `accuracy ${row.accuracy.toFixed(2)}, PCC ${row.pcc.toFixed(2)}`;
+    const truth = this.#victim?.truth[setting.side];
+    const chosen = this.outputOf(setting);
+    if (!truth || !chosen) return undefined;
+    const found = (what: 'none' | 'memory') => this.#measured[what]?.find(({ output }) => output.name === chosen.name);
+    const detail = ({ row }: ShownAttack) => `accuracy ${row.accuracy.toFixed(2)}, PCC ${row.pcc.toFixed(2)}`;
     const rows = [
       {
         id: 'truth',
         label: 'true faces',
         detail: setting.side === 'training' ? 'training' : 'held-out',
-        pictures: truth as Seen['pictures'],
+        pictures: truth as ShownAttack['pictures'],
       },
     ];
     const [none, memory] = [found('none'), found('memory')];
@@ -77,8 +74,8 @@ export class Story {
     chosen: readonly SummaryEntry[],
     energy: { bytes: number; relative: number } | undefined,
   ): void {
-    const attack = attackOf(setting);
-    const mine = chosen.filter((entry) => entry.attack === attack);
+    const output = this.outputOf(setting);
+    const mine = chosen.filter((entry) => entry.attack === output?.name);
     const none = mine.find(({ condition }) => condition.kind === 'none');
     const memory = mine.find(({ condition }) => condition.kind !== 'none') ?? none;
     if (!none || !memory) return;
@@ -93,15 +90,11 @@ export class Story {
         : '';
     byId('numbers').replaceChildren(
       table('Means, and 95 % bootstrap intervals over draws and people', [
-        [
-          '',
-          'no defence',
-          `${describe(setting).split(',').slice(0, -1).join(',')}, ${memory.draws} ${memory.draws === 1 ? 'draw' : 'draws'}`,
-        ],
+        ['', 'no defence', `${describeMemory(setting)}, ${memory.draws} ${memory.draws === 1 ? 'draw' : 'draws'}`],
         row('accuracy of the classifier', 'accuracy'),
         row('similarity to the right person (PCC)', 'pcc'),
         row('lift over wrong people', 'pccLift'),
-        row('identified by a judge', 'identity'),
+        row('recognised by an identity classifier', 'identity'),
         ...(joules ? [['energy of weight reads, by V²', '100 % of nominal', joules]] : []),
       ]),
     );

@@ -1,17 +1,18 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { runDeep } from '../../src/experiments/deep.ts';
-import { deepPreset, parseDeepConfig } from '../../src/experiments/deep_config.ts';
-import { embeddedDeepInput } from '../../src/experiments/embedded.ts';
-import { MemoryStore } from '../../src/experiments/store.ts';
+import { parseExperiment } from '../../src/experiments/config.ts';
+import { runExperiment } from '../../src/experiments/experiment.ts';
+import { proceduralData } from '../../src/experiments/faces.ts';
+import { presetInput } from '../../src/experiments/presets.ts';
+import { InMemoryRunStore } from '../../src/experiments/store.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 import { openNodeGpu } from '../../src/gpu/node.ts';
 import { readCheckpoint, writeCheckpoint } from '../../src/models/checkpoint.ts';
 import { parseResults } from '../../src/results/results.ts';
-import { Lab } from '../../src/web/lab.ts';
+import { EngineSession } from '../../src/web/engine_session.ts';
 import type { Job, Reply } from '../../src/web/protocol.ts';
-import { DEFAULTS, type Setting } from '../../src/web/setting.ts';
+import { DEFAULTS, normalised, type Setting } from '../../src/web/setting.ts';
 
 const NETWORKS = fileURLToPath(new URL('../../data/deep-tiny/', import.meta.url));
 const FILES = ['victim.safetensors', 'inversion.safetensors'];
@@ -21,13 +22,13 @@ const URL_OF_PAGE = 'https://example.org/midas/';
 const QUICK: Setting = { ...DEFAULTS, draws: 2 };
 const silent = { start() {}, advance() {}, done() {}, warn() {} };
 
-/** A lab whose replies are kept; `posted` may react to one as it comes. */
+/** A session whose replies are kept; `posted` may react to one as it comes. */
 class Page {
   replies: Reply[] = [];
   posted: (reply: Reply) => void = () => {};
   gpu!: Gpu;
   #id = 0;
-  readonly lab = new Lab({
+  readonly session = new EngineSession({
     openGpu: async () => {
       this.gpu = await openNodeGpu({ adapter: 'software' });
       return this.gpu;
@@ -48,7 +49,7 @@ class Page {
   }
 
   start(job: Job): Promise<void> {
-    return this.lab.handle({ ...job, id: ++this.#id });
+    return this.session.handle({ ...job, id: ++this.#id });
   }
 
   of<K extends Reply['kind']>(kind: K): Extract<Reply, { kind: K }>[] {
@@ -61,70 +62,73 @@ beforeAll(async () => {
   page = new Page();
   await page.ask({ kind: 'open', url: URL_OF_PAGE });
 });
-afterAll(() => page.lab.close());
+afterAll(() => page.session.close());
 
-it('opening shows the true faces of both sides, and how well the networks are', async () => {
+it('opening shows the true faces of both splits, and how well the networks are', async () => {
   await page.ask({ kind: 'open', url: URL_OF_PAGE });
-  const [{ truth, trainAccuracy, judgeAccuracy, tensors }] = page.of('opened');
+  const [{ truth, trainAccuracy, identityAccuracy, tensors }] = page.of('victim');
   for (const side of ['held-out', 'training'] as const) {
     expect(truth[side].images).toHaveLength(10);
     expect(new Set(truth[side].names).size).toBe(10);
     for (const image of truth[side].images) expect(new Set(image).size).toBeGreaterThan(30);
   }
   expect(trainAccuracy).toBeGreaterThan(0.99);
-  expect(judgeAccuracy).toBeGreaterThan(0.9);
+  expect(identityAccuracy).toBeGreaterThan(0.9);
   expect(tensors).toContain('fc1.weight');
 });
 
-describe('a look', () => {
+describe('a measurement', () => {
   it('has the numbers of the command line, draw by draw', async () => {
-    await page.ask({ kind: 'look', setting: QUICK });
+    await page.ask({ kind: 'measure', setting: QUICK });
     const { results, chosen } = page.of('results').at(-1)!;
-    const preset = deepPreset('tiny', 1);
-    const config = parseDeepConfig(
+    const preset = presetInput('deep');
+    const [inversion] = preset.attacks as object[];
+    const config = parseExperiment(
       {
         ...preset,
         format: { kind: 'fixed', bits: 12, headroom: 2 },
         sweeps: [{ layers: 'fc1+fc2', rates: [QUICK.rate] }],
-        noise: { kinds: [], sets: [], matched: 'fc1+fc2', moments: false },
+        noise: { kinds: [] },
         draws: 2,
         photographs: 1,
-        attackers: [{ name: 'direct' }, { name: 'clipped', clip: 'observed' }],
+        attacks: [{ ...inversion, attackers: [{ name: 'direct' }, { name: 'clipped', clip: 'observed' }] }],
       },
       'test',
     );
-    const input = { ...(await embeddedDeepInput(page.gpu, 32, 1)), pretrained: await shipped() };
-    const run = await runDeep(page.gpu, input, config, new MemoryStore(), silent, new AbortController().signal);
+    if (config.data.kind !== 'procedural') throw new Error('the preset has procedural faces');
+    const data = { ...(await proceduralData(page.gpu, config.data, 1)), pretrained: await shipped() };
+    const context = { store: new InMemoryRunStore(), progress: silent, signal: new AbortController().signal };
+    const run = await runExperiment(page.gpu, data, config, context);
     const strip = ({ rows }: Pick<typeof results, 'rows'>) =>
       rows.filter(({ condition }) => condition.kind !== 'quantised');
     expect(strip(results)).toEqual(strip({ rows: [...run.rows] }));
-    expect(results.baselines).toEqual(run.baselines);
+    expect(results.baselines).toEqual(run.presentation.baselines);
     expect(chosen.map(({ draws }) => draws).sort()).toEqual([1, 1, 1, 1, 2, 2, 2, 2]);
     expect(parseResults(JSON.parse(JSON.stringify(results)), 'page')).toEqual(results);
     expect(results.manifest.command).toBe(`${URL_OF_PAGE}?draws=2`);
   });
 
   it('shows the draw that was asked for, and a worse memory hides more', async () => {
-    const looks: Record<string, Extract<Reply, { kind: 'look' }>> = {};
+    const measured: Record<string, Extract<Reply, { kind: 'measured' }>> = {};
     for (const [name, change] of Object.entries({
       gentle: { rate: 2 ** -12 },
       bad: { rate: 2 ** -4 },
       other: { rate: 2 ** -4, draw: 1 },
     })) {
-      await page.ask({ kind: 'look', setting: { ...QUICK, draws: 1, ...change } });
-      looks[name] = page.of('look').find(({ what }) => what === 'memory')!;
+      await page.ask({ kind: 'measure', setting: { ...QUICK, draws: 1, ...change } });
+      measured[name] = page.of('measured').find(({ what }) => what === 'memory')!;
     }
-    const first = (name: string) => looks[name].seen[0];
+    const first = (name: string) => measured[name].attacks[0];
     expect(first('gentle').row.accuracy).toBeGreaterThan(first('bad').row.accuracy);
     expect(first('gentle').row.pcc).toBeGreaterThan(first('bad').row.pcc);
     expect(first('other').row.draw).toBe(1);
     expect(first('other').pictures.images).not.toEqual(first('bad').pictures.images);
   });
 
-  it('has the same means whatever was looked at before, and the energy of its own voltage', async () => {
+  it('has the same means whatever was shown before, and the energy of its own voltage', async () => {
     const setting: Setting = { ...QUICK, memory: 'dram-C', volts: 1.2, layers: 'fc1', seed: 5 };
     const end = async (change: Partial<Setting>) => {
-      await page.ask({ kind: 'look', setting: { ...setting, ...change } });
+      await page.ask({ kind: 'measure', setting: { ...setting, ...change } });
       const { chosen, energy } = page.of('results').at(-1)!;
       return { chosen, energy };
     };
@@ -135,10 +139,10 @@ describe('a look', () => {
     expect(await end({})).toEqual(first);
   });
 
-  it('that another one follows ends early, and only the last one is looked through', async () => {
+  it('that another one follows ends early, and only the last one is measured to its end', async () => {
     page.replies = [];
-    const first = page.start({ kind: 'look', setting: { ...QUICK, draws: 50, seed: 7 } });
-    const last = page.start({ kind: 'look', setting: { ...QUICK, draws: 1, seed: 8 } });
+    const first = page.start({ kind: 'measure', setting: { ...QUICK, draws: 50, seed: 7 } });
+    const last = page.start({ kind: 'measure', setting: { ...QUICK, draws: 1, seed: 8 } });
     await Promise.all([first, last]);
     expect(page.of('ended').map(({ how }) => how)).toEqual(['stopped', 'done']);
   });
@@ -152,7 +156,7 @@ describe('a curve', () => {
     page.posted = (reply) => {
       if (reply.kind !== 'results') return;
       rows = reply.results.rows.length;
-      if (rows >= 12) void page.lab.handle({ kind: 'pause' });
+      if (rows >= 12) void page.session.handle({ kind: 'pause' });
     };
     const curve = page.start({ kind: 'curve', setting });
     while (rows < 12) await new Promise((resolve) => setTimeout(resolve, 10));
@@ -160,7 +164,7 @@ describe('a curve', () => {
     await new Promise((resolve) => setTimeout(resolve, 600));
     expect(rows).toBe(held);
     page.posted = () => {};
-    await page.lab.handle({ kind: 'stop' });
+    await page.session.handle({ kind: 'stop' });
     await curve;
     expect(page.of('ended').at(-1)).toMatchObject({ job: 'curve', how: 'stopped' });
 
@@ -189,6 +193,33 @@ it('MI-Face trains a victim, then shows its images as they become faces, without
   expect(defended.accuracy).toBeLessThan(without.accuracy);
   expect(page.of('ended').at(-1)).toMatchObject({ how: 'done' });
 }, 240_000);
+
+it('MI-Face attacks the shipped convolutional network, whose rounded confidences do not keep it away', async () => {
+  const attack = async (round: Setting['round']) => {
+    await page.ask({ kind: 'invert', setting: { ...QUICK, model: 'yang', round } });
+    return page.of('inversion').flatMap(({ row }) => (row ? [row] : []));
+  };
+  const exact = await attack('exact');
+  expect(exact.map(({ condition }) => condition.kind)).toEqual(['none', 'bit-error']);
+  expect(exact[0].accuracy).toBeGreaterThan(0.9);
+  expect(exact[0].n).toBe(10);
+  expect((await attack('1')).map(({ pcc }) => pcc)).toEqual(exact.map(({ pcc }) => pcc));
+}, 240_000);
+
+it('another victim is trained with the network that inverts it, and tells its layers', async () => {
+  await page.ask({ kind: 'measure', setting: normalised({ ...QUICK, victim: 'softmax', draws: 1 }) });
+  const [{ victim, tensors, outputs }] = page.of('victim');
+  expect(victim).toBe('softmax');
+  expect(tensors).toEqual(['fc1.weight', 'fc1.bias']);
+  expect(outputs.map(({ attacker, split }) => [attacker, split])).toEqual([
+    ['direct', 'held-out'],
+    ['direct', 'training'],
+    ['clipped', 'held-out'],
+    ['clipped', 'training'],
+  ]);
+  const { results } = page.of('results').at(-1)!;
+  expect(new Set(results.rows.map(({ condition }) => condition.layers))).toEqual(new Set(['none', 'fc1']));
+}, 400_000);
 
 it('a fault map has the flips that its table counts', async () => {
   await page.ask({ kind: 'map', setting: { ...QUICK, rate: 2 ** -5, draw: 3 } });
@@ -228,7 +259,7 @@ describe('networks of a visitor', () => {
       );
       const bytes = writeCheckpoint({ spec, state: { epoch: 0, parameters, optimizer: [] }, metadata: {} });
       await page.ask({ kind: 'open', url: URL_OF_PAGE, files: [{ name: 'victim.safetensors', bytes }] });
-      await page.ask({ kind: 'look', setting: { ...QUICK, draws: 1 } });
+      await page.ask({ kind: 'measure', setting: { ...QUICK, draws: 1 } });
       accuracies.push(
         page
           .of('results')
@@ -246,7 +277,7 @@ describe('networks of a visitor', () => {
       files: [{ name: 'mine.safetensors', bytes: fileOf('victim.safetensors') }],
     });
     expect(page.of('opened')[0].networks).toMatch(/ndf 8.*mine.safetensors/);
-    expect(page.of('opened')[0].trainAccuracy).toBeGreaterThan(0.99);
+    expect(page.of('victim')[0].trainAccuracy).toBeGreaterThan(0.99);
   });
 
   it('that are none, or know other people, are refused in one line, and the shipped ones come back', async () => {
@@ -267,12 +298,12 @@ describe('networks of a visitor', () => {
 
 it('a lost device is told, and what was measured is there when the engine runs again', async () => {
   const setting: Setting = { ...QUICK, seed: 11 };
-  await page.ask({ kind: 'look', setting });
+  await page.ask({ kind: 'measure', setting });
   const before = page.of('results').at(-1)!.results.rows;
   page.gpu.device.destroy();
-  await page.ask({ kind: 'look', setting: { ...setting, rate: 2 ** -5 } });
+  await page.ask({ kind: 'measure', setting: { ...setting, rate: 2 ** -5 } });
   expect(page.of('lost')).toHaveLength(1);
   await page.ask({ kind: 'open', url: URL_OF_PAGE });
-  await page.ask({ kind: 'look', setting });
+  await page.ask({ kind: 'measure', setting });
   expect(page.of('results').at(-1)!.results.rows).toEqual(before);
 });

@@ -1,0 +1,711 @@
+/**
+ * The engine behind the page: opens a device, keeps the victims and the rows that were measured, and does one job at a time.
+ * It knows no page and no worker: replies go to a function.
+ */
+import { SPLITS, type SplitName } from '../attacks/attack.ts';
+import { attackOfKind } from '../attacks/registry.ts';
+import { createDataset, toFloat } from '../data/dataset.ts';
+import { DataError, DeviceLostError, InterruptedError, MidasError } from '../errors.ts';
+import { plannedConditions } from '../experiments/conditions.ts';
+import {
+  type DataConfig,
+  type ExperimentConfig,
+  type ExperimentInput,
+  parseExperiment,
+  type SweepConfig,
+  type VictimKind,
+} from '../experiments/config.ts';
+import { proceduralData, splitName } from '../experiments/faces.ts';
+import { presetInput } from '../experiments/presets.ts';
+import { InMemoryRunStore, type ProgressSink, refuseAborted } from '../experiments/store.ts';
+import { type DrawResult, Sweep } from '../experiments/sweep.ts';
+import { type ExperimentData, Testbed } from '../experiments/testbed.ts';
+import { type Gpu, limitsOf } from '../gpu/device.ts';
+import { productLayers } from '../layers/stack.ts';
+import { codeAt } from '../memory/codec.ts';
+import { flippedLines, flipRates } from '../memory/flips.ts';
+import { pcc } from '../metrics/similarity.ts';
+import { packTensors, readCheckpoint, writeCheckpoint } from '../models/checkpoint.ts';
+import { readTensors, recogniseModel } from '../models/recognise.ts';
+import { type ModelSpec, modelName } from '../models/specs.ts';
+import { modelLayout } from '../models/trainer.ts';
+import { levelled } from '../results/figures/sheet.ts';
+import {
+  type AttackDescription,
+  type Baselines,
+  type Condition,
+  conditionKey,
+  RESULTS_SCHEMA,
+  type Results,
+} from '../results/results.ts';
+import { Gate, LiveStore } from './live_store.ts';
+import type { ChosenFile, Job, JobKind, Pictures, Reply, Request, ShownAttack, ShownOutput } from './protocol.ts';
+import {
+  DEFAULTS,
+  releasesOf,
+  type Setting,
+  sweepKey,
+  sweepOfLayers,
+  sweepOfSetting,
+  writeSetting,
+} from './setting.ts';
+
+/** What the shipped networks were trained with; the seed of a setting draws errors only. */
+const FACES_SEED = 1;
+/** Images of MI-Face against a model of dense layers, pixels, and how many people it attacks. */
+const MI_FACE = { width: 56, height: 64, people: 10 } as const;
+/** Attackers of the inversion network. */
+const ATTACKERS = [{ name: 'direct' }, { name: 'clipped', clip: 'observed' }] as const;
+
+/** Milliseconds at least between two states of a curve. */
+const SHOW_EVERY = 200;
+
+type Identified = Job & { readonly id: number };
+
+export interface SessionOptions {
+  openGpu(): Promise<Gpu>;
+  /** The networks that come with the project, by the names they have in the folder of a run. */
+  shipped(): Promise<ReadonlyMap<string, Uint8Array<ArrayBuffer>>>;
+  readonly version: string;
+  post(reply: Reply): void;
+}
+
+/** A victim with attacks that are ready to run against it. */
+interface Ready {
+  readonly config: ExperimentConfig;
+  readonly data: ExperimentData;
+  readonly testbed: Testbed;
+  /** What attacks give on the undefended model under each release, and what is reached without any: measured once. */
+  readonly undefended: Map<string, readonly DrawResult[]>;
+  baselines?: Baselines;
+}
+
+/** Everything that lives as long as a device. */
+interface Opened {
+  readonly gpu: Gpu;
+  readonly networks: Networks;
+  /** Victims of the inversion network, and of MI-Face, by their kinds and how they release confidences. */
+  readonly inverted: Map<string, Ready>;
+  readonly searched: Map<string, Ready>;
+  readonly started: Date;
+}
+
+/** The engine behind the page; see the top of this file. */
+export class EngineSession {
+  readonly #options: SessionOptions;
+  readonly #gate = new Gate();
+  #controller = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+  #opened: Opened | undefined;
+  #url = '';
+  /** The victim that the page shows. */
+  #shown = '';
+  /** Of the job that is being done. */
+  #id = 0;
+  /** Rows by the networks and the settings they belong to; they outlive a device. */
+  readonly #stores = new Map<string, LiveStore>();
+  /** Checkpoints of networks that were trained here, which outlive a device too. */
+  readonly #trained = new Map<string, InMemoryRunStore>();
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+  }
+
+  /** Takes a request; what comes of it is posted. @returns when a job is over */
+  handle(request: Request): Promise<void> {
+    if (request.kind === 'pause') this.#gate.close();
+    else if (request.kind === 'go on') this.#gate.open();
+    else if (request.kind === 'stop') this.#stop();
+    else this.#start(request as Identified);
+    return this.#running;
+  }
+
+  #stop(): void {
+    this.#controller.abort();
+    this.#gate.open();
+  }
+
+  #start(job: Identified): void {
+    this.#stop();
+    const controller = new AbortController();
+    this.#controller = controller;
+    this.#running = this.#running.then(() => this.#run(job, controller.signal));
+  }
+
+  async #run(job: Identified, signal: AbortSignal): Promise<void> {
+    const { post } = this.#options;
+    const { id, kind } = job;
+    this.#id = id;
+    try {
+      refuseAborted(signal);
+      await this.#do(job, signal);
+      post({ kind: 'ended', id, job: kind, how: 'done' });
+    } catch (error) {
+      if (error instanceof InterruptedError) post({ kind: 'ended', id, job: kind, how: 'stopped' });
+      else if (error instanceof DeviceLostError) post({ kind: 'lost', message: error.message });
+      else if (error instanceof MidasError) this.#failed(id, kind, error);
+      else {
+        const message = `this should not happen, please report it: ${(error as Error)?.stack ?? error}`;
+        post({ kind: 'failed', id, job: kind, name: 'Error', message });
+      }
+    }
+  }
+
+  /** A device that has reported an error is of no use any more, as if it were lost. */
+  #failed(id: number, job: JobKind, { name, message }: MidasError): void {
+    const { post } = this.#options;
+    try {
+      this.#opened?.gpu.check();
+      post({ kind: 'failed', id, job, name, message });
+    } catch {
+      post({ kind: 'lost', message });
+    }
+  }
+
+  async #do(job: Job, signal: AbortSignal): Promise<void> {
+    if (job.kind === 'open') return this.#open(job, signal);
+    const opened = this.#opened;
+    if (!opened) throw new MidasError('no device is open; start the engine again');
+    switch (job.kind) {
+      case 'measure':
+        return this.#measure(opened, job.setting, signal);
+      case 'curve':
+        return this.#curve(opened, job.setting, signal);
+      case 'invert':
+        return this.#invert(opened, job.setting, signal);
+      case 'map':
+        return this.#map(opened, job.setting, signal);
+      case 'own':
+        return this.#own(opened, job, signal);
+      case 'check': {
+        const { checkedKernels, selfCheck } = await import('../verify/kernels.ts');
+        const progress = this.#progress();
+        progress.start('checking kernels', checkedKernels(opened.gpu).length);
+        const checks = await selfCheck(opened.gpu, { onCompiled: (kernel) => progress.advance(1, kernel), signal });
+        return this.#options.post({ kind: 'checked', checks });
+      }
+    }
+  }
+
+  async #open({ url, files = [] }: Extract<Job, { kind: 'open' }>, signal: AbortSignal): Promise<void> {
+    const { post } = this.#options;
+    const progress = this.#progress();
+    const started = new Date();
+    this.#shown = '';
+    progress.start('opening the adapter', 4);
+    await this.close();
+    this.#url = url;
+    const gpu = await this.#options.openGpu();
+    // A device that goes while nothing runs would go unnoticed.
+    void gpu.device.lost.then(({ reason, message }) => {
+      if (reason !== 'destroyed') post({ kind: 'lost', message: message || 'the GPU device was lost' });
+    });
+    try {
+      progress.advance(1, 'networks');
+      const networks = await networksOf(await this.#options.shipped(), files);
+      this.#opened = { gpu, networks, inverted: new Map(), searched: new Map(), started };
+      progress.advance(1, 'drawing faces');
+      post({
+        kind: 'opened',
+        adapter: gpu.adapter,
+        limits: limitsOf(gpu),
+        features: [...gpu.device.features].sort(),
+        networks: networks.label,
+      });
+      await this.#inverted(this.#opened, DEFAULTS, signal);
+      progress.advance(1, 'ready');
+    } catch (error) {
+      // Networks that do not belong together leave nothing to measure.
+      await this.close().catch(() => {});
+      await gpu.close().catch(() => {});
+      throw error;
+    }
+  }
+
+  /** The victim of the inversion network, with the shipped networks or trained here; tells the page when it is another. */
+  async #inverted(opened: Opened, setting: Setting, signal: AbortSignal): Promise<Ready> {
+    const { victim: kind, round } = setting;
+    const key = `${kind} ${round}`;
+    const known = opened.inverted.get(key);
+    if (known) {
+      this.#show(kind, key, known);
+      return known;
+    }
+    const { gpu, networks } = opened;
+    const plain = kind === 'yang' ? networks.config : invertedConfig(kind, networks.config);
+    const config = { ...plain, releases: releasesOf(setting) };
+    const data = { ...(await this.#faces(gpu, config.data)), ...(kind === 'yang' && { pretrained: networks.files }) };
+    const ready = await this.#ready(gpu, config, data, `inverted ${kind} ${networks.size}`, signal);
+    opened.inverted.set(key, ready);
+    this.#show(kind, key, ready);
+    return ready;
+  }
+
+  /** Tells the page of the victim unless it knows it. */
+  #show(kind: VictimKind, key: string, ready: Ready): void {
+    if (this.#shown === key) return;
+    this.#shown = key;
+    this.#options.post(victimReply(kind, ready));
+  }
+
+  /** The victim of MI-Face. */
+  async #searched(opened: Opened, setting: Setting, signal: AbortSignal): Promise<Ready> {
+    const { model: kind, round } = setting;
+    const key = `${kind} ${round}`;
+    const known = opened.searched.get(key);
+    if (known) return known;
+    const { gpu, networks } = opened;
+    const config = { ...searchedConfig(kind, networks.config), releases: releasesOf(setting) };
+    const data = { ...(await this.#faces(gpu, config.data)), ...(kind === 'yang' && { pretrained: networks.files }) };
+    const ready = await this.#ready(gpu, config, data, `searched ${kind}`, signal);
+    opened.searched.set(key, ready);
+    return ready;
+  }
+
+  async #faces(gpu: Gpu, data: DataConfig): Promise<ExperimentData> {
+    if (data.kind !== 'procedural') throw new MidasError('the page draws its faces');
+    return proceduralData(gpu, data, FACES_SEED);
+  }
+
+  /** @param name of what is trained for it */
+  async #ready(
+    gpu: Gpu,
+    config: ExperimentConfig,
+    data: ExperimentData,
+    name: string,
+    signal: AbortSignal,
+  ): Promise<Ready> {
+    const store = this.#trained.get(name) ?? new InMemoryRunStore();
+    this.#trained.set(name, store);
+    const testbed = await Testbed.build(gpu, data, config, { store, progress: this.#progress(), signal });
+    return { config, data, testbed, undefended: new Map() };
+  }
+
+  /** Ends the device. Rows stay. */
+  async close(): Promise<void> {
+    const opened = this.#opened;
+    this.#opened = undefined;
+    if (!opened) return;
+    for (const { testbed } of [...opened.inverted.values(), ...opened.searched.values()]) testbed.destroy();
+    await opened.gpu.close();
+  }
+
+  async #measure(opened: Opened, setting: Setting, signal: AbortSignal): Promise<void> {
+    const { post } = this.#options;
+    const progress = this.#progress();
+    const planned = await this.#planned(opened, setting, 'one', progress, signal);
+    const { condition, store, sweep } = planned;
+    progress.start('samples of the faults', setting.draws + 1);
+    await this.#undefended(planned, setting);
+    const results = await sweep.measure(condition, setting.draw);
+    refuseAborted(signal);
+    // A draw beyond those that are counted is shown only: an address has the same means whatever was shown before.
+    for (const { row } of results) if (row.draw < setting.draws) store.add(row);
+    post({ kind: 'measured', setting, what: 'memory', attacks: shownAttacks(planned.ready, results) });
+    this.#results(opened, setting, planned);
+    progress.advance(1, `draw ${setting.draw}`);
+    for (let draw = 0; draw < setting.draws; draw++) {
+      await this.#gate.pass(signal);
+      if (!store.has(condition, draw)) {
+        for (const { row } of await sweep.measure(condition, draw)) store.add(row);
+        this.#results(opened, setting, planned);
+      }
+      progress.advance(1, `draw ${draw}`);
+    }
+  }
+
+  async #curve(opened: Opened, setting: Setting, signal: AbortSignal): Promise<void> {
+    const planned = await this.#planned(opened, setting, 'curve', this.#progress(), signal);
+    await this.#undefended(planned, setting);
+    const { store, ready } = planned;
+    let shown = 0;
+    store.onRow = async () => {
+      // All attacks of a draw come one after the other: one state of the curve for them is enough.
+      const now = performance.now();
+      if (store.rows.length % ready.testbed.outputs.length === 0 && now > shown + SHOW_EVERY) {
+        this.#results(opened, setting, planned);
+        shown = performance.now();
+      }
+      await this.#gate.pass(signal);
+    };
+    try {
+      await planned.sweep.run(planned.conditions);
+    } finally {
+      store.onRow = () => {};
+    }
+    this.#results(opened, setting, planned);
+  }
+
+  /** The undefended model: measured once, a part of every sweep. */
+  async #undefended({ sweep, undefended, store, ready }: Planned, setting: Setting): Promise<void> {
+    const key = conditionKey(undefended);
+    const results = ready.undefended.get(key) ?? (await sweep.measure(undefended, 0));
+    ready.undefended.set(key, results);
+    const [output] = ready.testbed.outputs;
+    if (!ready.baselines) {
+      const persons = ready.testbed.shown(output, true).map(({ person }) => person);
+      const found = results.find(({ row }) => row.attack === output.name)!;
+      ready.baselines = ready.testbed.baselines(found.images.map(asStored), persons);
+    }
+    for (const { row } of results) store.add(row);
+    this.#options.post({ kind: 'measured', setting, what: 'none', attacks: shownAttacks(ready, results) });
+  }
+
+  async #planned(
+    opened: Opened,
+    setting: Setting,
+    what: 'one' | 'curve',
+    progress: ProgressSink,
+    signal: AbortSignal,
+  ): Promise<Planned> {
+    const ready = await this.#inverted(opened, setting, signal);
+    const sweep = sweepOfSetting(setting, what);
+    const { spec } = ready.testbed;
+    // Only what the victim releases under the setting is measured: not also what it would release otherwise.
+    const conditionsOf = (config: SweepConfig) =>
+      plannedConditions(config, spec).filter(
+        ({ release }) => (release === undefined) === (config.releases.length === 0),
+      );
+    const conditions = conditionsOf(sweep);
+    const condition = conditionsOf(sweepOfSetting(setting, 'one')).at(-1)!;
+    const store = this.#store(opened, setting);
+    return {
+      ready,
+      config: sweep,
+      conditions,
+      undefended: conditions[0],
+      condition,
+      store,
+      sweep: new Sweep(ready.testbed, sweep, { store, progress, signal }),
+    };
+  }
+
+  #store({ networks }: Opened, setting: Setting): LiveStore {
+    const key = `${networks.hash} ${sweepKey(setting)}`;
+    const store = this.#stores.get(key) ?? new LiveStore();
+    this.#stores.set(key, store);
+    return store;
+  }
+
+  #results(opened: Opened, setting: Setting, { ready, store, config, undefended, condition }: Planned): void {
+    const { gpu, started } = opened;
+    const { dataset, publicFaces } = ready.data;
+    const { data } = ready.config;
+    const results: Results = {
+      schema: RESULTS_SCHEMA,
+      manifest: {
+        version: this.#options.version,
+        command: `${this.#url}?${writeSetting(setting)}`,
+        config: { ...ready.config, ...config },
+        seed: setting.seed,
+        adapter: gpu.adapter.name,
+        dataset: {
+          name: dataset.name,
+          sha256: dataset.sha256,
+          split: splitName(data.kind === 'procedural' ? data.trained : 1),
+          classes: dataset.classNames.length,
+          ...(publicFaces && { publicFaces: { name: publicFaces.name, sha256: publicFaces.sha256 } }),
+        },
+        started: started.toISOString(),
+        seconds: Math.round((Date.now() - started.getTime()) / 100) / 10,
+        attacks: descriptionsOf(ready),
+      },
+      rows: [...store.rows],
+      summary: store.summary(setting.seed),
+      baselines: ready.baselines!,
+    };
+    const keys = [undefended, condition].map(conditionKey);
+    const chosen = results.summary.filter((entry) => keys.includes(conditionKey(entry.condition)));
+    const energy = results.rows.find((row) => conditionKey(row.condition) === keys[1])?.energy;
+    this.#options.post({ kind: 'results', setting, results, chosen, energy });
+  }
+
+  async #invert(opened: Opened, setting: Setting, signal: AbortSignal): Promise<void> {
+    const { post } = this.#options;
+    const progress = this.#progress();
+    progress.start('drawing faces', 1);
+    const { testbed, data, config } = await this.#searched(opened, setting, signal);
+    const { dataset, split, meanFace } = data;
+    const { width, height } = dataset;
+    const sweepConfig = sweepOfLayers(setting, productLayers(testbed.spec.layers));
+    const conditions = plannedConditions(sweepConfig, testbed.spec);
+    const store = new InMemoryRunStore();
+    const sweep = new Sweep(testbed, sweepConfig, { store, progress, signal });
+    const [output] = testbed.outputs;
+    const iterations = output.units;
+    const people = config.people!;
+    const names = people.map((person) => dataset.classNames[person]);
+    const pixels = width * height;
+    const photographs = people.map((person) => split.train.find((image) => dataset.labels[image] === person)!);
+    const reply = (what: 'truth' | 'none' | 'memory', iteration: number, shown: Pictures) =>
+      ({ kind: 'inversion', setting, what, iteration, iterations, names, pictures: shown }) as const;
+    post(
+      reply('truth', 0, {
+        width,
+        height,
+        images: photographs.map((i) => dataset.images.slice(i * pixels, (i + 1) * pixels)),
+      }),
+    );
+    // Attacks from black leave faces too dark to see; no PCC sees the difference.
+    const shown = (images: readonly Float32Array[]) =>
+      pictures(
+        images.map((image) => levelled(image, meanFace)),
+        width,
+        height,
+      );
+    let baselines: Baselines | undefined;
+    for (const what of ['none', 'memory'] as const) {
+      progress.start(what === 'none' ? 'MI-Face, no defence' : 'MI-Face, approximate memory', iterations);
+      let last = 0;
+      const condition = what === 'none' ? conditions[0] : conditions[conditions.length - 1];
+      const [result] = await sweep.measure(condition, what === 'none' ? 0 : setting.draw, async (iteration, images) => {
+        await this.#gate.pass(signal);
+        post(reply(what, iteration, shown(await images())));
+        progress.advance(iteration - last, `iteration ${iteration}`);
+        last = iteration;
+      });
+      baselines ??= testbed.baselines(result.images.map(asStored), people);
+      post({ ...reply(what, iterations, shown(result.images)), row: result.row, baselines });
+    }
+  }
+
+  async #map(opened: Opened, setting: Setting, signal: AbortSignal): Promise<void> {
+    const progress = this.#progress();
+    const { sweep, condition, ready } = await this.#planned(opened, setting, 'one', progress, signal);
+    const { memory, spec } = ready.testbed;
+    const slice = modelLayout(spec).find(setting.tensor);
+    if (!Object.hasOwn(condition.rates, slice.layer)) {
+      throw new DataError(`${setting.tensor} lies in exact memory; choose layers with ${slice.layer}`);
+    }
+    await sweep.measure(condition, setting.draw);
+    const { bits, storageBits } = memory.codecOf(setting.tensor);
+    const { rows, columns, stride } = slice;
+    const stored = await memory.readCodes(setting.tensor);
+    const returned = await memory.fetchCodes(setting.tensor);
+    const read = { rows, columns, stride, storageBits, bits, stored, returned };
+    const flips = Uint32Array.from(
+      { length: rows * stride },
+      (_, i) => codeAt(stored, i, storageBits) ^ codeAt(returned, i, storageBits),
+    );
+    this.#options.post({
+      kind: 'map',
+      setting,
+      rows,
+      columns,
+      stride,
+      bits,
+      flips,
+      ...flipRates(read),
+      cacheLines: flippedLines(read),
+    });
+  }
+
+  async #own(opened: Opened, job: Extract<Job, { kind: 'own' }>, signal: AbortSignal): Promise<void> {
+    const { setting, images } = job;
+    const planned = await this.#planned(opened, setting, 'one', this.#progress(), signal);
+    const { sweep, undefended, condition: defended, ready } = planned;
+    const { width: size } = ready.testbed;
+    const dataset = await createDataset({
+      name: 'your images',
+      width: size,
+      height: size,
+      classNames: ['you'],
+      images: Uint8Array.from(images.flatMap(({ pixels }) => [...pixels])),
+      labels: new Uint32Array(images.length),
+      ids: images.map(({ name }) => name),
+    });
+    const floats = toFloat(dataset, [...dataset.labels.keys()]);
+    const truth = images.map((_, i) => floats.subarray(i * size * size, (i + 1) * size * size));
+    type OwnRow = Extract<Reply, { kind: 'own' }>['rows'][number];
+    const shown: OwnRow[] = [{ label: 'your images', pictures: pictures(truth, size, size) }];
+    for (const [label, condition] of [
+      ['reconstructed, no defence', undefended],
+      ['reconstructed, approximate memory', defended],
+    ] as const) {
+      await sweep.measure(condition, setting.draw);
+      const found = (await ready.testbed.invert(dataset, condition.release)).get(setting.attacker)!;
+      const similarity = found.map((image, i) => pcc(image, truth[i]));
+      shown.push({ label, pictures: pictures(found, size, size), pcc: similarity });
+    }
+    this.#options.post({ kind: 'own', setting, names: images.map(({ name }) => name), rows: shown });
+  }
+
+  #progress(): ProgressSink {
+    const { post } = this.#options;
+    const id = this.#id;
+    const state = { label: '', done: 0, total: 1, note: '' };
+    const send = () => post({ kind: 'progress', id, ...state });
+    return {
+      start(label, totalUnits, alreadyDone = 0) {
+        Object.assign(state, { label, done: alreadyDone, total: totalUnits, note: '' });
+        send();
+      },
+      advance(units, note) {
+        state.done += units;
+        if (note !== undefined) state.note = note;
+        send();
+      },
+      done() {},
+      warn(line) {
+        state.note = line;
+        send();
+      },
+    };
+  }
+}
+
+/** A sweep of a setting, and what it needs. */
+interface Planned {
+  readonly ready: Ready;
+  readonly config: SweepConfig;
+  readonly conditions: readonly Condition[];
+  /** The undefended model, as it releases its confidences under the setting. */
+  readonly undefended: Condition;
+  /** The one condition that the setting shows. */
+  readonly condition: Condition;
+  readonly store: LiveStore;
+  readonly sweep: Sweep;
+}
+
+function outputsOf({ testbed }: Ready): ShownOutput[] {
+  return testbed.outputs.map(({ name, title, split, attacker }) => ({ name, title, split, attacker }));
+}
+
+function shownAttacks(ready: Ready, results: readonly DrawResult[]): ShownAttack[] {
+  const { width, height } = ready.testbed;
+  const outputs = outputsOf(ready);
+  return results.map(({ row, images }) => ({
+    row,
+    output: outputs.find(({ name }) => name === row.attack)!,
+    pictures: pictures(images, width, height),
+  }));
+}
+
+/** The attacks as results describe them. */
+function descriptionsOf({ config }: Ready): AttackDescription[] {
+  return config.attacks.flatMap((attack) => {
+    const { kind, title: family, outputs } = attackOfKind(attack.kind);
+    return outputs(attack).map(({ name, title, split }) => ({ name, kind, family, split, title }));
+  });
+}
+
+function victimReply(victim: VictimKind, ready: Ready): Reply {
+  const { testbed, data } = ready;
+  const { width, height, images, labels, classNames } = data.dataset;
+  const pixels = width * height;
+  const truth = (split: SplitName) => {
+    const output = testbed.outputs.find((each) => each.split === split)!;
+    const shown = testbed.shown(output, true).map(({ photograph }) => photograph!);
+    return {
+      width,
+      height,
+      images: shown.map((image) => images.slice(image * pixels, (image + 1) * pixels)),
+      names: shown.map((image) => classNames[labels[image]]),
+    };
+  };
+  const layers = productLayers(testbed.spec.layers);
+  const tensors = modelLayout(testbed.spec).slices.filter(({ layer }) => layers.includes(layer));
+  const [heldOut, training] = SPLITS;
+  return {
+    kind: 'victim',
+    victim,
+    tensors: tensors.map(({ name }) => name),
+    size: width,
+    outputs: outputsOf(ready),
+    truth: { [heldOut]: truth(heldOut), [training]: truth(training) } as Record<SplitName, ReturnType<typeof truth>>,
+    trainAccuracy: testbed.trainAccuracy,
+    identityAccuracy: testbed.evaluatorAccuracy(),
+  };
+}
+
+/** A victim of dense layers and an inversion network against it, on the faces of the convolutional one. */
+function invertedConfig(kind: VictimKind, { data }: ExperimentConfig): ExperimentConfig {
+  if (data.kind !== 'procedural') throw new MidasError('the page draws its faces');
+  const preset = presetInput('deep', { victim: kind, images: data });
+  return parseExperiment({ ...preset, data, ...invertedAttacks(preset), seed: FACES_SEED }, 'page');
+}
+
+function invertedAttacks({ attacks }: Pick<ExperimentInput, 'attacks'>): Partial<ExperimentInput> {
+  const [inversion] = attacks as object[];
+  return { attacks: [{ ...inversion, attackers: ATTACKERS }], photographs: 1 };
+}
+
+/** A victim and MI-Face from a black image against it: of the convolutional one the shipped network. */
+function searchedConfig(kind: VictimKind, shipped: ExperimentConfig): ExperimentConfig {
+  const people = [...Array(MI_FACE.people).keys()];
+  const images = kind === 'yang' && shipped.data.kind === 'procedural' ? shipped.data : MI_FACE;
+  const preset = presetInput('shallow', { victim: kind, images });
+  const victim = kind === 'yang' ? { data: shipped.data, victim: shipped.victim } : {};
+  const attacks = (preset.attacks as object[]).slice(0, 1);
+  return parseExperiment({ ...preset, ...victim, people, attacks, seed: FACES_SEED }, 'page');
+}
+
+/** An image as it comes back from the folder of a run, which keeps bytes: baselines are computed of those. */
+function asStored(image: Float32Array): Float32Array {
+  return image.map((x) => Math.round(255 * x) / 255);
+}
+
+/** Images in 0..1 as bytes. */
+function pictures(images: readonly Float32Array[], width: number, height: number): Pictures {
+  const bytes = (image: Float32Array) => Uint8Array.from(image, (x) => Math.round(255 * Math.min(Math.max(x, 0), 1)));
+  return { width, height, images: images.map(bytes) };
+}
+
+interface Networks {
+  readonly files: ReadonlyMap<string, Uint8Array>;
+  readonly config: ExperimentConfig;
+  /** Side of their images, pixels. */
+  readonly size: number;
+  readonly label: string;
+  /** Hash of the networks: rows of others have a store of their own. */
+  readonly hash: string;
+}
+
+/**
+ * The networks of the convolutional victim and its attacker: those of files where they are given, the shipped ones otherwise, and the configuration
+ * that fits them. @throws DataError for a file that is neither, or networks that do not belong together
+ */
+async function networksOf(
+  shipped: ReadonlyMap<string, Uint8Array<ArrayBuffer>>,
+  files: readonly ChosenFile[],
+): Promise<Networks> {
+  const networks = new Map<string, Uint8Array>(shipped);
+  for (const { name, bytes } of files) {
+    const tensors = readTensors(bytes, name);
+    const spec = recogniseModel(tensors, name);
+    if (!spec) throw new DataError(`${name}: neither a classifier nor an inversion network of Yang et al.`);
+    const file = spec.description.kind === 'yang-classifier' ? 'victim.safetensors' : 'inversion.safetensors';
+    const state = { epoch: 0, parameters: packTensors(spec, tensors, name), optimizer: [] };
+    networks.set(file, writeCheckpoint({ spec, state, metadata: { source: name } }));
+  }
+  const describe = (file: string) => readCheckpoint(networks.get(file)!, file).spec.description;
+  const [victim, inversion] = [describe('victim.safetensors'), describe('inversion.safetensors')];
+  if (victim.kind !== 'yang-classifier' || inversion.kind !== 'yang-inversion') throw new DataError('no such networks');
+  const { size } = victim;
+  const preset = presetInput('deep', { images: { width: size, height: size } });
+  const [inverting] = preset.attacks as object[];
+  const config = parseExperiment(
+    {
+      ...preset,
+      victim: { ...preset.victim, ndf: victim.ndf },
+      attacks: [{ ...inverting, network: { kind: 'yang', ngf: inversion.ngf }, attackers: ATTACKERS }],
+      photographs: 1,
+      seed: FACES_SEED,
+    },
+    'page',
+  );
+  if (config.data.kind !== 'procedural') throw new MidasError('the page draws its faces');
+  requirePeople(victim.classes, config.data.people);
+  const spec: ModelSpec = readCheckpoint(networks.get('victim.safetensors')!, 'victim.safetensors').spec;
+  const label =
+    files.length === 0 ? 'trained by this project on its embedded faces' : files.map(({ name }) => name).join(', ');
+  const bytes = new Blob([...networks.values()].map((each) => Uint8Array.from(each)));
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', await bytes.arrayBuffer()));
+  return { files: networks, config, size, label: `${modelName(spec)}: ${label}`, hash: digest.join() };
+}
+
+/** @throws DataError for a classifier of other people than the page has */
+function requirePeople(classes: number, people: number): void {
+  if (classes !== people)
+    throw new DataError(`the classifier knows ${classes} people, the page has faces of ${people}`);
+}

@@ -1,6 +1,8 @@
 /** What operations cost at least: floating-point operations, and bytes that must be moved whatever the cache. */
-import type { BufferView } from '../src/gpu/device.ts';
-import { type Dispatch, Recorder } from '../src/gpu/recorder.ts';
+
+import type { Dispatch } from '../src/gpu/dispatch.ts';
+import type { BufferView } from '../src/gpu/guarded_device.ts';
+import { Recorder } from '../src/gpu/recorder.ts';
 
 export interface Cost {
   /** As the launchers count them; 0 where none does. */

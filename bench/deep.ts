@@ -4,7 +4,7 @@ import { planExperiment } from '../src/experiments/plan.ts';
 import { Arena } from '../src/gpu/arena.ts';
 import type { Gpu } from '../src/gpu/device.ts';
 import { uploadDataset } from '../src/models/device_dataset.ts';
-import type { ModelSpec } from '../src/models/specs.ts';
+import type { ModelSpec } from '../src/models/model_spec.ts';
 import { Trainer } from '../src/models/trainer.ts';
 import { deepNetworks } from './deep_networks.ts';
 import { oneBatch } from './inputs.ts';

@@ -7,7 +7,7 @@ import { type Gpu, openGpu } from '../src/gpu/device.ts';
 import { fileShaderSource, findNodeEntry, openNodeGpu, rest } from '../src/gpu/node.ts';
 import { Program } from '../src/gpu/recorder.ts';
 import type { TuningChoices, TuningStore } from '../src/gpu/tuner.ts';
-import type { ModelSpec } from '../src/models/specs.ts';
+import type { ModelSpec } from '../src/models/model_spec.ts';
 import type { Trainer } from '../src/models/trainer.ts';
 import { deepTrainer, PEOPLE } from './deep.ts';
 import { deepNetworks } from './deep_networks.ts';

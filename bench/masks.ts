@@ -2,7 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { Arena } from '../src/gpu/arena.ts';
 import type { ShaderConstant } from '../src/gpu/composer.ts';
-import type { BufferView, Gpu } from '../src/gpu/device.ts';
+import type { Gpu } from '../src/gpu/device.ts';
+import type { BufferView } from '../src/gpu/guarded_device.ts';
 import { fileShaderSource } from '../src/gpu/node.ts';
 import { PipelineCache } from '../src/gpu/pipelines.ts';
 import { Recorder } from '../src/gpu/recorder.ts';

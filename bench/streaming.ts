@@ -1,7 +1,8 @@
 /** Kernels that touch every number once or a few times, beside a copy in the same rounds: whatever is not a product. */
 import { buildProbes } from '../src/cli/doctor.ts';
 import { Arena } from '../src/gpu/arena.ts';
-import type { BufferView, Gpu } from '../src/gpu/device.ts';
+import type { Gpu } from '../src/gpu/device.ts';
+import type { BufferView } from '../src/gpu/guarded_device.ts';
 import { recordActivationBackward, recordActivationForward } from '../src/kernels/activation.ts';
 import { recordDropout } from '../src/kernels/dropout.ts';
 import { recordSplitReduction } from '../src/kernels/gemm.ts';

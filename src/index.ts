@@ -9,7 +9,8 @@
 export type { DecodedImage } from './formats/image.ts';
 export { Arena, type Matrix } from './gpu/arena.ts';
 export type { ShaderSource } from './gpu/composer.ts';
-export { type AdapterSummary, type BufferView, type Gpu, type OpenOptions, openGpu } from './gpu/device.ts';
+export { type Gpu, type OpenOptions, openGpu } from './gpu/device.ts';
+export type { AdapterSummary, BufferView } from './gpu/guarded_device.ts';
 export { bundledShaders, openWebGpu } from './gpu/web.ts';
 
 // Faces: photographs, or people who do not exist.
@@ -35,7 +36,8 @@ export { type LayerSpec, plainWeights, type WeightsOf } from './layers/stack.ts'
 export { type Checkpoint, loadParameters, readCheckpoint, writeCheckpoint } from './models/checkpoint.ts';
 export { type DeviceDataset, uploadDataset } from './models/device_dataset.ts';
 export { Evaluator } from './models/evaluate.ts';
-export { layerNames, type ModelDescription, type ModelKind, type ModelSpec, modelSpec } from './models/specs.ts';
+export type { ModelDescription, ModelKind, ModelSpec } from './models/model_spec.ts';
+export { layerNames, modelSpec } from './models/specs.ts';
 export {
   type EpochResult,
   type OptimizerConfig,

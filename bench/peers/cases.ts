@@ -4,7 +4,8 @@ import { type ConvShape, convOutputSize } from '../../src/kernels/conv.ts';
 import type { Transposition } from '../../src/kernels/gemm.ts';
 import type { ParameterDeclaration } from '../../src/layers/parameters.ts';
 import { stackParameters } from '../../src/layers/stack.ts';
-import { type ModelSpec, modelSpec } from '../../src/models/specs.ts';
+import type { ModelSpec } from '../../src/models/model_spec.ts';
+import { modelSpec } from '../../src/models/specs.ts';
 import { type OptimizerConfig, PUBLISHED_TRAINING } from '../../src/models/trainer.ts';
 import { deepNetworks } from '../deep_networks.ts';
 

@@ -8,7 +8,7 @@ import type { Arena } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { FlatParameters } from '../layers/parameters.ts';
 import type { DeviceDataset } from '../models/device_dataset.ts';
-import type { ModelSpec } from '../models/specs.ts';
+import type { ModelSpec } from '../models/model_spec.ts';
 import type { TrainingConfig, TrainingData } from '../models/trainer.ts';
 import type { Victim } from '../models/victim.ts';
 import type { SearchSpace } from './mi_face.ts';

@@ -3,7 +3,8 @@
  * into the images they were made from. The attacker sees the victim through its predictions only.
  */
 import { Arena, type Matrix } from '../gpu/arena.ts';
-import type { BufferView, Gpu } from '../gpu/device.ts';
+import type { Gpu } from '../gpu/device.ts';
+import type { BufferView } from '../gpu/guarded_device.ts';
 import { type Program, Recorder, type WeightRead } from '../gpu/recorder.ts';
 import { type ConfidenceFloor, recordTruncateAlign } from '../kernels/align.ts';
 import { recordGatherBatch } from '../kernels/batch.ts';

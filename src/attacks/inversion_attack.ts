@@ -6,7 +6,8 @@ import * as v from 'valibot';
 import { ConfigError } from '../errors.ts';
 import { Arena } from '../gpu/arena.ts';
 import { plainWeights } from '../layers/stack.ts';
-import { denseInversion, type ModelSpec } from '../models/specs.ts';
+import type { ModelSpec } from '../models/model_spec.ts';
+import { denseInversion } from '../models/specs.ts';
 import type { TrainingConfig } from '../models/trainer.ts';
 import { yangInversion } from '../models/yang.ts';
 import {

@@ -13,7 +13,8 @@ import { type FlipRate, flippedLines, flipRates, type TensorRead } from '../memo
 import { findPreset, PRESETS } from '../memory/presets.ts';
 import { memoryJsonSchema } from '../memory/schema.ts';
 import { readCheckpoint } from '../models/checkpoint.ts';
-import { layerNames, type ModelSpec, modelName, modelSpec } from '../models/specs.ts';
+import type { ModelSpec } from '../models/model_spec.ts';
+import { layerNames, modelName, modelSpec } from '../models/specs.ts';
 import { initializeParameters, modelLayout } from '../models/trainer.ts';
 import { faultMapFigure } from '../results/figures/fault_map.ts';
 import { formatPercent } from '../results/results.ts';

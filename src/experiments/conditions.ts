@@ -10,7 +10,8 @@ import {
   uniformMemory,
 } from '../memory/config.ts';
 import { meanErrorRate } from '../memory/faults.ts';
-import { layerNames, type ModelSpec } from '../models/specs.ts';
+import type { ModelSpec } from '../models/model_spec.ts';
+import { layerNames } from '../models/specs.ts';
 import { modelLayout } from '../models/trainer.ts';
 import { type Condition, conditionKey, matchedTo } from '../results/results.ts';
 import type { NamedMemory, SweepConfig } from './config.ts';

@@ -2,8 +2,9 @@
 import { attackOfKind } from '../attacks/registry.ts';
 import { LimitError } from '../errors.ts';
 import { ROW_ALIGNMENT, roundUp } from '../gpu/arena.ts';
+import type { ModelSpec } from '../models/model_spec.ts';
 import { type NetworkPlan, type PlannedBuffer, planNetwork } from '../models/plan.ts';
-import { isInversion, type ModelSpec } from '../models/specs.ts';
+import { isInversion } from '../models/specs.ts';
 import type { TrainingConfig } from '../models/trainer.ts';
 import { type ExperimentConfig, parseExperiment } from './config.ts';
 import { PRESETS, presetInput } from './presets.ts';

@@ -34,7 +34,8 @@ import { indexPhotographs, type PhotographIndex } from '../metrics/similarity.ts
 import { loadParameters, readCheckpoint } from '../models/checkpoint.ts';
 import { type DeviceDataset, uploadDataset } from '../models/device_dataset.ts';
 import { Evaluator } from '../models/evaluate.ts';
-import { layerNames, type ModelSpec, modelSpec } from '../models/specs.ts';
+import type { ModelSpec } from '../models/model_spec.ts';
+import { layerNames, modelSpec } from '../models/specs.ts';
 import type { TrainingConfig, TrainingData } from '../models/trainer.ts';
 import type { Victim } from '../models/victim.ts';
 import { foldedVictim, isLinear, releasedVictim, stackVictim } from '../models/victims.ts';

@@ -2,7 +2,7 @@
 import { DataError } from '../errors.ts';
 import type { Arena } from '../gpu/arena.ts';
 import { readCheckpoint, writeCheckpoint } from '../models/checkpoint.ts';
-import type { ModelSpec } from '../models/specs.ts';
+import type { ModelSpec } from '../models/model_spec.ts';
 import { Trainer, type TrainingConfig, type TrainingData } from '../models/trainer.ts';
 import { type ProgressSink, type RunStore, refuseAborted } from './store.ts';
 

@@ -1,4 +1,5 @@
-import type { BufferView, Gpu } from './device.ts';
+import type { Gpu } from './device.ts';
+import type { BufferView } from './guarded_device.ts';
 
 /** Rows of every matrix start on a multiple of this many elements, so that kernels never meet a ragged row. */
 export const ROW_ALIGNMENT = 16;

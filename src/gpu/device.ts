@@ -1,17 +1,9 @@
-import { AdapterError, DeviceLostError, LimitError, MidasError } from '../errors.ts';
+import { AdapterError, LimitError } from '../errors.ts';
 import type { ShaderSource } from './composer.ts';
+import { type AdapterSummary, GuardedDevice, type Rest } from './guarded_device.ts';
 import { PipelineCache } from './pipelines.ts';
 import { Profiler } from './profiler.ts';
 import { Tuner, type TuningStore } from './tuner.ts';
-
-/** What a result's manifest says of the adapter. */
-export interface AdapterSummary {
-  readonly name: string;
-  readonly vendor: string;
-  readonly architecture: string;
-  /** True when the adapter runs on the CPU (SwiftShader, llvmpipe). */
-  readonly software: boolean;
-}
 
 /** Limits a plan needs beyond WebGPU's defaults; everything an adapter offers in storage sizes is requested anyway. */
 export type NeededLimits = Partial<Record<keyof GPUSupportedLimits & string, number>>;
@@ -29,16 +21,6 @@ export interface OpenOptions {
   readonly tuning?: TuningStore;
 }
 
-/** Waits for a promise of the device. */
-export type Rest = <T>(promise: Promise<T>) => Promise<T>;
-
-/** A part of a GPU buffer. Offsets and sizes are bytes, multiples of 4. */
-export interface BufferView {
-  readonly buffer: GPUBuffer;
-  readonly offset: number;
-  readonly size: number;
-}
-
 const REQUESTED_LIMITS = [
   'maxBufferSize',
   'maxStorageBufferBindingSize',
@@ -49,180 +31,22 @@ const REQUESTED_LIMITS = [
 ] as const;
 
 /**
- * An open device and what belongs to it: the pipeline cache, the lost-device guard, uploads and read-back.
- * Opened by {@link openGpu}; one a process (an adapter serves one device).
+ * An open device and what runs programs on it: the pipeline cache, and where they are wanted a profiler and a tuner. Opened by
+ * {@link openGpu}; one per process (an adapter serves one device).
  */
-export class Gpu {
-  readonly device: GPUDevice;
-  readonly adapter: AdapterSummary;
+export class Gpu extends GuardedDevice {
   readonly pipelines: PipelineCache;
   /** Where the device was opened for profiling. */
   readonly profiler: Profiler | undefined;
   readonly tuner: Tuner | undefined;
-  /** Number of queue submissions so far; tests and the benchmark count them. */
-  submissions = 0;
-  #lost: string | undefined;
-  #failure: string | undefined;
-  #closing = false;
-  readonly #loss: Promise<void>;
-  /** Rejects what is being awaited. Not a race with the loss itself, which would keep a reaction for every await there was. */
-  readonly #waiting = new Set<(error: DeviceLostError) => void>();
-  // Dawn frees its instance when the object `create()` returned is collected, and the process dies: keep it here.
-  readonly #entry: GPU;
-  readonly #rest: Rest;
-
-  /**
-   * Whether kernels whose invocations swap values in fours are the fast ones here: on a software adapter with subgroups,
-   * whose lanes are those of the CPU's vectors, numbered along x.
-   */
-  get quads(): boolean {
-    return this.adapter.software && this.device.features.has('subgroups');
-  }
 
   constructor(entry: GPU, device: GPUDevice, adapter: AdapterSummary, { shaders, rest, profile, tuning }: OpenOptions) {
-    this.#entry = entry;
-    this.#rest = rest && adapter.software ? rest : (promise) => promise;
-    this.device = device;
-    this.adapter = adapter;
+    super(entry, device, adapter, rest);
     this.pipelines = new PipelineCache(this, shaders);
     this.profiler = profile ? new Profiler(this) : undefined;
-    this.tuner = tuning && new Tuner(this, tuning);
-    this.#loss = device.lost.then((info) => {
-      this.#lost = info.message || info.reason || 'no reason given';
-      for (const reject of this.#waiting) reject(this.#lostError());
-    });
-    device.addEventListener('uncapturederror', (event) => {
-      this.#failure ??= event.error.message;
-    });
-  }
-
-  /**
-   * Awaits `promise`, but fails when the device is lost or reported an error meanwhile. Every await on the device goes
-   * through here: a lost device otherwise stays silent and hands out stale numbers.
-   * @throws DeviceLostError, MidasError (a validation or out-of-memory error of the device)
-   */
-  async guard<T>(promise: Promise<T>): Promise<T> {
-    this.check();
-    let value: T;
-    let reject!: (error: DeviceLostError) => void;
-    const loss = new Promise<never>((_, refuse) => {
-      reject = refuse;
-    });
-    this.#waiting.add(reject);
-    try {
-      value = await this.#rest(Promise.race([promise, loss]));
-    } catch (error) {
-      // mapAsync rejects a little before device.lost resolves: give the loss a turn to be known.
-      await Promise.race([this.#loss, new Promise((resolve) => setTimeout(resolve, 50))]);
-      this.check();
-      throw error;
-    } finally {
-      this.#waiting.delete(reject);
-    }
-    this.check();
-    return value;
-  }
-
-  /** @throws DeviceLostError, MidasError when the device is lost or has reported an error. */
-  check(): void {
-    if (this.#lost !== undefined) throw this.#lostError();
-    if (this.#failure !== undefined) throw new MidasError(`the GPU reported: ${this.#failure.split('\n')[0]}`);
-  }
-
-  /** Creates a storage buffer of `bytes` (rounded up to 16), zero-filled. @throws LimitError when it is too large. */
-  createBuffer(label: string, bytes: number, usage = 0): GPUBuffer {
-    const size = Math.max(16, Math.ceil(bytes / 16) * 16);
-    const largest = Math.min(this.device.limits.maxStorageBufferBindingSize, this.device.limits.maxBufferSize);
-    if (size > largest) {
-      throw new LimitError(`${label} needs a storage buffer of ${size} bytes, this adapter has ${largest}`);
-    }
-    return this.device.createBuffer({
-      label,
-      size,
-      usage: usage | GPU_BUFFER_USAGE.STORAGE | GPU_BUFFER_USAGE.COPY_SRC | GPU_BUFFER_USAGE.COPY_DST,
-    });
-  }
-
-  /** Writes `data` to the start of `view`. */
-  write(view: BufferView, data: ArrayBufferView<ArrayBuffer>, byteOffset = 0): void {
-    this.device.queue.writeBuffer(view.buffer, view.offset + byteOffset, data.buffer, data.byteOffset, data.byteLength);
-  }
-
-  /** Reads views back, all in one submit. @returns one copy of the bytes a view. @throws DeviceLostError */
-  async read(...views: readonly BufferView[]): Promise<ArrayBuffer[]> {
-    const total = views.reduce((sum, view) => sum + view.size, 0);
-    const staging = this.device.createBuffer({
-      label: 'read-back',
-      size: total,
-      usage: GPU_BUFFER_USAGE.COPY_DST | GPU_BUFFER_USAGE.MAP_READ,
-    });
-    const encoder = this.device.createCommandEncoder({ label: 'read-back' });
-    let at = 0;
-    for (const view of views) {
-      encoder.copyBufferToBuffer(view.buffer, view.offset, staging, at, view.size);
-      at += view.size;
-    }
-    this.submit(encoder);
-    await this.guard(staging.mapAsync(GPU_MAP_MODE_READ));
-    const bytes = staging.getMappedRange();
-    at = 0;
-    const copies = views.map((view) => {
-      const copy = bytes.slice(at, at + view.size);
-      at += view.size;
-      return copy;
-    });
-    staging.destroy();
-    return copies;
-  }
-
-  /** {@link read} of one view, as f32. */
-  async readFloats(view: BufferView): Promise<Float32Array<ArrayBuffer>> {
-    return new Float32Array((await this.read(view))[0]);
-  }
-
-  /** {@link read} of one view, as u32; the only way weight bits may be moved. */
-  async readWords(view: BufferView): Promise<Uint32Array<ArrayBuffer>> {
-    return new Uint32Array((await this.read(view))[0]);
-  }
-
-  submit(encoder: GPUCommandEncoder): void {
-    this.check();
-    this.submissions++;
-    this.device.queue.submit([encoder.finish()]);
-  }
-
-  /** Waits until everything submitted is done. @throws DeviceLostError */
-  async idle(): Promise<void> {
-    await this.guard(this.device.queue.onSubmittedWorkDone());
-  }
-
-  /** Ends the device in the order that never crashed at process exit. */
-  async close(): Promise<void> {
-    if (this.#closing) return;
-    this.#closing = true;
-    if (this.#lost === undefined) await this.device.queue.onSubmittedWorkDone();
-    this.device.destroy();
-    await this.device.lost;
-    void this.#entry;
-  }
-
-  #lostError(): DeviceLostError {
-    return new DeviceLostError(
-      `the GPU device was lost (${(this.#lost ?? '').split('\n')[0]}); finished rows are saved, run again with --resume`,
-    );
+    this.tuner = tuning && new Tuner(this, this.pipelines, tuning);
   }
 }
-
-// The flag objects GPUBufferUsage and GPUMapMode are globals in a browser only.
-export const GPU_BUFFER_USAGE = {
-  MAP_READ: 1,
-  COPY_SRC: 4,
-  COPY_DST: 8,
-  UNIFORM: 64,
-  STORAGE: 128,
-  QUERY_RESOLVE: 512,
-};
-export const GPU_MAP_MODE_READ = 1;
 
 /**
  * Requests an adapter and a device with explicit limits.

@@ -1,6 +1,6 @@
 import { ShaderError } from '../errors.ts';
 import { composeShader, type ShaderRequest, type ShaderSource } from './composer.ts';
-import type { Gpu } from './device.ts';
+import type { GuardedDevice } from './guarded_device.ts';
 
 /** How a shader uses a binding: `read` and `write` are storage buffers, `uniform` a uniform buffer. */
 export type Access = 'read' | 'write' | 'uniform';
@@ -12,13 +12,13 @@ export interface Pipeline {
 
 /** Compiles shaders once: keyed by the composed text, which holds everything that makes one pipeline differ. */
 export class PipelineCache {
-  readonly #gpu: Gpu;
+  readonly #gpu: GuardedDevice;
   readonly #source: ShaderSource;
   readonly #byRequest = new Map<string, Promise<Pipeline>>();
   readonly #byText = new Map<string, Promise<Pipeline>>();
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
 
-  constructor(gpu: Gpu, source: ShaderSource) {
+  constructor(gpu: GuardedDevice, source: ShaderSource) {
     this.#gpu = gpu;
     this.#source = source;
   }

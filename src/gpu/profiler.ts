@@ -1,5 +1,5 @@
-import { GPU_BUFFER_USAGE, GPU_MAP_MODE_READ, type Gpu } from './device.ts';
-import type { Dispatch } from './recorder.ts';
+import type { Dispatch } from './dispatch.ts';
+import { GPU_BUFFER_USAGE, GPU_MAP_MODE_READ, type GuardedDevice } from './guarded_device.ts';
 
 /** One kernel in one phase: all dispatches of one shader under one label. */
 export interface KernelTime {
@@ -51,13 +51,13 @@ const MAX_QUERIES = 4096;
  * and a browser rounds timestamps to 100 us.
  */
 export class Profiler {
-  readonly #gpu: Gpu;
+  readonly #gpu: GuardedDevice;
   readonly #programs: ProgramProfile[] = [];
   readonly #elapsed = new Map<string, number>();
   #phase = 'prepare';
   #entered = performance.now();
 
-  constructor(gpu: Gpu) {
+  constructor(gpu: GuardedDevice) {
     this.#gpu = gpu;
   }
 
@@ -146,7 +146,7 @@ export class ProgramProfile {
   readonly counts = new Map<string, { runs: number; untimedRuns: number; host: number }>();
   /** Resolves, and never rejects, when no timing is under way. */
   pending: Promise<void> = Promise.resolve();
-  readonly #gpu: Gpu;
+  readonly #gpu: GuardedDevice;
   readonly #phase: () => string;
   readonly #canTime: boolean;
   /** Nanoseconds a dispatch, summed over all timings but the first. */
@@ -158,7 +158,7 @@ export class ProgramProfile {
   #busy = false;
   #timestamps: Timestamps | undefined;
 
-  constructor(gpu: Gpu, dispatches: readonly Dispatch[], phase: () => string) {
+  constructor(gpu: GuardedDevice, dispatches: readonly Dispatch[], phase: () => string) {
     this.#gpu = gpu;
     this.kernels = dispatches.map(({ shader: { path }, label, flops = Number.NaN }) => {
       return { shader: path.replace(/\.wgsl$/, ''), label, flops };

@@ -1,31 +1,7 @@
-import type { ShaderRequest } from './composer.ts';
-import { type BufferView, GPU_BUFFER_USAGE, type Gpu } from './device.ts';
-import type { Access } from './pipelines.ts';
+import type { Gpu } from './device.ts';
+import { type Command, type Dispatch, encode, prepare } from './dispatch.ts';
+import { type BufferView, GPU_BUFFER_USAGE } from './guarded_device.ts';
 import type { ProgramProfile } from './profiler.ts';
-
-/** One dispatch as a kernel launcher describes it. Bindings stand in the order of the shader's @binding numbers. */
-export interface Dispatch {
-  readonly label: string;
-  readonly shader: ShaderRequest;
-  readonly bindings: readonly (readonly [Access, BufferView])[];
-  /** Workgroups in x, y, z; each at most 65535. */
-  readonly workgroups: readonly [number, number, number];
-  /** Floating-point operations, for the profiler. */
-  readonly flops?: number;
-  /** Other ways to compute the same bits, of which a {@link Tuner} may choose; `shader` and `workgroups` are the default. */
-  readonly tuning?: DispatchTuning;
-}
-
-export interface DispatchTuning {
-  /** What a choice holds for: the operation, and the class of its shape. Part of no result. */
-  readonly key: string;
-  /** The default first. */
-  readonly variants: readonly DispatchVariant[];
-}
-
-export interface DispatchVariant extends Pick<Dispatch, 'shader' | 'workgroups'> {
-  readonly name: string;
-}
 
 /** How often one run of a program reads the weights of a layer from memory. */
 export interface WeightRead {
@@ -71,28 +47,9 @@ export class Recorder {
   async build(label: string): Promise<Program> {
     const { gpu } = this;
     const dispatches = (await gpu.tuner?.choose(this.#dispatches)) ?? this.#dispatches;
-    const commands = await Promise.all(dispatches.map((dispatch) => prepare(gpu, dispatch)));
+    const commands = await Promise.all(dispatches.map((dispatch) => prepare(gpu, gpu.pipelines, dispatch)));
     return new Program(gpu, label, this.step, commands, this.#weightReads);
   }
-}
-
-/** A dispatch that {@link encode} can put into a pass. */
-export interface Command extends Dispatch {
-  readonly pipeline: GPUComputePipeline;
-  readonly bindGroup: GPUBindGroup;
-}
-
-/** Compiles a dispatch and binds its buffers. @throws ShaderError when its kernel does not compile, DeviceLostError */
-export async function prepare(gpu: Gpu, dispatch: Dispatch): Promise<Command> {
-  const { label, shader, bindings } = dispatch;
-  const access = bindings.map(([use]) => use);
-  const { pipeline, layout } = await gpu.pipelines.get(shader, access);
-  const bindGroup = gpu.device.createBindGroup({
-    label,
-    layout,
-    entries: bindings.map(([, { buffer, offset, size }], binding) => ({ binding, resource: { buffer, offset, size } })),
-  });
-  return { ...dispatch, pipeline, bindGroup };
 }
 
 /** A recorded list of dispatches, ready to run. */
@@ -155,10 +112,4 @@ export class Program {
     }
     profile.resolve(encoder);
   }
-}
-
-export function encode(pass: GPUComputePassEncoder, command: Command): void {
-  pass.setPipeline(command.pipeline);
-  pass.setBindGroup(0, command.bindGroup);
-  pass.dispatchWorkgroups(...(command.workgroups as [number, number, number]));
 }

@@ -1,5 +1,6 @@
-import { type BufferView, GPU_BUFFER_USAGE, type Gpu } from './device.ts';
-import { type Dispatch, type DispatchTuning, type DispatchVariant, encode, prepare } from './recorder.ts';
+import { type Dispatch, type DispatchTuning, type DispatchVariant, encode, prepare } from './dispatch.ts';
+import { type BufferView, GPU_BUFFER_USAGE, type GuardedDevice } from './guarded_device.ts';
+import type { PipelineCache } from './pipelines.ts';
 
 /** Names of the variants that were chosen, by {@link choiceKey}. */
 export type TuningChoices = Readonly<Record<string, string>>;
@@ -32,7 +33,8 @@ const COMPARED = 2 ** 20;
  * own, because those of the program may hold something already.
  */
 export class Tuner {
-  readonly #gpu: Gpu;
+  readonly #gpu: GuardedDevice;
+  readonly #pipelines: PipelineCache;
   readonly #store: TuningStore;
   readonly #budget: number;
   readonly #choices = new Map<string, string>();
@@ -42,8 +44,9 @@ export class Tuner {
   #longest = 0;
 
   /** @param budget ms of measuring, at most; whatever is met after that keeps its default, in later processes as well */
-  constructor(gpu: Gpu, store: TuningStore, budget = BUDGET) {
+  constructor(gpu: GuardedDevice, pipelines: PipelineCache, store: TuningStore, budget = BUDGET) {
     this.#gpu = gpu;
+    this.#pipelines = pipelines;
     this.#store = store;
     this.#budget = budget;
   }
@@ -149,7 +152,7 @@ export class Tuner {
   }
 
   async #program(dispatch: Dispatch): Promise<(repeats: number) => void> {
-    const command = await prepare(this.#gpu, dispatch);
+    const command = await prepare(this.#gpu, this.#pipelines, dispatch);
     const label = `tuning ${dispatch.label}`;
     return (repeats) => {
       const encoder = this.#gpu.device.createCommandEncoder({ label });

@@ -1,6 +1,7 @@
 import { ConfigError } from '../errors.ts';
 import { Arena, type Matrix, roundUp } from '../gpu/arena.ts';
-import type { BufferView, Gpu } from '../gpu/device.ts';
+import type { Gpu } from '../gpu/device.ts';
+import type { BufferView } from '../gpu/guarded_device.ts';
 import { type Program, Recorder } from '../gpu/recorder.ts';
 import {
   recordEncode,

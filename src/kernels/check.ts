@@ -1,7 +1,7 @@
 import { ShapeError } from '../errors.ts';
 import type { Matrix } from '../gpu/arena.ts';
 import type { ShaderConstant } from '../gpu/composer.ts';
-import type { BufferView } from '../gpu/device.ts';
+import type { BufferView } from '../gpu/guarded_device.ts';
 
 const describe = (matrix: Pick<Matrix, 'rows' | 'columns' | 'stride'>) =>
   `${matrix.rows} x ${matrix.columns} (stride ${matrix.stride})`;

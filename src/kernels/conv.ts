@@ -1,8 +1,10 @@
 import { LimitError, ShapeError } from '../errors.ts';
 import { type Arena, type Matrix, roundUp } from '../gpu/arena.ts';
 import type { ShaderConstant, ShaderRequest } from '../gpu/composer.ts';
-import type { BufferView, Gpu } from '../gpu/device.ts';
-import type { DispatchVariant, Recorder } from '../gpu/recorder.ts';
+import type { Gpu } from '../gpu/device.ts';
+import type { DispatchVariant } from '../gpu/dispatch.ts';
+import type { BufferView } from '../gpu/guarded_device.ts';
+import type { Recorder } from '../gpu/recorder.ts';
 import { ACTIVATION_CODE, type Activation } from './activation.ts';
 import { requireBytes } from './check.ts';
 import { recordSplitReduction, type StoreConstants } from './gemm.ts';

@@ -1,7 +1,9 @@
 import { ShapeError } from '../errors.ts';
 import { type Arena, type Matrix, roundUp } from '../gpu/arena.ts';
-import type { BufferView, Gpu } from '../gpu/device.ts';
-import type { DispatchVariant, Recorder } from '../gpu/recorder.ts';
+import type { Gpu } from '../gpu/device.ts';
+import type { DispatchVariant } from '../gpu/dispatch.ts';
+import type { BufferView } from '../gpu/guarded_device.ts';
+import type { Recorder } from '../gpu/recorder.ts';
 import { STRETCH } from '../memory/sparse_faults.ts';
 import { ACTIVATION_CODE, type Activation } from './activation.ts';
 import { requireBytes } from './check.ts';

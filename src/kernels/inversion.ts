@@ -1,7 +1,7 @@
 /** Launchers of what MI-Face does besides running the model: judging, stepping, and searching without gradients. */
 import type { Matrix } from '../gpu/arena.ts';
 import { f32 } from '../gpu/composer.ts';
-import type { BufferView } from '../gpu/device.ts';
+import type { BufferView } from '../gpu/guarded_device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import { requireBytes, requireSameShape, shapeConstants } from './check.ts';
 import { flatGrid } from './grid.ts';

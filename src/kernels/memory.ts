@@ -1,5 +1,5 @@
 import type { Matrix } from '../gpu/arena.ts';
-import type { BufferView } from '../gpu/device.ts';
+import type { BufferView } from '../gpu/guarded_device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import type { NoiseKind } from '../memory/config.ts';
 import { flatGrid } from './grid.ts';

@@ -1,7 +1,7 @@
 import { ConfigError, ShapeError } from '../errors.ts';
 import type { Arena, Matrix } from '../gpu/arena.ts';
 import { f32 } from '../gpu/composer.ts';
-import type { BufferView } from '../gpu/device.ts';
+import type { BufferView } from '../gpu/guarded_device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import {
   ACTIVATION_CODE,

@@ -1,5 +1,5 @@
 import { f32 } from '../gpu/composer.ts';
-import type { BufferView } from '../gpu/device.ts';
+import type { BufferView } from '../gpu/guarded_device.ts';
 import type { Program, Recorder } from '../gpu/recorder.ts';
 import { requireBytes } from './check.ts';
 import { flatGrid } from './grid.ts';

@@ -1,6 +1,6 @@
 import { ShapeError } from '../errors.ts';
 import type { Matrix } from '../gpu/arena.ts';
-import type { BufferView } from '../gpu/device.ts';
+import type { BufferView } from '../gpu/guarded_device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import {
   ACTIVATION_CODE,

@@ -1,6 +1,6 @@
 /** Launchers of the probes: how fast an adapter multiplies, draws and copies when it does nothing else. */
 import { ShapeError } from '../errors.ts';
-import type { BufferView } from '../gpu/device.ts';
+import type { BufferView } from '../gpu/guarded_device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import { requireBytes } from './check.ts';
 import { flatGrid, MAX_WORKGROUPS } from './grid.ts';

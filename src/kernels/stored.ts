@@ -1,6 +1,6 @@
 /** A tensor in a memory image, and which variant of shaders/common/fetch_approximate.wgsl reads it. */
 import type { ShaderRequest } from '../gpu/composer.ts';
-import type { BufferView } from '../gpu/device.ts';
+import type { BufferView } from '../gpu/guarded_device.ts';
 import { formatBits, storageBitsOf } from '../memory/codec.ts';
 import type { StoredMemory } from '../memory/config.ts';
 import { type FaultSource, isUniform } from '../memory/faults.ts';

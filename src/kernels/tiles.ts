@@ -1,7 +1,8 @@
 /** Register tiles of products: how large, and how many invocations compute one. Tile `x` is shaders/gemm/tile_x.wgsl. */
 
 import type { Gpu } from '../gpu/device.ts';
-import type { Dispatch, DispatchVariant, Recorder } from '../gpu/recorder.ts';
+import type { Dispatch, DispatchVariant } from '../gpu/dispatch.ts';
+import type { Recorder } from '../gpu/recorder.ts';
 
 export interface Tile {
   readonly rows: number;

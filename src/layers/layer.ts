@@ -1,6 +1,6 @@
 /** What every kind of layer is to a model: shapes, parameters, and how its passes are recorded. */
 import type { Arena, Matrix } from '../gpu/arena.ts';
-import type { BufferView } from '../gpu/device.ts';
+import type { BufferView } from '../gpu/guarded_device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import type { ConvArguments } from '../kernels/conv.ts';
 import type { Codes16, StoredTensor } from '../kernels/stored.ts';

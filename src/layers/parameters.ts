@@ -1,5 +1,5 @@
 import { type Arena, type Matrix, ROW_ALIGNMENT, roundUp } from '../gpu/arena.ts';
-import type { BufferView } from '../gpu/device.ts';
+import type { BufferView } from '../gpu/guarded_device.ts';
 import type { Initialization } from '../kernels/initialize.ts';
 
 /** One tensor of a model as its layer declares it: a matrix, or a vector as a matrix of one row. */

@@ -4,7 +4,8 @@ import { DataError } from '../errors.ts';
 import { readSafetensors, requireFinite, type Tensor, writeSafetensors } from '../formats/safetensors.ts';
 import type { Arena } from '../gpu/arena.ts';
 import { FlatParameters, type ParameterSlice } from '../layers/parameters.ts';
-import { describedModel, MODEL_KINDS, type ModelSpec, modelName } from './specs.ts';
+import { MODEL_KINDS, type ModelSpec } from './model_spec.ts';
+import { describedModel, modelName } from './specs.ts';
 import { modelLayout, type TrainingState } from './trainer.ts';
 
 const FORMAT = 'midas-checkpoint/1';

@@ -1,6 +1,6 @@
 import type { ImageDataset } from '../data/dataset.ts';
 import type { Arena } from '../gpu/arena.ts';
-import type { BufferView } from '../gpu/device.ts';
+import type { BufferView } from '../gpu/guarded_device.ts';
 import { packImages } from '../kernels/batch.ts';
 
 /** A data set on the device: 8 bits a pixel, labels, and the order in which batches read it. */

@@ -1,5 +1,6 @@
 import { Arena, firstRows } from '../gpu/arena.ts';
-import type { BufferView, Gpu } from '../gpu/device.ts';
+import type { Gpu } from '../gpu/device.ts';
+import type { BufferView } from '../gpu/guarded_device.ts';
 import { type Program, Recorder, type WeightRead } from '../gpu/recorder.ts';
 import { recordGatherBatch } from '../kernels/batch.ts';
 import { recordAccumulateMetrics, recordSoftmaxCrossEntropy } from '../kernels/loss.ts';

@@ -1,7 +1,8 @@
 /** How large a model is, and what its training needs: planned and recorded by the real functions, on no device. */
 import { Arena, roundUp } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
-import { type Dispatch, Recorder } from '../gpu/recorder.ts';
+import type { Dispatch } from '../gpu/dispatch.ts';
+import { Recorder } from '../gpu/recorder.ts';
 import { FlatParameters } from '../layers/parameters.ts';
 import {
   plainWeights,
@@ -12,7 +13,8 @@ import {
   stackParameters,
 } from '../layers/stack.ts';
 import { formatBits, storageBitsOf } from '../memory/codec.ts';
-import { isInversion, type ModelSpec } from './specs.ts';
+import type { ModelSpec } from './model_spec.ts';
+import { isInversion } from './specs.ts';
 import { modelLayout, type TrainingConfig } from './trainer.ts';
 
 /** A buffer on the device. */

@@ -4,7 +4,8 @@ import { DataError } from '../errors.ts';
 import { readPth, requireTensor, stateDict } from '../formats/pth.ts';
 import { readSafetensors, type Tensor } from '../formats/safetensors.ts';
 import { keyOf } from './checkpoint.ts';
-import { describedModel, type ModelDescription, type ModelSpec } from './specs.ts';
+import type { ModelDescription, ModelSpec } from './model_spec.ts';
+import { describedModel } from './specs.ts';
 import { modelLayout } from './trainer.ts';
 
 type Tensors = ReadonlyMap<string, Tensor>;

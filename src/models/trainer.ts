@@ -1,6 +1,7 @@
 import { ConfigError, DataError, MidasError } from '../errors.ts';
 import { Arena, firstRows, type Matrix } from '../gpu/arena.ts';
-import type { BufferView, Gpu } from '../gpu/device.ts';
+import type { Gpu } from '../gpu/device.ts';
+import type { BufferView } from '../gpu/guarded_device.ts';
 import { type Program, Recorder } from '../gpu/recorder.ts';
 import { ApproximateMemory, checkMemory } from '../injection/approximate_memory.ts';
 import { recordCorrupt, recordGatherBatch, recordGatherRows } from '../kernels/batch.ts';
@@ -24,7 +25,8 @@ import {
 import { type MemoryConfig, type NumberFormat, parseMemoryConfig, uniformMemory } from '../memory/config.ts';
 import { Random } from '../random.ts';
 import { batchSizes, type DeviceDataset } from './device_dataset.ts';
-import { isInversion, type ModelSpec } from './specs.ts';
+import type { ModelSpec } from './model_spec.ts';
+import { isInversion } from './specs.ts';
 
 /** torch.optim.SGD with momentum and L2 weight decay; torch.optim.Adam, or AMSGrad. */
 export type OptimizerConfig =

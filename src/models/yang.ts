@@ -6,26 +6,7 @@ import { ConfigError } from '../errors.ts';
 import { type ImageShape, vectorShape } from '../layers/layer.ts';
 import { flatten } from '../layers/reshape.ts';
 import { type LayerSpec, outputShape } from '../layers/stack.ts';
-import type { ModelSpec } from './specs.ts';
-
-export interface YangClassifierDescription {
-  readonly kind: 'yang-classifier';
-  /** Side of the square gray image in pixels, 32 or 64. */
-  readonly size: number;
-  /** Channels of the first convolution; the three after it have 2, 4 and 8 times as many. */
-  readonly ndf: number;
-  /** People (nz). The hidden dense layer has 5 times as many units. */
-  readonly classes: number;
-}
-
-export interface YangInversionDescription {
-  readonly kind: 'yang-inversion';
-  readonly size: number;
-  /** Channels of the last but one image. */
-  readonly ngf: number;
-  /** Length of the prediction vector (nz). */
-  readonly classes: number;
-}
+import type { ModelSpec, YangClassifierDescription, YangInversionDescription } from './model_spec.ts';
 
 /** What the shipped networks were trained with: the same seed goes on to draw the same units. */
 const DROPOUT_KEY = 19;

@@ -26,8 +26,9 @@ import { codeAt } from '../memory/codec.ts';
 import { flippedLines, flipRates } from '../memory/flips.ts';
 import { pcc } from '../metrics/similarity.ts';
 import { packTensors, readCheckpoint, writeCheckpoint } from '../models/checkpoint.ts';
+import type { ModelSpec } from '../models/model_spec.ts';
 import { readTensors, recogniseModel } from '../models/recognise.ts';
-import { type ModelSpec, modelName } from '../models/specs.ts';
+import { modelName } from '../models/specs.ts';
 import { modelLayout } from '../models/trainer.ts';
 import { levelled } from '../results/figures/sheet.ts';
 import {

@@ -2,7 +2,7 @@
 
 import type { SplitName } from '../attacks/attack.ts';
 import type { VictimKind } from '../experiments/config.ts';
-import type { AdapterSummary } from '../gpu/device.ts';
+import type { AdapterSummary } from '../gpu/guarded_device.ts';
 import type { FlipRate } from '../memory/flips.ts';
 import type { Baselines, Results, Row, SummaryEntry } from '../results/results.ts';
 import type { KernelCheck } from '../verify/kernels.ts';

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { costOf, intensityOf } from '../../bench/cost.ts';
-import type { BufferView } from '../../src/gpu/device.ts';
-import type { Dispatch } from '../../src/gpu/recorder.ts';
+import type { Dispatch } from '../../src/gpu/dispatch.ts';
+import type { BufferView } from '../../src/gpu/guarded_device.ts';
 
 /** A view of a buffer of its own. */
 const view = (size: number): BufferView => ({ buffer: {} as GPUBuffer, offset: 0, size });

@@ -83,14 +83,8 @@ const COMMON = ['src/errors.ts', 'src/random.ts'];
 /** What other pages import; it may name whatever our own page may import. */
 const LIBRARY = 'src/index.ts';
 
-/** Deliberate exceptions, each with its reason. */
-const EXCEPTIONS: readonly { from: RegExp; to: RegExp; why: string }[] = [
-  {
-    from: /^src\/web\/worker\.ts$/,
-    to: /^(data\/deep-tiny\/.*\.safetensors|package\.json)$/,
-    why: 'the page ships the networks of the demo, and its results say the version',
-  },
-];
+/** What the page ships and says beside its code: the networks of the demo, and the version. */
+const SHIPPED = /^(data\/deep-tiny\/.*\.safetensors|package\.json)$/;
 
 it('finds the sources', () => {
   expect(sources.length).toBeGreaterThan(40);
@@ -104,9 +98,45 @@ it('dependencies point one way', () => {
     const [source, target] = [folderOf(from), folderOf(to)];
     if (source && target && (source === target || ARROWS[source].includes(target))) return false;
     if (from === LIBRARY && target && ARROWS.web.includes(target)) return false;
-    return !EXCEPTIONS.some((exception) => exception.from.test(from) && exception.to.test(to));
+    return !(from === 'src/web/worker.ts' && SHIPPED.test(to));
   });
   expect(forbidden.map(describeImport)).toEqual([]);
+});
+
+/** Groups of files that import each other in a loop, types included (Tarjan's strongly connected components). */
+function circlesOf(all: readonly Import[]): string[][] {
+  const targets = new Map<string, string[]>();
+  for (const { from, to, isPackage } of all) if (!isPackage) targets.set(from, [...(targets.get(from) ?? []), to]);
+  const order = new Map<string, number>();
+  const lowest = new Map<string, number>();
+  const open: string[] = [];
+  const circles: string[][] = [];
+  const visit = (file: string) => {
+    order.set(file, order.size);
+    lowest.set(file, order.get(file)!);
+    open.push(file);
+    for (const target of targets.get(file) ?? []) {
+      if (!order.has(target)) visit(target);
+      if (open.includes(target)) lowest.set(file, Math.min(lowest.get(file)!, lowest.get(target)!));
+    }
+    if (lowest.get(file) !== order.get(file)) return;
+    const circle = open.splice(open.indexOf(file)).sort();
+    if (circle.length > 1) circles.push(circle);
+  };
+  for (const file of targets.keys()) if (!order.has(file)) visit(file);
+  return circles;
+}
+
+it('no files import each other in a circle', () => {
+  expect(circlesOf(imports)).toEqual([]);
+  // The search finds one where there is one.
+  const arrow = (from: string, to: string): Import => ({ from, to, isPackage: false });
+  const three = [arrow('a', 'b'), arrow('b', 'c'), arrow('c', 'a'), arrow('c', 'd'), arrow('d', 'e')];
+  expect(circlesOf(three)).toEqual([['a', 'b', 'c']]);
+});
+
+it('sources import nothing from tests or benchmarks', () => {
+  expect(imports.filter(({ to }) => /^(test|bench)\//.test(to)).map(describeImport)).toEqual([]);
 });
 
 it('imports name files that exist, with their extension', () => {

@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Arena } from '../../src/gpu/arena.ts';
+import type { Dispatch } from '../../src/gpu/dispatch.ts';
 import { fileTuningStore } from '../../src/gpu/node.ts';
-import { type Dispatch, Recorder } from '../../src/gpu/recorder.ts';
+import { Recorder } from '../../src/gpu/recorder.ts';
 import { choiceKey, Tuner, type TuningChoices, type TuningStore } from '../../src/gpu/tuner.ts';
 import { recordConv2d } from '../../src/kernels/conv.ts';
 import { recordGemm } from '../../src/kernels/gemm.ts';
@@ -93,11 +94,11 @@ function disagreeing(): Dispatch {
 it('every product is tuned once, and a second process takes the choices without measuring', async () => {
   const store = memoryStore();
   const dispatches = products();
-  await new Tuner(device.gpu, store).choose(dispatches);
+  await new Tuner(device.gpu, device.gpu.pipelines, store).choose(dispatches);
   const keys = dispatches.flatMap(({ tuning }) => (tuning ? [choiceKey(tuning)] : []));
   expect(Object.keys(store.choices).sort()).toEqual([...new Set(keys)].sort());
   const submissions = device.gpu.submissions;
-  const second = new Tuner(device.gpu, store);
+  const second = new Tuner(device.gpu, device.gpu.pipelines, store);
   const chosen = await second.choose(dispatches);
   expect(device.gpu.submissions).toBe(submissions);
   expect(store.saves).toBe(1);
@@ -112,7 +113,7 @@ it('a choice that was stored is honoured, and one that no longer exists is the d
   const [gemm, conv] = products();
   const last = gemm.tuning!.variants.at(-1)!;
   const store = memoryStore({ [choiceKey(gemm.tuning!)]: last.name, [choiceKey(conv.tuning!)]: 'of another version' });
-  const [first, second] = await new Tuner(device.gpu, store).choose([gemm, conv]);
+  const [first, second] = await new Tuner(device.gpu, device.gpu.pipelines, store).choose([gemm, conv]);
   expect(first.shader).toEqual(last.shader);
   expect(second.shader).toEqual(conv.shader);
 });
@@ -121,13 +122,13 @@ it('a choice does not hold once there are other variants to choose among', async
   const [gemm] = products();
   const { key, variants } = gemm.tuning!;
   const store = memoryStore({ [choiceKey({ key, variants: variants.slice(0, -1) })]: variants[0].name });
-  await new Tuner(device.gpu, store).choose([gemm]);
+  await new Tuner(device.gpu, device.gpu.pipelines, store).choose([gemm]);
   expect(Object.keys(store.choices)).toContain(choiceKey(gemm.tuning!));
 });
 
 it('a variant that writes other bits than the default is never chosen', async () => {
   const store = memoryStore();
-  await new Tuner(device.gpu, store).choose([disagreeing()]);
+  await new Tuner(device.gpu, device.gpu.pipelines, store).choose([disagreeing()]);
   expect(Object.values(store.choices)).toHaveLength(1);
   expect(Object.values(store.choices)[0]).toMatch(/default|right/);
 });
@@ -138,10 +139,10 @@ it('without time to measure everything keeps its default, and the buffers of the
   const output = dispatches[0].bindings.find(([access]) => access === 'write')![1];
   const before = Uint32Array.from({ length: output.size / 4 }, (_, i) => i);
   device.gpu.write(output, before);
-  await new Tuner(device.gpu, store, -1).choose(dispatches);
+  await new Tuner(device.gpu, device.gpu.pipelines, store, -1).choose(dispatches);
   for (const { tuning } of dispatches)
     if (tuning) expect(store.choices[choiceKey(tuning)]).toBe(tuning.variants[0].name);
-  await new Tuner(device.gpu, memoryStore()).choose(dispatches);
+  await new Tuner(device.gpu, device.gpu.pipelines, memoryStore()).choose(dispatches);
   expect(await device.gpu.readWords(output)).toEqual(before);
 });
 

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { ShapeError } from '../../src/errors.ts';
 import type { Matrix } from '../../src/gpu/arena.ts';
-import type { BufferView } from '../../src/gpu/device.ts';
+import type { BufferView } from '../../src/gpu/guarded_device.ts';
 import type { Activation } from '../../src/kernels/activation.ts';
 import {
   type PoolShape,

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { DataError } from '../../src/errors.ts';
 import { readSafetensors, type Tensor, writeSafetensors } from '../../src/formats/safetensors.ts';
 import { readCheckpoint, writeCheckpoint } from '../../src/models/checkpoint.ts';
-import { type ModelKind, modelSpec } from '../../src/models/specs.ts';
+import type { ModelKind } from '../../src/models/model_spec.ts';
+import { modelSpec } from '../../src/models/specs.ts';
 import { modelLayout } from '../../src/models/trainer.ts';
 import { Random } from '../../src/random.ts';
 

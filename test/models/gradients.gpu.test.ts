@@ -10,7 +10,8 @@ import {
   recordStackBackward,
   recordStackForward,
 } from '../../src/layers/stack.ts';
-import { type ModelKind, modelSpec } from '../../src/models/specs.ts';
+import type { ModelKind } from '../../src/models/model_spec.ts';
+import { modelSpec } from '../../src/models/specs.ts';
 import { modelLayout } from '../../src/models/trainer.ts';
 import { mse, softmaxCrossEntropy } from '../../src/reference/loss.ts';
 import { TOLERANCES } from '../../src/reference/tolerances.ts';

@@ -11,8 +11,8 @@ import {
   recordStackBackward,
   recordStackForward,
 } from '../../src/layers/stack.ts';
+import type { ModelSpec } from '../../src/models/model_spec.ts';
 import { parameterCount } from '../../src/models/plan.ts';
-import type { ModelSpec } from '../../src/models/specs.ts';
 import { initializeParameters, modelLayout } from '../../src/models/trainer.ts';
 import { yangClassifier, yangInversion } from '../../src/models/yang.ts';
 import { mse, softmaxCrossEntropy } from '../../src/reference/loss.ts';

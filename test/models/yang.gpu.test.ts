@@ -13,7 +13,7 @@ import {
   recordStackForward,
 } from '../../src/layers/stack.ts';
 import { packTensors } from '../../src/models/checkpoint.ts';
-import type { ModelSpec } from '../../src/models/specs.ts';
+import type { ModelSpec } from '../../src/models/model_spec.ts';
 import { modelLayout } from '../../src/models/trainer.ts';
 import { yangClassifier, yangInversion } from '../../src/models/yang.ts';
 import { expectAllclose } from '../support/allclose.ts';

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll } from 'vitest';
 import { Arena, type Matrix } from '../../src/gpu/arena.ts';
-import type { BufferView, Gpu } from '../../src/gpu/device.ts';
+import type { Gpu } from '../../src/gpu/device.ts';
+import type { BufferView } from '../../src/gpu/guarded_device.ts';
 import { type Program, Recorder } from '../../src/gpu/recorder.ts';
 import { Random } from '../../src/random.ts';
 import type { Tolerance } from '../../src/reference/tolerances.ts';

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import type { BufferView } from '../../src/gpu/device.ts';
+import type { BufferView } from '../../src/gpu/guarded_device.ts';
 import { fetchOf, type StoredTensor } from '../../src/kernels/stored.ts';
 import { fixedCodec, packCodes, storageBitsOf } from '../../src/memory/codec.ts';
 import { type Geometry, type Granularity, MemoryConfig, uniformMemory } from '../../src/memory/config.ts';

@@ -1,4 +1,5 @@
-import type { BufferView, Gpu } from '../../src/gpu/device.ts';
+import type { Gpu } from '../../src/gpu/device.ts';
+import type { BufferView } from '../../src/gpu/guarded_device.ts';
 import { type Access, PipelineCache } from '../../src/gpu/pipelines.ts';
 import { shaderSource } from './platform.ts';
 

@@ -1,7 +1,7 @@
 import { createDataset, type ImageDataset } from '../../src/data/dataset.ts';
 import type { Arena } from '../../src/gpu/arena.ts';
 import { FlatParameters } from '../../src/layers/parameters.ts';
-import type { ModelSpec } from '../../src/models/specs.ts';
+import type { ModelSpec } from '../../src/models/model_spec.ts';
 import { modelLayout, type TrainingConfig } from '../../src/models/trainer.ts';
 import { Random } from '../../src/random.ts';
 import { randomValues } from './gpu.ts';

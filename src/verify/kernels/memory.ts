@@ -1,6 +1,6 @@
 /** Checks of the kernels of shaders/memory, and tensors in approximate memory for those that read from there. */
 import { roundUp } from '../../gpu/arena.ts';
-import type { BufferView } from '../../gpu/device.ts';
+import type { BufferView } from '../../gpu/guarded_device.ts';
 import {
   recordEncode,
   recordFetchCodes,

@@ -1,8 +1,10 @@
 /** What a check is made of: its buffers, what it records and what it expects, and the numbers it runs on. */
 
 import { Arena, type Matrix, roundUp } from '../../gpu/arena.ts';
-import type { BufferView, Gpu } from '../../gpu/device.ts';
-import { type Dispatch, type Program, Recorder } from '../../gpu/recorder.ts';
+import type { Gpu } from '../../gpu/device.ts';
+import type { Dispatch } from '../../gpu/dispatch.ts';
+import type { BufferView } from '../../gpu/guarded_device.ts';
+import { type Program, Recorder } from '../../gpu/recorder.ts';
 import { Random } from '../../random.ts';
 import { TOLERANCES, type Tolerance } from '../../reference/tolerances.ts';
 

@@ -3,7 +3,7 @@ import { buildProbes } from '../src/cli/doctor.ts';
 import { Arena } from '../src/gpu/arena.ts';
 import type { Gpu } from '../src/gpu/device.ts';
 import type { BufferView } from '../src/gpu/guarded_device.ts';
-import { recordActivationBackward, recordActivationForward } from '../src/kernels/activation.ts';
+import { recordActivationBackward } from '../src/kernels/activation.ts';
 import { recordDropout } from '../src/kernels/dropout.ts';
 import { recordSplitReduction } from '../src/kernels/gemm.ts';
 import { recordTotalVariation } from '../src/kernels/image.ts';
@@ -97,12 +97,6 @@ function kernels(arena: Arena): Record<string, Kernel> {
   const product = { M: COUNT / 1024 / SLICES, N: 1024, STRIDE_C: 1024, SPLIT_K: SLICES, BIAS: false, ACTIVATION: 0 };
   const c = arena.matrix('c', product.M, product.N);
   return {
-    'ReLU forward': {
-      record: (recorder) => recordActivationForward(recorder, { activation: 'relu', input: x, output: y }),
-    },
-    'tanh forward': {
-      record: (recorder) => recordActivationForward(recorder, { activation: 'tanh', input: x, output: y }),
-    },
     'tanh backward': {
       record: (recorder) =>
         recordActivationBackward(recorder, { activation: 'tanh', output: x, gradOutput: dy, gradInput: dx }),

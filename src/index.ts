@@ -21,7 +21,6 @@ export {
   meanImage,
   type Split,
   seededSplit,
-  subset,
   toFloat,
 } from './data/dataset.ts';
 export type { Population } from './data/faces.ts';

@@ -76,25 +76,6 @@ export function labelsOf({ labels }: ImageDataset, indices: Uint32Array): Uint32
 }
 
 /**
- * The images at `indices`, in that order, with all classes kept (labels do not change their meaning) and a hash of
- * their own.
- *
- * @throws DataError when an index is out of range
- */
-export async function subset(dataset: ImageDataset, indices: ArrayLike<number>): Promise<ImageDataset> {
-  const pixels = dataset.width * dataset.height;
-  const images = new Uint8Array(indices.length * pixels);
-  eachImage(dataset, indices, (image, position) => images.set(image, position * pixels));
-  const picked = Array.from(indices);
-  return createDataset({
-    ...dataset,
-    images,
-    labels: Uint32Array.from(picked, (index) => dataset.labels[index]),
-    ids: picked.map((index) => dataset.ids[index]),
-  });
-}
-
-/**
  * The mean of the images at `indices`: [height, width], 0..1 (pixels / 255), summed exactly.
  *
  * @throws DataError when `indices` is empty or an index is out of range

@@ -25,38 +25,6 @@ export function requireActivated(kernel: string, gradOutput: Matrix, activated: 
 }
 
 /**
- * output = act(input), element by element. Arguments are clamped to +-15 (tanh) and +-87 (sigmoid), where f32 has
- * long saturated.
- *
- * @param args.input [rows, columns]
- * @param args.output the same shape, another buffer
- * @throws ShapeError
- */
-export function recordActivationForward(
-  recorder: Recorder,
-  args: { activation: Activation; input: Matrix; output: Matrix },
-): void {
-  const { activation, input, output } = args;
-  const kernel = 'activation_forward';
-  const shape = shapeConstants(kernel, 'input', input);
-  requireSameShape(kernel, 'input', input, 'output', output);
-  const { workgroups, constants } = flatGrid((input.rows * input.stride) / 4);
-  recorder.record({
-    label: `${kernel} ${activation}`,
-    shader: {
-      path: 'activation/activation_forward.wgsl',
-      constants: { ...shape, ...constants, ACTIVATION: ACTIVATION_CODE[activation] },
-    },
-    bindings: [
-      ['read', input],
-      ['write', output],
-    ],
-    workgroups,
-    flops: input.rows * input.columns,
-  });
-}
-
-/**
  * gradInput = gradOutput * act'(input), from the output of the forward pass: relu (y > 0), tanh 1 - y^2,
  * sigmoid y (1 - y).
  *

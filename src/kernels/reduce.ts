@@ -77,17 +77,6 @@ export function recordColumnSum(
 }
 
 /**
- * output[r] = sum over j of input[r, j].
- *
- * @param args.input [rows, columns]
- * @param args.output rows f32
- * @throws ShapeError
- */
-export function recordRowSum(recorder: Recorder, args: { input: Matrix; output: BufferView }): void {
-  recordRows(recorder, 'row_sum', 1, args);
-}
-
-/**
  * output[r] = sqrt(sum over j of input[r, j]^2).
  *
  * @param args.input [rows, columns], elements below 1e18 in size, or the squares overflow

@@ -35,11 +35,6 @@ export interface ParameterSlice extends ParameterDeclaration {
 /** A slice starts on a multiple of this many f32: 512 bytes, which every adapter takes for the offset of a binding. */
 const SLICE_ALIGNMENT = 128;
 
-/** Columns of a row of `taps`: whole vec4s of channels a tap. */
-export function tapColumns({ height, width, channels }: { height: number; width: number; channels: number }): number {
-  return height * width * roundUp(channels, 4);
-}
-
 /**
  * Lays all parameters of a model out in one flat buffer: the optimiser is one dispatch, saving is one copy. Rows are
  * padded with zeros to 16 elements and matrices to 4 rows, so that no kernel tests a bound in its inner loop. What is not

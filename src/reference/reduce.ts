@@ -6,7 +6,7 @@ export function columnSum(x: ArrayLike<number>, columns: number): Float64Array {
   return sums;
 }
 
-export function rowSum(x: ArrayLike<number>, columns: number): Float64Array {
+function rowSum(x: ArrayLike<number>, columns: number): Float64Array {
   const sums = new Float64Array(x.length / columns);
   for (let i = 0; i < x.length; i++) sums[Math.floor(i / columns)] += x[i];
   return sums;

@@ -1,4 +1,4 @@
-/** Twins of the softmax kernels of shaders/loss, in float64, over rows of `columns` values. */
+/** Float64 reference of what the kernels of shaders/loss take the logarithm of, over rows of `columns` values. */
 
 export function logSoftmaxForward(x: ArrayLike<number>, columns: number): Float64Array {
   return mapRows(x, columns, (row) => {
@@ -8,30 +8,8 @@ export function logSoftmaxForward(x: ArrayLike<number>, columns: number): Float6
   });
 }
 
-export function softmaxForward(x: ArrayLike<number>, columns: number): Float64Array {
-  return logSoftmaxForward(x, columns).map(Math.exp);
-}
-
-export function logSoftmaxBackward(y: ArrayLike<number>, gradOutput: ArrayLike<number>, columns: number): Float64Array {
-  return mapRows(gradOutput, columns, (row, first) => {
-    const sum = row.reduce((total, value) => total + value, 0);
-    return row.map((value, j) => value - Math.exp(y[first + j]) * sum);
-  });
-}
-
-export function softmaxBackward(y: ArrayLike<number>, gradOutput: ArrayLike<number>, columns: number): Float64Array {
-  return mapRows(gradOutput, columns, (row, first) => {
-    const sum = row.reduce((total, value, j) => total + value * y[first + j], 0);
-    return row.map((value, j) => y[first + j] * (value - sum));
-  });
-}
-
 /** Applies `f` to each row (and the index of its first element). */
-export function mapRows(
-  x: ArrayLike<number>,
-  columns: number,
-  f: (row: number[], first: number) => number[],
-): Float64Array {
+function mapRows(x: ArrayLike<number>, columns: number, f: (row: number[], first: number) => number[]): Float64Array {
   const result = new Float64Array(x.length);
   for (let first = 0; first < x.length; first += columns) {
     const row = Array.from({ length: columns }, (_, j) => x[first + j]);

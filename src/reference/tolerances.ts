@@ -22,11 +22,7 @@ export const TOLERANCES = {
   tanh: ELEMENTWISE,
   sigmoid: ELEMENTWISE,
   activationBackward: ELEMENTWISE,
-  softmax: ELEMENTWISE,
   /** WGSL's log is only good to 2^-21 absolute between 0.5 and 2. */
-  log_softmax: ELEMENTWISE,
-  /** Differences with a sum over up to 257 terms below 1. */
-  softmaxBackward: ELEMENTWISE,
   cross_entropy: ELEMENTWISE,
   crossEntropyGradient: { relative: 1e-6, absolute: 2e-7 },
   confidenceCost: ELEMENTWISE,

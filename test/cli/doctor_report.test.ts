@@ -5,7 +5,7 @@ const report: DoctorReport = {
   adapter: { name: 'some GPU', vendor: '', architecture: '', software: false },
   limits: {},
   features: [],
-  kernels: [{ kernel: 'row_sum', maxError: 0, tolerance: 0, ok: true }],
+  kernels: [{ kernel: 'row_norm', maxError: 0, tolerance: 0, ok: true }],
   fmaCeilingGflops: 30,
   copyGbps: 2.4,
   hashDrawsPerSecond: 1e8,

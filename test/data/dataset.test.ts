@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { createDataset, datasetHash, meanImage, seededSplit, subset, toFloat } from '../../src/data/dataset.ts';
+import { createDataset, datasetHash, meanImage, seededSplit, toFloat } from '../../src/data/dataset.ts';
 import { ConfigError, DataError, MidasError, ShapeError } from '../../src/errors.ts';
 
 const tiny = () => ({
@@ -73,21 +73,10 @@ describe('a dataset', () => {
     expect(toFloat(dataset, [1])).toEqual(Float32Array.of(30 / 255, 40 / 255));
   });
 
-  test('gives a subset in the order asked for, with the classes kept and a hash of its own', async () => {
-    const dataset = await createDataset(tiny());
-    const part = await subset(dataset, [1, 0, 1]);
-    expect([...part.images]).toEqual([30, 40, 10, 20, 30, 40]);
-    expect([...part.labels]).toEqual([0, 1, 0]);
-    expect(part.ids).toEqual(['a/1', 'b/1', 'a/1']);
-    expect(part.classNames).toEqual(['a', 'b']);
-    expect(part.sha256).toBe(await datasetHash(part));
-    expect(part.sha256).not.toBe(dataset.sha256);
-  });
-
   test('refuses indices outside and an empty average', async () => {
     const dataset = await createDataset(tiny());
     for (const index of [2, -1, 0.5]) expect(() => toFloat(dataset, [index])).toThrow(DataError);
-    await expect(subset(dataset, [7])).rejects.toThrow(/index 7 is not in 0\.\.1/);
+    expect(() => toFloat(dataset, [7])).toThrow(/index 7 is not in 0\.\.1/);
     expect(() => meanImage(dataset, [])).toThrow(DataError);
   });
 });

@@ -7,7 +7,7 @@ import type { ShaderSource } from '../../src/gpu/composer.ts';
 import { fileShaderSource, openNodeGpu } from '../../src/gpu/node.ts';
 import { PipelineCache } from '../../src/gpu/pipelines.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
-import { recordActivationForward } from '../../src/kernels/activation.ts';
+import { recordActivationBackward } from '../../src/kernels/activation.ts';
 import { recordSgd, writeSgdStep } from '../../src/kernels/optimizer.ts';
 import { useGpu } from '../support/gpu.ts';
 
@@ -197,8 +197,9 @@ describe('programs', () => {
   it('a program whose kernel does not fit its tensors is refused while it is recorded', () => {
     const recorder = new Recorder(device.gpu);
     const plan = newArena();
-    const args = { activation: 'relu', input: plan.matrix('x', 2, 3), output: plan.matrix('y', 2, 4) } as const;
-    expect(() => recordActivationForward(recorder, args)).toThrow(ShapeError);
+    const [output, gradOutput, gradInput] = [plan.matrix('y', 2, 3), plan.matrix('dy', 2, 4), plan.matrix('dx', 2, 3)];
+    const args = { activation: 'relu', output, gradOutput, gradInput } as const;
+    expect(() => recordActivationBackward(recorder, args)).toThrow(ShapeError);
   });
 
   it('the shaders of the project are read from its own folder', async () => {

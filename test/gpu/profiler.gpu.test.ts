@@ -4,7 +4,7 @@ import type { Gpu } from '../../src/gpu/device.ts';
 import { openNodeGpu } from '../../src/gpu/node.ts';
 import { Profiler } from '../../src/gpu/profiler.ts';
 import { type Program, Recorder } from '../../src/gpu/recorder.ts';
-import { recordActivationForward } from '../../src/kernels/activation.ts';
+import { recordActivationBackward } from '../../src/kernels/activation.ts';
 import { recordSgd, writeSgdStep } from '../../src/kernels/optimizer.ts';
 import { uploadDataset } from '../../src/models/device_dataset.ts';
 import { modelSpec } from '../../src/models/specs.ts';
@@ -20,13 +20,14 @@ const open = async (profile: boolean) => {
 };
 afterEach(() => gpu.close());
 
-/** Two activations of one label and a step of SGD, on tensors large enough to take longer than a tick of any clock. */
+/** Two derivatives of one label and a step of SGD, on tensors large enough to take longer than a tick of any clock. */
 async function threeKernels(arena: Arena): Promise<Program> {
   const [input, output] = [arena.matrix('x', 512, 512), arena.matrix('y', 512, 512)];
   writeMatrix(arena.gpu, input, randomValues(512 * 512, 1));
   const recorder = new Recorder(arena.gpu);
-  recordActivationForward(recorder, { activation: 'tanh', input, output });
-  recordActivationForward(recorder, { activation: 'tanh', input: output, output: input });
+  const derivative = { activation: 'tanh', output: input, gradOutput: input } as const;
+  recordActivationBackward(recorder, { ...derivative, gradInput: output });
+  recordActivationBackward(recorder, { ...derivative, gradInput: output });
   const [gradients, parameters, velocity] = ['g', 'w', 'v'].map((name) => arena.allocate(name, 2 ** 20));
   recordSgd(recorder, { count: 2 ** 18, gradients, parameters, velocity, momentum: 0.9, weightDecay: 0 });
   const program = await recorder.build('three kernels');
@@ -80,7 +81,7 @@ describe('a profiled run', () => {
     const [, train, attack] = phases;
     expect(new Map(train.kernels.map(({ shader, label, calls }) => [shader, { label, calls }]))).toEqual(
       new Map([
-        ['activation/activation_forward', { label: 'activation_forward tanh', calls: 12 }],
+        ['activation/activation_backward', { label: 'activation_backward tanh', calls: 12 }],
         ['optimizer/sgd', { label: 'sgd', calls: 6 }],
       ]),
     );

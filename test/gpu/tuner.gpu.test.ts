@@ -72,8 +72,8 @@ function disagreeing(): Dispatch {
   const variant = (name: string, workgroups: number) => ({
     name,
     shader: {
-      path: 'activation/activation_forward.wgsl',
-      constants: { ROWS: rows, COLUMNS: 16, STRIDE: 16, ACTIVATION: 1, WORKGROUP_SIZE: 64, GRID_WIDTH: rows * 4 },
+      path: 'probe/copy.wgsl',
+      constants: { VECTORS: rows * 4, WORKGROUP_SIZE: 64, GRID_WIDTH: rows * 4 },
     },
     workgroups: [workgroups, 1, 1] as const,
   });

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { ShapeError } from '../../src/errors.ts';
-import { type Activation, recordActivationBackward, recordActivationForward } from '../../src/kernels/activation.ts';
+import { type Activation, recordActivationBackward } from '../../src/kernels/activation.ts';
 import { activationBackward, activationForward } from '../../src/reference/activation.ts';
 import { TOLERANCES } from '../../src/reference/tolerances.ts';
+import { recordActivated } from '../support/activated.ts';
 import { Bench, checkKernel, type Output, randomValues, useGpu } from '../support/gpu.ts';
 import { SHAPES } from '../support/shapes.ts';
 
@@ -15,7 +16,7 @@ describe.each(ACTIVATIONS)('%s', (activation) => {
       SHAPES.map(([rows, columns], i): Output => {
         const x = randomValues(rows * columns, i, 8);
         const output = bench.output(rows, columns);
-        recordActivationForward(bench.recorder, { activation, input: bench.matrix(rows, columns, x), output });
+        recordActivated(bench, activation, bench.matrix(rows, columns, x), output);
         return {
           name: `${activation} ${rows} x ${columns}`,
           view: output,
@@ -52,7 +53,7 @@ describe.each(ACTIVATIONS)('%s', (activation) => {
     const x = Float32Array.of(-3e38, -1e4, -100, -88, -20, -0, 0, 1e-30, 20, 88, 100, 1e4, 3e38);
     await checkKernel(device.gpu, (bench) => {
       const output = bench.output(1, x.length);
-      recordActivationForward(bench.recorder, { activation, input: bench.matrix(1, x.length, x), output });
+      recordActivated(bench, activation, bench.matrix(1, x.length, x), output);
       const expected = activationForward(activation, x);
       return [{ name: activation, view: output, expected, tolerance: TOLERANCES[activation] }];
     });
@@ -61,8 +62,9 @@ describe.each(ACTIVATIONS)('%s', (activation) => {
 
 it('names both shapes when they disagree', () => {
   const bench = new Bench(device.gpu);
-  const args = { activation: 'relu', input: bench.output(2, 40), output: bench.output(3, 40) } as const;
-  expect(() => recordActivationForward(bench.recorder, args)).toThrow(ShapeError);
-  expect(() => recordActivationForward(bench.recorder, args)).toThrow(/activation_forward.*3 x 40.*2 x 40/);
+  const [output, gradOutput, gradInput] = [bench.output(2, 40), bench.output(3, 40), bench.output(2, 40)];
+  const args = { activation: 'relu', output, gradOutput, gradInput } as const;
+  expect(() => recordActivationBackward(bench.recorder, args)).toThrow(ShapeError);
+  expect(() => recordActivationBackward(bench.recorder, args)).toThrow(/activation_backward.*3 x 40.*2 x 40/);
   bench.arena.destroy();
 });

@@ -7,9 +7,8 @@ import {
   recordMaxAbs,
   recordRowMaxAbs,
   recordRowNorm,
-  recordRowSum,
 } from '../../kernels/reduce.ts';
-import { columnSum, maxAbs, rowNorm, rowSum } from '../../reference/reduce.ts';
+import { columnSum, maxAbs, rowNorm } from '../../reference/reduce.ts';
 import { sumTolerance, TOLERANCES } from '../../reference/tolerances.ts';
 import { type Check, COLUMNS, numbers, ROWS, SIZE } from './trial.ts';
 
@@ -24,15 +23,6 @@ export const REDUCTIONS: readonly Check[] = [
       const scratch = trial.arena.allocate('checked', columnSumScratchBytes(input));
       recordColumnSum(trial.recorder, { input, output, scratch });
       trial.expectMatrix(output, columnSum(x, columns), sumTolerance(rows));
-    },
-  },
-  {
-    kernel: 'row_sum',
-    record(trial) {
-      const x = numbers(SIZE, 1);
-      const output = trial.results(ROWS);
-      recordRowSum(trial.recorder, { input: trial.matrix(ROWS, COLUMNS, x), output });
-      trial.expect(output, rowSum(x, COLUMNS), sumTolerance(COLUMNS));
     },
   },
   {

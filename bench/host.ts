@@ -115,7 +115,7 @@ async function hostTimes(gpu: Gpu, create: (arena: Arena) => Promise<Trainer>, s
   for (let i = 0; i < steps; i++) {
     await gpu.idle();
     const before = performance.now();
-    step.stepWords[3] = i + 1;
+    step.setStep({ iteration: i + 1 });
     step.run();
     times.push(performance.now() - before);
   }

@@ -7,6 +7,8 @@ import type { BufferView } from '../src/gpu/guarded_device.ts';
 import { fileShaderSource } from '../src/gpu/node.ts';
 import { PipelineCache } from '../src/gpu/pipelines.ts';
 import { Recorder } from '../src/gpu/recorder.ts';
+import { FAULT_ENTRY_WORDS } from '../src/gpu/structs.ts';
+import { type EntryShape, writeDraw, writeScale, writeSources } from '../src/injection/fault_table.ts';
 import { flatGrid } from '../src/kernels/grid.ts';
 import { BLOCKS_EACH } from '../src/kernels/memory.ts';
 import { recordCopy } from '../src/kernels/probe.ts';
@@ -14,7 +16,6 @@ import { type Fetch, fetchOf } from '../src/kernels/stored.ts';
 import { uniformMemory } from '../src/memory/config.ts';
 import { deviceKey, flipTable, tensorKey } from '../src/memory/fault_sampler.ts';
 import { faultSources } from '../src/memory/faults.ts';
-import { MAP_WORDS, type MapShape, writeDraw, writeScale, writeSources } from '../src/memory/map_table.ts';
 import { makeRow, type Row } from './rows.ts';
 import { interleave, ratios, type Timing } from './timing.ts';
 
@@ -31,10 +32,10 @@ const source = {
 };
 
 /** The map of a tensor of 12-bit codes that fail uniformly, and how it is fetched. */
-export function uniformMap(arena: Arena, rate: number, shape: MapShape): { maps: BufferView; fetch: Fetch } {
+export function uniformMap(arena: Arena, rate: number, shape: EntryShape): { maps: BufferView; fetch: Fetch } {
   const memory = uniformMemory({ kind: 'fixed', bits: 12, exponent: -11, headroom: 0, encoding: 'corrected' }, rate);
   const sources = faultSources(memory, 0);
-  const words = new Uint32Array(MAP_WORDS);
+  const words = new Uint32Array(FAULT_ENTRY_WORDS);
   writeDraw(words, 0, { key: tensorKey(1, 0, 0), device: deviceKey(1, 0), load: 0, read: 0 });
   writeScale(words, 0, { granularity: 'load', scale: 2 ** -11, inverse: 2 ** 11, bits: 12 });
   writeSources(words, 0, { sources, storageBits: 16, ecc: undefined, geometry: GEOMETRY, shape, granularity: 'load' });

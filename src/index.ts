@@ -83,8 +83,8 @@ export {
   Predictor,
   type Reconstructions,
 } from './attacks/inversion.ts';
-export { type Inversion, MiFace, type SearchSpace } from './attacks/mi_face.ts';
-export type { MiFaceConfig, MiFaceInput } from './attacks/mi_face_config.ts';
+export { MiFace, type MiFaceResult, type SearchSpace } from './attacks/mi_face.ts';
+export { type MiFaceConfig, type MiFaceInput, miFaceOptions } from './attacks/mi_face_config.ts';
 export { ATTACKS, type AttackConfig } from './attacks/registry.ts';
 export type { ReleaseDefence, TrainingDefence } from './defences/defence.ts';
 export { RELEASE_DEFENCES, TRAINING_DEFENCES } from './defences/registry.ts';

@@ -4,7 +4,7 @@
 // pass. The key is a hash of seed and tensor.
 // x, y: ROWS x COLUMNS, stride STRIDE; pads of x are zero, so those of y are. One invocation a vec4.
 // Bindings: x, y, step (iteration). Launched by recordDropout (src/kernels/dropout.ts). Reference: src/reference/dropout.ts.
-#include "common/step.wgsl"
+#include "struct/step"
 #include "common/hash.wgsl"
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;

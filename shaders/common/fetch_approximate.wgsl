@@ -5,10 +5,10 @@
 // fail (memory/faults_*.wgsl) are chosen when a pipeline is built. What is the same for all blocks of a read is looked up
 // once, by open_read: an invocation opens a read and fetches many blocks.
 //
-// Needs of the including shader: `codes: array<Words>`, `maps: array<u32>` (memory/map.wgsl), `step: Step`, PASS_OFFSET.
+// Needs of the including shader: `codes: array<Words>`, `fault_table: array<u32>` (memory/map.wgsl), `step: Step`, PASS_OFFSET.
 // TypeScript twin: src/memory/fault_sampler.ts.
 #include "common/hash.wgsl"
-#include "memory/map.wgsl"
+#include "struct/fault_table"
 #include "memory/read_key.wgsl"
 #include <words>
 #include <format>
@@ -16,7 +16,7 @@
 
 // One read of one tensor.
 struct Read {
-  map: u32,     // where the tensor's map begins in `maps`
+  map: u32,     // where the tensor's map begins in `fault_table`
   origin: u32,  // the tensor's first block in `codes`
   format: Format,
   faults: Faults,
@@ -24,7 +24,7 @@ struct Read {
 
 // Opens the read of tensor `map`, whose image starts at block `origin`, for image `image` at granularity `inference`.
 fn open_read(map: u32, origin: u32, image: u32) -> Read {
-  let at = map * MAP_WORDS;
+  let at = map * FAULT_ENTRY_WORDS;
   return Read(at, origin, open_format(at), open_faults(at, origin, image));
 }
 
@@ -49,8 +49,8 @@ fn decode_block(read: Read, words: Words, block: u32, row: u32) -> mat4x4f {
     decode4(read.format, four_codes(words, 3u), row),
   );
   if (FINITE) { return weights; }
-  let column = (block - row * maps[read.map + MAP_ROW_BLOCKS]) * 16u;
-  let columns = select(0u, maps[read.map + MAP_COLUMNS], row < maps[read.map + MAP_ROWS]);
+  let column = (block - row * fault_table[read.map + ENTRY_ROW_BLOCKS]) * 16u;
+  let columns = select(0u, fault_table[read.map + ENTRY_COLUMNS], row < fault_table[read.map + ENTRY_ROWS]);
   return columns_below(weights, column, columns);
 }
 

@@ -6,15 +6,15 @@
 // (granularity `inference`) one, whose number step.first_image + z keys its reads. One invocation computes 16 pixels
 // x 4 output channels: four blocks are 4 channels x 16 k.
 // Flipped pad channels meet zeros of x; columns behind the last tap are left out.
-// Bindings: x, codes, maps, c, step, and where a finished network normalises next those of conv/normalisation.wgsl. Launched by
+// Bindings: x, codes, fault_table, c, step, and where a finished network normalises next those of conv/normalisation.wgsl. Launched by
 // recordConv2d (src/kernels/conv.ts).
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read> codes: array<Words>;
-@group(0) @binding(2) var<storage, read> maps: array<u32>;
+@group(0) @binding(2) var<storage, read> fault_table: array<u32>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 @group(0) @binding(4) var<uniform> step: Step;
 
-#include "common/step.wgsl"
+#include "struct/step"
 #include "common/fetch_approximate.wgsl"
 
 // Fetched once a tile, which has four columns.

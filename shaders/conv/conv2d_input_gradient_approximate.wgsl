@@ -4,15 +4,15 @@
 // (conv/stride_classes.wgsl) and of one group of IMAGES images, see conv2d_forward_approximate.wgsl; groups and in them
 // classes go to workgroup z. One invocation computes TILE_M pixels x TILE_N <= 16 channels: a row of W under the tile
 // is one block where 4 CHANNELS4 is a multiple of 16, otherwise it may lie in two.
-// Bindings: dy, codes, maps, c, step, and where a finished network normalises next those of conv/normalisation.wgsl. Launched by
+// Bindings: dy, codes, fault_table, c, step, and where a finished network normalises next those of conv/normalisation.wgsl. Launched by
 // recordConv2dInputGradient (src/kernels/conv.ts).
 @group(0) @binding(0) var<storage, read> dy: array<vec4f>;
 @group(0) @binding(1) var<storage, read> codes: array<Words>;
-@group(0) @binding(2) var<storage, read> maps: array<u32>;
+@group(0) @binding(2) var<storage, read> fault_table: array<u32>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 @group(0) @binding(4) var<uniform> step: Step;
 
-#include "common/step.wgsl"
+#include "struct/step"
 #include "common/fetch_approximate.wgsl"
 
 // The block the tile's columns lie in, fetched once a tile.

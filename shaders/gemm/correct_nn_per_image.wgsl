@@ -3,15 +3,15 @@
 // reads wrong are found by memory/sparse_faults.wgsl. A is M x N f32, W is N x K codes, C is M x K f32. One invocation
 // owns a stretch of 512 elements of a row of C and runs down the rows of W. K here is the number of columns of W, N of its
 // rows.
-// Bindings: a, codes, codes again as words, maps, c, step. Launched by recordPerImageGemm (src/kernels/gemm.ts).
+// Bindings: a, codes, codes again as words, fault_table, c, step. Launched by recordPerImageGemm (src/kernels/gemm.ts).
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> codes: array<Words>;
 @group(0) @binding(2) var<storage, read> code_words: array<u32>;
-@group(0) @binding(3) var<storage, read> maps: array<u32>;
+@group(0) @binding(3) var<storage, read> fault_table: array<u32>;
 @group(0) @binding(4) var<storage, read_write> c: array<f32>;
 @group(0) @binding(5) var<uniform> step: Step;
 
-#include "common/step.wgsl"
+#include "struct/step"
 #include "common/fetch_approximate.wgsl"
 #include "memory/sparse_faults.wgsl"
 
@@ -20,7 +20,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let row = id.y;
   if (row >= M || id.x >= STRETCHES) { return; }
   let faults = begin_sparse_faults(WEIGHT_MAP, step.first_image + row);
-  let format = open_format(WEIGHT_MAP * MAP_WORDS);
+  let format = open_format(WEIGHT_MAP * FAULT_ENTRY_WORDS);
   for (var n = 0u; n < N; n++) {
     let first = n * STRETCHES + id.x;
     let row_word = (WEIGHT_ORIGIN * 16u + n * STRIDE_B) * STORAGE_BITS / 32u;

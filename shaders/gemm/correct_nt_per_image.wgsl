@@ -4,15 +4,15 @@
 // follows the flips.
 // A is M x K f32, W is N x K codes, C is M x N f32. One invocation computes one element. The image's key is
 // step.first_image + m, so results do not depend on how images are split into batches.
-// Bindings: a, codes, codes again as words, maps, c, step. Launched by recordPerImageGemm (src/kernels/gemm.ts).
+// Bindings: a, codes, codes again as words, fault_table, c, step. Launched by recordPerImageGemm (src/kernels/gemm.ts).
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> codes: array<Words>;
 @group(0) @binding(2) var<storage, read> code_words: array<u32>;
-@group(0) @binding(3) var<storage, read> maps: array<u32>;
+@group(0) @binding(3) var<storage, read> fault_table: array<u32>;
 @group(0) @binding(4) var<storage, read_write> c: array<f32>;
 @group(0) @binding(5) var<uniform> step: Step;
 
-#include "common/step.wgsl"
+#include "struct/step"
 #include "common/fetch_approximate.wgsl"
 #include "memory/sparse_faults.wgsl"
 #include "common/activation.wgsl"
@@ -30,7 +30,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   if (row >= M || column >= N) { return; }
   let image = step.first_image + row;
   let faults = begin_sparse_faults(WEIGHT_MAP, image);
-  let format = open_format(WEIGHT_MAP * MAP_WORDS);
+  let format = open_format(WEIGHT_MAP * FAULT_ENTRY_WORDS);
   let row_word = (WEIGHT_ORIGIN * 16u + column * STRIDE_B) * STORAGE_BITS / 32u;
   var sum = 0.0;
   let first = column * STRETCHES;

@@ -1,14 +1,14 @@
 // C = A W with W fetched from approximate memory inside the product: the gradient with respect to a dense layer's input,
 // read by an attacker through the same unreliable memory (the fused path of the backward pass).
 // A is M x K f32, W is K x N codes, C is M x N f32. One invocation computes a 16 x 16 tile; a row of W under the tile is
-// exactly one block. Bindings: a, codes, maps, c, step. Launched by recordApproximateGemm (src/kernels/gemm.ts).
+// exactly one block. Bindings: a, codes, fault_table, c, step. Launched by recordApproximateGemm (src/kernels/gemm.ts).
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;
 @group(0) @binding(1) var<storage, read> codes: array<Words>;
-@group(0) @binding(2) var<storage, read> maps: array<u32>;
+@group(0) @binding(2) var<storage, read> fault_table: array<u32>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 @group(0) @binding(4) var<uniform> step: Step;
 
-#include "common/step.wgsl"
+#include "struct/step"
 #include "common/fetch_approximate.wgsl"
 
 fn load_a(i: u32) -> vec4f { return a[i]; }

@@ -1,14 +1,14 @@
 // The input gradient at granularity `inference`: C[m, :] = sum_k A[m, k] fetch_m(W)[k, :], every image m with weights of
 // its own. Naive: a draw for every (block, image) pair. A is M x K f32, W is K x N codes, C is M x N f32.
 // One invocation computes 1 row x 16 columns: a row of W under it is one block.
-// Bindings: a, codes, maps, c, step. Launched by recordApproximateGemm (src/kernels/gemm.ts).
+// Bindings: a, codes, fault_table, c, step. Launched by recordApproximateGemm (src/kernels/gemm.ts).
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> codes: array<Words>;
-@group(0) @binding(2) var<storage, read> maps: array<u32>;
+@group(0) @binding(2) var<storage, read> fault_table: array<u32>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 @group(0) @binding(4) var<uniform> step: Step;
 
-#include "common/step.wgsl"
+#include "struct/step"
 #include "common/fetch_approximate.wgsl"
 
 fn load_bias(i: u32) -> vec4f { return vec4f(); }

@@ -2,14 +2,14 @@
 // pass): the weights exist decoded only in registers, each block of 16 drawn and decoded once a tile of 16 rows.
 // A is M x K f32, W is N x K codes, C is M x N f32. One invocation computes 16 rows x 4 columns: four blocks give 4 columns
 // x 16 k, which the 16 rows share. Same bits as materialise followed by gemm_nt up to the order of sums in C.
-// Bindings: a, codes, maps, c, step. Launched by recordApproximateGemm (src/kernels/gemm.ts).
+// Bindings: a, codes, fault_table, c, step. Launched by recordApproximateGemm (src/kernels/gemm.ts).
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;
 @group(0) @binding(1) var<storage, read> codes: array<Words>;
-@group(0) @binding(2) var<storage, read> maps: array<u32>;
+@group(0) @binding(2) var<storage, read> fault_table: array<u32>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 @group(0) @binding(4) var<uniform> step: Step;
 
-#include "common/step.wgsl"
+#include "struct/step"
 #include "common/fetch_approximate.wgsl"
 
 // Fetched once a tile, which has four columns.

@@ -2,14 +2,14 @@
 // C[m, n] = act(sum_k A[m, k] fetch_m(W)[n, k] + fetch_m(bias)[n]). Naive: a draw for every (block, image) pair.
 // A is M x K f32, W is N x K codes, C is M x N f32. One invocation computes 1 row x 4 columns. The image's key is
 // step.first_image + m, so results do not depend on how images are split into batches.
-// Bindings: a, codes, maps, c, step. Launched by recordApproximateGemm (src/kernels/gemm.ts).
+// Bindings: a, codes, fault_table, c, step. Launched by recordApproximateGemm (src/kernels/gemm.ts).
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;
 @group(0) @binding(1) var<storage, read> codes: array<Words>;
-@group(0) @binding(2) var<storage, read> maps: array<u32>;
+@group(0) @binding(2) var<storage, read> fault_table: array<u32>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 @group(0) @binding(4) var<uniform> step: Step;
 
-#include "common/step.wgsl"
+#include "struct/step"
 #include "common/fetch_approximate.wgsl"
 
 var<private> bias: Read;

@@ -5,7 +5,7 @@
 // On SwiftShader a barrier turns the shader into coroutines (5-13 times slower): the launcher picks this family only for
 // hardware adapters, the tests run it everywhere.
 // A batch of products lies in workgroup z too, BATCH_A, BATCH_B and BATCH_BIAS vec4 from one to the next (0: shared).
-// Bindings: a, b (<operand>: f32, or codes of a stored tensor), bias, c; maps with codes. Launched by recordGemm (src/kernels/gemm.ts).
+// Bindings: a, b (<operand>: f32, or codes of a stored tensor), bias, c; fault_table with codes. Launched by recordGemm (src/kernels/gemm.ts).
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;

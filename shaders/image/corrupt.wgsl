@@ -3,7 +3,7 @@
 // the data set: the noise of an image does not depend on its batch, and `draw` renews it.
 // x, y: ROWS x COLUMNS, stride STRIDE; pads are written zero. One invocation a vec4.
 // Bindings: x, order, y, step (batch_offset, draw). Launched by recordCorrupt (src/kernels/batch.ts).
-#include "common/step.wgsl"
+#include "struct/step"
 #include "common/columns.wgsl"
 #include "common/hash.wgsl"
 #include "common/normal.wgsl"

@@ -4,7 +4,7 @@
 // images: ROWS x COLUMNS f32, stride STRIDE; pads are written zero. targets: ROWS u32. One invocation a vec4.
 // Bindings: pixels, labels, order, images, targets, step (batch_offset).
 // Launched by recordGatherBatch (src/kernels/batch.ts).
-#include "common/step.wgsl"
+#include "struct/step"
 #include "common/columns.wgsl"
 
 @group(0) @binding(0) var<storage, read> pixels: array<u32>;

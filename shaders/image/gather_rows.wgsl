@@ -1,7 +1,7 @@
 // Rows of a table in the order of an epoch: y[r, j] = table[order[step.batch_offset + r], j].
 // table: any number of rows of stride STRIDE; y: ROWS x STRIDE, pads as in the table. order: u32. One invocation a vec4.
 // Bindings: table, order, y, step (batch_offset). Launched by recordGatherRows (src/kernels/batch.ts).
-#include "common/step.wgsl"
+#include "struct/step"
 
 @group(0) @binding(0) var<storage, read> table: array<vec4f>;
 @group(0) @binding(1) var<storage, read> order: array<u32>;

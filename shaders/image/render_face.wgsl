@@ -20,7 +20,7 @@
 // Launched by src/data/render_faces.ts in chunks of whole words; one invocation a word, in any number of workgroups.
 
 #include "common/hash.wgsl"
-#include "common/step.wgsl"
+#include "struct/step"
 
 struct Face {
   ray_x: vec4f,        // rows of the camera-to-head matrix
@@ -575,19 +575,19 @@ fn radiance_at(x: f32, y: f32) -> f32 {
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-  let width = step.extra0.x;
-  let height = step.extra0.y;
+  let width = step.chunk.x;
+  let height = step.chunk.y;
   // Four neighbouring invocations take words that lie below one another: they see much the same and do not diverge.
   let row = max(width / 4u, 1u);
   let block = id.x / (4u * row);
   let rest = id.x % (4u * row);
   let target_word = (4u * block + rest % 4u) * row + rest / 4u;
-  if (target_word >= step.extra0.z) { return; }
+  if (target_word >= step.chunk.z) { return; }
   var word = 0u;
   for (var i = 0u; i < 4u; i++) {
     let pixel = step.batch_offset + 4u * target_word + i;
     let image = pixel / (width * height);
-    if (image < step.extra0.w) {
+    if (image < step.chunk.w) {
       face = faces[image];
       let unit = face.frame.x;
       soft = 0.6 * unit;

@@ -1,12 +1,12 @@
 // code[i] = encode(weight[i]), 16 codes a block, packed (memory/words_*.wgsl), in the number format of memory/format_*.wgsl.
 // The weights are ROWS x STRIDE f32 with zero pads. One invocation a block.
-// Bindings: weights, maps, codes. Launched by recordEncode (src/kernels/memory.ts).
+// Bindings: weights, fault_table, codes. Launched by recordEncode (src/kernels/memory.ts).
 // Twins: the codecs of src/memory/codec.ts.
 @group(0) @binding(0) var<storage, read> weights: array<vec4u>;
-@group(0) @binding(1) var<storage, read> maps: array<u32>;
+@group(0) @binding(1) var<storage, read> fault_table: array<u32>;
 @group(0) @binding(2) var<storage, read_write> codes: array<Words>;
 
-#include "memory/map.wgsl"
+#include "struct/fault_table"
 #include <words>
 #include <format>
 
@@ -14,7 +14,7 @@
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let block = id.x + id.y * GRID_WIDTH;
   if (block >= ROWS * STRIDE / 16u) { return; }
-  let format = open_format(MAP * MAP_WORDS);
+  let format = open_format(MAP * FAULT_ENTRY_WORDS);
   let row = block / (STRIDE / 16u);
   let at = block * 4u;
   codes[ORIGIN + block] = pack_codes(

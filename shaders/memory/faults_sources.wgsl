@@ -9,7 +9,7 @@
 #include "memory/secded.wgsl"
 
 struct Faults {
-  map: u32,       // where the tensor's map begins in `maps`
+  map: u32,       // where the tensor's map begins in `fault_table`
   origin: u32,    // of the tensor in the image, in blocks
   chip_key: vec2u,
   load_key: vec2u,
@@ -29,10 +29,10 @@ fn cells_not(a: Cells) -> Cells { return Cells(words_not(a.words), ~a.check); }
 fn cells_any(a: Cells) -> bool { return words_any(a.words) || (a.check.x | a.check.y) != 0u; }
 
 fn open_faults(at: u32, origin: u32, image: u32) -> Faults {
-  let key = vec2u(maps[at + MAP_KEY], maps[at + MAP_KEY + 1u]);
+  let key = vec2u(fault_table[at + ENTRY_KEY], fault_table[at + ENTRY_KEY + 1u]);
   let chip_key = pcg4d(vec4u(key, 0u, 0u)).xy;
-  let load_key = pcg4d(vec4u(key, maps[at + MAP_LOAD], 0u)).xy;
-  let device = vec2u(maps[at + MAP_DEVICE], maps[at + MAP_DEVICE + 1u]);
+  let load_key = pcg4d(vec4u(key, fault_table[at + ENTRY_LOAD], 0u)).xy;
+  let device = vec2u(fault_table[at + ENTRY_DEVICE], fault_table[at + ENTRY_DEVICE + 1u]);
   return Faults(at, origin, chip_key, load_key, read_key(at, image), device);
 }
 
@@ -42,8 +42,8 @@ const PLACE_MASK: u32 = select(16u, 32u, ECC > 0u) * STORAGE_BITS - 1u;
 
 // The cell at a place; none where the source has no cell there, or where it is not wanted.
 fn cell_at(source: u32, place: u32, wanted: bool) -> Cells {
-  let inside = (place & (STORAGE_BITS - 1u)) < maps[source + SOURCE_BITS];
-  let cell = place + maps[source + SOURCE_FIRST_BIT];
+  let inside = (place & (STORAGE_BITS - 1u)) < fault_table[source + SOURCE_BITS];
+  let cell = place + fault_table[source + SOURCE_FIRST_BIT];
   let bit = 1u << (cell & 31u);
   if (ECC == 0u) { return Cells(words_of(cell >> 5u, select(0u, bit, wanted && inside)), vec2u()); }
   let data = place < 16u * STORAGE_BITS;
@@ -57,27 +57,27 @@ fn cell_at(source: u32, place: u32, wanted: bool) -> Cells {
 
 fn line_hash(faults: Faults, kind: u32, line: u32) -> u32 { return pcg4d(vec4u(line, kind, faults.device)).x; }
 
-fn in_lines(source: u32, hash: u32) -> bool { return maps[source + SOURCE_FROM] <= hash && hash <= maps[source + SOURCE_TO]; }
+fn in_lines(source: u32, hash: u32) -> bool { return fault_table[source + SOURCE_FROM] <= hash && hash <= fault_table[source + SOURCE_TO]; }
 
 // The bitline of a place; check bits lie in columns of their own, one for eight of the data's.
 fn bitline(faults: Faults, source: u32, block: u32, place: u32) -> u32 {
-  let row_bits = maps[faults.map + MAP_ROW_BITS];
+  let row_bits = fault_table[faults.map + ENTRY_ROW_BITS];
   let first = (faults.origin + block) * 16u * STORAGE_BITS;
-  let bank = (first / row_bits) & (maps[faults.map + MAP_BANKS] - 1u);
+  let bank = (first / row_bits) & (fault_table[faults.map + ENTRY_BANKS] - 1u);
   if (place >= 16u * STORAGE_BITS) {
     return 0x80000000u | (bank * (row_bits / 8u) + (first / 8u + place - 16u * STORAGE_BITS) % (row_bits / 8u));
   }
-  return bank * row_bits + (first + place + maps[source + SOURCE_FIRST_BIT]) % row_bits;
+  return bank * row_bits + (first + place + fault_table[source + SOURCE_FIRST_BIT]) % row_bits;
 }
 
 // Whether a drawn cell fails in this read, as far as its place decides it.
 fn cell_fails(faults: Faults, source: u32, block: u32, place: u32) -> bool {
-  if (maps[source + SOURCE_LINES] == 3u && !in_lines(source, line_hash(faults, 3u, bitline(faults, source, block, place)))) {
+  if (fault_table[source + SOURCE_LINES] == 3u && !in_lines(source, line_hash(faults, 3u, bitline(faults, source, block, place)))) {
     return false;
   }
-  let failure = maps[source + SOURCE_FAILURE];
+  let failure = fault_table[source + SOURCE_FAILURE];
   if (failure == 0xffffffffu) { return true; }
-  let chance = 0x80000000u | (maps[source + SOURCE_SALT] << 16u) | place;
+  let chance = 0x80000000u | (fault_table[source + SOURCE_SALT] << 16u) | place;
   return pcg4d(vec4u(block, chance, faults.read_key)).x <= failure;
 }
 
@@ -98,21 +98,21 @@ fn draw_place(drawn: Drawn, faults: Faults, source: u32, block: u32, place: u32)
 
 // The cells of a block that a source fails, whatever they store.
 fn source_cells(faults: Faults, source: u32, block: u32) -> Cells {
-  let drawn = maps[source + SOURCE_DRAWN];
+  let drawn = fault_table[source + SOURCE_DRAWN];
   let key = select(select(faults.chip_key, faults.load_key, drawn == 1u), faults.read_key, drawn == 2u);
-  var slice = maps[source + SOURCE_SALT] << 24u;
+  var slice = fault_table[source + SOURCE_SALT] << 24u;
   var random = pcg4d(vec4u(block, slice, key));
   let draw = random.x;
-  let table = faults.map + maps[source + SOURCE_TABLE];
-  var limit = maps[source + SOURCE_LIMIT];
+  let table = faults.map + fault_table[source + SOURCE_TABLE];
+  var limit = fault_table[source + SOURCE_LIMIT];
   if (LINES) {
-    let kind = maps[source + SOURCE_LINES];
+    let kind = fault_table[source + SOURCE_LINES];
     let byte = (faults.origin + block) * 2u * STORAGE_BITS;
-    let line = select(byte / 64u, byte / (maps[faults.map + MAP_ROW_BITS] / 8u), kind == 2u);
+    let line = select(byte / 64u, byte / (fault_table[faults.map + ENTRY_ROW_BITS] / 8u), kind == 2u);
     if ((kind == 1u || kind == 2u) && !in_lines(source, line_hash(faults, kind, line))) { limit = 0u; }
   }
   var count = 0u;
-  while (count < limit && draw <= maps[table + count]) { count++; }
+  while (count < limit && draw <= fault_table[table + count]) { count++; }
   var cells = Drawn(Cells(), Cells(), count);
   var left = 3u;  // words of `random` not yet used
   while (cells.left > 0u) {
@@ -164,15 +164,15 @@ fn block_mask(faults: Faults, block: u32, stored: Words) -> Words {
   var held = Cells(stored, vec2u());
   if (ECC > 0u) { held.check = check_bits(stored); }
   var errors = Cells();
-  let sources = maps[faults.map + MAP_COUNT];
-  let scrubbed = maps[faults.map + MAP_SCRUBBED];
+  let sources = fault_table[faults.map + ENTRY_COUNT];
+  let scrubbed = fault_table[faults.map + ENTRY_SCRUBBED];
   for (var i = 0u; i < sources; i++) {
-    let source = faults.map + MAP_SOURCES + i * SOURCE_WORDS;
+    let source = faults.map + ENTRY_SOURCES + i * SOURCE_WORDS;
     var cells = source_cells(faults, source, block);
-    let values = maps[source + SOURCE_STORED];
+    let values = fault_table[source + SOURCE_STORED];
     if (values == 1u) { cells = cells_and(cells, cells_not(held)); }
     if (values == 2u) { cells = cells_and(cells, held); }
-    switch maps[source + SOURCE_EFFECT] {
+    switch fault_table[source + SOURCE_EFFECT] {
       case 1u: { errors = cells_or(cells_and(errors, cells_not(cells)), cells_and(cells, held)); }
       case 2u: { errors = cells_or(cells_and(errors, cells_not(cells)), cells_and(cells, cells_not(held))); }
       default: { errors = cells_or(errors, cells); }

@@ -13,18 +13,18 @@ struct Faults {
   key: vec2u,     // of everything the read draws
   bits: u32,
   limit: u32,     // entries of the table
-  table: u32,     // where it begins in `maps`
+  table: u32,     // where it begins in `fault_table`
   first: array<vec4u, 3>,  // entries 0 .. 11; zero behind the limit
 }
 
 fn open_faults(at: u32, origin: u32, image: u32) -> Faults {
-  let source = at + MAP_SOURCES;
-  let table = at + maps[source + SOURCE_TABLE];
+  let source = at + ENTRY_SOURCES;
+  let table = at + fault_table[source + SOURCE_TABLE];
   let first = array<vec4u, 3>(map_entries(table), map_entries(table + 4u), map_entries(table + 8u));
-  return Faults(read_key(at, image), maps[source + SOURCE_BITS], maps[source + SOURCE_LIMIT], table, first);
+  return Faults(read_key(at, image), fault_table[source + SOURCE_BITS], fault_table[source + SOURCE_LIMIT], table, first);
 }
 
-fn map_entries(at: u32) -> vec4u { return vec4u(maps[at], maps[at + 1u], maps[at + 2u], maps[at + 3u]); }
+fn map_entries(at: u32) -> vec4u { return vec4u(fault_table[at], fault_table[at + 1u], fault_table[at + 2u], fault_table[at + 3u]); }
 
 // fast_count returns this if more bits of a block flip than the first 12 entries tell, and slow_count has to count them.
 const ALL: u32 = 0xffffffffu;
@@ -41,7 +41,7 @@ fn fast_count(faults: Faults, draw: u32) -> u32 {
 
 fn slow_count(faults: Faults, draw: u32) -> u32 {
   var count = 12u;
-  while (count < faults.limit && draw <= maps[faults.table + count]) { count++; }
+  while (count < faults.limit && draw <= fault_table[faults.table + count]) { count++; }
   return count;
 }
 

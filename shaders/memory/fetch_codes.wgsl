@@ -1,12 +1,12 @@
-// returned[i] = code[i] XOR mask(i, read), undecoded: what the memory gave back, for fault maps and for the proof of rates.
-// The image is ROWS x STRIDE codes, one invocation a block of 16. Bindings: codes, maps, returned, step.
+// returned[i] = code[i] XOR mask(i, read), undecoded: what the memory gave back, for fault fault_table and for the proof of rates.
+// The image is ROWS x STRIDE codes, one invocation a block of 16. Bindings: codes, fault_table, returned, step.
 // Launched by recordFetchCodes (src/kernels/memory.ts). Reference: fetchCodes in src/memory/fault_sampler.ts.
 @group(0) @binding(0) var<storage, read> codes: array<Words>;
-@group(0) @binding(1) var<storage, read> maps: array<u32>;
+@group(0) @binding(1) var<storage, read> fault_table: array<u32>;
 @group(0) @binding(2) var<storage, read_write> returned: array<Words>;
 @group(0) @binding(3) var<uniform> step: Step;
 
-#include "common/step.wgsl"
+#include "struct/step"
 #include "common/fetch_approximate.wgsl"
 
 @compute @workgroup_size(WORKGROUP_SIZE)

@@ -1,4 +1,4 @@
-// Sign-magnitude fixed point of n bits, the highest the sign; one unit of the magnitude is worth MAP_SCALE, a power of two.
+// Sign-magnitude fixed point of n bits, the highest the sign; one unit of the magnitude is worth ENTRY_SCALE, a power of two.
 // corrected: round to nearest even, saturate.   faithful: truncate toward zero, wrap modulo 2^(n-1), as published.
 // A weight of zero gets code 0; nothing ever decodes to NaN or infinity.
 // Reference: src/memory/fixed_point.ts.
@@ -11,9 +11,9 @@ struct Format {
 }
 
 fn open_format(at: u32) -> Format {
-  let bits = maps[at + MAP_BITS];
+  let bits = fault_table[at + ENTRY_BITS];
   let sign = 1u << (bits - 1u);
-  return Format(bits, sign - 1u, 1u << (32u - bits), bitcast<f32>(maps[at + MAP_SCALE]), bitcast<f32>(maps[at + MAP_INVERSE_SCALE]));
+  return Format(bits, sign - 1u, 1u << (32u - bits), bitcast<f32>(fault_table[at + ENTRY_SCALE]), bitcast<f32>(fault_table[at + ENTRY_INVERSE_SCALE]));
 }
 
 fn encode4(format: Format, weight_bits: vec4u, row: u32) -> vec4u {

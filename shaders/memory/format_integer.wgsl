@@ -3,19 +3,19 @@
 // encoding never does. Nothing decodes to NaN or infinity. Reference: src/memory/integer.ts.
 struct Format {
   bits: u32,
-  scales: u32,     // where the rows' (scale, inverse) pairs begin in `maps`
+  scales: u32,     // where the rows' (scale, inverse) pairs begin in `fault_table`
   scale: f32,
   inverse_scale: f32,
 }
 
 fn open_format(at: u32) -> Format {
-  let scale = bitcast<f32>(maps[at + MAP_SCALE]);
-  return Format(maps[at + MAP_BITS], maps[at + MAP_SCALES], scale, bitcast<f32>(maps[at + MAP_INVERSE_SCALE]));
+  let scale = bitcast<f32>(fault_table[at + ENTRY_SCALE]);
+  return Format(fault_table[at + ENTRY_BITS], fault_table[at + ENTRY_SCALES], scale, bitcast<f32>(fault_table[at + ENTRY_INVERSE_SCALE]));
 }
 
 fn encode4(format: Format, weight_bits: vec4u, row: u32) -> vec4u {
   var inverse = format.inverse_scale;
-  if (PER_CHANNEL) { inverse = bitcast<f32>(maps[format.scales + 2u * row + 1u]); }
+  if (PER_CHANNEL) { inverse = bitcast<f32>(fault_table[format.scales + 2u * row + 1u]); }
   let largest = f32((1u << (format.bits - 1u)) - 1u);
   let units = clamp(round(bitcast<vec4f>(weight_bits) * inverse), vec4f(-largest), vec4f(largest));
   return bitcast<vec4u>(vec4i(units)) & vec4u((1u << format.bits) - 1u);
@@ -23,7 +23,7 @@ fn encode4(format: Format, weight_bits: vec4u, row: u32) -> vec4u {
 
 fn decode4(format: Format, codes4: vec4u, row: u32) -> vec4f {
   var scale = format.scale;
-  if (PER_CHANNEL) { scale = bitcast<f32>(maps[format.scales + 2u * row]); }
+  if (PER_CHANNEL) { scale = bitcast<f32>(fault_table[format.scales + 2u * row]); }
   let shift = vec4u(32u - STORAGE_BITS);
   return vec4f(bitcast<vec4i>(codes4 << shift) >> shift) * scale;
 }

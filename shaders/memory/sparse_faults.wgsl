@@ -15,24 +15,24 @@ struct SparseFaultTable {
   key: vec2u,    // of the read
   bits: u32,     // n, those of a code that can fail
   limit: u32,    // entries of the table of faulty codes
-  table: u32,    // where it begins in `maps`; at least k + 1 codes are faulty when the draw is <= entry k
+  table: u32,    // where it begins in `fault_table`; at least k + 1 codes are faulty when the draw is <= entry k
   more: u32,     // where the table of further bits begins; at least j + 2 bits fail when the draw is <= entry j
   first: array<vec4u, 4>,  // entries 0 .. 15 of the table of faulty codes; zero beyond the limit
   second_bit: u32,         // entry 0 of the table of further bits
 }
 
 fn begin_sparse_faults(map: u32, image: u32) -> SparseFaultTable {
-  let at = map * MAP_WORDS;
-  let faults = at + maps[at + MAP_SPARSE_FAULTS];
+  let at = map * FAULT_ENTRY_WORDS;
+  let faults = at + fault_table[at + ENTRY_SPARSE_FAULTS];
   let table = faults + 2u;
-  let limit = maps[faults];
-  let more = at + maps[faults + 1u];
+  let limit = fault_table[faults];
+  let more = at + fault_table[faults + 1u];
   let first = array<vec4u, 4>(map_words(table), map_words(table + 4u), map_words(table + 8u), map_words(table + 12u));
-  let bits = maps[at + MAP_SOURCES + SOURCE_BITS];
-  return SparseFaultTable(read_key(at, image), bits, limit, table, more, first, maps[more]);
+  let bits = fault_table[at + ENTRY_SOURCES + SOURCE_BITS];
+  return SparseFaultTable(read_key(at, image), bits, limit, table, more, first, fault_table[more]);
 }
 
-fn map_words(at: u32) -> vec4u { return vec4u(maps[at], maps[at + 1u], maps[at + 2u], maps[at + 3u]); }
+fn map_words(at: u32) -> vec4u { return vec4u(fault_table[at], fault_table[at + 1u], fault_table[at + 2u], fault_table[at + 3u]); }
 
 fn fault_count(faults: SparseFaultTable, draw: u32) -> u32 {
   let one = vec4u(1u);
@@ -41,7 +41,7 @@ fn fault_count(faults: SparseFaultTable, draw: u32) -> u32 {
     + select(vec4u(), one, vec4u(draw) <= faults.first[2])
     + select(vec4u(), one, vec4u(draw) <= faults.first[3]);
   var count = held.x + held.y + held.z + held.w;
-  while (count >= 16u && count < faults.limit && draw <= maps[faults.table + count]) { count++; }
+  while (count >= 16u && count < faults.limit && draw <= fault_table[faults.table + count]) { count++; }
   return min(count, faults.limit);
 }
 
@@ -189,7 +189,7 @@ fn further_bits(faults: SparseFaultTable, stretch: u32, code: u32, scaled: u32) 
   let whole = scaled + carry;
   let draw = (whole << 9u) | ((random.x * faults.bits) >> 23u);
   var count = 1u;
-  while (count < faults.bits && draw <= maps[faults.more + count - 1u]) { count++; }
+  while (count < faults.bits && draw <= fault_table[faults.more + count - 1u]) { count++; }
   var mask = 1u << (whole >> 23u);
   var next = 4u;
   while (countOneBits(mask) < count) {

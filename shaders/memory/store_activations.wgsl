@@ -1,15 +1,15 @@
 // x[i] = decode(encode(x[i]) XOR mask(i, read)): activations written to approximate memory and read back once, in place.
 // x: IMAGES images of IMAGE_ELEMENTS f32 in rows of STRIDE with COLUMNS values; pads stay zero. Every image has a place of
 // its own, BLOCKS blocks of 16 codes, numbered from step.first_image, so that it does not matter how batches are cut.
-// One invocation a block. Bindings: x, maps, step. Launched by recordStoreActivations (src/kernels/memory.ts).
+// One invocation a block. Bindings: x, fault_table, step. Launched by recordStoreActivations (src/kernels/memory.ts).
 // Reference: storeActivations in src/memory/activations.ts.
 @group(0) @binding(0) var<storage, read_write> x: array<vec4u>;
-@group(0) @binding(1) var<storage, read> maps: array<u32>;
+@group(0) @binding(1) var<storage, read> fault_table: array<u32>;
 @group(0) @binding(2) var<uniform> step: Step;
 
-#include "common/step.wgsl"
+#include "struct/step"
 #include "common/hash.wgsl"
-#include "memory/map.wgsl"
+#include "struct/fault_table"
 #include "memory/read_key.wgsl"
 #include <words>
 #include <format>
@@ -34,14 +34,14 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let image = i / BLOCKS;
   let element = (i % BLOCKS) * 16u;
   let number = step.first_image + image;
-  let format = open_format(MAP * MAP_WORDS);
+  let format = open_format(MAP * FAULT_ENTRY_WORDS);
   let stored = pack_codes(
     encode4(format, load4(image, element), 0u),
     encode4(format, load4(image, element + 4u), 0u),
     encode4(format, load4(image, element + 8u), 0u),
     encode4(format, load4(image, element + 12u), 0u),
   );
-  let faults = open_faults(MAP * MAP_WORDS, ORIGIN, number);
+  let faults = open_faults(MAP * FAULT_ENTRY_WORDS, ORIGIN, number);
   let returned = words_xor(stored, block_mask(faults, number * BLOCKS + i % BLOCKS, stored));
   store4(image, element, decode4(format, four_codes(returned, 0u), 0u));
   store4(image, element + 4u, decode4(format, four_codes(returned, 1u), 0u));

@@ -2,12 +2,12 @@
 //   g = gradient + WEIGHT_DECAY w
 //   m = m + (1 - beta1)(g - m), v = beta2 v + (1 - beta2) g^2, v^ = v, or with AMSGrad the largest v so far
 //   w = w - learning_rate / (1 - beta1^k) * m / (sqrt(v^) / sqrt(1 - beta2^k) + EPSILON)
-// The host computes the two corrections of step k in double precision (writeAdamStep): extra0.x holds the bits of
-// learning_rate / (1 - beta1^k), extra0.y those of 1 / sqrt(1 - beta2^k).
+// The host computes the two corrections of step k in double precision (writeAdamStep): adam_step_size is
+// learning_rate / (1 - beta1^k), adam_second_correction 1 / sqrt(1 - beta2^k).
 // gradients, parameters and moments: VECTORS vec4, flat. One invocation a vec4.
 // Bindings: gradients, parameters, first_moment, second_moment, [second_moment_max], step.
 // Launched by recordAdam (src/kernels/optimizer.ts).
-#include "common/step.wgsl"
+#include "struct/step"
 
 @group(0) @binding(0) var<storage, read> gradients: array<vec4f>;
 @group(0) @binding(1) var<storage, read_write> parameters: array<vec4f>;
@@ -20,13 +20,11 @@
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let i = id.x + id.y * GRID_WIDTH;
   if (i >= VECTORS) { return; }
-  let step_size = bitcast<f32>(step.extra0.x);
-  let second_correction = bitcast<f32>(step.extra0.y);
   let w = parameters[i];
   let g = gradients[i] + WEIGHT_DECAY * w;
   let m = first_moment[i] + ONE_MINUS_BETA1 * (g - first_moment[i]);
   let v = BETA2 * second_moment[i] + ONE_MINUS_BETA2 * (g * g);
   first_moment[i] = m;
   second_moment[i] = v;
-  parameters[i] = w - step_size * m / (sqrt(bounded_second_moment(i, v)) * second_correction + EPSILON);
+  parameters[i] = w - step.adam_step_size * m / (sqrt(bounded_second_moment(i, v)) * step.adam_second_correction + EPSILON);
 }

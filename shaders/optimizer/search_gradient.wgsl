@@ -2,12 +2,12 @@
 //   g[r] = 1 / DIRECTIONS sum_d (cost[+d, r] - cost[-d, r]) / (2 SIGMA) u(d, r)
 // results: 2 DIRECTIONS ROWS x (cost, confidence), in the order of search_directions.wgsl. gradient: ROWS x COLUMNS,
 // stride STRIDE, zero pads. One invocation a pixel. Bindings: results, gradient, step.
-// Launched by recordSearchGradient (src/kernels/inversion.ts).
+// Launched by recordSearchGradient (src/kernels/mi_face.ts).
 @group(0) @binding(0) var<storage, read> results: array<vec2f>;
 @group(0) @binding(1) var<storage, read_write> gradient: array<f32>;
 @group(0) @binding(2) var<uniform> step: Step;
 
-#include "common/step.wgsl"
+#include "struct/step"
 #include "optimizer/search_sign.wgsl"
 
 @compute @workgroup_size(WORKGROUP_SIZE)

@@ -3,7 +3,7 @@
 // With v zero at first, PyTorch's special first step v = g is the same.
 // gradients, parameters, velocity: VECTORS vec4, flat. One invocation a vec4.
 // Bindings: gradients, parameters, velocity, step (learning_rate). Launched by recordSgd (src/kernels/optimizer.ts).
-#include "common/step.wgsl"
+#include "struct/step"
 
 @group(0) @binding(0) var<storage, read> gradients: array<vec4f>;
 @group(0) @binding(1) var<storage, read_write> parameters: array<vec4f>;

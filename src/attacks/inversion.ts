@@ -65,9 +65,9 @@ class Batches {
   async run(program: Program, finished: (offset: number, count: number) => Promise<void>): Promise<void> {
     for (let offset = 0; offset < this.#count; offset += this.size) {
       // At granularity `inference` the image key is the position among the images; at `pass` every batch is a pass.
-      program.stepWords[0] = this.#victim.readsPerImage ? 0 : (2 * offset) / this.size;
-      program.stepWords[1] = offset;
-      program.stepWords[2] = offset;
+      program.setStep({ passIndex: this.#victim.readsPerImage ? 0 : (2 * offset) / this.size });
+      program.setStep({ firstImage: offset });
+      program.setStep({ batchOffset: offset });
       program.run();
       await finished(offset, Math.min(this.size, this.#count - offset));
     }

@@ -3,20 +3,20 @@ import { Arena, type Matrix } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
 import { type Program, Recorder } from '../gpu/recorder.ts';
+import { MI_FACE_STATE, writeFields } from '../gpu/structs.ts';
 import {
   recordNonLocalMeans,
   recordSharpen,
   recordTotalVariation,
   recordTotalVariationValue,
 } from '../kernels/image.ts';
+import { recordConfidenceCost } from '../kernels/loss.ts';
 import {
-  recordInversionJudge,
-  recordInversionStep,
+  recordMiFaceJudge,
+  recordMiFaceStep,
   recordSearchDirections,
   recordSearchGradient,
-  STATE_WORDS,
-} from '../kernels/inversion.ts';
-import { recordConfidenceCost } from '../kernels/loss.ts';
+} from '../kernels/mi_face.ts';
 import { recordRowNorm } from '../kernels/reduce.ts';
 import type { Victim } from '../models/victim.ts';
 import type { MiFaceConfig } from './mi_face_config.ts';
@@ -37,7 +37,7 @@ export interface SearchSpace {
   };
 }
 
-export interface Inversion {
+export interface MiFaceResult {
   /** The attacked class. */
   readonly target: number;
   /** height x width, 0..1: the image of the lowest objective, or the last one (see `keep`). */
@@ -67,7 +67,7 @@ export class MiFace {
   readonly #targets: readonly number[];
   readonly #x: Matrix;
   readonly #velocity: Matrix;
-  readonly #kept: Matrix;
+  readonly #retained: Matrix;
   readonly #state: BufferView;
   readonly #image: Matrix;
   #iterate!: Program;
@@ -92,8 +92,8 @@ export class MiFace {
     const rows = targets.length;
     this.#x = arena.matrix('attack x', rows, victim.inputs);
     this.#velocity = arena.matrix('attack velocity', rows, victim.inputs);
-    this.#kept = arena.matrix('attack kept', rows, victim.inputs);
-    this.#state = arena.allocate('attack state', rows * STATE_WORDS * 4);
+    this.#retained = arena.matrix('attack retained', rows, victim.inputs);
+    this.#state = arena.allocate('attack state', rows * MI_FACE_STATE.words * 4);
     this.#image = space.latent ? arena.matrix('attack image', rows, space.height * space.width) : this.#x;
   }
 
@@ -126,23 +126,26 @@ export class MiFace {
     start: Float32Array | readonly Float32Array[],
     draw = 0,
     onIteration: (iteration: number) => unknown = () => {},
-  ): Promise<Inversion[]> {
+  ): Promise<MiFaceResult[]> {
     const { iterations, step, schedule, process } = this.#config;
     await this.#start(start);
     const stops = this.#config.beta !== null || this.#config.gamma !== null;
     for (let t = 0; t <= iterations; t++) {
       const program = this.#iterate;
-      program.stepWords[0] = 2 * t;
-      program.stepWords[3] = t;
+      program.setStep({ passIndex: 2 * t });
+      program.setStep({ iteration: t });
       // The last round only judges the image that the last step made.
-      program.stepFloats[4] = t === iterations ? 0 : schedule === 'linear' ? step * (1 - t / iterations) : step;
-      program.stepWords[5] = draw;
+      program.setStep({
+        learningRate: t === iterations ? 0 : schedule === 'linear' ? step * (1 - t / iterations) : step,
+      });
+      program.setStep({ draw: draw });
       program.run();
       if (this.#process && process && (t + 1) % process.every === 0 && t + 1 < iterations) this.#process.run();
       if (t % SYNC_EVERY === SYNC_EVERY - 1) {
         if (stops) {
           const state = await this.#gpu.readWords(this.#state);
-          if (this.#targets.every((_, row) => state[row * STATE_WORDS + 4] === 0)) break;
+          if (this.#targets.every((_, row) => state[row * MI_FACE_STATE.words + MI_FACE_STATE.at.isActive] === 0))
+            break;
         } else {
           await this.#gpu.idle();
         }
@@ -209,9 +212,9 @@ export class MiFace {
     }
     if (normalise) recordRowNorm(recorder, { input: gradient, output: norms });
     const stop = { beta: beta ?? Number.POSITIVE_INFINITY, gamma: gamma ?? Number.NEGATIVE_INFINITY };
-    recordInversionJudge(recorder, { rows, results, state: this.#state, ...stop, keep });
-    const moved = { gradient, norms, state: this.#state, x, velocity: this.#velocity, kept: this.#kept };
-    recordInversionStep(recorder, { ...moved, momentum, normalise });
+    recordMiFaceJudge(recorder, { rows, results, state: this.#state, ...stop, keep });
+    const moved = { gradient, norms, state: this.#state, x, velocity: this.#velocity, retained: this.#retained };
+    recordMiFaceStep(recorder, { ...moved, momentum, normalise });
     this.#iterate = await recorder.build('attack iteration');
     if (process || latent) await this.#recordProcess(process);
   }
@@ -247,7 +250,7 @@ export class MiFace {
       coder?.recordEncode(encode);
       this.#encodeStart = await encode.build('encode start');
       const decode = new Recorder(this.#gpu);
-      latent.plan(arena, this.#kept, this.#image, processed).recordDecode(decode);
+      latent.plan(arena, this.#retained, this.#image, processed).recordDecode(decode);
       this.#decodeResult = await decode.build('decode result');
       this.#startImage = processed;
     }
@@ -268,12 +271,10 @@ export class MiFace {
     this.#encodeStart?.run();
     const zeros = new Float32Array(this.#x.rows * this.#x.stride);
     this.#gpu.write(this.#velocity, zeros);
-    this.#gpu.write(this.#kept, zeros);
-    const state = new Uint32Array(this.#x.rows * STATE_WORDS);
-    const floats = new Float32Array(state.buffer);
+    this.#gpu.write(this.#retained, zeros);
+    const state = new Uint32Array(this.#x.rows * MI_FACE_STATE.words);
     for (const row of this.#targets.keys()) {
-      floats[row * STATE_WORDS] = 3.4e38;
-      state[row * STATE_WORDS + 4] = 1;
+      writeFields(MI_FACE_STATE, state, { best: 3.4e38, isActive: 1 }, row * MI_FACE_STATE.words);
     }
     this.#gpu.write(this.#state, state);
   }
@@ -284,24 +285,25 @@ export class MiFace {
   }
 
   /** What the attack has found: after a run, or from `onIteration`, by then. @throws DeviceLostError */
-  async results(): Promise<Inversion[]> {
+  async results(): Promise<MiFaceResult[]> {
     this.#decodeResult?.run();
-    const source = this.#space.latent ? this.#image : this.#kept;
+    const source = this.#space.latent ? this.#image : this.#retained;
     const [words, imageBytes] = await this.#gpu.read(this.#state, source);
     const state = new Uint32Array(words);
     const floats = new Float32Array(words);
     const images = new Float32Array(imageBytes);
     const pixels = this.#space.height * this.#space.width;
     return this.#targets.map((target, row) => {
-      const at = row * STATE_WORDS;
+      const first = row * MI_FACE_STATE.words;
+      const { at } = MI_FACE_STATE;
       return {
         target,
         image: images.slice(row * source.stride, row * source.stride + pixels),
-        objective: floats[at + 2],
-        confidence: floats[at + 1],
-        bestIteration: state[at + 6],
+        objective: floats[first + at.objective],
+        confidence: floats[first + at.confidence],
+        bestIteration: state[first + at.bestIteration],
         // Every step is followed by a judgement, and the start has one of its own.
-        iterations: state[at + 7] - 1,
+        iterations: state[first + at.judged] - 1,
       };
     });
   }

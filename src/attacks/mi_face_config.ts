@@ -92,3 +92,8 @@ export const MiFaceOptions = v.strictObject({
 export type MiFaceConfig = v.InferOutput<typeof MiFaceOptions>;
 /** The options as a user gives them. */
 export type MiFaceInput = v.InferInput<typeof MiFaceOptions>;
+
+/** The options of MI-Face from those that matter here, with a black start and every default filled in. @throws ValiError */
+export function miFaceOptions(input: Partial<MiFaceInput> & Pick<MiFaceInput, 'iterations' | 'step'>): MiFaceConfig {
+  return v.parse(MiFaceOptions, { kind: 'mi-face', start: 'zero', ...input });
+}

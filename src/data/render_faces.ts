@@ -112,8 +112,8 @@ export async function renderFaces(gpu: Gpu, options: RenderFacesOptions): Promis
         parameters.set(packed(image), (image - first) * FACE_VECTORS * 4);
       }
       gpu.write(faces, parameters);
-      program.stepWords[2] = 4 * word - first * pixels;
-      program.stepWords.set([width, height, count, end - first], 8);
+      program.setStep({ batchOffset: 4 * word - first * pixels });
+      program.setStepWords('chunk', [width, height, count, end - first]);
       program.run();
       const [chunk] = await gpu.read({ ...output, size: count * 4 });
       bytes.set(new Uint8Array(chunk), word * 4);

@@ -1,4 +1,5 @@
 import { ShaderError } from '../errors.ts';
+import { STRUCTS } from './structs.ts';
 
 /** Where .wgsl files come from: the file system in Node, fetch in a browser. Paths are relative to shaders/. */
 export interface ShaderSource {
@@ -34,6 +35,8 @@ export interface ComposedShader {
   origin(line: number): string;
 }
 
+/** In place of a file: a layout of src/gpu/structs.ts. */
+const STRUCT = 'struct/';
 const INCLUDE = /^\s*#include\s+(?:"([^"]+)"|<([^>]+)>)\s*$/;
 /** What WGSL wants before every declaration, and so before the prelude, whichever file asks for it. */
 const DIRECTIVE = /^(?:enable|requires|diagnostic)\b/;
@@ -41,7 +44,7 @@ const DIRECTIVE = /^(?:enable|requires|diagnostic)\b/;
 /**
  * Joins a shader file with what it includes, each file once, after a prelude of `const` lines; directives
  * (`enable`, `diagnostic`) of any of them go before that.
- * `#include "common/hash.wgsl"` names a file; `#include <fetch>` is a slot that `request.includes` fills, which is how a
+ * `#include "common/hash.wgsl"` names a file, `#include "struct/step"` a layout of src/gpu/structs.ts; `#include <fetch>` is a slot that `request.includes` fills, which is how a
  * pipeline is built for exact or for approximate memory without a branch in the shader.
  * @throws ShaderError with `shaders/file:line:` for a missing file, an unfilled slot or a cycle.
  */
@@ -55,14 +58,10 @@ export async function composeShader(source: ShaderSource, request: ShaderRequest
   const append = async (path: string, stack: readonly string[], from: string): Promise<void> => {
     if (stack.includes(path)) throw new ShaderError(`${from}: include cycle: ${[...stack, path].join(' -> ')}`);
     if (finished.has(path)) return;
-    let text: string;
-    try {
-      text = await source.read(path);
-    } catch (cause) {
-      throw new ShaderError(`${from}: cannot read shaders/${path}`, { cause });
-    }
+    const isStruct = path.startsWith(STRUCT);
+    const text = isStruct ? structText(path, from) : await readShader(source, path, from);
     for (const [index, line] of text.split('\n').entries()) {
-      const here = `shaders/${path}:${index + 1}`;
+      const here = isStruct ? `src/gpu/structs.ts (${path})` : `shaders/${path}:${index + 1}`;
       const include = INCLUDE.exec(line);
       if (include) {
         const target = include[1] ?? request.includes?.[include[2]];
@@ -82,6 +81,20 @@ export async function composeShader(source: ShaderSource, request: ShaderRequest
     text: all.map(({ text }) => text).join('\n'),
     origin: (line) => all[line - 1]?.from ?? `shaders/${request.path}`,
   };
+}
+
+async function readShader(source: ShaderSource, path: string, from: string): Promise<string> {
+  try {
+    return await source.read(path);
+  } catch (cause) {
+    throw new ShaderError(`${from}: cannot read shaders/${path}`, { cause });
+  }
+}
+
+function structText(path: string, from: string): string {
+  const text = STRUCTS[path.slice(STRUCT.length)];
+  if (text === undefined) throw new ShaderError(`${from}: src/gpu/structs.ts has no ${path}`);
+  return text;
 }
 
 function constantLine(name: string, value: ShaderConstant): string {

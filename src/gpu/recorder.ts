@@ -2,15 +2,13 @@ import type { Gpu } from './device.ts';
 import { type Command, type Dispatch, encode, prepare } from './dispatch.ts';
 import { type BufferView, GPU_BUFFER_USAGE } from './guarded_device.ts';
 import type { ProgramProfile } from './profiler.ts';
+import { STEP, type Values, writeFields } from './structs.ts';
 
 /** How often one run of a program reads the weights of a layer from memory. */
 export interface WeightRead {
   readonly layer: string;
   readonly times: number;
 }
-
-/** Number of u32 words in the step uniform. Which word means what is said in shaders/common/step.wgsl. */
-export const STEP_WORDS = 16;
 
 /**
  * Collects the dispatches of one training step, one inference or one attack iteration. `build()` compiles all pipelines
@@ -25,7 +23,7 @@ export class Recorder {
 
   constructor(gpu: Gpu) {
     this.gpu = gpu;
-    const size = STEP_WORDS * 4;
+    const size = STEP.words * 4;
     const buffer = gpu.device.createBuffer({
       label: 'step uniform',
       size,
@@ -57,9 +55,8 @@ export class Program {
   readonly label: string;
   /** What a run reads of weights, in the order of reading. */
   readonly weightReads: readonly WeightRead[];
-  /** Words of the step uniform; set them, then `run()`. */
-  readonly stepWords = new Uint32Array(STEP_WORDS);
-  readonly stepFloats = new Float32Array(this.stepWords.buffer);
+  /** The step uniform of the next run. */
+  readonly #stepWords = new Uint32Array(STEP.words);
   readonly #gpu: Gpu;
   readonly #step: BufferView;
   readonly #commands: readonly Command[];
@@ -85,12 +82,22 @@ export class Program {
     return this.#commands.length;
   }
 
+  /** Sets fields of the step uniform, which keep their values until they are set again. */
+  setStep(values: Values<typeof STEP>): void {
+    writeFields(STEP, this.#stepWords, values);
+  }
+
+  /** Sets a field of several words. */
+  setStepWords(field: keyof typeof STEP.at, words: readonly number[]): void {
+    this.#stepWords.set(words, STEP.at[field]);
+  }
+
   /** Encodes every dispatch in one compute pass and submits once. Does not wait. @throws DeviceLostError */
   run(): void {
     const profile = this.#profile;
     const before = profile ? performance.now() : 0;
     const timed = profile?.wantsTiming() ?? false;
-    this.#gpu.device.queue.writeBuffer(this.#step.buffer, 0, this.stepWords);
+    this.#gpu.device.queue.writeBuffer(this.#step.buffer, 0, this.#stepWords);
     const encoder = this.#gpu.device.createCommandEncoder({ label: this.label });
     if (timed) this.#encodeTimed(encoder);
     else {

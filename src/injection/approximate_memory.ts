@@ -3,6 +3,8 @@ import { Arena, type Matrix, roundUp } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
 import { type Program, Recorder } from '../gpu/recorder.ts';
+import { FAULT_ENTRY_WORDS } from '../gpu/structs.ts';
+import { writeDraw, writeScale, writeSources } from '../injection/fault_table.ts';
 import {
   recordEncode,
   recordFetchCodes,
@@ -36,7 +38,6 @@ import {
 import { faultSources, isUniform } from '../memory/faults.ts';
 import { decodeCode16, fixedExponent } from '../memory/fixed_point.ts';
 import { integerScale } from '../memory/integer.ts';
-import { MAP_WORDS, writeDraw, writeScale, writeSources } from '../memory/map_table.ts';
 import { flipVariance } from '../memory/noise.ts';
 
 /** Reads of one load are numbered from a base of its own, so that two loads never share a pass: 2^32 in all. */
@@ -86,7 +87,7 @@ export class ApproximateMemory {
   readonly #programs = new Map<string, Promise<Program>>();
   /** Maps of what layers hand on: a row an entry of the configuration. */
   readonly #activationMaps: BufferView;
-  readonly #activationWords = new Uint32Array(MAP_WORDS * MAX_ACTIVATIONS);
+  readonly #activationWords = new Uint32Array(FAULT_ENTRY_WORDS * MAX_ACTIVATIONS);
   #codes: BufferView | undefined;
   #placed: readonly Placed[] = [];
   #config: MemoryConfig | undefined;
@@ -99,7 +100,7 @@ export class ApproximateMemory {
     this.#arena = arena;
     this.#parameters = parameters;
     this.fetched = new FlatParameters(arena, 'fetched parameters', layout);
-    let words = layout.slices.length * MAP_WORDS;
+    let words = layout.slices.length * FAULT_ENTRY_WORDS;
     this.#rowScales = layout.slices.map(({ rows }) => {
       const at = words;
       words += 2 * roundUp(rows, 4);
@@ -337,7 +338,7 @@ export class ApproximateMemory {
       passOffset: 0,
     });
     const program = await recorder.build('fetch codes');
-    program.stepWords[0] = pass;
+    program.setStep({ passIndex: pass });
     program.run();
     const words = await this.#gpu.readWords(returned);
     work.destroy();
@@ -516,7 +517,7 @@ export class ApproximateMemory {
   #fillMap(slice: ParameterSlice, memory: LayerMemory | undefined): void {
     const { index } = slice;
     const { granularity } = this.config;
-    this.#mapWords.fill(0, index * MAP_WORDS, (index + 1) * MAP_WORDS);
+    this.#mapWords.fill(0, index * FAULT_ENTRY_WORDS, (index + 1) * FAULT_ENTRY_WORDS);
     if (!memory) return;
     if (memory.kind !== 'stored') {
       writeScale(this.#mapWords, index, { granularity, scale: memory.scale, inverse: 0, bits: 0 });
@@ -668,7 +669,7 @@ function checkSources(memory: StoredMemory, chip: number, { geometry, granularit
   const sources = faultSources(memory, chip, path);
   const shape = { rows: 1, columns: BLOCK_CODES, stride: BLOCK_CODES };
   const storageBits = storageBitsOf(formatBits(memory.format));
-  writeSources(new Uint32Array(MAP_WORDS), 0, {
+  writeSources(new Uint32Array(FAULT_ENTRY_WORDS), 0, {
     sources,
     storageBits,
     ecc: memory.ecc,

@@ -4,14 +4,8 @@ import type { Program, Recorder } from '../gpu/recorder.ts';
 import { requireBytes } from './check.ts';
 import { flatGrid } from './grid.ts';
 
-// Word indices of shaders/common/step.wgsl.
-const ITERATION = 3;
-const LEARNING_RATE = 4;
-const ADAM_STEP_SIZE = 8; // extra0.x
-const ADAM_SECOND_CORRECTION = 9; // extra0.y
-
-/** The words of a program's step uniform. */
-export type StepWords = Pick<Program, 'stepWords' | 'stepFloats'>;
+/** What sets the step uniform of a program. */
+export type StepSetter = Pick<Program, 'setStep'>;
 
 /** Constants of torch.optim.SGD: dampening 0, no Nesterov. */
 export interface SgdOptions {
@@ -68,8 +62,8 @@ export function recordSgd(
 }
 
 /** Sets the words of the step uniform that {@link recordSgd}'s kernel reads. */
-export function writeSgdStep(step: StepWords, learningRate: number): void {
-  step.stepFloats[LEARNING_RATE] = learningRate;
+export function writeSgdStep(step: StepSetter, learningRate: number): void {
+  step.setStep({ learningRate });
 }
 
 /**
@@ -128,21 +122,20 @@ export function recordAdam(
 }
 
 /**
- * Sets the words of the step uniform that {@link recordAdam}'s kernel reads: the bias corrections, in double precision,
- * in extra0.x and extra0.y, and besides iteration and learning_rate.
+ * Sets the words of the step uniform that {@link recordAdam}'s kernel reads: the bias corrections, computed in
+ * double precision, the iteration and the learning rate.
  *
  * @param iteration number of this step, from 1
  */
 export function writeAdamStep(
-  step: StepWords,
+  step: StepSetter,
   learningRate: number,
   betas: readonly [number, number],
   iteration: number,
 ): void {
-  step.stepWords[ITERATION] = iteration;
-  step.stepFloats[LEARNING_RATE] = learningRate;
-  step.stepFloats[ADAM_STEP_SIZE] = learningRate / (1 - betas[0] ** iteration);
-  step.stepFloats[ADAM_SECOND_CORRECTION] = 1 / Math.sqrt(1 - betas[1] ** iteration);
+  const adamStepSize = learningRate / (1 - betas[0] ** iteration);
+  const adamSecondCorrection = 1 / Math.sqrt(1 - betas[1] ** iteration);
+  step.setStep({ iteration, learningRate, adamStepSize, adamSecondCorrection });
 }
 
 /**

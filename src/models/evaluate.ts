@@ -95,9 +95,9 @@ export class Evaluator {
     for (const [batch, { program, offset }] of this.#steps.entries()) {
       // At granularity `inference` the whole split is one pass and the image key is the position in it: batches may be cut
       // anywhere. At granularity `pass` every batch is a pass.
-      program.stepWords[0] = readsPerImage ? 0 : 2 * batch;
-      program.stepWords[1] = offset;
-      program.stepWords[2] = draws * offset;
+      program.setStep({ passIndex: readsPerImage ? 0 : 2 * batch });
+      program.setStep({ firstImage: offset });
+      program.setStep({ batchOffset: draws * offset });
       program.run();
     }
     const metrics = await this.#gpu.readFloats({ ...this.#metrics, size: 16 * draws });

@@ -239,11 +239,11 @@ export class Trainer {
     let offset = 0;
     for (const [batch, size] of sizes.entries()) {
       const program = steps.get(size)!;
-      program.stepWords[0] = 2 * batch;
+      program.setStep({ passIndex: 2 * batch });
       const iteration = (this.#epoch - first) * sizes.length + batch + 1;
-      program.stepWords[2] = offset;
-      program.stepWords[3] = iteration;
-      program.stepWords[5] = this.#epoch;
+      program.setStep({ batchOffset: offset });
+      program.setStep({ iteration: iteration });
+      program.setStep({ draw: this.#epoch });
       if (phase.optimizer.kind === 'sgd') writeSgdStep(program, phase.optimizer.learningRate);
       else writeAdamStep(program, phase.optimizer.learningRate, phase.optimizer.betas, iteration);
       program.run();

@@ -1,12 +1,15 @@
-/** Twins of the kernels of src/kernels/inversion.ts. Floats in float64; they change their arrays in place, as the kernels do. */
-import { type SearchOptions, STATE_WORDS } from '../kernels/inversion.ts';
+/** Float64 references of the kernels of src/kernels/mi_face.ts. They change their arrays in place, as the kernels do. */
+import { MI_FACE_STATE } from '../gpu/structs.ts';
+import type { SearchOptions } from '../kernels/mi_face.ts';
 import { pcg4d } from '../memory/hash.ts';
+
+const { at: AT, words: WORDS } = MI_FACE_STATE;
 
 /**
  * @param results [rows, 2]: cost, confidence
- * @param state rows x STATE_WORDS u32, laid out as in shaders/optimizer/inversion_judge.wgsl
+ * @param state rows of MI_FACE_STATE
  */
-export function inversionJudge(
+export function miFaceJudge(
   results: Float32Array,
   state: Uint32Array,
   iteration: number,
@@ -16,36 +19,37 @@ export function inversionJudge(
 ): void {
   const floats = new Float32Array(state.buffer, state.byteOffset, state.length);
   for (let row = 0; row < results.length / 2; row++) {
-    const at = row * STATE_WORDS;
-    state[at + 5] = 0;
-    if (state[at + 4] === 0) continue;
-    state[at + 7]++;
+    const first = row * WORDS;
+    state[first + AT.retain] = 0;
+    if (state[first + AT.isActive] === 0) continue;
+    state[first + AT.judged]++;
     const cost = results[2 * row];
-    const improved = cost < floats[at];
+    const improved = cost < floats[first + AT.best];
     if (improved) {
-      floats[at] = cost;
-      state[at + 3] = 0;
-      state[at + 6] = iteration;
+      floats[first + AT.best] = cost;
+      state[first + AT.waited] = 0;
+      state[first + AT.bestIteration] = iteration;
     } else {
-      state[at + 3]++;
+      state[first + AT.waited]++;
     }
     if (improved || keep === 'last') {
-      floats.set([results[2 * row + 1], cost], at + 1);
-      state[at + 5] = 1;
+      floats[first + AT.confidence] = results[2 * row + 1];
+      floats[first + AT.objective] = cost;
+      state[first + AT.retain] = 1;
     }
-    if (state[at + 3] >= beta || cost <= gamma) state[at + 4] = 0;
+    if (state[first + AT.waited] >= beta || cost <= gamma) state[first + AT.isActive] = 0;
   }
 }
 
 export interface InversionImages {
   readonly x: Float64Array;
   readonly velocity: Float64Array;
-  readonly kept: Float64Array;
+  readonly retained: Float64Array;
 }
 
-/** @param norms one a row; ignored unless `normalise` */
-export function inversionStep(
-  { x, velocity, kept }: InversionImages,
+/** @param norms one per row; ignored unless `normalise` */
+export function miFaceStep(
+  { x, velocity, retained }: InversionImages,
   gradient: ArrayLike<number>,
   norms: ArrayLike<number>,
   state: Uint32Array,
@@ -54,8 +58,8 @@ export function inversionStep(
   const columns = x.length / norms.length;
   for (let i = 0; i < x.length; i++) {
     const row = Math.floor(i / columns);
-    if (state[row * STATE_WORDS + 5]) kept[i] = x[i];
-    if (!state[row * STATE_WORDS + 4]) continue;
+    if (state[row * WORDS + AT.retain]) retained[i] = x[i];
+    if (!state[row * WORDS + AT.isActive]) continue;
     velocity[i] = momentum * velocity[i] + gradient[i] / (normalise ? norms[row] + 1e-12 : 1);
     x[i] = Math.min(Math.max(x[i] - rate * velocity[i], 0), 1);
   }

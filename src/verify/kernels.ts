@@ -12,9 +12,9 @@ import { ACTIVATION_LAYERS } from './kernels/activation.ts';
 import { CONVOLUTIONS } from './kernels/conv.ts';
 import { GEMMS } from './kernels/gemm.ts';
 import { BATCHES, IMAGE_FILTERS } from './kernels/image.ts';
-import { INVERSION } from './kernels/inversion.ts';
 import { LOSSES } from './kernels/loss.ts';
 import { MEMORY } from './kernels/memory.ts';
+import { MI_FACE } from './kernels/mi_face.ts';
 import { NORMS } from './kernels/norm.ts';
 import { OPTIMIZERS } from './kernels/optimizer.ts';
 import { POOLS } from './kernels/pool.ts';
@@ -48,7 +48,7 @@ const CHECKS: readonly Check[] = [
   ...OPTIMIZERS,
   ...BATCHES,
   ...IMAGE_FILTERS,
-  ...INVERSION,
+  ...MI_FACE,
   ...PROBES,
 ];
 

@@ -645,7 +645,7 @@ async function batches(gpu: Gpu): Promise<Proof> {
     const run = stackVictim(SMALL, memory.weightsOf, memory).plan(arena, x);
     run.recordForward(recorder);
     const program = await recorder.build('forward');
-    program.stepWords[1] = first;
+    program.setStep({ firstImage: first });
     program.run();
     const words = await gpu.readWords({ ...run.logits, size: rows * run.logits.stride * 4 });
     arena.destroy();

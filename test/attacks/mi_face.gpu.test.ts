@@ -1,12 +1,12 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type Inversion, MiFace, type SearchSpace } from '../../src/attacks/mi_face.ts';
+import { MiFace, type MiFaceResult, type SearchSpace } from '../../src/attacks/mi_face.ts';
 import type { MiFaceConfig } from '../../src/attacks/mi_face_config.ts';
 import type { ImageDataset } from '../../src/data/dataset.ts';
 import { ConfigError, ShapeError } from '../../src/errors.ts';
 import { Arena } from '../../src/gpu/arena.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
-import { recordSearchDirections, recordSearchGradient } from '../../src/kernels/inversion.ts';
 import { recordConfidenceCost } from '../../src/kernels/loss.ts';
+import { recordSearchDirections, recordSearchGradient } from '../../src/kernels/mi_face.ts';
 import { INFERENCE } from '../../src/layers/layer.ts';
 import type { FlatParameters } from '../../src/layers/parameters.ts';
 import { plainWeights, planStack, recordStackForward } from '../../src/layers/stack.ts';
@@ -81,7 +81,7 @@ afterEach(() => {
 const GRAY = new Float32Array(TOY.pixels).fill(0.5);
 const RANDOM_STARTS = TARGETS.map((_, i) => randomValues(TOY.pixels, i, 0.4).map((value) => value + 0.5));
 
-function expectTwin(actual: readonly Inversion[], expected: readonly TwinResult[], tolerance = 2e-4): void {
+function expectTwin(actual: readonly MiFaceResult[], expected: readonly TwinResult[], tolerance = 2e-4): void {
   expect(actual.map(({ target }) => target)).toEqual(TARGETS);
   for (const [i, { image, objective, confidence, bestIteration, iterations }] of actual.entries()) {
     const { [i]: wanted } = expected;
@@ -197,7 +197,7 @@ describe('several draws attacked at once', () => {
     const attackOne = await MiFace.build(device.gpu, one.victim, SPACE, TARGETS, CONFIG);
     const attackThree = await MiFace.build(device.gpu, three.victim, SPACE, targets, CONFIG);
     attacks.push(attackOne, attackThree);
-    const alone: Inversion[] = [];
+    const alone: MiFaceResult[] = [];
     for (const [draw, seed] of seeds.entries()) {
       const drawn = randomParameters(arena, LINEAR, seed);
       device.gpu.write(loaded.view, await device.gpu.readWords(drawn.view));

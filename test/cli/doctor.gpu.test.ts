@@ -19,7 +19,7 @@ function withIncludes(files: Iterable<string>): Set<string> {
   const all = new Set(files);
   for (const file of all) {
     const text = readFileSync(join(SHADERS, file), 'utf8');
-    for (const [, included] of text.matchAll(/^\s*#include "([^"]+)"/gm)) all.add(included);
+    for (const [, included] of text.matchAll(/^\s*#include "([^"]+\.wgsl)"/gm)) all.add(included);
   }
   return all;
 }

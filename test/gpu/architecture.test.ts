@@ -70,7 +70,7 @@ const ARROWS: Record<string, readonly string[]> = {
   defences: ['models', 'kernels', 'gpu', 'memory'],
   experiments: [...ENGINE, 'attacks', 'defences', 'results'],
   // The float64 references take the kernels' options and shapes.
-  reference: ['kernels', 'memory'],
+  reference: ['kernels', 'gpu', 'memory'],
   // What doctor and the page ask of an adapter: every kernel against its reference, and the proof of the memory.
   verify: [...ENGINE, 'reference'],
   cli: SHELL,

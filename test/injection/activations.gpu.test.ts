@@ -68,8 +68,8 @@ async function run(config: Partial<MemoryConfigInput>, x: Float32Array, first = 
   const victim = stackVictim(SPECS, memory.weightsOf, memory).plan(arena, input);
   victim.recordForward(recorder);
   const program = await recorder.build('forward');
-  program.stepWords[0] = pass;
-  program.stepWords[1] = first;
+  program.setStep({ passIndex: pass });
+  program.setStep({ firstImage: first });
   program.run();
   return {
     memory,
@@ -100,8 +100,8 @@ describe('activations in approximate memory', () => {
     const recorder = new Recorder(device.gpu);
     memory.recordActivation(recorder, 'input', matrix, 7);
     const program = await recorder.build('store');
-    program.stepWords[0] = 6;
-    program.stepWords[1] = 40;
+    program.setStep({ passIndex: 6 });
+    program.setStep({ firstImage: 40 });
     program.run();
     const { codec } = memory.activationSamplerOf('input', 6, 40);
     const shape = { elements: 32, columns: 20, stride: 32 };

@@ -127,7 +127,7 @@ describe('a read of the whole model', () => {
     ]) {
       await memory.load(draw);
       for (const [offset, program] of programs.entries()) {
-        program.stepWords[0] = pass;
+        program.setStep({ passIndex: pass });
         program.run();
         for (const [index, name] of NAMES.entries()) {
           const key = readKey(tensorKey(5, 0, index), draw * 2 ** 20 + pass + offset);
@@ -331,8 +331,8 @@ describe('where a layer reads its weights', () => {
     writeMatrix(device.gpu, run.gradLogits, randomValues(3 * 5, 10).subarray(firstImage * 5));
     const program = await recorder.build('attack');
     await memory.load(draw);
-    program.stepWords[0] = pass;
-    program.stepWords[1] = firstImage;
+    program.setStep({ passIndex: pass });
+    program.setStep({ firstImage: firstImage });
     program.run();
     const result = {
       kinds: LAYERS.map((layer) => memory.weightsOf(layer).kind),
@@ -390,7 +390,7 @@ describe('where a layer reads its weights', () => {
           writeMatrix(device.gpu, run.gradLogits, upstream);
           run.recordInputGradient(recorder);
           const program = await recorder.build('passes');
-          program.stepWords[0] = 6;
+          program.setStep({ passIndex: 6 });
           program.run();
           results.push(await readMatrix(device.gpu, run[which]));
         }
@@ -444,7 +444,7 @@ describe('where a layer reads its weights', () => {
     recordStackForward(recorder, arena!, [SPECS[1]], memory.weightsOf, run);
     recordStackBackward(recorder, arena!, [SPECS[1]], memory.weightsOf, run, gradients, undefined, true);
     const program = await recorder.build('layer');
-    program.stepWords[0] = 8;
+    program.setStep({ passIndex: 8 });
     program.run();
     const [y, gradient] = [await readMatrix(device.gpu, outputs), await readMatrix(device.gpu, dx)];
     const read = (name: string, pass: number) => {

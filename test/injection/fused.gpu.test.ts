@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Matrix } from '../../src/gpu/arena.ts';
+import { FAULT_ENTRY_WORDS } from '../../src/gpu/structs.ts';
+import { writeDraw, writeScale, writeSources } from '../../src/injection/fault_table.ts';
 import { recordApproximateGemm, recordGemm, recordPerImageGemm } from '../../src/kernels/gemm.ts';
 import { recordMaterialise } from '../../src/kernels/memory.ts';
 import { fetchOf } from '../../src/kernels/stored.ts';
@@ -8,7 +10,6 @@ import { uniformMemory } from '../../src/memory/config.ts';
 import { readKey, tensorKey } from '../../src/memory/fault_sampler.ts';
 import { faultSources } from '../../src/memory/faults.ts';
 import { floatOfBits } from '../../src/memory/floating_point.ts';
-import { MAP_WORDS, writeDraw, writeScale, writeSources } from '../../src/memory/map_table.ts';
 import { fetchTensorBySparseFaults } from '../../src/memory/sparse_faults.ts';
 import { gemm } from '../../src/reference/gemm.ts';
 import { sumTolerance } from '../../src/reference/tolerances.ts';
@@ -75,8 +76,8 @@ const zeros = (rows: number, columns: number) => bench.matrix(rows, columns, new
 
 async function run(firstImage = 0): Promise<void> {
   const program = await bench.recorder.build('fused');
-  program.stepWords[0] = PASS;
-  program.stepWords[1] = firstImage;
+  program.setStep({ passIndex: PASS });
+  program.setStep({ firstImage: firstImage });
   program.run();
 }
 
@@ -308,7 +309,7 @@ describe('the product that is corrected image by image', () => {
       stride: columns,
       codec,
     };
-    const words = new Uint32Array(MAP_WORDS);
+    const words = new Uint32Array(FAULT_ENTRY_WORDS);
     writeDraw(words, 0, { key: KEYS.weight, device: [0, 0], load: 0, read: READ });
     writeScale(words, 0, { granularity: 'inference', scale: 1, inverse: 1, bits: 16 });
     const shape = { rows, columns, stride: columns };

@@ -50,7 +50,7 @@ it('a batch holds the images and labels that order names, scaled to 0..1', async
         ];
       }),
     (program) => {
-      program.stepWords[2] = BATCH_OFFSET;
+      program.setStep({ batchOffset: BATCH_OFFSET });
     },
   );
 });
@@ -95,7 +95,7 @@ it('a batch of a table holds the rows that order names, of odd lengths too', asy
         ];
       }),
     (program) => {
-      program.stepWords[2] = BATCH_OFFSET;
+      program.setStep({ batchOffset: BATCH_OFFSET });
     },
   );
 });
@@ -114,7 +114,7 @@ it('rows follow the batch offset through an epoch, their pads with them', async 
   recordGatherRows(bench.recorder, { table, order: bench.buffer(ORDER), output });
   const program = await bench.recorder.build('epoch');
   for (let offset = 0; offset + rows <= COUNT; offset += rows) {
-    program.stepWords[2] = offset;
+    program.setStep({ batchOffset: offset });
     program.run();
     const expected = [...ORDER.subarray(offset, offset + rows)].flatMap((k) =>
       Array.from({ length: stride }, (_, j) => k * stride + j),
@@ -167,8 +167,8 @@ it('corruption agrees with its twin', async () => {
         };
       }),
     (program) => {
-      program.stepWords[2] = BATCH_OFFSET;
-      program.stepWords[5] = draw;
+      program.setStep({ batchOffset: BATCH_OFFSET });
+      program.setStep({ draw: draw });
     },
   );
 });

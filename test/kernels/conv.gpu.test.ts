@@ -402,8 +402,8 @@ function memory(shape: ConvShape, biasCount: number, granularity: 0 | 1 | 2) {
 
 async function run(firstImage = 0): Promise<void> {
   const program = await bench.recorder.build('fused');
-  program.stepWords[0] = PASS;
-  program.stepWords[1] = firstImage;
+  program.setStep({ passIndex: PASS });
+  program.setStep({ firstImage: firstImage });
   program.run();
 }
 

@@ -32,7 +32,7 @@ it.each(PROBABILITIES)('agrees with its twin bit for bit, p = %s', async (probab
         ];
       }),
     (program) => {
-      program.stepWords[3] = draw.iteration;
+      program.setStep({ iteration: draw.iteration });
     },
   );
 });
@@ -49,7 +49,7 @@ it('the backward pass drops what the forward pass dropped, and the next iteratio
   const program = await bench.recorder.build('dropout');
   const masks: Float32Array[] = [];
   for (const iteration of [1, 2, 1]) {
-    program.stepWords[3] = iteration;
+    program.setStep({ iteration: iteration });
     program.run();
     const mask = await readMatrix(device.gpu, y);
     expect(await readMatrix(device.gpu, dx)).toEqual(dy.map((value, i) => value * mask[i]));

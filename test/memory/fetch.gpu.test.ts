@@ -155,7 +155,7 @@ describe('the materialised read', () => {
       gpu.write(maps, mapWords([UNUSED, row]));
       gpu.write(fetched, new Uint32Array(rows * stride).fill(0x7fc00000));
       const program = programs[Math.log2(storageBits) - 2];
-      program.stepWords[0] = pass;
+      program.setStep({ passIndex: pass });
       program.run();
       return gpu.readWords(fetched);
     };

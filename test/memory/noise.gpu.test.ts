@@ -25,7 +25,7 @@ it.each([
   const tensor = { map: 1, rows: ROWS, columns: COLUMNS, stride: source.stride };
   recordNoise(bench.recorder, { tensor, kind, weights: source, maps, fetched, passOffset: 1 });
   const program = await bench.recorder.build('noise');
-  program.stepWords[0] = PASS;
+  program.setStep({ passIndex: PASS });
   program.run();
   // readMatrix insists on zero pads.
   const noisy = await readMatrix(device.gpu, fetched);

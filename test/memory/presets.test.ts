@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../src/errors.ts';
+import { FAULT_ENTRY_WORDS } from '../../src/gpu/structs.ts';
+import { writeSources } from '../../src/injection/fault_table.ts';
 import { formatBits, storageBitsOf } from '../../src/memory/codec.ts';
 import { parseMemoryConfig } from '../../src/memory/config.ts';
 import { faultSources, meanErrorRate } from '../../src/memory/faults.ts';
-import { MAP_WORDS, writeSources } from '../../src/memory/map_table.ts';
 import { findPreset, PRESETS } from '../../src/memory/presets.ts';
 import { memoryJsonSchema } from '../../src/memory/schema.ts';
 import { layerNames, modelSpec } from '../../src/models/specs.ts';
@@ -34,7 +35,7 @@ describe.each(Object.entries(MODELS))('every preset fits %s', (_, layers) => {
         const sources = faultSources(stored, config.chip + draw);
         const storageBits = storageBitsOf(formatBits(stored.format));
         const shape = { rows: 1, columns: 16, stride: 16 };
-        writeSources(new Uint32Array(MAP_WORDS), 0, {
+        writeSources(new Uint32Array(FAULT_ENTRY_WORDS), 0, {
           sources,
           storageBits,
           ecc: stored.ecc,

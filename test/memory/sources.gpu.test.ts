@@ -150,7 +150,7 @@ describe.each(Object.entries(MEMORIES))('%s', (_, layer) => {
     const recorder = new Recorder(device.gpu);
     memory.recordPass(recorder, 1);
     const program = await recorder.build('pass');
-    program.stepWords[0] = 4;
+    program.setStep({ passIndex: 4 });
     program.run();
     let failed = 0;
     for (const name of NAMES) {
@@ -188,7 +188,7 @@ async function fusedWeights(config: MemoryConfigInput) {
   recordStackForward(recorder, planned, [SPECS[1]], memory.weightsOf, forward.run);
   recordStackBackward(recorder, planned, [SPECS[1]], memory.weightsOf, backward.run, gradients, undefined, true);
   const program = await recorder.build('layer');
-  program.stepWords[0] = 8;
+  program.setStep({ passIndex: 8 });
   program.run();
   return { memory, y: await readMatrix(device.gpu, forward.y), dx: await readMatrix(device.gpu, backward.dx) };
 }

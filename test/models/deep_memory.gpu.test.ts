@@ -40,7 +40,7 @@ async function stored(spec: typeof VICTIM) {
     const run = planStack(arena!, spec.layers, x);
     recordStackForward(recorder, arena!, spec.layers, memory.weightsOf, run);
     const program = await recorder.build('forward');
-    program.stepWords[0] = pass;
+    program.setStep({ passIndex: pass });
     program.run();
     return readMatrix(device.gpu, run.values[spec.layers.length]);
   };

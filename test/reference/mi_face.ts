@@ -1,10 +1,10 @@
-/** Twin of src/attacks/mi_face.ts over plain weights, in float64: every iteration of an attack on images. */
+/** Float64 reference of src/attacks/mi_face.ts over plain weights, in float64: every iteration of an attack on images. */
 import type { MiFaceConfig } from '../../src/attacks/mi_face_config.ts';
-import { STATE_WORDS } from '../../src/kernels/inversion.ts';
+import { MI_FACE_STATE, writeFields } from '../../src/gpu/structs.ts';
 import type { DenseSpec } from '../../src/layers/dense.ts';
 import { nonLocalMeans, sharpen, totalVariation, totalVariationGradient } from '../../src/reference/image.ts';
 import { confidenceCost } from '../../src/reference/loss.ts';
-import { inversionJudge, inversionStep, searchDirections, searchGradient } from '../../src/reference/mi_face.ts';
+import { miFaceJudge, miFaceStep, searchDirections, searchGradient } from '../../src/reference/mi_face.ts';
 import { rowNorm } from '../../src/reference/reduce.ts';
 import { type Parameters, stackBackward, stackForward } from './model.ts';
 
@@ -39,12 +39,11 @@ export function miFace(
   const rows = targets.length;
   const x = new Float64Array(rows * pixels);
   for (const [row, image] of start.entries()) x.set(Array.from(image), row * pixels);
-  const images = { x, velocity: new Float64Array(x.length), kept: new Float64Array(x.length) };
-  const state = new Uint32Array(rows * STATE_WORDS);
+  const images = { x, velocity: new Float64Array(x.length), retained: new Float64Array(x.length) };
+  const state = new Uint32Array(rows * MI_FACE_STATE.words);
   const floats = new Float32Array(state.buffer);
   for (let row = 0; row < rows; row++) {
-    floats[row * STATE_WORDS] = 3.4e38;
-    state[row * STATE_WORDS + 4] = 1;
+    writeFields(MI_FACE_STATE, state, { best: 3.4e38, isActive: 1 }, row * MI_FACE_STATE.words);
   }
   const judged = config.keep === 'best' || config.beta !== null || config.gamma !== null;
   const classes = specs[specs.length - 1].outputs;
@@ -78,7 +77,7 @@ export function miFace(
     }
     const results = Float32Array.from(answers);
     for (let row = 0; row < rows; row++) objectives[row].push(results[2 * row]);
-    inversionJudge(
+    miFaceJudge(
       results,
       state,
       t,
@@ -87,20 +86,21 @@ export function miFace(
       config.keep,
     );
     const rate = t === iterations ? 0 : schedule === 'linear' ? step * (1 - t / iterations) : step;
-    inversionStep(images, gradient, rowNorm(gradient, pixels), state, { ...config, rate });
+    miFaceStep(images, gradient, rowNorm(gradient, pixels), state, { ...config, rate });
     if (process && (t + 1) % process.every === 0 && t + 1 < iterations) {
       const options = { patchRadius: 1, searchRadius: 3, strength: process.strength };
       x.set(sharpen(nonLocalMeans(x, height, width, options), height, width, process.sharpen));
     }
   }
   return targets.map((_, row) => {
-    const at = row * STATE_WORDS;
+    const first = row * MI_FACE_STATE.words;
+    const { at } = MI_FACE_STATE;
     return {
-      image: images.kept.slice(row * pixels, (row + 1) * pixels),
-      objective: floats[at + 2],
-      confidence: floats[at + 1],
-      bestIteration: state[at + 6],
-      iterations: state[at + 7] - 1,
+      image: images.retained.slice(row * pixels, (row + 1) * pixels),
+      objective: floats[first + at.objective],
+      confidence: floats[first + at.confidence],
+      bestIteration: state[first + at.bestIteration],
+      iterations: state[first + at.judged] - 1,
       objectives: objectives[row],
     };
   });

@@ -1,11 +1,12 @@
 import * as v from 'valibot';
 import type { BufferView } from '../../src/gpu/guarded_device.ts';
+import { FAULT_ENTRY_WORDS } from '../../src/gpu/structs.ts';
+import { writeDraw, writeScale, writeSources } from '../../src/injection/fault_table.ts';
 import { fetchOf, type StoredTensor } from '../../src/kernels/stored.ts';
 import { fixedCodec, packCodes, storageBitsOf } from '../../src/memory/codec.ts';
 import { type Geometry, type Granularity, MemoryConfig, uniformMemory } from '../../src/memory/config.ts';
 import { type FaultSampler, fetchTensor, type Key } from '../../src/memory/fault_sampler.ts';
 import { faultSources } from '../../src/memory/faults.ts';
-import { MAP_WORDS, writeDraw, writeScale, writeSources } from '../../src/memory/map_table.ts';
 import { Random } from '../../src/random.ts';
 import type { Bench } from './gpu.ts';
 
@@ -31,7 +32,7 @@ const fixedMemory = (bits: number, rate: number) =>
   uniformMemory({ kind: 'fixed', bits, exponent: 0, headroom: 0, encoding: 'corrected' }, rate);
 
 export function mapWords(rows: readonly MapRow[]): Uint32Array<ArrayBuffer> {
-  const words = new Uint32Array(rows.length * MAP_WORDS);
+  const words = new Uint32Array(rows.length * FAULT_ENTRY_WORDS);
   rows.forEach(({ key, read = 0, granularity = 0, exponent = 0, bits = 12, rate = 0, scale }, i) => {
     writeDraw(words, i, { key, device: [0, 0], load: read, read });
     const place = { granularity: GRANULARITIES[granularity], bits };

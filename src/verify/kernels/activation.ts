@@ -38,8 +38,8 @@ const dropoutCheck: Check = {
     recordDropout(trial.recorder, { ...draw, input: trial.matrix(ROWS, COLUMNS, x), output });
     trial.expectMatrix(output, dropout(x, COLUMNS, draw), TOLERANCES.exact);
   },
-  prepare({ stepWords }) {
-    stepWords[3] = ITERATION;
+  prepare(program) {
+    program.setStep({ iteration: ITERATION });
   },
 };
 

@@ -180,9 +180,9 @@ function approximateCheck(
         : multiply(0, BATCH);
       trial.expectMatrix(output, expected, tolerance(terms));
     },
-    prepare({ stepWords }) {
-      stepWords[0] = PASS;
-      stepWords[1] = FIRST_IMAGE;
+    prepare(program) {
+      program.setStep({ passIndex: PASS });
+      program.setStep({ firstImage: FIRST_IMAGE });
     },
   };
 }

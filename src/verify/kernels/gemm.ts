@@ -102,9 +102,9 @@ function approximateGemmCheck(transposition: 'nt' | 'nn', perImage: boolean): Ch
         : multiply(m, 0);
       trial.expectMatrix(c, expected, plus(sumTolerance(k), TOLERANCES.tanh));
     },
-    prepare({ stepWords }) {
-      stepWords[0] = PASS;
-      stepWords[1] = FIRST_IMAGE;
+    prepare(program) {
+      program.setStep({ passIndex: PASS });
+      program.setStep({ firstImage: FIRST_IMAGE });
     },
   };
 }
@@ -137,8 +137,8 @@ function codes16Check(transposition: 'nt' | 'nn'): Check {
       const weights = unpad(fetch(PASS + passOffset), rows, columns, stride);
       trial.expectMatrix(c, gemm(product, a, weights), sumTolerance(k));
     },
-    prepare({ stepWords }) {
-      stepWords[0] = PASS;
+    prepare(program) {
+      program.setStep({ passIndex: PASS });
     },
   };
 }
@@ -182,9 +182,9 @@ function correctionCheck(transposition: 'nt' | 'nn'): Check {
       });
       trial.expectMatrix(c, expected.flat(), plus(sumTolerance(2 * k), TOLERANCES.tanh));
     },
-    prepare({ stepWords }) {
-      stepWords[0] = PASS;
-      stepWords[1] = FIRST_IMAGE;
+    prepare(program) {
+      program.setStep({ passIndex: PASS });
+      program.setStep({ firstImage: FIRST_IMAGE });
     },
   };
 }

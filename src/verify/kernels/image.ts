@@ -20,8 +20,8 @@ const BATCH_OFFSET = 2;
 const ORDER = Uint32Array.from({ length: IMAGES }, (_, i) => (i * 7 + 5) % IMAGES);
 const CHOSEN = ORDER.subarray(BATCH_OFFSET, BATCH_OFFSET + ROWS);
 
-const prepareBatch = ({ stepWords }: Program) => {
-  stepWords[2] = BATCH_OFFSET;
+const prepareBatch = (program: Program) => {
+  program.setStep({ batchOffset: BATCH_OFFSET });
 };
 
 export const BATCHES: readonly Check[] = [
@@ -85,9 +85,9 @@ export const BATCHES: readonly Check[] = [
       recordCorrupt(trial.recorder, { input, order: trial.buffer(ORDER), output, deviation, seed: 9 });
       trial.expectMatrix(output, corrupt(x, CHOSEN, deviation, 9, DRAW), TOLERANCES.normal);
     },
-    prepare({ stepWords }) {
-      stepWords[2] = BATCH_OFFSET;
-      stepWords[5] = DRAW;
+    prepare(program) {
+      program.setStep({ batchOffset: BATCH_OFFSET });
+      program.setStep({ draw: DRAW });
     },
   },
 ];

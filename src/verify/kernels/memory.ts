@@ -1,6 +1,8 @@
 /** Checks of the kernels of shaders/memory, and tensors in approximate memory for those that read from there. */
 import { roundUp } from '../../gpu/arena.ts';
 import type { BufferView } from '../../gpu/guarded_device.ts';
+import { FAULT_ENTRY_WORDS } from '../../gpu/structs.ts';
+import { writeDraw, writeScale, writeSources } from '../../injection/fault_table.ts';
 import {
   recordEncode,
   recordFetchCodes,
@@ -41,7 +43,6 @@ import { faultSources } from '../../memory/faults.ts';
 import type { FixedEncoding } from '../../memory/fixed_point.ts';
 import { FLOAT_KINDS } from '../../memory/floating_point.ts';
 import { INTEGER_BITS, INTEGER_KINDS, integerScale } from '../../memory/integer.ts';
-import { MAP_WORDS, writeDraw, writeScale, writeSources } from '../../memory/map_table.ts';
 import { noiseTensor } from '../../memory/noise.ts';
 import { fetchTensorBySparseFaults } from '../../memory/sparse_faults.ts';
 import { Random } from '../../random.ts';
@@ -94,7 +95,7 @@ export function memoryImage(
   shapes: readonly (readonly [rows: number, columns: number])[],
   memory: StoredMemory = checkedMemory(FIXED),
 ): { codes: BufferView; maps: BufferView; tensors: CheckedTensor[] } {
-  const maps = new Uint32Array(shapes.length * MAP_WORDS);
+  const maps = new Uint32Array(shapes.length * FAULT_ENTRY_WORDS);
   const images: Uint32Array[] = [];
   const codec = codecOf(memory.format);
   const sources = faultSources(memory, 0);
@@ -197,8 +198,8 @@ function materialiseCheck(kernel: string, memory: StoredMemory): Check {
       recordMaterialise(trial.recorder, { tensor: stored, codes, maps, fetched, passOffset: 1 });
       trial.expectWords(fetched, fetchTensor(image, faults(PASS + 1)));
     },
-    prepare({ stepWords }) {
-      stepWords[0] = PASS;
+    prepare(program) {
+      program.setStep({ passIndex: PASS });
     },
   };
 }
@@ -212,8 +213,8 @@ const fetchCodesCheck: Check = {
     recordFetchCodes(trial.recorder, { tensor: stored, codes, maps, returned, passOffset: 0 });
     trial.expectWords(returned, fetchCodes(image, faults(PASS)));
   },
-  prepare({ stepWords }) {
-    stepWords[0] = PASS;
+  prepare(program) {
+    program.setStep({ passIndex: PASS });
   },
 };
 
@@ -233,9 +234,9 @@ const activationsCheck: Check = {
     const samplerOf = (index: number) => faults(PASS, index);
     trial.expectWords(x, storeActivations(padded, shape, image.codec, FIRST_IMAGE, samplerOf));
   },
-  prepare({ stepWords }) {
-    stepWords[0] = PASS;
-    stepWords[1] = FIRST_IMAGE;
+  prepare(program) {
+    program.setStep({ passIndex: PASS });
+    program.setStep({ firstImage: FIRST_IMAGE });
   },
 };
 
@@ -247,7 +248,7 @@ function noiseCheck(kind: NoiseKind): Check {
       const weights = numbers(SIZE, 1);
       const stride = roundUp(COLUMNS, BLOCK_CODES);
       const key = tensorKey(5, 0, 0);
-      const maps = new Uint32Array(MAP_WORDS);
+      const maps = new Uint32Array(FAULT_ENTRY_WORDS);
       writeDraw(maps, 0, { key, device: key, load: READ, read: READ });
       writeScale(maps, 0, { granularity: 'load', scale, inverse: 0, bits: 0 });
       const fetched = trial.results(ROWS * stride);

@@ -3,11 +3,9 @@ import type { Matrix } from '../gpu/arena.ts';
 import { f32 } from '../gpu/composer.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
+import { MI_FACE_STATE } from '../gpu/structs.ts';
 import { requireBytes, requireSameShape, shapeConstants } from './check.ts';
 import { flatGrid } from './grid.ts';
-
-/** u32 words of an attacked class in the state of an inversion; the layout is in inversion_judge.wgsl. */
-export const STATE_WORDS = 8;
 
 /** A float in place of infinity, which WGSL constants cannot be. */
 const NEVER = 3.0e38;
@@ -15,12 +13,12 @@ const NEVER = 3.0e38;
 /**
  * Compares every class's objective with its best so far and decides which classes go on.
  * @param args.results rows x (objective, confidence)
- * @param args.state rows x STATE_WORDS u32
+ * @param args.state rows of {@link MI_FACE_STATE}
  * @param args.beta iterations without progress after which a class stops
  * @param args.gamma objective at which a class stops; -Infinity for never
- * @param args.keep which image of a class {@link recordInversionStep} keeps
+ * @param args.keep which image of a class {@link recordMiFaceStep} retains
  */
-export function recordInversionJudge(
+export function recordMiFaceJudge(
   recorder: Recorder,
   args: {
     rows: number;
@@ -32,14 +30,14 @@ export function recordInversionJudge(
   },
 ): void {
   const { rows, results, state } = args;
-  const kernel = 'inversion_judge';
+  const kernel = 'mi_face_judge';
   requireBytes(kernel, 'results', results, rows * 8);
-  requireBytes(kernel, 'state', state, rows * STATE_WORDS * 4);
+  requireBytes(kernel, 'state', state, rows * MI_FACE_STATE.words * 4);
   const { workgroups, constants } = flatGrid(rows);
   recorder.record({
     label: kernel,
     shader: {
-      path: 'optimizer/inversion_judge.wgsl',
+      path: 'optimizer/mi_face_judge.wgsl',
       constants: {
         WORKGROUP_SIZE: constants.WORKGROUP_SIZE,
         ROWS: rows,
@@ -62,7 +60,7 @@ export function recordInversionJudge(
  * @param args.normalise divide every gradient by its L2 norm
  * @throws ShapeError
  */
-export function recordInversionStep(
+export function recordMiFaceStep(
   recorder: Recorder,
   args: {
     gradient: Matrix;
@@ -70,22 +68,22 @@ export function recordInversionStep(
     state: BufferView;
     x: Matrix;
     velocity: Matrix;
-    kept: Matrix;
+    retained: Matrix;
     momentum: number;
     normalise: boolean;
   },
 ): void {
-  const { gradient, norms, state, x, velocity, kept } = args;
-  const kernel = 'inversion_step';
+  const { gradient, norms, state, x, velocity, retained } = args;
+  const kernel = 'mi_face_step';
   const { ROWS, STRIDE } = shapeConstants(kernel, 'x', x);
-  for (const [name, matrix] of Object.entries({ gradient, velocity, kept })) {
+  for (const [name, matrix] of Object.entries({ gradient, velocity, retained })) {
     requireSameShape(kernel, 'x', x, name, matrix);
   }
   const { workgroups, constants } = flatGrid((x.rows * x.stride) / 16);
   recorder.record({
     label: kernel,
     shader: {
-      path: 'optimizer/inversion_step.wgsl',
+      path: 'optimizer/mi_face_step.wgsl',
       constants: { ...constants, ROWS, STRIDE, MOMENTUM: f32(args.momentum), NORMALISE: args.normalise },
     },
     bindings: [
@@ -94,7 +92,7 @@ export function recordInversionStep(
       ['read', state],
       ['write', x],
       ['write', velocity],
-      ['write', kept],
+      ['write', retained],
       ['uniform', recorder.step],
     ],
     workgroups,

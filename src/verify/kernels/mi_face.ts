@@ -1,66 +1,66 @@
 /** Checks of the steps of an attack, in shaders/optimizer. */
 
 import type { Program } from '../../gpu/recorder.ts';
+import { MI_FACE_STATE, writeFields } from '../../gpu/structs.ts';
 import {
-  recordInversionJudge,
-  recordInversionStep,
+  recordMiFaceJudge,
+  recordMiFaceStep,
   recordSearchDirections,
   recordSearchGradient,
-  STATE_WORDS,
-} from '../../kernels/inversion.ts';
-import { inversionJudge, inversionStep, searchDirections, searchGradient } from '../../reference/mi_face.ts';
+} from '../../kernels/mi_face.ts';
+import { miFaceJudge, miFaceStep, searchDirections, searchGradient } from '../../reference/mi_face.ts';
 import { TOLERANCES } from '../../reference/tolerances.ts';
 import { type Check, COLUMNS, DRAW, ITERATION, numbers, pixels, ROWS, SIZE } from './trial.ts';
 
 /** A row that improved, one that did not, one that had stopped, one out of patience, one that arrived. */
-function inversionState(): { state: Uint32Array<ArrayBuffer>; results: Float32Array<ArrayBuffer> } {
-  const state = new Uint32Array(ROWS * STATE_WORDS);
-  const floats = new Float32Array(state.buffer);
+function miFaceState(): { state: Uint32Array<ArrayBuffer>; results: Float32Array<ArrayBuffer> } {
+  const state = new Uint32Array(ROWS * MI_FACE_STATE.words);
   const best = [0.5, 0.5, 0.5, 0.5, 0.5];
   const waited = [1, 1, 1, 3, 0];
   const active = [1, 1, 0, 1, 1];
   for (let row = 0; row < ROWS; row++) {
-    floats.set([best[row], 0.25], row * STATE_WORDS);
-    state.set([0, waited[row], active[row], 1, 4, 5], row * STATE_WORDS + 2);
+    const values = { best: best[row], confidence: 0.25, waited: waited[row], isActive: active[row] };
+    const rest = { objective: 0, retain: 1, bestIteration: 4, judged: 5 };
+    writeFields(MI_FACE_STATE, state, { ...values, ...rest }, row * MI_FACE_STATE.words);
   }
   return { state, results: Float32Array.of(0.4, 0.6, 0.7, 0.3, 0.1, 0.9, 0.6, 0.4, 0.01, 0.99) };
 }
 
 const SEARCH = { directions: 3, sigma: 0.125, cell: 2, width: 7 };
 const SEARCH_STEP = { ...SEARCH, iteration: ITERATION, draw: DRAW };
-const prepareSearch = ({ stepWords }: Program) => {
-  stepWords[3] = ITERATION;
-  stepWords[5] = DRAW;
+const prepareSearch = (program: Program) => {
+  program.setStep({ iteration: ITERATION });
+  program.setStep({ draw: DRAW });
 };
 
-export const INVERSION: readonly Check[] = [
+export const MI_FACE: readonly Check[] = [
   {
-    kernel: 'inversion_judge',
+    kernel: 'mi_face_judge',
     record(trial) {
-      const { state, results } = inversionState();
+      const { state, results } = miFaceState();
       const view = trial.buffer(state);
       const stop = { beta: 4, gamma: 0.0625, keep: 'best' } as const;
-      recordInversionJudge(trial.recorder, { rows: ROWS, results: trial.buffer(results), state: view, ...stop });
+      recordMiFaceJudge(trial.recorder, { rows: ROWS, results: trial.buffer(results), state: view, ...stop });
       const expected = state.slice();
-      inversionJudge(results, expected, ITERATION, stop.beta, stop.gamma, stop.keep);
+      miFaceJudge(results, expected, ITERATION, stop.beta, stop.gamma, stop.keep);
       trial.expectWords(view, expected);
     },
     prepare: prepareSearch,
   },
   {
-    kernel: 'inversion_step',
+    kernel: 'mi_face_step',
     record(trial) {
-      const { state, results } = inversionState();
-      inversionJudge(results, state, ITERATION, 4, 0.0625, 'best');
-      const [x, velocity, kept, gradient] = [pixels(SIZE, 1), numbers(SIZE, 2), pixels(SIZE, 3), numbers(SIZE, 4)];
+      const { state, results } = miFaceState();
+      miFaceJudge(results, state, ITERATION, 4, 0.0625, 'best');
+      const [x, velocity, retained, gradient] = [pixels(SIZE, 1), numbers(SIZE, 2), pixels(SIZE, 3), numbers(SIZE, 4)];
       const norms = pixels(ROWS, 5).map((value) => value + 1);
       const moved = {
         x: trial.matrix(ROWS, COLUMNS, x),
         velocity: trial.matrix(ROWS, COLUMNS, velocity),
-        kept: trial.matrix(ROWS, COLUMNS, kept),
+        retained: trial.matrix(ROWS, COLUMNS, retained),
       };
       const options = { momentum: 0.5, normalise: true };
-      recordInversionStep(trial.recorder, {
+      recordMiFaceStep(trial.recorder, {
         ...moved,
         ...options,
         gradient: trial.matrix(ROWS, COLUMNS, gradient),
@@ -70,15 +70,15 @@ export const INVERSION: readonly Check[] = [
       const expected = {
         x: Float64Array.from(x),
         velocity: Float64Array.from(velocity),
-        kept: Float64Array.from(kept),
+        retained: Float64Array.from(retained),
       };
-      inversionStep(expected, gradient, norms, state, { ...options, rate: 0.25 });
-      for (const name of ['x', 'velocity', 'kept'] as const) {
+      miFaceStep(expected, gradient, norms, state, { ...options, rate: 0.25 });
+      for (const name of ['x', 'velocity', 'retained'] as const) {
         trial.expectMatrix(moved[name], expected[name], TOLERANCES.sgd);
       }
     },
-    prepare({ stepFloats }) {
-      stepFloats[4] = 0.25;
+    prepare(program) {
+      program.setStep({ learningRate: 0.25 });
     },
   },
   {

@@ -1,0 +1,36 @@
+// Judges the images of a model inversion after their objective is known, one attacked class a row: an objective below the
+// best so far is remembered (mi_face_step.wgsl then copies the image), else it is one more iteration without progress. A
+// row stops after BETA such iterations, or when its objective is <= GAMMA (Fredrikson et al., CCS'15, algorithm 1).
+// KEEP_LAST: the image to keep is the one of the last iteration in which the row was active, not the best.
+// results: ROWS x (objective, confidence). state: ROWS of MiFaceState (src/gpu/structs.ts).
+// One invocation per row. Bindings: results, state, step. Launched by recordMiFaceJudge (src/kernels/mi_face.ts).
+@group(0) @binding(0) var<storage, read> results: array<vec2f>;
+@group(0) @binding(1) var<storage, read_write> state: array<MiFaceState>;
+@group(0) @binding(2) var<uniform> step: Step;
+
+#include "struct/step"
+#include "struct/mi_face_state"
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  if (id.x >= ROWS) { return; }
+  let at = id.x;
+  state[at].retain = 0u;
+  if (state[at].is_active == 0u) { return; }
+  state[at].judged++;
+  let objective = results[id.x].x;
+  let improved = objective < state[at].best;
+  if (improved) {
+    state[at].best = objective;
+    state[at].waited = 0u;
+    state[at].best_iteration = step.iteration;
+  } else {
+    state[at].waited++;
+  }
+  if (improved || KEEP_LAST) {
+    state[at].confidence = results[id.x].y;
+    state[at].objective = objective;
+    state[at].retain = 1u;
+  }
+  if (state[at].waited >= BETA || objective <= GAMMA) { state[at].is_active = 0u; }
+}

@@ -32,16 +32,16 @@ const source = {
 };
 
 /** The map of a tensor of 12-bit codes that fail uniformly, and how it is fetched. */
-export function uniformMap(arena: Arena, rate: number, shape: EntryShape): { maps: BufferView; fetch: Fetch } {
+export function uniformMap(arena: Arena, rate: number, shape: EntryShape): { faultTable: BufferView; fetch: Fetch } {
   const memory = uniformMemory({ kind: 'fixed', bits: 12, exponent: -11, headroom: 0, encoding: 'corrected' }, rate);
   const sources = faultSources(memory, 0);
   const words = new Uint32Array(FAULT_ENTRY_WORDS);
   writeDraw(words, 0, { key: tensorKey(1, 0, 0), device: deviceKey(1, 0), load: 0, read: 0 });
   writeScale(words, 0, { granularity: 'load', scale: 2 ** -11, inverse: 2 ** 11, bits: 12 });
   writeSources(words, 0, { sources, storageBits: 16, ecc: undefined, geometry: GEOMETRY, shape, granularity: 'load' });
-  const maps = arena.allocate('maps', words.byteLength);
-  arena.gpu.write(maps, words);
-  return { maps, fetch: fetchOf(memory, sources) };
+  const faultTable = arena.allocate('fault table', words.byteLength);
+  arena.gpu.write(faultTable, words);
+  return { faultTable, fetch: fetchOf(memory, sources) };
 }
 
 /** A materialised read of 10.3 million 12-bit codes by each method, in copies of the decoded weights. */
@@ -59,7 +59,7 @@ export async function benchMasks(gpu: Gpu, timing: Timing): Promise<Row[]> {
   const shape = { ROWS, COLUMNS, STRIDE: COLUMNS, MAP: 0, ORIGIN: 0, PASS_OFFSET: 0, BLOCKS_EACH };
 
   for (const rate of RATES) {
-    const { maps, fetch } = uniformMap(arena, rate, { rows: ROWS, columns: COLUMNS, stride: COLUMNS });
+    const { faultTable, fetch } = uniformMap(arena, rate, { rows: ROWS, columns: COLUMNS, stride: COLUMNS });
     const step = new Recorder(gpu).step;
 
     const variant = async (faults: string, more: Record<string, ShaderConstant>, fast = 'whole') => {
@@ -67,11 +67,11 @@ export async function benchMasks(gpu: Gpu, timing: Timing): Promise<Row[]> {
         {
           path: 'memory/materialise.wgsl',
           constants: { ...constants, ...shape, ...fetch.constants, ...more },
-          includes: { ...fetch.includes, faults, fast: `memory/fast_${fast}.wgsl`, kept: 'memory/keep_f32.wgsl' },
+          includes: { ...fetch.includes, faults, fast: `memory/fast_${fast}.wgsl`, retained: 'memory/write_f32.wgsl' },
         },
         ['read', 'read', 'write', 'uniform'],
       );
-      const bindings = [codes, maps, fetched, step];
+      const bindings = [codes, faultTable, fetched, step];
       const entries = bindings.map(({ buffer, offset, size }, binding) => ({
         binding,
         resource: { buffer, offset, size },

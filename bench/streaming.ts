@@ -92,7 +92,7 @@ function kernels(arena: Arena): Record<string, Kernel> {
   const adam = { ...flat, firstMoment: first, secondMoment: second, betas: [0.5, 0.999], epsilon: 1e-8 } as const;
   const codes = arena.allocate('codes', COUNT * 2);
   const shape = { rows: parameters.rows, columns: parameters.columns, stride: parameters.stride };
-  const { maps, fetch } = uniformMap(arena, RATE, shape);
+  const { faultTable, fetch } = uniformMap(arena, RATE, shape);
   const tensor = { ...shape, map: 0, origin: 0, fetch };
   const product = { M: COUNT / 1024 / SLICES, N: 1024, STRIDE_C: 1024, SPLIT_K: SLICES, BIAS: false, ACTIVATION: 0 };
   const c = arena.matrix('c', product.M, product.N);
@@ -160,9 +160,10 @@ function kernels(arena: Arena): Record<string, Kernel> {
         recordSplitReduction(recorder, { label: 'split-K', shape: product, partial: parameters, bias: parameters, c });
       },
     },
-    encode: { record: (recorder) => recordEncode(recorder, { tensor, weights: parameters, maps, codes }) },
+    encode: { record: (recorder) => recordEncode(recorder, { tensor, weights: parameters, faultTable, codes }) },
     [`materialise at BER ${RATE}`]: {
-      record: (recorder) => recordMaterialise(recorder, { tensor, codes, maps, fetched: gradients, passOffset: 0 }),
+      record: (recorder) =>
+        recordMaterialise(recorder, { tensor, codes, faultTable, fetched: gradients, passOffset: 0 }),
     },
   };
 }

@@ -3,9 +3,9 @@
 // A memory image holds a tensor's codes packed, 16 a block; rows of a matrix start on a block, which is the unit in which
 // faults are drawn. How many bits a code takes (memory/words_*.wgsl), what it means (memory/format_*.wgsl) and which bits
 // fail (memory/faults_*.wgsl) are chosen when a pipeline is built. What is the same for all blocks of a read is looked up
-// once, by open_read: an invocation opens a read and fetches many blocks.
+// once, by begin_read: an invocation opens a read and fetches many blocks.
 //
-// Needs of the including shader: `codes: array<Words>`, `fault_table: array<u32>` (memory/map.wgsl), `step: Step`, PASS_OFFSET.
+// Needs of the including shader: `codes: array<Words>`, `fault_table: array<u32>` (struct/fault_table), `step: Step`, PASS_OFFSET.
 // TypeScript twin: src/memory/fault_sampler.ts.
 #include "common/hash.wgsl"
 #include "struct/fault_table"
@@ -23,7 +23,7 @@ struct Read {
 }
 
 // Opens the read of tensor `map`, whose image starts at block `origin`, for image `image` at granularity `inference`.
-fn open_read(map: u32, origin: u32, image: u32) -> Read {
+fn begin_read(map: u32, origin: u32, image: u32) -> Read {
   let at = map * FAULT_ENTRY_WORDS;
   return Read(at, origin, open_format(at), open_faults(at, origin, image));
 }

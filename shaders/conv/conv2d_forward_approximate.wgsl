@@ -35,8 +35,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let grid = Grid(id.z * IMAGES, IMAGES, vec2u(C_HEIGHT, C_WIDTH), vec2i(-i32(PADDING)), vec2u());
   if (row >= grid_rows(grid) || column >= N) { return; }
   let image = select(0u, step.first_image + id.z, PER_IMAGE);
-  let weights = open_read(WEIGHT_MAP, WEIGHT_ORIGIN, image);
-  if (BIAS) { bias = fetch_block(open_read(BIAS_MAP, BIAS_ORIGIN, image), column / 16u, 0u)[(column / 4u) % 4u]; }
+  let weights = begin_read(WEIGHT_MAP, WEIGHT_ORIGIN, image);
+  if (BIAS) { bias = fetch_block(begin_read(BIAS_MAP, BIAS_ORIGIN, image), column / 16u, 0u)[(column / 4u) % 4u]; }
   let pixels = pixel_rows(grid, row);
   var tile: Tile;
   var w: array<vec4f, 16>;  // four k of a column each, [k / 4][column]

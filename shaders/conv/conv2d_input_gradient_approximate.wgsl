@@ -54,8 +54,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let grid = stride_class_grid(first, group * IMAGES, IMAGES);
   if (row >= grid_rows(grid) || column >= N) { return; }
   let image = select(0u, step.first_image + group, PER_IMAGE);
-  let weights = open_read(WEIGHT_MAP, WEIGHT_ORIGIN, image);
-  if (BIAS) { bias = fetch_block(open_read(BIAS_MAP, BIAS_ORIGIN, image), column / 16u, 0u); }
+  let weights = begin_read(WEIGHT_MAP, WEIGHT_ORIGIN, image);
+  if (BIAS) { bias = fetch_block(begin_read(BIAS_MAP, BIAS_ORIGIN, image), column / 16u, 0u); }
   let count = min(TILE_N / 4u, CHANNELS4 - column / 4u);
   let pixels = pixel_rows(grid, row);
   var tile: Tile;

@@ -1,4 +1,4 @@
-// B of a product as codes of 16 bits (memory/keep_codes16.wgsl), two a u32, the even one in the low half: twice the weight in
+// B of a product as codes of 16 bits (memory/write_codes16.wgsl), two a u32, the even one in the low half: twice the weight in
 // units of the scale, two's complement, plus one for a sign. What load_b returns is the decoded weight bit for bit, for scales
 // from 2^-109 up, but for the sign of a zero: a sum that starts at +0 is the same with both. Included as <operand>; binding 4:
 // fault_table, of which row B_MAP has the scale.

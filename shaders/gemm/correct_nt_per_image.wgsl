@@ -55,6 +55,6 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   }
   let at = row * STRIDE_C + column;
   var value = c[at] + sum;
-  if (BIAS) { value += fetch_block(open_read(BIAS_MAP, BIAS_ORIGIN, image), column / 16u, 0u)[(column / 4u) % 4u][column % 4u]; }
+  if (BIAS) { value += fetch_block(begin_read(BIAS_MAP, BIAS_ORIGIN, image), column / 16u, 0u)[(column / 4u) % 4u][column % 4u]; }
   c[at] = activate(vec4f(value)).x;
 }

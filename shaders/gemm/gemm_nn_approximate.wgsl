@@ -24,7 +24,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let row = id.y * TILE_M;
   let column = id.x * TILE_N;
   if (row >= M || column >= N) { return; }
-  let weights = open_read(WEIGHT_MAP, WEIGHT_ORIGIN, 0u);
+  let weights = begin_read(WEIGHT_MAP, WEIGHT_ORIGIN, 0u);
   var tile: Tile;
   for (var k = 0u; k < K4; k++) {
     let rows = panel_a_rows(row * (STRIDE_A / 4u) + k, STRIDE_A / 4u);

@@ -21,7 +21,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let row = id.y;
   let column = id.x * 16u;
   if (row >= M || column >= N) { return; }
-  let weights = open_read(WEIGHT_MAP, WEIGHT_ORIGIN, step.first_image + row);
+  let weights = begin_read(WEIGHT_MAP, WEIGHT_ORIGIN, step.first_image + row);
   var sum = mat4x4f();
   for (var k = 0u; k < K; k++) {
     sum += fetch_block(weights, k * (STRIDE_B / 16u) + column / 16u, k) * a[row * STRIDE_A + k];

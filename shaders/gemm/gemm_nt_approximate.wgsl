@@ -35,8 +35,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let row = id.y * 16u;
   let column = id.x * 4u;
   if (row >= M || column >= N) { return; }
-  let weights = open_read(WEIGHT_MAP, WEIGHT_ORIGIN, 0u);
-  if (BIAS) { bias = fetch_block(open_read(BIAS_MAP, BIAS_ORIGIN, 0u), column / 16u, 0u)[(column / 4u) % 4u]; }
+  let weights = begin_read(WEIGHT_MAP, WEIGHT_ORIGIN, 0u);
+  if (BIAS) { bias = fetch_block(begin_read(BIAS_MAP, BIAS_ORIGIN, 0u), column / 16u, 0u)[(column / 4u) % 4u]; }
   var c0 = mat4x4f();
   var c1 = mat4x4f();
   var c2 = mat4x4f();

@@ -31,8 +31,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let row = id.y;
   let column = id.x * 4u;
   if (row >= M || column >= N) { return; }
-  let weights = open_read(WEIGHT_MAP, WEIGHT_ORIGIN, step.first_image + row);
-  bias = open_read(BIAS_MAP, BIAS_ORIGIN, step.first_image + row);
+  let weights = begin_read(WEIGHT_MAP, WEIGHT_ORIGIN, step.first_image + row);
+  bias = begin_read(BIAS_MAP, BIAS_ORIGIN, step.first_image + row);
   var sum = vec4f();
   for (var k16 = 0u; k16 < STRIDE_B / 16u; k16++) {
     let at = row * (STRIDE_A / 4u) + k16 * 4u;

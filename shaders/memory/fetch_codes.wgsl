@@ -13,5 +13,5 @@
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let block = id.x + id.y * GRID_WIDTH;
   if (block >= ROWS * STRIDE / 16u) { return; }
-  returned[block] = fetch_words(open_read(MAP, ORIGIN, 0u), block);
+  returned[block] = fetch_words(begin_read(MAP, ORIGIN, 0u), block);
 }

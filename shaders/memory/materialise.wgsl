@@ -1,5 +1,5 @@
-// The bit-flip compute shader: fetched[i] = code[i] XOR mask(i, read) for every weight of one tensor, kept as <kept> says:
-// decoded (memory/keep_f32.wgsl), or as codes that a product decodes (memory/keep_codes16.wgsl). The image is ROWS x STRIDE
+// The bit-flip compute shader: fetched[i] = code[i] XOR mask(i, read) for every weight of one tensor, retained as <retained> says:
+// decoded (memory/write_f32.wgsl), or as codes that a product decodes (memory/write_codes16.wgsl). The image is ROWS x STRIDE
 // codes, BLOCKS blocks of 16; fetched has the same padded layout. One invocation opens the read and fetches BLOCKS_EACH
 // blocks in a row, at most 32. It fetches blocks whose mask <fast> does not draw whole once more, after the loop.
 // Bindings: codes, fault_table, fetched, step. Launched by recordMaterialise (src/kernels/memory.ts).
@@ -15,7 +15,7 @@
 #include "struct/step"
 #include "common/fetch_approximate.wgsl"
 #include <fast>
-#include <kept>
+#include <retained>
 
 const BLOCKS: u32 = ROWS * STRIDE / 16u;
 
@@ -23,13 +23,13 @@ const BLOCKS: u32 = ROWS * STRIDE / 16u;
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let first = (id.x + id.y * GRID_WIDTH) * BLOCKS_EACH;
   if (first >= BLOCKS) { return; }
-  let read = open_read(MAP, ORIGIN, 0u);
+  let read = begin_read(MAP, ORIGIN, 0u);
   var again = 0u;  // bit i: block first + i
   var bit = 1u;
   for (var block = first; block < min(first + BLOCKS_EACH, BLOCKS); block++) {
     let stored = codes[read.origin + block];
     let mask = fast_mask(read.faults, block, stored);
-    keep(read, block, words_xor(stored, mask.words));
+    write_words(read, block, words_xor(stored, mask.words));
     again |= select(bit, 0u, mask.whole);
     bit += bit;
   }
@@ -37,7 +37,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     while (again != 0u) {
       let block = first + firstTrailingBit(again);
       again &= again - 1u;
-      keep(read, block, fetch_words(read, block));
+      write_words(read, block, fetch_words(read, block));
     }
   }
 }

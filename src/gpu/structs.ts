@@ -97,7 +97,7 @@ export const MI_FACE_STATE = structOf('MiFaceState', {
 });
 
 /**
- * The entry of a tensor in the table of faults, of FAULT_ENTRY_WORDS words: these fields, then its sources of faults, then their
+ * The entry of a tensor in the fault table, of FAULT_ENTRY_WORDS words: these fields, then its sources of faults, then their
  * quantile tables. Behind the entries of all tensors lie the scales of rows (shaders/memory/format_integer.wgsl).
  */
 export const FAULT_ENTRY = wordsOf('ENTRY', {
@@ -140,7 +140,7 @@ export const FAULT_SOURCE = wordsOf('SOURCE', {
   failure: ['u32', 'a drawn cell fails in a read whose hash is <= it'],
 });
 
-/** Words of a tensor's entry in the table of faults, with its sources and their tables. */
+/** Words of a tensor's entry in the fault table, with its sources and their tables. */
 export const FAULT_ENTRY_WORDS = 2048;
 
 /** What `#include "struct/<name>"` stands for. */

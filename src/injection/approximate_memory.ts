@@ -13,7 +13,7 @@ import {
   recordStoreActivations,
 } from '../kernels/memory.ts';
 import { MAX_ABS_SCRATCH_BYTES, recordMaxAbs, recordRowMaxAbs } from '../kernels/reduce.ts';
-import { fetchOf, keepsCodes16, type StoredTensor } from '../kernels/stored.ts';
+import { fetchOf, retainsCodes16, type StoredTensor } from '../kernels/stored.ts';
 import type { LayerWeights } from '../layers/layer.ts';
 import { FlatParameters, type ParameterLayout, type ParameterSlice } from '../layers/parameters.ts';
 import { plainWeights } from '../layers/stack.ts';
@@ -80,13 +80,13 @@ export class ApproximateMemory {
   /** Owner of every buffer, the image among them: freed with the model. */
   readonly #arena: Arena;
   readonly #parameters: FlatParameters;
-  readonly #maps: BufferView;
-  readonly #mapWords: Uint32Array<ArrayBuffer>;
-  /** Where the scales of the rows of each parameter begin in the table of maps. */
+  readonly #faultTable: BufferView;
+  readonly #faultTableWords: Uint32Array<ArrayBuffer>;
+  /** Where the scales of the rows of each parameter begin in the fault table. */
   readonly #rowScales: readonly number[];
   readonly #programs = new Map<string, Promise<Program>>();
   /** Maps of what layers hand on: a row an entry of the configuration. */
-  readonly #activationMaps: BufferView;
+  readonly #activationFaultTable: BufferView;
   readonly #activationWords = new Uint32Array(FAULT_ENTRY_WORDS * MAX_ACTIVATIONS);
   #codes: BufferView | undefined;
   #placed: readonly Placed[] = [];
@@ -106,9 +106,9 @@ export class ApproximateMemory {
       words += 2 * roundUp(rows, 4);
       return at;
     });
-    this.#maps = arena.allocate('fault maps', words * 4);
-    this.#mapWords = new Uint32Array(words);
-    this.#activationMaps = arena.allocate('fault maps of activations', this.#activationWords.byteLength);
+    this.#faultTable = arena.allocate('fault table', words * 4);
+    this.#faultTableWords = new Uint32Array(words);
+    this.#activationFaultTable = arena.allocate('fault table of activations', this.#activationWords.byteLength);
   }
 
   /**
@@ -185,10 +185,10 @@ export class ApproximateMemory {
     this.#config = config;
     for (const [layer, memory] of Object.entries(config.layers)) await this.#measureRows(layer, memory);
     this.#place();
-    for (const slice of layout.slices) this.#fillMap(slice, config.layers[slice.layer]);
+    for (const slice of layout.slices) this.#fillEntry(slice, config.layers[slice.layer]);
     this.#fillSources(config.chip);
     this.#fillActivations();
-    this.#gpu.write(this.#maps, this.#mapWords);
+    this.#gpu.write(this.#faultTable, this.#faultTableWords);
     const formats = JSON.stringify(
       this.#placed.map(({ slice, memory, tensor }) => [slice.name, memory.format, tensor.origin]),
     );
@@ -217,10 +217,10 @@ export class ApproximateMemory {
     const device = deviceKey(seed, chip);
     for (const { index } of this.#parameters.layout.slices) {
       const [load, read] = this.#readNumbers();
-      writeDraw(this.#mapWords, index, { key: tensorKey(seed, chip, index), device, load, read });
+      writeDraw(this.#faultTableWords, index, { key: tensorKey(seed, chip, index), device, load, read });
     }
     this.#drawActivations(chip, device);
-    this.#gpu.write(this.#maps, this.#mapWords);
+    this.#gpu.write(this.#faultTable, this.#faultTableWords);
     const encoder = this.#gpu.device.createCommandEncoder({ label: 'exact layers' });
     const { slices } = this.#parameters.layout;
     for (const { layer, offset, length } of slices) {
@@ -260,7 +260,12 @@ export class ApproximateMemory {
   recordActivation(recorder: Recorder, name: string, x: Matrix, images: number): void {
     const map = Object.keys(this.config.activations).indexOf(name);
     const { fetch } = activationFetch(name, this.config.activations[name]);
-    recordStoreActivations(recorder, { tensor: { map, origin: 0, fetch }, x, images, maps: this.#activationMaps });
+    recordStoreActivations(recorder, {
+      tensor: { map, origin: 0, fetch },
+      x,
+      images,
+      faultTable: this.#activationFaultTable,
+    });
   }
 
   /** What decides which cells of an image's activations fail in a read of the present load, and their format: for the twin. */
@@ -277,14 +282,18 @@ export class ApproximateMemory {
     if (!this.fused(layer)) {
       const placed = this.#placed.find(({ slice, codes16 }) => codes16 && slice.layer === layer);
       if (plain.kind !== 'plain' || !placed) return plain;
-      return { ...plain, weight: this.#codes16Of(placed), codes16: { maps: this.#maps, map: placed.tensor.map } };
+      return {
+        ...plain,
+        weight: this.#codes16Of(placed),
+        codes16: { faultTable: this.#faultTable, map: placed.tensor.map },
+      };
     }
     return {
       kind: 'fused',
       weight: this.#find(`${layer}.weight`).tensor,
       bias: this.#find(`${layer}.bias`).tensor,
       codes: this.#codes!,
-      maps: this.#maps,
+      faultTable: this.#faultTable,
       perImage: this.config.granularity === 'inference',
       errorFree: this.#corrected(layer) ? this.fetched.matrix(`${layer}.weight`) : undefined,
       reads: plain.reads,
@@ -333,7 +342,7 @@ export class ApproximateMemory {
     recordFetchCodes(recorder, {
       tensor: placed.tensor,
       codes: this.#codes!,
-      maps: this.#maps,
+      faultTable: this.#faultTable,
       returned,
       passOffset: 0,
     });
@@ -514,21 +523,21 @@ export class ApproximateMemory {
     return integerScale(this.#largest[slice.index].absolute, formatBits(memory.format));
   }
 
-  #fillMap(slice: ParameterSlice, memory: LayerMemory | undefined): void {
+  #fillEntry(slice: ParameterSlice, memory: LayerMemory | undefined): void {
     const { index } = slice;
     const { granularity } = this.config;
-    this.#mapWords.fill(0, index * FAULT_ENTRY_WORDS, (index + 1) * FAULT_ENTRY_WORDS);
+    this.#faultTableWords.fill(0, index * FAULT_ENTRY_WORDS, (index + 1) * FAULT_ENTRY_WORDS);
     if (!memory) return;
     if (memory.kind !== 'stored') {
-      writeScale(this.#mapWords, index, { granularity, scale: memory.scale, inverse: 0, bits: 0 });
+      writeScale(this.#faultTableWords, index, { granularity, scale: memory.scale, inverse: 0, bits: 0 });
       return;
     }
     const bits = formatBits(memory.format);
     const whole = this.#scale(slice, memory);
     const rowScales = this.#rowScales[index];
-    writeScale(this.#mapWords, index, { granularity, ...whole, bits, rowScales });
+    writeScale(this.#faultTableWords, index, { granularity, ...whole, bits, rowScales });
     const rows = this.#rowLargest.get(slice.name);
-    const pairs = new Float32Array(this.#mapWords.buffer, rowScales * 4, 2 * roundUp(slice.rows, 4));
+    const pairs = new Float32Array(this.#faultTableWords.buffer, rowScales * 4, 2 * roundUp(slice.rows, 4));
     for (let row = 0; row < pairs.length / 2; row++) {
       const { scale, inverse } = rows && row < rows.length ? integerScale(rows[row], bits) : whole;
       pairs.set([scale, inverse], 2 * row);
@@ -540,7 +549,7 @@ export class ApproximateMemory {
     for (const { slice, memory } of this.#placed) {
       const sources = faultSources(memory, chip, `memory.layers.${slice.layer}`);
       const storageBits = storageBitsOf(formatBits(memory.format));
-      writeSources(this.#mapWords, slice.index, {
+      writeSources(this.#faultTableWords, slice.index, {
         sources,
         storageBits,
         ecc: memory.ecc,
@@ -570,14 +579,14 @@ export class ApproximateMemory {
       const key = tensorKey(this.config.seed, chip, activationNumber(name));
       writeDraw(this.#activationWords, map, { key, device, load, read });
     }
-    this.#gpu.write(this.#activationMaps, this.#activationWords);
+    this.#gpu.write(this.#activationFaultTable, this.#activationWords);
   }
 
   /** Records the encoding of the parameters as they are, in the ranges that they had when they were measured. */
   recordEncode(recorder: Recorder): void {
     for (const { slice, tensor } of this.#placed) {
       const weights = this.#parameters.matrix(slice.name);
-      recordEncode(recorder, { tensor, weights, maps: this.#maps, codes: this.#codes! });
+      recordEncode(recorder, { tensor, weights, faultTable: this.#faultTable, codes: this.#codes! });
     }
   }
 
@@ -587,10 +596,17 @@ export class ApproximateMemory {
       const { slice, tensor, memory, codes16 } = placed;
       const fused = this.fused(slice.layer);
       if (fused && !this.#corrected(slice.layer)) continue;
-      const kept = codes16 ? 'codes16' : 'f32';
+      const retained = codes16 ? 'codes16' : 'f32';
       const fetched = codes16 ? this.#codes16Of(placed) : this.fetched.matrix(slice.name);
       const read = fused ? { ...tensor, fetch: fetchOf(memory, []) } : tensor;
-      recordMaterialise(recorder, { tensor: read, codes: this.#codes!, maps: this.#maps, fetched, kept, passOffset });
+      recordMaterialise(recorder, {
+        tensor: read,
+        codes: this.#codes!,
+        faultTable: this.#faultTable,
+        fetched,
+        retained,
+        passOffset,
+      });
     }
     for (const slice of this.#parameters.layout.slices) {
       const kind = layers[slice.layer]?.kind;
@@ -599,7 +615,7 @@ export class ApproximateMemory {
         tensor: { ...slice, map: slice.index },
         kind,
         weights: this.#parameters.matrix(slice.name),
-        maps: this.#maps,
+        faultTable: this.#faultTable,
         fetched: this.fetched.matrix(slice.name),
         passOffset,
       });
@@ -692,7 +708,7 @@ function placeTensors(config: MemoryConfig, layout: ParameterLayout): { placed: 
     const origin = bytes / blockBytes(memory);
     const tensor = { map: index, origin, rows, columns, stride, fetch: fetchOf(memory, sources) };
     // A matrix is a dense layer's weights: its product decodes them. What is read once a load is decoded once.
-    const codes16 = config.granularity === 'pass' && slice.shape.length === 2 && keepsCodes16(memory);
+    const codes16 = config.granularity === 'pass' && slice.shape.length === 2 && retainsCodes16(memory);
     placed.push({ slice, memory, tensor, uniform: isUniform(sources, memory.ecc), codes16 });
     bytes = roundUp(bytes + imageBytes(slice, memory), TENSOR_ALIGNMENT);
   }

@@ -1,4 +1,4 @@
-/** The table of faults as the device reads it: an entry for each tensor (src/gpu/structs.ts). */
+/** The fault table as the device reads it: an entry for each tensor (src/gpu/structs.ts). */
 
 import { ConfigError } from '../errors.ts';
 import { FAULT_ENTRY, FAULT_ENTRY_WORDS, FAULT_SOURCE, writeFields } from '../gpu/structs.ts';

@@ -58,7 +58,7 @@ export type ConvWeights =
       readonly weight: StoredTensor;
       readonly bias?: StoredTensor;
       readonly codes: BufferView;
-      readonly maps: BufferView;
+      readonly faultTable: BufferView;
       /** Granularity `inference`: every image of the batch reads weights of its own. */
       readonly perImage: boolean;
     };
@@ -277,7 +277,7 @@ function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPla
       ],
     });
   } else {
-    const { weight, bias, codes, maps, perImage } = weights;
+    const { weight, bias, codes, faultTable, perImage } = weights;
     const { constants, includes, workgroups } = request(forward ? '16x4' : tiles[0]);
     recorder.record({
       label,
@@ -300,7 +300,7 @@ function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPla
       bindings: [
         ['read', a],
         ['read', codes],
-        ['read', maps],
+        ['read', faultTable],
         ['write', written],
         ['uniform', recorder.step],
         ...normalised,

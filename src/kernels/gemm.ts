@@ -105,7 +105,7 @@ export function recordGemm(recorder: Recorder, arena: Arena, args: GemmArguments
     ['read', b],
     ['read', bias],
     ['write', target],
-    ...(codes16 ? ([['read', codes16.maps]] as const) : []),
+    ...(codes16 ? ([['read', codes16.faultTable]] as const) : []),
   ] as const;
   const operand = codes16 ? 'gemm/b_codes16.wgsl' : 'gemm/b_f32.wgsl';
   const range: Record<string, number> =
@@ -224,7 +224,7 @@ export interface ApproximateGemmArguments {
   readonly transposition: 'nt' | 'nn';
   readonly a: Matrix;
   readonly codes: BufferView;
-  readonly maps: BufferView;
+  readonly faultTable: BufferView;
   readonly weight: StoredTensor;
   readonly bias?: StoredTensor;
   readonly c: Matrix;
@@ -279,7 +279,7 @@ export function recordApproximateGemm(recorder: Recorder, args: ApproximateGemmA
     bindings: [
       ['read', a],
       ['read', args.codes],
-      ['read', args.maps],
+      ['read', args.faultTable],
       ['write', c],
       ['uniform', recorder.step],
     ],
@@ -327,7 +327,7 @@ export function recordPerImageGemm(
       ['read', a],
       ['read', args.codes],
       ['read', args.codes],
-      ['read', args.maps],
+      ['read', args.faultTable],
       ['write', c],
       ['uniform', recorder.step],
     ],

@@ -8,11 +8,11 @@ import type { StoredTensor } from './stored.ts';
 /**
  * Encodes one tensor into its place in a memory image.
  * @param weights the tensor, rows x stride f32
- * @param maps the table of maps; this tensor's map must hold its bits and scales
+ * @param args.faultTable the fault table; this tensor's map must hold its bits and scales
  */
 export function recordEncode(
   recorder: Recorder,
-  args: { tensor: StoredTensor; weights: BufferView; maps: BufferView; codes: BufferView },
+  args: { tensor: StoredTensor; weights: BufferView; faultTable: BufferView; codes: BufferView },
 ): void {
   const { tensor } = args;
   const { workgroups, constants } = flatGrid((tensor.rows * tensor.stride) / 16);
@@ -26,7 +26,7 @@ export function recordEncode(
     },
     bindings: [
       ['read', args.weights],
-      ['read', args.maps],
+      ['read', args.faultTable],
       ['write', args.codes],
     ],
     workgroups,
@@ -38,8 +38,8 @@ export const BLOCKS_EACH = 32;
 
 /**
  * Reads one tensor once through approximate memory and leaves it, with its flipped bits, in `fetched`: the materialised path.
- * @param args.kept decoded, rows x stride f32 with zero pads (default); or as rows x stride codes of 16 bits, for
- *   tensors that may be kept so (keepsCodes16 in src/kernels/stored.ts)
+ * @param args.retained decoded, rows x stride f32 with zero pads (default); or as rows x stride codes of 16 bits, for
+ *   tensors that may be retained so (retainsCodes16 in src/kernels/stored.ts)
  * @param args.passOffset added to the step's pass index at granularity `pass`
  */
 export function recordMaterialise(
@@ -47,9 +47,9 @@ export function recordMaterialise(
   args: {
     tensor: StoredTensor;
     codes: BufferView;
-    maps: BufferView;
+    faultTable: BufferView;
     fetched: BufferView;
-    kept?: 'f32' | 'codes16';
+    retained?: 'f32' | 'codes16';
     passOffset: number;
   },
 ): void {
@@ -70,12 +70,12 @@ export function recordMaterialise(
       includes: {
         ...tensor.fetch.includes,
         fast: `memory/fast_${tensor.fetch.fastPath ? 'uniform' : 'whole'}.wgsl`,
-        kept: `memory/keep_${args.kept ?? 'f32'}.wgsl`,
+        retained: `memory/write_${args.retained ?? 'f32'}.wgsl`,
       },
     },
     bindings: [
       ['read', args.codes],
-      ['read', args.maps],
+      ['read', args.faultTable],
       ['write', args.fetched],
       ['uniform', recorder.step],
     ],
@@ -86,7 +86,7 @@ export function recordMaterialise(
 /** The same read, left undecoded in `returned`: what the memory gave back, packed like the image. */
 export function recordFetchCodes(
   recorder: Recorder,
-  args: { tensor: StoredTensor; codes: BufferView; maps: BufferView; returned: BufferView; passOffset: number },
+  args: { tensor: StoredTensor; codes: BufferView; faultTable: BufferView; returned: BufferView; passOffset: number },
 ): void {
   const { tensor } = args;
   const { workgroups, constants } = flatGrid((tensor.rows * tensor.stride) / 16);
@@ -99,7 +99,7 @@ export function recordFetchCodes(
     },
     bindings: [
       ['read', args.codes],
-      ['read', args.maps],
+      ['read', args.faultTable],
       ['write', args.returned],
       ['uniform', recorder.step],
     ],
@@ -124,7 +124,7 @@ export function recordNoise(
     tensor: { map: number; rows: number; columns: number; stride: number };
     kind: NoiseKind;
     weights: BufferView;
-    maps: BufferView;
+    faultTable: BufferView;
     fetched: BufferView;
     passOffset: number;
   },
@@ -147,7 +147,7 @@ export function recordNoise(
     },
     bindings: [
       ['read', args.weights],
-      ['read', args.maps],
+      ['read', args.faultTable],
       ['write', args.fetched],
       ['uniform', recorder.step],
     ],
@@ -162,9 +162,9 @@ export function recordNoise(
  */
 export function recordStoreActivations(
   recorder: Recorder,
-  args: { tensor: Pick<StoredTensor, 'map' | 'origin' | 'fetch'>; x: Matrix; images: number; maps: BufferView },
+  args: { tensor: Pick<StoredTensor, 'map' | 'origin' | 'fetch'>; x: Matrix; images: number; faultTable: BufferView },
 ): void {
-  const { tensor, x, images, maps } = args;
+  const { tensor, x, images, faultTable } = args;
   const elements = (x.rows / images) * x.stride;
   const blocks = Math.ceil(elements / 16);
   const { workgroups, constants } = flatGrid(images * blocks);
@@ -188,7 +188,7 @@ export function recordStoreActivations(
     },
     bindings: [
       ['write', x],
-      ['read', maps],
+      ['read', faultTable],
       ['uniform', recorder.step],
     ],
     workgroups,

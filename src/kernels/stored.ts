@@ -13,7 +13,7 @@ export interface Fetch {
   readonly fastPath: boolean;
 }
 
-/** Where a tensor lies in a memory image: its row in the table of maps and its first block. */
+/** Where a tensor lies in a memory image: its row in the fault table and its first block. */
 export interface StoredTensor {
   readonly map: number;
   /** First block of 16 codes in the image, in blocks of this tensor's codes. */
@@ -24,14 +24,14 @@ export interface StoredTensor {
   readonly fetch: Fetch;
 }
 
-/** What decodes a matrix of 16-bit codes: the scale in row `map` of the table of maps. */
+/** What decodes a matrix of 16-bit codes: the scale in row `map` of the fault table. */
 export interface Codes16 {
-  readonly maps: BufferView;
+  readonly faultTable: BufferView;
   readonly map: number;
 }
 
-/** Whether a read may be kept as codes of 16 bits, which a product decodes: they are no longer than what is stored. */
-export function keepsCodes16({ format }: StoredMemory): boolean {
+/** Whether a read may be retained as codes of 16 bits, which a product decodes: they are no longer than what is stored. */
+export function retainsCodes16({ format }: StoredMemory): boolean {
   return format.kind === 'fixed' && format.bits > 8 && format.bits < 16;
 }
 

@@ -32,10 +32,10 @@ export function recordBiasGradient(recorder: Recorder, arena: Arena, name: strin
 function recordFused(
   recorder: Recorder,
   arena: Arena,
-  { weight, codes, maps, perImage, errorFree }: Extract<LayerWeights, { kind: 'fused' }>,
-  product: Omit<ApproximateGemmArguments, 'weight' | 'codes' | 'maps' | 'perImage'>,
+  { weight, codes, faultTable, perImage, errorFree }: Extract<LayerWeights, { kind: 'fused' }>,
+  product: Omit<ApproximateGemmArguments, 'weight' | 'codes' | 'faultTable' | 'perImage'>,
 ): void {
-  const stored = { ...product, weight, codes, maps };
+  const stored = { ...product, weight, codes, faultTable };
   if (perImage && errorFree) recordPerImageGemm(recorder, arena, { ...stored, errorFree });
   else recordApproximateGemm(recorder, { ...stored, perImage });
 }

@@ -50,7 +50,7 @@ export type LayerWeights = {
       readonly weight: StoredTensor;
       readonly bias: StoredTensor;
       readonly codes: BufferView;
-      readonly maps: BufferView;
+      readonly faultTable: BufferView;
       /** Granularity `inference`: every image reads weights of its own. */
       readonly perImage: boolean;
       /** Then, where they fail uniformly: the weights decoded without errors, which a dense layer corrects image by image. */

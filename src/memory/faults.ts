@@ -1,6 +1,6 @@
 /**
  * The sources of faults of a layer's memory. Every fault model (faults/registry.ts) becomes one or more of them, and a cell
- * fails if any of them fails it. The device reads sources from the table of maps (shaders/memory/map.wgsl).
+ * fails if any of them fails it. The device reads sources from the fault table (src/gpu/structs.ts).
  */
 import { ConfigError } from '../errors.ts';
 import { formatBits, type StorageBits, storageBitsOf } from './codec.ts';

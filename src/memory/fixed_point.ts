@@ -40,7 +40,7 @@ export function encodeFixed(weight: number, bits: number, exponent: number, enco
 
 /**
  * A code of 16 bits, as a read may be kept -> its value: 2 m for a magnitude m, 1 - 2 m where the sign is set, two's complement.
- * The way back from shaders/memory/keep_codes16.wgsl.
+ * The way back from shaders/memory/write_codes16.wgsl.
  */
 export function decodeCode16(code: number, exponent: number): number {
   const twice = code >= 0x8000 ? code - 0x10000 : code;

@@ -20,28 +20,28 @@ afterEach(() => bench?.arena.destroy());
 
 const bitsOf = (values: Float32Array<ArrayBuffer>) => new Uint32Array(values.buffer);
 
-/** One read of a tensor of random codes, kept in both ways, and what the twin says that it returns. */
+/** One read of a tensor of random codes, retained in both ways, and what the twin says that it returns. */
 function read(bits: number, rate: number, exponent = -11, fastPath = true) {
   bench = new Bench(device.gpu);
   const place = { map: 1, origin: 3, rows: ROWS, columns: COLUMNS, stride: STRIDE };
   const tensor = testTensor(place, bits, exponent, bits);
   const format = { bits, exponent, rate, read: READ };
-  const maps = bench.buffer(mapWords([{ key: [0, 0] }, { key: KEY, ...format }]));
+  const faultTable = bench.buffer(mapWords([{ key: [0, 0] }, { key: KEY, ...format }]));
   const codes = memoryImage(bench, [tensor], 3 + (ROWS * STRIDE) / 16);
   const size = 40 * STRIDE * 4;
   const [f32, codes16] = ['f32', 'codes16'].map((name) => ({ ...bench.arena.allocate(name, size), size }));
   const fetch = { ...tensor.tensor.fetch, fastPath };
-  const args = { tensor: { ...tensor.tensor, fetch }, codes, maps, passOffset: 0 };
-  recordMaterialise(bench.recorder, { ...args, fetched: f32, kept: 'f32' });
-  recordMaterialise(bench.recorder, { ...args, fetched: codes16, kept: 'codes16' });
-  return { tensor, maps, f32, codes16, expected: tensor.fetch(readKey(KEY, READ), rate) };
+  const args = { tensor: { ...tensor.tensor, fetch }, codes, faultTable, passOffset: 0 };
+  recordMaterialise(bench.recorder, { ...args, fetched: f32, retained: 'f32' });
+  recordMaterialise(bench.recorder, { ...args, fetched: codes16, retained: 'codes16' });
+  return { tensor, faultTable, f32, codes16, expected: tensor.fetch(readKey(KEY, READ), rate) };
 }
 
 // From hardly any flip, over more in every block than the fast path draws, to all of them.
 const RATES = [0, 0.001, 0.01, 0.03, 0.0625, 0.5, 1];
 
-describe('a read kept as codes of 16 bits', () => {
-  it.each([9, 12, 15])('is the twin’s in codes of %i bits at every rate, and so is one kept as f32', async (bits) => {
+describe('a read retained as codes of 16 bits', () => {
+  it.each([9, 12, 15])('is the twin’s in codes of %i bits at every rate, also as f32', async (bits) => {
     // Whatever flips, the bits do not depend on the path.
     for (const [rate, fastPath] of RATES.flatMap((rate) =>
       [true, false].map((fastPath) => [rate, fastPath] as const),
@@ -55,8 +55,8 @@ describe('a read kept as codes of 16 bits', () => {
       ).toEqual(words);
       const codes = new Uint16Array((await device.gpu.readWords(codes16)).slice(0, words.length / 2).buffer);
       const inside = (_: number, i: number) => i % STRIDE < COLUMNS;
-      const kept = Float32Array.from(codes, (code) => decodeCode16(code, -11)).filter(inside);
-      expect(bitsOf(kept), `rate ${rate}, fast path ${fastPath}`).toEqual(bitsOf(expected.filter(inside)));
+      const retained = Float32Array.from(codes, (code) => decodeCode16(code, -11)).filter(inside);
+      expect(bitsOf(retained), `rate ${rate}, fast path ${fastPath}`).toEqual(bitsOf(expected.filter(inside)));
       bench.arena.destroy();
     }
   });
@@ -73,7 +73,7 @@ describe('a product with codes of 16 bits', () => {
   ])('has the bits of one with decoded weights: %i bits, rate %d, exponent %i', async (bits, rate, exponent) => {
     for (const transposition of ['nt', 'nn'] as const) {
       for (const variant of VARIANTS) {
-        const { maps, f32, codes16 } = read(bits, rate, exponent);
+        const { faultTable, f32, codes16 } = read(bits, rate, exponent);
         const shape = { rows: ROWS, columns: COLUMNS, stride: STRIDE };
         const [k, n] = transposition === 'nt' ? [COLUMNS, ROWS] : [ROWS, COLUMNS];
         const a = bench.matrix(IMAGES, k, randomValues(IMAGES * k, 5));
@@ -85,7 +85,7 @@ describe('a product with codes of 16 bits', () => {
         recordGemm(bench.recorder, bench.arena, {
           ...product,
           b: { ...half, ...shape },
-          codes16: { maps, map: 1 },
+          codes16: { faultTable, map: 1 },
           c: coded,
         });
         (await bench.recorder.build('products')).run();
@@ -98,11 +98,11 @@ describe('a product with codes of 16 bits', () => {
   });
 
   it('is refused as a weight gradient', () => {
-    const { maps, codes16 } = read(12, 0);
+    const { faultTable, codes16 } = read(12, 0);
     const b = { ...codes16, rows: ROWS, columns: COLUMNS, stride: STRIDE };
     const a = bench.matrix(ROWS, 5, new Float32Array(ROWS * 5));
     const c = bench.matrix(5, COLUMNS, new Float32Array(5 * COLUMNS));
-    const product = { label: 'tn', transposition: 'tn', a, b, c, codes16: { maps, map: 1 } } as const;
+    const product = { label: 'tn', transposition: 'tn', a, b, c, codes16: { faultTable, map: 1 } } as const;
     expect(() => recordGemm(bench.recorder, bench.arena, product)).toThrow(ShapeError);
   });
 });

@@ -44,7 +44,7 @@ type Granularity = 0 | 1 | 2;
 /** The memory on the device, and what the twin says a read returns: outputs x inputs without padding, and the bias. */
 function memory(granularity: Granularity) {
   const format = { bits: BITS, exponent: EXPONENT, rate: RATE, read: READ, granularity };
-  const maps = bench.buffer(
+  const faultTable = bench.buffer(
     mapWords([
       { key: KEYS.bias, ...format },
       { key: KEYS.weight, ...format },
@@ -57,7 +57,7 @@ function memory(granularity: Granularity) {
     values.filter((_, i) => i % stride < columns);
   return {
     codes,
-    maps,
+    faultTable,
     weight: WEIGHT.tensor,
     weights: (passOffset: number, image?: number) =>
       unpad(WEIGHT.fetch(key(KEYS.weight, passOffset, image), RATE), INPUTS, STRIDE),
@@ -139,8 +139,8 @@ it('a batch gives what materialising and multiplying gives', async () => {
     [WEIGHT, w],
     [BIAS, b],
   ] as const) {
-    const { codes, maps } = stored;
-    recordMaterialise(recorder, { tensor, codes, maps, fetched, passOffset: 0 });
+    const { codes, faultTable } = stored;
+    recordMaterialise(recorder, { tensor, codes, faultTable, fetched, passOffset: 0 });
   }
   const plain = { label: 'plain', b: { ...w, rows: OUTPUTS }, variant: '8x8' } as const;
   recordGemm(recorder, bench.arena, { ...plain, transposition: 'nt', a, bias: b, c: forward });
@@ -237,7 +237,7 @@ describe('the product that is corrected image by image', () => {
     const weight = testTensor(place, bits, 1 - bits, 3);
     const bias = testTensor(biasPlace, bits, 1 - bits, 4);
     const format = { bits, exponent: 1 - bits, rate, read: READ, granularity: 2 as const };
-    const maps = bench.buffer(
+    const faultTable = bench.buffer(
       mapWords([
         { key: KEYS.bias, ...format },
         { key: KEYS.weight, ...format },
@@ -258,7 +258,7 @@ describe('the product that is corrected image by image', () => {
         label: 'sparse faults',
         weight: weight.tensor,
         codes,
-        maps,
+        faultTable,
         errorFree: { ...matrix, rows: outputs },
       },
       bias: bias.tensor,
@@ -329,7 +329,7 @@ describe('the product that is corrected image by image', () => {
       transposition: 'nt',
       a: identity(columns),
       codes: bench.buffer(image.words),
-      maps: bench.buffer(words),
+      faultTable: bench.buffer(words),
       weight: { map: 0, origin: 0, ...shape, fetch: fetchOf(memory, sources) },
       errorFree,
       c,

@@ -348,7 +348,7 @@ describe('what does not fit', () => {
           weight: { map: 0, origin: 0, rows: 4, columns: 4, stride: 16, fetch: fixedFetch(12) },
           bias: { map: 1, origin: 4, rows: 1, columns, stride: 16, fetch: fixedFetch(12) },
           codes: bias,
-          maps: bias,
+          faultTable: bias,
           perImage: true,
         },
       });
@@ -381,7 +381,7 @@ function memory(shape: ConvShape, biasCount: number, granularity: 0 | 1 | 2) {
   const biasTensor = { map: 0, origin: 2 + (roundUp(rows, 4) * stride) / 16, rows: 1, columns: biasCount };
   const bias = testTensor({ ...biasTensor, stride: biasStride }, BITS, EXPONENT, 2);
   const format = { bits: BITS, exponent: EXPONENT, rate: RATE, read: READ, granularity };
-  const maps = bench.buffer(
+  const faultTable = bench.buffer(
     mapWords([
       { key: KEYS.bias, ...format },
       { key: KEYS.weight, ...format },
@@ -393,7 +393,14 @@ function memory(shape: ConvShape, biasCount: number, granularity: 0 | 1 | 2) {
   const padded = (pass: number, image?: number) => weight.fetch(key(KEYS.weight, pass, image), RATE);
   const perImage = granularity === 2;
   return {
-    fused: { kind: 'fused', weight: weight.tensor, bias: bias.tensor, codes, maps, perImage } satisfies ConvWeights,
+    fused: {
+      kind: 'fused',
+      weight: weight.tensor,
+      bias: bias.tensor,
+      codes,
+      faultTable,
+      perImage,
+    } satisfies ConvWeights,
     weights: (pass: number, image?: number) => unpadWeights(shape, padded(pass, image), stride),
     pads: (pass: number) => padChannels(shape, padded(pass), stride),
     biases: (pass: number, image?: number) => bias.fetch(key(KEYS.bias, pass, image), RATE).subarray(0, biasCount),
@@ -506,8 +513,8 @@ describe.each(FUSED_CASES.map((shape) => [name(shape), shape] as const))('%s', (
     const { fused, weights, pads } = memory(shape, Math.max(inChannels, outChannels), 0);
     const { bias: _bias, ...unbiased } = fused;
     const fetched = bench.arena.matrix('fetched', roundUp(outChannels, 4), convWeightColumns(shape));
-    const { weight: tensor, codes: source, maps } = fused;
-    recordMaterialise(bench.recorder, { tensor, codes: source, maps, fetched, passOffset: 0 });
+    const { weight: tensor, codes: source, faultTable } = fused;
+    recordMaterialise(bench.recorder, { tensor, codes: source, faultTable, fetched, passOffset: 0 });
     const plain: ConvWeights = { kind: 'plain', weight: { ...fetched, rows: outChannels } };
     const common = { label: 'conv', shape, pass: 'forward', activation: 'tanh' } as const;
     const [a, gradient] = [image(bench, batch, large, x), image(bench, batch, small, dy)];

@@ -313,7 +313,7 @@ describe('shapes that disagree', () => {
           ...args,
           transposition,
           codes: args.b,
-          maps: args.b,
+          faultTable: args.b,
           weight: { map: 0, origin: 0, rows, columns, stride: 16, fetch: fixedFetch(12) },
           perImage: false,
           passOffset: 0,

@@ -90,7 +90,7 @@ describe('encoding', () => {
 
   it.each([false, true])('gives the codes of its twin, 2 to 16 bits, faithful %s', async (faithful) => {
     const { gpu } = newBench();
-    const maps = bench.arena.allocate('maps', mapWords([{ key: [0, 0] }]).byteLength);
+    const faultTable = bench.arena.allocate('fault table', mapWords([{ key: [0, 0] }]).byteLength);
     const matrix = bench.output(rows, columns);
     // Four blocks lie before the image and some behind it, which the kernel must leave alone.
     const blocks = (rows * stride) / 16;
@@ -99,7 +99,7 @@ describe('encoding', () => {
       [4, 8, 16].map((bits) => {
         const recorder = new Recorder(gpu);
         const tensor = { map: 0, origin: 4, rows, columns, stride, fetch: fixedFetch(bits, faithful) };
-        recordEncode(recorder, { tensor, weights: matrix, maps, codes });
+        recordEncode(recorder, { tensor, weights: matrix, faultTable, codes });
         return recorder.build('encode');
       }),
     );
@@ -108,7 +108,7 @@ describe('encoding', () => {
       const padded = new Float32Array(rows * stride);
       for (let i = 0; i < weights.length; i++) padded[Math.floor(i / columns) * stride + (i % columns)] = weights[i];
       gpu.write(matrix, padded);
-      gpu.write(maps, mapWords([{ key: [0, 0], bits, exponent }]));
+      gpu.write(faultTable, mapWords([{ key: [0, 0], bits, exponent }]));
       gpu.write(codes, new Uint32Array((blocks + 8) * 8).fill(0xdeadbeef));
       const storageBits = storageBitsOf(bits);
       programs[Math.log2(storageBits) - 2].run();
@@ -136,14 +136,14 @@ describe('the materialised read', () => {
   /** Reads through one program: the same for every format, rate and key, as in a sweep. */
   async function reader() {
     const { gpu } = newBench();
-    const maps = bench.arena.allocate('maps', mapWords([UNUSED, UNUSED]).byteLength);
+    const faultTable = bench.arena.allocate('fault table', mapWords([UNUSED, UNUSED]).byteLength);
     const codes = bench.arena.allocate('memory image', (BLOCKS + ORIGIN) * 32);
     const fetched = bench.arena.allocate('fetched', rows * stride * 4);
     const programs = await Promise.all(
       [4, 8, 16].map((bits) => {
         const recorder = new Recorder(gpu);
         const tensor = { ...PLACE, fetch: fixedFetch(bits) };
-        recordMaterialise(recorder, { tensor, codes, maps, fetched, passOffset: 1 });
+        recordMaterialise(recorder, { tensor, codes, faultTable, fetched, passOffset: 1 });
         return recorder.build('materialise');
       }),
     );
@@ -152,7 +152,7 @@ describe('the materialised read', () => {
       const storageBits = storageBitsOf(row.bits ?? 12);
       whole.set(image, (ORIGIN * storageBits) / 2);
       gpu.write(codes, whole);
-      gpu.write(maps, mapWords([UNUSED, row]));
+      gpu.write(faultTable, mapWords([UNUSED, row]));
       gpu.write(fetched, new Uint32Array(rows * stride).fill(0x7fc00000));
       const program = programs[Math.log2(storageBits) - 2];
       program.setStep({ passIndex: pass });
@@ -221,10 +221,10 @@ describe('the materialised read', () => {
       const { bits, exponent } = tensors.find(({ tensor }) => tensor.map === map)!;
       return { key: keys[map], bits, exponent, rate: rates[map] };
     };
-    const maps = bench.buffer(mapWords([0, 1, 2].map(rowOf)));
+    const faultTable = bench.buffer(mapWords([0, 1, 2].map(rowOf)));
     const views = tensors.map(({ tensor }) => {
       const fetched = bench.arena.allocate('fetched', tensor.rows * tensor.stride * 4);
-      recordMaterialise(recorder, { tensor, codes, maps, fetched, passOffset: 0 });
+      recordMaterialise(recorder, { tensor, codes, faultTable, fetched, passOffset: 0 });
       return fetched;
     });
     (await recorder.build('materialise')).run();

@@ -18,12 +18,12 @@ it.each([
 ] as const)('%s noise on the device equals its twin and has its moments', async (kind, second, fourth, eighth) => {
   const bench = new Bench(device.gpu);
   const key = tensorKey(11, 0, 2);
-  const maps = bench.buffer(mapWords([{ key: [0, 0] }, { key, read: READ, granularity: 1, scale: SCALE }]));
+  const faultTable = bench.buffer(mapWords([{ key: [0, 0] }, { key, read: READ, granularity: 1, scale: SCALE }]));
   const weights = randomValues(COUNT, 1);
   const source = bench.matrix(ROWS, COLUMNS, weights);
   const fetched = bench.output(ROWS, COLUMNS);
   const tensor = { map: 1, rows: ROWS, columns: COLUMNS, stride: source.stride };
-  recordNoise(bench.recorder, { tensor, kind, weights: source, maps, fetched, passOffset: 1 });
+  recordNoise(bench.recorder, { tensor, kind, weights: source, faultTable, fetched, passOffset: 1 });
   const program = await bench.recorder.build('noise');
   program.setStep({ passIndex: PASS });
   program.run();

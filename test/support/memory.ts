@@ -12,7 +12,7 @@ import type { Bench } from './gpu.ts';
 
 export const GEOMETRY: Geometry = v.parse(MemoryConfig, { layers: {} }).geometry;
 
-/** One row of the table of maps: a tensor of fixed-point codes that fail uniformly. */
+/** One row of the fault table: a tensor of fixed-point codes that fail uniformly. */
 export interface MapRow {
   /** From tensorKey. */
   readonly key: Key;

@@ -153,7 +153,7 @@ function approximateCheck(
     record(trial) {
       const { biases, terms, record, twin } = sides(direction);
       const columns = convWeightColumns(SHAPE);
-      const { codes, maps, tensors } = memoryImage(trial, perImage ? 'inference' : 'pass', [
+      const { codes, faultTable, tensors } = memoryImage(trial, perImage ? 'inference' : 'pass', [
         [OUT, columns],
         [1, biases],
       ]);
@@ -161,7 +161,7 @@ function approximateCheck(
       const output = record(trial, {
         label: kernel,
         shape: SHAPE,
-        weights: { kind: 'fused', weight: weight.stored, bias: bias.stored, codes, maps, perImage },
+        weights: { kind: 'fused', weight: weight.stored, bias: bias.stored, codes, faultTable, perImage },
         pass,
         activation: 'relu',
         tile,

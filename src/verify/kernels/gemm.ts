@@ -64,7 +64,7 @@ function approximateGemmCheck(transposition: 'nt' | 'nn', perImage: boolean): Ch
     record(trial) {
       const product = { transposition, m, n, k };
       const [rows, columns] = operandShapes(product).b;
-      const { codes, maps, tensors } = memoryImage(trial, perImage ? 'inference' : 'pass', [
+      const { codes, faultTable, tensors } = memoryImage(trial, perImage ? 'inference' : 'pass', [
         [rows, columns],
         [1, n],
       ]);
@@ -77,7 +77,7 @@ function approximateGemmCheck(transposition: 'nt' | 'nn', perImage: boolean): Ch
         transposition,
         a: trial.matrix(m, k, a),
         codes,
-        maps,
+        faultTable,
         weight: weight.stored,
         bias: withBias ? bias.stored : undefined,
         c,
@@ -109,7 +109,7 @@ function approximateGemmCheck(transposition: 'nt' | 'nn', perImage: boolean): Ch
   };
 }
 
-/** A read of 12-bit codes kept as codes of 16 bits, and a product that decodes them. */
+/** A read of 12-bit codes retained as codes of 16 bits, and a product that decodes them. */
 function codes16Check(transposition: 'nt' | 'nn'): Check {
   const [m, n, k] = [19, 21, 37];
   const kernel = `gemm ${transposition} codes16`;
@@ -119,11 +119,18 @@ function codes16Check(transposition: 'nt' | 'nn'): Check {
     record(trial) {
       const product = { transposition, m, n, k };
       const [rows, columns] = operandShapes(product).b;
-      const { codes, maps, tensors } = memoryImage(trial, 'pass', [[rows, columns]]);
+      const { codes, faultTable, tensors } = memoryImage(trial, 'pass', [[rows, columns]]);
       const { stored, fetch } = tensors[0];
       const { stride } = stored;
       const fetched = trial.results((roundUp(rows, 4) * stride) / 2);
-      recordMaterialise(trial.recorder, { tensor: stored, codes, maps, fetched, kept: 'codes16', passOffset });
+      recordMaterialise(trial.recorder, {
+        tensor: stored,
+        codes,
+        faultTable,
+        fetched,
+        retained: 'codes16',
+        passOffset,
+      });
       const a = numbers(m * k, 1);
       const c = trial.output(m, n);
       recordGemm(trial.recorder, trial.arena, {
@@ -131,7 +138,7 @@ function codes16Check(transposition: 'nt' | 'nn'): Check {
         transposition,
         a: trial.matrix(m, k, a),
         b: { ...fetched, rows, columns, stride },
-        codes16: { maps, map: stored.map },
+        codes16: { faultTable, map: stored.map },
         c,
       });
       const weights = unpad(fetch(PASS + passOffset), rows, columns, stride);
@@ -152,7 +159,7 @@ function correctionCheck(transposition: 'nt' | 'nn'): Check {
   return {
     kernel: `correct ${transposition} per image`,
     record(trial) {
-      const { codes, maps, tensors } = memoryImage(trial, 'inference', [
+      const { codes, faultTable, tensors } = memoryImage(trial, 'inference', [
         [rows, columns],
         [1, rows],
       ]);
@@ -165,7 +172,7 @@ function correctionCheck(transposition: 'nt' | 'nn'): Check {
         transposition,
         a: trial.matrix(m, k, a),
         codes,
-        maps,
+        faultTable,
         weight: weight.stored,
         bias: nt ? bias.stored : undefined,
         errorFree: trial.matrix(rows, columns, weight.fetchBySparseFaults()),

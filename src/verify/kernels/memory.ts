@@ -94,8 +94,8 @@ export function memoryImage(
   granularity: Exclude<Granularity, 'chip'>,
   shapes: readonly (readonly [rows: number, columns: number])[],
   memory: StoredMemory = checkedMemory(FIXED),
-): { codes: BufferView; maps: BufferView; tensors: CheckedTensor[] } {
-  const maps = new Uint32Array(shapes.length * FAULT_ENTRY_WORDS);
+): { codes: BufferView; faultTable: BufferView; tensors: CheckedTensor[] } {
+  const faultTable = new Uint32Array(shapes.length * FAULT_ENTRY_WORDS);
   const images: Uint32Array[] = [];
   const codec = codecOf(memory.format);
   const sources = faultSources(memory, 0);
@@ -105,10 +105,10 @@ export function memoryImage(
     const stride = roundUp(columns, BLOCK_CODES);
     const key = tensorKey(11, 2, map);
     const device = deviceKey(11, 2);
-    writeDraw(maps, map, { key, device, load: READ, read: READ });
+    writeDraw(faultTable, map, { key, device, load: READ, read: READ });
     const { scale, inverse } = scaleOf(memory.format);
-    writeScale(maps, map, { granularity, scale, inverse, bits: codec.bits });
-    writeSources(maps, map, {
+    writeScale(faultTable, map, { granularity, scale, inverse, bits: codec.bits });
+    writeSources(faultTable, map, {
       sources,
       storageBits,
       ecc: memory.ecc,
@@ -146,7 +146,7 @@ export function memoryImage(
   tensors.forEach(({ stored }, i) => {
     codes.set(images[i], (stored.origin * storageBits) / 2);
   });
-  return { codes: trial.buffer(codes), maps: trial.buffer(maps), tensors };
+  return { codes: trial.buffer(codes), faultTable: trial.buffer(faultTable), tensors };
 }
 
 /** Of weights in -1..1. */
@@ -173,11 +173,16 @@ function encodeCheck(format: NumberFormat, encoding: FixedEncoding = 'corrected'
     record(trial) {
       const weights = numbers(SIZE, 1, 1.2);
       const memory = checkedMemory(format, encoding);
-      const { maps, tensors } = memoryImage(trial, 'load', [[ROWS, COLUMNS]], memory);
+      const { faultTable, tensors } = memoryImage(trial, 'load', [[ROWS, COLUMNS]], memory);
       const { stored, image } = tensors[0];
       const { codec } = image;
       const codes = trial.results((ROWS * stored.stride * codec.storageBits) / 32);
-      recordEncode(trial.recorder, { tensor: stored, weights: trial.matrix(ROWS, COLUMNS, weights), maps, codes });
+      recordEncode(trial.recorder, {
+        tensor: stored,
+        weights: trial.matrix(ROWS, COLUMNS, weights),
+        faultTable,
+        codes,
+      });
       const expected = Array.from(weights, (weight) => codec.encode(weight, 0));
       trial.expectWords(codes, packCodes(pad(expected, ROWS, COLUMNS, stored.stride, Float64Array), codec.storageBits));
     },
@@ -192,10 +197,10 @@ function materialiseCheck(kernel: string, memory: StoredMemory): Check {
         [3, 17],
         [ROWS, COLUMNS],
       ] as const;
-      const { codes, maps, tensors } = memoryImage(trial, 'pass', shapes, memory);
+      const { codes, faultTable, tensors } = memoryImage(trial, 'pass', shapes, memory);
       const { stored, image, faults } = tensors[1];
       const fetched = trial.results(ROWS * stored.stride);
-      recordMaterialise(trial.recorder, { tensor: stored, codes, maps, fetched, passOffset: 1 });
+      recordMaterialise(trial.recorder, { tensor: stored, codes, faultTable, fetched, passOffset: 1 });
       trial.expectWords(fetched, fetchTensor(image, faults(PASS + 1)));
     },
     prepare(program) {
@@ -207,10 +212,10 @@ function materialiseCheck(kernel: string, memory: StoredMemory): Check {
 const fetchCodesCheck: Check = {
   kernel: 'fetch_codes',
   record(trial) {
-    const { codes, maps, tensors } = memoryImage(trial, 'pass', [[ROWS, COLUMNS]]);
+    const { codes, faultTable, tensors } = memoryImage(trial, 'pass', [[ROWS, COLUMNS]]);
     const { stored, image, faults } = tensors[0];
     const returned = trial.results(image.words.length);
-    recordFetchCodes(trial.recorder, { tensor: stored, codes, maps, returned, passOffset: 0 });
+    recordFetchCodes(trial.recorder, { tensor: stored, codes, faultTable, returned, passOffset: 0 });
     trial.expectWords(returned, fetchCodes(image, faults(PASS)));
   },
   prepare(program) {
@@ -224,11 +229,11 @@ const activationsCheck: Check = {
     // Three images of two rows each; a block runs across rows.
     const [images, rows, columns] = [3, 2, 37];
     const memory = checkedMemory(FIXED);
-    const { maps, tensors } = memoryImage(trial, 'inference', [[1, 16]], memory);
+    const { faultTable, tensors } = memoryImage(trial, 'inference', [[1, 16]], memory);
     const { stored, image, faults } = tensors[0];
     const values = numbers(images * rows * columns, 2, 1.1);
     const x = trial.matrix(images * rows, columns, values);
-    recordStoreActivations(trial.recorder, { tensor: stored, x, images, maps });
+    recordStoreActivations(trial.recorder, { tensor: stored, x, images, faultTable });
     const shape = { elements: rows * x.stride, columns, stride: x.stride };
     const padded = pad(values, images * rows, columns, x.stride);
     const samplerOf = (index: number) => faults(PASS, index);
@@ -248,15 +253,15 @@ function noiseCheck(kind: NoiseKind): Check {
       const weights = numbers(SIZE, 1);
       const stride = roundUp(COLUMNS, BLOCK_CODES);
       const key = tensorKey(5, 0, 0);
-      const maps = new Uint32Array(FAULT_ENTRY_WORDS);
-      writeDraw(maps, 0, { key, device: key, load: READ, read: READ });
-      writeScale(maps, 0, { granularity: 'load', scale, inverse: 0, bits: 0 });
+      const faultTable = new Uint32Array(FAULT_ENTRY_WORDS);
+      writeDraw(faultTable, 0, { key, device: key, load: READ, read: READ });
+      writeScale(faultTable, 0, { granularity: 'load', scale, inverse: 0, bits: 0 });
       const fetched = trial.results(ROWS * stride);
       recordNoise(trial.recorder, {
         tensor: { map: 0, rows: ROWS, columns: COLUMNS, stride },
         kind,
         weights: trial.matrix(ROWS, COLUMNS, weights),
-        maps: trial.buffer(maps),
+        faultTable: trial.buffer(faultTable),
         fetched,
         passOffset: 0,
       });

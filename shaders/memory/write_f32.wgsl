@@ -1,7 +1,7 @@
-// What was read of a block, kept decoded: f32 with their flipped bits, zeros in the pads. Included as <kept>.
+// What was read of a block, retained decoded: f32 with their flipped bits, zeros in the pads. Included as <retained>.
 @group(0) @binding(2) var<storage, read_write> fetched: array<mat4x4f>;
 
-fn keep(read: Read, block: u32, words: Words) {
+fn write_words(read: Read, block: u32, words: Words) {
   let row = block / (STRIDE / 16u);
   let weights = decode_block(read, words, block, row);
   if (COLUMNS % 16u == 0u) {

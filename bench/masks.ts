@@ -8,7 +8,7 @@ import { fileShaderSource } from '../src/gpu/node.ts';
 import { PipelineCache } from '../src/gpu/pipelines.ts';
 import { Recorder } from '../src/gpu/recorder.ts';
 import { FAULT_ENTRY_WORDS } from '../src/gpu/structs.ts';
-import { type EntryShape, writeDraw, writeScale, writeSources } from '../src/injection/fault_table.ts';
+import { type EntryShape, faultWords, writeDraw, writeFaults, writeScale } from '../src/injection/fault_entry.ts';
 import { flatGrid } from '../src/kernels/grid.ts';
 import { BLOCKS_EACH } from '../src/kernels/memory.ts';
 import { recordCopy } from '../src/kernels/probe.ts';
@@ -38,7 +38,8 @@ export function uniformMap(arena: Arena, rate: number, shape: EntryShape): { fau
   const words = new Uint32Array(FAULT_ENTRY_WORDS);
   writeDraw(words, 0, { key: tensorKey(1, 0, 0), device: deviceKey(1, 0), load: 0, read: 0 });
   writeScale(words, 0, { granularity: 'load', scale: 2 ** -11, inverse: 2 ** 11, bits: 12 });
-  writeSources(words, 0, { sources, storageBits: 16, ecc: undefined, geometry: GEOMETRY, shape, granularity: 'load' });
+  const cells = { sources, storageBits: 16, ecc: undefined, geometry: GEOMETRY, granularity: 'load' } as const;
+  writeFaults(words, 0, faultWords(cells), shape);
   const faultTable = arena.allocate('fault table', words.byteLength);
   arena.gpu.write(faultTable, words);
   return { faultTable, fetch: fetchOf(memory, sources) };

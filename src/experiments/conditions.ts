@@ -1,6 +1,6 @@
 /** The conditions of a sweep, from a configuration: what is done to the weights of which layers, and how to say so. */
 import { ConfigError } from '../errors.ts';
-import { checkMemory } from '../injection/approximate_memory.ts';
+import { checkMemory } from '../injection/placement.ts';
 import { productLayers } from '../layers/stack.ts';
 import {
   type LayerMemory,

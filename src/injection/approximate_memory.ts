@@ -1,10 +1,8 @@
 import { ConfigError } from '../errors.ts';
-import { Arena, type Matrix, roundUp } from '../gpu/arena.ts';
+import { Arena, type Matrix } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
 import { type Program, Recorder } from '../gpu/recorder.ts';
-import { FAULT_ENTRY_WORDS } from '../gpu/structs.ts';
-import { writeDraw, writeScale, writeSources } from '../injection/fault_table.ts';
 import {
   recordEncode,
   recordFetchCodes,
@@ -12,54 +10,31 @@ import {
   recordNoise,
   recordStoreActivations,
 } from '../kernels/memory.ts';
-import { MAX_ABS_SCRATCH_BYTES, recordMaxAbs, recordRowMaxAbs } from '../kernels/reduce.ts';
-import { fetchOf, retainsCodes16, type StoredTensor } from '../kernels/stored.ts';
+import { fetchOf } from '../kernels/stored.ts';
 import type { LayerWeights } from '../layers/layer.ts';
-import { FlatParameters, type ParameterLayout, type ParameterSlice } from '../layers/parameters.ts';
+import { FlatParameters } from '../layers/parameters.ts';
 import { plainWeights } from '../layers/stack.ts';
-import {
-  BLOCK_CODES,
-  type Codec,
-  fixedCodec,
-  floatCodec,
-  formatBits,
-  integerCodec,
-  storageBitsOf,
-} from '../memory/codec.ts';
-import type { ActivationMemory, LayerMemory, MemoryConfig, StoredMemory } from '../memory/config.ts';
-import {
-  deviceKey,
-  type FaultSampler,
-  type Granularity,
-  type Key,
-  readKey,
-  tensorKey,
-} from '../memory/fault_sampler.ts';
-import { faultSources, isUniform } from '../memory/faults.ts';
-import { decodeCode16, fixedExponent } from '../memory/fixed_point.ts';
-import { integerScale } from '../memory/integer.ts';
+import { type Codec, formatBits, storageBitsOf } from '../memory/codec.ts';
+import type { MemoryConfig, StoredMemory } from '../memory/config.ts';
+import { deviceKey, type FaultSampler, readKey, tensorKey } from '../memory/fault_sampler.ts';
+import { decodeCode16 } from '../memory/fixed_point.ts';
 import { flipVariance } from '../memory/noise.ts';
+import { FaultTable } from './fault_table.ts';
+import {
+  type ChipFaults,
+  checkDraws,
+  chipFaults,
+  type MemoryPlan,
+  type PlannedFaults,
+  type PlannedTensor,
+  planMemory,
+} from './placement.ts';
+import { type FittedFormat, ParameterRanges } from './ranges.ts';
 
-/** Reads of one load are numbered from a base of its own, so that two loads never share a pass: 2^32 in all. */
+/** Reads of one load are numbered from a base of its own, so that two loads never share a pass: LOADS x PASSES = 2^32. */
 const PASSES = 2 ** 20;
-const LOADS = 2 ** 12;
 
-/** How many activations may lie in approximate memory. */
-const MAX_ACTIVATIONS = 16;
-
-/** Tensors start on so many bytes of the image. */
-const TENSOR_ALIGNMENT = 256;
-
-/** A tensor as the present configuration stores it. */
-interface Placed {
-  readonly slice: ParameterSlice;
-  readonly memory: StoredMemory;
-  readonly tensor: StoredTensor;
-  /** Whether all its cells fail alike. */
-  readonly uniform: boolean;
-  /** Whether a pass keeps what it read as codes of 16 bits. */
-  readonly codes16: boolean;
-}
+const NO_FAULTS: ChipFaults = { chip: 0, layers: new Map(), activations: new Map() };
 
 /**
  * A trained model's parameters in approximate memory. Encodes them into a memory image, and hands layers their weights
@@ -72,43 +47,30 @@ interface Placed {
  */
 export class ApproximateMemory {
   readonly fetched: FlatParameters;
-  /** Max |w| and max w of every parameter, as measured when the model was stored. */
-  #largest: readonly { absolute: number; raw: number }[] = [];
-  /** Max |w| of every row of a parameter, once a format asked for it. */
-  readonly #rowLargest = new Map<string, Float32Array>();
   readonly #gpu: Gpu;
   /** Owner of every buffer, the image among them: freed with the model. */
   readonly #arena: Arena;
   readonly #parameters: FlatParameters;
-  readonly #faultTable: BufferView;
-  readonly #faultTableWords: Uint32Array<ArrayBuffer>;
-  /** Where the scales of the rows of each parameter begin in the fault table. */
-  readonly #rowScales: readonly number[];
+  readonly #ranges: ParameterRanges;
+  readonly #table: FaultTable;
   readonly #programs = new Map<string, Promise<Program>>();
-  /** Maps of what layers hand on: a row an entry of the configuration. */
-  readonly #activationFaultTable: BufferView;
-  readonly #activationWords = new Uint32Array(FAULT_ENTRY_WORDS * MAX_ACTIVATIONS);
   #codes: BufferView | undefined;
-  #placed: readonly Placed[] = [];
   #config: MemoryConfig | undefined;
+  #plan: MemoryPlan = { tensors: [], activations: [], bytes: 0, faults: NO_FAULTS };
+  /** Formats of the stored parameters, by name. */
+  #formats: ReadonlyMap<string, FittedFormat> = new Map();
+  /** What fails on the chip of the present draw. */
+  #faults: ChipFaults = NO_FAULTS;
   #encoded = '';
   #draw = 0;
 
   private constructor(arena: Arena, parameters: FlatParameters) {
-    const { layout } = parameters;
     this.#gpu = arena.gpu;
     this.#arena = arena;
     this.#parameters = parameters;
-    this.fetched = new FlatParameters(arena, 'fetched parameters', layout);
-    let words = layout.slices.length * FAULT_ENTRY_WORDS;
-    this.#rowScales = layout.slices.map(({ rows }) => {
-      const at = words;
-      words += 2 * roundUp(rows, 4);
-      return at;
-    });
-    this.#faultTable = arena.allocate('fault table', words * 4);
-    this.#faultTableWords = new Uint32Array(words);
-    this.#activationFaultTable = arena.allocate('fault table of activations', this.#activationWords.byteLength);
+    this.fetched = new FlatParameters(arena, 'fetched parameters', parameters.layout);
+    this.#ranges = new ParameterRanges(arena.gpu, parameters);
+    this.#table = new FaultTable(arena, parameters.layout);
   }
 
   /**
@@ -124,23 +86,7 @@ export class ApproximateMemory {
 
   /** Measures the ranges again, after the parameters have changed. `configure` must follow. @throws DeviceLostError */
   async refit(): Promise<void> {
-    const gpu = this.#gpu;
-    const work = new Arena(gpu);
-    const recorder = new Recorder(gpu);
-    const scratch = work.allocate('max abs scratch', MAX_ABS_SCRATCH_BYTES);
-    const ranges = this.#parameters.layout.slices.map(({ name }) => {
-      const output = work.allocate(`${name} range`, 8);
-      recordMaxAbs(recorder, { input: this.#parameters.matrix(name), scratch, output });
-      return { ...output, size: 8 };
-    });
-    (await recorder.build('ranges')).run();
-    const results = await gpu.read(...ranges);
-    work.destroy();
-    this.#largest = results.map((bytes) => {
-      const [absolute, raw] = new Float32Array(bytes);
-      return { absolute, raw };
-    });
-    this.#rowLargest.clear();
+    await this.#ranges.measure();
     this.#encoded = '';
   }
 
@@ -168,38 +114,47 @@ export class ApproximateMemory {
   get recordingKey(): string {
     const { granularity, layers } = this.config;
     const perLoad = granularity === 'load' || granularity === 'chip';
-    const placed = this.#placed.filter(({ slice }) => !perLoad || this.fused(slice.layer));
+    const fetched = this.#plan.tensors.filter(({ slice }) => !perLoad || this.fused(slice.layer));
     const noise = perLoad ? [] : Object.entries(layers).map(([layer, { kind }]) => `${layer} ${kind}`);
-    const stored = Object.entries(this.config.activations).map(([name, memory]) => [
-      name,
-      activationFetch(name, memory),
-    ]);
-    const weights = [noise, placed.map(({ tensor }) => tensor), this.#imageBytes()];
-    return JSON.stringify([perLoad ? 'load' : granularity, weights, stored]);
+    const activations = this.#plan.activations.map(({ name, format, fetch }) => [name, format, fetch]);
+    const weights = [noise, fetched.map(({ tensor }) => tensor), this.#imageBytes()];
+    return JSON.stringify([perLoad ? 'load' : granularity, weights, activations]);
   }
 
   /** Changes what the memory is; encodes again where the format changed. `load` must follow. @throws ConfigError, DeviceLostError */
   async configure(config: MemoryConfig): Promise<void> {
-    const { layout } = this.#parameters;
-    checkMemory(config, layout, 1);
+    const plan = planMemory(config, this.#parameters.layout);
     this.#config = config;
-    for (const [layer, memory] of Object.entries(config.layers)) await this.#measureRows(layer, memory);
-    this.#place();
-    for (const slice of layout.slices) this.#fillEntry(slice, config.layers[slice.layer]);
-    this.#fillSources(config.chip);
-    this.#fillActivations();
-    this.#gpu.write(this.#faultTable, this.#faultTableWords);
-    const formats = JSON.stringify(
-      this.#placed.map(({ slice, memory, tensor }) => [slice.name, memory.format, tensor.origin]),
+    this.#plan = plan;
+    this.#faults = plan.faults;
+    for (const [layer, memory] of Object.entries(config.layers)) await this.#ranges.measureRows(layer, memory);
+    const stored = plan.tensors.map(({ slice }) => slice);
+    this.#formats = new Map(
+      plan.tensors.map(({ slice, memory }) => [slice.name, this.#ranges.fit(slice, memory, stored)]),
     );
-    if (this.#placed.length > 0 && this.#encoded !== formats) {
-      // Rows that only fill up to four are not encoded: what another layout left there must go.
-      const encoder = this.#gpu.device.createCommandEncoder({ label: 'clear the image' });
-      encoder.clearBuffer(this.#codes!.buffer, this.#codes!.offset, this.#codes!.size);
-      this.#gpu.submit(encoder);
-      (await this.#program(`encode ${formats}`, (recorder) => this.recordEncode(recorder))).run();
-      this.#encoded = formats;
+    this.#table.configure(config, plan, this.#formats);
+    this.#table.upload();
+    await this.#encode();
+  }
+
+  /** Encodes the parameters, where the image is not already in these formats. */
+  async #encode(): Promise<void> {
+    const { tensors, bytes } = this.#plan;
+    if (bytes > this.#imageBytes()) {
+      this.#codes = this.#arena.allocate('memory image', bytes);
+      this.#programs.clear();
+      this.#encoded = '';
     }
+    const formats = JSON.stringify(
+      tensors.map(({ slice, memory, tensor }) => [slice.name, memory.format, tensor.origin]),
+    );
+    if (tensors.length === 0 || this.#encoded === formats) return;
+    // Rows that only fill up to four are not encoded: what another layout left there must go.
+    const encoder = this.#gpu.device.createCommandEncoder({ label: 'clear the image' });
+    encoder.clearBuffer(this.#codes!.buffer, this.#codes!.offset, this.#codes!.size);
+    this.#gpu.submit(encoder);
+    (await this.#program(`encode ${formats}`, (recorder) => this.recordEncode(recorder))).run();
+    this.#encoded = formats;
   }
 
   /**
@@ -213,14 +168,12 @@ export class ApproximateMemory {
     checkDraws(granularity, draw + 1);
     this.#draw = draw;
     const chip = this.#chip();
-    if (granularity === 'chip') this.#fillSources(chip);
-    const device = deviceKey(seed, chip);
-    for (const { index } of this.#parameters.layout.slices) {
-      const [load, read] = this.#readNumbers();
-      writeDraw(this.#faultTableWords, index, { key: tensorKey(seed, chip, index), device, load, read });
+    if (chip !== this.#faults.chip) {
+      this.#faults = chipFaults(this.config, chip);
+      this.#table.setFaults(this.#plan, this.#faults);
     }
-    this.#drawActivations(chip, device);
-    this.#gpu.write(this.#faultTable, this.#faultTableWords);
+    const [load, read] = this.#readNumbers();
+    this.#table.draw(seed, this.#plan, { chip, device: deviceKey(seed, chip), load, read });
     const encoder = this.#gpu.device.createCommandEncoder({ label: 'exact layers' });
     const { slices } = this.#parameters.layout;
     for (const { layer, offset, length } of slices) {
@@ -236,7 +189,7 @@ export class ApproximateMemory {
     this.#gpu.submit(encoder);
     if (granularity !== 'pass') {
       const names = slices.map(({ layer }) => (this.fused(layer) ? 'fused' : (layers[layer]?.kind ?? 'exact')));
-      const fetches = this.#placed.map(({ tensor }) => tensor);
+      const fetches = this.#plan.tensors.map(({ tensor }) => tensor);
       const key = `load ${granularity} ${names} ${JSON.stringify(fetches)}`;
       (await this.#program(key, (recorder) => this.#recordMaterialise(recorder, 0))).run();
     }
@@ -258,34 +211,29 @@ export class ApproximateMemory {
 
   /** Records that `x`, the input or what a layer hands on, is written to memory and read back, in place. */
   recordActivation(recorder: Recorder, name: string, x: Matrix, images: number): void {
-    const map = Object.keys(this.config.activations).indexOf(name);
-    const { fetch } = activationFetch(name, this.config.activations[name]);
-    recordStoreActivations(recorder, {
-      tensor: { map, origin: 0, fetch },
-      x,
-      images,
-      faultTable: this.#activationFaultTable,
-    });
+    const map = this.#plan.activations.findIndex((activation) => activation.name === name);
+    const { fetch } = this.#plan.activations[map];
+    const faultTable = this.#table.activations;
+    recordStoreActivations(recorder, { tensor: { map, origin: 0, fetch }, x, images, faultTable });
   }
 
-  /** What decides which cells of an image's activations fail in a read of the present load, and their format: for the twin. */
+  /** What decides which cells of an image's activations fail in a read of the present load, and their format: for the reference. */
   activationSamplerOf(name: string, pass: number, image: number): { sampler: FaultSampler; codec: Codec } {
-    const memory = this.config.activations[name];
-    const chip = this.#chip();
-    const key = tensorKey(this.config.seed, chip, activationNumber(name));
-    return { sampler: this.#faultSampler(memory, key, 0, pass, image), codec: activationFetch(name, memory).codec };
+    const { memory, number, format } = this.#plan.activations.find((activation) => activation.name === name)!;
+    const faults = this.#faults.activations.get(name)!;
+    return { sampler: this.#faultSampler(memory, faults, { number, origin: 0, pass, image }), codec: format.codec };
   }
 
   /** Where a layer reads its weights under the present configuration. */
   weightsOf = (layer: string): LayerWeights => {
     const plain = plainWeights(this.fetched)(layer);
     if (!this.fused(layer)) {
-      const placed = this.#placed.find(({ slice, codes16 }) => codes16 && slice.layer === layer);
+      const placed = this.#plan.tensors.find(({ slice, codes16 }) => codes16 && slice.layer === layer);
       if (plain.kind !== 'plain' || !placed) return plain;
       return {
         ...plain,
         weight: this.#codes16Of(placed),
-        codes16: { faultTable: this.#faultTable, map: placed.tensor.map },
+        codes16: { faultTable: this.#table.parameters, map: placed.tensor.map },
       };
     }
     return {
@@ -293,7 +241,7 @@ export class ApproximateMemory {
       weight: this.#find(`${layer}.weight`).tensor,
       bias: this.#find(`${layer}.bias`).tensor,
       codes: this.#codes!,
-      faultTable: this.#faultTable,
+      faultTable: this.#table.parameters,
       perImage: this.config.granularity === 'inference',
       errorFree: this.#corrected(layer) ? this.fetched.matrix(`${layer}.weight`) : undefined,
       reads: plain.reads,
@@ -303,15 +251,13 @@ export class ApproximateMemory {
   /** Whether every image's faults are corrections of one error-free product. */
   #corrected(layer: string): boolean {
     if (this.config.granularity !== 'inference') return false;
-    return this.#placed.some(({ slice, uniform }) => slice.layer === layer && uniform);
+    return this.#plan.tensors.some(({ slice, uniform }) => slice.layer === layer && uniform);
   }
 
   /** Bytes that a layer occupies, with pads and check bits: what one read of it moves. Exact layers are f32. */
   bytesOf(layer: string): number {
-    const placed = this.#placed.filter(({ slice }) => slice.layer === layer);
-    if (placed.length > 0) {
-      return placed.reduce((sum, { slice, memory }) => sum + imageBytes(slice, memory) * (memory.ecc ? 9 / 8 : 1), 0);
-    }
+    const stored = this.#plan.tensors.filter(({ slice }) => slice.layer === layer);
+    if (stored.length > 0) return stored.reduce((sum, { size, memory }) => sum + size * (memory.ecc ? 9 / 8 : 1), 0);
     const slices = this.#parameters.layout.slices.filter((slice) => slice.layer === layer);
     return slices.reduce((sum, { length }) => sum + 4 * length, 0);
   }
@@ -342,7 +288,7 @@ export class ApproximateMemory {
     recordFetchCodes(recorder, {
       tensor: placed.tensor,
       codes: this.#codes!,
-      faultTable: this.#faultTable,
+      faultTable: this.#table.parameters,
       returned,
       passOffset: 0,
     });
@@ -358,61 +304,53 @@ export class ApproximateMemory {
   async fetchedWeights(name: string): Promise<Uint32Array<ArrayBuffer>> {
     const { rows, columns, stride } = this.fetched.layout.find(name);
     const words = await this.#gpu.readWords(this.fetched.matrix(name));
-    const placed = this.#placed.find(({ slice, codes16 }) => codes16 && slice.name === name);
-    if (!placed || this.fused(placed.slice.layer)) return words.slice(0, rows * stride);
-    const exponent = this.#exponent(placed.slice, placed.memory);
+    const planned = this.#plan.tensors.find(({ slice, codes16 }) => codes16 && slice.name === name);
+    if (!planned || this.fused(planned.slice.layer)) return words.slice(0, rows * stride);
+    const { scale } = this.#formatOf(name);
     const codes = new Uint16Array(words.buffer, words.byteOffset, rows * stride);
-    const weights = Float32Array.from(codes, (code, i) => (i % stride < columns ? decodeCode16(code, exponent) : 0));
+    const weights = Float32Array.from(codes, (code, i) => (i % stride < columns ? decodeCode16(code, scale) : 0));
     return new Uint32Array(weights.buffer);
   }
 
   /** The number format of a parameter, fitted: what turns codes into weights. */
   codecOf(name: string): Codec {
-    const { slice, memory } = this.#find(name);
-    const { format } = memory;
-    if (format.kind === 'fixed') return fixedCodec(format.bits, this.#exponent(slice, memory), format.encoding);
-    if ('nonFinite' in format) return floatCodec(format.kind, format.nonFinite);
-    const bits = format.kind === 'int8' ? 8 : 4;
-    const rows = format.scale === 'per-channel' && slice.rows > 1 ? this.#rowLargest.get(name)! : undefined;
-    return integerCodec(
-      bits,
-      rows ? Array.from(rows, (each) => integerScale(each, bits)) : [this.#scale(slice, memory)],
-    );
+    return this.#formatOf(name).codec;
   }
 
-  /** Everything that decides which cells of a parameter fail in a read of the present load: for the twin. */
+  /** Everything that decides which cells of a parameter fail in a read of the present load: for the reference. */
   faultSamplerOf(name: string, pass = 0, image?: number): FaultSampler {
     const { slice, memory, tensor } = this.#find(name);
-    const key = tensorKey(this.config.seed, this.#chip(), slice.index);
-    return this.#faultSampler(memory, key, tensor.origin, pass, image);
+    const faults = this.#faults.layers.get(slice.layer)!;
+    return this.#faultSampler(memory, faults, { number: slice.index, origin: tensor.origin, pass, image });
   }
 
-  #faultSampler(memory: StoredMemory, key: Key, origin: number, pass: number, image: number | undefined): FaultSampler {
+  #faultSampler(
+    memory: StoredMemory,
+    { sources }: PlannedFaults,
+    read: { number: number; origin: number; pass: number; image?: number },
+  ): FaultSampler {
     const { seed, granularity, geometry } = this.config;
-    const [load, read] = this.#readNumbers();
-    const perPass = granularity === 'pass' || granularity === 'inference';
+    const key = tensorKey(seed, this.#chip(), read.number);
+    const [load, first] = this.#readNumbers();
+    const pass = granularity === 'pass' || granularity === 'inference' ? read.pass : 0;
     return {
       storageBits: storageBitsOf(formatBits(memory.format)),
-      sources: faultSources(memory, this.#chip()),
+      sources,
       ecc: memory.ecc,
       geometry,
       keys: {
         chip: readKey(key, 0),
         load: readKey(key, load),
-        read: readKey(key, read + (perPass ? pass : 0), granularity === 'inference' ? (image ?? 0) : undefined),
+        read: readKey(key, first + pass, granularity === 'inference' ? (read.image ?? 0) : undefined),
       },
       device: deviceKey(seed, this.#chip()),
-      origin,
+      origin: read.origin,
     };
   }
 
   /** The value just above the largest that a parameter's format holds: what noise levels are multiples of. */
   fullScaleOf(name: string): number {
-    const { slice, memory } = this.#find(name);
-    const bits = formatBits(memory.format);
-    if (memory.format.kind === 'fixed') return 2 ** (this.#exponent(slice, memory) + bits - 1);
-    if ('nonFinite' in memory.format) return this.#largest[slice.index].absolute;
-    return this.#scale(slice, memory).scale * 2 ** (bits - 1);
+    return this.#formatOf(name).fullScale;
   }
 
   /**
@@ -421,7 +359,7 @@ export class ApproximateMemory {
    */
   async flipDeviation(layer: string, rate: number): Promise<number> {
     let [sum, count] = [0, 0];
-    for (const { slice, memory } of this.#placed) {
+    for (const { slice, memory } of this.#plan.tensors) {
       if (slice.layer !== layer) continue;
       if ('nonFinite' in memory.format) {
         throw new ConfigError(`memory.layers.${layer}.format: flips of ${memory.format.kind} have no finite moments`);
@@ -454,19 +392,22 @@ export class ApproximateMemory {
     return [this.#draw, granularity === 'load' ? this.#draw : this.#draw * PASSES];
   }
 
-  #find(name: string): Placed {
-    const placed = this.#placed.find(({ slice }) => slice.name === name);
-    if (!placed) throw new Error(`${name} has no number format`);
-    return placed;
+  #find(name: string): PlannedTensor {
+    const planned = this.#plan.tensors.find(({ slice }) => slice.name === name);
+    if (!planned) throw new Error(`${name} has no number format`);
+    return planned;
   }
 
-  #codesOf({ slice, memory, tensor }: Placed): BufferView {
-    const size = imageBytes(slice, memory);
-    return { buffer: this.#codes!.buffer, offset: tensor.origin * blockBytes(memory), size };
+  #formatOf(name: string): FittedFormat {
+    return this.#formats.get(this.#find(name).slice.name)!;
+  }
+
+  #codesOf({ offset, size }: PlannedTensor): BufferView {
+    return { buffer: this.#codes!.buffer, offset, size };
   }
 
   /** Where codes of 16 bits lie. */
-  #codes16Of({ slice }: Placed): Matrix {
+  #codes16Of({ slice }: PlannedTensor): Matrix {
     const matrix = this.fetched.matrix(slice.name);
     return { ...matrix, size: matrix.size / 2 };
   }
@@ -475,124 +416,17 @@ export class ApproximateMemory {
     return this.#codes?.size ?? 0;
   }
 
-  #place(): void {
-    const { placed, bytes } = placeTensors(this.config, this.#parameters.layout);
-    this.#placed = placed;
-    if (bytes > this.#imageBytes()) {
-      this.#codes = this.#arena.allocate('memory image', bytes);
-      this.#programs.clear();
-      this.#encoded = '';
-    }
-  }
-
-  async #measureRows(layer: string, memory: LayerMemory): Promise<void> {
-    if (memory.kind !== 'stored' || !('scale' in memory.format) || memory.format.scale !== 'per-channel') return;
-    const slice = this.#parameters.layout.find(`${layer}.weight`);
-    if (slice.rows === 1 || this.#rowLargest.has(slice.name)) return;
-    const work = new Arena(this.#gpu);
-    const output = { ...work.allocate('row ranges', slice.rows * 4), size: slice.rows * 4 };
-    const recorder = new Recorder(this.#gpu);
-    recordRowMaxAbs(recorder, { input: this.#parameters.matrix(slice.name), output });
-    (await recorder.build('row ranges')).run();
-    this.#rowLargest.set(slice.name, await this.#gpu.readFloats(output));
-    work.destroy();
-  }
-
-  #exponent(slice: ParameterSlice, memory: StoredMemory): number {
-    if (memory.format.kind !== 'fixed') throw new Error(`${slice.name} has no exponent`);
-    const { bits, exponent, headroom, encoding } = memory.format;
-    if (typeof exponent === 'number') return exponent;
-    // As published: the signed maximum, whatever the most negative weight is.
-    const range = encoding === 'faithful' ? 'raw' : 'absolute';
-    const fitted =
-      exponent === 'per-tensor'
-        ? [slice]
-        : exponent === 'shared'
-          ? this.#placed.map((placed) => placed.slice)
-          : [this.#parameters.layout.find(`${exponent.layer}.weight`)];
-    return fixedExponent(Math.max(...fitted.map(({ index }) => this.#largest[index][range])), bits, headroom, encoding);
-  }
-
-  /** Of all rows; 1 where the format has none. */
-  #scale(slice: ParameterSlice, memory: StoredMemory): { scale: number; inverse: number } {
-    if (memory.format.kind === 'fixed') {
-      const exponent = this.#exponent(slice, memory);
-      return { scale: 2 ** exponent, inverse: 2 ** -exponent };
-    }
-    if ('nonFinite' in memory.format) return { scale: 1, inverse: 1 };
-    return integerScale(this.#largest[slice.index].absolute, formatBits(memory.format));
-  }
-
-  #fillEntry(slice: ParameterSlice, memory: LayerMemory | undefined): void {
-    const { index } = slice;
-    const { granularity } = this.config;
-    this.#faultTableWords.fill(0, index * FAULT_ENTRY_WORDS, (index + 1) * FAULT_ENTRY_WORDS);
-    if (!memory) return;
-    if (memory.kind !== 'stored') {
-      writeScale(this.#faultTableWords, index, { granularity, scale: memory.scale, inverse: 0, bits: 0 });
-      return;
-    }
-    const bits = formatBits(memory.format);
-    const whole = this.#scale(slice, memory);
-    const rowScales = this.#rowScales[index];
-    writeScale(this.#faultTableWords, index, { granularity, ...whole, bits, rowScales });
-    const rows = this.#rowLargest.get(slice.name);
-    const pairs = new Float32Array(this.#faultTableWords.buffer, rowScales * 4, 2 * roundUp(slice.rows, 4));
-    for (let row = 0; row < pairs.length / 2; row++) {
-      const { scale, inverse } = rows && row < rows.length ? integerScale(rows[row], bits) : whole;
-      pairs.set([scale, inverse], 2 * row);
-    }
-  }
-
-  #fillSources(chip: number): void {
-    const { geometry, granularity } = this.config;
-    for (const { slice, memory } of this.#placed) {
-      const sources = faultSources(memory, chip, `memory.layers.${slice.layer}`);
-      const storageBits = storageBitsOf(formatBits(memory.format));
-      writeSources(this.#faultTableWords, slice.index, {
-        sources,
-        storageBits,
-        ecc: memory.ecc,
-        geometry,
-        granularity,
-        shape: slice,
-      });
-    }
-  }
-
-  #fillActivations(): void {
-    const { activations, chip, granularity, geometry } = this.config;
-    const entries = Object.entries(activations);
-    for (const [map, [name, memory]] of entries.entries()) {
-      const sources = faultSources(memory, chip, `memory.activations.${name}`);
-      const { codec, scale, inverse } = activationFetch(name, memory);
-      writeScale(this.#activationWords, map, { granularity, scale, inverse, bits: codec.bits });
-      const shape = { rows: 1, columns: BLOCK_CODES, stride: BLOCK_CODES };
-      const place = { storageBits: codec.storageBits, ecc: memory.ecc, geometry, shape, granularity };
-      writeSources(this.#activationWords, map, { sources, ...place });
-    }
-  }
-
-  #drawActivations(chip: number, device: Key): void {
-    const [load, read] = this.#readNumbers();
-    for (const [map, name] of Object.keys(this.config.activations).entries()) {
-      const key = tensorKey(this.config.seed, chip, activationNumber(name));
-      writeDraw(this.#activationWords, map, { key, device, load, read });
-    }
-    this.#gpu.write(this.#activationFaultTable, this.#activationWords);
-  }
-
   /** Records the encoding of the parameters as they are, in the ranges that they had when they were measured. */
   recordEncode(recorder: Recorder): void {
-    for (const { slice, tensor } of this.#placed) {
+    for (const { slice, tensor } of this.#plan.tensors) {
       const weights = this.#parameters.matrix(slice.name);
-      recordEncode(recorder, { tensor, weights, faultTable: this.#faultTable, codes: this.#codes! });
+      recordEncode(recorder, { tensor, weights, faultTable: this.#table.parameters, codes: this.#codes! });
     }
   }
 
   #recordMaterialise(recorder: Recorder, passOffset: number): void {
     const { layers } = this.config;
-    for (const placed of this.#placed) {
+    for (const placed of this.#plan.tensors) {
       const { slice, tensor, memory, codes16 } = placed;
       const fused = this.fused(slice.layer);
       if (fused && !this.#corrected(slice.layer)) continue;
@@ -602,7 +436,7 @@ export class ApproximateMemory {
       recordMaterialise(recorder, {
         tensor: read,
         codes: this.#codes!,
-        faultTable: this.#faultTable,
+        faultTable: this.#table.parameters,
         fetched,
         retained,
         passOffset,
@@ -615,7 +449,7 @@ export class ApproximateMemory {
         tensor: { ...slice, map: slice.index },
         kind,
         weights: this.#parameters.matrix(slice.name),
-        faultTable: this.#faultTable,
+        faultTable: this.#table.parameters,
         fetched: this.fetched.matrix(slice.name),
         passOffset,
       });
@@ -632,120 +466,4 @@ export class ApproximateMemory {
     }
     return program;
   }
-}
-
-function checkDraws(granularity: Granularity, draws: number): void {
-  if ((granularity === 'pass' || granularity === 'inference') && draws > LOADS) {
-    throw new ConfigError(`draw: ${draws - 1} is not below ${LOADS}, the loads at granularity ${granularity}`);
-  }
-}
-
-/**
- * Whether a model of this layout can lie in such a memory, for so many draws: everything that does not depend on the weights.
- * @throws ConfigError with the path in the configuration
- */
-export function checkMemory(config: MemoryConfig, layout: ParameterLayout, draws: number, where = 'memory'): void {
-  const { granularity, chip, layers, geometry } = config;
-  checkDraws(granularity, draws);
-  for (const [layer, memory] of Object.entries(layers)) {
-    const path = `${where}.layers.${layer}`;
-    const weight = layout.find(`${layer}.weight`);
-    if (granularity === 'inference' && weight.rows === 1) {
-      throw new ConfigError(`${path}: granularity inference needs a layer with products, not a vector`);
-    }
-    if (memory.kind !== 'stored') continue;
-    if ('scale' in memory.format && memory.format.scale === 'per-channel' && weight.transposed) {
-      throw new ConfigError(
-        `${path}.format.scale: the rows of a transposed convolution are not its output channels; use per-tensor`,
-      );
-    }
-    // At granularity chip every draw is another specimen, which may not have been measured at a voltage.
-    for (let draw = 0; draw < (granularity === 'chip' ? draws : 1); draw++)
-      checkSources(memory, chip + draw, config, path);
-  }
-  const { activations } = config;
-  if (Object.keys(activations).length > MAX_ACTIVATIONS) {
-    throw new ConfigError(`${where}.activations: at most ${MAX_ACTIVATIONS} may be stored`);
-  }
-  for (const [name, memory] of Object.entries(activations)) {
-    checkSources(memory, chip, config, `${where}.activations.${name}`);
-  }
-  const { bytes } = placeTensors(config, layout);
-  const capacity = geometry.banks * geometry.rows * geometry.rowBytes;
-  if (bytes > capacity) {
-    throw new ConfigError(
-      `${where}.geometry: ${geometry.banks} banks of ${geometry.rows} rows of ${geometry.rowBytes} bytes hold ${capacity} ` +
-        `bytes, the image has ${bytes}`,
-    );
-  }
-}
-
-/** Whether a layer's sources fit a map. */
-function checkSources(memory: StoredMemory, chip: number, { geometry, granularity }: MemoryConfig, path: string): void {
-  const sources = faultSources(memory, chip, path);
-  const shape = { rows: 1, columns: BLOCK_CODES, stride: BLOCK_CODES };
-  const storageBits = storageBitsOf(formatBits(memory.format));
-  writeSources(new Uint32Array(FAULT_ENTRY_WORDS), 0, {
-    sources,
-    storageBits,
-    ecc: memory.ecc,
-    geometry,
-    shape,
-    granularity,
-    where: path,
-  });
-}
-
-/** Lays the stored tensors out one behind the other, each packed in its own format. */
-function placeTensors(config: MemoryConfig, layout: ParameterLayout): { placed: Placed[]; bytes: number } {
-  let bytes = 0;
-  const placed: Placed[] = [];
-  for (const slice of layout.slices) {
-    const memory = config.layers[slice.layer];
-    if (memory?.kind !== 'stored') continue;
-    const { index, rows, columns, stride } = slice;
-    const sources = faultSources(memory, config.chip, `memory.layers.${slice.layer}`);
-    const origin = bytes / blockBytes(memory);
-    const tensor = { map: index, origin, rows, columns, stride, fetch: fetchOf(memory, sources) };
-    // A matrix is a dense layer's weights: its product decodes them. What is read once a load is decoded once.
-    const codes16 = config.granularity === 'pass' && slice.shape.length === 2 && retainsCodes16(memory);
-    placed.push({ slice, memory, tensor, uniform: isUniform(sources, memory.ecc), codes16 });
-    bytes = roundUp(bytes + imageBytes(slice, memory), TENSOR_ALIGNMENT);
-  }
-  return { placed, bytes };
-}
-
-/** Bytes of a block of codes. */
-function blockBytes({ format }: StoredMemory): number {
-  return (BLOCK_CODES * storageBitsOf(formatBits(format))) / 8;
-}
-
-/** Bytes of a parameter's codes. */
-function imageBytes({ length }: ParameterSlice, memory: StoredMemory): number {
-  return (length / BLOCK_CODES) * blockBytes(memory);
-}
-
-/** The number that keys an activation's draws: of its name (FNV-1a), above those of parameters. */
-function activationNumber(name: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193);
-  return (hash | 0x80000000) >>> 0;
-}
-
-/** How an activation is stored: its format fitted to its range, and the kernel that fetches it. */
-function activationFetch(
-  name: string,
-  memory: ActivationMemory,
-): { codec: Codec; scale: number; inverse: number; fetch: StoredTensor['fetch'] } {
-  const { format, range = 1 } = memory;
-  const fetch = fetchOf(memory, faultSources(memory, 0, `memory.activations.${name}`));
-  if ('nonFinite' in format) return { codec: floatCodec(format.kind, format.nonFinite), scale: 1, inverse: 1, fetch };
-  if (format.kind === 'fixed') {
-    const exponent = fixedExponent(range, format.bits, format.headroom, format.encoding);
-    const codec = fixedCodec(format.bits, exponent, format.encoding);
-    return { codec, scale: 2 ** exponent, inverse: 2 ** -exponent, fetch };
-  }
-  const bits = format.kind === 'int8' ? 8 : 4;
-  const scale = integerScale(range, bits);
-  return { codec: integerCodec(bits, [scale]), ...scale, fetch };
 }

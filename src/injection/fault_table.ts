@@ -1,129 +1,105 @@
-/** The fault table as the device reads it: an entry for each tensor (src/gpu/structs.ts). */
+/** The fault table of a model in memory: what the device reads about every tensor before it fetches it. */
+import { type Arena, roundUp } from '../gpu/arena.ts';
+import type { Gpu } from '../gpu/device.ts';
+import type { BufferView } from '../gpu/guarded_device.ts';
+import { FAULT_ENTRY_WORDS } from '../gpu/structs.ts';
+import type { ParameterLayout } from '../layers/parameters.ts';
+import { BLOCK_CODES, formatBits } from '../memory/codec.ts';
+import type { MemoryConfig } from '../memory/config.ts';
+import { type Key, tensorKey } from '../memory/fault_sampler.ts';
+import { writeDraw, writeFaults, writeScale } from './fault_entry.ts';
+import { type ChipFaults, MAX_ACTIVATIONS, type MemoryPlan } from './placement.ts';
+import type { FittedFormat } from './ranges.ts';
 
-import { ConfigError } from '../errors.ts';
-import { FAULT_ENTRY, FAULT_ENTRY_WORDS, FAULT_SOURCE, writeFields } from '../gpu/structs.ts';
-import { BLOCK_CODES, type StorageBits } from '../memory/codec.ts';
-import type { Ecc, Geometry } from '../memory/config.ts';
-import { type Granularity, type Key, LINE_KIND, sourceLimits } from '../memory/fault_sampler.ts';
-import { type FaultSource, isUniform, scrubbedCount } from '../memory/faults.ts';
-import { sparseFaultTables } from '../memory/sparse_faults.ts';
+/** The shape of one block: activations are laid out anew in every read. */
+const BLOCK = { rows: 1, columns: BLOCK_CODES, stride: BLOCK_CODES };
 
-const GRANULARITY: Readonly<Record<Granularity, number>> = { chip: 0, load: 0, pass: 1, inference: 2 };
-const DRAWN = { chip: 0, load: 1, read: 2 } as const;
-const STORED = { any: 0, zero: 1, one: 2 } as const;
-const EFFECT = { flip: 0, 'stuck-at-0': 1, 'stuck-at-1': 2 } as const;
-
-/** The part of an entry that a load changes. */
-export interface EntryDraw {
-  /** Of the tensor, from tensorKey. */
-  readonly key: Key;
+/** What tells one draw of the faults from another. */
+export interface TableDraw {
+  readonly chip: number;
   /** From deviceKey. */
   readonly device: Key;
-  /** Number of the load, and of its first read. */
   readonly load: number;
+  /** Number of the load's first read. */
   readonly read: number;
 }
 
-export function writeDraw(
-  words: Uint32Array<ArrayBuffer>,
-  entry: number,
-  { key, device, load, read }: EntryDraw,
-): void {
-  const first = entry * FAULT_ENTRY_WORDS;
-  words.set(key, first + FAULT_ENTRY.at.key);
-  words.set(device, first + FAULT_ENTRY.at.device);
-  writeFields(FAULT_ENTRY, words, { read, load }, first);
-}
+/** Two tables, of the parameters by their number and of the activations in the order of the configuration. */
+export class FaultTable {
+  readonly parameters: BufferView;
+  readonly activations: BufferView;
+  readonly #gpu: Gpu;
+  readonly #layout: ParameterLayout;
+  readonly #words: Uint32Array<ArrayBuffer>;
+  readonly #activationWords = new Uint32Array(FAULT_ENTRY_WORDS * MAX_ACTIVATIONS);
+  /** The words at which the scales of the rows of each parameter begin. */
+  readonly #rowScales: readonly number[];
 
-/** A tensor's shape; stride in codes. */
-export interface EntryShape {
-  readonly rows: number;
-  readonly columns: number;
-  readonly stride: number;
-}
-
-/** What one unit of a format is worth; for noise its scale. */
-export interface EntryScale {
-  readonly granularity: Granularity;
-  readonly scale: number;
-  readonly inverse: number;
-  readonly bits: number;
-  /** Where in the table the scales of rows begin, for a format that has them. */
-  readonly rowScales?: number;
-}
-
-export function writeScale(words: Uint32Array<ArrayBuffer>, entry: number, args: EntryScale): void {
-  const { granularity, scale, inverse, bits, rowScales = 0 } = args;
-  const values = { granularity: GRANULARITY[granularity], scale, inverseScale: inverse, bits, scales: rowScales };
-  writeFields(FAULT_ENTRY, words, values, entry * FAULT_ENTRY_WORDS);
-}
-
-/** @throws ConfigError when the sources' tables do not fit an entry */
-export function writeSources(
-  words: Uint32Array<ArrayBuffer>,
-  entry: number,
-  args: {
-    sources: readonly FaultSource[];
-    storageBits: StorageBits;
-    ecc: Ecc | undefined;
-    geometry: Geometry;
-    shape: EntryShape;
-    granularity: Granularity;
-    /** What an error calls the layer. */
-    where?: string;
-  },
-): void {
-  const { sources, storageBits, ecc, geometry, shape, granularity, where = 'memory' } = args;
-  const at = entry * FAULT_ENTRY_WORDS;
-  words.fill(0, at + FAULT_ENTRY.at.rowBits, at + FAULT_ENTRY_WORDS);
-  let free = FAULT_ENTRY.words + Math.max(1, sources.length) * FAULT_SOURCE.words;
-  const place = (table: Uint32Array, room: number): number => {
-    if (free + Math.max(room, table.length) > FAULT_ENTRY_WORDS) {
-      throw new ConfigError(
-        `${where}.faults: ${sources.length} sources of faults at these rates need more than the ${FAULT_ENTRY_WORDS} words of a map; ` +
-          'use fewer models or lower rates',
-      );
-    }
-    const placed = free;
-    words.set(table, at + placed);
-    free += Math.max(room, table.length);
-    return placed;
-  };
-  const values = {
-    rowBits: geometry.rowBytes * 8,
-    banks: geometry.banks,
-    count: sources.length,
-    scrubbed: scrubbedCount(sources, ecc),
-    rows: shape.rows,
-    columns: shape.columns,
-    rowBlocks: shape.stride / BLOCK_CODES,
-  };
-  writeFields(FAULT_ENTRY, words, values, at);
-  for (const [i, source] of sources.entries()) {
-    const { table, failure, from, to } = sourceLimits(source, storageBits, ecc !== undefined);
-    const fields = {
-      // The uniform kernels read twelve entries at once.
-      table: place(table, 12),
-      limit: table.length,
-      firstBit: source.firstBit,
-      bits: source.bits,
-      drawn: DRAWN[source.drawn],
-      salt: source.salt,
-      stored: STORED[source.stored],
-      effect: EFFECT[source.effect],
-      lines: source.lines ? LINE_KIND[source.lines.kind] : 0,
-      from,
-      to,
-      failure,
-    };
-    writeFields(FAULT_SOURCE, words, fields, at + FAULT_ENTRY.words + i * FAULT_SOURCE.words);
+  constructor(arena: Arena, layout: ParameterLayout) {
+    let words = layout.slices.length * FAULT_ENTRY_WORDS;
+    this.#rowScales = layout.slices.map(({ rows }) => {
+      const at = words;
+      words += 2 * roundUp(rows, 4);
+      return at;
+    });
+    this.#gpu = arena.gpu;
+    this.#layout = layout;
+    this.#words = new Uint32Array(words);
+    this.parameters = arena.allocate('fault table', words * 4);
+    this.activations = arena.allocate('fault table of activations', this.#activationWords.byteLength);
   }
-  if (granularity === 'inference' && isUniform(sources, ecc)) {
-    const { faults, more } = sparseFaultTables(sources[0].bits, sources[0].rate);
-    const header = place(new Uint32Array(2), 2);
-    // sparse_faults.wgsl reads sixteen entries at once, which lie behind the header.
-    place(faults, 16);
-    words.set([faults.length, place(more, 1)], at + header);
-    writeFields(FAULT_ENTRY, words, { sparseFaults: header }, at);
+
+  /**
+   * Writes everything that a draw does not change.
+   * @param formats of the stored parameters, by name
+   */
+  configure(config: MemoryConfig, plan: MemoryPlan, formats: ReadonlyMap<string, FittedFormat>): void {
+    const { granularity } = config;
+    for (const { index, name, layer, rows } of this.#layout.slices) {
+      this.#words.fill(0, index * FAULT_ENTRY_WORDS, (index + 1) * FAULT_ENTRY_WORDS);
+      const memory = config.layers[layer];
+      if (!memory) continue;
+      if (memory.kind !== 'stored') {
+        writeScale(this.#words, index, { granularity, scale: memory.scale, inverse: 0, bits: 0 });
+        continue;
+      }
+      const format = formats.get(name)!;
+      const rowScales = this.#rowScales[index];
+      writeScale(this.#words, index, { granularity, ...format, bits: formatBits(memory.format), rowScales });
+      const pairs = new Float32Array(this.#words.buffer, rowScales * 4, 2 * roundUp(rows, 4));
+      for (let row = 0; row < pairs.length / 2; row++) {
+        const { scale, inverse } = format.rows?.[row] ?? format;
+        pairs.set([scale, inverse], 2 * row);
+      }
+    }
+    for (const [entry, { format }] of plan.activations.entries()) {
+      writeScale(this.#activationWords, entry, { granularity, ...format, bits: format.codec.bits });
+    }
+    this.setFaults(plan, plan.faults);
+  }
+
+  /** Writes what fails on a chip. */
+  setFaults(plan: MemoryPlan, { layers, activations }: ChipFaults): void {
+    for (const { slice } of plan.tensors) writeFaults(this.#words, slice.index, layers.get(slice.layer)!.words, slice);
+    for (const [entry, { name }] of plan.activations.entries()) {
+      writeFaults(this.#activationWords, entry, activations.get(name)!.words, BLOCK);
+    }
+  }
+
+  /** Writes what a draw changes, and hands both tables to the device. */
+  draw(seed: number, plan: MemoryPlan, draw: TableDraw): void {
+    for (const { index } of this.#layout.slices) {
+      writeDraw(this.#words, index, { ...draw, key: tensorKey(seed, draw.chip, index) });
+    }
+    for (const [entry, { number }] of plan.activations.entries()) {
+      writeDraw(this.#activationWords, entry, { ...draw, key: tensorKey(seed, draw.chip, number) });
+    }
+    this.upload();
+  }
+
+  /** Hands both tables to the device. */
+  upload(): void {
+    this.#gpu.write(this.parameters, this.#words);
+    this.#gpu.write(this.activations, this.#activationWords);
   }
 }

@@ -39,12 +39,13 @@ export function encodeFixed(weight: number, bits: number, exponent: number, enco
 }
 
 /**
- * A code of 16 bits, as a read may be kept -> its value: 2 m for a magnitude m, 1 - 2 m where the sign is set, two's complement.
+ * A code of 16 bits, as a read may be retained -> its value: 2 m for a magnitude m, 1 - 2 m where the sign is set, two's complement.
  * The way back from shaders/memory/write_codes16.wgsl.
+ * @param scale value of one unit, 2^exponent
  */
-export function decodeCode16(code: number, exponent: number): number {
+export function decodeCode16(code: number, scale: number): number {
   const twice = code >= 0x8000 ? code - 0x10000 : code;
-  return twice % 2 === 0 ? (twice / 2) * 2 ** exponent : -((1 - twice) / 2) * 2 ** exponent;
+  return twice % 2 === 0 ? (twice / 2) * scale : -((1 - twice) / 2) * scale;
 }
 
 /** A code -> its value; -0 for the sign bit alone. Never NaN or infinite. */

@@ -55,7 +55,7 @@ describe('a read retained as codes of 16 bits', () => {
       ).toEqual(words);
       const codes = new Uint16Array((await device.gpu.readWords(codes16)).slice(0, words.length / 2).buffer);
       const inside = (_: number, i: number) => i % STRIDE < COLUMNS;
-      const retained = Float32Array.from(codes, (code) => decodeCode16(code, -11)).filter(inside);
+      const retained = Float32Array.from(codes, (code) => decodeCode16(code, 2 ** -11)).filter(inside);
       expect(bitsOf(retained), `rate ${rate}, fast path ${fastPath}`).toEqual(bitsOf(expected.filter(inside)));
       bench.arena.destroy();
     }

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Matrix } from '../../src/gpu/arena.ts';
 import { FAULT_ENTRY_WORDS } from '../../src/gpu/structs.ts';
-import { writeDraw, writeScale, writeSources } from '../../src/injection/fault_table.ts';
+import { faultWords, writeDraw, writeFaults, writeScale } from '../../src/injection/fault_entry.ts';
 import { recordApproximateGemm, recordGemm, recordPerImageGemm } from '../../src/kernels/gemm.ts';
 import { recordMaterialise } from '../../src/kernels/memory.ts';
 import { fetchOf } from '../../src/kernels/stored.ts';
@@ -313,14 +313,8 @@ describe('the product that is corrected image by image', () => {
     writeDraw(words, 0, { key: KEYS.weight, device: [0, 0], load: 0, read: READ });
     writeScale(words, 0, { granularity: 'inference', scale: 1, inverse: 1, bits: 16 });
     const shape = { rows, columns, stride: columns };
-    writeSources(words, 0, {
-      sources,
-      storageBits: 16,
-      ecc: undefined,
-      geometry: GEOMETRY,
-      shape,
-      granularity: 'inference',
-    });
+    const faults = { sources, storageBits: 16, ecc: undefined, geometry: GEOMETRY, granularity: 'inference' } as const;
+    writeFaults(words, 0, faultWords(faults), shape);
     const decoded = Float32Array.from(values, (value) => floatOfBits(codec.decode(codec.encode(value, 0), 0)));
     const errorFree = { ...bench.matrix(rows, columns, decoded), rows };
     const c = bench.output(columns, rows);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../src/errors.ts';
 import { FAULT_ENTRY_WORDS } from '../../src/gpu/structs.ts';
-import { writeSources } from '../../src/injection/fault_table.ts';
+import { faultWords } from '../../src/injection/fault_entry.ts';
 import { formatBits, storageBitsOf } from '../../src/memory/codec.ts';
 import { parseMemoryConfig } from '../../src/memory/config.ts';
 import { faultSources, meanErrorRate } from '../../src/memory/faults.ts';
@@ -34,15 +34,9 @@ describe.each(Object.entries(MODELS))('every preset fits %s', (_, layers) => {
         if (stored.kind !== 'stored') throw new Error('presets store all layers');
         const sources = faultSources(stored, config.chip + draw);
         const storageBits = storageBitsOf(formatBits(stored.format));
-        const shape = { rows: 1, columns: 16, stride: 16 };
-        writeSources(new Uint32Array(FAULT_ENTRY_WORDS), 0, {
-          sources,
-          storageBits,
-          ecc: stored.ecc,
-          geometry: config.geometry,
-          shape,
-          granularity: config.granularity,
-        });
+        const { geometry, granularity } = config;
+        const words = faultWords({ sources, storageBits, ecc: stored.ecc, geometry, granularity });
+        expect(words).toHaveLength(FAULT_ENTRY_WORDS);
       }
     }
   });

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import type { BufferView } from '../../src/gpu/guarded_device.ts';
 import { FAULT_ENTRY_WORDS } from '../../src/gpu/structs.ts';
-import { writeDraw, writeScale, writeSources } from '../../src/injection/fault_table.ts';
+import { faultWords, writeDraw, writeFaults, writeScale } from '../../src/injection/fault_entry.ts';
 import { fetchOf, type StoredTensor } from '../../src/kernels/stored.ts';
 import { fixedCodec, packCodes, storageBitsOf } from '../../src/memory/codec.ts';
 import { type Geometry, type Granularity, MemoryConfig, uniformMemory } from '../../src/memory/config.ts';
@@ -37,14 +37,14 @@ export function mapWords(rows: readonly MapRow[]): Uint32Array<ArrayBuffer> {
     writeDraw(words, i, { key, device: [0, 0], load: read, read });
     const place = { granularity: GRANULARITIES[granularity], bits };
     writeScale(words, i, { ...place, scale: scale ?? 2 ** exponent, inverse: 2 ** -exponent });
-    writeSources(words, i, {
+    const faults = faultWords({
       sources: faultSources(fixedMemory(bits, rate), 0),
       storageBits: storageBitsOf(bits),
       ecc: undefined,
       geometry: GEOMETRY,
-      shape: { rows: 0, columns: 0, stride: 0 },
       granularity: GRANULARITIES[granularity],
     });
+    writeFaults(words, i, faults, { rows: 0, columns: 0, stride: 0 });
   });
   return words;
 }

@@ -2,7 +2,7 @@
 import { roundUp } from '../../gpu/arena.ts';
 import type { BufferView } from '../../gpu/guarded_device.ts';
 import { FAULT_ENTRY_WORDS } from '../../gpu/structs.ts';
-import { writeDraw, writeScale, writeSources } from '../../injection/fault_table.ts';
+import { faultWords, writeDraw, writeFaults, writeScale } from '../../injection/fault_entry.ts';
 import {
   recordEncode,
   recordFetchCodes,
@@ -108,14 +108,8 @@ export function memoryImage(
     writeDraw(faultTable, map, { key, device, load: READ, read: READ });
     const { scale, inverse } = scaleOf(memory.format);
     writeScale(faultTable, map, { granularity, scale, inverse, bits: codec.bits });
-    writeSources(faultTable, map, {
-      sources,
-      storageBits,
-      ecc: memory.ecc,
-      geometry: GEOMETRY,
-      shape: { rows, columns, stride },
-      granularity,
-    });
+    const cells = { sources, storageBits, ecc: memory.ecc, geometry: GEOMETRY, granularity };
+    writeFaults(faultTable, map, faultWords(cells), { rows, columns, stride });
     const random = new Random(20 + map);
     const codes = Array.from({ length: rows * columns }, () => random.nextU32() >>> (32 - codec.bits));
     const words = packCodes(pad(codes, rows, columns, stride, Float64Array), storageBits);

@@ -1,0 +1,140 @@
+/** The fault table as the device reads it: an entry for each tensor (src/gpu/structs.ts). */
+
+import { ConfigError } from '../errors.ts';
+import { FAULT_ENTRY, FAULT_ENTRY_WORDS, FAULT_SOURCE, writeFields } from '../gpu/structs.ts';
+import { BLOCK_CODES, type StorageBits } from '../memory/codec.ts';
+import type { Ecc, Geometry } from '../memory/config.ts';
+import { type Granularity, type Key, LINE_KIND, sourceLimits } from '../memory/fault_sampler.ts';
+import { type FaultSource, isUniform, scrubbedCount } from '../memory/faults.ts';
+import { sparseFaultTables } from '../memory/sparse_faults.ts';
+
+const GRANULARITY: Readonly<Record<Granularity, number>> = { chip: 0, load: 0, pass: 1, inference: 2 };
+const DRAWN = { chip: 0, load: 1, read: 2 } as const;
+const STORED = { any: 0, zero: 1, one: 2 } as const;
+const EFFECT = { flip: 0, 'stuck-at-0': 1, 'stuck-at-1': 2 } as const;
+
+/** The part of an entry that a load changes. */
+export interface EntryDraw {
+  /** Of the tensor, from tensorKey. */
+  readonly key: Key;
+  /** From deviceKey. */
+  readonly device: Key;
+  /** Number of the load, and of its first read. */
+  readonly load: number;
+  readonly read: number;
+}
+
+export function writeDraw(
+  words: Uint32Array<ArrayBuffer>,
+  entry: number,
+  { key, device, load, read }: EntryDraw,
+): void {
+  const first = entry * FAULT_ENTRY_WORDS;
+  words.set(key, first + FAULT_ENTRY.at.key);
+  words.set(device, first + FAULT_ENTRY.at.device);
+  writeFields(FAULT_ENTRY, words, { read, load }, first);
+}
+
+/** A tensor's shape; stride in codes. */
+export interface EntryShape {
+  readonly rows: number;
+  readonly columns: number;
+  readonly stride: number;
+}
+
+/** What one unit of a format is worth; for noise its scale. */
+export interface EntryScale {
+  readonly granularity: Granularity;
+  readonly scale: number;
+  readonly inverse: number;
+  readonly bits: number;
+  /** Where in the table the scales of rows begin, for a format that has them. */
+  readonly rowScales?: number;
+}
+
+export function writeScale(words: Uint32Array<ArrayBuffer>, entry: number, args: EntryScale): void {
+  const { granularity, scale, inverse, bits, rowScales = 0 } = args;
+  const values = { granularity: GRANULARITY[granularity], scale, inverseScale: inverse, bits, scales: rowScales };
+  writeFields(FAULT_ENTRY, words, values, entry * FAULT_ENTRY_WORDS);
+}
+
+/** The cells of a memory and what fails in them: what tensors of one layer have in common. */
+export interface EntryFaults {
+  readonly sources: readonly FaultSource[];
+  readonly storageBits: StorageBits;
+  readonly ecc: Ecc | undefined;
+  readonly geometry: Geometry;
+  readonly granularity: Granularity;
+  /** What an error calls the layer; default: memory. */
+  readonly where?: string;
+}
+
+/**
+ * The words of an entry that say what fails, quantile tables included: the same for all tensors of a layer but for their shape,
+ * which {@link writeFaults} adds.
+ * @returns FAULT_ENTRY_WORDS words; those before ENTRY_ROW_BITS are 0
+ * @throws ConfigError when the sources' tables do not fit an entry
+ */
+export function faultWords(args: EntryFaults): Uint32Array<ArrayBuffer> {
+  const { sources, storageBits, ecc, geometry, granularity, where = 'memory' } = args;
+  const words = new Uint32Array(FAULT_ENTRY_WORDS);
+  let free = FAULT_ENTRY.words + Math.max(1, sources.length) * FAULT_SOURCE.words;
+  const place = (table: Uint32Array, room: number): number => {
+    if (free + Math.max(room, table.length) > FAULT_ENTRY_WORDS) {
+      throw new ConfigError(
+        `${where}.faults: ${sources.length} sources of faults at these rates need more than the ${FAULT_ENTRY_WORDS} words of a map; ` +
+          'use fewer models or lower rates',
+      );
+    }
+    const placed = free;
+    words.set(table, placed);
+    free += Math.max(room, table.length);
+    return placed;
+  };
+  writeFields(FAULT_ENTRY, words, {
+    rowBits: geometry.rowBytes * 8,
+    banks: geometry.banks,
+    count: sources.length,
+    scrubbed: scrubbedCount(sources, ecc),
+  });
+  for (const [i, source] of sources.entries()) {
+    const { table, failure, from, to } = sourceLimits(source, storageBits, ecc !== undefined);
+    const fields = {
+      // The uniform kernels read twelve entries together.
+      table: place(table, 12),
+      limit: table.length,
+      firstBit: source.firstBit,
+      bits: source.bits,
+      drawn: DRAWN[source.drawn],
+      salt: source.salt,
+      stored: STORED[source.stored],
+      effect: EFFECT[source.effect],
+      lines: source.lines ? LINE_KIND[source.lines.kind] : 0,
+      from,
+      to,
+      failure,
+    };
+    writeFields(FAULT_SOURCE, words, fields, FAULT_ENTRY.words + i * FAULT_SOURCE.words);
+  }
+  if (granularity === 'inference' && isUniform(sources, ecc)) {
+    const { faults, more } = sparseFaultTables(sources[0].bits, sources[0].rate);
+    const header = place(new Uint32Array(2), 2);
+    // sparse_faults.wgsl reads sixteen entries together, which lie behind the header.
+    place(faults, 16);
+    words.set([faults.length, place(more, 1)], header);
+    writeFields(FAULT_ENTRY, words, { sparseFaults: header });
+  }
+  return words;
+}
+
+/** Writes what fails in a tensor of this shape. @param faults from {@link faultWords} */
+export function writeFaults(
+  words: Uint32Array<ArrayBuffer>,
+  entry: number,
+  faults: Uint32Array,
+  { rows, columns, stride }: EntryShape,
+): void {
+  const first = entry * FAULT_ENTRY_WORDS;
+  words.set(faults.subarray(FAULT_ENTRY.at.rowBits), first + FAULT_ENTRY.at.rowBits);
+  writeFields(FAULT_ENTRY, words, { rows, columns, rowBlocks: stride / BLOCK_CODES }, first);
+}

@@ -4,7 +4,7 @@ import { pcg4d } from '../src/memory/hash.ts';
 
 /**
  * Counts what {@link drawCells} evaluates for one block by drawing it again, and makes sure that it is the same draw.
- * @throws Error when the twin has changed and this has not
+ * @throws Error when the original has changed and this has not
  */
 export function drawsOfBlock(key: readonly [number, number], block: number, bits: number, table: Uint32Array): number {
   const mask = new Uint32Array(8);

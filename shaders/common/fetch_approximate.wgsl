@@ -6,7 +6,7 @@
 // once, by begin_read: an invocation opens a read and fetches many blocks.
 //
 // Needs of the including shader: `codes: array<Words>`, `fault_table: array<u32>` (struct/fault_table), `step: Step`, PASS_OFFSET.
-// TypeScript twin: src/memory/fault_sampler.ts.
+// Reference: src/memory/fault_sampler.ts.
 #include "common/hash.wgsl"
 #include "struct/fault_table"
 #include "memory/read_key.wgsl"

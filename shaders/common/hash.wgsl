@@ -2,7 +2,7 @@
 // with a third round and a last xor-shift: with the published two rounds the low bits of consecutive counters are
 // correlated (block sums of bit 0 have 0.7 of the binomial variance), which a fault map would inherit.
 // Every random number of the project is this hash of semantic counters: what is drawn, never who draws it.
-// TypeScript twin: src/memory/hash.ts.
+// Reference: src/memory/hash.ts.
 fn pcg4d_round(input: vec4u) -> vec4u {
   var v = input;
   v.x += v.y * v.w;

@@ -1,7 +1,7 @@
 // code[i] = encode(weight[i]), 16 codes a block, packed (memory/words_*.wgsl), in the number format of memory/format_*.wgsl.
 // The weights are ROWS x STRIDE f32 with zero pads. One invocation a block.
 // Bindings: weights, fault_table, codes. Launched by recordEncode (src/kernels/memory.ts).
-// Twins: the codecs of src/memory/codec.ts.
+// References: the codecs of src/memory/codec.ts.
 @group(0) @binding(0) var<storage, read> weights: array<vec4u>;
 @group(0) @binding(1) var<storage, read> fault_table: array<u32>;
 @group(0) @binding(2) var<storage, read_write> codes: array<Words>;

@@ -5,7 +5,7 @@
 // in (LINES, and EACH for bitlines), the chance to fail in this read (EACH). A cell that any source fails reads the wrong
 // value; one that is stuck reads what it is stuck at. ECC 1, 2: 8 check bits for every 64 stored bits lie in the same memory and fail alike; a word in which the
 // code detects what it cannot correct reads zero (1) or as it is (2).
-// TypeScript twin: blockFaults in src/memory/fault_sampler.ts.
+// Reference: blockFaults in src/memory/fault_sampler.ts.
 #include "memory/secded.wgsl"
 
 struct Faults {

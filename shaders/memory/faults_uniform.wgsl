@@ -8,7 +8,7 @@
 // What is the same for all blocks of a read is looked up once, by open_faults, the first entries of the table among it.
 // A turn of the loop takes all places of a random word, without a branch: where lanes differ, a loop's turns and branches
 // are what costs. faults_sources.wgsl draws the same bits for such a source, at leisure.
-// TypeScript twin: src/memory/fault_sampler.ts.
+// Reference: src/memory/fault_sampler.ts.
 struct Faults {
   key: vec2u,     // of everything the read draws
   bits: u32,

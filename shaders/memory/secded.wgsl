@@ -1,6 +1,6 @@
 // SECDED(72,64), an extended Hamming code: 64 data bits and 8 check bits, of which bits 0 .. 6 stand at positions 1, 2, 4,
 // .. 64 of a word of 71 and bit 7 is the parity of the rest; data bit i stands at the i-th position that is no power of two.
-// Linear: what a decoder does depends on the errors alone. A fragment; twin: src/memory/secded.ts.
+// Linear: what a decoder does depends on the errors alone. A fragment; reference: src/memory/secded.ts.
 
 // Data bits that check bit j covers: bit i is set where the position of data bit i has bit j set. Low words, high words.
 const COVER_LOW = array<u32, 7>(0x56aaad5bu, 0x9b33366du, 0xe3c3c78eu, 0x03fc07f0u, 0x03fff800u, 0xfc000000u, 0x00000000u);

@@ -8,7 +8,7 @@
 // There is one hash per stretch of 512 codes, and one for every four faults: cost follows the flips, not the weights.
 //
 // Needs of the including shader: common/fetch_approximate.wgsl and what that needs, and the image once more as
-// `code_words: array<u32>`. TypeScript twin: src/memory/sparse_faults.ts.
+// `code_words: array<u32>`. Reference: src/memory/sparse_faults.ts.
 const STRETCH: u32 = 512u;
 
 struct SparseFaultTable {

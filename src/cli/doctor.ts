@@ -280,7 +280,7 @@ export function reportLines(report: DoctorReport): string[] {
       ({ kernel, maxError, tolerance, ok }) =>
         `${kernel.padEnd(wide)} ${error(maxError)} ${error(tolerance)}  ${ok ? 'ok' : 'WRONG'}`,
     ),
-    `${good} of ${kernels.length} kernels agree with their CPU twins`,
+    `${good} of ${kernels.length} kernels agree with their float64 references`,
     '',
     ...pairs(speeds),
   ];

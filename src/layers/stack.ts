@@ -199,14 +199,14 @@ export function planGradients(
   return { values: gradients, preactivations };
 }
 
-/** @param handedOn called after what computes a layer's output is recorded, to record what becomes of it */
+/** @param onLayerOutput called after what computes a layer's output is recorded, to record what becomes of it */
 export function recordStackForward(
   recorder: Recorder,
   arena: Arena,
   specs: readonly LayerSpec[],
   weights: WeightsOf,
   { batch, mode, values, saved }: StackActivations,
-  handedOn?: (layer: string, output: Matrix) => void,
+  onLayerOutput?: (layer: string, output: Matrix) => void,
 ): void {
   for (const [i, spec] of specs.entries()) {
     const [x, y] = [values[i], values[i + 1]];
@@ -218,7 +218,7 @@ export function recordStackForward(
         : undefined;
     const run = { recorder, arena, spec, batch, mode, x, y, saved: saved[i] };
     kindOf(spec).forward({ ...run, weights: () => read(spec.name), epilogue });
-    handedOn?.(spec.name, y);
+    onLayerOutput?.(spec.name, y);
   }
 }
 

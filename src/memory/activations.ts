@@ -1,4 +1,4 @@
-/** Activations in approximate memory: written, and read back once. Twin of shaders/memory/store_activations.wgsl. */
+/** Activations in approximate memory: written, and read back once. Reference of shaders/memory/store_activations.wgsl. */
 import { BLOCK_CODES, type Codec, codeAt, packCodes } from './codec.ts';
 import { blockFaults, type FaultSampler } from './fault_sampler.ts';
 

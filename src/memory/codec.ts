@@ -1,4 +1,4 @@
-/** Number formats as the twin of the device uses them: weights to codes and back, and codes packed into words. */
+/** Number formats as the reference of the device uses them: weights to codes and back, and codes packed into words. */
 import type { NumberFormat } from './config.ts';
 import { decodeFixed, encodeFixed, type FixedEncoding } from './fixed_point.ts';
 import {

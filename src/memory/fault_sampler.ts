@@ -66,7 +66,7 @@ export function deviceKey(seed: number, chip: number): [number, number] {
   return tensorKey(seed, chip, 0xffffffff);
 }
 
-/** Key of one read of a tensor; `image` only at granularity `inference`. Twin of read_key. */
+/** Key of one read of a tensor; `image` only at granularity `inference`. Reference of read_key. */
 export function readKey(key: Key, read: number, image?: number): [number, number] {
   const [x, y] = pcg4d(key[0], key[1], read, image === undefined ? 0 : image + 1);
   return [x, y];
@@ -144,7 +144,7 @@ export function chanceLimit(probability: number): number {
   return Math.max(0, Math.round(probability * 2 ** 32) - 1);
 }
 
-/** A source as the device and its twin use it: everything in steps of 2^-32. */
+/** A source as the device and its reference use it: everything in steps of 2^-32. */
 export interface SourceLimits {
   /** Empty for a source that never fails a cell. */
   readonly table: Uint32Array;
@@ -252,7 +252,7 @@ function corrected(errors: Uint32Array, stored: Uint32Array, { detected }: Ecc, 
   return left;
 }
 
-/** One tensor's memory image and how it is read, as the twin of the device sees it. */
+/** One tensor's memory image and how it is read, as the reference of the device sees it. */
 export interface MemoryImage {
   /** Packed codes, rows padded to `stride`. */
   readonly words: Uint32Array;
@@ -263,7 +263,7 @@ export interface MemoryImage {
   readonly codec: Codec;
 }
 
-/** What the memory returns of a whole tensor, packed like its image. Twin of shaders/memory/fetch_codes.wgsl. */
+/** What the memory returns of a whole tensor, packed like its image. Reference of shaders/memory/fetch_codes.wgsl. */
 export function fetchCodes({ words, rows, stride }: MemoryImage, sampler: FaultSampler): Uint32Array<ArrayBuffer> {
   const faults = blockFaults(sampler);
   const each = sampler.storageBits / 2; // words of a block
@@ -278,7 +278,7 @@ export function fetchCodes({ words, rows, stride }: MemoryImage, sampler: FaultS
 
 /**
  * Fetches a whole tensor: bits of rows x stride f32, zeros in the pads.
- * Twin of shaders/memory/materialise.wgsl.
+ * Reference of shaders/memory/materialise.wgsl.
  */
 export function fetchTensor(image: MemoryImage, sampler: FaultSampler): Uint32Array<ArrayBuffer> {
   const { rows, columns, stride, codec } = image;

@@ -1,6 +1,6 @@
 /**
  * Sign-magnitude fixed point, the number format of the publication: n bits, of which the highest is the sign; one unit of
- * the magnitude is worth 2^exponent. Twin of shaders/memory/format_fixed.wgsl.
+ * the magnitude is worth 2^exponent. Reference of shaders/memory/format_fixed.wgsl.
  */
 import { roundHalfEven } from './integer.ts';
 

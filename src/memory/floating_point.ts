@@ -1,5 +1,5 @@
 /**
- * IEEE 754 words as number formats: binary32, binary16 and bfloat16. Twin of shaders/memory/format_fp32.wgsl, _fp16 and
+ * IEEE 754 words as number formats: binary32, binary16 and bfloat16. Reference of shaders/memory/format_fp32.wgsl, _fp16 and
  * _bf16. Works on bits throughout: a flip can make a NaN, and JavaScript moves only integers without touching them.
  */
 

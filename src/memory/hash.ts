@@ -1,5 +1,5 @@
 /**
- * The hash behind every random number on the device: twin of shaders/common/hash.wgsl, where its source and the reason
+ * The hash behind every random number on the device: reference of shaders/common/hash.wgsl, where its source and the reason
  * for the third round stand.
  * @returns four u32 in `out` (a fresh array by default)
  */

@@ -1,4 +1,4 @@
-/** Two's complement integers of n bits, symmetric about zero. Twin of shaders/memory/format_integer.wgsl. */
+/** Two's complement integers of n bits, symmetric about zero. Reference of shaders/memory/format_integer.wgsl. */
 
 export const INTEGER_KINDS = ['int8', 'int4'] as const;
 export type IntegerKind = (typeof INTEGER_KINDS)[number];

@@ -1,4 +1,4 @@
-/** Additive weight noise, the publication's comparison. Twin of shaders/memory/materialise_noise.wgsl, in float64. */
+/** Additive weight noise, the publication's comparison. Reference of shaders/memory/materialise_noise.wgsl, in float64. */
 import { type Codec, codeAt } from './codec.ts';
 import type { NoiseKind } from './config.ts';
 import { floatOfBits } from './floating_point.ts';

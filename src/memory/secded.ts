@@ -2,7 +2,7 @@
  * SECDED(72,64): the extended Hamming code (R. W. Hamming, "Error detecting and error correcting codes", 1950) of 64 data
  * and 8 check bits. Check bits 0..6 stand at positions 1, 2, 4, .. 64 of a word of 71 bits, data bit i at the i-th position
  * that is no power of two; check bit 7 is the parity of the other 71. The code is linear: what a decoder does depends on
- * the errors alone, whatever is stored. Twin of shaders/memory/secded.wgsl.
+ * the errors alone, whatever is stored. Reference of shaders/memory/secded.wgsl.
  */
 
 /** Which data bits check bit j covers: those at positions whose bit j is set. Low and high word. */

@@ -1,4 +1,4 @@
-/** Twins of shaders/activation, in float64. */
+/** References of shaders/activation, in float64. */
 import type { Activation } from '../kernels/activation.ts';
 
 const FUNCTIONS: Record<Activation, (x: number) => number> = {

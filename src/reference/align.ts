@@ -1,4 +1,4 @@
-/** Twin of shaders/loss/truncate_align.wgsl, in float64. */
+/** Reference of shaders/loss/truncate_align.wgsl, in float64. */
 import { CONFIDENCE_UNDERFLOW, type ConfidenceFloor } from '../kernels/align.ts';
 import { logSoftmaxForward } from './softmax.ts';
 

@@ -1,4 +1,4 @@
-/** Twins of the convolution kernels, in float64. Images are NHWC and weights rows of taps as in the kernels, but unpadded. */
+/** References of the convolution kernels, in float64. Images are NHWC and weights rows of taps as in the kernels, but unpadded. */
 import type { Activation } from '../kernels/activation.ts';
 import { type ConvShape, convOutputSize } from '../kernels/conv.ts';
 import { activationForward } from './activation.ts';

@@ -1,4 +1,4 @@
-/** Twin of shaders/activation/dropout.wgsl, exact: a product of f32 rounded once. */
+/** Reference of shaders/activation/dropout.wgsl, exact: a product of f32 rounded once. */
 import { dropoutKey, dropoutThreshold } from '../kernels/dropout.ts';
 import { pcg4d } from '../memory/hash.ts';
 

@@ -1,4 +1,4 @@
-/** Twin of the GEMM kernels, in float64: C = act(op(A) op(B) + bias), row-major without padding. */
+/** Reference of the GEMM kernels, in float64: C = act(op(A) op(B) + bias), row-major without padding. */
 import type { Activation } from '../kernels/activation.ts';
 import type { Transposition } from '../kernels/gemm.ts';
 import { activationForward } from './activation.ts';

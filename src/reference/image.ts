@@ -1,4 +1,4 @@
-/** Twins of the image kernels, in float64. A batch is [images, height * width], row-major. */
+/** References of the image kernels, in float64. A batch is [images, height * width], row-major. */
 
 type Pixel = (line: number, column: number) => number;
 

@@ -1,4 +1,4 @@
-/** Twins of shaders/optimizer, in float64; they change their arrays in place, as the kernels do. */
+/** References of shaders/optimizer, in float64; they change their arrays in place, as the kernels do. */
 import type { AdamOptions, SgdOptions } from '../kernels/optimizer.ts';
 
 export function sgd(

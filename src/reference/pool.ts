@@ -1,4 +1,4 @@
-/** Twins of shaders/pool, in float64, over pixels (NHWC) of `channels` values without padding. */
+/** References of shaders/pool, in float64, over pixels (NHWC) of `channels` values without padding. */
 import { type PoolShape, poolOutputSize } from '../kernels/pool.ts';
 
 export interface Pooled {

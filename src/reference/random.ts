@@ -1,4 +1,4 @@
-/** Twins of shaders/common/normal.wgsl, shaders/initialize.wgsl and shaders/image/corrupt.wgsl, in float64. */
+/** References of shaders/common/normal.wgsl, shaders/initialize.wgsl and shaders/image/corrupt.wgsl, in float64. */
 import { corruptionStream } from '../kernels/batch.ts';
 import { INITIALIZE_STREAM, type Initialization, initializationScale } from '../kernels/initialize.ts';
 import { pcg4d } from '../memory/hash.ts';

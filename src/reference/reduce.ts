@@ -1,4 +1,4 @@
-/** Twins of shaders/reduce, in float64, over rows of `columns` values. */
+/** References of shaders/reduce, in float64, over rows of `columns` values. */
 
 export function columnSum(x: ArrayLike<number>, columns: number): Float64Array {
   const sums = new Float64Array(columns);

@@ -1,5 +1,5 @@
 /**
- * How far a kernel may be from its float64 twin, or from PyTorch's float32: |actual - expected| <= absolute + relative *
+ * How far a kernel may be from its float64 reference, or from PyTorch's float32: |actual - expected| <= absolute + relative *
  * |expected|. One table for every op; keys of golden ops are those of ops.json. 1 ulp is 6e-8 to 1.2e-7 relative; WGSL
  * leaves exp, log, tanh, division and square root some ulp, and lets drivers fuse a * b + c or not.
  */

@@ -43,9 +43,9 @@ export function aggregate(runs: readonly Results[], names: readonly string[] = [
           'aggregated',
       );
     }
-    const twin = runs.findIndex((other) => other.manifest.seed === run.manifest.seed);
-    if (twin < i)
-      throw new ConfigError(`${nameOf(i)}: seed is ${run.manifest.seed}, as in ${nameOf(twin)}; give another run`);
+    const earlier = runs.findIndex((other) => other.manifest.seed === run.manifest.seed);
+    if (earlier < i)
+      throw new ConfigError(`${nameOf(i)}: seed is ${run.manifest.seed}, as in ${nameOf(earlier)}; give another run`);
   }
   const { rows, groups } = grouped(runs);
   const bootstrap = new HierarchicalBootstrap({ seed: first.manifest.seed });

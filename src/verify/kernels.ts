@@ -1,8 +1,8 @@
 /**
- * Every kernel once, on a small odd shape, against its twin on the CPU: what `midas doctor` runs before it trusts an
+ * Every kernel once, on a small odd shape, against its reference on the CPU: what `midas doctor` runs before it trusts an
  * adapter. The test suite asks the same of many shapes; this asks it of the adapter at hand.
  *
- * The twins live once, in test/reference, and so do the tolerances: a copy here would be a second opinion to keep alike.
+ * References and tolerances live in src/reference.
  */
 import { renderFaces } from '../data/render_faces.ts';
 import { InterruptedError } from '../errors.ts';
@@ -52,7 +52,7 @@ const CHECKS: readonly Check[] = [
   ...PROBES,
 ];
 
-/** A renderer has no twin: it must draw something, and the same again however its work is cut. */
+/** A renderer has no reference: it must draw something, and the same again however its work is cut. */
 const RENDERER = { kernel: 'render_face', shaders: ['image/render_face.wgsl'] };
 
 const checksFor = (gpu: Gpu) => CHECKS.filter(({ quads }) => !quads || gpu.quads);
@@ -71,7 +71,7 @@ export interface SelfCheckOptions {
 }
 
 /**
- * Runs kernels and compares them with their twins. All of them compile at the same time, so the first may take a while.
+ * Runs kernels and compares them with their references. All of them compile at the same time, so the first may take a while.
  *
  * @returns one entry a kernel, in the order of {@link checkedKernels}; a kernel that does not compile is one that fails
  * @throws DeviceLostError, InterruptedError

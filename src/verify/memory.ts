@@ -226,7 +226,7 @@ export async function* proveMemory(gpu: Gpu, size: ProofSize = FULL_PROOF): Asyn
   yield* lines(specimen);
   yield* corrected(specimen);
   specimen.destroy();
-  yield await twins(gpu);
+  yield await presetReferences(gpu);
   yield await fused(gpu);
   yield await batches(gpu);
   yield energy();
@@ -535,8 +535,8 @@ async function smallMemory(gpu: Gpu, arena: Arena): Promise<{ memory: Approximat
   return { memory: await ApproximateMemory.store(arena, parameters), weights };
 }
 
-/** Every preset, encoded, fetched, materialised: the device against the twin. */
-async function twins(gpu: Gpu): Promise<Proof> {
+/** Every preset, encoded, fetched, materialised: the device against the reference. */
+async function presetReferences(gpu: Gpu): Promise<Proof> {
   const arena = new Arena(gpu);
   const { memory, weights } = await smallMemory(gpu, arena);
   let [differences, words] = [0, 0];
@@ -567,7 +567,7 @@ async function twins(gpu: Gpu): Promise<Proof> {
   }
   arena.destroy();
   return exactly(
-    `encoded, fetched and materialised = twin, all ${PRESETS.length} presets`,
+    `encoded, fetched and materialised = reference, all ${PRESETS.length} presets`,
     differences,
     `${words} words`,
   );

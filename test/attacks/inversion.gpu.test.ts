@@ -53,7 +53,7 @@ const attacker = (name: string, network: InversionAttacker['weights'], more: obj
 });
 
 describe('predictions', () => {
-  it('are those of the twin, image by image, however batches are cut', async () => {
+  it('are those of the reference, image by image, however batches are cut', async () => {
     const { data, victim, logits } = await scene();
     for (const batchSize of [3, 7, 100]) {
       const predictor = await Predictor.build(
@@ -154,7 +154,7 @@ it('aligned vectors on the host are those on the device', async () => {
   const logits = Float32Array.from({ length: 35 }, (_, i) => ((i * 7) % 11) - 30 * Number(i % 9 === 0));
   const alignment = { truncation: 3, floor: 'direct' } as const;
   const { vectors, values } = await alignLogits(arena, logits, 5, alignment);
-  const twin = truncateAlign(logits, 5, alignment);
+  const reference = truncateAlign(logits, 5, alignment);
   const rows = Float32Array.from({ length: 35 }, (_, i) => values[Math.floor(i / 5) * vectors.stride + (i % 5)]);
-  expectAllclose(rows, twin.output, { absolute: 1e-5, relative: 1e-6 }, 'vectors');
+  expectAllclose(rows, reference.output, { absolute: 1e-5, relative: 1e-6 }, 'vectors');
 });

@@ -16,7 +16,7 @@ import { Trainer } from '../../src/models/trainer.ts';
 import type { Victim } from '../../src/models/victim.ts';
 import { foldedVictim, stackVictim } from '../../src/models/victims.ts';
 import { confidenceCost } from '../../src/reference/loss.ts';
-import { type MiFaceTwin, miFace, type TwinResult } from '../reference/mi_face.ts';
+import { type MiFaceReference, miFace, type ReferenceResult } from '../reference/mi_face.ts';
 import { parametersOf, stackBackward, stackForward } from '../reference/model.ts';
 import { expectAllclose } from '../support/allclose.ts';
 import { randomValues, readMatrix, useGpu, writeMatrix } from '../support/gpu.ts';
@@ -49,7 +49,7 @@ let lasting: Arena;
 let dataset: ImageDataset;
 let parameters: FlatParameters;
 let victim: Victim;
-let twin: MiFaceTwin;
+let reference: MiFaceReference;
 
 beforeAll(async () => {
   lasting = new Arena(device.gpu);
@@ -63,7 +63,7 @@ beforeAll(async () => {
   parameters = trainer.parameters;
   victim = stackVictim(SPEC.layers, plainWeights(parameters));
   const values = parametersOf(parameters.layout, await device.gpu.readWords(parameters.view));
-  twin = { specs: SPEC.layers, parameters: values, height: TOY.height, width: TOY.width, targets: TARGETS };
+  reference = { specs: SPEC.layers, parameters: values, height: TOY.height, width: TOY.width, targets: TARGETS };
 });
 afterAll(() => lasting.destroy());
 
@@ -81,7 +81,11 @@ afterEach(() => {
 const GRAY = new Float32Array(TOY.pixels).fill(0.5);
 const RANDOM_STARTS = TARGETS.map((_, i) => randomValues(TOY.pixels, i, 0.4).map((value) => value + 0.5));
 
-function expectTwin(actual: readonly MiFaceResult[], expected: readonly TwinResult[], tolerance = 2e-4): void {
+function expectReference(
+  actual: readonly MiFaceResult[],
+  expected: readonly ReferenceResult[],
+  tolerance = 2e-4,
+): void {
   expect(actual.map(({ target }) => target)).toEqual(TARGETS);
   for (const [i, { image, objective, confidence, bestIteration, iterations }] of actual.entries()) {
     const { [i]: wanted } = expected;
@@ -95,7 +99,7 @@ function expectTwin(actual: readonly MiFaceResult[], expected: readonly TwinResu
   }
 }
 
-describe('an attack follows its float64 twin', () => {
+describe('an attack follows its float64 reference', () => {
   const cases: readonly (readonly [string, Partial<MiFaceConfig>])[] = [
     ['as published', {}],
     [
@@ -110,7 +114,7 @@ describe('an attack follows its float64 twin', () => {
 
   it.each(cases)('%s', async (_, config) => {
     const attack = await build(config);
-    expectTwin(await attack.run(RANDOM_STARTS, 3), miFace(twin, { ...PLAIN, ...config }, RANDOM_STARTS, 3));
+    expectReference(await attack.run(RANDOM_STARTS, 3), miFace(reference, { ...PLAIN, ...config }, RANDOM_STARTS, 3));
     expect(attack.plan).toMatch(/^arena \d+\.\d MB, \d+ buffers$/);
   });
 });
@@ -121,11 +125,11 @@ describe('the result', () => {
     const config = { ...PLAIN, cost: 'negativeLogConfidence', step: 1.5, normalise: true, totalVariation: 1 } as const;
     const results = await (await build(config)).run(GRAY);
     const expected = miFace(
-      twin,
+      reference,
       config,
       TARGETS.map(() => GRAY),
     );
-    expectTwin(results, expected);
+    expectReference(results, expected);
     let interior = 0;
     for (const [i, { objective, bestIteration }] of results.entries()) {
       const { objectives } = expected[i];
@@ -231,7 +235,7 @@ describe('a class stops', () => {
   it('after beta iterations without progress, each class for itself', async () => {
     const config = { ...PLAIN, beta: 2, step: 1.5, normalise: true, totalVariation: 1, iterations: 30 } as const;
     const results = await (await build(config)).run(RANDOM_STARTS);
-    expectTwin(results, miFace(twin, config, RANDOM_STARTS));
+    expectReference(results, miFace(reference, config, RANDOM_STARTS));
     for (const { bestIteration, iterations } of results) expect(iterations).toBe(bestIteration + config.beta);
     expect(new Set(results.map(({ iterations }) => iterations)).size).toBeGreaterThan(1);
   });
@@ -239,7 +243,7 @@ describe('a class stops', () => {
   it('at an objective of gamma, each class for itself', async () => {
     const config = { ...PLAIN, cost: 'negativeLogConfidence', gamma: 0.7, step: 0.3, iterations: 60 } as const;
     const results = await (await build(config)).run(RANDOM_STARTS);
-    expectTwin(results, miFace(twin, config, RANDOM_STARTS), 1e-3);
+    expectReference(results, miFace(reference, config, RANDOM_STARTS), 1e-3);
     for (const { objective, bestIteration, iterations } of results) {
       expect(objective).toBeLessThanOrEqual(config.gamma);
       expect(iterations).toBe(bestIteration);
@@ -254,7 +258,7 @@ it('PROCESS leaves the kept image of a class that has stopped as it was', async 
   const config = { ...PLAIN, keep: 'last', beta: 1, step: 1.5, normalise: true, iterations: 24, process } as const;
   const results = await (await build(config)).run(RANDOM_STARTS);
   expect(results.some(({ iterations }) => iterations < 20)).toBe(true);
-  expectTwin(results, miFace(twin, config, RANDOM_STARTS), 1e-3);
+  expectReference(results, miFace(reference, config, RANDOM_STARTS), 1e-3);
 });
 
 it('PROCESS smooths and sharpens the images between steps', async () => {
@@ -285,9 +289,9 @@ it('the gradient that queries estimate points where the true one does', async ()
   recordSearchGradient(recorder, { ...search, results, gradient, width: TOY.width });
   (await recorder.build('search')).run();
   const estimated = await readMatrix(device.gpu, gradient);
-  const values = stackForward(SPEC.layers, twin.parameters, start, rows);
+  const values = stackForward(SPEC.layers, reference.parameters, start, rows);
   const cost = confidenceCost('negativeLogConfidence', values[2], TARGETS, TOY.classes);
-  const exact = stackBackward(SPEC.layers, twin.parameters, values, cost.gradient).input;
+  const exact = stackBackward(SPEC.layers, reference.parameters, values, cost.gradient).input;
   for (let row = 0; row < rows; row++) {
     const part = <T extends Float32Array | Float64Array>(all: T) =>
       all.subarray(row * TOY.pixels, (row + 1) * TOY.pixels);
@@ -327,22 +331,22 @@ describe('in the latent space of an autoencoder', () => {
     };
     const attack = await MiFace.build(device.gpu, stackVictim(head, weights), space, TARGETS, { ...PLAIN, ...config });
     const results = await attack.run(RANDOM_STARTS);
-    const twinValues = parametersOf(values.layout, await device.gpu.readWords(values.view));
+    const referenceValues = parametersOf(values.layout, await device.gpu.readWords(values.view));
     const starts = Float32Array.from(RANDOM_STARTS.flatMap((image) => [...image]));
-    const codes = stackForward(encoder, twinValues, starts, TARGETS.length)[2];
-    const codeTwin = { specs: head, parameters: twinValues, height: 1, width: 6, targets: TARGETS };
+    const codes = stackForward(encoder, referenceValues, starts, TARGETS.length)[2];
+    const codeReference = { specs: head, parameters: referenceValues, height: 1, width: 6, targets: TARGETS };
     const codesOf = TARGETS.map((_, row) => codes.subarray(row * 6, (row + 1) * 6));
-    const decode = (code: ArrayLike<number>) => stackForward(DAE.decoder, twinValues, code, 1)[2];
+    const decode = (code: ArrayLike<number>) => stackForward(DAE.decoder, referenceValues, code, 1)[2];
     attack.destroy();
     arena.destroy();
-    return { results, codeTwin, codesOf, decode };
+    return { results, codeReference, codesOf, decode };
   }
 
   it.each(['best', 'last'] as const)('codes are attacked and decoded, the %s one', async (keep) => {
     const config = { ...PLAIN, keep, cost: 'negativeLogConfidence', step: 0.1, iterations: 6 } as const;
-    const { results, codeTwin, codesOf, decode } = await latentAttack(config);
-    const expected = miFace(codeTwin, config, codesOf).map((each) => ({ ...each, image: decode(each.image) }));
-    expectTwin(results, expected);
+    const { results, codeReference, codesOf, decode } = await latentAttack(config);
+    const expected = miFace(codeReference, config, codesOf).map((each) => ({ ...each, image: decode(each.image) }));
+    expectReference(results, expected);
     for (const { image } of results) expect(image).toHaveLength(TOY.pixels);
   });
 

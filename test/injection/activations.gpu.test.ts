@@ -90,7 +90,7 @@ describe('activations in approximate memory', () => {
     ['int4', { kind: 'int4' }],
     ['fp16', { kind: 'fp16', nonFinite: 'saturate' }],
     ['fp32', { kind: 'fp32', nonFinite: 'zero' }],
-  ] as const)('the input comes back as its twin says, in %s', async (_, format) => {
+  ] as const)('the input comes back as its reference says, in %s', async (_, format) => {
     const granularity = 'inference';
     const { memory } = await run({ granularity, activations: { input: { kind: 'stored', format, faults } } }, x, 40, 6);
     const values = new Float32Array(7 * 32);

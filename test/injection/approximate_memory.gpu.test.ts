@@ -77,8 +77,8 @@ const uniform = (bitErrorRate: number, format: object = {}): MemoryConfigInput['
   faults: [{ kind: 'uniform', bitErrorRate }],
 });
 
-/** What the twin reads of a parameter: from its weights to the fetched bits. */
-function twinRead(
+/** What the reference reads of a parameter: from its weights to the fetched bits. */
+function referenceRead(
   name: string,
   { exponent, bits = 12, rate, key }: { exponent: number; bits?: number; rate: number; key: [number, number] },
 ): Uint32Array {
@@ -95,20 +95,23 @@ const fitted = (name: string) => fixedExponent(largestOf(name), 12, 0, 'correcte
 const NAMES = layout.slices.map(({ name }) => name);
 
 describe('a read of the whole model', () => {
-  it.each(['chip', 'load'] as const)('at granularity %s is that of the twin, tensor by tensor', async (granularity) => {
-    const { memory, configure, fetched } = await store();
-    await configure({ seed: 5, chip: 3, granularity, layers: { fc1: uniform(0.05), fc2: uniform(0.2) } });
-    for (const draw of [0, 4]) {
-      await memory.load(draw);
-      const words = await fetched();
-      for (const [index, name] of NAMES.entries()) {
-        const rate = name.startsWith('fc1') ? 0.05 : 0.2;
-        const key =
-          granularity === 'chip' ? readKey(tensorKey(5, 3 + draw, index), 0) : readKey(tensorKey(5, 3, index), draw);
-        expect(readPart(name, words), name).toEqual(twinRead(name, { exponent: fitted(name), rate, key }));
+  it.each(['chip', 'load'] as const)(
+    'at granularity %s is that of the reference, tensor by tensor',
+    async (granularity) => {
+      const { memory, configure, fetched } = await store();
+      await configure({ seed: 5, chip: 3, granularity, layers: { fc1: uniform(0.05), fc2: uniform(0.2) } });
+      for (const draw of [0, 4]) {
+        await memory.load(draw);
+        const words = await fetched();
+        for (const [index, name] of NAMES.entries()) {
+          const rate = name.startsWith('fc1') ? 0.05 : 0.2;
+          const key =
+            granularity === 'chip' ? readKey(tensorKey(5, 3 + draw, index), 0) : readKey(tensorKey(5, 3, index), draw);
+          expect(readPart(name, words), name).toEqual(referenceRead(name, { exponent: fitted(name), rate, key }));
+        }
       }
-    }
-  });
+    },
+  );
 
   it('at granularity pass every forward and every backward pass reads anew, and loads never share a pass', async () => {
     const { memory, configure } = await store();
@@ -131,7 +134,7 @@ describe('a read of the whole model', () => {
         program.run();
         for (const [index, name] of NAMES.entries()) {
           const key = readKey(tensorKey(5, 0, index), draw * 2 ** 20 + pass + offset);
-          const expected = twinRead(name, { exponent: fitted(name), rate: 0.1, key });
+          const expected = referenceRead(name, { exponent: fitted(name), rate: 0.1, key });
           expect(await memory.fetchedWeights(name), name).toEqual(expected);
         }
       }
@@ -290,7 +293,7 @@ describe('number formats', () => {
 });
 
 describe('noise', () => {
-  it.each(['gaussian', 'laplacian'] as const)('%s noise equals its twin and keeps pads zero', async (kind) => {
+  it.each(['gaussian', 'laplacian'] as const)('%s noise equals its reference and keeps pads zero', async (kind) => {
     const { memory, configure, fetched } = await store();
     await configure({ seed: 8, layers: { fc1: { kind, scale: 0.25 }, fc2: { kind, scale: 0 } } });
     await memory.load(3);
@@ -449,7 +452,7 @@ describe('where a layer reads its weights', () => {
     const [y, gradient] = [await readMatrix(device.gpu, outputs), await readMatrix(device.gpu, dx)];
     const read = (name: string, pass: number) => {
       const key = readKey(tensorKey(1, 0, sliceOf(name).index), pass);
-      const words = twinRead(name, { exponent: fitted(name), rate: 0.2, key });
+      const words = referenceRead(name, { exponent: fitted(name), rate: 0.2, key });
       const { columns, stride } = sliceOf(name);
       return new Float32Array(words.buffer).filter((_, i) => i % stride < columns);
     };

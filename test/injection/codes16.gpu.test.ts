@@ -20,7 +20,7 @@ afterEach(() => bench?.arena.destroy());
 
 const bitsOf = (values: Float32Array<ArrayBuffer>) => new Uint32Array(values.buffer);
 
-/** One read of a tensor of random codes, retained in both ways, and what the twin says that it returns. */
+/** One read of a tensor of random codes, retained in both ways, and what the reference says that it returns. */
 function read(bits: number, rate: number, exponent = -11, fastPath = true) {
   bench = new Bench(device.gpu);
   const place = { map: 1, origin: 3, rows: ROWS, columns: COLUMNS, stride: STRIDE };
@@ -41,7 +41,7 @@ function read(bits: number, rate: number, exponent = -11, fastPath = true) {
 const RATES = [0, 0.001, 0.01, 0.03, 0.0625, 0.5, 1];
 
 describe('a read retained as codes of 16 bits', () => {
-  it.each([9, 12, 15])('is the twin’s in codes of %i bits at every rate, also as f32', async (bits) => {
+  it.each([9, 12, 15])('is the reference’s in codes of %i bits at every rate, also as f32', async (bits) => {
     // Whatever flips, the bits do not depend on the path.
     for (const [rate, fastPath] of RATES.flatMap((rate) =>
       [true, false].map((fastPath) => [rate, fastPath] as const),

@@ -41,7 +41,7 @@ afterEach(() => bench?.arena.destroy());
 
 type Granularity = 0 | 1 | 2;
 
-/** The memory on the device, and what the twin says a read returns: outputs x inputs without padding, and the bias. */
+/** The memory on the device, and what the reference says a read returns: outputs x inputs without padding, and the bias. */
 function memory(granularity: Granularity) {
   const format = { bits: BITS, exponent: EXPONENT, rate: RATE, read: READ, granularity };
   const faultTable = bench.buffer(
@@ -147,11 +147,12 @@ it('a batch gives what materialising and multiplying gives', async () => {
   recordGemm(recorder, bench.arena, { ...plain, transposition: 'nn', a: gradient, c: backward });
   await run();
   const shape = { m: INPUTS, n: OUTPUTS, k: INPUTS };
-  const forwardTwin = gemm({ transposition: 'nt', ...shape }, x, weights(0), biases());
-  const backwardTwin = gemm({ transposition: 'nn', m: OUTPUTS, n: INPUTS, k: OUTPUTS }, dz, weights(0));
-  for (const c of [fusedForward, forward]) expectAllclose(await read(c), forwardTwin, sumTolerance(INPUTS), 'forward');
+  const forwardReference = gemm({ transposition: 'nt', ...shape }, x, weights(0), biases());
+  const backwardReference = gemm({ transposition: 'nn', m: OUTPUTS, n: INPUTS, k: OUTPUTS }, dz, weights(0));
+  for (const c of [fusedForward, forward])
+    expectAllclose(await read(c), forwardReference, sumTolerance(INPUTS), 'forward');
   for (const c of [fusedBackward, backward]) {
-    expectAllclose(await read(c), backwardTwin, sumTolerance(OUTPUTS), 'backward');
+    expectAllclose(await read(c), backwardReference, sumTolerance(OUTPUTS), 'backward');
   }
 });
 
@@ -185,7 +186,7 @@ describe('the product of weights that every image reads for itself', () => {
     expect(bits(await read(c))).toEqual(bits(table(OUTPUTS, INPUTS, (row, column) => w[row][row * INPUTS + column])));
   });
 
-  it('a batch agrees with the twin image by image, and its bits do not depend on where batches are cut', async () => {
+  it('a batch agrees with the reference image by image, and its bits do not depend on where batches are cut', async () => {
     const batch = 11;
     const x = randomValues(batch * INPUTS, 5);
     const dz = randomValues(batch * OUTPUTS, 6);
@@ -232,7 +233,7 @@ describe('the product that is corrected image by image', () => {
   const biasPlace = { map: 0, origin: 3 + (12 * stride) / 16, rows: 1, columns: outputs, stride: 16 };
   const [rate, firstImage] = [0.02, 1000];
 
-  /** The memory on the device, with its weights decoded without errors, and the twin of a read of one image. */
+  /** The memory on the device, with its weights decoded without errors, and the reference of a read of one image. */
   function stored(bits: number) {
     const weight = testTensor(place, bits, 1 - bits, 3);
     const bias = testTensor(biasPlace, bits, 1 - bits, 4);
@@ -267,7 +268,7 @@ describe('the product that is corrected image by image', () => {
     };
   }
 
-  it.each([12, 8, 4])('shows every image the weights its twin reads, %i bits', async (codeBits) => {
+  it.each([12, 8, 4])('shows every image the weights its reference reads, %i bits', async (codeBits) => {
     const { recorder, arena } = newBench();
     const { args, bias, weights, biases } = stored(codeBits);
     // Image m sees column 100 m + m of the weights, on both sides of the border of stretches.
@@ -345,7 +346,7 @@ describe('the product that is corrected image by image', () => {
     expect(huge).toBeGreaterThan(10);
   });
 
-  it('has bits that do not depend on where batches are cut, and the twin’s values', async () => {
+  it('has bits that do not depend on where batches are cut, and the reference’s values', async () => {
     const batch = 21;
     const x = randomValues(batch * inputs, 5);
     const product = async (first: number, rows: number) => {

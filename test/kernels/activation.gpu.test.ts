@@ -11,7 +11,7 @@ const device = useGpu();
 const ACTIVATIONS: Activation[] = ['none', 'relu', 'tanh', 'sigmoid'];
 
 describe.each(ACTIVATIONS)('%s', (activation) => {
-  it('forward agrees with its twin and keeps pads zero', async () => {
+  it('forward agrees with its reference and keeps pads zero', async () => {
     await checkKernel(device.gpu, (bench) =>
       SHAPES.map(([rows, columns], i): Output => {
         const x = randomValues(rows * columns, i, 8);
@@ -27,7 +27,7 @@ describe.each(ACTIVATIONS)('%s', (activation) => {
     );
   });
 
-  it('backward agrees with its twin and keeps pads zero', async () => {
+  it('backward agrees with its reference and keeps pads zero', async () => {
     await checkKernel(device.gpu, (bench) =>
       SHAPES.map(([rows, columns], i): Output => {
         const y = Float32Array.from(activationForward(activation, randomValues(rows * columns, i, 4)));

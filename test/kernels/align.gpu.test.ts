@@ -62,16 +62,16 @@ function casesOf(scale: number, alignment: Partial<Alignment> = {}): Case[] {
 const logitsOf = (logs: number[][]) => Float32Array.from(logs.flatMap((row) => [0, ...row]));
 
 describe.each(FLOORS)('truncation and alignment, %s floor', (floor) => {
-  it('agrees with its twin', async () => {
+  it('agrees with its reference', async () => {
     await check(casesOf(3, { floor }));
   });
 
-  it('agrees with its twin where it lifts', async () => {
+  it('agrees with its reference where it lifts', async () => {
     // Log-confidences down to -90, and with another constant.
     await check([...casesOf(45, { floor }), ...casesOf(3, { floor, offset: 0 })]);
   });
 
-  it('agrees with its twin among ties', async () => {
+  it('agrees with its reference among ties', async () => {
     const cases = casesOf(3, { floor }).map((given) => ({ ...given, x: given.x.map(Math.round) }));
     await check(cases);
     await check(cases.map((given) => ({ ...given, x: given.x.map(() => 7) })));

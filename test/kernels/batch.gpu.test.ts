@@ -149,7 +149,7 @@ it('a table with rows of another length is refused, and an order that is too sho
   bench.arena.destroy();
 });
 
-it('corruption agrees with its twin', async () => {
+it('corruption agrees with its reference', async () => {
   const draw = 12;
   await checkKernel(
     device.gpu,

@@ -155,7 +155,7 @@ const OWN_TILE = [1, 3, 7];
 
 describe.each(['forward', 'input gradient', 'weight gradient'] as const)('%s', (direction) => {
   it.each(CASES.map((shape, i) => [name(shape), shape, i] as const))(
-    'agrees with its twin, keeps pads zero and never reads behind its operands: %s',
+    'agrees with its reference, keeps pads zero and never reads behind its operands: %s',
     async (_, shape, i) => {
       const tile = OWN_TILE.includes(i) ? undefined : '8x8';
       await checkKernel(device.gpu, (bench) =>
@@ -202,7 +202,7 @@ const ONE_CHANNEL_CASES: readonly ConvShape[] = [
 
 describe.each(['forward', 'input gradient', 'weight gradient'] as const)('%s of one channel', (direction) => {
   it.each(ONE_CHANNEL_CASES.map((shape, i) => [name(shape), shape, i] as const))(
-    'agrees with its twin, keeps pads zero, never reads behind its operands and has the bits of a tile: %s',
+    'agrees with its reference, keeps pads zero, never reads behind its operands and has the bits of a tile: %s',
     async (_, shape, i) => {
       const { gpu } = device;
       const options = { activation: ACTIVATIONS[i % 4], bias: i % 2 === 0 };
@@ -220,7 +220,7 @@ describe.each(['forward', 'input gradient', 'weight gradient'] as const)('%s of 
 
   it.each(
     [shapeOf(2, [9, 8], [1, 5], [5, 1, 2]), shapeOf(2, [9, 8], [1, 5], [3, 3, 1])].map((s) => [name(s), s] as const),
-  )('agrees with its twin where that has no kernel of its own: %s', async (_, shape) => {
+  )('agrees with its reference where that has no kernel of its own: %s', async (_, shape) => {
     await checkKernel(device.gpu, (bench) => record(bench, direction, shape, 1));
   });
 });
@@ -367,7 +367,7 @@ let bench: Bench;
 afterEach(() => bench?.arena.destroy());
 
 /**
- * Random codes of a convolution on the device, and what the twin says that a read of a pass returns: weights
+ * Random codes of a convolution on the device, and what the reference says that a read of a pass returns: weights
  * [oc, ky, kx, ic] and biases.
  * @param biasCount outChannels, of a transposed convolution inChannels
  */
@@ -534,7 +534,7 @@ describe.each(FUSED_CASES.map((shape) => [name(shape), shape] as const))('%s', (
     }
   });
 
-  it('images that read weights of their own agree with the twin, wherever batches are cut', async () => {
+  it('images that read weights of their own agree with the reference, wherever batches are cut', async () => {
     const one = { ...shape, batch: 1 };
     const part = (values: Float32Array, first: number, images: number) =>
       values.subarray((first * values.length) / batch, ((first + images) * values.length) / batch);

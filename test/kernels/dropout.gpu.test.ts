@@ -13,7 +13,7 @@ const device = useGpu();
 const PROBABILITIES = [0, 0.1, 0.5, 0.9];
 const narrow = [1, 3, 4, 5, 8, 17].map((columns) => [12, columns] as const);
 
-it.each(PROBABILITIES)('agrees with its twin bit for bit, p = %s', async (probability) => {
+it.each(PROBABILITIES)('agrees with its reference bit for bit, p = %s', async (probability) => {
   const draw = { probability, seed: 2 ** 40 + 7, iteration: 5 };
   await checkKernel(
     device.gpu,

@@ -104,7 +104,7 @@ function record(bench: Bench, product: Product, seed: number, { bias, ...options
 
 describe.each(TRANSPOSITIONS)('%s', (transposition) => {
   const variants = VARIANTS.filter((variant) => SELECTED[variant][transposition].length > 0);
-  const title = '%s agrees with its twin, keeps pads zero and never reads behind its operands';
+  const title = '%s agrees with its reference, keeps pads zero and never reads behind its operands';
   it.for(variants)(title, async (variant, { skip }) => {
     skip(isQuad(variant) && !device.gpu.quads, 'this adapter has no quads');
     await checkKernel(device.gpu, (bench) =>
@@ -224,7 +224,7 @@ describe('a batch of products', () => {
     };
   }
 
-  it.each(BATCHES)('agrees with its twin: $transposition $m x $k x $n, shared $shared', async (product) => {
+  it.each(BATCHES)('agrees with its reference: $transposition $m x $k x $n, shared $shared', async (product) => {
     await checkKernel(device.gpu, (bench) => recordBoth(bench, product).outputs);
   });
 

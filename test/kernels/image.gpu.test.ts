@@ -29,7 +29,7 @@ it.each([
   [1, 3, 0.1],
   [2, 5, 0.2],
 ] as const)(
-  'non-local means agrees with its twin, patch %i, search %i',
+  'non-local means agrees with its reference, patch %i, search %i',
   async (patchRadius, searchRadius, strength) => {
     const options = { patchRadius, searchRadius, strength };
     await checkKernel(device.gpu, (bench) =>
@@ -49,7 +49,7 @@ it.each([
   },
 );
 
-it('sharpening agrees with its twin and clamps to 0..1', async () => {
+it('sharpening agrees with its reference and clamps to 0..1', async () => {
   await checkKernel(device.gpu, (bench) =>
     IMAGES.map(([count, height, width], i): Output => {
       const x = picture(count, height, width, i).map((value) => value * 1.4 - 0.2);
@@ -66,7 +66,7 @@ it('sharpening agrees with its twin and clamps to 0..1', async () => {
   );
 });
 
-it('the total variation gradient is added to what is there, and agrees with its twin', async () => {
+it('the total variation gradient is added to what is there, and agrees with its reference', async () => {
   const [weight, epsilon] = [0.75, 1e-4];
   await checkKernel(device.gpu, (bench) =>
     IMAGES.map(([count, height, width], i): Output => {
@@ -85,7 +85,7 @@ it('the total variation gradient is added to what is there, and agrees with its 
   );
 });
 
-it('the twin of the total variation gradient is the derivative of its energy', () => {
+it('the reference of the total variation gradient is the derivative of its energy', () => {
   const [height, width, epsilon] = [4, 5, 1e-3];
   const x = Float64Array.from(picture(1, height, width, 3));
   const gradient = totalVariationGradient(x, height, width, 2, epsilon);

@@ -17,7 +17,7 @@ const INITIALIZATIONS: Initialization[] = [
 ];
 
 describe.each(INITIALIZATIONS)('$kind', (initialization) => {
-  it('agrees with its twin and writes zeros to pads', async () => {
+  it('agrees with its reference and writes zeros to pads', async () => {
     const seed = 2 ** 40 + 7;
     await checkKernel(device.gpu, (bench) =>
       SHAPES.map(([rows, columns], tensor): Output => {

@@ -21,7 +21,7 @@ const { exact } = TOLERANCES;
 const classes = (rows: number, columns: number) =>
   Uint32Array.from({ length: rows }, (_, r) => (r === 0 ? columns - 1 : (r * 7 + 3) % columns));
 
-it('softmax cross-entropy agrees with its twin', async () => {
+it('softmax cross-entropy agrees with its reference', async () => {
   await checkKernel(device.gpu, (bench) =>
     SHAPES.flatMap(([rows, columns], i): Output[] => {
       const x = randomValues(rows * columns, i, 6);
@@ -81,7 +81,7 @@ it('calls a row correct only when the target is the first largest of finite logi
 });
 
 describe.each<ConfidenceCost>(['oneMinusConfidence', 'negativeLogConfidence'])('confidence cost %s', (cost) => {
-  it('agrees with its twin', async () => {
+  it('agrees with its reference', async () => {
     await checkKernel(device.gpu, (bench) =>
       SHAPES.flatMap(([rows, columns], i): Output[] => {
         const x = randomValues(rows * columns, i, 3);
@@ -192,7 +192,7 @@ it('refuses to round confidences to 7 decimals', () => {
   bench.arena.destroy();
 });
 
-it('mean squared error agrees with its twin', async () => {
+it('mean squared error agrees with its reference', async () => {
   await checkKernel(device.gpu, (bench) =>
     SHAPES.flatMap(([rows, columns], i): Output[] => {
       const x = randomValues(rows * columns, i);

@@ -68,7 +68,7 @@ function outputOf(bench: Bench, i: number, rows: number, channels: number): Matr
 }
 
 describe('batch normalisation in training', () => {
-  it('forward agrees with its twin: output, saved and running statistics', async () => {
+  it('forward agrees with its reference: output, saved and running statistics', async () => {
     await checkKernel(device.gpu, (bench) =>
       CASES.flatMap(({ rows, channels, activation, x, gamma, beta, running }, i): Output[] => {
         const vector = (values: ArrayLike<number>) => bench.matrix(1, channels, values);
@@ -120,7 +120,7 @@ describe('batch normalisation in training', () => {
     );
   });
 
-  it('backward agrees with its twin', async () => {
+  it('backward agrees with its reference', async () => {
     await checkKernel(device.gpu, (bench) =>
       CASES.flatMap(({ rows, channels, activation, x, dy, gamma, beta, running }, i): Output[] => {
         const vector = (values: ArrayLike<number>) => bench.matrix(1, channels, values);
@@ -222,7 +222,7 @@ describe('batch normalisation in training', () => {
 });
 
 describe('batch normalisation in inference', () => {
-  it('forward agrees with its twin', async () => {
+  it('forward agrees with its reference', async () => {
     await checkKernel(device.gpu, (bench) =>
       CASES.map(({ rows, channels, activation, x, gamma, beta, running }, i): Output => {
         const vector = (values: ArrayLike<number>) => bench.matrix(1, channels, values);
@@ -265,7 +265,7 @@ describe('batch normalisation in inference', () => {
     });
   });
 
-  it('backward agrees with its twin, with and without the gradients of parameters', async () => {
+  it('backward agrees with its reference, with and without the gradients of parameters', async () => {
     await checkKernel(device.gpu, (bench) =>
       CASES.flatMap(({ rows, channels, activation, x, dy, gamma, beta, running }, i): Output[] => {
         const vector = (values: ArrayLike<number>) => bench.matrix(1, channels, values);
@@ -298,7 +298,7 @@ describe('batch normalisation in inference', () => {
   });
 });
 
-it('the twins of batch normalisation backward are derivatives of the twins forward', () => {
+it('the references of batch normalisation backward are derivatives of the references forward', () => {
   for (const [rows, channels] of [
     [2, 1],
     [6, 3],

@@ -15,7 +15,7 @@ const STEPS = 5;
 const gradientOf = (count: number, step: number) =>
   randomValues(count, 10 + step, step < 3 ? 1 : 0.1).map((value, i) => (i % 11 === 0 ? 0 : value));
 
-it.each(COUNTS)('SGD with momentum and weight decay follows its twin, %i elements', async (count) => {
+it.each(COUNTS)('SGD with momentum and weight decay follows its reference, %i elements', async (count) => {
   const { gpu } = device;
   const options = { momentum: 0.9, weightDecay: 0.01 };
   const arena = new Arena(gpu);
@@ -39,7 +39,7 @@ it.each(COUNTS)('SGD with momentum and weight decay follows its twin, %i element
 });
 
 it.each(COUNTS.flatMap((count) => [[count, false] as const, [count, true] as const]))(
-  'Adam follows its twin, %i elements, AMSGrad %s',
+  'Adam follows its reference, %i elements, AMSGrad %s',
   async (count, amsgrad) => {
     const { gpu } = device;
     const options = { betas: [0.5, 0.999] as const, epsilon: 1e-8, weightDecay: 0.01 };

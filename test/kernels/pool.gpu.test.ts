@@ -68,7 +68,7 @@ function placesToWrite(bench: Bench, { rows, stride }: Matrix): BufferView {
   return bench.buffer(new Uint32Array(rows * stride).fill(77));
 }
 
-it('max pooling agrees with its twin, places of the maxima too', async () => {
+it('max pooling agrees with its reference, places of the maxima too', async () => {
   await checkKernel(device.gpu, (bench) =>
     CASES.flatMap((each, i): Output[] => {
       const { shape, channels, activation, x } = each;
@@ -89,7 +89,7 @@ it('max pooling agrees with its twin, places of the maxima too', async () => {
   );
 });
 
-it('max pooling backward agrees with its twin', async () => {
+it('max pooling backward agrees with its reference', async () => {
   await checkKernel(device.gpu, (bench) =>
     CASES.map((each, i): Output => {
       const { shape, channels, activation, x } = each;
@@ -114,7 +114,7 @@ it('max pooling backward agrees with its twin', async () => {
   );
 });
 
-it('the twin of max pooling backward is the derivative of the twin forward', () => {
+it('the reference of max pooling backward is the derivative of the reference forward', () => {
   for (const { shape, channels, x } of CASES) {
     // Maxima far enough apart that a small step changes none: all values differ.
     const values = Float64Array.from(x, (_, i) => ((i * 7919) % x.length) / x.length);

@@ -17,7 +17,7 @@ import { SHAPES } from '../support/shapes.ts';
 
 const device = useGpu();
 
-it.each([true, false])('column sums agree with their twin, scratch %s', async (withScratch) => {
+it.each([true, false])('column sums agree with their reference, scratch %s', async (withScratch) => {
   const tall = [
     [256, 3],
     [257, 40],

@@ -26,7 +26,7 @@ function firstDifference(actual: Uint32Array, expected: Uint32Array): number {
 
 const bitsOf = (values: Float32Array) => new Uint32Array(values.buffer, values.byteOffset, values.length);
 
-it('the hash has the same bits as its twin over four million words', async () => {
+it('the hash has the same bits as its reference over four million words', async () => {
   const { gpu } = newBench();
   const count = 2 ** 20;
   const view = bench.arena.allocate('hashes', count * 16);
@@ -88,7 +88,7 @@ describe('encoding', () => {
     return weights;
   }
 
-  it.each([false, true])('gives the codes of its twin, 2 to 16 bits, faithful %s', async (faithful) => {
+  it.each([false, true])('gives the codes of its reference, 2 to 16 bits, faithful %s', async (faithful) => {
     const { gpu } = newBench();
     const faultTable = bench.arena.allocate('fault table', mapWords([{ key: [0, 0] }]).byteLength);
     const matrix = bench.output(rows, columns);
@@ -115,8 +115,8 @@ describe('encoding', () => {
       const words = await gpu.readWords(codes);
       const encoding = faithful ? 'faithful' : 'corrected';
       const expected = new Uint32Array((blocks + 8) * 8).fill(0xdeadbeef);
-      const codesOfTwin = Array.from(padded, (weight) => encodeFixed(weight, bits, exponent, encoding));
-      expected.set(packCodes(codesOfTwin, storageBits), 4 * (storageBits / 2));
+      const referenceCodes = Array.from(padded, (weight) => encodeFixed(weight, bits, exponent, encoding));
+      expected.set(packCodes(referenceCodes, storageBits), 4 * (storageBits / 2));
       const at = firstDifference(words, expected);
       const first = (at - 4 * (storageBits / 2)) * (32 / storageBits);
       const some = padded.subarray(first, first + 32 / storageBits);
@@ -161,7 +161,7 @@ describe('the materialised read', () => {
     };
   }
 
-  it('has the same bits as its twin over three million words, for all rates and formats', async () => {
+  it('has the same bits as its reference over three million words, for all rates and formats', async () => {
     const read = await reader();
     const cases = [
       ...[0, 2 ** -32, 2 ** -12, 0.01, 0.3, 0.5, 0.9, 1].map((rate) => [12, rate] as const),

@@ -15,7 +15,7 @@ const COUNT = ROWS * COLUMNS;
 it.each([
   ['gaussian', 1, 3, 105],
   ['laplacian', 2, 24, 40320],
-] as const)('%s noise on the device equals its twin and has its moments', async (kind, second, fourth, eighth) => {
+] as const)('%s noise on the device equals its reference and has its moments', async (kind, second, fourth, eighth) => {
   const bench = new Bench(device.gpu);
   const key = tensorKey(11, 0, 2);
   const faultTable = bench.buffer(mapWords([{ key: [0, 0] }, { key, read: READ, granularity: 1, scale: SCALE }]));
@@ -32,8 +32,8 @@ it.each([
   const padded = await device.gpu.readFloats(source);
   bench.arena.destroy();
 
-  const twin = noiseTensor(padded, COLUMNS, source.stride, readKey(key, READ + PASS + 1), kind, SCALE);
-  const expected = twin.filter((_, i) => i % source.stride < COLUMNS);
+  const reference = noiseTensor(padded, COLUMNS, source.stride, readKey(key, READ + PASS + 1), kind, SCALE);
+  const expected = reference.filter((_, i) => i % source.stride < COLUMNS);
   // Logarithm, sine and cosine are the shader's own, good to about 1e-6; the logarithm is at most 16.7.
   expectAllclose(noisy, expected, { absolute: SCALE * 1e-5, relative: 1e-6 }, kind);
 

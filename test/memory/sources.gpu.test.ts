@@ -41,7 +41,7 @@ async function store(config: MemoryConfigInput, draw = 2) {
   return memory;
 }
 
-/** The twin's memory image of a parameter, encoded by the twin. */
+/** The memory image of a parameter, encoded by the reference. */
 function imageOf(memory: ApproximateMemory, name: string) {
   const { rows, columns, stride, offset } = layout.find(name);
   const codec = memory.codecOf(name);
@@ -145,7 +145,7 @@ describe.each(Object.entries(MEMORIES))('%s', (_, layer) => {
     layers: { '*': layer },
   };
 
-  it('is stored, fetched and decoded bit for bit as its twin says, and changes from pass to pass if it should', async () => {
+  it('is stored, fetched and decoded bit for bit as its reference says, and changes from pass to pass if it should', async () => {
     const memory = await store(config);
     const recorder = new Recorder(device.gpu);
     memory.recordPass(recorder, 1);

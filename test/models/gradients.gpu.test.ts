@@ -20,10 +20,10 @@ import { expectAllclose } from '../support/allclose.ts';
 import { randomValues, readMatrix, useGpu, writeMatrix } from '../support/gpu.ts';
 import { randomParameters } from '../support/toy.ts';
 
-// Whole models against their float64 twin, whose own gradients are held to finite differences in twin.test.ts. Batch and
+// Whole models against their float64 reference, whose own gradients are held to finite differences in reference.test.ts. Batch and
 // classes are at most 8, so that every product takes the small tile, which compiles fast.
 const [BATCH, INPUTS, CLASSES] = [7, 24, 5];
-/** Sums of up to 24 products below 1 through up to four layers, against a float64 twin. */
+/** Sums of up to 24 products below 1 through up to four layers, against a float64 reference. */
 const TOLERANCE = { relative: 1e-5, absolute: 2e-6 };
 
 const device = useGpu();
@@ -38,7 +38,7 @@ const CASES: readonly (readonly [ModelKind, hidden: readonly number[], loss: 'cl
   ['dae', [7, 5], 'reconstruct'],
 ];
 
-it.each(CASES)('%s with hidden layers %s, %s: every gradient agrees with the twin', async (kind, hidden, loss) => {
+it.each(CASES)('%s with hidden layers %s, %s: every gradient agrees with the reference', async (kind, hidden, loss) => {
   const { gpu } = device;
   arena = new Arena(gpu);
   const spec = modelSpec(kind, INPUTS, CLASSES, hidden);
@@ -72,25 +72,25 @@ it.each(CASES)('%s with hidden layers %s, %s: every gradient agrees with the twi
   program.run();
   const [flat, gradient] = [await gpu.readWords(parameters.view), await gpu.readWords(gradients.view)];
 
-  const twinParameters = parametersOf(parameters.layout, flat);
-  const values = stackForward(specs, twinParameters, x, BATCH);
+  const referenceParameters = parametersOf(parameters.layout, flat);
+  const values = stackForward(specs, referenceParameters, x, BATCH);
   const last = values[specs.length];
   expectAllclose(await readMatrix(gpu, output), last, TOLERANCE, 'output');
   const judged = loss === 'classify' ? softmaxCrossEntropy(last, targets, CLASSES) : mse(last, wanted, INPUTS);
   const losses = (await gpu.readFloats(results)).subarray(0, 2 * BATCH);
   expectAllclose(losses, judged.results, { ...TOLERANCES.cross_entropy, absolute: 5e-6 }, 'loss');
-  const twin = stackBackward(specs, twinParameters, values, judged.gradient);
+  const reference = stackBackward(specs, referenceParameters, values, judged.gradient);
   const measured = parametersOf(gradients.layout, gradient);
   for (const { name } of gradients.layout.slices) {
-    const expected = twin.parameters.get(name) ?? new Float64Array(measured.get(name)!.length);
+    const expected = reference.parameters.get(name) ?? new Float64Array(measured.get(name)!.length);
     expectAllclose(measured.get(name)!, expected, TOLERANCE, name);
   }
-  expectAllclose(await readMatrix(gpu, backward.values[0]), twin.input, TOLERANCE, 'input');
+  expectAllclose(await readMatrix(gpu, backward.values[0]), reference.input, TOLERANCE, 'input');
 
   // Pads, and the layers that take no part, have no gradient, so that the optimiser leaves them alone.
   const logical = new Uint32Array(gradient.length);
   for (const slice of gradients.layout.slices) {
-    if (twin.parameters.has(slice.name))
+    if (reference.parameters.has(slice.name))
       gradients.layout.pack(slice, gradients.layout.unpack(slice, gradient), logical);
   }
   expect(gradient.findIndex((word, i) => word !== logical[i])).toBe(-1);

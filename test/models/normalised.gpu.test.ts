@@ -103,16 +103,16 @@ const FAULTS: FaultModel[] = [{ kind: 'uniform', bitErrorRate: 0.02, drawn: 'rea
 const uniform: MemoryConfigInput['layers'][string] = { kind: 'stored', faults: FAULTS };
 
 describe('a finished network normalises in its convolutions', () => {
-  it('and agrees with its twin, forwards and backwards', async () => {
+  it('and agrees with its reference, forwards and backwards', async () => {
     arena = new Arena(device.gpu);
     const parameters = parametersOn(arena);
     const { output, gradient } = await run(arena, plainWeights(parameters));
-    const twin = parametersOf(layout, await device.gpu.readWords(parameters.view));
-    const values = stackForward(SPECS, twin, X, IMAGES);
+    const reference = parametersOf(layout, await device.gpu.readWords(parameters.view));
+    const values = stackForward(SPECS, reference, X, IMAGES);
     // Sums of up to 63 products below 1 through two layers.
     const tolerance = { relative: 1e-5, absolute: 1e-5 };
     expectAllclose(output, values[SPECS.length], tolerance, 'output');
-    expectAllclose(gradient, stackBackward(SPECS, twin, values, DY).input, tolerance, 'gradient');
+    expectAllclose(gradient, stackBackward(SPECS, reference, values, DY).input, tolerance, 'gradient');
   });
 
   it.each([

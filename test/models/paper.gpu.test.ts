@@ -22,7 +22,7 @@ import { parametersOf, stackBackward, stackForward } from '../reference/model.ts
 import { expectAllclose } from '../support/allclose.ts';
 import { randomValues, readMatrix, useGpu, writeMatrix } from '../support/gpu.ts';
 
-// The published networks at their full width, one training step on a batch of two against the float64 twin: every logit,
+// The published networks at their full width, one training step on a batch of two against the float64 reference: every logit,
 // every gradient, every parameter. No other test has tensors of that size. Two minutes and 4.5 GB.
 const BATCH = 2;
 const SIZE = 64;
@@ -31,7 +31,7 @@ const LEARNING_RATE = 2e-4;
 const ADAM = { betas: [0.5, 0.999], epsilon: 1e-8 } as const;
 /** Of sums of up to 16384 products through up to six layers and back; times the root mean square of the tensor. */
 const GRADIENT = { absolute: 5e-4, relative: 1e-5 };
-/** A gradient of at least this share of its root mean square has the twin's sign, and the first step of Adam that size. */
+/** A gradient of at least this share of its root mean square has the reference's sign, and the first step of Adam that size. */
 const DECIDED = 1e-2;
 
 const device = useGpu();
@@ -47,7 +47,7 @@ function rootMeanSquare(values: ArrayLike<number>): number {
 async function compareStep(full: ModelSpec, kind: 'classify' | 'invert'): Promise<void> {
   const { gpu } = device;
   arena = new Arena(gpu);
-  // The twin draws no masks.
+  // The reference draws no masks.
   const layers = full.layers.map((layer) => (layer.kind === 'dropout' ? { ...layer, rate: 0 } : layer));
   const layout = modelLayout(full);
   const [parameters, gradients, firstMoment, secondMoment, secondMomentMax] = [
@@ -108,16 +108,16 @@ async function compareStep(full: ModelSpec, kind: 'classify' | 'invert'): Promis
   const losses = (await gpu.readFloats(results)).subarray(0, 2 * BATCH);
   expectAllclose(losses, judged.results, { absolute: 5e-5, relative: 0 }, 'loss');
 
-  const twin = stackBackward(layers, before, values, judged.gradient, true).parameters;
+  const reference = stackBackward(layers, before, values, judged.gradient, true).parameters;
   // Biases before a batch normalisation have a gradient of 0 but for rounding: their weights' says what is small.
   const scaleOf = ({ layer, name }: ParameterSlice) =>
-    Math.max(...[name, `${layer}.weight`].map((each) => rootMeanSquare(twin.get(each)!)));
+    Math.max(...[name, `${layer}.weight`].map((each) => rootMeanSquare(reference.get(each)!)));
   const gradientWords = await gpu.readWords(gradients.view);
   const afterWords = await gpu.readWords(parameters.view);
   const valuesOf = (slice: ParameterSlice, words: Uint32Array) => new Float32Array(layout.unpack(slice, words).buffer);
   for (const slice of trainable) {
     const { name } = slice;
-    const [expected, moved] = [twin.get(name)!, before.get(name)!];
+    const [expected, moved] = [reference.get(name)!, before.get(name)!];
     const scale = scaleOf(slice);
     const tolerance = { ...GRADIENT, absolute: GRADIENT.absolute * scale };
     expectAllclose(valuesOf(slice, gradientWords), expected, tolerance, `${name} gradient`);
@@ -152,13 +152,13 @@ async function compareStep(full: ModelSpec, kind: 'classify' | 'invert'): Promis
   }
 }
 
-it('the published classifier makes the step of its twin', { timeout: 900_000 }, async () => {
+it('the published classifier makes the step of its reference', { timeout: 900_000 }, async () => {
   const spec = yangClassifier({ kind: 'yang-classifier', size: SIZE, ndf: 128, classes: CLASSES });
   expect(parameterCount(spec)).toBe(51_025_344);
   await compareStep(spec, 'classify');
 });
 
-it('the published inversion network makes the step of its twin', { timeout: 900_000 }, async () => {
+it('the published inversion network makes the step of its reference', { timeout: 900_000 }, async () => {
   const spec = yangInversion({ kind: 'yang-inversion', size: SIZE, ngf: 128, classes: CLASSES });
   expect(parameterCount(spec)).toBe(19_701_377);
   await compareStep(spec, 'invert');

@@ -5,7 +5,7 @@ import { Random } from '../../src/random.ts';
 import { mse, softmaxCrossEntropy } from '../../src/reference/loss.ts';
 import { type Parameters, stackBackward, stackForward } from '../reference/model.ts';
 
-// The float64 twin of the models, which the device is held to, is itself held to finite differences here.
+// The float64 reference of the models, which the device is held to, is itself held to finite differences here.
 
 const BATCH = 3;
 const STEP = 1e-6;
@@ -24,7 +24,7 @@ it.each([
   ['dae', [5, 3], 'classify'],
   ['dae', [5, 3], 'reconstruct'],
 ] as const)(
-  'the gradients of the %s twin with hidden layers %s agree with finite differences: %s',
+  'the gradients of the %s reference with hidden layers %s agree with finite differences: %s',
   (kind, hidden, loss) => {
     const spec = modelSpec(kind, 6, 4, hidden);
     const specs = loss === 'classify' ? spec.layers : [...spec.layers.slice(0, spec.encoderLayers), ...spec.decoder];

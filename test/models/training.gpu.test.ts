@@ -59,7 +59,7 @@ async function finish(run: Trainer) {
   return results;
 }
 
-describe('training follows its float64 twin', () => {
+describe('training follows its float64 reference', () => {
   // f32 rounds every product and every step; errors of 1e-7 grow a little with each of the nine steps.
   const TOLERANCE = { relative: 2e-5, absolute: 2e-6 };
 
@@ -270,7 +270,7 @@ describe('training for memory that errs', () => {
   const format = { kind: 'fixed', bits: 8, exponent: 'per-tensor', headroom: 0, encoding: 'corrected' } as const;
   const ONE_BATCH: TrainingConfig = { ...SGD, batchSize: 22, epochs: 4 };
 
-  it('a step uses the weights that the twin fetches, and its gradient moves the exact ones', async () => {
+  it('a step uses the weights that the reference fetches, and its gradient moves the exact ones', async () => {
     const errors = { format, bitErrorRate: 0.04, rampEpochs: 3 };
     const run = await trainer('mlp', { ...ONE_BATCH, errors });
     const { layers } = specOf('mlp');

@@ -59,16 +59,16 @@ describe('a victim', () => {
     ['softmax', []],
     ['mlp-sigmoid', [6]],
     ['dae', [7, 6]],
-  ] as const)('%s answers with the logits and the input gradient of its twin', async (kind, hidden) => {
+  ] as const)('%s answers with the logits and the input gradient of its reference', async (kind, hidden) => {
     const spec = modelSpec(kind, TOY.pixels, TOY.classes, hidden);
     const parameters = randomParameters(newArena(), spec, 5);
     const victim = stackVictim(spec.layers, plainWeights(parameters));
     expect(victim).toMatchObject({ inputs: TOY.pixels, classes: TOY.classes });
     const { logits, gradient } = await (await ask(victim, X, GRADIENT))();
-    const twin = parametersOf(parameters.layout, await device.gpu.readWords(parameters.view));
-    const values = stackForward(spec.layers, twin, X, BATCH);
+    const reference = parametersOf(parameters.layout, await device.gpu.readWords(parameters.view));
+    const values = stackForward(spec.layers, reference, X, BATCH);
     expectAllclose(logits, values[spec.layers.length], TOLERANCE, 'logits');
-    expectAllclose(gradient, stackBackward(spec.layers, twin, values, GRADIENT).input, TOLERANCE, 'gradient');
+    expectAllclose(gradient, stackBackward(spec.layers, reference, values, GRADIENT).input, TOLERANCE, 'gradient');
   });
 
   it('of two linear layers, folded into one, gives the same answers, also after another load', async () => {
@@ -156,7 +156,7 @@ describe('a victim', () => {
 describe('evaluation', () => {
   const TEST = Uint32Array.from({ length: 14 }, (_, i) => (i * 11) % 30);
 
-  /** What the twin counts. */
+  /** What the reference counts. */
   function count(parameters: Parameters, indices: Uint32Array) {
     const values = stackForward(LINEAR.layers, parameters, toFloat(dataset, indices), indices.length);
     const targets = Array.from(indices, (image) => dataset.labels[image]);
@@ -169,10 +169,10 @@ describe('evaluation', () => {
     return { accuracy: correct / indices.length, loss: loss / indices.length };
   }
 
-  it('counts what the twin counts, however the images are cut into batches, as often as it is run', async () => {
+  it('counts what the reference counts, however the images are cut into batches, as often as it is run', async () => {
     const parameters = randomParameters(newArena(), LINEAR, 6);
-    const twin = parametersOf(parameters.layout, await device.gpu.readWords(parameters.view));
-    const expected = count(twin, TEST);
+    const reference = parametersOf(parameters.layout, await device.gpu.readWords(parameters.view));
+    const expected = count(reference, TEST);
     expect(expected.accuracy).toBeGreaterThan(0);
     const data = uploadDataset(arena, dataset);
     const victim = stackVictim(LINEAR.layers, plainWeights(parameters));

@@ -8,7 +8,7 @@ import { miFaceJudge, miFaceStep, searchDirections, searchGradient } from '../..
 import { rowNorm } from '../../src/reference/reduce.ts';
 import { type Parameters, stackBackward, stackForward } from './model.ts';
 
-export interface MiFaceTwin {
+export interface MiFaceReference {
   readonly specs: readonly DenseSpec[];
   readonly parameters: Parameters;
   readonly height: number;
@@ -16,7 +16,7 @@ export interface MiFaceTwin {
   readonly targets: readonly number[];
 }
 
-export interface TwinResult {
+export interface ReferenceResult {
   readonly image: Float64Array;
   readonly objective: number;
   readonly confidence: number;
@@ -28,12 +28,12 @@ export interface TwinResult {
 
 /** @param start one image a target */
 export function miFace(
-  twin: MiFaceTwin,
+  reference: MiFaceReference,
   config: MiFaceConfig,
   start: readonly ArrayLike<number>[],
   draw = 0,
-): TwinResult[] {
-  const { specs, parameters, height, width, targets } = twin;
+): ReferenceResult[] {
+  const { specs, parameters, height, width, targets } = reference;
   const { cost, iterations, step, schedule, totalVariation: smooth, epsilon, process, search } = config;
   const pixels = height * width;
   const rows = targets.length;

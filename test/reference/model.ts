@@ -1,5 +1,5 @@
 /**
- * Twin of src/layers/stack.ts, forward and backward, in float64: every layer by its twin. Images are NHWC without padding;
+ * Reference of src/layers/stack.ts, forward and backward, in float64: every layer by its reference. Images are NHWC without padding;
  * parameters are in PyTorch's order and shape, as files have them.
  */
 import type { FlatParameters } from '../../src/layers/parameters.ts';

@@ -1,4 +1,4 @@
-/** Images and weights of convolutions between the layouts of PyTorch, of the twins and of the kernels. */
+/** Images and weights of convolutions between the layouts of PyTorch, of the references and of the kernels. */
 import { firstRows, type Matrix, roundUp } from '../../src/gpu/arena.ts';
 import { type ConvShape, convOutputSize, convWeightColumns } from '../../src/kernels/conv.ts';
 import { type Bench, writeMatrix } from './gpu.ts';

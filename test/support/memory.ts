@@ -80,7 +80,7 @@ export function randomCodes(rows: number, columns: number, stride: number, bits:
   );
 }
 
-/** A tensor of random codes on the device, with its rows padded to a multiple of four, and its twin. */
+/** A tensor of random codes on the device, with its rows padded to a multiple of four, and its reference. */
 export interface TestTensor {
   readonly tensor: StoredTensor;
   readonly words: Uint32Array;

@@ -48,7 +48,7 @@ const unpadTaps = (values: ArrayLike<number>) => unpad(values, OUT * TAPS, IN, r
 
 type Direction = 'forward' | 'input_gradient';
 
-/** What the two directions that read weights are given, and a twin of theirs for one image or several. */
+/** What the two directions that read weights are given, and a reference of theirs for one image or several. */
 function sides(direction: Direction) {
   const forward = direction === 'forward';
   return {
@@ -63,7 +63,7 @@ function sides(direction: Direction) {
       }
       return output;
     },
-    twin(first: number, batch: number, weights: ArrayLike<number>, bias: ArrayLike<number> | undefined) {
+    referenceOf(first: number, batch: number, weights: ArrayLike<number>, bias: ArrayLike<number> | undefined) {
       const shape = { ...SHAPE, batch };
       const activation = bias ? 'relu' : 'none';
       const part = (values: Float32Array, image: number) => values.subarray(first * image, (first + batch) * image);
@@ -82,7 +82,7 @@ function plainCheck(direction: Direction, tile: NonNullable<ConvArguments['tile'
     kernel,
     quads: isQuad(tile),
     record(trial) {
-      const { biases, terms, record, twin } = sides(direction);
+      const { biases, terms, record, referenceOf } = sides(direction);
       const [w, bias] = [numbers(OUT * TAPS * IN, 3), numbers(biases, 4)];
       const weight = trial.matrix(OUT, convWeightColumns(SHAPE), padTaps(w));
       const output = record(trial, {
@@ -93,7 +93,7 @@ function plainCheck(direction: Direction, tile: NonNullable<ConvArguments['tile'
         activation: 'relu',
         tile,
       });
-      trial.expectMatrix(output, twin(0, BATCH, w, bias), tolerance(terms));
+      trial.expectMatrix(output, referenceOf(0, BATCH, w, bias), tolerance(terms));
     },
   };
 }
@@ -151,7 +151,7 @@ function approximateCheck(
   return {
     kernel,
     record(trial) {
-      const { biases, terms, record, twin } = sides(direction);
+      const { biases, terms, record, referenceOf } = sides(direction);
       const columns = convWeightColumns(SHAPE);
       const { codes, faultTable, tensors } = memoryImage(trial, perImage ? 'inference' : 'pass', [
         [OUT, columns],
@@ -168,7 +168,7 @@ function approximateCheck(
       });
       const multiply = (first: number, count: number, image?: number) => {
         const weights = unpadTaps(unpad(weight.fetch(read, image), OUT, columns, weight.stored.stride));
-        return twin(
+        return referenceOf(
           first,
           count,
           weights,

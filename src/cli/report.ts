@@ -5,6 +5,7 @@ import { fileError, readBytes, writeFileAtomic } from '../data/node/files.ts';
 import { ConfigError, DataError } from '../errors.ts';
 import { drawFigures } from '../results/figures/index.ts';
 import { THEME_NAMES, type ThemeName } from '../results/figures/style.ts';
+import { caveatsOf, PRESENTATION_FILE, parsePresentation } from '../results/presentation.ts';
 import { headlines, reportHtml } from '../results/report.ts';
 import {
   aggregate,
@@ -86,14 +87,29 @@ export async function reportCommand(session: Session, args: ReportArguments): Pr
   }
   const sheet = join(args.dirs[0], 'recon.png');
   const reconPng = existsSync(sheet) ? await readBytes(sheet) : undefined;
-  const caveats =
-    isAggregated(results) && reconPng
-      ? [`The pictures are those of seed ${results.seeds[0]}; every seed has a victim of its own.`]
-      : [];
+  const caveats = await caveatsOfRuns(args.dirs, runs);
+  if (isAggregated(results) && reconPng) {
+    caveats.push(`The pictures are those of seed ${results.seeds[0]}; every seed has a victim of its own.`);
+  }
   await write('report.html', reportHtml({ results, figures, reconPng, title, caveats, fonts: figureFonts() }));
   const seeds = isAggregated(results) ? results.seeds : [results.manifest.seed];
   const lines = headlines(results);
   session.answer({ out, files, seeds, headlines: lines }, [...lines, `report: ${join(out, 'report.html')}`]);
+}
+
+/** The caveats of all runs; of several, those that differ name their seed. Runs that have no presentation add none. */
+async function caveatsOfRuns(dirs: readonly string[], runs: readonly Results[]): Promise<string[]> {
+  const each = await Promise.all(
+    dirs.map(async (dir) => {
+      const path = join(dir, PRESENTATION_FILE);
+      return existsSync(path) ? caveatsOf(parsePresentation(await readBytes(path), path)) : [];
+    }),
+  );
+  const shared = each[0].filter((line) => each.every((lines) => lines.includes(line)));
+  const own = each.flatMap((lines, run) =>
+    lines.filter((line) => !shared.includes(line)).map((line) => `Seed ${runs[run].manifest.seed}: ${line}`),
+  );
+  return [...shared, ...own];
 }
 
 async function readRun(dir: string): Promise<Results> {

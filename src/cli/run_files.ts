@@ -5,7 +5,7 @@ import { MEAN_FACE_FILE } from '../experiments/experiment.ts';
 import { drawFigures } from '../results/figures/index.ts';
 import { inOrder } from '../results/order.ts';
 import { decodePictures } from '../results/pictures.ts';
-import { PRESENTATION_FILE, type Presentation, parsePresentation } from '../results/presentation.ts';
+import { caveatsOf, PRESENTATION_FILE, type Presentation, parsePresentation } from '../results/presentation.ts';
 import { reportHtml } from '../results/report.ts';
 import {
   type Baselines,
@@ -73,27 +73,6 @@ export async function writeRunFiles(folder: RunFolder, { results, presentation }
   await folder.write('results.csv', toCsv(results.rows));
   await folder.write('summary.csv', summaryCsv(results.summary));
   await folder.write('results.json', `${JSON.stringify(results, null, 1)}\n`);
-}
-
-/** What the numbers of a run do not say. */
-function caveatsOf(presentation: Presentation): string[] {
-  const { evaluatorAccuracy, trainAccuracy, meanFaceOf, procedural, attacks } = presentation;
-  const percent = (share: number, digits = 0) => `${(100 * share).toFixed(digits)} %`;
-  return [
-    `The independent classifiers of identity recognise ${percent(evaluatorAccuracy)} of the photographs that they were not ` +
-      'trained on; an identity score of a reconstruction is to be read against that.',
-    ...(attacks.some(({ photographs }) => photographs)
-      ? [
-          'Reconstructions of held-out photographs invert a prediction; only those of training photographs say what the model ' +
-            'remembers.',
-        ]
-      : []),
-    `Attackers learn what they learn from the error-free victim (${percent(trainAccuracy, 1)} right on its training images).`,
-    meanFaceOf === 'public'
-      ? 'The mean face that attacks start from is that of the public faces.'
-      : 'The mean face that attacks start from is that of the training photographs: the attacker is given it.',
-    ...(procedural ? ['The faces are procedural.'] : []),
-  ];
 }
 
 /** Every picture of a run. @throws DataError where one is missing */

@@ -59,3 +59,24 @@ export function parsePresentation(bytes: Uint8Array, name: string): Presentation
   const issue = result.issues[0];
   throw new DataError(`${name}: ${v.getDotPath(issue)}: ${issue.message}; run again with --resume`);
 }
+
+/** What the numbers of a run do not say, a sentence each. */
+export function caveatsOf(presentation: Presentation): string[] {
+  const { evaluatorAccuracy, trainAccuracy, meanFaceOf, procedural, attacks } = presentation;
+  const percent = (share: number, digits = 0) => `${(100 * share).toFixed(digits)} %`;
+  return [
+    `The independent classifiers of identity recognise ${percent(evaluatorAccuracy)} of the photographs that they were not ` +
+      'trained on; an identity score of a reconstruction is to be read against that.',
+    ...(attacks.some(({ photographs }) => photographs)
+      ? [
+          'Reconstructions of held-out photographs invert a prediction; only those of training photographs say what the model ' +
+            'remembers.',
+        ]
+      : []),
+    `Attackers learn what they learn from the error-free victim (${percent(trainAccuracy, 1)} right on its training images).`,
+    meanFaceOf === 'public'
+      ? 'The mean face that attacks start from is that of the public faces.'
+      : 'The mean face that attacks start from is that of the training photographs: the attacker is given it.',
+    ...(procedural ? ['The faces are procedural.'] : []),
+  ];
+}

@@ -10,6 +10,7 @@ import { type ReportArguments, reportCommand } from '../../src/cli/report.ts';
 import { addReportCommands } from '../../src/cli/report_commands.ts';
 import { Session } from '../../src/cli/session.ts';
 import { ConfigError, DataError } from '../../src/errors.ts';
+import type { Presentation } from '../../src/results/presentation.ts';
 import { fakeResults } from '../results/fake.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'midas-report-'));
@@ -23,6 +24,17 @@ beforeAll(() => {
     mkdirSync(dir);
     writeFileSync(join(dir, 'results.json'), JSON.stringify(results));
     writeFileSync(join(dir, 'recon.png'), encodeGrayPng(new Uint8Array(4), 2, 2));
+    const presentation: Presentation = {
+      width: 2,
+      height: 2,
+      trainAccuracy: 1,
+      evaluatorAccuracy: i === 0 ? 0.91 : 0.83,
+      procedural: true,
+      meanFaceOf: 'public',
+      attacks: [],
+      order: { conditions: [], together: [], draws: [], attacks: [] },
+    };
+    writeFileSync(join(dir, 'presentation.json'), JSON.stringify(presentation));
   }
 });
 afterAll(() => rmSync(scratch, { recursive: true }));
@@ -67,6 +79,15 @@ describe('midas report', () => {
     expect(json.seeds).toEqual([1, 2]);
     expect(read(out, 'summary.csv').split('\r\n')[0]).toContain('seeds');
     expect(read(out, 'report.html')).toContain('The pictures are those of seed 1');
+  });
+
+  test('repeats what the numbers of a run do not say, and of several runs whose they are', async () => {
+    const one = read((await report({})).out, 'report.html');
+    expect(one).toContain('<li>The independent classifiers of identity recognise 91 %');
+    const both = read((await report({ dirs })).out, 'report.html');
+    expect(both).toContain('<li>Seed 1: The independent classifiers of identity recognise 91 %');
+    expect(both).toContain('<li>Seed 2: The independent classifiers of identity recognise 83 %');
+    expect(both.split('The faces are procedural.')).toHaveLength(2);
   });
 
   test('takes a theme and a title', async () => {

@@ -32,7 +32,11 @@ const source = {
 };
 
 /** The map of a tensor of 12-bit codes that fail uniformly, and how it is fetched. */
-export function uniformMap(arena: Arena, rate: number, shape: EntryShape): { faultTable: BufferView; fetch: Fetch } {
+export function uniformSampler(
+  arena: Arena,
+  rate: number,
+  shape: EntryShape,
+): { faultTable: BufferView; fetch: Fetch } {
   const memory = uniformMemory({ kind: 'fixed', bits: 12, exponent: -11, headroom: 0, encoding: 'corrected' }, rate);
   const sources = faultSources(memory, 0);
   const words = new Uint32Array(FAULT_ENTRY_WORDS);
@@ -60,7 +64,7 @@ export async function benchMasks(gpu: Gpu, timing: Timing): Promise<Row[]> {
   const shape = { ROWS, COLUMNS, STRIDE: COLUMNS, MAP: 0, ORIGIN: 0, PASS_OFFSET: 0, BLOCKS_EACH };
 
   for (const rate of RATES) {
-    const { faultTable, fetch } = uniformMap(arena, rate, { rows: ROWS, columns: COLUMNS, stride: COLUMNS });
+    const { faultTable, fetch } = uniformSampler(arena, rate, { rows: ROWS, columns: COLUMNS, stride: COLUMNS });
     const step = new Recorder(gpu).step;
 
     const variant = async (faults: string, more: Record<string, ShaderConstant>, fast = 'whole') => {

@@ -15,7 +15,7 @@ import { poolOutputSize, recordMaxPool2dBackward, recordMaxPool2dForward } from 
 import { columnSumScratchBytes, recordColumnSum } from '../src/kernels/reduce.ts';
 import { CostRecorder, intensityOf } from './cost.ts';
 import { filled } from './inputs.ts';
-import { uniformMap } from './masks.ts';
+import { uniformSampler } from './masks.ts';
 import { makeRow, type Row } from './rows.ts';
 import { type Case, interleave, ratios, type Timing } from './timing.ts';
 
@@ -92,7 +92,7 @@ function kernels(arena: Arena): Record<string, Kernel> {
   const adam = { ...flat, firstMoment: first, secondMoment: second, betas: [0.5, 0.999], epsilon: 1e-8 } as const;
   const codes = arena.allocate('codes', COUNT * 2);
   const shape = { rows: parameters.rows, columns: parameters.columns, stride: parameters.stride };
-  const { faultTable, fetch } = uniformMap(arena, RATE, shape);
+  const { faultTable, fetch } = uniformSampler(arena, RATE, shape);
   const tensor = { ...shape, map: 0, origin: 0, fetch };
   const product = { M: COUNT / 1024 / SLICES, N: 1024, STRIDE_C: 1024, SPLIT_K: SLICES, BIAS: false, ACTIVATION: 0 };
   const c = arena.matrix('c', product.M, product.N);

@@ -14,14 +14,14 @@ export interface RowOrder {
   readonly attacks: readonly string[];
 }
 
-interface Placed {
+interface OrderedRow {
   readonly row: Row;
   readonly condition: number;
   readonly attack: number;
 }
 
 /** The rows that belong to a run, with their places; others are of an earlier configuration in the same folder. */
-function placed(rows: readonly Row[], { conditions, draws, attacks }: RowOrder): Placed[] {
+function orderedRows(rows: readonly Row[], { conditions, draws, attacks }: RowOrder): OrderedRow[] {
   const places = new Map(conditions.map((key, i) => [key, i]));
   return rows.flatMap((row) => {
     const condition = places.get(conditionKey(row.condition)) ?? -1;
@@ -32,15 +32,15 @@ function placed(rows: readonly Row[], { conditions, draws, attacks }: RowOrder):
 
 /** The rows of a run condition by condition, of each draw by draw: as results.json lists them. */
 export function inOrder(rows: readonly Row[], order: RowOrder): Row[] {
-  const own = placed(rows, order);
+  const own = orderedRows(rows, order);
   own.sort((a, b) => a.condition - b.condition || a.row.draw - b.row.draw || a.attack - b.attack);
   return own.map(({ row }) => row);
 }
 
 /** The rows of a run as it writes them to rows.jsonl when nothing interrupts it: attack by attack of draws measured together. */
 export function asWritten(rows: readonly Row[], order: RowOrder): Row[] {
-  const own = placed(rows, order);
-  const batch = ({ row, condition }: Placed) => Math.floor(row.draw / order.together[condition]);
+  const own = orderedRows(rows, order);
+  const batch = ({ row, condition }: OrderedRow) => Math.floor(row.draw / order.together[condition]);
   own.sort(
     (a, b) => a.condition - b.condition || batch(a) - batch(b) || a.attack - b.attack || a.row.draw - b.row.draw,
   );

@@ -21,7 +21,7 @@ import { noiseTensor } from '../../src/memory/noise.ts';
 import { stackVictim } from '../../src/models/victims.ts';
 import { expectAllclose } from '../support/allclose.ts';
 import { randomValues, readMatrix, useGpu, writeMatrix } from '../support/gpu.ts';
-import { uniformMap } from '../support/memory.ts';
+import { uniformSampler } from '../support/memory.ts';
 
 const device = useGpu();
 
@@ -86,7 +86,7 @@ function referenceRead(
   const codes = Array.from(valuesOf(name, weights), (weight) => encodeFixed(weight, bits, exponent, 'corrected'));
   const codec = fixedCodec(bits, exponent, 'corrected');
   const image = { words: packCodes(codes, storageBitsOf(bits)), rows, columns, stride, codec };
-  return fetchTensor(image, uniformMap(bits, key, rate));
+  return fetchTensor(image, uniformSampler(bits, key, rate));
 }
 
 const largestOf = (name: string) => Math.max(...valuesOf(name, weights).map(Math.abs));

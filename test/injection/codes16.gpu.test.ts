@@ -8,7 +8,7 @@ import { readKey, tensorKey } from '../../src/memory/fault_sampler.ts';
 import { faultSources } from '../../src/memory/faults.ts';
 import { decodeCode16 } from '../../src/memory/fixed_point.ts';
 import { Bench, randomValues, useGpu } from '../support/gpu.ts';
-import { mapWords, memoryImage, testTensor } from '../support/memory.ts';
+import { faultTableWords, memoryImage, testTensor } from '../support/memory.ts';
 
 // 37 rows of 6 blocks: invocations of 32 blocks begin within rows, and the last has fewer.
 const [ROWS, COLUMNS, STRIDE, IMAGES] = [37, 83, 96, 19];
@@ -26,7 +26,7 @@ function read(bits: number, rate: number, exponent = -11, fastPath = true) {
   const place = { map: 1, origin: 3, rows: ROWS, columns: COLUMNS, stride: STRIDE };
   const tensor = testTensor(place, bits, exponent, bits);
   const format = { bits, exponent, rate, read: READ };
-  const faultTable = bench.buffer(mapWords([{ key: [0, 0] }, { key: KEY, ...format }]));
+  const faultTable = bench.buffer(faultTableWords([{ key: [0, 0] }, { key: KEY, ...format }]));
   const codes = memoryImage(bench, [tensor], 3 + (ROWS * STRIDE) / 16);
   const size = 40 * STRIDE * 4;
   const [f32, codes16] = ['f32', 'codes16'].map((name) => ({ ...bench.arena.allocate(name, size), size }));

@@ -15,7 +15,7 @@ import { gemm } from '../../src/reference/gemm.ts';
 import { sumTolerance } from '../../src/reference/tolerances.ts';
 import { expectAllclose } from '../support/allclose.ts';
 import { Bench, randomValues, readMatrix, useGpu } from '../support/gpu.ts';
-import { GEOMETRY, mapWords, memoryImage, testTensor } from '../support/memory.ts';
+import { faultTableWords, GEOMETRY, memoryImage, testTensor } from '../support/memory.ts';
 
 // A layer of 37 inputs and 19 outputs; its bias is a tensor of its own in the same memory image.
 const [INPUTS, OUTPUTS, STRIDE, BIAS_STRIDE] = [37, 19, 48, 32];
@@ -45,7 +45,7 @@ type Granularity = 0 | 1 | 2;
 function memory(granularity: Granularity) {
   const format = { bits: BITS, exponent: EXPONENT, rate: RATE, read: READ, granularity };
   const faultTable = bench.buffer(
-    mapWords([
+    faultTableWords([
       { key: KEYS.bias, ...format },
       { key: KEYS.weight, ...format },
     ]),
@@ -239,7 +239,7 @@ describe('the product that is corrected image by image', () => {
     const bias = testTensor(biasPlace, bits, 1 - bits, 4);
     const format = { bits, exponent: 1 - bits, rate, read: READ, granularity: 2 as const };
     const faultTable = bench.buffer(
-      mapWords([
+      faultTableWords([
         { key: KEYS.bias, ...format },
         { key: KEYS.weight, ...format },
       ]),

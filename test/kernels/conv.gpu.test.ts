@@ -30,7 +30,7 @@ import {
   weightMatrix,
 } from '../support/conv.ts';
 import { Bench, checkKernel, type Output, randomValues, readMatrix, useGpu } from '../support/gpu.ts';
-import { fixedFetch, mapWords, memoryImage, testTensor } from '../support/memory.ts';
+import { faultTableWords, fixedFetch, memoryImage, testTensor } from '../support/memory.ts';
 
 const device = useGpu();
 const ACTIVATIONS: readonly Activation[] = ['none', 'relu', 'tanh', 'sigmoid'];
@@ -382,7 +382,7 @@ function memory(shape: ConvShape, biasCount: number, granularity: 0 | 1 | 2) {
   const bias = testTensor({ ...biasTensor, stride: biasStride }, BITS, EXPONENT, 2);
   const format = { bits: BITS, exponent: EXPONENT, rate: RATE, read: READ, granularity };
   const faultTable = bench.buffer(
-    mapWords([
+    faultTableWords([
       { key: KEYS.bias, ...format },
       { key: KEYS.weight, ...format },
     ]),

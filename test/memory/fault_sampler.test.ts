@@ -11,7 +11,7 @@ import {
 import { decodeFixed } from '../../src/memory/fixed_point.ts';
 import { bitsOfFloat } from '../../src/memory/floating_point.ts';
 import { Random } from '../../src/random.ts';
-import { uniformMap } from '../support/memory.ts';
+import { uniformSampler } from '../support/memory.ts';
 import { binomialSigmas, correlationSigmas, popcount } from '../support/statistics.ts';
 
 /** The table and the mask of a block of 16 codes of `bits` bits, each stored in 16. */
@@ -357,7 +357,7 @@ describe('fetching a tensor', () => {
   const codes = Array.from({ length: rows * stride }, (_, i) => (i % stride < columns ? random.uniformInt(4096) : 0));
   const codec = fixedCodec(bits, exponent, 'corrected');
   const image = { words: packCodes(codes, 16), rows, columns, stride, codec };
-  const read = (rate: number, of = image) => fetchTensor(of, uniformMap(bits, KEY, rate));
+  const read = (rate: number, of = image) => fetchTensor(of, uniformSampler(bits, KEY, rate));
 
   it('rate 0 gives the quantised weights exactly, and zeros in the pads', () => {
     const expected = Uint32Array.from(codes, (code) => bitsOfFloat(decodeFixed(code, bits, exponent)));

@@ -6,7 +6,7 @@ import { readKey, tensorKey } from '../../src/memory/fault_sampler.ts';
 import { decodeFixed, encodeFixed } from '../../src/memory/fixed_point.ts';
 import { pcg4d } from '../../src/memory/hash.ts';
 import { Bench, randomValues, useGpu } from '../support/gpu.ts';
-import { fixedFetch, type MapRow, mapWords, memoryImage, testTensor } from '../support/memory.ts';
+import { type FaultEntry, faultTableWords, fixedFetch, memoryImage, testTensor } from '../support/memory.ts';
 import { runShader } from '../support/shader.ts';
 
 const device = useGpu();
@@ -90,7 +90,7 @@ describe('encoding', () => {
 
   it.each([false, true])('gives the codes of its reference, 2 to 16 bits, faithful %s', async (faithful) => {
     const { gpu } = newBench();
-    const faultTable = bench.arena.allocate('fault table', mapWords([{ key: [0, 0] }]).byteLength);
+    const faultTable = bench.arena.allocate('fault table', faultTableWords([{ key: [0, 0] }]).byteLength);
     const matrix = bench.output(rows, columns);
     // Four blocks lie before the image and some behind it, which the kernel must leave alone.
     const blocks = (rows * stride) / 16;
@@ -108,7 +108,7 @@ describe('encoding', () => {
       const padded = new Float32Array(rows * stride);
       for (let i = 0; i < weights.length; i++) padded[Math.floor(i / columns) * stride + (i % columns)] = weights[i];
       gpu.write(matrix, padded);
-      gpu.write(faultTable, mapWords([{ key: [0, 0], bits, exponent }]));
+      gpu.write(faultTable, faultTableWords([{ key: [0, 0], bits, exponent }]));
       gpu.write(codes, new Uint32Array((blocks + 8) * 8).fill(0xdeadbeef));
       const storageBits = storageBitsOf(bits);
       programs[Math.log2(storageBits) - 2].run();
@@ -131,12 +131,12 @@ describe('the materialised read', () => {
   const BLOCKS = (rows * stride) / 16;
   const ORIGIN = 3;
   const PLACE = { map: 1, origin: ORIGIN, rows, columns, stride };
-  const UNUSED: MapRow = { key: [1, 2] };
+  const UNUSED: FaultEntry = { key: [1, 2] };
 
   /** Reads through one program: the same for every format, rate and key, as in a sweep. */
   async function reader() {
     const { gpu } = newBench();
-    const faultTable = bench.arena.allocate('fault table', mapWords([UNUSED, UNUSED]).byteLength);
+    const faultTable = bench.arena.allocate('fault table', faultTableWords([UNUSED, UNUSED]).byteLength);
     const codes = bench.arena.allocate('memory image', (BLOCKS + ORIGIN) * 32);
     const fetched = bench.arena.allocate('fetched', rows * stride * 4);
     const programs = await Promise.all(
@@ -147,12 +147,12 @@ describe('the materialised read', () => {
         return recorder.build('materialise');
       }),
     );
-    return async (image: Uint32Array, row: MapRow, pass = 0) => {
+    return async (image: Uint32Array, row: FaultEntry, pass = 0) => {
       const whole = new Uint32Array((BLOCKS + ORIGIN) * 8);
       const storageBits = storageBitsOf(row.bits ?? 12);
       whole.set(image, (ORIGIN * storageBits) / 2);
       gpu.write(codes, whole);
-      gpu.write(faultTable, mapWords([UNUSED, row]));
+      gpu.write(faultTable, faultTableWords([UNUSED, row]));
       gpu.write(fetched, new Uint32Array(rows * stride).fill(0x7fc00000));
       const program = programs[Math.log2(storageBits) - 2];
       program.setStep({ passIndex: pass });
@@ -198,7 +198,7 @@ describe('the materialised read', () => {
     const read = await reader();
     const { words: image, fetch } = testTensor(PLACE, 12, -10, 8);
     const key = tensorKey(9, 1, 2);
-    const row: MapRow = { key, read: 5, bits: 12, exponent: -10, rate: 0.1 };
+    const row: FaultEntry = { key, read: 5, bits: 12, exponent: -10, rate: 0.1 };
     const expected = (number: number) => bitsOf(fetch(readKey(key, number), 0.1));
     expect(firstDifference(await read(image, row, 12), expected(5))).toBe(-1);
     expect(firstDifference(await read(image, { ...row, granularity: 1 }, 12), expected(5 + 12 + 1))).toBe(-1);
@@ -221,7 +221,7 @@ describe('the materialised read', () => {
       const { bits, exponent } = tensors.find(({ tensor }) => tensor.map === map)!;
       return { key: keys[map], bits, exponent, rate: rates[map] };
     };
-    const faultTable = bench.buffer(mapWords([0, 1, 2].map(rowOf)));
+    const faultTable = bench.buffer(faultTableWords([0, 1, 2].map(rowOf)));
     const views = tensors.map(({ tensor }) => {
       const fetched = bench.arena.allocate('fetched', tensor.rows * tensor.stride * 4);
       recordMaterialise(recorder, { tensor, codes, faultTable, fetched, passOffset: 0 });

@@ -4,7 +4,7 @@ import { readKey, tensorKey } from '../../src/memory/fault_sampler.ts';
 import { noiseTensor } from '../../src/memory/noise.ts';
 import { expectAllclose } from '../support/allclose.ts';
 import { Bench, randomValues, readMatrix, useGpu } from '../support/gpu.ts';
-import { mapWords } from '../support/memory.ts';
+import { faultTableWords } from '../support/memory.ts';
 import { moments } from '../support/statistics.ts';
 
 const device = useGpu();
@@ -18,7 +18,9 @@ it.each([
 ] as const)('%s noise on the device equals its reference and has its moments', async (kind, second, fourth, eighth) => {
   const bench = new Bench(device.gpu);
   const key = tensorKey(11, 0, 2);
-  const faultTable = bench.buffer(mapWords([{ key: [0, 0] }, { key, read: READ, granularity: 1, scale: SCALE }]));
+  const faultTable = bench.buffer(
+    faultTableWords([{ key: [0, 0] }, { key, read: READ, granularity: 1, scale: SCALE }]),
+  );
   const weights = randomValues(COUNT, 1);
   const source = bench.matrix(ROWS, COLUMNS, weights);
   const fetched = bench.output(ROWS, COLUMNS);

@@ -17,7 +17,7 @@ import { corrupt } from '../../src/reference/random.ts';
 import { parametersOf, stackBackward, stackForward } from '../reference/model.ts';
 import { expectAllclose } from '../support/allclose.ts';
 import { useGpu } from '../support/gpu.ts';
-import { uniformMap } from '../support/memory.ts';
+import { uniformSampler } from '../support/memory.ts';
 import { ADAM, SGD, TOY, toyDataset } from '../support/toy.ts';
 
 const device = useGpu();
@@ -291,7 +291,7 @@ describe('training for memory that errs', () => {
         const codes = Array.from(values, (value) => codec.encode(value, 0));
         const image = { words: packCodes(codes, 8), rows, columns, stride, codec };
         const key = readKey(tensorKey(SGD.seed, 2 ** 31 + epoch, index), 0);
-        noisy.set(fetchTensor(image, uniformMap(8, key, rate)), offset);
+        noisy.set(fetchTensor(image, uniformSampler(8, key, rate)), offset);
       }
       const fetched = parametersOf(layout, noisy);
       const batch = new Random(SGD.seed, epoch).shuffle(Uint32Array.from(TRAIN));

@@ -13,7 +13,7 @@ import type { Bench } from './gpu.ts';
 export const GEOMETRY: Geometry = v.parse(MemoryConfig, { layers: {} }).geometry;
 
 /** One row of the fault table: a tensor of fixed-point codes that fail uniformly. */
-export interface MapRow {
+export interface FaultEntry {
   /** From tensorKey. */
   readonly key: Key;
   readonly read?: number;
@@ -31,7 +31,7 @@ const GRANULARITIES: readonly Granularity[] = ['load', 'pass', 'inference'];
 const fixedMemory = (bits: number, rate: number) =>
   uniformMemory({ kind: 'fixed', bits, exponent: 0, headroom: 0, encoding: 'corrected' }, rate);
 
-export function mapWords(rows: readonly MapRow[]): Uint32Array<ArrayBuffer> {
+export function faultTableWords(rows: readonly FaultEntry[]): Uint32Array<ArrayBuffer> {
   const words = new Uint32Array(rows.length * FAULT_ENTRY_WORDS);
   rows.forEach(({ key, read = 0, granularity = 0, exponent = 0, bits = 12, rate = 0, scale }, i) => {
     writeDraw(words, i, { key, device: [0, 0], load: read, read });
@@ -60,7 +60,7 @@ export const fixedFetch = (bits: number, faithful = false) => {
 };
 
 /** What decides a read of a tensor that fails uniformly. @param key from readKey */
-export function uniformMap(bits: number, key: Key, rate: number): FaultSampler {
+export function uniformSampler(bits: number, key: Key, rate: number): FaultSampler {
   return {
     storageBits: storageBitsOf(bits),
     sources: faultSources(fixedMemory(bits, rate), 0),
@@ -105,7 +105,7 @@ export function testTensor(
     bits,
     exponent,
     fetch: (key, rate) =>
-      new Float32Array(fetchTensor({ words, rows, columns, stride, codec }, uniformMap(bits, key, rate)).buffer),
+      new Float32Array(fetchTensor({ words, rows, columns, stride, codec }, uniformSampler(bits, key, rate)).buffer),
   };
 }
 

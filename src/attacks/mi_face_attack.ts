@@ -28,7 +28,8 @@ export const MI_FACE: Attack<MiFaceConfig> = {
   title: 'MI-Face',
   onPhotographs: false,
   needsPublicFaces: false,
-  description: 'MI-Face (Fredrikson et al., CCS 2015): descends to the image of which the victim is surest.',
+  description:
+    'MI-Face (Fredrikson et al., CCS 2015): moves every pixel along the gradient until the victim is sure to see the person.',
   schema: MiFaceOptions,
   access: ({ search }) => (search ? 'scores' : 'white-box'),
   defaults({ width, height, latent }) {

@@ -16,7 +16,7 @@ import {
   type VictimKind,
 } from '../experiments/config.ts';
 import { proceduralData, splitName } from '../experiments/faces.ts';
-import { presetInput } from '../experiments/presets.ts';
+import { attacksOfKinds, presetInput } from '../experiments/presets.ts';
 import { InMemoryRunStore, type ProgressSink, refuseAborted } from '../experiments/store.ts';
 import { type DrawResult, Sweep } from '../experiments/sweep.ts';
 import { type ExperimentData, Testbed } from '../experiments/testbed.ts';
@@ -53,8 +53,8 @@ import {
 
 /** What the shipped networks were trained with; the seed of a setting draws errors only. */
 const FACES_SEED = 1;
-/** Images of MI-Face against a model of dense layers, pixels, and how many people it attacks. */
-const MI_FACE = { width: 56, height: 64, people: 10 } as const;
+/** Images of a victim of dense layers from which people are reconstructed, pixels, and how many people are. */
+const PEOPLE = { width: 56, height: 64, people: 10 } as const;
 /** Attackers of the inversion network. */
 const ATTACKERS = [{ name: 'direct' }, { name: 'clipped', clip: 'observed' }] as const;
 
@@ -85,7 +85,7 @@ interface Ready {
 interface Opened {
   readonly gpu: Gpu;
   readonly networks: Networks;
-  /** Victims of the inversion network, and of MI-Face, by their kinds and how they release confidences. */
+  /** Victims whose predictions are inverted, and those from which people are reconstructed, by kind and release. */
   readonly inverted: Map<string, Ready>;
   readonly searched: Map<string, Ready>;
   readonly started: Date;
@@ -249,14 +249,14 @@ export class EngineSession {
     this.#options.post(victimReply(kind, ready));
   }
 
-  /** The victim of MI-Face. */
+  /** The victim from which people are reconstructed. */
   async #searched(opened: Opened, setting: Setting, signal: AbortSignal): Promise<Ready> {
-    const { model: kind, round } = setting;
-    const key = `${kind} ${round}`;
+    const { model: kind, attack, round } = setting;
+    const key = `${kind} ${attack} ${round}`;
     const known = opened.searched.get(key);
     if (known) return known;
     const { gpu, networks } = opened;
-    const config = { ...searchedConfig(kind, networks.config), releases: releasesOf(setting) };
+    const config = { ...searchedConfig(kind, attack, networks.config), releases: releasesOf(setting) };
     const data = { ...(await this.#faces(gpu, config.data)), ...(kind === 'yang' && { pretrained: networks.files }) };
     const ready = await this.#ready(gpu, config, data, `searched ${kind}`, signal);
     opened.searched.set(key, ready);
@@ -456,7 +456,8 @@ export class EngineSession {
       );
     let baselines: Baselines | undefined;
     for (const what of ['none', 'memory'] as const) {
-      progress.start(what === 'none' ? 'MI-Face, no defence' : 'MI-Face, approximate memory', iterations);
+      const { title } = attackOfKind(setting.attack);
+      progress.start(`${title}, ${what === 'none' ? 'no defence' : 'approximate memory'}`, iterations);
       let last = 0;
       const condition = what === 'none' ? conditions[0] : conditions[conditions.length - 1];
       const [result] = await sweep.measure(condition, what === 'none' ? 0 : setting.draw, async (iteration, images) => {
@@ -631,13 +632,13 @@ function invertedAttacks({ attacks }: Pick<ExperimentInput, 'attacks'>): Partial
   return { attacks: [{ ...inversion, attackers: ATTACKERS }], photographs: 1 };
 }
 
-/** A victim and MI-Face from a black image against it: of the convolutional one the shipped network. */
-function searchedConfig(kind: VictimKind, shipped: ExperimentConfig): ExperimentConfig {
-  const people = [...Array(MI_FACE.people).keys()];
-  const images = kind === 'yang' && shipped.data.kind === 'procedural' ? shipped.data : MI_FACE;
+/** A victim and one attack that reconstructs people from it: of the convolutional one the shipped network. */
+function searchedConfig(kind: VictimKind, attack: string, shipped: ExperimentConfig): ExperimentConfig {
+  const people = [...Array(PEOPLE.people).keys()];
+  const images = kind === 'yang' && shipped.data.kind === 'procedural' ? shipped.data : PEOPLE;
   const preset = presetInput('shallow', { victim: kind, images });
   const victim = kind === 'yang' ? { data: shipped.data, victim: shipped.victim } : {};
-  const attacks = (preset.attacks as object[]).slice(0, 1);
+  const attacks = (attacksOfKinds([attack], preset, images) as object[]).slice(0, 1);
   return parseExperiment({ ...preset, ...victim, people, attacks, seed: FACES_SEED }, 'page');
 }
 

@@ -1,14 +1,15 @@
 /** The page: what a visitor chooses goes to the engine, what the engine finds comes onto the page. */
+import { attackOfKind } from '../attacks/registry.ts';
 import { showAdapter, showChecks } from './adapter.ts';
+import { AttackPanel } from './attack_panel.ts';
 import { Controls } from './controls.ts';
 import { Curve } from './curve.ts';
 import { byId, el } from './dom.ts';
 import { Engine } from './engine.ts';
 import { FaultMapView } from './fault_map.ts';
-import { MiFacePanel } from './mi_face.ts';
 import type { ChosenFile, ChosenImage, Job, JobKind, Reply } from './protocol.ts';
 import { ReconstructionPanel } from './reconstruction_panel.ts';
-import { isSetting, normalised, readSetting, type Setting, writeSetting } from './setting.ts';
+import { isSetting, normalised, PERSON_ATTACKS, readSetting, type Setting, writeSetting } from './setting.ts';
 import { chosenFiles, chosenImages, UploadPanel } from './upload_panel.ts';
 
 function noWebGpu(why: string): void {
@@ -22,7 +23,7 @@ const NAMES: Record<JobKind, string> = {
   open: 'starting the engine',
   measure: 'reconstruction',
   curve: 'the curve',
-  invert: 'MI-Face',
+  invert: 'the attack',
   map: 'the fault map',
   own: 'your images',
   check: 'the check of the kernels',
@@ -52,7 +53,7 @@ function start(): void {
   });
   const panel = new ReconstructionPanel();
   const curve = new Curve(panel, ({ message }) => fail(message));
-  const inversion = new MiFacePanel();
+  const inversion = new AttackPanel();
   const map = new FaultMapView();
   const own = new UploadPanel();
 
@@ -125,6 +126,8 @@ function start(): void {
     controls.show(setting);
     byId<HTMLSelectElement>('tensor').value = setting.tensor;
     byId<HTMLSelectElement>('model').value = setting.model;
+    byId<HTMLSelectElement>('attack').value = setting.attack;
+    byId('attack-description').textContent = attackOfKind(setting.attack).description;
     byId<HTMLInputElement>('draws').value = String(setting.draws);
     panel.show(setting);
   };
@@ -138,7 +141,7 @@ function start(): void {
     const text = writeSetting(setting);
     history.replaceState(null, '', text === '' ? location.pathname : `?${text}`);
     show();
-    if (!('model' in change) && !('tensor' in change)) {
+    if (!('model' in change) && !('attack' in change) && !('tensor' in change)) {
       if (running === 'curve') afterwards = 'curve';
       measure();
     }
@@ -229,6 +232,8 @@ function start(): void {
   byId('model').addEventListener('change', (event) => {
     choose({ model: (event.target as HTMLSelectElement).value as Setting['model'] });
   });
+  byId('attack').append(...PERSON_ATTACKS.map(({ kind, title }) => el('option', { value: kind }, title)));
+  byId('attack').addEventListener('change', (event) => choose({ attack: (event.target as HTMLSelectElement).value }));
   byId('inversion-run').addEventListener('click', () => {
     inversion.begin();
     send({ kind: 'invert', setting });

@@ -28,7 +28,7 @@ export type Job =
   | { readonly kind: 'measure'; readonly setting: Setting }
   /** The curve on which a setting lies. */
   | { readonly kind: 'curve'; readonly setting: Setting }
-  /** MI-Face against the model of a setting, without a defence and with that of the setting. */
+  /** The attack of a setting against its model, without a defence and with that of the setting. */
   | { readonly kind: 'invert'; readonly setting: Setting }
   | { readonly kind: 'map'; readonly setting: Setting }
   /** A visitor's images, classified and inverted. */

@@ -3,6 +3,7 @@
  * default, so an address is as long as it is different, and the same address gives the same numbers.
  */
 import * as v from 'valibot';
+import { ATTACKS } from '../attacks/registry.ts';
 import { type NamedMemory, type SweepConfig, VICTIM_KINDS, type VictimKind } from '../experiments/config.ts';
 import { voltageMemories } from '../experiments/voltage.ts';
 import { GRANULARITIES, MemoryConfig, NamedMemories, NumberFormat } from '../memory/config.ts';
@@ -68,6 +69,9 @@ export function layerSetsOf(victim: VictimKind): readonly LayerSet[] {
   return SETS_OF_VICTIM[victim];
 }
 
+/** Attacks that show persons, rather than single photographs, each iteration by iteration. */
+export const PERSON_ATTACKS = ATTACKS.filter(({ onPhotographs }) => !onPhotographs);
+
 /** What a victim may do to its confidences: none, or as many decimals as it rounds them to. */
 export const RELEASES = ['exact', '3', '2', '1', '0'] as const;
 
@@ -104,9 +108,11 @@ const Setting = v.object({
   attacker: v.picklist(['direct', 'clipped']),
   /** Fault maps per condition of the curve. */
   draws: integer(1, 100),
-  /** Whom the inversion network attacks, and whom MI-Face attacks. */
+  /** The victim whose predictions are inverted, and the one from which people are reconstructed. */
   victim: v.picklist(VICTIM_KINDS),
   model: v.picklist(VICTIM_KINDS),
+  /** What reconstructs people, by its name in the registry of attacks. */
+  attack: v.picklist(PERSON_ATTACKS.map(({ kind }) => kind as string)),
   /** Decimals of the confidences that the victim releases. */
   round: v.picklist(RELEASES),
   /** Tensor whose fault map is shown. */
@@ -128,6 +134,7 @@ export const DEFAULTS: Setting = {
   draws: 3,
   victim: 'yang',
   model: 'mlp',
+  attack: 'mi-face',
   round: 'exact',
   tensor: 'fc1.weight',
 };

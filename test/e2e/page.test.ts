@@ -232,7 +232,7 @@ describe.runIf(findChromium())('the page', () => {
     await page!.locator('#adapter-table', { hasText: 'trained by this project' }).waitFor();
     await ended('measure done');
     await page!.setInputFiles('#own-networks', join(ROOT, 'test/fixtures/classifier.pth'));
-    await page!.locator('#failure', { hasText: 'this run needs a' }).waitFor();
+    await page!.locator('#failure', { hasText: 'people, the page has faces of 30' }).waitFor();
     await page!.locator('#adapter-table', { hasText: 'trained by this project' }).waitFor();
     await ended('measure done');
     expect(await page!.locator('#own-reset').isHidden()).toBe(true);

@@ -1,4 +1,4 @@
-/** MI-Face against the shallow model, iteration by iteration. */
+/** An attack that reconstructs people, iteration by iteration. */
 import type { Row } from '../results/results.ts';
 import { byId, Gallery, table } from './dom.ts';
 import type { Reply } from './protocol.ts';
@@ -6,7 +6,7 @@ import { describe } from './setting.ts';
 
 const LABELS = { truth: 'true faces', none: 'no defence', memory: 'this memory' } as const;
 
-export class MiFacePanel {
+export class AttackPanel {
   readonly #gallery = new Gallery(byId('inversion-faces'));
   #rows: { none?: Row; memory?: Row } = {};
 

@@ -157,10 +157,10 @@ export class Controls {
       (set) => [set, set === ALL_LAYERS ? 'all with weights' : set.replaceAll('+', ' and ')] as const,
     );
     const granularities = [
-      ['load', 'once per load'],
-      ['pass', 'every pass'],
-      ['inference', 'every image'],
-      ['chip', 'once: the chip'],
+      ['load', 'per load'],
+      ['pass', 'per pass'],
+      ['inference', 'per image'],
+      ['chip', 'once per chip'],
     ] as const;
     const victims = VICTIM_KINDS.map((kind) => [kind, VICTIM_NAMES[kind]] as const);
     return [

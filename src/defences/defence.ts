@@ -44,6 +44,8 @@ export interface ReleaseDefence<C extends { readonly kind: string } = { readonly
   readonly schema: v.GenericSchema<unknown, C>;
   /** Reads one or several configurations, as in `--round 1,2`. */
   readonly flag: { readonly flags: string; readonly description: string; read(text: string): readonly C[] };
+  /** Settings that a page offers, the mildest first. */
+  readonly offered: readonly C[];
   /**
    * Records logits -> logarithms of the released confidences.
    * @param logits [rows, classes]

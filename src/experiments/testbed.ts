@@ -40,7 +40,7 @@ import type { TrainingConfig, TrainingData } from '../models/trainer.ts';
 import type { Victim } from '../models/victim.ts';
 import { foldedVictim, isLinear, releasedVictim, stackVictim } from '../models/victims.ts';
 import { yangClassifier } from '../models/yang.ts';
-import type { Row } from '../results/results.ts';
+import { type Row, releaseName } from '../results/results.ts';
 import type { ExperimentConfig, ReleaseConfig, VictimConfig } from './config.ts';
 import { type DrawBudget, drawBudget, drawsWithin, linearDrawCost } from './draws.ts';
 import type { RunContext } from './store.ts';
@@ -445,10 +445,9 @@ type NamedRelease = Release & { readonly config: ReleaseConfig };
 
 function namedRelease(config: ReleaseConfig): NamedRelease {
   const defence = releaseDefence(config.kind);
-  const name = [config.kind, ...Object.entries(config).flatMap(([key, value]) => (key === 'kind' ? [] : [value]))];
   return {
     config,
-    name: name.join('-'),
+    name: releaseName(config),
     apply: (victim) =>
       releasedVictim(victim, (recorder, logits, released) => defence.record(recorder, config, logits, released)),
   };

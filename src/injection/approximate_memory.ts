@@ -153,7 +153,7 @@ export class ApproximateMemory {
     const encoder = this.#gpu.device.createCommandEncoder({ label: 'clear the image' });
     encoder.clearBuffer(this.#codes!.buffer, this.#codes!.offset, this.#codes!.size);
     this.#gpu.submit(encoder);
-    (await this.#program(`encode ${formats}`, (recorder) => this.recordEncode(recorder))).run();
+    (await this.#program('encode', formats, (recorder) => this.recordEncode(recorder))).run();
     this.#encoded = formats;
   }
 
@@ -190,8 +190,8 @@ export class ApproximateMemory {
     if (granularity !== 'pass') {
       const names = slices.map(({ layer }) => (this.fused(layer) ? 'fused' : (layers[layer]?.kind ?? 'exact')));
       const fetches = this.#plan.tensors.map(({ tensor }) => tensor);
-      const key = `load ${granularity} ${names} ${JSON.stringify(fetches)}`;
-      (await this.#program(key, (recorder) => this.#recordMaterialise(recorder, 0))).run();
+      const key = JSON.stringify([granularity, names, fetches]);
+      (await this.#program('load', key, (recorder) => this.#recordMaterialise(recorder, 0))).run();
     }
   }
 
@@ -456,12 +456,13 @@ export class ApproximateMemory {
     }
   }
 
-  #program(key: string, record: (recorder: Recorder) => void): Promise<Program> {
+  #program(label: string, variant: string, record: (recorder: Recorder) => void): Promise<Program> {
+    const key = `${label} ${variant}`;
     let program = this.#programs.get(key);
     if (!program) {
       const recorder = new Recorder(this.#gpu);
       record(recorder);
-      program = recorder.build(key.split(' ')[0]);
+      program = recorder.build(label);
       this.#programs.set(key, program);
     }
     return program;

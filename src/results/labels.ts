@@ -33,6 +33,11 @@ export const METRIC_LABELS: Record<Metric, string> = {
   identity: 'Identified as the right person',
 };
 
+/** In names of files and in addresses: 'rounding-2'. */
+export function releaseName({ kind, ...options }: Release): string {
+  return [kind, ...Object.values(options)].join('-');
+}
+
 /** 'released with rounding (decimals 2)'; undefined where confidences are released as they are. */
 export function releaseLabel(release: Release | undefined): string | undefined {
   if (release === undefined) return undefined;

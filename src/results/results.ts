@@ -27,6 +27,7 @@ export {
   METRIC_LABELS,
   pictureFile,
   releaseLabel,
+  releaseName,
   runTitle,
   victimTitle,
 } from './labels.ts';

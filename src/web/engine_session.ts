@@ -225,8 +225,8 @@ export class EngineSession {
 
   /** The victim of the inversion network, with the shipped networks or trained here; tells the page when it is another. */
   async #inverted(opened: Opened, setting: Setting, signal: AbortSignal): Promise<Ready> {
-    const { victim: kind, round } = setting;
-    const key = `${kind} ${round}`;
+    const { victim: kind, release } = setting;
+    const key = `${kind} ${release}`;
     const known = opened.inverted.get(key);
     if (known) {
       this.#show(kind, key, known);
@@ -251,8 +251,8 @@ export class EngineSession {
 
   /** The victim from which people are reconstructed. */
   async #searched(opened: Opened, setting: Setting, signal: AbortSignal): Promise<Ready> {
-    const { model: kind, attack, round } = setting;
-    const key = `${kind} ${attack} ${round}`;
+    const { model: kind, attack, release } = setting;
+    const key = `${kind} ${attack} ${release}`;
     const known = opened.searched.get(key);
     if (known) return known;
     const { gpu, networks } = opened;

@@ -4,12 +4,19 @@
  */
 import * as v from 'valibot';
 import { ATTACKS } from '../attacks/registry.ts';
-import { type NamedMemory, type SweepConfig, VICTIM_KINDS, type VictimKind } from '../experiments/config.ts';
+import { RELEASE_DEFENCES } from '../defences/registry.ts';
+import {
+  type NamedMemory,
+  type ReleaseConfig,
+  type SweepConfig,
+  VICTIM_KINDS,
+  type VictimKind,
+} from '../experiments/config.ts';
 import { voltageMemories } from '../experiments/voltage.ts';
 import { GRANULARITIES, MemoryConfig, NamedMemories, NumberFormat } from '../memory/config.ts';
 import { findPreset, PRESETS } from '../memory/presets.ts';
 import { dimmOfChip, VENDORS, type Vendor, voltageRange } from '../memory/undervolting.ts';
-import { formatPercent } from '../results/results.ts';
+import { formatPercent, releaseLabel, releaseName } from '../results/results.ts';
 
 /** Number formats by their names in the address. */
 const FORMATS = {
@@ -72,8 +79,13 @@ export function layerSetsOf(victim: VictimKind): readonly LayerSet[] {
 /** Attacks that show persons, rather than single photographs, each iteration by iteration. */
 export const PERSON_ATTACKS = ATTACKS.filter(({ onPhotographs }) => !onPhotographs);
 
-/** What a victim may do to its confidences: none, or as many decimals as it rounds them to. */
-export const RELEASES = ['exact', '3', '2', '1', '0'] as const;
+/** What a victim may do to the confidences that it releases, by its name in an address: `exact`, `rounding-2`. */
+export const RELEASES: ReadonlyMap<string, SweepConfig['releases']> = new Map([
+  ['exact', []] as [string, ReleaseConfig[]],
+  ...RELEASE_DEFENCES.flatMap(({ offered }) =>
+    (offered as readonly ReleaseConfig[]).map((config): [string, ReleaseConfig[]] => [releaseName(config), [config]]),
+  ),
+]);
 
 /** What the slider offers: bit error rates 2^-12, 2^-11.5, .. 2^-3. */
 export const RATES: readonly number[] = Array.from({ length: 19 }, (_, i) => 2 ** (-12 + i / 2));
@@ -113,8 +125,8 @@ const Setting = v.object({
   model: v.picklist(VICTIM_KINDS),
   /** What reconstructs people, by its name in the registry of attacks. */
   attack: v.picklist(PERSON_ATTACKS.map(({ kind }) => kind as string)),
-  /** Decimals of the confidences that the victim releases. */
-  round: v.picklist(RELEASES),
+  /** What the victim does to the confidences that it releases. */
+  release: v.picklist([...RELEASES.keys()]),
   /** Tensor whose fault map is shown. */
   tensor: v.string(),
 });
@@ -135,7 +147,7 @@ export const DEFAULTS: Setting = {
   victim: 'yang',
   model: 'mlp',
   attack: 'mi-face',
-  round: 'exact',
+  release: 'exact',
   tensor: 'fc1.weight',
 };
 
@@ -165,14 +177,14 @@ export function isSetting(setting: unknown): setting is Setting {
 }
 
 /** How strong the memory of a setting errs, in a few words: `0.78 %`, `DRAM C, 1.150 V`. */
-export function describeMemory({ memory, rate, volts, round }: Setting): string {
+export function describeMemory({ memory, rate, volts, release }: Setting): string {
   const vendor = vendorOf(memory);
   const strength = vendor
     ? `DRAM ${vendor}, ${volts.toFixed(3)} V`
     : memory === 'uniform'
       ? formatPercent(rate)
       : memory;
-  return round === 'exact' ? strength : `${strength}, confidences rounded to ${round} decimals`;
+  return [strength, releaseText(release)].filter((part) => part !== undefined).join(', ');
 }
 
 /** The same with the draw: `0.78 %, draw 0`. */
@@ -210,8 +222,13 @@ export function vendorOf(memory: string): Vendor | undefined {
 }
 
 /** What a victim does to the confidences that it releases under a setting. */
-export function releasesOf({ round }: Pick<Setting, 'round'>): SweepConfig['releases'] {
-  return round === 'exact' ? [] : [{ kind: 'rounding', decimals: Number(round) }];
+export function releasesOf({ release }: Pick<Setting, 'release'>): SweepConfig['releases'] {
+  return RELEASES.get(release)!;
+}
+
+/** `released with rounding (decimals 2)`; undefined where confidences are released as they are. */
+export function releaseText(release: string): string | undefined {
+  return releaseLabel(RELEASES.get(release)![0]);
 }
 
 /** A sweep of a set of layers; a memory that is given for every layer is kept to its members. */
@@ -255,6 +272,6 @@ export function sweepOfLayers(setting: Setting, layers: readonly string[]): Swee
 }
 
 /** Settings of one key share their rows: they differ in how strong the error is, and in what is shown. */
-export function sweepKey({ memory, format, layers, granularity, seed, draws, victim, round }: Setting): string {
-  return JSON.stringify([memory, format, layers, granularity, seed, draws, victim, round]);
+export function sweepKey({ memory, format, layers, granularity, seed, draws, victim, release }: Setting): string {
+  return JSON.stringify([memory, format, layers, granularity, seed, draws, victim, release]);
 }

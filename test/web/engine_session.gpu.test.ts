@@ -195,15 +195,15 @@ it('MI-Face trains a victim, then shows its images as they become faces, without
 }, 240_000);
 
 it('MI-Face attacks the shipped convolutional network, whose rounded confidences do not keep it away', async () => {
-  const attack = async (round: Setting['round']) => {
-    await page.ask({ kind: 'invert', setting: { ...QUICK, model: 'yang', round } });
+  const attack = async (release: Setting['release']) => {
+    await page.ask({ kind: 'invert', setting: { ...QUICK, model: 'yang', release } });
     return page.of('inversion').flatMap(({ row }) => (row ? [row] : []));
   };
   const exact = await attack('exact');
   expect(exact.map(({ condition }) => condition.kind)).toEqual(['none', 'bit-error']);
   expect(exact[0].accuracy).toBeGreaterThan(0.9);
   expect(exact[0].n).toBe(10);
-  expect((await attack('1')).map(({ pcc }) => pcc)).toEqual(exact.map(({ pcc }) => pcc));
+  expect((await attack('rounding-1')).map(({ pcc }) => pcc)).toEqual(exact.map(({ pcc }) => pcc));
 }, 240_000);
 
 it('another victim is trained with the network that inverts it, and tells its layers', async () => {

@@ -411,7 +411,9 @@ function readConfig(path: string): Record<string, unknown> {
   try {
     text = readFileSync(file, 'utf8');
   } catch {
-    throw new DataError(`${path}: cannot be read; give a JSON file`);
+    throw new DataError(
+      `${path}: cannot be read; give a preset (${Object.keys(PRESETS).join(', ')}), a JSON file or a run's folder`,
+    );
   }
   let json: unknown;
   try {

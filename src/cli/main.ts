@@ -21,6 +21,10 @@ import { type CommonOptions, Session } from './session.ts';
 
 const args = process.argv.slice(2);
 
+// npm runs scripts where package.json lies; paths are meant from where the user stands.
+const { npm_lifecycle_event: script, INIT_CWD } = process.env;
+if ((script === 'midas' || script === 'demo') && INIT_CWD) process.chdir(INIT_CWD);
+
 function common(command: Command, out: string): Command {
   return command
     .option('--out <dir>', 'where the files go', out)
@@ -79,7 +83,13 @@ async function runAsked(preset: PresetName | undefined, options: ExperimentOptio
 }
 
 /** The preset and the file that `run` was given. */
-function presetOf(what: string, options: ExperimentOptions): [PresetName | undefined, ExperimentOptions] {
+function presetOf(what: string | undefined, options: ExperimentOptions): [PresetName | undefined, ExperimentOptions] {
+  if (what === undefined) {
+    if (options.config !== undefined) return [undefined, options];
+    throw new ConfigError(
+      `give a preset (${Object.keys(PRESETS).join(', ')}), a configuration file or the folder of a run`,
+    );
+  }
   const name = (Object.keys(PRESETS) as PresetName[]).find((each) => each === what);
   if (name) return [name, options];
   if (options.config !== undefined) {
@@ -91,7 +101,7 @@ function presetOf(what: string, options: ExperimentOptions): [PresetName | undef
 experiment(
   program
     .command('run')
-    .argument('<preset or file>', `${Object.keys(PRESETS).join(', ')}, or a configuration file, or the folder of a run`)
+    .argument('[preset or file]', `${Object.keys(PRESETS).join(', ')}, or a configuration file, or the folder of a run`)
     .description('run an experiment: data x victim x defences x attacks; any option changes one field of it'),
   undefined,
   'runs/run',
@@ -102,7 +112,7 @@ experiment(
       .map(([name, sizes]) => `${name} (${sizes.join(', ')})`)
       .join('; ')}`,
   )
-  .action((what: string, options: ExperimentOptions) => runAsked(...presetOf(what, options)));
+  .action((what: string | undefined, options: ExperimentOptions) => runAsked(...presetOf(what, options)));
 
 experiment(
   program
@@ -123,11 +133,11 @@ experiment(
 experiment(
   program
     .command('attack')
-    .argument('<preset or file>', 'as for run')
+    .argument('[preset or file]', 'as for run')
     .description('one victim, one memory, one attack: numbers and pictures, no sweep and no noise to compare with'),
   undefined,
   'runs/attack',
-).action(async (what: string, options: ExperimentOptions) => {
+).action(async (what: string | undefined, options: ExperimentOptions) => {
   const [preset, asked] = presetOf(what, options);
   const { attackOptions } = await import('./attack.ts');
   await runAsked(preset, attackOptions(asked));
@@ -136,13 +146,13 @@ experiment(
 experiment(
   program
     .command('train')
-    .argument('<preset or file>', 'as for run')
+    .argument('[preset or file]', 'as for run')
     .description(
       'train the victim and the attackers’ networks into the checkpoints of --out, and measure nothing else',
     ),
   undefined,
   'runs/train',
-).action(async (what: string, options: ExperimentOptions) => {
+).action(async (what: string | undefined, options: ExperimentOptions) => {
   const [preset, asked] = presetOf(what, options);
   const session = new Session(options, args);
   const { trainCommand } = await import('./train.ts');

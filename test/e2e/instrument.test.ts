@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseResults, type Results } from '../../src/results/results.ts';
-import { midas } from '../support/command_line.ts';
+import { midas, start } from '../support/command_line.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'midas-instrument-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
@@ -55,6 +55,13 @@ describe('a run', () => {
     }
     const named = await midas('shallow', '--config', join(out, 'results.json'), '--print-config');
     expect(JSON.parse(named.stdout)).toEqual(config);
+  });
+
+  it('takes paths from where the user stands, as npm tells it', async () => {
+    writeFileSync(inScratch('here.json'), JSON.stringify({ draws: 9 }));
+    const env = { npm_lifecycle_event: 'midas', INIT_CWD: scratch };
+    const { stdout } = await start(['shallow', '--config', 'here.json', '--print-config'], env).finished;
+    expect(JSON.parse(stdout)).toMatchObject({ draws: 9 });
   });
 
   it('keeps what flags say over what the file says, a seed among it', async () => {
@@ -175,7 +182,8 @@ describe('any part of an experiment can be exchanged', () => {
       ['run', 'shallow', '--memory', 'eden-em1', '--format', 'int8'],
       /--format: a memory of --memory has/,
     ],
-    ['a preset that there is not', ['run', 'huge.json'], /huge\.json: cannot be read/],
+    ['a file that there is not', ['run', 'huge.json'], /huge\.json: cannot be read; give a preset \(shallow, deep\)/],
+    ['a run of nothing', ['run'], /give a preset \(shallow, deep\), a configuration file or the folder of a run/],
     ['a shard out of range', ['run', 'shallow', '--shard', '3/2'], /--shard 3\/2: give the shard and their number/],
   ])('%s is refused', async (_, args, message) => {
     const { code, stderr, stdout } = await midas(...args, '--out', inScratch('refused'), ...QUIET);

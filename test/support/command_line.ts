@@ -10,9 +10,16 @@ export interface Finished {
   readonly stderr: string;
 }
 
-export function start(args: readonly string[]): { child: ChildProcess; finished: Promise<Finished> } {
+/** @param env beside the environment of the tests */
+export function start(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): { child: ChildProcess; finished: Promise<Finished> } {
   // tsx as a loader, not as a command: signals then reach the program itself.
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', ...args], { cwd: root });
+  const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', ...args], {
+    cwd: root,
+    env: { ...process.env, ...env },
+  });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (data) => {

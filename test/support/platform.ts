@@ -7,8 +7,8 @@ import { openNodeGpu } from '../../src/gpu/node.ts';
 
 export { fileShaderSource as shaderSource } from '../../src/gpu/node.ts';
 
-/** Opens a device on a software adapter. */
-export const openTestGpu = (): Promise<Gpu> => openNodeGpu({ adapter: 'software' });
+/** Opens a device on the adapter called $MIDAS_TEST_ADAPTER (`auto` for a real one), or on a software adapter. */
+export const openTestGpu = (): Promise<Gpu> => openNodeGpu({ adapter: process.env.MIDAS_TEST_ADAPTER ?? 'software' });
 
 const FOLDER = process.env.MIDAS_FIXTURES ?? fileURLToPath(new URL('../fixtures/', import.meta.url));
 

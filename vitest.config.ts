@@ -4,10 +4,10 @@ import { playwright } from '@vitest/browser-playwright';
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 import { findChromium } from './test/support/chromium.ts';
 
-// `unit` needs no device and runs files in parallel. `gpu` opens one device a file, one file at a time, because a software
-// adapter uses every core by itself. `browser` runs most of the same files in Chromium. `e2e` starts the command line as
-// a child process.
-const serial = { pool: 'forks', fileParallelism: false, testTimeout: 120_000, hookTimeout: 120_000 } as const;
+// `unit` needs no device. `gpu` opens one device per file. `browser` runs most of the same files in Chromium, in one page.
+// `e2e` starts the command line as a child process. The groups run one after the other, the files of a group two at a time:
+// most of a test's time is the compilation of shaders, which uses one core.
+const ofDevices = { pool: 'forks', maxWorkers: 2, testTimeout: 120_000, hookTimeout: 120_000 } as const;
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 
@@ -52,8 +52,7 @@ const browser: TestProjectInlineConfiguration = {
     fileParallelism: false,
     // One page for all files: a page for each is half a minute more.
     isolate: false,
-    // Before the tests of `gpu`, not beside them.
-    sequence: { groupOrder: 1 },
+    sequence: { groupOrder: 3 },
     testTimeout: 60_000,
     hookTimeout: 60_000,
     browser: {
@@ -82,13 +81,30 @@ export default defineConfig({
           name: 'unit',
           include: ['test/**/*.test.ts'],
           exclude: ['test/**/*.gpu.test.ts', 'test/e2e/**'],
-          // Statistics of some seconds; more on a machine that does other things besides.
+          maxWorkers: 2,
+          // Statistics of some seconds; more on a busy machine.
           testTimeout: 30_000,
         },
       },
-      { test: { name: 'gpu', include: ['test/**/*.gpu.test.ts'], exclude: ['test/e2e/**'], ...serial } },
+      {
+        test: {
+          name: 'gpu',
+          include: ['test/**/*.gpu.test.ts'],
+          exclude: ['test/e2e/**'],
+          sequence: { groupOrder: 1 },
+          ...ofDevices,
+        },
+      },
       ...(chromium ? [browser] : []),
-      { test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], ...serial, testTimeout: 600_000 } },
+      {
+        test: {
+          name: 'e2e',
+          include: ['test/e2e/**/*.test.ts'],
+          sequence: { groupOrder: 2 },
+          ...ofDevices,
+          testTimeout: 600_000,
+        },
+      },
     ],
   },
 });

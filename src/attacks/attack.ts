@@ -19,7 +19,7 @@ export type SplitName = (typeof SPLITS)[number];
 
 /**
  * What an attacker sees of the victim. `white-box`: its weights, so that a defence which changes the released confidences
- * does not reach the attack. `scores`: the confidences as they are released.
+ * does not reach the attack. `scores`: the confidences as they are released, or nothing at all.
  */
 export type Access = 'white-box' | 'scores';
 
@@ -111,9 +111,9 @@ export interface AttackContext {
 }
 
 /**
- * Called, and awaited, now and then while an attack goes on.
- * @param iteration how far it is, of the units of its output
- * @param images returns what it has by then, draw by draw
+ * Reports progress. An attack calls and awaits it every few iterations, or never; the end is reported by the caller.
+ * @param iteration how far the attack is, in the units of its output
+ * @param images returns the reconstructions at that iteration, one list per draw
  */
 export type Tick = (iteration: number, images: () => Promise<readonly Float32Array[]>) => unknown;
 
@@ -129,17 +129,23 @@ export interface BuiltAttack {
    * @throws DeviceLostError
    */
   run(output: AttackOutput, draws: readonly number[], tick: Tick): Promise<readonly AttackResult[]>;
-  /** The victim holds other draws from now on. */
-  forget(): void;
+  /** Called when the victim's memory holds other draws from now on; drops what was computed from the earlier ones. */
+  forget?(): void;
   destroy(): void;
 }
 
 /** An attack on one victim, with whatever the attacker had to learn first. */
 export interface PreparedAttack {
   readonly outputs: readonly AttackOutput[];
-  /** Whether its results differ from draw to draw though the weights do not: a random start, random directions. */
+  /**
+   * Whether its results differ between draws although the weights are the same: a random start, random directions. One
+   * such attack makes every attack of the experiment run in all draws of conditions without faults.
+   */
   readonly varies: boolean;
-  /** Images that it keeps on the device per draw and attacked person; absent where it takes one draw at a time. */
+  /**
+   * Images that it keeps on the device per draw and attacked person, for the size of a batch of draws: 0 where it keeps
+   * none; absent where it attacks one draw at a time.
+   */
   readonly imagesPerDraw?: number;
   build(attacked: AttackedVictim): Promise<BuiltAttack>;
   /**

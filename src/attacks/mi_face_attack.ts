@@ -104,8 +104,6 @@ class BuiltMiFace implements BuiltAttack {
     });
   }
 
-  forget(): void {}
-
   destroy(): void {
     this.#attack.destroy();
   }

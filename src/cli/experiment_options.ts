@@ -125,7 +125,7 @@ export function addTestbedOptions(command: Command, preset?: PresetName): Comman
     .addOption(new Option('--model <name>', 'kind of victim; default: the preset’s').choices(VICTIM_KINDS))
     .option(
       '--attack <kinds>',
-      `attacks, such as mi-face,inversion; default: the preset’s. ${kinds}`,
+      `attacks, with commas between (the command attack takes one); default: the preset’s. ${kinds}`,
       choices(ATTACKS.map(({ kind }) => kind)),
     )
     .option('--data <dir>', 'the same as --private')
@@ -277,7 +277,10 @@ function askedData(
   const fromFiles = path !== undefined || options.public !== undefined || data.kind === 'files';
   if (!fromFiles) {
     for (const [flag, value] of Object.entries({ people, augment, 'allow-shared': allowShared, split })) {
-      if (value !== undefined) throw new ConfigError(`--${flag}: it is about photographs; give --private too`);
+      if (value !== undefined)
+        throw new ConfigError(
+          `--${flag} applies to photographs; give --private too, or change data in a --config file`,
+        );
     }
     return size && data.kind === 'procedural' ? { ...data, ...size } : data;
   }

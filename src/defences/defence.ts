@@ -40,14 +40,15 @@ export interface ReleaseDefence<C extends { readonly kind: string } = { readonly
   readonly kind: C['kind'];
   /** For help texts, in one sentence. */
   readonly description: string;
-  /** A strict object whose `kind` is a literal. */
+  /** A strict object whose `kind` is a literal. Names and values of the other fields appear in labels and file names. */
   readonly schema: v.GenericSchema<unknown, C>;
   /** Reads one or several configurations, as in `--round 1,2`. */
   readonly flag: { readonly flags: string; readonly description: string; read(text: string): readonly C[] };
   /** Settings that a page offers, the mildest first. */
   readonly offered: readonly C[];
   /**
-   * Records logits -> logarithms of the released confidences.
+   * Records logits -> logarithms of the released confidences, which need not sum to 1. Arithmetic that no kernel does yet
+   * needs one: a shader, its launcher (src/kernels/release.ts), its reference and a check of it (src/verify/kernels/).
    * @param logits [rows, classes]
    * @param released of the same shape
    */

@@ -636,7 +636,7 @@ class PreparedVictim {
   /** A victim that reads the memory by itself holds the draw anyway. */
   captureDraw(index: number): void {
     this.#folds[index]?.run();
-    for (const attack of this.#all()) attack.forget();
+    for (const attack of this.#all()) attack.forget?.();
   }
 
   async attack(attack: PreparedAttack, release: Release | undefined): Promise<BuiltAttack> {

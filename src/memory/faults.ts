@@ -34,16 +34,29 @@ export function faultSources(memory: StoredMemory, chip: number, where = 'memory
   const whole = { firstBit: 0, bits: width, stored: 'any', effect: 'flip', failure: 1, drawn: 'read' } as const;
   // Cells of codes among the 64 bytes of a cache line, and with ECC one check bit for every eight bits.
   const lineCells = (512 * width) / storageBitsOf(bits) + (ecc ? 64 : 0);
-  const sources = memory.faults.flatMap((model, i) =>
-    behaviourOf(model).sources(model, {
+  const sources = memory.faults.flatMap((model, i) => {
+    const path = `${where}.faults.${i}`;
+    const behaviour = behaviourOf(model);
+    const made = behaviour.sources(model, {
       width,
       lineCells,
       chip,
       ecc: ecc !== undefined,
-      path: `${where}.faults.${i}`,
+      path,
       source: (given) => ({ ...whole, salt: salt++, ...given }),
-    }),
-  );
+    });
+    for (const { firstBit, bits: count, lines } of made) {
+      if (firstBit + count > width) {
+        throw new ConfigError(
+          `${path}: it fails bit ${firstBit + count - 1}, but only ${width} bits of a code can fail`,
+        );
+      }
+      if (lines && !behaviour.needsAddresses?.(model)) {
+        throw new Error(`the fault model ${model.kind} fails lines, so its needsAddresses must say true`);
+      }
+    }
+    return made;
+  });
   if (salt > 128) throw new ConfigError(`${where}.faults: ${salt} sources of faults, at most 128`);
   const order = (source: FaultSource) =>
     ecc?.scrub && source.drawn === 'load' && source.effect === 'flip' ? 0 : source.effect === 'flip' ? 1 : 2;

@@ -57,7 +57,7 @@ const layers = field(
 const release = v.optional(
   field(
     v.objectWithRest(
-      { kind: field(v.string(), "What is done to the confidences: 'rounding'.") },
+      { kind: field(v.string(), "What is done to the confidences, for example 'rounding'.") },
       v.union([number, v.string(), v.boolean()]),
     ),
     'What the model does to its confidences before anybody sees them; without it they are released as they are.',
@@ -244,7 +244,7 @@ export type Baselines = v.InferOutput<typeof BaselinesSchema>;
 
 export const AttackSchema = v.object({
   name: field(v.string(), 'Name of the attack in rows and summary.'),
-  kind: field(v.string(), "Kind of the attack in the configuration: 'mi-face', 'inversion'."),
+  kind: field(v.string(), "Kind of the attack in the configuration, for example 'mi-face'."),
   family: v.optional(field(v.string(), "The kind for people: 'MI-Face'.")),
   split: v.optional(
     field(

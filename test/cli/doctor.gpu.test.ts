@@ -42,7 +42,8 @@ describe('the self check of doctor', () => {
   it('runs every shader file there is: entry points, what fills their slots, what they include', () => {
     expect(shaderFiles.length).toBeGreaterThan(40);
     const covered = withIncludes(checks.flatMap(({ shaders }) => [...shaders]));
-    expect(shaderFiles.filter((path) => !covered.has(path))).toEqual([]);
+    const unchecked = shaderFiles.filter((path) => !covered.has(path));
+    expect(unchecked, 'add a check of these shaders to src/verify/kernels/').toEqual([]);
   });
 
   it('reports each kernel once, in the order it announces', () => {

@@ -1,5 +1,6 @@
+import { isDeepStrictEqual } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { ATTACKS } from '../../src/attacks/registry.ts';
+import { ATTACKS, attackOfKind } from '../../src/attacks/registry.ts';
 import { seededSplit } from '../../src/data/dataset.ts';
 import { renderFaces } from '../../src/data/render_faces.ts';
 import { RELEASE_DEFENCES, TRAINING_DEFENCES } from '../../src/defences/registry.ts';
@@ -93,28 +94,38 @@ async function rowsOf(kind: VictimKind, changes: object): Promise<readonly Row[]
   return rows;
 }
 
-const NAMES = [
-  'mi-face zero',
-  'mi-face mean PROCESS',
-  'mi-face noise black-box',
-  'inversion direct, held-out',
-  'inversion direct, training',
-  'inversion top, held-out',
-  'inversion top, training',
-];
+/** The results of the attacks. */
+const NAMES = configuration('softmax', {}).attacks.flatMap((config) =>
+  attackOfKind(config.kind)
+    .outputs(config)
+    .map(({ name }) => name),
+);
+
+/** The attacks that read the weights, so that no change of the released confidences reaches them. */
+const WHITE_BOX = new Set(
+  configuration('softmax', {}).attacks.flatMap((config) => {
+    const attack = attackOfKind(config.kind);
+    return attack.access(config) === 'white-box' ? attack.outputs(config).map(({ name }) => name) : [];
+  }),
+);
+
+/** A setting of every training defence. */
+const DEFENCES: Readonly<Record<string, unknown>> = { weightClip: 0.02, errors: { bitErrorRate: 0.05 } };
 
 describe('every attack and every defence', () => {
   it('are in this matrix', () => {
-    expect(new Set(attacks.map(({ kind }) => kind))).toEqual(new Set(ATTACKS.map(({ kind }) => kind)));
-    expect(RELEASE_DEFENCES.map(({ kind }) => kind)).toEqual(['rounding']);
-    expect(TRAINING_DEFENCES.map(({ name }) => name)).toEqual(['weightClip', 'errors']);
+    const kinds = new Set(attacks.map(({ kind }) => kind));
+    expect(kinds, 'add a small configuration to attacks').toEqual(new Set(ATTACKS.map(({ kind }) => kind)));
+    const names = TRAINING_DEFENCES.map(({ name }) => name);
+    expect(Object.keys(DEFENCES), 'add a setting to DEFENCES').toEqual(names);
   });
 
   it.each(VICTIM_KINDS)('run against a victim of kind %s', async (kind) => {
-    const rows = await rowsOf(kind, { releases: [{ kind: 'rounding', decimals: 1 }] });
-    // Once as the confidences are, once rounded.
-    for (const decimals of [undefined, 1]) {
-      const own = rows.filter(({ condition }) => condition.release?.decimals === decimals);
+    // The strongest setting of each change of the released confidences, and none.
+    const releases = RELEASE_DEFENCES.map(({ offered }) => offered[offered.length - 1]);
+    const rows = await rowsOf(kind, { releases });
+    for (const release of [undefined, ...releases]) {
+      const own = rows.filter(({ condition }) => isDeepStrictEqual(condition.release, release));
       expect(new Set(own.map(({ condition }) => condition.kind))).toEqual(new Set(CONDITION_KINDS));
       expect(own).toHaveLength(CONDITION_KINDS.length * NAMES.length);
     }
@@ -124,26 +135,24 @@ describe('every attack and every defence', () => {
         expect(row.n).toBe(3);
         expect(Number.isFinite(row.pcc) && Number.isFinite(row.mse)).toBe(true);
       }
-      // Rounding is for those who see released confidences only; a white box reads the weights.
-      const [exact, rounded] = [undefined, 1].map((decimals) =>
+      const under = (release: object | undefined) =>
         own
-          .filter(({ condition }) => condition.release?.decimals === decimals)
-          .map(({ perIdentity }) => perIdentity.pcc),
-      );
-      const isWhiteBox = name === 'mi-face zero' || name === 'mi-face mean PROCESS';
-      if (isWhiteBox) expect(rounded, name).toEqual(exact);
-      else expect(rounded, name).not.toEqual(exact);
+          .filter(({ condition }) => isDeepStrictEqual(condition.release, release))
+          .map(({ perIdentity }) => perIdentity.pcc);
+      for (const release of releases) {
+        if (WHITE_BOX.has(name)) expect(under(release), name).toEqual(under(undefined));
+        else expect(under(release), name).not.toEqual(under(undefined));
+      }
     }
   });
 
   it.each(VICTIM_KINDS)('run against a victim of kind %s that was trained for them', async (kind) => {
     const plain = { sweeps: [], memories: [], noise: { kinds: [] } };
     const without = await rowsOf(kind, plain);
-    const clipped = await rowsOf(kind, { ...plain, defences: { weightClip: 0.02 } });
-    const erred = await rowsOf(kind, { ...plain, defences: { errors: { bitErrorRate: 0.05 } } });
-    for (const rows of [clipped, erred]) {
+    for (const [name, setting] of Object.entries(DEFENCES)) {
+      const rows = await rowsOf(kind, { ...plain, defences: { [name]: setting } });
       expect(rows.map(({ attack }) => attack)).toEqual(NAMES);
-      // Another training is another victim, and other pictures of it.
+      // Another training is another victim, and gives other pictures.
       expect(rows.map(({ pcc }) => pcc)).not.toEqual(without.map(({ pcc }) => pcc));
     }
   });

@@ -27,7 +27,7 @@ const stored = (faults: FaultModel[]): LayerMemory => {
 it('the samples are of all registered models, each of a kind of its own', () => {
   const kinds = FAULT_MODELS.map(({ kind }) => kind);
   expect(new Set(kinds).size).toBe(kinds.length);
-  expect(new Set(SAMPLES.map(([{ kind }]) => kind))).toEqual(new Set(kinds));
+  expect(new Set(SAMPLES.map(([{ kind }]) => kind)), 'add a sample of the model to SAMPLES').toEqual(new Set(kinds));
 });
 
 it.each(SAMPLES)('%o has its own behaviour', (model, needsAddresses, sources) => {

@@ -9,14 +9,17 @@ export type Drawn = (typeof DRAWN)[number];
 /** The kinds of lines in which faults can lie. */
 export type LineKind = 'cache-line' | 'wordline' | 'bitline';
 
-/** Draws cells, each independently with one probability, and says under which conditions a drawn cell fails. */
+/**
+ * Draws cells at random, each independently with the same probability, and says under which conditions a drawn cell fails.
+ * A source cannot name a single cell: lines are chosen by a hash of their position.
+ */
 export interface FaultSource {
   /** Probability that a cell is drawn, 0..1. */
   readonly rate: number;
   readonly drawn: Drawn;
   /** Number that separates the random numbers of sources, 0..127: sources share it only if they draw the same cells. */
   readonly salt: number;
-  /** Bits firstBit .. firstBit + bits - 1 of a code can fail. */
+  /** Bits firstBit .. firstBit + bits - 1 of a code can fail; all must lie below the width of the {@link FaultSite}. */
   readonly firstBit: number;
   readonly bits: number;
   /** Which cells can fail, by what is stored in them. */
@@ -37,7 +40,7 @@ export interface FaultSite {
   readonly lineCells: number;
   /** Which specimen of a chip or DIMM it is. */
   readonly chip: number;
-  /** Whether an error correcting code protects the memory. */
+  /** Whether an error correcting code protects the memory; check bits fail with the others, so a source must take all bits. */
   readonly ecc: boolean;
   /** Path of the model in the configuration, for errors. */
   readonly path: string;
@@ -51,7 +54,7 @@ export interface FaultBehaviour<Model extends { readonly kind: string }> {
   readonly kind: Model['kind'];
   /** The sources of faults that make up the model; a cell fails if any of them fails it. @throws ConfigError */
   sources(model: Model, site: FaultSite): FaultSource[];
-  /** Whether faults depend on the address, as those in lines do. By default they do not. */
+  /** Whether faults depend on the address: true where a source has `lines`. By default they do not. */
   needsAddresses?(model: Model): boolean;
   /** Supply voltage at which these faults occur, for models that name one. */
   supplyVolts?(model: Model): number;

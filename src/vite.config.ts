@@ -1,11 +1,50 @@
 import { defineConfig } from 'vite';
+import manifest from '../package.json' with { type: 'json' };
 
-/** The library: one module with its shaders and packages inside, which a page imports with or without a bundler. */
+/** Packages that only Node needs: whoever uses the command line installs them. */
+const optional = Object.keys(manifest.peerDependencies);
+
+interface ModuleGraph {
+  getModuleInfo(id: string): { readonly importers: readonly string[] } | null;
+}
+
+/** Whether a page's code reaches a module. */
+function isOfPages(id: string, graph: ModuleGraph, seen = new Set<string>()): boolean {
+  if (id.endsWith('/src/index.ts')) return true;
+  if (seen.has(id)) return false;
+  seen.add(id);
+  return graph.getModuleInfo(id)?.importers.some((importer) => isOfPages(importer, graph, seen)) ?? false;
+}
+
+/**
+ * The package: `index` for pages, with its shaders and packages inside, and what Node has besides. What they share lies in
+ * chunks/, so that an error thrown in one is an instance of the class exported by another.
+ */
 export default defineConfig({
   build: {
     outDir: 'dist/lib',
     target: 'es2022',
     minify: false,
-    lib: { entry: 'src/index.ts', formats: ['es'], fileName: 'index' },
+    license: { fileName: 'THIRD_PARTY_LICENSES.md' },
+    lib: {
+      entry: { index: 'src/index.ts', node: 'src/node.ts', software: 'src/software.ts', midas: 'src/cli/bin.ts' },
+      formats: ['es'],
+    },
+    rollupOptions: {
+      external: (id) => id.startsWith('node:') || optional.some((name) => id === name || id.startsWith(`${name}/`)),
+      output: {
+        entryFileNames: '[name].js',
+        chunkFileNames: 'chunks/[name].js',
+        // They are in the types; legal ones stay.
+        comments: { jsdoc: false },
+        // A page without a bundler asks for every file separately: two are few. Errors are shared with `software` too.
+        codeSplitting: {
+          groups: [
+            { name: 'errors', test: /\/src\/errors\.ts$/, priority: 1 },
+            { name: (id, graph) => (isOfPages(id, graph) ? 'library' : null) },
+          ],
+        },
+      },
+    },
   },
 });

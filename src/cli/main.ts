@@ -3,7 +3,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { ConfigError, MidasError } from '../errors.ts';
 import { PRESETS, type PresetName } from '../experiments/presets.ts';
-import { packageVersion } from '../gpu/node.ts';
+import { packageVersion } from '../gpu/node/package.ts';
 import { addDataCommands } from './data_commands.ts';
 import {
   addDefenceOptions,

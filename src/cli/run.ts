@@ -1,13 +1,13 @@
 /** `midas run`, `shallow`, `deep` and `demo`: an experiment between its configuration and the files of its folder. */
 
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseExperiment } from '../experiments/config.ts';
 import { runExperiment } from '../experiments/experiment.ts';
 import { identityOf } from '../experiments/identity.ts';
 import { planExperiment } from '../experiments/plan.ts';
 import { demoInputs } from '../experiments/presets.ts';
 import { WHOLE } from '../experiments/shard.ts';
+import { packageFile } from '../gpu/node/package.ts';
 import { openNodeGpu } from '../gpu/node.ts';
 import { asWritten } from '../results/order.ts';
 import { headlines } from '../results/report.ts';
@@ -116,7 +116,7 @@ export async function runCommand(session: Session, asked: Asked, resume: boolean
 }
 
 /** Networks of the preset `deep` that this project trained on its embedded faces; data/README.md says how. */
-const PRETRAINED = fileURLToPath(new URL('../../data/deep-tiny/', import.meta.url));
+const PRETRAINED = packageFile('data/deep-tiny/');
 
 /** `midas demo`: a shallow and a deep experiment, the second into a folder in the first. */
 export async function demoCommand(session: Session, tiny: boolean, resume: boolean): Promise<void> {

@@ -1,7 +1,7 @@
 /** What every command shares: options, progress, the interrupt signal, and how it speaks. */
 import { ConfigError } from '../errors.ts';
 import type { Gpu } from '../gpu/device.ts';
-import { packageVersion } from '../gpu/node.ts';
+import { packageVersion } from '../gpu/node/package.ts';
 import { createProgress, type Progress } from './output.ts';
 
 export interface CommonOptions {

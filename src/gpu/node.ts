@@ -1,24 +1,13 @@
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { constants, homedir, tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { brotliDecompressSync } from 'node:zlib';
-import { create } from 'webgpu';
+import { join } from 'node:path';
 import { AdapterError } from '../errors.ts';
 import type { ShaderSource } from './composer.ts';
 import { type Gpu, type NeededLimits, openGpu } from './device.ts';
+import { packageFile, packageVersion } from './node/package.ts';
+import { cacheFolders, findNodeEntry } from './node/software.ts';
 import type { TuningChoices, TuningStore } from './tuner.ts';
+import { bundledShaders } from './web.ts';
 
 export interface NodeGpuOptions {
   /** `auto` takes a real adapter and falls back to software; `software` insists on it; anything else is matched with
@@ -31,16 +20,8 @@ export interface NodeGpuOptions {
   readonly tune?: boolean;
 }
 
-const SHADER_FOLDER = fileURLToPath(new URL('../../shaders/', import.meta.url));
-
-/** Of this project, as results and caches are marked with. */
-export function packageVersion(): string {
-  const path = fileURLToPath(new URL('../../package.json', import.meta.url));
-  return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version;
-}
-
-/** Reads shaders from the project's shaders/ folder. */
-export const fileShaderSource: ShaderSource = { read: (path) => readFile(join(SHADER_FOLDER, path), 'utf8') };
+/** Reads shaders from the folder shaders/ of a clone. */
+export const fileShaderSource: ShaderSource = { read: (path) => readFile(packageFile(`shaders/${path}`), 'utf8') };
 
 /**
  * Opens a device in Node, on an adapter of {@link findNodeEntry}.
@@ -51,47 +32,12 @@ export async function openNodeGpu(options: NodeGpuOptions = {}): Promise<Gpu> {
   const { neededLimits, profile, tune } = options;
   const entry = await findNodeEntry(wanted, profile);
   const tuning = tune ? fileTuningStore() : undefined;
-  const gpu = await openGpu(entry, { shaders: fileShaderSource, neededLimits, rest, profile, tuning });
+  const shaders = bundledShaders ?? fileShaderSource;
+  const gpu = await openGpu(entry, { shaders, neededLimits, rest, profile, tuning });
   if (wanted === 'auto' || wanted === 'software' || matches(gpu, wanted)) return gpu;
   const { name } = gpu.adapter;
   await gpu.close();
   throw new AdapterError(`no adapter is called "${wanted}" here, only "${name}"; use --adapter auto or software`);
-}
-
-/**
- * What `navigator.gpu` is in a browser, with an adapter. Order: a real adapter, the user's VK_ICD_FILENAMES, the packaged
- * SwiftShader, the one in Debian's chromium. The caller keeps the object for as long as a device of it lives, or the
- * process dies.
- * @param wanted as in {@link NodeGpuOptions}; a name is left to the caller to match
- * @param preciseTime timestamps in full resolution instead of steps of 65 us, which only Node lets a program ask for
- * @throws AdapterError that says what to install
- */
-export async function findNodeEntry(wanted: string, preciseTime = false): Promise<GPU> {
-  const createEntry = () => create(preciseTime ? ['disable-dawn-features=timestamp_quantization'] : []);
-  const packaged = unpackSwiftShader();
-  if (packaged && !load('libvulkan.so.1')) load(join(dirname(packaged), 'libvulkan.so.1'));
-  if (wanted === 'software' ? process.env.VK_ICD_FILENAMES : mayHaveDriver()) {
-    const entry = createEntry();
-    if (await entry.requestAdapter()) return entry;
-  }
-  if (wanted === 'auto' || wanted === 'software') {
-    for (const icd of [packaged, '/usr/lib/chromium/vk_swiftshader_icd.json']) {
-      if (!icd || !existsSync(icd)) continue;
-      process.env.VK_ICD_FILENAMES = icd;
-      const entry = createEntry();
-      if (await entry.requestAdapter()) return entry;
-    }
-  }
-  throw new AdapterError(
-    `no ${wanted === 'auto' ? '' : `"${wanted}" `}WebGPU adapter: install a Vulkan driver for your GPU, ` +
-      'or npm install @sparticuz/chromium@147.0.0 (SwiftShader, linux-x64), or set VK_ICD_FILENAMES to a Vulkan ICD file',
-  );
-}
-
-/** The user's cache folder, and where to turn if nothing can be written there. */
-function cacheFolders(): string[] {
-  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
-  return [join(cache, 'midas-webgpu'), join(tmpdir(), 'midas-webgpu')];
 }
 
 /**
@@ -163,86 +109,7 @@ function turn(): void {
   setImmediate(turn);
 }
 
-/** Whether to look for a real adapter: on Linux without any driver file Dawn only complains on stderr. */
-function mayHaveDriver(): boolean {
-  if (process.platform !== 'linux' || process.env.VK_ICD_FILENAMES || process.env.VK_DRIVER_FILES) return true;
-  const folders = ['/etc', '/usr/share', '/usr/local/share', '/usr/local/etc', join(homedir(), '.local/share')];
-  return folders.some((folder) => {
-    const drivers = join(folder, 'vulkan/icd.d');
-    return existsSync(drivers) && readdirSync(drivers).length > 0;
-  });
-}
-
 function matches(gpu: Gpu, wanted: string): boolean {
   const { name, vendor, architecture } = gpu.adapter;
   return `${name} ${vendor} ${architecture}`.toLowerCase().includes(wanted.toLowerCase());
-}
-
-/**
- * Unpacks SwiftShader from the @sparticuz/chromium package into the user's cache folder, once.
- * @returns the path of its ICD file, or undefined where the package or the platform is missing
- */
-function unpackSwiftShader(): string | undefined {
-  if (process.platform !== 'linux' || process.arch !== 'x64') return undefined;
-  let archive: string;
-  try {
-    const entry = createRequire(import.meta.url).resolve('@sparticuz/chromium');
-    archive = join(entry.slice(0, entry.lastIndexOf('@sparticuz')), '@sparticuz/chromium/bin/swiftshader.tar.br');
-    if (!existsSync(archive)) return undefined;
-  } catch {
-    return undefined;
-  }
-  for (const parent of cacheFolders()) {
-    const folder = join(parent, 'swiftshader-147.0.0');
-    const icd = join(folder, 'vk_swiftshader_icd.json');
-    if (existsSync(icd)) return icd;
-    try {
-      mkdirSync(parent, { recursive: true });
-      const unfinished = mkdtempSync(join(parent, 'unpacking-'));
-      for (const [name, bytes] of tarEntries(brotliDecompressSync(readFileSync(archive)))) {
-        if (/^(libvk_swiftshader\.so|libvulkan\.so\.1|vk_swiftshader_icd\.json)$/.test(name)) {
-          writeFileSync(join(unfinished, name), bytes);
-        }
-      }
-      try {
-        renameSync(unfinished, folder);
-      } catch (error) {
-        // Another process was faster: its folder is as good.
-        rmSync(unfinished, { recursive: true, force: true });
-        if (!existsSync(icd)) throw error;
-      }
-      return icd;
-    } catch {
-      // A read-only or full home: try the temporary folder.
-    }
-  }
-  return undefined;
-}
-
-/** The regular files of an uncompressed ustar archive. */
-function* tarEntries(tar: Uint8Array): Generator<[string, Uint8Array]> {
-  const text = (from: number, length: number) =>
-    new TextDecoder().decode(tar.subarray(from, from + length)).replace(/\0.*$/s, '');
-  for (let at = 0; at + 512 <= tar.length; ) {
-    const name = text(at, 100);
-    if (!name) return;
-    const size = Number.parseInt(text(at + 124, 12), 8);
-    const isFile = tar[at + 156] === 0 || tar[at + 156] === 0x30;
-    if (isFile) yield [name.replace(/^.*\//, ''), tar.subarray(at + 512, at + 512 + size)];
-    at += 512 + Math.ceil(size / 512) * 512;
-  }
-}
-
-/**
- * Makes a library resident so that Dawn finds it by its soname. dlopen is expected to complain that it is no Node module;
- * RTLD_NODELETE (0x1000 in glibc) keeps it loaded all the same.
- * @returns whether there is such a library
- */
-function load(library: string): boolean {
-  try {
-    process.dlopen({ exports: {} }, library, constants.dlopen.RTLD_NOW | constants.dlopen.RTLD_GLOBAL | 0x1000);
-  } catch (error) {
-    return /did not self-register/.test((error as Error).message);
-  }
-  return true;
 }

@@ -4,12 +4,16 @@ import type { ShaderSource } from './composer.ts';
 import { type Gpu, openGpu } from './device.ts';
 
 const FOLDER = '../../shaders/';
-const files = import.meta.glob<string>('../../shaders/**/*.wgsl', { query: '?raw', import: 'default', eager: true });
 
-/** The project's shaders as part of a bundle: for {@link openGpu} with other options than {@link openWebGpu} has. */
-export const bundledShaders: ShaderSource = {
+/** Texts of the shaders by their paths, where a bundler has put them into this file. */
+const bundled = import.meta.env
+  ? import.meta.glob<string>('../../shaders/**/*.wgsl', { query: '?raw', import: 'default', eager: true })
+  : undefined;
+
+/** Shaders that are part of a bundle; undefined where this file runs from its source. */
+export const bundledShaders: ShaderSource | undefined = bundled && {
   async read(path) {
-    const text = files[FOLDER + path];
+    const text = bundled[FOLDER + path];
     if (text === undefined) throw new Error(`no shaders/${path} in this bundle`);
     return text;
   },
@@ -21,6 +25,10 @@ export const bundledShaders: ShaderSource = {
  */
 export async function openWebGpu(): Promise<Gpu> {
   const entry = globalThis.navigator?.gpu;
-  if (!entry) throw new AdapterError('this browser has no WebGPU, or the page is neither https nor from localhost');
-  return openGpu(entry, { shaders: bundledShaders });
+  if (!entry) {
+    throw new AdapterError(
+      'this browser has no WebGPU, or the page is neither https nor from localhost; in Node import midas-webgpu/node',
+    );
+  }
+  return openGpu(entry, { shaders: bundledShaders! });
 }

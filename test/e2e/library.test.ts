@@ -60,11 +60,13 @@ beforeAll(async () => {
   writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'page', private: true, type: 'module' }));
 });
 
-it('the package holds the module, its types and nothing of ours besides', () => {
-  expect(readdirSync(installed).sort()).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'dist', 'package.json']);
+it('the package holds its modules, their types, the networks of the demo and nothing else', () => {
+  const top = ['CHANGELOG.md', 'LICENSE', 'README.md', 'data', 'dist', 'package.json'];
+  expect(readdirSync(installed).sort()).toEqual(top);
   expect(readdirSync(join(installed, 'dist'))).toEqual(['lib']);
   const files = readdirSync(join(installed, 'dist', 'lib'), { recursive: true, encoding: 'utf8' });
-  expect(files.filter((name) => extname(name) !== '' && !name.endsWith('.d.ts'))).toEqual(['index.js']);
+  const code = files.filter((name) => extname(name) !== '' && !name.endsWith('.d.ts') && !name.startsWith('chunks'));
+  expect(code.sort()).toEqual(['THIRD_PARTY_LICENSES.md', 'index.js', 'midas.js', 'node.js', 'software.js']);
 });
 
 describe('types', () => {
@@ -148,7 +150,9 @@ describe.skipIf(chromium === undefined)('in Chromium', () => {
   it('the example runs from the built file as it is', async () => {
     const site = join(scratch, 'site');
     writePage(site, '<script type="importmap">{ "imports": { "midas-webgpu": "./index.js" } }</script>');
-    cpSync(join(installed, 'dist', 'lib', 'index.js'), join(site, 'index.js'));
+    for (const file of ['index.js', 'chunks']) {
+      cpSync(join(installed, 'dist', 'lib', file), join(site, file), { recursive: true });
+    }
     expectStory(await visit(site));
   });
 

@@ -1,6 +1,9 @@
 /// <reference types="vite/client" />
 /** What tests ask of the place they run in: takes the place of platform.ts in a browser. */
-export { bundledShaders as shaderSource, openWebGpu as openTestGpu } from '../../src/gpu/web.ts';
+import { bundledShaders } from '../../src/gpu/web.ts';
+
+export { openWebGpu as openTestGpu } from '../../src/gpu/web.ts';
+export const shaderSource = bundledShaders!;
 
 // Fetched before any test is defined, because tests are defined from what fixtures hold.
 const urls = import.meta.glob<string>('fixtures/*.{json,safetensors}', {

@@ -4,15 +4,15 @@
  */
 import { access, readdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import * as v from 'valibot';
 import { DataError } from '../../errors.ts';
 import { decodePgm, type GrayImage } from '../../formats/pgm.ts';
+import { packageFile } from '../../gpu/node/package.ts';
 import { createDataset, type ImageDataset, type Split, seededSplit } from '../dataset.ts';
 import { fileError, readBytes } from './files.ts';
 
 const SPLIT_FILE = 'att-split.json';
-const PUBLISHED_SPLIT = fileURLToPath(new URL(`../../../data/${SPLIT_FILE}`, import.meta.url));
+const PUBLISHED_SPLIT = packageFile(`data/${SPLIT_FILE}`);
 
 const id = v.pipe(v.string(), v.regex(/^s\d+\/\d+\.pgm$/, 'expected a file name like "s1/3.pgm"'));
 const splitSchema = v.object({

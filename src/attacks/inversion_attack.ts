@@ -104,6 +104,8 @@ const Inversion = v.strictObject({
   ),
 });
 export type InversionConfig = v.InferOutput<typeof Inversion>;
+/** The options as a user gives them. */
+export type InversionInput = v.InferInput<typeof Inversion>;
 
 /** `inversion, held-out`; with several attackers `inversion floor, held-out`. */
 function outputsOf({ attackers, splits }: InversionConfig): (AttackOutput & { readonly attacker: string })[] {

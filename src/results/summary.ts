@@ -10,10 +10,10 @@ import type { Interval, Metric, Row, SummaryEntry } from './schema.ts';
  * bootstrap over draws x identities. Metrics without a value per identity (accuracy, and mse, psnr, ssim unless
  * `perIdentity` has them) have one value a draw, so a single draw gives them an interval of no width.
  *
- * @param seed of the resampling; the same seed gives the same intervals
+ * @param seed of the resampling, 1 by default; the same seed gives the same intervals
  * @throws ShapeError where draws of one condition hold different numbers of identities, or a draw appears twice
  */
-export function summarise(rows: readonly Row[], seed: number): SummaryEntry[] {
+export function summarise(rows: readonly Row[], seed = 1): SummaryEntry[] {
   const groups = new Map<string, Row[]>();
   for (const row of rows) {
     const key = `${conditionKey(row.condition)} ${row.attack}`;

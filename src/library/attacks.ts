@@ -1,0 +1,40 @@
+/** Attacks: as part of an experiment, and to be run by hand against any victim. */
+import type { InversionInput } from '../attacks/inversion_attack.ts';
+import type { MiFaceInput } from '../attacks/mi_face_config.ts';
+
+export type {
+  Attack,
+  AttackContext,
+  AttackedVictim,
+  AttackOutput,
+  AttackResult,
+  BuiltAttack,
+  PreparedAttack,
+  Reconstruction,
+} from '../attacks/attack.ts';
+export {
+  type Alignment,
+  alignLogits,
+  InversionAttack,
+  type InversionAttacker,
+  Predictor,
+  type Reconstructions,
+} from '../attacks/inversion.ts';
+export type { InversionConfig } from '../attacks/inversion_attack.ts';
+export { MiFace, type MiFaceResult, type SearchSpace } from '../attacks/mi_face.ts';
+export { type MiFaceConfig, type MiFaceInput, miFaceOptions } from '../attacks/mi_face_config.ts';
+export { ATTACKS, type AttackConfig } from '../attacks/registry.ts';
+export type { InversionInput };
+
+/** An attack of an experiment: its kind, and any of its options. What is left out is chosen for the size of the images. */
+export type AttackInput = { readonly kind: string } & Readonly<Record<string, unknown>>;
+
+/** MI-Face (Fredrikson, Jha, Ristenpart, CCS 2015): moves every pixel until the victim is sure to see the person. */
+export function miFace(options: Partial<Omit<MiFaceInput, 'kind'>> = {}): AttackInput {
+  return { kind: 'mi-face', ...options };
+}
+
+/** A network that inverts predictions (Yang, Zhang, Chang, Liang, CCS 2019), trained on the attacker's own faces. */
+export function inversion(options: Partial<Omit<InversionInput, 'kind'>> = {}): AttackInput {
+  return { kind: 'inversion', ...options };
+}

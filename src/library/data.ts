@@ -1,0 +1,32 @@
+/** Faces: procedural people, who do not exist, or photographs. */
+import type { DataConfig } from '../experiments/config.ts';
+
+export { createDataset, type ImageDataset, meanImage, type Split, seededSplit, toFloat } from '../data/dataset.ts';
+export type { Population } from '../data/faces.ts';
+export { centreSquare, resize, toGray } from '../data/image_ops.ts';
+export { augment, selectPeople } from '../data/people.ts';
+export { type RenderFacesOptions, renderFaces } from '../data/render_faces.ts';
+export { experimentData, proceduralData } from '../experiments/faces.ts';
+export type { ExperimentData } from '../experiments/testbed.ts';
+export type { DecodedImage } from '../formats/image.ts';
+export type { GrayImage } from '../formats/pgm.ts';
+export type { DataConfig };
+
+type Procedural = Extract<DataConfig, { kind: 'procedural' }>;
+
+/**
+ * Procedural faces as the data of an experiment, for {@link experiments.run}: by default 40 people with 10 photographs of
+ * 56 x 64 pixels each, of which the victim learns 7, and as many other people whose faces the attacker has.
+ */
+export function procedural(options: Partial<Omit<Procedural, 'kind'>> = {}): Procedural {
+  return {
+    kind: 'procedural',
+    width: 56,
+    height: 64,
+    people: 40,
+    photographs: 10,
+    trained: 7,
+    public: { people: 40, photographs: 10 },
+    ...options,
+  };
+}

@@ -1,0 +1,27 @@
+/** Approximate memories: configurations of them, and a network's weights in one. */
+import type { NamedMemory } from '../experiments/config.ts';
+import type { MemoryConfigInput } from '../memory/config.ts';
+import { findPreset } from '../memory/presets.ts';
+
+export { ApproximateMemory } from '../injection/approximate_memory.ts';
+export {
+  type FaultModel,
+  type LayerMemory,
+  type MemoryConfig,
+  type MemoryConfigInput,
+  type NumberFormat,
+  parseMemoryConfig,
+} from '../memory/config.ts';
+export { findPreset, PRESETS, type Preset } from '../memory/presets.ts';
+
+/** A memory of an experiment before its defaults are filled in: an element of `memories`. */
+export type NamedMemoryInput = Omit<NamedMemory, 'memory'> & { readonly memory: MemoryConfigInput };
+
+/**
+ * A published or measured memory by its name, as one of the `memories` of an experiment: `eden-em1`, `sram-chip1-high`, ...
+ * ({@link PRESETS} has them all).
+ * @throws ConfigError for an unknown name, with the closest there are
+ */
+export function preset(name: string): NamedMemoryInput {
+  return { name, setting: name, memory: findPreset(name).memory };
+}

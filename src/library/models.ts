@@ -1,0 +1,72 @@
+/** Networks: victims of an experiment, and the parts to train, store, load and evaluate one by hand. */
+import type { ExperimentInput, VictimKind } from '../experiments/config.ts';
+import { presetInput } from '../experiments/presets.ts';
+
+export { type LayerSpec, plainWeights, type WeightsOf } from '../layers/stack.ts';
+export { type Checkpoint, loadParameters, readCheckpoint, writeCheckpoint } from '../models/checkpoint.ts';
+export { type DeviceDataset, uploadDataset } from '../models/device_dataset.ts';
+export { Evaluator } from '../models/evaluate.ts';
+export type { ModelDescription, ModelKind, ModelSpec } from '../models/model_spec.ts';
+export { layerNames, modelSpec } from '../models/specs.ts';
+export {
+  type EpochResult,
+  type OptimizerConfig,
+  PUBLISHED_TRAINING,
+  Trainer,
+  type TrainingConfig,
+  type TrainingData,
+  type TrainingErrors,
+  type TrainingState,
+} from '../models/trainer.ts';
+export type { Victim, VictimRun } from '../models/victim.ts';
+export { releasedVictim, stackVictim } from '../models/victims.ts';
+export { yangClassifier, yangInversion } from '../models/yang.ts';
+
+type VictimInput<Kind extends VictimKind> = Extract<ExperimentInput['victim'], { kind: Kind }>;
+type Dense = VictimInput<Exclude<VictimKind, 'yang'>>;
+type Yang = VictimInput<'yang'>;
+
+/** What of a victim can be chosen; the rest is that of the command line's presets in their smallest size. */
+export interface DenseOptions {
+  /** Widths of the hidden layers. */
+  readonly hidden?: readonly number[];
+  /** Epochs, batch size and optimiser, any of them. */
+  readonly training?: Partial<Dense['training']>;
+}
+
+export interface YangOptions {
+  /** Channels of the first convolution, 1..1024. */
+  readonly ndf?: number;
+  readonly training?: Partial<Yang['training']>;
+}
+
+function dense(kind: Exclude<VictimKind, 'yang'>, { hidden, training }: DenseOptions): Dense {
+  const victim = presetInput('shallow', { victim: kind }).victim as Dense;
+  return { ...victim, ...(hidden && { hidden: [...hidden] }), training: { ...victim.training, ...training } };
+}
+
+/** Softmax regression as the victim of an experiment: the smallest there is. Default: 40 epochs. */
+export function softmax(options: Omit<DenseOptions, 'hidden'> = {}): Dense {
+  return dense('softmax', options);
+}
+
+/** The published network, one hidden layer without activation. Default: 200 units instead of the published 1000, 40 epochs. */
+export function mlp(options: DenseOptions = {}): Dense {
+  return dense('mlp', options);
+}
+
+/** One hidden layer of sigmoids (Fredrikson et al., CCS 2015). Default: 200 units instead of the published 3000, 40 epochs. */
+export function sigmoidMlp(options: DenseOptions = {}): Dense {
+  return dense('mlp-sigmoid', options);
+}
+
+/** A denoising autoencoder under a softmax (the same paper). Default: 200 and 60 units, 40 epochs. */
+export function denoisingAutoencoder(options: DenseOptions = {}): Dense {
+  return dense('dae', options);
+}
+
+/** The convolutional network of Yang et al. (CCS 2019), for images of 32 x 32 or 64 x 64 pixels. Default: ndf 8, 30 epochs. */
+export function yang({ ndf, training }: YangOptions = {}): Yang {
+  const victim = presetInput('deep').victim as Yang;
+  return { ...victim, ...(ndf !== undefined && { ndf }), training: { ...victim.training, ...training } };
+}

@@ -2,20 +2,35 @@
  * The library as other people's pages meet it: packed, then the README's example in Chromium from the built file as it is
  * and from a bundle, and in the eyes of a type checker. Every child has a hard timeout.
  */
-import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFile, type SpawnOptions, spawn } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { isDeepStrictEqual, promisify } from 'node:util';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
 import { findChromium, launchChromium } from '../support/chromium.ts';
+import type { Finished } from '../support/command_line.ts';
 import { serveFolder } from '../support/static_server.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), 'midas-library-'));
+// Another user runs programs in it too.
+chmodSync(scratch, 0o755);
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
@@ -90,6 +105,27 @@ describe('types', () => {
   });
 });
 
+/** What the example and the mistake say. */
+function expectStory(lines: readonly string[]): void {
+  const number = /\d\.\d\d/g;
+  expect(lines.map((line) => line.replace(number, '#'))).toEqual(
+    [
+      'Undefended: accuracy #, PCC #',
+      'Quantised, no errors (fixed12): accuracy #, PCC #',
+      'Bit errors #, all: accuracy #, PCC #'.replace('#', '6.25 %'),
+      'eden-em1: accuracy #, PCC #',
+      'ConfigError: memory.layers.fc9: no such layer; this model has fc1',
+    ].map((line) => line.replace(number, '#')),
+  );
+  const numbers = (line: string) => [...line.slice(line.indexOf('accuracy')).matchAll(number)].map(Number);
+  const [exact, exactPcc] = numbers(lines[0]);
+  const [hurt, hurtPcc] = numbers(lines[2]);
+  expect(exact).toBeGreaterThan(0.8);
+  expect(exactPcc).toBeGreaterThan(0.3);
+  expect(hurt).toBeLessThan(exact);
+  expect(hurtPcc).toBeLessThan(exactPcc);
+}
+
 const chromium = findChromium();
 if (chromium === undefined) {
   console.log('No Chromium here: the library is not run in one. Install it, or name it in MIDAS_CHROMIUM.');
@@ -133,26 +169,6 @@ describe.skipIf(chromium === undefined)('in Chromium', () => {
     writeFileSync(join(folder, 'index.html'), page);
   }
 
-  function expectStory(lines: readonly string[]): void {
-    const number = /\d\.\d\d/g;
-    expect(lines.map((line) => line.replace(number, '#'))).toEqual(
-      [
-        'Undefended: accuracy #, PCC #',
-        'Quantised, no errors (fixed12): accuracy #, PCC #',
-        'Bit errors #, all: accuracy #, PCC #'.replace('#', '6.25 %'),
-        'eden-em1: accuracy #, PCC #',
-        'ConfigError: memory.layers.fc9: no such layer; this model has fc1',
-      ].map((line) => line.replace(number, '#')),
-    );
-    const numbers = (line: string) => [...line.slice(line.indexOf('accuracy')).matchAll(number)].map(Number);
-    const [exact, exactPcc] = numbers(lines[0]);
-    const [hurt, hurtPcc] = numbers(lines[2]);
-    expect(exact).toBeGreaterThan(0.8);
-    expect(exactPcc).toBeGreaterThan(0.3);
-    expect(hurt).toBeLessThan(exact);
-    expect(hurtPcc).toBeLessThan(exactPcc);
-  }
-
   it('the example runs from the built file as it is', async () => {
     const site = join(scratch, 'site');
     writePage(site, '<script type="importmap">{ "imports": { "midas-webgpu": "./index.js" } }</script>');
@@ -166,5 +182,132 @@ describe.skipIf(chromium === undefined)('in Chromium', () => {
     writePage(project);
     await runPackage(project, 'vite/bin/vite.js', 'build', '--base', './');
     expectStory(await visit(join(project, 'dist')));
+  });
+});
+
+const archive = join(scratch, `${manifest.name}-${manifest.version}.tgz`);
+
+const online = await run(scratch, 'npm', 'view', 'valibot', 'version').then(
+  () => true,
+  () => false,
+);
+if (!online) console.log('npm reaches no registry: the package is not installed from it.');
+
+describe.skipIf(!online)('installed by npm into an empty folder', () => {
+  const folder = join(scratch, 'installed');
+
+  /** Runs a program to its end, whatever it exits with. */
+  function finish(command: string, args: readonly string[], options: SpawnOptions = {}): Promise<Finished> {
+    const child = spawn(command, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'], ...options });
+    const timer = setTimeout(() => child.kill('SIGKILL'), 300_000);
+    let [stdout, stderr] = ['', ''];
+    child.stdout!.on('data', (data) => {
+      stdout += data;
+    });
+    child.stderr!.on('data', (data) => {
+      stderr += data;
+    });
+    return new Promise((resolve, reject) => {
+      child.on('error', reject);
+      child.on('close', (code) => {
+        clearTimeout(timer);
+        resolve({ code, stdout, stderr });
+      });
+    });
+  }
+
+  function bytesIn(path: string): number {
+    return readdirSync(path, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .reduce((sum, { parentPath, name }) => sum + lstatSync(join(parentPath, name)).size, 0);
+  }
+
+  beforeAll(async () => {
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'other', private: true, type: 'module' }));
+    const done = await finish('npm', ['install', '--no-audit', '--no-fund', archive]);
+    expect(done.code, done.stderr).toBe(0);
+  });
+
+  it('the archive weighs under 1 MB and what is installed under 20 MB, without a native part', () => {
+    expect(lstatSync(archive).size).toBeLessThan(1e6);
+    const modules = join(folder, 'node_modules');
+    expect(bytesIn(modules)).toBeLessThan(20e6);
+    expect(readdirSync(modules).filter((name) => !name.startsWith('.'))).not.toContain('webgpu');
+  });
+
+  it('a device in Node needs a package that is named with the command that installs it', async () => {
+    for (const [entry, open] of [
+      ['node', 'openGpu'],
+      ['software', 'openSoftwareWebGpu'],
+    ]) {
+      const program = `import { ${open}, AdapterError } from 'midas-webgpu/${entry}';
+        await ${open}().catch((error) => console.log(error instanceof AdapterError, error.message));`;
+      const { stdout, stderr } = await finish(process.execPath, ['--input-type=module', '--eval', program]);
+      const version = manifest.peerDependencies.webgpu;
+      expect(stdout, stderr).toBe(`true the package webgpu is not installed: npm install webgpu@${version}\n`);
+    }
+  });
+
+  it('the command prints one npm command, after which it works', async () => {
+    const missing = await finish('npx', ['midas-webgpu', 'demo']);
+    expect(missing.code).toBe(1);
+    const [command] = /^npm install .*$/m.exec(missing.stderr)!;
+    const words = command.split(' ');
+    expect(words.slice(2)).toEqual(Object.entries(manifest.peerDependencies).map((each) => each.join('@')));
+    const installing = await finish(words[0], [...words.slice(1), '--no-audit', '--no-fund']);
+    expect(installing.code, installing.stderr).toBe(0);
+    const demo = await finish('npx', ['midas-webgpu', 'demo', '--tiny', '--adapter', 'software', '--out', 'demo']);
+    expect(demo.code, demo.stderr).toBe(0);
+    expect(readdirSync(join(folder, 'demo'))).toEqual(expect.arrayContaining(['report.html', 'recon.png', 'deep']));
+  });
+
+  it('the example runs in Node', async () => {
+    const inNode = (text: string) => text.replace(`'${manifest.name}'`, `'${manifest.name}/node'`);
+    writeFileSync(join(folder, 'example.js'), inNode(example));
+    writeFileSync(join(folder, 'mistake.js'), inNode(mistake));
+    const runs = [await finish(process.execPath, ['example.js']), await finish(process.execPath, ['mistake.js'])];
+    expect(runs.map(({ code, stderr }) => ({ code, stderr }))).toEqual([0, 0].map((code) => ({ code, stderr: '' })));
+    expectStory(runs.flatMap(({ stdout }) => stdout.trimEnd().split('\n')));
+  });
+
+  describe('software', () => {
+    const program = `
+      import { openSoftwareWebGpu } from 'midas-webgpu/software';
+      import { globals } from 'webgpu';
+      Object.assign(globalThis, globals);
+      const adapter = await (await openSoftwareWebGpu()).requestAdapter();
+      const device = await adapter.requestDevice();
+      const buffer = device.createBuffer({ size: 16, usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ });
+      device.queue.writeBuffer(buffer, 0, new Uint32Array([1, 2, 3, 4]));
+      await buffer.mapAsync(GPUMapMode.READ);
+      console.log(new Uint32Array(buffer.getMappedRange()).join(), adapter.info.architecture);
+      device.destroy();
+    `;
+    const home = join(scratch, 'home');
+    beforeAll(() => {
+      writeFileSync(join(folder, 'software.js'), program);
+      mkdirSync(home);
+    });
+
+    const opened = { code: 0, stdout: '1,2,3,4 swiftshader\n', stderr: '' };
+
+    it('opens without root and without a Vulkan loader of the system', async () => {
+      const isRoot = process.getuid!() === 0;
+      if (isRoot) chownSync(home, 65534, 65534);
+      const nobody = isRoot ? { uid: 65534, gid: 65534 } : {};
+      const env = { PATH: process.env.PATH, HOME: home };
+      expect(await finish(process.execPath, ['software.js'], { ...nobody, env })).toEqual(opened);
+      expect(bytesIn(home)).toBeGreaterThan(1e6);
+    });
+
+    it('opens and closes in a hundred processes', async () => {
+      const results: Finished[] = [];
+      const workers = Array.from({ length: 4 }, async () => {
+        while (results.length < 100) results.push(await finish(process.execPath, ['software.js']));
+      });
+      await Promise.all(workers);
+      expect(results.filter((each) => !isDeepStrictEqual(each, opened))).toEqual([]);
+    });
   });
 });

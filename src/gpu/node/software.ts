@@ -28,6 +28,8 @@ const created: GPU[] = [];
  *
  * ```js
  * import { openSoftwareWebGpu } from 'midas-webgpu/software';
+ * import { globals } from 'webgpu';
+ * Object.assign(globalThis, globals); // GPUBufferUsage and the other constants
  * const adapter = await (await openSoftwareWebGpu()).requestAdapter();
  * const device = await adapter.requestDevice();
  * // ... compute ...

@@ -11,7 +11,7 @@ export function roundUp(n: number, multiple: number): number {
 
 /**
  * A matrix on the device, f32, row-major. A row holds `columns` values and zeros up to `stride` (a multiple of
- * {@link ROW_ALIGNMENT}, of an image 4); every kernel keeps those zeros.
+ * `ROW_ALIGNMENT`, of an image 4); every kernel keeps those zeros.
  */
 export interface Matrix extends BufferView {
   readonly rows: number;

@@ -24,7 +24,7 @@ export interface NodeGpuOptions {
 export const fileShaderSource: ShaderSource = { read: (path) => readFile(packageFile(`shaders/${path}`), 'utf8') };
 
 /**
- * Opens a device in Node, on an adapter of {@link findNodeEntry}.
+ * Opens a device in Node, on a real adapter, or on SwiftShader where there is none.
  * @throws AdapterError that says what to install, LimitError
  */
 export async function openNodeGpu(options: NodeGpuOptions = {}): Promise<Gpu> {

@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot';
 import { DataError } from '../errors.ts';
-import { AttackSchema, BaselinesSchema } from './schema.ts';
+import { AttackSchema, BaselinesSchema, field } from './schema.ts';
 
 export const PRESENTATION_FILE = 'presentation.json';
 
@@ -12,31 +12,32 @@ const number = v.pipe(v.number(), v.finite());
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 
 const PresentationSchema = v.object({
-  /** Of every picture, pixels. */
-  width: count,
-  height: count,
-  /** Accuracy of the error-free victim on its training images, 0..1. */
-  trainAccuracy: number,
-  /** Accuracy of the identity classifiers on photographs that they were not trained on: the most that `identity` can mean. */
-  evaluatorAccuracy: number,
-  /** Whether the faces are procedural. */
-  procedural: v.boolean(),
-  /** Whose mean the attacker's mean face is. */
-  meanFaceOf: v.picklist(['public', 'training']),
-  /** Every output of the attacks, with what its pictures show. */
-  attacks: v.array(
-    v.object({
-      ...AttackSchema.entries,
-      /** Whether its pictures show single photographs, rather than persons in general. */
-      photographs: v.boolean(),
-      /** Name of the person on each picture. */
-      shown: v.array(v.string()),
-      /** File of the true faces, in the order of the pictures. */
-      truth: v.string(),
-    }),
+  width: field(count, 'Width of every picture, pixels.'),
+  height: field(count, 'Height of every picture, pixels.'),
+  trainAccuracy: field(number, 'Accuracy of the error-free victim on its training images, 0..1.'),
+  evaluatorAccuracy: field(
+    number,
+    'Accuracy of the identity classifiers on photographs that they were not trained on, 0..1: the most that `identity` can mean.',
   ),
-  /** Absent in a shard that did not measure the undefended model. */
-  baselines: v.optional(BaselinesSchema),
+  procedural: field(v.boolean(), 'Whether the faces are procedural.'),
+  meanFaceOf: field(v.picklist(['public', 'training']), 'The faces whose mean the attacker has.'),
+  attacks: field(
+    v.array(
+      v.object({
+        ...AttackSchema.entries,
+        photographs: field(
+          v.boolean(),
+          'Whether its pictures show single photographs, rather than persons in general.',
+        ),
+        shown: field(v.array(v.string()), 'Name of the person on each picture.'),
+        truth: field(v.string(), 'File of the true faces, in the order of the pictures.'),
+      }),
+    ),
+    'Every output of the attacks, with what its pictures show.',
+  ),
+  baselines: v.optional(
+    field(BaselinesSchema, 'Null baselines; absent in a shard that did not measure the undefended model.'),
+  ),
   order: v.object({
     conditions: v.array(v.string()),
     together: v.array(count),

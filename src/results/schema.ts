@@ -23,7 +23,7 @@ export const METRICS = ['accuracy', 'pcc', 'pccLift', 'mse', 'psnr', 'ssim', 'id
 export type Metric = (typeof METRICS)[number];
 
 /** A schema with its description, which the JSON Schema shows. */
-function field<S extends v.GenericSchema>(
+export function field<S extends v.GenericSchema>(
   schema: S,
   description: string,
 ): v.SchemaWithPipe<readonly [S, v.DescriptionAction<v.InferOutput<S>, string>]> {

@@ -6,7 +6,7 @@ import { findChromium } from './test/support/chromium.ts';
 
 // `unit` needs no device. `gpu` opens one device per file. `browser` runs most of the same files in Chromium, in one page.
 // `e2e` starts the command line as a child process. The groups run one after the other, the files of a group two at a time:
-// most of a test's time is the compilation of shaders, which uses one core.
+// one at a time they used 1.05 of two cores.
 const ofDevices = { pool: 'forks', maxWorkers: 2, testTimeout: 120_000, hookTimeout: 120_000 } as const;
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));

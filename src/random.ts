@@ -53,9 +53,9 @@ export class Random {
 
   /**
    * @param seed integer in 0..2^53-1
-   * @param stream integer in 0..2^32-1; distinct streams are unrelated. Taken with an experiment's seed: 0 (bootstrap,
+   * @param stream integer in 0..2^32-1; distinct streams are unrelated. Uses with an experiment's seed: 0 (bootstrap,
    *   baselines), the epoch (order of training), the class (splits), the image (augmentation), 1 + 65536 draw + person
-   *   (noise that MI-Face starts from). Uses that must not be correlated take streams apart, such as from 2^31 on
+   *   (noise that MI-Face starts from). These overlap; a new use that must be unrelated to them takes streams from 2^31 on
    * @throws ConfigError when either is out of range
    */
   constructor(seed: number, stream = 0) {

@@ -1,7 +1,7 @@
 import { defineConfig } from 'vite';
 import manifest from '../package.json' with { type: 'json' };
 
-/** Packages that only Node needs: whoever uses the command line installs them. */
+/** Packages that only Node needs; users of the command line install them. */
 const optional = Object.keys(manifest.peerDependencies);
 
 interface ModuleGraph {
@@ -17,7 +17,7 @@ function isOfPages(id: string, graph: ModuleGraph, seen = new Set<string>()): bo
 }
 
 /**
- * The package: `index` for pages, with its shaders and packages inside, and what Node has besides. What they share lies in
+ * The package: `index` for pages, with its shaders and packages inside, and the entries for Node. What they share lies in
  * chunks/, so that an error thrown in one is an instance of the class exported by another.
  */
 export default defineConfig({
@@ -35,7 +35,7 @@ export default defineConfig({
       output: {
         entryFileNames: '[name].js',
         chunkFileNames: 'chunks/[name].js',
-        // They are in the types; legal ones stay.
+        // Documentation comments are in the types; comments on licences stay.
         comments: { jsdoc: false },
         // A page without a bundler asks for every file separately: two are few. Errors are shared with `software` too.
         codeSplitting: {

@@ -10,7 +10,7 @@ function isInstalled(name: string): boolean {
     resolve(name);
     return true;
   } catch (error) {
-    // A package that can only be imported is there all the same.
+    // A package that has no entry for `require` is installed too.
     return (error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND';
   }
 }
@@ -19,7 +19,7 @@ if (optionalPackages().every(isInstalled)) {
   await import('./main.ts');
 } else {
   process.stderr.write(
-    'midas: the command line needs packages that the library for pages does not bring. Install them, then try again:\n' +
+    'midas: the command line needs packages that are not installed with the library. Install them, then run it again:\n' +
       `${installCommand(optionalPackages())}\n`,
   );
   process.exitCode = 1;

@@ -4,6 +4,7 @@
  */
 
 import { styleText } from 'node:util';
+import { SILENT } from '../experiments/store.ts';
 import { formatDuration } from '../results/results.ts';
 
 /** The part of `process.stderr` that is used. */
@@ -48,7 +49,7 @@ const BAR_WIDTH = 24;
  */
 export function createProgress(options: ProgressOptions = {}): Progress {
   const { quiet = false, stream = process.stderr, now = () => performance.now() } = options;
-  if (quiet) return { start() {}, advance() {}, done() {}, warn() {} };
+  if (quiet) return SILENT;
   const tty = stream.isTTY === true;
   const colour = tty && !process.env.NO_COLOR;
   const style = (format: Parameters<typeof styleText>[0], text: string) =>

@@ -47,8 +47,9 @@ export interface ReleaseDefence<C extends { readonly kind: string } = { readonly
   /** Settings that a page offers, the mildest first. */
   readonly offered: readonly C[];
   /**
-   * Records logits -> logarithms of the released confidences, which need not sum to 1. Arithmetic that no kernel does yet
-   * needs one: a shader, its launcher (src/kernels/release.ts), its reference and a check of it (src/verify/kernels/).
+   * Records logits -> logarithms of the released confidences, which need not sum to 1. If no kernel
+   * computes the change yet, add one: a shader, its launcher (src/kernels/release.ts), its reference and its check
+   * (src/verify/kernels/).
    * @param logits [rows, classes]
    * @param released of the same shape
    */

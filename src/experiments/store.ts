@@ -24,6 +24,9 @@ export interface ProgressSink {
   warn(line: string): void;
 }
 
+/** Reports nothing. */
+export const SILENT: ProgressSink = { start() {}, advance() {}, done() {}, warn() {} };
+
 /** What keeps a run's work, says how far it is, and interrupts it. */
 export interface RunContext {
   readonly store: RunStore;

@@ -1,5 +1,6 @@
 /** Faces: procedural people, who do not exist, or photographs. */
 import type { DataConfig } from '../experiments/config.ts';
+import { presetInput } from '../experiments/presets.ts';
 
 export { createDataset, type ImageDataset, meanImage, type Split, seededSplit, toFloat } from '../data/dataset.ts';
 export type { Population } from '../data/faces.ts';
@@ -16,17 +17,8 @@ type Procedural = Extract<DataConfig, { kind: 'procedural' }>;
 
 /**
  * Procedural faces as the data of an experiment, for {@link experiments.run}: by default 40 people with 10 photographs of
- * 56 x 64 pixels each, of which the victim learns 7, and as many other people whose faces the attacker has.
+ * 56 x 64 pixels each, of which the victim learns 7, and 40 other people whose faces the attacker has.
  */
 export function procedural(options: Partial<Omit<Procedural, 'kind'>> = {}): Procedural {
-  return {
-    kind: 'procedural',
-    width: 56,
-    height: 64,
-    people: 40,
-    photographs: 10,
-    trained: 7,
-    public: { people: 40, photographs: 10 },
-    ...options,
-  };
+  return { ...(presetInput('shallow').data as Procedural), ...options };
 }

@@ -1,15 +1,19 @@
 /** Whole experiments: data x victim x defences x attacks, measured draw by draw. */
 import { ATTACKS } from '../attacks/registry.ts';
 import { ConfigError } from '../errors.ts';
-import { type ExperimentConfig, type ExperimentInput, parseExperiment } from '../experiments/config.ts';
+import {
+  type DataConfig,
+  type ExperimentConfig,
+  type ExperimentInput,
+  parseExperiment,
+} from '../experiments/config.ts';
 import { type ExperimentOutcome, runExperiment } from '../experiments/experiment.ts';
 import { proceduralData } from '../experiments/faces.ts';
-import { InMemoryRunStore, type RunContext } from '../experiments/store.ts';
+import { presetInput } from '../experiments/presets.ts';
+import { InMemoryRunStore, type RunContext, SILENT } from '../experiments/store.ts';
 import type { ExperimentData } from '../experiments/testbed.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { type AttackInput, miFace } from './attacks.ts';
-import { procedural } from './data.ts';
-import { mlp } from './models.ts';
 
 export { plannedConditions } from '../experiments/conditions.ts';
 export { parseExperiment } from '../experiments/config.ts';
@@ -18,6 +22,8 @@ export { InMemoryRunStore, type ProgressSink, type RunContext, type RunStore } f
 export { type DrawResult, Sweep } from '../experiments/sweep.ts';
 export { type ExperimentData, Testbed } from '../experiments/testbed.ts';
 export type { ExperimentConfig, ExperimentInput, ExperimentOutcome };
+
+type ProceduralConfig = Extract<DataConfig, { kind: 'procedural' }>;
 
 /** An experiment as {@link run} takes it. Every field has a default; all are described by `midas schema experiment`. */
 export type RunInput = Partial<Omit<ExperimentInput, 'attacks'>> & { readonly attacks?: readonly AttackInput[] };
@@ -42,26 +48,29 @@ export interface RunResult extends ExperimentOutcome {
  * const { rows } = await experiments.run(gpu, { sweeps: [{ layers: 'all', rates: [1 / 64, 1 / 16] }] });
  */
 export async function run(gpu: Gpu, input: RunInput = {}, options: RunOptions = {}): Promise<RunResult> {
-  const { faces, ...given } = options;
-  const victim = input.victim ?? mlp();
-  const square = victim.kind === 'yang' ? { width: 32, height: 32 } : {};
-  const data = input.data ?? (faces ? { kind: 'files' as const, private: faces.dataset.name } : procedural(square));
-  if (data.kind === 'files' && !faces) {
-    throw new ConfigError('data: the library reads no files; give the photographs as faces (data.experimentData)');
+  const { faces, ...context } = options;
+  if (faces && input.data?.kind === 'procedural') {
+    throw new ConfigError('data: faces are given too; leave out data, or faces');
   }
-  const { width, height } = faces?.dataset ?? (data as ReturnType<typeof procedural>);
+  const preset = presetInput('shallow', { victim: input.victim?.kind });
+  const { victim = preset.victim } = input;
+  const data = input.data ?? (faces ? { kind: 'files', private: faces.dataset.name } : preset.data);
+  const images = faces?.dataset ?? (data.kind === 'procedural' ? data : undefined);
+  if (!images)
+    throw new ConfigError('data: the library reads no files; give photographs as faces (data.experimentData)');
+  const shape = { width: images.width, height: images.height, latent: victim.kind === 'dae' };
+  // An attack of an unknown kind has no defaults; the schema refuses it.
   const attacks = (input.attacks ?? [miFace()]).map((attack) => ({
-    // The schema refuses a kind that is not registered.
-    ...ATTACKS.find(({ kind }) => kind === attack.kind)?.defaults({ width, height, latent: victim.kind === 'dae' }),
+    ...ATTACKS.find(({ kind }) => kind === attack.kind)?.defaults(shape),
     ...attack,
   }));
   const config = parseExperiment({ ...input, data, victim, attacks }, '');
-  const context: RunContext = {
+  const used = faces ?? (await proceduralData(gpu, config.data as ProceduralConfig, config.seed));
+  const outcome = await runExperiment(gpu, used, config, {
     store: new InMemoryRunStore(),
-    progress: { start() {}, advance() {}, done() {}, warn() {} },
+    progress: SILENT,
     signal: new AbortController().signal,
-    ...given,
-  };
-  const used = faces ?? (await proceduralData(gpu, config.data as ReturnType<typeof procedural>, config.seed));
-  return { ...(await runExperiment(gpu, used, config, context)), config };
+    ...context,
+  });
+  return { ...outcome, config };
 }

@@ -1,4 +1,4 @@
-/** Networks: victims of an experiment, and the parts to train, store, load and evaluate one by hand. */
+/** Networks: the victims of experiments, and the parts from which a program of its own trains, stores and evaluates one. */
 import type { ExperimentInput, VictimKind } from '../experiments/config.ts';
 import { presetInput } from '../experiments/presets.ts';
 
@@ -26,7 +26,7 @@ type VictimInput<Kind extends VictimKind> = Extract<ExperimentInput['victim'], {
 type Dense = VictimInput<Exclude<VictimKind, 'yang'>>;
 type Yang = VictimInput<'yang'>;
 
-/** What of a victim can be chosen; the rest is that of the command line's presets in their smallest size. */
+/** Options of a victim of dense layers. What is left out comes from the smallest size of the preset `shallow`. */
 export interface DenseOptions {
   /** Widths of the hidden layers. */
   readonly hidden?: readonly number[];
@@ -34,6 +34,7 @@ export interface DenseOptions {
   readonly training?: Partial<Dense['training']>;
 }
 
+/** Options of the convolutional victim. What is left out comes from the smallest size of the preset `deep`. */
 export interface YangOptions {
   /** Channels of the first convolution, 1..1024. */
   readonly ndf?: number;

@@ -48,11 +48,11 @@ export function faultSources(memory: StoredMemory, chip: number, where = 'memory
     for (const { firstBit, bits: count, lines } of made) {
       if (firstBit + count > width) {
         throw new ConfigError(
-          `${path}: it fails bit ${firstBit + count - 1}, but only ${width} bits of a code can fail`,
+          `${path}: the model fails bit ${firstBit + count - 1}, but only ${width} bits of a code can fail`,
         );
       }
       if (lines && !behaviour.needsAddresses?.(model)) {
-        throw new Error(`the fault model ${model.kind} fails lines, so its needsAddresses must say true`);
+        throw new Error(`the fault model ${model.kind} has lines, so its needsAddresses must return true`);
       }
     }
     return made;

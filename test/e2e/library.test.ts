@@ -1,6 +1,6 @@
 /**
- * The library as other people's pages meet it: packed, then the README's example in Chromium from the built file as it is
- * and from a bundle, and in the eyes of a type checker. Every child has a hard timeout.
+ * The package as other projects get it: its types, the README's example in Chromium from the built files and from a bundle,
+ * and, installed by npm, the example in Node, the command line and the software adapter. Every child has a hard timeout.
  */
 import { execFile, type SpawnOptions, spawn } from 'node:child_process';
 import {
@@ -19,12 +19,12 @@ import {
 import { tmpdir } from 'node:os';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { isDeepStrictEqual, promisify } from 'node:util';
+import { promisify } from 'node:util';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
 import { findChromium, launchChromium } from '../support/chromium.ts';
-import type { Finished } from '../support/command_line.ts';
+import { collect, type Finished } from '../support/command_line.ts';
 import { serveFolder } from '../support/static_server.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -46,9 +46,13 @@ try {
 }
 `;
 
+/** The same text as a program for Node. */
+const inNode = (text: string) => text.replace(`'${manifest.name}'`, `'${manifest.name}/node'`);
+
 /** Somebody's project, into which the package has been installed. */
 const project = join(scratch, 'project');
 const installed = join(project, 'node_modules', manifest.name);
+const archive = join(scratch, `${manifest.name}-${manifest.version}.tgz`);
 
 async function run(folder: string, command: string, ...args: string[]): Promise<string> {
   // As outside of tests: bundlers look at NODE_ENV.
@@ -64,7 +68,6 @@ const runPackage = (folder: string, file: string, ...args: string[]) =>
 beforeAll(async () => {
   await run(root, 'npm', 'pack', '--pack-destination', scratch);
   mkdirSync(installed, { recursive: true });
-  const archive = `${manifest.name}-${manifest.version}.tgz`;
   await run(scratch, 'tar', '-xzf', archive, '--strip-components=1', '-C', installed);
   // What an installation brings besides, as far as types need it.
   for (const name of ['valibot', '@webgpu/types']) {
@@ -89,7 +92,13 @@ describe('types', () => {
     const strict = { noEmit: true, strict: true, target: 'es2022', types: [], skipDefaultLibCheck: true };
     // Where no types are found, nothing is wrong.
     const wrong = `import { metrics } from 'midas-webgpu';\n// @ts-expect-error\nmetrics.pcc([0], [1]);\n`;
-    const files = { 'example.ts': example, 'wrong.ts': wrong };
+    const software = `import { openSoftwareWebGpu } from 'midas-webgpu/software';\nexport const open: Promise<GPU> = openSoftwareWebGpu();\n`;
+    const files = {
+      'example.ts': example,
+      'wrong.ts': wrong,
+      'node.ts': inNode(example),
+      'software.ts': software,
+    };
     for (const [name, text] of Object.entries(files)) writeFileSync(join(project, name), text);
     const configuration = { compilerOptions: { ...settings, ...strict }, files: Object.keys(files) };
     writeFileSync(join(project, 'tsconfig.json'), JSON.stringify(configuration));
@@ -101,22 +110,20 @@ describe('types', () => {
   });
 
   it('hold in a project without one', async () => {
-    expect(await check({ module: 'node16', moduleResolution: 'node16' })).toBe('');
+    expect(await check({ module: 'nodenext', moduleResolution: 'nodenext' })).toBe('');
   });
 });
 
 /** What the example and the mistake say. */
 function expectStory(lines: readonly string[]): void {
   const number = /\d\.\d\d/g;
-  expect(lines.map((line) => line.replace(number, '#'))).toEqual(
-    [
-      'Undefended: accuracy #, PCC #',
-      'Quantised, no errors (fixed12): accuracy #, PCC #',
-      'Bit errors #, all: accuracy #, PCC #'.replace('#', '6.25 %'),
-      'eden-em1: accuracy #, PCC #',
-      'ConfigError: memory.layers.fc9: no such layer; this model has fc1',
-    ].map((line) => line.replace(number, '#')),
-  );
+  expect(lines.map((line) => line.replace(number, '#'))).toEqual([
+    'Undefended: accuracy #, PCC #',
+    'Quantised, no errors (fixed12): accuracy #, PCC #',
+    'Bit errors # %, all: accuracy #, PCC #',
+    'eden-em1: accuracy #, PCC #',
+    'ConfigError: memory.layers.fc9: no such layer; this model has fc1',
+  ]);
   const numbers = (line: string) => [...line.slice(line.indexOf('accuracy')).matchAll(number)].map(Number);
   const [exact, exactPcc] = numbers(lines[0]);
   const [hurt, hurtPcc] = numbers(lines[2]);
@@ -185,8 +192,6 @@ describe.skipIf(chromium === undefined)('in Chromium', () => {
   });
 });
 
-const archive = join(scratch, `${manifest.name}-${manifest.version}.tgz`);
-
 const online = await run(scratch, 'npm', 'view', 'valibot', 'version').then(
   () => true,
   () => false,
@@ -197,24 +202,8 @@ describe.skipIf(!online)('installed by npm into an empty folder', () => {
   const folder = join(scratch, 'installed');
 
   /** Runs a program to its end, whatever it exits with. */
-  function finish(command: string, args: readonly string[], options: SpawnOptions = {}): Promise<Finished> {
-    const child = spawn(command, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'], ...options });
-    const timer = setTimeout(() => child.kill('SIGKILL'), 300_000);
-    let [stdout, stderr] = ['', ''];
-    child.stdout!.on('data', (data) => {
-      stdout += data;
-    });
-    child.stderr!.on('data', (data) => {
-      stderr += data;
-    });
-    return new Promise((resolve, reject) => {
-      child.on('error', reject);
-      child.on('close', (code) => {
-        clearTimeout(timer);
-        resolve({ code, stdout, stderr });
-      });
-    });
-  }
+  const finish = (command: string, args: readonly string[], options: SpawnOptions = {}): Promise<Finished> =>
+    collect(spawn(command, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'], ...options }));
 
   function bytesIn(path: string): number {
     return readdirSync(path, { recursive: true, withFileTypes: true })
@@ -263,7 +252,6 @@ describe.skipIf(!online)('installed by npm into an empty folder', () => {
   });
 
   it('the example runs in Node', async () => {
-    const inNode = (text: string) => text.replace(`'${manifest.name}'`, `'${manifest.name}/node'`);
     writeFileSync(join(folder, 'example.js'), inNode(example));
     writeFileSync(join(folder, 'mistake.js'), inNode(mistake));
     const runs = [await finish(process.execPath, ['example.js']), await finish(process.execPath, ['mistake.js'])];
@@ -292,7 +280,17 @@ describe.skipIf(!online)('installed by npm into an empty folder', () => {
 
     const opened = { code: 0, stdout: '1,2,3,4 swiftshader\n', stderr: '' };
 
-    it('opens without root and without a Vulkan loader of the system', async () => {
+    const hasLoader = (() => {
+      try {
+        process.dlopen({ exports: {} }, 'libvulkan.so.1');
+        return true;
+      } catch (error) {
+        return !/cannot open shared object/.test(String(error));
+      }
+    })();
+    if (hasLoader) console.log('This machine has a Vulkan loader: it is not tested that none is needed.');
+
+    it('opens as a user who is not root', async () => {
       const isRoot = process.getuid!() === 0;
       if (isRoot) chownSync(home, 65534, 65534);
       const nobody = isRoot ? { uid: 65534, gid: 65534 } : {};
@@ -303,11 +301,11 @@ describe.skipIf(!online)('installed by npm into an empty folder', () => {
 
     it('opens and closes in a hundred processes', async () => {
       const results: Finished[] = [];
-      const workers = Array.from({ length: 4 }, async () => {
-        while (results.length < 100) results.push(await finish(process.execPath, ['software.js']));
-      });
-      await Promise.all(workers);
-      expect(results.filter((each) => !isDeepStrictEqual(each, opened))).toEqual([]);
+      for (let round = 0; round < 25; round++) {
+        const four = Array.from({ length: 4 }, () => finish(process.execPath, ['software.js']));
+        results.push(...(await Promise.all(four)));
+      }
+      expect(results).toEqual(Array.from({ length: 100 }, () => opened));
     });
   });
 });

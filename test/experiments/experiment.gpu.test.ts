@@ -7,14 +7,13 @@ import { linearDrawCost } from '../../src/experiments/draws.ts';
 import { type ExperimentOutcome, runExperiment } from '../../src/experiments/experiment.ts';
 import { experimentData } from '../../src/experiments/faces.ts';
 import { presetInput } from '../../src/experiments/presets.ts';
-import { InMemoryRunStore } from '../../src/experiments/store.ts';
+import { InMemoryRunStore, SILENT } from '../../src/experiments/store.ts';
 import type { ExperimentData } from '../../src/experiments/testbed.ts';
 import { inOrder } from '../../src/results/order.ts';
 import { conditionKey, matchedTo, type Row } from '../../src/results/results.ts';
 import { useGpu } from '../support/gpu.ts';
 
 const device = useGpu();
-const silent = { start() {}, advance() {}, done() {}, warn() {} };
 let data: ExperimentData;
 
 beforeAll(async () => {
@@ -49,7 +48,7 @@ function configuration(kind: Exclude<VictimKind, 'yang'>, changes: Record<string
 }
 
 const run = (config: ExperimentConfig, store = new InMemoryRunStore(), signal = new AbortController().signal) =>
-  runExperiment(device.gpu, data, config, { store, progress: silent, signal });
+  runExperiment(device.gpu, data, config, { store, progress: SILENT, signal });
 const key = (row: Row) => `${conditionKey(row.condition)} ${row.draw} ${row.attack}`;
 /** Everything of a run that pictures and the report are made from, but for checkpoints. */
 const filesOf = (store: InMemoryRunStore) =>
@@ -136,7 +135,7 @@ describe('an experiment', () => {
         const never = new AbortController().signal;
         const budget = { bufferBytes: Number.POSITIVE_INFINITY, bytes: draws * cost.bytes, submitFlops: 1e9 };
         const store = new InMemoryRunStore();
-        const context = { store, progress: silent, signal: never };
+        const context = { store, progress: SILENT, signal: never };
         outcomes.push({ ...(await runExperiment(device.gpu, data, config, context, { budget })), store });
       }
       const [alone, ...others] = outcomes;
@@ -197,7 +196,7 @@ describe('an experiment', () => {
   it('refuses one class, an unknown layer and an unknown set before it trains', async () => {
     const { dataset } = data;
     const oneClass = { ...data, dataset: { ...dataset, labels: new Uint32Array(dataset.labels.length) } };
-    const context = { store: new InMemoryRunStore(), progress: silent, signal: new AbortController().signal };
+    const context = { store: new InMemoryRunStore(), progress: SILENT, signal: new AbortController().signal };
     await expect(runExperiment(device.gpu, oneClass, configuration('mlp'), context)).rejects.toThrow(DataError);
     await expect(run(configuration('mlp', { sweeps: [{ layers: 'fc3', rates: [0.1] }] }))).rejects.toThrow(
       /"fc3" is neither a layer/,
@@ -218,7 +217,7 @@ describe('an experiment', () => {
     const shards = [];
     for (const index of [1, 0, 2]) {
       const store = new InMemoryRunStore();
-      const context = { store, progress: silent, signal: new AbortController().signal };
+      const context = { store, progress: SILENT, signal: new AbortController().signal };
       await runExperiment(device.gpu, data, config, context, { shard: { index, count: 3 } });
       shards.push(store);
     }

@@ -7,7 +7,7 @@ import { RELEASE_DEFENCES, TRAINING_DEFENCES } from '../../src/defences/registry
 import { parseExperiment, VICTIM_KINDS, type VictimKind } from '../../src/experiments/config.ts';
 import { runExperiment } from '../../src/experiments/experiment.ts';
 import { experimentData } from '../../src/experiments/faces.ts';
-import { InMemoryRunStore } from '../../src/experiments/store.ts';
+import { InMemoryRunStore, SILENT } from '../../src/experiments/store.ts';
 import type { ExperimentData } from '../../src/experiments/testbed.ts';
 import { NOISE_KINDS } from '../../src/memory/config.ts';
 import { CONDITION_KINDS, type Row } from '../../src/results/results.ts';
@@ -87,7 +87,7 @@ function configuration(kind: VictimKind, changes: object) {
 async function rowsOf(kind: VictimKind, changes: object): Promise<readonly Row[]> {
   const context = {
     store: new InMemoryRunStore(),
-    progress: { start() {}, advance() {}, done() {}, warn() {} },
+    progress: SILENT,
     signal: new AbortController().signal,
   };
   const { rows } = await runExperiment(device.gpu, data, configuration(kind, changes), context);

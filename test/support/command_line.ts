@@ -10,6 +10,26 @@ export interface Finished {
   readonly stderr: string;
 }
 
+/** Collects what a child says until it ends; one that takes longer than five minutes is killed. */
+export function collect(child: ChildProcess): Promise<Finished> {
+  let stdout = '';
+  let stderr = '';
+  child.stdout?.on('data', (data) => {
+    stdout += data;
+  });
+  child.stderr?.on('data', (data) => {
+    stderr += data;
+  });
+  const timer = setTimeout(() => child.kill('SIGKILL'), 300_000);
+  return new Promise<Finished>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => {
+      clearTimeout(timer);
+      resolve({ code, stdout, stderr });
+    });
+  });
+}
+
 /** @param env beside the environment of the tests */
 export function start(
   args: readonly string[],
@@ -20,22 +40,7 @@ export function start(
     cwd: root,
     env: { ...process.env, ...env },
   });
-  let stdout = '';
-  let stderr = '';
-  child.stdout.on('data', (data) => {
-    stdout += data;
-  });
-  child.stderr.on('data', (data) => {
-    stderr += data;
-  });
-  const timer = setTimeout(() => child.kill('SIGKILL'), 300_000);
-  const finished = new Promise<Finished>((resolve) => {
-    child.on('close', (code) => {
-      clearTimeout(timer);
-      resolve({ code, stdout, stderr });
-    });
-  });
-  return { child, finished };
+  return { child, finished: collect(child) };
 }
 
 export const midas = (...args: string[]) => start(args).finished;

@@ -5,7 +5,7 @@ import { parseExperiment } from '../../src/experiments/config.ts';
 import { runExperiment } from '../../src/experiments/experiment.ts';
 import { proceduralData } from '../../src/experiments/faces.ts';
 import { presetInput } from '../../src/experiments/presets.ts';
-import { InMemoryRunStore } from '../../src/experiments/store.ts';
+import { InMemoryRunStore, SILENT } from '../../src/experiments/store.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 import { openNodeGpu } from '../../src/gpu/node.ts';
 import { readCheckpoint, writeCheckpoint } from '../../src/models/checkpoint.ts';
@@ -20,7 +20,6 @@ const fileOf = (name: string, folder = NETWORKS) => Uint8Array.from(readFileSync
 const shipped = async () => new Map(FILES.map((name) => [name, fileOf(name)]));
 const URL_OF_PAGE = 'https://example.org/midas/';
 const QUICK: Setting = { ...DEFAULTS, draws: 2 };
-const silent = { start() {}, advance() {}, done() {}, warn() {} };
 
 /** A session whose replies are kept; `posted` may react to one as it comes. */
 class Page {
@@ -97,7 +96,7 @@ describe('a measurement', () => {
     );
     if (config.data.kind !== 'procedural') throw new Error('the preset has procedural faces');
     const data = { ...(await proceduralData(page.gpu, config.data, 1)), pretrained: await shipped() };
-    const context = { store: new InMemoryRunStore(), progress: silent, signal: new AbortController().signal };
+    const context = { store: new InMemoryRunStore(), progress: SILENT, signal: new AbortController().signal };
     const run = await runExperiment(page.gpu, data, config, context);
     const strip = ({ rows }: Pick<typeof results, 'rows'>) =>
       rows.filter(({ condition }) => condition.kind !== 'quantised');

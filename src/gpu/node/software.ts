@@ -19,12 +19,12 @@ import { brotliDecompressSync } from 'node:zlib';
 import { AdapterError } from '../../errors.ts';
 import { installCommand, optionalImport } from './package.ts';
 
-/** Dawn's objects that were handed out: a process dies when one is collected while a device of it lives. */
+/** Dawn's objects, kept for ever: a process dies when one is garbage-collected while a device of it is open. */
 const created: GPU[] = [];
 
 /**
  * WebGPU on a software adapter, for programs and tests on machines without a GPU. The object has what `navigator.gpu` has in a
- * browser. The first call unpacks SwiftShader (17 MB) into the user's cache folder, or into the temporary folder.
+ * browser. The first call unpacks SwiftShader (7 MB) into the user's cache folder, or into the temporary folder.
  *
  * ```js
  * import { openSoftwareWebGpu } from 'midas-webgpu/software';

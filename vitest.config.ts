@@ -5,8 +5,8 @@ import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config
 import { findChromium } from './test/support/chromium.ts';
 
 // `unit` needs no device. `gpu` opens one device per file. `browser` runs most of the same files in Chromium, in one page.
-// `e2e` starts the command line as a child process. The groups run one after the other, the files of a group two at a time:
-// one at a time they used 1.05 of two cores.
+// `e2e` starts the command line as a child process. The groups run one after the other, and the files of a group two at a
+// time: one at a time they used 1.05 of two cores.
 const ofDevices = { pool: 'forks', maxWorkers: 2, testTimeout: 120_000, hookTimeout: 120_000 } as const;
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
@@ -19,7 +19,7 @@ if (!chromium) {
 const provider = playwright({
   launchOptions: {
     executablePath: chromium,
-    // The adapter of `gpu`, whatever else this machine has.
+    // The software adapter that `gpu` uses too, whatever GPU the machine has.
     args: ['--headless=new', '--no-sandbox', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
     timeout: 60_000,
   },
@@ -27,7 +27,7 @@ const provider = playwright({
 
 const fixtures = resolve(process.env.MIDAS_FIXTURES ?? path('test/fixtures'));
 
-/** Files of `gpu` as they are: one module of theirs is another in a browser. */
+/** Runs files of `gpu` unchanged, with test/support/platform.browser.ts in place of platform.ts. */
 const browser: TestProjectInlineConfiguration = {
   resolve: {
     alias: [
@@ -36,21 +36,21 @@ const browser: TestProjectInlineConfiguration = {
     ],
   },
   server: { fs: { allow: [path('.'), fixtures] } },
-  // A dependency that is found when tests are already running reloads the page.
+  // A dependency that is discovered while tests are running would reload the page.
   optimizeDeps: { include: ['valibot', 'gl-matrix'] },
   test: {
     name: 'browser',
     include: ['test/{attacks,data,injection,kernels,memory,models}/**/*.gpu.test.ts'],
     exclude: [
-      // Reads its files by itself.
+      // This file reads fixtures with node:fs.
       'test/models/import.gpu.test.ts',
-      // Take longer than all others together.
+      // These files take longer than all others together.
       'test/kernels/conv.gpu.test.ts',
       'test/memory/sources.gpu.test.ts',
       'test/models/{deep_memory,paper}.gpu.test.ts',
     ],
     fileParallelism: false,
-    // One page for all files: a page for each is half a minute more.
+    // All files share one page: a page per file would take half a minute longer.
     isolate: false,
     sequence: { groupOrder: 3 },
     testTimeout: 60_000,
@@ -62,7 +62,7 @@ const browser: TestProjectInlineConfiguration = {
       instances: [{ browser: 'chromium' }],
       provider: {
         ...provider,
-        // Vitest waits for ever for a page that hangs, but tests fail when their browser is closed.
+        // Vitest would wait forever for a page that hangs; closing its browser makes the tests fail instead.
         providerFactory(project) {
           const opened = provider.providerFactory(project);
           if (!project.vitest.config.watch) setTimeout(() => opened.close(), 600_000).unref();
@@ -82,7 +82,7 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['test/**/*.gpu.test.ts', 'test/e2e/**'],
           maxWorkers: 2,
-          // Statistics of some seconds; more on a busy machine.
+          // Statistical tests take some seconds, and longer on a busy machine.
           testTimeout: 30_000,
         },
       },

@@ -14,7 +14,7 @@ const shaderFiles = readdirSync(SHADERS, { recursive: true, encoding: 'utf8' }).
   name.endsWith('.wgsl'),
 );
 
-/** Adds what these files include by name, and what that includes. */
+/** The given files and all files that they include, directly or through others. */
 function withIncludes(files: Iterable<string>): Set<string> {
   const all = new Set(files);
   for (const file of all) {
@@ -31,7 +31,7 @@ describe('the self check of doctor', () => {
     checks = await selfCheck(device.gpu, { onCompiled: (kernel) => seen.push(kernel) });
   });
 
-  it('finds every kernel right', () => {
+  it('the self check finds every kernel right', () => {
     expect(checks.filter(({ ok }) => !ok)).toEqual([]);
     for (const { kernel, maxError, tolerance } of checks) {
       expect(maxError, kernel).toBeGreaterThanOrEqual(0);
@@ -39,14 +39,14 @@ describe('the self check of doctor', () => {
     }
   });
 
-  it('runs every shader file there is: entry points, what fills their slots, what they include', () => {
+  it('the self check covers every shader file: entry points, what fills their slots, and what they include', () => {
     expect(shaderFiles.length).toBeGreaterThan(40);
     const covered = withIncludes(checks.flatMap(({ shaders }) => [...shaders]));
     const unchecked = shaderFiles.filter((path) => !covered.has(path));
     expect(unchecked, 'add a check of these shaders to src/verify/kernels/').toEqual([]);
   });
 
-  it('reports each kernel once, in the order it announces', () => {
+  it('the self check reports each kernel once, in the order that it announces', () => {
     expect(checks.map(({ kernel }) => kernel)).toEqual(checkedKernels(device.gpu));
     expect(new Set(seen).size).toBe(checks.length);
     expect(seen.toSorted()).toEqual(checkedKernels(device.gpu).sort());
@@ -65,7 +65,7 @@ describe('a kernel that is wrong', () => {
   };
   const kernels = ['row_norm', 'sharpen', 'copy'];
 
-  it('fails with its error, and alone', async () => {
+  it('a wrong kernel fails with its error, and no other kernel fails', async () => {
     breakShader('image/sharpen.wgsl', 'AMOUNT * (', '1.001 * AMOUNT * (');
     const checks = await selfCheck(device.gpu, { kernels });
     expect(checks.map(({ kernel, ok }) => [kernel, ok])).toEqual([
@@ -76,7 +76,7 @@ describe('a kernel that is wrong', () => {
     expect(checks[1].maxError).toBeGreaterThan(checks[1].tolerance);
   });
 
-  it('fails when it forgets an element or writes into a pad', async () => {
+  it('a kernel fails when it forgets an element or writes into a pad', async () => {
     breakShader('image/sharpen.wgsl', 'y[i] = 0.0;', 'y[i] = 1e-30;');
     expect((await selfCheck(device.gpu, { kernels }))[1]).toMatchObject({ ok: false, tolerance: 0 });
     breakShader('image/sharpen.wgsl', 'let left =', 'if (pixel == 40u) { return; } let left =');
@@ -85,7 +85,7 @@ describe('a kernel that is wrong', () => {
     expect(forgotten.maxError).toBeGreaterThan(90);
   });
 
-  it('fails with the words of the compiler when it does not compile', async () => {
+  it('a kernel that does not compile fails with the message of the compiler', async () => {
     breakShader('image/sharpen.wgsl', 'let left =', 'let left: f32 =');
     const checks = await selfCheck(device.gpu, { kernels });
     expect(checks.map(({ ok }) => ok)).toEqual([true, false, true]);

@@ -13,7 +13,7 @@ const report: DoctorReport = {
   demoSecondsEstimate: 90,
 };
 
-it('prints both ceilings, and the intensity at which they meet', () => {
+it('the report prints both ceilings and the intensity at which they meet', () => {
   const value = (name: string) => {
     const line = reportLines(report).find((text) => text.startsWith(`${name} `));
     return line?.slice(name.length).trim();

@@ -2,7 +2,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createProgress, type ProgressOptions } from '../../src/cli/output.ts';
 
-/** A progress over a stream that remembers, with a clock that is moved by hand. */
+/** A progress that writes into an array, with a clock that the test sets. */
 function setup(options: Partial<ProgressOptions> & { isTTY?: boolean; columns?: number } = {}) {
   const { isTTY = false, columns = 100, ...rest } = options;
   const written: string[] = [];
@@ -18,8 +18,8 @@ function setup(options: Partial<ProgressOptions> & { isTTY?: boolean; columns?: 
 beforeEach(() => void vi.stubEnv('NO_COLOR', ''));
 afterEach(() => void vi.unstubAllEnvs());
 
-describe('quiet', () => {
-  test('says nothing at all', () => {
+describe('progress in quiet mode', () => {
+  test('quiet progress writes nothing at all', () => {
     const { progress, written } = setup({ quiet: true, isTTY: true });
     progress.start('train', 3);
     progress.advance(1, 'epoch 1');
@@ -29,8 +29,8 @@ describe('quiet', () => {
   });
 });
 
-describe('plain lines', () => {
-  test('come at most every few seconds, and once more at the end', () => {
+describe('progress in plain lines', () => {
+  test('plain lines appear at most every few seconds, and once more at the end', () => {
     const { progress, written, clock } = setup();
     progress.start('sweep', 100);
     for (let i = 0; i < 100; i++) {
@@ -49,7 +49,7 @@ describe('plain lines', () => {
     ]);
   });
 
-  test('have no control characters', () => {
+  test('plain lines have no control characters', () => {
     const { progress, all } = setup();
     progress.start('train', 1);
     progress.warn('the adapter is software');
@@ -60,7 +60,7 @@ describe('plain lines', () => {
     expect(all()).not.toContain('\r');
   });
 
-  test('are few when the pieces of work are many and short', () => {
+  test('plain lines are few when the pieces of work are many and short', () => {
     const { progress, written, clock } = setup();
     for (let i = 0; i < 50; i++) {
       progress.start(`piece ${i}`, 1);
@@ -73,7 +73,7 @@ describe('plain lines', () => {
 });
 
 describe('the bar on a terminal', () => {
-  test('is repainted in place and leaves one line behind', () => {
+  test('the bar is repainted in place and leaves one line behind', () => {
     const { progress, written, clock, all } = setup({ isTTY: true });
     progress.start('train', 4);
     clock.seconds = 10;
@@ -86,7 +86,7 @@ describe('the bar on a terminal', () => {
     expect(written.slice(-2).map(stripVTControlCharacters)).toEqual(['\r', '✓ train (10 s) accuracy 0.98\n']);
   });
 
-  test('has colours, unless NO_COLOR is set', () => {
+  test('the bar has colours, unless NO_COLOR is set', () => {
     const coloured = setup({ isTTY: true });
     coloured.progress.start('train', 4);
     expect(coloured.all()).toContain('\u001b[2m');
@@ -97,7 +97,7 @@ describe('the bar on a terminal', () => {
     expect(plain.all()).not.toContain('\u001b[36m');
   });
 
-  test('never fills the last column, however narrow the terminal', () => {
+  test('the bar never fills the last column, however narrow the terminal', () => {
     for (const columns of [100, 60, 40, 20, 5]) {
       const { progress, written, clock } = setup({ isTTY: true, columns });
       progress.start('a piece of work with a long name', 4);
@@ -109,7 +109,7 @@ describe('the bar on a terminal', () => {
     }
   });
 
-  test('is not repainted more often than the eye can see', () => {
+  test('the bar is not repainted more often than the eye can see', () => {
     const { progress, written, clock } = setup({ isTTY: true });
     progress.start('train', 1000);
     for (let i = 0; i < 900; i++) {
@@ -119,7 +119,7 @@ describe('the bar on a terminal', () => {
     expect(written.length).toBeLessThan(15);
   });
 
-  test('makes room for a warning and comes back', () => {
+  test('the bar makes room for a warning and is painted again', () => {
     const { progress, written } = setup({ isTTY: true });
     progress.start('train', 4);
     progress.warn('slow');
@@ -135,7 +135,7 @@ describe('the time left', () => {
   const last = (written: string[]) => /(?:(\d+) min )?(\d+) s left/.exec(written.at(-1)!)!;
   const seconds = (match: RegExpExecArray) => Number(match[1] ?? 0) * 60 + Number(match[2]);
 
-  test('does not count what an earlier run did as speed', () => {
+  test('the time left does not count the work of an earlier run as speed', () => {
     const { progress, written, clock } = setup();
     progress.start('sweep', 100, 80);
     expect(written.at(-1)).toBe('sweep: 80 %, estimating\n');
@@ -144,7 +144,7 @@ describe('the time left', () => {
     expect(written.at(-1)).toBe('sweep: 85 %, 30 s left\n');
   });
 
-  test('follows when the work becomes slower', () => {
+  test('the time left rises when the work becomes slower', () => {
     const { progress, written, clock } = setup();
     progress.start('sweep', 300);
     for (let i = 0; i < 100; i++) {
@@ -160,7 +160,7 @@ describe('the time left', () => {
     expect(seconds(last(written))).toBeLessThan(950);
   });
 
-  test('takes units of any size', () => {
+  test('the time left is right for units of any size', () => {
     const { progress, written, clock } = setup();
     progress.start('sweep', 100);
     for (const units of [1, 30, 4, 15]) {
@@ -171,7 +171,7 @@ describe('the time left', () => {
   });
 });
 
-test('work that nobody began is ignored, and a new start ends the old one', () => {
+test('progress without a start is ignored, and a new start ends the previous one', () => {
   const { progress, all } = setup();
   progress.advance(1);
   progress.done();

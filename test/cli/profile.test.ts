@@ -21,7 +21,7 @@ const phase = (kernels: readonly KernelTime[], rest: Partial<PhaseProfile> = {})
 });
 
 describe('the tables of a profile', () => {
-  test('are aligned: kernels as given, their sum, and the host', () => {
+  test('the tables are aligned, with the kernels as given, their sum and the host', () => {
     const kernels = [
       kernel('fc1 forward', { milliseconds: 123.45, share: 0.12345 }),
       kernel('sgd', { shader: 'optimizer/sgd', calls: 9, gflops: null, milliseconds: 1, share: 0.001 }),
@@ -39,7 +39,7 @@ describe('the tables of a profile', () => {
     ]);
   });
 
-  test('stay within 100 columns, whatever the labels and the numbers', () => {
+  test('the tables stay within 100 columns, whatever the labels and the numbers', () => {
     const long = kernel('a layer with a very long name, weight gradient, corrections of stored weights', {
       calls: 123_456_789,
       milliseconds: 12_345_678,
@@ -50,7 +50,7 @@ describe('the tables of a profile', () => {
       expect(line.length).toBeLessThanOrEqual(100);
   });
 
-  test('show the slowest kernels and the sum of the others', () => {
+  test('the tables show the slowest kernels and the sum of the others', () => {
     const kernels = Array.from({ length: 20 }, (_, i) => kernel(`layer ${i}`, { milliseconds: 100 - i }));
     const lines = profileLines([phase(kernels)]);
     expect(lines.filter((line) => line.startsWith('gemm/gemm_nt'))).toHaveLength(16);
@@ -58,7 +58,7 @@ describe('the tables of a profile', () => {
     expect(lines.find((line) => line.startsWith('all kernels'))).toMatch(/^all kernels +200 +1810\.0 +- +40\.0 %$/);
   });
 
-  test('say what could not be measured, and leave out phases in which nothing ran', () => {
+  test('the tables say what could not be measured, and leave out phases in which nothing ran', () => {
     const untimed = kernel('fc1 forward', { milliseconds: null, gflops: null, share: null });
     const lines = profileLines([phase([], { phase: 'prepare', runs: 0 }), phase([untimed], { host: null })]);
     expect(lines.join('\n')).not.toContain('prepare');

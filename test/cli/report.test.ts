@@ -40,7 +40,7 @@ beforeAll(() => {
 afterAll(() => rmSync(scratch, { recursive: true }));
 afterEach(() => vi.restoreAllMocks());
 
-/** Runs the command. @returns its answer and where its files are */
+/** Runs the command. @returns its JSON answer and the folder of its files */
 async function report(args: Partial<ReportArguments>) {
   const out = mkdtempSync(join(scratch, 'out-'));
   const session = new Session({ out, seed: 1, adapter: 'auto', json: true, quiet: true }, []);
@@ -51,8 +51,8 @@ async function report(args: Partial<ReportArguments>) {
 
 const read = (...path: string[]) => readFileSync(join(...path), 'utf8');
 
-describe('midas report', () => {
-  test('draws the figures of a run again, with tables and a report, and writes nothing into the run', async () => {
+describe('the command midas report', () => {
+  test('midas report redraws the figures of a run, with tables and a report, and writes nothing into the run', async () => {
     const before = readdirSync(dirs[0]);
     const { out, json } = await report({ format: ['png', 'svg'], latex: true });
     const files = [
@@ -74,14 +74,14 @@ describe('midas report', () => {
     expect(readdirSync(dirs[0])).toEqual(before);
   });
 
-  test('aggregates several seeds', async () => {
+  test('midas report aggregates several seeds', async () => {
     const { out, json } = await report({ dirs });
     expect(json.seeds).toEqual([1, 2]);
     expect(read(out, 'summary.csv').split('\r\n')[0]).toContain('seeds');
     expect(read(out, 'report.html')).toContain('The pictures are those of seed 1');
   });
 
-  test('repeats what the numbers of a run do not say, and of several runs whose they are', async () => {
+  test('midas report repeats the notes of a run, and names the seed of notes that differ between runs', async () => {
     const one = read((await report({})).out, 'report.html');
     expect(one).toContain('<li>The independent classifiers of identity recognise 91 %');
     const both = read((await report({ dirs })).out, 'report.html');
@@ -90,14 +90,14 @@ describe('midas report', () => {
     expect(both.split('The faces are procedural.')).toHaveLength(2);
   });
 
-  test('takes a theme and a title', async () => {
+  test('midas report takes a theme and a title', async () => {
     const { out } = await report({ theme: 'dark', title: 'Faces & memories' });
     expect(read(out, 'curve.svg')).toContain('fill="#16181b"');
     expect(read(out, 'curve.svg')).toContain('Faces &amp; memories');
     expect(read(out, 'report.html')).toContain('<h1>Faces &amp; memories</h1>');
   });
 
-  test('writes PDF whose text can be selected', async () => {
+  test('midas report writes PDF whose text can be selected', async () => {
     const { out } = await report({ format: ['pdf'] });
     const pdf = readFileSync(join(out, 'curve.pdf'));
     expect(pdf.subarray(0, 5).toString()).toBe('%PDF-');
@@ -105,7 +105,7 @@ describe('midas report', () => {
     expect(pdf.toString('latin1')).toMatch(/\/FontName \/[A-Z]+\+Inter/);
   });
 
-  test('refuses a folder without results, runs that do not belong together, and what it does not know', async () => {
+  test('midas report refuses a folder without results, runs that do not belong together, and unknown options', async () => {
     await expect(report({ dirs: [scratch] })).rejects.toThrow(
       new DataError(`${join(scratch, 'results.json')}: no such file; give the folder of a finished run`),
     );
@@ -117,7 +117,7 @@ describe('midas report', () => {
     await expect(report({ dirs: [] })).rejects.toThrow(ConfigError);
   });
 
-  test('has its options on the command line', async () => {
+  test('midas report accepts its options on the command line', async () => {
     const program = new Command().exitOverride();
     const common = (command: Command, out: string) =>
       command.option('--out <dir>', '', out).option('--seed <n>', '', Number, 1).option('--quiet', '', true);
@@ -136,13 +136,13 @@ describe('a figure as PDF', () => {
     '<svg xmlns="http://www.w3.org/2000/svg" width="200" height="40" font-family="Inter">' +
     '<text x="5" y="28" font-weight="600">Hello</text><text x="5" y="38">World</text></svg>';
 
-  test('is a page as large as the figure, of the same bytes each time', async () => {
+  test('a PDF is a page as large as the figure, with the same bytes each time', async () => {
     const pdf = Buffer.from(await svgToPdf(svg, 'Title'));
     expect(pdf.toString('latin1')).toContain('/MediaBox [0 0 150 30]');
     expect(pdf.equals(Buffer.from(await svgToPdf(svg, 'Title')))).toBe(true);
   });
 
-  test('has the letters of its text, in a font per weight, with their meaning', async () => {
+  test('a PDF has the letters of its text in one font per weight, with the characters that they mean', async () => {
     const pdf = Buffer.from(await svgToPdf(svg, 'Title')).toString('latin1');
     const names = new Set(Array.from(pdf.matchAll(/\/FontName \/[A-Z]+\+([\w-]+)/g), ([, name]) => name));
     expect(names).toEqual(new Set(['Inter-SemiBold', 'Inter-Regular']));
@@ -153,11 +153,11 @@ describe('a figure as PDF', () => {
         return '';
       }
     });
-    // A table from glyphs to characters is what makes text selectable: H, e, l, o.
+    // A table from glyphs to characters makes the text selectable: H, e, l, o.
     expect(streams.some((text) => /beginbfrange[\s\S]*<0048> <0065> <006c> <006f>/.test(text))).toBe(true);
   });
 
-  test('is refused of what is not an SVG', async () => {
+  test('a text that is not an SVG is refused', async () => {
     await expect(svgToPdf('<b/>', 'x')).rejects.toThrow(new DataError('x: not an SVG with a width and a height'));
   });
 });

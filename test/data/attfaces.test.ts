@@ -27,7 +27,7 @@ const put = async (path: string, content: Uint8Array | string) => {
   await writeFile(join(dir, path), content);
 };
 
-/** sN/M.pgm with gray value 10 N + M. */
+/** Writes sN/M.pgm with the gray value (10 N + M) mod 256. */
 const putPersons = async (persons: number, photographs: number) => {
   for (let n = 1; n <= persons; n++) {
     for (let m = 1; m <= photographs; m++) await put(`s${n}/${m}.pgm`, photograph((10 * n + m) % 256));
@@ -46,7 +46,7 @@ const failure = async (...args: Parameters<typeof loadAttFaces>) => {
 };
 
 describe('loading a folder of faces', () => {
-  test('sorts persons and photographs by number and splits 7 to 3 when there is no split file', async () => {
+  test('loading sorts persons and photographs by number and splits 7 to 3 without a split file', async () => {
     await putPersons(11, 10);
     await put('README', 'ignored');
     await put('s1/.DS_Store', 'ignored');
@@ -63,7 +63,7 @@ describe('loading a folder of faces', () => {
     expect((await loadAttFaces(dir, undefined, 5)).split).not.toEqual(split);
   });
 
-  test('takes the split file it is given, and its order of classes and files', async () => {
+  test('loading uses the given split file and its order of classes and files', async () => {
     await putPersons(2, 3);
     const path = join(root, 'mine.json');
     const file = { note: 'x', train: ['s2/3.pgm', 's1/1.pgm'], test: ['s1/2.pgm'], classes: ['s2', 's1'] };
@@ -76,7 +76,7 @@ describe('loading a folder of faces', () => {
     expect(splitName).toBe('mine.json');
   });
 
-  test('finds a split file inside the folder before one beside it', async () => {
+  test('loading prefers a split file inside the folder to one beside it', async () => {
     await putPersons(2, 2);
     const text = (train: string, held: string) =>
       JSON.stringify({ train: [train], test: [held], classes: ['s1', 's2'] });
@@ -86,7 +86,7 @@ describe('loading a folder of faces', () => {
     expect([...(await loadAttFaces(dir)).split.train]).toEqual([3]);
   });
 
-  test('takes the published split for the layout of the AT&T faces', async () => {
+  test('loading uses the published split for the layout of the AT&T faces', async () => {
     await putPersons(40, 10);
     const { dataset, split, splitName } = await loadAttFaces(dir);
     expect(splitName).toBe('att-split.json');
@@ -98,8 +98,8 @@ describe('loading a folder of faces', () => {
   });
 });
 
-describe('a folder of faces is refused', () => {
-  test('when it is missing or holds fewer than two persons', async () => {
+describe('refusing a folder of faces', () => {
+  test('a folder is refused when it is missing or holds fewer than two persons', async () => {
     expect(await failure(dir)).toContain(`cannot read ${dir}: no such file or folder`);
     await mkdir(dir);
     expect(await failure(dir)).toContain(`${dir}: 0 folders named sN`);
@@ -107,13 +107,13 @@ describe('a folder of faces is refused', () => {
     expect(await failure(dir)).toContain('1 folders named sN, at least 2');
   });
 
-  test('when a photograph has another size, naming both', async () => {
+  test('a folder is refused when a photograph has another size, naming both sizes', async () => {
     await putPersons(2, 2);
     await put('s2/1.pgm', photograph(1, 3, 2));
     expect(await failure(dir)).toContain(`${join(dir, 's2/1.pgm')}: 3x2 pixels, but ${join(dir, 's1/1.pgm')} has 2x3`);
   });
 
-  test('when a photograph is empty, not a PGM or cut short, naming it', async () => {
+  test('a folder is refused when a photograph is empty, not a PGM or cut short, naming the photograph', async () => {
     await putPersons(2, 2);
     const path = join(dir, 's2/2.pgm');
     await writeFile(path, '');
@@ -124,7 +124,7 @@ describe('a folder of faces is refused', () => {
     expect(await failure(dir)).toContain(`${path}: byte 14: truncated`);
   });
 
-  test('when a person has no photographs, or something else lies there', async () => {
+  test('a folder is refused when a person has no photographs or other files', async () => {
     await putPersons(2, 2);
     await mkdir(join(dir, 's3'));
     expect(await failure(dir)).toContain(`${join(dir, 's3')}: no photographs`);
@@ -135,13 +135,13 @@ describe('a folder of faces is refused', () => {
     expect(await failure(dir)).toContain(`${join(dir, 's3')}: a part of the path is not a folder`);
   });
 
-  test('when a person has only one photograph and there is no split file', async () => {
+  test('a folder is refused when a person has only one photograph and there is no split file', async () => {
     await putPersons(2, 2);
     await put('s3/1.pgm', photograph(1));
     expect(await failure(dir)).toContain('class s3 has 1 images');
   });
 
-  test('when the split file is missing, malformed or does not fit', async () => {
+  test('a folder is refused when the split file is missing, malformed or does not fit', async () => {
     await putPersons(2, 2);
     const path = join(root, 'split.json');
     expect(await failure(dir, path)).toContain(`cannot read ${path}: no such file`);
@@ -172,7 +172,7 @@ test('the shipped split is a partition of 40 x 10 photographs', async () => {
 });
 
 describe.skipIf(attFaces === undefined)('the real AT&T faces', () => {
-  test('load with the published split and the pixels of their files', async () => {
+  test('the AT&T faces load with the published split and the pixels of their files', async () => {
     const { dataset, split, splitName } = await loadAttFaces(attFaces ?? '');
     expect([dataset.width, dataset.height, dataset.ids.length]).toEqual([92, 112, 400]);
     expect([split.train.length, split.test.length, splitName]).toEqual([280, 120, 'att-split.json']);
@@ -187,7 +187,7 @@ describe.skipIf(attFaces === undefined)('the real AT&T faces', () => {
     }
   });
 
-  test('are refused when one file is cut short', async () => {
+  test('the AT&T faces are refused when one file is cut short', async () => {
     await cp(join(attFaces ?? '', 's1'), join(dir, 's1'), { recursive: true });
     await put('s2/1.pgm', (await readFile(join(attFaces ?? '', 's2/1.pgm'))).subarray(0, 5000));
     expect(await failure(dir)).toContain(`${join(dir, 's2/1.pgm')}: byte 5000: truncated: 92x112`);

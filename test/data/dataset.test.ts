@@ -12,7 +12,7 @@ const tiny = () => ({
   ids: ['b/1', 'a/1'],
 });
 
-/** One-pixel images, `counts[k]` of class k, classes interleaved as far as they go. */
+/** A dataset of one-pixel images, `counts[k]` of class k, with the classes interleaved. */
 const classesOf = (...counts: number[]) => {
   const labels: number[] = [];
   for (let round = 0; round < Math.max(...counts); round++) {
@@ -35,14 +35,14 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-describe('a dataset', () => {
-  test('is hashed over width, height, count, labels and pixels', async () => {
+describe('a dataset of images', () => {
+  test('a dataset is hashed over width, height, count, labels and pixels', async () => {
     // sha256 of the little-endian words 2 1 2 1 0 and the bytes 10 20 30 40, by Python's hashlib.
     const { sha256 } = await createDataset(tiny());
     expect(sha256).toBe('fd44ae6ae227aa603cea3273ea9371a4af64276c7435183c45b008382226dbf7');
   });
 
-  test('has another hash for another pixel, label or shape, and the same for other names', async () => {
+  test('the hash of a dataset changes with a pixel, a label or the shape, but not with names', async () => {
     const original = await datasetHash(tiny());
     const changed = [
       { images: Uint8Array.of(10, 20, 30, 41) },
@@ -53,13 +53,13 @@ describe('a dataset', () => {
     expect((await createDataset({ ...tiny(), name: 'other', ids: ['x', 'y'] })).sha256).toBe(original);
   });
 
-  test('cannot be hashed on an insecure page, and the message says what to do', async () => {
+  test('a dataset cannot be hashed on an insecure page, and the message says what to do', async () => {
     vi.stubGlobal('crypto', {});
     await expect(datasetHash(tiny())).rejects.toThrow(MidasError);
     await expect(datasetHash(tiny())).rejects.toThrow(/https/);
   });
 
-  test('refuses parts of different counts and labels without a class', async () => {
+  test('a dataset refuses parts of different counts and labels without a class', async () => {
     await expect(createDataset({ ...tiny(), images: new Uint8Array(3) })).rejects.toThrow(ShapeError);
     await expect(createDataset({ ...tiny(), ids: ['b/1'] })).rejects.toThrow(ShapeError);
     const bad = createDataset({ ...tiny(), labels: Uint32Array.of(1, 2) });
@@ -67,13 +67,13 @@ describe('a dataset', () => {
     await expect(bad).rejects.toThrow(/a\/1 has label 2/);
   });
 
-  test('is averaged and scaled to 0..1', async () => {
+  test('the pixels of a dataset are averaged and scaled to 0..1', async () => {
     const dataset = await createDataset(tiny());
     expect(meanImage(dataset, [0, 1])).toEqual(Float32Array.of(20 / 255, 30 / 255));
     expect(toFloat(dataset, [1])).toEqual(Float32Array.of(30 / 255, 40 / 255));
   });
 
-  test('refuses indices outside and an empty average', async () => {
+  test('a dataset refuses indices out of range and an empty average', async () => {
     const dataset = await createDataset(tiny());
     for (const index of [2, -1, 0.5]) expect(() => toFloat(dataset, [index])).toThrow(DataError);
     expect(() => toFloat(dataset, [7])).toThrow(/index 7 is not in 0\.\.1/);
@@ -82,7 +82,7 @@ describe('a dataset', () => {
 });
 
 describe('a seeded split', () => {
-  test('takes the same number from every class and puts every image on one side', async () => {
+  test('a seeded split takes the same number from every class and puts every image into one part', async () => {
     const dataset = await classesOf(10, 10, 12);
     const { train, test: held } = seededSplit(dataset, 7, 1);
     expect([...train, ...held].sort((a, b) => a - b)).toEqual([...dataset.ids.keys()]);
@@ -90,13 +90,13 @@ describe('a seeded split', () => {
     expect([...train]).toEqual([...train].sort((a, b) => a - b));
   });
 
-  test('is the same for the same seed and another for another', async () => {
+  test('a seeded split is the same for the same seed and differs for another seed', async () => {
     const dataset = await classesOf(10, 10);
     expect(seededSplit(dataset, 5, 3)).toEqual(seededSplit(dataset, 5, 3));
     expect(seededSplit(dataset, 5, 3).train).not.toEqual(seededSplit(dataset, 5, 4).train);
   });
 
-  test('takes a rounded share of every class, at least one image on either side', async () => {
+  test('a seeded split takes a rounded share of every class, with at least one image in either part', async () => {
     const dataset = await classesOf(10, 5, 2);
     const { train } = seededSplit(dataset, 0.7, 0);
     const sizes = [0, 1, 2].map((label) => train.filter((i) => dataset.labels[i] === label).length);
@@ -105,13 +105,13 @@ describe('a seeded split', () => {
     expect(most.length).toBe(1);
   });
 
-  test('puts every image into training for some seed', async () => {
+  test('a seeded split puts every image into training for some seed', async () => {
     const dataset = await classesOf(4, 4);
     const seen = new Set(Array.from({ length: 50 }, (_, seed) => [...seededSplit(dataset, 1, seed).train]).flat());
     expect(seen.size).toBe(8);
   });
 
-  test('refuses a class too small to leave a test image, and meaningless numbers', async () => {
+  test('a seeded split refuses a class too small to leave a test image, and meaningless numbers', async () => {
     const small = await classesOf(10, 7);
     expect(() => seededSplit(small, 7, 0)).toThrow(DataError);
     expect(() => seededSplit(small, 7, 0)).toThrow(/class s2 has 7 images.*at least 8/);

@@ -29,14 +29,14 @@ const correlation = (a: readonly number[], b: readonly number[]) => {
   return covariance / Math.sqrt(mean(a.map((x) => (x - ma) ** 2)) * mean(b.map((x) => (x - mb) ** 2)));
 };
 
-describe('identities', () => {
-  it('are the same whenever and in whatever order they are drawn', () => {
+describe('identities of procedural faces', () => {
+  it('identities are the same whenever and in whatever order they are generated', () => {
     const forward = people('private', 20);
     const backward = Array.from({ length: 20 }, (_, i) => drawIdentity(1, 'private', 19 - i)).reverse();
     expect(backward).toEqual(forward);
   });
 
-  it('keep their parameters from version to version', () => {
+  it('identities keep their parameters from version to version', () => {
     const { man, breadth, noseBase, hairStyle, beard, hairKey } = drawIdentity(1, 'private', 0);
     expect({ man, breadth, noseBase, hairStyle, beard, hairKey }).toMatchInlineSnapshot(`
       {
@@ -50,7 +50,7 @@ describe('identities', () => {
     `);
   });
 
-  it('differ between seeds, also beyond 32 bits, and between populations', () => {
+  it('identities differ between seeds, also beyond 32 bits, and between populations', () => {
     const seeds = [0, 1, 2 ** 32, 2 ** 32 + 1, Number.MAX_SAFE_INTEGER];
     const keys = (['private', 'public'] as const).flatMap((population) =>
       seeds.flatMap((seed) => people(population, 50, seed).map((person) => numbers(person).join())),
@@ -58,7 +58,7 @@ describe('identities', () => {
     expect(new Set(keys).size).toBe(keys.length);
   });
 
-  it('have finite parameters in sensible ranges, and faces whose parts follow one another', () => {
+  it('identities have finite parameters in sensible ranges and parts of the face in the right order', () => {
     for (const p of [...people('private', 500), ...people('public', 500)]) {
       expect(numbers(p).every(Number.isFinite)).toBe(true);
       const tones = [p.skinTone, p.hairTone, p.browTone, p.irisTone, p.clothTone, p.collarTone, p.backdrop];
@@ -76,7 +76,7 @@ describe('identities', () => {
     }
   });
 
-  it('vary and hang together as those of people do', () => {
+  it('parameters of identities vary and correlate like those of people', () => {
     const all = people('public', 2000);
     const of = (key: keyof FaceIdentity, among = all) => among.map((person) => Number(person[key]));
     const women = all.filter(({ man }) => !man);
@@ -95,20 +95,20 @@ describe('identities', () => {
   });
 });
 
-describe('photographs', () => {
-  it('are the same whenever they are drawn, and all differ', () => {
+describe('photographs of procedural faces', () => {
+  it('photographs are the same whenever they are generated, and all differ', () => {
     const some = shots(500);
     expect(shots(500)).toEqual(some);
     expect(new Set(some.map((shot) => numbers(shot).join())).size).toBe(500);
   });
 
-  it('do not share draws with one another or with identities', () => {
+  it('photographs share no random numbers with one another or with identities', () => {
     const words = shots(500).map(({ noiseKey }) => noiseKey);
     const keys = people('private', 500).map(({ hairKey }) => hairKey);
     expect(new Set([...words, ...keys]).size).toBe(1000);
   });
 
-  it('turn the head by at most about 20 degrees, to both sides', () => {
+  it('photographs turn the head by at most about 20 degrees to either side', () => {
     const some = shots(2000);
     const yaws = some.map(({ yaw }) => yaw);
     expect(Math.max(...yaws)).toBeLessThanOrEqual(20);
@@ -122,14 +122,14 @@ describe('photographs', () => {
     expect(some.filter(({ blink }) => blink).length / 2000).toBeCloseTo(0.06, 1);
   });
 
-  it('can be numbered up to the limit', () => {
+  it('photographs can be numbered up to the limit', () => {
     const last = drawPhotograph(1, 'public', FACE_INDEX_LIMIT - 1, FACE_INDEX_LIMIT - 1);
     expect(numbers(last).every(Number.isFinite)).toBe(true);
   });
 });
 
-describe('packing for the shader', () => {
-  it('fills the members of struct Face, in order', () => {
+describe('packing faces for the shader', () => {
+  it('packing fills the members of struct Face in order', () => {
     const struct = /struct Face \{([^}]*)\}/.exec(readFileSync(SHADER, 'utf8'))?.[1] ?? '';
     const members = [...struct.matchAll(/^\s*(\w+): vec4f,/gm)].map(([, name]) => name);
     expect(members).toHaveLength(FACE_VECTORS);
@@ -138,7 +138,7 @@ describe('packing for the shader', () => {
     expect([...packed, 'grain']).toEqual(members);
   });
 
-  it('gives finite numbers, a rotation, and unit light directions for every face', () => {
+  it('packing gives finite numbers, a rotation and unit light directions for every face', () => {
     for (const [i, person] of people('private', 200).entries()) {
       const shot = drawPhotograph(1, 'private', i, 0);
       const words = packFace(person, shot, 64);
@@ -156,14 +156,14 @@ describe('packing for the shader', () => {
   });
 });
 
-describe('errors', () => {
+describe('errors of procedural faces', () => {
   it.each([
     ['seed', () => drawIdentity(-1, 'private', 0)],
     ['seed', () => drawIdentity(0.5, 'private', 0)],
     ['identity', () => drawIdentity(0, 'private', FACE_INDEX_LIMIT)],
     ['population', () => drawIdentity(0, 'secret' as Population, 0)],
     ['photograph', () => drawPhotograph(0, 'private', 0, -1)],
-  ])('name the argument: %s', (name, draw) => {
+  ])('the error names the invalid argument: %s', (name, draw) => {
     expect(draw).toThrow(ConfigError);
     expect(draw).toThrow(name);
   });
@@ -178,7 +178,7 @@ describe('errors', () => {
     ['pixelsPerSubmit: 0 is not an integer in 64..', { pixelsPerSubmit: 0 }],
     ['population: "all" is neither', { population: 'all' as Population }],
     ['identities x photographs x width x height', { identities: 4096, width: 512, height: 1024 }],
-  ])('of renderFaces come before the device is touched: %s', async (message, wrong) => {
+  ])('renderFaces refuses invalid options before it touches the device: %s', async (message, wrong) => {
     const options = { population: 'private', identities: 2, photographs: 2, width: 16, height: 16, seed: 1 } as const;
     const rendering = renderFaces(undefined as unknown as Gpu, { ...options, ...wrong });
     await expect(rendering).rejects.toThrow(message);

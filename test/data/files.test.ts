@@ -13,7 +13,7 @@ beforeEach(async () => {
 afterEach(() => rm(dir, { recursive: true }));
 
 describe('writing a file atomically', () => {
-  test('writes and replaces, and leaves nothing else behind', async () => {
+  test('an atomic write creates and replaces the file, and leaves nothing else behind', async () => {
     const path = join(dir, 'a.bin');
     await writeFileAtomic(path, Uint8Array.of(1, 2));
     await writeFileAtomic(path, 'text');
@@ -21,7 +21,7 @@ describe('writing a file atomically', () => {
     expect(await readdir(dir)).toEqual(['a.bin']);
   });
 
-  test('never shows a part to a reader', async () => {
+  test('an atomic write never shows a part of the file to a reader', async () => {
     const path = join(dir, 'a.txt');
     const texts = ['x', 'y'].map((letter) => letter.repeat(200_000));
     await writeFileAtomic(path, texts[0]);
@@ -30,27 +30,27 @@ describe('writing a file atomically', () => {
     await writes;
   });
 
-  test('removes its temporary file when it fails', async () => {
+  test('an atomic write removes its temporary file when it fails', async () => {
     await mkdir(join(dir, 'taken', 'inside'), { recursive: true });
     await expect(writeFileAtomic(join(dir, 'taken'), 'x')).rejects.toThrow(DataError);
     expect(await readdir(dir)).toEqual(['taken']);
   });
 
-  test('names the path and the reason when the folder is missing', async () => {
+  test('an atomic write names the path and the reason when the folder is missing', async () => {
     const path = join(dir, 'none', 'a.txt');
     await expect(writeFileAtomic(path, 'x')).rejects.toThrow(`cannot write ${path}: no such file or folder`);
   });
 });
 
 describe('lines of JSON', () => {
-  test('are appended and read back in order', async () => {
+  test('lines of JSON are appended and read back in order', async () => {
     const path = join(dir, 'rows.jsonl');
     for (const draw of [0, 1, 2]) await appendLineDurable(path, JSON.stringify({ draw }));
     expect(await readFile(path, 'utf8')).toBe('{"draw":0}\n{"draw":1}\n{"draw":2}\n');
     expect(await readJsonLines(path)).toEqual([{ draw: 0 }, { draw: 1 }, { draw: 2 }]);
   });
 
-  test('survive a crash at any byte: whole rows are kept, the torn one goes, the next is whole', async () => {
+  test('a crash at any byte of lines of JSON keeps the whole rows and drops the torn one, and the next row is whole', async () => {
     const path = join(dir, 'rows.jsonl');
     const whole = '{"draw":0}\n{"é":[1]}\n';
     const bytes = new TextEncoder().encode(whole);
@@ -63,31 +63,31 @@ describe('lines of JSON', () => {
     }
   });
 
-  test('may be blank, and may end like on Windows', async () => {
+  test('lines of JSON may be blank and may end as on Windows', async () => {
     const path = join(dir, 'rows.jsonl');
     await writeFile(path, '{"a":1}\r\n\n{"a":2}\r\n');
     expect(await readJsonLines(path)).toEqual([{ a: 1 }, { a: 2 }]);
   });
 
-  test('are refused in the middle when damaged, naming the line', async () => {
+  test('a damaged line of JSON in the middle is refused with its number', async () => {
     const path = join(dir, 'rows.jsonl');
     await writeFile(path, '{"a":1}\n{"a":\n{"a":3}\n');
     await expect(readJsonLines(path)).rejects.toThrow(`${path}:2: not JSON`);
     await expect(readJsonLines(path)).rejects.toThrow(DataError);
   });
 
-  test('cannot hold a line break', async () => {
+  test('a line of JSON cannot hold a line break', async () => {
     await expect(appendLineDurable(join(dir, 'x'), 'a\nb')).rejects.toThrow(DataError);
     expect(await readdir(dir)).toEqual([]);
   });
 
-  test.skipIf(!existsSync('/dev/full'))('say so when the device is full', async () => {
+  test.skipIf(!existsSync('/dev/full'))('appending a line of JSON reports a full device', async () => {
     await expect(appendLineDurable('/dev/full', '{}')).rejects.toThrow('no space left on the device');
   });
 });
 
-describe('file errors', () => {
-  test('are one line with the path and what to do', () => {
+describe('messages of file errors', () => {
+  test('a file error is one line with the path and what to do', () => {
     for (const code of ['ENOENT', 'EACCES', 'ENOSPC']) {
       const error = fileError('write', 'a/b', Object.assign(new Error('x'), { code }));
       expect(error).toBeInstanceOf(DataError);
@@ -98,7 +98,7 @@ describe('file errors', () => {
     );
   });
 
-  test('tell a missing file from a folder', async () => {
+  test('a file error tells a missing file from a folder', async () => {
     await expect(readBytes(join(dir, 'none'))).rejects.toThrow(/no such file/);
     await expect(readJsonLines(join(dir, 'none'))).rejects.toThrow(DataError);
     await expect(readBytes(dir)).rejects.toThrow(/is a folder/);

@@ -51,8 +51,8 @@ const failure = async (options: ImportFacesOptions, from = dir) => {
   return message;
 };
 
-describe('a folder a person', () => {
-  test('is read in the order of names, with formats told by content', async () => {
+describe('importing one folder per person', () => {
+  test('folders are read in the order of their names, and image formats are detected by content', async () => {
     await put('Bo_Li/2.jpg', png(150, 150, flat(40)));
     await put('Bo_Li/10.png', jpeg(150, 140, flat(80)));
     await put('Al Ma/x', encodePgm({ width: 3, height: 3, pixels: new Uint8Array(9).fill(7) }));
@@ -75,7 +75,7 @@ describe('a folder a person', () => {
     expect((await importFaces(dir, { layout: 'facescrub' })).dataset.width).toBe(64);
   });
 
-  test('keeps the whole of an aligned face, and the middle of any other', async () => {
+  test('an aligned face is kept whole, and any other image is cut to its middle', async () => {
     // Left third black, middle third white, right third gray.
     const thirds: Pixel = (x) => flat([0, 255, 90][Math.floor(x / 10)])(0, 0);
     await put('a/1.png', png(30, 10, thirds));
@@ -86,7 +86,7 @@ describe('a folder a person', () => {
     expect(new Set(middle)).toEqual(new Set([255]));
   });
 
-  test('turns colours gray before it resizes', async () => {
+  test('colours are turned gray before resizing', async () => {
     await put(
       'a/1.png',
       png(4, 4, () => [255, 0, 0]),
@@ -99,7 +99,7 @@ describe('a folder a person', () => {
     expect([...images]).toEqual([76, 76, 76, 76, 150, 150, 150, 150]);
   });
 
-  test('reports every image, and stops when told to', async () => {
+  test('the import reports every image and stops on request', async () => {
     for (const name of ['a/1.png', 'a/2.png', 'b/1.png']) await put(name, png(2, 2, flat(1)));
     const seen: unknown[] = [];
     const onProgress = (...call: unknown[]) => void seen.push(call);
@@ -116,7 +116,7 @@ describe('a folder a person', () => {
     await expect(stopped).rejects.toThrow(InterruptedError);
   });
 
-  test('leaves out who is on a list, and says how many', async () => {
+  test('the import leaves out listed people and says how many', async () => {
     for (const name of ['Ada_L/1.png', 'Bob/1.png', 'Cy/1.png', 'Dan/1.png']) await put(name, png(2, 2, flat(1)));
     await put('overlap.txt', '# shared\nada l\n\nCY  # twice\nEve\n', root);
     const exclude = join(root, 'overlap.txt');
@@ -127,7 +127,7 @@ describe('a folder a person', () => {
     expect(origin.preparation.excluded).toBe('2 of 3 listed identities');
   });
 
-  test('takes the first images up to a limit', async () => {
+  test('the import takes the first images up to a limit', async () => {
     for (const name of ['a/1.png', 'a/2.png', 'b/1.png', 'c/1.png']) await put(name, png(2, 2, flat(1)));
     const { dataset, origin } = await importFaces(dir, { layout: 'folders', size: 2, limit: 3 });
     expect(dataset.ids).toEqual(['a/1.png', 'a/2.png', 'b/1.png']);
@@ -137,10 +137,10 @@ describe('a folder a person', () => {
 });
 
 describe('the layout of CelebA', () => {
-  // White inside the crop that is published, black outside.
+  // White inside the published crop, black outside.
   const inside: Pixel = (x, y) => flat(x >= 35 && x < 143 && y >= 70 && y < 178 ? 255 : 0)(x, y);
 
-  test('cuts the face out of aligned images', async () => {
+  test('the CelebA import cuts the face out of aligned images', async () => {
     await put('000002.jpg', png(178, 218, inside));
     await put('000001.jpg', jpeg(178, 218, flat(100)));
     const { dataset, origin } = await importFaces(dir, { layout: 'celeba', size: 4 });
@@ -150,7 +150,7 @@ describe('the layout of CelebA', () => {
     expect(origin.preparation.crop).toBe('108x108 at 35,70');
   });
 
-  test('takes who is who from a list in the folder or beside it', async () => {
+  test('the CelebA import takes identities from a list in the folder or beside it', async () => {
     for (const name of ['1.jpg', '2.jpg', '3.jpg']) await put(name, png(178, 218, flat(9)));
     await put('identity_CelebA.txt', '1.jpg 70\n2.jpg 8\r\n3.jpg 70\n9.jpg 1\n', root);
     const { dataset } = await importFaces(dir, { layout: 'celeba', size: 4 });
@@ -169,7 +169,7 @@ describe('the layout of CelebA', () => {
     expect(await failure({ layout: 'celeba' })).toContain('identity_CelebA.txt:1: not a file and an identity');
   });
 
-  test('refuses images of another size, naming file and sizes', async () => {
+  test('the CelebA import refuses images of another size, naming file and sizes', async () => {
     await put('1.jpg', png(100, 90, flat(9)));
     const message = await failure({ layout: 'celeba' });
     expect(message).toContain(`${join(dir, '1.jpg')}: 100x90 pixels, but the crop 108x108 at 35,70`);
@@ -178,7 +178,7 @@ describe('the layout of CelebA', () => {
     expect(await failure({ layout: 'celeba' })).toContain('500x600 pixels');
   });
 
-  test('cannot leave anybody out when nobody is known', async () => {
+  test('the CelebA import cannot exclude people without a list of identities', async () => {
     await put('1.jpg', png(178, 218, flat(9)));
     await put('out.txt', 'x\n', root);
     expect(await failure({ layout: 'celeba', exclude: join(root, 'out.txt') })).toContain(
@@ -188,7 +188,7 @@ describe('the layout of CelebA', () => {
 });
 
 describe('the layout of the AT&T faces', () => {
-  test('keeps the order of its loader', async () => {
+  test('the AT&T import keeps the order of the AT&T loader', async () => {
     for (const person of [10, 2]) {
       for (const m of [1, 2]) {
         const pixels = Uint8Array.from({ length: 12 }, (_, i) => (i < 4 || i >= 8 ? 0 : 100 + person));
@@ -201,14 +201,14 @@ describe('the layout of the AT&T faces', () => {
     expect([...dataset.images.subarray(0, 9)]).toEqual([0, 0, 0, 102, 102, 102, 0, 0, 0]);
   });
 
-  test.skipIf(attFaces === undefined)('takes the real ones', async () => {
+  test.skipIf(attFaces === undefined)('the AT&T import reads the real faces', async () => {
     const { dataset } = await importFaces(attFaces ?? '', { layout: 'attfaces' });
     expect([dataset.ids.length, dataset.classNames.length, dataset.width]).toEqual([400, 40, 64]);
   });
 });
 
-describe('a folder is refused', () => {
-  test('when it is missing, empty or laid out otherwise', async () => {
+describe('refusing a folder to import', () => {
+  test('an import is refused when the folder is missing, empty or laid out otherwise', async () => {
     const none = join(root, 'none');
     expect(await failure({ layout: 'folders' }, none)).toContain(`cannot read ${none}: no such file or folder`);
     expect(await failure({ layout: 'folders' })).toContain(`${dir}: no folders`);
@@ -221,7 +221,7 @@ describe('a folder is refused', () => {
     expect(await failure({ layout: 'celeba' })).toContain(`${join(dir, '1.jpg')}: 2x2 pixels`);
   });
 
-  test('when an image cannot be read, naming it', async () => {
+  test('an import is refused when an image cannot be read, naming the image', async () => {
     await put('a/1.png', png(2, 2, flat(1)));
     await put('b/1.jpg', 'hello');
     expect(await failure({ layout: 'folders' })).toContain(
@@ -234,7 +234,7 @@ describe('a folder is refused', () => {
     expect(await failure({ layout: 'folders' })).toContain(`cannot read ${join(dir, 'b/c')}: is a folder`);
   });
 
-  test('when one person is left where two are needed', async () => {
+  test('an import is refused when fewer than two people are left', async () => {
     await put('a/1.png', png(2, 2, flat(1)));
     expect(await failure({ layout: 'folders' })).toContain(`${dir}: 1 person; at least 2 are needed`);
     await put('b/1.png', png(2, 2, flat(1)));
@@ -243,14 +243,14 @@ describe('a folder is refused', () => {
     expect(await failure({ layout: 'folders', exclude: join(root, 'out.txt') })).toContain('0 people, 2 were excluded');
   });
 
-  test('when its list of names is missing or empty', async () => {
+  test('an import is refused when its list of names is missing or empty', async () => {
     const path = join(root, 'out.txt');
     expect(await failure({ layout: 'folders', exclude: path })).toContain(`cannot read ${path}`);
     await writeFile(path, '# nobody\n');
     expect(await failure({ layout: 'folders', exclude: path })).toContain(`${path}: no names`);
   });
 
-  test('when an option is out of range', async () => {
+  test('an import is refused when an option is out of range', async () => {
     await put('a/1.png', png(2, 2, flat(1)));
     for (const options of [
       { size: 0 },

@@ -38,12 +38,12 @@ const failure = async (bytes: Uint8Array) => {
   return message;
 };
 
-describe('a pack', () => {
-  test('comes back as it was written', async () => {
+describe('reading and writing a pack', () => {
+  test('a pack is read back as it was written', async () => {
     expect(await readPack(writePack(pack), 'p.safetensors')).toEqual(pack);
   });
 
-  test('is a safetensors file that other programs can read', () => {
+  test('a pack is a safetensors file that other programs can read', () => {
     const { tensors, metadata } = readSafetensors(writePack(pack), 'p');
     expect(tensors.get('images')).toMatchObject({ dtype: 'U8', shape: [3, 3, 2] });
     expect(tensors.get('labels')).toEqual({ dtype: 'U32', shape: [3], data: Uint32Array.of(0, 1, 1) });
@@ -51,7 +51,7 @@ describe('a pack', () => {
     expect(JSON.parse(metadata.classNames)).toEqual(['Ada', 'Élodie "E"']);
   });
 
-  test('with a changed pixel or label is refused', async () => {
+  test('a pack with a changed pixel or label is refused', async () => {
     const bytes = writePack(pack);
     for (const back of [1, 18, 18 + 12]) {
       const damaged = bytes.slice();
@@ -61,7 +61,7 @@ describe('a pack', () => {
     expect(await failure(bytes.subarray(0, bytes.length - 1))).toContain('truncated');
   });
 
-  test('of other tensors or metadata is refused, naming the key', async () => {
+  test('a pack with other tensors or metadata is refused, naming the key', async () => {
     const rewritten = async (change: (tensors: Map<string, Tensor>, metadata: Record<string, string>) => void) => {
       const { tensors, metadata } = readSafetensors(writePack(pack), 'p');
       change(tensors, metadata);
@@ -100,14 +100,14 @@ describe('a pack on disk', () => {
   });
   afterEach(() => rm(dir, { recursive: true }));
 
-  test('is written whole into folders that are made', async () => {
+  test('a pack is saved whole, and missing folders are created', async () => {
     const path = join(dir, 'a', 'b', 'faces.safetensors');
     await savePack(path, pack);
     expect(await loadPack(path)).toEqual(pack);
     expect(await readdir(join(dir, 'a', 'b'))).toEqual(['faces.safetensors']);
   });
 
-  test('that is missing, or cannot be written, is named', async () => {
+  test('the error names a pack that is missing or cannot be written', async () => {
     const path = join(dir, 'none');
     await expect(loadPack(path)).rejects.toThrow(`cannot read ${path}: no such file`);
     await writeFile(path, 'x');
@@ -117,13 +117,13 @@ describe('a pack on disk', () => {
 });
 
 describe('people that two sets share', () => {
-  test('are found however they are spelt', () => {
+  test('shared people are found however their names are spelt', () => {
     const names = ['Aaron_Eckhart', 'aaron eckhart', ' AARON __ ECKHART', 'Ａaron Eckhart'];
     expect(new Set(names.map(normaliseIdentity))).toEqual(new Set(['aaron eckhart']));
     expect(normaliseIdentity('Aaron-Eckhart')).not.toBe('aaron eckhart');
   });
 
-  test('are refused by name, unless that is allowed', async () => {
+  test('shared people are refused by name unless sharing is allowed', async () => {
     const [mine, yours] = [
       await people('victims', ['Ada_L', 'Bob', 'Cy']),
       await people('public', ['dan', 'ada l', 'CY']),
@@ -138,7 +138,7 @@ describe('people that two sets share', () => {
     expect(() => refuseSharedIdentities(many, many, false)).toThrow('7 people: a, b, c, d, e and 2 more; ');
   });
 
-  test('count only where they have images', async () => {
+  test('shared people count only when they have images', async () => {
     const [mine, yours] = [await people('victims', ['a', 'b']), await people('public', ['b', 'c'], [1, 1])];
     expect(refuseSharedIdentities(mine, yours, false)).toEqual([]);
   });

@@ -5,7 +5,7 @@ import { ConfigError } from '../../src/errors.ts';
 
 const [WIDTH, HEIGHT] = [10, 12];
 
-/** Two photographs each of three people: a slope, brighter from person to person. */
+/** Two photographs of each of three people: horizontal ramps that are brighter from person to person. */
 function people(): Promise<ImageDataset> {
   const labels = Uint32Array.of(0, 1, 2, 0, 1, 2);
   const pixels = WIDTH * HEIGHT;
@@ -17,8 +17,8 @@ function people(): Promise<ImageDataset> {
   return createDataset({ name: 'toy', width: WIDTH, height: HEIGHT, classNames: ['a', 'b', 'c'], images, labels, ids });
 }
 
-describe('people are selected', () => {
-  it('with their photographs, labelled anew in the order asked for', async () => {
+describe('selecting people of a dataset', () => {
+  it('selected people keep their photographs and are labelled in the given order', async () => {
     const all = await people();
     const chosen = await selectPeople(all, [2, 0]);
     expect(chosen.classNames).toEqual(['c', 'a']);
@@ -29,15 +29,15 @@ describe('people are selected', () => {
     expect(chosen.sha256).not.toBe(all.sha256);
   });
 
-  it('and refused where there are not so many', async () => {
+  it('selecting a person whom the dataset does not have is refused', async () => {
     const all = await people();
     await expect(selectPeople(all, [0, 3])).rejects.toThrow(ConfigError);
     await expect(selectPeople(all, [3])).rejects.toThrow('toy: no person 3, it has 3 people');
   });
 });
 
-describe('augmentation', () => {
-  it('keeps every photograph and adds variations of it under its label', async () => {
+describe('augmentation of a dataset', () => {
+  it('augmentation keeps every photograph and adds variations of it under its label', async () => {
     const all = await people();
     const varied = await augment(all, 3, 1);
     const pixels = WIDTH * HEIGHT;
@@ -53,7 +53,7 @@ describe('augmentation', () => {
     expect(varied.ids.slice(0, 3)).toEqual(['photo 0', 'photo 0~1', 'photo 0~2']);
   });
 
-  it('gives the same pixels for the same seed, others for another', async () => {
+  it('augmentation gives the same pixels for the same seed and others for another seed', async () => {
     const all = await people();
     const [first, again, other] = [await augment(all, 2, 5), await augment(all, 2, 5), await augment(all, 2, 6)];
     expect(again.sha256).toBe(first.sha256);
@@ -61,7 +61,7 @@ describe('augmentation', () => {
     expect((await augment(all, 0, 5)).sha256).toBe(all.sha256);
   });
 
-  it('changes a flat image in brightness only: what lies beyond the edge continues it', async () => {
+  it('augmentation changes a flat image in brightness only, because the edge is continued outwards', async () => {
     const flat = await createDataset({
       ...(await people()),
       images: new Uint8Array(6 * WIDTH * HEIGHT).fill(128),
@@ -78,7 +78,7 @@ describe('augmentation', () => {
     expect(new Set(levels).size).toBeGreaterThan(20);
   });
 
-  it('refuses a number of copies that is none', async () => {
+  it('augmentation refuses a number of copies that is not an integer', async () => {
     await expect(augment(await people(), 1.5, 1)).rejects.toThrow('augment: 1.5 is no number of copies');
   });
 });

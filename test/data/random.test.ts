@@ -15,19 +15,19 @@ test('philox4x32 gives the known answers of the Random123 library', () => {
   );
 });
 
-describe('Random', () => {
-  test('counts blocks, keyed by both words of the seed, with the stream in the counter', () => {
+describe('the random generator Random', () => {
+  test('Random counts blocks, with both words of the seed as key and the stream in the counter', () => {
     const random = new Random(7 * 2 ** 32 + 5, 3);
     const words = Array.from({ length: 8 }, () => random.nextU32());
     expect(words).toEqual([...philox4x32([0, 0, 3, 0], [5, 7]), ...philox4x32([1, 0, 3, 0], [5, 7])]);
   });
 
-  test('differs between seeds and between streams', () => {
+  test('Random differs between seeds and between streams', () => {
     const first = (seed: number, stream: number) => new Random(seed, stream).nextU32();
     expect(new Set([first(0, 0), first(1, 0), first(0, 1), first(2 ** 32, 0)]).size).toBe(4);
   });
 
-  test('sets every bit half of the time', () => {
+  test('Random sets every bit half of the time', () => {
     const random = new Random(1);
     const ones = new Array(32).fill(0);
     const count = 20_000;
@@ -39,7 +39,7 @@ describe('Random', () => {
     for (const each of ones) expect(Math.abs(each - count / 2)).toBeLessThan(fourSigma);
   });
 
-  test('has no bit that is more even than chance from word to word', () => {
+  test('no bit of Random is more even than chance from word to word', () => {
     // The number of ones among 100 words has variance 25; correlated neighbours change it (pcg4d: 18 for bit 0).
     const random = new Random(1, 1);
     const windows = 2000;
@@ -55,14 +55,14 @@ describe('Random', () => {
     for (const variance of squares) expect(Math.abs(variance / 25 - 1)).toBeLessThan(4 * Math.sqrt(2 / windows));
   });
 
-  test('draws integers below n, each equally often', () => {
+  test('Random returns integers below n, each equally often', () => {
     const random = new Random(2);
     const counts = new Array(7).fill(0);
     for (let i = 0; i < 70_000; i++) counts[random.uniformInt(7)]++;
     for (const count of counts) expect(Math.abs(count - 10_000)).toBeLessThan(4 * Math.sqrt(10_000));
   });
 
-  test('rejects words beyond the last whole multiple of n', () => {
+  test('Random rejects words beyond the last whole multiple of n', () => {
     // For n = 3 * 2^30 a quarter of all words is rejected; a plain remainder would double the weight of 0..2^30-1.
     const random = new Random(3);
     let low = 0;
@@ -70,18 +70,18 @@ describe('Random', () => {
     expect(Math.abs(low - 10_000)).toBeLessThan(4 * Math.sqrt(30_000 * (2 / 9)));
   });
 
-  test('draws 0 for n = 1 and the word itself for n = 2^32', () => {
+  test('Random returns 0 for n = 1 and the word itself for n = 2^32', () => {
     expect(new Random(4).uniformInt(1)).toBe(0);
     expect(new Random(4).uniformInt(2 ** 32)).toBe(new Random(4).nextU32());
   });
 
-  test('shuffles in place and keeps every item', () => {
+  test('Random shuffles in place and keeps every item', () => {
     const items = ['a', 'b', 'c', 'd', 'e'];
     expect(new Random(5).shuffle(items)).toBe(items);
     expect([...items].sort()).toEqual(['a', 'b', 'c', 'd', 'e']);
   });
 
-  test('makes every order of three equally often', () => {
+  test('Random makes every order of three equally often', () => {
     const orders = new Map<string, number>();
     for (let seed = 0; seed < 6000; seed++) {
       const order = new Random(seed).permutation(3).join('');
@@ -91,7 +91,7 @@ describe('Random', () => {
     for (const count of orders.values()) expect(Math.abs(count - 1000)).toBeLessThan(4 * Math.sqrt(1000));
   });
 
-  test('refuses seeds, streams and ranges it cannot keep exact', () => {
+  test('Random refuses seeds, streams and ranges that it cannot represent exactly', () => {
     for (const seed of [-1, 0.5, 2 ** 53, Number.NaN]) expect(() => new Random(seed)).toThrow(ConfigError);
     for (const stream of [-1, 0.5, 2 ** 32]) expect(() => new Random(0, stream)).toThrow(ConfigError);
     for (const n of [0, -3, 1.5, 2 ** 32 + 1]) expect(() => new Random(0).uniformInt(n)).toThrow(ConfigError);

@@ -16,12 +16,12 @@ const SMALL: RenderFacesOptions = {
 const render = (options: Partial<RenderFacesOptions> = {}) => renderFaces(device.gpu, { ...SMALL, ...options });
 const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-/** Images `from` .. `to` (exclusive). */
+/** Pixels of the images `from` .. `to` (exclusive). */
 function slice({ images, width, height }: ImageDataset, from: number, to: number): Uint8Array {
   return images.subarray(from * width * height, to * width * height);
 }
 
-it('names, labels and hashes the images', async () => {
+it('rendered faces have names, labels and a hash', async () => {
   const faces = await render({ firstIdentity: 7 });
   expect(faces).toMatchObject({
     name: 'faces-private',
@@ -35,7 +35,7 @@ it('names, labels and hashes the images', async () => {
   expect(faces.sha256).toBe(await datasetHash(faces));
 });
 
-it('gives the same pixels again, and others for another seed or population', async () => {
+it('rendered faces have the same pixels again, and others for another seed or population', async () => {
   const [first, second, seed, population] = [
     await render(),
     await render(),
@@ -47,26 +47,26 @@ it('gives the same pixels again, and others for another seed or population', asy
   expect(population.sha256).not.toBe(first.sha256);
 });
 
-describe('a photograph is the same', () => {
-  it.each([64, 100, 1000, 3000])('in submits of %i pixels', async (pixelsPerSubmit) => {
+describe('a photograph does not depend on its set', () => {
+  it.each([64, 100, 1000, 3000])('a photograph is the same in submits of %i pixels', async (pixelsPerSubmit) => {
     const whole = await render();
     expect((await render({ pixelsPerSubmit })).images).toEqual(whole.images);
   });
 
-  it('whoever stands before it in the set', async () => {
+  it('a photograph is the same whichever people come before it in the set', async () => {
     const whole = await render();
     const rest = await render({ firstIdentity: 1, identities: 2 });
     expect(rest.images).toEqual(slice(whole, 2, 6));
   });
 
-  it('whether or not more were taken', async () => {
+  it('a photograph is the same whether or not more photographs are taken', async () => {
     const whole = await render({ identities: 1 });
     const more = await render({ identities: 1, photographs: 5 });
     expect(slice(more, 0, 2)).toEqual(whole.images);
   });
 });
 
-describe('sizes', () => {
+describe('sizes of rendered images', () => {
   it.each([
     [9, 9],
     [13, 17],
@@ -75,7 +75,7 @@ describe('sizes', () => {
     [57, 11],
   ])('%i x %i: words that span rows and images hold the right pixels', async (width, height) => {
     const all = await render({ width, height, identities: 3, photographs: 3 });
-    // Alone, a photograph begins at a word; in the set, photographs of an odd size begin anywhere in a word.
+    // A photograph alone begins at a word; in a set, photographs of an odd size begin anywhere in a word.
     const alone = await render({ width, height, identities: 1, photographs: 3, firstIdentity: 2 });
     expect(all.images).toHaveLength(9 * width * height);
     expect(slice(all, 6, 9)).toEqual(alone.images);
@@ -94,7 +94,7 @@ describe('sizes', () => {
   });
 });
 
-it('reports progress up to the whole', async () => {
+it('rendering reports its progress up to the whole', async () => {
   const seen: number[] = [];
   await render({ pixelsPerSubmit: 1000, onProgress: (finished, total) => seen.push(finished / total) });
   expect(seen).toEqual([...seen].sort((a, b) => a - b));
@@ -102,7 +102,7 @@ it('reports progress up to the whole', async () => {
   expect(seen.at(-1)).toBe(1);
 });
 
-describe('the default shape of set', () => {
+describe('a rendered set of faces', () => {
   const people = 20;
   const photographs = 6;
   let faces: ImageDataset;
@@ -113,7 +113,7 @@ describe('the default shape of set', () => {
     images = Array.from(faces.labels, (_, i) => floats.slice(i * 56 * 64, (i + 1) * 56 * 64));
   });
 
-  it('has no blank, burnt-out or repeated image', () => {
+  it('a rendered set has no blank, burnt-out or repeated image', () => {
     for (const image of images) {
       const level = mean([...image]);
       const deviation = Math.sqrt(mean([...image].map((value) => (value - level) ** 2)));
@@ -125,7 +125,7 @@ describe('the default shape of set', () => {
     expect(new Set(images.map((image) => image.join())).size).toBe(images.length);
   });
 
-  it('shows a person more like themselves than like others', () => {
+  it('photographs of a person are more alike than those of different people', () => {
     const own: number[] = [];
     const other: number[] = [];
     images.forEach((a, i) => {
@@ -137,7 +137,7 @@ describe('the default shape of set', () => {
     expect(mean(other)).toBeLessThan(0.55);
   });
 
-  it('has a mean face that looks like everybody, and class means that look more like their own', () => {
+  it('the mean face looks like everybody, and class means look more like their own people', () => {
     const average = meanImage(faces, [...images.keys()]);
     const toAverage = mean(images.map((image) => pcc(average, image)));
     const classMeans = Array.from({ length: people }, (_, person) =>

@@ -17,16 +17,16 @@ async function until(condition: () => boolean, seconds: number): Promise<void> {
     if (condition()) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  throw new Error(`waited ${seconds} s`);
+  throw new Error(`the condition was not met within ${seconds} s`);
 }
 
 const lines = (file: string) => (existsSync(file) ? readFileSync(file, 'utf8').split('\n').length - 1 : 0);
 const rowKey = (row: Row) => `${conditionKey(row.condition)} ${row.draw} ${row.attack}`;
 
-describe('the demo', () => {
+describe('the demo command', () => {
   const out = join(scratch, 'demo');
 
-  it('trains, attacks, defends and leaves results, tables and pictures', async () => {
+  it('the demo trains, attacks, defends and writes results, tables and pictures', async () => {
     const { code, stdout, stderr } = await midas('demo', '--tiny', '--out', out, '--json', '--adapter', 'software');
     expect(stderr).toContain('training');
     expect(code).toBe(0);
@@ -50,14 +50,14 @@ describe('the demo', () => {
     expect(report.replaceAll('http://www.w3.org/', '')).not.toMatch(/https?:\/\//);
   });
 
-  it('ends with the deep story, told by the networks that come with the project', () => {
+  it('the demo ends with the deep experiment on the networks that come with the project', () => {
     const dir = join(out, 'deep');
     const { rows, summary, manifest, baselines } = parseResults(readFileSync(join(dir, 'results.json'), 'utf8'), dir);
     const undefended = (attack: string) =>
       summary.find((entry) => entry.condition.kind === 'none' && entry.attack === attack);
     for (const side of ['held-out', 'training']) {
       const entry = undefended(`inversion direct, ${side}`)!;
-      // Trained networks, not random ones: the classifier classifies, the reconstructions beat the mean face and show a person.
+      // The networks are trained: the classifier classifies, and the reconstructions beat the mean face and show a person.
       expect(entry.accuracy.mean).toBeGreaterThan(0.9);
       expect(entry.pcc.mean).toBeGreaterThan(baselines.meanFacePcc);
       expect(entry.pccLift.mean).toBeGreaterThan(0.15);
@@ -78,14 +78,14 @@ describe('the demo', () => {
     }
   });
 
-  it('gives the same rows again, also when it was killed in the middle and resumed', async () => {
+  it('the demo gives the same rows again, even when it was killed midway and resumed', async () => {
     const again = join(scratch, 'killed');
     const { child, finished } = start(['demo', '--tiny', '--out', again, '--quiet', '--adapter', 'software']);
-    // Two draws of the bit errors are measured together, and their rows written one after the other.
+    // Two draws of the bit errors are measured together, and their rows are written one after the other.
     await until(() => lines(join(again, 'rows.jsonl')) >= 6, 120);
     child.kill('SIGKILL');
     await finished;
-    // As if the last row had been cut off while it was written.
+    // Cuts the last row off, as an interrupted write would.
     const rows = join(again, 'rows.jsonl');
     writeFileSync(rows, readFileSync(rows, 'utf8').slice(0, -40));
     const refused = await midas('demo', '--tiny', '--out', again, '--quiet', '--adapter', 'software');
@@ -99,7 +99,7 @@ describe('the demo', () => {
     expect(read(again).summary).toHaveLength(read(out).summary.length);
   });
 
-  it('gives the same bits when it is profiled, and says where the time went', async () => {
+  it('the demo gives the same bits when it is profiled, and reports where the time went', async () => {
     const profiled = join(scratch, 'profiled');
     const common = ['--tiny', '--out', profiled, '--quiet', '--adapter', 'software'];
     const { code, stdout, stderr } = await midas('demo', '--profile', '--json', ...common);
@@ -128,7 +128,7 @@ describe('the demo', () => {
     }
   });
 
-  it('stops at Ctrl-C with code 130, keeps what was finished, and does not resume with another seed', async () => {
+  it('the demo stops at Ctrl-C with code 130, keeps finished rows, and does not resume with another seed', async () => {
     const dir = join(scratch, 'interrupted');
     const { child, finished } = start(['demo', '--tiny', '--out', dir, '--adapter', 'software']);
     await until(() => lines(join(dir, 'rows.jsonl')) >= 1, 120);
@@ -143,7 +143,7 @@ describe('the demo', () => {
     expect(other.stderr).toMatch(/cannot resume, seed differs from the run there \(was 1, is 2\)/);
   });
 
-  it('refuses a checkpoint with NaN, and one of another model, by name', async () => {
+  it('the demo refuses a checkpoint with NaN and a checkpoint of another model', async () => {
     const dir = join(scratch, 'checkpoint');
     mkdirSync(join(dir, 'pictures'), { recursive: true });
     const good = readFileSync(join(out, 'victim.safetensors'));
@@ -171,7 +171,7 @@ const TRAINING = {
   optimizer: { kind: 'sgd', learningRate: 0.001, momentum: 0, weightDecay: 0 },
 };
 
-describe('bad input is one line and the right exit code', () => {
+describe('bad input on the command line', () => {
   function faces(name: string, people: number, spoil?: (dir: string) => void): string {
     const dir = join(scratch, name);
     for (let person = 1; person <= people; person++) {
@@ -201,7 +201,7 @@ describe('bad input is one line and the right exit code', () => {
       2,
       /format\.bits: 2\.\.16 bits/,
     ],
-    ['a folder that is not there', () => ['shallow', '--data', join(scratch, 'nowhere')], 4, /nowhere/],
+    ['a folder that does not exist', () => ['shallow', '--data', join(scratch, 'nowhere')], 4, /nowhere/],
     [
       'a truncated PGM',
       () => [
@@ -223,7 +223,7 @@ describe('bad input is one line and the right exit code', () => {
       /s1.*--allow-shared/,
     ],
     [
-      'nobody left to be public',
+      'no people left for the public set',
       () => ['deep', '--private', faces('all', 3), '--out', join(scratch, 'o4')],
       2,
       /inversion: it learns from other people’s faces; give --public, or --people for some of --private/,
@@ -272,10 +272,10 @@ describe('bad input is one line and the right exit code', () => {
       3,
       /victim: .* needs a storage buffer of \d+ bytes, this adapter has .*; the largest preset that fits is paper/,
     ],
-    ['an adapter that is not there', () => ['doctor', '--adapter', 'no-such-gpu'], 3, /no-such-gpu/],
+    ['an adapter that does not exist', () => ['doctor', '--adapter', 'no-such-gpu'], 3, /no-such-gpu/],
   ];
 
-  it.each(cases)('%s', async (_, args, code, message) => {
+  it.each(cases)('bad input ends with an error message and the right exit code: %s', async (_, args, code, message) => {
     const result = await midas(...args());
     expect(result.stderr).toMatch(message);
     expect(result.code).toBe(code);
@@ -283,7 +283,7 @@ describe('bad input is one line and the right exit code', () => {
     expect(result.stderr).not.toMatch(/\n\s+at /);
   });
 
-  it('nothing half-written is left where a run was refused', () => {
+  it('a refused run leaves no half-written files', () => {
     for (const dir of ['o1', 'o2', 'o3', 'o4', 'o5', 'o6', 'o7']) {
       const left = existsSync(join(scratch, dir)) ? readdirSync(join(scratch, dir)) : [];
       expect(left.filter((name) => name.endsWith('.tmp'))).toEqual([]);
@@ -293,7 +293,7 @@ describe('bad input is one line and the right exit code', () => {
 });
 
 describe('memories as conditions', () => {
-  it('named memories and voltages take the place of the sweep, with the energy of reads and a figure', async () => {
+  it('named memories and voltages replace the sweep, and the results have read energy and a voltage figure', async () => {
     const out = join(scratch, 'memories');
     const args = ['--epochs', '2', '--draws', '1', '--size', '16x20', '--format', 'int8', '--adapter', 'software'];
     const memories = ['--memory', 'eden-em1', '--voltages', 'C:1.35,1.2,1.1'];
@@ -318,8 +318,8 @@ describe('memories as conditions', () => {
   it.each([
     ['an unknown memory', ['--memory', 'eden-em9'], /no memory .*eden-em9.*eden-em0/s],
     ['a voltage that was not measured', ['--voltages', 'C:0.9'], /0\.9 V is outside 1\.1\.\.1\.35 V/],
-    ['a vendor that was not', ['--voltages', 'D:1.2'], /give a vendor \(A, B, C\), a colon and volts/],
-    ['bits of a format that has its own', ['--format', 'int8', '--bits', '8'], /--format int8: --bits, --headroom/],
+    ['a vendor that was not measured', ['--voltages', 'D:1.2'], /give a vendor \(A, B, C\), a colon and volts/],
+    ['bits for a format that fixes them', ['--format', 'int8', '--bits', '8'], /--format int8: --bits, --headroom/],
     ['a ramp without errors', ['--train-ramp', '3'], /--train-ramp: give --train-ber too/],
   ])('%s is refused with exit code 2', async (_, args, message) => {
     const { code, stderr } = await midas('shallow', ...args, '--out', join(scratch, 'refused'), '--quiet');

@@ -26,7 +26,7 @@ function midas(...args: string[]): Promise<{ code: number; stdout: string; stder
   });
 }
 
-/** A folder a person, an image each, all of one gray. */
+/** A folder with one folder per person, each with one image of a constant gray. */
 function faces(name: string, people: Record<string, number>): string {
   const dir = join(scratch, name);
   for (const [person, level] of Object.entries(people)) {
@@ -40,7 +40,7 @@ function faces(name: string, people: Record<string, number>): string {
 describe('a data set', () => {
   const pack = join(scratch, 'packs', 'faces.safetensors');
 
-  it('is imported from a folder, and said to be what it is', async () => {
+  it('a data set is imported from a folder, and its description is printed', async () => {
     const dir = faces('named', { Ada: 10, Bob: 20, Cy: 30 });
     const list = join(scratch, 'overlap.txt');
     writeFileSync(list, 'bob\n');
@@ -70,7 +70,7 @@ describe('a data set', () => {
     });
   });
 
-  it('is rendered, the same for the same seed, and comes back from its pictures', async () => {
+  it('a rendered data set is the same for the same seed and can be imported from its pictures', async () => {
     const [out, pictures] = [join(scratch, 'synth'), join(scratch, 'pictures')];
     const options = ['--people', '2', '--photos', '2', '--size', '16', '--population', 'public', '--seed', '7'];
     const first = await midas('data', 'synth', ...options, '--out', out, '--png', pictures, '--quiet');
@@ -90,7 +90,7 @@ describe('a data set', () => {
 });
 
 describe('a PyTorch checkpoint', () => {
-  it('of a published network becomes a checkpoint with its own names', async () => {
+  it('a PyTorch checkpoint of a published network becomes a checkpoint with the same tensor names', async () => {
     const out = join(scratch, 'models', 'classifier.safetensors');
     const { code, stdout, stderr } = await midas('import', fixture('classifier.pth'), '--out', out, '--json');
     expect(stderr).toBe('');
@@ -121,7 +121,7 @@ describe('a PyTorch checkpoint', () => {
     );
   });
 
-  it('of another model becomes safetensors with its own names, and is said to be unknown', async () => {
+  it('a checkpoint of another model becomes safetensors with its tensor names and is reported as unknown', async () => {
     const source = join(scratch, 'other.safetensors');
     const data = Float32Array.of(1, 2, 3, 4);
     const weight: Tensor = { dtype: 'F32', shape: [2, 2], data };
@@ -135,7 +135,7 @@ describe('a PyTorch checkpoint', () => {
   });
 });
 
-describe('bad input is one line and the right exit code', () => {
+describe('bad input to the data and import commands', () => {
   const written = (name: string, content: Uint8Array | string) => {
     const path = join(scratch, name);
     writeFileSync(path, content);
@@ -148,10 +148,10 @@ describe('bad input is one line and the right exit code', () => {
     ['no layout', () => imported(scratch), 2, /required option '--layout <name>'/],
     ['an unknown layout', () => imported(scratch, '--layout', 'flat'), 2, /Allowed choices are attfaces, facescrub/],
     ['a size of zero', () => imported(scratch, '--layout', 'folders', '--size', '0'), 2, /size: 0 is not an integer/],
-    ['a folder that is not there', () => imported(join(scratch, 'no'), '--layout', 'folders'), 4, /no such file/],
+    ['a folder that does not exist', () => imported(join(scratch, 'no'), '--layout', 'folders'), 4, /no such file/],
     ['a single person', () => imported(faces('one', { a: 1 }), '--layout', 'folders'), 4, /1 person; at least 2/],
     [
-      'a picture that is none',
+      'a file that is not a picture',
       () => {
         const dir = faces('spoilt', { a: 1, b: 2 });
         writeFileSync(join(dir, 'b', '2.jpg'), 'x');
@@ -166,17 +166,27 @@ describe('bad input is one line and the right exit code', () => {
       2,
       /--out .*: this is a folder/,
     ],
-    ['nobody to render', () => ['data', 'synth', '--people', '0', '--out', out], 2, /--people: 0 is not an integer/],
-    ['a size that is none', () => ['data', 'synth', '--size', '8x'], 2, /such as 64 or 56x64/],
+    ['no people to render', () => ['data', 'synth', '--people', '0', '--out', out], 2, /--people: 0 is not an integer/],
+    ['a malformed size', () => ['data', 'synth', '--size', '8x'], 2, /such as 64 or 56x64/],
     ['an unknown population', () => ['data', 'synth', '--population', 'all'], 2, /Allowed choices are private, public/],
-    ['a pack that is none', () => ['data', 'info', written('text.safetensors', 'hello world')], 4, /byte 0: header of/],
     [
-      'safetensors of something else',
+      'a file that is not a pack',
+      () => ['data', 'info', written('text.safetensors', 'hello world')],
+      4,
+      /byte 0: header of/,
+    ],
+    [
+      'a safetensors file that is not a pack',
       () => ['data', 'info', fixture('optim.safetensors')],
       4,
       /optim\.safetensors: key format/,
     ],
-    ['a checkpoint that is not there', () => ['import', join(scratch, 'no.pth'), '--out', out], 4, /no\.pth: no such/],
+    [
+      'a checkpoint that does not exist',
+      () => ['import', join(scratch, 'no.pth'), '--out', out],
+      4,
+      /no\.pth: no such/,
+    ],
     [
       'a truncated checkpoint',
       () => ['import', written('cut.pth', readFileSync(fixture('classifier.pth')).subarray(0, 5000)), '--out', out],
@@ -211,7 +221,7 @@ describe('bad input is one line and the right exit code', () => {
     ],
   ];
 
-  it.each(cases)('%s', async (_, args, code, message) => {
+  it.each(cases)('bad input ends with an error message and the right exit code: %s', async (_, args, code, message) => {
     const result = await midas(...args());
     expect(result.stderr).toMatch(message);
     expect(result.code).toBe(code);
@@ -219,7 +229,7 @@ describe('bad input is one line and the right exit code', () => {
     expect(result.stderr).not.toMatch(/\n\s+at /);
   });
 
-  it('nothing is written where the input was refused', () => {
+  it('a command that refuses its input writes nothing', () => {
     expect(existsSync(out)).toBe(false);
     if (existsSync(dirname(out))) expect(readdirSync(dirname(out))).toEqual([]);
   });

@@ -1,4 +1,4 @@
-/** One instrument: any data, victim, defences and attacks from the command line, in parts, again, and reported. */
+/** Experiments with any data, victim, defences and attacks on the command line: run, sharded, repeated and reported. */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ const scratch = mkdtempSync(join(tmpdir(), 'midas-instrument-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 const QUIET = ['--quiet', '--adapter', 'software'];
-/** A shallow experiment of some seconds. */
+/** Arguments of a shallow experiment that takes a few seconds. */
 const SMALL = [
   '--size',
   '16x20',
@@ -28,14 +28,14 @@ const SMALL = [
 const read = (dir: string): Results => parseResults(readFileSync(join(dir, 'results.json'), 'utf8'), dir);
 const inScratch = (name: string) => join(scratch, name);
 
-/** Every file below a folder, but for those that say when and how it was made. */
+/** Every file below a folder, except those that record when and how it was made. */
 function filesIn(dir: string): Map<string, Buffer> {
   const names = readdirSync(dir, { recursive: true, encoding: 'utf8' }).filter((name) => /\.\w+$/.test(name));
   const own = names.filter((name) => !['results.json', 'report.html', 'shard.json'].includes(name));
   return new Map(own.sort().map((name) => [name, readFileSync(join(dir, name))]));
 }
 
-describe('a run', () => {
+describe('repeating, sharding and reporting a run', () => {
   const out = inScratch('whole');
 
   beforeAll(async () => {
@@ -44,7 +44,7 @@ describe('a run', () => {
     expect(code).toBe(0);
   });
 
-  it('is repeated by its results.json, its config.json and its folder', async () => {
+  it('a run is repeated from its results.json, its config.json or its folder', async () => {
     const printed = await midas('run', 'shallow', ...SMALL, '--print-config');
     const config = JSON.parse(printed.stdout);
     expect(config).toEqual(read(out).manifest.config);
@@ -57,14 +57,14 @@ describe('a run', () => {
     expect(JSON.parse(named.stdout)).toEqual(config);
   });
 
-  it('takes paths from where the user stands, as npm tells it', async () => {
+  it('a run started by npm resolves paths from the folder of the user', async () => {
     writeFileSync(inScratch('here.json'), JSON.stringify({ draws: 9 }));
     const env = { npm_lifecycle_event: 'midas', INIT_CWD: scratch };
     const { stdout } = await start(['shallow', '--config', 'here.json', '--print-config'], env).finished;
     expect(JSON.parse(stdout)).toMatchObject({ draws: 9 });
   });
 
-  it('keeps what flags say over what the file says, a seed among it', async () => {
+  it('flags override the values of a configuration file, including its seed', async () => {
     const file = inScratch('seeded.json');
     writeFileSync(file, JSON.stringify({ seed: 7, draws: 4 }));
     const config = async (...args: string[]) =>
@@ -76,7 +76,7 @@ describe('a run', () => {
     expect(memories.sweeps.every(({ rates }: { rates: number[] }) => rates.length === 0)).toBe(true);
   });
 
-  it('in shards that are merged in any order has the same files as one run', async () => {
+  it('shards that are merged in any order have the same files as one run', async () => {
     const dirs = ['1/2', '2/2'].map((shard) => inScratch(`shard ${shard.replace('/', ' of ')}`));
     for (const [i, dir] of dirs.entries()) {
       const { code, stderr } = await midas('run', 'shallow', ...SMALL, '--shard', `${i + 1}/2`, '--out', dir);
@@ -96,13 +96,13 @@ describe('a run', () => {
     expect(read(merged)).toMatchObject({ ...read(out), manifest });
   });
 
-  it('refuses to go on with another victim, naming the field and both values', async () => {
+  it('a run refuses to resume with another victim, naming the field and both values', async () => {
     const other = await midas('run', 'shallow', ...SMALL, '--epochs', '3', '--resume', '--out', out);
     expect(other.code).toBe(2);
     expect(other.stderr).toMatch(/victim\.training\.epochs differs from the run there \(was 2, is 3\)/);
   });
 
-  it('is drawn again as SVG, PNG and PDF, with tables, without measuring', async () => {
+  it('a run is drawn again as SVG, PNG and PDF, with tables, without measuring', async () => {
     const report = inScratch('report');
     const { code, stderr } = await midas(
       'report',
@@ -124,7 +124,7 @@ describe('a run', () => {
 });
 
 describe('any part of an experiment can be exchanged', () => {
-  it('the convolutional victim is attacked by MI-Face, with rates of its own', async () => {
+  it('MI-Face attacks the convolutional victim at the given rates', async () => {
     const out = inScratch('conv');
     const only = ['--attack', 'mi-face', '--rates', '0.01', '--layers', 'fc1', '--draws', '1', '--noise', 'none'];
     const { code, stderr } = await midas('deep', '--pretrained', 'data/deep-tiny', ...only, '--out', out, ...QUIET);
@@ -153,7 +153,7 @@ describe('any part of an experiment can be exchanged', () => {
     ]);
   });
 
-  it('networks that were trained by themselves are used by a run', async () => {
+  it('a run uses networks that were trained separately', async () => {
     const networks = inScratch('networks');
     const args = ['--size', '16x20', '--epochs', '2', ...QUIET];
     const trained = await midas('train', 'shallow', ...args, '--json', '--out', networks);
@@ -182,10 +182,10 @@ describe('any part of an experiment can be exchanged', () => {
       ['run', 'shallow', '--memory', 'eden-em1', '--format', 'int8'],
       /--format: a memory of --memory has/,
     ],
-    ['a file that there is not', ['run', 'huge.json'], /huge\.json: cannot be read; give a preset \(shallow, deep\)/],
-    ['a run of nothing', ['run'], /give a preset \(shallow, deep\), a configuration file or the folder of a run/],
+    ['a file that does not exist', ['run', 'huge.json'], /huge\.json: cannot be read; give a preset \(shallow, deep\)/],
+    ['a run without a preset', ['run'], /give a preset \(shallow, deep\), a configuration file or the folder of a run/],
     ['a shard out of range', ['run', 'shallow', '--shard', '3/2'], /--shard 3\/2: give the shard and their number/],
-  ])('%s is refused', async (_, args, message) => {
+  ])('the command line refuses %s', async (_, args, message) => {
     const { code, stderr, stdout } = await midas(...args, '--out', inScratch('refused'), ...QUIET);
     expect(stderr).toMatch(message);
     expect(code).toBeGreaterThan(0);

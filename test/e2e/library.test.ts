@@ -29,14 +29,14 @@ import { serveFolder } from '../support/static_server.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), 'midas-library-'));
-// Another user runs programs in it too.
+// A test runs programs in it as another user.
 chmodSync(scratch, 0o755);
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
 const example = /^## As a library\n[\s\S]*?```js\n([\s\S]*?)```/m.exec(readme)![1];
 
-/** What somebody's page does when an argument is wrong. */
+/** A program that passes a wrong argument and logs the error. */
 const mistake = `
 import { ConfigError, memory } from 'midas-webgpu';
 try {
@@ -46,22 +46,22 @@ try {
 }
 `;
 
-/** The same text as a program for Node. */
+/** The same program for Node. */
 const inNode = (text: string) => text.replace(`'${manifest.name}'`, `'${manifest.name}/node'`);
 
-/** Somebody's project, into which the package has been installed. */
+/** A project into which the package is installed. */
 const project = join(scratch, 'project');
 const installed = join(project, 'node_modules', manifest.name);
 const archive = join(scratch, `${manifest.name}-${manifest.version}.tgz`);
 
 async function run(folder: string, command: string, ...args: string[]): Promise<string> {
-  // As outside of tests: bundlers look at NODE_ENV.
+  // Bundlers read NODE_ENV, which Vitest sets.
   const { NODE_ENV: _, ...env } = process.env;
   const child = promisify(execFile)(command, args, { cwd: folder, env, timeout: 60_000, killSignal: 'SIGKILL' });
   return (await child.catch(({ message, stdout }) => Promise.reject(new Error(`${message}\n${stdout}`)))).stdout;
 }
 
-/** A command of one of this project's packages. */
+/** Runs a command of a package that this project depends on. */
 const runPackage = (folder: string, file: string, ...args: string[]) =>
   run(folder, process.execPath, join(root, 'node_modules', file), ...args);
 
@@ -69,7 +69,7 @@ beforeAll(async () => {
   await run(root, 'npm', 'pack', '--pack-destination', scratch);
   mkdirSync(installed, { recursive: true });
   await run(scratch, 'tar', '-xzf', archive, '--strip-components=1', '-C', installed);
-  // What an installation brings besides, as far as types need it.
+  // Dependencies that npm would install and that the types need.
   for (const name of ['valibot', '@webgpu/types']) {
     expect(manifest.dependencies).toHaveProperty([name]);
     mkdirSync(join(project, 'node_modules', name, '..'), { recursive: true });
@@ -87,10 +87,10 @@ it('the package holds its modules, their types, the networks of the demo and not
   expect(code.sort()).toEqual(['THIRD_PARTY_LICENSES.md', 'index.js', 'midas.js', 'node.js', 'software.js']);
 });
 
-describe('types', () => {
+describe('the types of the package', () => {
   const check = async (settings: Record<string, string>) => {
     const strict = { noEmit: true, strict: true, target: 'es2022', types: [], skipDefaultLibCheck: true };
-    // Where no types are found, nothing is wrong.
+    // If the types were not found, this would be no error, and @ts-expect-error would fail.
     const wrong = `import { metrics } from 'midas-webgpu';\n// @ts-expect-error\nmetrics.pcc([0], [1]);\n`;
     const software = `import { openSoftwareWebGpu } from 'midas-webgpu/software';\nexport const open: Promise<GPU> = openSoftwareWebGpu();\n`;
     const files = {
@@ -105,16 +105,16 @@ describe('types', () => {
     return runPackage(project, 'typescript/bin/tsc', '--project', project);
   };
 
-  it('hold in a project with a bundler', async () => {
+  it('the types compile in a project with a bundler', async () => {
     expect(await check({ module: 'esnext', moduleResolution: 'bundler' })).toBe('');
   });
 
-  it('hold in a project without one', async () => {
+  it('the types compile in a project without a bundler', async () => {
     expect(await check({ module: 'nodenext', moduleResolution: 'nodenext' })).toBe('');
   });
 });
 
-/** What the example and the mistake say. */
+/** Checks the output of the example and the mistake. */
 function expectStory(lines: readonly string[]): void {
   const number = /\d\.\d\d/g;
   expect(lines.map((line) => line.replace(number, '#'))).toEqual([
@@ -135,10 +135,10 @@ function expectStory(lines: readonly string[]): void {
 
 const chromium = findChromium();
 if (chromium === undefined) {
-  console.log('No Chromium here: the library is not run in one. Install it, or name it in MIDAS_CHROMIUM.');
+  console.log('tests of the library in a browser skipped: no Chromium found; install one or set MIDAS_CHROMIUM');
 }
 
-describe.skipIf(chromium === undefined)('in Chromium', () => {
+describe.skipIf(chromium === undefined)('the example in Chromium', () => {
   let browser: Browser;
   beforeAll(async () => {
     browser = await launchChromium();
@@ -152,7 +152,7 @@ describe.skipIf(chromium === undefined)('in Chromium', () => {
     page.setDefaultTimeout(60_000);
     try {
       const [lines, requests]: [string[], string[]] = [[], []];
-      // What the browser itself has to say is no log.
+      // Messages of the browser itself are not of the type log.
       page.on('console', (message) => message.type() === 'log' && lines.push(message.text()));
       page.on('request', (request) => requests.push(request.url()));
       const failure = new Promise<never>((_, reject) => page.on('pageerror', reject));
@@ -166,7 +166,7 @@ describe.skipIf(chromium === undefined)('in Chromium', () => {
     }
   }
 
-  /** A page that runs the example, then the mistake. */
+  /** Writes a page that runs the example, then the mistake. */
   function writePage(folder: string, head = ''): void {
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, 'example.js'), example);
@@ -176,7 +176,7 @@ describe.skipIf(chromium === undefined)('in Chromium', () => {
     writeFileSync(join(folder, 'index.html'), page);
   }
 
-  it('the example runs from the built file as it is', async () => {
+  it('the example runs from the built file without a bundler', async () => {
     const site = join(scratch, 'site');
     writePage(site, '<script type="importmap">{ "imports": { "midas-webgpu": "./index.js" } }</script>');
     for (const file of ['index.js', 'chunks']) {
@@ -196,12 +196,12 @@ const online = await run(scratch, 'npm', 'view', 'valibot', 'version').then(
   () => true,
   () => false,
 );
-if (!online) console.log('npm reaches no registry: the package is not installed from it.');
+if (!online) console.log('tests of the installed package skipped: npm reaches no registry');
 
-describe.skipIf(!online)('installed by npm into an empty folder', () => {
+describe.skipIf(!online)('the package installed by npm into an empty folder', () => {
   const folder = join(scratch, 'installed');
 
-  /** Runs a program to its end, whatever it exits with. */
+  /** Runs a program to its end, whatever its exit code. */
   const finish = (command: string, args: readonly string[], options: SpawnOptions = {}): Promise<Finished> =>
     collect(spawn(command, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'], ...options }));
 
@@ -218,14 +218,14 @@ describe.skipIf(!online)('installed by npm into an empty folder', () => {
     expect(done.code, done.stderr).toBe(0);
   });
 
-  it('the archive weighs under 1 MB and what is installed under 20 MB, without a native part', () => {
+  it('the archive weighs under 1 MB and the installation under 20 MB, without a native part', () => {
     expect(lstatSync(archive).size).toBeLessThan(1e6);
     const modules = join(folder, 'node_modules');
     expect(bytesIn(modules)).toBeLessThan(20e6);
     expect(readdirSync(modules).filter((name) => !name.startsWith('.'))).not.toContain('webgpu');
   });
 
-  it('a device in Node needs a package that is named with the command that installs it', async () => {
+  it('opening a device in Node without the webgpu package names the command that installs it', async () => {
     for (const [entry, open] of [
       ['node', 'openGpu'],
       ['software', 'openSoftwareWebGpu'],
@@ -238,7 +238,7 @@ describe.skipIf(!online)('installed by npm into an empty folder', () => {
     }
   });
 
-  it('the command prints one npm command, after which it works', async () => {
+  it('the command line prints one npm command and works after that command has run', async () => {
     const missing = await finish('npx', ['midas-webgpu', 'demo']);
     expect(missing.code).toBe(1);
     const [command] = /^npm install .*$/m.exec(missing.stderr)!;
@@ -259,7 +259,7 @@ describe.skipIf(!online)('installed by npm into an empty folder', () => {
     expectStory(runs.flatMap(({ stdout }) => stdout.trimEnd().split('\n')));
   });
 
-  describe('software', () => {
+  describe('the software adapter in Node', () => {
     const program = `
       import { openSoftwareWebGpu } from 'midas-webgpu/software';
       import { globals } from 'webgpu';
@@ -288,9 +288,9 @@ describe.skipIf(!online)('installed by npm into an empty folder', () => {
         return !/cannot open shared object/.test(String(error));
       }
     })();
-    if (hasLoader) console.log('This machine has a Vulkan loader: it is not tested that none is needed.');
+    if (hasLoader) console.log('this machine has a Vulkan loader, so the tests cannot show that none is needed');
 
-    it('opens as a user who is not root', async () => {
+    it('the software adapter opens for a user who is not root', async () => {
       const isRoot = process.getuid!() === 0;
       if (isRoot) chownSync(home, 65534, 65534);
       const nobody = isRoot ? { uid: 65534, gid: 65534 } : {};
@@ -299,7 +299,7 @@ describe.skipIf(!online)('installed by npm into an empty folder', () => {
       expect(bytesIn(home)).toBeGreaterThan(1e6);
     });
 
-    it('opens and closes in a hundred processes', async () => {
+    it('the software adapter opens and closes in a hundred processes', async () => {
       const results: Finished[] = [];
       for (let round = 0; round < 25; round++) {
         const four = Array.from({ length: 4 }, () => finish(process.execPath, ['software.js']));

@@ -23,8 +23,8 @@ function midas(...args: string[]): Promise<{ code: number; stdout: string; stder
   });
 }
 
-describe('configurations', () => {
-  it('are listed, one a line', async () => {
+describe('the named memory configurations', () => {
+  it('memory configurations are listed, one per line', async () => {
     const { code, stdout, stderr } = await midas('list');
     expect(stderr).toBe('');
     expect(code).toBe(0);
@@ -32,12 +32,12 @@ describe('configurations', () => {
     expect(lines.map((line) => line.split(' ')[0])).toEqual(PRESETS.map(({ name }) => name));
   });
 
-  it('are listed for scripts', async () => {
+  it('memory configurations are listed as JSON for scripts', async () => {
     const { stdout } = await midas('list', '--json');
     expect(JSON.parse(stdout)).toEqual(PRESETS.map(({ name, description }) => ({ name, description })));
   });
 
-  it('are shown with their defaults, as they are written', async () => {
+  it('a memory configuration is shown as JSON with its defaults', async () => {
     const { code, stdout } = await midas('show', 'uniform-0.01');
     expect(code).toBe(0);
     expect(stdout).toContain('\n  "granularity": "load",\n');
@@ -49,7 +49,7 @@ describe('configurations', () => {
     });
   });
 
-  it('have a JSON Schema', async () => {
+  it('memory configurations have a JSON Schema', async () => {
     const { code, stdout } = await midas('schema', '--json');
     expect(code).toBe(0);
     expect(stdout.trimEnd()).not.toContain('\n');
@@ -57,7 +57,7 @@ describe('configurations', () => {
   });
 });
 
-it('a map has the rate it was asked for, and its answer is a configuration that draws it again', async () => {
+it('a fault map has the requested rate, and its report is a configuration that draws it again', async () => {
   const out = join(scratch, 'map');
   const { code, stdout, stderr } = await midas('map', '--json', '--quiet', '--out', out, '--draw', '3');
   expect(stderr).toBe('');
@@ -70,7 +70,7 @@ it('a map has the rate it was asked for, and its answer is a configuration that 
   for (const { flips, cells } of planes) expect(Math.abs(binomialSigmas(flips, cells, 0.01))).toBeLessThan(5);
   expect(total.cells).toBe(200 * 3584 * 12);
   expect(Math.abs(binomialSigmas(total.flips, total.cells, 0.01))).toBeLessThan(5);
-  // 32 codes of 12 bits a line.
+  // A cache line holds 32 codes of 12 bits.
   expect(cacheLines.lines).toBe(22400);
   expect(Math.abs(binomialSigmas(cacheLines.flipped, 22400, 1 - 0.99 ** 384))).toBeLessThan(5);
   const { width, height, data } = decodePng(readFileSync(join(out, 'fault_map.png')));
@@ -95,7 +95,7 @@ it('a map has the rate it was asked for, and its answer is a configuration that 
   expect(JSON.parse(again.stdout)).toEqual(report);
 });
 
-describe('bad input is one line and the right exit code', () => {
+describe('bad input to the memory command', () => {
   const out = join(scratch, 'refused');
   const written = (name: string, content: string) => {
     const path = join(scratch, name);
@@ -104,7 +104,7 @@ describe('bad input is one line and the right exit code', () => {
   };
   const cases: [string, () => string[], number, RegExp][] = [
     ['an unknown name', () => ['map', 'eden-em4'], 2, /named eden-em4; the closest are eden-em0/],
-    ['a file that is not there', () => ['map', join(scratch, 'no.json')], 4, /no\.json: no such file/],
+    ['a file that does not exist', () => ['map', join(scratch, 'no.json')], 4, /no\.json: no such file/],
     ['a file that is not JSON', () => ['map', written('text.json', 'hello')], 2, /text\.json: /],
     [
       'a file with a misspelt key',
@@ -126,7 +126,7 @@ describe('bad input is one line and the right exit code', () => {
     ],
   ];
 
-  it.each(cases)('%s', async (_, args, code, message) => {
+  it.each(cases)('bad input ends with one error line and the right exit code: %s', async (_, args, code, message) => {
     const result = await midas(...args(), '--out', out);
     expect(result.stderr).toMatch(message);
     expect(result.code).toBe(code);

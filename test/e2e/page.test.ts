@@ -13,17 +13,17 @@ import { serveFolder } from '../support/static_server.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
-/** Where to put pictures of the page's main states; the README's are made so. */
+/** The folder for screenshots of the page's main states; those in the README are made this way. */
 const SCREENSHOTS = process.env.MIDAS_SCREENSHOTS;
 
 if (!findChromium()) console.log('tests of the page skipped: no Chromium found; install one or set MIDAS_CHROMIUM');
 
-describe.runIf(findChromium())('the page', () => {
+describe.runIf(findChromium())('the page in Chromium', () => {
   let folder: string;
   let server: Awaited<ReturnType<typeof serveFolder>>;
   let browser: Browser;
   let page: Page | undefined;
-  /** Addresses that the pages of a test asked for. */
+  /** Addresses that the pages of a test requested. */
   let requests: string[] = [];
   let complaints: string[] = [];
 
@@ -63,7 +63,7 @@ describe.runIf(findChromium())('the page', () => {
 
   const ended = (what: string, timeout = 120_000) =>
     page!.waitForFunction((text) => document.body.dataset.ended === text, what, { timeout });
-  /** Until the engine has nothing to do. */
+  /** Waits until the engine has nothing to do. */
   const idle = () => page!.waitForFunction(() => document.body.dataset.running === undefined);
   const accuracy = async () => {
     const text = await page!.locator('[data-row="memory"] .gallery-label span').textContent();
@@ -83,7 +83,7 @@ describe.runIf(findChromium())('the page', () => {
   const shoot = async (name: string) => {
     if (SCREENSHOTS) await page!.screenshot({ path: join(SCREENSHOTS, `${name}.png`), fullPage: false });
   };
-  /** What axe finds that is serious. */
+  /** The serious and critical findings of axe. */
   const accessibility = async () => {
     await page!.addScriptTag({ path: AXE });
     return page!.evaluate(async () => {
@@ -94,7 +94,7 @@ describe.runIf(findChromium())('the page', () => {
     });
   };
 
-  it('shows faces, and what keys on the slider do to accuracy and pictures', async () => {
+  it('the page shows faces, and keys on the slider change accuracy and pictures', async () => {
     await visit();
     await ended('measure done');
     expect(await page!.locator('[data-row="truth"] img').count()).toBe(10);
@@ -113,12 +113,12 @@ describe.runIf(findChromium())('the page', () => {
     expect(await page!.locator('#badge').textContent()).toMatch(/software adapter|on your GPU/);
   });
 
-  it('has the same numbers again from its address', async () => {
+  it('the page shows the same numbers again from its address', async () => {
     await visit('?memory=dram-C&volts=1.15&layers=fc1&draw=2&draws=1');
     await ended('measure done');
     expect(await page!.locator('#strength-value').textContent()).toBe('1.150 V, DIMM C3');
     const [first, numbers] = [await pixels('memory'), await page!.locator('#numbers').textContent()];
-    // 1.15 V over 1.35 V, squared, is 0.73; what is not in this memory is read at nominal voltage.
+    // (1.15 V / 1.35 V)^2 is 0.726; weights outside this memory are read at nominal voltage.
     const share = Number(/by V²100 % of nominal([\d.]+) % of nominal/.exec(numbers ?? '')?.[1]);
     expect(share).toBeGreaterThan(72.6);
     expect(share).toBeLessThan(100);
@@ -128,7 +128,7 @@ describe.runIf(findChromium())('the page', () => {
     expect(await page!.locator('#numbers').textContent()).toBe(numbers);
   });
 
-  it('fills in the curve, stops, goes on, and gives files away that the command line could have written', async () => {
+  it('the page fills in the curve, stops, continues, and exports the files that the command line writes', async () => {
     await visit('?draws=1&layers=fc1');
     await ended('measure done');
     await page!.click('#curve-run');
@@ -161,10 +161,10 @@ describe.runIf(findChromium())('the page', () => {
     expect(await accessibility()).toEqual([]);
   });
 
-  it('trains a classifier and runs MI-Face to its end, before the eye', async () => {
+  it('the page trains a classifier and shows MI-Face running to its end', async () => {
     await visit('?model=softmax&rate=0.125&draws=1');
     await ended('measure done');
-    // Every state of the first reconstruction, as it was drawn.
+    // Counts the different images that are shown of the first reconstruction.
     await page!.evaluate(() => {
       const seen = new Set<string>();
       const faces = document.getElementById('inversion-faces')!;
@@ -183,7 +183,7 @@ describe.runIf(findChromium())('the page', () => {
     await shoot('inversion');
   });
 
-  it('draws a fault map that can be zoomed, checks every kernel, and has no serious finding of axe in the dark', async () => {
+  it('the page draws a fault map that can be zoomed, checks every kernel, and passes axe in the dark theme', async () => {
     await visit('?draws=1', { colorScheme: 'dark' });
     await ended('measure done');
     await page!.click('#map-run');
@@ -207,7 +207,7 @@ describe.runIf(findChromium())('the page', () => {
     expect(await accessibility()).toEqual([]);
   });
 
-  it('takes images and checkpoints of a visitor, and refuses what is none', async () => {
+  it('the page accepts images and checkpoints of a visitor and refuses other files', async () => {
     await visit('?draws=1');
     await ended('measure done');
     const png = new PNG({ width: 40, height: 50 });
@@ -239,7 +239,7 @@ describe.runIf(findChromium())('the page', () => {
     expect(await page!.locator('#failure').isVisible()).toBe(true);
   });
 
-  it('tells that the device is lost, and goes on by one button', async () => {
+  it('the page reports a lost device and continues after one key press', async () => {
     await visit('?draws=1');
     await ended('measure done');
     await page!.click('#map-run');
@@ -247,7 +247,7 @@ describe.runIf(findChromium())('the page', () => {
     const map = () => document.querySelector<HTMLCanvasElement>('#map-view canvas')!.toDataURL();
     const [before, flips] = [await pixels('memory'), await page!.evaluate(map)];
     const session = await browser.newBrowserCDPSession();
-    // The answer never comes: who would send it is gone.
+    // The answer never comes, because the process that would send it has crashed.
     session.send('Browser.crashGpuProcess').catch(() => {});
     await page!.locator('#lost').waitFor();
     await shoot('lost');
@@ -261,7 +261,7 @@ describe.runIf(findChromium())('the page', () => {
     await expect.poll(() => page!.evaluate(map), { timeout: 20_000 }).toBe(flips);
   });
 
-  it('without WebGPU says what to do, with a still of the result', async () => {
+  it('the page without WebGPU says what to do and shows a still of the result', async () => {
     await visit('', {}, 'delete Navigator.prototype.gpu');
     await page!.locator('#no-webgpu').waitFor();
     const still = page!.locator('#no-webgpu img');
@@ -272,7 +272,7 @@ describe.runIf(findChromium())('the page', () => {
     await shoot('no-webgpu');
   });
 
-  it('fits a phone: nothing but boxes with a scroll bar of their own is wider than the screen', async () => {
+  it('the page fits a phone: only boxes with their own scroll bar are wider than the screen', async () => {
     await visit('?draws=1', {
       viewport: { width: 390, height: 844 },
       hasTouch: true,
@@ -285,7 +285,7 @@ describe.runIf(findChromium())('the page', () => {
     expect(await accessibility()).toEqual([]);
   });
 
-  it('an address that says nonsense is told, and the rest of it counts', async () => {
+  it('the page reports invalid values in its address and uses the valid ones', async () => {
     await visit('?rate=7&seed=3&draws=1');
     await page!
       .locator('#failure', { hasText: 'Not understood in the address, and left at the default: rate=7' })
@@ -294,7 +294,7 @@ describe.runIf(findChromium())('the page', () => {
     expect(await page!.inputValue('#control-seed')).toBe('3');
   });
 
-  it('keeps the focus where it is while fields change, and takes no number that an address would refuse', async () => {
+  it('the page keeps the focus while fields change and rejects a number that its address would refuse', async () => {
     await visit('?draws=1');
     await ended('measure done');
     await page!.fill('#control-draw', '4');

@@ -17,7 +17,7 @@ function midas(...args: string[]): Promise<{ code: number; stdout: string; stder
 describe('the plan of the deep experiment', () => {
   const options = ['--adapter', 'software', '--quiet'];
 
-  it('has parameters, memory, operations and time of both networks', async () => {
+  it('the plan has parameters, memory, operations and time of both networks', async () => {
     const { code, stdout, stderr } = await midas('plan', 'deep', '--preset', 'paper', '--json', ...options);
     expect(stderr).toBe('');
     expect(code).toBe(0);
@@ -34,7 +34,7 @@ describe('the plan of the deep experiment', () => {
     expect(answer.seconds).toBeCloseTo(answer.victim.seconds + answer.inversion.seconds, 3);
   });
 
-  it('is a table for people', async () => {
+  it('the plan is printed as a table without --json', async () => {
     const { code, stdout } = await midas('plan', 'deep', '--people', '12', '--images', '100', ...options);
     expect(code).toBe(0);
     expect(stdout).toMatch(/^victim +yang-classifier 32x32, ndf \d+, nz 12$/m);
@@ -47,7 +47,7 @@ describe('the plan of the deep experiment', () => {
     ['one person', ['--people', '1'], /--people 1: a classifier needs at least 2/],
     ['no images', ['--public-images', '0'], /--public-images 0: there is nothing to train on/],
     ['an unknown preset', ['--preset', 'huge'], /--preset huge: choose one of tiny, small, paper/],
-  ] as const)('refuses %s', async (_, args, message) => {
+  ] as const)('the plan refuses %s', async (_, args, message) => {
     const result = await midas('plan', 'deep', ...args, ...options);
     expect(result.stderr).toMatch(message);
     expect(result.code).toBe(2);

@@ -9,18 +9,19 @@ const adapterOf = (maxStorageBufferBindingSize: number, maxBufferSize: number, s
 const ATT = linearDrawCost(10304, 40, 120, 40, [4, 4]);
 
 describe('draws that are measured together', () => {
-  it('take the evaluated images, the weights and four images a class of every attack', () => {
+  it('a draw needs the evaluated images, the weights and four images per class of every attack', () => {
     const image = 4 * 10304;
     expect(ATT.bufferBytes).toBe(121 * image);
     expect(ATT.bytes).toBe((120 + 40 + 2 * 4 * 40) * image + 3 * 2 ** 19);
     expect(ATT.submitFlops).toBe(2 * 10304 * 40 * 120);
-    // Few photographs: then the attack's iteration, forward and backward, is the longest submit. PROCESS needs an image more.
+    // With few photographs, an iteration of the attack, forward and backward, is the longest submit. PROCESS needs one
+    // image more.
     const few = linearDrawCost(10304, 40, 8, 40, [5]);
     expect(few.submitFlops).toBe(4 * 10304 * 40 * 40);
     expect(few.bytes).toBe((8 + 40 + 5 * 40) * image + 2 * 2 ** 19);
   });
 
-  it('are no more than buffers, memory and the length of a submit allow, and one at least', () => {
+  it('the number of draws is at least one and within the buffers, the memory and the length of a submit', () => {
     const plenty: DrawBudget = { bufferBytes: 1e12, bytes: 1e12, submitFlops: 1e15 };
     expect(drawsWithin({ ...plenty, bufferBytes: 3.5 * ATT.bufferBytes }, ATT)).toBe(3);
     expect(drawsWithin({ ...plenty, bytes: 2 * ATT.bytes }, ATT)).toBe(2);
@@ -28,11 +29,11 @@ describe('draws that are measured together', () => {
     expect(drawsWithin({ bufferBytes: 0, bytes: 0, submitFlops: 0 }, ATT)).toBe(1);
   });
 
-  it('are bounded by the limits of the adapter, and on a slow one by its speed', () => {
-    // WebGPU's default limits on a GPU: 128 MB a binding, and no more than that in all.
+  it('the number of draws is bounded by the limits of the adapter, and by the speed of a slow one', () => {
+    // WebGPU's default limits on a GPU: 128 MiB per binding, which also bounds all buffers together.
     expect(drawsWithin(adapterOf(2 ** 27, 2 ** 28, false), ATT)).toBe(6);
     expect(drawsWithin(adapterOf(2 ** 30, 2 ** 30, false), ATT)).toBe(25);
-    // The five of the published protocol fit a software adapter.
+    // The five draws of the published protocol fit a software adapter.
     expect(drawsWithin(adapterOf(2 ** 30, 2 ** 30, true), ATT)).toBe(5);
   });
 });

@@ -23,11 +23,11 @@ beforeAll(async () => {
   data = experimentData(dataset, seededSplit(dataset, 3, 3), everybody);
 });
 
-/** A small network after two epochs, one rate on all layers, two draws, MI-Face of five iterations. */
+/** A small network trained for two epochs, one rate on all layers, two draws, and MI-Face of five iterations. */
 function configuration(kind: Exclude<VictimKind, 'yang'>, changes: Record<string, unknown> = {}): ExperimentConfig {
   const preset = presetInput('shallow', { victim: kind, images: { width: 14, height: 16 } });
   const { victim } = preset;
-  if (victim.kind === 'yang') throw new Error('a victim of dense layers was asked for');
+  if (victim.kind === 'yang') throw new Error('the victim must have dense layers');
   const small = {
     victim: {
       ...victim,
@@ -50,33 +50,36 @@ function configuration(kind: Exclude<VictimKind, 'yang'>, changes: Record<string
 const run = (config: ExperimentConfig, store = new InMemoryRunStore(), signal = new AbortController().signal) =>
   runExperiment(device.gpu, data, config, { store, progress: SILENT, signal });
 const key = (row: Row) => `${conditionKey(row.condition)} ${row.draw} ${row.attack}`;
-/** Everything of a run that pictures and the report are made from, but for checkpoints. */
+/** The files of a run except checkpoints, sorted by name. */
 const filesOf = (store: InMemoryRunStore) =>
   [...store.files].filter(([name]) => !name.endsWith('.safetensors')).sort(([a], [b]) => (a < b ? -1 : 1));
 
-describe('an experiment', () => {
-  it.each(['softmax', 'mlp', 'mlp-sigmoid', 'dae'] as const)('runs a %s from training to rows', async (model) => {
-    const store = new InMemoryRunStore();
-    const { rows, presentation } = await run(configuration(model), store);
-    expect(rows).toHaveLength(2 * (1 + 1 + 2));
-    // Of the first draw of every condition, and of the true and the mean face.
-    expect([...store.files.keys()].filter((name) => name.endsWith('.npy'))).toHaveLength(2 * 3 + 2);
-    for (const row of rows) {
-      expect(row.n).toBe(4);
-      expect(row.accuracy).toBeGreaterThanOrEqual(0);
-      expect(Number.isFinite(row.pccLift)).toBe(true);
-    }
-    expect(presentation.baselines?.meanFacePcc).toBeGreaterThan(0.2);
-  });
+describe('running a whole experiment', () => {
+  it.each(['softmax', 'mlp', 'mlp-sigmoid', 'dae'] as const)(
+    'an experiment runs a %s from training to rows',
+    async (model) => {
+      const store = new InMemoryRunStore();
+      const { rows, presentation } = await run(configuration(model), store);
+      expect(rows).toHaveLength(2 * (1 + 1 + 2));
+      // Pictures of the first draw of every condition, and of the true and the mean face.
+      expect([...store.files.keys()].filter((name) => name.endsWith('.npy'))).toHaveLength(2 * 3 + 2);
+      for (const row of rows) {
+        expect(row.n).toBe(4);
+        expect(row.accuracy).toBeGreaterThanOrEqual(0);
+        expect(Number.isFinite(row.pccLift)).toBe(true);
+      }
+      expect(presentation.baselines?.meanFacePcc).toBeGreaterThan(0.2);
+    },
+  );
 
-  it.each(['chip', 'pass', 'inference'] as const)('measures at granularity %s', async (granularity) => {
+  it.each(['chip', 'pass', 'inference'] as const)('an experiment measures at granularity %s', async (granularity) => {
     const { rows } = await run(configuration('mlp', { granularity }));
     const errors = rows.flatMap(({ condition }) => (condition.kind === 'bit-error' ? [condition] : []));
     expect(errors).toHaveLength(4);
     expect(new Set(errors.map((condition) => condition.granularity))).toEqual(new Set([granularity]));
   });
 
-  it('measures the fused path, the grid, rate maps and a black-box attack', async () => {
+  it('an experiment measures the fused path, the grid, rate maps and a black-box attack', async () => {
     const { rows } = await run(
       configuration('mlp', {
         path: 'fused',
@@ -95,7 +98,7 @@ describe('an experiment', () => {
     expect(new Set(rows.map((row) => row.attack))).toEqual(new Set(['mi-face noise', 'mi-face mean black-box']));
   });
 
-  it('gives the same bits twice, and the same when stopped after any row and resumed', async () => {
+  it('an experiment gives the same bits twice, and the same when it is stopped after a row and resumed', async () => {
     const config = configuration('mlp', { noise: { kinds: ['gaussian'] } });
     const whole = await run(config);
     expect((await run(config)).rows).toEqual(whole.rows);
@@ -113,7 +116,7 @@ describe('an experiment', () => {
     expect(resumed.rows).toEqual(whole.rows);
   });
 
-  // Trained until noise has accuracies to be matched to.
+  // Trained long enough that noise can be matched to the accuracy under bit errors.
   const { victim: UNTRAINED } = configuration('mlp');
   const LEARNED = { ...UNTRAINED, training: { ...UNTRAINED.training, epochs: 40, batchSize: 4 } };
   const BATCHED = {
@@ -124,7 +127,7 @@ describe('an experiment', () => {
   };
 
   it.each(['load', 'chip'] as const)(
-    'gives the same bits however many draws are measured at once: %s',
+    'an experiment gives the same bits however many draws are measured together: %s',
     async (granularity) => {
       const [first, second] = configuration('mlp').attacks;
       const attacks = [{ ...first, start: 'noise', beta: 2 }, second];
@@ -156,11 +159,11 @@ describe('an experiment', () => {
     },
   );
 
-  it('goes on in the middle of a batch of draws, and repeats nothing', async () => {
+  it('an experiment resumes in the middle of a batch of draws and repeats nothing', async () => {
     const config = configuration('mlp', BATCHED);
     const whole = new InMemoryRunStore();
     const { rows } = await run(config, whole);
-    // None and quantised have a draw each, of two attacks; then three draws of the first attack, and of the second.
+    // The rows of none and quantised, one draw of two attacks each, come first; then three draws of either attack.
     expect(whole.rows.slice(4, 10).map(({ draw }) => draw)).toEqual([0, 1, 2, 0, 1, 2]);
     for (const killed of [5, 6, 9]) {
       const store = new InMemoryRunStore();
@@ -178,8 +181,8 @@ describe('an experiment', () => {
     }
   });
 
-  it('calibrates noise to the accuracy that bit errors left', async () => {
-    // Trained until bit errors have something to spoil.
+  it('an experiment calibrates noise to the accuracy that bit errors left', async () => {
+    // The victim is trained long enough that bit errors lower its accuracy.
     const { rows } = await run(
       configuration('mlp', {
         victim: LEARNED,
@@ -193,7 +196,7 @@ describe('an experiment', () => {
     expect(matchedTo(noise[0].condition)).toBe(conditionKey(matched.condition));
   });
 
-  it('refuses one class, an unknown layer and an unknown set before it trains', async () => {
+  it('an experiment refuses one class, an unknown layer and an unknown set before it trains', async () => {
     const { dataset } = data;
     const oneClass = { ...data, dataset: { ...dataset, labels: new Uint32Array(dataset.labels.length) } };
     const context = { store: new InMemoryRunStore(), progress: SILENT, signal: new AbortController().signal };
@@ -204,14 +207,14 @@ describe('an experiment', () => {
     await expect(run(configuration('mlp', { rateMaps: [{ conv1: 0.1 }] }))).rejects.toThrow(ConfigError);
   });
 
-  it('refuses two attacks of one name', async () => {
+  it('an experiment refuses two attacks of the same name', async () => {
     const [attack] = configuration('mlp').attacks;
     await expect(run(configuration('mlp', { attacks: [attack, attack] }))).rejects.toThrow(
       /two attacks "mi-face zero"/,
     );
   });
 
-  it('dealt to shards measures every row once, and the rows are those of one run', async () => {
+  it('an experiment divided into shards measures every row once, and its rows are those of one run', async () => {
     const config = configuration('mlp', BATCHED);
     const whole = await run(config);
     const shards = [];
@@ -230,7 +233,7 @@ describe('an experiment', () => {
     }
   });
 
-  it('gone on with more rates, draws and attacks measures only what is new', async () => {
+  it('an experiment continued with more rates, draws and attacks measures only what is new', async () => {
     const store = new InMemoryRunStore();
     const first = configuration('mlp', { draws: 2 });
     await run(first, store);

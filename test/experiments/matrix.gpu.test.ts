@@ -13,8 +13,8 @@ import { NOISE_KINDS } from '../../src/memory/config.ts';
 import { CONDITION_KINDS, type Row } from '../../src/results/results.ts';
 import { useGpu } from '../support/gpu.ts';
 
-// Every attack against every kind of victim under every defence, at the smallest size at which all of them exist: the
-// convolutional network takes 32 x 32 pixels. Nothing is learned well; everything must run and give numbers.
+// Runs every attack against every kind of victim under every defence, at the smallest size that all of them accept: the
+// convolutional network takes 32 x 32 pixels. Nothing is learned well; everything must run and give finite numbers.
 
 const device = useGpu();
 const SIZE = 32;
@@ -37,7 +37,7 @@ function victimOf(kind: VictimKind): object {
   return { kind, hidden, training: { ...training, ...(kind === 'dae' && { reconstruction }) } };
 }
 
-/** Every way of attacking: from every start, in images or in a code, with weights or with confidences only. */
+/** Every kind of attack: MI-Face from every start, with weights or with confidences only, and inversion. */
 const attacks = [
   { kind: 'mi-face', start: 'zero', iterations: 1, step: 1 },
   { kind: 'mi-face', start: 'mean', iterations: 1, step: 1, process: { every: 1, strength: 0.1, sharpen: 0.3 } },
@@ -94,7 +94,7 @@ async function rowsOf(kind: VictimKind, changes: object): Promise<readonly Row[]
   return rows;
 }
 
-/** The results of the attacks. */
+/** The names of the results of the attacks. */
 const NAMES = configuration('softmax', {}).attacks.flatMap((config) =>
   attackOfKind(config.kind)
     .outputs(config)
@@ -109,19 +109,19 @@ const WHITE_BOX = new Set(
   }),
 );
 
-/** A setting of every training defence. */
+/** One setting per training defence. */
 const DEFENCES: Readonly<Record<string, unknown>> = { weightClip: 0.02, errors: { bitErrorRate: 0.05 } };
 
 describe('every attack and every defence', () => {
-  it('are in this matrix', () => {
+  it('every attack and every defence is in this matrix', () => {
     const kinds = new Set(attacks.map(({ kind }) => kind));
     expect(kinds, 'add a small configuration to attacks').toEqual(new Set(ATTACKS.map(({ kind }) => kind)));
     const names = TRAINING_DEFENCES.map(({ name }) => name);
     expect(Object.keys(DEFENCES), 'add a setting to DEFENCES').toEqual(names);
   });
 
-  it.each(VICTIM_KINDS)('run against a victim of kind %s', async (kind) => {
-    // The strongest setting of each change of the released confidences, and none.
+  it.each(VICTIM_KINDS)('every attack and every defence runs against a victim of kind %s', async (kind) => {
+    // The strongest setting of each change of the released confidences.
     const releases = RELEASE_DEFENCES.map(({ offered }) => offered[offered.length - 1]);
     const rows = await rowsOf(kind, { releases });
     for (const release of [undefined, ...releases]) {
@@ -146,14 +146,17 @@ describe('every attack and every defence', () => {
     }
   });
 
-  it.each(VICTIM_KINDS)('run against a victim of kind %s that was trained for them', async (kind) => {
-    const plain = { sweeps: [], memories: [], noise: { kinds: [] } };
-    const without = await rowsOf(kind, plain);
-    for (const [name, setting] of Object.entries(DEFENCES)) {
-      const rows = await rowsOf(kind, { ...plain, defences: { [name]: setting } });
-      expect(rows.map(({ attack }) => attack)).toEqual(NAMES);
-      // Another training is another victim, and gives other pictures.
-      expect(rows.map(({ pcc }) => pcc)).not.toEqual(without.map(({ pcc }) => pcc));
-    }
-  });
+  it.each(VICTIM_KINDS)(
+    'every attack runs against a victim of kind %s that was trained with a defence',
+    async (kind) => {
+      const plain = { sweeps: [], memories: [], noise: { kinds: [] } };
+      const without = await rowsOf(kind, plain);
+      for (const [name, setting] of Object.entries(DEFENCES)) {
+        const rows = await rowsOf(kind, { ...plain, defences: { [name]: setting } });
+        expect(rows.map(({ attack }) => attack)).toEqual(NAMES);
+        // A victim that was trained differently gives different pictures.
+        expect(rows.map(({ pcc }) => pcc)).not.toEqual(without.map(({ pcc }) => pcc));
+      }
+    },
+  );
 });

@@ -8,7 +8,7 @@ const GIB = 2 ** 30;
 const AMPLE = { maxStorageBufferBindingSize: 4 * GIB, maxBufferSize: 4 * GIB };
 const config = (size: PresetSize<'deep'>) => parseExperiment(presetInput('deep', { size }), size);
 
-/** The plan of both networks of the preset `deep` in a size. */
+/** The plans of both networks of the preset `deep` in the given size. */
 function planDeep(
   size: PresetSize<'deep'>,
   classes: number,
@@ -21,13 +21,13 @@ function planDeep(
   return { victim, inversion };
 }
 
-/** Multiply-adds of an image in a convolution whose output (of a transposed one, input) has `pixels` pixels, times two. */
+/** Operations per image of a convolution with `pixels` output (if transposed, input) pixels: two per multiply-add. */
 const conv = (pixels: number, from: number, to: number, taps: number) => 2 * pixels * from * to * taps;
 
 describe('the published networks', () => {
   const { victim, inversion } = planDeep('paper', 530, AMPLE);
 
-  it('have the published parameters', () => {
+  it('the published networks have the published numbers of parameters', () => {
     expect(victim.parameters).toBe(51_025_344);
     expect(inversion.parameters).toBe(19_701_377);
     expect(victim.largestTensor).toMatchObject({ label: 'fc1.weight' });
@@ -37,7 +37,7 @@ describe('the published networks', () => {
     expect(victim.parameterBytes).toBeLessThan(1.01 * 4 * victim.parameters);
   });
 
-  it('keep gradients and three moments beside the parameters, and account for every byte', () => {
+  it('the plan counts gradients and three moments beside the parameters, and accounts for every byte', () => {
     for (const network of [victim, inversion]) {
       expect(network.gradientBytes).toBe(network.parameterBytes);
       expect(network.optimizerBytes).toBe(3 * network.parameterBytes);
@@ -47,7 +47,7 @@ describe('the published networks', () => {
     }
   });
 
-  it('ask for more than the default limits, where they do', () => {
+  it('the plan lists the buffers that exceed the default limits', () => {
     const labels = victim.beyondDefaults.map(({ label }) => label);
     expect(labels).toContain('parameters');
     expect(labels).toContain('conv1 output');
@@ -55,7 +55,7 @@ describe('the published networks', () => {
     expect(planDeep('small', 30, DEFAULT_LIMITS).victim.beyondDefaults).toEqual([]);
   });
 
-  it('do two operations a multiply-add, and some more beside the products', () => {
+  it('the plan counts two operations per multiply-add of the products, and little more', () => {
     const victimProducts =
       conv(64 ** 2, 1, 128, 9) +
       conv(32 ** 2, 128, 256, 9) +
@@ -90,10 +90,10 @@ describe('an adapter that is too small', () => {
       expect(error).toBeInstanceOf(LimitError);
       return (error as LimitError).message;
     }
-    throw new Error('it was accepted');
+    throw new Error('the plan was accepted');
   };
 
-  it('is told the numbers and the preset that fits', () => {
+  it('an adapter that is too small is refused with the numbers and the preset that fits', () => {
     expect(refusal('paper', 530, DEFAULT_LIMITS)).toBe(
       'victim: conv1 output needs a storage buffer of 268435968 bytes, this adapter has maxStorageBufferBindingSize ' +
         '134217728 and maxBufferSize 268435456; the largest preset that fits is small',
@@ -104,7 +104,7 @@ describe('an adapter that is too small', () => {
     expect(refusal('tiny', 30, none)).toMatch(/; no preset fits, use another adapter$/);
   });
 
-  it('is refused for its data set too', () => {
+  it('an adapter that is too small for the data set is refused', () => {
     const images = { victim: 100, inversion: 100_000 };
     expect(refusal('tiny', 530, { ...AMPLE, maxBufferSize: 2e8 }, images)).toMatch(
       /^inversion: prediction vectors needs a storage buffer of 217600000 bytes/,
@@ -112,10 +112,10 @@ describe('an adapter that is too small', () => {
   });
 });
 
-describe('time', () => {
+describe('the planned training time', () => {
   const plan = planDeep('tiny', 30, AMPLE, { victim: 420, inversion: 10 });
 
-  it('is that of the full batches of an epoch, and inverse to the speed', () => {
+  it('the training time is that of the full batches of an epoch, and inverse to the speed', () => {
     const slow = trainingTime(plan.victim, 10);
     expect(slow.stepsPerEpoch).toBe(Math.floor(420 / plan.victim.batchSize));
     expect(slow.seconds).toBeCloseTo(slow.epochSeconds * plan.victim.epochs, 6);
@@ -123,7 +123,7 @@ describe('time', () => {
     expect(slow.epochSeconds * 10e9).toBeGreaterThan(slow.stepsPerEpoch * plan.victim.stepFlops);
   });
 
-  it('is of one step where the images do not fill a batch', () => {
+  it('an epoch has one step when the images do not fill a batch', () => {
     expect(trainingTime(plan.inversion, 10).stepsPerEpoch).toBe(1);
   });
 });

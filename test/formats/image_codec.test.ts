@@ -33,12 +33,12 @@ const failure = (run: () => unknown) => {
     expect(message).toMatch(/^a\.jpg: [^\n]+; [^\n]+$/);
     return message;
   }
-  throw new Error('it was accepted');
+  throw new Error('the input was accepted');
 };
 const refused = (bytes: Uint8Array) => failure(() => decodeImage(bytes, 'a.jpg'));
 
 describe('decoding an image', () => {
-  test('tells the format by the first bytes, whatever the name says', () => {
+  test('the format is detected by the first bytes, whatever the name says', () => {
     const pixel = (i: number) => [i * 20, 255 - i * 20, 7, 255];
     const image = decodeImage(png(3, 2, pixel), 'a.jpg');
     expect([image.width, image.height, image.channels]).toEqual([3, 2, 3]);
@@ -48,7 +48,7 @@ describe('decoding an image', () => {
     expect(decodeImage(encodePgm(pgm), 'a.jpg')).toEqual({ ...pgm, channels: 1 });
   });
 
-  test('drops alpha and keeps gray as one channel', () => {
+  test('decoding drops alpha and keeps gray as one channel', () => {
     const image = decodeImage(
       png(2, 1, (i) => [i * 100, i * 100, i * 100, 3]),
       'a.png',
@@ -56,7 +56,7 @@ describe('decoding an image', () => {
     expect(image).toEqual({ width: 2, height: 1, channels: 1, pixels: Uint8Array.of(0, 100) });
   });
 
-  test('takes 16 bits a sample and bytes from the middle of a buffer', () => {
+  test('decoding takes 16 bits per sample and bytes from the middle of a buffer', () => {
     const wide = new PNG({ width: 1, height: 1, bitDepth: 16, colorType: 0, inputColorType: 0 });
     wide.data = Buffer.from(Uint16Array.of(0x8080).buffer);
     const bytes = PNG.sync.write(wide, { bitDepth: 16, colorType: 0, inputColorType: 0, inputHasAlpha: false });
@@ -64,7 +64,7 @@ describe('decoding an image', () => {
     expect(decodeImage(whole.subarray(1, whole.length - 1), 'a.png').pixels).toEqual(Uint8Array.of(0x80));
   });
 
-  test('gives a JPEG within the loss of its encoding', () => {
+  test('a decoded JPEG is within the loss of its encoding', () => {
     const value = (i: number) => 100 + 50 * Math.sin((i % 24) / 6) + 40 * Math.cos(Math.floor(i / 24) / 5);
     const { pixels } = toGray(
       decodeImage(
@@ -75,7 +75,7 @@ describe('decoding an image', () => {
     for (const [i, pixel] of pixels.entries()) expect(Math.abs(pixel - value(i))).toBeLessThan(4);
   });
 
-  test('refuses what is neither, naming the first bytes', () => {
+  test('a file of another format is refused with its first bytes', () => {
     expect(refused(new Uint8Array(0))).toContain('byte 0: the file is empty');
     expect(refused(new TextEncoder().encode('<html>'))).toContain(
       'neither PNG, JPEG nor PGM (starts with 3c 68 74 6d)',
@@ -83,7 +83,7 @@ describe('decoding an image', () => {
     expect(refused(Uint8Array.of(0x47))).toContain('starts with 47');
   });
 
-  test('refuses a JPEG that is none, and files of any other length than their own', () => {
+  test('files that only begin like a JPEG, and truncated files, are refused', () => {
     const bytes = new Uint8Array(400).fill(0x5a);
     bytes.set([0xff, 0xd8, 0xff, 0xe0]);
     expect(refused(bytes)).toContain('truncated, damaged or too large JPEG');
@@ -95,7 +95,7 @@ describe('decoding an image', () => {
     }
   });
 
-  test('refuses a damaged PNG, and sizes that would fill the memory', () => {
+  test('a damaged PNG and sizes that would fill the memory are refused', () => {
     const whole = png(9, 9, (i) => [i, i, i, 255]);
     const damaged = whole.slice();
     damaged[45] ^= 1;
@@ -117,33 +117,33 @@ describe('decoding an image', () => {
   });
 });
 
-describe('gray', () => {
+describe('conversion to gray', () => {
   const one = (r: number, g: number, b: number) =>
     toGray({ width: 1, height: 1, channels: 3, pixels: Uint8Array.of(r, g, b) }).pixels[0];
 
-  test('is the luma of ITU-R 601, rounded', () => {
+  test('gray is the luma of ITU-R 601, rounded', () => {
     expect([one(255, 0, 0), one(0, 255, 0), one(0, 0, 255)]).toEqual([76, 150, 29]);
     expect([one(1, 0, 0), one(2, 0, 0), one(0, 1, 0), one(10, 200, 30)]).toEqual([0, 1, 1, 124]);
   });
 
-  test('of gray is the same gray', () => {
+  test('conversion to gray leaves gray pixels as they are', () => {
     for (let value = 0; value < 256; value++) expect(one(value, value, value)).toBe(value);
     const image: DecodedImage = { width: 1, height: 2, channels: 1, pixels: Uint8Array.of(3, 4) };
     expect(toGray(image).pixels).toEqual(Uint8Array.of(3, 4));
   });
 });
 
-describe('a crop', () => {
+describe('cropping an image', () => {
   const image = gray(4, 3, (i) => i);
 
-  test('is the part asked for', () => {
+  test('a crop is the requested part of the image', () => {
     expect(crop(image, 1, 1, 2, 2, 'a.jpg')).toEqual({ width: 2, height: 2, pixels: Uint8Array.of(5, 6, 9, 10) });
     expect(crop(image, 0, 0, 4, 3, 'a.jpg').pixels).toEqual(image.pixels);
     expect(centreSquare(image).pixels).toEqual(Uint8Array.of(0, 1, 2, 4, 5, 6, 8, 9, 10));
     expect(centreSquare(gray(2, 6, (i) => i)).pixels).toEqual(Uint8Array.of(4, 5, 6, 7));
   });
 
-  test('is refused where the image is smaller, naming both sizes', () => {
+  test('a crop larger than the image is refused, naming both sizes', () => {
     expect(failure(() => crop(image, 35, 70, 108, 108, 'a.jpg'))).toContain(
       '4x3 pixels are too few for a crop of 108x108 at 35,70',
     );
@@ -159,15 +159,15 @@ describe('a crop', () => {
   });
 });
 
-describe('resizing', () => {
-  test('to the same size changes nothing, and copies', () => {
+describe('resizing an image', () => {
+  test('resizing to the same size changes nothing, and copies', () => {
     const image = gray(5, 4, (i) => i * 12);
     const same = resize(image, 5, 4);
     expect(same).toEqual(image);
     expect(same.pixels).not.toBe(image.pixels);
   });
 
-  test('keeps a constant image constant', () => {
+  test('resizing keeps a constant image constant', () => {
     for (const value of [0, 1, 127, 254, 255]) {
       for (const [width, height] of [
         [64, 64],
@@ -186,15 +186,15 @@ describe('resizing', () => {
     }
   });
 
-  test('halves a ramp with weights 1 3 3 1, cut off at the ends', () => {
-    // First (0 + 0.75 10 + 0.25 20) / 1.75 = 7.1, last (0.25 50 + 0.75 60 + 0.75 70) / 1.75 = 62.9.
+  test('resizing halves a ramp with weights 1 3 3 1, cut off at the ends', () => {
+    // First: (0 + 0.75 10 + 0.25 20) / 1.75 = 7.1; last: (0.25 50 + 0.75 60 + 0.75 70) / 1.75 = 62.9.
     const ramp = gray(8, 1, (i) => i * 10);
     expect([...resize(ramp, 4, 1).pixels]).toEqual([7, 25, 45, 63]);
     const column = { width: 1, height: 8, pixels: ramp.pixels };
     expect([...resize(column, 1, 4).pixels]).toEqual([7, 25, 45, 63]);
   });
 
-  test('doubles by interpolation', () => {
+  test('resizing doubles by interpolation', () => {
     expect([
       ...resize(
         gray(2, 1, (i) => i * 100),
@@ -205,7 +205,7 @@ describe('resizing', () => {
   });
 
   // Made with Pillow 12.3: Image.fromarray(a).resize(size, Image.BILINEAR).
-  test('gives the bytes of Pillow', () => {
+  test('resizing gives the bytes of Pillow', () => {
     const image = gray(5, 4, (i) => (i * 37 + 11) % 256);
     expect([...resize(image, 3, 3).pixels]).toEqual([82, 81, 122, 177, 135, 92, 91, 149, 164]);
     expect([...resize(image, 2, 4).pixels]).toEqual([48, 122, 163, 63, 162, 155, 91, 165]);
@@ -220,7 +220,7 @@ describe('resizing', () => {
     expect(hash(resize(photograph, 300, 31))).toBe('a5a73c444d3144d4');
   });
 
-  test('refuses sizes that are none', () => {
+  test('resizing refuses sizes that are not positive integers', () => {
     for (const side of [0, -1, 1.5, Number.NaN])
       expect(() =>
         resize(

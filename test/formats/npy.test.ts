@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { DataError, ShapeError } from '../../src/errors.ts';
 import { isNpy, readNpy, writeNpy } from '../../src/formats/npy.ts';
 
-/** What `numpy.save` (NumPy 2.4.6) writes before the values of an array of uint8. */
+/** The header that `numpy.save` (NumPy 2.4.6) writes before the values of an array of uint8. */
 function numpyHeader(shape: string): Uint8Array {
   const dictionary = `{'descr': '|u1', 'fortran_order': False, 'shape': ${shape}, }`;
   return new Uint8Array([
@@ -18,11 +18,11 @@ describe('an NPY file', () => {
     [[2, 3, 2], '(2, 3, 2)'],
     [[12], '(12,)'],
     [[12, 1], '(12, 1)'],
-  ])('of shape %j has the bytes that NumPy writes', (shape, tuple) => {
+  ])('an NPY file of shape %j has the bytes that NumPy writes', (shape, tuple) => {
     expect([...writeNpy({ shape, data: values })]).toEqual([...numpyHeader(tuple), ...values]);
   });
 
-  test('comes back as it was written', () => {
+  test('an NPY file is read back as it was written', () => {
     const file = writeNpy({ shape: [2, 3, 2], data: values });
     expect(isNpy(file)).toBe(true);
     expect(readNpy(file, 'x.npy')).toEqual({ shape: [2, 3, 2], data: values });
@@ -30,7 +30,7 @@ describe('an NPY file', () => {
     expect(readNpy(writeNpy({ shape: [0, 4], data: new Uint8Array() }), 'x.npy').shape).toEqual([0, 4]);
   });
 
-  test('is refused where it is cut off, of another type, in another order, of another version, or no such file', () => {
+  test('an NPY file is refused when it is cut off or has another type, order, version or format', () => {
     const file = writeNpy({ shape: [2, 3, 2], data: values });
     const text = new TextDecoder('latin1').decode(file);
     const changed = (from: string, to: string) => Uint8Array.from(text.replace(from, to), (c) => c.charCodeAt(0));
@@ -46,7 +46,7 @@ describe('an NPY file', () => {
     expect(read(file.subarray(0, 40))).toThrow(DataError);
   });
 
-  test('is not written of values that do not fill the shape', () => {
+  test('an NPY file is not written from values that do not fill the shape', () => {
     expect(() => writeNpy({ shape: [5], data: values })).toThrow(new ShapeError('npy: 12 values for a shape of 5'));
   });
 });

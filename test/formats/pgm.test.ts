@@ -15,56 +15,56 @@ const failure = (text: string, ...raster: number[]) => {
     expect(message).toMatch(/^faces\/x\.pgm: byte \d+: .+$/);
     return message;
   }
-  throw new Error('it was accepted');
+  throw new Error('the input was accepted');
 };
 
 describe('decoding a PGM image', () => {
-  test('reads raw and plain images alike', () => {
+  test('raw and plain images are decoded alike', () => {
     const expected = { width: 3, height: 2, pixels: Uint8Array.of(0, 50, 100, 150, 200, 255) };
     expect(decode('P5\n3 2\n255\n', 0, 50, 100, 150, 200, 255)).toEqual(expected);
     expect(decode('P2\n3 2\n255\n0 50 100\n150 200 255\n')).toEqual(expected);
     expect(decode('P2 3 2 255 0 50 100 150 200 255')).toEqual(expected);
   });
 
-  test('skips comments in the header and in a plain raster', () => {
+  test('comments in the header and in a plain raster are skipped', () => {
     expect(decode('P5 # a\n#b\n2 #c\n1\n255\n', 1, 2).pixels).toEqual(Uint8Array.of(1, 2));
     expect(decode('P5\n2 1\n255#c\n', 1, 2).pixels).toEqual(Uint8Array.of(1, 2));
     expect(decode('P2\n2 1\n255\n1 # one\n2').pixels).toEqual(Uint8Array.of(1, 2));
   });
 
-  test('takes raw pixels that look like comments or whitespace as pixels', () => {
+  test('raw pixels that look like comments or whitespace are decoded as pixels', () => {
     expect(decode('P5\n3 1\n255\n', 0x23, 0x20, 0x0a).pixels).toEqual(Uint8Array.of(0x23, 0x20, 0x0a));
     expect(decode('P5\n2 1\n255 ', 0x0a, 0x23).pixels).toEqual(Uint8Array.of(0x0a, 0x23));
   });
 
-  test('scales a smaller maximum to 255, to the nearest integer', () => {
+  test('a smaller maximum is scaled to 255 and rounded to the nearest integer', () => {
     expect(decode('P5 4 1 15\n', 0, 1, 7, 15).pixels).toEqual(Uint8Array.of(0, 17, 119, 255));
     expect(decode('P2 3 1 2\n0 1 2').pixels).toEqual(Uint8Array.of(0, 128, 255));
     expect(decode('P5 3 1 254\n', 1, 127, 254).pixels).toEqual(Uint8Array.of(1, 128, 255));
   });
 
-  test('ignores bytes after the image', () => {
+  test('bytes after the image are ignored', () => {
     expect(decode('P5\n1 1\n255\n', 9, 8, 7).pixels).toEqual(Uint8Array.of(9));
   });
 
-  test('reads from the middle of a larger buffer', () => {
+  test('an image in the middle of a larger buffer is decoded', () => {
     const padded = bytes('xxP5\n1 1\n255\n', 42);
     expect(decodePgm(padded.subarray(2), 'x').pixels).toEqual(Uint8Array.of(42));
   });
 
-  test('refuses an empty file and other formats', () => {
+  test('an empty file and other formats are refused', () => {
     expect(failure('')).toMatch(/byte 0: the file is empty/);
     expect(failure('', 0x89, 0x50, 0x4e, 0x47)).toMatch(/starts with 89 50, not P2 or P5/);
     expect(failure('P6\n1 1\n255\n', 1, 2, 3)).toMatch(/not a PGM/);
     expect(failure('P')).toMatch(/not a PGM/);
   });
 
-  test('refuses 16-bit samples', () => {
+  test('samples of 16 bits are refused', () => {
     expect(failure('P5\n1 1\n65535\n', 1, 2)).toMatch(/byte 6: .*65535 means 16-bit/);
     expect(failure('P2\n1 1\n256\n1')).toMatch(/256 means 16-bit/);
   });
 
-  test('names the byte where the data end', () => {
+  test('the error names the byte where the data end', () => {
     expect(failure('P5\n2 2\n255\n', 1, 2, 3)).toMatch(
       /byte 14: truncated: 2x2 pixels begin at byte 11, 3 bytes follow/,
     );
@@ -73,14 +73,14 @@ describe('decoding a PGM image', () => {
     expect(failure('P2\n2 2\n255\n10 20 30')).toMatch(/byte 19: .*pixel 3 of 4.*truncated/);
   });
 
-  test('refuses every proper prefix of an image', () => {
+  test('every proper prefix of an image is refused', () => {
     const whole = bytes('P5\n3 2\n255\n', 1, 2, 3, 4, 5, 6);
     for (let end = 0; end < whole.length; end++) {
       expect(() => decodePgm(whole.subarray(0, end), 'x')).toThrow(DataError);
     }
   });
 
-  test('refuses headers and samples that make no sense', () => {
+  test('headers and samples that make no sense are refused', () => {
     expect(failure('P5\n0 4\n255\n')).toMatch(/0x4/);
     expect(failure('P5\n1 1\n0\n', 0)).toMatch(/maximum gray value 0/);
     expect(failure('P5\n-1 1\n255\n', 0)).toMatch(/byte 3: the width/);
@@ -94,17 +94,17 @@ describe('decoding a PGM image', () => {
 });
 
 describe('encoding a PGM image', () => {
-  test('writes a raw image', () => {
+  test('encoding writes a raw image', () => {
     const image = { width: 2, height: 1, pixels: Uint8Array.of(7, 255) };
     expect(encodePgm(image)).toEqual(bytes('P5\n2 1\n255\n', 7, 255));
   });
 
-  test('comes back unchanged for every gray value', () => {
+  test('every gray value is decoded as it was encoded', () => {
     const image = { width: 16, height: 16, pixels: Uint8Array.from({ length: 256 }, (_, i) => 255 - i) };
     expect(decodePgm(encodePgm(image), 'x')).toEqual(image);
   });
 
-  test('refuses pixels that do not fill the image', () => {
+  test('pixels that do not fill the image are refused', () => {
     expect(() => encodePgm({ width: 2, height: 2, pixels: new Uint8Array(3) })).toThrow(ShapeError);
     expect(() => encodePgm({ width: 0, height: 2, pixels: new Uint8Array(0) })).toThrow(ShapeError);
   });

@@ -9,7 +9,8 @@ import { loadFixture } from '../support/fixtures.ts';
 
 const file = (name: string) => readFileSync(fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url)));
 
-// A pickle by hand (protocol 2, https://docs.python.org/3/library/pickletools.html): every value is the bytes that push it.
+// A pickle written by hand (protocol 2, https://docs.python.org/3/library/pickletools.html): every value is given by the
+// bytes that push it onto the stack.
 type Bytes = readonly number[];
 const ascii = (text: string): Bytes => [...new TextEncoder().encode(text)];
 const text = (value: string): Bytes => [0x58, value.length & 255, value.length >> 8, 0, 0, ...ascii(value)];
@@ -61,7 +62,7 @@ const failure = (bytes: Uint8Array) => {
     expect(message).toMatch(/^m\.pth: [^\n]+[;,] [^\n]+$/);
     return message;
   }
-  throw new Error('it was accepted');
+  throw new Error('the input was accepted');
 };
 
 describe('files of PyTorch', () => {
@@ -71,7 +72,7 @@ describe('files of PyTorch', () => {
   test.each([
     ['classifier', 28],
     ['inversion', 26],
-  ])('the %s has the bits that the fixture has after three steps', (model, count) => {
+  ])('the %s file has the bits that the fixture has after three steps', (model, count) => {
     const tensors = readPth(file(`${model}.pth`), `${model}.pth`);
     const prefix = `${model}/after3/`;
     const expected = yang.keys.filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length));
@@ -84,7 +85,7 @@ describe('files of PyTorch', () => {
     }
   });
 
-  test('have the names and shapes of the published networks', () => {
+  test('the files have the names and shapes of the published networks', () => {
     const classifier = readPth(file('classifier.pth'), 'classifier.pth');
     expect([...classifier.keys()].slice(0, 7)).toEqual([
       'encoder.0.weight',
@@ -102,13 +103,13 @@ describe('files of PyTorch', () => {
     expect(inversion.get('decoder.12.weight')?.shape).toEqual([4, 1, 4, 4]);
   });
 
-  test('survive the way into a safetensors file', () => {
+  test('the tensors of a file survive conversion to safetensors', () => {
     const tensors = readPth(file('inversion.pth'), 'inversion.pth');
     const back = readSafetensors(writeSafetensors(tensors), 'm.safetensors').tensors;
     expect(new Map([...back].sort())).toEqual(new Map([...tensors].sort()));
   });
 
-  test('are refused when cut short anywhere', () => {
+  test('a file that is cut short anywhere is refused', () => {
     const whole = file('inversion.pth');
     for (let end = 0; end < whole.length; end += 997) expect(failure(whole.subarray(0, end))).toBeTruthy();
     expect(failure(whole.subarray(0, whole.length - 1))).toContain('truncated or damaged zip');
@@ -116,8 +117,8 @@ describe('files of PyTorch', () => {
   });
 });
 
-describe('a checkpoint', () => {
-  test('is the state dict itself, or holds it under model or state_dict', () => {
+describe('the contents of a checkpoint', () => {
+  test('a checkpoint is the state dict itself, or holds it under model or state_dict', () => {
     const nested = (key: string) => dict({ epoch: int(3), [key]: dict({ w: good }), optimizer: dict({}) });
     for (const pickle of [dict({ w: good }), nested('model'), nested('state_dict'), nested('model_state_dict')]) {
       const tensors = readPth(archive(pickle, { 0: six }), 'm.pth');
@@ -125,36 +126,36 @@ describe('a checkpoint', () => {
     }
   });
 
-  test('may be an OrderedDict with attributes, and hold parameters', () => {
+  test('a checkpoint may be an OrderedDict with attributes and hold parameters', () => {
     const parameter = call(global('torch._utils', '_rebuild_parameter'), good, FALSE, orderedDict);
     // SETITEM, then BUILD with the dictionary of attributes, as a state dict has one.
     const pickle = [...orderedDict, ...text('w'), ...parameter, 0x73, ...dict({ _metadata: orderedDict }), 0x62];
     expect([...readPth(archive(pickle, { 0: six }), 'm.pth').keys()]).toEqual(['w']);
   });
 
-  test('loses the prefix of DataParallel and the counters of batch norm', () => {
+  test('a checkpoint loses the prefix of DataParallel and the counters of batch norm', () => {
     const counter = tensor(storage('1', 1, 'LongStorage'), [], []);
     const pickle = dict({ 'module.bn.weight': good, 'module.bn.num_batches_tracked': counter });
     const storages = { 0: six, 1: bytesOf(BigInt64Array.of(7n)) };
     expect([...readPth(archive(pickle, storages), 'm.pth').keys()]).toEqual(['bn.weight']);
-    // A layer that is really called so.
+    // Here `module` is the name of a layer, not the prefix of DataParallel.
     const honest = dict({ 'module.w': good, head: good });
     expect([...readPth(archive(honest, { 0: six }), 'm.pth').keys()]).toEqual(['module.w', 'head']);
   });
 
-  test('may be deflated by somebody', () => {
+  test('a checkpoint may be deflated', () => {
     const bytes = zipSync({ 'm/data.pkl': Uint8Array.of(0x80, 2, ...dict({ w: good }), 0x2e), 'm/data/0': six });
     expect(readPth(bytes, 'm.pth').get('w')?.data).toEqual(Float32Array.of(0, 1, 2, 3, 4, 5));
   });
 
-  test('may say that its numbers are little-endian, and is refused when they are not', () => {
+  test('a checkpoint may declare little-endian numbers, and is refused with another byte order', () => {
     const order = (name: string) =>
       archive(dict({ w: good }), { 0: six }, { 'm/byteorder': new TextEncoder().encode(name) });
     expect(readPth(order('little'), 'm.pth').size).toBe(1);
     expect(failure(order('big'))).toContain('m/byteorder is "big"');
   });
 
-  test('without tensors is refused, naming what is there', () => {
+  test('a checkpoint without tensors is refused, naming what it holds', () => {
     expect(failure(archive(int(3)))).toContain('holds no dictionary');
     expect(failure(archive(dict({})))).toContain('no tensors');
     expect(failure(archive(dict({ epoch: int(3) })))).toContain('key epoch is no tensor');
@@ -167,7 +168,7 @@ describe('a view of a storage', () => {
   const read = (pickle: Bytes, content = six) =>
     [...(readPth(archive(dict({ w: pickle }), { 0: content }), 'm.pth').get('w')?.data ?? [])].map(Number);
 
-  test('is gathered by stride and offset', () => {
+  test('a view is gathered by stride and offset', () => {
     expect(read(tensor(storage('0', 6), [3, 2], [1, 3]))).toEqual([0, 3, 1, 4, 2, 5]);
     expect(read(tensor(storage('0', 6), [2, 2], [3, 1], 1))).toEqual([1, 2, 4, 5]);
     expect(read(tensor(storage('0', 6), [3], [1], 3))).toEqual([3, 4, 5]);
@@ -177,7 +178,7 @@ describe('a view of a storage', () => {
     expect(read(tensor(storage('0', 6), [0, 3], [3, 1], 6))).toEqual([]);
   });
 
-  test('has words of one, two, four or eight bytes, whose bits do not change', () => {
+  test('a view has words of one, two, four or eight bytes, whose bits do not change', () => {
     const nan = Uint32Array.of(0x7fa00001, 0xffc12345, 0x80000000, 0x7f800000);
     const bits = readPth(archive(dict({ w: tensor(storage('0', 4), [2, 2], [1, 2]) }), { 0: bytesOf(nan) }), 'm.pth');
     expect(new Uint32Array(bits.get('w')?.data.buffer as ArrayBuffer)).toEqual(
@@ -197,14 +198,14 @@ describe('a view of a storage', () => {
     expect(read(transposed('BoolStorage'), Uint8Array.of(1, 0, 0, 1))).toEqual([1, 0, 0, 1]);
   });
 
-  test('may share its storage with others', () => {
+  test('a view may share its storage with others', () => {
     const pickle = dict({ a: good, b: tensor(storage('0', 6), [3], [1], 3) });
     const tensors = readPth(archive(pickle, { 0: six }), 'm.pth');
     (tensors.get('a')?.data as Float32Array)[3] = 9;
     expect(tensors.get('b')?.data).toEqual(Float32Array.of(3, 4, 5));
   });
 
-  test('is refused outside its storage, naming the key', () => {
+  test('a view outside its storage is refused, naming the key', () => {
     const refused = (pickle: Bytes) => failure(archive(dict({ 'fc.weight': pickle }), { 0: six }));
     expect(refused(tensor(storage('0', 6), [2, 3], [3, 1], 1))).toMatch(
       /key fc\.weight: shape \[2,3\] with stride \[3,1\] from element 1 does not lie in its storage 0 of 6/,
@@ -218,7 +219,7 @@ describe('a view of a storage', () => {
     expect(refused(call(global('torch._utils', '_rebuild_tensor_v2')))).toContain('is missing or no count');
   });
 
-  test('is refused when its storage is missing or of another size', () => {
+  test('a view is refused when its storage is missing or has another size', () => {
     expect(failure(archive(dict({ w: good })))).toContain('key w: its storage m/data/0 has no bytes, 6 of F32 need 24');
     expect(failure(archive(dict({ w: good }), { 0: six.subarray(4) }))).toContain('has 20 bytes, 6 of F32 need 24');
     const two = dict({ a: good, b: tensor(storage('0', 12, 'HalfStorage'), [2], [1]) });
@@ -226,8 +227,8 @@ describe('a view of a storage', () => {
   });
 });
 
-describe('what a checkpoint may not do', () => {
-  test('name anything but tensors; it is named and not run', () => {
+describe('attacks by a malicious checkpoint', () => {
+  test('a name of anything but tensors is refused with that name and not run', () => {
     for (const module of ['os', 'posix', 'nt']) {
       const attack = dict({ w: call(global(module, 'system'), text('touch /tmp/owned')) });
       expect(failure(archive(attack))).toContain(`m/data.pkl: names ${module}.system, which no dictionary of tensors`);
@@ -244,17 +245,17 @@ describe('what a checkpoint may not do', () => {
     for (const [module, name] of names) {
       expect(failure(archive(dict({ w: global(module, name) })))).toContain(`names ${module}.${name}`);
     }
-    // STACK_GLOBAL and INST, the other ways to name one, and a name that would break the line.
+    // STACK_GLOBAL and INST are the other ways to name a global; the last name would break the line of the message.
     expect(failure(archive([...text('os'), ...text('system'), 0x93]))).toContain('names os.system');
     expect(failure(archive([0x28, 0x69, ...ascii('os\nsystem\n')]))).toContain('names os.system');
     expect(failure(archive([...text('os\n\u001b[2J'), ...text('x'), 0x93]))).toContain('names os?[2J.x');
   });
 
-  test('hold numbers that cannot be kept', () => {
+  test('a checkpoint with numbers of 64 bits, which cannot be kept, is refused', () => {
     expect(failure(archive(dict({ w: tensor(storage('0', 3, 'DoubleStorage'), [3], [1]) })))).toContain('float64');
   });
 
-  test('call or build what it may name in another way', () => {
+  test('a permitted name that is called or built in another way is refused', () => {
     const bad: Bytes[] = [
       call(global('torch', 'FloatStorage'), int(3)),
       [...good, ...dict({ storage: int(1) }), 0x62],
@@ -264,13 +265,13 @@ describe('what a checkpoint may not do', () => {
       [0xff],
     ];
     for (const value of bad) expect(failure(archive(dict({ w: value }), { 0: six }))).toMatch(/m\/data\.pkl: /);
-    // A value that was never remembered.
+    // BINGET of a value that was never put into the memo.
     expect(failure(archive(dict({ w: [0x68, 9] })))).toContain('key w is no tensor');
     const cut = zipSync({ 'm/data.pkl': Uint8Array.of(0x80, 2, ...text('w').slice(0, 4)) }, { level: 0 });
     expect(failure(cut)).toContain('not a pickle of torch.save');
   });
 
-  test('unpack to a thousand times its size', () => {
+  test('a checkpoint that unpacks to a thousand times its size is refused', () => {
     const zeros = new Uint8Array(2 ** 23);
     const pickle = Uint8Array.of(0x80, 2, ...dict({ w: tensor(storage('0', 2 ** 21), [2 ** 21], [1]) }), 0x2e);
     const bomb = zipSync({ 'm/data.pkl': pickle, 'm/data/0': zeros }, { level: 9 });
@@ -278,7 +279,7 @@ describe('what a checkpoint may not do', () => {
     expect(failure(bomb)).toMatch(/m\/data\/0: \d+ bytes would unpack to 8388608 .*made to fill the memory/);
   });
 
-  test('lie about sizes in its directory', () => {
+  test('a checkpoint that lies about sizes in its directory is refused', () => {
     const stored = archive(dict({ w: good }), { 0: six });
     const view = new DataView(stored.buffer);
     const directory = view.getUint32(stored.length - 6, true);
@@ -297,7 +298,7 @@ describe('what a checkpoint may not do', () => {
     expect(failure(deflated)).toMatch(/\d+ of 4000 bytes|not a pickle/);
   });
 
-  test('grow by strides of zero', () => {
+  test('a checkpoint that grows by strides of zero is refused', () => {
     const huge = tensor(storage('0', 6), [2 ** 15, 2 ** 15], [0, 0]);
     expect(failure(archive(dict({ w: huge }), { 0: six }))).toMatch(/its tensors would need 4294967296 bytes/);
     const overflow = tensor(storage('0', 6), [2 ** 30, 2 ** 30, 2 ** 30], [0, 0, 0]);
@@ -305,8 +306,8 @@ describe('what a checkpoint may not do', () => {
   });
 });
 
-describe('other formats are told apart', () => {
-  test('a legacy file, a tar file, and what is neither', () => {
+describe('telling other formats apart', () => {
+  test('a legacy file, a tar file and an unknown file are refused with different messages', () => {
     expect(failure(Uint8Array.of(0x80, 2, 0x8a, 10, 0x6c, 0xfc))).toMatch(/byte 0: a bare pickle.*safetensors/);
     const tar = new Uint8Array(1024);
     tar.set(ascii('ustar  '), 257);
@@ -322,12 +323,12 @@ describe('a tensor that a model needs', () => {
     ['step', { dtype: 'I64', shape: [], data: new BigInt64Array(1) }],
   ]);
 
-  test('is returned when it fits', () => {
+  test('a needed tensor is returned when it fits', () => {
     expect(requireTensor(tensors, 'fc.0.weight', [2, 3], 'm.pth')).toBe(tensors.get('fc.0.weight'));
     expect(requireTensor(tensors, 'step', [], 'm.pth', 'I64').shape).toEqual([]);
   });
 
-  test('is named when it is missing, beside what is there', () => {
+  test('the error about a missing tensor names it and the tensors of the file', () => {
     expect(() => requireTensor(tensors, 'fc1.weight', [2, 3], 'm.pth')).toThrow(
       'm.pth: key fc1.weight [2,3] is missing, of that shape it has fc.0.weight; ',
     );
@@ -338,7 +339,7 @@ describe('a tensor that a model needs', () => {
     expect(() => requireTensor(tensors, 'w', [1], 'm.pth')).toThrow(DataError);
   });
 
-  test('is named with both shapes and dtypes when they differ', () => {
+  test('the error about a differing tensor names both shapes and dtypes', () => {
     expect(() => requireTensor(tensors, 'fc.0.bias', [3], 'm.pth')).toThrow(
       'm.pth: key fc.0.bias is F32 [2], the model needs F32 [3]; ',
     );

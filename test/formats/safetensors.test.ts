@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { DataError } from '../../src/errors.ts';
 import { readSafetensors, requireFinite, type Tensor, writeSafetensors } from '../../src/formats/safetensors.ts';
 
-/** A file made by hand: the header as given, its length, the data. */
+/** A file made by hand: the length of the header, the header as given, the data. */
 const file = (header: unknown, ...data: number[]) => {
   const json = new TextEncoder().encode(typeof header === 'string' ? header : JSON.stringify(header));
   return Uint8Array.of(json.length & 255, json.length >> 8, 0, 0, 0, 0, 0, 0, ...json, ...data);
@@ -19,11 +19,11 @@ const failure = (run: () => unknown) => {
     expect(message).toMatch(/^m\.safetensors: (key .+|byte \d+): .+; .+$/);
     return message;
   }
-  throw new Error('it was accepted');
+  throw new Error('the input was accepted');
 };
 
-describe('reading safetensors', () => {
-  test('reads every dtype from little-endian bytes', () => {
+describe('reading safetensors files', () => {
+  test('every dtype is read from little-endian bytes', () => {
     const entry = (dtype: string, begin: number, end: number) => ({ dtype, shape: [1], data_offsets: [begin, end] });
     const header = {
       a: entry('F32', 0, 4),
@@ -51,7 +51,7 @@ describe('reading safetensors', () => {
     expect(metadata).toEqual({});
   });
 
-  test('reads scalars, empty tensors, metadata and a header padded with spaces', () => {
+  test('scalars, empty tensors, metadata and a header padded with spaces are read', () => {
     const header = {
       __metadata__: { format: 'pt' },
       scalar: { dtype: 'U8', shape: [], data_offsets: [0, 1] },
@@ -63,13 +63,13 @@ describe('reading safetensors', () => {
     expect(metadata).toEqual({ format: 'pt' });
   });
 
-  test('takes tensors in the order of their bytes, whatever the header says first', () => {
+  test('tensors are returned in the order of their bytes, whatever the order of the header', () => {
     const { tensors } = read({ late: u8(2, 3), early: u8(0, 2) }, 1, 2, 3);
     expect([...tensors.keys()]).toEqual(['early', 'late']);
     expect(tensors.get('late')?.data).toEqual(Uint8Array.of(3));
   });
 
-  test('copies, also from a Node buffer and from an unaligned place', () => {
+  test('reading copies the data, also from a Node buffer and from an unaligned offset', () => {
     const whole = Buffer.concat([Buffer.of(0), file({ a: u8(0, 1), b: u8(1, 2) }, 7, 8)]);
     const { tensors } = readSafetensors(whole.subarray(1), 'm.safetensors');
     whole.fill(0);
@@ -77,7 +77,7 @@ describe('reading safetensors', () => {
     expect(tensors.get('b')?.data).toEqual(Uint8Array.of(8));
   });
 
-  test('refuses files that are too short for their header', () => {
+  test('files that are too short for their header are refused', () => {
     expect(failure(() => readSafetensors(new Uint8Array(7), 'm.safetensors'))).toMatch(/byte 0: 7 bytes are too few/);
     const whole = file({ a: u8(0, 1) }, 7);
     expect(failure(() => readSafetensors(whole.subarray(0, 20), 'm.safetensors'))).toMatch(/file of 20/);
@@ -85,14 +85,14 @@ describe('reading safetensors', () => {
     expect(failure(() => readSafetensors(huge, 'm.safetensors'))).toMatch(/byte 0: header of/);
   });
 
-  test('refuses every proper prefix of a file', () => {
+  test('every proper prefix of a file is refused', () => {
     const whole = file({ a: u8(0, 2), b: u8(2, 3) }, 7, 8, 9);
     for (let end = 0; end < whole.length; end++) {
       expect(() => readSafetensors(whole.subarray(0, end), 'm.safetensors')).toThrow(DataError);
     }
   });
 
-  test('refuses a header that is not a JSON object of UTF-8', () => {
+  test('a header that is not a JSON object in UTF-8 is refused', () => {
     expect(failure(() => read('{"a":'))).toMatch(/byte 8: the header is not JSON/);
     expect(failure(() => read('[]'))).toMatch(/byte 8: the header is not an object/);
     const latin = file('{"?":1}');
@@ -101,7 +101,7 @@ describe('reading safetensors', () => {
     expect(failure(() => read({ __metadata__: { epoch: 3 } }))).toMatch(/key __metadata__: not a map of strings/);
   });
 
-  test('refuses unknown dtypes, shapes and offsets, naming the key', () => {
+  test('unknown dtypes, shapes and offsets are refused, naming the key', () => {
     const entry = { dtype: 'U8', shape: [2], data_offsets: [0, 2] };
     const refused = (change: object) => failure(() => read({ 'fc1.weight': { ...entry, ...change } }, 1, 2));
     expect(refused({ dtype: 'F64' })).toMatch(/key fc1\.weight: dtype F64 is not one of F32/);
@@ -118,14 +118,14 @@ describe('reading safetensors', () => {
     expect(failure(() => read({ 'fc1.weight': 3 }))).toMatch(/key fc1\.weight: dtype undefined/);
   });
 
-  test('refuses overlaps, holes and a rest', () => {
+  test('overlaps, holes and remaining bytes are refused', () => {
     expect(failure(() => read({ a: u8(0, 2), b: u8(1, 3) }, 1, 2, 3))).toMatch(/key b: .*overlaps/);
     expect(failure(() => read({ a: u8(0, 1), b: u8(2, 3) }, 1, 2, 3))).toMatch(/key b: .*hole/);
     expect(failure(() => read({ a: u8(0, 1) }, 1, 2))).toMatch(/1 bytes belong to no tensor/);
   });
 });
 
-describe('writing safetensors', () => {
+describe('writing safetensors files', () => {
   const tensors = new Map<string, Tensor>([
     ['mask', { dtype: 'BOOL', shape: [3], data: Uint8Array.of(1, 0, 1) }],
     ['w', { dtype: 'F32', shape: [1, 2], data: Float32Array.of(-0, 3.25) }],
@@ -134,7 +134,7 @@ describe('writing safetensors', () => {
     ['7', { dtype: 'U32', shape: [], data: Uint32Array.of(0xdeadbeef) }],
   ]);
 
-  test('pads the header to eight bytes and aligns every tensor', () => {
+  test('writing pads the header to eight bytes and aligns every tensor', () => {
     const bytes = writeSafetensors(tensors, { seed: '1' });
     const headerLength = bytes[0] + 256 * bytes[1];
     expect(headerLength % 8).toBe(0);
@@ -147,13 +147,13 @@ describe('writing safetensors', () => {
     expect(bytes.length).toBe(8 + headerLength + 3 + 8 + 2 + 8 + 4);
   });
 
-  test('comes back unchanged, whatever the keys', () => {
+  test('tensors are read back unchanged, whatever their keys', () => {
     const back = readSafetensors(writeSafetensors(tensors, { seed: '1' }), 'm.safetensors');
     expect(back.metadata).toEqual({ seed: '1' });
     expect(new Map([...back.tensors].sort())).toEqual(new Map([...tensors].sort()));
   });
 
-  test('keeps the bits of every kind of NaN', () => {
+  test('writing keeps the bits of every kind of NaN', () => {
     const bits = Uint32Array.of(0x7fa00001, 0xffc12345, 0x7f800001, 0x80000000);
     const data = new Float32Array(bits.buffer);
     const bytes = writeSafetensors(new Map([['w', { dtype: 'F32', shape: [4], data }]]));
@@ -161,7 +161,7 @@ describe('writing safetensors', () => {
     expect(new Uint32Array(back.buffer)).toEqual(bits);
   });
 
-  test('writes only the part of the buffer a tensor views', () => {
+  test('writing takes only the part of the buffer that a tensor views', () => {
     const data = Float32Array.of(1, 2, 3, 4).subarray(1, 3);
     const back = readSafetensors(
       writeSafetensors(new Map([['w', { dtype: 'F32', shape: [2], data }]])),
@@ -170,7 +170,7 @@ describe('writing safetensors', () => {
     expect(back.tensors.get('w')?.data).toEqual(Float32Array.of(2, 3));
   });
 
-  test('refuses data of another type or count, and the reserved key', () => {
+  test('writing refuses data of another type or count, and the reserved key', () => {
     const write = (key: string, tensor: Tensor) => () => writeSafetensors(new Map([[key, tensor]]));
     expect(write('w', { dtype: 'F32', shape: [3], data: new Float32Array(2) })).toThrow(/key w: a Float32Array of 2/);
     expect(write('w', { dtype: 'F32', shape: [2], data: new Uint32Array(2) })).toThrow(DataError);
@@ -179,7 +179,7 @@ describe('writing safetensors', () => {
 });
 
 describe('requiring finite numbers', () => {
-  test('accepts the largest finite numbers and all integers', () => {
+  test('the largest finite numbers and all integers are accepted', () => {
     const fine: Tensor[] = [
       { dtype: 'F32', shape: [2], data: Float32Array.of(3.4028234663852886e38, -0) },
       { dtype: 'F16', shape: [1], data: Uint16Array.of(0xfbff) },
@@ -190,7 +190,7 @@ describe('requiring finite numbers', () => {
     for (const tensor of fine) expect(() => requireFinite(tensor, 'm', 'w')).not.toThrow();
   });
 
-  test('names file, key and index of the first bad element', () => {
+  test('the error names file, key and index of the first bad element', () => {
     const check = (tensor: Tensor) => () => requireFinite(tensor, 'm.safetensors', 'fc1.bias');
     const viewed = Float32Array.of(Number.NaN, 0, Number.NEGATIVE_INFINITY).subarray(1);
     expect(check({ dtype: 'F32', shape: [2], data: viewed })).toThrow(

@@ -12,7 +12,7 @@ const whole = new Uint8Array(readFileSync(path));
 const folder = mkdtempSync(join(tmpdir(), 'midas-font-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** The text drawn with a font and no other, letters far apart so that kerning has no part in it. */
+/** Pixels of the text drawn with this font alone, with letters so far apart that kerning has no effect. */
 function drawn(font: Uint8Array, text: string): Buffer {
   const file = join(folder, `${font.length}.ttf`);
   writeFileSync(file, font);
@@ -28,32 +28,32 @@ describe('a subset of a TrueType font', () => {
   const text = 'Agé0Å−%';
   const subset = subsetTrueType(whole, text);
 
-  test('draws its characters as the whole font does', () => {
+  test('a subset draws its characters as the whole font does', () => {
     const pixels = drawn(subset, text);
     expect(pixels.some((value) => value > 0)).toBe(true);
     expect(pixels.equals(drawn(whole, text))).toBe(true);
   });
 
-  test('is a small part of the font', () => {
+  test('a subset is a small part of the font', () => {
     expect(whole.length).toBeGreaterThan(300_000);
     expect(subset.length).toBeLessThan(12_000);
     const ascii = Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i));
     expect(subsetTrueType(whole, ascii).length).toBeLessThan(40_000);
   });
 
-  test('has the checksums that the format asks for', () => {
+  test('a subset has the checksum that the format requires', () => {
     const view = new DataView(subset.buffer);
     let sum = 0;
     for (let i = 0; i < subset.length; i += 4) sum = (sum + view.getUint32(i)) >>> 0;
     expect(sum).toBe(0xb1b0afba);
   });
 
-  test('does not depend on the order of the characters, and leaves out those without a glyph', () => {
+  test('a subset does not depend on the order of the characters and leaves out those without a glyph', () => {
     expect(subsetTrueType(whole, [...text].reverse())).toEqual(subset);
     expect(subsetTrueType(whole, `${text}\u{10ffff}\n`)).toEqual(subset);
   });
 
-  test('is refused of what is not a font, or not the whole of one', () => {
+  test('a subset of a file that is not a whole font is refused', () => {
     expect(() => subsetTrueType(new Uint8Array(4), 'a', 'x.ttf')).toThrow(new DataError('x.ttf: not a TrueType font'));
     expect(() => subsetTrueType(whole.subarray(0, 5000), 'a', 'x.ttf')).toThrow(DataError);
   });

@@ -19,13 +19,13 @@ const photograph = (i: number) => photographs.subarray(i * pixels, (i + 1) * pix
 const index = indexPhotographs(photographs, labels, 5, 4);
 const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-describe('null baselines', () => {
-  test('compare the mean face with everybody', () => {
+describe('the null baselines', () => {
+  test('the mean-face baseline compares the mean face with everybody', () => {
     const face = noise(pixels, 2);
     expect(meanFacePcc(face, index)).toBeCloseTo(mean(labels.map((_, i) => pcc(face, photograph(i)))), 12);
   });
 
-  test('compare all pairs of photographs of different persons', () => {
+  test('the wrong-identity baseline compares all pairs of photographs of different persons', () => {
     const pairs: number[] = [];
     labels.forEach((a, i) => {
       labels.forEach((b, j) => {
@@ -35,8 +35,8 @@ describe('null baselines', () => {
     expect(wrongIdentityPcc(index)).toBeCloseTo(mean(pairs), 12);
   });
 
-  test('compare each reconstruction with somebody else, never with the right person', () => {
-    // Reconstructions that are the person's pattern exactly; patterns of different persons do not correlate.
+  test('the shuffled baseline compares each reconstruction with another person, never with the right one', () => {
+    // Every reconstruction is exactly the person's pattern, and patterns of different persons do not correlate.
     const patterns = [
       [1, 1, -1, -1],
       [1, -1, 1, -1],
@@ -49,7 +49,7 @@ describe('null baselines', () => {
     }
   });
 
-  test('reach every other person for some seed, and the same one for the same seed', () => {
+  test('the shuffled baseline reaches every other person for some seed, and the same person for the same seed', () => {
     const reconstruction = noise(pixels, 3);
     const seen = new Set(
       Array.from({ length: 40 }, (_, seed) => shuffledPcc([reconstruction], [0], index, seed).toFixed(12)),
@@ -59,7 +59,7 @@ describe('null baselines', () => {
     expect(shuffledPcc([reconstruction], [0], index, 9)).toBe(shuffledPcc([reconstruction], [0], index, 9));
   });
 
-  test('refuse a lack of reconstructions, unpaired persons and persons without photographs', () => {
+  test('the baselines refuse missing reconstructions, unpaired persons and persons without photographs', () => {
     const face = noise(pixels, 2);
     expect(() => shuffledPcc([], [], index, 0)).toThrow(ShapeError);
     expect(() => shuffledPcc([face], [0, 1], index, 0)).toThrow(ShapeError);
@@ -87,7 +87,7 @@ test.skipIf(attFaces === undefined)('the mean AT&T training face has PCC 0.637 w
     ),
   );
   const baselines = nullBaselines(meanImage(dataset, split.train), classMeans, people, everybody, 0);
-  expect(baselines.meanFacePcc).toBeCloseTo(0.637, 3); // mission facts, fault 10
+  expect(baselines.meanFacePcc).toBeCloseTo(0.637, 3);
   expect(baselines.shuffledPcc).toBeLessThan(baselines.meanFacePcc);
   expect(baselines.wrongIdentityPcc).toBeLessThan(baselines.shuffledPcc);
   const own = classMeans.map((face, person) => meanPccs(face, everybody, person).own);

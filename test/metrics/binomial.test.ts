@@ -14,7 +14,7 @@ describe('the tails of a binomial distribution', () => {
     [20, 3n, 10n],
     [400, 1n, 100n],
     [1000, 1n, 2n],
-  ])('agree with exact fractions, %i trials', (n, a, b) => {
+  ])('binomial tails agree with exact fractions, %i trials', (n, a, b) => {
     const p = Number(a) / Number(b);
     const all = Array.from({ length: n + 1 }, (_, k) => exact(k, n, a, b));
     for (let k = 0; k <= n; k += Math.max(1, Math.floor(n / 37))) {
@@ -25,14 +25,14 @@ describe('the tails of a binomial distribution', () => {
     }
   });
 
-  it('of ten million trials are those of the normal distribution near its middle', () => {
+  it('binomial tails of ten million trials agree with the normal distribution near its middle', () => {
     const [n, p] = [1e7, 0.01];
     const sigma = Math.sqrt(n * p * (1 - p));
     expect(binomialAtMost(Math.round(n * p - 2 * sigma), n, p)).toBeCloseTo(0.0228, 3);
     expect(binomialAtLeast(Math.round(n * p + 4 * sigma), n, p)).toBeCloseTo(3.2e-5, 5);
   });
 
-  it('know certainty', () => {
+  it('the p-value is 0 or 1 when the outcome is certain', () => {
     expect(binomialPValue(0, 100, 0)).toBe(1);
     expect(binomialPValue(1, 100, 0)).toBe(0);
     expect(binomialPValue(100, 100, 1)).toBe(1);

@@ -5,7 +5,7 @@ import { Random } from '../../src/random.ts';
 
 const width = (interval: { ci95: [number, number] }) => interval.ci95[1] - interval.ci95[0];
 
-/** draw effect + identity effect + noise, each roughly normal (sum of 12 uniforms) with the given deviations. */
+/** Draw effect + identity effect + noise, each roughly normal (sum of 12 uniforms) with the given deviations. */
 const table = (draws: number, identities: number, [sd, si, se]: number[], seed: number) => {
   const random = new Random(seed);
   const normal = () => Array.from({ length: 12 }, () => random.nextU32() / 2 ** 32).reduce((a, b) => a + b) - 6;
@@ -15,7 +15,7 @@ const table = (draws: number, identities: number, [sd, si, se]: number[], seed: 
 };
 
 describe('a bootstrap interval', () => {
-  test('has the plain mean and no width for equal values', () => {
+  test('a bootstrap interval has the plain mean and no width when all values are equal', () => {
     const values = [
       [0.5, 0.5],
       [0.5, 0.5],
@@ -24,7 +24,7 @@ describe('a bootstrap interval', () => {
     expect(bootstrapInterval([[3]], { seed: 1 })).toEqual({ mean: 3, ci95: [3, 3] });
   });
 
-  test('of one draw is that of a coin: the binomial quantiles', () => {
+  test('a bootstrap interval of one draw has the binomial quantiles of a coin', () => {
     // 100 identities, half of them 1: a resampled mean is Binomial(100, 1/2) / 100, quantiles 0.40 and 0.60.
     const values = [Array.from({ length: 100 }, (_, i) => i % 2)];
     const { mean, ci95 } = bootstrapInterval(values, { seed: 2, resamples: 20_000 });
@@ -33,9 +33,9 @@ describe('a bootstrap interval', () => {
     expect(ci95[1]).toBeCloseTo(0.6, 2);
   });
 
-  test('covers both draws and identities', () => {
-    // Only draws differ: many identities must not narrow it. Standard error of the mean of 0 and 1 over 2 draws: the
-    // resampled mean is 0, 1/2 or 1 with probability 1/4, 1/2, 1/4.
+  test('a bootstrap interval covers both draws and identities', () => {
+    // Only draws differ, so many identities must not narrow the interval: the resampled mean of the draws 0 and 1 is 0,
+    // 1/2 or 1 with probability 1/4, 1/2, 1/4.
     const byDraw = [new Array(50).fill(0), new Array(50).fill(1)];
     expect(bootstrapInterval(byDraw, { seed: 3 }).ci95).toEqual([0, 1]);
     const byIdentity = Array.from({ length: 50 }, () => [0, 1]);
@@ -43,7 +43,7 @@ describe('a bootstrap interval', () => {
     expect(bootstrapInterval(byDraw, { seed: 3, confidence: 0.4 }).ci95).toEqual([0.5, 0.5]);
   });
 
-  test('holds the true mean about 95 times in 100', () => {
+  test('a bootstrap interval contains the true mean about 95 times in 100', () => {
     let held = 0;
     for (let seed = 0; seed < 150; seed++) {
       const { ci95 } = bootstrapInterval(table(20, 30, [0.3, 1, 0.5], seed), { seed, resamples: 400 });
@@ -52,7 +52,7 @@ describe('a bootstrap interval', () => {
     expect(held / 150).toBeGreaterThan(0.88);
   });
 
-  test('narrows with more identities and widens with confidence', () => {
+  test('a bootstrap interval narrows with more identities and widens with confidence', () => {
     const few = table(5, 10, [0, 1, 0.1], 4);
     const many = table(5, 400, [0, 1, 0.1], 4);
     expect(width(bootstrapInterval(many, { seed: 1 }))).toBeLessThan(0.5 * width(bootstrapInterval(few, { seed: 1 })));
@@ -60,7 +60,7 @@ describe('a bootstrap interval', () => {
     expect(width(sure)).toBeGreaterThan(width(bootstrapInterval(few, { seed: 1 })));
   });
 
-  test('is the same for the same seed, shifts and scales with the values', () => {
+  test('a bootstrap interval is the same for the same seed, and shifts and scales with the values', () => {
     const values = table(4, 20, [1, 1, 1], 5);
     const original = bootstrapInterval(values, { seed: 6 });
     expect(bootstrapInterval(values, { seed: 6 })).toEqual(original);
@@ -73,8 +73,8 @@ describe('a bootstrap interval', () => {
     expect(moved.ci95[1]).toBeCloseTo(3 + 2 * original.ci95[1], 12);
   });
 
-  test('interpolates between the resampled means', () => {
-    // Two resamples: the quantiles at 1/4 and 3/4 of the way from the lower to the upper.
+  test('a bootstrap interval interpolates between the resampled means', () => {
+    // With two resamples, the quantiles are at 1/4 and 3/4 of the way from the lower to the upper mean.
     const values = [Array.from({ length: 30 }, (_, i) => i)];
     const ends = bootstrapInterval(values, { seed: 8, resamples: 2, confidence: 0.999999999 }).ci95;
     const half = bootstrapInterval(values, { seed: 8, resamples: 2, confidence: 0.5 }).ci95;
@@ -82,7 +82,7 @@ describe('a bootstrap interval', () => {
     expect(half[1]).toBeCloseTo(ends[1] - (ends[1] - ends[0]) / 4, 6);
   });
 
-  test('is refused for ragged, empty or non-finite tables and odd options', () => {
+  test('a bootstrap interval is refused for ragged, empty or non-finite tables and invalid options', () => {
     expect(() => bootstrapInterval([[1, 2], [1]], { seed: 0 })).toThrow(ShapeError);
     expect(() => bootstrapInterval([], { seed: 0 })).toThrow(ShapeError);
     expect(() => bootstrapInterval([[]], { seed: 0 })).toThrow(ShapeError);
@@ -98,7 +98,7 @@ describe('a bootstrap interval', () => {
 });
 
 describe('a paired difference', () => {
-  test('forgets what both tables share', () => {
+  test('a paired difference does not depend on the spread that both tables share', () => {
     const a = table(5, 40, [1, 1, 1], 1);
     const b = a.map((row) => row.map((value) => value - 0.25));
     const { mean, ci95 } = pairedDifference(a, b, { seed: 2 });
@@ -107,7 +107,7 @@ describe('a paired difference', () => {
     expect(ci95[1]).toBeCloseTo(0.25, 12);
   });
 
-  test('changes sign with the order', () => {
+  test('a paired difference changes sign with the order of the tables', () => {
     const [a, b] = [table(3, 10, [1, 1, 1], 3), table(3, 10, [1, 1, 1], 4)];
     const there = pairedDifference(a, b, { seed: 5 });
     const back = pairedDifference(b, a, { seed: 5 });
@@ -115,7 +115,7 @@ describe('a paired difference', () => {
     expect(back.ci95[0]).toBeCloseTo(-there.ci95[1], 12);
   });
 
-  test('is refused for tables of different sizes', () => {
+  test('a paired difference is refused for tables of different sizes', () => {
     expect(() => pairedDifference([[1], [2]], [[1]], { seed: 0 })).toThrow(ShapeError);
     expect(() => pairedDifference([[1]], [[1], [2]], { seed: 0 })).toThrow(ShapeError);
     expect(() => pairedDifference([[1, 2]], [[1]], { seed: 0 })).toThrow(/2 and 1 identities in draw 0/);
@@ -130,13 +130,13 @@ describe('the interval over repetitions', () => {
     [center, center],
   ];
 
-  test('is as wide as the repetitions differ, though each is certain by itself', () => {
+  test('the interval over repetitions is as wide as the repetitions differ, even when each has no spread', () => {
     const { mean, ci95 } = over([[[0, 0]], [[1, 1]]]);
     expect(mean).toBe(0.5);
     expect(ci95).toEqual([0, 1]);
   });
 
-  test('is wider than that of all draws in one table', () => {
+  test('the interval over repetitions is wider than that of all draws in one table', () => {
     const tables = [0.2, 0.5, 0.8].map(spread);
     const together = bootstrapInterval(tables.flat(), { seed: 1 });
     const repeated = over(tables);
@@ -144,22 +144,22 @@ describe('the interval over repetitions', () => {
     expect(width(repeated)).toBeGreaterThan(width(together));
   });
 
-  test('of one repetition is about that of its table', () => {
+  test('the interval over one repetition is about that of its table', () => {
     const alone = over([spread(0.5)]);
     const table = bootstrapInterval(spread(0.5), { seed: 1 });
     for (const i of [0, 1]) expect(alone.ci95[i]).toBeCloseTo(table.ci95[i], 2);
   });
 
-  test('gives repetitions with more draws no more weight', () => {
+  test('repetitions with more draws have no more weight', () => {
     expect(over([[[0], [0], [0]], [[1]]]).mean).toBe(0.5);
   });
 
-  test('is refused without a table, and for values that are not finite', () => {
+  test('the interval over repetitions is refused without a table, and for values that are not finite', () => {
     expect(() => over([])).toThrow(ShapeError);
     expect(() => over([[[Number.NaN]]])).toThrow(DataError);
   });
 
-  test('does not depend on what was asked before', () => {
+  test('the interval over repetitions does not depend on earlier calls', () => {
     const bootstrap = new HierarchicalBootstrap({ seed: 1 });
     bootstrap.interval([[[1]], [[2]]]);
     bootstrap.interval([spread(0.1), spread(0.2)]);

@@ -30,7 +30,7 @@ describe('the identity classifier', () => {
   const trained = pictures(3, 1);
   const classifier = trainIdentityClassifier(trained.images, trained.labels, people);
 
-  test('knows new pictures of the same people, whatever their contrast and brightness', () => {
+  test('the classifier recognises new pictures of the same people, whatever their contrast and brightness', () => {
     const fresh = pictures(20, 2);
     expect(classifier.accuracy(fresh.images, fresh.labels)).toBeGreaterThan(0.97);
     const first = fresh.images.subarray(0, pixels);
@@ -38,23 +38,23 @@ describe('the identity classifier', () => {
     expect(classifier.predict(first.map((value) => 100 + 7 * value))).toBe(0);
   });
 
-  test('solves the ridge equations', () => {
-    // Two images: standardised less their average they are +c and -c, so the scores are antisymmetric and an image
-    // belongs to the one it correlates with more.
+  test('the classifier solves the ridge equations', () => {
+    // Standardised and less their average, the two images are +c and -c, so the scores are antisymmetric and an image
+    // belongs to the one that it correlates with more.
     const two = trainIdentityClassifier(Float32Array.of(0, 1, 1, 0, 1, 0, 1, 0), [1, 0], 2);
     expect(two.predict(Float32Array.of(0, 1, 1, 0))).toBe(1);
     expect(two.predict(Float32Array.of(1, 0, 1, 0))).toBe(0);
     expect(two.predict(Float32Array.of(0, 0.9, 1, 0.2))).toBe(1);
   });
 
-  test('is at chance for pictures of nobody', () => {
+  test('the classifier is at chance for random pictures', () => {
     const random = new Random(9);
     const labels = Array.from({ length: 500 }, (_, i) => i % people);
     const images = Float32Array.from({ length: labels.length * pixels }, () => random.nextU32() / 2 ** 32);
     expect(Math.abs(classifier.accuracy(images, labels) - 0.2)).toBeLessThan(4 * Math.sqrt((0.2 * 0.8) / 500));
   });
 
-  test('favours nobody for having more pictures', () => {
+  test('the classifier does not favour people with more pictures', () => {
     const many = pictures(12, 3);
     const keep = many.labels.flatMap((label, i) => (label === 0 || i < people * 2 ? [i] : []));
     const images = Float32Array.from(keep.flatMap((i) => [...many.images.subarray(i * pixels, (i + 1) * pixels)]));
@@ -67,13 +67,13 @@ describe('the identity classifier', () => {
     expect(uneven.accuracy(fresh.images, fresh.labels)).toBeGreaterThan(0.9);
   });
 
-  test('says nobody for an image without contrast or with a NaN', () => {
+  test('the classifier predicts nobody for an image without contrast or with a NaN', () => {
     expect(classifier.predict(new Float32Array(pixels).fill(0.1))).toBe(-1);
     expect(classifier.predict(new Float32Array(pixels).fill(Number.NaN))).toBe(-1);
     expect(classifier.predict(trained.images.slice(0, pixels).fill(Number.NaN, 3, 4))).toBe(-1);
   });
 
-  test('is the same every time', () => {
+  test('the classifier is the same after every training', () => {
     const again = trainIdentityClassifier(trained.images, trained.labels, people);
     const fresh = pictures(4, 5);
     fresh.labels.forEach((_, i) => {
@@ -82,7 +82,7 @@ describe('the identity classifier', () => {
     });
   });
 
-  test('refuses what it cannot learn from', () => {
+  test('the classifier refuses data from which it cannot learn', () => {
     const train =
       (images: number[], labels: number[], options = {}) =>
       () =>
@@ -101,14 +101,14 @@ describe('the identity classifier', () => {
 });
 
 test.skipIf(attFaces === undefined)(
-  'it knows most AT&T faces from the photographs the victim has not seen',
+  'the identity classifier recognises most AT&T faces from photographs that the victim has not seen',
   async () => {
     const { dataset, split } = await loadAttFaces(attFaces ?? '');
     const labelsOf = (indices: Uint32Array) => Array.from(indices, (i) => dataset.labels[i]);
     const held = { images: toFloat(dataset, split.test), labels: labelsOf(split.test) };
     const trained = { images: toFloat(dataset, split.train), labels: labelsOf(split.train) };
     const classifier = trainIdentityClassifier(held.images, held.labels, 40);
-    // 220 of 280 right, as an independent numpy solution of the same equations.
+    // An independent numpy solution of the same equations gets 220 of 280 right.
     expect(classifier.accuracy(trained.images, trained.labels)).toBeCloseTo(220 / 280, 2);
   },
 );

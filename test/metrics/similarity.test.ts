@@ -10,13 +10,13 @@ const noise = (length: number, seed: number) => {
   return Float32Array.from({ length }, () => random.nextU32() / 2 ** 32);
 };
 
-describe('PCC', () => {
-  test('is the textbook number', () => {
+describe('the correlation of images (PCC)', () => {
+  test('PCC is the textbook number', () => {
     // Deviations -1.5 -.5 .5 1.5 and -1.5 .5 -.5 1.5: sum of products 4, both sums of squares 5.
     expect(pcc(f32(1, 2, 3, 4), f32(1, 3, 2, 4))).toBeCloseTo(0.8, 14);
   });
 
-  test('is signed and ignores offset and positive scale', () => {
+  test('PCC is signed and ignores offset and positive scale', () => {
     const a = f32(0, 0.25, 0.5, 1);
     expect(pcc(a, a)).toBeCloseTo(1, 14);
     expect(
@@ -33,7 +33,7 @@ describe('PCC', () => {
     ).toBeCloseTo(1, 14);
   });
 
-  test('is symmetric and within -1..1', () => {
+  test('PCC is symmetric and within -1..1', () => {
     for (let seed = 0; seed < 20; seed++) {
       const [a, b] = [noise(30, seed), noise(30, seed + 100)];
       expect(pcc(a, b)).toBe(pcc(b, a));
@@ -41,37 +41,37 @@ describe('PCC', () => {
     }
   });
 
-  test('is 0 with a constant image, also one whose mean rounds', () => {
+  test('PCC is 0 with a constant image, even when its mean is rounded', () => {
     expect(pcc(new Float32Array(103).fill(0.1), noise(103, 1))).toBe(0);
     expect(pcc(noise(103, 1), new Float32Array(103).fill(0.7))).toBe(0);
   });
 
-  test('is NaN for a NaN, wherever it stands', () => {
+  test('PCC is NaN when a pixel is NaN', () => {
     expect(pcc(f32(1, Number.NaN), f32(1, 2))).toBeNaN();
     expect(pcc(f32(Number.NaN, Number.NaN), f32(1, 2))).toBeNaN();
   });
 });
 
 describe('MSE and PSNR', () => {
-  test('are the textbook numbers', () => {
+  test('MSE and PSNR are the textbook numbers', () => {
     expect(mse(f32(0, 0.5, 1), f32(0.5, 0.5, 0))).toBeCloseTo(1.25 / 3, 14);
     expect(psnr(f32(0, 0.5), f32(0.5, 0))).toBeCloseTo(6.020599913279624, 12); // 10 log10 4
   });
 
-  test('are 0 and Infinity for equal images', () => {
+  test('MSE and PSNR are 0 and Infinity for equal images', () => {
     expect(mse(f32(0.3, 0.7), f32(0.3, 0.7))).toBe(0);
     expect(psnr(f32(0.3, 0.7), f32(0.3, 0.7))).toBe(Number.POSITIVE_INFINITY);
   });
 });
 
-describe('SSIM', () => {
-  test('of two constant images is the luminance term', () => {
+describe('the structural similarity (SSIM)', () => {
+  test('SSIM of two constant images is the luminance term', () => {
     const a = new Float32Array(144).fill(0.25);
     const b = new Float32Array(144).fill(0.75);
     expect(ssim(a, b, 12, 12)).toBeCloseTo((2 * 0.1875 + 0.0001) / (0.625 + 0.0001), 8);
   });
 
-  test('is what numpy and scipy compute, full and shrunken window', () => {
+  test('SSIM is what numpy and scipy compute, for a full and a shrunken window', () => {
     const pattern = (i: number, step: number) => ((i * step) % 17) / 16;
     const pair = (length: number) => [
       Float32Array.from({ length }, (_, i) => pattern(i, 7)),
@@ -83,7 +83,7 @@ describe('SSIM', () => {
     expect(ssim(c, d, 20, 6)).toBeCloseTo(0.5906013337920306, 10); // window 5x5
   });
 
-  test('is 1 for equal images and lower with more noise', () => {
+  test('SSIM is 1 for equal images and lower with more noise', () => {
     const a = noise(400, 1);
     expect(ssim(a, a, 20, 20)).toBeCloseTo(1, 12);
     const withNoise = (level: number) => {
@@ -93,7 +93,7 @@ describe('SSIM', () => {
     expect(ssim(a, withNoise(0.1), 20, 20)).toBeGreaterThan(ssim(a, withNoise(0.5), 20, 20));
   });
 
-  test('works down to one pixel', () => {
+  test('SSIM works down to one pixel', () => {
     expect(ssim(f32(0.5), f32(0.5), 1, 1)).toBeCloseTo(1, 12);
   });
 });
@@ -115,7 +115,7 @@ describe('similarity to photographs', () => {
   const index = indexPhotographs(photographs, labels, 12, 14);
   const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-  test('is the mean of one-by-one comparisons', () => {
+  test('the similarity to photographs is the mean of one-by-one comparisons', () => {
     const reconstruction = noise(pixels, 8);
     const own = [1, 3, 5].map(photograph);
     const others = [0, 2, 4].map(photograph);
@@ -128,7 +128,7 @@ describe('similarity to photographs', () => {
     expect(result.ssim).toBeCloseTo(mean(own.map((each) => ssim(reconstruction, each, 12, 14))), 14);
   });
 
-  test('is perfect for the only photograph of a person', () => {
+  test('the similarity is perfect for the only photograph of a person', () => {
     const result = similarityToPhotographs(photograph(4), index, 1);
     expect(result.pcc).toBeCloseTo(1, 12);
     expect(result.ssim).toBeCloseTo(1, 12);
@@ -136,17 +136,17 @@ describe('similarity to photographs', () => {
     expect(result.pccLift).toBeGreaterThan(0.9);
   });
 
-  test('is no PCC and no lift for a constant reconstruction', () => {
+  test('a constant reconstruction has PCC 0 and lift 0', () => {
     const result = similarityToPhotographs(new Float32Array(pixels).fill(0.4), index, 0);
     expect([result.pcc, result.wrongPcc, result.pccLift]).toEqual([0, 0, 0]);
   });
 
-  test('counts a constant photograph as PCC 0', () => {
+  test('a constant photograph counts as PCC 0', () => {
     const withFlat = indexPhotographs(f32(0, 1, 0.1, 0.1, 1, 0), [0, 0, 1], 2, 1);
     expect(similarityToPhotographs(f32(0, 1), withFlat, 0).pcc).toBeCloseTo(0.5, 12);
   });
 
-  test('refuses unknown persons, other sizes and a lack of wrong persons', () => {
+  test('unknown persons, other sizes and photographs of only one person are refused', () => {
     expect(() => similarityToPhotographs(photograph(0), index, 3)).toThrow(DataError);
     expect(() => similarityToPhotographs(f32(1, 2), index, 0)).toThrow(/2 pixels, the photographs are 12x14/);
     expect(() => indexPhotographs(photographs, labels, 12, 13)).toThrow(ShapeError);

@@ -14,7 +14,7 @@ const KINDS: readonly (readonly [ModelKind, number[]])[] = [
   ['dae', [9, 4]],
 ];
 
-/** Finite random parameters in the padded layout, subnormals and both zeros among them. */
+/** Finite random parameters in the padded layout, including subnormals and both zeros. */
 function exampleState(spec: ReturnType<typeof modelSpec>) {
   const layout = modelLayout(spec);
   const random = new Random(2);
@@ -32,8 +32,8 @@ const MLP = modelSpec('mlp', 20, 5, [6]);
 const METADATA = { dataset: 'abc123', config: '{"seed":1}' };
 const FILE = writeCheckpoint({ spec: MLP, state: exampleState(MLP), metadata: METADATA });
 
-describe('a checkpoint', () => {
-  it.each(KINDS)('of a %s with hidden layers %s comes back bit for bit', (kind, hidden) => {
+describe('reading and writing a checkpoint file', () => {
+  it.each(KINDS)('a checkpoint of a %s with hidden layers %s is read back bit for bit', (kind, hidden) => {
     const spec = modelSpec(kind, 20, 5, hidden);
     const state = exampleState(spec);
     const bytes = writeCheckpoint({ spec, state, metadata: METADATA });
@@ -41,13 +41,13 @@ describe('a checkpoint', () => {
     expect(readCheckpoint(bytes, 'a.safetensors')).toEqual({ spec, state, metadata: METADATA });
   });
 
-  it('without optimiser state comes back without', () => {
+  it('a checkpoint without optimiser state is read back without it', () => {
     const state = { ...exampleState(MLP), optimizer: [] };
     const bytes = writeCheckpoint({ spec: MLP, state, metadata: {} });
     expect(readCheckpoint(bytes, 'a')).toEqual({ spec: MLP, state, metadata: {} });
   });
 
-  it("holds PyTorch's names and shapes, without padding", () => {
+  it("a checkpoint holds PyTorch's names and shapes, without padding", () => {
     const { tensors, metadata } = readSafetensors(FILE, 'a');
     const shapes = [...tensors].map(([name, { dtype, shape }]) => `${name} ${dtype} ${shape.join('x')}`);
     expect(shapes.slice(0, 4)).toEqual([
@@ -67,7 +67,7 @@ function damaged(change: (tensors: Map<string, Tensor>, metadata: Record<string,
   return writeSafetensors(tensors, metadata);
 }
 
-describe('is refused by a DataError that names the file and what is wrong:', () => {
+describe('refusing a checkpoint file with a DataError', () => {
   const cases: readonly (readonly [string, Uint8Array, RegExp])[] = [
     ['not safetensors', Uint8Array.of(1, 2, 3), /^model\.safetensors: byte 0/],
     ['cut short', FILE.subarray(0, FILE.length - 4), /^model\.safetensors: /],
@@ -171,13 +171,13 @@ describe('is refused by a DataError that names the file and what is wrong:', () 
     ],
   ];
 
-  it.each(cases)('%s', (_, bytes, message) => {
+  it.each(cases)('the error names the checkpoint file and what is wrong: %s', (_, bytes, message) => {
     const read = () => readCheckpoint(bytes, 'model.safetensors');
     expect(read).toThrow(DataError);
     expect(read).toThrow(message);
   });
 
-  it('another model than the run needs', () => {
+  it('a checkpoint of another model than the run needs is refused', () => {
     for (const other of [
       modelSpec('mlp-sigmoid', 20, 5, [6]),
       modelSpec('mlp', 20, 5, [7]),

@@ -53,12 +53,12 @@ const uniform = (bitErrorRate: number): MemoryConfigInput['layers'][string] => (
 });
 
 describe('a convolutional network in approximate memory', () => {
-  it('names its layers, batch normalisation too', async () => {
+  it('a convolutional network names its layers, including batch normalisation', async () => {
     expect(layerNames(VICTIM)).toEqual(['conv1', 'bn1', 'conv2', 'bn2', 'conv3', 'bn3', 'conv4', 'bn4', 'fc1', 'fc2']);
   });
 
-  it('gives the same predictions whether weights are fetched before the kernels or inside them', async () => {
-    // Each network at one granularity: a software adapter compiles for seconds.
+  it('predictions are the same whether weights are fetched before the kernels or inside them', async () => {
+    // Each network is run at one granularity only, because a software adapter compiles for seconds.
     for (const [spec, granularity] of [
       [VICTIM, 'pass'],
       [INVERSION, 'load'],
@@ -76,7 +76,7 @@ describe('a convolutional network in approximate memory', () => {
     }
   });
 
-  it('without errors, in a format of 16 bits, predicts nearly what the exact one does', async () => {
+  it('a network stored without errors in a format of 16 bits predicts nearly what the exact network does', async () => {
     const { forward, names } = await stored(VICTIM);
     const format = { kind: 'fixed', bits: 16 } as const;
     const layers = Object.fromEntries(names.map((name) => [name, { ...uniform(0), format }]));
@@ -85,7 +85,7 @@ describe('a convolutional network in approximate memory', () => {
     expect(quantised).not.toEqual(exact);
   });
 
-  it('keeps finite numbers even when every stored bit of batch normalisation may flip', async () => {
+  it('predictions stay finite even when every stored bit of batch normalisation may flip', async () => {
     const { forward } = await stored(VICTIM);
     const bn = ['bn1', 'bn2', 'bn3', 'bn4'];
     const exact = await forward({ layers: {} });
@@ -97,7 +97,7 @@ describe('a convolutional network in approximate memory', () => {
     }
   });
 
-  it('at granularity inference gives every image weights of its own, and refuses batch normalisation', async () => {
+  it('granularity inference gives repeatable predictions and refuses batch normalisation', async () => {
     const { forward } = await stored(VICTIM);
     const config = (layer: string) => ({ granularity: 'inference', layers: { [layer]: uniform(0.02) } }) as const;
     for (const layer of ['conv2', 'fc1']) {

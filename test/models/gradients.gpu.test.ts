@@ -20,10 +20,10 @@ import { expectAllclose } from '../support/allclose.ts';
 import { randomValues, readMatrix, useGpu, writeMatrix } from '../support/gpu.ts';
 import { randomParameters } from '../support/toy.ts';
 
-// Whole models against their float64 reference, whose own gradients are held to finite differences in reference.test.ts. Batch and
-// classes are at most 8, so that every product takes the small tile, which compiles fast.
+// Compares whole models with their float64 reference, whose gradients reference.test.ts checks by finite differences.
+// Batch and classes are at most 8, so that every product takes the small tile, which compiles fast.
 const [BATCH, INPUTS, CLASSES] = [7, 24, 5];
-/** Sums of up to 24 products below 1 through up to four layers, against a float64 reference. */
+/** For sums of up to 24 products below 1 through up to four layers, against a float64 reference. */
 const TOLERANCE = { relative: 1e-5, absolute: 2e-6 };
 
 const device = useGpu();
@@ -87,7 +87,7 @@ it.each(CASES)('%s with hidden layers %s, %s: every gradient agrees with the ref
   }
   expectAllclose(await readMatrix(gpu, backward.values[0]), reference.input, TOLERANCE, 'input');
 
-  // Pads, and the layers that take no part, have no gradient, so that the optimiser leaves them alone.
+  // Pads and unused layers have no gradient, so that the optimiser does not change them.
   const logical = new Uint32Array(gradient.length);
   for (const slice of gradients.layout.slices) {
     if (reference.parameters.has(slice.name))

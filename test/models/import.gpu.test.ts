@@ -14,7 +14,7 @@ import { loadFixture } from '../support/fixtures.ts';
 import { readMatrix, useGpu, writeMatrix } from '../support/gpu.ts';
 
 // Both files hold the weights after the three steps of yang.safetensors, from which its outputs in inference mode were
-// computed: what is imported must give them.
+// computed; the imported networks must give the same outputs.
 const device = useGpu();
 const yang = loadFixture('yang');
 let arena: Arena | undefined;
@@ -23,7 +23,7 @@ afterEach(() => arena?.destroy());
 it.each([
   ['classifier', 'x', 'classifier/logits_eval', { absolute: 2e-5, relative: 1e-5 }],
   ['inversion', 'inversion/input', 'inversion/recon_eval', { absolute: 2e-6, relative: 1e-5 }],
-] as const)('golden: the imported %s answers as PyTorch does', async (name, inputs, outputs, tolerance) => {
+] as const)('golden: the imported %s gives the outputs of PyTorch', async (name, inputs, outputs, tolerance) => {
   const { gpu } = device;
   arena = new Arena(gpu);
   const file = `${name}.pth`;

@@ -23,7 +23,7 @@ const device = useGpu();
 let arena: Arena | undefined;
 afterEach(() => arena?.destroy());
 
-// A finished network normalises where its convolutions store: forwards and backwards, with pooling in between.
+// A network that is not trained further normalises where its convolutions store their outputs. Here pooling lies between.
 const SPECS: readonly LayerSpec[] = [
   {
     kind: 'reshape',
@@ -80,7 +80,7 @@ function parametersOn(owner: Arena): FlatParameters {
   return parameters;
 }
 
-/** Output and input gradient, and how many dispatches they took. */
+/** Runs the network. @returns output, input gradient and number of dispatches */
 async function run(owner: Arena, weights: WeightsOf, keeps?: (layer: string) => boolean) {
   const x = owner.matrix('x', IMAGES, 120);
   writeMatrix(device.gpu, x, X);
@@ -102,14 +102,14 @@ type Activations = NonNullable<MemoryConfigInput['activations']>;
 const FAULTS: FaultModel[] = [{ kind: 'uniform', bitErrorRate: 0.02, drawn: 'read' }];
 const uniform: MemoryConfigInput['layers'][string] = { kind: 'stored', faults: FAULTS };
 
-describe('a finished network normalises in its convolutions', () => {
-  it('and agrees with its reference, forwards and backwards', async () => {
+describe('a finished network normalises inside its convolutions', () => {
+  it('normalising inside convolutions agrees with the reference, forwards and backwards', async () => {
     arena = new Arena(device.gpu);
     const parameters = parametersOn(arena);
     const { output, gradient } = await run(arena, plainWeights(parameters));
     const reference = parametersOf(layout, await device.gpu.readWords(parameters.view));
     const values = stackForward(SPECS, reference, X, IMAGES);
-    // Sums of up to 63 products below 1 through two layers.
+    // For sums of up to 63 products below 1 through two layers.
     const tolerance = { relative: 1e-5, absolute: 1e-5 };
     expectAllclose(output, values[SPECS.length], tolerance, 'output');
     expectAllclose(gradient, stackBackward(SPECS, reference, values, DY).input, tolerance, 'gradient');
@@ -119,23 +119,26 @@ describe('a finished network normalises in its convolutions', () => {
     ['exact weights', undefined, 'materialised'],
     ['weights and batch normalisation in approximate memory', LAYERS, 'materialised'],
     ['weights that are fetched inside the products', LAYERS, 'fused'],
-  ] as const)('to the bits of doing it apart, in fewer dispatches: %s', async (_, stored, path) => {
-    arena = new Arena(device.gpu);
-    const parameters = parametersOn(arena);
-    const memory = await ApproximateMemory.store(arena, parameters);
-    const layers = Object.fromEntries((stored ?? []).map((layer) => [layer, uniform]));
-    await memory.configure(parseMemoryConfig({ seed: 3, path, layers }, LAYERS));
-    await memory.load(1);
-    const [inside, apart] = [await run(arena, memory.weightsOf), await run(arena, memory.weightsOf, kept)];
-    expect(inside.output).toEqual(apart.output);
-    expect(inside.gradient).toEqual(apart.gradient);
-    expect(inside.dispatches).toBe(apart.dispatches - 2);
-    const exact = await run(arena, plainWeights(parameters));
-    if (stored) expect(inside.output).not.toEqual(exact.output);
-    else expect(inside.output).toEqual(exact.output);
-  });
+  ] as const)(
+    'normalising inside convolutions gives the bits of separate normalisation in fewer dispatches: %s',
+    async (_, stored, path) => {
+      arena = new Arena(device.gpu);
+      const parameters = parametersOn(arena);
+      const memory = await ApproximateMemory.store(arena, parameters);
+      const layers = Object.fromEntries((stored ?? []).map((layer) => [layer, uniform]));
+      await memory.configure(parseMemoryConfig({ seed: 3, path, layers }, LAYERS));
+      await memory.load(1);
+      const [inside, apart] = [await run(arena, memory.weightsOf), await run(arena, memory.weightsOf, kept)];
+      expect(inside.output).toEqual(apart.output);
+      expect(inside.gradient).toEqual(apart.gradient);
+      expect(inside.dispatches).toBe(apart.dispatches - 2);
+      const exact = await run(arena, plainWeights(parameters));
+      if (stored) expect(inside.output).not.toEqual(exact.output);
+      else expect(inside.output).toEqual(exact.output);
+    },
+  );
 
-  it('but not where what the convolution hands on lies in approximate memory', async () => {
+  it('an output of a convolution that lies in approximate memory is not normalised inside the convolution', async () => {
     arena = new Arena(device.gpu);
     const memory = await ApproximateMemory.store(arena, parametersOn(arena));
     const x = arena.matrix('x', IMAGES, 120);
@@ -159,7 +162,7 @@ describe('a finished network normalises in its convolutions', () => {
     expect(before).not.toEqual(behind);
   });
 
-  it('and then has no gradients of its parameters', async () => {
+  it('gradients of parameters are refused when the network normalises inside its convolutions', async () => {
     arena = new Arena(device.gpu);
     const parameters = parametersOn(arena);
     const gradients = new FlatParameters(arena, 'gradients', layout);

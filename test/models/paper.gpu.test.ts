@@ -22,16 +22,16 @@ import { parametersOf, stackBackward, stackForward } from '../reference/model.ts
 import { expectAllclose } from '../support/allclose.ts';
 import { randomValues, readMatrix, useGpu, writeMatrix } from '../support/gpu.ts';
 
-// The published networks at their full width, one training step on a batch of two against the float64 reference: every logit,
-// every gradient, every parameter. No other test has tensors of that size. Two minutes and 4.5 GB.
+// Compares one training step of the published networks at full width, on a batch of two, with the float64 reference: every
+// logit, every gradient, every parameter. No other test has tensors of this size. It takes two minutes and 4.5 GB.
 const BATCH = 2;
 const SIZE = 64;
 const CLASSES = 530;
 const LEARNING_RATE = 2e-4;
 const ADAM = { betas: [0.5, 0.999], epsilon: 1e-8 } as const;
-/** Of sums of up to 16384 products through up to six layers and back; times the root mean square of the tensor. */
+/** For sums of up to 16384 products through up to six layers and back; `absolute` is times the tensor's root mean square. */
 const GRADIENT = { absolute: 5e-4, relative: 1e-5 };
-/** A gradient of at least this share of its root mean square has the reference's sign, and the first step of Adam that size. */
+/** At this share of the root mean square or above, a gradient has the reference's sign, which decides Adam's first step. */
 const DECIDED = 1e-2;
 
 const device = useGpu();
@@ -47,7 +47,7 @@ function rootMeanSquare(values: ArrayLike<number>): number {
 async function compareStep(full: ModelSpec, kind: 'classify' | 'invert'): Promise<void> {
   const { gpu } = device;
   arena = new Arena(gpu);
-  // The reference draws no masks.
+  // The reference has no dropout.
   const layers = full.layers.map((layer) => (layer.kind === 'dropout' ? { ...layer, rate: 0 } : layer));
   const layout = modelLayout(full);
   const [parameters, gradients, firstMoment, secondMoment, secondMomentMax] = [
@@ -109,7 +109,7 @@ async function compareStep(full: ModelSpec, kind: 'classify' | 'invert'): Promis
   expectAllclose(losses, judged.results, { absolute: 5e-5, relative: 0 }, 'loss');
 
   const reference = stackBackward(layers, before, values, judged.gradient, true).parameters;
-  // Biases before a batch normalisation have a gradient of 0 but for rounding: their weights' says what is small.
+  // Biases before a batch normalisation have a gradient of 0 except for rounding, so the layer's weights give their scale.
   const scaleOf = ({ layer, name }: ParameterSlice) =>
     Math.max(...[name, `${layer}.weight`].map((each) => rootMeanSquare(reference.get(each)!)));
   const gradientWords = await gpu.readWords(gradients.view);
@@ -133,7 +133,7 @@ async function compareStep(full: ModelSpec, kind: 'classify' | 'invert'): Promis
       else moved[i] = after[i];
     }
     expectAllclose(after, moved, { absolute: 1e-3 * LEARNING_RATE, relative: 1.2e-7 }, `${name} after a step`);
-    // Of the last layer most rows belong to people whom the softmax finds unlikely.
+    // Most rows of the last layer belong to people whom the softmax finds unlikely, so their gradients are small.
     const share = name === 'fc2.weight' ? 0.3 : 0.9;
     if (name.endsWith('.weight')) expect(decided / expected.length, `${name} decided`).toBeGreaterThan(share);
   }
@@ -152,13 +152,13 @@ async function compareStep(full: ModelSpec, kind: 'classify' | 'invert'): Promis
   }
 }
 
-it('the published classifier makes the step of its reference', { timeout: 900_000 }, async () => {
+it('the published classifier takes the same training step as its reference', { timeout: 900_000 }, async () => {
   const spec = yangClassifier({ kind: 'yang-classifier', size: SIZE, ndf: 128, classes: CLASSES });
   expect(parameterCount(spec)).toBe(51_025_344);
   await compareStep(spec, 'classify');
 });
 
-it('the published inversion network makes the step of its reference', { timeout: 900_000 }, async () => {
+it('the published inversion network takes the same training step as its reference', { timeout: 900_000 }, async () => {
   const spec = yangInversion({ kind: 'yang-inversion', size: SIZE, ngf: 128, classes: CLASSES });
   expect(parameterCount(spec)).toBe(19_701_377);
   await compareStep(spec, 'invert');

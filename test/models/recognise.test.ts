@@ -28,12 +28,12 @@ function emptyTensors(description: ModelDescription): Map<string, Tensor> {
   return readSafetensors(writeCheckpoint({ spec: model, state, metadata: {} }), 'empty').tensors;
 }
 
-describe('a published network', () => {
+describe('recognising a published network', () => {
   it.each([
     ['classifier', CLASSIFIER, 'yang-classifier 64x64, ndf 4, nz 7'],
     ['inversion', INVERSION, 'yang-inversion 64x64, ngf 4, nz 7'],
   ] as const)(
-    'is recognised in %s.pth, and its checkpoint comes back with the same bits',
+    'a published network is recognised in %s.pth, and its checkpoint has the same bits',
     (name, description, label) => {
       const tensors = load(name);
       const spec = recogniseModel(tensors, `${name}.pth`);
@@ -53,7 +53,7 @@ describe('a published network', () => {
       expect(back.state).toEqual({ epoch: 0, parameters, optimizer: [] });
       expect(back.metadata).toEqual({ source: `${name}.pth` });
 
-      // PyTorch's own names, shapes and bits, and nothing else.
+      // The file has PyTorch's names, shapes and bits, and nothing else.
       const written = readSafetensors(bytes, 'a').tensors;
       expect([...written.keys()].sort()).toEqual([...tensors.keys()].sort());
       for (const [key, { dtype, shape, data }] of written) {
@@ -71,11 +71,11 @@ describe('a published network', () => {
     { kind: 'yang-classifier', size: 64, ndf: 2, classes: 9 },
     { kind: 'yang-inversion', size: 32, ngf: 3, classes: 5 },
     { kind: 'yang-inversion', size: 64, ngf: 2, classes: 9 },
-  ] as const)('is recognised at any size: %o', (description) => {
+  ] as const)('a published network is recognised at any size: %o', (description) => {
     expect(recogniseModel(emptyTensors(description), 'a.pth')?.description).toEqual(description);
   });
 
-  it('has as many parameters as PyTorch counts', () => {
+  it('a published network has as many parameters as PyTorch counts', () => {
     expect(parameterCount(yangClassifier({ kind: 'yang-classifier', size: 64, ndf: 128, classes: 530 }))).toBe(
       51025344,
     );
@@ -83,19 +83,19 @@ describe('a published network', () => {
   });
 });
 
-describe('another model is nobody', () => {
+describe('tensors of an unknown model', () => {
   const cases: [string, Map<string, Tensor>][] = [
     ['nothing', new Map()],
     ['a perceptron of the same names', new Map([...load('classifier')].filter(([key]) => key.startsWith('fc.')))],
     ['one more layer', new Map([...load('classifier'), ['fc.4.weight', load('classifier').get('fc.2.weight')!]])],
-    ['both at once', new Map([...load('classifier'), ...load('inversion')])],
+    ['both networks together', new Map([...load('classifier'), ...load('inversion')])],
   ];
-  it.each(cases)('%s', (_, tensors) => {
+  it.each(cases)('an unknown model is not recognised: %s', (_, tensors) => {
     expect(recogniseModel(tensors, 'a.pth')).toBeUndefined();
   });
 });
 
-describe('is refused by a DataError that names the file and the key:', () => {
+describe('refusing a damaged published network with a DataError', () => {
   const changed = (name: string, change: (tensors: Map<string, Tensor>) => void) => {
     const tensors = load(name);
     change(tensors);
@@ -165,25 +165,28 @@ describe('is refused by a DataError that names the file and the key:', () => {
       'key decoder.0.weight is [7,30,4,4], for 64x64 pixels the inversion network needs [7,8 ngf,4,4]',
     ],
   ];
-  it.each(cases)('%s', (_, tensors, message) => {
+  it.each(cases)('the error names the file and the key of a damaged network: %s', (_, tensors, message) => {
     const recognise = () => recogniseModel(tensors, 'model.pth');
     expect(recognise).toThrow(DataError);
     expect(recognise).toThrow(`model.pth: ${message}`);
     expect(recognise).toThrow(/^[^\n]+[;,] [^\n]+$/);
   });
 
-  it.each([Number.NaN, Number.POSITIVE_INFINITY])('a weight of %s', (value) => {
-    const tensors = load('classifier');
-    tensors.get('fc.0.weight')!.data[5] = value;
-    const spec = recogniseModel(tensors, 'model.pth')!;
-    expect(() => packTensors(spec, tensors, 'model.pth')).toThrow(
-      /^model\.pth: key fc\.0\.weight: element 5 is not finite/,
-    );
-  });
+  it.each([Number.NaN, Number.POSITIVE_INFINITY])(
+    'the error names the file and the key of a weight that is %s',
+    (value) => {
+      const tensors = load('classifier');
+      tensors.get('fc.0.weight')!.data[5] = value;
+      const spec = recogniseModel(tensors, 'model.pth')!;
+      expect(() => packTensors(spec, tensors, 'model.pth')).toThrow(
+        /^model\.pth: key fc\.0\.weight: element 5 is not finite/,
+      );
+    },
+  );
 });
 
-describe('a state dict', () => {
-  it('loses the prefix of DataParallel and the counters of batches', () => {
+describe('reading a state dict', () => {
+  it('a state dict loses the prefix of DataParallel and the counters of batches', () => {
     const entries: [string, number][] = [
       ['module.a.weight', 1],
       ['module.b.num_batches_tracked', 2],

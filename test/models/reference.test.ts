@@ -5,7 +5,7 @@ import { Random } from '../../src/random.ts';
 import { mse, softmaxCrossEntropy } from '../../src/reference/loss.ts';
 import { type Parameters, stackBackward, stackForward } from '../reference/model.ts';
 
-// The float64 reference of the models, which the device is held to, is itself held to finite differences here.
+// Other tests compare the device with the float64 reference of the models; this one checks it by finite differences.
 
 const BATCH = 3;
 const STEP = 1e-6;

@@ -32,7 +32,7 @@ afterEach(() => {
   arenas = [];
 });
 
-/** 22 training images in batches of 8: the last has 6. Odd ones are left for nobody. */
+/** 22 training images, in batches of 8, 8 and 6. */
 const TRAIN = Uint32Array.from({ length: 22 }, (_, i) => (i * 7) % 30);
 
 /** Layers and batches of at most 8 units: every product takes the small tile, which compiles fast. */
@@ -52,7 +52,7 @@ async function trainer(
   return Trainer.create(arena, specOf(kind), uploadDataset(arena, dataset), indices, config, state);
 }
 
-/** Trains to the end. */
+/** Trains to the end. @returns the results of the epochs */
 async function finish(run: Trainer) {
   const results = [];
   while (run.epoch < run.epochs) results.push(await run.trainEpoch());
@@ -63,45 +63,48 @@ describe('training follows its float64 reference', () => {
   // f32 rounds every product and every step; errors of 1e-7 grow a little with each of the nine steps.
   const TOLERANCE = { relative: 2e-5, absolute: 2e-6 };
 
-  it.each(['softmax', 'mlp', 'mlp-sigmoid'] as const)('%s by SGD with momentum and weight decay', async (kind) => {
-    const run = await trainer(kind, SGD);
-    const { layers } = specOf(kind);
-    const { layout } = run.parameters;
-    const parameters = parametersOf(layout, await device.gpu.readWords(run.parameters.view));
-    const velocity = new Map([...parameters].map(([name, values]) => [name, new Float64Array(values.length)]));
-    for (let epoch = 0; epoch < SGD.epochs; epoch++) {
-      const order = new Random(SGD.seed, epoch).shuffle(Uint32Array.from(TRAIN));
-      let [loss, correct] = [0, 0];
-      for (let at = 0; at < order.length; at += SGD.batchSize) {
-        const batch = order.subarray(at, at + SGD.batchSize);
-        const values = stackForward(layers, parameters, toFloat(dataset, batch), batch.length);
-        const targets = Array.from(batch, (image) => dataset.labels[image]);
-        const judged = softmaxCrossEntropy(values[layers.length], targets, TOY.classes);
-        for (let i = 0; i < batch.length; i++) {
-          loss += judged.results[2 * i];
-          correct += judged.results[2 * i + 1];
+  it.each(['softmax', 'mlp', 'mlp-sigmoid'] as const)(
+    'training a %s by SGD with momentum and weight decay follows its float64 reference',
+    async (kind) => {
+      const run = await trainer(kind, SGD);
+      const { layers } = specOf(kind);
+      const { layout } = run.parameters;
+      const parameters = parametersOf(layout, await device.gpu.readWords(run.parameters.view));
+      const velocity = new Map([...parameters].map(([name, values]) => [name, new Float64Array(values.length)]));
+      for (let epoch = 0; epoch < SGD.epochs; epoch++) {
+        const order = new Random(SGD.seed, epoch).shuffle(Uint32Array.from(TRAIN));
+        let [loss, correct] = [0, 0];
+        for (let at = 0; at < order.length; at += SGD.batchSize) {
+          const batch = order.subarray(at, at + SGD.batchSize);
+          const values = stackForward(layers, parameters, toFloat(dataset, batch), batch.length);
+          const targets = Array.from(batch, (image) => dataset.labels[image]);
+          const judged = softmaxCrossEntropy(values[layers.length], targets, TOY.classes);
+          for (let i = 0; i < batch.length; i++) {
+            loss += judged.results[2 * i];
+            correct += judged.results[2 * i + 1];
+          }
+          const gradients = stackBackward(layers, parameters, values, judged.gradient).parameters;
+          const { momentum, weightDecay } = SGD.optimizer as Extract<TrainingConfig['optimizer'], { kind: 'sgd' }>;
+          for (const [name, gradient] of gradients) {
+            const [w, v] = [parameters.get(name)!, velocity.get(name)!];
+            sgd(w, gradient, v, SGD.optimizer.learningRate, { momentum, weightDecay });
+          }
         }
-        const gradients = stackBackward(layers, parameters, values, judged.gradient).parameters;
-        const { momentum, weightDecay } = SGD.optimizer as Extract<TrainingConfig['optimizer'], { kind: 'sgd' }>;
-        for (const [name, gradient] of gradients) {
-          const [w, v] = [parameters.get(name)!, velocity.get(name)!];
-          sgd(w, gradient, v, SGD.optimizer.learningRate, { momentum, weightDecay });
-        }
+        const result = await run.trainEpoch();
+        expect(result).toMatchObject({
+          epoch: epoch + 1,
+          epochs: 3,
+          phase: 'classify',
+          accuracy: correct / order.length,
+        });
+        expect(Math.abs(result.loss - loss / order.length)).toBeLessThan(1e-5);
       }
-      const result = await run.trainEpoch();
-      expect(result).toMatchObject({
-        epoch: epoch + 1,
-        epochs: 3,
-        phase: 'classify',
-        accuracy: correct / order.length,
-      });
-      expect(Math.abs(result.loss - loss / order.length)).toBeLessThan(1e-5);
-    }
-    const trained = parametersOf(layout, await device.gpu.readWords(run.parameters.view));
-    for (const [name, values] of trained) expectAllclose(values, parameters.get(name)!, TOLERANCE, name);
-  });
+      const trained = parametersOf(layout, await device.gpu.readWords(run.parameters.view));
+      for (const [name, values] of trained) expectAllclose(values, parameters.get(name)!, TOLERANCE, name);
+    },
+  );
 
-  it('a DAE reconstructing from corrupted images, by Adam', async () => {
+  it('training a DAE on corrupted images by Adam follows its float64 reference', async () => {
     const run = await trainer('dae', DAE);
     const spec = specOf('dae');
     const specs = [...spec.layers.slice(0, 2), ...spec.decoder];
@@ -136,20 +139,20 @@ describe('training follows its float64 reference', () => {
       expect(Math.abs(result.loss - loss / order.length)).toBeLessThan(1e-5);
     }
     const trained = parametersOf(layout, await device.gpu.readWords(run.parameters.view));
-    // Adam divides by the root of the second moment: a gradient near zero is all rounding.
+    // Adam divides by the root of the second moment, so the rounding error of a gradient near zero counts in full.
     const tolerance = { relative: 1e-3, absolute: 1e-4 };
     for (const [name, values] of trained) expectAllclose(values, parameters.get(name)!, tolerance, name);
-    // The classifier on top waits for its phase.
+    // The classifier on top is trained only in the next phase.
     for (const name of ['fc3.weight', 'fc3.bias']) expect(trained.get(name)).toEqual(before.get(name));
   });
 });
 
-describe('same seed, same bits', () => {
+describe('training is reproducible bit for bit', () => {
   it.each([
     ['mlp', SGD],
     ['mlp', ADAM],
     ['dae', DAE],
-  ] as const)('%s, two runs: case %#', async (kind, config) => {
+  ] as const)('two runs of a %s with the same seed have the same bits: case %#', async (kind, config) => {
     const [first, second] = [await trainer(kind, config), await trainer(kind, config)];
     const results = await finish(first);
     expect(await finish(second)).toEqual(results);
@@ -166,21 +169,24 @@ describe('same seed, same bits', () => {
     ['dae', DAE, 2],
     ['dae', DAE, 3],
     ['dae', { ...DAE, optimizer: ADAM.optimizer }, 3],
-  ] as const)('%s interrupted and resumed, case %#', async (kind, config, stop) => {
-    const whole = await trainer(kind, config);
-    const results = await finish(whole);
-    const first = await trainer(kind, config);
-    for (let epoch = 0; epoch < stop; epoch++) await first.trainEpoch();
-    const state = await first.state();
-    expect(state.epoch).toBe(stop);
-    const second = await trainer(kind, config, state);
-    // Saving before anything was trained loses nothing.
-    expect(await second.state()).toEqual(state);
-    expect(await finish(second)).toEqual(results.slice(stop));
-    expect(await second.state()).toEqual(await whole.state());
-  });
+  ] as const)(
+    'a run of a %s that was interrupted and resumed has the bits of a whole run: case %#',
+    async (kind, config, stop) => {
+      const whole = await trainer(kind, config);
+      const results = await finish(whole);
+      const first = await trainer(kind, config);
+      for (let epoch = 0; epoch < stop; epoch++) await first.trainEpoch();
+      const state = await first.state();
+      expect(state.epoch).toBe(stop);
+      const second = await trainer(kind, config, state);
+      // A resumed trainer can save its state before it has trained anything.
+      expect(await second.state()).toEqual(state);
+      expect(await finish(second)).toEqual(results.slice(stop));
+      expect(await second.state()).toEqual(await whole.state());
+    },
+  );
 
-  it('a state can be read at any time without disturbing the training', async () => {
+  it('the training state can be read at any time without disturbing the training', async () => {
     const [plain, watched] = [await trainer('mlp', SGD), await trainer('mlp', SGD)];
     await watched.state();
     await watched.trainEpoch();
@@ -225,8 +231,8 @@ it('pads of parameters stay zero through training', async () => {
   expect(words).toEqual(logical);
 });
 
-describe('errors', () => {
-  it('of the configuration', async () => {
+describe('errors raised by training', () => {
+  it('training refuses an invalid configuration', async () => {
     await expect(trainer('mlp', { ...SGD, epochs: 0 })).rejects.toThrow(ConfigError);
     await expect(trainer('mlp', { ...SGD, epochs: 1.5 })).rejects.toThrow(/epochs: 1\.5/);
     await expect(trainer('mlp', { ...SGD, batchSize: 0 })).rejects.toThrow(/batchSize: 0/);
@@ -236,11 +242,11 @@ describe('errors', () => {
     await expect(done.trainEpoch()).rejects.toThrow(/all 1 epochs are done/);
   });
 
-  it('of an empty split', async () => {
+  it('training refuses an empty split', async () => {
     await expect(trainer('mlp', SGD, undefined, new Uint32Array(0))).rejects.toThrow(DataError);
   });
 
-  it('of a state of another model or optimiser', async () => {
+  it('training refuses a state of another model or optimiser', async () => {
     const run = await trainer('mlp', SGD);
     await run.trainEpoch();
     const state = await run.state();
@@ -249,14 +255,14 @@ describe('errors', () => {
     await expect(trainer('mlp', SGD, short)).rejects.toThrow(
       `the checkpoint has ${modelLayout(specOf('mlp')).length - 1} parameters, this model ${modelLayout(specOf('mlp')).length}`,
     );
-    // Momentum is not Adam's first moment, nor is half of it momentum.
+    // The momentum of SGD is not a state of Adam, and a part of it is not a state of SGD.
     const asAdam = await trainer('mlp', ADAM, state);
     await expect(asAdam.trainEpoch()).rejects.toThrow(/the checkpoint has another optimiser state/);
     const half = { ...state, optimizer: [state.optimizer[0].slice(16)] };
     await expect((await trainer('mlp', SGD, half)).trainEpoch()).rejects.toThrow(DataError);
   });
 
-  it('of training that diverges', async () => {
+  it('training that diverges ends with an error', async () => {
     const optimizer = { ...SGD.optimizer, learningRate: 1e30 };
     const run = await trainer('mlp', { ...SGD, optimizer });
     await expect(finish(run)).rejects.toThrow(MidasError);
@@ -266,11 +272,11 @@ describe('errors', () => {
   });
 });
 
-describe('training for memory that errs', () => {
+describe('training for a memory with errors', () => {
   const format = { kind: 'fixed', bits: 8, exponent: 'per-tensor', headroom: 0, encoding: 'corrected' } as const;
   const ONE_BATCH: TrainingConfig = { ...SGD, batchSize: 22, epochs: 4 };
 
-  it('a step uses the weights that the reference fetches, and its gradient moves the exact ones', async () => {
+  it('a step uses the weights that the reference fetches, and its gradient changes the exact weights', async () => {
     const errors = { format, bitErrorRate: 0.04, rampEpochs: 3 };
     const run = await trainer('mlp', { ...ONE_BATCH, errors });
     const { layers } = specOf('mlp');
@@ -309,7 +315,7 @@ describe('training for memory that errs', () => {
     }
   });
 
-  it('errors are others in every step and every epoch, and the same in a run that is resumed', async () => {
+  it('memory errors change the training, and a resumed run has the same errors', async () => {
     const errors = { format, bitErrorRate: 0.1, rampEpochs: 0 };
     const config = { ...SGD, epochs: 3, errors };
     const whole = await trainer('mlp', config);
@@ -336,7 +342,7 @@ describe('training for memory that errs', () => {
     expect(largest).toBe(Math.fround(0.05));
   });
 
-  it('a layer that is none is refused', async () => {
+  it('errors in a layer that does not exist are refused', async () => {
     const errors = { format, bitErrorRate: 0.1, rampEpochs: 0, layers: ['conv9'] };
     await expect(trainer('mlp', { ...SGD, errors })).rejects.toThrow(/^training\.errors\.layers\.conv9: no such layer/);
   });

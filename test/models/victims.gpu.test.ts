@@ -30,12 +30,12 @@ const newArena = () => {
 };
 afterEach(() => arena?.destroy());
 
-// Small tiles compile fast: batches, classes and hidden layers are of at most 8.
+// Batches, classes and hidden layers are at most 8, because small tiles compile fast.
 const BATCH = 6;
 const TOLERANCE = { relative: 2e-5, absolute: 5e-6 };
 const LINEAR = modelSpec('mlp', TOY.pixels, TOY.classes, [6]);
 
-/** Logits of a victim for some inputs, and the input gradient for a given gradient of the logits. */
+/** Plans a victim. @returns a function that runs it and reads the logits and the input gradient */
 async function ask(victim: Victim, x: Float32Array, gradLogits: Float32Array) {
   const inputs = arena.matrix('x', BATCH, victim.inputs);
   writeMatrix(device.gpu, inputs, x);
@@ -54,12 +54,12 @@ async function ask(victim: Victim, x: Float32Array, gradLogits: Float32Array) {
 const X = randomValues(BATCH * TOY.pixels, 1);
 const GRADIENT = randomValues(BATCH * TOY.classes, 2);
 
-describe('a victim', () => {
+describe('the outputs of a victim', () => {
   it.each([
     ['softmax', []],
     ['mlp-sigmoid', [6]],
     ['dae', [7, 6]],
-  ] as const)('%s answers with the logits and the input gradient of its reference', async (kind, hidden) => {
+  ] as const)('a %s victim has the logits and the input gradient of its reference', async (kind, hidden) => {
     const spec = modelSpec(kind, TOY.pixels, TOY.classes, hidden);
     const parameters = randomParameters(newArena(), spec, 5);
     const victim = stackVictim(spec.layers, plainWeights(parameters));
@@ -71,7 +71,7 @@ describe('a victim', () => {
     expectAllclose(gradient, stackBackward(spec.layers, reference, values, GRADIENT).input, TOLERANCE, 'gradient');
   });
 
-  it('of two linear layers, folded into one, gives the same answers, also after another load', async () => {
+  it('two linear layers folded into one give the same outputs, also after another load', async () => {
     const parameters = randomParameters(newArena(), LINEAR, 5);
     const memory = await ApproximateMemory.store(arena, parameters);
     const uniform = { kind: 'stored', faults: [{ kind: 'uniform', bitErrorRate: 0.02 }] };
@@ -92,7 +92,7 @@ describe('a victim', () => {
     expect(answers[0]).not.toEqual(answers[1]);
   });
 
-  it('of several draws folded side by side gives each the bits of a victim of that draw alone', async () => {
+  it('several draws folded side by side each have the bits of a victim of that draw alone', async () => {
     const parameters = randomParameters(newArena(), LINEAR, 5);
     const memory = await ApproximateMemory.store(arena, parameters);
     const uniform = { kind: 'stored', faults: [{ kind: 'uniform', bitErrorRate: 0.05 }] };
@@ -132,7 +132,7 @@ describe('a victim', () => {
     each.destroy();
   });
 
-  it('can only be folded where two layers have nothing between them and are read plainly', async () => {
+  it('only two layers with nothing between them and plain reads can be folded', async () => {
     expect(isLinear(LINEAR.layers)).toBe(true);
     for (const [kind, hidden] of [
       ['softmax', []],
@@ -153,10 +153,10 @@ describe('a victim', () => {
   });
 });
 
-describe('evaluation', () => {
+describe('the evaluation of a victim', () => {
   const TEST = Uint32Array.from({ length: 14 }, (_, i) => (i * 11) % 30);
 
-  /** What the reference counts. */
+  /** Accuracy and mean loss of the reference. */
   function count(parameters: Parameters, indices: Uint32Array) {
     const values = stackForward(LINEAR.layers, parameters, toFloat(dataset, indices), indices.length);
     const targets = Array.from(indices, (image) => dataset.labels[image]);
@@ -169,7 +169,7 @@ describe('evaluation', () => {
     return { accuracy: correct / indices.length, loss: loss / indices.length };
   }
 
-  it('counts what the reference counts, however the images are cut into batches, as often as it is run', async () => {
+  it('an evaluator counts what the reference counts, for every batch size and on every run', async () => {
     const parameters = randomParameters(newArena(), LINEAR, 6);
     const reference = parametersOf(parameters.layout, await device.gpu.readWords(parameters.view));
     const expected = count(reference, TEST);
@@ -201,7 +201,7 @@ describe('evaluation', () => {
     others.destroy();
   });
 
-  it('of memory that every image reads for itself does not depend on the batches', async () => {
+  it('the evaluation of a memory that every image reads separately does not depend on the batches', async () => {
     const parameters = randomParameters(newArena(), LINEAR, 6);
     const memory = await ApproximateMemory.store(arena, parameters);
     const layers = { fc2: { kind: 'stored', faults: [{ kind: 'uniform', bitErrorRate: 0.1 }] } };
@@ -219,7 +219,7 @@ describe('evaluation', () => {
     expect(Math.abs(results[1].loss - results[0].loss)).toBeLessThan(1e-6);
   });
 
-  it('batches are full ones and the rest', () => {
+  it('images are divided into full batches and the rest', () => {
     expect(batchSizes(19, 8)).toEqual([8, 8, 3]);
     expect(batchSizes(16, 8)).toEqual([8, 8]);
     expect(batchSizes(3, 8)).toEqual([3]);

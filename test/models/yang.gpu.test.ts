@@ -34,7 +34,7 @@ const { ndf, ngf, nz, lr, betas, steps, classifierLoss, inversionLoss } = yang.d
 };
 const [IMAGES, , SIZE] = yang.tensor('x').shape;
 
-/** Tensors whose keys begin with a prefix, without it. */
+/** The tensors whose keys begin with a prefix, under their keys without it. */
 function tensorsOf(prefix: string): Map<string, Tensor> {
   return new Map(
     yang.keys.filter((key) => key.startsWith(prefix)).map((key) => [key.slice(prefix.length), yang.tensor(key)]),
@@ -47,7 +47,7 @@ function withoutDropout(spec: ModelSpec): ModelSpec {
   return { ...spec, layers };
 }
 
-/** Trains as the fixture did and gives everything it recorded under its names. */
+/** Repeats the training of the fixture. @returns the values that the fixture recorded */
 async function train(spec: ModelSpec, name: string, input: Float32Array, lossOf: 'labels' | 'images') {
   const arena = new Arena(device.gpu);
   const layout = modelLayout(spec);
@@ -126,10 +126,10 @@ function expectTensors(actual: Map<string, Float32Array>, prefix: string, absolu
   }
 }
 
-// Gradients of biases before a batch normalisation are 0 but for rounding, and Adam makes steps of lr out of their sign.
+// Gradients of biases before a batch normalisation are 0 except for rounding, and Adam turns their sign into steps of lr.
 const ROUNDING = lr * steps;
 
-it('golden: the classifier trains as in PyTorch, three AMSGrad steps', async () => {
+it('golden: the classifier takes three AMSGrad steps as in PyTorch', async () => {
   const spec = withoutDropout(yangClassifier({ kind: 'yang-classifier', size: SIZE, ndf, classes: nz }));
   const result = await train(spec, 'classifier', yang.floats('x'), 'labels');
   expectAllclose(
@@ -149,7 +149,7 @@ it('golden: the classifier trains as in PyTorch, three AMSGrad steps', async () 
   );
 });
 
-it('golden: the inversion network trains as in PyTorch, three AMSGrad steps', async () => {
+it('golden: the inversion network takes three AMSGrad steps as in PyTorch', async () => {
   const spec = yangInversion({ kind: 'yang-inversion', size: SIZE, ngf, classes: nz });
   const result = await train(spec, 'inversion', yang.floats('inversion/input'), 'images');
   expectAllclose(

@@ -33,7 +33,7 @@ const noise = (scale: number): Condition => ({
   matchedTo: conditionKey(bits),
 });
 
-/** A run with a seed, whose victim is as accurate as it is told; every row has the same PCC. */
+/** A run with the given seed and accuracy; the PCC of every identity equals the accuracy. */
 function run(seed: number, accuracy: number, conditions: Condition[], config: Record<string, unknown> = {}): Results {
   const rows = conditions.flatMap((condition) =>
     [0, 1].map((draw): Row => {
@@ -46,8 +46,8 @@ function run(seed: number, accuracy: number, conditions: Condition[], config: Re
   return { schema, manifest: own, rows, summary: summarise(rows, seed), baselines };
 }
 
-describe('runs that differ in their seed', () => {
-  test('have the mean over seeds, with an interval from seed to seed', () => {
+describe('aggregating runs that differ in their seed', () => {
+  test('the mean of aggregated runs is over seeds, and its interval covers the variation between seeds', () => {
     const { summary, seeds, manifest } = aggregate([run(1, 0.6, [none, bits]), run(2, 0.8, [none, bits])]);
     expect(seeds).toEqual([1, 2]);
     expect(manifest.seconds).toBe(20);
@@ -59,7 +59,7 @@ describe('runs that differ in their seed', () => {
     expect(summary[1].pcc.mean).toBeCloseTo(0.7, 12);
   });
 
-  test('share noise that was calibrated to the same bit errors, whose scale is then the mean', () => {
+  test('noise calibrated to the same bit errors is one condition, whose scale is the mean over the runs', () => {
     const runs = [run(1, 0.6, [none, bits, noise(0.2)]), run(2, 0.8, [none, bits, noise(0.3)])];
     const { summary } = aggregate(runs);
     expect(summary.map(({ condition }) => conditionLabel(condition))).toEqual([
@@ -69,12 +69,12 @@ describe('runs that differ in their seed', () => {
     ]);
   });
 
-  test('keep a condition that only some of them have, and say how many', () => {
+  test('a condition that only some runs have is kept with its number of seeds', () => {
     const { summary } = aggregate([run(1, 0.6, [none]), run(2, 0.8, [none, bits])]);
     expect(summary.map(({ seeds }) => seeds)).toEqual([2, 1]);
   });
 
-  test('share a memory that differs in its seed alone', () => {
+  test('memories that differ in their seed alone are one condition', () => {
     const memory = (seed: number) => {
       const condition = fakeMemory('chip');
       return { ...condition, memory: { ...condition.memory, seed } };
@@ -82,7 +82,7 @@ describe('runs that differ in their seed', () => {
     expect(aggregate([run(1, 0.6, [memory(1)]), run(2, 0.8, [memory(2)])]).summary).toHaveLength(1);
   });
 
-  test('are refused where they differ in anything else, with the field and both values', () => {
+  test('runs that differ in anything else are refused with the field and both values', () => {
     const [a, b] = [run(1, 0.6, [none], { draws: 3 }), run(2, 0.6, [none], { draws: 5 })];
     expect(() => aggregate([a, b], ['runs/a', 'runs/b'])).toThrow(
       new ConfigError(
@@ -97,13 +97,13 @@ describe('runs that differ in their seed', () => {
     expect(() => aggregate([a, elsewhere])).toThrow('run 2: dataset.name is "other faces", but "procedural faces"');
   });
 
-  test('are refused where two have one seed', () => {
+  test('two runs with the same seed are refused', () => {
     expect(() => aggregate([run(1, 0.6, [none]), run(2, 0.6, [none]), run(1, 0.6, [none])])).toThrow(
       'run 3: seed is 1, as in run 1',
     );
   });
 
-  test('become one report with figures, which says that the intervals are over seeds', () => {
+  test('aggregated runs give one report with figures, which says that the intervals are over seeds', () => {
     const runs = [1, 2, 3].map((seed) => {
       const results = fakeResults({ draws: 2, identities: 4, perLayer: true });
       return { ...results, manifest: { ...results.manifest, seed } };
@@ -125,7 +125,7 @@ describe('runs that differ in their seed', () => {
 });
 
 describe('the summary as CSV', () => {
-  test('has the condition, its fields, and every metric with the ends of its interval', () => {
+  test('the summary as CSV has the condition, its fields, and every metric with the ends of its interval', () => {
     const [header, first] = summaryCsv(run(1, 0.6, [bits]).summary).split('\r\n');
     expect(header).toMatch(
       /^condition,kind,label,format,granularity,layers,matchedTo,rate\.fc1,attack,draws,n,accuracy,/,
@@ -135,7 +135,7 @@ describe('the summary as CSV', () => {
     expect(first.match(/(?:"[^"]*"|[^,])*,?/g)!.filter(Boolean)).toHaveLength(header.split(',').length);
   });
 
-  test('counts the seeds where there are several', () => {
+  test('the summary as CSV counts the seeds when there are several', () => {
     const { summary } = aggregate([run(1, 0.6, [bits]), run(2, 0.8, [bits])]);
     expect(summaryCsv(summary)).toMatch(/attack,seeds,draws,n.*\r\n.*,zero,2,4,12,/);
   });
@@ -144,7 +144,7 @@ describe('the summary as CSV', () => {
 describe('the summary as a LaTeX table', () => {
   const { summary } = run(1, 0.6, [none, bits]);
 
-  test('has rules of booktabs, a line per condition and every interval', () => {
+  test('the LaTeX table has booktabs rules, a line per condition and every interval', () => {
     const lines = latexTable(summary).split('\n');
     expect(lines.slice(0, 5)).toEqual([
       '% Needs \\usepackage{booktabs}. In brackets: 95 % bootstrap intervals.',
@@ -159,7 +159,7 @@ describe('the summary as a LaTeX table', () => {
     expect(lines.slice(7)).toEqual(['\\bottomrule', '\\end{tabular}', '']);
   });
 
-  test('escapes what has a meaning in LaTeX', () => {
+  test('the LaTeX table escapes characters that are special in LaTeX', () => {
     const evil = { ...summary[0], condition: fakeMemory('50 % of {x}_1 & #2 ~ $\\alpha^2$ < "b" | −1\nend') };
     expect(latexTable([evil], { metrics: [] })).toContain(
       '50 \\% of \\{x\\}\\_1 \\& \\#2 \\textasciitilde{} \\$\\textbackslash{}alpha\\textasciicircum{}2\\$ \\textless{} ' +
@@ -167,7 +167,7 @@ describe('the summary as a LaTeX table', () => {
     );
   });
 
-  test('floats with a caption and a label, and has a column for attacks where there are several', () => {
+  test('the LaTeX table floats with a caption and a label, and has an attack column when there are several attacks', () => {
     const both = [...summary, { ...summary[0], attack: 'mean' }];
     const attacks = [{ name: 'zero', kind: 'mi-face', title: 'MI-Face from black' }];
     const table = latexTable(both, { attacks, caption: 'PCC & lift', label: 'tab:midas', metrics: ['pcc'] });

@@ -27,7 +27,7 @@ const none = { kind: 'none', rates: {}, layers: 'none' } as const satisfies Cond
 const gaussian = { kind: 'gaussian', rates: { fc1: 0.012 }, granularity: 'load', layers: 'fc1' } as const;
 const rounded = { kind: 'rounding', decimals: 2 } as const;
 
-/** A memory of measured DIMMs whose label says something else. */
+/** A memory of measured DIMMs whose label does not say so. */
 const dimms = (volts: number, vendor: 'A' | 'B' | 'C' = 'C', ecc?: { code: 'secded' }) =>
   fakeMemory(`chip ${volts}`, {
     fc1: { kind: 'stored', faults: [{ kind: 'voltage', vendor, volts }], ...(ecc && { ecc }) },
@@ -35,7 +35,7 @@ const dimms = (volts: number, vendor: 'A' | 'B' | 'C' = 'C', ecc?: { code: 'secd
   });
 
 describe('the key of a condition', () => {
-  test('does not depend on the order of its keys', () => {
+  test('the key of a condition does not depend on the order of its fields', () => {
     const a: Condition = bits({ fc1: 0.1, fc2: 0.2 });
     const b: Condition = {
       rates: { fc2: 0.2, fc1: 0.1 },
@@ -47,12 +47,12 @@ describe('the key of a condition', () => {
     expect(conditionKey(a)).toBe(conditionKey(b));
   });
 
-  test('does not depend on the label of a memory, nor on keys without a value', () => {
+  test('the key of a condition does not depend on the label of a memory or on fields without a value', () => {
     const memory = dimms(1.2);
     expect(conditionKey({ ...memory, label: 'worst', volts: undefined })).toBe(conditionKey(memory));
   });
 
-  test('tells apart rates, what noise is matched to, calibration, memory and release', () => {
+  test('the key of a condition tells apart rates, matched bit errors, calibrations, memories and releases', () => {
     const conditions: Condition[] = [
       bits({ fc1: 0.1 }),
       bits({ fc1: 0.2 }),
@@ -70,7 +70,7 @@ describe('the key of a condition', () => {
 });
 
 describe('the label of a condition', () => {
-  test('says what was done to the weights', () => {
+  test('the label of a condition says what was done to the weights', () => {
     expect(conditionLabel(none)).toBe('Undefended');
     expect(conditionLabel({ ...bits({ fc1: 0 }), kind: 'quantised' })).toBe('Quantised, no errors (fixed12)');
     expect(conditionLabel(bits({ fc1: 0.0625 }, 'fc1'))).toBe('Bit errors 6.25 %, fc1');
@@ -79,7 +79,7 @@ describe('the label of a condition', () => {
     expect(conditionLabel(fakeMemory('the worst chip'))).toBe('the worst chip');
   });
 
-  test('says how confidences are released', () => {
+  test('the label of a condition says how confidences are released', () => {
     expect(conditionLabel({ ...bits({ fc1: 0.1 }, 'fc1'), release: rounded })).toBe(
       'Bit errors 10 %, fc1, released with rounding (decimals 2)',
     );
@@ -88,7 +88,7 @@ describe('the label of a condition', () => {
     );
   });
 
-  test('becomes a title with what a reader needs who sees it by itself', () => {
+  test('the title of a condition adds the details that a reader needs out of context', () => {
     expect(conditionTitle(bits({ fc1: 0.1 }, 'fc1'))).toBe('Bit errors 10 %, fc1 (fixed12, errors drawn per load)');
     expect(conditionTitle({ ...gaussian, calibration: 'published' })).toBe(
       'Gaussian noise 0.012, fc1 (noise drawn per load, scale as published)',
@@ -134,19 +134,19 @@ test.each<[string, string]>([
   expect(rowToLine(parseRows(line, 'rows.jsonl')[0])).toBe(line);
 });
 
-test('a condition that was read has the keys in the order in which experiments write them', () => {
+test('a parsed condition has its keys in the order in which experiments write them', () => {
   const [row] = parseRows(rowToLine(fakeRow(bits({ fc1: 0.1 }), 0, { accuracy: 0.5, pcc: 0.5, lift: 0.1 }, 2)), 'r');
   expect(JSON.stringify(row.condition)).toBe(JSON.stringify(bits({ fc1: 0.1 })));
 });
 
-describe('measured DIMMs', () => {
-  test('are recognised from the faults of a memory and not from its label', () => {
+describe('memories of measured DIMMs', () => {
+  test('measured DIMMs are recognised by the faults of a memory, not by its label', () => {
     expect(measuredDimms(dimms(1.2, 'A'))).toEqual({ vendor: 'A', volts: 1.2 });
     expect(measuredDimms(fakeMemory('DRAM C, 1.200 V'))).toBeUndefined();
     expect(measuredDimms(bits({ fc1: 0.1 }))).toBeUndefined();
   });
 
-  test('are not a memory whose draws are one chip, or whose layers err in several ways', () => {
+  test('a memory with one chip for all draws, or with other faults in a layer, is not taken for measured DIMMs', () => {
     const memory = dimms(1.2);
     expect(measuredDimms({ ...memory, granularity: 'load' })).toBeUndefined();
     const voltage = { kind: 'voltage', vendor: 'C', volts: 1.2 } as const;
@@ -159,7 +159,7 @@ describe('measured DIMMs', () => {
     expect(measuredDimms(noisy)).toBeUndefined();
   });
 
-  test('make one series per attack, with the energy and the bad lines of the draws', () => {
+  test('measured DIMMs give one series per attack, with the energy and the bad lines of the draws', () => {
     const rows = [1.3, 1.2].flatMap((volts) =>
       ['zero', 'mean'].flatMap((attack) =>
         [0, 1].map(
@@ -184,7 +184,7 @@ describe('measured DIMMs', () => {
     expect(series[0].points[1].badLines).toBeCloseTo((0.291091352701 + 0.158684074879) / 2, 9);
   });
 
-  test('of two memories make two series that are named by them', () => {
+  test('series of several memories are named after their memory', () => {
     const conditions = [dimms(1.2), dimms(1.2, 'A'), dimms(1.2, 'C', { code: 'secded' })];
     const rows = conditions.map((each) => fakeRow(each, 0, { accuracy: 0.5, pcc: 0.4, lift: 0.1 }, 3, 'zero'));
     const series = voltageSeries({ rows, summary: summarise(rows, 1) });
@@ -192,10 +192,10 @@ describe('measured DIMMs', () => {
   });
 });
 
-describe('rounded confidences', () => {
+describe('conditions with rounded confidences', () => {
   const row = (condition: Condition) => fakeRow(condition, 0, { accuracy: 0.8, pcc: 0.5, lift: 0.1 }, 3);
 
-  test('set a series apart, which departs from the exact weights released in the same way', () => {
+  test('rounded confidences form a series of their own, which starts at exact weights with the same release', () => {
     const plain = [none, bits({ fc1: 0.1 })];
     const conditions: Condition[] = [...plain, ...plain.map((condition) => ({ ...condition, release: rounded }))];
     const [first, second] = seriesOf(summarise(conditions.map(row), 1));
@@ -204,7 +204,7 @@ describe('rounded confidences', () => {
     expect(second.variant).toBe('fixed12, load, released with rounding (decimals 2)');
   });
 
-  test('are a defence, also of exact weights', () => {
+  test('rounded confidences are a defence even with exact weights', () => {
     expect(isDefended(none)).toBe(false);
     expect(isDefended({ ...none, release: rounded })).toBe(true);
   });
@@ -215,7 +215,7 @@ describe('the title of a run', () => {
   const titled = (config: Record<string, unknown>, attacks?: Manifest['attacks']) =>
     attackedTitle({ ...manifest, config, attacks });
 
-  test('names the attack and the model that was attacked', () => {
+  test('the title of a run names the attack and the attacked model', () => {
     const attacks = [{ name: 'mi-face zero', kind: 'mi-face', family: 'MI-Face', title: 'MI-Face from black' }];
     expect(titled({ victim: { kind: 'mlp' } }, attacks)).toBe('MI-Face against the multilayer perceptron');
     expect(titled({ victim: { kind: 'softmax' } }, attacks)).toBe('MI-Face against the softmax regression');
@@ -226,7 +226,7 @@ describe('the title of a run', () => {
     );
   });
 
-  test('an attack that the run does not describe keeps the name of its rows', () => {
+  test('an attack that the run does not describe keeps the name from its rows', () => {
     const attacks = [{ name: 'a', kind: 'inversion', split: 'training', title: 'Inversion, training images' } as const];
     expect(attackTitle(attacks, 'a')).toBe('Inversion, training images');
     expect(attackTitle(attacks, 'b')).toBe('b');

@@ -1,4 +1,4 @@
-/** Made-up results with the shapes of the published ones, and oval "faces": for tests and for looking at figures. */
+/** Invented results that resemble the published ones, and oval "faces", for tests and for previews of figures. */
 
 import { type MemoryConfigInput, parseMemoryConfig } from '../../src/memory/config.ts';
 import {
@@ -10,7 +10,7 @@ import {
   summarise,
 } from '../../src/results/results.ts';
 
-/** A condition that is a memory of its own; without layers its configuration says nothing. */
+/** A condition of kind memory with the given label; without `layers` its configuration stores no layer. */
 export function fakeMemory(label: string, layers: MemoryConfigInput['layers'] = {}, rates = {}): MemoryCondition {
   const memory = parseMemoryConfig({ layers, granularity: 'chip' }, Object.keys(layers));
   return { kind: 'memory', label, setting: label, granularity: 'chip', rates, layers: 'both', memory };
@@ -59,7 +59,7 @@ export function fakeRow(
   };
 }
 
-/** The published deep sweep's means (../../shared/anchors/midas-deep.json, shortened), with a lift that fades slower. */
+/** [bit error rate or noise scale, accuracy, PCC]: means of the published deep sweep, shortened. */
 const BIT_ERRORS = [
   [0.003906, 0.845283, 0.848531],
   [0.007812, 0.833333, 0.804593],
@@ -213,7 +213,7 @@ export function ovalFace(person: number, width: number, height: number): Float32
   return pixels;
 }
 
-/** A face as an attack would give it back: blurred, faded and noisy. */
+/** A face as an attack might reconstruct it: blurred over `blur` pixels on every side, with `noise` of that amplitude. */
 export function reconstruction(
   face: Float32Array,
   width: number,

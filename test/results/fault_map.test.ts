@@ -8,7 +8,10 @@ interface Picture {
   readonly height: number;
 }
 
-/** Draws 16-bit codes of 12 bits, 64 a row, with some bits flipped. Banks, then planes from the highest on, then the scale. */
+/**
+ * Draws codes of 12 bits, stored in 16, 64 per row, with the given bits flipped.
+ * @returns the figure, and its pictures: banks, then planes from the highest down, then the scale
+ */
 function draw(rows: number, flips: readonly (readonly [row: number, column: number, plane: number])[]) {
   const stored = new Uint32Array(rows * 32);
   const returned = stored.slice();
@@ -19,7 +22,7 @@ function draw(rows: number, flips: readonly (readonly [row: number, column: numb
     title: 'Faults',
     read,
     planes: flipRates(read).planes,
-    // A row of the tensor is two rows of the memory, in two banks.
+    // A row of the tensor takes two rows of the memory, in two banks.
     geometry: { banks: 4, rows: 1024, rowBytes: 64 },
     address: 0,
     encodeGrayPng(pixels, width, height) {
@@ -37,7 +40,7 @@ const bright = ({ pixels, width }: Picture) =>
     .map((i) => [i % width, Math.floor(i / width)]);
 
 it('a bitline is a vertical line of its bank', () => {
-  // Column 33 lies in the second half of a row of the tensor: banks 1 and 3 in turn.
+  // Column 33 lies in the second half of a tensor row, which is in bank 1 for even rows and in bank 3 for odd rows.
   const { svg, pictures } = draw(
     32,
     Array.from({ length: 16 }, (_, i) => [2 * i, 33, 5]),
@@ -45,12 +48,12 @@ it('a bitline is a vertical line of its bank', () => {
   expect(svg.match(/>bank \d</g)).toHaveLength(8);
   const lit = pictures.slice(0, 4).map((picture) => new Set(bright(picture).map(([x]) => x)));
   expect(lit.map(({ size }) => size)).toEqual([0, 2, 0, 0]);
-  // Bit 16 + 5 of 512, two pixels a bit.
+  // Bit 16 + 5 of 512, at two pixels per bit.
   expect([...lit[1]]).toEqual([42, 43]);
   expect(bright(pictures[1])).toHaveLength(2 * pictures[1].height);
 });
 
-it('bit planes are drawn from the highest, each where its flips are', () => {
+it('bit planes are drawn from the highest down, with every flip in its place', () => {
   const { svg, pictures } = draw(4, [[2, 10, 11]]);
   expect(svg.match(/font-weight="600"[^>]*>bit \d+</g)?.[0]).toContain('bit 11');
   expect(svg).toContain('>0.39 %<');
@@ -65,7 +68,7 @@ it('bit planes are drawn from the highest, each where its flips are', () => {
   ]);
 });
 
-it('a read without errors is black', () => {
+it('a read without errors is drawn black', () => {
   const { svg, pictures } = draw(4, []);
   expect(pictures.slice(0, 16).flatMap(bright)).toEqual([]);
   expect(svg).toContain('no cell failed');

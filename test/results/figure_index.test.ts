@@ -15,7 +15,7 @@ const bits = (rates: Record<string, number>, layers: string) =>
   ({ kind: 'bit-error', format: 'fixed12', granularity: 'load', rates, layers }) as const satisfies Condition;
 const none = { kind: 'none', rates: {}, layers: 'none' } as const;
 
-/** A run of conditions under attacks, one draw of each. */
+/** A run with one draw of every condition under every attack. */
 function runOf(
   conditions: readonly Condition[],
   attacks = ['inversion'],
@@ -34,23 +34,23 @@ const dimms = (volts: number) =>
   fakeMemory(`${volts} V`, { fc1: { kind: 'stored', faults: [{ kind: 'voltage', vendor: 'C', volts }] } });
 
 describe('the index of figures', () => {
-  test('gives a sweep of rates its curve and its layers', () => {
+  test('a sweep of rates gets a curve and a figure of its layers', () => {
     expect(files(fakeResults({ draws: 1, identities: 2, perLayer: true }))).toEqual(['curve', 'layers']);
   });
 
-  test('gives crossed rates of two layers a grid, and a few rate maps none', () => {
+  test('crossed rates of two layers get a grid, and a few rate maps do not', () => {
     expect(files(fakeResults({ draws: 1, identities: 2, grid: [0, 0.1, 0.2] }))).toContain('grid');
     const maps = [none, bits({ fc1: 0.1, fc2: 0.2 }, 'both'), bits({ fc1: 0.1, fc2: 0.1 }, 'both')];
     expect(files(runOf(maps))).not.toContain('grid');
   });
 
-  test('gives a sweep over voltage a figure of its own, a single voltage none, and the undefended model nothing', () => {
+  test('a sweep over voltage gets its own figure, and a single voltage or the undefended model gets none', () => {
     expect(files(runOf([none, dimms(1.3), dimms(1.2)]))).toEqual(['voltage']);
     expect(files(runOf([none, dimms(1.2)]))).toEqual([]);
     expect(files(runOf([none]))).toEqual([]);
   });
 
-  test('names each of its figures and files once', () => {
+  test('every figure of the index has a unique name and file', () => {
     expect(new Set(FIGURES.map(({ name }) => name)).size).toBe(FIGURES.length);
     expect(new Set(FIGURES.map(({ file }) => file)).size).toBe(FIGURES.length);
   });
@@ -59,7 +59,7 @@ describe('the index of figures', () => {
 describe('a figure of a run', () => {
   const [curve, layers, grid] = FIGURES;
 
-  test('is titled by what was attacked, or as it is told', () => {
+  test('a figure is titled by what was attacked, or by the given title', () => {
     const results = runOf([none, bits({ fc1: 0.1 }, 'fc1'), bits({ fc2: 0.2 }, 'fc2')], ['zero'], {
       config: { victim: { kind: 'mlp' } },
       attacks: [{ name: 'zero', kind: 'mi-face', family: 'MI-Face', title: 'MI-Face from black' }],
@@ -76,7 +76,7 @@ describe('a figure of a run', () => {
     );
   });
 
-  test('names attacks by their titles in its legend', () => {
+  test('a figure names attacks by their titles in its legend', () => {
     const attacks = [
       { name: 'zero', kind: 'mi-face', family: 'MI-Face', title: 'MI-Face from black' },
       { name: 'mean', kind: 'mi-face', title: 'MI-Face from the mean face' },
@@ -88,7 +88,7 @@ describe('a figure of a run', () => {
     expect(texts(FIGURES[3].draw(results, { document }))).toContain('MI-Face from the mean face');
   });
 
-  test('leaves out attacks on training images where there is room for one attack', () => {
+  test('a figure with room for one attack leaves out attacks on training images', () => {
     const attacks = ['training', 'held-out'].map((split) => ({ name: split, kind: 'inversion', split, title: split }));
     const results = runOf([none, bits({ fc1: 0.1 }, 'fc1'), bits({ fc2: 0.2 }, 'fc2')], ['training', 'held-out'], {
       attacks: attacks as Results['manifest']['attacks'],
@@ -97,7 +97,7 @@ describe('a figure of a run', () => {
     expect(texts(curve.draw(results, { document })).join()).not.toContain('training');
   });
 
-  test('compares noise on one set of layers with the bit errors on the set that it was matched to', () => {
+  test('the curve compares noise on one set of layers with the bit errors on the set that it was matched to', () => {
     const errors = bits({ fc1: 0.1, fc2: 0.1 }, 'fc1+fc2');
     const noise = (layers: string): Condition => ({
       kind: 'gaussian',
@@ -111,7 +111,7 @@ describe('a figure of a run', () => {
     expect(texts(curve.draw(results, { document }))).not.toContain('conv1');
   });
 
-  test('has the line of chance where the number of people is known', () => {
+  test('the voltage figure has the line of chance when the number of people is known', () => {
     const results = runOf([none, dimms(1.3), dimms(1.2)]);
     const voltage = FIGURES[3];
     expect(texts(voltage.draw(results, { document })).join()).not.toContain('chance');
@@ -121,7 +121,7 @@ describe('a figure of a run', () => {
   });
 
   test.each(['light', 'dark', 'print'] as const)(
-    'in the theme %s has no ink of its paper and no light paper in the dark',
+    'figures in the theme %s have no text in the colour of their paper and no light-theme colours in the dark',
     (theme) => {
       const results = fakeResults({ draws: 1, identities: 2, perLayer: true });
       const crossed = fakeResults({ draws: 1, identities: 2, grid: [0, 0.1, 0.2] });
@@ -144,7 +144,7 @@ describe('a figure of a run', () => {
         const paper = /<rect width="\d+" height="\d+" fill="(#\w+)"\/>/.exec(svg)![1];
         expect(paper).toBe(theme === 'dark' ? '#16181b' : '#ffffff');
         for (const [, fill] of svg.matchAll(/<text[^>]* fill="(#\w+)"/g)) {
-          // Only numbers inside of the cells of a grid have the colour of white paper.
+          // Only numbers inside the cells of a grid may have the colour of the paper.
           if (svg !== svgs[2]) expect(fill).not.toBe(paper);
         }
         if (theme === 'dark') expect(svg).not.toMatch(/#1a1a1a|#5a5a5a|#e4e4e4/);

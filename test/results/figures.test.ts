@@ -12,7 +12,7 @@ import { fakeResults, ovalFace, reconstruction } from './fake.ts';
 
 const document = createDocument();
 
-/** The texts of an SVG, entities resolved. */
+/** The texts of an SVG, with entities resolved. */
 function texts(svg: string): string[] {
   const parsed = new (document.defaultView as Window & typeof globalThis).DOMParser().parseFromString(
     svg,
@@ -21,7 +21,7 @@ function texts(svg: string): string[] {
   return [...parsed.querySelectorAll('text')].map((text: Element) => text.textContent ?? '');
 }
 
-/** What the drawing covers, measured with the real font: larger than the sheet where something sticks out. */
+/** The boxes [left, top, right, bottom] of the sheet and of the drawing, measured with the real font. */
 function extent(svg: string) {
   const { resolve } = createRequire(import.meta.url);
   const fontFiles = [
@@ -68,7 +68,7 @@ function sheet(options: Partial<SheetOptions> = {}): string {
 }
 
 describe('the sheet of reconstructions', () => {
-  test('shows every label, detail and name, and one picture a person and condition', () => {
+  test('the sheet shows every label, detail and name, and one picture per person and condition', () => {
     const svg = sheet();
     expect(texts(svg)).toEqual(
       expect.arrayContaining([
@@ -87,7 +87,7 @@ describe('the sheet of reconstructions', () => {
     expectNothingClipped(svg);
   });
 
-  test('holds the pixels it was given', () => {
+  test('the sheet holds the pixels that it was given', () => {
     const pixels = Float32Array.from({ length: 6 }, (_, i) => i / 5);
     const svg = sheet({ columns: ['a'], rows: [{ label: 'x', images: [pixels] }], width: 3, height: 2 });
     const png = Buffer.from(/data:image\/png;base64,([^"]+)"/.exec(svg)![1], 'base64');
@@ -96,7 +96,7 @@ describe('the sheet of reconstructions', () => {
     expect([...data].filter((_, i) => i % 4 === 0)).toEqual([0, 51, 102, 153, 204, 255]);
   });
 
-  test('enlarges to square pixels when asked', () => {
+  test('the sheet enlarges pictures to square pixels on request', () => {
     const svg = sheet({
       columns: ['a'],
       rows: [{ label: 'x', images: [Uint8Array.of(0, 255)] }],
@@ -111,19 +111,19 @@ describe('the sheet of reconstructions', () => {
     expect([...data].filter((_, i) => i % 4 === 0)).toEqual([0, 0, 255, 255, 0, 0, 255, 255]);
   });
 
-  test('is drawn as a picture with its text in it', () => {
+  test('the sheet renders to a picture that contains its text', () => {
     const svg = sheet();
     const [, width, height] = /width="(\d+)" height="(\d+)"/.exec(svg)!.map(Number);
     const drawn = decodePng(svgToPng(svg, width));
     const bare = decodePng(svgToPng(svg.replace(/<text.*?<\/text>/g, ''), width));
     expect([drawn.width, drawn.height]).toEqual([width, height]);
-    // The pictures begin right of the labels: what differs on the left is the row labels, what differs above is names.
+    // The two pictures differ where the text is.
     const differing = drawn.data.filter((value, i) => i % 4 === 0 && value !== bare.data[i]).length;
     expect(differing).toBeGreaterThan(2000);
     expect(new Set(bare.data).size).toBeGreaterThan(50);
   });
 
-  test('is wide enough for long labels and names', () => {
+  test('the sheet is wide enough for long labels and names', () => {
     expectNothingClipped(
       sheet({
         columns: ['Bartholomew_Featherstonehaugh-Cholmondeley', 'WWWWWWWWWWWWWWWWWWWWWW', 'Ødegård'],
@@ -139,13 +139,13 @@ describe('the sheet of reconstructions', () => {
     );
   });
 
-  test('escapes names', () => {
+  test('the sheet escapes names', () => {
     const svg = sheet({ columns: ['<script>alert(1)</script>', '"&"', "'"] });
     expect(svg).not.toContain('<script');
     expect(texts(svg)).toContain('"&"');
   });
 
-  test('crosses out a picture that is not finite', () => {
+  test('the sheet crosses out a picture that is not finite', () => {
     const broken = ovalFace(1, 16, 20);
     broken[7] = Number.NaN;
     const svg = sheet({ columns: ['a'], rows: [{ label: 'x', images: [broken] }] });
@@ -153,7 +153,7 @@ describe('the sheet of reconstructions', () => {
     expect(svg).not.toContain('<image');
   });
 
-  test('refuses a missing picture and one of another size', () => {
+  test('the sheet refuses a missing picture and a picture of another size', () => {
     const face = ovalFace(1, 16, 20);
     expect(() => sheet({ columns: ['a', 'b'], rows: [{ label: 'x', images: [face] }] })).toThrow(
       new ShapeError("sheet row 'x': 1 images for 2 columns"),
@@ -176,7 +176,7 @@ describe('the privacy curve', () => {
     document,
   });
 
-  test('shows raw correlation beside lift, its kinds, its layers and the baselines', () => {
+  test('the privacy curve shows raw correlation beside lift, with its kinds, layers and baselines', () => {
     const labels = texts(svg);
     for (const label of [
       'Similarity & accuracy',
@@ -199,13 +199,13 @@ describe('the privacy curve', () => {
     expect(labels.filter((label) => label === 'PCC lift over wrong persons')).toHaveLength(3);
   });
 
-  test('draws into a picture without loose ends', () => {
+  test('the privacy curve renders with nothing clipped and no unresolved values', () => {
     expectNothingClipped(svg);
     expect(svg).not.toMatch(/var\(|<style|NaN/);
     expect(new Set(decodePng(svgToPng(svg, 600)).data).size).toBeGreaterThan(100);
   });
 
-  test('tells formats of one kind apart', () => {
+  test('the privacy curve tells formats of one kind apart', () => {
     const { summary, baselines } = fakeResults({ draws: 1, identities: 3 });
     const wide = summary.map((entry) =>
       entry.condition.kind === 'bit-error'
@@ -217,12 +217,12 @@ describe('the privacy curve', () => {
     expect(labels).toContain('Bit errors (fixed12+3, load) 0.39–6.25 %');
   });
 
-  test('is refused when nothing was disturbed', () => {
+  test('the privacy curve is refused when no condition is disturbed', () => {
     const summary = small.summary.filter(({ condition }) => condition.kind === 'none');
     expect(() => privacyCurve({ summary, baselines: small.baselines, title: 'x', document })).toThrow(ConfigError);
   });
 
-  test('can be drawn of a single condition', () => {
+  test('the privacy curve can be drawn for a single condition', () => {
     const summary = small.summary.filter(({ condition }) => condition.kind === 'gaussian').slice(0, 1);
     expectNothingClipped(privacyCurve({ summary, baselines: small.baselines, title: 'x', document }));
   });
@@ -231,7 +231,7 @@ describe('the privacy curve', () => {
 describe('the grid of two rates', () => {
   const svg = berHeatmap({ summary: grid.summary, layers: ['fc1', 'fc2'], title: 'Two layers', document });
 
-  test('shows both axes, every rate and every value', () => {
+  test('the grid shows both axes, every rate and every value', () => {
     const labels = texts(svg);
     expect(labels.filter((label) => label.startsWith('bit error rate, fc1'))).toHaveLength(3);
     expect(labels.filter((label) => label.startsWith('bit error rate, fc2'))).toHaveLength(3);
@@ -243,13 +243,13 @@ describe('the grid of two rates', () => {
     expect(svg).not.toMatch(/var\(|<style|NaN/);
   });
 
-  test('stays whole with many small rates', () => {
+  test('the grid is not clipped when it has many small rates', () => {
     const rates = [0, ...Array.from({ length: 12 }, (_, k) => 2 ** (k - 15))];
     const many = fakeResults({ draws: 1, identities: 1, grid: rates });
     expectNothingClipped(berHeatmap({ summary: many.summary, layers: ['fc1', 'fc2'], title: 'x', document }));
   });
 
-  test('is refused for layers without bit errors', () => {
+  test('the grid is refused for layers without bit errors', () => {
     expect(() => berHeatmap({ summary: grid.summary, layers: ['conv1', 'conv2'], title: 'x', document })).toThrow(
       ConfigError,
     );
@@ -257,7 +257,7 @@ describe('the grid of two rates', () => {
 });
 
 describe('the plot of one layer at a time', () => {
-  test('names every layer at the end of its line in every panel', () => {
+  test('the layer plot names every layer at the end of its line in every panel', () => {
     const svg = perLayerPlot({ summary: small.summary, title: 'Layers', document });
     const labels = texts(svg);
     for (const layer of ['conv2', 'conv3', 'conv4', 'fc1', 'fc2', 'fc1 + fc2', 'no errors']) {
@@ -268,7 +268,7 @@ describe('the plot of one layer at a time', () => {
     expect(svg).not.toMatch(/var\(|<style|NaN/);
   });
 
-  test('is refused when no layer has bit errors', () => {
+  test('the layer plot is refused when no layer has bit errors', () => {
     const summary = small.summary.filter(({ condition }) => condition.kind === 'gaussian');
     expect(() => perLayerPlot({ summary, title: 'x', document })).toThrow(ConfigError);
     expectNothingClipped(perLayerPlot({ summary, kind: 'gaussian', title: 'x', document }));

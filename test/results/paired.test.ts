@@ -20,7 +20,7 @@ const noise: NoiseCondition = {
 };
 const { manifest, ...rest } = fakeResults({ draws: 2, identities: 6, perLayer: false });
 
-/** Bit errors, and beside them noise whose pictures are `better` by the same amount for everybody. */
+/** Rows of bit errors and of a condition whose PCC is higher by `better` for everybody. */
 function rowsOf(condition: Condition, better: number, draws = [0, 1, 2]): Row[] {
   return draws.flatMap((draw) => {
     const row = fakeRow(bits, draw, { accuracy: 0.8, pcc: 0.6, lift: 0.2 });
@@ -31,7 +31,7 @@ function rowsOf(condition: Condition, better: number, draws = [0, 1, 2]): Row[] 
 }
 
 describe('bit errors and the noise that was calibrated to them', () => {
-  test('differ by what they differ for everybody, whatever the spread between people', () => {
+  test('a difference that is the same for everybody has an interval of no width, whatever the spread between people', () => {
     const [pair, ...others] = pairedComparisons({ rows: rowsOf(noise, 0.05), manifest });
     expect(others).toEqual([]);
     expect(pair.bitErrors).toEqual(bits);
@@ -42,7 +42,7 @@ describe('bit errors and the noise that was calibrated to them', () => {
     expect(pair.difference('pccLift')).toEqual({ mean: 0, ci95: [0, 0] });
   });
 
-  test('are paired draw by draw in whatever order they were finished', () => {
+  test('bit errors and noise are paired by draw, in whatever order the draws finished', () => {
     const rows = rowsOf(noise, 0.05);
     const [forwards] = pairedComparisons({ rows, manifest });
     const [backwards] = pairedComparisons({ rows: [...rows].reverse(), manifest });
@@ -52,7 +52,7 @@ describe('bit errors and the noise that was calibrated to them', () => {
     }
   });
 
-  test('are not compared where a draw is missing, or noise has another accuracy by design', () => {
+  test('bit errors and noise are not compared when a draw is missing or the accuracies differ by design', () => {
     const rows = rowsOf(noise, 0.05);
     expect(pairedComparisons({ rows: rows.slice(0, -1), manifest })).toEqual([]);
     expect(pairedComparisons({ rows: rowsOf({ ...noise, calibration: 'moments' }, 0.05), manifest })).toEqual([]);
@@ -60,10 +60,10 @@ describe('bit errors and the noise that was calibrated to them', () => {
   });
 });
 
-test('the headlines say what the pairs differ by', () => {
+test('the headlines state the difference within the pairs', () => {
   const clean = fakeRow({ kind: 'none', rates: {}, layers: 'none' }, 0, { accuracy: 0.9, pcc: 0.8, lift: 0.3 });
   const rows = [clean, ...rowsOf(noise, 0.05)];
-  // Noise of published strength, which costs next to nothing, does not keep the others from being compared.
+  // Noise of published strength, which hardly lowers the accuracy, does not prevent the comparison.
   const published: Condition = { ...noise, rates: { fc1: 0.01 }, matchedTo: undefined, calibration: 'published' };
   rows.push({ ...clean, condition: published });
   const lines = headlines({ ...rest, manifest, rows, summary: summarise(rows, 1) });

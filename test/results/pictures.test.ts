@@ -6,20 +6,20 @@ import { decodePictures, encodePictures } from '../../src/results/pictures.ts';
 const images = [Float32Array.of(0, 0.5, 1, 0.25, 0.75, 0.1), Float32Array.of(1, 1, 1, 0, 0, 0)];
 
 describe('a file of pictures', () => {
-  test('is an array of bytes: image, row, column', () => {
+  test('a file of pictures is an array of bytes indexed by image, row and column', () => {
     const { shape, data } = readNpy(encodePictures({ width: 3, height: 2, images }), 'p.npy');
     expect(shape).toEqual([2, 2, 3]);
     expect([...data.subarray(0, 6)]).toEqual([0, 128, 255, 64, 191, 26]);
   });
 
-  test('comes back with the pixels rounded to bytes', () => {
+  test('a file of pictures returns the pixels rounded to bytes', () => {
     const pictures = decodePictures(encodePictures({ width: 3, height: 2, images }), 'p.npy');
     expect(pictures).toMatchObject({ width: 3, height: 2 });
     expect(pictures.images[1]).toEqual(images[1]);
     for (const [k, value] of images[0].entries()) expect(Math.abs(pictures.images[0][k] - value)).toBeLessThan(1 / 500);
   });
 
-  test('clamps what lies outside of 0..1, and refuses what is not a number', () => {
+  test('encoding pictures clamps values outside 0..1, and refuses NaN and a wrong number of pixels', () => {
     const encode = (value: number) => encodePictures({ width: 1, height: 1, images: [Float32Array.of(value)] });
     expect([encode(1.5), encode(-0.5)].map((file) => file[file.length - 1])).toEqual([255, 0]);
     expect(() => encode(Number.NaN)).toThrow(DataError);
@@ -28,7 +28,7 @@ describe('a file of pictures', () => {
     );
   });
 
-  test('of raw bytes, as run folders had them before, is read where the size is given', () => {
+  test('a file of raw bytes from an old run folder is read when the picture size is given', () => {
     const pictures = decodePictures(Uint8Array.of(0, 255, 255, 0), 'p.gray', { width: 2, height: 1 });
     expect(pictures.images).toEqual([Float32Array.of(0, 1), Float32Array.of(1, 0)]);
     expect(() => decodePictures(Uint8Array.of(0, 255, 255), 'p.gray', { width: 2, height: 1 })).toThrow(

@@ -16,15 +16,15 @@ function parse(text: string): Document {
   return new (document.defaultView as Window & typeof globalThis).DOMParser().parseFromString(text, 'text/html');
 }
 
-describe('the report', () => {
-  test('refers to nothing outside itself', () => {
+describe('the report of a run', () => {
+  test('the report refers to nothing outside itself', () => {
     const references = html.match(/https?:[^"'\s<)]*/g) ?? [];
     expect(new Set(references)).toEqual(new Set(['http://www.w3.org/2000/svg', 'http://www.w3.org/1999/xlink']));
     expect(html).not.toMatch(/(?:src|href)="(?!data:|#)/);
     expect(html).not.toMatch(/@import|url\(|<script|<link/);
   });
 
-  test('tells what was run and how to run it again', () => {
+  test('the report says what was run and how to run it again', () => {
     const text = parse(html).body.textContent ?? '';
     const { manifest } = results;
     for (const part of [
@@ -42,7 +42,7 @@ describe('the report', () => {
     expect(text).toContain('only 2 draws');
   });
 
-  test('has the picture, each figure with a table behind it, and the baselines', () => {
+  test('the report has the picture, each figure with a table behind it, and the baselines', () => {
     const page = parse(html);
     const src = page.querySelector('img')!.getAttribute('src')!;
     expect(decodePng(Buffer.from(src.split(',')[1], 'base64'))).toMatchObject({ width: 4, height: 3 });
@@ -53,7 +53,7 @@ describe('the report', () => {
     for (const image of page.querySelectorAll('img')) expect(image.getAttribute('alt')).toBeTruthy();
   });
 
-  test('escapes whatever comes from outside', () => {
+  test('the report escapes all text that comes from outside', () => {
     const evil = '</style><script>alert(1)</script>"&';
     const spoiled = structuredClone(results);
     spoiled.manifest.command = `midas ${evil}`;
@@ -79,7 +79,7 @@ describe('the report', () => {
     expect(parse(page).querySelector('h1')!.textContent).toBe(evil);
   });
 
-  test('carries the letters of its text once where it is given a font', () => {
+  test('the report embeds the letters of its text once when it is given a font', () => {
     const figures = [{ name: 'curve', svg, caption: '' }];
     const page = reportHtml({ results, figures, fonts: figureFonts() });
     expect(page.match(/@font-face/g)).toHaveLength(3);
@@ -89,18 +89,18 @@ describe('the report', () => {
     );
   });
 
-  test('refuses a figure that is not an SVG', () => {
+  test('the report refuses a figure that is not an SVG', () => {
     expect(() => reportHtml({ results, figures: [{ name: 'x', svg: '<b>hi</b>', caption: '' }] })).toThrow(DataError);
   });
 
-  test('can be made of a run that has nothing yet', () => {
+  test('the report can be made of a run without rows', () => {
     const empty = { ...results, rows: [], summary: [] };
     expect(reportHtml({ results: empty, figures: [] })).toContain('What was run');
   });
 });
 
-describe('the headlines', () => {
-  test('name the undefended model, the cheapest strong defence and the rivals at equal accuracy', () => {
+describe('the headlines of a report', () => {
+  test('the headlines name the undefended model, the cheapest strong defence and its rivals at equal accuracy', () => {
     const lines = headlines(results);
     expect(lines[0]).toMatch(/^Undefended, the network is right on 8\d\.\d % of the held-out images/);
     expect(lines[1]).toContain('“Bit errors 6.25 %, fc1”');
@@ -110,7 +110,7 @@ describe('the headlines', () => {
     expect(lines.at(-1)).toContain('0.703');
   });
 
-  test('say so when every setting is dear', () => {
+  test('the headlines say so when every setting costs too much accuracy', () => {
     const dear = results.summary.map((entry) =>
       entry.condition.kind === 'none'
         ? entry
@@ -119,7 +119,7 @@ describe('the headlines', () => {
     expect(headlines({ ...results, summary: dear })[1]).toMatch(/^None of the \d+ settings/);
   });
 
-  test('do not claim that the person fades where the intervals overlap', () => {
+  test('the headlines do not claim that the person fades when the intervals overlap', () => {
     const flat = results.summary.map((entry) => ({
       ...entry,
       pccLift: { mean: 0.2, ci95: [0.1, 0.3] as [number, number] },
@@ -128,7 +128,7 @@ describe('the headlines', () => {
   });
 });
 
-test('the table has a line for each condition kept', () => {
+test('the summary table has a line for each condition that the filter keeps', () => {
   const table = summaryTable(results, (entry) => entry.condition.kind === 'gaussian', ['accuracy', 'pcc']);
   expect(table.columns).toEqual(['Condition', 'Attack', 'Draws', 'Accuracy', 'PCC with the right person']);
   expect(table.rows).toHaveLength(6);

@@ -24,7 +24,7 @@ const bits = (rates: Record<string, number>, layers = 'both') => ({
   layers,
 });
 
-/** A row whose values are given rather than drawn. */
+/** A row with the given values. */
 function row(condition: Condition, draw: number, accuracy: number, pcc: number[]): Row {
   const mean = pcc.reduce((sum, value) => sum + value, 0) / pcc.length;
   return {
@@ -49,13 +49,13 @@ function entry(condition: Condition, accuracy: number, pcc: number): SummaryEntr
   return { condition, attack: 'inversion', draws: 1, n: 1, ...values } as SummaryEntry;
 }
 
-describe('results.json', () => {
-  test('comes back as it was written', () => {
+describe('reading and writing results.json', () => {
+  test('results.json is read back as it was written', () => {
     const results = fakeResults({ draws: 2, identities: 4 });
     expect(parseResults(JSON.stringify(results), 'results.json')).toEqual(results);
   });
 
-  test('with a key that a condition of its kind has not is refused', () => {
+  test('a condition with a key that its kind does not have is refused', () => {
     const results = fakeResults({ draws: 1, identities: 2 });
     const condition = { ...results.rows[2].condition, voltage: 1.05 };
     results.rows[2] = { ...results.rows[2], condition };
@@ -71,7 +71,7 @@ describe('results.json', () => {
     ['manifest.dataset.sha256', undefined],
     ['summary[0].pcc.ci95[1]', undefined],
     ['baselines.meanFacePcc', undefined],
-  ])('names %s where that is %s', (path, value) => {
+  ])('the error names %s when its value is %s', (path, value) => {
     const results = JSON.parse(JSON.stringify(fakeResults({ draws: 1, identities: 2 })));
     const keys = path.match(/\w+/g)!;
     const last = keys.pop()!;
@@ -81,7 +81,7 @@ describe('results.json', () => {
     expect(parse).toThrow(`old/results.json: ${path}: `);
   });
 
-  test('with values per identity of unequal number is refused', () => {
+  test('lists of values per identity with unequal lengths are refused', () => {
     const results = fakeResults({ draws: 1, identities: 2 });
     results.rows[0].perIdentity.pcc.push(0);
     expect(() => parseResults(results, 'r.json')).toThrow(
@@ -89,65 +89,65 @@ describe('results.json', () => {
     );
   });
 
-  test('of another version is refused by its name', () => {
+  test('results.json of another version is refused with the name of that version', () => {
     expect(() => parseResults({ schema: 'midas-results/9' }, 'r.json')).toThrow(
       "r.json: schema is 'midas-results/9', this version reads 'midas-results/1'",
     );
   });
 
-  test('that is not JSON is refused with its name', () => {
+  test('a file that is not JSON is refused with its name', () => {
     expect(() => parseResults('{"rows": [', 'r.json')).toThrow(/^r\.json: not JSON: /);
   });
 });
 
-describe('rows.jsonl', () => {
+describe('reading and writing rows.jsonl', () => {
   const rows = [0, 1, 2].map((draw) => fakeRow(bits({ fc1: 0.1 }), draw, { accuracy: 0.8, pcc: 0.5, lift: 0.1 }, 3));
 
-  test('comes back as it was written', () => {
+  test('rows.jsonl is read back as it was written', () => {
     expect(parseRows(rows.map(rowToLine).join(''), 'rows.jsonl')).toEqual(rows);
   });
 
-  test('loses only the row that an interruption cut off', () => {
+  test('rows.jsonl loses only the row that an interruption cut off', () => {
     const text = rows.map(rowToLine).join('');
     expect(parseRows(text.slice(0, -20), 'rows.jsonl')).toEqual(rows.slice(0, 2));
     expect(parseRows(text.slice(0, -1), 'rows.jsonl')).toEqual(rows.slice(0, 2));
     expect(parseRows('', 'rows.jsonl')).toEqual([]);
   });
 
-  test('names the line that is damaged', () => {
+  test('the error names the damaged line of rows.jsonl', () => {
     const text = `${rowToLine(rows[0])}{"condition": 3}\n${rowToLine(rows[1])}`;
     expect(() => parseRows(text, 'rows.jsonl')).toThrow(/^rows\.jsonl:2: condition: /);
   });
 
-  test('does not take a number that JSON cannot hold', () => {
+  test('a row with a number that JSON cannot hold is refused', () => {
     expect(() => rowToLine({ ...rows[0], psnr: Number.POSITIVE_INFINITY })).toThrow(/psnr/);
   });
 });
 
-describe('the summary', () => {
-  test('has the mean and the interval computed by hand', () => {
+describe('the summary of rows', () => {
+  test('the summary has the mean and the interval computed by hand', () => {
     const condition = bits({ fc1: 0.1 });
     const [summary] = summarise([row(condition, 0, 0.8, [0.2, 0.4]), row(condition, 1, 0.9, [0.6, 0.8])], 1);
-    // Two draws resampled give 0.8, 0.85 or 0.9 with probability 1/4, 1/2, 1/4: the 2.5 % ends are the extremes. Of draws
-    // and identities together each extreme has probability 1/16.
+    // Two draws resampled give 0.8, 0.85 or 0.9 with probability 1/4, 1/2, 1/4: the 2.5 % ends are the extremes.
+    // With draws and identities resampled together, each extreme has probability 1/16.
     expect(summary.accuracy.mean).toBeCloseTo(0.85, 12);
     expect(summary.accuracy.ci95).toEqual([expect.closeTo(0.8, 12), expect.closeTo(0.9, 12)]);
     expect(summary.pcc.mean).toBeCloseTo(0.5, 12);
     expect(summary.pcc.ci95).toEqual([expect.closeTo(0.2, 12), expect.closeTo(0.8, 12)]);
     expect(summary.pccLift.mean).toBeCloseTo(0.25, 12);
-    // One value a draw where a row has none per identity.
+    // A metric without values per identity has one value per draw.
     expect(summary.mse.mean).toBeCloseTo(0.015, 12);
     expect(summary.mse.ci95).toEqual([expect.closeTo(0.01, 12), expect.closeTo(0.02, 12)]);
     expect(summary).toMatchObject({ draws: 2, n: 4, attack: 'inversion', condition });
   });
 
-  test('of a single draw has no width in accuracy', () => {
+  test('the summary of a single draw has an accuracy interval of no width', () => {
     const [summary] = summarise([row(bits({ fc1: 0.1 }), 0, 0.8, [0.2, 0.4])], 1);
     expect(summary.accuracy).toEqual({ mean: 0.8, ci95: [0.8, 0.8] });
     expect(summary.pcc.ci95[0]).toBeLessThan(summary.pcc.ci95[1]);
   });
 
-  test('groups by condition and attack, in the order of the rows', () => {
+  test('the summary groups rows by condition and attack, in the order of the rows', () => {
     const [a, b] = [bits({ fc1: 0.1 }), bits({ fc1: 0.2 })];
     const rows = [row(b, 0, 0.7, [0.1]), row(a, 0, 0.8, [0.2]), row(b, 1, 0.7, [0.1])];
     const groups = summarise([...rows, { ...rows[0], attack: 'mi-face zero' }], 1);
@@ -158,13 +158,13 @@ describe('the summary', () => {
     ]);
   });
 
-  test('does not depend on the order in which a resumed run finished its draws', () => {
+  test('the summary does not depend on the order in which a resumed run finished its draws', () => {
     const condition = bits({ fc1: 0.1 });
     const rows = [0, 1, 2].map((draw) => fakeRow(condition, draw, { accuracy: 0.8, pcc: 0.5, lift: 0.1 }, 5));
     expect(summarise([rows[2], rows[0], rows[1]], 7)).toEqual(summarise(rows, 7));
   });
 
-  test('refuses draws of different size and a draw that appears twice', () => {
+  test('the summary refuses draws of different sizes and a draw that appears twice', () => {
     const condition = bits({ fc1: 0.1 });
     const ragged = [row(condition, 0, 0.8, [0.1, 0.2]), row(condition, 1, 0.8, [0.1])];
     expect(() => summarise(ragged, 1)).toThrow(ShapeError);
@@ -173,7 +173,7 @@ describe('the summary', () => {
   });
 });
 
-describe('series', () => {
+describe('series of conditions', () => {
   const none = entry({ kind: 'none', rates: {}, layers: 'none' }, 0.9, 0.8);
   const quantised = entry(
     { kind: 'quantised', format: 'fixed12', granularity: 'load', rates: {}, layers: 'both' },
@@ -181,7 +181,7 @@ describe('series', () => {
     0.79,
   );
 
-  test('go from weak to strong and begin where nothing is wrong yet', () => {
+  test('a series goes from weak to strong and begins at the condition without errors', () => {
     const strong = entry(bits({ fc1: 0.2, fc2: 0.2 }), 0.6, 0.3);
     const weak = entry(bits({ fc1: 0.1, fc2: 0.1 }), 0.8, 0.6);
     const noise = entry({ kind: 'gaussian', rates: { fc1: 0.01 }, granularity: 'load', layers: 'both' }, 0.7, 0.6);
@@ -190,7 +190,7 @@ describe('series', () => {
     expect(second.line).toEqual([none, noise]);
   });
 
-  test('of a grid connect only equal rates', () => {
+  test('a series of a grid connects only equal rates', () => {
     const equal = [0.1, 0.2].map((rate) => entry(bits({ fc1: rate, fc2: rate }), 0.8, 0.6));
     const others = [entry(bits({ fc1: 0.1, fc2: 0.2 }), 0.8, 0.6), entry(bits({ fc1: 0.2, fc2: 0.1 }), 0.8, 0.6)];
     const [series] = seriesOf([quantised, ...equal, ...others]);
@@ -198,14 +198,14 @@ describe('series', () => {
     expect(series.scattered).toHaveLength(2);
   });
 
-  test('connect unequal scales that rise together, as of noise matched layer by layer', () => {
+  test('a series connects unequal scales that rise together, like those of noise matched layer by layer', () => {
     const noise = [1, 2].map((k) =>
       entry({ kind: 'gaussian', rates: { fc1: k, fc2: 3 * k }, granularity: 'load', layers: 'both' }, 0.8, 0.6),
     );
     expect(seriesOf(noise)[0].line).toEqual(noise);
   });
 
-  test('are read at equal accuracy by interpolation', () => {
+  test('a series is read at equal accuracy by interpolation', () => {
     const [series] = seriesOf([
       none,
       entry({ kind: 'gaussian', rates: { fc1: 1 }, granularity: 'load', layers: 'fc1' }, 0.7, 0.4),
@@ -218,8 +218,8 @@ describe('series', () => {
   });
 });
 
-describe('csv', () => {
-  test('has a header, a line a row and a column for every layer and key of a condition', () => {
+describe('rows as CSV', () => {
+  test('the CSV has a header, a line per row and a column for every layer and key of a condition', () => {
     const noise: Condition = { kind: 'gaussian', rates: { fc1: 0.1 }, granularity: 'load', layers: 'fc1' };
     const rows = [
       row({ ...noise, calibration: 'moments' }, 0, 0.8, [0.25]),
@@ -232,14 +232,14 @@ describe('csv', () => {
     );
   });
 
-  test('quotes commas, quotes and line feeds', () => {
+  test('the CSV quotes commas, quotes and line feeds', () => {
     const label = 'half, "bad"\nchip';
     const csv = toCsv([row(fakeMemory(label), 0, 0.8, [0.25])]);
     expect(csv).toContain('memory,"half, ""bad""\nchip",,chip');
   });
 });
 
-test('times are told in at most two units', () => {
+test('durations are written in at most two units', () => {
   expect([0.4, 59.6, 125, 3599, 12_000].map(formatDuration)).toEqual([
     '0 s',
     '1 min 00 s',

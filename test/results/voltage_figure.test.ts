@@ -23,7 +23,7 @@ function texts(svg: string): string[] {
   return [...parse(svg).querySelectorAll('text')].map((text) => text.textContent ?? '');
 }
 
-/** Measured with the real font. */
+/** Expects that the drawing, measured with the real font, stays within the figure. */
 function expectNothingClipped(svg: string) {
   const { resolve } = createRequire(import.meta.url);
   const fontFiles = ['400Regular', '500Medium', '600SemiBold'].map((weight) =>
@@ -36,7 +36,7 @@ function expectNothingClipped(svg: string) {
   expect(box.y + box.height).toBeLessThanOrEqual(image.height);
 }
 
-/** The dots' places along x, one list a line, in the order drawn: accuracy, energy, then lift and PCC of each series. */
+/** The x of the dots, one list per line, in the order drawn: accuracy, energy, then lift and PCC of each series. */
 function dotsAcross(svg: string): number[][] {
   return [...parse(svg).querySelectorAll('g[aria-label="dot"]')].map((group) =>
     [...group.children].map((dot) =>
@@ -47,7 +47,7 @@ function dotsAcross(svg: string): number[][] {
 
 const around = (mean: number, spread: number): Interval => ({ mean, ci95: [mean - spread, mean + spread] });
 
-/** A model that holds until 1.125 V and falls to chance at 1.10 V. */
+/** Points of a model that is unchanged down to 1.15 V and falls to about chance at 1.10 V. */
 function points(lift: number, pcc: number): VoltagePoint[] {
   const lines = [0, 0, 0, 0, 3e-8, 4.2e-6, 0.0003, 0.012, 0.12];
   return [1.35, 1.3, 1.25, 1.2, 1.175, 1.15, 1.125, 1.1125, 1.1].map((volts, i) => {
@@ -78,7 +78,7 @@ function figure(options: Partial<VoltageFigureOptions> = {}): string {
 }
 
 describe('the figure over supply voltage', () => {
-  test('names its panels, lines, levels, voltages and shares of bad lines', () => {
+  test('the voltage figure names its panels, lines, levels, voltages and shares of bad lines', () => {
     const labels = texts(figure({ subtitle: 'vendor C', footnote: 'Ten chips.' }));
     expect(labels).toEqual(
       expect.arrayContaining([
@@ -106,13 +106,13 @@ describe('the figure over supply voltage', () => {
     expect(labels).toEqual(expect.arrayContaining(['0.000003 %', '0.00042 %', '0.03 %', '1.2 %', '12 %']));
   });
 
-  test('says that energy is that of weight reads, and an upper bound', () => {
+  test('the voltage figure says that its energy is that of weight reads alone and an upper bound', () => {
     const note = texts(figure()).find((label) => label.startsWith('Energy is V²'));
     expect(note).toMatch(/weight reads alone/);
     expect(note).toMatch(/upper bound/);
   });
 
-  test('marks every point once, and accuracy and energy once for all series', () => {
+  test('the voltage figure marks every point of a series, and accuracy and energy once for all series', () => {
     const one = dotsAcross(figure({ series: [inversion] }));
     expect(one.map((line) => line.length)).toEqual([9, 9, 9, 9]);
     const two = dotsAcross(figure());
@@ -121,7 +121,7 @@ describe('the figure over supply voltage', () => {
     expect(part.map((line) => line.length)).toEqual([9, 9, 5, 9, 5, 9]);
   });
 
-  test('goes from high voltage to low, alike in every panel', () => {
+  test('the voltage figure goes from high voltage to low in every panel alike', () => {
     const lines = dotsAcross(figure());
     for (const line of lines) expect(line).toEqual([...lines[0]].sort((a, b) => a - b));
     // 1.35, 1.30 and 1.25 V stand twice as far apart as 1.20, 1.175 and 1.15 V.
@@ -129,19 +129,19 @@ describe('the figure over supply voltage', () => {
     expect((first[1] - first[0]) / (first[4] - first[3])).toBeCloseTo(2, 6);
   });
 
-  test('is the same for points in any order, which it leaves as they are', () => {
+  test('the voltage figure does not depend on the order of the points and leaves its input as it is', () => {
     const shuffled = [4, 0, 8, 2, 6, 1, 7, 3, 5].map((i) => inversion.points[i]);
     const given = [...shuffled];
     expect(figure({ series: [{ ...inversion, points: shuffled }, miFace] })).toBe(figure());
     expect(shuffled).toEqual(given);
   });
 
-  test('draws the mean face and chance dashed, and no lift solid', () => {
+  test('the voltage figure draws the mean face and chance dashed, and zero lift solid', () => {
     const rules = [...parse(figure()).querySelectorAll('g[aria-label="rule"][stroke="#5a5a5a"]')];
     expect(rules.map((rule) => rule.getAttribute('stroke-dasharray'))).toEqual(['6 4', null, '6 4']);
   });
 
-  test('draws into a picture without loose ends', () => {
+  test('the voltage figure renders with nothing clipped and no unresolved values', () => {
     const svg = figure();
     expect(svg).not.toMatch(/var\(|<style|NaN|undefined/);
     expect(svg).toMatch(/^<svg [^>]*width="1200"/);
@@ -150,7 +150,7 @@ describe('the figure over supply voltage', () => {
     expect(new Set(decodePng(svgToPng(svg, 600)).data).size).toBeGreaterThan(100);
   });
 
-  test('can be drawn of a single point', () => {
+  test('the voltage figure can be drawn for a single point', () => {
     const svg = figure({ series: [{ name: 'inversion', points: inversion.points.slice(-1) }] });
     expect(dotsAcross(svg).map((line) => line.length)).toEqual([1, 1, 1, 1]);
     expect(texts(svg)).toEqual(expect.arrayContaining(['1.10', '12 %']));
@@ -158,7 +158,7 @@ describe('the figure over supply voltage', () => {
     expectNothingClipped(svg);
   });
 
-  test('leaves out voltages without room for a label, but not their points', () => {
+  test('the voltage figure leaves out voltages without room for a label, but not their points', () => {
     const dense = Array.from({ length: 60 }, (_, i) => ({ ...inversion.points[0], volts: 1.35 - i * 0.005 }));
     const svg = figure({ series: [{ name: 'inversion', points: dense }] });
     expect(dotsAcross(svg)[0]).toHaveLength(60);
@@ -168,7 +168,7 @@ describe('the figure over supply voltage', () => {
     expect(named).toContain('1.055');
   });
 
-  test('is refused without a point', () => {
+  test('the voltage figure is refused without a point', () => {
     expect(() => figure({ series: [] })).toThrow(ConfigError);
     expect(() => figure({ series: [{ name: 'inversion', points: [] }] })).toThrow(
       new ConfigError("figure 'Voltage & privacy': no voltage to draw"),

@@ -21,7 +21,7 @@ const shipped = async () => new Map(FILES.map((name) => [name, fileOf(name)]));
 const URL_OF_PAGE = 'https://example.org/midas/';
 const QUICK: Setting = { ...DEFAULTS, draws: 2 };
 
-/** A session whose replies are kept; `posted` may react to one as it comes. */
+/** A session whose replies are kept; `posted` is called with each of them. */
 class Page {
   replies: Reply[] = [];
   posted: (reply: Reply) => void = () => {};
@@ -40,7 +40,7 @@ class Page {
     },
   });
 
-  /** What a request was answered with. */
+  /** Sends a request. @returns the replies to it */
   async ask(job: Job): Promise<Reply[]> {
     this.replies = [];
     await this.start(job);
@@ -63,7 +63,7 @@ beforeAll(async () => {
 });
 afterAll(() => page.session.close());
 
-it('opening shows the true faces of both splits, and how well the networks are', async () => {
+it('opening shows the true faces of both splits and the accuracies of the networks', async () => {
   await page.ask({ kind: 'open', url: URL_OF_PAGE });
   const [{ truth, trainAccuracy, identityAccuracy, tensors }] = page.of('victim');
   for (const side of ['held-out', 'training'] as const) {
@@ -76,8 +76,8 @@ it('opening shows the true faces of both splits, and how well the networks are',
   expect(tensors).toContain('fc1.weight');
 });
 
-describe('a measurement', () => {
-  it('has the numbers of the command line, draw by draw', async () => {
+describe('a measurement of a setting', () => {
+  it('a measurement has the numbers of the command line, draw by draw', async () => {
     await page.ask({ kind: 'measure', setting: QUICK });
     const { results, chosen } = page.of('results').at(-1)!;
     const preset = presetInput('deep');
@@ -107,7 +107,7 @@ describe('a measurement', () => {
     expect(results.manifest.command).toBe(`${URL_OF_PAGE}?draws=2`);
   });
 
-  it('shows the draw that was asked for, and a worse memory hides more', async () => {
+  it('a measurement shows the chosen draw, and a worse memory lowers accuracy and PCC', async () => {
     const measured: Record<string, Extract<Reply, { kind: 'measured' }>> = {};
     for (const [name, change] of Object.entries({
       gentle: { rate: 2 ** -12 },
@@ -124,7 +124,7 @@ describe('a measurement', () => {
     expect(first('other').pictures.images).not.toEqual(first('bad').pictures.images);
   });
 
-  it('has the same means whatever was shown before, and the energy of its own voltage', async () => {
+  it('a measurement has the same means whatever was shown before, and the energy of its own voltage', async () => {
     const setting: Setting = { ...QUICK, memory: 'dram-C', volts: 1.2, layers: 'fc1', seed: 5 };
     const end = async (change: Partial<Setting>) => {
       await page.ask({ kind: 'measure', setting: { ...setting, ...change } });
@@ -138,7 +138,7 @@ describe('a measurement', () => {
     expect(await end({})).toEqual(first);
   });
 
-  it('that another one follows ends early, and only the last one is measured to its end', async () => {
+  it('a measurement ends early when another one follows, and only the last one runs to its end', async () => {
     page.replies = [];
     const first = page.start({ kind: 'measure', setting: { ...QUICK, draws: 50, seed: 7 } });
     const last = page.start({ kind: 'measure', setting: { ...QUICK, draws: 1, seed: 8 } });
@@ -147,8 +147,8 @@ describe('a measurement', () => {
   });
 });
 
-describe('a curve', () => {
-  it('fills in row by row, holds in a pause, stops, and goes on where it was', async () => {
+describe('a curve over settings', () => {
+  it('a curve fills in row by row, waits in a pause, stops, and continues where it was', async () => {
     const setting: Setting = { ...QUICK, draws: 1, layers: 'fc1', seed: 3 };
     page.replies = [];
     let rows = 0;
@@ -193,7 +193,7 @@ it('MI-Face trains a victim, then shows its images as they become faces, without
   expect(page.of('ended').at(-1)).toMatchObject({ how: 'done' });
 }, 240_000);
 
-it('MI-Face attacks the shipped convolutional network, whose rounded confidences do not keep it away', async () => {
+it('MI-Face attacks the shipped convolutional network, and rounded confidences do not change its result', async () => {
   const attack = async (release: Setting['release']) => {
     await page.ask({ kind: 'invert', setting: { ...QUICK, model: 'yang', release } });
     return page.of('inversion').flatMap(({ row }) => (row ? [row] : []));
@@ -205,7 +205,7 @@ it('MI-Face attacks the shipped convolutional network, whose rounded confidences
   expect((await attack('rounding-1')).map(({ pcc }) => pcc)).toEqual(exact.map(({ pcc }) => pcc));
 }, 240_000);
 
-it('another victim is trained with the network that inverts it, and tells its layers', async () => {
+it('another victim is trained with the network that inverts it, and its layers are reported', async () => {
   await page.ask({ kind: 'measure', setting: normalised({ ...QUICK, victim: 'softmax', draws: 1 }) });
   const [{ victim, tensors, outputs }] = page.of('victim');
   expect(victim).toBe('softmax');
@@ -249,7 +249,7 @@ it('a visitor’s images are reconstructed beside the true ones', async () => {
 });
 
 describe('networks of a visitor', () => {
-  it('have rows of their own, also under a name that was there before', async () => {
+  it('a visitor’s networks have their own rows, also under a name that was used before', async () => {
     const accuracies: number[] = [];
     for (const scale of [1, 0.3]) {
       const { spec, state } = readCheckpoint(fileOf('victim.safetensors'), 'victim');
@@ -269,7 +269,7 @@ describe('networks of a visitor', () => {
     expect(accuracies[1]).toBeLessThan(accuracies[0] / 2);
   });
 
-  it('take the place of the shipped ones', async () => {
+  it('a visitor’s networks replace the shipped ones', async () => {
     await page.ask({
       kind: 'open',
       url: URL_OF_PAGE,
@@ -279,7 +279,7 @@ describe('networks of a visitor', () => {
     expect(page.of('victim')[0].trainAccuracy).toBeGreaterThan(0.99);
   });
 
-  it('that are none, or know other people, are refused in one line, and the shipped ones come back', async () => {
+  it('files that are not networks or know other people are refused, and the shipped networks return', async () => {
     const fixtures = fileURLToPath(new URL('../fixtures/', import.meta.url));
     for (const [name, bytes, message] of [
       ['notes.pth', new TextEncoder().encode('no checkpoint'), /notes\.pth: /],
@@ -295,7 +295,7 @@ describe('networks of a visitor', () => {
   });
 });
 
-it('a lost device is told, and what was measured is there when the engine runs again', async () => {
+it('a lost device is reported, and the rows measured before are there when the engine runs again', async () => {
   const setting: Setting = { ...QUICK, seed: 11 };
   await page.ask({ kind: 'measure', setting });
   const before = page.of('results').at(-1)!.results.rows;

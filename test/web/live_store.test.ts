@@ -6,8 +6,8 @@ import { fakeResults } from '../results/fake.ts';
 
 const fakeRows = () => [...fakeResults().rows];
 
-describe('a gate', () => {
-  it('holds up who comes while it is closed, and lets them on', async () => {
+describe('the gate of a job', () => {
+  it('a closed gate holds up a job until it opens', async () => {
     const gate = new Gate();
     const { signal } = new AbortController();
     await gate.pass(signal);
@@ -23,7 +23,7 @@ describe('a gate', () => {
     expect(passed).toBe(true);
   });
 
-  it('sends away who waited for a job that was stopped', async () => {
+  it('a gate rejects a waiting job that was stopped', async () => {
     const gate = new Gate();
     const controller = new AbortController();
     gate.close();
@@ -35,7 +35,7 @@ describe('a gate', () => {
 });
 
 describe('a live store', () => {
-  it('says of every row that it is there before the next one comes', async () => {
+  it('a live store announces every row before the next one is appended', async () => {
     const store = new LiveStore();
     const seen: number[] = [];
     store.onRow = async () => {
@@ -46,7 +46,7 @@ describe('a live store', () => {
     expect(seen).toEqual([1, 2, 3]);
   });
 
-  it('has every draw of a condition once, and its summary is that of all rows', () => {
+  it('a live store has every draw of a condition once, and its summary is that of all rows', () => {
     const rows = fakeRows();
     const store = new LiveStore();
     for (const row of [...rows, ...rows]) store.add(row);

@@ -2,7 +2,7 @@ import { PNG } from 'pngjs';
 import { expect, it } from 'vitest';
 import { encodeGrayPng } from '../../src/web/png.ts';
 
-it('the page’s PNG files come back from another decoder as they went in', () => {
+it('another decoder reads the page’s PNG files as they were encoded', () => {
   const [width, height] = [13, 7];
   const pixels = Uint8Array.from({ length: width * height }, (_, i) => (i * 37) % 256);
   const { data, ...size } = PNG.sync.read(Buffer.from(encodeGrayPng(pixels, width, height)));

@@ -21,8 +21,8 @@ const SPEC = yangClassifier({ kind: 'yang-classifier', size: 32, ndf: 8, classes
 const conditionOf = (change: Partial<Setting>) =>
   plannedConditions(sweepOfSetting({ ...DEFAULTS, ...change }, 'one'), SPEC).at(-1)!;
 
-describe('an address', () => {
-  it('is empty for the defaults, and says every difference', () => {
+describe('the address of a setting', () => {
+  it('the address is empty for the defaults and states every difference', () => {
     expect(writeSetting(DEFAULTS)).toBe('');
     const setting: Setting = { ...DEFAULTS, memory: 'dram-C', volts: 1.15, draw: 4, layers: 'fc1', side: 'training' };
     const text = writeSetting(setting);
@@ -30,27 +30,27 @@ describe('an address', () => {
     expect(readSetting(new URLSearchParams(text))).toEqual({ setting, wrong: [] });
   });
 
-  it('keeps every rate of the slider to the bit', () => {
+  it('the address keeps every rate of the slider to the bit', () => {
     for (const rate of RATES) {
       expect(readSetting(new URLSearchParams(writeSetting({ ...DEFAULTS, rate }))).setting.rate).toBe(rate);
     }
   });
 
-  it('that says nonsense gives defaults, and says where', () => {
+  it('an address with invalid values gives defaults and reports the invalid values', () => {
     const { setting, wrong } = readSetting(new URLSearchParams('rate=7&memory=foo&draw=&seed=2&utm_source=x'));
     expect(setting).toEqual({ ...DEFAULTS, seed: 2 });
     expect(wrong).toEqual(['rate=7', 'memory=foo', 'draw=']);
   });
 });
 
-describe('what does not go together', () => {
-  it('gives way: layers to those that the victim has', () => {
+describe('settings that do not go together', () => {
+  it('layers that the victim does not have are replaced by its own', () => {
     expect(normalised({ ...DEFAULTS, victim: 'mlp', layers: 'conv2' })).toMatchObject({ layers: 'fc1+fc2' });
     expect(normalised({ ...DEFAULTS, victim: 'softmax' })).toMatchObject({ layers: 'fc1', tensor: 'fc1.weight' });
     expect(normalised({ ...DEFAULTS, victim: 'mlp', layers: 'fc2' }).layers).toBe('fc2');
   });
 
-  it('gives way: a tensor to its layers, a voltage to what was measured', () => {
+  it('a tensor outside its layers and a voltage that was not measured are replaced', () => {
     expect(normalised({ ...DEFAULTS, layers: 'conv2' }).tensor).toBe('conv2.weight');
     expect(normalised({ ...DEFAULTS, tensor: 'fc2.bias' }).tensor).toBe('fc2.bias');
     expect(normalised({ ...DEFAULTS, tensor: 'bogus' }).tensor).toBe('fc1.weight');
@@ -58,7 +58,7 @@ describe('what does not go together', () => {
     expect(readSetting(new URLSearchParams('layers=fc2')).setting.tensor).toBe('fc2.weight');
   });
 
-  it('is no setting where a part is out of its range', () => {
+  it('a setting with a value out of its range is not valid', () => {
     expect(isSetting(DEFAULTS)).toBe(true);
     for (const change of [{ draw: 2 ** 20 }, { seed: -1 }, { draws: 101 }, { draw: 1.5 }, { draw: Number.NaN }]) {
       expect(isSetting({ ...DEFAULTS, ...change }), JSON.stringify(change)).toBe(false);
@@ -66,8 +66,8 @@ describe('what does not go together', () => {
   });
 });
 
-describe('a setting', () => {
-  test('with a rate is the condition that the command line sweeps', () => {
+describe('the condition of a setting', () => {
+  test('a setting with a rate is the condition that the command line sweeps', () => {
     expect(conditionOf({ rate: 2 ** -6 })).toEqual({
       kind: 'bit-error',
       rates: { fc1: 2 ** -6, fc2: 2 ** -6 },
@@ -77,7 +77,7 @@ describe('a setting', () => {
     });
   });
 
-  test('with a voltage is a DIMM per draw, under the chosen layers only', () => {
+  test('a setting with a voltage is one DIMM per draw, in the chosen layers only', () => {
     const condition = conditionOf({ memory: 'dram-B', volts: 1.05, layers: 'fc1' });
     expect(condition).toMatchObject({
       kind: 'memory',
@@ -89,11 +89,11 @@ describe('a setting', () => {
     expect(Object.keys(condition.rates)).toEqual(['fc1']);
   });
 
-  test.each(NAMED_MEMORIES.map(({ name }) => name))('with the memory %s can be', (memory) => {
+  test.each(NAMED_MEMORIES.map(({ name }) => name))('a setting with the memory %s is a memory condition', (memory) => {
     expect(conditionOf({ memory }).kind).toBe('memory');
   });
 
-  test('lies on its curve', () => {
+  test('the condition of a setting lies on its curve', () => {
     for (const change of [{ rate: 2 ** -8 }, { memory: 'dram-A', volts: 1.15 }]) {
       const setting = { ...DEFAULTS, ...change };
       const curve = plannedConditions(sweepOfSetting(setting, 'curve'), SPEC);
@@ -102,7 +102,7 @@ describe('a setting', () => {
     }
   });
 
-  test('with a voltage goes as low as all of its DIMMs were measured, and no lower', () => {
+  test('a voltage goes as low as all of its DIMMs were measured, and no lower', () => {
     expect(voltsOf('A', { draw: 0, draws: 2 }).at(-1)).toBe(1.1);
     expect(voltsOf('A', { draw: 0, draws: 3 }).at(-1)).toBe(1.125);
     expect(voltsOf('C', { draw: 6, draws: 1 }).at(-1)).toBe(1.2);
@@ -111,7 +111,7 @@ describe('a setting', () => {
     }
   });
 
-  test('reaches every layer that it is given', () => {
+  test('the condition of a setting reaches every given layer', () => {
     const mlp = modelSpec('mlp', 3584, 40, [200]);
     for (const memory of ['uniform', 'dram-C', NAMED_MEMORIES[0].name]) {
       const condition = plannedConditions(sweepOfLayers({ ...DEFAULTS, memory }, ['fc1', 'fc2']), mlp).at(-1)!;
@@ -119,7 +119,7 @@ describe('a setting', () => {
     }
   });
 
-  test('shares its rows with those that differ in strength and view only', () => {
+  test('settings that differ only in strength and view share their rows', () => {
     expect(sweepKey({ ...DEFAULTS, rate: 0.1, draw: 2, side: 'training' })).toBe(sweepKey(DEFAULTS));
     expect(sweepKey({ ...DEFAULTS, seed: 2 })).not.toBe(sweepKey(DEFAULTS));
   });

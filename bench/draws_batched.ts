@@ -1,4 +1,4 @@
-/** Several draws of the memory attacked at once, against one after the other: what a sweep gains by batching them. */
+/** Times an attack on several draws of the memory together against one draw after the other: the gain of batching in a sweep. */
 import { MiFace } from '../src/attacks/mi_face.ts';
 import { Arena } from '../src/gpu/arena.ts';
 import type { Gpu } from '../src/gpu/device.ts';
@@ -50,8 +50,8 @@ export async function benchDraws(gpu: Gpu, timing: Timing): Promise<Row[]> {
     // A run has one more round, which judges the last step.
     const iteration = times.batched.map((ms) => ms / (ATTACK.iterations + 1));
     rows.push(
-      makeRow(`attack iteration of ${DRAWS} draws at once, ${name}`, iteration, 'ms'),
-      makeRow(`${DRAWS} draws at once, times one by one, ${name}`, ratios(times.batched, times.oneByOne), 'times'),
+      makeRow(`attack iteration of ${DRAWS} draws together, ${name}`, iteration, 'ms'),
+      makeRow(`${DRAWS} draws together, times one by one, ${name}`, ratios(times.batched, times.oneByOne), 'times'),
     );
   }
   return rows;

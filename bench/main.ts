@@ -1,8 +1,8 @@
 /**
- * `npm run bench`: how fast the engine is, beside what the adapter can do. `npm run bench -- --help` lists the options.
+ * `npm run bench`: the speed of the engine beside the speed of the adapter. `npm run bench -- --help` lists the options.
  *
- * Everything that is compared runs in the same rounds, in turns, and ratios are those of one round: on a machine that does
- * other things besides, medians of ratios mean something where ratios of medians do not.
+ * Everything that is compared runs in the same rounds, in turns, and a ratio is taken within one round: on a busy machine
+ * medians of such ratios are meaningful, and ratios of medians are not.
  */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { buildProbes, median } from '../src/cli/doctor.ts';

@@ -8,7 +8,7 @@ interface ModuleGraph {
   getModuleInfo(id: string): { readonly importers: readonly string[] } | null;
 }
 
-/** Whether a page's code reaches a module. */
+/** True if a page's code reaches a module. */
 function isOfPages(id: string, graph: ModuleGraph, seen = new Set<string>()): boolean {
   if (id.endsWith('/src/index.ts')) return true;
   if (seen.has(id)) return false;

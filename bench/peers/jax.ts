@@ -186,7 +186,7 @@ function buildConv(jax: Jax, compared: ConvCase): Runnable {
   return runnable(jax, inputs, () => run(read.ref, weight.ref, gradient.ref));
 }
 
-/** The gradient of f at x, given that of its result. Consumes both, and what f uses besides. */
+/** The gradient of f at x, given that of its result. Consumes both, and the other arrays that f uses. */
 function pullBack(jax: Jax, f: (x: JaxArray) => JaxArray, x: JaxArray, gradient: JaxArray): JaxArray {
   const [value, backwards] = jax.vjp(f, [x]);
   const [result] = backwards(gradient);
@@ -286,7 +286,7 @@ function buildInference(jax: Jax, compared: NetworkCase): Runnable {
   return runnable(jax, [trained, statistics, images], () => run(ref(trained), ref(statistics), images.ref));
 }
 
-/** What a training step hands on to the next. */
+/** The state that a training step passes to the next. */
 interface TrainingState extends Record<string, Arrays> {
   parameters: Arrays;
   statistics: Arrays;

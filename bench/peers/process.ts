@@ -35,7 +35,7 @@ const WORKER = fileURLToPath(new URL('worker.ts', import.meta.url));
 
 /** Starts bench/peers/worker.ts with an engine. */
 export function startEngine(name: EngineName, adapter: string, clock: string): Contestant {
-  // The slowest: ten steps of a training that takes a minute each, on a machine that does other things besides.
+  // The slowest: ten steps of a training that takes a minute each, on a machine that is also busy with other work.
   return startProcess(name, WORKER, [name, adapter, clock], { seconds: 900, execArgv: ['--import', 'tsx'] });
 }
 

@@ -150,7 +150,7 @@ function buildConv(tf: Tf, compared: ConvCase): Runnable {
   if (operation === 'input gradient') {
     return runnable(tf, inputs, () => tf.conv2dTranspose(y, filter, x.shape, stride, padding), nchw);
   }
-  // What the gradient of conv2d runs, and nothing besides.
+  // Exactly the operations that the gradient of conv2d runs.
   const attributes = { strides: stride, pad: padding, dataFormat: 'NHWC', filterShape: filter.shape };
   return runnable(
     tf,

@@ -4,7 +4,7 @@ import type { Case } from './cases.ts';
 import { checkSame } from './compare.ts';
 import type { Contestant } from './process.ts';
 
-/** What became of one engine in one case: milliseconds a run, one a round; or why there are none. */
+/** The outcome of one engine in one case: milliseconds per run, one number per round; or why there are none. */
 export type Outcome =
   | { readonly times: readonly number[] }
   | { readonly failure: string /** Whether it computed something else than ours. */; readonly differs: boolean };
@@ -76,6 +76,6 @@ async function runCase(
     }
   }
   for (const [contestant, measured] of times) outcomes.set(contestant.name, { times: measured });
-  // In the order of the contestants, whatever became of them.
+  // In the order of the contestants, also of those that failed.
   return new Map(contestants.map(({ name }) => [name, outcomes.get(name)!]));
 }

@@ -1,6 +1,6 @@
 // The activations and their slopes, four values at a time. ACTIVATION is a prelude constant, the codes of
 // ACTIVATION_CODE in src/kernels/activation.ts: 0 none, 1 relu, 2 tanh, 3 sigmoid; the branches fold away.
-// sigmoid(0) is 0.5: whoever stores a row masks its pad columns.
+// sigmoid(0) is 0.5: a kernel that stores a row must mask its pad columns.
 
 // y = act(v). Arguments are clamped where the function is constant in f32 anyway: some drivers compute tanh and sigmoid
 // from exp, which overflows. |tanh| rounds to 1 from 9.01 on, sigmoid(-87) = 1.6e-38 is the last normal number.

@@ -47,7 +47,7 @@ export interface Reconstruction {
   readonly photograph?: number;
 }
 
-/** What one output of an attack gave on one draw of the victim's memory. */
+/** The result of one output of an attack on one draw of the victim's memory. */
 export interface AttackResult {
   readonly reconstructions: readonly Reconstruction[];
   /** Share of the prediction vectors in which a confidence underflows in float32, where the attack reads such vectors. */
@@ -65,13 +65,13 @@ export interface Release {
 /** A victim in memory as an attack meets it. */
 export interface AttackedVictim {
   readonly victim: Victim;
-  /** Where an attack that searches for inputs moves: the victim's own images, or the code of an autoencoder under it. */
+  /** The victim and the space in which an attack searches for inputs: images, or the code of an autoencoder. */
   readonly search: { readonly victim: Victim; readonly space: SearchSpace };
   /** How it changes the confidences that it releases; absent where it does not. */
   readonly release?: Release;
 }
 
-/** What is known before the memory errs: the experiment as an attack sees it. */
+/** The experiment as an attack sees it, before any memory error. */
 export interface AttackContext {
   readonly gpu: Gpu;
   /** Owns what lives as long as the experiment, such as an attacker's trained network. */
@@ -95,7 +95,7 @@ export interface AttackContext {
   readonly publicFaces?: { readonly data: DeviceDataset; readonly indices: Uint32Array };
   /** The victim before any error. */
   readonly exact: Victim;
-  /** Changes of the released confidences under which the attack will run, besides none at all. */
+  /** Changes of the released confidences under which the attack will run; it also runs on unchanged confidences. */
   readonly releases: readonly Release[];
   /**
    * An attacker's network: trained on `data`, or taken from where a run keeps it or a user gave it.
@@ -159,7 +159,7 @@ export interface PreparedAttack {
   ): Promise<ReadonlyMap<string, readonly Float32Array[]>>;
 }
 
-/** What is known of a victim before it is built. */
+/** The facts about a victim before it is built. */
 export interface VictimShape {
   readonly classes: number;
   readonly width: number;
@@ -179,9 +179,9 @@ export interface Attack<C extends { readonly kind: string } = { readonly kind: s
   readonly kind: C['kind'];
   /** In titles: `MI-Face`. */
   readonly title: string;
-  /** Whether its images show single photographs, rather than persons in general. */
+  /** True if its images show single photographs, rather than persons in general. */
   readonly onPhotographs: boolean;
-  /** Whether the attacker must have other people's faces to learn from. */
+  /** True if the attacker must have other people's faces to learn from. */
   readonly needsPublicFaces: boolean;
   /** For help texts, in one sentence. */
   readonly description: string;

@@ -12,13 +12,13 @@ import { type LayerSpec, planStack, recordStackForward, type WeightsOf } from '.
 import type { DeviceDataset } from '../models/device_dataset.ts';
 import type { Victim } from '../models/victim.ts';
 
-/** What an attacker makes of a prediction vector before the network sees it (src/kernels/align.ts). */
+/** The preprocessing of a prediction vector by an attacker before the network receives it (src/kernels/align.ts). */
 export interface Alignment {
   /** How many of the largest confidences are known; the others become 0. */
   readonly truncation: number;
   /** `direct`: logarithms computed from the logits. `faithful`: as published, confidences that underflow count as -1000. */
   readonly floor: ConfidenceFloor;
-  /** Log-confidences below are raised to it, by an attacker who mends vectors. */
+  /** Lower bound to which an attacker who repairs vectors raises log-confidences. */
   readonly clip?: number;
 }
 
@@ -94,7 +94,7 @@ export class Predictor {
 
   /**
    * @param indices of the images that are predicted, not empty
-   * @param batchSize images at once
+   * @param batchSize images per batch
    * @throws ShapeError where the images are not what the victim takes, LimitError
    */
   static async build(
@@ -194,7 +194,7 @@ export function smallestLogConfidence(logits: Float32Array, classes: number): nu
   return smallest;
 }
 
-/** Where an attacker's images and counts of underflown confidences come out. */
+/** The buffers of an attacker's images and counts of underflown confidences. */
 interface Output {
   readonly name: string;
   readonly image: Matrix;
@@ -221,7 +221,7 @@ export class InversionAttack {
 
   /**
    * @param indices of the attacked images, not empty
-   * @param batchSize images at once
+   * @param batchSize images per batch
    * @throws ShapeError where a network does not fit the victim, LimitError
    */
   static async build(

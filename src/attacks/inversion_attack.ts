@@ -246,7 +246,7 @@ class BuiltInversion implements BuiltAttack {
   readonly #config: InversionConfig;
   readonly #context: AttackContext;
   readonly #attack: InversionAttack;
-  /** Of the memory as it is loaded; made at most once per load, because one prediction serves every attacker. */
+  /** Predictions under the memory as it is loaded; computed at most once per load, because they serve every attacker. */
   #found: Promise<Map<string, Reconstructions>> | undefined;
 
   private constructor(config: InversionConfig, context: AttackContext, attack: InversionAttack) {
@@ -287,7 +287,7 @@ class BuiltInversion implements BuiltAttack {
     return [{ reconstructions, underflow }];
   }
 
-  /** Where a split's photographs begin among those that are attacked together. */
+  /** Index of a split's first photograph among those that are attacked together. */
   #firstOf(split: SplitName): number {
     const before = this.#config.splits.slice(0, this.#config.splits.indexOf(split));
     return before.reduce((sum, each) => sum + this.#context.attacked[each].indices.length, 0);

@@ -21,11 +21,11 @@ import { recordRowNorm } from '../kernels/reduce.ts';
 import type { Victim } from '../models/victim.ts';
 import type { MiFaceConfig } from './mi_face_config.ts';
 
-/** What the attacker searches in: images, or the code of an autoencoder whose decoder gives the image. */
+/** The space in which the attacker searches: images, or the code of an autoencoder whose decoder gives the image. */
 export interface SearchSpace {
   readonly height: number;
   readonly width: number;
-  /** Latent space only. Plans and records code -> image and image -> code; `rows` images at once. */
+  /** Latent space only. Plans and records code -> image and image -> code, for `rows` images together. */
   readonly latent?: {
     readonly size: number;
     plan(
@@ -74,7 +74,7 @@ export class MiFace {
   #process: Program | undefined;
   #decodeResult: Program | undefined;
   #encodeStart: Program | undefined;
-  /** Where starts are written in latent space, to be encoded. */
+  /** The buffer into which starts are written in latent space, to be encoded. */
   #startImage: Matrix | undefined;
 
   private constructor(
@@ -284,7 +284,7 @@ export class MiFace {
     return keep === 'best' || beta !== null || gamma !== null;
   }
 
-  /** What the attack has found: after a run, or from `onIteration`, by then. @throws DeviceLostError */
+  /** The result of the attack: after a run, or up to the present iteration when called from `onIteration`. @throws DeviceLostError */
   async results(): Promise<MiFaceResult[]> {
     this.#decodeResult?.run();
     const source = this.#space.latent ? this.#image : this.#retained;

@@ -5,7 +5,7 @@ const whole = (low: number, high: number) =>
   v.pipe(v.number('must be a number'), v.integer('must be a whole number'), v.minValue(low), v.maxValue(high));
 const number = (low: number, high: number) => v.pipe(v.number('must be a number'), v.minValue(low), v.maxValue(high));
 
-/** Where an attack starts: a black image, a mean face, or noise. */
+/** The start of an attack: a black image, a mean face, or noise. */
 export const STARTS = ['zero', 'mean', 'noise'] as const;
 
 export const MiFaceOptions = v.strictObject({

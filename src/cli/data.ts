@@ -32,7 +32,7 @@ export interface SynthArguments {
   readonly png?: string;
 }
 
-/** What is in a pack, as --json prints it. */
+/** The content of a pack, as --json prints it. */
 export interface PackSummary {
   readonly file: string;
   readonly format: string;

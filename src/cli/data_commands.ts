@@ -4,7 +4,7 @@ import { FACE_LAYOUTS } from '../data/pack.ts';
 import type { ImportArguments, SynthArguments } from './data.ts';
 import { type CommonOptions, Session } from './session.ts';
 
-/** What main.ts gives every command. */
+/** The functions that main.ts passes to every command. */
 export interface CommandTools {
   /** Adds the options that all commands have. */
   readonly common: (command: Command, out: string) => Command;

@@ -26,7 +26,7 @@ const TRAINED = 0.7;
 /** Photographs of `private`, before people are chosen; undefined where they are drawn. */
 export interface PrivateFiles {
   readonly all: ImageDataset;
-  /** Where the files came with one. */
+  /** Present if the files came with one. */
   readonly split?: Split;
   readonly splitName?: string;
 }

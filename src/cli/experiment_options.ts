@@ -80,7 +80,7 @@ function imageSize(text: string): { width: number; height: number } {
   return { width: Number(width), height: Number(height) };
 }
 
-/** What commander makes of the options below; absent where the user gave none. */
+/** The parsed values of the options below; an option that the user did not give is absent. */
 export interface ExperimentOptions extends CommonOptions {
   readonly preset?: string;
   readonly config?: string;
@@ -263,7 +263,7 @@ function drawnSize(data: DataConfig): { width: number; height: number } {
   return { width: data.size ?? 32, height: data.size ?? 32 };
 }
 
-/** What flags say of the faces. @throws ConfigError for flags that do not go together */
+/** The configuration of the faces from the flags. @throws ConfigError for flags that do not go together */
 function askedData(
   options: ExperimentOptions,
   data: ExperimentInput['data'],

@@ -38,7 +38,7 @@ interface PlaneRate extends FlipRate {
   readonly plane: number;
 }
 
-/** What `midas memory map --json` prints. */
+/** The object that `midas memory map --json` prints. */
 export interface FaultMapReport {
   readonly model: string;
   readonly adapter: string;
@@ -46,7 +46,7 @@ export interface FaultMapReport {
   readonly memory: MemoryConfig;
   readonly draw: number;
   readonly tensor: { readonly name: string; readonly rows: number; readonly columns: number; readonly bits: number };
-  /** Of the tensor's codes with their pads, without check bits. */
+  /** Bytes of the tensor's codes with their pads, without check bits. */
   readonly bytes: number;
   /** The highest first. Rates are what comes back, after any correction. */
   readonly planes: readonly PlaneRate[];

@@ -7,7 +7,7 @@ import type { Session } from './session.ts';
 /** Claims of a whole proof, for the bar. */
 const CLAIMS = 35;
 
-/** What `midas memory verify --json` prints. */
+/** The object that `midas memory verify --json` prints. */
 export interface VerifyReport {
   readonly adapter: string;
   readonly proofs: readonly Proof[];

@@ -98,7 +98,7 @@ function uniqueRows(shards: readonly FinishedShard[]): Row[] {
   return [...rows.values()];
 }
 
-/** What every shard has alike, or one of them alone: networks, calibration, pictures. */
+/** Files that are equal in every shard or that only one shard has: networks, calibration, pictures. */
 function copyFiles(from: string, to: string): void {
   const networks = readdirSync(from).filter((name) => name.endsWith('.safetensors'));
   const pictures = readdirSync(join(from, 'pictures')).map((name) => join('pictures', name));

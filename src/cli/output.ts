@@ -45,7 +45,7 @@ const BAR_WIDTH = 24;
 
 /**
  * Progress with an estimate of the time left. Nothing runs in the background: what is shown changes when `advance` is
- * called, so call it often. Not for two pieces of work at once.
+ * called, so call it often. It shows one piece of work at a time.
  */
 export function createProgress(options: ProgressOptions = {}): Progress {
   const { quiet = false, stream = process.stderr, now = () => performance.now() } = options;

@@ -26,11 +26,11 @@ export interface PlanArguments {
   /** Images of the training sets; by default as many as the configuration's faces have. */
   readonly images?: number;
   readonly publicImages?: number;
-  /** Whether the published data sets are meant, in place of the configuration's faces. */
+  /** True if the published data sets are meant, in place of the configuration's faces. */
   readonly published?: boolean;
 }
 
-/** Of FaceScrub, whose published test split of 20 % has 4335 images, and of CelebA. */
+/** Sizes of FaceScrub, whose published test split of 20 % has 4335 images, and of CelebA. */
 const PUBLISHED = { people: 530, trained: (4 * 4335) / 530, publicImages: 202_599 };
 
 /** A network in the answer with --json. */

@@ -5,7 +5,7 @@ import type { KernelTime, PhaseProfile } from '../gpu/profiler.ts';
 import { formatDuration, type Results } from '../results/results.ts';
 import type { RunFolder } from './run_folder.ts';
 
-/** What a run answers: its results, and with --profile where its time went. */
+/** The output of a run: its results, and with --profile the tables of its time. */
 export interface Answer extends Results {
   readonly profile?: readonly PhaseProfile[];
 }
@@ -24,7 +24,7 @@ export async function writeProfile(gpu: Gpu, folder: RunFolder): Promise<Pick<An
 
 /** Kernels of a phase with a line of their own; profile.json has all of them. */
 const SHOWN = 16;
-/** Of the first column, so that a table stays within 100. */
+/** Width of the first column, so that a table stays within 100 characters. */
 const NAME_WIDTH = 58;
 const HEADINGS = ['calls', 'ms', 'GFLOP/s', 'share'];
 

@@ -24,7 +24,7 @@ const FONT_FILES = [
   { weight: 600, file: '600SemiBold/Inter_600SemiBold.ttf' },
 ];
 
-/** Where the weights of Inter that figures use lie on this machine. */
+/** Paths of the weights of the font Inter that figures use. */
 function fontPaths(): { weight: number; path: string }[] {
   const { resolve } = createRequire(import.meta.url);
   return FONT_FILES.map(({ weight, file }) => ({ weight, path: resolve(`@expo-google-fonts/inter/${file}`) }));

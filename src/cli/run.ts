@@ -101,7 +101,7 @@ export async function runInto(
   }
 }
 
-/** What the terminal says at the end. */
+/** The text that the terminal shows at the end. */
 export function summaryLines(results: Answer, out: string): string[] {
   return [...headlines(results), `report: ${join(out, 'report.html')}`, ...profileLines(results.profile ?? [])];
 }

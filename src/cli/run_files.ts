@@ -21,7 +21,7 @@ import {
 import { contactSheets, type SheetPictures } from '../results/sheets.ts';
 import type { RunFolder } from './run_folder.ts';
 
-/** What the folder of a run that is over holds. */
+/** The files in the folder of a finished run. */
 export interface FinishedRun {
   readonly results: Results;
   readonly presentation: Presentation;

@@ -1,4 +1,4 @@
-/** What every command shares: options, progress, the interrupt signal, and how it speaks. */
+/** Parts that every command shares: options, progress, the interrupt signal, and output. */
 import { ConfigError } from '../errors.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { packageVersion } from '../gpu/node/package.ts';
@@ -11,7 +11,7 @@ export interface CommonOptions {
   readonly adapter: string;
   readonly json: boolean;
   readonly quiet: boolean;
-  /** Of the commands that run an experiment. */
+  /** Options of the commands that run an experiment. */
   readonly profile?: boolean;
   readonly tune?: boolean;
 }
@@ -67,7 +67,7 @@ export class Session {
     this.#controller.abort();
     // A second Ctrl-C does not wait for the unit of work at hand; everything finished is on disk already.
     process.once('SIGINT', () => process.exit(130));
-    this.say('interrupted: finishing the step at hand (press again to leave at once)');
+    this.say('interrupted: finishing the step at hand (press again to leave immediately)');
   }
 }
 

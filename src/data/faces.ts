@@ -14,7 +14,7 @@ import { pcg4d } from '../memory/hash.ts';
 /** Two populations that share no person: whom the victim is trained on, and whom the attacker may use. */
 export type Population = 'private' | 'public';
 
-/** What a hair style fixes; an identity adds volume, tone, hairline and parting. */
+/** The parameters that a hair style fixes; an identity adds volume, tone, hairline and parting. */
 export interface HairStyle {
   readonly name: string;
   /** How frequent it is among men and among women, relative weights. */
@@ -79,7 +79,7 @@ export const GLASSES = ['none', 'dark frame', 'thin frame', 'heavy frame'] as co
 
 /** A person. */
 export interface FaceIdentity {
-  /** Whether the distributions of men or of women were drawn from. */
+  /** True if the parameters were sampled from the distributions of men, false if from those of women. */
   readonly man: boolean;
   /** 0 (about 20 years) .. 1 (about 70): grey, thin hair, lines, glasses. */
   readonly age: number;
@@ -140,7 +140,7 @@ export interface FaceIdentity {
   readonly hairTone: number;
   /** Factor on the style's thickness. */
   readonly hairVolume: number;
-  /** What is added to the hairline's height and recess; x of the parting. */
+  /** Offsets of the hairline's height and recess; x of the parting. */
   readonly hairlineShift: number;
   readonly recession: number;
   readonly parting: number;

@@ -1,4 +1,4 @@
-/** Who is in a data set: names of people, compared however they were spelt, and two sets that may share nobody. */
+/** The people in a data set: their names, compared in a normalised spelling, and the check that two sets share nobody. */
 import { DataError } from '../errors.ts';
 import type { ImageDataset } from './dataset.ts';
 

@@ -19,11 +19,11 @@ export const FACE_LAYOUTS = ['attfaces', 'facescrub', 'celeba', 'folders'] as co
  */
 export type FaceLayout = (typeof FACE_LAYOUTS)[number];
 
-/** Where a pack's images come from; for the reader, and for the manifest of an experiment. */
+/** The origin of a pack's images, for readers and for the manifest of an experiment. */
 export interface PackOrigin {
   /** A `FaceLayout` where a folder was imported, or 'procedural'. */
   readonly layout: string;
-  /** What was done to every image, in words: crop, gray, filter, size; and who was left out. */
+  /** The processing of every image, in words: crop, gray, filter, size; and the people who were left out. */
   readonly preparation: Readonly<Record<string, string>>;
 }
 

@@ -31,7 +31,7 @@ export interface RenderFacesOptions {
   readonly height: number;
   /** Integer in 0..2^53-1. */
   readonly seed: number;
-  /** Index of the first person; 0 by default. A person looks the same whoever else is in the set. */
+  /** Index of the first person; 0 by default. A person looks the same whichever other people are in the set. */
   readonly firstIdentity?: number;
   /** Called with the number of photographs finished so far. */
   readonly onProgress?: (finished: number, total: number) => void;

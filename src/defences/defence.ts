@@ -30,7 +30,7 @@ export interface TrainingDefence<C = unknown, Input = unknown> {
   readonly description: string;
   readonly schema: v.GenericSchema<Input, C>;
   readonly flags: readonly DefenceFlag<Input>[];
-  /** What it adds to the training. */
+  /** The change of the training. */
   training(config: C): Partial<TrainingConfig>;
 }
 

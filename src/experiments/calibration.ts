@@ -65,7 +65,7 @@ export class Calibration {
     return accuracy;
   }
 
-  /** Where the falling envelope of the points crosses `target`, linear in log scale. */
+  /** The scale at which the falling envelope of the points crosses `target`, linear in log scale. */
   #cross(target: number): number {
     // From the strongest noise down: the first point that still has the target accuracy, and the weaker ones' floor.
     const { points } = this.curve;

@@ -1,13 +1,13 @@
-/** How many draws of a memory are measured at once: as many as memory and the length of a submit allow. */
+/** Decides how many draws of a memory are measured together: as many as GPU memory and the length of a submit allow. */
 import { ROW_ALIGNMENT, roundUp } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { BUSY_TILES } from '../kernels/tiles.ts';
 
-/** What there is for all draws, or what one draw takes. */
+/** The resources for all draws, or those that one draw needs. */
 export interface DrawBudget {
-  /** Of the largest buffer. */
+  /** Bytes of the largest buffer. */
   readonly bufferBytes: number;
-  /** Of all buffers together. */
+  /** Bytes of all buffers together. */
   readonly bytes: number;
   /** Operations of products in the longest submit, two a multiply-add. */
   readonly submitFlops: number;
@@ -25,7 +25,7 @@ const SUBMIT_FLOPS = { software: 2 ** 29, hardware: 2 ** 33 };
 /** Partial sums of a product whose K is split, at most: no more tiles of 16 x 16 than keep an adapter busy. */
 const PARTIAL_SUM_BYTES = BUSY_TILES.hardware * 16 * 16 * 4;
 
-/** What an adapter allows. Where it has buffers of so many bytes, all buffers together may have as many. */
+/** The limits of an adapter. All buffers together may have as many bytes as the largest buffer that it allows. */
 export function drawBudget({ device, adapter }: Gpu): DrawBudget {
   const { maxStorageBufferBindingSize, maxBufferSize } = device.limits;
   const bufferBytes = Math.min(maxStorageBufferBindingSize, maxBufferSize);

@@ -7,7 +7,7 @@ import type { ExperimentData } from './testbed.ts';
 
 type Procedural = Extract<DataConfig, { kind: 'procedural' }>;
 
-/** What a share of a person's photographs, or a number of them, is called: `70 % of each person's photographs`. */
+/** The words for a share of a person's photographs, or for a number of them: `70 % of each person's photographs`. */
 export function splitName(trained: number): string {
   return `${trained < 1 ? `${Math.round(100 * trained)} %` : trained} of each person's photographs`;
 }

@@ -1,4 +1,4 @@
-/** What the rows of a run depend on: a run goes on under another configuration only where none of it differs. */
+/** The fields on which the rows of a run depend. A run continues under another configuration only if all of them are equal. */
 import { attackOfKind } from '../attacks/registry.ts';
 import type { ExperimentConfig } from './config.ts';
 

@@ -1,4 +1,4 @@
-/** What an experiment needs of an adapter, and how long it trains: from its configuration, without running it. */
+/** The memory that an experiment needs and the time of its training, from its configuration, without running it. */
 import { attackOfKind } from '../attacks/registry.ts';
 import { LimitError } from '../errors.ts';
 import { ROW_ALIGNMENT, roundUp } from '../gpu/arena.ts';
@@ -16,7 +16,7 @@ export interface StorageLimits {
   readonly maxBufferSize: number;
 }
 
-/** What every adapter has unless more is asked for. */
+/** The limits that every adapter has unless more is requested. */
 export const DEFAULT_LIMITS: StorageLimits = { maxStorageBufferBindingSize: 2 ** 27, maxBufferSize: 2 ** 28 };
 
 /** The faces of an experiment, as far as a plan needs them. */

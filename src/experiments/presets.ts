@@ -47,7 +47,7 @@ export const PUBLISHED_LEVELS = {
 /** 2^from, 2^(from + 1), .. 2^to. */
 const powersOfTwo = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => 2 ** (from + i));
 
-/** What sets the sizes of the preset `deep` apart. */
+/** The differences between the sizes of the preset `deep`. */
 const DEEP = {
   tiny: { pixels: 32, ndf: 8, ngf: 16, victimEpochs: 30, inversionEpochs: 40, batchSize: 32, rate: 1e-3 },
   small: { pixels: 32, ndf: 32, ngf: 32, victimEpochs: 60, inversionEpochs: 60, batchSize: 64, rate: 5e-4 },

@@ -12,11 +12,11 @@ export interface RunStore {
   /** A file of the run, such as `model.safetensors`; undefined when it is not there yet. */
   read(name: string): Promise<Uint8Array | undefined>;
   write(name: string, bytes: Uint8Array | string): Promise<void>;
-  /** What to call a file in an error message. */
+  /** The name of a file for an error message. */
   describe(name: string): string;
 }
 
-/** What an experiment reports while it runs. Units are estimates of equal cost. */
+/** Receives the progress of an experiment. Units are estimates of equal cost. */
 export interface ProgressSink {
   start(label: string, totalUnits: number, alreadyDone?: number): void;
   advance(units: number, note?: string): void;
@@ -27,7 +27,7 @@ export interface ProgressSink {
 /** Reports nothing. */
 export const SILENT: ProgressSink = { start() {}, advance() {}, done() {}, warn() {} };
 
-/** What keeps a run's work, says how far it is, and interrupts it. */
+/** The store of a run's work, the sink of its progress, and the signal that interrupts it. */
 export interface RunContext {
   readonly store: RunStore;
   readonly progress: ProgressSink;

@@ -62,7 +62,7 @@ export interface ExperimentData {
   readonly pretrained?: ReadonlyMap<string, Uint8Array>;
 }
 
-/** What one attack on one draw gave. */
+/** The result of one attack on one draw. */
 export interface Measurement {
   readonly perIdentity: Required<Row['perIdentity']>;
   /** Reconstructions averaged. */
@@ -115,11 +115,11 @@ export class Testbed {
   readonly layers: readonly string[];
   /** Results of all attacks, in the order of the configuration. */
   readonly outputs: readonly AttackOutput[];
-  /** Whether attacks differ from draw to draw though the weights do not. */
+  /** True if attacks differ from draw to draw though the weights do not. */
   readonly varies: boolean;
-  /** What one photograph of the test split counts in an accuracy. */
+  /** The weight of one photograph of the test split in an accuracy. */
   readonly accuracyStep: number;
-  /** Of the images, pixels. */
+  /** Width and height of the images in pixels. */
   readonly width: number;
   readonly height: number;
   /** The victim's memory. */
@@ -276,7 +276,7 @@ export class Testbed {
     return draws > 0 ? [...this.#plans, plan] : this.#plans;
   }
 
-  /** What an output's reconstructions that are kept as pictures show: a person each, or a photograph by its index. */
+  /** The subjects of an output's reconstructions that are kept as pictures: a person each, or a photograph by its index. */
   shown({ split }: AttackOutput, perPhotograph: boolean): readonly { person: number; photograph?: number }[] {
     if (!perPhotograph) return this.#people.map((person) => ({ person }));
     const { indices, persons } = this.#truths.of(split);
@@ -401,7 +401,7 @@ export class Testbed {
     this.#arena.destroy();
   }
 
-  /** Whether two linear layers are read once per load, so that their product can stand for them. */
+  /** True if two linear layers are read once per load, so that their product can stand for them. */
   #folds({ granularity, activations }: MemoryConfig): boolean {
     const perLoad = granularity === 'load' || granularity === 'chip';
     const linear = isLinear(this.spec.layers) && Object.keys(activations).length === 0;
@@ -466,7 +466,7 @@ class Networks {
     this.#run = run;
   }
 
-  /** @param dataset hash of everything that the training reads besides the configuration */
+  /** @param dataset hash of everything that the training reads except the configuration */
   async get(
     file: string,
     label: string,
@@ -491,7 +491,7 @@ class Networks {
   }
 }
 
-/** What reconstructions of each split are compared with; computed when a split is first asked for. */
+/** The photographs with which reconstructions of each split are compared; computed at the first request for a split. */
 class Truths {
   /** Photographs that an attack on photographs takes. */
   readonly attacked: AttackContext['attacked'];
@@ -668,7 +668,7 @@ class PreparedVictim {
   }
 }
 
-/** What an attack that searches for inputs moves: images, or the code of an autoencoder, whose decoder gives the image. */
+/** The space in which an attack searches for inputs: images, or the code of an autoencoder, whose decoder gives the image. */
 function searched(
   victim: Victim,
   spec: ModelSpec,

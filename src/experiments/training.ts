@@ -12,7 +12,7 @@ const CHECKPOINT_EVERY = 10;
 /**
  * Trains a model, or goes on from its checkpoint in the store. Same configuration, same adapter: same bits.
  * @param args.file of the checkpoint
- * @param args.dataset hash of everything the training reads besides the configuration
+ * @param args.dataset hash of everything that the training reads except the configuration
  * @throws InterruptedError, DeviceLostError, DataError when the checkpoint is of another model or other data
  */
 export async function trainModel(args: {

@@ -17,7 +17,7 @@ const ALIGNMENT = 64;
 /** NumPy leaves room for so many digits of the first length, so that an array can grow in its file. */
 const GROWTH_DIGITS = 21;
 
-/** Whether bytes begin as an NPY file does. */
+/** True if bytes begin as an NPY file does. */
 export function isNpy(bytes: Uint8Array): boolean {
   return MAGIC.every((value, i) => bytes[i] === value);
 }

@@ -17,7 +17,7 @@ const MAX_RATIO = 100;
 const ALLOWANCE = MIB;
 const MAX_PICKLE = 64 * MIB;
 const MAX_ENTRIES = 100_000;
-/** Where training scripts put the state dict of a larger checkpoint. */
+/** The keys under which training scripts store the state dict in a larger checkpoint. */
 const STATE_DICT_KEYS = ['model', 'state_dict', 'model_state_dict'];
 const DATA_PARALLEL = 'module.';
 
@@ -177,7 +177,7 @@ function refuseOtherFormats(bytes: Uint8Array, name: string): void {
   throw new DataError(`${name}: byte 0: not a PyTorch checkpoint (starts with ${start}); give a .pth file`);
 }
 
-/** What the zip's directory says, by name, once it was found harmless. */
+/** The entries of the zip's directory by name, after validation. */
 function listEntries(bytes: Uint8Array, name: string): Map<string, UnzipFileInfo> {
   const entries = new Map<string, UnzipFileInfo>();
   let total = 0;

@@ -19,14 +19,14 @@ export interface Matrix extends BufferView {
   readonly stride: number;
   /**
    * A row, counted from the start of the view and behind its last one, that is always zero: what a convolution reads
-   * where its window hangs over an edge. It lies beyond `size`; whoever reads it binds more.
+   * where its window hangs over an edge. It lies beyond `size`; a kernel that reads it must bind more.
    */
   readonly zeroRow?: number;
 }
 
 /**
  * The static memory plan of a model or an experiment: everything is allocated while it is built, nothing while it runs,
- * and all of it is freed at once. Every tensor has a buffer of its own, because WebGPU does not let one dispatch read
+ * and all of it is freed together. Every tensor has a buffer of its own, because WebGPU does not let one dispatch read
  * and write one buffer, not even in different places.
  */
 export class Arena {

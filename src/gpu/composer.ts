@@ -1,7 +1,7 @@
 import { ShaderError } from '../errors.ts';
 import { STRUCTS } from './structs.ts';
 
-/** Where .wgsl files come from: the file system in Node, fetch in a browser. Paths are relative to shaders/. */
+/** The source of .wgsl files: the file system in Node, fetch in a browser. Paths are relative to shaders/. */
 export interface ShaderSource {
   read(path: string): Promise<string>;
 }
@@ -16,7 +16,7 @@ export function f32(value: number): ShaderConstant {
   return { f32: rounded };
 }
 
-/** What selects one compiled shader: its file, its constants, and the files chosen for its `#include <slot>` lines. */
+/** The key of one compiled shader: its file, its constants, and the files chosen for its `#include <slot>` lines. */
 export interface ShaderRequest {
   readonly path: string;
   readonly constants?: Readonly<Record<string, ShaderConstant>>;
@@ -38,7 +38,7 @@ export interface ComposedShader {
 /** In place of a file: a layout of src/gpu/structs.ts. */
 const STRUCT = 'struct/';
 const INCLUDE = /^\s*#include\s+(?:"([^"]+)"|<([^>]+)>)\s*$/;
-/** What WGSL wants before every declaration, and so before the prelude, whichever file asks for it. */
+/** Directives of WGSL, which must precede every declaration and so the prelude, whichever file contains them. */
 const DIRECTIVE = /^(?:enable|requires|diagnostic)\b/;
 
 /**

@@ -17,7 +17,7 @@ export interface OpenOptions {
   readonly rest?: Rest;
   /** Time what runs: see {@link Profiler}. */
   readonly profile?: boolean;
-  /** Where the tuner keeps what it chose; without it nothing is tuned, and every kernel is the default one. */
+  /** The store of the tuner's choices; without it nothing is tuned, and every kernel is the default one. */
   readonly tuning?: TuningStore;
 }
 
@@ -36,7 +36,7 @@ const REQUESTED_LIMITS = [
  */
 export class Gpu extends GuardedDevice {
   readonly pipelines: PipelineCache;
-  /** Where the device was opened for profiling. */
+  /** Present if the device was opened for profiling. */
   readonly profiler: Profiler | undefined;
   readonly tuner: Tuner | undefined;
 
@@ -81,7 +81,7 @@ export function summarize(info: GPUAdapterInfo): AdapterSummary {
   return { name, vendor, architecture, software };
 }
 
-/** What the device grants of what plans may ask for; names are WebGPU's. */
+/** The limits of the device that plans may need; names are WebGPU's. */
 const SHOWN_LIMITS = [
   'maxStorageBufferBindingSize',
   'maxBufferSize',

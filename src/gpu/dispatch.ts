@@ -17,7 +17,7 @@ export interface Dispatch {
 }
 
 export interface DispatchTuning {
-  /** What a choice holds for: the operation, and the class of its shape. Part of no result. */
+  /** The key of a choice: the operation, and the class of its shape. It has no influence on results. */
   readonly key: string;
   /** The default first. */
   readonly variants: readonly DispatchVariant[];

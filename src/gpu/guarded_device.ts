@@ -1,6 +1,6 @@
 import { DeviceLostError, LimitError, MidasError } from '../errors.ts';
 
-/** What a result's manifest says of the adapter. */
+/** The description of the adapter in a result's manifest. */
 export interface AdapterSummary {
   readonly name: string;
   readonly vendor: string;

@@ -98,7 +98,7 @@ export async function rest<T>(promise: Promise<T>): Promise<T> {
   }
 }
 
-// One loop for all that wait: a model that is built waits for its pipelines all at once, and a sleep for each of them would
+// One loop serves all waiting calls: building a model waits for all its pipelines together, and one sleep per pipeline would
 // leave Dawn's worker threads without work.
 let waiting = 0;
 let turning = false;

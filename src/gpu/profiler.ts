@@ -5,26 +5,26 @@ import { GPU_BUFFER_USAGE, GPU_MAP_MODE_READ, type GuardedDevice } from './guard
 export interface KernelTime {
   /** Shader file without its ending, such as `gemm/gemm_nt`. */
   readonly shader: string;
-  /** What it was dispatched for, such as `fc1 forward`. */
+  /** The purpose of the dispatch, such as `fc1 forward`. */
   readonly label: string;
   readonly calls: number;
-  /** Of all calls, projected from those that were timed; null where none was. */
+  /** Time of all calls, projected from those that were timed; null if none was timed. */
   readonly milliseconds: number | null;
   /** Null where the launcher gives no count of operations, or nothing was timed. */
   readonly gflops: number | null;
-  /** Of the phase's elapsed time, 0..1; null where nothing was timed. */
+  /** Share of the phase's elapsed time, 0..1; null if nothing was timed. */
   readonly share: number | null;
 }
 
-/** What the JavaScript thread spends inside `Program.run`: the step uniform, encoding, submitting. */
+/** Time that the JavaScript thread spends inside `Program.run`: the step uniform, encoding, submitting. */
 export interface HostTime {
   /** A run. */
   readonly milliseconds: number;
-  /** Of the phase's elapsed time, 0..1. */
+  /** Share of the phase's elapsed time, 0..1. */
   readonly share: number;
 }
 
-/** One phase of a run. Device and host work at the same time, and wait besides: shares need not sum to 1. */
+/** One phase of a run. Device and host work at the same time and also wait: shares need not sum to 1. */
 export interface PhaseProfile {
   readonly phase: string;
   /** Elapsed between entering and leaving it, summed over all visits; compiling and waiting are in it. */
@@ -126,20 +126,20 @@ function finite(value: number): number | null {
   return Number.isFinite(value) ? value : null;
 }
 
-/** What is reported of a dispatch. Not the dispatch itself: that would keep the buffers of every program alive. */
+/** The reported facts of a dispatch. Keeping the dispatch itself would keep the buffers of every program alive. */
 interface Kernel extends Pick<KernelTime, 'shader' | 'label'> {
   /** NaN where the launcher gives no count. */
   readonly flops: number;
 }
 
-/** Where the timestamps of a program are written and read; made once, because only one timing is under way at a time. */
+/** The buffers for the timestamps of a program; created once, because only one timing is under way at a time. */
 interface Timestamps {
   readonly querySet: GPUQuerySet;
   readonly resolved: GPUBuffer;
   readonly readBack: GPUBuffer;
 }
 
-/** What a {@link Profiler} knows of one program. */
+/** The state of a {@link Profiler} for one program. */
 export class ProgramProfile {
   readonly kernels: readonly Kernel[];
   /** By phase. `host` is ms inside untimed runs. */
@@ -169,7 +169,7 @@ export class ProgramProfile {
     this.#canTime = gpu.device.features.has('timestamp-query') && queries > 0 && queries <= MAX_QUERIES;
   }
 
-  /** Whether the run that begins now is to be timed: encoded by {@link pass} and {@link resolve}. */
+  /** True if the run that begins now is to be timed: encoded by {@link pass} and {@link resolve}. */
   wantsTiming(): boolean {
     const due = this.#samples < FIRST_SAMPLES || this.#runs % SAMPLE_EVERY === 0;
     return this.#canTime && due && !this.#busy;
@@ -220,7 +220,7 @@ export class ProgramProfile {
     try {
       await readBack.mapAsync(GPU_MAP_MODE_READ);
     } catch {
-      // The device is lost: whoever waits for results will say so.
+      // The device is lost: the code that waits for results will report it.
       return;
     }
     const ticks = new BigUint64Array(readBack.getMappedRange());

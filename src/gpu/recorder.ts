@@ -36,7 +36,7 @@ export class Recorder {
     this.#dispatches.push(dispatch);
   }
 
-  /** Notes that the program reads weights: what the energy of an inference is reckoned from. */
+  /** Notes that the program reads weights. The energy of an inference is computed from these notes. */
   countRead(layer: string, times: number): void {
     this.#weightReads.push({ layer, times });
   }
@@ -53,7 +53,7 @@ export class Recorder {
 /** A recorded list of dispatches, ready to run. */
 export class Program {
   readonly label: string;
-  /** What a run reads of weights, in the order of reading. */
+  /** The weights that a run reads, in the order of reading. */
   readonly weightReads: readonly WeightRead[];
   /** The step uniform of the next run. */
   readonly #stepWords = new Uint32Array(STEP.words);

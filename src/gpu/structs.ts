@@ -15,7 +15,7 @@ export interface Layout<Name extends string> {
   readonly at: Readonly<Record<Name, number>>;
   /** Fields that hold a float. */
   readonly floats: ReadonlySet<string>;
-  /** What a shader includes. */
+  /** The text that a shader includes. */
   readonly wgsl: string;
 }
 
@@ -143,7 +143,7 @@ export const FAULT_SOURCE = wordsOf('SOURCE', {
 /** Words of a tensor's entry in the fault table, with its sources and their tables. */
 export const FAULT_ENTRY_WORDS = 2048;
 
-/** What `#include "struct/<name>"` stands for. */
+/** The text that replaces `#include "struct/<name>"`. */
 export const STRUCTS: Readonly<Record<string, string>> = {
   step: STEP.wgsl,
   mi_face_state: MI_FACE_STATE.wgsl,

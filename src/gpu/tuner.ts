@@ -5,7 +5,7 @@ import type { PipelineCache } from './pipelines.ts';
 /** Names of the variants that were chosen, by {@link choiceKey}. */
 export type TuningChoices = Readonly<Record<string, string>>;
 
-/** Where choices outlive the process. Losing them costs time and nothing else: implementations need not be reliable. */
+/** The store of choices beyond the process. Losing them costs only time: implementations need not be reliable. */
 export interface TuningStore {
   /** @param adapter a name for it, fit for a file */
   load(adapter: string): Promise<TuningChoices>;

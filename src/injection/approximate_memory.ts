@@ -59,7 +59,7 @@ export class ApproximateMemory {
   #plan: MemoryPlan = { tensors: [], activations: [], bytes: 0, faults: NO_FAULTS };
   /** Formats of the stored parameters, by name. */
   #formats: ReadonlyMap<string, FittedFormat> = new Map();
-  /** What fails on the chip of the present draw. */
+  /** The faults on the chip of the present draw. */
   #faults: ChipFaults = NO_FAULTS;
   #encoded = '';
   #draw = 0;
@@ -90,7 +90,7 @@ export class ApproximateMemory {
     this.#encoded = '';
   }
 
-  /** What was stored, before any error. */
+  /** The stored values, before any error. */
   get exact(): FlatParameters {
     return this.#parameters;
   }
@@ -100,7 +100,7 @@ export class ApproximateMemory {
     return this.#config;
   }
 
-  /** Whether the layer's weights are fetched inside the products that use them; those of batch normalisation never are. */
+  /** True if the layer's weights are fetched inside the products that use them; those of batch normalisation never are. */
   fused(layer: string): boolean {
     const { layers, path, granularity } = this.config;
     if (this.#parameters.layout.find(`${layer}.weight`).rows === 1) return false;
@@ -108,8 +108,8 @@ export class ApproximateMemory {
   }
 
   /**
-   * What recorded programs depend on, besides the contents of buffers: which layers are fetched when, and how. Programs
-   * that read through {@link weightsOf} or call {@link recordPass} hold as long as it stays the same.
+   * Identifies which layers are fetched when, and how. Programs that read through {@link weightsOf} or call
+   * {@link recordPass} depend on it and on the contents of buffers only: they stay valid while it does not change.
    */
   get recordingKey(): string {
     const { granularity, layers } = this.config;
@@ -204,12 +204,12 @@ export class ApproximateMemory {
     if (this.config.granularity === 'pass') this.#recordMaterialise(recorder, passOffset);
   }
 
-  /** Whether the input, or what a layer hands on, lies in approximate memory. */
+  /** True if the input, or the output of a layer, is stored in approximate memory. */
   storesActivation(name: string): boolean {
     return Object.hasOwn(this.config.activations, name);
   }
 
-  /** Records that `x`, the input or what a layer hands on, is written to memory and read back, in place. */
+  /** Records that `x`, the input or the output of a layer, is written to memory and read back, in place. */
   recordActivation(recorder: Recorder, name: string, x: Matrix, images: number): void {
     const map = this.#plan.activations.findIndex((activation) => activation.name === name);
     const { fetch } = this.#plan.activations[map];
@@ -217,14 +217,14 @@ export class ApproximateMemory {
     recordStoreActivations(recorder, { tensor: { map, origin: 0, fetch }, x, images, faultTable });
   }
 
-  /** What decides which cells of an image's activations fail in a read of the present load, and their format: for the reference. */
+  /** The key of the faults in an image's activations in a read of the present load, and their format; for the reference. */
   activationSamplerOf(name: string, pass: number, image: number): { sampler: FaultSampler; codec: Codec } {
     const { memory, number, format } = this.#plan.activations.find((activation) => activation.name === name)!;
     const faults = this.#faults.activations.get(name)!;
     return { sampler: this.#faultSampler(memory, faults, { number, origin: 0, pass, image }), codec: format.codec };
   }
 
-  /** Where a layer reads its weights under the present configuration. */
+  /** The source of a layer's weights under the present configuration. */
   weightsOf = (layer: string): LayerWeights => {
     const plain = plainWeights(this.fetched)(layer);
     if (!this.fused(layer)) {
@@ -248,7 +248,7 @@ export class ApproximateMemory {
     };
   };
 
-  /** Whether every image's faults are corrections of one error-free product. */
+  /** True if every image's faults are corrections of one error-free product. */
   #corrected(layer: string): boolean {
     if (this.config.granularity !== 'inference') return false;
     return this.#plan.tensors.some(({ slice, uniform }) => slice.layer === layer && uniform);
@@ -406,7 +406,7 @@ export class ApproximateMemory {
     return { buffer: this.#codes!.buffer, offset, size };
   }
 
-  /** Where codes of 16 bits lie. */
+  /** The buffer of codes of 16 bits. */
   #codes16Of({ slice }: PlannedTensor): Matrix {
     const matrix = this.fetched.matrix(slice.name);
     return { ...matrix, size: matrix.size / 2 };

@@ -15,7 +15,7 @@ const EFFECT = { flip: 0, 'stuck-at-0': 1, 'stuck-at-1': 2 } as const;
 
 /** The part of an entry that a load changes. */
 export interface EntryDraw {
-  /** Of the tensor, from tensorKey. */
+  /** Key of the tensor, from tensorKey. */
   readonly key: Key;
   /** From deviceKey. */
   readonly device: Key;
@@ -42,13 +42,13 @@ export interface EntryShape {
   readonly stride: number;
 }
 
-/** What one unit of a format is worth; for noise its scale. */
+/** The value of one unit of a format; for noise its scale. */
 export interface EntryScale {
   readonly granularity: Granularity;
   readonly scale: number;
   readonly inverse: number;
   readonly bits: number;
-  /** Where in the table the scales of rows begin, for a format that has them. */
+  /** The offset of the scales of rows in the table, for a format that has them. */
   readonly rowScales?: number;
 }
 
@@ -65,7 +65,7 @@ export interface EntryFaults {
   readonly ecc: Ecc | undefined;
   readonly geometry: Geometry;
   readonly granularity: Granularity;
-  /** What an error calls the layer; default: memory. */
+  /** The name of the layer in errors; default: memory. */
   readonly where?: string;
 }
 

@@ -14,7 +14,7 @@ import type { FittedFormat } from './ranges.ts';
 /** The shape of one block: activations are laid out anew in every read. */
 const BLOCK = { rows: 1, columns: BLOCK_CODES, stride: BLOCK_CODES };
 
-/** What tells one draw of the faults from another. */
+/** The fields that distinguish one draw of the faults from another. */
 export interface TableDraw {
   readonly chip: number;
   /** From deviceKey. */

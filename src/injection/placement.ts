@@ -1,4 +1,4 @@
-/** Where the tensors of a model lie in a memory, and what fails there: everything that does not depend on the weights. */
+/** The places of a model's tensors in a memory, and the faults there: everything that does not depend on the weights. */
 import { ConfigError } from '../errors.ts';
 import { roundUp } from '../gpu/arena.ts';
 import { type Fetch, fetchOf, retainsCodes16, type StoredTensor } from '../kernels/stored.ts';
@@ -19,7 +19,7 @@ export const MAX_ACTIVATIONS = 16;
 /** Tensors start on so many bytes of the image. */
 const TENSOR_ALIGNMENT = 256;
 
-/** What fails in a memory of one chip. */
+/** The faults in a memory of one chip. */
 export interface PlannedFaults {
   readonly sources: readonly FaultSource[];
   /** From faultWords. */
@@ -31,12 +31,12 @@ export interface PlannedTensor {
   readonly slice: ParameterSlice;
   readonly memory: StoredMemory;
   readonly tensor: StoredTensor;
-  /** Where it lies in the image, in bytes. */
+  /** Its offset in the image in bytes. */
   readonly offset: number;
   readonly size: number;
-  /** Whether all its cells fail alike. */
+  /** True if all its cells fail alike. */
   readonly uniform: boolean;
-  /** Whether a pass retains what it read as codes of 16 bits. */
+  /** True if a pass retains what it read as codes of 16 bits. */
   readonly codes16: boolean;
 }
 
@@ -55,13 +55,13 @@ export interface MemoryPlan {
   /** One behind the other in the image, each packed in its own format. */
   readonly tensors: readonly PlannedTensor[];
   readonly activations: readonly PlannedActivation[];
-  /** Of the image. */
+  /** Bytes of the image. */
   readonly bytes: number;
-  /** What fails in a layer's memory on the first chip, by the name of the layer or of the activation. */
+  /** The faults in a layer's memory on the first chip, by the name of the layer or of the activation. */
   readonly faults: ChipFaults;
 }
 
-/** What fails in the memories of a configuration, on one chip. */
+/** The faults in the memories of a configuration, on one chip. */
 export interface ChipFaults {
   readonly chip: number;
   readonly layers: ReadonlyMap<string, PlannedFaults>;

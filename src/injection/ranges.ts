@@ -49,11 +49,11 @@ export function fitFormat(
   return { codec: integerCodec(bits, rows ?? [whole]), ...whole, rows, fullScale: whole.scale * 2 ** (bits - 1) };
 }
 
-/** Whether a layer's format has a scale for every row of its weights. */
+/** True if a layer's format has a scale for every row of its weights. */
 const fitsRows = (memory: LayerMemory): boolean =>
   memory.kind === 'stored' && 'scale' in memory.format && memory.format.scale === 'per-channel';
 
-/** What the weights reach, measured on the device. */
+/** The ranges of the weights, measured on the device. */
 export class ParameterRanges {
   readonly #gpu: Gpu;
   readonly #parameters: FlatParameters;

@@ -151,7 +151,7 @@ export function recordConv2dInputGradient(recorder: Recorder, args: ConvArgument
 const CHANNELS_EACH = 8;
 const PIXELS_EACH = 4;
 
-/** What kernels called one_channel are written for. */
+/** True if the kernels called one_channel support the shape. */
 function isOneChannel({ inChannels, kernelSize, stride }: ConvShape): boolean {
   return inChannels === 1 && kernelSize <= 4 && stride <= 2;
 }
@@ -186,7 +186,7 @@ function withOneChannel(gpu: Gpu, oneChannel: DispatchVariant[], tiled: Dispatch
   return gpu.adapter.software ? [...oneChannel, ...tiled] : [...tiled, ...oneChannel];
 }
 
-/** What the two directions that read weights differ in. */
+/** The parameters in which the two directions that read weights differ. */
 interface ProductPlan {
   readonly shader: string;
   readonly gathered: readonly [name: string, matrix: Matrix];

@@ -26,7 +26,7 @@ const KIND = { constant: 0, xavierNormal: 1, kaimingNormal: 1, uniform: 2 } as c
 /** Keeps the streams of weights apart from every other use of the hash ("init" in ASCII). */
 export const INITIALIZE_STREAM = 0x696e6974;
 
-/** What the drawn number is multiplied with: see {@link Initialization}. */
+/** The factor of the sampled number: see {@link Initialization}. */
 export function initializationScale(initialization: Initialization): number {
   switch (initialization.kind) {
     case 'constant':

@@ -4,7 +4,7 @@ import type { Recorder } from '../gpu/recorder.ts';
 import { requireBytes, requireSameShape, shapeConstants } from './check.ts';
 import { flatGrid } from './grid.ts';
 
-/** What MI-Face descends, p the confidence in the attacked class: 1 - p (as published) or -log p. */
+/** The cost that MI-Face minimises; p is the confidence in the attacked class: 1 - p (as published) or -log p. */
 export type ConfidenceCost = 'oneMinusConfidence' | 'negativeLogConfidence';
 
 const COST_KIND: Readonly<Record<ConfidenceCost, number>> = { oneMinusConfidence: 0, negativeLogConfidence: 1 };

@@ -1,4 +1,4 @@
-/** Launchers of what MI-Face does besides running the model: judging, stepping, and searching without gradients. */
+/** Launchers of the kernels of MI-Face other than the model itself: judging, stepping, and searching without gradients. */
 import type { Matrix } from '../gpu/arena.ts';
 import { f32 } from '../gpu/composer.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';

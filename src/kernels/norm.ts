@@ -17,7 +17,7 @@ import { flatGrid } from './grid.ts';
 export const BATCH_NORM_EPSILON = 1e-5;
 export const BATCH_NORM_MOMENTUM = 0.1;
 
-/** What batch normalisation of a finished network applies to a channel; matrices of 1 x channels. */
+/** The affine map that batch normalisation of a finished network applies to each channel; matrices of 1 x channels. */
 export interface BatchNormVectors {
   readonly gamma: Matrix;
   readonly beta: Matrix;
@@ -339,7 +339,7 @@ function recordParameterGradients(
   });
 }
 
-/** What a forward kernel binds as mean and spread, and the constants of how it reads them. @throws ShapeError, ConfigError */
+/** The bindings of mean and spread of a forward kernel, and the constants with which it reads them. @throws ShapeError, ConfigError */
 function bindStatistics(kernel: string, input: Matrix, statistics: Statistics) {
   if ('saved' in statistics) {
     const { saved } = statistics;

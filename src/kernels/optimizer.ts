@@ -4,7 +4,7 @@ import type { Program, Recorder } from '../gpu/recorder.ts';
 import { requireBytes } from './check.ts';
 import { flatGrid } from './grid.ts';
 
-/** What sets the step uniform of a program. */
+/** A program whose step uniform can be set. */
 export type StepSetter = Pick<Program, 'setStep'>;
 
 /** Constants of torch.optim.SGD: dampening 0, no Nesterov. */

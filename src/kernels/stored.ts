@@ -9,11 +9,11 @@ import { type FaultSource, isUniform } from '../memory/faults.ts';
 export interface Fetch {
   readonly includes: NonNullable<ShaderRequest['includes']>;
   readonly constants: NonNullable<ShaderRequest['constants']>;
-  /** Whether so few cells of a block fail that two random words draw most masks (shaders/memory/fast_uniform.wgsl). */
+  /** True if so few cells of a block fail that two random words draw most masks (shaders/memory/fast_uniform.wgsl). */
   readonly fastPath: boolean;
 }
 
-/** Where a tensor lies in a memory image: its row in the fault table and its first block. */
+/** The place of a tensor in a memory image: its row in the fault table and its first block. */
 export interface StoredTensor {
   readonly map: number;
   /** First block of 16 codes in the image, in blocks of this tensor's codes. */
@@ -24,13 +24,13 @@ export interface StoredTensor {
   readonly fetch: Fetch;
 }
 
-/** What decodes a matrix of 16-bit codes: the scale in row `map` of the fault table. */
+/** The decoder of a matrix of 16-bit codes: the scale in row `map` of the fault table. */
 export interface Codes16 {
   readonly faultTable: BufferView;
   readonly map: number;
 }
 
-/** Whether a read may be retained as codes of 16 bits, which a product decodes: they are no longer than what is stored. */
+/** True if a read may be retained as codes of 16 bits, which a product decodes: they are no longer than what is stored. */
 export function retainsCodes16({ format }: StoredMemory): boolean {
   return format.kind === 'fixed' && format.bits > 8 && format.bits < 16;
 }

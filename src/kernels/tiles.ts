@@ -21,7 +21,7 @@ export const TILES = {
 } as const satisfies Record<string, Tile>;
 export type TileName = keyof typeof TILES;
 
-/** Whether a tile, or a kernel family of that name, is one of a quad. */
+/** True if a tile, or a kernel family of that name, is one of a quad. */
 export function isQuad(name: string): boolean {
   return (TILES as Record<string, Tile>)[name]?.invocations === 4;
 }
@@ -37,7 +37,7 @@ export function quadTiles(columns: number): ('quad_16x32' | 'quad_16x16')[] {
     : ['quad_16x16', 'quad_16x32'];
 }
 
-/** What a choice of variant holds for: an operation and its sizes, each rounded up to a power of two. */
+/** The key of a choice of variant: an operation and its sizes, each rounded up to a power of two. */
 export function shapeKey(operation: string, ...sizes: readonly number[]): string {
   return `${operation} ${sizes.map((size) => 2 ** Math.ceil(Math.log2(size))).join('x')}`;
 }

@@ -1,4 +1,4 @@
-/** What every kind of layer is to a model: shapes, parameters, and how its passes are recorded. */
+/** The interface of every kind of layer: shapes, parameters, and the recording of its passes. */
 import type { Arena, Matrix } from '../gpu/arena.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
@@ -6,7 +6,7 @@ import type { ConvArguments } from '../kernels/conv.ts';
 import type { Codes16, StoredTensor } from '../kernels/stored.ts';
 import type { ParameterDeclaration } from './parameters.ts';
 
-/** What an image is at one point of a network. A vector is one pixel of many channels. */
+/** The shape of an image at one point of a network. A vector is one pixel of many channels. */
 export interface ImageShape {
   readonly height: number;
   readonly width: number;
@@ -30,7 +30,7 @@ export function planImages(arena: Arena, label: string, batch: number, shape: Im
     : arena.image(label, batch, height, width, channels);
 }
 
-/** Where a layer's weights come from when it runs: plain f32, or fetched from approximate memory inside the kernel. */
+/** The source of a layer's weights when it runs: plain f32, or a fetch from approximate memory inside the kernel. */
 export type LayerWeights = {
   /** Layers that one use of the weights reads from memory, as hardware would that keeps no copy: for the energy of reads. */
   readonly reads: readonly string[];
@@ -67,7 +67,7 @@ export interface Mode {
 
 export const INFERENCE: Mode = { training: false, seed: 0 };
 
-/** What a forward pass leaves for the backward pass besides inputs and outputs. */
+/** Buffers that a forward pass writes for the backward pass, in addition to inputs and outputs. */
 export interface Saved {
   /** Batch normalisation: means, inverse deviations. */
   readonly statistics?: Matrix;
@@ -87,11 +87,11 @@ export interface LayerRun<Spec> {
   readonly saved: Saved;
   /** For a layer with parameters. */
   readonly weights: () => LayerWeights;
-  /** What a convolution applies instead of its own activation: the batch normalisation behind it, and that one's. */
+  /** The epilogue of a convolution in place of its own activation: the batch normalisation after it, with that layer's activation. */
   readonly epilogue?: () => Pick<ConvArguments, 'normalisation' | 'activation'>;
 }
 
-/** What a backward pass reads and writes. */
+/** The buffers that a backward pass reads and writes. */
 export interface LayerGradient {
   /** With respect to the output; before the layer's activation, unless the kind differentiates that itself. */
   readonly dy: Matrix;
@@ -106,7 +106,7 @@ export interface LayerKind<Spec> {
   input(spec: Spec): ImageShape;
   output(spec: Spec): ImageShape;
   parameters(spec: Spec): readonly ParameterDeclaration[];
-  /** Whether the kernels of the backward pass go through the layer's activation on their way. */
+  /** True if the kernels of the backward pass go through the layer's activation on their way. */
   readonly differentiatesActivation?: true;
   /** Buffers that live from the forward to the backward pass. */
   save?(arena: Arena, spec: Spec, batch: number): Saved;

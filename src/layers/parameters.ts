@@ -16,7 +16,7 @@ export interface ParameterDeclaration {
    * padded to columns / (height width), where PyTorch has channels x height x width.
    */
   readonly taps?: { readonly height: number; readonly width: number; readonly channels: number };
-  /** Of a transposed convolution, whose rows are input channels. */
+  /** True for a transposed convolution, whose rows are input channels. */
   readonly transposed?: true;
   readonly initialization: Initialization;
   /** Statistics are stored and read like weights, but no optimiser moves them. */

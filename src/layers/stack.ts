@@ -110,12 +110,12 @@ export interface StackGradients {
   readonly preactivations: readonly Matrix[];
 }
 
-/** What a backward pass must go through before it comes to the layer's own. */
+/** The activation that a backward pass must differentiate before it reaches the layer itself. */
 function separateActivation(spec: LayerSpec): Activation {
   return 'activation' in spec && !kindOf(spec).differentiatesActivation ? spec.activation : 'none';
 }
 
-/** Whether the layers are a convolution and a batch normalisation that can be its epilogue: its statistics do not wait. */
+/** True if the layers are a convolution and a batch normalisation that can be its epilogue: its statistics do not wait. */
 function isNormalised(layer: LayerSpec | undefined, next: LayerSpec, mode: Mode): boolean {
   if (mode.training || next.kind !== 'batch_norm') return false;
   return (layer?.kind === 'conv2d' || layer?.kind === 'conv_transpose2d') && layer.activation === 'none';
@@ -125,7 +125,7 @@ function isNormalised(layer: LayerSpec | undefined, next: LayerSpec, mode: Mode)
  * Allocates the output of every layer.
  * @param x a batch of inputs, a vector a row, also where it is an image
  * @param output where the last layer puts its result, if it has a place already
- * @param keeps whether somebody but the next layer reads what a layer hands on; nobody by default
+ * @param keeps whether the output of a layer is read by anything but the next layer; false by default
  */
 export function planStack(
   arena: Arena,
@@ -147,7 +147,7 @@ export function planStack(
   return { batch, mode, values, saved: specs.map((spec) => kindOf(spec).save?.(arena, spec, batch) ?? {}) };
 }
 
-/** What the first `images` of a planned batch use. */
+/** The parts of the buffers that the first `images` of a planned batch use. */
 export function firstImages({ batch, mode, values, saved }: StackActivations, images: number): StackActivations {
   return { batch: images, mode, values: values.map((value) => firstRows(value, (value.rows / batch) * images)), saved };
 }
@@ -199,7 +199,7 @@ export function planGradients(
   return { values: gradients, preactivations };
 }
 
-/** @param onLayerOutput called after what computes a layer's output is recorded, to record what becomes of it */
+/** @param onLayerOutput called after the kernels of a layer are recorded, to record kernels that change its output */
 export function recordStackForward(
   recorder: Recorder,
   arena: Arena,

@@ -1,4 +1,4 @@
-/** What an experiment leaves behind: rows, their means with intervals, and the words for conditions. */
+/** Results of an experiment: rows, their means with intervals, and names of conditions. */
 
 export {
   type Condition,

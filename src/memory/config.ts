@@ -155,7 +155,7 @@ const noiseMemory = (kind: NoiseKind) =>
     'Additive noise on weights and biases, to compare faults with.',
   );
 
-/** What happens to one layer's weights and biases at each fetch: faults of a memory, or additive noise in its place. */
+/** The errors of one layer's weights and biases at each fetch: faults of a memory, or additive noise instead. */
 export const LayerMemory = v.variant('kind', [StoredMemory, ...NOISE_KINDS.map(noiseMemory)]);
 export type LayerMemory = v.InferOutput<typeof LayerMemory>;
 

@@ -76,12 +76,12 @@ export function readKey(key: Key, read: number, image?: number): [number, number
 const MASK_WORDS = 18;
 const CHECK_WORD = 16;
 
-/** Which cells a draw is over. */
+/** The cells that a draw covers. */
 export interface DrawnCells {
   readonly storageBits: StorageBits;
   readonly firstBit: number;
   readonly bits: number;
-  /** Whether check bits lie behind the data. */
+  /** True if check bits lie behind the data. */
   readonly check: boolean;
 }
 
@@ -236,7 +236,7 @@ function checkBits(stored: Uint32Array): Uint32Array {
   return check;
 }
 
-/** What is wrong with a block after the code had its say; see `corrected` of faults_sources.wgsl. */
+/** The bits of a block that are wrong after the error correcting code decoded it; see `corrected` in faults_sources.wgsl. */
 function corrected(errors: Uint32Array, stored: Uint32Array, { detected }: Ecc, scrub: boolean): Uint32Array {
   const left = new Uint32Array(MASK_WORDS);
   for (let i = 0; i < stored.length / 2; i++) {
@@ -263,7 +263,7 @@ export interface MemoryImage {
   readonly codec: Codec;
 }
 
-/** What the memory returns of a whole tensor, packed like its image. Reference of shaders/memory/fetch_codes.wgsl. */
+/** The codes that the memory returns for a whole tensor, packed like its image. Reference of shaders/memory/fetch_codes.wgsl. */
 export function fetchCodes({ words, rows, stride }: MemoryImage, sampler: FaultSampler): Uint32Array<ArrayBuffer> {
   const faults = blockFaults(sampler);
   const each = sampler.storageBits / 2; // words of a block

@@ -1,4 +1,4 @@
-/** What the schemas of this folder are made of. */
+/** Parts of which the schemas of this folder are composed. */
 import * as v from 'valibot';
 
 /** A schema with a description, which the JSON Schema of a configuration shows. */

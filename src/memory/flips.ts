@@ -1,4 +1,4 @@
-/** What one read of a tensor got wrong: flips by bit plane, by what was stored, and by cache line. */
+/** The errors of one read of a tensor: flips by bit plane, by stored bit, and by cache line. */
 import { codeAt, type StorageBits } from './codec.ts';
 
 /** A tensor's codes before and after one read. */

@@ -6,7 +6,7 @@
 export const FLOAT_KINDS = ['fp32', 'fp16', 'bf16'] as const;
 export type FloatKind = (typeof FLOAT_KINDS)[number];
 
-/** What a code with an exponent of all ones becomes: itself, zero, or the largest finite value with its sign. */
+/** The value that replaces a code whose exponent is all ones: none, zero, or the largest finite value with its sign. */
 export const NON_FINITE_POLICIES = ['propagate', 'zero', 'saturate'] as const;
 export type NonFinitePolicy = (typeof NON_FINITE_POLICIES)[number];
 

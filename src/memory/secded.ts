@@ -5,7 +5,7 @@
  * the errors alone, whatever is stored. Reference of shaders/memory/secded.wgsl.
  */
 
-/** Which data bits check bit j covers: those at positions whose bit j is set. Low and high word. */
+/** The data bits that check bit j covers: those at positions whose bit j is set. Low and high word. */
 const COVER: readonly (readonly [number, number])[] = [0, 1, 2, 3, 4, 5, 6].map((j) => {
   const words: [number, number] = [0, 0];
   for (let bit = 0, position = 1; bit < 64; position++) {

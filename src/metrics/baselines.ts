@@ -1,4 +1,4 @@
-/** What PCC a reconstruction reaches that knows nothing of the person: the numbers a privacy result stands beside. */
+/** PCC of reconstructions that contain nothing of the person. Privacy results are read beside these null baselines. */
 import { ShapeError } from '../errors.ts';
 import { Random } from '../random.ts';
 import { dot, meanPccs, type PhotographIndex } from './similarity.ts';

@@ -127,7 +127,7 @@ function quantile(sorted: Float64Array, probability: number): number {
   return sorted[below] + (position - below) * (sorted[above] - sorted[below]);
 }
 
-/** What one resample takes of every repetition that it takes. */
+/** The values that one resample takes from each repetition in it. */
 interface Resample {
   readonly table: number;
   readonly draws: Uint32Array;

@@ -2,7 +2,7 @@
 import type { IdentityClassifier } from './identity.ts';
 import { meanPccs, mse, type PhotographIndex, pcc, psnr, similarityToPhotographs, ssim } from './similarity.ts';
 
-/** What a reconstruction is compared with. */
+/** The photographs with which a reconstruction is compared. */
 export interface Truth {
   /** Photographs of the attacked people: of the right person, and of wrong ones. */
   readonly photographs: PhotographIndex;

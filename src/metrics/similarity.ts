@@ -111,7 +111,7 @@ export interface PhotographIndex {
   total: Float64Array;
   /** Number of photographs. */
   count: number;
-  /** Of each photograph, for SSIM; filled when first needed. */
+  /** Window statistics of each photograph, for SSIM; computed when first needed. */
   moments: (LocalMoments | undefined)[];
 }
 

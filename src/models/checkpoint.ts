@@ -22,7 +22,7 @@ const ModelDescription = v.union([
 export interface Checkpoint {
   readonly spec: ModelSpec;
   readonly state: TrainingState;
-  /** Free text of whoever saved it: dataset hash, configuration. */
+  /** Free text of the program that saved it: dataset hash, configuration. */
   readonly metadata: Readonly<Record<string, string>>;
 }
 

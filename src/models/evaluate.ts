@@ -7,7 +7,7 @@ import { recordAccumulateMetrics, recordSoftmaxCrossEntropy } from '../kernels/l
 import { batchSizes, type DeviceDataset } from './device_dataset.ts';
 import type { Victim, VictimRun } from './victim.ts';
 
-/** Images at once, of each draw. */
+/** Images per batch, for each draw. */
 export const EVALUATION_BATCH = 128;
 
 /**
@@ -30,7 +30,7 @@ export class Evaluator {
 
   /**
    * @param indices of the images that are classified
-   * @param batchSize images at once, of each draw
+   * @param batchSize images per batch, for each draw
    * @throws ShapeError where the images are not what the victim takes, LimitError
    */
   static async build(

@@ -1,4 +1,4 @@
-/** What a network is, as data: its description, from which it can be rebuilt, and its layers. */
+/** A network as data: its description, from which it can be rebuilt, and its layers. */
 import type { LayerSpec } from '../layers/stack.ts';
 
 export const MODEL_KINDS = ['softmax', 'mlp', 'mlp-sigmoid', 'dae'] as const;
@@ -46,7 +46,7 @@ export interface DenseInversionDescription {
   readonly pixels: number;
 }
 
-/** What a model can be rebuilt from; written into its checkpoints. */
+/** The description from which a model can be rebuilt; written into its checkpoints. */
 export type ModelDescription =
   | DenseDescription
   | DenseInversionDescription

@@ -23,7 +23,7 @@ export interface PlannedBuffer {
   readonly bytes: number;
 }
 
-/** What a network needs in memory and work; sizes in bytes as they are allocated, padding included. */
+/** The memory and work that a network needs; sizes in bytes as they are allocated, padding included. */
 export interface NetworkPlan {
   /** Numbers that are learned. */
   readonly parameters: number;

@@ -84,7 +84,7 @@ export function denseInversion(description: DenseInversionDescription): ModelSpe
   return { description, inputs: classes, outputs: pixels, layers, encoderLayers: 0, decoder: [], keys: {} };
 }
 
-/** Whether a network turns prediction vectors into images, and is trained on both. */
+/** True if a network turns prediction vectors into images, and is trained on both. */
 export function isInversion({ description: { kind } }: ModelSpec): boolean {
   return kind === 'yang-inversion' || kind === 'dense-inversion';
 }

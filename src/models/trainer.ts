@@ -48,7 +48,7 @@ export interface TrainingConfig {
   readonly optimizer: OptimizerConfig;
   /** Leave out what of a shuffled epoch does not fill a batch, if there is a full one. */
   readonly dropLast?: boolean;
-  /** Of the initial weights and of everything that is shuffled or drawn: integer in 0..2^53-1. */
+  /** Seed of the initial weights and of everything that is shuffled or sampled: integer in 0..2^53-1. */
   readonly seed: number;
   /** DAE only: epochs of reconstruction before the classifier, and the deviation of the noise on its input. */
   readonly reconstruction?: { readonly epochs: number; readonly deviation: number; readonly learningRate: number };
@@ -275,7 +275,7 @@ export class Trainer {
     };
   }
 
-  /** What the present phase occupies, for example `arena 131.2 MB, 14 buffers`. */
+  /** The memory of the present phase as a text, for example `arena 131.2 MB, 14 buffers`. */
   get plan(): string {
     return String(this.#running?.arena ?? 'arena not planned yet');
   }
@@ -411,7 +411,7 @@ interface RunningPhase {
   readonly sizes: readonly number[];
   readonly metrics: BufferView;
   readonly optimizer: readonly BufferView[];
-  /** Where the weights lie while errors are trained with. */
+  /** The memory that holds the weights during a training with errors. */
   readonly memory?: ApproximateMemory;
 }
 

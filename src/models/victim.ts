@@ -10,7 +10,7 @@ export interface Victim {
   readonly classes: number;
   /** True where every image reads weights of its own (granularity `inference`): a split is then one pass, however cut. */
   readonly readsPerImage?: boolean;
-  /** Draws of its memory that it holds at once. As many equal groups of the inputs, one behind the other, see one draw each. */
+  /** Draws of its memory that it holds together. The inputs are as many equal consecutive groups; each group sees one draw. */
   readonly draws: number;
   /**
    * Plans buffers for `x.rows` inputs, a multiple of `draws`; the two recorders may be called in any number of programs.
@@ -22,7 +22,7 @@ export interface Victim {
 export interface VictimRun {
   readonly x: Matrix;
   readonly logits: Matrix;
-  /** Where the gradient of the cost is to be put before {@link recordInputGradient}. */
+  /** The buffer into which the gradient of the cost must be written before {@link recordInputGradient}. */
   readonly gradLogits: Matrix;
   readonly gradInput: Matrix;
   /** Reads of approximate memory included. The step's `pass_index` must be even. */

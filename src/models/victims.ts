@@ -76,7 +76,7 @@ function copyOf(arena: Arena, { rows, columns }: Matrix): Matrix {
   return arena.matrix('input as it is read', rows, columns);
 }
 
-/** Whether two layers in a row have nothing between them, so that their product is one layer. */
+/** True if two layers in a row are dense with nothing between them, so that their product is one layer. */
 export function isLinear(specs: readonly LayerSpec[]): specs is readonly DenseSpec[] {
   return specs.length === 2 && specs[0].kind === 'dense' && specs[0].activation === 'none' && specs[1].kind === 'dense';
 }

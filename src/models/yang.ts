@@ -8,7 +8,7 @@ import { flatten } from '../layers/reshape.ts';
 import { type LayerSpec, outputShape } from '../layers/stack.ts';
 import type { ModelSpec, YangClassifierDescription, YangInversionDescription } from './model_spec.ts';
 
-/** What the shipped networks were trained with: the same seed goes on to draw the same units. */
+/** The dropout streams with which the shipped networks were trained: the same seed must keep sampling the same units. */
 const DROPOUT_KEY = 19;
 
 function checkSize(size: number): void {

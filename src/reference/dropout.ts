@@ -9,7 +9,7 @@ export interface DropoutDraw {
   readonly iteration: number;
 }
 
-/** Which elements stay, rows of `columns`. */
+/** Mask of the elements that stay, in rows of `columns`. */
 export function dropoutKept(rows: number, columns: number, draw: DropoutDraw): boolean[] {
   const threshold = dropoutThreshold(draw.probability);
   const [low, high] = dropoutKey(draw.seed, draw.tensor);

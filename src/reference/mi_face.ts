@@ -65,7 +65,7 @@ export function miFaceStep(
   }
 }
 
-/** What the directions of a black-box search depend on besides {@link SearchOptions}. */
+/** The values on which the directions of a black-box search depend, in addition to {@link SearchOptions}. */
 export interface SearchStep extends SearchOptions {
   readonly width: number;
   readonly iteration: number;

@@ -68,7 +68,7 @@ export function aggregate(runs: readonly Results[], names: readonly string[] = [
   };
 }
 
-/** Whether results are those of several seeds. */
+/** True if results are those of several seeds. */
 export function isAggregated(results: Results): results is AggregatedResults {
   return 'seeds' in results && (results as AggregatedResults).seeds.length > 1;
 }
@@ -145,7 +145,7 @@ function entryOf(group: Group, bootstrap: HierarchicalBootstrap): AggregatedEntr
   };
 }
 
-/** What runs must have in common. Hashes are left out: procedural faces are drawn from the seed. */
+/** The fields that runs must have in common. Hashes are left out, because procedural faces depend on the seed. */
 function comparable({ manifest }: Results): Record<string, unknown> {
   const { config, dataset, attacks } = manifest;
   return { config, dataset: { name: dataset.name, split: dataset.split, classes: dataset.classes }, attacks };

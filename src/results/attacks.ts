@@ -13,7 +13,7 @@ export function attackTitle(attacks: Described, name: string): string {
   return attacks?.find((attack) => attack.name === name)?.title ?? name;
 }
 
-/** Which images an attack reconstructs; undefined where it reconstructs none of the victim's, or the run does not say. */
+/** The images that an attack reconstructs; undefined if it reconstructs none of the victim's, or if the run does not say. */
 export function splitOf(attacks: Described, name: string): AttackDescription['split'] {
   return attacks?.find((attack) => attack.name === name)?.split;
 }

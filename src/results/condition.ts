@@ -24,17 +24,17 @@ export function isNoise(condition: Condition): condition is NoiseCondition {
   return condition.kind === 'gaussian' || condition.kind === 'laplacian';
 }
 
-/** Whether the weights have no errors and no noise. */
+/** True if the weights have no errors and no noise. */
 export function isErrorFree({ kind }: Condition): boolean {
   return kind === 'none' || kind === 'quantised';
 }
 
-/** Whether nothing at all was done: exact weights, and confidences released as they are. */
+/** True if nothing at all was done: exact weights, and confidences released as they are. */
 export function isUndefended({ kind, release }: Condition): boolean {
   return kind === 'none' && release === undefined;
 }
 
-/** Whether something was done that may keep an attacker away: errors, noise, or rounded confidences. */
+/** True if anything that may hinder an attacker was done: errors, noise, or rounded confidences. */
 export function isDefended(condition: Condition): boolean {
   return !isErrorFree(condition) || condition.release !== undefined;
 }
@@ -49,7 +49,7 @@ export function calibratedTo(condition: Condition): string | undefined {
   return isNoise(condition) && condition.calibration === undefined ? condition.matchedTo : undefined;
 }
 
-/** Whether two conditions release the confidences in the same way. */
+/** True if two conditions release the confidences in the same way. */
 export function sameRelease(a: Condition, b: Condition): boolean {
   return JSON.stringify(canonical(a.release)) === JSON.stringify(canonical(b.release));
 }

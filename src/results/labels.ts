@@ -92,7 +92,7 @@ function calibrationLabel({ calibration, matchedTo }: Extract<Condition, { calib
   return matchedTo === undefined ? undefined : 'calibrated to the accuracy of bit errors';
 }
 
-/** Where the pictures of a condition under an attack lie in a run folder. */
+/** The path of the pictures of a condition under an attack in a run folder. */
 export function pictureFile(condition: Condition, attack: string, extension: 'gray' | 'npy' = 'npy'): string {
   const { kind, layers, release } = condition;
   const rates = Object.entries(condition.rates).map(([layer, rate]) => `${layer}=${rate}`);
@@ -120,7 +120,7 @@ function victimKind(config: Record<string, unknown>): string | undefined {
   return typeof victim.kind === 'string' ? victim.kind : undefined;
 }
 
-/** What was attacked by what: 'MI-Face against the multilayer perceptron'. */
+/** The attack and the attacked model in words: 'MI-Face against the multilayer perceptron'. */
 export function attackedTitle({ attacks, config }: Manifest): string {
   const families = new Set(attacks?.map((attack) => attack.family ?? attack.kind));
   const family = families.size === 1 ? [...families][0] : 'Model inversion';

@@ -7,7 +7,7 @@ import type { AttackDescription, Interval, Metric, SummaryEntry } from './schema
 export interface LatexOptions {
   /** Columns; accuracy, PCC, lift and identity unless given. */
   readonly metrics?: readonly Metric[];
-  /** What the attacks are called. */
+  /** Titles of the attacks. */
   readonly attacks?: readonly AttackDescription[];
   /** With a caption the table floats and can be referred to as `label`. */
   readonly caption?: string;

@@ -2,7 +2,7 @@
 import { conditionKey } from './condition.ts';
 import type { Row } from './schema.ts';
 
-/** What rows a run has, and in which order it writes them if nothing interrupts it. */
+/** The rows of a run, and the order in which an uninterrupted run writes them. */
 export interface RowOrder {
   /** Keys of the conditions, in the order in which they are measured. */
   readonly conditions: readonly string[];

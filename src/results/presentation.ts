@@ -61,7 +61,7 @@ export function parsePresentation(bytes: Uint8Array, name: string): Presentation
   throw new DataError(`${name}: ${v.getDotPath(issue)}: ${issue.message}; run again with --resume`);
 }
 
-/** What the numbers of a run do not say, a sentence each. */
+/** Caveats of the numbers of a run, one sentence each. */
 export function caveatsOf(presentation: Presentation): string[] {
   const { evaluatorAccuracy, trainAccuracy, meanFaceOf, procedural, attacks } = presentation;
   const percent = (share: number, digits = 0) => `${(100 * share).toFixed(digits)} %`;

@@ -23,7 +23,7 @@ export interface Table {
 }
 
 export interface ReportFigure {
-  /** Of its file, without the extension: 'curve'. */
+  /** Name of its file, without the extension: 'curve'. */
   name: string;
   /** From `figures.ts`. */
   svg: string;

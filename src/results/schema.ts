@@ -63,7 +63,7 @@ const release = v.optional(
     'What the model does to its confidences before anybody sees them; without it they are released as they are.',
   ),
 );
-/** What the model does to its confidences before anybody sees them: a kind of src/defences, and its options. */
+/** The change of the model's confidences before their release: a kind of src/defences, and its options. */
 export type Release = NonNullable<v.InferOutput<typeof release>>;
 
 const NoneCondition = v.strictObject({
@@ -137,7 +137,7 @@ export const ConditionSchema = v.variant('kind', [
   MemoryCondition,
   NoiseCondition,
 ]);
-/** What was done to the weights before a draw, and to the confidences after it. */
+/** The changes of the weights before a draw, and of the confidences after it. */
 export type Condition = v.InferOutput<typeof ConditionSchema>;
 export type MemoryCondition = v.InferOutput<typeof MemoryCondition>;
 export type NoiseCondition = v.InferOutput<typeof NoiseCondition>;
@@ -254,7 +254,7 @@ export const AttackSchema = v.object({
   ),
   title: field(v.string(), "Name of the attack for people: 'MI-Face from a black image'."),
 });
-/** What an attack is; rows name it by `name` only. */
+/** The description of an attack; rows name it by `name` only. */
 export type AttackDescription = v.InferOutput<typeof AttackSchema>;
 
 const ManifestSchema = v.object({

@@ -8,7 +8,7 @@ export interface Series {
   kind: ConditionKind;
   layers: string;
   attack: string;
-  /** What sets the series apart from others of its kind: format, granularity, calibration, setting and release. */
+  /** The fields that distinguish the series from others of its kind: format, granularity, calibration, setting and release. */
   variant: string;
   /** Weakest first, beginning with the error-free condition the series departs from, where one was run. */
   line: SummaryEntry[];
@@ -62,7 +62,7 @@ function strength(condition: Condition): number {
   return Object.values(condition.rates).reduce((sum, value) => sum + value, 0);
 }
 
-/** Whether each entry is at least as strong as the one before in every layer, so that a line through them has a sense. */
+/** True if each entry is at least as strong as the one before in every layer, so that a line through them is meaningful. */
 function isChain(sorted: readonly SummaryEntry[]): boolean {
   return sorted.every((entry, i) => {
     if (i === 0) return true;

@@ -57,7 +57,7 @@ export function summarise(rows: readonly Row[], seed = 1): SummaryEntry[] {
   });
 }
 
-/** What the bootstrap resamples of a row: a value per identity, or the one value where there is none. */
+/** The values of a row that the bootstrap resamples: one per identity, or the single value if there are no identities. */
 export function valuesOfDraw(row: Row, metric: Metric): readonly number[] {
   const perIdentity = metric === 'accuracy' ? undefined : row.perIdentity[metric];
   return perIdentity?.length ? perIdentity : [row[metric]];

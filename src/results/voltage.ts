@@ -10,7 +10,7 @@ export interface VoltagePoint {
   readonly volts: number;
   /** 0..1. */
   readonly accuracy: Interval;
-  /** Of the attack shown. */
+  /** Interval of the mean PCC of the attack that is shown. */
   readonly pcc: Interval;
   readonly pccLift: Interval;
   /** Energy of weight reads over that at nominal voltage, 0..1: an upper bound of the saving. */

@@ -27,7 +27,7 @@ export interface KernelCheck {
   readonly kernel: string;
   /** The largest absolute error; where an element is beyond its tolerance, that of the worst. NaN: no number came. */
   readonly maxError: number;
-  /** What was allowed at that element. */
+  /** The tolerance at that element. */
   readonly tolerance: number;
   readonly ok: boolean;
   /** Shader files that ran, relative to shaders/: entry points, and what filled their slots. */

@@ -22,11 +22,11 @@ import { dimmOfChip, lineErrorRate, VENDORS, voltageRange } from '../memory/unde
 import { binomialInterval, binomialPValue } from '../metrics/binomial.ts';
 import { stackVictim } from '../models/victims.ts';
 
-/** One claim and what became of it. */
+/** One claim and its outcome. */
 export interface Proof {
   readonly claim: string;
   readonly measured: string;
-  /** Of the least likely count, for a claim about probabilities. */
+  /** Probability of the least likely count, for a claim about probabilities. */
   readonly pValue?: number;
   readonly ok: boolean;
 }
@@ -60,7 +60,7 @@ class Specimen {
   readonly #arena: Arena;
   readonly #memory: ApproximateMemory;
   readonly #name = 'fc1.weight';
-  /** What is stored, and how many ones each plane has, for the format at hand. */
+  /** The stored codes, and the number of ones in each plane, for the present format. */
   #stored: { readonly key: string; readonly words: Uint32Array; readonly ones: Float64Array } | undefined;
 
   private constructor(arena: Arena, memory: ApproximateMemory) {
@@ -97,7 +97,7 @@ class Specimen {
     return this.#stored!.words;
   }
 
-  /** Which bits one pass returns wrong. */
+  /** The bits that one pass returns wrong. */
   async wrong(pass = 0): Promise<Uint32Array> {
     const returned = await this.#memory.fetchCodes(this.#name, pass);
     const { stored } = this;
@@ -416,7 +416,7 @@ async function* models(specimen: Specimen): AsyncGenerator<Proof> {
   }
 }
 
-/** Whether the line of a kind lies in a share of all lines, by the definition of the model. */
+/** True if the line of a kind lies in a share of all lines, by the definition of the model. */
 function inShare(kind: keyof typeof LINE_KIND, line: number, chip: number, share: number): boolean {
   const [x, y] = deviceKey(SEED, chip);
   return pcg4d(line, LINE_KIND[kind], x, y)[0] < Math.round(share * 2 ** 32);

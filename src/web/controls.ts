@@ -63,7 +63,7 @@ function numberField(name: 'seed' | 'draw', label: string, setting: Setting, cha
   return el('div', { class: 'field' }, el('label', { for: `control-${name}` }, label), input);
 }
 
-/** Where the slider stands, and how many steps it has; undefined for a memory without one. */
+/** The position of the slider and its number of steps; undefined for a memory without a slider. */
 function scaleOf(setting: Setting): { values: readonly number[]; at: number; text: string; label: string } | undefined {
   const { memory, rate, volts } = setting;
   const vendor = vendorOf(memory);
@@ -85,7 +85,7 @@ export class Controls {
   readonly #root = byId('controls');
   readonly #change: Change;
   #drawn = '';
-  /** Of the slider's places. */
+  /** Labels of the slider's positions. */
   #values: readonly number[] = [];
 
   constructor(change: Change) {

@@ -46,7 +46,7 @@ export function table(caption: string, rows: readonly (readonly (string | Node)[
   );
 }
 
-/** Of pictures that are still shown: a step of the slider draws all rows again, of which one is new. */
+/** Pictures that are still shown: a step of the slider draws all rows again, but only one of them is new. */
 const urls = new WeakMap<Uint8Array, string>();
 
 /** Pixels as an address. Not a canvas: what those show may be gone with a lost device. */

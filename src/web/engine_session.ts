@@ -51,7 +51,7 @@ import {
   writeSetting,
 } from './setting.ts';
 
-/** What the shipped networks were trained with; the seed of a setting draws errors only. */
+/** The seed with which the shipped networks were trained; the seed of a setting determines errors only. */
 const FACES_SEED = 1;
 /** Images of a victim of dense layers from which people are reconstructed, pixels, and how many people are. */
 const PEOPLE = { width: 56, height: 64, people: 10 } as const;
@@ -76,7 +76,7 @@ interface Ready {
   readonly config: ExperimentConfig;
   readonly data: ExperimentData;
   readonly testbed: Testbed;
-  /** What attacks give on the undefended model under each release, and what is reached without any: measured once. */
+  /** Results of the attacks on the undefended model under each release, and the null baselines; measured once. */
   readonly undefended: Map<string, readonly DrawResult[]>;
   baselines?: Baselines;
 }
@@ -101,7 +101,7 @@ export class EngineSession {
   #url = '';
   /** The victim that the page shows. */
   #shown = '';
-  /** Of the job that is being done. */
+  /** Number of the job that is running. */
   #id = 0;
   /** Rows by the networks and the settings they belong to; they outlive a device. */
   readonly #stores = new Map<string, LiveStore>();

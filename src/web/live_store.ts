@@ -2,7 +2,7 @@
 import { InMemoryRunStore, refuseAborted } from '../experiments/store.ts';
 import { conditionKey, type Row, type SummaryEntry, summarise } from '../results/results.ts';
 
-/** What jobs pass between two units of work; closed, it holds them up. */
+/** A gate that jobs pass between two units of work; while it is closed, they wait. */
 export class Gate {
   #opened: Promise<void> = Promise.resolve();
   #open: (() => void) | undefined;

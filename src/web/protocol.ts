@@ -1,4 +1,4 @@
-/** What the page and the worker that holds the engine say to each other. */
+/** The messages between the page and the worker that holds the engine. */
 
 import type { SplitName } from '../attacks/attack.ts';
 import type { VictimKind } from '../experiments/config.ts';
@@ -24,7 +24,7 @@ export interface ChosenImage {
 export type Job =
   /** The networks, from the address `url` or from files. */
   | { readonly kind: 'open'; readonly url: string; readonly files?: readonly ChosenFile[] }
-  /** What attacks make of the faces under the memory of a setting; then more draws of it, for intervals. */
+  /** Reconstructions of the faces under the memory of a setting; then more draws of that memory, for intervals. */
   | { readonly kind: 'measure'; readonly setting: Setting }
   /** The curve on which a setting lies. */
   | { readonly kind: 'curve'; readonly setting: Setting }
@@ -69,7 +69,7 @@ export type Reply =
       readonly adapter: AdapterSummary;
       readonly limits: Readonly<Record<string, number>>;
       readonly features: readonly string[];
-      /** Where the networks come from, for people. */
+      /** The origin of the networks, as a text for people. */
       readonly networks: string;
     }
   /** A victim is ready to be measured. */

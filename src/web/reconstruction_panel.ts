@@ -15,7 +15,7 @@ function interval({ mean, ci95: [low, high] }: Interval, digits = 2): string {
 export class ReconstructionPanel {
   readonly #gallery = new Gallery(byId('faces'));
   #victim: Victim | undefined;
-  /** Which memory the pictures are of. */
+  /** The memory under which the pictures were reconstructed. */
   #memory = '';
   readonly #measured: { none?: readonly ShownAttack[]; memory?: readonly ShownAttack[] } = {};
 

@@ -32,7 +32,7 @@ const FORMATS = {
 } as const;
 export const FORMAT_NAMES = Object.keys(FORMATS) as (keyof typeof FORMATS)[];
 
-/** Whether a preset is one that a slider offers: every bit alike, or measured DIMMs at a voltage. */
+/** True if a preset is one that a slider offers: every bit alike, or measured DIMMs at a voltage. */
 function hasSlider({ memory }: (typeof PRESETS)[number]): boolean {
   const stored = v.parse(MemoryConfig, memory).layers['*'];
   if (stored?.kind !== 'stored') return false;
@@ -79,7 +79,7 @@ export function layerSetsOf(victim: VictimKind): readonly LayerSet[] {
 /** Attacks that show persons, rather than single photographs, each iteration by iteration. */
 export const PERSON_ATTACKS = ATTACKS.filter(({ onPhotographs }) => !onPhotographs);
 
-/** What a victim may do to the confidences that it releases, by its name in an address: `exact`, `rounding-2`. */
+/** The ways in which a victim may release its confidences, by the name in an address: `exact`, `rounding-2`. */
 export const RELEASES: ReadonlyMap<string, SweepConfig['releases']> = new Map([
   ['exact', []] as [string, ReleaseConfig[]],
   ...RELEASE_DEFENCES.flatMap(({ offered }) =>
@@ -87,13 +87,13 @@ export const RELEASES: ReadonlyMap<string, SweepConfig['releases']> = new Map([
   ),
 ]);
 
-/** What the slider offers: bit error rates 2^-12, 2^-11.5, .. 2^-3. */
+/** The slider offers bit error rates 2^-12, 2^-11.5, .. 2^-3. */
 export const RATES: readonly number[] = Array.from({ length: 19 }, (_, i) => 2 ** (-12 + i / 2));
 
 /** Supply voltages, 1.35 V (nominal) and down by 25 mV. */
 const VOLTAGES: readonly number[] = Array.from({ length: 14 }, (_, i) => Number((1.35 - 0.025 * i).toFixed(3)));
 
-/** What the slider offers of a vendor: voltages down to which every DIMM was measured that a setting draws. */
+/** The voltages that the slider offers for a vendor: every DIMM that a setting draws was measured down to them. */
 export function voltsOf(vendor: Vendor, { draw, draws }: Pick<Setting, 'draw' | 'draws'>): number[] {
   const dimms = [draw, ...Array(draws).keys()].map((each) => dimmOfChip(vendor, each));
   const lowest = Math.max(...dimms.map((dimm) => voltageRange(dimm).lowest));
@@ -123,9 +123,9 @@ const Setting = v.object({
   /** The victim whose predictions are inverted, and the one from which people are reconstructed. */
   victim: v.picklist(VICTIM_KINDS),
   model: v.picklist(VICTIM_KINDS),
-  /** What reconstructs people, by its name in the registry of attacks. */
+  /** The attack that reconstructs people, by its name in the registry of attacks. */
   attack: v.picklist(PERSON_ATTACKS.map(({ kind }) => kind as string)),
-  /** What the victim does to the confidences that it releases. */
+  /** The change of the confidences that the victim releases. */
   release: v.picklist([...RELEASES.keys()]),
   /** Tensor whose fault map is shown. */
   tensor: v.string(),
@@ -171,7 +171,7 @@ export function normalised(setting: Setting): Setting {
   };
 }
 
-/** Whether every part of a setting is in its range. */
+/** True if every part of a setting is in its range. */
 export function isSetting(setting: unknown): setting is Setting {
   return v.is(Setting, setting);
 }
@@ -221,7 +221,7 @@ export function vendorOf(memory: string): Vendor | undefined {
   return VENDORS.find((vendor) => memory === `dram-${vendor}`);
 }
 
-/** What a victim does to the confidences that it releases under a setting. */
+/** The change of the released confidences under a setting. */
 export function releasesOf({ release }: Pick<Setting, 'release'>): SweepConfig['releases'] {
   return RELEASES.get(release)!;
 }

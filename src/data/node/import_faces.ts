@@ -40,7 +40,7 @@ interface Found {
   /** All names, in the order of the labels. */
   readonly people: readonly string[];
   readonly photographs: readonly Photograph[];
-  /** Whether `people` names people, and not just the folder. */
+  /** True if `people` names people, and not just the folder. */
   readonly areIdentified: boolean;
 }
 

@@ -78,7 +78,7 @@ export async function findNodeEntry(wanted: string, preciseTime = false): Promis
   );
 }
 
-/** Whether to look for a real adapter: on Linux without any driver file Dawn only complains on stderr. */
+/** True if a real adapter may exist: on Linux without a driver file, asking Dawn for one only prints errors on stderr. */
 function mayHaveDriver(): boolean {
   if (process.platform !== 'linux' || process.env.VK_ICD_FILENAMES || process.env.VK_DRIVER_FILES) return true;
   const folders = ['/etc', '/usr/share', '/usr/local/share', '/usr/local/etc', join(homedir(), '.local/share')];

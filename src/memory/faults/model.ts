@@ -1,4 +1,4 @@
-/** What a file of this folder says about one fault model, and what fault models are made of. */
+/** The interface of a fault model, which each other file of this folder implements, and the random sources it is made of. */
 import * as v from 'valibot';
 import { described } from '../fields.ts';
 
@@ -22,7 +22,7 @@ export interface FaultSource {
   /** Bits firstBit .. firstBit + bits - 1 of a code can fail; all must lie below the width of the {@link FaultSite}. */
   readonly firstBit: number;
   readonly bits: number;
-  /** Which cells can fail, by what is stored in them. */
+  /** The cells that can fail, by the bit stored in them. */
   readonly stored: 'any' | 'zero' | 'one';
   /** `flip`: a failing cell reads the wrong value; otherwise the value that it always reads. */
   readonly effect: 'flip' | 'stuck-at-0' | 'stuck-at-1';
@@ -38,9 +38,9 @@ export interface FaultSite {
   readonly width: number;
   /** Cells of a cache line that can fail. */
   readonly lineCells: number;
-  /** Which specimen of a chip or DIMM it is. */
+  /** Index of the specimen of a chip or DIMM. */
   readonly chip: number;
-  /** Whether an error correcting code protects the memory; check bits fail with the others, so a source must take all bits. */
+  /** True if an error correcting code protects the memory; check bits fail with the others, so a source must take all bits. */
   readonly ecc: boolean;
   /** Path of the model in the configuration, for errors. */
   readonly path: string;
@@ -48,13 +48,13 @@ export interface FaultSite {
   source(given: Partial<FaultSource> & { readonly rate: number }): FaultSource;
 }
 
-/** What the engine asks of a fault model. */
+/** The functions of a fault model that the engine calls. */
 export interface FaultBehaviour<Model extends { readonly kind: string }> {
   /** Value of `kind` that chooses this model in a configuration. */
   readonly kind: Model['kind'];
   /** The sources of faults that make up the model; a cell fails if any of them fails it. @throws ConfigError */
   sources(model: Model, site: FaultSite): FaultSource[];
-  /** Whether faults depend on the address: true where a source has `lines`. By default they do not. */
+  /** True if faults depend on the address: true where a source has `lines`. By default they do not. */
   needsAddresses?(model: Model): boolean;
   /** Supply voltage at which these faults occur, for models that name one. */
   supplyVolts?(model: Model): number;

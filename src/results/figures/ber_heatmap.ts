@@ -147,7 +147,7 @@ export function berHeatmap(options: BerHeatmapOptions): string {
   return svgRoot(WIDTH, foot.bottom + 14, title, svg + foot.svg, theme);
 }
 
-/** Where a condition lies on the grid, or undefined where it is not of the grid. */
+/** The position of a condition on the grid, or undefined if it is not part of the grid. */
 function gridPlace(condition: Condition, [across, up]: [string, string]): [number, number] | undefined {
   if (condition.kind === 'quantised') return [0, 0];
   if (condition.kind !== 'bit-error') return undefined;

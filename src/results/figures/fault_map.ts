@@ -1,4 +1,4 @@
-/** Where one read of a tensor failed: in the rows of the DRAM, and in the bit planes of its codes. */
+/** A picture of the faults in one read of a tensor: in the rows of the DRAM, and in the bit planes of its codes. */
 import type { Geometry } from '../../memory/config.ts';
 import { type FlipRate, forEachFlip, type TensorRead } from '../../memory/flips.ts';
 import { formatPercent } from '../format.ts';
@@ -47,7 +47,7 @@ interface Bins {
   readonly across: number;
   readonly down: number;
   readonly counts: Uint32Array;
-  /** Of a whole rectangle: those that hold a bit of a code. */
+  /** Number of cells in a whole rectangle that hold a bit of a code. */
   readonly cells: number;
 }
 

@@ -1,4 +1,4 @@
-/** What every figure of a run has in common, so that an index can offer them all. */
+/** The interface of every figure of a run, through which the index offers them. */
 import type { Results } from '../schema.ts';
 import type { ThemeName } from './style.ts';
 
@@ -18,7 +18,7 @@ export interface RunFigure {
   readonly name: string;
   /** Its file, without the extension. */
   readonly file: string;
-  /** Whether the run has what the figure shows. */
+  /** True if the run has what the figure shows. */
   applies(results: Results): boolean;
   /** Below the figure, in the report. */
   caption(results: Results): string;

@@ -1,4 +1,4 @@
-/** Which figures there are, and which of them a run gets: the command line, the report and the page ask here. */
+/** The index of figures, and the choice of those that a run gets, for the command line, the report and the page. */
 import type { Results } from '../schema.ts';
 import { rateGrid } from './ber_heatmap.ts';
 import type { DrawOptions, RunFigure } from './figure.ts';
@@ -18,7 +18,7 @@ export function figuresOf(results: Results): RunFigure[] {
 
 /** A figure that was drawn; the report takes it as it is. */
 export interface DrawnFigure {
-  /** Of its file, without the extension. */
+  /** Name of its file, without the extension. */
   readonly name: string;
   readonly svg: string;
   readonly caption: string;

@@ -18,7 +18,7 @@ export interface PerLayerOptions {
   /** By default accuracy, raw correlation and lift. */
   metrics?: Metric[];
   attack?: string;
-  /** What the attacks are called. */
+  /** Titles of the attacks. */
   attacks?: readonly AttackDescription[];
   theme?: ThemeName;
   title: string;

@@ -33,10 +33,10 @@ export interface PrivacyCurveOptions {
   metrics?: Metric[];
   /** Only this attack; by default a row of panels each. */
   attack?: string;
-  /** What the attacks are called. */
+  /** Titles of the attacks. */
   attacks?: readonly AttackDescription[];
   theme?: ThemeName;
-  /** Of the figure, px; 1200 by default. */
+  /** Width of the figure in pixels; 1200 by default. */
   width?: number;
   document: Document;
 }
@@ -180,7 +180,7 @@ interface NullBaseline {
   text: string;
 }
 
-/** What the metric is without any attack worth the name. */
+/** The value of the metric without an effective attack. */
 function baselinesOf(metric: Metric, baselines: Baselines): NullBaseline[] {
   if (metric === 'pccLift') return [{ value: 0, text: 'no lift' }];
   if (metric !== 'pcc') return [];
@@ -265,7 +265,7 @@ function curveMarks(
 /** So many sets of layers have a row of panels each; of more only the first is shown. */
 const MOST_ROWS = 4;
 
-/** What the curve of a run compares: DIMMs have a figure of their own, and sets of layers are left to the one by layers. */
+/** The conditions that the curve of a run compares. DIMMs and sets of layers have figures of their own. */
 function compared(results: Results): SummaryEntry[] {
   const entries = results.summary.filter(({ condition }) => measuredDimms(condition) === undefined);
   const sets = new Map(entries.map(({ condition }) => [conditionKey(condition), condition.layers]));

@@ -30,7 +30,7 @@ export interface SheetOptions {
   columns: string[];
   /** The truth first. */
   rows: SheetRow[];
-  /** Of each picture, in pixels. */
+  /** Size of each picture in pixels. */
   width: number;
   height: number;
   /** Size on the sheet of one pixel of a picture; by default such that a picture is about 112 px high. */

@@ -35,7 +35,7 @@ export type ThemeName = (typeof THEME_NAMES)[number];
 export interface Theme {
   readonly paper: string;
   readonly ink: string;
-  /** Of small print and of what stands behind the data. */
+  /** Colour of small print and of marks behind the data. */
   readonly soft: string;
   readonly grid: string;
   readonly axis: string;

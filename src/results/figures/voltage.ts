@@ -1,4 +1,4 @@
-/** What a supply voltage does to accuracy, similarity and energy. */
+/** The effect of the supply voltage on accuracy, similarity and energy. */
 import * as Plot from '@observablehq/plot';
 import { ConfigError } from '../../errors.ts';
 import { attacksOf } from '../attacks.ts';

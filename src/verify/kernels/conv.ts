@@ -48,7 +48,7 @@ const unpadTaps = (values: ArrayLike<number>) => unpad(values, OUT * TAPS, IN, r
 
 type Direction = 'forward' | 'input_gradient';
 
-/** What the two directions that read weights are given, and a reference of theirs for one image or several. */
+/** The inputs of the two directions that read weights, and their reference for one image or several. */
 function sides(direction: Direction) {
   const forward = direction === 'forward';
   return {

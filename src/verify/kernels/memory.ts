@@ -63,7 +63,7 @@ function checkedMemory(format: NumberFormat, encoding: FixedEncoding = 'correcte
 
 const FIXED: NumberFormat = { kind: 'fixed', bits: BITS, exponent: EXPONENT, headroom: 0, encoding: 'corrected' };
 
-/** Every kind of source at once, with a code that corrects. */
+/** All kinds of sources together, with an error-correcting code. */
 const MANY_SOURCES: StoredMemory = {
   ...checkedMemory(FIXED),
   faults: [
@@ -80,11 +80,11 @@ const MANY_SOURCES: StoredMemory = {
 export interface CheckedTensor {
   readonly stored: StoredTensor;
   readonly image: MemoryImage;
-  /** What decides a read: that of one pass and, at `inference`, one image. */
+  /** The key of a read: that of one pass and, at `inference`, of one image. */
   faults(pass: number, image?: number): FaultSampler;
-  /** What the device must read, rows x stride f32. */
+  /** The values that the device must read, rows x stride f32. */
   fetch(pass: number, image?: number): Float32Array;
-  /** What an image reads with sparse faults, rows x columns f32; without arguments, the stored values. */
+  /** The values that an image reads with sparse faults, rows x columns f32; without arguments, the stored values. */
   fetchBySparseFaults(pass?: number, image?: number): Float32Array;
 }
 
@@ -143,7 +143,7 @@ export function memoryImage(
   return { codes: trial.buffer(codes), faultTable: trial.buffer(faultTable), tensors };
 }
 
-/** Of weights in -1..1. */
+/** The scale of weights in -1..1. */
 function scaleOf(format: NumberFormat): { scale: number; inverse: number } {
   if (format.kind === 'fixed') return { scale: 2 ** EXPONENT, inverse: 2 ** -EXPONENT };
   return 'nonFinite' in format ? { scale: 1, inverse: 1 } : integerScale(1, formatBits(format));

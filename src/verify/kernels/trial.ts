@@ -1,4 +1,4 @@
-/** What a check is made of: its buffers, what it records and what it expects, and the numbers it runs on. */
+/** The parts of a check: its buffers, the recorded kernels, the expected values, and the numbers of its inputs. */
 
 import { Arena, type Matrix, roundUp } from '../../gpu/arena.ts';
 import type { Gpu } from '../../gpu/device.ts';
@@ -19,7 +19,7 @@ interface Output {
 /** One kernel, or one variant of it, on one shape. */
 export interface Check {
   readonly kernel: string;
-  /** Whether it is one of the kernels that need Gpu.quads. */
+  /** True if it is one of the kernels that need Gpu.quads. */
   readonly quads?: boolean;
   record(trial: Trial): void;
   /** Sets the step uniform. */

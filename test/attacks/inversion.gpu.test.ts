@@ -52,8 +52,8 @@ const attacker = (name: string, network: InversionAttacker['weights'], more: obj
   weights: network,
 });
 
-describe('predictions', () => {
-  it('are those of the reference, image by image, however batches are cut', async () => {
+describe('predictions of the victim', () => {
+  it('predictions equal those of the reference, image by image, however batches are cut', async () => {
     const { data, victim, logits } = await scene();
     for (const batchSize of [3, 7, 100]) {
       const predictor = await Predictor.build(
@@ -68,7 +68,7 @@ describe('predictions', () => {
     }
   });
 
-  it('count as right where the largest logit is at the label', async () => {
+  it('predictions count as right if the largest logit is at the label', async () => {
     const { data, victim, logits } = await scene();
     const predictor = await Predictor.build(
       device.gpu,
@@ -88,8 +88,8 @@ describe('predictions', () => {
   });
 });
 
-describe('an inversion', () => {
-  it('aligns predictions as each attacker does and runs the network on them', async () => {
+describe('inversion of predictions', () => {
+  it('an inversion aligns predictions as each attacker does and runs the network on them', async () => {
     const { data, victim, network, logits, networkValues } = await scene();
     const weights = plainWeights(network);
     const attackers = [
@@ -124,7 +124,7 @@ describe('an inversion', () => {
     attack.destroy();
   });
 
-  it('of a defended victim changes from draw to draw, and comes back with the draw', async () => {
+  it('an inversion of a defended victim changes from draw to draw, and is repeated with the draw', async () => {
     const { data, victim, network } = await scene();
     const memory = await ApproximateMemory.store(arena!, victim);
     const uniform = { kind: 'stored', faults: [{ kind: 'uniform', bitErrorRate: 0.05 }] };
@@ -149,7 +149,7 @@ it('the smallest log-confidence is that of a direct log-softmax', () => {
   expect(smallestLogConfidence(logits, 4)).toBe(-500);
 });
 
-it('aligned vectors on the host are those on the device', async () => {
+it('aligned vectors on the host equal those on the device', async () => {
   arena = new Arena(device.gpu);
   const logits = Float32Array.from({ length: 35 }, (_, i) => ((i * 7) % 11) - 30 * Number(i % 9 === 0));
   const alignment = { truncation: 3, floor: 'direct' } as const;

@@ -119,8 +119,8 @@ describe('an attack follows its float64 reference', () => {
   });
 });
 
-describe('the result', () => {
-  it('is the best image so far, where steps overshoot', async () => {
+describe('the result of MI-Face', () => {
+  it('the result is the best image so far, if steps overshoot', async () => {
     // A step so long that the objective goes up and down.
     const config = { ...PLAIN, cost: 'negativeLogConfidence', step: 1.5, normalise: true, totalVariation: 1 } as const;
     const results = await (await build(config)).run(GRAY);
@@ -140,7 +140,7 @@ describe('the result', () => {
     expect(interior).toBeGreaterThan(0);
   });
 
-  it('lies in 0..1, however long the steps are', async () => {
+  it('the result lies in 0..1, however long the steps are', async () => {
     for (const { image } of await (await build({ step: 1e4, cost: 'negativeLogConfidence' })).run(GRAY)) {
       expect(image).toHaveLength(TOY.pixels);
       expect(image.every((pixel) => pixel >= 0 && pixel <= 1)).toBe(true);
@@ -148,7 +148,7 @@ describe('the result', () => {
     }
   });
 
-  it('raises the confidence in the attacked class', async () => {
+  it('the result raises the confidence in the attacked class', async () => {
     const before = await (await build({ step: 0, iterations: 1 })).run(GRAY);
     const after = await (await build({ cost: 'negativeLogConfidence', iterations: 20 })).run(GRAY);
     for (const [i, { confidence }] of after.entries()) {
@@ -158,7 +158,7 @@ describe('the result', () => {
     }
   });
 
-  it('has the same bits every time, and does not remember the run before', async () => {
+  it('the result has the same bits every time and does not depend on an earlier run', async () => {
     const config = { search: { directions: 3, sigma: 0.1, cell: 1 }, momentum: 0.5, step: 2 };
     const attack = await build(config);
     const first = await attack.run(GRAY, 1);
@@ -169,14 +169,14 @@ describe('the result', () => {
     expect(await attack.run(GRAY, 2)).not.toEqual(first);
   });
 
-  it('of a class does not depend on the other classes', async () => {
+  it('the result of a class does not depend on the other classes', async () => {
     const [, alone] = await (await build({}, [1, 3])).run(RANDOM_STARTS[0]);
     const [together] = await (await build({})).run(RANDOM_STARTS);
     expect(alone).toEqual(together);
   });
 });
 
-describe('several draws attacked at once', () => {
+describe('several draws attacked together', () => {
   const LINEAR = modelSpec('mlp', TOY.pixels, TOY.classes, [6]);
   const CONFIG: MiFaceConfig = {
     ...PLAIN,
@@ -189,7 +189,7 @@ describe('several draws attacked at once', () => {
     process: { every: 5, strength: 0.3, sharpen: 0.5 },
   };
 
-  it('have the results of each draw alone, also where their classes stop at different times', async () => {
+  it('draws attacked together have the results of each draw alone, also if their classes stop at different times', async () => {
     const arena = new Arena(device.gpu);
     const seeds = [5, 6, 7];
     const loaded = randomParameters(arena, LINEAR, 0);
@@ -223,8 +223,8 @@ describe('several draws attacked at once', () => {
   });
 });
 
-describe('a class stops', () => {
-  it('at alpha: the images of all steps are judged, the start and the last one too', async () => {
+describe('stopping of a class', () => {
+  it('a class stops at alpha: the images of all steps are judged, including the start and the last', async () => {
     const iterations: number[] = [];
     const attack = await build({ iterations: 20 });
     const results = await attack.run(GRAY, 0, (t) => iterations.push(t));
@@ -232,7 +232,7 @@ describe('a class stops', () => {
     expect(iterations).toEqual([8, 16]);
   });
 
-  it('after beta iterations without progress, each class for itself', async () => {
+  it('a class stops after beta iterations without progress, independently of the others', async () => {
     const config = { ...PLAIN, beta: 2, step: 1.5, normalise: true, totalVariation: 1, iterations: 30 } as const;
     const results = await (await build(config)).run(RANDOM_STARTS);
     expectReference(results, miFace(reference, config, RANDOM_STARTS));
@@ -240,7 +240,7 @@ describe('a class stops', () => {
     expect(new Set(results.map(({ iterations }) => iterations)).size).toBeGreaterThan(1);
   });
 
-  it('at an objective of gamma, each class for itself', async () => {
+  it('a class stops at an objective of gamma, independently of the others', async () => {
     const config = { ...PLAIN, cost: 'negativeLogConfidence', gamma: 0.7, step: 0.3, iterations: 60 } as const;
     const results = await (await build(config)).run(RANDOM_STARTS);
     expectReference(results, miFace(reference, config, RANDOM_STARTS), 1e-3);
@@ -253,7 +253,7 @@ describe('a class stops', () => {
   });
 });
 
-it('PROCESS leaves the kept image of a class that has stopped as it was', async () => {
+it('PROCESS leaves the kept image of a stopped class unchanged', async () => {
   const process = { every: 1, strength: 0.2, sharpen: 0.3 };
   const config = { ...PLAIN, keep: 'last', beta: 1, step: 1.5, normalise: true, iterations: 24, process } as const;
   const results = await (await build(config)).run(RANDOM_STARTS);
@@ -268,7 +268,7 @@ it('PROCESS smooths and sharpens the images between steps', async () => {
   for (const [i, { image }] of processed.entries()) expect(image).not.toEqual(plain[i].image);
 });
 
-it('the gradient that queries estimate points where the true one does', async () => {
+it('the gradient estimated by queries points in the direction of the true gradient', async () => {
   const arena = new Arena(device.gpu);
   const rows = TARGETS.length;
   const search = { directions: 128, sigma: 0.02, cell: 1 };
@@ -360,12 +360,12 @@ describe('in the latent space of an autoencoder', () => {
     }
   });
 
-  it('total variation has no pixels to smooth', async () => {
+  it('total variation is refused in latent space, which has no pixels', async () => {
     await expect(latentAttack({ totalVariation: 1 })).rejects.toThrow(/^attack\.totalVariation: .*latent/);
   });
 });
 
-describe('what makes no sense is refused', () => {
+describe('settings that are refused', () => {
   it.each([
     [{ iterations: 0 }, /^attack\.iterations: 0 is not in 1\.\.1000000$/],
     [{ iterations: Number.NaN }, /^attack\.iterations: NaN/],
@@ -378,7 +378,7 @@ describe('what makes no sense is refused', () => {
     await expect(build(config)).rejects.toThrow(message);
   });
 
-  it('classes that the victim does not have, or none', async () => {
+  it('classes that the victim does not have, and an empty list, are refused', async () => {
     for (const [targets, message] of [
       [[], /^classes: name at least one/],
       [[0, 5], /^classes: 5 is no class of 0\.\.4$/],
@@ -390,7 +390,7 @@ describe('what makes no sense is refused', () => {
     }
   });
 
-  it('images of another size than the victim takes, as space or as start', async () => {
+  it('images of a size that the victim does not take are refused, as space and as start', async () => {
     const wide = { height: 4, width: 7 };
     await expect(MiFace.build(device.gpu, victim, wide, [0], PLAIN)).rejects.toThrow(ShapeError);
     await expect(MiFace.build(device.gpu, victim, wide, [0], PLAIN)).rejects.toThrow(/takes 24 inputs, .* searches 28/);

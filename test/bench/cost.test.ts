@@ -8,7 +8,7 @@ const view = (size: number): BufferView => ({ buffer: {} as GPUBuffer, offset: 0
 
 type Bindings = Dispatch['bindings'];
 
-it('counts every input and every output once, and no uniforms', () => {
+it('the cost counts every input and every output once, and no uniforms', () => {
   const [a, b, c] = [view(400), view(300), view(200)];
   const bindings: Bindings = [
     ['read', a],
@@ -20,7 +20,7 @@ it('counts every input and every output once, and no uniforms', () => {
   expect(intensityOf(costOf([{ bindings, flops: 1800 }]))).toBe(2);
 });
 
-it('counts a view that is bound twice once, as large as its larger binding', () => {
+it('the cost counts a view that is bound twice once, with the size of its larger binding', () => {
   const weights = view(100);
   const withZeroRow = { ...weights, size: 116 };
   const bindings: Bindings = [
@@ -31,7 +31,7 @@ it('counts a view that is bound twice once, as large as its larger binding', () 
   expect(costOf([{ bindings }]).bytes).toBe(166);
 });
 
-it('tells parts of one buffer apart', () => {
+it('the cost distinguishes parts of one buffer', () => {
   const { buffer } = view(0);
   const bindings: Bindings = [
     ['read', { buffer, offset: 0, size: 256 }],
@@ -41,7 +41,7 @@ it('tells parts of one buffer apart', () => {
   expect(costOf([{ bindings }]).bytes).toBe(400);
 });
 
-it('leaves out what one dispatch writes for a later one, and counts an input of both once', () => {
+it('the cost omits data that one dispatch writes for a later one, and counts an input of both once', () => {
   const [x, partial, y] = [view(1000), view(80), view(1000)];
   const dispatches: { bindings: Bindings; flops?: number }[] = [
     {
@@ -62,7 +62,7 @@ it('leaves out what one dispatch writes for a later one, and counts an input of 
   expect(costOf(dispatches)).toEqual({ flops: 500, bytes: 2000 });
 });
 
-it('counts what is updated in place twice: read and written', () => {
+it('the cost counts data updated in place twice, as read and as written', () => {
   const [gradients, parameters, velocity] = [view(40), view(40), view(40)];
   const bindings: Bindings = [
     ['read', gradients],

@@ -12,13 +12,13 @@ beforeAll(() => {
 
 afterAll(() => engine.stop());
 
-it('says what it is and where it runs', async () => {
+it('the engine reports its name and its adapter', async () => {
   const { version, adapter } = await engine.ask<{ version: string; adapter: string }>({ kind: 'describe' });
   expect(version).toMatch(/^\d+\.\d+\.\d+$/);
   expect(adapter).not.toBe('');
 });
 
-it('computes a product of the stated factors, and times it', async () => {
+it('the engine computes a product of the stated factors and times it', async () => {
   const compared = caseNamed('GEMM 512^3') as GemmCase;
   const results = await engine.ask<Float32Array>({ kind: 'build', name: compared.name });
   const { a, b } = gemmInputs(compared);
@@ -36,7 +36,7 @@ it('computes a product of the stated factors, and times it', async () => {
   expect(await engine.ask<number>({ kind: 'time' })).toBeGreaterThan(0);
 });
 
-it('trains from the stated parameters: the first loss is that of a guess, and it falls', async () => {
+it('the engine trains from the stated parameters: the first loss is that of a guess, and the loss falls', async () => {
   const compared = caseNamed('training step, tiny victim') as NetworkCase;
   const losses = [...(await engine.ask<Float32Array>({ kind: 'build', name: compared.name }))];
   expect(losses).toHaveLength(COMPARED_STEPS);
@@ -47,7 +47,7 @@ it('trains from the stated parameters: the first loss is that of a guess, and it
   expect([...again]).toEqual(losses);
 });
 
-it('answers with an error for a case that is none, and goes on', async () => {
+it('the engine answers an unknown case with an error and continues', async () => {
   await expect(engine.ask({ kind: 'build', name: 'GEMM 1^3' })).rejects.toThrow('no case is called "GEMM 1^3"');
   expect(await engine.ask({ kind: 'describe' })).toHaveProperty('version');
 });

@@ -5,7 +5,7 @@ import { makeRow, type Row } from '../../bench/rows.ts';
 import { createDocument } from '../../src/cli/render.ts';
 
 describe('the fit of a power law', () => {
-  it('finds exponent and factor of an exact one', () => {
+  it('the fit finds exponent and factor of an exact power law', () => {
     const x = [8, 16, 64, 512];
     const { exponent, factor } = fitPower(
       x,
@@ -15,14 +15,14 @@ describe('the fit of a power law', () => {
     expect(factor).toBeCloseTo(3, 12);
   });
 
-  it('is the least squares line of the logarithms', () => {
+  it('the fit is the least squares line of the logarithms', () => {
     // Residuals +d, -2d, +d around slope 1 in log2: the middle point alone cannot tilt the line.
     const { exponent, factor } = fitPower([1, 2, 4], [2, 2 / 4, 8]);
     expect(exponent).toBeCloseTo(1, 12);
     expect(factor).toBeCloseTo(1, 12);
   });
 
-  it('is flattened by a fixed cost, the more the smaller the sizes it is fitted to', () => {
+  it('the fit is flattened by a fixed cost, more so for smaller sizes', () => {
     const time = (size: number) => 10 + size;
     const slope = (sizes: number[]) => fitPower(sizes, sizes.map(time)).exponent;
     expect(slope([8, 16, 32])).toBeLessThan(0.75);
@@ -39,7 +39,7 @@ describe('the growth figure', () => {
     makeRow(`slope, ${model}`, [exponent], 'exponent', undefined, { growth: { model, over, sizes: sizes.slice(1) } }),
   ];
 
-  it('prints the slope of every network and the sizes that it holds for', () => {
+  it('the growth figure prints the slope of every network and the sizes for which it holds', () => {
     const rows = [...series('small', 'batch', [8, 16, 32], 0.9), ...series('large', 'width', [4, 8, 16], 1.8)];
     const svg = growthFigure('adapter', rows, createDocument());
     expect(svg).toContain('small: time grows as batch^0.90 from 16 to 32');

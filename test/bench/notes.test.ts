@@ -5,7 +5,7 @@ import { expect, it } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
-it('the notes on real GPUs say something of every entry point', () => {
+it('the notes on real GPUs mention every entry point', () => {
   const [, notes] = readFileSync(join(ROOT, 'bench/NOTES.md'), 'utf8').split('## Real GPUs');
   const named = Array.from(notes.matchAll(/`([a-z0-9_*]+)`/g), ([, name]) => {
     return new RegExp(`^${name.replaceAll('*', '.*')}$`);

@@ -14,25 +14,25 @@ import { tableLines } from '../../bench/rows.ts';
 const CASE = { name: 'a product', kind: 'gemm' } as const;
 
 describe('comparison of results', () => {
-  it('measures the largest difference as a share of the largest value', () => {
+  it('the comparison measures the largest difference as a share of the largest value', () => {
     expect(largestDifference(Float32Array.of(1, -4.5, 2), Float32Array.of(1, -4, 2))).toBe(0.125);
   });
 
-  it('takes no NaN and no missing number for equal', () => {
+  it('the comparison never treats a NaN or a missing number as equal', () => {
     expect(largestDifference(Float32Array.of(Number.NaN), Float32Array.of(1))).toBe(Number.POSITIVE_INFINITY);
     expect(largestDifference(Float32Array.of(1), Float32Array.of(1, 2))).toBe(Number.POSITIVE_INFINITY);
     expect(largestDifference(Float32Array.of(1), Float32Array.of(0))).toBe(Number.POSITIVE_INFINITY);
   });
 
-  it('names case, engine and difference where engines differ', () => {
+  it('the comparison names case, engine and difference when engines differ', () => {
     const [result, reference] = [Float32Array.of(1, 2.1), Float32Array.of(1, 2)];
     expect(() => checkSame(CASE, 'tfjs', result, reference)).toThrow(/a product: tfjs differs from midas by 5\.0e-2/);
     expect(checkSame(CASE, 'tfjs', reference, reference)).toBe(0);
   });
 });
 
-describe('layouts', () => {
-  it('transposes as an index at a time does', () => {
+describe('conversion of tensor layouts', () => {
+  it('a transposition equals one index at a time', () => {
     const tensor = uniform(1, [2, 3, 4, 5], -1, 1);
     const { shape, values } = transpose(tensor, [2, 0, 3, 1]);
     expect(shape).toEqual([4, 2, 5, 3]);
@@ -46,12 +46,12 @@ describe('layouts', () => {
     }
   });
 
-  it('comes back from NHWC to NCHW', () => {
+  it('a conversion from NHWC to NCHW restores the tensor', () => {
     const tensor = uniform(2, [2, 3, 4, 5], -1, 1);
     expect(toNchw(toNhwc(tensor))).toEqual(tensor);
   });
 
-  it('puts the channels of a flattened image side by side', () => {
+  it('a conversion puts the channels of a flattened image side by side', () => {
     const weight = { shape: [1, 8], values: Float32Array.of(0, 1, 2, 3, 10, 11, 12, 13) };
     expect([...pixelByPixel(weight, { height: 2, width: 2, channels: 2 }).values]).toEqual([
       0, 10, 1, 11, 2, 12, 3, 13,
@@ -59,8 +59,8 @@ describe('layouts', () => {
   });
 });
 
-describe('cases', () => {
-  it('hands every engine the same parameters, and none of them zero or shared', () => {
+describe('cases of the comparison', () => {
+  it('every engine gets the same parameters, none of them zero or shared', () => {
     const { spec } = caseNamed('training step, tiny victim') as NetworkCase;
     const parameters = initialParameters(spec);
     expect(initialParameters(spec)).toEqual(parameters);
@@ -70,7 +70,7 @@ describe('cases', () => {
     expect(firsts).not.toContain(0);
   });
 
-  it('draws numbers that fill their range evenly', () => {
+  it('the inputs of cases fill their range evenly', () => {
     const { values } = uniform(3, [10_000], -1, 3);
     expect(values.reduce((sum, value) => sum + value, 0) / values.length).toBeCloseTo(1, 1);
     expect(Math.min(...values)).toBeGreaterThanOrEqual(-1);
@@ -95,8 +95,8 @@ function actor(name: string, log: string[], answers: { results?: number[]; fails
   };
 }
 
-describe('turns', () => {
-  it('compares first, then times in rounds, and never two engines at once', async () => {
+describe('turns of the engines', () => {
+  it('engines are compared first, then timed in rounds, never two simultaneously', async () => {
     const log: string[] = [];
     const [{ outcomes }] = await takeTurns([CASE], [actor('a', log), actor('b', log)], 2, () => {});
     const begun = log.filter((_, i) => i % 2 === 0).map((line) => line.replace(' begins', ''));
@@ -105,7 +105,7 @@ describe('turns', () => {
     expect(outcomes.get('b')).toEqual({ times: [1, 2] });
   });
 
-  it('does not time an engine that computes something else', async () => {
+  it('an engine with different results is not timed', async () => {
     const log: string[] = [];
     const engines = [actor('a', log), actor('b', log, { results: [1, 3] })];
     const [{ outcomes }] = await takeTurns([CASE], engines, 1, () => {});
@@ -127,20 +127,20 @@ describe('turns', () => {
     },
   );
 
-  it('fails when our own engine fails', async () => {
+  it('the comparison fails when our own engine fails', async () => {
     const engines = [actor('a', [], { fails: 'time' }), actor('b', [])];
     await expect(takeTurns([CASE], engines, 1, () => {})).rejects.toThrow('a product: a cannot time');
   });
 });
 
-describe('rows', () => {
+describe('rows of the comparison', () => {
   const outcomes = new Map([
     ['midas', { times: [2, 4, 3] }],
     ['tfjs', { times: [20, 16, 15] }],
     ['jax-js', { failure: 'no such op\nat line 3', differs: false }],
   ]);
 
-  it('gives ratios of the same round, and a target to training steps only', () => {
+  it('rows have ratios of the same round, and a target for training steps only', () => {
     const rows = rowsOf({ compared: { name: 'step', kind: 'training' }, outcomes });
     const ratio = rows.find(({ name }) => name === 'step: times faster than tfjs')!;
     expect(ratio).toMatchObject({ measured: 5, min: 4, max: 10, target: 5, better: 'higher', met: true });
@@ -148,7 +148,7 @@ describe('rows', () => {
     expect(row.target).toBeUndefined();
   });
 
-  it('says in words why a peer has no number', () => {
+  it('a row says in words why a peer has no number', () => {
     const rows = rowsOf({ compared: CASE, outcomes });
     expect(rows.map(({ name }) => name)).toEqual([
       'a product: midas',
@@ -161,7 +161,7 @@ describe('rows', () => {
   });
 });
 
-describe('engines in processes of their own', () => {
+describe('engines in separate processes', () => {
   const folder = mkdtempSync(join(tmpdir(), 'midas-peers-'));
   const script = join(folder, 'engine.mjs');
   writeFileSync(
@@ -175,31 +175,31 @@ describe('engines in processes of their own', () => {
   afterAll(() => rmSync(folder, { recursive: true }));
   const start = (seconds: number) => startProcess('peer', script, [], { seconds, execArgv: [] });
 
-  it('hands typed arrays and errors over', async () => {
+  it('typed arrays and errors are passed between processes', async () => {
     const engine = start(30);
     expect(await engine.ask({ kind: 'build', name: 'x' })).toEqual(Float32Array.of(1.5, 2.5));
     await expect(engine.ask({ kind: 'warm' })).rejects.toThrow('no such op');
     engine.stop();
   });
 
-  it('says how a process died, then and later', async () => {
+  it('an engine reports how its process died, then and later', async () => {
     const engine = start(30);
     await expect(engine.ask({ kind: 'time' })).rejects.toThrow('peer ended (exit code 7): Error: out of memory');
     await expect(engine.ask({ kind: 'build', name: 'x' })).rejects.toThrow('peer ended (exit code 7)');
   });
 
-  it('ends a process that takes too long', async () => {
+  it('a process that takes too long is ended', async () => {
     const engine = start(0.3);
     await expect(engine.ask({ kind: 'describe' })).rejects.toThrow('peer took longer than 0.3 s');
     await expect(engine.ask({ kind: 'build', name: 'x' })).rejects.toThrow('peer ended (SIGKILL)');
   });
 });
 
-describe('installation', () => {
+describe('installation of the peers', () => {
   const folder = mkdtempSync(join(tmpdir(), 'midas-install-'));
   afterAll(() => rmSync(folder, { recursive: true }));
 
-  it('asks for packages that are absent or of another version', () => {
+  it('packages that are absent or of another version are requested', () => {
     writeFileSync(
       join(folder, 'package.json'),
       JSON.stringify({ dependencies: { a: '1.0.0', b: '2.0.0', c: '3.0.0' } }),
@@ -214,7 +214,7 @@ describe('installation', () => {
     expect(missingPackages(folder)).toEqual(['b@2.0.0', 'c@3.0.0']);
   });
 
-  it('pins exact versions, with hashes and without the name of a registry', () => {
+  it('the lock file pins exact versions, with hashes and without the name of a registry', () => {
     const read = (name: string) => readFileSync(new URL(`../../bench/peers/${name}`, import.meta.url), 'utf8');
     const versions = Object.values<string>(JSON.parse(read('package.json')).dependencies);
     for (const version of versions) expect(version).toMatch(/^\d+\.\d+\.\d+$/);

@@ -25,7 +25,7 @@ function crossings(dots: readonly { x: number; y: number }[], heights: readonly 
 }
 
 describe('labels beside the dots they name', () => {
-  it('lie at the height of their dots where there is room', () => {
+  it('labels lie at the height of their dots if there is room', () => {
     const dots = [
       { x: 10, y: 300 },
       { x: 50, y: 100 },
@@ -34,12 +34,12 @@ describe('labels beside the dots they name', () => {
     expect(placeLabels(dots, COLUMN, SPAN, STEP)).toEqual([300, 100, 200]);
   });
 
-  it('are spread around dots that lie close together', () => {
+  it('labels are spread around dots that lie close together', () => {
     const dots = [200, 201, 202].map((y) => ({ x: 100, y }));
     expect(placeLabels(dots, COLUMN, SPAN, STEP)).toEqual([185, 201, 217]);
   });
 
-  it('neither overlap, nor leave their span, nor have leaders that cross, wherever the dots are', () => {
+  it('labels neither overlap, nor leave their span, nor have leaders that cross, wherever the dots are', () => {
     for (let seed = 0; seed < 200; seed++) {
       const random = new Random(seed);
       const between = (low: number, high: number) => low + ((high - low) * random.nextU32()) / 2 ** 32;
@@ -59,12 +59,12 @@ describe('labels beside the dots they name', () => {
 describe('the place of a kernel', () => {
   const ceilings = { fma: 30, copy: 2 };
 
-  it('is a share of multiply-adds alone for a product', () => {
+  it('the place of a product is a share of multiply-adds alone', () => {
     const rates = ratesOf(40, { kernel: 'GEMM', kind: 'GEMM', intensity: 80 }, ceilings);
     expect(rates).toEqual({ gflops: 12, gbps: 0.15 });
   });
 
-  it('is a share of a copy for what streams, and on the slope where it moves as many bytes', () => {
+  it('the place of a streaming kernel is a share of a copy, on the slope if it moves as many bytes', () => {
     const rates = ratesOf(100, { kernel: 'ReLU', kind: 'streaming', intensity: 0.125 }, ceilings);
     expect(rates).toEqual({ gflops: 0.25, gbps: 2 });
   });
@@ -77,12 +77,12 @@ describe('the roofline figure', () => {
     rooflineFigure('adapter', { fma: 30, copy: 2 }, rows, createDocument());
   const count = (svg: string, text: string) => svg.split(`>${text}</text>`).length - 1;
 
-  it('names both ceilings and the ridge', () => {
+  it('the roofline figure names both ceilings and the ridge', () => {
     const svg = figure([row('a product', 'GEMM', 80)]);
     for (const text of ['FMA ceiling 30 GFLOP/s', 'copy 2 GB/s', 'ridge 15']) expect(count(svg, text)).toBe(1);
   });
 
-  it('labels every kernel with operations, and lists those without in the lower panel only', () => {
+  it('the roofline figure labels every kernel with operations, and lists the others in the lower panel only', () => {
     const svg = figure([row('a product', 'GEMM', 80), row('sum', 'streaming', 0.25), row('encode', 'streaming', 0)]);
     expect(count(svg, 'a product')).toBe(1);
     expect(count(svg, 'sum')).toBe(2);
@@ -90,7 +90,7 @@ describe('the roofline figure', () => {
     expect(svg).not.toMatch(/NaN|Infinity/);
   });
 
-  it('needs no kernel of either side', () => {
+  it('the roofline figure is drawn without kernels on either side', () => {
     expect(figure([row('conv', 'convolution', 90)])).not.toMatch(/NaN|Infinity/);
     expect(figure([row('sum', 'streaming', 0.25)])).not.toMatch(/NaN|Infinity/);
   });

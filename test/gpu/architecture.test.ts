@@ -48,7 +48,7 @@ const ENGINE = [...LEAVES, 'data', 'kernels', 'layers', 'injection', 'models'];
 const SHELL = [...ENGINE, 'attacks', 'defences', 'results', 'experiments', 'reference', 'verify'];
 
 /**
- * Folder -> folders it may import from besides itself: `gpu, memory <- kernels <- layers <- injection <- models <- attacks <-
+ * Folder -> other folders from which it may import: `gpu, memory <- kernels <- layers <- injection <- models <- attacks <-
  * experiments <- cli, web`, with `data` and `results` above the leaves and `verify` beside the experiments.
  */
 const ARROWS: Record<string, readonly string[]> = {
@@ -88,13 +88,13 @@ const LIBRARY = ['src/index.ts', 'src/node.ts', 'src/software.ts'];
 /** What the page ships and says beside its code: the networks of the demo, and the version. */
 const SHIPPED = /^(data\/deep-tiny\/.*\.safetensors|package\.json)$/;
 
-it('finds the sources', () => {
+it('the sources are found in every folder', () => {
   expect(sources.length).toBeGreaterThan(40);
   expect(imports.length).toBeGreaterThan(100);
   expect(sources.map(folderOf).filter((folder) => folder && !Object.hasOwn(ARROWS, folder))).toEqual([]);
 });
 
-it('dependencies point one way', () => {
+it('dependencies between folders point one way', () => {
   const forbidden = imports.filter(({ from, to, isPackage }) => {
     if (isPackage || COMMON.includes(to)) return false;
     const [source, target] = [folderOf(from), folderOf(to)];
@@ -143,7 +143,7 @@ it('sources import nothing from tests or benchmarks', () => {
   expect(imports.filter(({ to }) => /^(test|bench)\//.test(to)).map(describeImport)).toEqual([]);
 });
 
-it('imports name files that exist, with their extension', () => {
+it('imports name existing files with their extension', () => {
   const missing = imports.filter(({ to, isPackage }) => !isPackage && !existsSync(join(ROOT, to)));
   expect(missing.map(describeImport)).toEqual([]);
 });
@@ -160,7 +160,7 @@ it('the library brings two small packages into a page', () => {
   expect([...packages].sort()).toEqual(['gl-matrix', 'valibot']);
 });
 
-it('modules of Node are imported only where a browser never looks', () => {
+it('modules of Node are imported only in files that a browser never loads', () => {
   const node = imports.filter(({ to }) => to.startsWith('node:'));
   expect(node.length).toBeGreaterThan(0);
   const misplaced = node.filter(({ from }) => !/^src\/(gpu\/node(\.ts$|\/)|cli\/|data\/node\/)/.test(from));
@@ -172,7 +172,7 @@ it('built-in modules of Node are written with their prefix', () => {
   expect(bare.map(describeImport)).toEqual([]);
 });
 
-it('only the shells draw chance or read the calendar from outside', () => {
+it('only the outer layers use outside randomness or the calendar', () => {
   const unseeded = sources
     .filter((file) => folderOf(file) !== 'cli' && folderOf(file) !== 'web')
     .filter((file) => /\bMath\.random\b|\bnew Date\b|\bDate\.|\bDate\(/.test(codeOf(file)));
@@ -189,6 +189,6 @@ it('only the workgroup-memory GEMM has barriers', () => {
   expect(withBarriers).toEqual(['shaders/gemm/gemm_shared.wgsl']);
 });
 
-it('every shader opens with a comment that says what it is', () => {
+it('every shader begins with a comment that says what it is', () => {
   expect(shaders.filter((file) => !/^\/\/ \S/.test(textOf(file)))).toEqual([]);
 });

@@ -15,13 +15,13 @@ function folder(files: Record<string, string>): ShaderSource {
 const compose = (files: Record<string, string>, request: Partial<ShaderRequest> = {}) =>
   composeShader(folder(files), { path: 'main.wgsl', ...request });
 
-describe('includes', () => {
-  it('puts a file where its include stands', async () => {
+describe('include lines of shaders', () => {
+  it('the composer puts a file in place of its include line', async () => {
     const { text } = await compose({ 'main.wgsl': 'a\n#include "common/x.wgsl"\nb', 'common/x.wgsl': 'x1\nx2' });
     expect(text).toBe('a\nx1\nx2\nb');
   });
 
-  it('includes a file once, however many files ask for it', async () => {
+  it('the composer includes a file once, however many files include it', async () => {
     const files = {
       'main.wgsl': '#include "p.wgsl"\n#include "q.wgsl"\n#include "shared.wgsl"\nmain',
       'p.wgsl': '#include "shared.wgsl"\np',
@@ -31,7 +31,7 @@ describe('includes', () => {
     expect((await compose(files)).text).toBe('shared\np\nq\nmain');
   });
 
-  it('fills a slot with the file that the request chose', async () => {
+  it('the composer fills a slot with the file that the request chose', async () => {
     const files = {
       'main.wgsl': '  #include <fetch>  \nmain',
       'exact.wgsl': 'exact',
@@ -41,14 +41,14 @@ describe('includes', () => {
     expect((await compose(files, { includes: { fetch: 'approximate.wgsl' } })).text).toBe('approximate\nmain');
   });
 
-  it('puts what WGSL wants first before the prelude, with the line it was written in', async () => {
+  it('the composer puts directives before the prelude, with the line in which they were written', async () => {
     const files = { 'main.wgsl': 'a\n#include "x.wgsl"\nenabled();', 'x.wgsl': '// x\nenable subgroups;\nb' };
     const { text, origin } = await compose(files, { constants: { N: 3 } });
     expect(text.split('\n')).toEqual(['enable subgroups;', 'const N: u32 = 3u;', 'a', '// x', 'b', 'enabled();']);
     expect([1, 2, 5].map(origin)).toEqual(['shaders/x.wgsl:2', 'shaders/main.wgsl (prelude, N)', 'shaders/x.wgsl:3']);
   });
 
-  it('counts a file that fills a slot as included', async () => {
+  it('a file that fills a slot counts as included', async () => {
     const files = { 'main.wgsl': '#include <tile>\n#include "tile.wgsl"', 'tile.wgsl': 'tile' };
     expect((await compose(files, { includes: { tile: 'tile.wgsl' } })).text).toBe('tile');
   });
@@ -64,7 +64,7 @@ describe('errors name file and line', () => {
     return (error as ShaderError).message;
   };
 
-  it('of the include that closes a cycle, with the whole cycle', async () => {
+  it('the error of an include cycle names the closing include and the whole cycle', async () => {
     const files = {
       'main.wgsl': 'a\n#include "p.wgsl"',
       'p.wgsl': 'p\np\n#include "q.wgsl"',
@@ -73,12 +73,12 @@ describe('errors name file and line', () => {
     expect(await failure(files)).toBe('shaders/q.wgsl:1: include cycle: main.wgsl -> p.wgsl -> q.wgsl -> p.wgsl');
   });
 
-  it('of a file that includes itself', async () => {
+  it('the error of a file that includes itself names its line', async () => {
     const message = await failure({ 'main.wgsl': '\n#include "main.wgsl"' });
     expect(message).toBe('shaders/main.wgsl:2: include cycle: main.wgsl -> main.wgsl');
   });
 
-  it('of a slot that nothing was chosen for', async () => {
+  it('the error of a slot without a chosen file names its line', async () => {
     expect(await failure({ 'main.wgsl': 'a\nb\n#include <fetch>' }, { includes: { tile: 'x.wgsl' } })).toBe(
       'shaders/main.wgsl:3: nothing was chosen for #include <fetch>',
     );
@@ -93,31 +93,31 @@ describe('errors name file and line', () => {
     },
   );
 
-  it('of the include of a missing file', async () => {
+  it('the error of a missing include names the including line', async () => {
     expect(await failure({ 'main.wgsl': '#include "p.wgsl"', 'p.wgsl': 'p\n#include "gone.wgsl"' })).toBe(
       'shaders/p.wgsl:2: cannot read shaders/gone.wgsl',
     );
   });
 
-  it('of a missing main file, and keep the cause', async () => {
+  it('the error of a missing main file keeps the cause', async () => {
     const error = await compose({}).catch((reason: unknown) => reason as ShaderError);
     expect(error).toMatchObject({ message: 'shaders/main.wgsl: cannot read shaders/main.wgsl' });
     expect((error as ShaderError).cause).toMatchObject({ message: 'ENOENT main.wgsl' });
   });
 });
 
-describe('the prelude', () => {
+describe('constants in the prelude', () => {
   const line = async (value: Parameters<typeof f32>[0] | boolean | ReturnType<typeof f32>) =>
     (await compose({ 'main.wgsl': '' }, { constants: { N: value } })).text.trim();
 
-  it('types whole numbers as u32 and truth values as bool', async () => {
+  it('the prelude types whole numbers as u32 and truth values as bool', async () => {
     expect(await line(0)).toBe('const N: u32 = 0u;');
     expect(await line(0xffffffff)).toBe('const N: u32 = 4294967295u;');
     expect(await line(true)).toBe('const N: bool = true;');
     expect(await line(false)).toBe('const N: bool = false;');
   });
 
-  it('writes an f32 so that reading it back gives the same bits', async () => {
+  it('the prelude writes an f32 so that parsing it gives the same bits', async () => {
     const values = [
       0,
       1,
@@ -144,17 +144,20 @@ describe('the prelude', () => {
     }
   });
 
-  it.each([1.5, -1, 2 ** 32, Number.NaN, Number.POSITIVE_INFINITY])('refuses the bare number %s', async (value) => {
-    await expect(line(value)).rejects.toThrow(ShaderError);
-    await expect(line(value)).rejects.toThrow(/constant N = .* is no u32; wrap fractions in f32\(\)/);
-  });
+  it.each([1.5, -1, 2 ** 32, Number.NaN, Number.POSITIVE_INFINITY])(
+    'the prelude refuses the bare number %s',
+    async (value) => {
+      await expect(line(value)).rejects.toThrow(ShaderError);
+      await expect(line(value)).rejects.toThrow(/constant N = .* is no u32; wrap fractions in f32\(\)/);
+    },
+  );
 
-  it.each([Number.NaN, Number.POSITIVE_INFINITY, -Infinity, 1e39])('refuses %s as an f32', (value) => {
+  it.each([Number.NaN, Number.POSITIVE_INFINITY, -Infinity, 1e39])('the prelude refuses %s as an f32', (value) => {
     expect(() => f32(value)).toThrow(ShaderError);
   });
 });
 
-it('origin leads every line back to its file', async () => {
+it('origin maps every line back to its file', async () => {
   const files = { 'main.wgsl': 'a\n#include "common/x.wgsl"\nb', 'common/x.wgsl': 'x1\nx2' };
   const { text, origin } = await compose(files, { constants: { N: 1, ON: true } });
   expect(text.split('\n')).toEqual(['const N: u32 = 1u;', 'const ON: bool = true;', 'a', 'x1', 'x2', 'b']);

@@ -33,8 +33,8 @@ function cacheOf(files: Record<string, string>) {
   return { cache: new PipelineCache(device.gpu, source), reads };
 }
 
-describe('pipelines', () => {
-  it('a compile error names the line of the file it stands in, not of the composed text', async () => {
+describe('compilation of pipelines', () => {
+  it('a compile error names the file and its line, not the line of the composed text', async () => {
     const { cache } = cacheOf({
       'op/main.wgsl': `// main\n#include "common/broken.wgsl"\n${BUFFER}\n${MAIN}`,
       'common/broken.wgsl': '// one\n// two\nfn broken() -> f32 { return 1u; }\n',
@@ -62,7 +62,7 @@ describe('pipelines', () => {
     await device.gpu.idle();
   });
 
-  it('are compiled once for one text, however it was asked for', async () => {
+  it('a pipeline is compiled once per text, whichever request it came from', async () => {
     const { cache, reads } = cacheOf({
       'a.wgsl': `${BUFFER}\n#include <body>`,
       'b.wgsl': `${BUFFER}\n#include "body.wgsl"`,
@@ -79,8 +79,8 @@ describe('pipelines', () => {
   });
 });
 
-describe('memory', () => {
-  it('several views come back in one submit, each with its own bytes', async () => {
+describe('buffers on the device', () => {
+  it('several views are read back in one submit, each with its own bytes', async () => {
     const { gpu } = device;
     const [a, b] = [newArena().allocate('a', 64), arena!.allocate('b', 32)];
     const words = Uint32Array.from({ length: 16 }, (_, i) => 0x7fa00000 + i); // signalling NaNs as floats
@@ -165,8 +165,8 @@ it('awaiting the device leaves nothing behind on the heap', async () => {
   expect((await awaitOften()) - before).toBeLessThan(3000 * 100);
 });
 
-describe('programs', () => {
-  it('many dispatches are one submit, and the step uniform of that moment is what they see', async () => {
+describe('recorded programs of dispatches', () => {
+  it('many dispatches are one submit and read the step uniform of that moment', async () => {
     const { gpu } = device;
     const plan = newArena();
     const [gradients, parameters, velocity] = ['g', 'w', 'v'].map((name) => plan.allocate(name, 16));
@@ -187,7 +187,7 @@ describe('programs', () => {
     expect(await gpu.readFloats(parameters)).toEqual(Float32Array.of(-1010, -2020, -3030, -4040));
   });
 
-  it('an empty program runs', async () => {
+  it('an empty program runs without an error', async () => {
     const program = await new Recorder(device.gpu).build('nothing');
     expect(program.length).toBe(0);
     program.run();
@@ -209,7 +209,7 @@ describe('programs', () => {
 });
 
 // Last, because a device that has reported an error stays unusable.
-it('what the device reports outside of any scope stops the run, and goes on stopping it', async () => {
+it('an error that the device reports outside any scope stops the run and every later one', async () => {
   const { gpu } = device;
   const [view, other] = [newArena().allocate('small', 16), arena!.allocate('other', 16)];
   const encoder = gpu.device.createCommandEncoder();

@@ -6,7 +6,7 @@ import { Recorder } from '../../src/gpu/recorder.ts';
 import { recordSgd, writeSgdStep } from '../../src/kernels/optimizer.ts';
 
 // A file of its own: the process's only device is lost here.
-it('a lost device never yields numbers: everything that would rejects with DeviceLostError', async () => {
+it('a lost device never yields numbers: every call that would return some rejects with DeviceLostError', async () => {
   const gpu = await openNodeGpu({ adapter: 'software', profile: true });
   const arena = new Arena(gpu);
   const [gradients, parameters, velocity] = ['g', 'w', 'v'].map((name) => arena.allocate(name, 64));
@@ -20,7 +20,7 @@ it('a lost device never yields numbers: everything that would rejects with Devic
   program.run();
 
   gpu.device.destroy();
-  // At once, before the loss can have been announced: nothing may resolve.
+  // Immediately, before the loss can have been announced: nothing may resolve.
   const lost = { name: 'DeviceLostError', exitCode: 3 };
   const outcomes = await Promise.allSettled([
     gpu.read(parameters),

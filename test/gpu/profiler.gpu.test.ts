@@ -58,7 +58,7 @@ async function settled(): Promise<void> {
 }
 
 describe('a profiled run', () => {
-  it('has every kernel with its calls, its time and its speed, phase by phase, the slowest first', async () => {
+  it('a profile has every kernel with its calls, its time and its speed, phase by phase, the slowest first', async () => {
     const { profiler } = await open(true);
     const arena = new Arena(gpu);
     const program = await threeKernels(arena);
@@ -103,7 +103,7 @@ describe('a profiled run', () => {
     expect(sgd(train.kernels).gflops).toBeCloseTo(sgd(attack.kernels).gflops!, 9);
   });
 
-  it('times few runs, and never waits for a timing: while one is under way, runs are encoded as always', async () => {
+  it('the profiler times few runs and never waits for a timing: while one is under way, runs are encoded as usual', async () => {
     await open(true);
     const arena = new Arena(gpu);
     const program = await threeKernels(arena);
@@ -129,7 +129,7 @@ describe('a profiled run', () => {
     expect(host!.milliseconds).toBeLessThan(100);
   });
 
-  it('gives the same bits as one without', async () => {
+  it('a profiled run gives the same bits as one without profiling', async () => {
     const dataset = await toyDataset();
     const spec = modelSpec('mlp', TOY.pixels, TOY.classes, [16]);
     const indices = Uint32Array.from(dataset.labels.keys());
@@ -157,7 +157,7 @@ describe('a profiled run', () => {
     for (const { milliseconds } of phases![0].kernels) expect(milliseconds).not.toBeNull();
   });
 
-  it('of a program without dispatches is no error', async () => {
+  it('a profiled run of a program without dispatches is not an error', async () => {
     await open(true);
     const program = await new Recorder(gpu).build('nothing');
     program.run();

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { FAULT_ENTRY, FAULT_SOURCE, MI_FACE_STATE, STEP, STRUCTS, writeFields } from '../../src/gpu/structs.ts';
 
-describe('a layout', () => {
-  it('says in WGSL what it says in TypeScript', () => {
+describe('the layout of a struct', () => {
+  it('a layout has the same fields in WGSL and in TypeScript', () => {
     const fields = [...STRUCTS.step.matchAll(/^ {2}(\w+): (\w+),/gm)].map(([, name, type]) => [name, type]);
     expect(fields.slice(0, 5)).toEqual([
       ['pass_index', 'u32'],
@@ -23,14 +23,14 @@ describe('a layout', () => {
     expect(constants.get('SOURCE_FAILURE')).toBe(FAULT_SOURCE.at.failure);
   });
 
-  it('puts every vector where WGSL puts it: on a multiple of its size', () => {
+  it('a layout places every vector as WGSL does, on a multiple of its size', () => {
     expect(STEP.at.chunk % 4).toBe(0);
     // A uniform's size is a multiple of 16 bytes.
     expect(STEP.words).toBe(16);
     expect(FAULT_ENTRY.at.device - FAULT_ENTRY.at.load).toBe(1);
   });
 
-  it('writes floats as floats and words as words, and leaves the other fields', () => {
+  it('a layout writes floats as floats and words as words, and leaves the other fields unchanged', () => {
     const words = new Uint32Array(2 * MI_FACE_STATE.words).fill(7);
     writeFields(MI_FACE_STATE, words, { best: 0.5, isActive: 0xffffffff }, MI_FACE_STATE.words);
     const floats = new Float32Array(words.buffer);

@@ -91,7 +91,7 @@ function disagreeing(): Dispatch {
   };
 }
 
-it('every product is tuned once, and a second process takes the choices without measuring', async () => {
+it('every product is tuned once, and a second process uses the choices without measuring', async () => {
   const store = memoryStore();
   const dispatches = products();
   await new Tuner(device.gpu, device.gpu.pipelines, store).choose(dispatches);
@@ -118,7 +118,7 @@ it('a choice that was stored is honoured, and one that no longer exists is the d
   expect(second.shader).toEqual(conv.shader);
 });
 
-it('a choice does not hold once there are other variants to choose among', async () => {
+it('a choice is measured again when the set of variants has changed', async () => {
   const [gemm] = products();
   const { key, variants } = gemm.tuning!;
   const store = memoryStore({ [choiceKey({ key, variants: variants.slice(0, -1) })]: variants[0].name });
@@ -126,7 +126,7 @@ it('a choice does not hold once there are other variants to choose among', async
   expect(Object.keys(store.choices)).toContain(choiceKey(gemm.tuning!));
 });
 
-it('a variant that writes other bits than the default is never chosen', async () => {
+it('a variant that writes different bits than the default is never chosen', async () => {
   const store = memoryStore();
   await new Tuner(device.gpu, device.gpu.pipelines, store).choose([disagreeing()]);
   expect(Object.values(store.choices)).toHaveLength(1);
@@ -146,7 +146,7 @@ it('without time to measure everything keeps its default, and the buffers of the
   expect(await device.gpu.readWords(output)).toEqual(before);
 });
 
-it('choices outlive the process in a file, and a broken file counts as none', async () => {
+it('choices are kept in a file, and a broken file is ignored', async () => {
   const store = fileTuningStore([join(folder, 'cache')]);
   expect(await store.load('adapter')).toEqual({});
   await store.save('adapter', { 'gemm_nt 8x8x8': '8x8' });

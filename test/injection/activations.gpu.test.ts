@@ -111,7 +111,7 @@ describe('activations in approximate memory', () => {
     expect(expected).not.toEqual(new Uint32Array(values.buffer));
   });
 
-  it('of images of narrow rows too, whose blocks run across pixels', async () => {
+  it('activations of images with narrow rows, whose blocks span several pixels, agree too', async () => {
     const { memory } = await run({ activations: { conv1: { kind: 'stored', range: 4, faults } } }, x);
     const images = arena!.image('pixels', 3, 5, 4, 3);
     const values = new Float32Array(images.rows * images.stride);
@@ -134,7 +134,7 @@ describe('activations in approximate memory', () => {
     expect(words).toEqual(expected);
   });
 
-  it('change what a network answers, alike however batches are cut, and leave the caller’s input alone', async () => {
+  it('errors in activations change the outputs, equally however batches are cut, and leave the caller’s input unchanged', async () => {
     const config: Partial<MemoryConfigInput> = {
       granularity: 'inference',
       activations: {
@@ -152,7 +152,7 @@ describe('activations in approximate memory', () => {
     expect(other.logits).not.toEqual(whole.logits);
   });
 
-  it('without errors and in fp32 are what they were', async () => {
+  it('activations without errors in fp32 are unchanged', async () => {
     const fp32: Activations[string] = { kind: 'stored', format: { kind: 'fp32' } };
     const stored = await run({ activations: { input: fp32, conv1: fp32, fc1: fp32 } }, x);
     expect(stored.logits).toEqual((await run({}, x)).logits);

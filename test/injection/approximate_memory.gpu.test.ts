@@ -113,7 +113,7 @@ describe('a read of the whole model', () => {
     },
   );
 
-  it('at granularity pass every forward and every backward pass reads anew, and loads never share a pass', async () => {
+  it('at granularity pass every forward and every backward pass is a new read, and loads never share a pass', async () => {
     const { memory, configure } = await store();
     await configure({ seed: 5, granularity: 'pass', layers: { fc1: uniform(0.1), fc2: uniform(0.1) } });
     const programs = await Promise.all(
@@ -141,7 +141,7 @@ describe('a read of the whole model', () => {
     }
   });
 
-  it('at granularities chip and load a pass reads nothing anew', async () => {
+  it('at granularities chip and load a pass is not a new read', async () => {
     const { memory, configure } = await store();
     await configure({ layers: { fc1: uniform(0.1) } });
     const recorder = new Recorder(device.gpu);
@@ -169,7 +169,7 @@ describe('a read of the whole model', () => {
     expect(await fetched()).toEqual(bitsOf(weights));
   });
 
-  it('rate 0 is the quantised model exactly', async () => {
+  it('rate 0 gives the quantised model exactly', async () => {
     const { memory, configure, fetched } = await store();
     await configure({ layers: { fc1: uniform(0), fc2: uniform(0) } });
     await memory.load(2);
@@ -183,7 +183,7 @@ describe('a read of the whole model', () => {
     }
   });
 
-  it('is reproducible, and other draws, seeds and chips are other maps', async () => {
+  it('a read is reproducible, and other draws, seeds and chips have other faults', async () => {
     const { memory, configure, fetched } = await store();
     const layers = { fc1: uniform(0.05), fc2: uniform(0.05) };
     const read = async (config: object, draw: number) => {
@@ -222,7 +222,7 @@ describe('a read of the whole model', () => {
   });
 });
 
-describe('number formats', () => {
+describe('number formats of layers', () => {
   const codesOf = async ({ memory }: Stored, name: string) => memory.readCodes(name);
   const expectedCodes = (name: string, bits: number, exponent: number, encoding: 'corrected' | 'faithful') =>
     packCodes(
@@ -283,7 +283,7 @@ describe('number formats', () => {
     }
   });
 
-  it('what has no number format says so', async () => {
+  it('a layer without a number format reports that', async () => {
     const { memory, configure } = await store();
     expect(() => memory.config).toThrow('configure the memory first');
     await configure({ layers: { fc1: { kind: 'gaussian', scale: 1 } } });
@@ -292,7 +292,7 @@ describe('number formats', () => {
   });
 });
 
-describe('noise', () => {
+describe('noise on weights', () => {
   it.each(['gaussian', 'laplacian'] as const)('%s noise equals its reference and keeps pads zero', async (kind) => {
     const { memory, configure, fetched } = await store();
     await configure({ seed: 8, layers: { fc1: { kind, scale: 0.25 }, fc2: { kind, scale: 0 } } });
@@ -318,7 +318,7 @@ describe('noise', () => {
   });
 });
 
-describe('where a layer reads its weights', () => {
+describe("the source of a layer's weights", () => {
   const x = randomValues(3 * 20, 9);
 
   /** Logits and input gradient of the victim through a configuration, bits included. */
@@ -421,7 +421,7 @@ describe('where a layer reads its weights', () => {
     },
   );
 
-  it('at granularity inference images read weights of their own, however batches are cut', async () => {
+  it('at granularity inference every image reads its own weights, however batches are cut', async () => {
     const config = { granularity: 'inference', layers } as const;
     const together = await attack(config, 1, 2);
     expect(together.kinds).toEqual(['plain', 'fused']);
@@ -432,7 +432,7 @@ describe('where a layer reads its weights', () => {
     expect(otherPass.logits).not.toEqual(together.logits);
   });
 
-  it('a fused layer multiplies with exactly what its passes read', async () => {
+  it('a fused layer multiplies with exactly the weights that its passes read', async () => {
     const { memory, configure } = await store();
     await configure({ path: 'fused', granularity: 'pass', layers: { fc2: uniform(0.2) } });
     await memory.load(0);

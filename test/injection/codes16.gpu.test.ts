@@ -41,25 +41,28 @@ function read(bits: number, rate: number, exponent = -11, fastPath = true) {
 const RATES = [0, 0.001, 0.01, 0.03, 0.0625, 0.5, 1];
 
 describe('a read retained as codes of 16 bits', () => {
-  it.each([9, 12, 15])('is the reference’s in codes of %i bits at every rate, also as f32', async (bits) => {
-    // Whatever flips, the bits do not depend on the path.
-    for (const [rate, fastPath] of RATES.flatMap((rate) =>
-      [true, false].map((fastPath) => [rate, fastPath] as const),
-    )) {
-      const { f32, codes16, expected } = read(bits, rate, -11, fastPath);
-      (await bench.recorder.build('reads')).run();
-      const words = new Uint32Array(expected.buffer);
-      expect(
-        (await device.gpu.readWords(f32)).subarray(0, words.length),
-        `rate ${rate}, fast path ${fastPath}`,
-      ).toEqual(words);
-      const codes = new Uint16Array((await device.gpu.readWords(codes16)).slice(0, words.length / 2).buffer);
-      const inside = (_: number, i: number) => i % STRIDE < COLUMNS;
-      const retained = Float32Array.from(codes, (code) => decodeCode16(code, 2 ** -11)).filter(inside);
-      expect(bitsOf(retained), `rate ${rate}, fast path ${fastPath}`).toEqual(bitsOf(expected.filter(inside)));
-      bench.arena.destroy();
-    }
-  });
+  it.each([9, 12, 15])(
+    'a retained read equals the reference in codes of %i bits at every rate, also as f32',
+    async (bits) => {
+      // Whatever flips, the bits do not depend on the path.
+      for (const [rate, fastPath] of RATES.flatMap((rate) =>
+        [true, false].map((fastPath) => [rate, fastPath] as const),
+      )) {
+        const { f32, codes16, expected } = read(bits, rate, -11, fastPath);
+        (await bench.recorder.build('reads')).run();
+        const words = new Uint32Array(expected.buffer);
+        expect(
+          (await device.gpu.readWords(f32)).subarray(0, words.length),
+          `rate ${rate}, fast path ${fastPath}`,
+        ).toEqual(words);
+        const codes = new Uint16Array((await device.gpu.readWords(codes16)).slice(0, words.length / 2).buffer);
+        const inside = (_: number, i: number) => i % STRIDE < COLUMNS;
+        const retained = Float32Array.from(codes, (code) => decodeCode16(code, 2 ** -11)).filter(inside);
+        expect(bitsOf(retained), `rate ${rate}, fast path ${fastPath}`).toEqual(bitsOf(expected.filter(inside)));
+        bench.arena.destroy();
+      }
+    },
+  );
 });
 
 describe('a product with codes of 16 bits', () => {
@@ -97,7 +100,7 @@ describe('a product with codes of 16 bits', () => {
     }
   });
 
-  it('is refused as a weight gradient', () => {
+  it('a weight gradient with codes of 16 bits is refused', () => {
     const { faultTable, codes16 } = read(12, 0);
     const b = { ...codes16, rows: ROWS, columns: COLUMNS, stride: STRIDE };
     const a = bench.matrix(ROWS, 5, new Float32Array(ROWS * 5));
@@ -107,7 +110,7 @@ describe('a product with codes of 16 bits', () => {
   });
 });
 
-it('masks take the fast path where few cells of a block fail, for codes of any size', () => {
+it('masks take the fast path if few cells of a block fail, for codes of any size', () => {
   const fastPath = (bits: number, rate: number) => {
     const memory = uniformMemory({ kind: 'fixed', bits, exponent: 0, headroom: 0, encoding: 'corrected' }, rate);
     return fetchOf(memory, faultSources(memory, 0)).fastPath;

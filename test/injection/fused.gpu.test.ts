@@ -121,7 +121,7 @@ describe.each([
   });
 });
 
-it('a batch gives what materialising and multiplying gives', async () => {
+it('a fused batch gives the same as materialising and multiplying', async () => {
   const { recorder } = newBench();
   const { weights, biases, ...stored } = memory(0);
   const [x, dz] = [randomValues(INPUTS * INPUTS, 5), randomValues(OUTPUTS * OUTPUTS, 6)];
@@ -268,31 +268,34 @@ describe('the product that is corrected image by image', () => {
     };
   }
 
-  it.each([12, 8, 4])('shows every image the weights its reference reads, %i bits', async (codeBits) => {
-    const { recorder, arena } = newBench();
-    const { args, bias, weights, biases } = stored(codeBits);
-    // Image m sees column 100 m + m of the weights, on both sides of the border of stretches.
-    const seen = [0, 101, 202, 511, 512, 606, 699];
-    const unit = table(seen.length, inputs, (row, column) => Number(column === seen[row]));
-    const forward = bench.output(seen.length, outputs);
-    const a = bench.matrix(seen.length, inputs, unit);
-    recordPerImageGemm(recorder, arena, { ...args, transposition: 'nt', a, bias, c: forward, passOffset: FORWARD });
-    const gradient = bench.output(outputs, inputs);
-    const dz = identity(outputs);
-    recordPerImageGemm(recorder, arena, { ...args, transposition: 'nn', a: dz, c: gradient, passOffset: BACKWARD });
-    await run(firstImage);
-    // Weights, biases and changes are multiples of one unit, so f32 adds them exactly.
-    const expected = table(seen.length, outputs, (row, column) => {
-      const image = firstImage + row;
-      return weights(image, FORWARD)[column * inputs + seen[row]] + biases(image)[column];
-    });
-    expect(bits(await read(forward))).toEqual(bits(expected));
-    const rows = Array.from({ length: outputs }, (_, row) => weights(firstImage + row, BACKWARD));
-    const back = table(outputs, inputs, (row, column) => rows[row][row * inputs + column]);
-    expect(bits(await read(gradient))).toEqual(bits(back));
-  });
+  it.each([12, 8, 4])(
+    'a corrected product gives every image the weights that its reference reads, %i bits',
+    async (codeBits) => {
+      const { recorder, arena } = newBench();
+      const { args, bias, weights, biases } = stored(codeBits);
+      // Image m sees column 100 m + m of the weights, on both sides of the border of stretches.
+      const seen = [0, 101, 202, 511, 512, 606, 699];
+      const unit = table(seen.length, inputs, (row, column) => Number(column === seen[row]));
+      const forward = bench.output(seen.length, outputs);
+      const a = bench.matrix(seen.length, inputs, unit);
+      recordPerImageGemm(recorder, arena, { ...args, transposition: 'nt', a, bias, c: forward, passOffset: FORWARD });
+      const gradient = bench.output(outputs, inputs);
+      const dz = identity(outputs);
+      recordPerImageGemm(recorder, arena, { ...args, transposition: 'nn', a: dz, c: gradient, passOffset: BACKWARD });
+      await run(firstImage);
+      // Weights, biases and changes are multiples of one unit, so f32 adds them exactly.
+      const expected = table(seen.length, outputs, (row, column) => {
+        const image = firstImage + row;
+        return weights(image, FORWARD)[column * inputs + seen[row]] + biases(image)[column];
+      });
+      expect(bits(await read(forward))).toEqual(bits(expected));
+      const rows = Array.from({ length: outputs }, (_, row) => weights(firstImage + row, BACKWARD));
+      const back = table(outputs, inputs, (row, column) => rows[row][row * inputs + column]);
+      expect(bits(await read(gradient))).toEqual(bits(back));
+    },
+  );
 
-  it('is exact where flips of an exponent are huge', async () => {
+  it('a corrected product is exact if flips of an exponent are huge', async () => {
     // bfloat16 at a rate at which codes with two flipped exponent bits occur: what a first flip adds must not be taken off again.
     const { recorder, arena } = newBench();
     const [rows, columns] = [4, 1024];
@@ -346,7 +349,7 @@ describe('the product that is corrected image by image', () => {
     expect(huge).toBeGreaterThan(10);
   });
 
-  it('has bits that do not depend on where batches are cut, and the reference’s values', async () => {
+  it('a corrected product has the reference’s values, and its bits do not depend on where batches are cut', async () => {
     const batch = 21;
     const x = randomValues(batch * inputs, 5);
     const product = async (first: number, rows: number) => {

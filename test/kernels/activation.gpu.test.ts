@@ -11,7 +11,7 @@ const device = useGpu();
 const ACTIVATIONS: Activation[] = ['none', 'relu', 'tanh', 'sigmoid'];
 
 describe.each(ACTIVATIONS)('%s', (activation) => {
-  it('forward agrees with its reference and keeps pads zero', async () => {
+  it('the forward pass agrees with its reference and keeps pads zero', async () => {
     await checkKernel(device.gpu, (bench) =>
       SHAPES.map(([rows, columns], i): Output => {
         const x = randomValues(rows * columns, i, 8);
@@ -27,7 +27,7 @@ describe.each(ACTIVATIONS)('%s', (activation) => {
     );
   });
 
-  it('backward agrees with its reference and keeps pads zero', async () => {
+  it('the backward pass agrees with its reference and keeps pads zero', async () => {
     await checkKernel(device.gpu, (bench) =>
       SHAPES.map(([rows, columns], i): Output => {
         const y = Float32Array.from(activationForward(activation, randomValues(rows * columns, i, 4)));
@@ -49,7 +49,7 @@ describe.each(ACTIVATIONS)('%s', (activation) => {
     );
   });
 
-  it('saturates at the ends of f32 without NaN', async () => {
+  it('the activation saturates at the ends of f32 without NaN', async () => {
     const x = Float32Array.of(-3e38, -1e4, -100, -88, -20, -0, 0, 1e-30, 20, 88, 100, 1e4, 3e38);
     await checkKernel(device.gpu, (bench) => {
       const output = bench.output(1, x.length);
@@ -60,7 +60,7 @@ describe.each(ACTIVATIONS)('%s', (activation) => {
   });
 });
 
-it('names both shapes when they disagree', () => {
+it('an error names both shapes when they disagree', () => {
   const bench = new Bench(device.gpu);
   const [output, gradOutput, gradInput] = [bench.output(2, 40), bench.output(3, 40), bench.output(2, 40)];
   const args = { activation: 'relu', output, gradOutput, gradInput } as const;

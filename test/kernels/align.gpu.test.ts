@@ -62,22 +62,22 @@ function casesOf(scale: number, alignment: Partial<Alignment> = {}): Case[] {
 const logitsOf = (logs: number[][]) => Float32Array.from(logs.flatMap((row) => [0, ...row]));
 
 describe.each(FLOORS)('truncation and alignment, %s floor', (floor) => {
-  it('agrees with its reference', async () => {
+  it('the kernel agrees with its reference', async () => {
     await check(casesOf(3, { floor }));
   });
 
-  it('agrees with its reference where it lifts', async () => {
+  it('the kernel agrees with its reference where it raises values', async () => {
     // Log-confidences down to -90, and with another constant.
     await check([...casesOf(45, { floor }), ...casesOf(3, { floor, offset: 0 })]);
   });
 
-  it('agrees with its reference among ties', async () => {
+  it('the kernel agrees with its reference among ties', async () => {
     const cases = casesOf(3, { floor }).map((given) => ({ ...given, x: given.x.map(Math.round) }));
     await check(cases);
     await check(cases.map((given) => ({ ...given, x: given.x.map(() => 7) })));
   });
 
-  it('counts the confidences that f32 has no number for', async () => {
+  it('the kernel counts the confidences that underflow in f32', async () => {
     const x = logitsOf([
       [-103.9, -104.1, -20],
       [-103, -102, -90],
@@ -102,7 +102,7 @@ describe.each(FLOORS)('truncation and alignment, %s floor', (floor) => {
   });
 });
 
-it('equals keep the lower class, -0 being 0', async () => {
+it('among equal values the lower class is kept, and -0 equals 0', async () => {
   const x = Float32Array.of(-0, 0, -0, 0, -1, 5, 5, 1, 5, 5, -7, -7, -7, -7, -7);
   await check(
     [1, 2, 3].map((truncation) => ({
@@ -119,7 +119,7 @@ it('equals keep the lower class, -0 being 0', async () => {
   expect(kept).toEqual([0, 1, 5, 6, 10, 11]);
 });
 
-it('finds the largest among the closest and the farthest floats', async () => {
+it('alignment finds the largest values among the closest and the farthest floats', async () => {
   const bits = Uint32Array.from({ length: 40 }, (_, i) => 0x3f800000 + ((i * 17) % 40));
   const wide = Float32Array.from({ length: 40 }, (_, i) => (i % 2 ? -1 : 1) * 10 ** (((i * 17) % 40) - 38));
   const values = [...new Float32Array(bits.buffer), ...wide];
@@ -135,7 +135,7 @@ it('finds the largest among the closest and the farthest floats', async () => {
   );
 });
 
-it('rows with a NaN or no finite softmax do not pass for numbers', async () => {
+it('rows with a NaN or without a finite softmax stay NaN', async () => {
   const { NaN: nan, POSITIVE_INFINITY: high, NEGATIVE_INFINITY: low } = Number;
   const rows = [
     [1, nan, 3, 4, 2],
@@ -190,7 +190,7 @@ it("golden: the published code's input of the inversion network", async () => {
   );
 });
 
-it('refuses arguments that mean nothing', () => {
+it('alignment refuses meaningless arguments', () => {
   const bench = new Bench(device.gpu);
   const record = (changed: object) => () =>
     recordTruncateAlign(bench.recorder, {

@@ -55,7 +55,7 @@ it('a batch holds the images and labels that order names, scaled to 0..1', async
   );
 });
 
-it('all 256 gray values are scaled right', async () => {
+it('all 256 gray values are scaled correctly', async () => {
   await checkKernel(device.gpu, (bench) => {
     const bytes = Uint8Array.from({ length: 256 }, (_, i) => i);
     const images = bench.output(1, 256);
@@ -76,7 +76,7 @@ it('packing refuses a broken image', () => {
   expect(() => packImages(new Uint8Array(7), 3)).toThrow(ShapeError);
 });
 
-it('a batch of a table holds the rows that order names, of odd lengths too', async () => {
+it('a batch of a table holds the rows that order names, also rows of odd lengths', async () => {
   await checkKernel(
     device.gpu,
     (bench) =>
@@ -100,7 +100,7 @@ it('a batch of a table holds the rows that order names, of odd lengths too', asy
   );
 });
 
-it('rows follow the batch offset through an epoch, their pads with them', async () => {
+it('rows and their pads follow the batch offset through an epoch', async () => {
   const bench = new Bench(device.gpu);
   const [rows, columns] = [7, 5];
   const table = imageRows(bench, COUNT, new Float32Array(COUNT * columns));
@@ -124,7 +124,7 @@ it('rows follow the batch offset through an epoch, their pads with them', async 
   bench.arena.destroy();
 });
 
-it('a table with rows of another length is refused, and an order that is too short', () => {
+it('a table with rows of another length and an order that is too short are refused', () => {
   const bench = new Bench(device.gpu);
   const [table, output] = [bench.output(9, 7), bench.output(5, 7)];
   const order = bench.buffer(new Uint32Array(5));

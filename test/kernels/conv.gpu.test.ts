@@ -169,7 +169,7 @@ describe.each(['forward', 'input gradient', 'weight gradient'] as const)('%s', (
       ? ['quad_16x32', 'quad_16x16', '16x16', '8x8']
       : ['quad_16x32', 'quad_16x16', '16x16', '16x8', '16x4', '8x8']
   ) as TileName[];
-  it('every tile gives the same bits', async () => {
+  it('every tile of a convolution gives the same bits', async () => {
     const bench = new Bench(device.gpu);
     const shape = shapeOf(2, [5, 6], [6, 9], [3, 2, 1]);
     const here = tiles.filter((tile) => !isQuad(tile) || device.gpu.quads);
@@ -225,7 +225,7 @@ describe.each(['forward', 'input gradient', 'weight gradient'] as const)('%s of 
   });
 });
 
-it('the weight gradient of one channel in slices of lines, whatever their number', async () => {
+it('the weight gradient of one channel is the same in any number of slices of lines', async () => {
   await checkKernel(device.gpu, (bench) =>
     [1, 2, 3, 7, 14].flatMap((slices) =>
       record(bench, 'weight gradient', shapeOf(2, [7, 5], [1, 12], [3, 1, 1]), slices, { slices }),
@@ -233,7 +233,7 @@ it('the weight gradient of one channel in slices of lines, whatever their number
   );
 });
 
-it('the weight gradient in slices of lines, whatever their number', async () => {
+it('the weight gradient is the same in any number of slices of lines', async () => {
   await checkKernel(device.gpu, (bench) =>
     [1, 2, 3, 7, 14].flatMap((slices) =>
       record(bench, 'weight gradient', shapeOf(2, [7, 5], [16, 5], [3, 1, 1]), slices, { slices }),
@@ -241,7 +241,7 @@ it('the weight gradient in slices of lines, whatever their number', async () => 
   );
 });
 
-it('a backward pass adds no bias and applies no activation', async () => {
+it('a backward pass of a convolution adds no bias and applies no activation', async () => {
   const shape = shapeOf(2, [4, 5], [3, 6], [3, 1, 1]);
   const { batch, inChannels, outChannels } = shape;
   const [large, small] = [largeSide(shape), smallSide(shape)];
@@ -262,7 +262,7 @@ it('a backward pass adds no bias and applies no activation', async () => {
   });
 });
 
-describe('what does not fit', () => {
+describe('operands that do not fit a convolution', () => {
   const shape = shapeOf(2, [6, 5], [3, 5], [3, 2, 1]);
   const operands = (bench: Bench) => ({
     x: bench.arena.image('x', 2, 6, 5, 3),
@@ -285,7 +285,7 @@ describe('what does not fit', () => {
     };
   }
 
-  it('operands that do fit are recorded', () => {
+  it('operands that fit are recorded without an error', () => {
     for (const launch of Object.values(launches(() => ({})))) expect(launch).not.toThrow();
   });
 
@@ -317,7 +317,7 @@ describe('what does not fit', () => {
     }
   });
 
-  it('operands that are gathered and have no row of zeros', () => {
+  it('gathered operands without a row of zeros are refused', () => {
     const without = launches(({ x, y }) => ({ x: { ...x, zeroRow: undefined }, y: { ...y, zeroRow: undefined } }));
     expect(without.forward).toThrow(/conv1: x has no row of zeros/);
     expect(without.inputGradient).toThrow(/conv1: dy has no row of zeros/);
@@ -328,7 +328,7 @@ describe('what does not fit', () => {
     expect(outside.forward).toThrow(ShapeError);
   });
 
-  it('biases of another layer, and more images than workgroups', () => {
+  it('biases of another layer and more images than workgroups are refused', () => {
     const bench = new Bench(device.gpu);
     const { x, y, weight } = operands(bench);
     const bias = bench.buffer(new Float32Array(4));
@@ -509,7 +509,7 @@ describe.each(FUSED_CASES.map((shape) => [name(shape), shape] as const))('%s', (
   const dy = randomValues(pixelCount(batch, small) * outChannels, 6);
   const terms = shape.kernelSize ** 2 * Math.max(inChannels, outChannels);
 
-  it('a fused batch gives what materialising and convolving gives', async () => {
+  it('a fused batch gives the same as materialising and convolving', async () => {
     const { fused, weights, pads } = memory(shape, Math.max(inChannels, outChannels), 0);
     const { bias: _bias, ...unbiased } = fused;
     const fetched = bench.arena.matrix('fetched', roundUp(outChannels, 4), convWeightColumns(shape));
@@ -534,7 +534,7 @@ describe.each(FUSED_CASES.map((shape) => [name(shape), shape] as const))('%s', (
     }
   });
 
-  it('images that read weights of their own agree with the reference, wherever batches are cut', async () => {
+  it('images that read their own weights agree with the reference, however batches are cut', async () => {
     const one = { ...shape, batch: 1 };
     const part = (values: Float32Array, first: number, images: number) =>
       values.subarray((first * values.length) / batch, ((first + images) * values.length) / batch);
@@ -580,7 +580,7 @@ describe.each([
   const [from, to] = forward ? [large, small] : [small, large];
   const channels = to[2];
 
-  it('gives the bits of batch normalisation behind it, whatever computes it', async () => {
+  it('a fused epilogue gives the bits of a separate batch normalisation, with every kernel', async () => {
     const bench = new Bench(device.gpu);
     const { recorder } = bench;
     const weights: ConvWeights = {
@@ -623,7 +623,7 @@ describe.each([
     bench.arena.destroy();
   });
 
-  it('names a vector of another length', () => {
+  it('a fused epilogue names a vector of another length', () => {
     const bench = new Bench(device.gpu);
     const weights = {
       kind: 'plain',
@@ -642,7 +642,7 @@ describe.each([
   });
 });
 
-it('the size of the result', () => {
+it("the size of a convolution's result follows from kernel, stride and padding", () => {
   const size = (n: number, kernelSize: number, stride: number, padding: number) =>
     convOutputSize({ height: n, width: n, kernelSize, stride, padding }).height;
   expect([size(5, 3, 1, 1), size(6, 3, 2, 1), size(4, 4, 1, 0), size(16, 4, 2, 1), size(7, 1, 3, 0)]).toEqual([

@@ -13,7 +13,7 @@ const device = useGpu();
 const PROBABILITIES = [0, 0.1, 0.5, 0.9];
 const narrow = [1, 3, 4, 5, 8, 17].map((columns) => [12, columns] as const);
 
-it.each(PROBABILITIES)('agrees with its reference bit for bit, p = %s', async (probability) => {
+it.each(PROBABILITIES)('dropout agrees with its reference bit for bit, p = %s', async (probability) => {
   const draw = { probability, seed: 2 ** 40 + 7, iteration: 5 };
   await checkKernel(
     device.gpu,
@@ -37,7 +37,7 @@ it.each(PROBABILITIES)('agrees with its reference bit for bit, p = %s', async (p
   );
 });
 
-it('the backward pass drops what the forward pass dropped, and the next iteration something else', async () => {
+it('the backward pass drops the elements that the forward pass dropped, and the next iteration drops others', async () => {
   const [rows, columns, probability] = [30, 65, 0.4];
   const bench = new Bench(device.gpu);
   const one = bench.matrix(rows, columns, new Float32Array(rows * columns).fill(1));
@@ -61,7 +61,7 @@ it('the backward pass drops what the forward pass dropped, and the next iteratio
   bench.arena.destroy();
 });
 
-it('a NaN is not dropped silently', async () => {
+it('dropout does not drop a NaN silently', async () => {
   const bench = new Bench(device.gpu);
   const output = bench.output(2, 40);
   const input = bench.matrix(2, 40, new Float32Array(80).fill(Number.NaN));
@@ -71,37 +71,40 @@ it('a NaN is not dropped silently', async () => {
   bench.arena.destroy();
 });
 
-it.each([0.1, 0.5, 0.9])('drops a share of %s, places, iterations, tensors and seeds unrelated', (probability) => {
-  const [rows, columns] = [200, 501];
-  const first: DropoutDraw = { probability, seed: 1, tensor: 1, iteration: 1 };
-  const kept = dropoutKept(rows, columns, first);
-  const count = (which: readonly boolean[]) => which.filter(Boolean).length;
-  expect(Math.abs(binomialSigmas(count(kept), kept.length, 1 - probability))).toBeLessThan(4);
-  for (let word = 0; word < 4; word++) {
-    const part = kept.filter((_, i) => (i % columns) % 4 === word);
-    expect(Math.abs(binomialSigmas(count(part), part.length, 1 - probability))).toBeLessThan(4);
-  }
-  const sigmas = (a: readonly boolean[], b: readonly boolean[]) => {
-    const both = count(a.map((value, i) => value && b[i]));
-    return Math.abs(correlationSigmas(both, count(a), count(b), a.length, 1 - probability));
-  };
-  for (const lag of [1, 2, 4, columns]) {
-    const shifted = kept.map((_, i) => kept[(i + lag) % kept.length]);
-    expect(sigmas(kept, shifted)).toBeLessThan(4);
-  }
-  for (const changed of [{ seed: 2 }, { seed: 2 ** 32 + 1 }, { tensor: 0 }, { tensor: 2 }, { iteration: 2 }]) {
-    expect(sigmas(kept, dropoutKept(rows, columns, { ...first, ...changed }))).toBeLessThan(4);
-  }
-});
+it.each([0.1, 0.5, 0.9])(
+  'dropout drops a share of %s, without correlation between places, iterations, tensors and seeds',
+  (probability) => {
+    const [rows, columns] = [200, 501];
+    const first: DropoutDraw = { probability, seed: 1, tensor: 1, iteration: 1 };
+    const kept = dropoutKept(rows, columns, first);
+    const count = (which: readonly boolean[]) => which.filter(Boolean).length;
+    expect(Math.abs(binomialSigmas(count(kept), kept.length, 1 - probability))).toBeLessThan(4);
+    for (let word = 0; word < 4; word++) {
+      const part = kept.filter((_, i) => (i % columns) % 4 === word);
+      expect(Math.abs(binomialSigmas(count(part), part.length, 1 - probability))).toBeLessThan(4);
+    }
+    const sigmas = (a: readonly boolean[], b: readonly boolean[]) => {
+      const both = count(a.map((value, i) => value && b[i]));
+      return Math.abs(correlationSigmas(both, count(a), count(b), a.length, 1 - probability));
+    };
+    for (const lag of [1, 2, 4, columns]) {
+      const shifted = kept.map((_, i) => kept[(i + lag) % kept.length]);
+      expect(sigmas(kept, shifted)).toBeLessThan(4);
+    }
+    for (const changed of [{ seed: 2 }, { seed: 2 ** 32 + 1 }, { tensor: 0 }, { tensor: 2 }, { iteration: 2 }]) {
+      expect(sigmas(kept, dropoutKept(rows, columns, { ...first, ...changed }))).toBeLessThan(4);
+    }
+  },
+);
 
-it('a larger p drops what a smaller one dropped, whatever the batch', () => {
+it('a larger p drops all elements that a smaller p drops, for every batch', () => {
   const draw = { seed: 9, tensor: 4, iteration: 7 };
   const [some, fewer] = [0.2, 0.7].map((probability) => dropoutKept(20, 33, { ...draw, probability }));
   expect(fewer.every((value, i) => !value || some[i])).toBe(true);
   expect(dropoutKept(4, 33, { ...draw, probability: 0.2 })).toEqual(some.slice(0, 4 * 33));
 });
 
-it('refuses probabilities, seeds and shapes it has no mask for', () => {
+it('dropout refuses invalid probabilities, seeds and shapes', () => {
   const bench = new Bench(device.gpu);
   const input = bench.output(2, 5);
   const record = (changed: object) => () =>

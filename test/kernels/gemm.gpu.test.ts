@@ -224,23 +224,29 @@ describe('a batch of products', () => {
     };
   }
 
-  it.each(BATCHES)('agrees with its reference: $transposition $m x $k x $n, shared $shared', async (product) => {
-    await checkKernel(device.gpu, (bench) => recordBoth(bench, product).outputs);
-  });
+  it.each(BATCHES)(
+    'a batch of products agrees with its reference: $transposition $m x $k x $n, shared $shared',
+    async (product) => {
+      await checkKernel(device.gpu, (bench) => recordBoth(bench, product).outputs);
+    },
+  );
 
-  it.each([undefined, 'shared'] as const)('has the bits of separate products, variant %s', async (variant) => {
-    const products = variant ? [BATCHES[0], BATCHES[4]] : BATCHES;
-    const bench = new Bench(device.gpu);
-    const recorded = products.map((product) => recordBoth(bench, product, variant));
-    (await bench.recorder.build('batches')).run();
-    for (const { batched, alone } of recorded) {
-      const words = await Promise.all(alone.map((c) => device.gpu.readWords(c)));
-      expect(await device.gpu.readWords(batched)).toEqual(Uint32Array.from(words.flatMap((each) => [...each])));
-    }
-    bench.arena.destroy();
-  });
+  it.each([undefined, 'shared'] as const)(
+    'a batch of products has the bits of separate products, variant %s',
+    async (variant) => {
+      const products = variant ? [BATCHES[0], BATCHES[4]] : BATCHES;
+      const bench = new Bench(device.gpu);
+      const recorded = products.map((product) => recordBoth(bench, product, variant));
+      (await bench.recorder.build('batches')).run();
+      for (const { batched, alone } of recorded) {
+        const words = await Promise.all(alone.map((c) => device.gpu.readWords(c)));
+        expect(await device.gpu.readWords(batched)).toEqual(Uint32Array.from(words.flatMap((each) => [...each])));
+      }
+      bench.arena.destroy();
+    },
+  );
 
-  it('is refused where a view ends before its last product, or a product does not start on a vec4', () => {
+  it('a batch of products is refused if a view ends before its last product, or a product does not start on a vec4', () => {
     const bench = new Bench(device.gpu);
     const [a, b, c] = [bench.arena.matrix('a', 2, 3), bench.arena.matrix('b', 5, 3), bench.arena.matrix('c', 4, 5)];
     const launch = (rows: number, strideA: number, count: number) => () =>
@@ -287,7 +293,7 @@ it('an operand that is not a number in its own rows is not lost', async () => {
   bench.arena.destroy();
 });
 
-describe('shapes that disagree', () => {
+describe('products whose shapes disagree', () => {
   const bad: readonly (readonly [Transposition, a: [number, number], b: [number, number], c: [number, number]])[] = [
     ['nt', [2, 3], [5, 4], [2, 5]],
     ['nt', [2, 3], [5, 3], [2, 4]],
@@ -297,7 +303,7 @@ describe('shapes that disagree', () => {
     ['tn', [3, 2], [4, 5], [2, 5]],
     ['tn', [3, 2], [3, 5], [3, 5]],
   ];
-  it.each(bad)('are refused by %s and all named: %s, %s, %s', (transposition, a, b, c) => {
+  it.each(bad)('%s refuses shapes that disagree and names all of them: %s, %s, %s', (transposition, a, b, c) => {
     const bench = new Bench(device.gpu);
     const matrix = ([rows, columns]: [number, number]) => bench.arena.matrix('m', rows, columns);
     const args = { label: 'fc1 forward', transposition, a: matrix(a), b: matrix(b), c: matrix(c) };

@@ -306,7 +306,7 @@ const runners: Readonly<Record<string, Runner>> = {
   conv_transpose2d: convolution(true),
 };
 
-describe('golden ops', () => {
+describe('golden tensors of operations', () => {
   const fixture = loadFixture('ops');
   const isCase = (value: unknown): value is { op: string } =>
     typeof value === 'object' && value !== null && 'op' in value;
@@ -325,7 +325,7 @@ describe('golden ops', () => {
       : [],
   );
   const missing = new Set(cases.map(({ op }) => op).filter((op) => !Object.hasOwn(runners, op)));
-  it('every op has a kernel, or is a part of one: softmax is computed inside cross-entropy and the attacks’ costs', () => {
+  it('every golden operation has a kernel or is part of one: softmax is computed inside cross-entropy and the attacks’ costs', () => {
     expect([...missing].filter((op) => op !== 'softmax' && op !== 'log_softmax')).toEqual([]);
   });
 
@@ -354,7 +354,7 @@ interface OptimizerCase {
   weightDecay?: number;
 }
 
-describe('golden optimisers', () => {
+describe('golden tensors of optimisers', () => {
   const fixture = loadFixture('optim');
   const isCase = (value: unknown): value is OptimizerCase =>
     typeof value === 'object' && value !== null && 'lr' in value;

@@ -66,7 +66,7 @@ it('sharpening agrees with its reference and clamps to 0..1', async () => {
   );
 });
 
-it('the total variation gradient is added to what is there, and agrees with its reference', async () => {
+it('the total variation gradient is added to the gradient in the buffer, and agrees with its reference', async () => {
   const [weight, epsilon] = [0.75, 1e-4];
   await checkKernel(device.gpu, (bench) =>
     IMAGES.map(([count, height, width], i): Output => {
@@ -102,7 +102,7 @@ it('the reference of the total variation gradient is the derivative of its energ
   }
 });
 
-it('refuses images that do not fill their rows, and radii out of range', () => {
+it('image filters refuse images that do not fill their rows, and radii out of range', () => {
   const bench = new Bench(device.gpu);
   const [input, output] = [bench.output(2, 35), bench.output(2, 35)];
   const args = { input, output, height: 5, width: 7, amount: 1 };

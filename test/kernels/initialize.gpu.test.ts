@@ -17,7 +17,7 @@ const INITIALIZATIONS: Initialization[] = [
 ];
 
 describe.each(INITIALIZATIONS)('$kind', (initialization) => {
-  it('agrees with its reference and writes zeros to pads', async () => {
+  it('an initialisation agrees with its reference and writes zeros to pads', async () => {
     const seed = 2 ** 40 + 7;
     await checkKernel(device.gpu, (bench) =>
       SHAPES.map(([rows, columns], tensor): Output => {
@@ -89,7 +89,7 @@ it('uniform numbers fill their range evenly', async () => {
   expect(chiSquared).toBeLessThan(63 + 4 * Math.sqrt(2 * 63));
 });
 
-it('refuses a seed that is no whole number', () => {
+it('a seed that is not a whole number is refused', () => {
   const bench = new Bench(device.gpu);
   const args = { output: bench.output(1, 1), initialization: { kind: 'constant' }, tensor: 0 } as const;
   expect(() => recordInitialize(bench.recorder, { ...args, seed: 0.5 })).toThrow(ConfigError);

@@ -51,7 +51,7 @@ it('softmax cross-entropy agrees with its reference', async () => {
   );
 });
 
-it('calls a row correct only when the target is the first largest of finite logits', async () => {
+it('a row counts as correct only if the target is the first of the largest finite logits', async () => {
   const { NaN: nan, POSITIVE_INFINITY: infinity } = Number;
   const rows = [
     [1, 2, 2, 0, 1], // tie, target first
@@ -81,7 +81,7 @@ it('calls a row correct only when the target is the first largest of finite logi
 });
 
 describe.each<ConfidenceCost>(['oneMinusConfidence', 'negativeLogConfidence'])('confidence cost %s', (cost) => {
-  it('agrees with its reference', async () => {
+  it('the kernel agrees with its reference', async () => {
     await checkKernel(device.gpu, (bench) =>
       SHAPES.flatMap(([rows, columns], i): Output[] => {
         const x = randomValues(rows * columns, i, 3);
@@ -106,7 +106,7 @@ describe.each<ConfidenceCost>(['oneMinusConfidence', 'negativeLogConfidence'])('
     );
   });
 
-  it('meets a confidence that underflows to 0', async () => {
+  it('the confidence cost handles a confidence that underflows to 0', async () => {
     const x = Float32Array.of(10, 0, -300, 0, 10, 0);
     const targets = Uint32Array.of(2, 2);
     await checkKernel(device.gpu, (bench) => {
@@ -130,7 +130,7 @@ describe.each<ConfidenceCost>(['oneMinusConfidence', 'negativeLogConfidence'])('
 });
 
 describe.each([0, 1, 3])('rounding of confidences to %s decimals', (decimals) => {
-  it('agrees with its reference', async () => {
+  it('the kernel agrees with its reference', async () => {
     await checkKernel(device.gpu, (bench) =>
       [
         [1, 3],
@@ -185,7 +185,7 @@ it('a confidence that rounds to 0 counts as half a level, and one that rounds to
   bench.arena.destroy();
 });
 
-it('refuses to round confidences to 7 decimals', () => {
+it('rounding confidences to 7 decimals is refused', () => {
   const bench = new Bench(device.gpu);
   const [logits, released] = [bench.output(1, 3), bench.output(1, 3)];
   expect(() => recordRoundConfidences(bench.recorder, { logits, decimals: 7, released })).toThrow(ConfigError);
@@ -230,7 +230,7 @@ it('metrics of several batches add up', async () => {
   });
 });
 
-it('metrics of groups of rows are totals of their own', async () => {
+it('metrics of groups of rows have separate totals', async () => {
   await checkKernel(device.gpu, (bench) => {
     const before = [
       [0.5, 3, 40, 0],
@@ -261,7 +261,7 @@ it('metrics count whole rows exactly', async () => {
   });
 });
 
-it('names what is too small', () => {
+it('an error names the buffer that is too small', () => {
   const bench = new Bench(device.gpu);
   const [logits, gradLogits] = [bench.output(9, 3), bench.output(9, 3)];
   const small = bench.buffer(new Float32Array(4));

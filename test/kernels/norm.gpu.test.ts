@@ -27,7 +27,7 @@ import { imageRows, imageRowsToWrite } from '../support/nhwc.ts';
 
 const device = useGpu();
 
-/** Rows are batch * height * width: two pixels, one image, odd numbers, more than one stage can sum at once. */
+/** Rows are batch * height * width: two pixels, one image, odd numbers, more than one stage can sum. */
 const SHAPES = [2, 3, 6, 35, 128, 1000, 5003].flatMap((rows) =>
   [1, 3, 4, 5, 8, 17].map((channels) => [rows, channels] as const),
 );
@@ -68,7 +68,7 @@ function outputOf(bench: Bench, i: number, rows: number, channels: number): Matr
 }
 
 describe('batch normalisation in training', () => {
-  it('forward agrees with its reference: output, saved and running statistics', async () => {
+  it('the forward pass agrees with its reference: output, saved and running statistics', async () => {
     await checkKernel(device.gpu, (bench) =>
       CASES.flatMap(({ rows, channels, activation, x, gamma, beta, running }, i): Output[] => {
         const vector = (values: ArrayLike<number>) => bench.matrix(1, channels, values);
@@ -120,7 +120,7 @@ describe('batch normalisation in training', () => {
     );
   });
 
-  it('backward agrees with its reference', async () => {
+  it('the backward pass agrees with its reference', async () => {
     await checkKernel(device.gpu, (bench) =>
       CASES.flatMap(({ rows, channels, activation, x, dy, gamma, beta, running }, i): Output[] => {
         const vector = (values: ArrayLike<number>) => bench.matrix(1, channels, values);
@@ -153,7 +153,7 @@ describe('batch normalisation in training', () => {
     );
   });
 
-  it('keeps its digits where the mean is a thousand deviations away, or the variance nothing', async () => {
+  it('batch normalisation keeps its precision if the mean is a thousand deviations away or the variance is zero', async () => {
     const [rows, channels] = [1031, 3];
     // Multiples of 2^-9: exact beside 1000.
     const x = randomValues(rows * channels, 1).map((v, i) => (i % 3 === 2 ? 7 : 1000 + Math.round(v * 512) / 512));
@@ -190,7 +190,7 @@ describe('batch normalisation in training', () => {
     });
   });
 
-  it('moves running statistics once a run', async () => {
+  it('running statistics are updated once per run', async () => {
     const { rows, channels, x, gamma, beta, running } = CASES[20];
     const bench = new Bench(device.gpu);
     const vector = (values: ArrayLike<number>) => bench.matrix(1, channels, values);
@@ -222,7 +222,7 @@ describe('batch normalisation in training', () => {
 });
 
 describe('batch normalisation in inference', () => {
-  it('forward agrees with its reference', async () => {
+  it('the forward pass agrees with its reference', async () => {
     await checkKernel(device.gpu, (bench) =>
       CASES.map(({ rows, channels, activation, x, gamma, beta, running }, i): Output => {
         const vector = (values: ArrayLike<number>) => bench.matrix(1, channels, values);
@@ -245,7 +245,7 @@ describe('batch normalisation in inference', () => {
     );
   });
 
-  it('normalises a single row', async () => {
+  it('inference normalises a single row', async () => {
     const { x, gamma, beta, running } = caseOf(1, 5, 3);
     await checkKernel(device.gpu, (bench) => {
       const output = imageRowsToWrite(bench, 1, 5);
@@ -265,7 +265,7 @@ describe('batch normalisation in inference', () => {
     });
   });
 
-  it('backward agrees with its reference, with and without the gradients of parameters', async () => {
+  it('the backward pass agrees with its reference, with and without the gradients of parameters', async () => {
     await checkKernel(device.gpu, (bench) =>
       CASES.flatMap(({ rows, channels, activation, x, dy, gamma, beta, running }, i): Output[] => {
         const vector = (values: ArrayLike<number>) => bench.matrix(1, channels, values);
@@ -330,7 +330,7 @@ it('the references of batch normalisation backward are derivatives of the refere
   }
 });
 
-it('refuses a batch without variance, and shapes that disagree', () => {
+it('batch normalisation refuses a batch without variance, and shapes that disagree', () => {
   const bench = new Bench(device.gpu);
   const vectors = () => ({
     gamma: bench.output(1, 5),

@@ -68,7 +68,7 @@ function placesToWrite(bench: Bench, { rows, stride }: Matrix): BufferView {
   return bench.buffer(new Uint32Array(rows * stride).fill(77));
 }
 
-it('max pooling agrees with its reference, places of the maxima too', async () => {
+it('max pooling agrees with its reference, also in the positions of the maxima', async () => {
   await checkKernel(device.gpu, (bench) =>
     CASES.flatMap((each, i): Output[] => {
       const { shape, channels, activation, x } = each;
@@ -154,7 +154,7 @@ it('a NaN wins its window, infinities are numbers, and the first of equals is ch
   bench.arena.destroy();
 });
 
-it('names the shapes that disagree', () => {
+it('max pooling names the shapes that disagree', () => {
   const bench = new Bench(device.gpu);
   const shape: PoolShape = { batch: 2, height: 6, width: 6, kernelSize: 2, stride: 2 };
   const input = imageRowsToWrite(bench, 72, 3);

@@ -60,7 +60,7 @@ it('row norms agree with their reference', async () => {
   );
 });
 
-it('largest sizes and values are exact, of negative tensors too', async () => {
+it('largest magnitudes and values are exact, also for negative tensors', async () => {
   await checkKernel(device.gpu, (bench) =>
     [...SHAPES, [130, 257] as const].flatMap(([rows, columns], i): Output[] => {
       const shift = [0, -2, 2][i % 3];

@@ -39,7 +39,7 @@ const CASES: readonly (readonly [from: Shape, to: Shape])[] = [
   ],
 ];
 
-it('elements keep their order, pads are written zero', async () => {
+it('restride keeps the order of elements and writes zeros to pads', async () => {
   await checkKernel(device.gpu, (bench) =>
     CASES.flatMap(([[rows, columns], [rows2, columns2]], i) => {
       const values = randomValues(rows * columns, i);
@@ -62,7 +62,7 @@ it('elements keep their order, pads are written zero', async () => {
   );
 });
 
-it('bits are moved, also of what is not a number', async () => {
+it('restride moves bits unchanged, also those of NaN', async () => {
   const bench = new Bench(device.gpu);
   const words = Uint32Array.of(0x7fc12345, 0xff800000, 0x80000000, 0x00000001, 0x3f800000, 0x7f800000);
   const input = bench.arena.image('input', 1, 6, 1, 1);
@@ -79,7 +79,7 @@ it('bits are moved, also of what is not a number', async () => {
   bench.arena.destroy();
 });
 
-it('shapes of other sizes are refused', () => {
+it('restride refuses shapes of other sizes', () => {
   const bench = new Bench(device.gpu);
   const [input, output] = [bench.arena.matrix('a', 4, 6), bench.arena.matrix('b', 5, 5)];
   const launch = () => recordRestride(bench.recorder, { input, output });

@@ -81,7 +81,7 @@ describe('the exponent of one unit', () => {
     },
   );
 
-  it('headroom moves it up bit by bit, and the published one lies one higher', () => {
+  it('headroom raises the exponent bit by bit, and the published exponent is one higher', () => {
     for (const largest of [0.3, 1, 7]) {
       const plain = fixedExponent(largest, 12, 0, 'corrected');
       expect(fixedExponent(largest, 12, 3, 'corrected')).toBe(plain + 3);
@@ -89,17 +89,17 @@ describe('the exponent of one unit', () => {
     }
   });
 
-  it('of a tensor without positive weights is that of 1', () => {
+  it('the exponent of a tensor without positive weights is that of 1', () => {
     for (const largest of [0, -0, -3]) {
       expect(fixedExponent(largest, 12, 0, 'corrected')).toBe(fixedExponent(1, 12, 0, 'corrected'));
     }
   });
 });
 
-describe('codes', () => {
+describe('codes of fixed point', () => {
   const BITS = Array.from({ length: 15 }, (_, i) => i + 2);
 
-  it.each(BITS)('of %i bits are what they decode to, in both encodings', (bits) => {
+  it.each(BITS)('codes of %i bits encode the values to which they decode, in both encodings', (bits) => {
     for (const encoding of ['corrected', 'faithful'] as const) {
       for (let code = 0; code < 2 ** bits; code++) {
         if (code === 2 ** (bits - 1)) continue; // minus zero
@@ -109,7 +109,7 @@ describe('codes', () => {
     }
   });
 
-  it('corrected rounds halves to even and saturates', () => {
+  it('the corrected encoding rounds halves to even and saturates', () => {
     const code = (weight: number) => encodeFixed(weight, 4, 0, 'corrected');
     expect([0.49, 0.5, 0.51, 1.5, 2.5, 3.5, 6.5, 7.49, 7.5, 8, 1e30].map(code)).toEqual([
       0, 0, 1, 2, 2, 4, 6, 7, 7, 7, 7,
@@ -117,7 +117,7 @@ describe('codes', () => {
     expect([-0.51, -2.5, -1e30].map(code)).toEqual([9, 10, 15]);
   });
 
-  it('faithful truncates toward zero and wraps', () => {
+  it('the faithful encoding truncates toward zero and wraps', () => {
     const code = (weight: number) => encodeFixed(weight, 4, 0, 'faithful');
     expect([0.99, 1.99, 7.99, 8, 9.5, 16.2].map(code)).toEqual([0, 1, 7, 0, 1, 0]);
     expect([-0.99, -1.99, -9.5].map(code)).toEqual([8, 9, 9]);
@@ -132,7 +132,7 @@ describe('codes', () => {
     expect(Object.is(decodeFixed(2048, 12, -10), -0)).toBe(true);
   });
 
-  it('are packed two a word, the even one low', () => {
+  it('two codes are packed per word, the even one in the low half', () => {
     expect(packCodes([1, 2, 3, 0xffff, 5], 16)).toEqual(Uint32Array.of(0x00020001, 0xffff0003, 5));
   });
 });

@@ -9,7 +9,7 @@ const uniform = (more: object = {}, format: object = {}) => ({
   faults: [{ kind: 'uniform', bitErrorRate: 0.01, ...more }],
 });
 
-it('fills in what is published: 12 bits, an exponent a tensor, a map a load', () => {
+it('an empty configuration gets the published values: 12 bits, one exponent per tensor, faults per load', () => {
   expect(parseMemoryConfig({ layers: { fc1: uniform() } }, LAYERS)).toEqual({
     seed: 1,
     chip: 0,
@@ -28,7 +28,7 @@ it('fills in what is published: 12 bits, an exponent a tensor, a map a load', ()
   });
 });
 
-it('what it returns is a configuration again, so that a manifest can be run', () => {
+it('a parsed configuration can be parsed again, so that a manifest can be run', () => {
   const config = parseMemoryConfig(
     {
       seed: 2 ** 53 - 1,
@@ -182,13 +182,13 @@ describe('errors name the path', () => {
     ],
   ];
 
-  it.each(cases)('of %s', (_, input, message) => {
+  it.each(cases)('the error names the path of %s', (_, input, message) => {
     const parse = () => parseMemoryConfig(input, LAYERS);
     expect(parse).toThrow(ConfigError);
     expect(parse).toThrow(message);
   });
 
-  it('under the name the caller gives it', () => {
+  it('an error has the name that the caller gives', () => {
     expect(() => parseMemoryConfig({ layers: { gone: uniform() } }, LAYERS, 'sweep.conditions.3.memory')).toThrow(
       /^sweep\.conditions\.3\.memory\.layers\.gone: /,
     );

@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../src/errors.ts';
 import { NOMINAL_VOLTS, relativeEnergy, weightReadEnergy } from '../../src/memory/energy.ts';
 
-describe('relative energy', () => {
-  it('goes by the square of the voltage, from DDR3L nominal', () => {
+describe('relative energy of a read', () => {
+  it('relative energy is the square of the voltage relative to the nominal voltage of DDR3L', () => {
     expect(NOMINAL_VOLTS).toBe(1.35);
     expect(relativeEnergy(1.35)).toBe(1);
     expect(relativeEnergy(0.675)).toBe(0.25);
@@ -12,14 +12,14 @@ describe('relative energy', () => {
     expect(1 - relativeEnergy(1.025)).toBeCloseTo(0.423525, 6);
   });
 
-  it.each([0, -1.1, 1.3501, Number.NaN, Infinity])('refuses %f V', (volts) => {
+  it.each([0, -1.1, 1.3501, Number.NaN, Infinity])('a voltage of %f V is refused', (volts) => {
     expect(() => relativeEnergy(volts)).toThrow(ConfigError);
     expect(() => relativeEnergy(volts)).toThrow(`volts: ${volts} V is not above 0 and at most 1.35 V`);
   });
 });
 
 describe('energy of weight reads', () => {
-  it('nothing is saved at nominal voltage, nor where nothing is read', () => {
+  it('no energy is saved at nominal voltage, nor if nothing is read', () => {
     expect(weightReadEnergy([{ layer: 'fc1', bytes: 1000, volts: 1.35 }])).toEqual({
       bytes: 1000,
       nominal: 1000,
@@ -31,7 +31,7 @@ describe('energy of weight reads', () => {
     expect(weightReadEnergy([{ layer: 'fc1', bytes: 0, volts: 1.1 }])).toEqual(nothing);
   });
 
-  it('weighs layers by their bytes', () => {
+  it('the energy of weight reads weighs layers by their bytes', () => {
     // 300 bytes at half the voltage, a quarter of the energy: 75; 100 at nominal: 100. 175 of 400.
     expect(
       weightReadEnergy([
@@ -51,7 +51,7 @@ describe('energy of weight reads', () => {
     expect(mixed.saving).toBeCloseTo(0.252058, 6);
   });
 
-  it('errors name the layer', () => {
+  it('errors of the energy name the layer', () => {
     const read = (bytes: number, volts: number) => () =>
       weightReadEnergy([
         { layer: 'fc1', bytes: 1, volts: 1.1 },

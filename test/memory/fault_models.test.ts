@@ -24,7 +24,7 @@ const stored = (faults: FaultModel[]): LayerMemory => {
   return parseMemoryConfig({ layers: { fc1: { kind: 'stored', faults } } }, ['fc1']).layers.fc1;
 };
 
-it('the samples are of all registered models, each of a kind of its own', () => {
+it('the samples cover all registered models, one sample per kind', () => {
   const kinds = FAULT_MODELS.map(({ kind }) => kind);
   expect(new Set(kinds).size).toBe(kinds.length);
   expect(new Set(SAMPLES.map(([{ kind }]) => kind)), 'add a sample of the model to SAMPLES').toEqual(new Set(kinds));

@@ -25,13 +25,13 @@ const KEY = readKey(tensorKey(1, 0, 0), 0);
 const usedBits = (bits: number) => ((2 ** bits - 1) * 0x10001) >>> 0;
 
 describe('the table of flips', () => {
-  it('is empty at rate 0 and certain at rate 1', () => {
+  it('the table of flips is empty at rate 0 and certain at rate 1', () => {
     expect(flipTable(12, 0)).toEqual(new Uint32Array(0));
     expect(flipTable(12, 1)).toEqual(new Uint32Array(192).fill(0xffffffff));
     expect(flipTable(16, 1)).toHaveLength(256);
   });
 
-  it('inverts the binomial distribution in steps of 2^-32', () => {
+  it('the table of flips inverts the binomial distribution in steps of 2^-32', () => {
     // Tails by an exact recurrence in BigInt: P(K = k) with rate a / 2^20 and 16 n bits, as integers over 2^(20 * 16 n).
     for (const [bits, a] of [
       [2, 1],
@@ -58,13 +58,13 @@ describe('the table of flips', () => {
     }
   });
 
-  it('knows rates down to 2^-32', () => {
+  it('the table of flips supports rates down to 2^-32', () => {
     // P(K >= 1) = 192 2^-32 (less the negligible), P(K >= 2) rounds to zero.
     expect(flipTable(12, 2 ** -32)).toEqual(Uint32Array.of(191));
     expect(flipTable(2, 2 ** -32)).toEqual(Uint32Array.of(31));
   });
 
-  it('descends in k and rises with the rate, entry by entry', () => {
+  it('the table of flips descends in k and rises with the rate, entry by entry', () => {
     const rates = [2 ** -32, 2 ** -20, 1e-4, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.999, 1 - 2 ** -30, 1];
     for (const bits of [2, 7, 12, 16]) {
       let before = new Uint32Array(0);
@@ -81,8 +81,8 @@ describe('the table of flips', () => {
   });
 });
 
-describe('rates', () => {
-  it('rate 0 flips nothing and rate 1 every bit of the code and none beside it', () => {
+describe('rates of sampled faults', () => {
+  it('rate 0 flips nothing, and rate 1 flips every bit of the code and no other', () => {
     for (const bits of [2, 5, 12, 16]) {
       for (let block = 0; block < 50; block++) {
         expect(blockMask(KEY, block, bits, flipTable(bits, 0))).toEqual(new Uint32Array(8));
@@ -198,7 +198,7 @@ function mapCorrelation(a: Uint32Array, b: Uint32Array, bits: number, rate: numb
 // 0.014, 4.5 sigma with probability 0.0015.
 const LIMIT = 4.5;
 
-describe('independence', () => {
+describe('independence of sampled faults', () => {
   const BLOCKS = 2 ** 16;
 
   describe.each([
@@ -307,7 +307,7 @@ describe('independence', () => {
   });
 });
 
-describe('nestedness', () => {
+describe('faults at rising rates', () => {
   const RATES = [
     2 ** -32,
     2 ** -24,
@@ -332,23 +332,26 @@ describe('nestedness', () => {
     1,
   ];
 
-  it.each([2, 3, 8, 12, 16])('what fails at one of 20 rising rates fails at every higher one, %i bits', (bits) => {
-    const tables = RATES.map((rate) => flipTable(bits, rate));
-    let [violations, grown] = [0, 0];
-    for (let block = 0; block < 400; block++) {
-      let below = new Uint32Array(8);
-      for (const table of tables) {
-        const mask = blockMask(KEY, block, bits, table);
-        for (let i = 0; i < 8; i++) {
-          if (below[i] & ~mask[i]) violations++;
-          grown += popcount(mask[i] & ~below[i]);
+  it.each([2, 3, 8, 12, 16])(
+    'a bit that fails at one of 20 rising rates fails at every higher one, %i bits',
+    (bits) => {
+      const tables = RATES.map((rate) => flipTable(bits, rate));
+      let [violations, grown] = [0, 0];
+      for (let block = 0; block < 400; block++) {
+        let below = new Uint32Array(8);
+        for (const table of tables) {
+          const mask = blockMask(KEY, block, bits, table);
+          for (let i = 0; i < 8; i++) {
+            if (below[i] & ~mask[i]) violations++;
+            grown += popcount(mask[i] & ~below[i]);
+          }
+          below = mask as Uint32Array<ArrayBuffer>;
         }
-        below = mask as Uint32Array<ArrayBuffer>;
       }
-    }
-    expect(violations).toBe(0);
-    expect(grown).toBe(400 * 16 * bits);
-  });
+      expect(violations).toBe(0);
+      expect(grown).toBe(400 * 16 * bits);
+    },
+  );
 });
 
 describe('fetching a tensor', () => {
@@ -374,7 +377,7 @@ describe('fetching a tensor', () => {
     }
   });
 
-  it('is the same on every call and does not depend on its rows being fetched together', () => {
+  it('a fetch is the same on every call and does not depend on which rows are fetched together', () => {
     const whole = read(0.05);
     expect(read(0.05)).toEqual(whole);
     const head = read(0.05, { ...image, rows: 3, words: image.words.subarray(0, (3 * stride) / 2) });

@@ -53,7 +53,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   expect(firstDifference(words, expected)).toBe(-1);
 });
 
-describe('encoding', () => {
+describe('encoding on the device', () => {
   const [rows, columns] = [9, 61];
   const stride = 64;
   /** Given exponents as well as such that fit the weights: halves, saturation and wrapping all occur. */
@@ -88,7 +88,7 @@ describe('encoding', () => {
     return weights;
   }
 
-  it.each([false, true])('gives the codes of its reference, 2 to 16 bits, faithful %s', async (faithful) => {
+  it.each([false, true])('encoding gives the codes of its reference, 2 to 16 bits, faithful %s', async (faithful) => {
     const { gpu } = newBench();
     const faultTable = bench.arena.allocate('fault table', faultTableWords([{ key: [0, 0] }]).byteLength);
     const matrix = bench.output(rows, columns);
@@ -161,7 +161,7 @@ describe('the materialised read', () => {
     };
   }
 
-  it('has the same bits as its reference over three million words, for all rates and formats', async () => {
+  it('the materialised read has the same bits as its reference over three million words, for all rates and formats', async () => {
     const read = await reader();
     const cases = [
       ...[0, 2 ** -32, 2 ** -12, 0.01, 0.3, 0.5, 0.9, 1].map((rate) => [12, rate] as const),
@@ -194,7 +194,7 @@ describe('the materialised read', () => {
     expect(words).toBeGreaterThan(3e6);
   });
 
-  it('a pass moves the read only where maps are drawn every pass, and counts from its offset', async () => {
+  it('a pass advances the read only if faults are drawn per pass, and counts from its offset', async () => {
     const read = await reader();
     const { words: image, fetch } = testTensor(PLACE, 12, -10, 8);
     const key = tensorKey(9, 1, 2);
@@ -207,7 +207,7 @@ describe('the materialised read', () => {
     expect(firstDifference(await read(image, { ...row, granularity: 2 }, 12), ofImage)).toBe(-1);
   });
 
-  it('tensors of one image are read each from its place with its own map', async () => {
+  it('each tensor of one image is read from its own place with its own faults', async () => {
     const { gpu, recorder } = newBench();
     const tensors = [
       testTensor({ map: 0, origin: 0, rows: 3, columns: 20, stride: 32 }, 12, -9, 1),

@@ -43,7 +43,7 @@ it.each([
   expect(total).toMatchObject({ flips: 4, cells: 6 * bits, rateOfOnes: 2 / 3 });
 });
 
-it('pads and bits that no code uses are no cells of the tensor, but they are of its cache lines', () => {
+it('pads and bits that no code uses are not cells of the tensor, but they belong to its cache lines', () => {
   const padded = read(16, 12, { 5: 1, 20: 1, 1: 0x8000 });
   expect(flipRates(padded).total.flips).toBe(0);
   expect(flippedLines(padded)).toEqual({ lines: 1, flipped: 1 });

@@ -43,7 +43,7 @@ describe.each(AXES.map((name, axis) => ({ name, axis })))(
   'hashes of consecutive counters on axis $name',
   ({ axis }) => {
     // 5 sigma: 128 bits on each of four axes are tested twice, 1024 tests in all.
-    it('have half ones and the binomial variance of blocks in every bit, the lowest too, within 5 sigma', () => {
+    it('hashes have half ones and the binomial variance of blocks in every bit, also the lowest, within 5 sigma', () => {
       const { sums, squares } = blockVariances(pcg4d, axis);
       const trials = BLOCKS * BLOCK;
       const bias = sums.map((sum) => Math.abs(sum) / Math.sqrt(trials / 4));

@@ -15,11 +15,11 @@ const DISTRIBUTIONS = {
   laplacian: { variance: 2, fourth: 24, eighth: 40320 },
 } as const;
 
-describe.each(['gaussian', 'laplacian'] as const)('%s noise', (kind) => {
+describe.each(['gaussian', 'laplacian'] as const)('samples of %s noise', (kind) => {
   const { variance, fourth, eighth } = DISTRIBUTIONS[kind];
   const noise = noiseTensor(new Float32Array(COUNT), COUNT, COUNT, KEY, kind, 1);
 
-  it('has the mean, variance and fourth moment of its distribution, within 4 sigma', () => {
+  it('noise has the mean, variance and fourth moment of its distribution, within 4 sigma', () => {
     const measured = moments(noise);
     expect(Math.abs(measured.mean) / Math.sqrt(variance / COUNT)).toBeLessThan(4);
     expect(Math.abs(measured.variance - variance) / Math.sqrt((fourth - variance ** 2) / COUNT)).toBeLessThan(4);
@@ -29,7 +29,7 @@ describe.each(['gaussian', 'laplacian'] as const)('%s noise', (kind) => {
     expect(Math.abs(measured.kurtosis - fourth / variance ** 2)).toBeLessThan(0.3);
   });
 
-  it('is symmetric and its neighbours are not correlated, within 4 sigma', () => {
+  it('noise is symmetric and its neighbours are not correlated, within 4 sigma', () => {
     const positive = noise.reduce((sum, value) => sum + (value > 0 ? 1 : 0), 0);
     expect(Math.abs(positive - COUNT / 2) / Math.sqrt(COUNT / 4)).toBeLessThan(4);
     for (const distance of [1, 2, 3, 4, 8, 64]) {
@@ -46,7 +46,7 @@ describe.each(['gaussian', 'laplacian'] as const)('%s noise', (kind) => {
     expect(Math.abs(product) / variance / Math.sqrt(other.length)).toBeLessThan(4);
   });
 
-  it('is added to the weights, times its scale, and leaves pads zero', () => {
+  it('noise times its scale is added to the weights, and pads stay zero', () => {
     const [rows, columns, stride] = [3, 5, 16];
     const weights = Float32Array.from({ length: rows * stride }, (_, i) => (i % stride < columns ? i / 8 : 0));
     const unit = noiseTensor(new Float32Array(rows * stride), columns, stride, KEY, kind, 1);
@@ -58,7 +58,7 @@ describe.each(['gaussian', 'laplacian'] as const)('%s noise', (kind) => {
   });
 });
 
-describe('the mean squared change that bit flips make', () => {
+describe('the mean squared change by bit flips', () => {
   /** Over all masks of n bits, weighted with their probability. */
   function bruteForce(codes: readonly number[], { bits, decode }: Codec, rate: number): number {
     const value = (code: number) => floatOfBits(decode(code, 0));
@@ -84,7 +84,7 @@ describe('the mean squared change that bit flips make', () => {
     ['int8', integerCodec(8, [{ scale: 0.25, inverse: 4 }]), false],
   ];
 
-  it.each(CODECS)('agrees with a sum over all masks, %s', (_, codec, signMagnitude) => {
+  it.each(CODECS)('the mean squared change agrees with a sum over all masks, %s', (_, codec, signMagnitude) => {
     const { bits } = codec;
     const codes = Array.from({ length: Math.min(2 ** bits, 64) }, (_, i) => (i * 37) % 2 ** bits);
     for (const rate of [2 ** -32, 1e-3, 0.01, 0.3, 0.5, 0.9]) {
@@ -95,7 +95,7 @@ describe('the mean squared change that bit flips make', () => {
     }
   });
 
-  it('is zero at rate 0 and that of the opposite code at rate 1', () => {
+  it('the mean squared change is zero at rate 0 and that of the opposite code at rate 1', () => {
     expect(variance([0, 5, 2047, 2048, 4095], fixedCodec(12, -4, 'corrected'), true, 0)).toBe(0);
     expect(variance([5], fixedCodec(8, 0, 'corrected'), true, 1)).toBe((decodeFixed(5 ^ 255, 8, 0) - 5) ** 2);
   });

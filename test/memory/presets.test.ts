@@ -15,7 +15,7 @@ const MODELS = {
   'the published classifier': layerNames(yangClassifier({ kind: 'yang-classifier', size: 64, ndf: 128, classes: 530 })),
 };
 
-it('names are unique and descriptions are sentences', () => {
+it('names of presets are unique and descriptions are sentences', () => {
   expect(new Set(PRESETS.map(({ name }) => name)).size).toBe(PRESETS.length);
   for (const { name, description } of PRESETS) {
     expect(name).toMatch(/^[a-z0-9.-]+$/);

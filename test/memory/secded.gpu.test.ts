@@ -44,7 +44,7 @@ function expectSame(actual: Uint32Array, expected: Uint32Array): void {
   expect(actual.findIndex((word, i) => word !== expected[i])).toBe(-1);
 }
 
-it('decodes as its reference: no error, all single, double and triple errors, random ones of every weight', async () => {
+it('SECDED decodes as its reference: no error, all single, double and triple errors, random ones of every weight', async () => {
   const random = new Random(1);
   const patterns = [0, 1, 2, 3].flatMap((weight) => [...allErrors(weight)]);
   for (let i = 0; i < 2 ** 16; i++) patterns.push(randomErrors(random, i % 73));
@@ -59,7 +59,7 @@ it('decodes as its reference: no error, all single, double and triple errors, ra
   expectSame(await map(input, 'decoded(input)'), expected);
 });
 
-it('has the check bits of its reference for random words', async () => {
+it('SECDED has the check bits of its reference for random words', async () => {
   const random = new Random(2);
   const input = Uint32Array.from({ length: 4 * 2 ** 16 }, () => random.nextU32());
   const expected = new Uint32Array(input.length);

@@ -20,8 +20,8 @@ function compare(patterns: Iterable<number[]>) {
   return { counts, reference };
 }
 
-describe('decoding', () => {
-  it('no error is clean', () => {
+describe('decoding of codewords', () => {
+  it('a codeword without an error is clean', () => {
     expect(secdedDecode(0, 0, 0)).toEqual({ low: 0, high: 0, outcome: 'clean' });
   });
 
@@ -58,11 +58,11 @@ describe('decoding', () => {
   });
 });
 
-describe('check bits', () => {
+describe('check bits of words', () => {
   const random = new Random(2);
   const words = Array.from({ length: 10_000 }, () => [random.nextU32(), random.nextU32()]);
 
-  it('agree with the matrix, and a codeword has no syndrome', () => {
+  it('check bits agree with the matrix, and a codeword has no syndrome', () => {
     for (const [low, high] of [...words, [0, 0], [0xffffffff, 0xffffffff]]) {
       const actual = secdedCheck(low, high);
       expect(actual).toBe(check(bitsOf(low, high, 0)));
@@ -71,7 +71,7 @@ describe('check bits', () => {
     }
   });
 
-  it('what is stored makes no difference to the decoder', () => {
+  it('the result of decoding an error pattern does not depend on the stored word', () => {
     words.forEach(([low, high], i) => {
       const [errorLow, errorHigh, errorCheck] = wordsOf(randomErrors(random, i % 73));
       const left = secdedDecode(errorLow, errorHigh, errorCheck);

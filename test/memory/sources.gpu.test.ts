@@ -145,7 +145,7 @@ describe.each(Object.entries(MEMORIES))('%s', (_, layer) => {
     layers: { '*': layer },
   };
 
-  it('is stored, fetched and decoded bit for bit as its reference says, and changes from pass to pass if it should', async () => {
+  it('the memory is stored, fetched and decoded bit for bit as its reference, and changes from pass to pass if it should', async () => {
     const memory = await store(config);
     const recorder = new Recorder(device.gpu);
     memory.recordPass(recorder, 1);
@@ -193,7 +193,7 @@ async function fusedWeights(config: MemoryConfigInput) {
   return { memory, y: await readMatrix(device.gpu, forward.y), dx: await readMatrix(device.gpu, backward.dx) };
 }
 
-describe('fused products of', () => {
+describe('fused products of every memory', () => {
   // A product with what is not finite is not finite in all its row; such formats are compared where they saturate.
   const FUSED = [
     'fixed point of 3 bits',
@@ -206,7 +206,7 @@ describe('fused products of', () => {
     'SECDED over stored values, int4',
   ];
 
-  it.each(FUSED)('%s multiply with exactly what a pass reads', async (kind) => {
+  it.each(FUSED)('fused products of %s multiply with exactly the weights that a pass reads', async (kind) => {
     const layer = MEMORIES[kind];
     const common = { seed: 7, granularity: 'pass', path: 'fused', geometry: GEOMETRY } as const;
     const { memory, y, dx } = await fusedWeights({ ...common, layers: { fc2: { ...layer } } });
@@ -243,7 +243,7 @@ describe('fused products of', () => {
   });
 });
 
-describe('configurations that cannot be', () => {
+describe('configurations that are not possible', () => {
   const refused: readonly (readonly [string, MemoryConfigInput, RegExp])[] = [
     [
       'a geometry smaller than the image',
@@ -348,7 +348,7 @@ describe('one memory under one configuration after the other', () => {
     return words;
   };
 
-  it('answers as one that knew no other', async () => {
+  it('a memory that had other configurations before gives the same bits as a new one', async () => {
     const layers = { '*': { kind: 'stored', faults: [{ kind: 'uniform', bitErrorRate: 0.05 }] } } as const;
     const again = (): MemoryConfigInput['layers'] => JSON.parse(JSON.stringify(layers));
     const int8 = (): MemoryConfigInput['layers'] =>
@@ -365,7 +365,7 @@ describe('one memory under one configuration after the other', () => {
     expect(await logitsOf([...before, inference, fused])).toEqual(await logitsOf([fused]));
   });
 
-  it('counts the bytes of what is read in the format of the present configuration', async () => {
+  it('the bytes of a read are counted in the format of the present configuration', async () => {
     const memory = await store({ layers: { fc1: { kind: 'stored', format: { kind: 'int8' } } } });
     const { length } = layout.find('fc1.weight');
     const bias = layout.find('fc1.bias').length;

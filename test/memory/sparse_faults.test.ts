@@ -24,7 +24,7 @@ describe.each([
   [3, 4],
   [32, 32],
 ] as const)('sparse faults of codes of %i bits', (bits, storageBits) => {
-  it.each([0.001, 0.02, 0.3])('fail every bit plane at the rate %f, bits of a code independently', (rate) => {
+  it.each([0.001, 0.02, 0.3])('every bit plane fails at the rate %f, and bits of a code fail independently', (rate) => {
     const stretches = rate < 0.01 ? 4000 : 400;
     const planes = new Float64Array(bits);
     const byCount = new Float64Array(bits + 1);
@@ -46,7 +46,7 @@ describe.each([
     }
   });
 
-  it('are nested: what fails at one rate fails at every higher one, up to all bits at rate 1', () => {
+  it('sparse faults are nested: a bit that fails at one rate fails at every higher one, up to all bits at rate 1', () => {
     const rates = [1e-6, 1e-4, 1e-3, 0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 0.95, 1];
     for (let stretch = 0; stretch < 20; stretch++) {
       let below = new Uint32Array(STRETCH);

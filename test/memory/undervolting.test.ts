@@ -38,7 +38,7 @@ const FALLING: Record<string, number> = {
 const STEP = 2 ** -52;
 
 describe('the measured table', () => {
-  it('has all 212 published rows and no others', () => {
+  it('the measured table has all 212 published rows and no others', () => {
     expect(ROWS).toHaveLength(212);
     const held = NAMES.flatMap((name) => {
       const { vendor, points } = findDimm(name);
@@ -48,7 +48,7 @@ describe('the measured table', () => {
     expect(held.sort(order)).toEqual([...ROWS].sort(order));
   });
 
-  it('lists points in falling voltage', () => {
+  it('the measured table lists points in order of falling voltage', () => {
     for (const name of NAMES) {
       const volts = findDimm(name).points.map(([point]) => point);
       expect(
@@ -73,7 +73,7 @@ describe('the measured table', () => {
     expect(dimmOfChip('A', 0xffffffff).name).toBe('A6');
   });
 
-  it('knows the range of each DIMM', () => {
+  it('the measured table has the range of each DIMM', () => {
     expect(voltageRange(findDimm('A3'))).toEqual({ lowest: 1.125, highest: 1.35 });
     expect(voltageRange(findDimm('B7'))).toEqual({ lowest: 1.025, highest: 1.35 });
     expect(voltageRange(findDimm('C7'))).toEqual({ lowest: 1.2, highest: 1.35 });
@@ -95,14 +95,14 @@ describe('the line error rate', () => {
     expect(lineErrorRate(findDimm(name), volts)).toBe(percent / 100);
   });
 
-  it('is exactly what was measured in every row, or the running maximum in the four rows that fall', () => {
+  it('the line error rate is the measured one in every row, or the running maximum in the four rows that fall', () => {
     for (const { name, volts, percent } of ROWS) {
       const row = `${name} ${volts}`;
       expect(lineErrorRate(findDimm(name), volts), row).toBe((FALLING[row] ?? percent) / 100);
     }
   });
 
-  it('never falls as the voltage falls, in steps of 0.1 mV and of the last place around every point', () => {
+  it('the line error rate never falls as the voltage falls, in steps of 0.1 mV and of the last place around every point', () => {
     for (const name of NAMES) {
       const dimm = findDimm(name);
       const { lowest, highest } = voltageRange(dimm);
@@ -118,7 +118,7 @@ describe('the line error rate', () => {
     }
   });
 
-  it('has a linear logarithm between two positive points', () => {
+  it('the line error rate has a linear logarithm between two positive points', () => {
     const [upper, lower] = [0.00131186842918, 0.56378608942];
     const rate = (volts: number) => lineErrorRate(findDimm('B7'), volts);
     expect(rate(1.0375) / Math.sqrt(upper * lower)).toBeCloseTo(1, 10);
@@ -127,7 +127,7 @@ describe('the line error rate', () => {
     expect(rate(1.025 + STEP) / lower).toBeCloseTo(1, 10);
   });
 
-  it('is 0 down to the lowest zero, and starts below it at one line of 2^25', () => {
+  it('the line error rate is 0 down to the lowest zero, and starts below it at one line of 2^25', () => {
     const a1 = findDimm('A1');
     expect(lineErrorRate(a1, 1.125)).toBe(0);
     expect(lineErrorRate(a1, 1.125 + STEP)).toBe(0);
@@ -141,7 +141,7 @@ describe('the line error rate', () => {
     for (let volts = 1.35; volts > 1.1; volts -= 0.01) expect(lineErrorRate(findDimm('A9'), volts)).toBe(0);
   });
 
-  it('starts at 1.125 V for vendors A and B and at 1.25 V for C, which saturates at one half', () => {
+  it('the line error rate starts at 1.125 V for vendors A and B and at 1.25 V for C, which saturates at one half', () => {
     const dimms = (vendor: (typeof VENDORS)[number]) =>
       NAMES.map((name) => findDimm(name)).filter((dimm) => dimm.vendor === vendor);
     /** DIMMs that have bad lines at the highest voltage where one of them has. */
@@ -173,7 +173,7 @@ describe('the line error rate', () => {
   });
 });
 
-describe('errors', () => {
+describe('voltages and chips that are refused', () => {
   it.each([
     ['A3', 1.1, '1.125..1.35 V'],
     ['B1', 1.0249, '1.025..1.35 V'],
@@ -188,7 +188,7 @@ describe('errors', () => {
     );
   });
 
-  it.each([-1, 0.5, 2 ** 32, Number.NaN])('%f is no chip', (chip) => {
+  it.each([-1, 0.5, 2 ** 32, Number.NaN])('%f is not a valid chip', (chip) => {
     expect(() => dimmOfChip('A', chip)).toThrow(ConfigError);
     expect(() => dimmOfChip('A', chip)).toThrow(`chip: ${chip} is not an integer in 0..2^32-1`);
   });

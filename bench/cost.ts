@@ -11,7 +11,7 @@ export interface Cost {
   readonly bytes: number;
 }
 
-/** Floating-point operations a byte. */
+/** Floating-point operations per byte. */
 export const intensityOf = ({ flops, bytes }: Cost): number => flops / bytes;
 
 /**

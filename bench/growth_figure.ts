@@ -17,7 +17,7 @@ import type { GrowthPoint, Row } from './rows.ts';
 const COLORS = [PALETTE[0], PALETTE[1], PALETTE[2], PALETTE[3]];
 const SYMBOLS: SymbolName[] = ['circle', 'square', 'triangle', 'diamond'];
 const AXES: Readonly<Record<GrowthPoint['over'], string>> = {
-  batch: 'images a batch',
+  batch: 'images per batch',
   width: 'width: channels of the first layer (ndf), or hidden units',
 };
 
@@ -93,7 +93,7 @@ export function growthFigure(adapter: string, rows: readonly Row[], document: Do
         domain: domainOf(curves),
         ticks: 6,
         tickFormat: (value: number) => String(Number(value.toPrecision(3))),
-        label: 'ms a step',
+        label: 'ms per step',
         labelAnchor: 'center',
         labelArrow: 'none',
         labelOffset: 48,
@@ -126,7 +126,7 @@ export function growthFigure(adapter: string, rows: readonly Row[], document: Do
     bottom = Math.max(bottom, y + 6 + panel.height);
   }
   const foot = smallPrint(
-    'Sizes below the lines are shown but not fitted: there a fixed cost a step, tiles that are not full and layers that do ' +
+    'Sizes below the lines are shown but not fitted: there a fixed cost per step, tiles that are not full and layers that do ' +
       'not grow flatten the curve, and would make the slope look smaller than it is.',
     bottom + 10,
     WIDTH,

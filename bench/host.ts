@@ -21,7 +21,7 @@ const STEPS = 200;
 const SHALLOW_STEPS = 50;
 const ROUNDS = 3;
 /**
- * kB after 1000 steps, 64 bytes a step: fewer than a promise or the wrapper of a device object that a step would leave behind
+ * kB after 1000 steps, 64 bytes per step: fewer than a promise or the wrapper of a device object that a step would leave behind
  * (a promise left in a race was 330). Not 0, because V8 goes on compiling what runs often.
  */
 const GROWTH = 64;

@@ -14,7 +14,7 @@ import type { Timing } from './timing.ts';
 
 const ROOT = fileURLToPath(new URL('../src/web', import.meta.url));
 
-/** One visit: seconds to the first reconstruction; frames a second and the longest frame, ms, while the curve fills in. */
+/** One visit: seconds to the first reconstruction; frames per second and the longest frame, ms, while the curve fills in. */
 async function visit(browser: Browser, url: string): Promise<{ first: number; fps: number; longest: number }> {
   const page = await browser.newPage();
   try {
@@ -66,7 +66,7 @@ export async function benchPage(_adapter: string, { rounds }: Timing): Promise<R
         's',
       ),
       makeRow(
-        'page, frames a second while the curve fills in',
+        'page, frames per second while the curve fills in',
         visits.map(({ fps }) => fps),
         '1/s',
       ),

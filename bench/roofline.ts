@@ -121,7 +121,7 @@ export function rooflineFigure(adapter: string, ceilings: Ceilings, rows: readon
   const head = heading(
     title,
     `Multiply-adds alone reach ${digits(fma)} GFLOP/s, a copy moves ${digits(copy)} GB/s: the roofs meet at ${digits(fma / copy)} ` +
-      'operations a byte. Every kernel was measured beside its ceiling, in the same rounds.',
+      'operations per byte. Every kernel was measured beside its ceiling, in the same rounds.',
     WIDTH,
   );
   const keys = (Object.keys(STYLE) as Kind[]).filter((kind) => dots.some((dot) => dot.kind === kind));
@@ -171,7 +171,7 @@ function drawRoofline(dots: readonly Dot[], { fma, copy }: Ceilings, top: number
   }));
   const axis = { type: 'log', labelAnchor: 'center', labelArrow: 'none', tickFormat: digits } as const;
   let svg = panelSvg(document, MARGIN, top, panel, {
-    x: { ...axis, domain: xDomain, label: 'arithmetic intensity, FLOP a byte', labelOffset: 40, ticks: 6 },
+    x: { ...axis, domain: xDomain, label: 'arithmetic intensity, FLOP per byte', labelOffset: 40, ticks: 6 },
     y: { ...axis, domain: yDomain, label: 'GFLOP/s', labelOffset: 48, ticks: 5 },
     marks: [
       Plot.gridX({ stroke: GRID, strokeOpacity: 1, ticks: 6 }),
@@ -236,7 +236,7 @@ function drawBandwidth(dots: readonly Dot[], top: number, document: Document) {
   const svg = panelSvg(document, MARGIN, top + 16, panel, {
     x: {
       domain: [0, most],
-      label: "% of a copy's bytes a second",
+      label: "% of a copy's bytes per second",
       labelAnchor: 'center',
       labelArrow: 'none',
       labelOffset: 40,
@@ -272,7 +272,7 @@ function drawBandwidth(dots: readonly Dot[], top: number, document: Document) {
       }),
     ],
   });
-  const name = svgText(MARGIN, top + 12, 'Compulsory bytes a second', { size: 14, weight: 500 });
+  const name = svgText(MARGIN, top + 12, 'Compulsory bytes per second', { size: 14, weight: 500 });
   return { svg: name + svg, bottom: top + 16 + panel.height };
 }
 

@@ -15,7 +15,7 @@ export interface RooflinePoint {
   readonly kernel: string;
   /**
    * The row measures GEMMs and convolutions in per cent of the FMA ceiling, kernels that stream through memory in per cent
-   * of the copy's bytes a second.
+   * of the copy's bytes per second.
    */
   readonly kind: 'GEMM' | 'convolution' | 'streaming';
   /** Operations a byte that must be moved (bench/cost.ts); 0 where no operations are counted. */
@@ -46,7 +46,7 @@ export interface Row extends Partial<Target> {
 }
 
 /**
- * @param values one a round
+ * @param values one per round
  * @param drawn what a figure needs to know of the row
  */
 export function makeRow(

@@ -63,7 +63,7 @@ export async function benchAttack(gpu: Gpu, timing: Timing): Promise<Row[]> {
   const { run } = await interleave(gpu, { run: { run: () => attack.run(start) } }, timing);
   attack.destroy();
   arena.destroy();
-  // A run has one more round, which judges the last step; start and result are moved once a run.
+  // A run has one more round, which judges the last step; start and result are moved once per run.
   return [
     makeRow(
       'folded attack iteration, 40 classes',
@@ -121,7 +121,7 @@ export async function benchMemory(gpu: Gpu, timing: Timing): Promise<Row[]> {
   return [...(await benchShallowMemory(gpu, timing)), ...(await benchDeepMemory(gpu, timing))];
 }
 
-/** The victim of the `tiny` preset, materialised once a load and every pass. */
+/** The victim of the `tiny` preset, materialised once per load and every pass. */
 async function benchDeepMemory(gpu: Gpu, timing: Timing): Promise<Row[]> {
   const spec = deepNetworks('tiny', PEOPLE).victim.spec;
   const arena = new Arena(gpu);
@@ -269,7 +269,7 @@ async function benchShallowMemory(gpu: Gpu, timing: Timing): Promise<Row[]> {
         atMost(COPIES[rate]),
       ),
     ),
-    ...RATES.map((rate) => makeRow(`hash draws a weight at BER ${rate}`, [drawsAWeight(rate)], 'draws')),
+    ...RATES.map((rate) => makeRow(`hash draws per weight at BER ${rate}`, [drawsAWeight(rate)], 'draws')),
   ];
 }
 

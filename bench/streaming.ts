@@ -58,7 +58,7 @@ export async function benchStreaming(gpu: Gpu, timing: Timing): Promise<Row[]> {
     const roofline = { kernel: name, kind: 'streaming', intensity: intensityOf(cost) } as const;
     return [
       makeRow(name, moved, 'GB/s'),
-      makeRow(`${name}, % of a copy's bytes a second`, share, '%', undefined, { roofline }),
+      makeRow(`${name}, % of a copy's bytes per second`, share, '%', undefined, { roofline }),
     ];
   });
 }

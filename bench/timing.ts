@@ -1,4 +1,4 @@
-/** Interleaved timing: every case once a round, so that whatever else the machine does meets all of them alike. */
+/** Interleaved timing: every case once per round, so that whatever else the machine does meets all of them alike. */
 import { cpus } from 'node:os';
 import { type Clock, repeatsFor, timeRuns } from '../src/cli/doctor.ts';
 import type { Gpu } from '../src/gpu/device.ts';

@@ -7,7 +7,7 @@ export type EngineName = 'midas' | 'tfjs' | 'jax-js';
 
 /**
  * `describe`: version and adapter. `build`: makes a case the present one, and answers with the results to compare. `warm`:
- * finds how often a timing must run the case. `time`: milliseconds a run.
+ * finds how often a timing must run the case. `time`: milliseconds per run.
  */
 export type Request =
   | { readonly kind: 'describe' | 'warm' | 'time' }

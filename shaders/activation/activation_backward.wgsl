@@ -1,5 +1,5 @@
 // dx = dy * act'(x), with act' computed from the output y = act(x) (common/output_gradient.wgsl).
-// y, dy, dx: ROWS x COLUMNS, stride STRIDE; pads of dy are zero, so those of dx are. One invocation a vec4.
+// y, dy, dx: ROWS x COLUMNS, stride STRIDE; pads of dy are zero, so those of dx are. One invocation per vec4.
 // Bindings: y, dy, dx. Launched by recordActivationBackward (src/kernels/activation.ts).
 #include "common/output_gradient.wgsl"
 

@@ -2,7 +2,7 @@
 // pcg4d(r * ceil(COLUMNS / 4) + j / 4, step.iteration, KEY_LOW, KEY_HIGH) is at least THRESHOLD = p 2^32, else 0; SCALE is
 // 1 / (1 - p). The logical element decides, so padding changes nothing, and the same dispatch applied to dy is the backward
 // pass. The key is a hash of seed and tensor.
-// x, y: ROWS x COLUMNS, stride STRIDE; pads of x are zero, so those of y are. One invocation a vec4.
+// x, y: ROWS x COLUMNS, stride STRIDE; pads of x are zero, so those of y are. One invocation per vec4.
 // Bindings: x, y, step (iteration). Launched by recordDropout (src/kernels/dropout.ts). Reference: src/reference/dropout.ts.
 #include "struct/step"
 #include "common/hash.wgsl"

@@ -1,7 +1,7 @@
 // y = act(conv(x, W) + bias), as an implicit product:
 // y[n, oy, ox, oc] = act(sum over ky, kx, ic of x[n, oy STRIDE + ky - PADDING, ox STRIDE + kx - PADDING, ic]
 //                    W[oc, ky, kx, ic] + bias[oc]), pixels outside the image being zero.
-// x: NHWC, one pixel a row of STRIDE_A, with a row of zeros at ZERO_ROW. W: a row an output channel, column
+// x: NHWC, one pixel per row of STRIDE_A, with a row of zeros at ZERO_ROW. W: one row per output channel, column
 // (ky KERNEL + kx) 4 CHANNELS4 + ic, stride STRIDE_B. y (here c): NHWC, N channels, stride STRIDE_C. Pad channels are
 // zero, so channels run to the next multiple of 4.
 // One invocation or a quad computes a register tile of pixels x output channels, without barriers.

@@ -1,6 +1,6 @@
 // conv2d_forward where x has one channel: y[n, oy, ox, oc] = act(sum over ky, kx of
 // x[n, oy STRIDE + ky - PADDING, ox STRIDE + kx - PADDING] W[oc, ky, kx] + bias[oc]), tap by tap like there, so to the same bits.
-// x: NHWC, one pixel a row of STRIDE_A, with a row of zeros at ZERO_ROW. W: a row an output channel, column
+// x: NHWC, one pixel per row of STRIDE_A, with a row of zeros at ZERO_ROW. W: one row per output channel, column
 // 4 (ky KERNEL + kx), stride STRIDE_B. y (here c): NHWC, N channels, stride STRIDE_C. One invocation computes 4 pixels side by
 // side x 8 channels at a time, in LINES lines one below the other, with the weights in registers. Invocations run over lines,
 // pixels, channels.

@@ -2,7 +2,7 @@
 // transposed convolution, which has the bias and the activation:
 // dx[n, iy, ix, ic] = act(sum over ky, kx, oc with iy + PADDING - ky = oy STRIDE and ix + PADDING - kx = ox STRIDE of
 //                     dy[n, oy, ox, oc] W[oc, ky, kx, ic] + bias[ic]).
-// dy: NHWC, one pixel a row of STRIDE_A, with a row of zeros at ZERO_ROW; 4 DY_CHANNELS4 channels with the pads. W
+// dy: NHWC, one pixel per row of STRIDE_A, with a row of zeros at ZERO_ROW; 4 DY_CHANNELS4 channels with the pads. W
 // as in conv2d_forward.wgsl, 4 CHANNELS4 columns a tap; rows up to the next multiple of 4 are read. dx (here c):
 // NHWC, N channels, stride STRIDE_C. One invocation computes a register tile of pixels of one class
 // (conv/stride_classes.wgsl) x channels, without barriers; classes go to workgroup z.

@@ -6,7 +6,7 @@
 // of dy each way, or next to them:
 // pixel 2 q - PADDING % STRIDE + r, r = 0, 1, meets at kernel row t + r - (2 - STRIDE), if there is one, row
 // q 2 / STRIDE + ORIGIN - t / STRIDE of dy, t = 0, STRIDE ..
-// dy: NHWC, one pixel a row of STRIDE_A, with a row of zeros at ZERO_ROW; 4 DY_CHANNELS4 channels with the pads. W: a row
+// dy: NHWC, one pixel per row of STRIDE_A, with a row of zeros at ZERO_ROW; 4 DY_CHANNELS4 channels with the pads. W: a row
 // an output channel, column 4 (ky KERNEL + kx), stride STRIDE_B; rows up to the next multiple of 4 are read. dx (here c): NHWC,
 // one channel in STRIDE_C. A quad computes 16 blocks, every invocation a pixel of each. STRIDE is 1 or 2.
 // Measured on SwiftShader, 4 x 4, stride 2, 16 x 16 x 16 -> 32 x 32: 5 times as fast as conv2d_input_gradient; 3 x 3, stride 1: 4

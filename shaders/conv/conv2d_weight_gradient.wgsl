@@ -1,11 +1,11 @@
 // dW[oc, ky, kx, ic] = sum over n, oy, ox of dy[n, oy, ox, oc]
 //                      x[n, oy STRIDE + ky - PADDING, ox STRIDE + kx - PADDING, ic]:
 // the gradient of conv2d_forward with respect to its weights.
-// dy: NHWC, one pixel a row of STRIDE_A. x: NHWC, stride STRIDE_B, with a row of zeros at ZERO_ROW. dW (here c): M
+// dy: NHWC, one pixel per row of STRIDE_A. x: NHWC, stride STRIDE_B, with a row of zeros at ZERO_ROW. dW (here c): M
 // output channels x N = KERNEL^2 4 CHANNELS4 columns (ky KERNEL + kx) 4 CHANNELS4 + ic, stride STRIDE_C; x's pad
 // channels are zero, so those of dW are. One invocation computes a register tile of output channels x columns,
 // without barriers: every output pixel is an outer product of contiguous vectors. Four columns lie in one tap,
-// sixteen may not; each four have an address of their own. LINES_SLICE lines of output pixels a slice go to
+// sixteen may not; each four have an address of their own. LINES_SLICE lines of output pixels per slice go to
 // workgroup z.
 // Measured on SwiftShader, batch 16, 32 x 32 x 32 -> 64 and 16 x 16 x 64 -> 128, 3 x 3 taps: 44 % of its FMA ceiling
 // both, where gemm_tn of 512^3 has 47 %; with lines and pixels as two loops, on an earlier tile, 28 and 21 %.
@@ -25,7 +25,7 @@ fn load_bias(i: u32) -> vec4f { return vec4f(); }
 const ZEROS = ZERO_ROW * (STRIDE_B / 4u);
 const OUTSIDE: i32 = -0x40000000;
 
-// Four output pixels a turn where a line is a multiple of four, else one.
+// Four output pixels per turn where a line is a multiple of four, else one.
 const PIXELS: u32 = select(1u, 4u, OUT_WIDTH % 4u == 0u);
 
 // Every four columns of the invocation: what they are of every pixel.

@@ -1,8 +1,8 @@
 // conv2d_weight_gradient where x has one channel: dW[oc, ky, kx] = sum over n, oy, ox of dy[n, oy, ox, oc]
 // x[n, oy STRIDE + ky - PADDING, ox STRIDE + kx - PADDING], pixel by pixel like there, so to the same bits.
-// dy: NHWC, one pixel a row of STRIDE_A. x: NHWC, one pixel a row of STRIDE_B, with a row of zeros at ZERO_ROW. dW (here c):
+// dy: NHWC, one pixel per row of STRIDE_A. x: NHWC, one pixel per row of STRIDE_B, with a row of zeros at ZERO_ROW. dW (here c):
 // M output channels x N = 4 KERNEL^2 columns 4 (ky KERNEL + kx), stride STRIDE_C, the other columns zero. One invocation
-// sums all taps of 8 channels over the LINES_SLICE lines of output pixels of a slice, four pixels a turn. Invocations run
+// sums all taps of 8 channels over the LINES_SLICE lines of output pixels of a slice, four pixels per turn. Invocations run
 // over slices, channels.
 // Measured on SwiftShader, 3 x 3, 32 x 32 x 1 -> 8: 6 times as fast as conv2d_weight_gradient; 4 x 4, stride 2, -> 16: 1.3 times.
 // Bindings: dy, x, c (dW or its slices). Launched by recordConv2dWeightGradient (src/kernels/conv.ts).

@@ -1,6 +1,6 @@
 // C = A^T B: the gradient of a dense layer with respect to its weights, dW[n, k] = sum_m dY[m, n] X[m, k].
 // A is K x M, B is K x N (both k-major: every k is an outer product of contiguous vectors), C is M x N; strides are
-// multiples of 16 with zero pads. K (the batch) is counted exactly, four k a step and the rest one by one, so
+// multiples of 16 with zero pads. K (the batch) is counted exactly, four k per step and the rest one by one, so
 // batches need no padding. One invocation or a quad computes a register tile, without barriers.
 // A batch of products lies in workgroup z too, BATCH_A, BATCH_B and BATCH_BIAS vec4 from one to the next (0: shared).
 // Bindings: a, b, bias, c. Launched by recordGemm (src/kernels/gemm.ts).

@@ -56,7 +56,7 @@ fn tile_rank4(t: ptr<function, Tile>, a: PanelA, b: PanelB) {
   tile_rank1(t, a.p0[3], a.p1[3], a.p2[3], a.p3[3], b.p0[3], b.p1[3], b.p2[3], b.p3[3]);
 }
 
-// Rows of A from its vec4 index `at`, `stride4` vec4 a row, four k each.
+// Rows of A from its vec4 index `at`, `stride4` vec4 per row, four k each.
 fn panel_a_rows(at: u32, stride4: u32) -> PanelA {
   return PanelA(
     transpose(mat4x4f(load_a(at), load_a(at + 1u * stride4), load_a(at + 2u * stride4), load_a(at + 3u * stride4))),
@@ -121,7 +121,7 @@ fn tile_rank1_block(t: ptr<function, Tile>, a: PanelA, kk: u32, w: mat4x4f) {
   tile_rank1(t, a.p0[kk], a.p1[kk], a.p2[kk], a.p3[kk], w[0], w[1], w[2], w[3]);
 }
 
-// The tile goes through an array and one loop: written out, the epilogue would be compiled once a row and quarter, which
+// The tile goes through an array and one loop: written out, the epilogue would be compiled once per row and quarter, which
 // took three times as long, without being faster.
 fn tile_store(t: ptr<function, Tile>, row: u32, column: u32) {
   var cells: array<vec4f, 64>;

@@ -42,7 +42,7 @@ fn tile_rank4(t: ptr<function, Tile>, a: PanelA, b: PanelB) {
   tile_rank1(t, a.p0[3], a.p1[3], b.p0[3], b.p1[3]);
 }
 
-// Rows of A from its vec4 index `at`, `stride4` vec4 a row, four k each.
+// Rows of A from its vec4 index `at`, `stride4` vec4 per row, four k each.
 fn panel_a_rows(at: u32, stride4: u32) -> PanelA {
   return PanelA(
     transpose(mat4x4f(load_a(at), load_a(at + 1u * stride4), load_a(at + 2u * stride4), load_a(at + 3u * stride4))),

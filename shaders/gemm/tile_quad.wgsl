@@ -96,7 +96,7 @@ fn tile_store(t: ptr<function, Tile>, row: u32, column: u32) {
   for (var i = 0u; i < 16u; i++) { store_columns((row ^ (i & 12u)) + (i & 3u), column, rows[i]); }
 }
 
-// Rows of A from its vec4 index `at`, `stride4` vec4 a row, four k each.
+// Rows of A from its vec4 index `at`, `stride4` vec4 per row, four k each.
 fn panel_a_rows(at: u32, stride4: u32) -> PanelA {
   return PanelA(transpose(mat4x4f(load_a(at), load_a(at + stride4), load_a(at + 2u * stride4), load_a(at + 3u * stride4))));
 }

@@ -1,4 +1,4 @@
-// A 16 x 16 block of C in the registers of a quad, 4 columns an invocation.
+// A 16 x 16 block of C in the registers of a quad, 4 columns per invocation.
 // Included as <tile>. On SwiftShader, GEMM 512^3: twice as fast as tile_16x16.wgsl, a little slower than 16 x 32.
 const TILE_N: u32 = 16u;
 

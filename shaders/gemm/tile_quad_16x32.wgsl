@@ -1,4 +1,4 @@
-// A 16 x 32 block of C in the registers of a quad, 8 columns an invocation.
+// A 16 x 32 block of C in the registers of a quad, 8 columns per invocation.
 // Included as <tile>. The fastest on SwiftShader (bench/NOTES.md).
 const TILE_N: u32 = 32u;
 

@@ -1,5 +1,5 @@
 // Rows of a table in the order of an epoch: y[r, j] = table[order[step.batch_offset + r], j].
-// table: any number of rows of stride STRIDE; y: ROWS x STRIDE, pads as in the table. order: u32. One invocation a vec4.
+// table: any number of rows of stride STRIDE; y: ROWS x STRIDE, pads as in the table. order: u32. One invocation per vec4.
 // Bindings: table, order, y, step (batch_offset). Launched by recordGatherRows (src/kernels/batch.ts).
 #include "struct/step"
 

@@ -6,7 +6,7 @@
 // One invocation four pixels of a line. Bindings: x, y. Launched by recordNonLocalMeans (src/kernels/image.ts).
 //
 // The patches of four neighbours overlap, and so do those of q and q + 1: an invocation keeps the pixels around its own
-// four, and slides a window of the same size over the search square, one new pixel a line and step. One pixel an
+// four, and slides a window of the same size over the search square, one new pixel per line and step. One pixel an
 // invocation, with every patch read anew, was 9 times slower on SwiftShader.
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;

@@ -1,4 +1,4 @@
-// Photographs of synthetic people: one ray a pixel through a head made of formulas.
+// Photographs of synthetic people: one ray per pixel through a head made of formulas.
 //
 //   pixel = round(255 sqrt(c / (0.8 + 0.28 c)) + sigma g),  c = exposure * radiance,  g nearly normal, from integers
 //
@@ -14,10 +14,10 @@
 // times painted hollows. An edge is as soft as a pixel is wide and a line never thinner than one: no supersampling.
 //
 // In:  faces [photographs of this dispatch], one Face each: src/data/render_faces.ts packs them
-// Out: pixels [words]: four 8-bit pixels a word, the first in the low byte; image after image, row after row, without
+// Out: pixels [words]: four 8-bit pixels per word, the first in the low byte; image after image, row after row, without
 //      padding, so that a word may span two rows or two images
 // Step: batch_offset = pixel of the first image at which the first word starts; extra0 = width, height, words, images
-// Launched by src/data/render_faces.ts in chunks of whole words; one invocation a word, in any number of workgroups.
+// Launched by src/data/render_faces.ts in chunks of whole words; one invocation per word, in any number of workgroups.
 
 #include "common/hash.wgsl"
 #include "struct/step"
@@ -28,7 +28,7 @@ struct Face {
   ray_z: vec4f,
   light: vec4f,        // direction towards the key light in head space; its strength
   light_body: vec4f,   // the same direction in camera space; ambient light
-  frame: vec4f,        // units a pixel; X, Y of the image's centre; exposure
+  frame: vec4f,        // units per pixel; X, Y of the image's centre; exposure
   skull: vec4f,        // y of the broadest level; 1 / height above it; 1 / height below it; z of the chin
   skull_size: vec4f,   // half breadth squared; half depth squared; y of the chin; half breadth
   jaw: vec4f,          // the outline below the broadest level: half breadth squared, three coefficients

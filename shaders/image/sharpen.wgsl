@@ -1,6 +1,6 @@
 // Unsharp mask: y = clamp(x + AMOUNT (x - blur(x)), 0, 1), blur the 3 x 3 binomial (1 2 1) x (1 2 1) / 16, edges clamped.
 // x, y: ROWS images of HEIGHT x WIDTH pixels, row-major in a matrix row of stride STRIDE; pads are written zero.
-// One invocation a pixel. Bindings: x, y. Launched by recordSharpen (src/kernels/image.ts).
+// One invocation per pixel. Bindings: x, y. Launched by recordSharpen (src/kernels/image.ts).
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 

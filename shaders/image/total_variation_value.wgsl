@@ -1,7 +1,7 @@
 // results[r].x += WEIGHT / (HEIGHT WIDTH) sum over differences d (right and down) of sqrt(d^2 + EPSILON) - sqrt(EPSILON):
 // turns the cost of an inversion into its objective, by the function whose gradient total_variation.wgsl adds (0 for a
 // flat image). x: ROWS images of HEIGHT x WIDTH in matrix rows of STRIDE f32. results: ROWS x (cost, confidence).
-// One invocation a row, pixels in order. Bindings: x, results. Launched by recordTotalVariationValue
+// One invocation per row, pixels in order. Bindings: x, results. Launched by recordTotalVariationValue
 // (src/kernels/image.ts).
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> results: array<vec2f>;

@@ -1,5 +1,5 @@
 // metrics += (sum_r results[r].x, sum_r results[r].y, ROWS, 0): loss sum, correct answers and rows since the host last
-// zeroed it. Rows are added in order by one invocation, so the sum has the same bits every time. One invocation a group of
+// zeroed it. Rows are added in order by one invocation, so the sum has the same bits every time. One invocation per group of
 // ROWS rows, which lie one behind the other.
 // results: groups x ROWS x 2 as softmax_cross_entropy.wgsl and mse.wgsl write them. metrics: groups x 4 f32.
 // Bindings: results, metrics. Launched by recordAccumulateMetrics (src/kernels/loss.ts).

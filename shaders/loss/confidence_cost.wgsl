@@ -4,7 +4,7 @@
 //   COST_KIND 1: cost = -log p_c,   dx_j = p_j - [j = c]
 // -log p_c comes from the logits and never underflows.
 // x, dx: ROWS x COLUMNS, stride STRIDE; pads of dx are written zero. targets: ROWS u32 below COLUMNS.
-// results: ROWS x (cost, confidence p_c). One invocation a row.
+// results: ROWS x (cost, confidence p_c). One invocation per row.
 // Bindings: x, targets, dx, results. Launched by recordConfidenceCost (src/kernels/loss.ts).
 #include "loss/row_softmax.wgsl"
 

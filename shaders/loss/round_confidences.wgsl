@@ -2,7 +2,7 @@
 // CCS 2015, section 6), as logarithms, so that what reads logits reads them: y_j = log max(round(p_j LEVELS) / LEVELS,
 // 0.5 / LEVELS). A confidence that rounds to 0 counts as half a level, the largest value that does so: an attacker knows no
 // more. Their softmax is the released confidences over their sum, which rounding may have moved away from 1.
-// x, y: ROWS x COLUMNS, stride STRIDE; pads of y are written zero. One invocation a row.
+// x, y: ROWS x COLUMNS, stride STRIDE; pads of y are written zero. One invocation per row.
 // Bindings: x, y. Launched by recordRoundConfidences (src/kernels/release.ts). Reference: src/reference/release.ts.
 #include "loss/row_softmax.wgsl"
 

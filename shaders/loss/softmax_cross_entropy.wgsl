@@ -1,8 +1,8 @@
-// Cross-entropy of softmax(x) with one class a row, and its gradient for the mean over rows:
+// Cross-entropy of softmax(x) with one class per row, and its gradient for the mean over rows:
 //   loss[r] = -log p[r, t], dx[r, j] = (p[r, j] - [j = t]) / ROWS, p = softmax(x), t = targets[r]
 //   correct[r] = 1 when t is the first largest logit of its row and every logit of the row is finite, else 0
 // x, dx: ROWS x COLUMNS, stride STRIDE; pads of dx are written zero. targets: ROWS u32 below COLUMNS.
-// results: ROWS x (loss, correct). One invocation a row.
+// results: ROWS x (loss, correct). One invocation per row.
 // Bindings: x, targets, dx, results. Launched by recordSoftmaxCrossEntropy (src/kernels/loss.ts).
 #include "loss/row_softmax.wgsl"
 

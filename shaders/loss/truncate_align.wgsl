@@ -7,7 +7,7 @@
 // there, FAITHFUL or not.
 // A row with a NaN or +infinity, or nothing but -infinity, has no confidences: all KEPT entries are NaN.
 // x: ROWS x COLUMNS, stride STRIDE. y: the same, stride OUT_STRIDE; pads are written zero. floored: ROWS u32.
-// One invocation a row. Where KEPT < COLUMNS, the KEPT-th largest logit is found by bisection of its bits: 33 times through
+// One invocation per row. Where KEPT < COLUMNS, the KEPT-th largest logit is found by bisection of its bits: 33 times through
 // the row at the most, whatever KEPT is.
 // Bindings: x, y, floored. Launched by recordTruncateAlign (src/kernels/align.ts). Reference: src/reference/align.ts.
 #include "loss/row_softmax.wgsl"

@@ -8,7 +8,7 @@ fn write_words(read: Read, block: u32, words: Words) {
   fetched[block] = Words(codes16(read.format, words.low), codes16(read.format, words.high));
 }
 
-// Two codes a word. Without shifts, which are lane by lane on a software adapter.
+// Two codes per word. Without shifts, which are lane by lane on a software adapter.
 fn codes16(format: Format, codes2: vec4u) -> vec4u {
   let sign = vec4u(format.magnitude + 1u);
   let even = 2u * (codes2 & vec4u(format.magnitude));

@@ -1,7 +1,7 @@
 // partial[p, c] = (S, M): S = sum of x[r, c] over the rows r = p, p + PARTIALS, p + 2 PARTIALS, ..., in order, and
 // M = sum of (x[r, c] - S / n)^2 over the same n rows: the first of two stages of batch normalisation's statistics.
 // x: ROWS x COLUMNS, stride STRIDE (rows are the pixels of all images), zero pads; PARTIALS <= ROWS.
-// partial: PARTIALS x STRIDE / 4 pairs of vec4f. One invocation a pair: four channels.
+// partial: PARTIALS x STRIDE / 4 pairs of vec4f. One invocation per pair: four channels.
 // Bindings: x, partial. Launched by recordBatchNormTraining (src/kernels/norm.ts). Reference: src/reference/norm.ts.
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read_write> partial: array<vec4f>;

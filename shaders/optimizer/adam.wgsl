@@ -4,7 +4,7 @@
 //   w = w - learning_rate / (1 - beta1^k) * m / (sqrt(v^) / sqrt(1 - beta2^k) + EPSILON)
 // The host computes the two corrections of step k in double precision (writeAdamStep): adam_step_size is
 // learning_rate / (1 - beta1^k), adam_second_correction 1 / sqrt(1 - beta2^k).
-// gradients, parameters and moments: VECTORS vec4, flat. One invocation a vec4.
+// gradients, parameters and moments: VECTORS vec4, flat. One invocation per vec4.
 // Bindings: gradients, parameters, first_moment, second_moment, [second_moment_max], step.
 // Launched by recordAdam (src/kernels/optimizer.ts).
 #include "struct/step"

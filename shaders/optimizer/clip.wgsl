@@ -1,5 +1,5 @@
 // w = clamp(w, -LIMIT, LIMIT): weight clipping after a step of training, which narrows the range that a number format is
-// fitted to (Stutz et al., MLSys 2021). values: VECTORS vec4, flat. One invocation a vec4.
+// fitted to (Stutz et al., MLSys 2021). values: VECTORS vec4, flat. One invocation per vec4.
 // Bindings: values. Launched by recordClip (src/kernels/optimizer.ts).
 @group(0) @binding(0) var<storage, read_write> values: array<vec4f>;
 

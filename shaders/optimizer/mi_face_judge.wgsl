@@ -1,4 +1,4 @@
-// Judges the images of a model inversion after their objective is known, one attacked class a row: an objective below the
+// Judges the images of a model inversion after their objective is known, one attacked class per row: an objective below the
 // best so far is remembered (mi_face_step.wgsl then copies the image), else it is one more iteration without progress. A
 // row stops after BETA such iterations, or when its objective is <= GAMMA (Fredrikson et al., CCS'15, algorithm 1).
 // KEEP_LAST: the image to keep is the one of the last iteration in which the row was active, not the best.

@@ -1,7 +1,7 @@
 // The gradient a black-box attacker estimates from the costs of its queries:
 //   g[r] = 1 / DIRECTIONS sum_d (cost[+d, r] - cost[-d, r]) / (2 SIGMA) u(d, r)
 // results: 2 DIRECTIONS ROWS x (cost, confidence), in the order of search_directions.wgsl. gradient: ROWS x COLUMNS,
-// stride STRIDE, zero pads. One invocation a pixel. Bindings: results, gradient, step.
+// stride STRIDE, zero pads. One invocation per pixel. Bindings: results, gradient, step.
 // Launched by recordSearchGradient (src/kernels/mi_face.ts).
 @group(0) @binding(0) var<storage, read> results: array<vec2f>;
 @group(0) @binding(1) var<storage, read_write> gradient: array<f32>;

@@ -1,5 +1,5 @@
 // output[i] = input[i]: how many bytes an adapter moves when it does nothing else; what a pass over memory is compared with.
-// input, output: VECTORS vec4, flat. One invocation a vec4.
+// input, output: VECTORS vec4, flat. One invocation per vec4.
 // Bindings: input, output. Launched by recordCopy (src/kernels/probe.ts).
 @group(0) @binding(0) var<storage, read> input: array<vec4u>;
 @group(0) @binding(1) var<storage, read_write> output: array<vec4u>;

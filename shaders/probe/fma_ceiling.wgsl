@@ -1,7 +1,7 @@
 // How many multiply-adds an adapter can do when nothing else is in the way: the ceiling that GEMM is compared with.
 // 16 independent vec4 accumulators c = c M + a, four steps of each written out a loop, ITERATIONS loops, no load and no
-// store among them: 2 x 4 x 16 x 4 = 512 floating-point operations an invocation and loop.
-// out: one vec4 an invocation, the sum of its accumulators, so that no compiler may drop them.
+// store among them: 2 x 4 x 16 x 4 = 512 floating-point operations per invocation and loop.
+// out: one vec4 per invocation, the sum of its accumulators, so that no compiler may drop them.
 // Bindings: out. Launched by recordFmaCeiling (src/kernels/probe.ts). Reference: src/verify/kernels/probe.ts.
 // Written out because a loop carries its variables from turn to turn: with one step a loop SwiftShader reaches half of it.
 // 16 accumulators are what a register tile has; where they spill, as in SwiftShader's 16 registers, two reach twice as much.

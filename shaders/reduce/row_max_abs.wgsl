@@ -1,5 +1,5 @@
-// y[r] = max_j |x[r, j]|: the range of every row, which number formats with a scale a channel are fitted to.
-// x: ROWS x COLUMNS, stride STRIDE, zero pads. y: ROWS f32. One invocation a row.
+// y[r] = max_j |x[r, j]|: the range of every row, which number formats with a scale per channel are fitted to.
+// x: ROWS x COLUMNS, stride STRIDE, zero pads. y: ROWS f32. One invocation per row.
 // Bindings: x, y. Launched by recordRowMaxAbs (src/kernels/reduce.ts).
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;

@@ -1,5 +1,5 @@
 // y[r] = sqrt(sum_j x[r, j]^2), the L2 norm of every row, summed as in row_sum.wgsl.
-// x: ROWS x COLUMNS, stride STRIDE, zero pads. y: ROWS f32. One invocation a row.
+// x: ROWS x COLUMNS, stride STRIDE, zero pads. y: ROWS f32. One invocation per row.
 // Bindings: x, y. Launched by recordRowNorm (src/kernels/reduce.ts).
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;

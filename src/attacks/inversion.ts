@@ -61,7 +61,7 @@ class Batches {
     this.data = { ...data, order };
   }
 
-  /** Runs the program once a batch and hands out what came of it: the batch's first image, and how many count. */
+  /** Runs the program once per batch and hands out what came of it: the batch's first image, and how many count. */
   async run(program: Program, finished: (offset: number, count: number) => Promise<void>): Promise<void> {
     for (let offset = 0; offset < this.#count; offset += this.size) {
       // At granularity `inference` the image key is the position among the images; at `pass` every batch is a pass.
@@ -134,7 +134,7 @@ export class Predictor {
     return Array.from({ length: batches }, () => this.#program.weightReads).flat();
   }
 
-  /** Share of the images whose largest logit is at their label. @param labels one an image */
+  /** Share of the images whose largest logit is at their label. @param labels one per image */
   async accuracy(labels: Uint32Array): Promise<number> {
     const logits = await this.run();
     const classes = this.#logits.columns;

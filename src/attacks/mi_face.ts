@@ -322,7 +322,7 @@ function check(victim: Victim, space: SearchSpace, targets: readonly number[], c
   }
   if (targets.length === 0) throw new ConfigError('classes: name at least one class to attack');
   const bad = targets.find((target) => !(Number.isInteger(target) && target >= 0 && target < victim.classes));
-  if (bad !== undefined) throw new ConfigError(`classes: ${bad} is no class of 0..${victim.classes - 1}`);
+  if (bad !== undefined) throw new ConfigError(`classes: ${bad} is not a class of 0..${victim.classes - 1}`);
   const range = (name: keyof MiFaceConfig, low: number, high: number) => {
     const value = config[name] as number;
     if (!(value >= low && value <= high)) throw new ConfigError(`attack.${name}: ${value} is not in ${low}..${high}`);

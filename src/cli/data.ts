@@ -132,7 +132,7 @@ export async function dataSynth(session: Session, args: SynthArguments): Promise
   }
 }
 
-/** `private-7/3.png` and so on: a folder a person, as `data import --layout folders` reads it. */
+/** `private-7/3.png` and so on: a folder per person, as `data import --layout folders` reads it. */
 async function writePngs(dataset: ImageDataset, dir: string): Promise<void> {
   const { encodeGrayPng } = await import('./render.ts');
   const { width, height, images, ids } = dataset;

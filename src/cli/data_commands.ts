@@ -35,7 +35,7 @@ export function addDataCommands(program: Command, { common, whole, args }: Comma
       )
       .option('--size <n>', 'width and height of the images in pixels', whole, 64)
       .option('--limit <n>', 'at most that many images, the first', whole)
-      .option('--exclude <file>', 'names of people to leave out, one a line'),
+      .option('--exclude <file>', 'names of people to leave out, one per line'),
     'runs/faces.safetensors',
   ).action(async (dir: string, options: CommonOptions & ImportArguments) => {
     const { dataImport } = await import('./data.ts');
@@ -68,7 +68,7 @@ export function addDataCommands(program: Command, { common, whole, args }: Comma
       .addOption(
         new Option('--population <name>', 'two that share nobody').choices(['private', 'public']).default('private'),
       )
-      .option('--png <dir>', 'also as PNG, a folder a person'),
+      .option('--png <dir>', 'also as PNG, a folder per person'),
     'runs/faces',
   ).action(async (options: CommonOptions & SynthArguments & { size: { width: number; height: number } }) => {
     const { dataSynth } = await import('./data.ts');

@@ -20,7 +20,7 @@ import type { Session } from './session.ts';
 export interface Speed {
   /** Multiply-adds on 16 vec4 accumulators and nothing else; two operations each. */
   readonly fmaCeilingGflops: number;
-  /** Bytes read and bytes written by a copying shader, in 1e9 a second. */
+  /** Bytes read and bytes written by a copying shader, in 1e9 per second. */
   readonly copyGbps: number;
   /** A draw is one hash of four u32. */
   readonly hashDrawsPerSecond: number;
@@ -80,7 +80,7 @@ function describeFailures(failed: readonly KernelCheck[]): string {
 
 /** The programs that {@link measureSpeed} times, and what one run of each does: operations, bytes or draws. */
 export async function buildProbes(gpu: Gpu, arena: Arena): Promise<Record<'fma' | 'copy' | 'hash', Probe>> {
-  // Some milliseconds a run: few invocations on two cores, a quarter of a million on a GPU.
+  // Some milliseconds per run: few invocations on two cores, a quarter of a million on a GPU.
   const invocations = gpu.adapter.software ? 4096 : 2 ** 18;
   const output = arena.allocate('probe output', invocations * 16);
   const bytes = 2 ** 26;
@@ -257,7 +257,7 @@ export function reportLines(report: DoctorReport): string[] {
   const speeds: [string, string][] = [
     ['FMA ceiling', `${round(fmaCeilingGflops)} GFLOP/s`],
     ['copy', `${round(copyGbps)} GB/s`],
-    ['ridge point', `${round(fmaCeilingGflops / copyGbps)} FLOP a byte, where these two meet`],
+    ['ridge point', `${round(fmaCeilingGflops / copyGbps)} FLOP per byte, where these two meet`],
     ['hash', `${round(hashDrawsPerSecond / 1e6)} million draws/s`],
     [
       'GEMM 512^3',

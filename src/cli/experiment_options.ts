@@ -37,7 +37,7 @@ function rate(text: string): number {
 function rates(text: string): number[] {
   return text.split(',').map((part) => {
     const value = rate(part);
-    if (!(value >= 0 && value <= 1)) throw new InvalidArgumentError(`${part} is no rate in 0..1.`);
+    if (!(value >= 0 && value <= 1)) throw new InvalidArgumentError(`${part} is not a rate in 0..1.`);
     return value;
   });
 }
@@ -57,7 +57,7 @@ function rateMap(text: string, previous: Record<string, number>[] = []): Record<
   const entries = text.split(',').map((part) => {
     const [layer, value] = part.split('=');
     const number = rate(value ?? '');
-    if (!layer || !(number >= 0 && number <= 1)) throw new InvalidArgumentError(`"${part}" is no layer=rate.`);
+    if (!layer || !(number >= 0 && number <= 1)) throw new InvalidArgumentError(`"${part}" is not layer=rate.`);
     return [layer, number] as const;
   });
   return [...previous, Object.fromEntries(entries)];
@@ -69,7 +69,7 @@ const choices =
   (allowed: readonly string[]) =>
   (text: string): string[] => {
     const wrong = list(text).find((part) => !allowed.includes(part));
-    if (wrong !== undefined) throw new InvalidArgumentError(`"${wrong}" is none of ${allowed.join(', ')}.`);
+    if (wrong !== undefined) throw new InvalidArgumentError(`"${wrong}" is not one of ${allowed.join(', ')}.`);
     return list(text);
   };
 
@@ -192,9 +192,9 @@ const NO_TUNE = 'do not choose kernels by measuring them first (2 s, once for ea
 export function addRunOptions(command: Command): Command {
   return command
     .option('--print-config', 'print the whole configuration as JSON and run nothing')
-    .option('--resume', 'go on with the run in --out; new rates, draws and attacks are measured, and nothing twice')
+    .option('--resume', 'continue the run in --out; new rates, draws and attacks are measured, and nothing twice')
     .option('--shard <i/n>', 'measure the i-th of n parts, to be put together by midas merge')
-    .option('--max-minutes <n>', 'stop after so many minutes as an interrupt does; --resume goes on', whole)
+    .option('--max-minutes <n>', 'stop after so many minutes as an interrupt does; --resume continues', whole)
     .option('--profile', PROFILE)
     .option('--no-tune', NO_TUNE);
 }

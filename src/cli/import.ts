@@ -27,7 +27,7 @@ export async function importCheckpoint(session: Session, file: string): Promise<
     await writeFileAtomic(out, writeCheckpoint({ spec, state, metadata: { source } }));
   } else {
     session.say(
-      `${file}: neither of the published networks; its tensors keep their names, but it is no checkpoint of midas`,
+      `${file}: neither of the published networks; its tensors keep their names, but it is not a checkpoint of midas`,
     );
     await writeFileAtomic(out, writeSafetensors(tensors, { format: 'pt', source }));
   }

@@ -59,7 +59,7 @@ common(
   program
     .command('demo')
     .description('the whole story on the embedded faces: train, attack, defend, sweep, pictures')
-    .option('--resume', 'go on with an interrupted run', false)
+    .option('--resume', 'continue an interrupted run', false)
     .option('--profile', 'tables of where the time goes, phase by phase', false)
     .option('--no-tune', 'do not choose kernels by measuring them first; results are the same')
     .addOption(new Option('--tiny', 'a few seconds of it, for tests').hideHelp()),

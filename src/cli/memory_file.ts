@@ -14,6 +14,6 @@ export async function readMemory(name: string): Promise<{ input: object; where: 
   }
   const input = content && typeof content === 'object' && 'memory' in content ? content.memory : content;
   if (!input || typeof input !== 'object')
-    throw new ConfigError(`${name}: this is no object; midas memory show has one`);
+    throw new ConfigError(`${name}: this is not an object; midas memory show has one`);
   return { input, where: `${name}: memory` };
 }

@@ -66,7 +66,7 @@ export async function mergeCommand(session: Session, dirs: readonly string[]): P
 
 async function readShard(dir: string): Promise<FinishedShard> {
   const path = join(dir, SHARD_FILE);
-  if (!existsSync(path)) throw new DataError(`${dir}: no finished shard; go on with it by --resume`);
+  if (!existsSync(path)) throw new DataError(`${dir}: no finished shard; continue it with --resume`);
   const json = async (name: string) => JSON.parse(new TextDecoder().decode(await readBytes(join(dir, name))));
   const { shard, manifest } = (await json(SHARD_FILE)) as Pick<FinishedShard, 'shard' | 'manifest'>;
   const folder = RunFolder.at(dir);

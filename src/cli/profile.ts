@@ -66,7 +66,7 @@ function phaseLines({ phase, seconds, runs, host, kernels }: PhaseProfile): stri
       ]),
     ),
     host
-      ? `host: ${host.milliseconds.toFixed(2)} ms a submit in JavaScript (encoding, submitting), ${percent(host.share)}`
+      ? `host: ${host.milliseconds.toFixed(2)} ms per submit in JavaScript (encoding, submitting), ${percent(host.share)}`
       : 'host: every submit was timed kernel by kernel, which takes the host longer than usual',
   ];
 }

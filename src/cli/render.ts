@@ -76,7 +76,7 @@ export function encodeGrayPng(pixels: Uint8Array, width: number, height: number)
   }
   const png = new PNG({ width, height });
   png.data = Buffer.from(pixels.buffer, pixels.byteOffset, pixels.byteLength);
-  // colorType 0 is gray; pngjs reads the input as one byte a pixel when told that it is gray too.
+  // colorType 0 is gray; pngjs reads the input as one byte per pixel when told that it is gray too.
   return new Uint8Array(PNG.sync.write(png, { colorType: 0, inputColorType: 0, inputHasAlpha: false, bitDepth: 8 }));
 }
 

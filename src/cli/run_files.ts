@@ -31,7 +31,7 @@ export interface FinishedRun {
 export async function readPresentation(folder: RunFolder): Promise<Presentation> {
   const bytes = await folder.read(PRESENTATION_FILE);
   const name = folder.describe(PRESENTATION_FILE);
-  if (!bytes) throw new DataError(`${name}: missing; go on with the run by --resume`);
+  if (!bytes) throw new DataError(`${name}: missing; continue the run with --resume`);
   return parsePresentation(bytes, name);
 }
 

@@ -49,7 +49,7 @@ export class RunFolder implements RunStore {
     const finished = existsSync(join(dir, RESULTS)) || existsSync(join(dir, SHARD));
     const unfinished = existsSync(join(dir, CONFIG)) && !finished;
     if (unfinished && !resume) {
-      throw new ConfigError(`${dir} holds an unfinished run: go on with --resume, or give another --out`);
+      throw new ConfigError(`${dir} holds an unfinished run: continue with --resume, or give another --out`);
     }
   }
 

@@ -107,7 +107,7 @@ export function toFloat(dataset: ImageDataset, indices: ArrayLike<number>): Floa
  * A stratified split: from every class, a random choice for training and the rest for testing; both lists ascend. The
  * choice within a class depends on the seed, the class index and the class's count only.
  *
- * @param trainPerClass images a class (1, 2, ...), or a share strictly between 0 and 1 (rounded, at least one image on
+ * @param trainPerClass images per class (1, 2, ...), or a share strictly between 0 and 1 (rounded, at least one image on
  *   either side)
  * @throws DataError when a class has too few images to leave one for testing
  * @throws ConfigError when `trainPerClass` or `seed` is out of range

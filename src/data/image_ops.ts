@@ -55,7 +55,7 @@ export function centreSquare(image: GrayImage): GrayImage {
  */
 export function resize(image: GrayImage, width: number, height: number): GrayImage {
   if (![width, height].every((side) => Number.isInteger(side) && side > 0)) {
-    throw new ShapeError(`resize: ${width}x${height} is no size of an image; give positive integers`);
+    throw new ShapeError(`resize: ${width}x${height} is not a size of an image; give positive integers`);
   }
   let { pixels } = image;
   if (width !== image.width) {

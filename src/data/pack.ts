@@ -12,10 +12,10 @@ export const PACK_FORMAT = 'midas-pack/1';
 export const FACE_LAYOUTS = ['attfaces', 'facescrub', 'celeba', 'folders'] as const;
 /**
  * - `attfaces`: sN/M.pgm, at least two people; the largest square in the middle.
- * - `facescrub`: a folder a person, at least two, with aligned faces of about 150x150; the whole image.
+ * - `facescrub`: a folder per person, at least two, with aligned faces of about 150x150; the whole image.
  * - `celeba`: one folder of the aligned 178x218 images (img_align_celeba); 108x108 at 35,70, as Yang et al. cut them.
  *   Who is who comes from identity_CelebA.txt in the folder or beside it; without it all images have one label.
- * - `folders`: a folder a person, at least two, with any images; the largest square in the middle.
+ * - `folders`: a folder per person, at least two, with any images; the largest square in the middle.
  */
 export type FaceLayout = (typeof FACE_LAYOUTS)[number];
 
@@ -34,7 +34,7 @@ export interface Pack {
 
 const namesText = v.pipe(v.string(), v.parseJson(), v.array(v.string()));
 const metadataSchema = v.object({
-  format: v.literal(PACK_FORMAT, `this is no ${PACK_FORMAT} file`),
+  format: v.literal(PACK_FORMAT, `this is not a ${PACK_FORMAT} file`),
   name: v.string(),
   classNames: namesText,
   ids: namesText,
@@ -86,7 +86,7 @@ export async function readPack(bytes: Uint8Array, name: string): Promise<Pack> {
   const labels = tensors.get('labels');
   const [count, height, width] = images?.shape ?? [];
   if (images?.dtype !== 'U8' || images.shape.length !== 3 || images.shape.includes(0)) {
-    throw new DataError(`${name}: key images: ${describe(images)} is no U8 [count, height, width]; import it again`);
+    throw new DataError(`${name}: key images: ${describe(images)} is not a U8 [count, height, width]; import it again`);
   }
   if (labels?.dtype !== 'U32' || labels.shape.join() !== String(count) || ids.length !== count) {
     throw new DataError(

@@ -37,7 +37,7 @@ export async function selectPeople(dataset: ImageDataset, people: readonly numbe
  * @throws ConfigError
  */
 export async function augment(dataset: ImageDataset, copies: number, seed: number): Promise<ImageDataset> {
-  if (!(Number.isInteger(copies) && copies >= 0)) throw new ConfigError(`augment: ${copies} is no number of copies`);
+  if (!(Number.isInteger(copies) && copies >= 0)) throw new ConfigError(`augment: ${copies} is not a number of copies`);
   const { width, height, labels, ids } = dataset;
   const pixels = width * height;
   const each = copies + 1;

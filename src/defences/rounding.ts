@@ -25,7 +25,8 @@ export const ROUNDING: ReleaseDefence<v.InferOutput<typeof Rounding>> = {
     read(text) {
       return text.split(',').map((part) => {
         const decimals = part.trim() === '' ? Number.NaN : Number(part);
-        if (!v.is(Decimals, decimals)) throw new ConfigError(`--round ${text}: "${part}" is no whole number in 0..6`);
+        if (!v.is(Decimals, decimals))
+          throw new ConfigError(`--round ${text}: "${part}" is not a whole number in 0..6`);
         return { kind: 'rounding' as const, decimals };
       });
     },

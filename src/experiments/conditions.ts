@@ -31,7 +31,7 @@ function formatName(format: NumberFormat): string {
 
 /**
  * The layers a set names: `fc1`, several as in `fc1+fc2`, `all`, or `both` of two.
- * @throws ConfigError for a name that is none of these
+ * @throws ConfigError for a name that is not one of these
  */
 export function layersOfSet(set: string, layers: readonly string[]): string[] {
   if (set === 'all' || (set === 'both' && layers.length === 2)) return [...layers];
@@ -161,7 +161,7 @@ export function memoryOf(condition: Condition, config: SweepConfig): MemoryConfi
       kind === 'gaussian' || kind === 'laplacian' ? { kind, scale: value } : uniformMemory(config.format, value);
   }
   const noisy = kind === 'gaussian' || kind === 'laplacian';
-  // Noise has no map an image: against `inference` it is redrawn every pass.
+  // Noise has no map per image: against `inference` it is redrawn every pass.
   const granularity = noisy && config.granularity === 'inference' ? 'pass' : config.granularity;
   return { seed: config.seed, granularity, path: noisy ? 'auto' : config.path, layers };
 }

@@ -37,7 +37,7 @@ export interface RunContext {
 
 /** @throws InterruptedError once the user has interrupted */
 export function refuseAborted(signal: AbortSignal): void {
-  if (signal.aborted) throw new InterruptedError('interrupted; what was finished is saved, go on with --resume');
+  if (signal.aborted) throw new InterruptedError('interrupted; what was finished is saved, continue with --resume');
 }
 
 /** A store in memory, for tests and the page. */

@@ -420,7 +420,7 @@ export class Testbed {
 /** The people that are attacked. @throws ConfigError for somebody whom the victim does not know */
 export function attackedPeople({ people }: ExperimentConfig, spec: ModelSpec): readonly number[] {
   const bad = people?.find((person) => person >= spec.outputs);
-  if (bad !== undefined) throw new ConfigError(`people: ${bad} is no class of 0..${spec.outputs - 1}`);
+  if (bad !== undefined) throw new ConfigError(`people: ${bad} is not a class of 0..${spec.outputs - 1}`);
   return people ?? [...Array(spec.outputs).keys()];
 }
 

@@ -1,4 +1,4 @@
-/** Portable gray maps (https://netpbm.sourceforge.net/doc/pgm.html): plain P2 and raw P5, eight bits a pixel. */
+/** Portable gray maps (https://netpbm.sourceforge.net/doc/pgm.html): plain P2 and raw P5, eight bits per pixel. */
 import { DataError, ShapeError } from '../errors.ts';
 
 /** `pixels` is [height, width], row-major, 0 black to 255 white. */
@@ -94,7 +94,7 @@ export function encodePgm(image: GrayImage): Uint8Array<ArrayBuffer> {
   const { width, height, pixels } = image;
   if (pixels.length !== width * height || pixels.length === 0) {
     throw new ShapeError(
-      `encodePgm: ${pixels.length} pixels are not a ${width}x${height} image; give one byte a pixel`,
+      `encodePgm: ${pixels.length} pixels are not a ${width}x${height} image; give one byte per pixel`,
     );
   }
   const header = new TextEncoder().encode(`P5\n${width} ${height}\n255\n`);

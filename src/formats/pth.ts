@@ -265,7 +265,7 @@ function parsePickle(pickle: Uint8Array, where: string): unknown {
       resolve(id: unknown) {
         const [tag, type, key, , count] = Array.isArray(id) ? id : [];
         if (tag !== 'storage' || !storageTypes.has(type) || typeof key !== 'string' || !isCount(count)) {
-          throw new DataError(`${where}: a persistent id is no storage; save the weights alone`);
+          throw new DataError(`${where}: a persistent id is not a storage; save the weights alone`);
         }
         return new StorageRef(type as StorageType, key, count);
       },
@@ -290,7 +290,7 @@ function findStateDict(top: unknown, name: string): [string, TensorRef][] {
   const stranger = entries.find(([key, value]) => typeof key !== 'string' || !(value instanceof TensorRef));
   if (stranger || entries.length === 0) {
     const prefix = nestedKey === undefined ? '' : `${nestedKey}.`;
-    const what = stranger ? `key ${prefix}${printable(String(stranger[0]))} is no tensor` : 'no tensors';
+    const what = stranger ? `key ${prefix}${printable(String(stranger[0]))} is not a tensor` : 'no tensors';
     throw new DataError(
       `${name}: ${what}; a state dict is looked for at the top level and under ${STATE_DICT_KEYS.join(', ')}`,
     );
@@ -310,7 +310,7 @@ export function stateDict<T>(entries: Iterable<readonly [string, T]>, name: stri
   const wrapped = all.every(([key]) => key.startsWith(DATA_PARALLEL));
   const stripped = all.map(([key, value]): [string, T] => [wrapped ? key.slice(DATA_PARALLEL.length) : key, value]);
   const odd = stripped.find(([key]) => key === '' || printable(key) !== key);
-  if (odd) throw new DataError(`${name}: key "${printable(odd[0])}" is no name of a tensor; save it again`);
+  if (odd) throw new DataError(`${name}: key "${printable(odd[0])}" is not the name of a tensor; save it again`);
   return stripped.filter(([key]) => !/(^|\.)num_batches_tracked$/.test(key));
 }
 

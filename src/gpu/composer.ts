@@ -104,7 +104,7 @@ function constantLine(name: string, value: ShaderConstant): string {
     return `const ${name}: f32 = ${/[.e]/.test(text) ? text : `${text}.0`};`;
   }
   if (!Number.isInteger(value) || value < 0 || value > 0xffffffff) {
-    throw new ShaderError(`constant ${name} = ${value} is no u32; wrap fractions in f32()`);
+    throw new ShaderError(`constant ${name} = ${value} is not a u32; wrap fractions in f32()`);
   }
   return `const ${name}: u32 = ${value}u;`;
 }

@@ -120,7 +120,7 @@ export function planMemory(config: MemoryConfig, layout: ParameterLayout, where 
     const blockBytes = (BLOCK_CODES * storageBitsOf(formatBits(memory.format))) / 8;
     const size = (slice.length / BLOCK_CODES) * blockBytes;
     const tensor = { map: index, origin: bytes / blockBytes, rows, columns, stride, fetch: fetchOf(memory, sources) };
-    // A matrix is a dense layer's weights: its product decodes them. What is read once a load is decoded once.
+    // A matrix is a dense layer's weights: its product decodes them. What is read once per load is decoded once.
     const codes16 = granularity === 'pass' && slice.shape.length === 2 && retainsCodes16(memory);
     const uniform = isUniform(sources, memory.ecc);
     tensors.push({ slice, memory, tensor, offset: bytes, size, uniform, codes16 });

@@ -19,14 +19,14 @@ export function packedImageWords(pixels: number): number {
  * 8-bit images as {@link recordGatherBatch} reads them: each starts on a multiple of 4 bytes.
  *
  * @param images [count, pixels], 8-bit, without gaps
- * @param pixels bytes an image
+ * @param pixels bytes per image
  * @returns [count, 4 * packedImageWords(pixels)], the rest of each image zero
  * @throws ShapeError when `images` holds no whole number of images
  */
 export function packImages(images: Uint8Array, pixels: number): Uint8Array<ArrayBuffer> {
   const count = images.length / pixels;
   if (!Number.isInteger(count)) {
-    throw new ShapeError(`gather_batch: ${images.length} bytes are no whole number of images of ${pixels} bytes`);
+    throw new ShapeError(`gather_batch: ${images.length} bytes are not a whole number of images of ${pixels} bytes`);
   }
   const stride = 4 * packedImageWords(pixels);
   const packed = new Uint8Array(count * stride);
@@ -39,7 +39,7 @@ export function packImages(images: Uint8Array, pixels: number): Uint8Array<Array
  * uniform's `batch_offset` moves it through the epoch; order must reach batch_offset + rows.
  *
  * @param args.pixels all images, as {@link packImages} gives them
- * @param args.labels one u32 an image
+ * @param args.labels one u32 per image
  * @param args.order image indices, u32
  * @param args.images [rows, pixels], 0..1
  * @param args.targets labels of the rows, rows u32
@@ -76,7 +76,7 @@ export function recordGatherBatch(
  * Copies the rows of a table that belong to a batch: row r is row order[batch_offset + r], as in
  * {@link recordGatherBatch}.
  *
- * @param args.table one row an image of the data set
+ * @param args.table one row per image of the data set
  * @param args.output [rows, columns of the table] with its stride
  * @throws ShapeError
  */

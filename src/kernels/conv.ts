@@ -40,7 +40,7 @@ export function convOutputSize(shape: Pick<ConvShape, 'height' | 'width' | 'kern
 }
 
 /**
- * Columns of a weight matrix, which has a row an output channel: column (ky * kernelSize + kx) * roundUp(inChannels, 4) + ic;
+ * Columns of a weight matrix, which has one row per output channel: column (ky * kernelSize + kx) * roundUp(inChannels, 4) + ic;
  * the columns of channels behind the last hold zeros.
  */
 export function convWeightColumns(shape: Pick<ConvShape, 'inChannels' | 'kernelSize'>): number {

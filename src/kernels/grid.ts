@@ -4,7 +4,7 @@ import type { ShaderConstant } from '../gpu/composer.ts';
 /** Workgroups a dispatch may have in one dimension: WebGPU's default and, everywhere so far, its only value. */
 export const MAX_WORKGROUPS = 65535;
 
-/** Invocations a workgroup of the kernels that need no particular shape. */
+/** Invocations per workgroup of the kernels that need no particular shape. */
 const WORKGROUP_SIZE = 64;
 
 /**

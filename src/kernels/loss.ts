@@ -10,7 +10,7 @@ export type ConfidenceCost = 'oneMinusConfidence' | 'negativeLogConfidence';
 const COST_KIND: Readonly<Record<ConfidenceCost, number>> = { oneMinusConfidence: 0, negativeLogConfidence: 1 };
 
 /**
- * Cross-entropy with one class a row, fused with softmax. The gradient is that of the mean over the rows; the row losses
+ * Cross-entropy with one class per row, fused with softmax. The gradient is that of the mean over the rows; the row losses
  * are not divided.
  *
  * @param args.logits [rows, classes]

@@ -101,7 +101,7 @@ export function recordMiFaceStep(
 
 /** How a black-box attacker searches. */
 export interface SearchOptions {
-  /** Random directions an iteration; each costs two queries a class. */
+  /** Random directions an iteration; each costs two queries per class. */
   readonly directions: number;
   /** Length of the difference along a direction, in pixel units. */
   readonly sigma: number;

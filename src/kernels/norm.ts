@@ -368,7 +368,7 @@ function reductionScratch(arena: Arena, { rows, stride }: Matrix): { partials: n
   return { partials, scratch: arena.scratch('batch_norm', partials * stride * 8) };
 }
 
-/** A grid of four channels times GROUPS groups of rows an invocation. */
+/** A grid of four channels times GROUPS groups of rows per invocation. */
 function groupGrid({ rows, stride }: Matrix) {
   const groups = Math.ceil(rows / GROUP_ROWS);
   const { workgroups, constants } = flatGrid((groups * stride) / 4);

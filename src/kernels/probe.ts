@@ -5,7 +5,7 @@ import type { Recorder } from '../gpu/recorder.ts';
 import { requireBytes } from './check.ts';
 import { flatGrid, MAX_WORKGROUPS } from './grid.ts';
 
-/** Invocations a workgroup of the two ceilings. */
+/** Invocations per workgroup of the two ceilings. */
 const GROUP = 64;
 
 /** 4 steps of 16 accumulators of 4 lanes, each a multiplication and an addition. */
@@ -18,7 +18,7 @@ const DRAWS_A_LOOP = 4;
  * Records multiply-adds on 16 independent vec4 accumulators, without a load or a store among them.
  *
  * @param args.invocations a multiple of 64; enough of them to fill the adapter
- * @param args.iterations loops of 512 operations an invocation
+ * @param args.iterations loops of 512 operations per invocation
  * @param args.output invocations x vec4f, sums nobody needs
  * @returns floating-point operations of one run, two a multiply-add
  * @throws ShapeError
@@ -36,7 +36,7 @@ export function recordFmaCeiling(
  * Records independent draws back to back. A draw is one pcg4d: four u32.
  *
  * @param args.invocations a multiple of 64
- * @param args.iterations loops of 4 draws an invocation
+ * @param args.iterations loops of 4 draws per invocation
  * @param args.output invocations x vec4u, the XOR of an invocation's draws
  * @returns draws of one run
  * @throws ShapeError
@@ -79,7 +79,7 @@ function recordCeiling(
 export function recordCopy(recorder: Recorder, args: { bytes: number; input: BufferView; output: BufferView }): number {
   const { bytes, input, output } = args;
   const kernel = 'copy';
-  if (bytes % 16 !== 0) throw new ShapeError(`${kernel}: ${bytes} bytes are no whole number of vec4`);
+  if (bytes % 16 !== 0) throw new ShapeError(`${kernel}: ${bytes} bytes are not a whole number of vec4`);
   requireBytes(kernel, 'input', input, bytes);
   requireBytes(kernel, 'output', output, bytes);
   const { workgroups, constants } = flatGrid(bytes / 16);

@@ -6,7 +6,7 @@ import { flatGrid } from './grid.ts';
 
 /**
  * Copies the elements of a matrix in order into rows of another length: images of one channel from [batch, height * width]
- * to [batch * height * width, 1] and back, or NHWC images to one row an image, flattened.
+ * to [batch * height * width, 1] and back, or NHWC images to one row per image, flattened.
  *
  * @param args.input any rows, columns and stride
  * @param args.output as many elements, another buffer; pads are written zero

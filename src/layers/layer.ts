@@ -22,7 +22,7 @@ export function sizeOf({ height, width, channels }: ImageShape): number {
   return height * width * channels;
 }
 
-/** A buffer for a batch of images, NHWC: a row a pixel. Vectors get the wider rows that dense layers read. */
+/** A buffer for a batch of images, NHWC: a row per pixel. Vectors get the wider rows that dense layers read. */
 export function planImages(arena: Arena, label: string, batch: number, shape: ImageShape): Matrix {
   const { height, width, channels } = shape;
   return height * width === 1

@@ -123,7 +123,7 @@ function isNormalised(layer: LayerSpec | undefined, next: LayerSpec, mode: Mode)
 
 /**
  * Allocates the output of every layer.
- * @param x a batch of inputs, a vector a row, also where it is an image
+ * @param x a batch of inputs, a vector per row, also where it is an image
  * @param output where the last layer puts its result, if it has a place already
  * @param keeps whether the output of a layer is read by anything but the next layer; false by default
  */

@@ -318,7 +318,7 @@ export function parseMemoryConfig(
     }
   }
   if (config.path === 'materialised' && config.granularity === 'inference') {
-    throw new ConfigError(`${where}.path: granularity inference has a map an image and cannot be materialised`);
+    throw new ConfigError(`${where}.path: granularity inference has a map per image and cannot be materialised`);
   }
   return config;
 }

@@ -258,7 +258,7 @@ export interface MemoryImage {
   readonly words: Uint32Array;
   readonly rows: number;
   readonly columns: number;
-  /** Codes a row, a multiple of 16. */
+  /** Codes per row, a multiple of 16. */
   readonly stride: number;
   readonly codec: Codec;
 }

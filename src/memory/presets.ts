@@ -86,8 +86,8 @@ export const PRESETS: readonly Preset[] = [
       faults: [uniform(0.0625)],
     }),
   },
-  format('int8', '8-bit integers, one scale a tensor'),
-  format('int4', '4-bit integers, one scale a tensor'),
+  format('int8', '8-bit integers, one scale per tensor'),
+  format('int4', '4-bit integers, one scale per tensor'),
   format('fp16', 'IEEE binary16, infinities and NaN read as the largest finite value'),
   format('bf16', 'bfloat16, infinities and NaN read as the largest finite value'),
   format('fp32', 'IEEE binary32, infinities and NaN read as the largest finite value'),
@@ -117,7 +117,7 @@ export const PRESETS: readonly Preset[] = [
   {
     name: 'ecc-secded-scrubbed',
     description:
-      'Half of that rate fails once a load and is scrubbed then, before the other half fails in each pass (an example).',
+      'Half of that rate fails once per load and is scrubbed then, before the other half fails in each pass (an example).',
     memory: memory({ faults: [uniform(5e-4, 'load'), uniform(5e-4)], ecc: { scrub: true } }, { granularity: 'pass' }),
   },
   {

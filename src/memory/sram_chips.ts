@@ -1,6 +1,6 @@
 /**
  * SRAM chips below their nominal voltage as profiled by D. Stutz, N. Chandramoorthy, M. Hein and B. Schiele, "Bit Error
- * Robustness for Energy-Efficient DNN Accelerators", MLSys 2021, one profile a chip and voltage: shares of all cells that
+ * Robustness for Energy-Efficient DNN Accelerators", MLSys 2021, one profile per chip and voltage: shares of all cells that
  * read 1 where 0 is stored and 0 where 1 is stored, and the share that is stuck, that is, fails so in every read.
  * The columns are read so here: the two directions add up to the published bit error rate `total`, the stuck cells are
  * among them in equal proportion of both, and the rest fails independently from read to read.

@@ -43,7 +43,7 @@ export function trainIdentityClassifier(
   const count = labels.length;
   const pixels = images.length / count;
   if (count === 0 || !Number.isInteger(pixels) || pixels === 0) {
-    throw new ShapeError(`identity: ${images.length} pixels are not ${count} images of one size; one label an image`);
+    throw new ShapeError(`identity: ${images.length} pixels are not ${count} images of one size; one label per image`);
   }
   if (!(lambda > 0)) throw new ConfigError(`identity: lambda ${lambda} is not positive; try 0.1`);
   const rows = splitImages(images, count, pixels).map(standardise);

@@ -133,7 +133,7 @@ export function indexPhotographs(
   const count = labels.length;
   if (photographs.length !== count * pixels || pixels === 0) {
     throw new ShapeError(
-      `indexPhotographs: ${photographs.length} pixels are not ${count} images of ${width}x${height}; one label an image`,
+      `indexPhotographs: ${photographs.length} pixels are not ${count} images of ${width}x${height}; one label per image`,
     );
   }
   const persons = Array.from(labels).reduce((most, label) => Math.max(most, label + 1), 0);

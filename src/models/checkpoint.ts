@@ -59,7 +59,7 @@ export function readCheckpoint(bytes: Uint8Array, name: string, expected?: Model
   const { format, model, epoch, ...rest } = metadata;
   if (format !== FORMAT || model === undefined) {
     throw new DataError(
-      `${name}: key format: this is no ${FORMAT} file; give one that a run saved, or a .pth to midas import`,
+      `${name}: key format: this is not a ${FORMAT} file; give one that a run saved, or a .pth to midas import`,
     );
   }
   const described = v.safeParse(v.pipe(v.string(), v.parseJson(), ModelDescription), model);
@@ -71,7 +71,7 @@ export function readCheckpoint(bytes: Uint8Array, name: string, expected?: Model
     );
   }
   const parameters = packTensors(spec, tensors, name);
-  if (!/^\d+$/.test(epoch ?? '')) throw new DataError(`${name}: key epoch: ${epoch} is no number of epochs`);
+  if (!/^\d+$/.test(epoch ?? '')) throw new DataError(`${name}: key epoch: ${epoch} is not a number of epochs`);
   const optimizer: Uint32Array<ArrayBuffer>[] = [];
   for (let tensor = tensors.get(`${OPTIMIZER}0`); tensor; tensor = tensors.get(`${OPTIMIZER}${optimizer.length}`)) {
     if (tensor.dtype !== 'U32') {

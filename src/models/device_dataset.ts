@@ -3,11 +3,11 @@ import type { Arena } from '../gpu/arena.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
 import { packImages } from '../kernels/batch.ts';
 
-/** A data set on the device: 8 bits a pixel, labels, and the order in which batches read it. */
+/** A data set on the device: 8 bits per pixel, labels, and the order in which batches read it. */
 export interface DeviceDataset {
   readonly pixels: BufferView;
   readonly labels: BufferView;
-  /** One u32 an image: position in the epoch -> image. */
+  /** One u32 per image: position in the epoch -> image. */
   readonly order: BufferView;
   readonly count: number;
   readonly imageSize: number;

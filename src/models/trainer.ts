@@ -43,7 +43,7 @@ export type OptimizerConfig =
 /** How a model is trained: cross-entropy of its classes, or the mean squared error of the images that it makes. */
 export interface TrainingConfig {
   readonly epochs: number;
-  /** Images a step. */
+  /** Images per step. */
   readonly batchSize: number;
   readonly optimizer: OptimizerConfig;
   /** Leave out what of a shuffled epoch does not fill a batch, if there is a full one. */
@@ -61,7 +61,7 @@ export interface TrainingConfig {
 /**
  * Error-aware training, after RandBET (Stutz et al., MLSys 2021): every step stores the weights in `format`, draws bit
  * errors anew and computes loss and gradients with what it fetched; the gradient moves the exact weights (straight
- * through). The format is fitted to the weights once an epoch. `rampEpochs`: the rate rises in equal steps to its full
+ * through). The format is fitted to the weights once per epoch. `rampEpochs`: the rate rises in equal steps to its full
  * value in the last of so many epochs, EDEN's curriculum; 0 for the full rate from the start.
  */
 export interface TrainingErrors {
@@ -118,7 +118,7 @@ interface Phase {
   readonly trained: readonly LayerSpec[];
 }
 
-/** A data set on the device, and for the inversion network a row of knowledge an image: its aligned prediction vector. */
+/** A data set on the device, and for the inversion network a row of knowledge per image: its aligned prediction vector. */
 export type TrainingData = DeviceDataset & { readonly vectors?: Matrix };
 
 /** Names of all parameters of a model: the classifier's, then the decoder's. */
@@ -138,8 +138,8 @@ export async function initializeParameters(gpu: Gpu, parameters: FlatParameters,
 }
 
 /**
- * Trains a classifier on the device, one submit a step. Batches are shuffled by (seed, epoch), loss and accuracy are
- * accumulated on the device and read once an epoch. Same seed, same adapter: same bits, also when resumed.
+ * Trains a classifier on the device, one submit per step. Batches are shuffled by (seed, epoch), loss and accuracy are
+ * accumulated on the device and read once per epoch. Same seed, same adapter: same bits, also when resumed.
  */
 export class Trainer {
   readonly parameters: FlatParameters;

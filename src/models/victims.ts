@@ -130,7 +130,8 @@ export async function foldedVictim(
     draws,
     plan(planned: Arena, x: Matrix): VictimRun {
       const rows = x.rows / draws;
-      if (!Number.isInteger(rows)) throw new ShapeError(`${x.rows} inputs are no ${draws} equal groups, one a draw`);
+      if (!Number.isInteger(rows))
+        throw new ShapeError(`${x.rows} inputs cannot be divided into ${draws} equal groups, one per draw`);
       const group = (all: Matrix): Matrix => ({ ...all, rows });
       const batch = (a: Matrix) => ({
         count: draws,

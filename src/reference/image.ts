@@ -63,7 +63,7 @@ export function sharpen(x: ArrayLike<number>, height: number, width: number, amo
   });
 }
 
-/** The energy whose gradient the kernel adds: one value an image. */
+/** The energy whose gradient the kernel adds: one value per image. */
 export function totalVariation(x: ArrayLike<number>, height: number, width: number, epsilon: number): Float64Array {
   const pixels = height * width;
   const energies = new Float64Array(x.length / pixels);

@@ -1,4 +1,4 @@
-/** References of the losses of shaders/loss, in float64. `results` holds two values a row. */
+/** References of the losses of shaders/loss, in float64. `results` holds two values per row. */
 import type { ConfidenceCost } from '../kernels/loss.ts';
 import { logSoftmaxForward } from './softmax.ts';
 

@@ -1,4 +1,4 @@
-/** References of shaders/norm, in float64, over rows of one value a channel (NHWC without padding). */
+/** References of shaders/norm, in float64, over rows of one value per channel (NHWC without padding). */
 
 export interface BatchNormStatistics {
   readonly mean: Float64Array;

@@ -3,7 +3,7 @@ import { type BootstrapInterval, pairedDifference } from '../metrics/bootstrap.t
 import { calibratedTo, conditionKey } from './condition.ts';
 import type { Condition, Results, Row } from './schema.ts';
 
-/** Metrics that have a value a person. */
+/** Metrics that have a value per person. */
 type Compared = 'pcc' | 'pccLift' | 'identity';
 
 export interface PairedComparison {

@@ -21,7 +21,7 @@ export function parseResults(json: unknown, name: string): Results {
 }
 
 /**
- * Reads `rows.jsonl`, one row a line. A last line without its line feed was cut off by an interruption and is dropped;
+ * Reads `rows.jsonl`, one row per line. A last line without its line feed was cut off by an interruption and is dropped;
  * that row is computed again.
  *
  * @throws DataError naming file, line and the path that is wrong

@@ -51,7 +51,7 @@ export function decodePictures(bytes: Uint8Array, name: string, gray?: Pick<Pict
 function rawPictures(data: Uint8Array, name: string, { width, height }: Pick<Pictures, 'width' | 'height'>) {
   const count = data.length / (width * height);
   if (!Number.isInteger(count) || count === 0) {
-    throw new DataError(`${name}: ${data.length} bytes are no whole pictures of ${width} x ${height}`);
+    throw new DataError(`${name}: ${data.length} bytes are not whole pictures of ${width} x ${height}`);
   }
   return { shape: [count, height, width], data };
 }

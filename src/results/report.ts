@@ -173,7 +173,7 @@ function withInterval({ mean, ci95: [low, high] }: Interval): string {
 }
 
 /**
- * The summary as a table: one line a condition and attack, each metric with its 95 % interval.
+ * The summary as a table: one line per condition and attack, each metric with its 95 % interval.
  *
  * @param keep which entries; all by default
  */
@@ -221,8 +221,8 @@ export function reportHtml(options: ReportOptions): string {
   });
   const reconHtml = reconPng
     ? `<section aria-labelledby="pictures"><h2 id="pictures">What the attack gives back</h2>
-<figure><div class="picture"><img alt="Reconstructions: one row a condition, the truth on top, one column a person" src="data:image/png;base64,${toBase64(reconPng)}"></div>
-<figcaption>One row a condition, the truth on top, one column a person.</figcaption></figure></section>`
+<figure><div class="picture"><img alt="Reconstructions: one row per condition, the truth on top, one column per person" src="data:image/png;base64,${toBase64(reconPng)}"></div>
+<figcaption>One row per condition, the truth on top, one column per person.</figcaption></figure></section>`
     : '';
   const clone = manifest.command.replace(/^midas /, 'npm run midas -- ');
 

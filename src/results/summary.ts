@@ -8,7 +8,7 @@ import type { Interval, Metric, Row, SummaryEntry } from './schema.ts';
 /**
  * Groups rows by condition and attack, in order of first appearance, and gives each metric a mean and a 95 % interval by
  * bootstrap over draws x identities. Metrics without a value per identity (accuracy, and mse, psnr, ssim unless
- * `perIdentity` has them) have one value a draw, so a single draw gives them an interval of no width.
+ * `perIdentity` has them) have one value per draw, so a single draw gives them an interval of no width.
  *
  * @param seed of the resampling, 1 by default; the same seed gives the same intervals
  * @throws ShapeError where draws of one condition hold different numbers of identities, or a draw appears twice

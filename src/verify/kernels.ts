@@ -73,7 +73,7 @@ export interface SelfCheckOptions {
 /**
  * Runs kernels and compares them with their references. All of them compile at the same time, so the first may take a while.
  *
- * @returns one entry a kernel, in the order of {@link checkedKernels}; a kernel that does not compile is one that fails
+ * @returns one entry per kernel, in the order of {@link checkedKernels}; a kernel that does not compile is one that fails
  * @throws DeviceLostError, InterruptedError
  */
 export async function selfCheck(gpu: Gpu, options: SelfCheckOptions = {}): Promise<KernelCheck[]> {

@@ -248,7 +248,10 @@ async function* uniformRates(specimen: Specimen, { bits }: ProofSize): AsyncGene
       counted = all.reduce((sum, { zeros, ones }) => sum + zeros + ones, 0);
       counts.push(...rateOf(`at ${rate}`, rate, all));
     }
-    yield judge(`${format.kind}: every bit plane errs at the rate, over ${counted.toPrecision(3)} bits a rate`, counts);
+    yield judge(
+      `${format.kind}: every bit plane errs at the rate, over ${counted.toPrecision(3)} bits per rate`,
+      counts,
+    );
   }
   const wrong = async (rate: number) => {
     await specimen.load(stored([uniform(rate)]));

@@ -65,7 +65,7 @@ export interface GalleryRow {
   readonly notes?: readonly string[];
 }
 
-/** Rows of pictures, a column a person. What is there already is drawn over, so that nothing flickers. */
+/** Rows of pictures, a column per person. What is there already is drawn over, so that nothing flickers. */
 export class Gallery {
   readonly #root: HTMLElement;
   readonly #rows = new Map<string, HTMLElement>();

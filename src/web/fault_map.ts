@@ -1,4 +1,4 @@
-/** The flips of one read of a tensor: a pixel a weight, bit plane by bit plane, to be zoomed into. */
+/** The flips of one read of a tensor: a pixel per weight, bit plane by bit plane, to be zoomed into. */
 import { formatPercent } from '../results/results.ts';
 import { byId, el, scrollable, table } from './dom.ts';
 import type { Reply } from './protocol.ts';
@@ -82,7 +82,7 @@ export class FaultMapView {
     this.#size();
   }
 
-  /** The canvas has a pixel a weight; the page makes them larger. */
+  /** The canvas has a pixel per weight; the page makes them larger. */
   #size(): void {
     this.#canvas.style.width = `${this.#canvas.width * ZOOMS[this.#zoom]}px`;
   }

@@ -120,7 +120,7 @@ export type Reply =
       readonly columns: number;
       readonly stride: number;
       readonly bits: number;
-      /** A word a code, rows x stride: which of its bits flipped. */
+      /** A word per code, rows x stride: which of its bits flipped. */
       readonly flips: Uint32Array;
       /** The lowest bit first. */
       readonly planes: readonly FlipRate[];

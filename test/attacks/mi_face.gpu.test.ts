@@ -381,7 +381,7 @@ describe('settings that are refused', () => {
   it('classes that the victim does not have, and an empty list, are refused', async () => {
     for (const [targets, message] of [
       [[], /^classes: name at least one/],
-      [[0, 5], /^classes: 5 is no class of 0\.\.4$/],
+      [[0, 5], /^classes: 5 is not a class of 0\.\.4$/],
       [[-1], /^classes: -1 /],
       [[1.5], /^classes: 1\.5 /],
     ] as const) {

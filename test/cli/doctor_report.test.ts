@@ -20,6 +20,6 @@ it('the report prints both ceilings and the intensity at which they meet', () =>
   };
   expect(value('FMA ceiling')).toBe('30 GFLOP/s');
   expect(value('copy')).toBe('2.4 GB/s');
-  expect(value('ridge point')).toBe('12.5 FLOP a byte, where these two meet');
+  expect(value('ridge point')).toBe('12.5 FLOP per byte, where these two meet');
   expect(value('GEMM 512^3')).toBe('12 GFLOP/s, 40 % of the FMA ceiling');
 });

@@ -35,7 +35,7 @@ describe('the tables of a profile', () => {
       'optimizer/sgd                     9        1.0        -   0.1 %',
       'optimizer/clip  grid              1        0.0      120   0.0 %',
       'all kernels                      20      124.5        -  12.4 %',
-      'host: 0.50 ms a submit in JavaScript (encoding, submitting), 0.5 %',
+      'host: 0.50 ms per submit in JavaScript (encoding, submitting), 0.5 %',
     ]);
   });
 

@@ -69,17 +69,17 @@ describe('reading and writing a pack', () => {
     };
     expect(await failure(writeSafetensors(new Map()))).toContain('key format: ');
     expect(await rewritten((_, metadata) => Object.assign(metadata, { format: 'midas-pack/2' }))).toContain(
-      'key format: this is no midas-pack/1 file',
+      'key format: this is not a midas-pack/1 file',
     );
     expect(await rewritten((_, metadata) => Object.assign(metadata, { classNames: '[1]' }))).toContain(
       'key classNames',
     );
     expect(await rewritten((_, metadata) => Object.assign(metadata, { ids: '["x"]' }))).toContain('1 ids do not fit 3');
     expect(await rewritten((_, metadata) => Object.assign(metadata, { sha256: 'x' }))).toContain('key sha256');
-    expect(await rewritten((tensors) => tensors.delete('images'))).toContain('key images: nothing is no U8');
+    expect(await rewritten((tensors) => tensors.delete('images'))).toContain('key images: nothing is not a U8');
     expect(await rewritten((tensors) => tensors.delete('labels'))).toContain('key labels: nothing');
     const flat: Tensor = { dtype: 'U8', shape: [18], data: new Uint8Array(18) };
-    expect(await rewritten((tensors) => tensors.set('images', flat))).toContain('U8 [18] is no U8 [count');
+    expect(await rewritten((tensors) => tensors.set('images', flat))).toContain('U8 [18] is not a U8 [count');
     const wild: Tensor = { dtype: 'U32', shape: [3], data: Uint32Array.of(0, 1, 2) };
     await expect(
       readPack(

@@ -79,6 +79,6 @@ describe('augmentation of a dataset', () => {
   });
 
   it('augmentation refuses a number of copies that is not an integer', async () => {
-    await expect(augment(await people(), 1.5, 1)).rejects.toThrow('augment: 1.5 is no number of copies');
+    await expect(augment(await people(), 1.5, 1)).rejects.toThrow('augment: 1.5 is not a number of copies');
   });
 });

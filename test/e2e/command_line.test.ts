@@ -90,7 +90,7 @@ describe('the demo command', () => {
     writeFileSync(rows, readFileSync(rows, 'utf8').slice(0, -40));
     const refused = await midas('demo', '--tiny', '--out', again, '--quiet', '--adapter', 'software');
     expect(refused.code).toBe(2);
-    expect(refused.stderr).toMatch(/unfinished run: go on with --resume/);
+    expect(refused.stderr).toMatch(/unfinished run: continue with --resume/);
     const resumed = await midas('demo', '--tiny', '--out', again, '--quiet', '--adapter', 'software', '--resume');
     expect(resumed.stderr).toBe('');
     expect(resumed.code).toBe(0);
@@ -135,7 +135,7 @@ describe('the demo command', () => {
     child.kill('SIGINT');
     const { code, stderr } = await finished;
     expect(code).toBe(130);
-    expect(stderr).toMatch(/interrupted; what was finished is saved, go on with --resume/);
+    expect(stderr).toMatch(/interrupted; what was finished is saved, continue with --resume/);
     expect(lines(join(dir, 'rows.jsonl'))).toBeGreaterThanOrEqual(1);
     expect(existsSync(join(dir, 'results.json'))).toBe(false);
     const other = await midas('demo', '--tiny', '--out', dir, '--resume', '--seed', '2', '--adapter', 'software');
@@ -188,7 +188,7 @@ describe('bad input on the command line', () => {
   const cases: [string, () => string[], number, RegExp][] = [
     ['an unknown command', () => ['train-everything'], 2, /unknown command/],
     ['an unknown preset', () => ['shallow', '--preset', 'huge'], 2, /Allowed choices are quick, full/],
-    ['a bit error rate above 1', () => ['shallow', '--rates', '1.5'], 2, /1\.5 is no rate in 0\.\.1/],
+    ['a bit error rate above 1', () => ['shallow', '--rates', '1.5'], 2, /1\.5 is not a rate in 0\.\.1/],
     [
       'an unknown layer in a rate map',
       () => ['shallow', '--data', faces('layers', 3), '--rate-map', 'fc9=0.1', '--out', join(scratch, 'o1')],

@@ -176,7 +176,7 @@ describe('any part of an experiment can be exchanged', () => {
   });
 
   it.each([
-    ['an unknown attack', ['run', 'shallow', '--attack', 'guess'], /"guess" is none of mi-face, inversion/],
+    ['an unknown attack', ['run', 'shallow', '--attack', 'guess'], /"guess" is not one of mi-face, inversion/],
     [
       'a number format beside a memory that has one',
       ['run', 'shallow', '--memory', 'eden-em1', '--format', 'int8'],

@@ -158,8 +158,8 @@ describe('the contents of a checkpoint', () => {
   test('a checkpoint without tensors is refused, naming what it holds', () => {
     expect(failure(archive(int(3)))).toContain('holds no dictionary');
     expect(failure(archive(dict({})))).toContain('no tensors');
-    expect(failure(archive(dict({ epoch: int(3) })))).toContain('key epoch is no tensor');
-    expect(failure(archive(dict({ model: dict({ w: NONE }) })))).toContain('key model.w is no tensor');
+    expect(failure(archive(dict({ epoch: int(3) })))).toContain('key epoch is not a tensor');
+    expect(failure(archive(dict({ model: dict({ w: NONE }) })))).toContain('key model.w is not a tensor');
     expect(failure(zipSync({ 'm/other': Uint8Array.of(1) }, { level: 0 }))).toContain('no data.pkl in this zip');
   });
 });
@@ -266,7 +266,7 @@ describe('attacks by a malicious checkpoint', () => {
     ];
     for (const value of bad) expect(failure(archive(dict({ w: value }), { 0: six }))).toMatch(/m\/data\.pkl: /);
     // BINGET of a value that was never put into the memo.
-    expect(failure(archive(dict({ w: [0x68, 9] })))).toContain('key w is no tensor');
+    expect(failure(archive(dict({ w: [0x68, 9] })))).toContain('key w is not a tensor');
     const cut = zipSync({ 'm/data.pkl': Uint8Array.of(0x80, 2, ...text('w').slice(0, 4)) }, { level: 0 });
     expect(failure(cut)).toContain('not a pickle of torch.save');
   });

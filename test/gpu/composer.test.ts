@@ -148,7 +148,7 @@ describe('constants in the prelude', () => {
     'the prelude refuses the bare number %s',
     async (value) => {
       await expect(line(value)).rejects.toThrow(ShaderError);
-      await expect(line(value)).rejects.toThrow(/constant N = .* is no u32; wrap fractions in f32\(\)/);
+      await expect(line(value)).rejects.toThrow(/constant N = .* is not a u32; wrap fractions in f32\(\)/);
     },
   );
 

@@ -227,7 +227,7 @@ describe('the product of weights that every image reads for itself', () => {
 });
 
 describe('the product that is corrected image by image', () => {
-  // Two stretches of 512 codes a row, the second one short; several faults each, and codes with more than one flipped bit.
+  // Two stretches of 512 codes per row, the second one short; several faults each, and codes with more than one flipped bit.
   const [inputs, outputs, stride] = [700, 9, 704];
   const place = { map: 1, origin: 3, rows: outputs, columns: inputs, stride };
   const biasPlace = { map: 0, origin: 3 + (12 * stride) / 16, rows: 1, columns: outputs, stride: 16 };

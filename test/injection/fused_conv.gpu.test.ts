@@ -30,7 +30,7 @@ const SHAPE = { batch: 2, height: 6, width: 5, inChannels: 5, outChannels: 7, ke
 type Layer = MemoryConfigInput['layers'][string];
 const faults = [{ kind: 'uniform', bitErrorRate: 0.03 } as const];
 const MEMORIES: Readonly<Record<string, Layer>> = {
-  'int8 with a scale a channel': { kind: 'stored', format: { kind: 'int8', scale: 'per-channel' }, faults },
+  'int8 with a scale per channel': { kind: 'stored', format: { kind: 'int8', scale: 'per-channel' }, faults },
   int4: { kind: 'stored', format: { kind: 'int4' }, faults },
   'fp16, zeros for what is not finite': { kind: 'stored', format: { kind: 'fp16', nonFinite: 'zero' }, faults },
   'fp32 with SECDED and stuck cells': {

@@ -17,7 +17,7 @@ import { SHAPES } from '../support/shapes.ts';
 const device = useGpu();
 const { exact } = TOLERANCES;
 
-/** One class a row, first and last ones among them. */
+/** One class per row, first and last ones among them. */
 const classes = (rows: number, columns: number) =>
   Uint32Array.from({ length: rows }, (_, r) => (r === 0 ? columns - 1 : (r * 7 + 3) % columns));
 

@@ -158,7 +158,7 @@ describe('errors name the path', () => {
       /^memory\.activations\.fc1\.range: give the largest value that fixed must hold$/,
     ],
     [
-      'a scale a channel for activations',
+      'a scale per channel for activations',
       {
         layers: {},
         activations: { fc1: { kind: 'stored', format: { kind: 'int8', scale: 'per-channel' }, range: 1 } },
@@ -176,7 +176,7 @@ describe('errors name the path', () => {
       /^memory\.layers\.fc1\.faults\.0\.vendor: /,
     ],
     [
-      'a materialised map an image',
+      'a materialised map per image',
       { granularity: 'inference', path: 'materialised', layers: { fc1: uniform() } },
       /^memory\.path: granularity inference/,
     ],

@@ -91,7 +91,7 @@ describe('rates of sampled faults', () => {
     }
   });
 
-  // 4 sigma over 12 planes, 16 codes and the sum. 524288 blocks of 192 bits: 100.7 million bits a rate.
+  // 4 sigma over 12 planes, 16 codes and the sum. 524288 blocks of 192 bits: 100.7 million bits per rate.
   it.each([0.01, 2 ** -8])(
     'rate %f is achieved in every bit plane and every place over 10^8 bits, within 4 sigma',
     (rate) => {

@@ -126,7 +126,7 @@ describe('encoding on the device', () => {
 });
 
 describe('the materialised read', () => {
-  // 1024 rows of 256 codes: 262144 words a read.
+  // 1024 rows of 256 codes: 262144 words per read.
   const [rows, columns, stride] = [1024, 250, 256];
   const BLOCKS = (rows * stride) / 16;
   const ORIGIN = 3;

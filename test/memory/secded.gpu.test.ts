@@ -9,7 +9,7 @@ const device = useGpu();
 let bench: Bench;
 afterEach(() => bench?.arena.destroy());
 
-/** Runs an expression of `input`, a vec4u a word, that gives another vec4u. */
+/** Runs an expression of `input`, a vec4u per word, that gives another vec4u. */
 async function map(input: Uint32Array<ArrayBuffer>, expression: string): Promise<Uint32Array> {
   const { gpu } = device;
   bench = new Bench(gpu);

@@ -61,9 +61,17 @@ const MEMORIES: Readonly<Record<string, Layer>> = {
   'fixed point of 7 bits': { kind: 'stored', format: { kind: 'fixed', bits: 7 }, faults: [uniform] },
   'fixed point of 3 bits': { kind: 'stored', format: { kind: 'fixed', bits: 3 }, faults: [uniform] },
   int8: { kind: 'stored', format: { kind: 'int8' }, faults: [uniform] },
-  'int8 with a scale a channel': { kind: 'stored', format: { kind: 'int8', scale: 'per-channel' }, faults: [uniform] },
+  'int8 with a scale per channel': {
+    kind: 'stored',
+    format: { kind: 'int8', scale: 'per-channel' },
+    faults: [uniform],
+  },
   int4: { kind: 'stored', format: { kind: 'int4' }, faults: [uniform] },
-  'int4 with a scale a channel': { kind: 'stored', format: { kind: 'int4', scale: 'per-channel' }, faults: [uniform] },
+  'int4 with a scale per channel': {
+    kind: 'stored',
+    format: { kind: 'int4', scale: 'per-channel' },
+    faults: [uniform],
+  },
   fp32: { kind: 'stored', format: { kind: 'fp32' }, faults: [uniform] },
   'fp32, zeros for what is not finite': {
     kind: 'stored',
@@ -197,8 +205,8 @@ describe('fused products of every memory', () => {
   // A product with what is not finite is not finite in all its row; such formats are compared where they saturate.
   const FUSED = [
     'fixed point of 3 bits',
-    'int8 with a scale a channel',
-    'int4 with a scale a channel',
+    'int8 with a scale per channel',
+    'int4 with a scale per channel',
     'fp16, saturating',
     'bf16, saturating',
     'fp32, zeros for what is not finite',

@@ -126,7 +126,7 @@ describe('the outputs of a victim', () => {
     expect(new Set(accuracies.map(({ loss }) => loss)).size).toBe(draws);
     expect(evaluated.weightReads).toEqual(each.weightReads);
     expect(() => several.victim.plan(arena, arena.matrix('x', 4, TOY.pixels))).toThrow(
-      /4 inputs are no 3 equal groups/,
+      /4 inputs cannot be divided into 3 equal groups/,
     );
     evaluated.destroy();
     each.destroy();

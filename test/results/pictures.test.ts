@@ -32,7 +32,7 @@ describe('a file of pictures', () => {
     const pictures = decodePictures(Uint8Array.of(0, 255, 255, 0), 'p.gray', { width: 2, height: 1 });
     expect(pictures.images).toEqual([Float32Array.of(0, 1), Float32Array.of(1, 0)]);
     expect(() => decodePictures(Uint8Array.of(0, 255, 255), 'p.gray', { width: 2, height: 1 })).toThrow(
-      new DataError('p.gray: 3 bytes are no whole pictures of 2 x 1'),
+      new DataError('p.gray: 3 bytes are not whole pictures of 2 x 1'),
     );
     expect(() => decodePictures(Uint8Array.of(0, 255, 255), 'p.gray')).toThrow('p.gray: not an NPY file');
   });

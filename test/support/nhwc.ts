@@ -1,4 +1,4 @@
-/** PyTorch lays images out as NCHW, the engine as NHWC: a row a pixel, a column a channel. */
+/** PyTorch lays images out as NCHW, the engine as NHWC: a row per pixel, a column per channel. */
 import type { Matrix } from '../../src/gpu/arena.ts';
 import { type Bench, writeMatrix } from './gpu.ts';
 

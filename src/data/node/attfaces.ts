@@ -1,6 +1,6 @@
 /**
  * The AT&T faces (AT&T Laboratories Cambridge, "The Database of Faces") and folders laid out like them: one folder sN a
- * person, one photograph M.pgm a file.
+ * person, one photograph M.pgm per file.
  */
 import { access, readdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';

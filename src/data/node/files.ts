@@ -73,7 +73,7 @@ export async function writeFileAtomic(path: string, bytes: Uint8Array | string):
  */
 export async function appendLineDurable(path: string, line: string): Promise<void> {
   if (/[\r\n]/.test(line))
-    throw new DataError(`cannot write ${path}: the line holds a line break; write one row a line`);
+    throw new DataError(`cannot write ${path}: the line holds a line break; write one row per line`);
   try {
     const file = await open(path, 'a+');
     try {

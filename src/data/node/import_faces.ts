@@ -20,7 +20,7 @@ export interface ImportFacesOptions {
   readonly size?: number;
   /** At most that many images, the first; all by default. */
   readonly limit?: number;
-  /** A text file with the name of one identity a line, all of whose images are left out; # begins a comment. */
+  /** A text file with the name of one identity per line, all of whose images are left out; # begins a comment. */
   readonly exclude?: string;
   /** Called with the number of images finished so far, and the next one's id or ''. */
   readonly onProgress?: (finished: number, total: number, id: string) => void;
@@ -75,7 +75,7 @@ const CROPS: Readonly<Record<FaceLayout, string>> = {
 export async function importFaces(dir: string, options: ImportFacesOptions): Promise<ImportedFaces> {
   const { layout, size = 64, limit = Number.MAX_SAFE_INTEGER, exclude, onProgress, signal } = options;
   if (!FACE_LAYOUTS.includes(layout)) {
-    throw new ConfigError(`layout: "${layout}" is none; choose one of ${FACE_LAYOUTS.join(', ')}`);
+    throw new ConfigError(`layout: "${layout}" is unknown; choose one of ${FACE_LAYOUTS.join(', ')}`);
   }
   requireWhole('size', size, 1024);
   requireWhole('limit', limit, Number.MAX_SAFE_INTEGER);
@@ -173,7 +173,7 @@ async function findPeople(dir: string, cut: (image: GrayImage) => GrayImage): Pr
     }
   }
   if (people.length === 0) {
-    throw new DataError(`${dir}: no folders; this layout has one folder a person, check the path and the layout`);
+    throw new DataError(`${dir}: no folders; this layout has one folder per person, check the path and the layout`);
   }
   return { people, photographs, areIdentified: true };
 }
@@ -225,7 +225,7 @@ async function readIdentities(dir: string): Promise<{ path: string; of: Map<stri
 async function readExclusions(path: string): Promise<Set<string>> {
   const lines = await readLines(path);
   const names = lines.map((line) => normaliseIdentity(line.replace(/#.*$/, ''))).filter((name) => name !== '');
-  if (names.length === 0) throw new DataError(`${path}: no names; give one identity a line`);
+  if (names.length === 0) throw new DataError(`${path}: no names; give one identity per line`);
   return new Set(names);
 }
 

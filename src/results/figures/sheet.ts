@@ -1,4 +1,4 @@
-/** The contact sheet: one row of pictures a condition. */
+/** The contact sheet: one row of pictures per condition. */
 import { ShapeError } from '../../errors.ts';
 import {
   type EncodeGrayPng,
@@ -21,7 +21,7 @@ export interface SheetRow {
   label: string;
   /** Its numbers: 'accuracy 0.84\nPCC 0.59, lift 0.21'. Line feeds are kept, longer lines are broken. */
   detail?: string;
-  /** One picture a column, `width * height` gray pixels: floats are 0..1, bytes 0..255; what lies outside is clamped. */
+  /** One picture per column, `width * height` gray pixels: floats are 0..1, bytes 0..255; what lies outside is clamped. */
   images: (Float32Array | Uint8Array)[];
 }
 
@@ -44,10 +44,10 @@ export interface SheetOptions {
 }
 
 /**
- * One row of pictures a condition, labelled at the left, one column a person; the first row, the truth, is set apart. A
+ * One row of pictures per condition, labelled at the left, one column per person; the first row, the truth, is set apart. A
  * picture with a pixel that is not a number is crossed out rather than drawn.
  *
- * @throws ShapeError where a row has not one picture a column or a picture not `width * height` pixels
+ * @throws ShapeError where a row has not one picture per column or a picture not `width * height` pixels
  */
 export function reconstructionSheet(options: SheetOptions): string {
   const { columns, rows, width, height, title, footnote, smooth = true, encodeGrayPng } = options;

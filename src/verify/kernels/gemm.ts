@@ -152,7 +152,7 @@ function codes16Check(transposition: 'nt' | 'nn'): Check {
 
 /** The product at granularity `inference`: with error-free weights, then corrected image by image. */
 function correctionCheck(transposition: 'nt' | 'nn'): Check {
-  // Two stretches of 512 codes a row, and most images with faults in both.
+  // Two stretches of 512 codes per row, and most images with faults in both.
   const [m, rows, columns] = [6, 5, 530];
   const nt = transposition === 'nt';
   const passOffset = nt ? 0 : 1;

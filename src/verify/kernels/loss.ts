@@ -15,7 +15,7 @@ import { roundConfidences } from '../../reference/release.ts';
 import { alignTolerance, sumTolerance, TOLERANCES } from '../../reference/tolerances.ts';
 import { type Check, COLUMNS, numbers, ROWS, SIZE } from './trial.ts';
 
-/** One class a row, all below COLUMNS. */
+/** One class per row, all below COLUMNS. */
 const TARGETS = Uint32Array.of(3, 0, 36, 17, 3);
 
 function confidenceCheck(cost: ConfidenceCost): Check {

@@ -57,7 +57,7 @@ export class Trial {
     return { ...matrix, rows };
   }
 
-  /** The same with the narrow rows of images: a pixel a row, a channel a column. */
+  /** The same with the narrow rows of images: a pixel per row, a channel per column. */
   images(rows: number, channels: number, values: ArrayLike<number>): Matrix {
     const matrix = this.arena.image('checked', rows, 1, 1, channels);
     this.gpu.write(matrix, pad(values, rows, channels, matrix.stride));

@@ -23,10 +23,10 @@ type Direction = 'forward' | 'input gradient' | 'weight gradient';
 
 interface Layer {
   readonly name: string;
-  /** Of a transposed convolution the convolution that undoes it: its input gradient is then the forward pass. */
+  /** For a transposed convolution, the convolution whose input gradient is its forward pass. */
   readonly shape: ConvShape;
   readonly transposed: boolean;
-  /** Whether the roofline shows it. */
+  /** True if the roofline shows it. */
   readonly drawn: boolean;
 }
 

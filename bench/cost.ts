@@ -1,4 +1,4 @@
-/** What operations cost at least: floating-point operations, and bytes that must be moved whatever the cache. */
+/** Lower bounds of the cost of operations: floating-point operations, and bytes that must be moved whatever the cache. */
 
 import type { Dispatch } from '../src/gpu/dispatch.ts';
 import type { BufferView } from '../src/gpu/guarded_device.ts';

@@ -24,7 +24,7 @@ const AXES: Readonly<Record<GrowthPoint['over'], string>> = {
 interface Curve {
   readonly model: string;
   readonly points: readonly { readonly size: number; readonly row: Row }[];
-  /** What the slope was fitted to, and the slope. */
+  /** The sizes to which the slope was fitted, and the slope. */
   readonly fitted: readonly number[];
   readonly slope: Row;
 }

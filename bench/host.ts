@@ -1,4 +1,4 @@
-/** What training costs outside of the GPU: the JavaScript thread in every step, its heap, and compiling before the first. */
+/** Measures the cost of training outside the GPU: the JavaScript thread in every step, its heap, and compiling before the first. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { Clock } from '../src/cli/doctor.ts';

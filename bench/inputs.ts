@@ -1,4 +1,4 @@
-/** What is computed with where only the time counts: numbers that nothing skips, and images that are one batch. */
+/** Inputs of cases of which only the time counts: numbers that no kernel skips, and images that form one batch. */
 import { createDataset, type ImageDataset } from '../src/data/dataset.ts';
 import type { Matrix } from '../src/gpu/arena.ts';
 import type { Gpu } from '../src/gpu/device.ts';

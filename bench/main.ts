@@ -98,7 +98,7 @@ const options = new Command('npm run bench --')
   .parse()
   .opts<Options>();
 
-/** What every other number is to be read against. */
+/** The ceilings, against which every other number is read. */
 async function benchCeilings(gpu: Gpu, timing: Timing): Promise<{ rows: Row[]; ceilings: Ceilings }> {
   const arena = new Arena(gpu);
   const { fma, copy, hash } = await buildProbes(gpu, arena);

@@ -1,4 +1,4 @@
-/** What the page costs in Chromium: bytes, time to the first picture, and how smoothly it answers while the engine works. */
+/** Measures the page in Chromium: bytes, time to the first picture, and how smoothly it answers while the engine works. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

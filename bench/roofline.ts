@@ -89,7 +89,7 @@ export function placeLabels(
   return y;
 }
 
-/** Whether two lines have an inner point in common. */
+/** True if two lines have an inner point in common. */
 export function cross(a: Point, b: Point, c: Point, d: Point): boolean {
   const side = (p: Point, q: Point, r: Point) => (q.x - p.x) * (r.y - p.y) - (q.y - p.y) * (r.x - p.x);
   return side(a, b, c) * side(a, b, d) < 0 && side(c, d, a) * side(c, d, b) < 0;

@@ -1,4 +1,4 @@
-/** What the benchmark prints: one row a number, with its target where the project has set itself one. */
+/** The output of the benchmark: one row per number, with its target if the project has set one. */
 import { median } from '../src/cli/doctor.ts';
 
 /**
@@ -10,7 +10,7 @@ export interface Target {
   readonly better: 'higher' | 'lower';
 }
 
-/** Of a row that the roofline shows (bench/roofline.ts). */
+/** The coordinates of a row that the roofline shows (bench/roofline.ts). */
 export interface RooflinePoint {
   readonly kernel: string;
   /**
@@ -35,7 +35,7 @@ export interface Row extends Partial<Target> {
   /** Median over the rounds. */
   readonly measured: number;
   readonly unit: string;
-  /** Whether the median meets the target; absent without one. */
+  /** True if the median meets the target; absent without one. */
   readonly met?: boolean;
   readonly min: number;
   readonly max: number;

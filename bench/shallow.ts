@@ -106,7 +106,7 @@ const COPIES = { 0.001: 2, 0.01: 3, 0.0625: 5 } as const;
 const BATCH = 128;
 const PEOPLE = 30;
 
-/** What a defended forward pass may take, times the exact one, at the granularities `load` and `pass` and a BER of 0.01. */
+/** Target for the time of a defended forward pass, as a multiple of the exact one, at the granularities `load` and `pass` and a BER of 0.01. */
 const MOST = { load: atMost(1.03), pass: atMost(1.2) } as const;
 
 /** All layers of a model stored in 12-bit codes that fail uniformly. */

@@ -32,7 +32,7 @@ const RATE = 0.01;
 
 interface Kernel {
   readonly record: (recorder: CostRecorder) => void;
-  /** What it reads and then overwrites. */
+  /** Buffers that the kernel reads and then overwrites. */
   readonly updated?: readonly BufferView[];
 }
 

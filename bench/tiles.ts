@@ -20,7 +20,7 @@ interface StudiedTile {
   readonly columns: number;
   /** k a turn of the loop takes: operands are loaded as f32, vec2f or vec4f along k. */
   readonly k: 1 | 2 | 4;
-  /** Which factor of a product is written first; it is the one that SwiftShader copies. */
+  /** The factor of a product that is written first; it is the one that SwiftShader copies. */
   readonly first: 'a' | 'b';
   /** Sums as named variables, or as an array that is also indexed by a variable and so lies in memory. */
   readonly sums: 'registers' | 'memory';

@@ -1,4 +1,4 @@
-/** What is compared: shapes, networks and numbers, the same for every engine. Numbers are in PyTorch's layouts. */
+/** The cases of the comparison: shapes, networks and numbers, the same for every engine. Numbers are in PyTorch's layouts. */
 
 import { type ConvShape, convOutputSize } from '../../src/kernels/conv.ts';
 import type { Transposition } from '../../src/kernels/gemm.ts';
@@ -9,7 +9,7 @@ import { modelSpec } from '../../src/models/specs.ts';
 import { type OptimizerConfig, PUBLISHED_TRAINING } from '../../src/models/trainer.ts';
 import { deepNetworks } from '../deep_networks.ts';
 
-/** What a convolution is asked for, in its own words: of a transposed one `forward` is another's input gradient. */
+/** The direction of a convolution. `forward` of a transposed convolution is the input gradient of the one that it transposes. */
 export type Direction = 'forward' | 'input gradient' | 'weight gradient';
 
 export interface GemmCase {
@@ -26,7 +26,7 @@ export interface ConvCase {
   readonly name: string;
   readonly transposed: boolean;
   readonly direction: Direction;
-  /** Of a transposed convolution the convolution that undoes it. */
+  /** The shape; for a transposed convolution, that of the convolution which it transposes. */
   readonly shape: ConvShape;
 }
 
@@ -165,7 +165,7 @@ export function convShapes({ shape }: ConvCase): { large: number[]; small: numbe
   };
 }
 
-/** What the convolution itself does for a case: a transposed one swaps forward and input gradient. */
+/** The direction of the underlying convolution: a transposed one swaps forward and input gradient. */
 export function convOperation({ transposed, direction }: ConvCase): Direction {
   if (!transposed || direction === 'weight gradient') return direction;
   return direction === 'forward' ? 'input gradient' : 'forward';

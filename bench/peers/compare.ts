@@ -1,4 +1,4 @@
-/** Whether two engines computed the same. */
+/** Checks that two engines computed the same. */
 import { MidasError } from '../../src/errors.ts';
 import type { Case } from './cases.ts';
 

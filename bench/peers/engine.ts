@@ -1,4 +1,4 @@
-/** What every engine must do to be compared. */
+/** The interface of every engine that is compared. */
 import type { Case } from './cases.ts';
 
 /** A case on the device of one engine. */

@@ -1,4 +1,4 @@
-/** Who computes when: one engine at a time, results compared before anything is timed, then rounds A B C A B C. */
+/** The order of the engines: one engine at a time, results compared before anything is timed, then rounds A B C A B C. */
 import { MidasError } from '../../src/errors.ts';
 import type { Case } from './cases.ts';
 import { checkSame } from './compare.ts';

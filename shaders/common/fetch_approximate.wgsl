@@ -28,7 +28,7 @@ fn begin_read(map: u32, origin: u32, image: u32) -> Read {
   return Read(at, origin, open_format(at), open_faults(at, origin, image));
 }
 
-// What the memory returns of block `block` of the tensor.
+// The codes that the memory returns for block `block` of the tensor.
 fn fetch_words(read: Read, block: u32) -> Words {
   let stored = codes[read.origin + block];
   return words_xor(stored, block_mask(read.faults, block, stored));
@@ -39,7 +39,7 @@ fn fetch_block(read: Read, block: u32, row: u32) -> mat4x4f {
   return decode_block(read, fetch_words(read, block), block, row);
 }
 
-// What `words`, returned for block `block` in row `row`, mean. Component j of column i is weight 4 i + j of the block.
+// Decodes `words`, which were returned for block `block` in row `row`. Component j of column i is weight 4 i + j of the block.
 // Pads hold whatever their flipped bits say, which products multiply by zero; where that could be no number, they are zero.
 fn decode_block(read: Read, words: Words, block: u32, row: u32) -> mat4x4f {
   let weights = mat4x4f(

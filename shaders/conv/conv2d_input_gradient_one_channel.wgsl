@@ -50,7 +50,7 @@ const TAP_STEP: u32 = STRIDE;
 const TAP_END: u32 = KERNEL + SHIFT;
 fn tap_move(tap: vec2u, first: vec2u) -> vec2i { return -vec2i(tap / STRIDE); }
 
-// Of a pixel of the block, its weights in four rows of W from 4 channel4 on; zeros where the tap is none.
+// The weights of a pixel of the block in four rows of W from 4 channel4 on; zeros if the pixel has no such tap.
 fn load_weights(tap: vec2u, pixel: vec2u, channel4: u32) -> PanelB {
   let at = tap + pixel - SHIFT;
   let is_tap = all(at < vec2u(KERNEL));

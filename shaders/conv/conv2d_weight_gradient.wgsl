@@ -51,7 +51,7 @@ fn line_of_x(columns: Columns, line: u32) -> Line {
   return Line(at, select(vec4i(OUTSIDE), columns.tap_x, inside));
 }
 
-// Of output pixel ox, every four columns' vec4 index in x.
+// For output pixel ox: the vec4 index in x of each group of four columns.
 fn pixel_of_x(line: Line, ox: u32) -> vec4u {
   let inside = bitcast<vec4u>(line.x + i32(ox * STRIDE)) < vec4u(X_WIDTH);
   return select(vec4u(ZEROS), line.at_b + ox * STRIDE * (STRIDE_B / 4u), inside);

@@ -1,11 +1,11 @@
-// What follows the sum of a convolution: act(value + bias), or where a finished network normalises next (NORMALISE),
+// The epilogue of a convolution: act(value + bias), or where a finished network normalises next (NORMALISE),
 // act((value + bias - mean) * gamma / sqrt(variance + EPSILON) + beta): norm/batch_norm_forward.wgsl, to the same bits. BIAS,
 // NORMALISE and ACTIVATION are prelude constants, and what is not asked for costs nothing.
 // Needs load_bias of the including shader, the slot <normalisation>, and COLUMNS4: fours of columns an invocation stores.
 #include "common/activation.wgsl"
 #include <normalisation>
 
-// Of four columns: x becomes (x - center) * scale + shift.
+// The normalisation of four columns: x becomes (x - center) * scale + shift.
 struct Normalisation {
   center: vec4f,
   scale: vec4f,

@@ -1,4 +1,4 @@
-// What convolutions of images of one channel have in common: an invocation takes four output pixels side by side and up to
+// The common part of convolutions of images of one channel: an invocation takes four output pixels side by side and up to
 // eight output channels, reads every value of x that the four meet in a kernel row once, and keeps what belongs to a tap of a
 // channel, a weight or a sum, in a register. Kernels have up to 4 x 4 taps, the stride is 1 or 2.
 // Needs KERNEL, STRIDE, PADDING, X_HEIGHT, X_WIDTH, PIXEL (f32 from pixel to pixel), ZERO_ROW and load_x(i: u32) -> f32.
@@ -14,7 +14,7 @@ struct Taps {
 // Values of a line of x that four output pixels meet.
 const SPAN: u32 = 3u * STRIDE + KERNEL;
 
-// Where output pixels from (oy, ox) on meet kernel row ky.
+// The line of x that kernel row ky reads for output pixels from (oy, ox) on.
 struct Line {
   at: u32,  // f32 index of the first pixel of x, which may lie outside
   x: u32,   // that pixel in its line

@@ -26,7 +26,7 @@ fn tap_addresses(rows: PixelRows, dy: i32, dx: i32) -> Addresses {
   );
 }
 
-// Whether the tap meets zeros only.
+// True if the tap meets zeros only.
 fn all_outside(at: Addresses) -> bool {
   return outside(at.p0) && outside(at.p1) && outside(at.p2) && outside(at.p3);
 }

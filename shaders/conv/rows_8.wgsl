@@ -19,7 +19,7 @@ fn tap_addresses(rows: PixelRows, dy: i32, dx: i32) -> Addresses {
   return Addresses(pixel_addresses(rows.p0, dy, dx), pixel_addresses(rows.p1, dy, dx));
 }
 
-// Whether the tap meets zeros only.
+// True if the tap meets zeros only.
 fn all_outside(at: Addresses) -> bool {
   return outside(at.p0) && outside(at.p1);
 }

@@ -17,7 +17,7 @@
 #include "memory/sparse_faults.wgsl"
 #include "common/activation.wgsl"
 
-// What a fault in code k of a row of W changes in the sum.
+// The change of the sum by a fault in code k of a row of W.
 fn change(format: Format, row_word: u32, column: u32, row: u32, k: u32, mask: u32, faulty: bool) -> f32 {
   let weight = fault_change(format, code_at(row_word, k), mask, column);
   return select(0.0, weight * a[row * STRIDE_A + k], faulty && k < K);

@@ -1,4 +1,4 @@
-// What follows the sum: act(value + bias[column4]). BIAS and ACTIVATION are prelude constants, so an exact product pays
+// The epilogue of a product: act(value + bias[column4]). BIAS and ACTIVATION are prelude constants, so an exact product pays
 // nothing for them. The including shader provides load_bias.
 #include "common/activation.wgsl"
 

@@ -319,7 +319,7 @@ fn hit_hair(o: vec3f, d: vec3f) -> Hair {
 
 // --- the face ---
 
-// What the surface is like at a point.
+// Properties of the surface at a point.
 struct Surface {
   albedo: f32,
   shine: f32,
@@ -547,7 +547,7 @@ fn wear_glasses(under: f32, o: vec3f, d: vec3f, head: Hit) -> f32 {
   return mix(seen, f.z * (face.light_body.w + 0.6 * face.light.w), frame);
 }
 
-// What the camera sees at (x, y) of the image plane, in units from the middle of the head at rest.
+// The light that the camera receives at (x, y) of the image plane, in units from the middle of the head at rest.
 fn radiance_at(x: f32, y: f32) -> f32 {
   let o = vec3f(
     face.ray_x.x * x + face.ray_x.y * y + face.ray_x.w,

@@ -1,4 +1,4 @@
-// What the softmax kernels share: the largest logit of a row and the sum of exp(logit - largest), in column order.
+// The common part of the softmax kernels: the largest logit of a row and the sum of exp(logit - largest), in column order.
 // The including shader declares `x`, ROWS x COLUMNS with stride STRIDE, and the constants.
 #include "common/columns.wgsl"
 

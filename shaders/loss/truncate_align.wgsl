@@ -1,4 +1,4 @@
-// What an attacker makes of a row of logits before the inversion network (Yang, Chang and Liang, CCS 2019, in the published
+// The attacker's preprocessing of a row of logits before the inversion network (Yang, Chang and Liang, CCS 2019, in the published
 // form): t_j = log p_j = x_j - m - log sum_k exp(x_k - m), never the log of an underflowed confidence; the KEPT largest of a
 // row stay (of equals the lower index), a_j = max(t_j, LOWER) + OFFSET, and
 // y_j = a_j + max(0, -min a) over those kept, 0 elsewhere.

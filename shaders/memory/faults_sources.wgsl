@@ -70,7 +70,7 @@ fn bitline(faults: Faults, source: u32, block: u32, place: u32) -> u32 {
   return bank * row_bits + (first + place + fault_table[source + SOURCE_FIRST_BIT]) % row_bits;
 }
 
-// Whether a drawn cell fails in this read, as far as its place decides it.
+// True if a drawn cell fails in this read, as far as its place decides it.
 fn cell_fails(faults: Faults, source: u32, block: u32, place: u32) -> bool {
   if (fault_table[source + SOURCE_LINES] == 3u && !in_lines(source, line_hash(faults, 3u, bitline(faults, source, block, place)))) {
     return false;
@@ -144,8 +144,8 @@ fn check_bits(words: Words) -> vec2u {
   return check;
 }
 
-// What is wrong with the block after the code had its say. `scrub`: what it corrects is written back with new check bits,
-// and what it detects is left; otherwise a detected word reads zero where ECC is 1.
+// The bits of the block that are wrong after error correction. `scrub`: a corrected word is written back with new check bits,
+// and a detected one stays as it is; otherwise a detected word reads zero where ECC is 1.
 fn corrected(errors: Cells, stored: Words, scrub: bool) -> Cells {
   var left = Cells();
   for (var i = 0u; i < PAIRS; i++) {

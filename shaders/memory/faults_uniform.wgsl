@@ -5,7 +5,7 @@
 // places of a random sequence without repeats are flipped. The table is the only thing that depends on the error rate,
 // so a bit that fails at one rate fails at every higher one.
 //
-// What is the same for all blocks of a read is looked up once, by open_faults, the first entries of the table among it.
+// The values that are the same for all blocks of a read are looked up once, by open_faults, the first entries of the table among it.
 // A turn of the loop takes all places of a random word, without a branch: where lanes differ, a loop's turns and branches
 // are what costs. faults_sources.wgsl draws the same bits for such a source, at leisure.
 // Reference: src/memory/fault_sampler.ts.

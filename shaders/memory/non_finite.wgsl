@@ -1,4 +1,4 @@
-// What a float format does with a code whose exponent bits are all ones, decided on the bits: WGSL may assume NaN away.
+// The policy of a float format for a code whose exponent bits are all ones, decided on the bits: WGSL may assume NaN away.
 // NON_FINITE 0: let it through. 1: zero. 2: the largest finite value of the format, with the code's sign.
 fn without_non_finite(bits: vec4u, largest: u32) -> vec4f {
   if (NON_FINITE == 0u) { return bitcast<vec4f>(bits); }

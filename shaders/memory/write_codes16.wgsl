@@ -1,4 +1,4 @@
-// What was read of a block of fixed-point codes of 9 to 15 bits, retained as codes of 16 bits that a product decodes as it loads
+// Writes a block of fixed-point codes of 9 to 15 bits that was read as codes of 16 bits that a product decodes as it loads
 // them (gemm/b_codes16.wgsl), half as long as f32: 2 m for a magnitude m, 1 - 2 m where the sign is set, two's complement.
 // Pads hold whatever their flipped bits say, which is finite and which products multiply by zero. Included as <retained>.
 // Reference: decodeCode16 in src/memory/fixed_point.ts, the way back.

@@ -32,7 +32,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   }
   for (var ky = 0u; ky < POOL_STRIDE; ky++) {
     for (var kx = 0u; kx < POOL_STRIDE; kx++) {
-      // What lies before the image wraps around to large numbers.
+      // Positions before the image wrap around to large numbers.
       let pixel = at * POOL_STRIDE + vec2u(kx, ky) - PADDING;
       if (all(pixel < vec2u(WIDTH, HEIGHT))) {
         let in_window = ky < KERNEL_SIZE && kx < KERNEL_SIZE;

@@ -1,5 +1,5 @@
 /**
- * What an attack is: it learns about the people that a victim was trained on, and gives images. Every attack runs against
+ * The interface of attacks. An attack learns about the people on whom a victim was trained and returns images. It runs against
  * every victim and under every defence, because it sees the victim only through {@link Victim}. A new attack is one file that
  * exports an {@link Attack} and one line in src/attacks/registry.ts.
  */
@@ -18,8 +18,8 @@ export const SPLITS = ['held-out', 'training'] as const;
 export type SplitName = (typeof SPLITS)[number];
 
 /**
- * What an attacker sees of the victim. `white-box`: its weights, so that a defence which changes the released confidences
- * does not reach the attack. `scores`: the confidences as they are released, or nothing at all.
+ * The attacker's access to the victim. `white-box`: its weights, so that a defence which changes the released confidences
+ * has no effect on the attack. `scores`: the released confidences, or nothing at all.
  */
 export type Access = 'white-box' | 'scores';
 
@@ -138,7 +138,7 @@ export interface BuiltAttack {
 export interface PreparedAttack {
   readonly outputs: readonly AttackOutput[];
   /**
-   * Whether its results differ between draws although the weights are the same: a random start, random directions. One
+   * True if its results differ between draws although the weights are the same: a random start, random directions. One
    * such attack makes every attack of the experiment run in all draws of conditions without faults.
    */
   readonly varies: boolean;

@@ -151,7 +151,7 @@ export class Predictor {
 }
 
 /**
- * What an attacker makes of predictions: what the inversion network is trained on as `vectors`.
+ * Preprocesses predictions as the attacker does. The inversion network is trained on the result as `vectors`.
  * @param arena that owns the vectors on the device
  * @param logits [rows, classes]
  * @returns the aligned vectors, on the device, and on the host as [rows, stride of the matrix]

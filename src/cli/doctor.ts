@@ -186,8 +186,8 @@ async function measureSpeed(gpu: Gpu): Promise<Speed> {
 const CALIBRATION_SCALES = 14;
 
 /**
- * What the shallow half of the demo reaches of the rate of 512 x 512 x 512 while it trains and attacks: its products are
- * slim, and losses, images and steps lie between them. Measured on SwiftShader.
+ * The share of the rate of GEMM 512 x 512 x 512 that the shallow half of the demo reaches while it trains and attacks: its
+ * products are slim, and losses, images and steps lie between them. Measured on SwiftShader.
  */
 const DEMO_SHARE = 0.24;
 

@@ -1,6 +1,6 @@
 /**
- * What the command line says while it works, on stderr: a bar on a terminal, plain lines otherwise (into a log, say), and
- * nothing at all with --quiet. Results go to stdout and are not this module's business.
+ * Progress of the command line on stderr: a bar on a terminal, plain lines otherwise (for example into a log), and
+ * nothing at all with --quiet. Results go to stdout; other modules write them.
  */
 
 import { styleText } from 'node:util';

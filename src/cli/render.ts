@@ -1,5 +1,5 @@
 /**
- * What drawing needs in Node: a document for Plot, SVG to PNG with the font this project ships, and PNG itself.
+ * The parts that drawing needs in Node: a document for Plot, SVG to PNG with the font this project ships, and PNG itself.
  * jsdom takes half a second to load: import this module when there is something to draw, not at start.
  */
 

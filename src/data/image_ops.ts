@@ -1,5 +1,5 @@
 /**
- * What is done to decoded photographs before an experiment sees them: gray, crop, resize. Gray and resize give the same bytes
+ * Processing of decoded photographs before an experiment uses them: gray, crop, resize. Gray and resize give the same bytes
  * as Pillow, with which the published data sets were prepared (https://github.com/python-pillow/Pillow,
  * src/libImaging/Convert.c and Resample.c).
  */

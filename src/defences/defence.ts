@@ -1,5 +1,5 @@
 /**
- * What a defence is: something that its owner does to a victim so that attacks see less. There are three places for it: the
+ * The interface of defences. A defence changes a victim so that attacks see less. It can act in three places: in the
  * training, the weights in memory, and the released confidences. Memories and noise on weights are conditions of an experiment
  * (src/experiments/conditions.ts). A new defence of training or release is one file and one line in src/defences/registry.ts.
  */

@@ -1,6 +1,6 @@
 /**
- * What an experiment is, as data: data x victim x defences x attacks, measured draw by draw. Validated once at the edge by one
- * schema, then plain typed objects; the manifest holds it whole, so that it repeats the run when it is given back.
+ * An experiment as data: data x victim x defences x attacks, measured draw by draw. One schema validates it once at the edge;
+ * inside it is a plain typed object. The manifest of a run holds all of it, so that the run can be repeated from the manifest.
  */
 import * as v from 'valibot';
 import { AttackSchema } from '../attacks/registry.ts';

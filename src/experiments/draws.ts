@@ -37,7 +37,7 @@ export function drawBudget({ device, adapter }: Gpu): DrawBudget {
 }
 
 /**
- * What one draw of a linear victim takes, evaluated and attacked.
+ * The memory and work that one draw of a linear victim needs for its evaluation and the attacks.
  * @param pixels of an image
  * @param classes of the victim
  * @param evaluated images of an evaluation's batch

@@ -123,8 +123,8 @@ function tooLarge(plan: ExperimentPlan, limits: StorageLimits): PlannedBuffer | 
 }
 
 /**
- * What training reaches of the GEMM rate of 512 x 512 x 512, and what a dispatch costs, in operations at that rate. Fitted to
- * steps of both networks of the presets on SwiftShader, of which it misses none by more than a fifth.
+ * The share of the GEMM rate of 512 x 512 x 512 that training reaches, and the cost of a dispatch in operations at that rate.
+ * Both are fitted to steps of both networks of the presets on SwiftShader; none is missed by more than a fifth.
  */
 const TRAINING_SHARE = 0.7;
 const DISPATCH_FLOPS = 6e6;

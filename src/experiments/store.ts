@@ -2,7 +2,7 @@ import { InterruptedError } from '../errors.ts';
 import type { Row } from '../results/results.ts';
 
 /**
- * Where an experiment keeps what it has finished. Injected: a folder on disk for the command line, memory for tests and
+ * The store of an experiment's finished work. It is injected: a folder on disk for the command line, memory for tests and
  * the page. Every call returns only when its data would survive a kill.
  */
 export interface RunStore {

@@ -297,7 +297,7 @@ export class Testbed {
   }
 
   /**
-   * What is reached without any attack.
+   * Null baselines: the scores that are reached without any attack.
    * @param images reconstructions of the first output, as they are kept
    * @param persons whom they should show
    */

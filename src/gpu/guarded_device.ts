@@ -67,7 +67,7 @@ export class GuardedDevice {
   }
 
   /**
-   * Whether kernels whose invocations swap values in fours are the fast ones here: on a software adapter with subgroups,
+   * True if kernels whose invocations swap values in groups of four are the fast ones: on a software adapter with subgroups,
    * whose lanes are those of the CPU's vectors, numbered along x.
    */
   get quads(): boolean {

@@ -268,8 +268,8 @@ export class ApproximateMemory {
   }
 
   /**
-   * What one read of a parameter returns, packed in the padded layout: under the present load, at granularity `pass` or
-   * `inference` its pass `pass`, for image 0. @throws DeviceLostError
+   * Returns the codes of one read of a parameter, packed in the padded layout: under the present load, at granularity `pass` or
+   * `inference` in its pass `pass`, for image 0. @throws DeviceLostError
    */
   async fetchCodes(name: string, pass = 0): Promise<Uint32Array<ArrayBuffer>> {
     const placed = this.#find(name);

@@ -151,7 +151,8 @@ export function checkDraws(granularity: Granularity, draws: number): void {
 }
 
 /**
- * Whether a model of this layout can lie in such a memory, for so many draws: everything that does not depend on the weights.
+ * Checks that a memory of this configuration can hold a model of this layout for so many draws, as far as that does not depend
+ * on the weights.
  * @throws ConfigError with the path in the configuration
  */
 export function checkMemory(config: MemoryConfig, layout: ParameterLayout, draws: number, where = 'memory'): void {

@@ -7,8 +7,8 @@ import { requireBytes, shapeConstants } from './check.ts';
 import { flatGrid } from './grid.ts';
 
 /**
- * What the attacker takes for the logarithm of a confidence that f32 cannot hold: `direct` its logarithm, from the logits;
- * `faithful` -1000 as the published code, which takes the logarithm of the confidence and clamps that of 0.
+ * The value that replaces the logarithm of a confidence that f32 cannot hold. `direct`: the logarithm computed from the logits;
+ * `faithful`: -1000, as in the published code, which takes the logarithm of the confidence and clamps that of 0.
  */
 export type ConfidenceFloor = 'direct' | 'faithful';
 

@@ -48,7 +48,7 @@ export function convWeightColumns(shape: Pick<ConvShape, 'inChannels' | 'kernelS
 }
 
 /**
- * Where the weights, outChannels x {@link convWeightColumns}, and the bias come from: plain f32, or approximate memory
+ * The source of the weights, outChannels x {@link convWeightColumns}, and of the bias: plain f32, or approximate memory
  * fetched inside the kernel. Rows up to the next multiple of 4 are read and must hold finite numbers.
  */
 export type ConvWeights =
@@ -418,7 +418,7 @@ function flops(shape: ConvShape): number {
 }
 
 /**
- * Where at least this share of all taps lies outside the image, rows run over images first, so that whole tiles leave
+ * If at least this share of all taps lies outside the image, rows run over images first, so that whole tiles leave
  * them out; otherwise neighbours in memory are neighbours in a tile, which is a little faster.
  */
 const OUTSIDE_SHARE = 0.15;

@@ -57,8 +57,8 @@ export function recordVariants(
 export const BUSY_TILES = { hardware: 512, software: 64 } as const;
 
 /**
- * Of those for an adapter: products with fewer are cut into slices of k. More of them only cost on a software
- * adapter, which computes as many as it has cores and pays for the start and the end of each what ten turns of its loop take.
+ * The number of tiles that keeps an adapter busy: products with fewer are cut into slices of k. More tiles only cost time on
+ * a software adapter: it computes as many as it has cores, and the start and end of each take as long as ten turns of its loop.
  */
 export function busyTiles(gpu: Gpu): number {
   return BUSY_TILES[gpu.adapter.software ? 'software' : 'hardware'];

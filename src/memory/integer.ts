@@ -6,8 +6,8 @@ export type IntegerKind = (typeof INTEGER_KINDS)[number];
 export const INTEGER_BITS: Readonly<Record<IntegerKind, 4 | 8>> = { int8: 8, int4: 4 };
 
 /**
- * What one unit is worth, so that `largest` = max |w| gets the largest code, and its inverse; both f32, rounded once.
- * Tensors of nothing but (nearly) nothing get a unit of 1.
+ * The value of one unit, chosen so that `largest` = max |w| gets the largest code, and its inverse; both f32, rounded once.
+ * Tensors whose values are all zero, or nearly zero, get a unit of 1.
  * @param bits n, 4 or 8
  */
 export function integerScale(largest: number, bits: number): { scale: number; inverse: number } {

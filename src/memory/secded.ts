@@ -43,8 +43,8 @@ export interface Decoded {
 }
 
 /**
- * What a decoder makes of a word with these errors: with odd parity it flips the bit that the syndrome names, which for
- * three and more errors is a further error; with even parity and a syndrome, or where no such bit is, it detects.
+ * Decodes a word with these errors. With odd parity the decoder flips the bit that the syndrome names; for three and more
+ * errors this is a further error. With even parity and a syndrome, or if there is no such bit, it reports a detected error.
  */
 export function secdedDecode(errorLow: number, errorHigh: number, errorCheck: number): Decoded {
   const syndrome = hamming(errorLow, errorHigh) ^ (errorCheck & 0x7f);

@@ -1,6 +1,6 @@
 /**
- * Who a reconstruction looks like to somebody else than the victim: a classifier of another kind, trained on other
- * photographs, so that a reconstruction cannot pass by pleasing the victim's own weights.
+ * The identity classifier: an evaluator that is independent of the victim. It is of another kind and trained on other
+ * photographs, so that a reconstruction cannot pass merely by fitting the victim's own weights.
  */
 import { ConfigError, DataError, ShapeError } from '../errors.ts';
 import { dot, standardise } from './similarity.ts';

@@ -56,7 +56,7 @@ export function sumTolerance(count: number): Tolerance {
 }
 
 /**
- * Of batch normalisation of numbers below 17 in size, gamma below 1.5: an error of the mean (see batchNormMean) or of an
+ * Tolerance of batch normalisation of numbers below 17 in size, gamma below 1.5: an error of the mean (see batchNormMean) or of an
  * element is multiplied by the inverse deviation, as is the result; the relative error of the deviation comes to the terms
  * of a difference.
  *
@@ -67,7 +67,7 @@ export function batchNormTolerance(inverseDeviations: ArrayLike<number>): Tolera
 }
 
 /**
- * Of an activation of something that has the tolerance `before`: no slope is above 1, and |x act'(x)| is at most |act(x)|, or
+ * Tolerance of an activation whose input has the given tolerance: no slope is above 1, and |x act'(x)| is at most |act(x)|, or
  * of sigmoid at most 0.3, which is small beside the absolute one.
  */
 export function activatedTolerance({ relative, absolute }: Tolerance): Tolerance {
@@ -75,7 +75,7 @@ export function activatedTolerance({ relative, absolute }: Tolerance): Tolerance
 }
 
 /**
- * Of a truncated and aligned prediction: the log-confidence, the constant and the lift come together in four roundings of
+ * Tolerance of a truncated and aligned prediction: the log-confidence, the constant and the lift come together in four roundings of
  * numbers of at most `largest` in size, half an ulp each; log is good to 2^-21 (see log_softmax).
  */
 export function alignTolerance(largest: number): Tolerance {

@@ -1,6 +1,6 @@
 /**
- * What conditions, metrics, attacks and victims are called: labels, titles and file names. All of them are derived here from
- * typed data, and nothing reads them back.
+ * The names of conditions, metrics, attacks and victims: labels, titles and file names. All of them are derived here from
+ * typed data, and no code parses them.
  */
 
 import type { Granularity } from '../memory/config.ts';

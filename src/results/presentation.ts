@@ -1,5 +1,5 @@
 /**
- * What a run leaves beside its rows so that pictures and the report can be made again without measuring: the files
+ * The data of a run, in addition to its rows, from which pictures and the report can be made again without measuring: the files
  * `presentation.json` and `pictures/*.npy`.
  */
 import * as v from 'valibot';

@@ -1,5 +1,5 @@
 /**
- * What a run leaves behind, and the few computations that every figure, table and report shares. This module gathers them for
+ * The results of a run, and the few computations that every figure, table and report shares. This module gathers them for
  * callers outside of the folder; each is documented where it is defined.
  */
 

@@ -12,7 +12,7 @@ import { GRANULARITIES, MemoryConfig, NOISE_KINDS } from '../memory/config.ts';
 export const RESULTS_SCHEMA = 'midas-results/1';
 
 /**
- * What can be done to the weights. `none` is the float32 model; `quantised` is the number format without errors; `memory` is
+ * The kinds of changes of the weights. `none` is the float32 model; `quantised` is the number format without errors; `memory` is
  * a memory configuration given whole.
  */
 export const CONDITION_KINDS = ['none', 'quantised', 'bit-error', 'memory', 'gaussian', 'laplacian'] as const;

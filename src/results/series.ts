@@ -87,7 +87,7 @@ function origin(summary: readonly SummaryEntry[], series: Series): SummaryEntry 
 }
 
 /**
- * What may be compared at equal accuracy: where noise was calibrated to the accuracy of bit errors, noise of published
+ * The entries that may be compared at equal accuracy: if noise was calibrated to the accuracy of bit errors, noise of published
  * strength or of equal moments is left out. It lies on the same lines, but may reach only a small part of them.
  */
 export function calibratedOnly(summary: readonly SummaryEntry[]): SummaryEntry[] {

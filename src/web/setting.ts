@@ -1,6 +1,6 @@
 /**
- * What a visitor has chosen, as the page's address says it: `?memory=dram-C&volts=1.2&draw=3`. What is not there is the
- * default, so an address is as long as it is different, and the same address gives the same numbers.
+ * The choices of a visitor as parameters of the page's address: `?memory=dram-C&volts=1.2&draw=3`. A parameter that is
+ * absent has its default, so the address holds only the differences. The same address gives the same numbers.
  */
 import * as v from 'valibot';
 import { ATTACKS } from '../attacks/registry.ts';

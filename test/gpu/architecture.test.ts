@@ -3,7 +3,7 @@ import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 
-// Who may know whom. A new arrow is a decision: it goes into the design first and then into these tables.
+// The allowed dependencies. A new arrow is a decision: it goes into the design first and then into these tables.
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -82,7 +82,7 @@ const ARROWS: Record<string, readonly string[]> = {
 /** Used by everybody; they know nobody but each other. */
 const COMMON = ['src/errors.ts', 'src/random.ts'];
 
-/** What other projects import: the namespaces, and how devices are opened. */
+/** Files that other projects import: the namespaces, and how devices are opened. */
 const LIBRARY = ['src/index.ts', 'src/node.ts', 'src/software.ts'];
 
 /** What the page ships and says beside its code: the networks of the demo, and the version. */

@@ -77,7 +77,7 @@ const uniform = (bitErrorRate: number, format: object = {}): MemoryConfigInput['
   faults: [{ kind: 'uniform', bitErrorRate }],
 });
 
-/** What the reference reads of a parameter: from its weights to the fetched bits. */
+/** The words that the reference reads for a parameter: from its weights to the fetched bits. */
 function referenceRead(
   name: string,
   { exponent, bits = 12, rate, key }: { exponent: number; bits?: number; rate: number; key: [number, number] },

@@ -26,7 +26,7 @@ export function parametersOf(layout: FlatParameters['layout'], words: Uint32Arra
   );
 }
 
-/** What a forward pass leaves behind: the input, then the output of every layer. */
+/** The values of a forward pass: the input, then the output of every layer. */
 export type Activations = readonly Float64Array[];
 
 /** [rows, channels, taps] <-> [rows, taps, channels]: PyTorch's order and the engine's. */

@@ -6,10 +6,10 @@ import { type Bench, writeMatrix } from './gpu.ts';
 /** Height, width and channels. */
 export type ImageSize = readonly [height: number, width: number, channels: number];
 
-/** What a convolution reads, or what a transposed one writes. */
+/** The shape that a convolution reads, or that a transposed one writes. */
 export const largeSide = ({ height, width, inChannels }: ConvShape): ImageSize => [height, width, inChannels];
 
-/** What a convolution writes, or what a transposed one reads. */
+/** The shape that a convolution writes, or that a transposed one reads. */
 export function smallSide(shape: ConvShape): ImageSize {
   const { height, width } = convOutputSize(shape);
   return [height, width, shape.outChannels];

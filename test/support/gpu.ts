@@ -62,7 +62,7 @@ export async function readMatrix(gpu: Gpu, matrix: Matrix, name = 'matrix'): Pro
   return values;
 }
 
-/** What a kernel under test wrote, and what it should have. */
+/** The values that a kernel under test wrote, and the expected ones. */
 export interface Output {
   readonly name: string;
   readonly view: Matrix | BufferView;

@@ -22,7 +22,7 @@ export interface FaultEntry {
   readonly exponent?: number;
   readonly bits?: number;
   readonly rate?: number;
-  /** Of noise; in place of the exponent. */
+  /** Scale of noise, in place of the exponent. */
   readonly scale?: number;
 }
 
@@ -86,7 +86,7 @@ export interface TestTensor {
   readonly words: Uint32Array;
   readonly bits: number;
   readonly exponent: number;
-  /** What one read returns, rows x stride. @param key from readKey */
+  /** The values that one read returns, rows x stride. @param key from readKey */
   fetch(key: Key, rate: number): Float32Array;
 }
 

@@ -1,5 +1,5 @@
 /// <reference types="vite/client" />
-/** What tests ask of the place they run in: takes the place of platform.ts in a browser. */
+/** The functions of the platform that tests need; in a browser this file replaces platform.ts. */
 import { bundledShaders } from '../../src/gpu/web.ts';
 
 export { openWebGpu as openTestGpu } from '../../src/gpu/web.ts';

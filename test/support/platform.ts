@@ -1,4 +1,4 @@
-/** What tests ask of the place they run in: this is Node's, platform.browser.ts takes its place in a browser. */
+/** The functions of the platform that tests need, for Node; platform.browser.ts replaces this file in a browser. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

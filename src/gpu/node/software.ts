@@ -45,7 +45,7 @@ export function openSoftwareWebGpu(): Promise<GPU> {
 }
 
 /**
- * What `navigator.gpu` is in a browser, with an adapter. Order: a real adapter, the user's VK_ICD_FILENAMES, the packaged
+ * Opens an object like `navigator.gpu` in a browser that has an adapter. It tries in this order: a real adapter, the user's VK_ICD_FILENAMES, the packaged
  * SwiftShader, the one in Debian's chromium.
  * @param wanted `auto`, `software`, or the name of an adapter, which the caller compares
  * @param preciseTime timestamps in full resolution instead of steps of 65 us, which only Node lets a program ask for

@@ -14,13 +14,13 @@ import { type Case, interleave, type Timing } from './timing.ts';
 const PEOPLE = 30;
 const BATCHES = [8, 16, 32, 64, 128, 256, 512];
 
-/** A network to grow, and how its time is to grow at most. */
+/** A network whose sizes vary, and the largest slope allowed for its time. */
 interface Growing {
   readonly model: string;
   readonly over: 'batch' | 'width';
   readonly sizes: readonly number[];
   /**
-   * Sizes from here on make the slope. Below, a step's fixed cost (some 60 dispatches), tiles that are not full and
+   * The slope is fitted to sizes from here on. Below, a step's fixed cost (some 60 dispatches), tiles that are not full and
    * layers that do not grow flatten the curve: fitting them too would make any slope look good.
    */
   readonly fitFrom: number;
@@ -45,7 +45,7 @@ const victim = {
     inversionTraining({ training: { epochs: 10_000, batchSize, learningRate: 1e-3 } }, 1),
 };
 
-/** Twice the batch, twice the work. Twice the width, four times the work where a layer lies between two that grow. */
+/** Twice the batch is twice the work. Twice the width is four times the work for a layer between two layers that grow. */
 const GROWING: readonly Growing[] = [
   {
     ...victim,
@@ -96,7 +96,7 @@ export function fitPower(x: readonly number[], y: readonly number[]): { exponent
   return { exponent, factor: Math.exp(meanY - exponent * meanX) };
 }
 
-/** All sizes of a network in the same rounds; a slope a round. */
+/** Measures all sizes of a network in the same rounds, with one slope per round. */
 export async function benchGrowth(gpu: Gpu, timing: Timing): Promise<Row[]> {
   const rows: Row[] = [];
   for (const growing of GROWING) {

@@ -4,8 +4,8 @@ import type { Case } from './cases.ts';
 
 /**
  * Largest difference allowed between two engines, as a share of the largest value of the result. Sums in another order differ
- * by a few units in the last place of their largest terms; losses also depend on exp and tanh, which every adapter may have
- * in an accuracy of its own. Behind each: the largest seen on SwiftShader.
+ * by a few units in the last place of their largest terms; losses also depend on exp and tanh, whose
+ * accuracy differs between adapters. The comment after each number is the largest difference seen on SwiftShader.
  */
 export const TOLERANCES: Readonly<Record<Case['kind'], number>> = {
   gemm: 1e-5, // 4.7e-6, over 10304 terms
@@ -14,7 +14,7 @@ export const TOLERANCES: Readonly<Record<Case['kind'], number>> = {
   training: 1e-4, // 3.1e-7
 };
 
-/** max |a - b| / max |reference|; infinite where a number is missing, or no number. */
+/** max |a - b| / max |reference|; infinite if a number is missing or NaN. */
 export function largestDifference(result: Float32Array, reference: Float32Array): number {
   if (result.length !== reference.length) return Number.POSITIVE_INFINITY;
   let difference = 0;
@@ -30,8 +30,8 @@ export function largestDifference(result: Float32Array, reference: Float32Array)
 }
 
 /**
- * @param engine whose result it is
- * @param reference ours
+ * @param engine name of the engine with the result
+ * @param reference the result of this project
  * @returns the largest difference, as a share
  * @throws MidasError naming case and difference when it is larger than {@link TOLERANCES} allow
  */

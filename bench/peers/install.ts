@@ -1,4 +1,4 @@
-/** The peers are no dependencies of the project: they are installed when they are asked for, beside this file. */
+/** The peers are not dependencies of the project: they are installed beside this file when they are requested. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { MidasError } from '../../src/errors.ts';
 const FOLDER = fileURLToPath(new URL('.', import.meta.url));
 const MOST_MINUTES = 10;
 
-/** Packages that package.json names in another version than is installed, or that are not installed. */
+/** Packages that are not installed, or installed in another version than package.json names. */
 export function missingPackages(folder: string): string[] {
   const manifest = (path: string) => JSON.parse(readFileSync(join(folder, path, 'package.json'), 'utf8'));
   return Object.entries<string>(manifest('.').dependencies)

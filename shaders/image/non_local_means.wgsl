@@ -1,13 +1,13 @@
 // Non-local means (Buades, Coll, Morel, CVPR 2005): y[p] = sum_q w(p, q) x[q] / sum_q w(p, q), q in the square of radius
 // SEARCH_RADIUS (3..5) around p, w(p, q) = exp(-d(p, q) / h^2), d the mean squared difference of the patches of radius
 // PATCH_RADIUS (1..2) around p and q: EXPONENT = 1 / (h^2 (2 PATCH_RADIUS + 1)^2) times the sum of squares. Beyond its
-// edges an image goes on with its edge pixels.
-// x, y: ROWS images of HEIGHT x WIDTH pixels, row-major in a matrix row of stride STRIDE; pads of y are left alone.
-// One invocation four pixels of a line. Bindings: x, y. Launched by recordNonLocalMeans (src/kernels/image.ts).
+// edges an image is continued by its edge pixels.
+// x, y: ROWS images of HEIGHT x WIDTH pixels, row-major in a matrix row of stride STRIDE; pads of y are not written.
+// One invocation computes four pixels of a line. Bindings: x, y. Launched by recordNonLocalMeans (src/kernels/image.ts).
 //
 // The patches of four neighbours overlap, and so do those of q and q + 1: an invocation keeps the pixels around its own
-// four, and slides a window of the same size over the search square, one new pixel per line and step. One pixel an
-// invocation, with every patch read anew, was 9 times slower on SwiftShader.
+// four, and slides a window of the same size over the search square, one new pixel per line and step. One pixel per
+// invocation, with every patch read again, was 9 times slower on SwiftShader.
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 

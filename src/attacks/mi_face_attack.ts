@@ -15,7 +15,7 @@ import { type MiFaceConfig, MiFaceOptions } from './mi_face_config.ts';
 
 const STARTED_FROM = { zero: 'a black image', mean: 'a mean face', noise: 'noise' } as const;
 
-/** `mi-face zero`, with what sets it apart from the plain white-box attack. */
+/** The name of an output: `mi-face zero`, followed by its differences from the plain white-box attack. */
 function outputOf({ start, search, process, iterations }: MiFaceConfig): AttackOutput {
   const name = ['mi-face', start, ...(search ? ['black-box'] : []), ...(process ? ['PROCESS'] : [])].join(' ');
   const extras = [...(search ? ['black box'] : []), ...(process ? ['with PROCESS'] : [])].map((each) => `, ${each}`);
@@ -69,7 +69,7 @@ class BuiltMiFace implements BuiltAttack {
     { search: { victim, space }, release }: AttackedVictim,
   ): Promise<BuiltMiFace> {
     const targets = Array.from({ length: victim.draws }, () => context.people).flat();
-    // A white box reads the weights: what the victim does to confidences afterwards does not reach it.
+    // A white-box attack reads the weights: a change of the released confidences has no effect on it.
     const seen = config.search && release ? release.apply(victim) : victim;
     return new BuiltMiFace(config, context, await MiFace.build(context.gpu, seen, space, targets, config));
   }

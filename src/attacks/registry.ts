@@ -1,4 +1,4 @@
-/** Every attack there is. One line each: the schema, help texts, the sweep, the report and the page ask this list. */
+/** The list of all attacks, one line each. The schema, help texts, the sweep, the report and the page use it. */
 import * as v from 'valibot';
 import type { Attack } from './attack.ts';
 import { INVERSION } from './inversion_attack.ts';
@@ -6,14 +6,14 @@ import { MI_FACE } from './mi_face_attack.ts';
 
 const REGISTERED = [MI_FACE, INVERSION] as const;
 
-/** The configuration of any of them. */
+/** The configuration of any attack. */
 export type AttackConfig = (typeof REGISTERED)[number] extends infer A
   ? A extends Attack<infer C>
     ? C
     : never
   : never;
 
-// Each kind of configuration goes with its own attack, which the type of a list cannot say.
+// Each kind of configuration belongs to its own attack, which the type of a list cannot express.
 export const ATTACKS = REGISTERED as unknown as readonly Attack<AttackConfig>[];
 
 /** A variant takes schemas of objects, which is all that an attack's schema can be. */
@@ -26,7 +26,7 @@ export const AttackSchema = v.variant(
   ATTACKS.map(({ schema }) => schema) as unknown as ObjectSchemas,
 ) as unknown as v.GenericSchema<unknown, AttackConfig>;
 
-/** @throws Error for a kind that no schema has let in */
+/** @throws Error for an unknown kind, which the schema should have refused */
 export function attackOfKind(kind: string): Attack<AttackConfig> {
   const found = ATTACKS.find((attack) => attack.kind === kind);
   if (!found) throw new Error(`no attack ${kind}`);

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** `npx midas-webgpu`: the command line where its optional packages are installed, otherwise how to install them. */
+/** `npx midas-webgpu`: starts the command line if its optional packages are installed, and otherwise prints how to install them. */
 import { createRequire } from 'node:module';
 import { installCommand, optionalPackages } from '../gpu/node/package.ts';
 

@@ -1,4 +1,4 @@
-/** `midas doctor`: what adapter is here, whether every kernel is right on it, and how fast it is. */
+/** `midas doctor`: describes the adapter, checks every kernel on it, and measures its speed. */
 
 import { attackOfKind } from '../attacks/registry.ts';
 import { InterruptedError, MidasError } from '../errors.ts';
@@ -28,7 +28,7 @@ export interface Speed {
   readonly gemm512Gflops: number;
 }
 
-/** The answer with --json. NaN becomes null there: a kernel that did not compile has no error. */
+/** The output with --json. NaN becomes null in it: a kernel that did not compile has no error. */
 export interface DoctorReport extends Speed {
   readonly adapter: AdapterSummary;
   readonly limits: Readonly<Record<string, number>>;
@@ -38,8 +38,8 @@ export interface DoctorReport extends Speed {
 }
 
 /**
- * Looks at the adapter that the session's options name, and answers with a {@link DoctorReport} or its table.
- * @throws MidasError naming the kernels that are wrong, after the answer; AdapterError, DeviceLostError, InterruptedError
+ * Checks the adapter that the session's options name, and prints a {@link DoctorReport} or its table.
+ * @throws MidasError naming the wrong kernels, after the output; AdapterError, DeviceLostError, InterruptedError
  */
 export async function doctor(session: Session): Promise<void> {
   const { progress } = session;
@@ -104,12 +104,12 @@ export interface Probe {
   readonly work: number;
 }
 
-/** Milliseconds that never go back. */
+/** Milliseconds of a clock that never goes back. */
 export type Clock = () => number;
 
 /**
- * Milliseconds of a run: `repeats` runs back to back between two waits for the device, by the host's clock. Never by
- * timestamps around single dispatches, which leave out what a run really costs.
+ * Milliseconds of a run: `repeats` runs back to back between two waits for the device, by the host's clock. Timestamps around
+ * single dispatches would leave out the cost between them.
  */
 export async function timeRuns(
   gpu: Pick<Gpu, 'idle'>,
@@ -124,7 +124,7 @@ export async function timeRuns(
   return (clock() - before) / repeats;
 }
 
-/** How often something must run to take `milliseconds`; the first run, which may still compile, does not count. */
+/** Number of runs that take `milliseconds` together; the first run, which may still compile, does not count. */
 export async function repeatsFor(
   gpu: Pick<Gpu, 'idle'>,
   run: () => unknown,
@@ -139,12 +139,12 @@ export async function repeatsFor(
   }
 }
 
-/** Middle value; of an even number the upper one. */
+/** The middle value; of an even number of values, the upper one. */
 export function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1];
 }
 
-/** Every probe in turn, three rounds of at least 50 ms each; medians. Some seconds. */
+/** Runs every probe in turn, three rounds of at least 50 ms each, and returns medians. Takes some seconds. */
 async function measureSpeed(gpu: Gpu): Promise<Speed> {
   const arena = new Arena(gpu);
   try {
@@ -191,12 +191,12 @@ const CALIBRATION_SCALES = 14;
  */
 const DEMO_SHARE = 0.24;
 
-/** Seconds of the demo beside that: its deep half, rendering faces, compiling, metrics, figures. Measured on two cores. */
+/** Seconds of the rest of the demo: its deep half, rendering faces, compiling, metrics, figures. Measured on two cores. */
 const DEMO_FIXED_SECONDS = 35;
 
 /**
  * Floating-point operations of the products in `midas demo`: training, and per condition and draw one folding of the two
- * layers, one evaluation and the attacks. From the demo's own configuration.
+ * layers, one evaluation and the attacks. Computed from the configuration of the demo.
  */
 export function demoFlops(): number {
   const config = parseExperiment(demoInputs(false).shallow, 'demo');

@@ -1,4 +1,4 @@
-/** The faces of an experiment, from files or drawn: what a configuration's `data` says. */
+/** The faces of an experiment, from files or procedural, as the `data` of a configuration says. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ImageDataset, type Split, seededSplit } from '../data/dataset.ts';
@@ -17,13 +17,13 @@ import type { Gpu } from '../gpu/device.ts';
 
 type Files = Extract<DataConfig, { kind: 'files' }>;
 
-/** In place of a path: procedural faces. */
+/** The word in place of a path that means procedural faces. */
 const EMBEDDED = 'embedded';
 
-/** Share of each person's photographs that the victim is trained on where nothing says it. */
+/** Default share of each person's photographs on which the victim is trained. */
 const TRAINED = 0.7;
 
-/** Photographs of `private`, before people are chosen; undefined where they are drawn. */
+/** Photographs of `private`, before people are chosen; undefined if the faces are procedural. */
 export interface PrivateFiles {
   readonly all: ImageDataset;
   /** Present if the files came with one. */
@@ -47,7 +47,7 @@ async function loadFaces(path: string, size: number | undefined): Promise<ImageD
 }
 
 /**
- * Reads the photographs of `private`: before a device is opened, because a wrong folder should not cost a second.
+ * Reads the photographs of `private`. Called before a device is opened, so that a wrong folder is refused without that delay.
  * @throws DataError, ConfigError
  */
 export async function readPrivateFiles(data: DataConfig, seed: number): Promise<PrivateFiles | undefined> {
@@ -110,7 +110,7 @@ async function publicFaces(
   );
 }
 
-/** The procedural faces that stand for `embedded`: those of the preset `deep`. */
+/** The procedural faces that `embedded` means: those of the preset `deep`. */
 function embeddedFaces({ size }: Files): Extract<DataConfig, { kind: 'procedural' }> {
   const { data } = presetInput('deep');
   if (data.kind !== 'procedural') throw new Error('the preset has no procedural faces');

@@ -1,4 +1,4 @@
-/** `midas import`: a PyTorch checkpoint as safetensors, and as a checkpoint of this project where it is a model it knows. */
+/** `midas import`: a PyTorch checkpoint as safetensors, and as a checkpoint of this project if it is a known model. */
 import { basename } from 'node:path';
 import { readBytes, writeFileAtomic } from '../data/node/files.ts';
 import { writeSafetensors } from '../formats/safetensors.ts';
@@ -11,7 +11,7 @@ import type { Session } from './session.ts';
 
 /**
  * Converts the state dict of a file into `--out`, under its own names (without DataParallel's `module.`) and in PyTorch's
- * shapes and dtypes. One of the published networks becomes a checkpoint of midas, which PyTorch loads all the same.
+ * shapes and dtypes. One of the published networks becomes a checkpoint of midas, which PyTorch can still load.
  *
  * @throws DataError naming the file and the key: unreadable, a part of a published network, another shape, NaN;
  *   ConfigError where --out is a folder

@@ -1,4 +1,4 @@
-/** `midas plan`: what an experiment needs of this adapter, and how long it takes, without running it. */
+/** `midas plan`: the memory and time that an experiment needs on this adapter, without running it. */
 
 import { ConfigError } from '../errors.ts';
 import type { ExperimentConfig } from '../experiments/config.ts';
@@ -33,10 +33,10 @@ export interface PlanArguments {
 /** Sizes of FaceScrub, whose published test split of 20 % has 4335 images, and of CelebA. */
 const PUBLISHED = { people: 530, trained: (4 * 4335) / 530, publicImages: 202_599 };
 
-/** A network in the answer with --json. */
+/** A network in the output with --json. */
 type NetworkAnswer = Omit<PlannedTraining, 'buffers' | 'spec'> & TrainingTime & { readonly model: string };
 
-/** How many people and images a configuration has: of files it is not known before they are read. */
+/** Numbers of people and images in a configuration; for files they are unknown before the files are read. */
 function usualFaces({ data }: ExperimentConfig) {
   if (data.kind === 'files')
     return { people: data.people ?? 40, trained: 14, publicImages: 1200, width: data.size ?? 64 };
@@ -46,7 +46,7 @@ function usualFaces({ data }: ExperimentConfig) {
 }
 
 /**
- * Answers with the plan of an experiment on the adapter that the session's options name, after a GEMM on it.
+ * Prints the plan of an experiment on the adapter that the session's options name, after timing a GEMM on it.
  * @throws LimitError where a buffer does not fit the adapter, ConfigError, AdapterError, DeviceLostError
  */
 export async function planCommand(session: Session, config: ExperimentConfig, args: PlanArguments): Promise<void> {

@@ -27,18 +27,18 @@ export interface ReportArguments {
   readonly dirs: readonly string[];
   readonly format: readonly string[];
   readonly theme: string;
-  /** In place of the title that the manifest makes. */
+  /** Title in place of the one from the manifest. */
   readonly title?: string;
-  /** Also the summary as a LaTeX table. */
+  /** True to write the summary as a LaTeX table too. */
   readonly latex: boolean;
 }
 
-/** Pixels across a PNG. */
+/** Width of a PNG in pixels. */
 const PNG_WIDTH = 1400;
 
 /**
  * Writes into the session's folder: every figure in every format, results.csv, summary.csv, report.html, and with `latex`
- * table.tex. Of several runs the summary is that over their seeds.
+ * table.tex. For several runs the summary is over their seeds.
  *
  * @throws ConfigError for an unknown format or theme, or runs that do not belong together
  * @throws DataError where a folder has no results
@@ -52,7 +52,7 @@ export async function reportCommand(session: Session, args: ReportArguments): Pr
   const results: Results = runs.length === 1 ? runs[0] : aggregate(runs, args.dirs);
   const title = args.title ?? runTitle(results.manifest);
 
-  // jsdom and resvg take a second to load: only now.
+  // jsdom and resvg take a second to load: they are imported only here.
   const { createDocument, figureFonts, svgFile, svgToPng } = await import('./render.ts');
   const files: string[] = [];
   const write = async (name: string, bytes: Uint8Array | string) => {
@@ -97,7 +97,7 @@ export async function reportCommand(session: Session, args: ReportArguments): Pr
   session.answer({ out, files, seeds, headlines: lines }, [...lines, `report: ${join(out, 'report.html')}`]);
 }
 
-/** The caveats of all runs; of several, those that differ name their seed. Runs that have no presentation add none. */
+/** The caveats of all runs; caveats that differ between runs name their seed. Runs without a presentation add none. */
 async function caveatsOfRuns(dirs: readonly string[], runs: readonly Results[]): Promise<string[]> {
   const each = await Promise.all(
     dirs.map(async (dir) => {

@@ -1,4 +1,4 @@
-/** A set of equally large 8-bit gray images with class labels, and how it is split, hashed and turned into floats. */
+/** A set of equally large 8-bit gray images with class labels, and functions that split, hash and convert it to floats. */
 import { ConfigError, DataError, MidasError, ShapeError } from '../errors.ts';
 import { Random } from '../random.ts';
 
@@ -13,7 +13,7 @@ export interface ImageDataset {
   images: Uint8Array;
   /** [count], index into `classNames`. */
   labels: Uint32Array;
-  /** [count], where each image came from, for example 's1/3.pgm'. */
+  /** [count], the origin of each image, for example 's1/3.pgm'. */
   ids: string[];
   /** `datasetHash` of this dataset. */
   sha256: string;
@@ -50,7 +50,7 @@ export async function createDataset(parts: Omit<ImageDataset, 'sha256'>): Promis
 
 /**
  * SHA-256, in hex, over width, height, count and the labels (all u32, little-endian), then the image bytes. Names and
- * ids do not enter.
+ * ids are not included.
  *
  * @throws MidasError where the page has no `crypto.subtle`
  */

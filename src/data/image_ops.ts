@@ -40,7 +40,7 @@ export function crop(image: GrayImage, x: number, y: number, width: number, heig
   return { width, height, pixels };
 }
 
-/** The largest square in the middle; where it cannot be in the middle, one pixel nearer to the upper left. */
+/** The largest square in the middle; if it cannot be exactly in the middle, it is one pixel nearer to the upper left. */
 export function centreSquare(image: GrayImage): GrayImage {
   const side = Math.min(image.width, image.height);
   const [x, y] = [(image.width - side) >> 1, (image.height - side) >> 1];
@@ -87,7 +87,7 @@ function triangleTaps(inputSize: number, outputSize: number): Taps {
     const begin = Math.max(Math.trunc(centre - support + 0.5), 0);
     const end = Math.min(Math.trunc(centre + support + 0.5), inputSize);
     first[i] = begin;
-    // In Pillow's order of operations: another one would round some weights differently.
+    // The order of operations is Pillow's: another order would round some weights differently.
     const shrink = 1 / support;
     const raw = Array.from({ length: end - begin }, (_, x) => {
       return Math.max(1 - Math.abs((x + begin - centre + 0.5) * shrink), 0);

@@ -14,7 +14,7 @@ export const FACE_LAYOUTS = ['attfaces', 'facescrub', 'celeba', 'folders'] as co
  * - `attfaces`: sN/M.pgm, at least two people; the largest square in the middle.
  * - `facescrub`: a folder per person, at least two, with aligned faces of about 150x150; the whole image.
  * - `celeba`: one folder of the aligned 178x218 images (img_align_celeba); 108x108 at 35,70, as Yang et al. cut them.
- *   Who is who comes from identity_CelebA.txt in the folder or beside it; without it all images have one label.
+ *   Identities come from identity_CelebA.txt in the folder or beside it; without it all images have one label.
  * - `folders`: a folder per person, at least two, with any images; the largest square in the middle.
  */
 export type FaceLayout = (typeof FACE_LAYOUTS)[number];

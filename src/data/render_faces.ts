@@ -1,6 +1,6 @@
 /**
- * Renders the procedural faces of src/data/faces.ts on the GPU: the data set that needs no download. The one file of
- * src/data that knows src/gpu.
+ * Renders the procedural faces of src/data/faces.ts on the GPU: the data set that needs no download. The only file of
+ * src/data that uses src/gpu.
  */
 import { mat4, quat, vec3 } from 'gl-matrix';
 import { ConfigError } from '../errors.ts';
@@ -47,7 +47,7 @@ const MAX_BYTES = 2 ** 30;
 
 /**
  * Renders a data set: the people `firstIdentity` .. `firstIdentity + identities - 1`, photographs 0, 1, ... of each.
- * The same seed, person and photograph give the same pixels, whatever the batch (on another adapter within one level).
+ * The same seed, person and photograph give the same pixels for every batch size (on another adapter within one level).
  *
  * @returns images ordered by person, then photograph; class names like `private-7`, ids like `private-7/3`
  * @throws ConfigError naming the argument that is out of range
@@ -135,7 +135,7 @@ export async function renderFaces(gpu: Gpu, options: RenderFacesOptions): Promis
   });
 }
 
-/** Height of the frame in units, before scaling, and what its centre shows. */
+/** Height of the frame in units, before scaling, and the point in its centre. */
 const FRAME_HEIGHT = 3.45;
 const FRAME_CENTRE = -0.13;
 /** y of the skull's broadest level. */
@@ -282,7 +282,7 @@ export function packFace(person: FaceIdentity, photograph: FacePhotograph, heigh
   return words;
 }
 
-/** `compute`, remembering its last result: a photograph may be asked for by two chunks in a row. */
+/** Returns `compute` with a cache of its last result: two chunks in a row may need the same photograph. */
 function lastResult<T>(compute: (index: number) => T): (index: number) => T {
   let known: { index: number; value: T } | undefined;
   return (index) => {

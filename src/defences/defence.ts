@@ -15,8 +15,8 @@ export interface DefenceFlag<Input> {
   readonly description: string;
   /**
    * @param text as the user gave it
-   * @param before what an earlier flag of the same defence made
-   * @throws ConfigError where the text is no such value
+   * @param before result of an earlier flag of the same defence
+   * @throws ConfigError if the text is not a valid value
    */
   read(text: string, before: Input | undefined): Input;
 }

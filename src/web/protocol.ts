@@ -37,10 +37,10 @@ export type Job =
   | { readonly kind: 'check' };
 export type JobKind = Job['kind'];
 
-/** `id`: of the job, in all that is said of how far it is. */
+/** A job and its `id`, which every reply about its progress repeats. */
 export type Request = (Job & { readonly id: number }) | { readonly kind: 'pause' | 'go on' | 'stop' };
 
-/** Images as they are drawn: [count, height, width], 8-bit gray. */
+/** Images for the page: [count, height, width], 8-bit gray. */
 export interface Pictures {
   readonly width: number;
   readonly height: number;
@@ -54,12 +54,12 @@ export interface ShownAttack {
   readonly pictures: Pictures;
 }
 
-/** One result of an attack, as the page chooses it. */
+/** One output of an attack, as the page selects it. */
 export interface ShownOutput {
   readonly name: string;
   readonly title: string;
   readonly split: SplitName;
-  /** Name of the attacker, where several attack the same predictions. */
+  /** Name of the attacker, if several attack the same predictions. */
   readonly attacker?: string;
 }
 
@@ -98,7 +98,7 @@ export type Reply =
       readonly setting: Setting;
       readonly results: Results;
       readonly chosen: readonly SummaryEntry[];
-      /** Of the memory that is looked at. */
+      /** Facts about the memory that is shown. */
       readonly energy: Row['energy'];
     }
   | {

@@ -1,6 +1,6 @@
 /**
- * The AT&T faces (AT&T Laboratories Cambridge, "The Database of Faces") and folders laid out like them: one folder sN a
- * person, one photograph M.pgm per file.
+ * The AT&T faces (AT&T Laboratories Cambridge, "The Database of Faces") and folders laid out like them: one folder sN per
+ * person, one photograph per file M.pgm.
  */
 import { access, readdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -32,8 +32,8 @@ export interface AttFaces {
 /**
  * Loads `dir/sN/M.pgm`; images are stored by N, then M. The split and the order of the classes come from the first of:
  * `splitFile`; att-split.json in `dir` or beside it; the published split shipped with this project, when `dir` holds
- * exactly s1..s40 with 1..10.pgm each. Without any, classes are in numeric order and 7 of 10 photographs of every person
- * train (`seededSplit`). Other files beside the sN folders, and hidden files, are ignored.
+ * exactly s1..s40 with 1..10.pgm each. Without a split file, classes are in numeric order and 7 of 10 photographs of every
+ * person are for training (`seededSplit`). Other files beside the sN folders, and hidden files, are ignored.
  *
  * @param seed of the seeded split; unused with a split file
  * @throws DataError naming the folder or file: missing, empty, not a PGM, of another size than the first, fewer than two

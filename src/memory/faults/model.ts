@@ -44,7 +44,7 @@ export interface FaultSite {
   readonly ecc: boolean;
   /** Path of the model in the configuration, for errors. */
   readonly path: string;
-  /** A source with the next salt. What is not given: all bits, whatever they store, flip when drawn, at every read. */
+  /** A source with the next salt. Defaults: all bits, whatever they store, flip when drawn, at every read. */
   source(given: Partial<FaultSource> & { readonly rate: number }): FaultSource;
 }
 

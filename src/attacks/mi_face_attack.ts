@@ -15,7 +15,7 @@ import { type MiFaceConfig, MiFaceOptions } from './mi_face_config.ts';
 
 const STARTED_FROM = { zero: 'a black image', mean: 'a mean face', noise: 'noise' } as const;
 
-/** The name of an output: `mi-face zero`, followed by its differences from the plain white-box attack. */
+/** The output of a configuration. Its name is `mi-face zero`, followed by the differences from the plain white-box attack. */
 function outputOf({ start, search, process, iterations }: MiFaceConfig): AttackOutput {
   const name = ['mi-face', start, ...(search ? ['black-box'] : []), ...(process ? ['PROCESS'] : [])].join(' ');
   const extras = [...(search ? ['black box'] : []), ...(process ? ['with PROCESS'] : [])].map((each) => `, ${each}`);

@@ -1,4 +1,4 @@
-/** The options of `midas data ...` and `midas import`; what they do is loaded when they run. */
+/** The options of `midas data ...` and `midas import`; their code is loaded when they run. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { FACE_LAYOUTS } from '../data/pack.ts';
 import type { ImportArguments, SynthArguments } from './data.ts';

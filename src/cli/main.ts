@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The command line: arguments in, exit codes out. What commands do is loaded when they run. */
+/** The command line: from arguments to exit codes. The code of a command is loaded when it runs. */
 import { Command, CommanderError, Option } from 'commander';
 import { ConfigError, MidasError } from '../errors.ts';
 import { PRESETS, type PresetName } from '../experiments/presets.ts';
@@ -21,7 +21,7 @@ import { type CommonOptions, Session } from './session.ts';
 
 const args = process.argv.slice(2);
 
-// npm runs scripts where package.json lies; paths are meant from where the user stands.
+// npm runs scripts in the folder of package.json, but paths are relative to the folder of the user.
 const { npm_lifecycle_event: script, INIT_CWD } = process.env;
 if ((script === 'midas' || script === 'demo') && INIT_CWD) process.chdir(INIT_CWD);
 
@@ -69,7 +69,7 @@ common(
   await demoCommand(new Session(options, args), options.tiny === true, options.resume);
 });
 
-/** Runs what the options ask for, or prints its configuration. */
+/** Runs the experiment of the options, or prints its configuration. */
 async function runAsked(preset: PresetName | undefined, options: ExperimentOptions): Promise<void> {
   const session = new Session(options, args);
   const asked = await askedExperiment(preset, options);
@@ -202,7 +202,7 @@ try {
   await program.parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) {
-    // Help and version are no failure; commander has already said what is wrong with anything else.
+    // Help and version are not failures; commander has already printed the message of any other error.
     process.exitCode = error.exitCode === 0 ? 0 : 2;
   } else if (error instanceof MidasError) {
     process.stderr.write(`midas: ${error.message}\n`);

@@ -17,7 +17,7 @@ export function createDocument(): Document {
 }
 
 // Inter by Rasmus Andersson (OFL-1.1), from a package: a machine without fonts would draw figures without text. The
-// weights are those the figures use; another weight falls to the nearest of them.
+// weights are those that the figures use; any other weight is replaced by the nearest.
 const FONT_FILES = [
   { weight: 400, file: '400Regular/Inter_400Regular.ttf' },
   { weight: 500, file: '500Medium/Inter_500Medium.ttf' },
@@ -38,7 +38,7 @@ export function figureFonts(): readonly FontFile[] {
   return fonts;
 }
 
-/** A figure as it is written to a file: with its letters inside, for machines without the font. */
+/** The SVG of a figure with its letters embedded, as it is written to a file, for machines without the font. */
 export function svgFile(svg: string): string {
   return embedFont(svg, figureFonts());
 }

@@ -5,7 +5,7 @@ import { Random } from '../random.ts';
 import { createDataset, type ImageDataset } from './dataset.ts';
 
 /**
- * The photographs of some people, labelled anew in their order.
+ * The photographs of some people, with new labels in the given order.
  * @param people class indices
  * @throws ConfigError for an index that is no class
  */
@@ -32,7 +32,7 @@ export async function selectPeople(dataset: ImageDataset, people: readonly numbe
 
 /**
  * Every photograph and `copies` variations of it: mirrored or not, turned by up to 8 degrees, scaled by up to 10 %, moved
- * by up to 6 % of the side, contrast and brightness changed by up to 15 %. Same seed, same pixels.
+ * by up to 6 % of the side, contrast and brightness changed by up to 15 %. The same seed gives the same pixels.
  * @param copies integer >= 0
  * @throws ConfigError
  */
@@ -67,7 +67,7 @@ function vary(source: Uint8Array, width: number, height: number, random: Random)
   const [angle, scale] = [within((8 * Math.PI) / 180), 1 + within(0.1)];
   const shift = vec2.fromValues(within(0.06 * width), within(0.06 * height));
   const [contrast, brightness] = [1 + within(0.15), within(0.15 * 255)];
-  // From a pixel of the variation to a place in the photograph, both counted from the middle.
+  // Maps a pixel of the variation to a place in the photograph, both relative to the middle.
   const place = mat2d.create();
   mat2d.translate(place, place, shift);
   mat2d.rotate(place, place, angle);

@@ -135,7 +135,7 @@ export async function renderFaces(gpu: Gpu, options: RenderFacesOptions): Promis
   });
 }
 
-/** Height of the frame in units, before scaling, and the point in its centre. */
+/** Height of the frame in units, before scaling, and y of its centre. */
 const FRAME_HEIGHT = 3.45;
 const FRAME_CENTRE = -0.13;
 /** y of the skull's broadest level. */

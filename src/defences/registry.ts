@@ -1,10 +1,10 @@
-/** Every defence there is. One line each: the rest of the program asks these lists. */
+/** The lists of all defences, one line each. The rest of the program uses these lists. */
 import type { ReleaseDefence, TrainingDefence } from './defence.ts';
 import { ERROR_TRAINING } from './error_training.ts';
 import { ROUNDING } from './rounding.ts';
 import { WEIGHT_CLIPPING } from './weight_clipping.ts';
 
-// Each kind of configuration goes with its own defence, which the type of a list cannot say.
+// Each kind of configuration belongs to its own defence, which the type of a list cannot express.
 export const RELEASE_DEFENCES = [ROUNDING] as unknown as readonly ReleaseDefence[];
 
 export const TRAINING_DEFENCES = [WEIGHT_CLIPPING, ERROR_TRAINING] as unknown as readonly TrainingDefence[];

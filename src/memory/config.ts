@@ -10,7 +10,7 @@ import { INTEGER_KINDS } from './integer.ts';
 export { FaultModel } from './faults/registry.ts';
 export { Rate } from './fields.ts';
 
-/** When faults are drawn anew. */
+/** The event at which new faults are drawn. */
 export const GRANULARITIES = ['chip', 'load', 'pass', 'inference'] as const;
 export type Granularity = (typeof GRANULARITIES)[number];
 
@@ -263,8 +263,8 @@ export function uniformMemory(format: NumberFormat, bitErrorRate: number): Store
 }
 
 /**
- * Validates a memory configuration against the layers of the model it is for; `*` becomes the layers it stands for.
- * @param starred those that it can stand for, all by default: in experiments layers with products, not batch normalisation
+ * Validates a memory configuration against the layers of its model; `*` is replaced by the layers that it stands for.
+ * @param starred layers for which `*` can stand, all by default: in experiments layers with products, not batch normalisation
  * @throws ConfigError naming the path in the configuration, and for an unknown layer the layers there are
  */
 export function parseMemoryConfig(

@@ -98,7 +98,7 @@ export type Reply =
       readonly setting: Setting;
       readonly results: Results;
       readonly chosen: readonly SummaryEntry[];
-      /** Facts about the memory that is shown. */
+      /** Energy of weight reads from the memory that is shown. */
       readonly energy: Row['energy'];
     }
   | {

@@ -5,7 +5,7 @@ import { type Pack, readPack, writePack } from '../pack.ts';
 import { fileError, readBytes, writeFileAtomic } from './files.ts';
 
 /**
- * Writes a pack, whole or not at all; folders on the way are made.
+ * Writes a pack completely or not at all; missing folders are created.
  *
  * @throws DataError when it cannot be written
  */

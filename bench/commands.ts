@@ -1,4 +1,4 @@
-/** Whole commands, each in a process of its own: wall time, and the most memory the process ever had. */
+/** Measures whole commands, each in its own process: wall time and peak memory. */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,15 +10,15 @@ const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
 
 export interface CommandRun {
   readonly seconds: number;
-  /** Undefined where there is no /proc. */
+  /** Peak resident memory; undefined on systems without /proc. */
   readonly peakBytes?: number;
 }
 
-/** Runs `midas ...args` in a temporary folder. @throws Error when it fails, with the last of what it said */
+/** Runs `midas ...args` into a temporary folder. @throws Error with the last line on stderr if the command fails */
 export async function midas(args: readonly string[]): Promise<CommandRun> {
   const folder = mkdtempSync(join(tmpdir(), 'midas-bench-'));
   const before = performance.now();
-  // Node itself and not npm or tsx, which would put a process of theirs between: the peak is to be this one's.
+  // Node is started directly: npm or tsx would start it as a child of their own process, whose memory would be measured.
   const child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args, '--quiet', '--out', join(folder, 'run')], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
@@ -44,7 +44,7 @@ export async function midas(args: readonly string[]): Promise<CommandRun> {
   }
 }
 
-/** The kernel's own high-water mark of resident memory: polling late loses nothing but the last moment. */
+/** Peak resident memory in bytes, as the Linux kernel records it: only a rise after the last poll is missed. */
 function peakOf(pid: number | undefined): number | undefined {
   try {
     const line = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));

@@ -1,4 +1,4 @@
-/** Convolutions in all directions beside the multiply-add ceiling of the same rounds: two sizes, and the layers of the presets. */
+/** Times convolutions in all directions, and the multiply-add ceiling in the same rounds. */
 import { buildProbes } from '../src/cli/doctor.ts';
 import type { PresetSize } from '../src/experiments/presets.ts';
 import { Arena } from '../src/gpu/arena.ts';
@@ -44,7 +44,7 @@ const LARGE: readonly Layer[] = [
 
 const PEOPLE = 30;
 
-/** Per cent of the ceiling that every convolution should reach. */
+/** Target of every convolution, in per cent of the ceiling. */
 const SHARE = 45;
 
 /** The convolutions of a preset's victim and of its inversion network, at the preset's batch. */
@@ -66,7 +66,7 @@ function layersOf(preset: PresetSize<'deep'>): Layer[] {
   );
 }
 
-/** Each against the ceiling; what a convolution multiplies with padding counts as well. */
+/** Measures every convolution in per cent of the ceiling. Multiplications with padding count as operations. */
 export async function benchConv(gpu: Gpu, timing: Timing): Promise<Row[]> {
   const rows: Row[] = [];
   for (const { name, shape, transposed, drawn } of [...LARGE, ...layersOf('tiny'), ...layersOf('small')]) {

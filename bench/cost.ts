@@ -1,13 +1,13 @@
-/** Lower bounds of the cost of operations: floating-point operations, and bytes that must be moved whatever the cache. */
+/** Lower bounds of the cost of kernels: floating-point operations, and bytes that even a perfect cache must move. */
 
 import type { Dispatch } from '../src/gpu/dispatch.ts';
 import type { BufferView } from '../src/gpu/guarded_device.ts';
 import { Recorder } from '../src/gpu/recorder.ts';
 
 export interface Cost {
-  /** As the launchers count them; 0 where none does. */
+  /** Floating-point operations as the launchers count them; 0 if they count none. */
   readonly flops: number;
-  /** Every input read once and every output written once, padding included. */
+  /** Bytes if every input is read once and every output is written once, padding included. */
   readonly bytes: number;
 }
 
@@ -15,11 +15,11 @@ export interface Cost {
 export const intensityOf = ({ flops, bytes }: Cost): number => flops / bytes;
 
 /**
- * The cost of dispatches that run one after the other. What one of them writes and a later one reads is an intermediate,
- * which a better program would keep on the chip: it counts neither way. Uniforms do not count; neither do stand-ins, such
- * as the weights that are bound once more where a product has no bias.
+ * The cost of dispatches that run one after the other. Data that one of them writes and a later one reads is an
+ * intermediate, which a better program would keep on the chip: neither write nor read counts. Uniforms do not count, nor do
+ * placeholders, such as the weights that are bound a second time if a product has no bias.
  *
- * @param updated what a kernel reads before it writes it: its bindings only say that it writes
+ * @param updated buffers that a kernel reads before it writes them: its bindings only show the write
  */
 export function costOf(
   dispatches: readonly Pick<Dispatch, 'bindings' | 'flops'>[],
@@ -27,7 +27,7 @@ export function costOf(
 ): Cost {
   const uses = new Map<GPUBuffer, Map<number, { size: number; read: boolean; written: boolean; consumed: boolean }>>();
   for (const { bindings } of dispatches) {
-    // Of one buffer a dispatch reads or writes, never both: their order within it does not matter.
+    // A dispatch reads or writes a buffer, never both, so the order of the bindings does not matter.
     for (const [access, { buffer, offset, size }] of bindings) {
       if (access === 'uniform') continue;
       const views = uses.get(buffer) ?? new Map();
@@ -49,7 +49,7 @@ export function costOf(
   return { flops: dispatches.reduce((sum, { flops = 0 }) => sum + flops, 0), bytes };
 }
 
-/** Records as any recorder does, and knows what that costs. */
+/** A recorder that computes the cost of its dispatches. */
 export class CostRecorder extends Recorder {
   readonly #recorded: Dispatch[] = [];
 
@@ -58,7 +58,7 @@ export class CostRecorder extends Recorder {
     super.record(dispatch);
   }
 
-  /** See {@link costOf}. */
+  /** Cost of all dispatches recorded so far; see {@link costOf}. */
   cost(updated?: readonly BufferView[]): Cost {
     return costOf(this.#recorded, updated);
   }

@@ -1,4 +1,4 @@
-/** Training steps of the small deep networks. */
+/** Times training steps of the preset `tiny`'s deep networks. */
 import { inversionTraining } from '../src/attacks/inversion_attack.ts';
 import { planExperiment } from '../src/experiments/plan.ts';
 import { Arena } from '../src/gpu/arena.ts';
@@ -12,10 +12,10 @@ import { atMost, makeRow, type Row } from './rows.ts';
 import { interleave, type Timing } from './timing.ts';
 
 const BATCH = 32;
-/** Classes of the networks. */
+/** Number of classes of the networks. */
 export const PEOPLE = 30;
 
-/** Steps of the `tiny` preset's networks, AMSGrad, everything of one in one submit. */
+/** Measures AMSGrad steps of the `tiny` preset's networks, their submits, and their memory against the plan. */
 export async function benchDeep(gpu: Gpu, timing: Timing): Promise<Row[]> {
   const { config } = deepNetworks('tiny', PEOPLE);
   const faces = { classes: PEOPLE, width: 32, height: 32, trained: BATCH, publicFaces: BATCH };
@@ -31,7 +31,7 @@ export async function benchDeep(gpu: Gpu, timing: Timing): Promise<Row[]> {
   return rows;
 }
 
-/** Bytes of all buffers that are created meanwhile, but for those of read-back, which last as long as it does. */
+/** Counts the bytes of all buffers that `run` creates, except read-back buffers, which exist only during a read-back. */
 async function countBuffers<T>(gpu: Gpu, run: () => Promise<T>): Promise<{ created: number; result: T }> {
   const { device } = gpu;
   const create = device.createBuffer;
@@ -48,7 +48,7 @@ async function countBuffers<T>(gpu: Gpu, run: () => Promise<T>): Promise<{ creat
   }
 }
 
-/** A trainer of a network of the `tiny` preset. The data set is one batch: an epoch is one step, and one read-back of the loss. */
+/** A trainer of a network of the `tiny` preset. The data set is one batch, so an epoch is one step and one read-back. */
 export async function deepTrainer(arena: Arena, spec: ModelSpec, batch = BATCH): Promise<Trainer> {
   const dataset = await oneBatch({ width: 32, height: 32 }, batch, PEOPLE);
   const vectors = arena.matrix('vectors', batch, PEOPLE);

@@ -1,9 +1,9 @@
-/** The networks of the preset `deep`, as benchmarks take them. */
+/** The networks of the preset `deep`, for benchmarks. */
 import { parseExperiment } from '../src/experiments/config.ts';
 import { trainedNetworks } from '../src/experiments/plan.ts';
 import { type PresetSize, presetInput } from '../src/experiments/presets.ts';
 
-/** @param classes people of the victim. @returns the victim and the inversion network, each with its training */
+/** @param classes number of the victim's people. @returns victim and inversion network, each with its training */
 export function deepNetworks(size: PresetSize<'deep'>, classes: number) {
   const config = parseExperiment(presetInput('deep', { size }), size);
   if (config.data.kind !== 'procedural') throw new Error('the preset has procedural faces');

@@ -1,10 +1,10 @@
-/** How many hashes a block's fault map takes. */
+/** Counts the hashes that the faults of a block take. */
 import { drawCells } from '../src/memory/fault_sampler.ts';
 import { pcg4d } from '../src/memory/hash.ts';
 
 /**
- * Counts what {@link drawCells} evaluates for one block by drawing it again, and makes sure that it is the same draw.
- * @throws Error when the original has changed and this has not
+ * Counts the hashes that {@link drawCells} evaluates for one block, by repeating its algorithm and comparing the result.
+ * @throws Error if the result differs, because drawCells has changed and this copy has not
  */
 export function drawsOfBlock(key: readonly [number, number], block: number, bits: number, table: Uint32Array): number {
   const mask = new Uint32Array(8);

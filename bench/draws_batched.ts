@@ -1,4 +1,4 @@
-/** Times an attack on several draws of the memory together against one draw after the other: the gain of batching in a sweep. */
+/** Times an attack on several draws of the memory together, and on one draw after the other: the gain of batching. */
 import { MiFace } from '../src/attacks/mi_face.ts';
 import { Arena } from '../src/gpu/arena.ts';
 import type { Gpu } from '../src/gpu/device.ts';
@@ -13,13 +13,13 @@ import { interleave, ratios, type Timing } from './timing.ts';
 
 const DRAWS = 5;
 const CLASSES = 40;
-/** The demo's faces, and those of AT&T. */
+/** Image sizes and hidden units: the demo's faces, and the published model for the AT&T faces. */
 const SHAPES = [
   { height: 64, width: 56, hidden: 200 },
   { height: 112, width: 92, hidden: 1000 },
 ] as const;
 
-/** An iteration of MI-Face on all classes of five draws: one attack on all of them, and five attacks. */
+/** Measures an iteration of MI-Face on all classes of five draws, as one attack on all draws and as five attacks. */
 export async function benchDraws(gpu: Gpu, timing: Timing): Promise<Row[]> {
   const rows: Row[] = [];
   for (const { height, width, hidden } of SHAPES) {
@@ -47,7 +47,7 @@ export async function benchDraws(gpu: Gpu, timing: Timing): Promise<Row[]> {
     alone.destroy();
     arena.destroy();
     const name = `${height * width}-${hidden}-${CLASSES}`;
-    // A run has one more round, which judges the last step.
+    // A run evaluates the model once more, after the last step.
     const iteration = times.batched.map((ms) => ms / (ATTACK.iterations + 1));
     rows.push(
       makeRow(`attack iteration of ${DRAWS} draws together, ${name}`, iteration, 'ms'),

@@ -1,4 +1,4 @@
-/** Writes the figures of a run, each as SVG and as PNG. */
+/** Writes the figures of a benchmark run, each as SVG and as PNG. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createDocument, svgToPng } from '../src/cli/render.ts';
@@ -6,10 +6,10 @@ import { growthFigure } from './growth_figure.ts';
 import { type Ceilings, rooflineFigure } from './roofline.ts';
 import type { Row } from './rows.ts';
 
-/** Pixels of a PNG: twice the figure's own, for screens that have them. */
+/** Width of a PNG in pixels: twice that of the figure, for screens with a high resolution. */
 const PNG_WIDTH = 2400;
 
-/** Draws what there are rows for: `roofline` and `growth`. @returns the files written */
+/** Draws `roofline` and `growth`, each if there are rows for it. @returns paths of the files written */
 export function writeFigures(folder: string, adapter: string, ceilings: Ceilings, rows: readonly Row[]): string[] {
   const document = createDocument();
   const figures: [name: string, svg: string][] = [];

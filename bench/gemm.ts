@@ -1,4 +1,4 @@
-/** GEMM beside the multiply-add ceiling of the same adapter, measured in the same rounds. */
+/** Times GEMM, and the multiply-add ceiling of the adapter in the same rounds. */
 import { buildProbes } from '../src/cli/doctor.ts';
 import { Arena } from '../src/gpu/arena.ts';
 import type { Gpu } from '../src/gpu/device.ts';
@@ -16,14 +16,14 @@ interface Product {
   readonly k: number;
 }
 
-/** Per cent of the ceiling that every product should reach. */
+/** Target of every product, in per cent of the ceiling. */
 const SHARE = 50;
 
 const SQUARES: readonly Product[] = (['nt', 'nn', 'tn'] as const).map((transposition) => {
   return { name: `GEMM 512^3 ${transposition}`, transposition, m: 512, n: 512, k: 512 };
 });
 
-/** The first layer of the published shallow model, a batch of 128. */
+/** The products of the first layer of the published shallow model, for a batch of 128. */
 const LAYER: readonly Product[] = [
   { name: 'GEMM 128x10304x1000 forward', transposition: 'nt', m: 128, n: 1000, k: 10304 },
   { name: 'GEMM 128x10304x1000 weight gradient', transposition: 'tn', m: 1000, n: 10304, k: 128 },

@@ -1,4 +1,4 @@
-/** How a training step grows with the batch and with the width of the network: slopes of log time over log size. */
+/** Measures how the time of a training step grows with batch size and network width: slopes of log time over log size. */
 import { inversionTraining } from '../src/attacks/inversion_attack.ts';
 import { Arena } from '../src/gpu/arena.ts';
 import type { Gpu } from '../src/gpu/device.ts';
@@ -20,8 +20,8 @@ interface Growing {
   readonly over: 'batch' | 'width';
   readonly sizes: readonly number[];
   /**
-   * The slope is fitted to sizes from here on. Below, a step's fixed cost (some 60 dispatches), tiles that are not full and
-   * layers that do not grow flatten the curve: fitting them too would make any slope look good.
+   * Smallest size to which the slope is fitted. At smaller sizes, a step's fixed cost (some 60 dispatches), partly filled
+   * tiles and layers that do not grow flatten the curve; with these sizes, any slope would meet its target.
    */
   readonly fitFrom: number;
   readonly slope: number;
@@ -45,7 +45,7 @@ const victim = {
     inversionTraining({ training: { epochs: 10_000, batchSize, learningRate: 1e-3 } }, 1),
 };
 
-/** Twice the batch is twice the work. Twice the width is four times the work for a layer between two layers that grow. */
+/** Twice the batch means twice the work. Twice the width means four times the work for a layer whose inputs also double. */
 const GROWING: readonly Growing[] = [
   {
     ...victim,
@@ -75,7 +75,7 @@ const GROWING: readonly Growing[] = [
     training: () => victim.training(8),
   },
   {
-    // Its hidden layer lies between pixels and people, which do not grow.
+    // The expected slope is 1: the hidden layer lies between pixels and people, whose numbers do not grow.
     ...shallow,
     model: '10304-hidden-30, batch 32',
     over: 'width',
@@ -96,7 +96,7 @@ export function fitPower(x: readonly number[], y: readonly number[]): { exponent
   return { exponent, factor: Math.exp(meanY - exponent * meanX) };
 }
 
-/** Measures all sizes of a network in the same rounds, with one slope per round. */
+/** Measures all sizes of a network in the same rounds, and fits one slope per round. */
 export async function benchGrowth(gpu: Gpu, timing: Timing): Promise<Row[]> {
   const rows: Row[] = [];
   for (const growing of GROWING) {
@@ -135,7 +135,7 @@ export async function benchGrowth(gpu: Gpu, timing: Timing): Promise<Row[]> {
   return rows;
 }
 
-/** A trainer whose data set is one batch: an epoch is one step, and one read-back of the loss. */
+/** A trainer whose data set is one batch, so that an epoch is one step and one read-back of the loss. */
 async function trainerOf(arena: Arena, growing: Growing, size: number): Promise<Trainer> {
   const training = growing.training(size);
   const { batchSize } = training;

@@ -1,4 +1,4 @@
-/** How long a training step takes over batch and width, on log-log axes with the fitted slopes. */
+/** Draws the time of a training step over batch and width, on log-log axes with the fitted slopes. */
 import * as Plot from '@observablehq/plot';
 import { darker, type Panel, panelSvg } from '../src/results/figures/panels.ts';
 import {
@@ -24,7 +24,7 @@ const AXES: Readonly<Record<GrowthPoint['over'], string>> = {
 interface Curve {
   readonly model: string;
   readonly points: readonly { readonly size: number; readonly row: Row }[];
-  /** The sizes to which the slope was fitted, and the slope. */
+  /** The sizes to which the slope was fitted. */
   readonly fitted: readonly number[];
   readonly slope: Row;
 }
@@ -39,7 +39,7 @@ function curvesOf(rows: readonly Row[], over: GrowthPoint['over']): Curve[] {
   });
 }
 
-/** The line with the fitted slope through the middle of what it was fitted to, at both its ends. */
+/** End points of the line with the fitted slope through the geometric mean of the points to which it was fitted. */
 function fittedLine({ points, fitted, slope }: Curve): { size: number; ms: number }[] {
   const inside = points.filter(({ size }) => fitted.includes(size));
   const mean = (values: number[]) => Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
@@ -50,7 +50,7 @@ function fittedLine({ points, fitted, slope }: Curve): { size: number; ms: numbe
   }));
 }
 
-/** @param rows at least one network's steps over batch, and one's over width, with their slopes */
+/** @param rows steps and slope of at least one network over the batch, and of at least one over the width */
 export function growthFigure(adapter: string, rows: readonly Row[], document: Document): string {
   const title = `Time of a training step on ${adapter}`;
   const head = heading(title, 'Medians; the lines are the fitted power laws, over the sizes that they cover.', WIDTH);

@@ -1,4 +1,4 @@
-/** Measures the cost of training outside the GPU: the JavaScript thread in every step, its heap, and compiling before the first. */
+/** Measures the cost of training outside the GPU: JavaScript time per step, growth of the heap, and compiling. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { Clock } from '../src/cli/doctor.ts';
@@ -16,17 +16,17 @@ import { atMost, makeRow, type Row } from './rows.ts';
 import { shallowTrainer } from './shallow.ts';
 import type { Timing } from './timing.ts';
 
-/** Medians of so many steps; fewer of the shallow model, whose steps take half a second on a software adapter. */
+/** Steps that a median is taken over; fewer for the shallow model, whose steps take half a second on a software adapter. */
 const STEPS = 200;
 const SHALLOW_STEPS = 50;
 const ROUNDS = 3;
 /**
- * kB after 1000 steps, 64 bytes per step: fewer than a promise or the wrapper of a device object that a step would leave behind
- * (a promise left in a race was 330). Not 0, because V8 goes on compiling what runs often.
+ * Largest growth of the heap in kB over 1000 steps: 64 bytes per step, less than one leaked promise or wrapper of a device
+ * object (a promise leaked in a race took 330). It is not 0, because V8 keeps compiling functions that run often.
  */
 const GROWTH = 64;
 
-/** Opens devices of its own, one after the other: that of another group has compiled some of the pipelines before. */
+/** Measures on newly opened devices, because a device of another group has already compiled some of the pipelines. */
 export async function benchHost(adapter: string, { clock }: Timing): Promise<Row[]> {
   const networks = deepNetworks('tiny', PEOPLE);
   const victim = networks.victim.spec;
@@ -74,7 +74,7 @@ export async function benchHost(adapter: string, { clock }: Timing): Promise<Row
   }
 }
 
-/** Two runs, one after the other, that share what the tuner chose. */
+/** Two runs, the second with the tuning choices of the first. @returns times, and the number of choices the second added */
 async function tunedTwice(
   adapter: string,
   clock: Clock,
@@ -107,7 +107,7 @@ async function tunedTwice(
   return { seconds, anew };
 }
 
-/** Milliseconds that the JavaScript thread spends in one training step, with nothing under way on the device. */
+/** Milliseconds that the JavaScript thread spends in each training step while the device is idle. */
 async function hostTimes(gpu: Gpu, create: (arena: Arena) => Promise<Trainer>, steps: number): Promise<number[]> {
   const arena = new Arena(gpu);
   const trainer = await create(arena);
@@ -144,16 +144,16 @@ async function stepOf(trainer: Trainer): Promise<Program> {
 }
 
 /**
- * kB by which the heap is larger after 1000 epochs of one step, collected before and after. Of few images, because what a
- * step leaves behind on the host does not depend on them.
+ * Growth of the heap in kB over 1000 epochs of one step, with garbage collected before and after; one value per round. The
+ * trainer may have few images: what a step leaks on the host does not depend on their number.
  */
 async function heapGrowth(gpu: Gpu, create: (arena: Arena) => Promise<Trainer>): Promise<number[]> {
   setFlagsFromString('--expose-gc');
-  // Collecting by hand ages functions, whose bytecode would be dropped and made again: noise of some hundred kB.
+  // Explicit collection ages functions; V8 would drop their bytecode and make it again, a noise of some hundred kB.
   setFlagsFromString('--no-flush-bytecode');
   const collect = runInNewContext('gc') as () => void;
   const used = async () => {
-    // Wrappers of device objects are let go of some turns after they were collected.
+    // Wrappers of device objects are released some turns of the event loop after they were collected.
     for (let i = 0; i < 4; i++) {
       collect();
       await new Promise((resolve) => setTimeout(resolve, 20));

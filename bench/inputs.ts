@@ -1,9 +1,9 @@
-/** Inputs of cases of which only the time counts: numbers that no kernel skips, and images that form one batch. */
+/** Inputs of cases that are only timed: numbers that no kernel can skip, and a data set of one batch. */
 import { createDataset, type ImageDataset } from '../src/data/dataset.ts';
 import type { Matrix } from '../src/gpu/arena.ts';
 import type { Gpu } from '../src/gpu/device.ts';
 
-/** Fills a matrix with numbers of which none is denormal and hardly one zero; pads and the row of zeros stay. */
+/** Fills a matrix with numbers in -0.5..0.5, none of them denormal and few zero. Padding is set to zero. */
 export function filled(gpu: Gpu, matrix: Matrix): Matrix {
   const { rows, columns, stride } = matrix;
   gpu.write(
@@ -13,7 +13,7 @@ export function filled(gpu: Gpu, matrix: Matrix): Matrix {
   return matrix;
 }
 
-/** As many images as a batch: an epoch on them is one step, and one read-back. */
+/** A data set with as many images as a batch, so that an epoch is one step and one read-back. */
 export function oneBatch(
   size: { width: number; height: number },
   batch: number,

@@ -1,8 +1,8 @@
 /**
- * `npm run bench`: the speed of the engine beside the speed of the adapter. `npm run bench -- --help` lists the options.
+ * `npm run bench`: measures the speed of the engine and of the adapter. `npm run bench -- --help` lists the options.
  *
- * Everything that is compared runs in the same rounds, in turns, and a ratio is taken within one round: on a busy machine
- * medians of such ratios are meaningful, and ratios of medians are not.
+ * Cases that are compared take turns in the same rounds, and a ratio is computed within one round: on a busy machine,
+ * medians of such ratios are meaningful; ratios of medians are not.
  */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { buildProbes, median } from '../src/cli/doctor.ts';
@@ -47,14 +47,14 @@ const GROUPS = [
 ] as const;
 type Group = (typeof GROUPS)[number];
 
-/** Groups that run only when they are asked for: `--demo`, `--page`, `--peers`. */
+/** Groups that run only with an option of their own (`--demo`, `--page`, `--peers`) or if `--only` names them. */
 const ASKED_FOR: readonly Group[] = ['demo', 'page', 'peers'];
 
 function groupNames(text: string): Set<Group> {
   const names = text.split(',');
   for (const name of names) {
     if (!(GROUPS as readonly string[]).includes(name)) {
-      throw new InvalidArgumentError(`${name} is no group: choose of ${GROUPS.join(', ')}.`);
+      throw new InvalidArgumentError(`${name} is not a group; choose from ${GROUPS.join(', ')}.`);
     }
   }
   return new Set(names as Group[]);
@@ -75,30 +75,33 @@ interface Options {
 
 const options = new Command('npm run bench --')
   .description(
-    'Measures the engine beside what the adapter can do, nine interleaved rounds: some 8 minutes on two cores.',
+    'Measures the speed of the engine and of the adapter in nine interleaved rounds: some 8 minutes on two cores.',
   )
-  .option('--only <groups>', `only these groups, with commas between: ${GROUPS.join(', ')}`, groupNames)
-  .option('--quick', 'three rounds instead of nine')
-  .option('--demo', 'run the demo too, for its time and memory')
-  .option('--page', 'open the page in Chromium too, for its bytes, its first picture and its frames')
-  .option('--peers', 'compare with other engines as well, which it installs (bench/peers/README.md): 13 minutes more')
-  .option('--no-tune', 'take every kernel as it is by default')
+  .option('--only <groups>', `run only these groups, separated by commas: ${GROUPS.join(', ')}`, groupNames)
+  .option('--quick', 'measure three rounds instead of nine')
+  .option('--demo', 'also run the demo, and measure its time and memory')
+  .option('--page', 'also open the page in Chromium, and measure its size, its first picture and its frames')
+  .option('--peers', 'also install other engines and compare with them (bench/peers/README.md): 13 minutes more')
+  .option('--no-tune', 'use the default variant of every kernel')
   .option('--json', 'print one object instead of a table')
   .addOption(
-    new Option('--clock <clock>', 'what is measured; cpu is for a software adapter on a machine that others use')
+    new Option(
+      '--clock <clock>',
+      'clock to measure with; cpu is for a software adapter on a machine that others use too',
+    )
       .choices(Object.keys(CLOCKS))
       .default('wall'),
   )
   .option(
     '--figures <dir>',
-    'draw the roofline and the growth of training steps (SVG), as far as these groups measure them',
+    'draw the roofline and the growth of training steps (SVG and PNG), if the groups that run measure them',
   )
-  .option('--adapter <name>', 'auto, software, or a part of an adapter name', 'auto')
+  .option('--adapter <name>', 'WebGPU adapter: auto, software, or part of a name', 'auto')
   .allowExcessArguments(false)
   .parse()
   .opts<Options>();
 
-/** The ceilings, against which every other number is read. */
+/** Measures the ceilings, to which all other numbers are compared. */
 async function benchCeilings(gpu: Gpu, timing: Timing): Promise<{ rows: Row[]; ceilings: Ceilings }> {
   const arena = new Arena(gpu);
   const { fma, copy, hash } = await buildProbes(gpu, arena);

@@ -1,4 +1,4 @@
-/** How bit flips may be drawn: the methods beside each other, on the same codes in the same rounds. */
+/** Compares methods of drawing bit flips, on the same codes in the same rounds. */
 import { readFile } from 'node:fs/promises';
 import { Arena } from '../src/gpu/arena.ts';
 import type { ShaderConstant } from '../src/gpu/composer.ts';
@@ -23,7 +23,7 @@ const RATES = [0.001, 0.01, 0.0625] as const;
 const [ROWS, COLUMNS] = [1000, 10304];
 const GEOMETRY = { banks: 8, rows: 32768, rowBytes: 8192 };
 
-/** Variants that lost lie in bench/shaders, under names that begin with `bench/`. */
+/** Shaders of the engine; paths that begin with `bench/` name slower variants in bench/shaders. */
 const source = {
   read: (path: string) =>
     path.startsWith('bench/')
@@ -31,7 +31,7 @@ const source = {
       : fileShaderSource.read(path),
 };
 
-/** The map of a tensor of 12-bit codes that fail uniformly, and how it is fetched. */
+/** The fault table of a tensor of 12-bit codes whose bits fail uniformly, and the shader parts that fetch the tensor. */
 export function uniformSampler(
   arena: Arena,
   rate: number,
@@ -49,7 +49,7 @@ export function uniformSampler(
   return { faultTable, fetch: fetchOf(memory, sources) };
 }
 
-/** A materialised read of 10.3 million 12-bit codes by each method, in copies of the decoded weights. */
+/** Measures a materialised read of 10.3 million 12-bit codes by each method, as a multiple of a copy of the weights. */
 export async function benchMasks(gpu: Gpu, timing: Timing): Promise<Row[]> {
   const arena = new Arena(gpu);
   const cache = new PipelineCache(gpu, source);

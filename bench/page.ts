@@ -1,4 +1,4 @@
-/** Measures the page in Chromium: bytes, time to the first picture, and how smoothly it answers while the engine works. */
+/** Measures the page in Chromium: its bytes, the time to the first picture, and its frames while the engine works. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ import type { Timing } from './timing.ts';
 
 const ROOT = fileURLToPath(new URL('../src/web', import.meta.url));
 
-/** One visit: seconds to the first reconstruction; frames per second and the longest frame, ms, while the curve fills in. */
+/** One visit: seconds to the first reconstruction; frames per second and longest frame (ms) while the curve fills in. */
 async function visit(browser: Browser, url: string): Promise<{ first: number; fps: number; longest: number }> {
   const page = await browser.newPage();
   try {
@@ -39,9 +39,9 @@ async function visit(browser: Browser, url: string): Promise<{ first: number; fp
   }
 }
 
-/** @throws MidasError where there is no Chromium */
+/** @throws MidasError if Chromium is not found */
 export async function benchPage(_adapter: string, { rounds }: Timing): Promise<Row[]> {
-  if (!findChromium()) throw new MidasError('no Chromium here: install one, or name it in MIDAS_CHROMIUM');
+  if (!findChromium()) throw new MidasError('Chromium was not found: install it, or set MIDAS_CHROMIUM to its path');
   const folder = mkdtempSync(join(tmpdir(), 'midas-bench-page-'));
   let server: Awaited<ReturnType<typeof serveFolder>> | undefined;
   let browser: Browser | undefined;

@@ -1,6 +1,6 @@
 /**
- * The roofline (Williams, Waterman, Patterson, CACM 2009) of one run: no kernel computes faster than multiply-adds alone,
- * nor moves bytes faster than memory does. The second roof here is what a copying shader reaches.
+ * Draws the roofline (Williams, Waterman, Patterson, CACM 2009) of one run: no kernel computes faster than multiply-adds
+ * alone, nor moves bytes faster than memory does. The second roof is the bandwidth that a copying shader reaches.
  */
 import * as Plot from '@observablehq/plot';
 import { darker, legend, type Panel, panelSvg } from '../src/results/figures/panels.ts';
@@ -37,7 +37,7 @@ const STYLE: Readonly<Record<Kind, { color: string; symbol: SymbolName; label: s
 };
 
 const LABEL_SIZE = 12.5;
-/** From one label of a column to the next, px. */
+/** Vertical distance of neighbouring labels, px. */
 const LABEL_STEP = 16;
 
 interface Point {
@@ -46,11 +46,12 @@ interface Point {
 }
 
 /**
- * Heights for labels in a column to the right of their dots, px downwards: each as near to its dot as `step` between
- * neighbours allows, and in such an order that no two leaders, from a dot to the column, cross.
+ * Places labels in a column to the right of their dots: each as near to its dot as a distance of `step` between neighbours
+ * allows, in an order in which no two leaders (lines from a dot to its label) cross.
  *
  * @param column x of the labels, right of every dot
- * @param span highest and lowest place of a label; more of them than it holds go on below it
+ * @param span y of the highest and of the lowest label; labels that do not fit into it continue below it
+ * @returns y of every label, px downwards
  */
 export function placeLabels(
   dots: readonly Point[],
@@ -60,7 +61,7 @@ export function placeLabels(
 ): number[] {
   const order = dots.map((_, i) => i).sort((a, b) => dots[a].y - dots[b].y);
   const heights: number[] = [];
-  // Runs of labels that touch are centred on their dots; a run that meets the one above it joins it.
+  // Runs of labels that touch are centred on their dots; a run that overlaps the run above is merged with it.
   const runs: { first: number; count: number; sum: number }[] = [];
   const start = ({ count, sum }: { count: number; sum: number }) =>
     Math.max(top, Math.min(bottom - (count - 1) * step, sum / count - ((count - 1) * step) / 2));
@@ -75,7 +76,7 @@ export function placeLabels(
   for (const run of runs) for (let k = 0; k < run.count; k++) heights.push(start(run) + k * step);
   const y = dots.map(() => 0);
   for (const [position, i] of order.entries()) y[i] = heights[position];
-  // Two leaders that cross are longer together than the same two with their labels changed over: this ends.
+  // Swapping the labels of two leaders that cross shortens their total length, so this loop ends.
   for (let crossed = true; crossed; ) {
     crossed = false;
     for (let i = 0; i < dots.length; i++) {
@@ -89,15 +90,15 @@ export function placeLabels(
   return y;
 }
 
-/** True if two lines have an inner point in common. */
+/** True if the segments ab and cd have an inner point in common. */
 export function cross(a: Point, b: Point, c: Point, d: Point): boolean {
   const side = (p: Point, q: Point, r: Point) => (q.x - p.x) * (r.y - p.y) - (q.y - p.y) * (r.x - p.x);
   return side(a, b, c) * side(a, b, d) < 0 && side(c, d, a) * side(c, d, b) < 0;
 }
 
 /**
- * GFLOP/s and GB/s of a row on the roofline. Rows hold shares of a ceiling in the same rounds: whatever slowed the machine
- * down meanwhile slowed both.
+ * GFLOP/s and GB/s of a row on the roofline.
+ * @param share per cent of a ceiling that was measured in the same rounds, so that other work on the machine slows both
  */
 export function ratesOf(share: number, { kind, intensity }: RooflinePoint, { fma, copy }: Ceilings) {
   if (kind !== 'streaming') return { gflops: (share / 100) * fma, gbps: ((share / 100) * fma) / intensity };
@@ -111,7 +112,7 @@ interface Dot extends RooflinePoint {
   readonly row: Row;
 }
 
-/** @param rows at least one of them with a place on the roofline */
+/** @param rows of which at least one has a `roofline` point */
 export function rooflineFigure(adapter: string, ceilings: Ceilings, rows: readonly Row[], document: Document): string {
   const dots = rows.flatMap((row): Dot[] =>
     row.roofline ? [{ ...row.roofline, ...ratesOf(row.measured, row.roofline, ceilings), row }] : [],
@@ -184,7 +185,7 @@ function drawRoofline(dots: readonly Dot[], { fma, copy }: Ceilings, top: number
   });
   svg += svgText(x(ridge) + 8, y(fma) - 8, `FMA ceiling ${digits(fma)} GFLOP/s`, { weight: 600 });
   const angle = (Math.atan2(y(copy * ridge) - y(copy), x(ridge) - x(1)) * 180) / Math.PI;
-  // High on the slope, where no label of a kernel is.
+  // The label stands high on the slope, where there are no labels of kernels.
   const [atX, atY] = [x(ridge / 3), y((copy * ridge) / 3) - 9].map(round);
   svg += `<g transform="rotate(${round(angle)},${atX},${atY})">${svgText(atX, atY, `copy ${digits(copy)} GB/s`, { weight: 600, anchor: 'middle' })}</g>`;
   svg += svgText(x(ridge) + 6, top + height - panel.marginBottom - 8, `ridge ${digits(ridge)}`, {
@@ -195,14 +196,14 @@ function drawRoofline(dots: readonly Dot[], { fma, copy }: Ceilings, top: number
     if (group.length === 0) continue;
     const places = group.map(({ intensity, gflops }) => ({ x: x(intensity), y: y(gflops) }));
     const column = Math.max(...places.map((place) => place.x)) + 44;
-    // Under the roof as it is above the left end of the labels.
+    // Labels begin below the roof at their left end.
     const roofThere = y(Math.min(fma, copy * intensityAt(column)));
     const heights = placeLabels(places, column, [roofThere + 24, y(yDomain[0]) - 26], LABEL_STEP);
     for (const [i, { kernel, kind }] of group.entries()) {
       const { color } = STYLE[kind];
       svg +=
         `<line x1="${round(places[i].x)}" y1="${round(places[i].y)}" x2="${round(column)}" y2="${round(heights[i])}" stroke="${color}" stroke-opacity="0.4"/>` +
-        // White around the letters, so that lines of the grid do not run through them.
+        // A white outline keeps the lines of the grid from running through the letters.
         `<g stroke="#ffffff" stroke-width="3" paint-order="stroke">${svgText(column + 5, heights[i] + 4, kernel, { size: LABEL_SIZE, fill: darker(color) })}</g>`;
     }
     for (const [i, { kind }] of group.entries()) svg += symbol(kind, places[i]);
@@ -219,7 +220,7 @@ function symbol(kind: Kind, { x, y }: Point): string {
   return `<path transform="translate(${cx},${cy})" d="${path}" ${paint}/>`;
 }
 
-/** Kernels that stream, fastest first, in per cent of a copy. */
+/** Draws the streaming kernels, fastest first, in per cent of the bandwidth of a copy. */
 function drawBandwidth(dots: readonly Dot[], top: number, document: Document) {
   if (dots.length === 0) return { svg: '', bottom: top };
   const sorted = [...dots].sort((a, b) => b.gbps - a.gbps);

@@ -1,9 +1,8 @@
-/** The output of the benchmark: one row per number, with its target if the project has set one. */
+/** The output of the benchmark: one row per number, with its target if it has one. */
 import { median } from '../src/cli/doctor.ts';
 
 /**
- * A target is a bound, and `better` says on which side of it a number must lie: `higher` is met from the target up,
- * `lower` down from it. A row without a target is there for information.
+ * A bound for a number. With `higher`, numbers at or above the target meet it; with `lower`, numbers at or below it.
  */
 export interface Target {
   readonly target: number;
@@ -14,40 +13,42 @@ export interface Target {
 export interface RooflinePoint {
   readonly kernel: string;
   /**
-   * The row measures GEMMs and convolutions in per cent of the FMA ceiling, kernels that stream through memory in per cent
-   * of the copy's bytes per second.
+   * The row's numbers are per cent of the FMA ceiling for `GEMM` and `convolution`, and per cent of the copy's bytes per
+   * second for `streaming`.
    */
   readonly kind: 'GEMM' | 'convolution' | 'streaming';
-  /** Operations a byte that must be moved (bench/cost.ts); 0 where no operations are counted. */
+  /** Operations per byte that must be moved (bench/cost.ts); 0 if no operations are counted. */
   readonly intensity: number;
 }
 
-/** Of a row that a growth plot shows (bench/growth_figure.ts): a step's milliseconds at one size, or the fitted slope. */
+/** Describes a row that the growth figure shows (bench/growth_figure.ts): a step's time at one size, or the fitted slope. */
 export interface GrowthPoint {
   readonly model: string;
   readonly over: 'batch' | 'width';
-  /** Images or channels; of a slope, all that it was fitted to. */
+  /** Images, channels or hidden units; for a slope, all sizes to which it was fitted. */
   readonly sizes: readonly number[];
 }
 
+/** One number of the benchmark. */
 export interface Row extends Partial<Target> {
   readonly name: string;
   /** Median over the rounds. */
   readonly measured: number;
   readonly unit: string;
-  /** True if the median meets the target; absent without one. */
+  /** True if the median meets the target; absent if there is no target. */
   readonly met?: boolean;
   readonly min: number;
   readonly max: number;
   readonly roofline?: RooflinePoint;
   readonly growth?: GrowthPoint;
-  /** Why there is no number: the others are then NaN, which JSON has as null. */
+  /** Why there is no number; `measured`, `min` and `max` are then NaN, which JSON writes as null. */
   readonly failure?: string;
 }
 
 /**
+ * Makes a row from measured values: their median, minimum and maximum.
  * @param values one per round
- * @param drawn what a figure needs to know of the row
+ * @param drawn data for the figure that shows the row
  */
 export function makeRow(
   name: string,
@@ -69,7 +70,7 @@ export function makeRow(
   };
 }
 
-/** A row of what could not be measured. @param failure in the words of what failed */
+/** A row for a number that could not be measured. @param failure the message of the error */
 export function failedRow(name: string, unit: string, failure: string): Row {
   return { name, measured: Number.NaN, unit, min: Number.NaN, max: Number.NaN, failure };
 }
@@ -77,7 +78,7 @@ export function failedRow(name: string, unit: string, failure: string): Row {
 export const atLeast = (target: number): Target => ({ target, better: 'higher' });
 export const atMost = (target: number): Target => ({ target, better: 'lower' });
 
-/** An aligned table, headings first. */
+/** The lines of an aligned table, headings first. */
 export function tableLines(rows: readonly Row[]): string[] {
   const headings = ['', 'median', 'unit', 'min', 'max', 'target', 'met', 'FLOP/byte'];
   const cells = rows.map(({ name, measured, unit, min, max, target, better, met, roofline, failure }) => [
@@ -91,7 +92,7 @@ export function tableLines(rows: readonly Row[]): string[] {
     roofline?.intensity ? digits(roofline.intensity) : '',
   ]);
   const widths = headings.map((heading, i) => Math.max(heading.length, ...cells.map((row) => row[i].length)));
-  // Words to the left, numbers to the right.
+  // Columns of words are aligned left, numbers right.
   const left = [0, 2, 6];
   return [headings, ...cells].map((row) =>
     row

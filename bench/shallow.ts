@@ -1,4 +1,4 @@
-/** The published shallow model, 10304-1000-40: an attack's iteration, a training step, and forward passes defended and not. */
+/** Times the published shallow model, 10304-1000-40: attack iterations, training steps, and forward passes. */
 import { MiFace } from '../src/attacks/mi_face.ts';
 import type { MiFaceConfig } from '../src/attacks/mi_face_config.ts';
 import { Arena, type Matrix } from '../src/gpu/arena.ts';
@@ -34,7 +34,7 @@ async function initialized(gpu: Gpu, arena: Arena): Promise<FlatParameters> {
   return parameters;
 }
 
-/** The attack of the presets from a black image, shorter. */
+/** The attack of the presets from a black image, with fewer iterations. */
 export const ATTACK: MiFaceConfig = {
   kind: 'mi-face',
   start: 'zero',
@@ -51,7 +51,7 @@ export const ATTACK: MiFaceConfig = {
   epsilon: 0.01,
 };
 
-/** One iteration of MI-Face on all classes against the layers multiplied out, as the shallow experiment runs it. */
+/** Measures an iteration of MI-Face on all classes of a folded model (its two layers multiplied), as in the experiment. */
 export async function benchAttack(gpu: Gpu, timing: Timing): Promise<Row[]> {
   const { iterations } = ATTACK;
   const arena = new Arena(gpu);
@@ -63,7 +63,7 @@ export async function benchAttack(gpu: Gpu, timing: Timing): Promise<Row[]> {
   const { run } = await interleave(gpu, { run: { run: () => attack.run(start) } }, timing);
   attack.destroy();
   arena.destroy();
-  // A run has one more round, which judges the last step; start and result are moved once per run.
+  // A run evaluates the model once more, after the last step; start and result are copied once per run.
   return [
     makeRow(
       'folded attack iteration, 40 classes',
@@ -73,7 +73,7 @@ export async function benchAttack(gpu: Gpu, timing: Timing): Promise<Row[]> {
   ];
 }
 
-/** A step of the published training: batch 128, SGD with momentum, everything of it in one submit. */
+/** Measures a step of the published training (batch 128, SGD with momentum), and its submits. */
 export async function benchTraining(gpu: Gpu, timing: Timing): Promise<Row[]> {
   const arena = new Arena(gpu);
   const trainer = await shallowTrainer(arena);
@@ -90,7 +90,7 @@ export async function benchTraining(gpu: Gpu, timing: Timing): Promise<Row[]> {
   ];
 }
 
-/** A trainer of the published model. The data set is one batch: an epoch is one step, and one read-back of loss and accuracy. */
+/** A trainer of the published model. The data set is one batch, so an epoch is one step and one read-back. */
 export async function shallowTrainer(arena: Arena): Promise<Trainer> {
   const { batchSize } = PUBLISHED_TRAINING;
   const dataset = await oneBatch({ width: WIDTH, height: HEIGHT }, batchSize, CLASSES);
@@ -100,13 +100,13 @@ export async function shallowTrainer(arena: Arena): Promise<Trainer> {
 }
 
 const RATES = [0.001, 0.01, 0.0625] as const;
-/** Copies of the decoded weights that a materialised read may take as long as. */
+/** Targets for the time of a materialised read per bit error rate, as multiples of a copy of the decoded weights. */
 const COPIES = { 0.001: 2, 0.01: 3, 0.0625: 5 } as const;
 
 const BATCH = 128;
 const PEOPLE = 30;
 
-/** Target for the time of a defended forward pass, as a multiple of the exact one, at the granularities `load` and `pass` and a BER of 0.01. */
+/** Targets for the time of a defended forward pass at a BER of 0.01, as a multiple of the exact one, by granularity. */
 const MOST = { load: atMost(1.03), pass: atMost(1.2) } as const;
 
 /** All layers of a model stored in 12-bit codes that fail uniformly. */
@@ -116,12 +116,12 @@ function uniformly(spec: ModelSpec, bitErrorRate: number, rest: Partial<MemoryCo
   return parseMemoryConfig({ ...rest, layers: Object.fromEntries(layers) }, names);
 }
 
-/** Forward passes of 128 images: exact, and through approximate memory in every way it can be read. */
+/** Measures forward passes with exact weights, and with weights read from approximate memory in every way. */
 export async function benchMemory(gpu: Gpu, timing: Timing): Promise<Row[]> {
   return [...(await benchShallowMemory(gpu, timing)), ...(await benchDeepMemory(gpu, timing))];
 }
 
-/** The victim of the `tiny` preset, materialised once per load and every pass. */
+/** Measures the victim of the `tiny` preset, with weights materialised once per load and once per pass. */
 async function benchDeepMemory(gpu: Gpu, timing: Timing): Promise<Row[]> {
   const spec = deepNetworks('tiny', PEOPLE).victim.spec;
   const arena = new Arena(gpu);
@@ -269,12 +269,12 @@ async function benchShallowMemory(gpu: Gpu, timing: Timing): Promise<Row[]> {
         atMost(COPIES[rate]),
       ),
     ),
-    ...RATES.map((rate) => makeRow(`hash draws per weight at BER ${rate}`, [drawsAWeight(rate)], 'draws')),
+    ...RATES.map((rate) => makeRow(`hash draws per weight at BER ${rate}`, [drawsPerWeight(rate)], 'draws')),
   ];
 }
 
-/** Hashes that a map needs a weight, counted on the CPU over 2^15 blocks; a block that is drawn again counts once. */
-function drawsAWeight(rate: number): number {
+/** Hashes per weight for drawing faults, counted on the CPU over 2^15 blocks, each of them once. */
+function drawsPerWeight(rate: number): number {
   const table = flipTable(BLOCK_CODES * BITS, rate);
   const blocks = 2 ** 15;
   let draws = 0;

@@ -1,4 +1,4 @@
-/** Kernels that touch every number once or a few times, beside a copy in the same rounds: whatever is not a product. */
+/** Times kernels that read every number once or a few times, not GEMM or convolutions, and a copy in the same rounds. */
 import { buildProbes } from '../src/cli/doctor.ts';
 import { Arena } from '../src/gpu/arena.ts';
 import type { Gpu } from '../src/gpu/device.ts';
@@ -19,11 +19,11 @@ import { uniformSampler } from './masks.ts';
 import { makeRow, type Row } from './rows.ts';
 import { type Case, interleave, ratios, type Timing } from './timing.ts';
 
-/** 4.2 million numbers, 17 MB: images of a batch, or weights. A GPU's caches do not hold them. */
+/** Images of a batch, or weights: 4.2 million numbers, 17 MB, which a GPU's caches do not hold. */
 const POOL = { batch: 16, height: 64, width: 64, kernelSize: 2, stride: 2 } as const;
 const CHANNELS = 64;
 const COUNT = POOL.batch * POOL.height * POOL.width * CHANNELS;
-/** Classes of the shallow model, and so many rows that it is the kernel that takes the time, not its launch. */
+/** Classes of the shallow model, and enough rows that the kernel takes longer than its launch. */
 const [LOGITS, CLASSES] = [2 ** 16, 40];
 const PHOTOGRAPH = { height: 112, width: 92 } as const;
 const PHOTOGRAPHS = 256;

@@ -1,7 +1,7 @@
 /**
- * A study of register tiles, C = A Bᵀ of 512 x 512 x 512: what a quad's tile gains by its shape, by how many k a turn takes, by which
- * factor of a product comes first, by where sums are kept, and by operands that are textures. Those that lost live only here, written
- * by {@link quadTileShader}; beside them the variants that the engine has.
+ * A study of register tiles for C = A Bᵀ, 512 x 512 x 512. It varies the shape of a quad's tile, the number of k per turn of
+ * the loop, which factor of a product comes first, where sums are stored, and whether operands are buffers or textures. The
+ * studied tiles exist only here ({@link quadTileShader}); the variants of the engine are timed in the same rounds.
  */
 import { buildProbes } from '../src/cli/doctor.ts';
 import { Arena, type Matrix } from '../src/gpu/arena.ts';
@@ -15,14 +15,14 @@ import { type Case, interleave, ratios, type Timing } from './timing.ts';
 const SIZE = 512;
 
 interface StudiedTile {
-  /** Rows and columns that a quad computes: each invocation loads a quarter of either. */
+  /** Rows and columns that a quad computes; each of its invocations loads a quarter of the rows and of the columns. */
   readonly rows: number;
   readonly columns: number;
-  /** k a turn of the loop takes: operands are loaded as f32, vec2f or vec4f along k. */
+  /** Number of k per turn of the loop; operands are loaded as f32, vec2f or vec4f along k. */
   readonly k: 1 | 2 | 4;
-  /** The factor of a product that is written first; it is the one that SwiftShader copies. */
+  /** The factor that comes first in `fma`; SwiftShader copies that one. */
   readonly first: 'a' | 'b';
-  /** Sums as named variables, or as an array that is also indexed by a variable and so lies in memory. */
+  /** `registers`: named variables. `memory`: an array that is also indexed by a variable and therefore lies in memory. */
   readonly sums: 'registers' | 'memory';
   readonly operands: 'buffers' | 'textures';
 }
@@ -52,7 +52,7 @@ const STUDIED: Readonly<Record<string, StudiedTile>> = {
 
 const ENGINE: readonly GemmVariant[] = ['quad_16x32', 'quad_16x16', '16x16', '8x8', 'shared'];
 
-/** Needs Gpu.quads for the studied ones. */
+/** Times all tiles. Without Gpu.quads, only the engine's variants that do not use quads. @throws Error if the bits differ */
 export async function benchTiles(gpu: Gpu, timing: Timing): Promise<Row[]> {
   const arena = new Arena(gpu);
   const { fma } = await buildProbes(gpu, arena);
@@ -65,7 +65,8 @@ export async function benchTiles(gpu: Gpu, timing: Timing): Promise<Row[]> {
     run();
     const computed = await gpu.readWords(c);
     bits ??= computed;
-    if (computed.some((word, i) => word !== bits?.[i])) throw new Error(`${name}: other bits than the first tile`);
+    if (computed.some((word, i) => word !== bits?.[i]))
+      throw new Error(`${name}: its bits differ from those of the first tile`);
     cases[name] = { run };
   };
   for (const variant of ENGINE) {
@@ -140,7 +141,7 @@ async function buildTile(
 
 const WORKGROUP = { x: 8, y: 2 };
 
-/** C = A Bᵀ for SIZE a multiple of the tile; sums run over k in order, as in every tile of the engine. */
+/** A shader for C = A Bᵀ, where SIZE is a multiple of the tile. Sums run over k in order, as in all tiles of the engine. */
 function quadTileShader({ rows, columns, k, first, sums, operands }: StudiedTile): string {
   const [ownRows, ownColumns] = [rows / 4, columns / 4];
   const range = (n: number) => [...Array(n).keys()];

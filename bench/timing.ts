@@ -1,21 +1,22 @@
-/** Interleaved timing: every case once per round, so that whatever else the machine does meets all of them alike. */
+/** Interleaved timing: every case runs once per round, so that other work on the machine slows all cases alike. */
 import { cpus } from 'node:os';
 import { type Clock, repeatsFor, timeRuns } from '../src/cli/doctor.ts';
 import type { Gpu } from '../src/gpu/device.ts';
 
 export interface Case {
-  /** Brings the device into the case's state; not timed, before every round. */
+  /** Brings the device into the case's state before every round; it is not timed. */
   prepare?(): Promise<void>;
-  /** One run; not awaited by the device, so that runs queue up. */
+  /** One run. It need not wait for the device, so that runs queue up. */
   run(): unknown;
 }
 
-/** `wall`: the time that passes. `cpu`: see {@link CLOCKS}. */
+/** Name of a clock: `wall` for elapsed time, `cpu` for processor time (see {@link CLOCKS}). */
 export type ClockName = 'wall' | 'cpu';
 
 /**
- * `cpu` is the processor time that this process has used, spread over all cores: what the wall clock would say on a machine
- * that does nothing else, for work that keeps every core busy. Of use on a software adapter, on a machine that is shared.
+ * Clocks in milliseconds. `cpu` is the processor time of this process divided by the number of cores: for work that keeps
+ * every core busy, the time that the wall clock would show on an idle machine. Use it for software adapters on shared
+ * machines.
  */
 export const CLOCKS: Readonly<Record<ClockName, Clock>> = {
   wall: () => performance.now(),
@@ -31,12 +32,12 @@ export interface Timing {
   readonly clock: Clock;
 }
 
-/** A timing shorter than this is mostly clock and queue. */
+/** Shortest useful timing in milliseconds: shorter ones mostly measure the clock and the queue. */
 export const SHORTEST = 50;
 
 /**
- * Milliseconds a run of every case, some rounds of each, in turns A B C A B C. A run is repeated until 50 ms are full, between
- * two waits for the whole device, and the host's clock is read outside of them.
+ * Times all cases in rounds A B C A B C. In every round a case is repeated for about 50 ms between two waits for the device.
+ * @returns for every case its milliseconds per run, one number per round
  */
 export async function interleave<Name extends string>(
   gpu: Gpu,
@@ -59,7 +60,7 @@ export async function interleave<Name extends string>(
   return times;
 }
 
-/** Element by element: values of the same round belong together. */
+/** a[i] / b[i]: ratios of values of the same round. */
 export function ratios(a: readonly number[], b: readonly number[]): number[] {
   return a.map((value, i) => value / b[i]);
 }

@@ -1,7 +1,7 @@
 // Initial weights, y[r, j] = SCALE * z: KIND 0 z = 1, KIND 1 z standard normal, KIND 2 z uniform in [-1, 1).
-// z comes from pcg4d(r * COLUMNS + j, TENSOR, SEED_LOW, SEED_HIGH): the logical element, so padding changes nothing.
-// y: ROWS x COLUMNS, stride STRIDE; pads are written zero, also those of convolutions, whose columns are PADDED apart from
-// tap to tap and hold CHANNELS each. One invocation per vec4.
+// z comes from pcg4d(r * COLUMNS + j, TENSOR, SEED_LOW, SEED_HIGH): z does not depend on padding.
+// y: ROWS x COLUMNS, stride STRIDE; pads are written zero, including those of convolutions, whose taps have PADDED columns
+// each, of which the first CHANNELS hold weights. One invocation per vec4.
 // Bindings: y. Launched by recordInitialize (src/kernels/initialize.ts).
 #include "common/hash.wgsl"
 #include "common/normal.wgsl"

@@ -5,8 +5,8 @@
  */
 
 /**
- * Any failure this project foresees. `exitCode` follows the command line's contract. Names are written out, because the
- * bundler of a page renames classes.
+ * The base class of all errors that this project throws on purpose. `exitCode` is the exit code of the command line.
+ * Every class sets `name` to a literal, because the bundler of a page renames classes.
  */
 export class MidasError extends Error {
   override readonly name: string = 'MidasError';
@@ -29,7 +29,7 @@ export class AdapterError extends MidasError {
   override readonly exitCode = 3;
 }
 
-/** The adapter cannot do what the plan needs: "needs 10 storage buffers a stage, this adapter has 8". */
+/** The adapter cannot do what the plan needs: "maxBufferSize: 4096 are needed, this adapter has 2048". */
 export class LimitError extends MidasError {
   override readonly name = 'LimitError';
   override readonly exitCode = 3;
@@ -47,13 +47,13 @@ export class ConfigError extends MidasError {
   override readonly exitCode = 2;
 }
 
-/** An input file is missing, truncated or of another kind; the message names file and offset. */
+/** A file is missing, damaged, of the wrong kind, or cannot be written; the message names it and, if known, the offset. */
 export class DataError extends MidasError {
   override readonly name = 'DataError';
   override readonly exitCode = 4;
 }
 
-/** The user interrupted the run (Ctrl-C). What was finished is saved. */
+/** The user interrupted the run (Ctrl-C). Finished rows of an experiment are saved. */
 export class InterruptedError extends MidasError {
   override readonly name = 'InterruptedError';
   override readonly exitCode = 130;

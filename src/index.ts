@@ -1,7 +1,7 @@
 /// <reference types="@webgpu/types" preserve="true" />
 /**
- * `midas-webgpu`: what other projects import. {@link openGpu} opens a device, {@link experiments.run} runs a whole experiment,
- * the other namespaces have its parts. README.md has an example. In Node import `midas-webgpu/node`.
+ * `midas-webgpu`: the library for other projects. {@link openGpu} opens a device, {@link experiments.run} runs a whole
+ * experiment, and the other namespaces contain its parts. README.md has an example. In Node import `midas-webgpu/node`.
  */
 
 export * from './errors.ts';

@@ -1,13 +1,13 @@
 /**
- * The one source of chance on the host: a counter-based generator, so that the same (seed, stream) gives the same
- * numbers on every machine, and two streams of one seed never depend on how much the other has drawn.
+ * The random number generator of the host. It is counter-based: the same (seed, stream) gives the same numbers on every
+ * machine, and the numbers of one stream do not depend on how many numbers another stream has given.
  */
 import { ConfigError } from './errors.ts';
 
 /**
- * Four random u32 words from a counter of four and a key of two: Philox4x32-10 of Salmon, Moraes, Dror and Shaw, "Parallel
- * Random Numbers: As Easy as 1, 2, 3", SC 2011. Integer arithmetic only. (The cheaper pcg4d was tried first: the lowest
- * bits of its four words are correlated, and our own tests of shuffles and bootstraps noticed.)
+ * Computes four random u32 words from a counter of four words and a key of two: Philox4x32-10 of Salmon, Moraes, Dror and
+ * Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011. It uses integer arithmetic only. (With the cheaper pcg4d,
+ * tests of shuffles and bootstraps failed, because the lowest bits of its four words are correlated.)
  */
 export function philox4x32(counter: readonly number[], key: readonly number[]): [number, number, number, number] {
   let [x, y, z, w] = counter;
@@ -53,9 +53,10 @@ export class Random {
 
   /**
    * @param seed integer in 0..2^53-1
-   * @param stream integer in 0..2^32-1; distinct streams are unrelated. Uses with an experiment's seed: 0 (bootstrap,
-   *   baselines), the epoch (order of training), the class (splits), the image (augmentation), 1 + 65536 draw + person
-   *   (noise that MI-Face starts from). These overlap; a new use that must be unrelated to them takes streams from 2^31 on
+   * @param stream integer in 0..2^32-1; distinct streams are unrelated. Streams used with an experiment's seed: 0
+   *   (bootstrap, baselines), the epoch (order of training), the class (splits), the image (augmentation), and
+   *   1 + 65536 * draw + person (initial noise of MI-Face). These overlap; a new use that must be unrelated to all of them
+   *   takes streams from 2^31 on
    * @throws ConfigError when either is out of range
    */
   constructor(seed: number, stream = 0) {
@@ -80,7 +81,7 @@ export class Random {
   }
 
   /**
-   * An integer uniform over 0..n-1, exactly: words in the incomplete last multiple of n are rejected.
+   * An integer that is exactly uniform over 0..n-1: words at or above the largest multiple of n up to 2^32 are rejected.
    *
    * @param n integer in 1..2^32
    * @throws ConfigError when n is out of range

@@ -8,7 +8,7 @@ interface ModuleGraph {
   getModuleInfo(id: string): { readonly importers: readonly string[] } | null;
 }
 
-/** True if a page's code reaches a module. */
+/** True if a module is imported, directly or through others, by the entry for pages. */
 function isOfPages(id: string, graph: ModuleGraph, seen = new Set<string>()): boolean {
   if (id.endsWith('/src/index.ts')) return true;
   if (seen.has(id)) return false;
@@ -17,8 +17,8 @@ function isOfPages(id: string, graph: ModuleGraph, seen = new Set<string>()): bo
 }
 
 /**
- * The package: `index` for pages, with its shaders and packages inside, and the entries for Node. What they share lies in
- * chunks/, so that an error thrown in one is an instance of the class exported by another.
+ * Builds the package: the entry `index` for pages, bundled with its shaders and packages, and the entries for Node. Code
+ * that they share is in chunks/, so that an error thrown in one entry is an instance of the class that another exports.
  */
 export default defineConfig({
   build: {
@@ -35,9 +35,9 @@ export default defineConfig({
       output: {
         entryFileNames: '[name].js',
         chunkFileNames: 'chunks/[name].js',
-        // Documentation comments are in the types; comments on licences stay.
+        // The type declarations have the documentation comments; licence comments stay here.
         comments: { jsdoc: false },
-        // A page without a bundler asks for every file separately: two are few. Errors are shared with `software` too.
+        // A page without a bundler requests every file separately, so there are only two. `software` imports `errors` too.
         codeSplitting: {
           groups: [
             { name: 'errors', test: /\/src\/errors\.ts$/, priority: 1 },

@@ -9,7 +9,7 @@ import { modelSpec } from '../../src/models/specs.ts';
 import { type OptimizerConfig, PUBLISHED_TRAINING } from '../../src/models/trainer.ts';
 import { deepNetworks } from '../deep_networks.ts';
 
-/** The direction of a convolution. `forward` of a transposed convolution is the input gradient of the one that it transposes. */
+/** The direction of a pass. `forward` of a transposed convolution is the input gradient of the convolution it transposes. */
 export type Direction = 'forward' | 'input gradient' | 'weight gradient';
 
 export interface GemmCase {
@@ -26,12 +26,12 @@ export interface ConvCase {
   readonly name: string;
   readonly transposed: boolean;
   readonly direction: Direction;
-  /** The shape; for a transposed convolution, that of the convolution which it transposes. */
+  /** The shape; for a transposed convolution, that of the convolution that it transposes. */
   readonly shape: ConvShape;
 }
 
 export interface NetworkCase {
-  /** `training`: a whole step, forward, backward and optimiser. `inference`: logits. */
+  /** `training`: a whole step of forward pass, backward pass and optimiser. `inference`: a forward pass to the logits. */
   readonly kind: 'training' | 'inference';
   readonly name: string;
   readonly spec: ModelSpec;
@@ -41,12 +41,13 @@ export interface NetworkCase {
 
 export type Case = GemmCase | ConvCase | NetworkCase;
 
+/** Numbers in row-major order. */
 export interface Tensor {
   readonly shape: readonly number[];
   readonly values: Float32Array<ArrayBuffer>;
 }
 
-/** Pixels of the shallow model's images. */
+/** Size of the shallow model's images in pixels. */
 export const SHALLOW_IMAGE = { width: 92, height: 112 } as const;
 const PEOPLE = 30;
 const tiny = deepNetworks('tiny', PEOPLE);
@@ -54,8 +55,8 @@ const shallow = modelSpec('mlp', SHALLOW_IMAGE.width * SHALLOW_IMAGE.height, 40)
 const victim = tiny.victim.spec;
 
 /**
- * Without dropout: every engine draws other masks, and then no two trainings agree. An engine without it does all other
- * work of the step.
+ * The network without dropout: every engine draws different masks, with which no two engines would compute the same losses.
+ * All other work of the step stays.
  */
 function withoutDropout(spec: ModelSpec): ModelSpec {
   return { ...spec, layers: spec.layers.filter(({ kind }) => kind !== 'dropout') };
@@ -123,14 +124,14 @@ export const CASES: readonly Case[] = [
   { kind: 'inference', name: 'inference, tiny victim', spec: withoutDropout(victim), batch: 128, optimizer: amsgrad },
 ];
 
-/** @throws Error when no case is called so */
+/** The case with this name. @throws Error if there is none */
 export function caseNamed(name: string): Case {
   const found = CASES.find((candidate) => candidate.name === name);
   if (!found) throw new Error(`no case is called "${name}"`);
   return found;
 }
 
-/** A different u32 for every u32, well mixed (lowbias32 of C. Wellons' hash-prospector). */
+/** A hash that maps every u32 to a different u32 (lowbias32 of C. Wellons' hash-prospector). */
 function mix(word: number): number {
   let x = word;
   x = Math.imul(x ^ (x >>> 16), 0x7feb352d);
@@ -138,7 +139,7 @@ function mix(word: number): number {
   return (x ^ (x >>> 16)) >>> 0;
 }
 
-/** Numbers in low..high; other numbers for every `stream`. */
+/** A tensor of numbers in low..high, different ones for every `stream`. */
 export function uniform(stream: number, shape: readonly number[], low: number, high: number): Tensor {
   const count = shape.reduce((product, n) => product * n, 1);
   const key = mix(stream);
@@ -146,7 +147,7 @@ export function uniform(stream: number, shape: readonly number[], low: number, h
   return { shape, values };
 }
 
-/** The factors of a product: A is m x k, or k x m where it is transposed, B k x n or n x k. */
+/** The factors of a product: A is m x k, or k x m if it is transposed; B is k x n, or n x k if it is transposed. */
 export function gemmInputs({ transposition, m, n, k }: GemmCase): { a: Tensor; b: Tensor } {
   return {
     a: uniform(1, transposition === 'tn' ? [k, m] : [m, k], -1, 1),
@@ -154,7 +155,7 @@ export function gemmInputs({ transposition, m, n, k }: GemmCase): { a: Tensor; b
   };
 }
 
-/** NCHW shapes of the two sides of a convolution, and [outChannels, inChannels, kernelSize, kernelSize] of its weights. */
+/** NCHW shapes of a convolution's input (`large`) and output (`small`), and [out, in, kernel, kernel] of its weights. */
 export function convShapes({ shape }: ConvCase): { large: number[]; small: number[]; weight: number[] } {
   const { batch, height, width, inChannels, outChannels, kernelSize } = shape;
   const out = convOutputSize(shape);
@@ -165,26 +166,26 @@ export function convShapes({ shape }: ConvCase): { large: number[]; small: numbe
   };
 }
 
-/** The direction of the underlying convolution: a transposed one swaps forward and input gradient. */
+/** The pass of the underlying convolution: a transposed convolution swaps forward pass and input gradient. */
 export function convOperation({ transposed, direction }: ConvCase): Direction {
   if (!transposed || direction === 'weight gradient') return direction;
   return direction === 'forward' ? 'input gradient' : 'forward';
 }
 
-/** Values for both sides and the weights; the case writes one of them and reads the others. */
+/** Values of input, output and weights; a case computes one of them from the other two. */
 export function convInputs(compared: ConvCase): { large: Tensor; small: Tensor; weight: Tensor } {
   const { large, small, weight } = convShapes(compared);
   return { large: uniform(3, large, -1, 1), small: uniform(4, small, -1, 1), weight: uniform(5, weight, -1, 1) };
 }
 
-/** Parameters by name. Nothing is zero or one, so that no term of a formula is left out unnoticed. */
+/** Initial parameters by name. None are all zero or all one, so that the omission of a term changes the results. */
 export function initialParameters(spec: ModelSpec): Map<string, Tensor> {
   const declared = stackParameters(spec.layers);
   return new Map(declared.map((declaration, i) => [declaration.name, initial(declaration, 100 + i)]));
 }
 
 function initial({ name, shape }: ParameterDeclaration, stream: number): Tensor {
-  // Weights of products keep the variance of what they are multiplied with.
+  // Weights of products preserve the variance of their inputs.
   if (shape.length > 1) {
     const bound = Math.sqrt(3 / shape.slice(1).reduce((product, n) => product * n, 1));
     return uniform(stream, shape, -bound, bound);
@@ -193,7 +194,7 @@ function initial({ name, shape }: ParameterDeclaration, stream: number): Tensor 
   return centred ? uniform(stream, shape, -0.1, 0.1) : uniform(stream, shape, 0.5, 1.5);
 }
 
-/** Images, labels, and of the inversion network the vectors that it makes images of. */
+/** One batch of images with their labels; for the inversion network also the vectors from which it makes images. */
 export interface Batch {
   /** [batch, pixels], 8-bit. */
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -201,7 +202,7 @@ export interface Batch {
   readonly images: Tensor;
   /** [batch] */
   readonly labels: Uint32Array<ArrayBuffer>;
-  /** [batch, classes], of the inversion network. */
+  /** [batch, classes]; only for the inversion network. */
   readonly vectors?: Tensor;
 }
 

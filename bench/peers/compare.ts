@@ -1,11 +1,11 @@
-/** Checks that two engines computed the same. */
+/** Checks that two engines computed the same result. */
 import { MidasError } from '../../src/errors.ts';
 import type { Case } from './cases.ts';
 
 /**
- * Largest difference allowed between two engines, as a share of the largest value of the result. Sums in another order differ
- * by a few units in the last place of their largest terms; losses also depend on exp and tanh, whose
- * accuracy differs between adapters. The comment after each number is the largest difference seen on SwiftShader.
+ * Largest difference allowed between two engines, as a share of the largest value of the result. Sums in different orders
+ * differ by a few units in the last place of their largest terms; losses also depend on exp and tanh, whose accuracy differs
+ * between adapters. The comment after each number is the largest difference measured on SwiftShader.
  */
 export const TOLERANCES: Readonly<Record<Case['kind'], number>> = {
   gemm: 1e-5, // 4.7e-6, over 10304 terms
@@ -14,7 +14,7 @@ export const TOLERANCES: Readonly<Record<Case['kind'], number>> = {
   training: 1e-4, // 3.1e-7
 };
 
-/** max |a - b| / max |reference|; infinite if a number is missing or NaN. */
+/** max |result - reference| / max |reference|; infinite if the lengths differ or a difference is not finite. */
 export function largestDifference(result: Float32Array, reference: Float32Array): number {
   if (result.length !== reference.length) return Number.POSITIVE_INFINITY;
   let difference = 0;
@@ -30,10 +30,11 @@ export function largestDifference(result: Float32Array, reference: Float32Array)
 }
 
 /**
+ * Compares the result of an engine with that of this project.
  * @param engine name of the engine with the result
  * @param reference the result of this project
- * @returns the largest difference, as a share
- * @throws MidasError naming case and difference when it is larger than {@link TOLERANCES} allow
+ * @returns the largest difference, as a share of the largest value of the reference
+ * @throws MidasError with case and difference if the difference is larger than {@link TOLERANCES} allow
  */
 export function checkSame(
   { name, kind }: Pick<Case, 'name' | 'kind'>,

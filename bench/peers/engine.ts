@@ -1,27 +1,27 @@
-/** The interface of every engine that is compared. */
+/** The interface that every compared engine implements. */
 import type { Case } from './cases.ts';
 
-/** A case on the device of one engine. */
+/** A case that was built on the device of one engine. */
 export interface Runnable {
   /**
-   * What is compared, in PyTorch's layouts: the values of the result, or the losses of the first steps of a training.
-   * Called once, first; training goes on from there.
+   * Runs the case and reads the numbers to compare, in PyTorch's layouts: the values of the result, or the losses of a
+   * training's first {@link COMPARED_STEPS} steps. Called once, before any `run`, which continues the training.
    */
   results(): Promise<Float32Array>;
-  /** One run. Of a training step this includes reading its loss; anything else only has to be submitted. */
+  /** Runs the case once. A training step includes reading its loss; other cases need only be submitted. */
   run(): unknown;
-  /** Waits for everything that was submitted, by reading one number of the last result. */
+  /** Waits for all submitted work, by reading one number of the last result. */
   idle(): Promise<void>;
   free(): void;
 }
 
 export interface Engine {
-  /** Of the engine itself. */
+  /** Version of the engine. */
   readonly version: string;
   /** Name of the adapter it runs on. */
   readonly adapter: string;
   build(compared: Case): Promise<Runnable>;
 }
 
-/** Steps whose losses are compared: the last one shows what three updates made of the parameters. */
+/** Number of steps whose losses are compared; the last loss depends on three updates of the parameters. */
 export const COMPARED_STEPS = 4;

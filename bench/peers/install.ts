@@ -1,4 +1,4 @@
-/** The peers are not dependencies of the project: they are installed beside this file when they are requested. */
+/** Installs the peers beside this file, on request only: they are not dependencies of the project. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { MidasError } from '../../src/errors.ts';
 const FOLDER = fileURLToPath(new URL('.', import.meta.url));
 const MOST_MINUTES = 10;
 
-/** Packages that are not installed, or installed in another version than package.json names. */
+/** Packages of package.json that are not installed, or not in its version. @returns `name@version` for each */
 export function missingPackages(folder: string): string[] {
   const manifest = (path: string) => JSON.parse(readFileSync(join(folder, path, 'package.json'), 'utf8'));
   return Object.entries<string>(manifest('.').dependencies)
@@ -22,7 +22,7 @@ export function missingPackages(folder: string): string[] {
     .map(([name, version]) => `${name}@${version}`);
 }
 
-/** Installs the peers if they are absent. @throws MidasError when that fails, as it does offline */
+/** Installs the peers if they are not installed yet. @throws MidasError if that fails, for example offline */
 export function installPeers(say: (text: string) => void): void {
   const missing = missingPackages(FOLDER);
   if (missing.length === 0) return;
@@ -36,13 +36,13 @@ export function installPeers(say: (text: string) => void): void {
     shell: process.platform === 'win32',
   });
   if (status === 0) return;
-  // The first line is a code, the second says what it means.
+  // npm's first line is an error code, the second explains it.
   const words = (stderr ?? '')
     .split('\n')
     .flatMap((line) => /^npm (?:error|ERR!) (.+)/.exec(line)?.[1] ?? [])
     .slice(0, 2);
   const why = error?.message ?? (words.join(', ') || `exit code ${status}`);
   throw new MidasError(
-    `the engines to compare with could not be installed (npm ci in bench/peers: ${why}); it needs the network once`,
+    `the engines to compare with could not be installed (npm ci in bench/peers: ${why}); the installation needs the network`,
   );
 }

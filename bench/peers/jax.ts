@@ -1,6 +1,6 @@
 /**
- * jax-js on its WebGPU backend: images NCHW, everything under `jit`, gradients by `vjp` and `valueAndGrad`, a whole training
- * step one compiled function. Every use of an array consumes a reference to it: `.ref` where it is used again.
+ * jax-js on its WebGPU backend. Images are NCHW, everything runs under `jit`, gradients come from `vjp` and `valueAndGrad`,
+ * and a whole training step is one compiled function. Every use of an array consumes a reference; `.ref` adds one.
  */
 import type { OptimizerConfig } from '../../src/models/trainer.ts';
 import {
@@ -17,7 +17,7 @@ import {
 import { COMPARED_STEPS, type Engine, type Runnable } from './engine.ts';
 import { transpose } from './layouts.ts';
 
-// As much of the library's types as is used here: it is not installed where the project is checked.
+// The parts of the library's types that are used here; the project is type-checked without the library.
 interface JaxArray {
   readonly ref: JaxArray;
   readonly shape: number[];
@@ -71,11 +71,11 @@ interface Disposable {
   dispose(): void;
 }
 
-/** As src/kernels/norm.ts has them. */
+/** The constants of src/kernels/norm.ts. */
 const EPSILON = 1e-5;
 const MOMENTUM = 0.1;
 
-/** @param version installed: the library does not say */
+/** @param version the installed version, which the library itself does not provide */
 export async function openJax(adapter: string, version: string): Promise<Engine> {
   const name: string = '@jax-js/jax';
   const jax = (await import(name)) as Jax;
@@ -96,7 +96,7 @@ function upload({ numpy }: Jax, { values, shape }: Tensor): JaxArray {
   return numpy.array(values).reshape([...shape]);
 }
 
-/** An operation on arrays. @param operation compiled; consumes a reference to each of its inputs */
+/** A case that is one operation on arrays. @param operation compiled; consumes a reference to each of its inputs */
 function runnable(jax: Jax, inputs: Tree, operation: () => JaxArray): Runnable {
   let last: JaxArray | undefined;
   return {
@@ -104,7 +104,7 @@ function runnable(jax: Jax, inputs: Tree, operation: () => JaxArray): Runnable {
     async run() {
       last?.dispose();
       last = operation();
-      // Evaluation is lazy: without this nothing is submitted, and what is disposed of is never computed.
+      // Evaluation is lazy: without this nothing is submitted, and an array that is disposed of is never computed.
       await last.ref.gpuBuffer();
     },
     async idle() {
@@ -141,8 +141,8 @@ function conv({ lax }: Jax, x: JaxArray, weight: JaxArray, stride: number, paddi
 }
 
 /**
- * Zeros are put between the pixels by hand: with `lax.convTranspose`, or `lhsDilation`, the weight gradient is wrong on the
- * library's WebGPU device and right on its wasm device (its WGSL takes remainders of negative indices).
+ * A transposed convolution that puts zeros between the pixels explicitly: with `lax.convTranspose` or `lhsDilation` the
+ * weight gradient is wrong on the library's WebGPU device (its WGSL takes remainders of negative indices), right on wasm.
  */
 function convTranspose(jax: Jax, x: JaxArray, weight: JaxArray, stride: number, padding: number): JaxArray {
   const { numpy, lax } = jax;
@@ -154,7 +154,7 @@ function convTranspose(jax: Jax, x: JaxArray, weight: JaxArray, stride: number, 
     .pad(x.reshape([batch, channels, height, 1, width, 1]), [none, none, none, between, none, between])
     .reshape([batch, channels, height * stride, width * stride]);
   const first = kernelSize - 1 - padding;
-  // The zeros behind the last pixel are part of its border.
+  // The padding has already added the zeros after the last pixel, so less border is needed there.
   const around: Pair = [first, first - (stride - 1)];
   const flipped = numpy.moveaxis(numpy.flip(weight, [2, 3]), 0, 1);
   return lax.convWithGeneralPadding(apart, flipped, [1, 1], [around, around]);
@@ -170,14 +170,15 @@ function buildConv(jax: Jax, compared: ConvCase): Runnable {
     const run = jax.jit((a: JaxArray, w: JaxArray) => convolve(jax, compared, a, w));
     return runnable(jax, inputs, () => run(x.ref, weight.ref));
   }
-  // jit drops the forward pass, whose value nobody uses.
+  // jit drops the forward pass, whose value is not used.
   if (direction === 'input gradient') {
     const run = jax.jit((a: JaxArray, w: JaxArray, gradient: JaxArray) =>
       pullBack(jax, (wanted) => convolve(jax, compared, wanted, w), a, gradient),
     );
     return runnable(jax, inputs, () => run(x.ref, weight.ref, dy.ref));
   }
-  // Of a transposed convolution it is that of the convolution that undoes it: the direct way is wrong, see convTranspose.
+  // The weight gradient of a transposed convolution is computed as that of the convolution it transposes, because the direct
+  // way gives wrong values (see convTranspose).
   const { stride, padding } = compared.shape;
   const run = jax.jit((a: JaxArray, w: JaxArray, gradient: JaxArray) =>
     pullBack(jax, (wanted) => conv(jax, a, wanted, stride, padding), w, gradient),
@@ -186,7 +187,7 @@ function buildConv(jax: Jax, compared: ConvCase): Runnable {
   return runnable(jax, inputs, () => run(read.ref, weight.ref, gradient.ref));
 }
 
-/** The gradient of f at x, given that of its result. Consumes both, and the other arrays that f uses. */
+/** The gradient of f at x, given the gradient at its result. Consumes both arrays, and the other arrays that f uses. */
 function pullBack(jax: Jax, f: (x: JaxArray) => JaxArray, x: JaxArray, gradient: JaxArray): JaxArray {
   const [value, backwards] = jax.vjp(f, [x]);
   const [result] = backwards(gradient);
@@ -195,7 +196,7 @@ function pullBack(jax: Jax, f: (x: JaxArray) => JaxArray, x: JaxArray, gradient:
   return result;
 }
 
-/** Parameters of a network, dense weights as inputs x outputs. */
+/** Uploads the parameters of a network, dense weights as inputs x outputs. */
 function uploadParameters(jax: Jax, { spec }: NetworkCase): { trained: Arrays; statistics: Arrays } {
   const trained: Arrays = {};
   const statistics: Arrays = {};
@@ -206,7 +207,7 @@ function uploadParameters(jax: Jax, { spec }: NetworkCase): { trained: Arrays; s
   return { trained, statistics };
 }
 
-/** Consumes everything it is given. @returns output, and the running statistics as they are after a training step */
+/** A forward pass; consumes all its arrays. @returns the output, and if `training` the updated running statistics */
 function forward(
   jax: Jax,
   { spec, batch }: NetworkCase,
@@ -226,7 +227,7 @@ function forward(
     switch (layer.kind) {
       case 'reshape':
       case 'dropout':
-        // Layers say what shape they read; there is none with dropout here.
+        // Every layer reshapes its own input, and the compared networks have no dropout.
         break;
       case 'dense':
         x = numpy.matmul(x.reshape([batch, layer.inputs]), own('weight')).add(own('bias'));
@@ -259,7 +260,7 @@ function forward(
         break;
       }
       case 'max_pool': {
-        // `reduceWindow` exists, and is slower than this where windows do not overlap.
+        // This is faster than `reduceWindow` for windows that do not overlap.
         const { kernelSize: size, input } = layer;
         const windows = [batch, input.channels, input.height / size, size, input.width / size, size];
         x = numpy.max(x.reshape(windows), [3, 5]);
@@ -286,7 +287,7 @@ function buildInference(jax: Jax, compared: NetworkCase): Runnable {
   return runnable(jax, [trained, statistics, images], () => run(ref(trained), ref(statistics), images.ref));
 }
 
-/** The state that a training step passes to the next. */
+/** The state that one training step passes to the next: parameters, statistics, and the optimiser's moments by name. */
 interface TrainingState extends Record<string, Arrays> {
   parameters: Arrays;
   statistics: Arrays;
@@ -354,15 +355,15 @@ function buildTraining(jax: Jax, compared: NetworkCase): Runnable {
 }
 
 interface Optimizer {
-  /** Names of what is kept for every parameter, zero at first. */
+  /** Names of the values that are stored for every parameter; they are zero at first. */
   readonly moments: readonly string[];
   /** Numbers that differ from step to step. @param iteration from 1 */
   scalars(iteration: number): number[];
-  /** Consumes everything but `numbers`. @returns the new parameter and the new moments */
+  /** One update; consumes all arrays except `numbers`. @returns the new `parameter` and the new moments by name */
   update(parameter: JaxArray, gradient: JaxArray, moments: Arrays, numbers: JaxArray[]): Arrays;
 }
 
-/** PyTorch's formulas, as shaders/optimizer/ has them. */
+/** The formulas of PyTorch, as in shaders/optimizer/. */
 function optimizerOf({ numpy }: Jax, optimizer: OptimizerConfig): Optimizer {
   const { learningRate } = optimizer;
   if (optimizer.kind === 'sgd') {

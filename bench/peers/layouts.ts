@@ -1,4 +1,4 @@
-/** Between PyTorch's layouts, in which cases are stated, and those of the engines. */
+/** Conversions between PyTorch's layouts, in which cases are given, and those of the engines. */
 import type { Tensor } from './cases.ts';
 
 /** The tensor with its axes in another order: axis i of the result is axis `axes[i]` of `tensor`. */
@@ -23,7 +23,7 @@ export function transpose({ shape, values }: Tensor, axes: readonly number[]): T
 export const toNhwc = (tensor: Tensor): Tensor => transpose(tensor, [0, 2, 3, 1]);
 export const toNchw = (tensor: Tensor): Tensor => transpose(tensor, [0, 3, 1, 2]);
 
-/** Columns of a dense layer's weights from the order channels, height, width to height, width, channels. */
+/** Reorders the columns of a dense layer's weights from (channels, height, width) to (height, width, channels). */
 export function pixelByPixel(weight: Tensor, image: { height: number; width: number; channels: number }): Tensor {
   const { height, width, channels } = image;
   const [rows] = weight.shape;

@@ -1,4 +1,4 @@
-/** This engine, as its own commands use it. */
+/** This project's engine, used as its own commands use it. */
 import { createDataset } from '../../src/data/dataset.ts';
 import { Arena, type Matrix } from '../../src/gpu/arena.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
@@ -66,7 +66,7 @@ async function read(gpu: Gpu, matrix: Matrix): Promise<Float32Array<ArrayBuffer>
   return values;
 }
 
-/** A program whose result is a matrix. @param results in PyTorch's layout */
+/** A program whose result is a matrix. @param results reads the result in PyTorch's layout */
 async function runnable(
   gpu: Gpu,
   arena: Arena,
@@ -151,7 +151,7 @@ function buildConv(gpu: Gpu, compared: ConvCase): Promise<Runnable> {
   return runnable(gpu, arena, record, dx, readImage(dx, inputs.large));
 }
 
-/** Initial parameters as they lie on the device. */
+/** Initial parameters in the layout of the device. */
 function packedParameters({ spec }: NetworkCase): Uint32Array<ArrayBuffer> {
   const layout = modelLayout(spec);
   const flat = new Uint32Array(layout.length);
@@ -183,7 +183,7 @@ async function buildTraining(gpu: Gpu, compared: NetworkCase): Promise<Runnable>
   const state = { epoch: 0, parameters: packedParameters(compared), optimizer: [] };
   const trainer = await Trainer.create(arena, spec, data, Uint32Array.from(labels.keys()), config, state);
   return {
-    // The data set is one batch: an epoch is one step, and one read-back of its loss.
+    // The data set is one batch, so an epoch is one step and one read-back of its loss.
     async results() {
       const losses = new Float32Array(COMPARED_STEPS);
       for (let step = 0; step < COMPARED_STEPS; step++) losses[step] = (await trainer.trainEpoch()).loss;

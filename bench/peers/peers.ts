@@ -1,4 +1,4 @@
-/** `npm run bench -- --peers`: this engine beside tfjs-backend-webgpu and jax-js, on one adapter, in turns. */
+/** `npm run bench -- --peers`: compares this engine with tfjs-backend-webgpu and jax-js, in turns on one adapter. */
 import { MidasError } from '../../src/errors.ts';
 import { atLeast, failedRow, makeRow, type Row, type Target } from '../rows.ts';
 import { ratios } from '../timing.ts';
@@ -7,20 +7,21 @@ import { installPeers } from './install.ts';
 import { type EngineName, startEngine } from './process.ts';
 import { type CaseOutcome, takeTurns } from './turns.ts';
 
-/** How many times faster than a peer a training step shall be. */
+/** Targets: how many times faster a training step is than that of a peer. */
 const TARGETS: Readonly<Record<Exclude<EngineName, 'midas'>, number>> = { tfjs: 5, 'jax-js': 1 };
 
 export interface PeersResult {
   readonly rows: readonly Row[];
   /** Engine -> version. */
   readonly engines: Readonly<Record<string, string>>;
-  /** Engines that computed something else than ours: case and largest difference. */
+  /** Messages about results that differ from ours, with case and largest difference. */
   readonly differences: readonly string[];
 }
 
 /**
+ * Installs the peers if necessary, and runs all cases on all engines.
  * @param clock a name of CLOCKS (bench/timing.ts), read in each engine's own process
- * @throws MidasError when the peers cannot be installed or started, or when ours fails
+ * @throws MidasError if the peers cannot be installed or started, or if our engine fails
  */
 export async function benchPeers(
   adapter: string,
@@ -52,7 +53,7 @@ export async function benchPeers(
   }
 }
 
-/** Milliseconds of every engine, and how many times faster ours is, in ratios of the same rounds. */
+/** Rows of one case: the milliseconds of every engine, and how many times faster ours is, by ratios within rounds. */
 export function rowsOf({ compared, outcomes }: CaseOutcome): Row[] {
   const rows: Row[] = [];
   const faster: Row[] = [];

@@ -1,4 +1,4 @@
-/** Child processes that answer requests, one at a time, and never longer than they may. */
+/** Child processes that answer requests one at a time, each within a time limit. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { MidasError } from '../../src/errors.ts';
@@ -6,8 +6,8 @@ import { MidasError } from '../../src/errors.ts';
 export type EngineName = 'midas' | 'tfjs' | 'jax-js';
 
 /**
- * `describe`: version and adapter. `build`: makes a case the present one, and answers with the results to compare. `warm`:
- * finds how often a timing must run the case. `time`: milliseconds per run.
+ * A request to an engine. `describe` returns version and adapter. `build` builds a case, which the next requests use, and
+ * returns its results. `warm` finds out how many runs a timing needs. `time` returns milliseconds per run.
  */
 export type Request =
   | { readonly kind: 'describe' | 'warm' | 'time' }
@@ -15,17 +15,17 @@ export type Request =
 
 export type Reply = { readonly value: unknown } | { readonly error: string };
 
-/** An engine that is asked. */
+/** An engine that answers requests. */
 export interface Contestant {
   readonly name: string;
-  /** @throws MidasError with the engine's own words, or when it has died or takes too long */
+  /** Sends a request. @throws MidasError with the engine's message, or if the engine has ended or takes too long */
   ask<Value>(request: Request): Promise<Value>;
-  /** Ends it, whatever it does. */
+  /** Ends the engine at any time. */
   stop(): void;
 }
 
 export interface ProcessOptions {
-  /** Seconds that a request may take. A process that takes longer is ended. */
+  /** Seconds that a request may take; a process that takes longer is ended. */
   readonly seconds: number;
   /** Arguments of Node before the script. */
   readonly execArgv: readonly string[];
@@ -33,13 +33,13 @@ export interface ProcessOptions {
 
 const WORKER = fileURLToPath(new URL('worker.ts', import.meta.url));
 
-/** Starts bench/peers/worker.ts with an engine. */
+/** Starts an engine in bench/peers/worker.ts. */
 export function startEngine(name: EngineName, adapter: string, clock: string): Contestant {
-  // The slowest: ten steps of a training that takes a minute each, on a machine that is also busy with other work.
+  // The slowest request: ten training steps of a minute each, on a machine that is also busy with other work.
   return startProcess(name, WORKER, [name, adapter, clock], { seconds: 900, execArgv: ['--import', 'tsx'] });
 }
 
-/** @param script answers every message, a {@link Request}, with one {@link Reply} */
+/** Starts a script as an engine. @param script answers every {@link Request} message with one {@link Reply} */
 export function startProcess(
   name: string,
   script: string,
@@ -48,7 +48,7 @@ export function startProcess(
 ): Contestant {
   const child = fork(script, [...args], {
     execArgv: [...execArgv],
-    // Typed arrays arrive as such.
+    // Typed arrays stay typed arrays.
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });

@@ -1,6 +1,6 @@
 /**
- * TensorFlow.js on its WebGPU backend, as its layers use it: images NHWC, fused products with bias, variables, tidy. What it
- * has no optimiser for (weight decay, AMSGrad) is written out in tensors.
+ * TensorFlow.js on its WebGPU backend, used as its own layers use it: images NHWC, fused products with bias, variables,
+ * tidy. Its optimisers lack weight decay and AMSGrad, so both optimisers are written out in tensor operations.
  */
 import { createRequire } from 'node:module';
 import type { OptimizerConfig } from '../../src/models/trainer.ts';
@@ -19,7 +19,7 @@ import {
 import { COMPARED_STEPS, type Engine, type Runnable } from './engine.ts';
 import { pixelByPixel, toNchw, toNhwc, transpose } from './layouts.ts';
 
-// As much of the library's types as is used here: it is not installed where the project is checked.
+// The parts of the library's types that are used here; the project is type-checked without the library.
 interface Tensor {
   readonly shape: number[];
   data(): Promise<Float32Array<ArrayBuffer>>;
@@ -71,14 +71,14 @@ interface Tf {
   };
 }
 
-/** As src/kernels/norm.ts has them. */
+/** The constants of src/kernels/norm.ts. */
 const EPSILON = 1e-5;
 const MOMENTUM = 0.1;
 
 export async function openTfjs(adapter: string): Promise<Engine> {
   const require = createRequire(import.meta.url);
   const tf = require('@tensorflow/tfjs-core') as Tf;
-  // The bundle for Node leaves gradients out; they are files of another module format, which tsx reads.
+  // The bundle for Node lacks gradients; this file, in another module format, registers them, and tsx can load it.
   require('@tensorflow/tfjs-core/dist/register_all_gradients.js');
   require('@tensorflow/tfjs-backend-webgpu');
   if (!(await tf.setBackend('webgpu'))) throw new Error('tfjs: the backend webgpu did not start');
@@ -95,7 +95,7 @@ export async function openTfjs(adapter: string): Promise<Engine> {
 
 const upload = (tf: Tf, { values, shape }: Numbers) => tf.tensor(values, shape);
 
-/** An operation on tensors. @param results its values in PyTorch's layout */
+/** A case that is one operation on tensors. @param results converts its result to PyTorch's layout */
 function runnable(
   tf: Tf,
   inputs: readonly Tensor[],
@@ -150,7 +150,7 @@ function buildConv(tf: Tf, compared: ConvCase): Runnable {
   if (operation === 'input gradient') {
     return runnable(tf, inputs, () => tf.conv2dTranspose(y, filter, x.shape, stride, padding), nchw);
   }
-  // Exactly the operations that the gradient of conv2d runs.
+  // This is exactly the operation that the gradient of conv2d runs.
   const attributes = { strides: stride, pad: padding, dataFormat: 'NHWC', filterShape: filter.shape };
   return runnable(
     tf,
@@ -162,7 +162,7 @@ function buildConv(tf: Tf, compared: ConvCase): Runnable {
 
 type Parameters = Readonly<Record<string, Variable>>;
 
-/** Parameters of a network in the library's layouts. */
+/** Uploads the parameters of a network in the library's layouts. */
 function uploadParameters(tf: Tf, { spec }: NetworkCase): Parameters {
   const initial = initialParameters(spec);
   const variables: Record<string, Variable> = {};
@@ -173,7 +173,7 @@ function uploadParameters(tf: Tf, { spec }: NetworkCase): Parameters {
       if (layer.kind === 'dense') {
         moved = transpose(layer.flattened ? pixelByPixel(tensor, layer.flattened) : tensor, [1, 0]);
       } else if (layer.kind === 'conv2d' || layer.kind === 'conv_transpose2d') {
-        // Of a transposed convolution the first axis is its input's channels, which tfjs has last all the same.
+        // For a transposed convolution too: PyTorch's first axis (its input channels) is the last axis in tfjs.
         moved = transpose(tensor, [2, 3, 1, 0]);
       }
     }
@@ -197,7 +197,7 @@ function forward(
     switch (layer.kind) {
       case 'reshape':
       case 'dropout':
-        // Layers say what shape they read; there is none with dropout here.
+        // Every layer reshapes its own input, and the compared networks have no dropout.
         break;
       case 'dense':
         x = tf.fused.matMul({ a: tf.reshape(x, [batch, layer.inputs]), b: own('weight'), bias: own('bias') });
@@ -285,7 +285,7 @@ function buildTraining(tf: Tf, compared: NetworkCase): Runnable {
   };
 }
 
-/** PyTorch's formulas, as shaders/optimizer/ has them. */
+/** The formulas of PyTorch, as in shaders/optimizer/. */
 function optimizerOf(
   tf: Tf,
   optimizer: OptimizerConfig,

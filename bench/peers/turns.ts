@@ -1,25 +1,25 @@
-/** The order of the engines: one engine at a time, results compared before anything is timed, then rounds A B C A B C. */
+/** Runs cases on all engines: one engine at a time, first comparing results, then timing rounds A B C A B C. */
 import { MidasError } from '../../src/errors.ts';
 import type { Case } from './cases.ts';
 import { checkSame } from './compare.ts';
 import type { Contestant } from './process.ts';
 
-/** The outcome of one engine in one case: milliseconds per run, one number per round; or why there are none. */
+/** The outcome of one engine in one case: milliseconds per run, one number per round; or the reason why there are none. */
 export type Outcome =
   | { readonly times: readonly number[] }
-  | { readonly failure: string /** Whether it computed something else than ours. */; readonly differs: boolean };
+  | { readonly failure: string /** True if its result differs from ours. */; readonly differs: boolean };
 
 export interface CaseOutcome {
   readonly compared: Pick<Case, 'name' | 'kind'>;
-  /** By engine. */
+  /** Outcome by name of the engine. */
   readonly outcomes: ReadonlyMap<string, Outcome>;
 }
 
 /**
- * Runs every case on every engine. A peer that fails, or computes something else than the first, is left out of the case.
- * @param contestants ours first
- * @param rounds timings of every engine
- * @throws MidasError when ours fails
+ * Runs every case on every engine. A peer that fails, or whose result differs from ours, is left out of the case.
+ * @param contestants our engine first
+ * @param rounds number of timings per case and engine
+ * @throws MidasError if our engine fails
  */
 export async function takeTurns(
   cases: readonly Pick<Case, 'name' | 'kind'>[],
@@ -43,7 +43,7 @@ async function runCase(
   const [ours] = contestants;
   const outcomes = new Map<string, Outcome>();
   const times = new Map<Contestant, number[]>();
-  /** @returns undefined where a peer failed, which is noted */
+  /** Does the work; the failure of a peer becomes its outcome. @returns undefined if a peer failed */
   const attempt = async <Value>(contestant: Contestant, work: () => Promise<Value>): Promise<Value | undefined> => {
     try {
       return await work();
@@ -76,6 +76,6 @@ async function runCase(
     }
   }
   for (const [contestant, measured] of times) outcomes.set(contestant.name, { times: measured });
-  // In the order of the contestants, also of those that failed.
+  // All contestants in their order, including those that failed.
   return new Map(contestants.map(({ name }) => [name, outcomes.get(name)!]));
 }

@@ -1,5 +1,5 @@
 /**
- * One engine in a process of its own: builds, runs and times what its parent asks for, one request after the other.
+ * One engine in its own process: builds, runs and times the cases that its parent requests, one request after the other.
  * Arguments: engine, adapter, clock. Started by {@link startEngine} (bench/peers/process.ts).
  */
 import { readFileSync } from 'node:fs';
@@ -22,13 +22,13 @@ function versionOf(manifest: string): string {
   return JSON.parse(readFileSync(new URL(manifest, import.meta.url), 'utf8')).version;
 }
 
-/** An engine, and how its promises are waited for. */
+/** Opens an engine. @returns the engine, and a function that waits for its promises */
 async function open(name: EngineName, wanted: string): Promise<{ engine: Engine; wait: Rest }> {
   if (name === 'midas') {
     const engine = await openMidas(wanted, versionOf('../../package.json'));
     return { engine, wait: (promise) => promise };
   }
-  // The others find the adapter where a browser has it.
+  // The peers find the adapter in `navigator.gpu`, as in a browser.
   const entry = await findNodeEntry(wanted);
   const adapter = await entry.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter) throw new AdapterError('no WebGPU adapter was found');
@@ -38,7 +38,7 @@ async function open(name: EngineName, wanted: string): Promise<{ engine: Engine;
   const { name: found, software } = summarize(adapter.info);
   const engine =
     name === 'tfjs' ? await openTfjs(found) : await openJax(found, versionOf('node_modules/@jax-js/jax/package.json'));
-  // As ours does by itself: none takes a core from a software adapter by looking at it all the time.
+  // Our engine does this itself: no engine takes a core away from a software adapter by polling it all the time.
   return { engine, wait: software ? rest : (promise) => promise };
 }
 
@@ -64,7 +64,7 @@ async function answer(request: Request): Promise<unknown> {
       built = await engine.build(caseNamed(request.name));
       return wait(built.results());
     case 'warm':
-      // Building has compiled everything: where one run is long enough, others would only cost minutes.
+      // Building has compiled everything. If one run is long enough for a timing, more would only cost minutes.
       repeats = 1;
       if ((await timeRuns({ idle }, run, 1, clock)) < SHORTEST)
         repeats = await repeatsFor({ idle }, run, SHORTEST, clock);

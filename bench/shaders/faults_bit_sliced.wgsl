@@ -1,5 +1,6 @@
-// A losing variant of shaders/memory/faults_uniform.wgsl, for codes of 12 bits stored in 16: every word of two codes is
-// compared with the rate bit by bit, all its 24 cells together, the most significant bit first, until no cell is undecided.
+// A slower alternative to shaders/memory/faults_uniform.wgsl, for codes of 12 bits stored in 16. A cell fails if its random
+// number is below the rate. All 24 cells of a word of two codes are compared together, bit by bit from the most significant
+// bit, until no cell is undecided.
 // THRESHOLD: the rate times 2^32.
 struct Faults {
   key: vec2u,

@@ -1,6 +1,6 @@
-// A losing variant of shaders/memory/faults_uniform.wgsl, for codes of 12 bits stored in 16: the number of flips is drawn
-// for every word of two codes, 24 cells, instead of for a block of 192. TABLE0 .. TABLE3: at least k + 1 cells fail when
-// the draw is <= the entry; words with five and more are left at four, which costs less and not more.
+// A slower alternative to shaders/memory/faults_uniform.wgsl, for codes of 12 bits stored in 16: the number of flips is
+// drawn for every word of two codes (24 cells) instead of for every block of 192 cells. TABLE0 .. TABLE3: at least k + 1
+// cells fail if the draw is <= TABLEk. A word with five or more flips gets only four; exact counts would cost more.
 struct Faults {
   key: vec2u,
 }

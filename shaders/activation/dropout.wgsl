@@ -1,9 +1,10 @@
 // y[r, j] = x[r, j] * keep / (1 - p): dropout while training. keep is 1 where word j % 4 of
 // pcg4d(r * ceil(COLUMNS / 4) + j / 4, step.iteration, KEY_LOW, KEY_HIGH) is at least THRESHOLD = p 2^32, else 0; SCALE is
-// 1 / (1 - p). The logical element decides, so padding changes nothing, and the same dispatch applied to dy is the backward
-// pass. The key is a hash of seed and tensor.
+// 1 / (1 - p). The key is the logical element, so padding changes nothing, and the same dispatch applied to dy is the
+// backward pass. KEY_LOW and KEY_HIGH are a hash of seed and tensor.
 // x, y: ROWS x COLUMNS, stride STRIDE; pads of x are zero, so those of y are. One invocation per vec4.
-// Bindings: x, y, step (iteration). Launched by recordDropout (src/kernels/dropout.ts). Reference: src/reference/dropout.ts.
+// Bindings: x, y, step (iteration). Launched by recordDropout (src/kernels/dropout.ts). Reference:
+// src/reference/dropout.ts.
 #include "struct/step"
 #include "common/hash.wgsl"
 

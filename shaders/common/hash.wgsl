@@ -1,7 +1,7 @@
 // pcg4d: four u32 in, four u32 out, after M. Jarzynski and M. Olano, "Hash Functions for GPU Rendering", JCGT 9(3), 2020,
 // with a third round and a last xor-shift: with the published two rounds the low bits of consecutive counters are
 // correlated (block sums of bit 0 have 0.7 of the binomial variance), which a fault map would inherit.
-// Every random number of the project is this hash of semantic counters: what is drawn, never who draws it.
+// Every random number of the project is this hash of counters that identify what is drawn, independent of the invocation.
 // Reference: src/memory/hash.ts.
 fn pcg4d_round(input: vec4u) -> vec4u {
   var v = input;

@@ -1,7 +1,7 @@
-// Standard normal numbers from random words, two from two: Box and Muller (1958),
+// Two standard normal numbers from two random words, by Box and Muller (1958):
 // r = sqrt(-2 ln u), (r cos 2 pi t, r sin 2 pi t), u in (0, 1] and t in [0, 1) from the top 24 bits of a word each.
-// ln, cos and sin are written out, because WGSL lets cos be off by 2^-11 and ln near 1 by 2^-21: so adapters agree to
-// about 1e-6. Reference: src/reference/random.ts.
+// ln, cos and sin are written out, because WGSL allows errors of 2^-11 in cos and 2^-21 in ln near 1; this way adapters
+// agree to about 1e-6. Reference: src/reference/random.ts.
 
 // ln(n 2^-24) for n in 1 .. 2^24, relative error below 1e-6: n 2^-24 = m 2^e with m in [sqrt(1/2), sqrt(2)), and
 // ln m = 2 artanh s = 2 (s + s^3 / 3 + s^5 / 5 + ...), s = (m - 1) / (m + 1), |s| < 0.172.

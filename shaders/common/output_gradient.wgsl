@@ -1,5 +1,5 @@
-// The gradient with respect to what the activation fused into a layer was given: dy act'(x), four values at `at`, with act'
-// from the output y = act(x). Without an activation y is not read.
+// The gradient with respect to the input x of an activation that was fused into a layer: dy act'(x), four values at `at`,
+// with act' computed from the output y = act(x). Without an activation y is not read.
 // Needs the arrays `y` and `dy` of the including shader, and ACTIVATION (common/activation.wgsl).
 #include "common/activation.wgsl"
 

@@ -7,7 +7,7 @@
 // One invocation or a quad computes a register tile of pixels x output channels, without barriers.
 // Measured on SwiftShader, batch 16, 32 x 32 x 32 -> 64 and 16 x 16 x 64 -> 128, 3 x 3 taps: 44 and 47 % of its FMA
 // ceiling, where gemm_nt of 512^3 has 48 %.
-// Bindings: x, weights, bias, c, and if a finished network normalises next, those of conv/normalisation.wgsl. Launched by
+// Bindings: x, weights, bias, c, and with NORMALISE those of conv/normalisation.wgsl. Launched by
 // recordConv2d (src/kernels/conv.ts).
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read> weights: array<vec4f>;

@@ -1,12 +1,12 @@
 // conv2d_forward with W and bias fetched from approximate memory inside the product (the fused path): the weights
-// exist decoded only in registers, each block of 16 codes is drawn and decoded once per tile of 16 pixels. The weights
+// exist decoded only in registers, and each block of 16 codes is drawn and decoded once per tile of 16 pixels. The weights
 // have the same bits as those of materialise followed by conv2d_forward.
-// x, W and y are as in conv2d_forward.wgsl, but W is codes; a row of W is STRIDE_B / 16 blocks, of which a block may lie in several taps. A
-// tile has pixels of one group of IMAGES images, groups go to workgroup z: all images, or with PER_IMAGE
-// (granularity `inference`) one, whose number step.first_image + z keys its reads. One invocation computes 16 pixels
-// x 4 output channels: four blocks are 4 channels x 16 k.
+// x, W and y are as in conv2d_forward.wgsl, but W consists of codes: a row of W is STRIDE_B / 16 blocks, and a block may
+// span several taps. A tile has pixels of one group of IMAGES images; workgroup z is the group. A group has all images or,
+// with PER_IMAGE (granularity `inference`), one image, whose number step.first_image + z is part of the key of its reads.
+// One invocation computes 16 pixels x 4 output channels: four blocks are 4 channels x 16 k.
 // Flipped pad channels are multiplied by zeros of x; columns after the last tap are left out.
-// Bindings: x, codes, fault_table, c, step, and where a finished network normalises next those of conv/normalisation.wgsl. Launched by
+// Bindings: x, codes, fault_table, c, step, and with NORMALISE those of conv/normalisation.wgsl. Launched by
 // recordConv2d (src/kernels/conv.ts).
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read> codes: array<Words>;
@@ -21,7 +21,7 @@
 var<private> bias: vec4f;
 
 fn load_a(i: u32) -> vec4f { return x[i]; }
-fn load_b(i: u32) -> vec4f { return vec4f(); }  // B is read in blocks
+fn load_b(i: u32) -> vec4f { return vec4f(); }  // unused: B is read in blocks
 fn load_bias(column4: u32) -> vec4f { return bias; }
 
 #include "gemm/tile_16x4.wgsl"

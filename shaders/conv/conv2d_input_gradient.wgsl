@@ -5,10 +5,10 @@
 // dy: NHWC, one pixel per row of STRIDE_A, with a row of zeros at ZERO_ROW; 4 DY_CHANNELS4 channels with the pads. W
 // as in conv2d_forward.wgsl, 4 CHANNELS4 columns per tap; rows up to the next multiple of 4 are read. dx (here c):
 // NHWC, N channels, stride STRIDE_C. One invocation computes a register tile of pixels of one class
-// (conv/stride_classes.wgsl) x channels, without barriers; classes go to workgroup z.
+// (conv/stride_classes.wgsl) x channels, without barriers; workgroup z is the class.
 // Measured on SwiftShader, batch 16, 32 x 32 x 32 -> 64 and 16 x 16 x 64 -> 128, 3 x 3 taps: 46 and 48 % of its FMA
-// ceiling, where gemm_nn of 512^3 has 48 %. From a vector to 4 x 4 pixels, images first is 10 times faster.
-// Bindings: dy, weights, bias, c, and if a finished network normalises next, those of conv/normalisation.wgsl. Launched by
+// ceiling, where gemm_nn of 512^3 has 48 %. From a vector to 4 x 4 pixels, IMAGES_FIRST is 10 times faster.
+// Bindings: dy, weights, bias, c, and with NORMALISE those of conv/normalisation.wgsl. Launched by
 // recordConv2dInputGradient (src/kernels/conv.ts).
 @group(0) @binding(0) var<storage, read> dy: array<vec4f>;
 @group(0) @binding(1) var<storage, read> weights: array<vec4f>;

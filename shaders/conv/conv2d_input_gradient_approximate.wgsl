@@ -1,10 +1,10 @@
 // conv2d_input_gradient with W, and the bias of a transposed convolution, fetched from approximate memory inside the
-// product (the fused path). Same weights, bit for bit, as materialise followed by conv2d_input_gradient.
-// dy, W and dx as there, W as codes; a row of W is STRIDE_B / 16 blocks of 16 codes. A tile has pixels of one class
-// (conv/stride_classes.wgsl) and of one group of IMAGES images, see conv2d_forward_approximate.wgsl; groups and in them
-// classes go to workgroup z. One invocation computes TILE_M pixels x TILE_N <= 16 channels: a row of W under the tile
-// is one block where 4 CHANNELS4 is a multiple of 16, otherwise it may lie in two.
-// Bindings: dy, codes, fault_table, c, step, and where a finished network normalises next those of conv/normalisation.wgsl. Launched by
+// product (the fused path). The weights have the same bits as those of materialise followed by conv2d_input_gradient.
+// dy, W and dx are as there, but W consists of codes: a row of W is STRIDE_B / 16 blocks of 16 codes. A tile has pixels of
+// one class (conv/stride_classes.wgsl) and of one group of IMAGES images, see conv2d_forward_approximate.wgsl; workgroup z
+// runs over groups and, in each, over classes. One invocation computes TILE_M pixels x TILE_N <= 16 channels. A row of W
+// under the tile is one block where 4 CHANNELS4 is a multiple of 16; otherwise it may span two.
+// Bindings: dy, codes, fault_table, c, step, and with NORMALISE those of conv/normalisation.wgsl. Launched by
 // recordConv2dInputGradient (src/kernels/conv.ts).
 @group(0) @binding(0) var<storage, read> dy: array<vec4f>;
 @group(0) @binding(1) var<storage, read> codes: array<Words>;
@@ -15,11 +15,11 @@
 #include "struct/step"
 #include "common/fetch_approximate.wgsl"
 
-// The block the tile's columns lie in, fetched once a tile.
+// The block of the bias that holds the tile's columns, fetched once per tile.
 var<private> bias: mat4x4f;
 
 fn load_a(i: u32) -> vec4f { return dy[i]; }
-fn load_b(i: u32) -> vec4f { return vec4f(); }  // B comes by blocks
+fn load_b(i: u32) -> vec4f { return vec4f(); }  // unused: B is read in blocks
 fn load_bias(column4: u32) -> vec4f { return bias[column4 % 4u]; }
 
 #include <tile>
@@ -28,7 +28,7 @@ fn load_bias(column4: u32) -> vec4f { return bias[column4 % 4u]; }
 #include "conv/epilogue.wgsl"
 #include "conv/stride_classes.wgsl"
 
-// Sixteen columns of a row of W from its column 4 `column4` on, of which the first `count` fours matter.
+// Fetches 16 columns of a row of W, from column 4 column4 on; only the first 4 count of them are used.
 fn fetch_columns(weights: Read, row: u32, column4: u32, count: u32) -> mat4x4f {
   let block = row * (STRIDE_B / 16u) + column4 / 4u;
   if (CHANNELS4 % 4u == 0u) { return fetch_block(weights, block, row); }

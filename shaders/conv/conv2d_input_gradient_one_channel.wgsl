@@ -1,17 +1,18 @@
-// conv2d_input_gradient where dx has one channel, tap by tap and channel by channel like there, so to the same bits:
+// conv2d_input_gradient where dx has one channel, tap by tap and channel by channel as there, with the same bits:
 // dx[n, iy, ix] = act(sum over ky, kx, oc with iy + PADDING - ky = oy STRIDE and ix + PADDING - kx = ox STRIDE of
 //                 dy[n, oy, ox, oc] W[oc, ky, kx] + bias).
-// As a product it has blocks of 2 x 2 pixels for rows and the pixels of a block for columns, so that what is loaded of dy serves four
-// pixels: a convolution of stride 1 whose channels are sub-pixels. The pixels of a block meet the same 2 / STRIDE pixels
-// of dy each way, or next to them:
+// The rows of the product are blocks of 2 x 2 pixels and its columns the pixels of a block, so that each load of dy serves
+// four pixels: it is a convolution of stride 1 whose channels are sub-pixels. In each direction, the pixels of a block meet
+// the same 2 / STRIDE pixels of dy, or their neighbours:
 // pixel 2 q - PADDING % STRIDE + r, r = 0, 1, meets at kernel row t + r - (2 - STRIDE), if there is one, row
 // q 2 / STRIDE + ORIGIN - t / STRIDE of dy, t = 0, STRIDE ..
-// dy: NHWC, one pixel per row of STRIDE_A, with a row of zeros at ZERO_ROW; 4 DY_CHANNELS4 channels with the pads. W: a row
-// an output channel, column 4 (ky KERNEL + kx), stride STRIDE_B; rows up to the next multiple of 4 are read. dx (here c): NHWC,
-// one channel in STRIDE_C. A quad computes 16 blocks, every invocation a pixel of each. STRIDE is 1 or 2.
-// Measured on SwiftShader, 4 x 4, stride 2, 16 x 16 x 16 -> 32 x 32: 5 times as fast as conv2d_input_gradient; 3 x 3, stride 1: 4
-// times.
-// Bindings: dy, weights, bias, c, and where a finished network normalises next those of conv/normalisation.wgsl. Launched by
+// dy: NHWC, one pixel per row of STRIDE_A, with a row of zeros at ZERO_ROW; 4 DY_CHANNELS4 channels with the pads. W: one
+// row per output channel, column 4 (ky KERNEL + kx), stride STRIDE_B; rows up to the next multiple of 4 are read. dx (here
+// c): NHWC, one channel, stride STRIDE_C. A quad computes 16 blocks, and each invocation one pixel of every block. STRIDE
+// is 1 or 2.
+// Measured on SwiftShader, 4 x 4, stride 2, 16 x 16 x 16 -> 32 x 32: 5 times as fast as conv2d_input_gradient; 3 x 3,
+// stride 1: 4 times.
+// Bindings: dy, weights, bias, c, and with NORMALISE those of conv/normalisation.wgsl. Launched by
 // recordConv2dInputGradient (src/kernels/conv.ts).
 @group(0) @binding(0) var<storage, read> dy: array<vec4f>;
 @group(0) @binding(1) var<storage, read> weights: array<f32>;
@@ -21,7 +22,7 @@
 fn load_a(i: u32) -> vec4f { return dy[i]; }
 fn load_bias(i: u32) -> vec4f { return bias[i]; }
 
-// The quad's tile is 16 blocks x 4 pixels, of which an invocation has one.
+// The quad's tile is 16 blocks x 4 pixels; an invocation computes one of the 4 pixels.
 const TILE_N: u32 = 4u;
 
 alias Row = f32;
@@ -36,7 +37,7 @@ struct PanelB {
 #include "conv/taps.wgsl"
 #include "conv/epilogue.wgsl"
 
-// A first, which serves no other column (see four_rank4).
+// A is the first factor, because it serves no other column (see four_rank4).
 fn row_rank1(a: f32, b: Row, c: Row) -> Row { return fma(a, b, c); }
 fn row_rank4(a: vec4f, b: PanelB, c: Row) -> Row {
   return fma(a.w, b.p0.w, fma(a.z, b.p0.z, fma(a.y, b.p0.y, fma(a.x, b.p0.x, c))));

@@ -5,10 +5,10 @@
 // output channels x N = KERNEL^2 4 CHANNELS4 columns (ky KERNEL + kx) 4 CHANNELS4 + ic, stride STRIDE_C; x's pad
 // channels are zero, so those of dW are. One invocation computes a register tile of output channels x columns,
 // without barriers: every output pixel is an outer product of contiguous vectors. Four columns lie in one tap,
-// sixteen may not; each four have an address of their own. LINES_SLICE lines of output pixels per slice go to
-// workgroup z.
+// but sixteen may not, so every four columns have a separate address. Workgroup z is the slice, of LINES_SLICE lines of
+// output pixels.
 // Measured on SwiftShader, batch 16, 32 x 32 x 32 -> 64 and 16 x 16 x 64 -> 128, 3 x 3 taps: 44 % of its FMA ceiling
-// both, where gemm_tn of 512^3 has 47 %; with lines and pixels as two loops, on an earlier tile, 28 and 21 %.
+// in both cases, where gemm_tn of 512^3 has 47 %; with lines and pixels as two loops, on an earlier tile, 28 and 21 %.
 // Bindings: dy, x, c (dW or its slices). Launched by recordConv2dWeightGradient (src/kernels/conv.ts).
 @group(0) @binding(0) var<storage, read> dy: array<vec4f>;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
@@ -25,10 +25,10 @@ fn load_bias(i: u32) -> vec4f { return vec4f(); }
 const ZEROS = ZERO_ROW * (STRIDE_B / 4u);
 const OUTSIDE: i32 = -0x40000000;
 
-// Four output pixels per turn where a line is a multiple of four, else one.
+// Output pixels per turn: four where the length of a line is a multiple of four, else one.
 const PIXELS: u32 = select(1u, 4u, OUT_WIDTH % 4u == 0u);
 
-// Every four columns of the invocation: what they are of every pixel.
+// For every four columns of the invocation: their tap and channels, which are the same for all pixels.
 struct Columns {
   tap_y: vec4i,     // pixel of x that the tap of output pixel (0, 0) meets
   tap_x: vec4i,

@@ -1,10 +1,10 @@
 // conv2d_weight_gradient where x has one channel: dW[oc, ky, kx] = sum over n, oy, ox of dy[n, oy, ox, oc]
-// x[n, oy STRIDE + ky - PADDING, ox STRIDE + kx - PADDING], pixel by pixel like there, so to the same bits.
-// dy: NHWC, one pixel per row of STRIDE_A. x: NHWC, one pixel per row of STRIDE_B, with a row of zeros at ZERO_ROW. dW (here c):
-// M output channels x N = 4 KERNEL^2 columns 4 (ky KERNEL + kx), stride STRIDE_C, the other columns zero. One invocation
-// sums all taps of 8 channels over the LINES_SLICE lines of output pixels of a slice, four pixels per turn. Invocations run
-// over slices, channels.
-// Measured on SwiftShader, 3 x 3, 32 x 32 x 1 -> 8: 6 times as fast as conv2d_weight_gradient; 4 x 4, stride 2, -> 16: 1.3 times.
+// x[n, oy STRIDE + ky - PADDING, ox STRIDE + kx - PADDING], pixel by pixel as there, with the same bits.
+// dy: NHWC, one pixel per row of STRIDE_A. x: NHWC, one pixel per row of STRIDE_B, with a row of zeros at ZERO_ROW. dW
+// (here c): M output channels x N = 4 KERNEL^2 columns 4 (ky KERNEL + kx), stride STRIDE_C, the other columns zero. One
+// invocation sums all taps of 8 channels over the LINES_SLICE lines of output pixels of a slice, four pixels per turn.
+// Invocations run over slices, channels.
+// Measured on SwiftShader, 3 x 3, 32 x 32 x 1 -> 8: 6 times as fast as conv2d_weight_gradient; 4 x 4, stride 2, -> 16: 1.3.
 // Bindings: dy, x, c (dW or its slices). Launched by recordConv2dWeightGradient (src/kernels/conv.ts).
 @group(0) @binding(0) var<storage, read> dy: array<vec4f>;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
@@ -18,7 +18,7 @@ fn load_bias(i: u32) -> vec4f { return vec4f(); }
 #include "gemm/epilogue.wgsl"
 #include "gemm/store.wgsl"
 
-// Four channels of four pixels side by side, zeros behind the end of the line.
+// Four channels of four adjacent pixels; zeros beyond the end of the line.
 fn load_pixels(line: u32, ox: u32, channel: u32) -> mat4x4f {
   let at = ((line * OUT_WIDTH + ox) * STRIDE_A + channel) >> 2u;
   var pixels = mat4x4f(dy[at], dy[at + STRIDE_A / 4u], dy[at + STRIDE_A / 2u], dy[at + 3u * STRIDE_A / 4u]);
@@ -92,11 +92,11 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
       }
     }
   }
-  // Through an array, although that is slow to read: sums that are still named beyond a branch cost the loop a tenth.
+  // An array, although reading it is slow: named sums that are used after a branch slow the loop by a tenth.
   let rows = array<mat4x4f, 8>(sums.a0, sums.a1, sums.a2, sums.a3, sums.b0, sums.b1, sums.b2, sums.b3);
   for (var i = 0u; i < 8u; i++) {
     for (var tap = 0u; tap < STRIDE_C / 4u; tap++) {
-      // Behind the last tap any; store_row makes them zeros.
+      // Columns after the last tap hold arbitrary sums; store_row writes zeros for them.
       let sum = rows[i / 4u * 4u + tap / KERNEL % 4u][tap % KERNEL][i % 4u];
       store_row(channel + i, 4u * tap, vec4f(sum, 0.0, 0.0, 0.0));
     }

@@ -1,7 +1,7 @@
-// The epilogue of a convolution: act(value + bias), or where a finished network normalises next (NORMALISE),
-// act((value + bias - mean) * gamma / sqrt(variance + EPSILON) + beta): norm/batch_norm_forward.wgsl, to the same bits. BIAS,
-// NORMALISE and ACTIVATION are prelude constants, and what is not asked for costs nothing.
-// Needs load_bias of the including shader, the slot <normalisation>, and COLUMNS4: fours of columns an invocation stores.
+// The epilogue of a convolution: act(value + bias) or, with NORMALISE (batch normalisation by running statistics follows),
+// act((value + bias - mean) * gamma / sqrt(variance + EPSILON) + beta), with the same bits as norm/batch_norm_forward.wgsl.
+// BIAS, NORMALISE and ACTIVATION are prelude constants, so unused parts cost nothing.
+// Needs load_bias of the including shader, the slot <normalisation>, and COLUMNS4, the columns per invocation divided by 4.
 #include "common/activation.wgsl"
 #include <normalisation>
 
@@ -17,9 +17,9 @@ struct Channels {
   normalisation: Normalisation,
 }
 
-// Of the invocation's columns: loaded once a tile and chosen by select. On SwiftShader an inference of the small classifier is
-// 6 % faster so than with a pass of its own for batch normalisation; with an array and an index it was no faster, and with
-// loads for every vector that is stored 11 % slower.
+// The normalisation of the invocation's columns, loaded once per tile and chosen by select. On SwiftShader this makes an
+// inference of the small classifier 6 % faster than with a separate pass for batch normalisation. With an array and an
+// index it was no faster, and with loads for every stored vector 11 % slower.
 var<private> channels0: Channels;
 var<private> channels1: Channels;
 var<private> channels2: Channels;
@@ -33,7 +33,7 @@ fn load_channels(column4: u32) -> Channels {
   return loaded;
 }
 
-// To be called before the tile is stored. @param column the invocation's first, a multiple of 4 COLUMNS4
+// Must be called before the tile is stored. @param column the invocation's first column, a multiple of 4 COLUMNS4
 fn find_channels(column: u32) {
   channels0 = load_channels(column >> 2u);
   if (COLUMNS4 > 1u) { channels1 = load_channels((column >> 2u) + 1u); }

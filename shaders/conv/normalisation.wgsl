@@ -1,4 +1,5 @@
-// Four channels of the Normalisation of conv/epilogue.wgsl, from running statistics and parameters. Vectors of N channels; FIRST_VECTOR is the binding of the first. Included as <normalisation>.
+// Loads four channels of the Normalisation of conv/epilogue.wgsl from running statistics and parameters. These are vectors
+// of N channels; FIRST_VECTOR is the binding of the first. Included as <normalisation>.
 #include "norm/inverse_deviation.wgsl"
 
 @group(0) @binding(FIRST_VECTOR) var<storage, read> gamma: array<vec4f>;

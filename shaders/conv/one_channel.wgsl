@@ -1,9 +1,9 @@
-// The common part of convolutions of images of one channel: an invocation takes four output pixels side by side and up to
-// eight output channels, reads every value of x that the four meet in a kernel row once, and keeps what belongs to a tap of a
-// channel, a weight or a sum, in a register. Kernels have up to 4 x 4 taps, the stride is 1 or 2.
+// The common part of convolutions of images of one channel. An invocation computes four adjacent output pixels x up to
+// eight output channels, reads every value of x that the four meet in a kernel row once, and keeps one value per tap and
+// channel (a weight or a sum) in registers. Kernels have up to 4 x 4 taps, the stride is 1 or 2.
 // Needs KERNEL, STRIDE, PADDING, X_HEIGHT, X_WIDTH, PIXEL (f32 from pixel to pixel), ZERO_ROW and load_x(i: u32) -> f32.
 
-// For every kernel row (0 .. 3) and four output channels (a, b): [kx] holds four channels at that tap.
+// For every kernel row (0 .. 3) and each four of the eight output channels (a, b): [kx] holds four channels at that tap.
 struct Taps {
   a0: mat4x4f, b0: mat4x4f,
   a1: mat4x4f, b1: mat4x4f,
@@ -11,7 +11,7 @@ struct Taps {
   a3: mat4x4f, b3: mat4x4f,
 }
 
-// Values of a line of x that four output pixels meet.
+// Number of values of a line of x that four output pixels meet.
 const SPAN: u32 = 3u * STRIDE + KERNEL;
 
 // The line of x that kernel row ky reads for output pixels from (oy, ox) on.
@@ -31,7 +31,7 @@ fn load_pixel(line: Line, i: u32) -> f32 {
   return load_x(select(ZERO_ROW * PIXEL, line.at + i * PIXEL, line.inside & (line.x + i < X_WIDTH)));
 }
 
-// [i] holds what output pixel i meets at the taps of a kernel row; behind the last tap, any numbers of that line or zeros.
+// [i] holds the values that output pixel i meets at the taps of a kernel row; after the last tap, arbitrary numbers.
 fn load_taps(line: Line) -> mat4x4f {
   let x0 = load_pixel(line, 0u);
   let x1 = load_pixel(line, 1u);

@@ -1,17 +1,17 @@
-// The rows of a convolution's product are the pixels of a grid of images. This says where a row finds the pixels of
-// the gathered operand A that it multiplies, and which pixel of the result C it is:
-// with tap (dy, dx), grid pixel (y, x) meets pixel (y, x) GRID_STEP + origin + (dy, dx) of A, or A's row of zeros
-// where that is none; its sum goes to pixel (y, x) TARGET_STEP + first of C.
+// The rows of a convolution's product are the pixels of a grid of images. This file computes the pixels of the gathered
+// operand A that a row multiplies, and its pixel of the result C:
+// at tap (dy, dx), grid pixel (y, x) meets pixel (y, x) GRID_STEP + origin + (dy, dx) of A, or A's row of zeros
+// if that lies outside the image; its sum goes to pixel (y, x) TARGET_STEP + first of C.
 // Rows run over the grid in order image, y, x, or with IMAGES_FIRST in order y, x, image: then the rows of a tile
-// are the same pixel of several images and hang over an edge together, and the tile leaves that tap out.
-// Divisions are done once a tile, for its first row; a tap costs two comparisons and an addition a row, the channels
-// in it nothing. Needs A_HEIGHT, A_WIDTH, C_HEIGHT and C_WIDTH (pixels), STRIDE_A, ZERO_ROW (Matrix.zeroRow),
+// are the same pixel of several images, so that a tap lies outside for all of them and the tile skips it.
+// Divisions are done once per tile, for its first row; a tap costs two comparisons and an addition per row, its channels
+// nothing. Needs A_HEIGHT, A_WIDTH, C_HEIGHT and C_WIDTH (pixels), STRIDE_A, ZERO_ROW (Matrix.zeroRow),
 // GRID_STEP, TARGET_STEP, IMAGES_FIRST, N, STRIDE_C, TILE_M, load_a, epilogue and the array c.
 
 struct Grid {
   first_image: u32,
   images: u32,
-  size: vec2u,    // y, x, like all that follow
+  size: vec2u,    // y, x, as in all fields below
   origin: vec2i,
   first: vec2u,
 }
@@ -19,12 +19,12 @@ struct Grid {
 // One row of the product.
 struct Cursor {
   row: u32,
-  image: u32,  // counted from the grid's first
+  image: u32,  // relative to the grid's first image
   y: u32,
   x: u32,
 }
 
-// Four rows with tap (0, 0): vec4 index of their pixels of A, which may lie outside, and where that is.
+// Four rows at tap (0, 0): vec4 indices of their pixels of A, which may lie outside, and the coordinates of these pixels.
 struct Pixels {
   at: vec4u,
   y: vec4i,
@@ -59,7 +59,7 @@ fn next_cursor(grid: Grid, c: Cursor) -> Cursor {
   return Cursor(c.row + 1u, image, select(y, 0u, image_ends), select(c.x + 1u, 0u, line_ends));
 }
 
-// The four rows from the cursor on, which moves behind them. Rows behind the last lie outside for every tap.
+// Returns the four rows from the cursor on and moves the cursor past them. Rows after the last lie outside at every tap.
 fn next_pixels(grid: Grid, cursor: ptr<function, Cursor>) -> Pixels {
   let c0 = *cursor;
   let c1 = next_cursor(grid, c0);
@@ -76,7 +76,7 @@ fn next_pixels(grid: Grid, cursor: ptr<function, Cursor>) -> Pixels {
 
 const ZEROS: u32 = ZERO_ROW * (STRIDE_A / 4u);
 
-// vec4 index of the first channels of four rows' pixels with tap (dy, dx).
+// vec4 indices of the first channels of four rows' pixels at tap (dy, dx).
 fn pixel_addresses(p: Pixels, dy: i32, dx: i32) -> vec4u {
   let inside = (bitcast<vec4u>(p.y + dy) < vec4u(A_HEIGHT)) & (bitcast<vec4u>(p.x + dx) < vec4u(A_WIDTH));
   return select(vec4u(ZEROS), p.at + bitcast<u32>(dy * i32(A_WIDTH) + dx) * (STRIDE_A / 4u), inside);
@@ -92,10 +92,10 @@ fn load_pixels(at: vec4u) -> mat4x4f {
 }
 
 const NOWHERE: u32 = 0xffffffffu;
-// The pixel of C that each row of the tile is.
+// The pixel of C of each row of the tile.
 var<private> targets: array<u32, TILE_M>;
 
-// To be called before the tile is stored. @param row the tile's first
+// Must be called before the tile is stored. @param row the tile's first row
 fn find_targets(grid: Grid, row: u32) {
   var cursor = grid_cursor(grid, row);
   for (var i = 0u; i < TILE_M; i++) {
@@ -107,7 +107,7 @@ fn find_targets(grid: Grid, row: u32) {
   }
 }
 
-// Four channels of one row, pads kept zero. Rows of a tile start on a multiple of TILE_M.
+// Stores four channels of one row, with zeros in pads. A tile starts on a row that is a multiple of TILE_M.
 fn store_row(row: u32, column: u32, value: vec4f) {
   let pixel = targets[row & (TILE_M - 1u)];
   if (pixel == NOWHERE || column >= STRIDE_C) { return; }

@@ -1,4 +1,4 @@
-// The 16 rows of a tile of a convolution, four by four. Included as <rows> beside a <tile> of 16 rows.
+// The 16 rows of a tile of a convolution, in groups of four. Included as <rows> beside a <tile> of 16 rows.
 #include "conv/pixels.wgsl"
 
 struct PixelRows {
@@ -26,7 +26,7 @@ fn tap_addresses(rows: PixelRows, dy: i32, dx: i32) -> Addresses {
   );
 }
 
-// True if the tap meets zeros only.
+// True if the tap lies outside for all rows.
 fn all_outside(at: Addresses) -> bool {
   return outside(at.p0) && outside(at.p1) && outside(at.p2) && outside(at.p3);
 }

@@ -1,4 +1,4 @@
-// The 8 rows of a tile of a convolution, four by four. Included as <rows> beside a <tile> of 8 rows.
+// The 8 rows of a tile of a convolution, in groups of four. Included as <rows> beside a <tile> of 8 rows.
 #include "conv/pixels.wgsl"
 
 struct PixelRows {
@@ -19,7 +19,7 @@ fn tap_addresses(rows: PixelRows, dy: i32, dx: i32) -> Addresses {
   return Addresses(pixel_addresses(rows.p0, dy, dx), pixel_addresses(rows.p1, dy, dx));
 }
 
-// True if the tap meets zeros only.
+// True if the tap lies outside for all rows.
 fn all_outside(at: Addresses) -> bool {
   return outside(at.p0) && outside(at.p1);
 }

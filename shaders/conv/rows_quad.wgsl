@@ -1,4 +1,4 @@
-// The 16 rows of a tile of a convolution that a quad computes, four an invocation. Included as <rows> beside a <tile> of a
+// The 16 rows of a tile of a convolution that a quad computes, four per invocation. Included as <rows> beside a <tile> of a
 // quad.
 #include "conv/pixels.wgsl"
 
@@ -19,7 +19,7 @@ fn tap_addresses(rows: PixelRows, dy: i32, dx: i32) -> Addresses {
   return Addresses(pixel_addresses(rows.p0, dy, dx));
 }
 
-// True if the tap meets zeros only, in all rows of the quad.
+// True if the tap lies outside for all rows of the quad.
 fn all_outside(at: Addresses) -> bool {
   var inside = select(1u, 0u, outside(at.p0));
   inside |= quadSwapX(inside);

@@ -17,7 +17,7 @@ fn stride_class_grid(tap: vec2u, first_image: u32, images: u32) -> Grid {
   return Grid(first_image, images, size, vec2i((first + PADDING - tap) / STRIDE), first);
 }
 
-// How conv/taps.wgsl steps over the taps of a class.
+// The step of conv/taps.wgsl over the taps of a class.
 const TAP_STEP: u32 = STRIDE;
 const TAP_END: u32 = KERNEL;
 fn tap_move(tap: vec2u, first: vec2u) -> vec2i { return -vec2i((tap - first) / STRIDE); }

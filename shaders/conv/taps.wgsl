@@ -1,17 +1,17 @@
-// The sum of a convolution's product, tap after tap and in each channel after channel, as one loop: a loop carries the sums
-// of a tile from turn to turn, and a loop within a loop would hand them over twice (a fifth of the time on SwiftShader).
+// The sum of a convolution's product, tap after tap and in each channel after channel, as one loop. A loop carries the sums
+// of a tile from turn to turn, and a nested loop would copy them twice (a fifth of the time on SwiftShader).
 // The fewer variables such a loop has, the better.
-// Needs conv/rows_*.wgsl, and of the including shader or conv/stride_classes.wgsl
-//   TAP_STEP: u32                                  from one kernel row or column that counts to the next
-//   TAP_END: u32                                   where they end: KERNEL
-//   fn tap_move(tap: vec2u, first: vec2u) -> vec2i  what a tap moves a row's pixel of A by
+// Needs conv/rows_*.wgsl, and from the including shader or conv/stride_classes.wgsl:
+//   TAP_STEP: u32                                  step from one kernel row or column in use to the next
+//   TAP_END: u32                                   their end: KERNEL
+//   fn tap_move(tap: vec2u, first: vec2u) -> vec2i  the offset of a row's pixel of A at a tap
 
 struct Tap {
-  at: vec2u,  // kernel row and column; the row is at least TAP_END behind the last tap
+  at: vec2u,  // kernel row and column; after the last tap, the row is at least TAP_END
   at_a: Addresses,
 }
 
-// The first tap that meets a pixel of the tile, of those that begin with kernel row and column `first`.
+// The first tap, from kernel row and column `first` on, that meets a pixel for any row of the tile.
 fn first_tap_met(rows: PixelRows, first: vec2u) -> Tap {
   return tap_met(rows, first, vec2u(select(first.x, TAP_END, first.y >= TAP_END), first.y));
 }
@@ -20,7 +20,7 @@ fn next_tap_met(rows: PixelRows, first: vec2u, at: vec2u) -> Tap {
   return tap_met(rows, first, vec2u(at.x, at.y + TAP_STEP));
 }
 
-// This tap or, where rows of a tile hang over an edge together (IMAGES_FIRST), the next one that meets a pixel.
+// Returns tap `start` or, with IMAGES_FIRST, the next tap that does not lie outside for all rows of the tile.
 fn tap_met(rows: PixelRows, first: vec2u, start: vec2u) -> Tap {
   let ends = start.y >= TAP_END;
   var at = select(start, vec2u(start.x + TAP_STEP, first.y), vec2<bool>(ends));

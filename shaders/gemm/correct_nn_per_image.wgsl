@@ -1,8 +1,8 @@
 // The input gradient at granularity `inference`, second half: C[m, k] += sum_n A[m, n] (fetch_m(W) - W)[n, k], where C
-// holds the product with the weights as they are without errors, the same for all images. The codes of W that image m
+// holds the product with the error-free weights, which are the same for all images. The codes of W that image m
 // reads wrong are found by memory/sparse_faults.wgsl. A is M x N f32, W is N x K codes, C is M x K f32. One invocation
-// owns a stretch of 512 elements of a row of C and runs down the rows of W. K here is the number of columns of W, N of its
-// rows.
+// computes a stretch of 512 elements of a row of C and runs over the rows of W. Here K is the number of columns of W and N
+// the number of its rows.
 // Bindings: a, codes, codes again as words, fault_table, c, step. Launched by recordPerImageGemm (src/kernels/gemm.ts).
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> codes: array<Words>;
@@ -47,7 +47,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   }
 }
 
-// Adds what a fault in code k of row n of W changes.
+// Adds the change by a fault in code k of row n of W.
 fn change(format: Format, row_word: u32, n: u32, row: u32, k: u32, mask: u32, faulty: bool, gradient: f32) {
   if (faulty && k < K) { c[row * STRIDE_C + k] += fault_change(format, code_at(row_word, k), mask, n) * gradient; }
 }

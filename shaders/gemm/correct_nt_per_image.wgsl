@@ -1,9 +1,9 @@
 // The forward product at granularity `inference`, second half: C[m, n] = act(C[m, n] + sum_k (fetch_m(W) - W)[n, k] A[m, k]
-// + fetch_m(bias)[n]), where C holds the product with the weights as they are without errors, the same for all images.
-// The sum runs over the codes of row n that image m reads wrong, which memory/sparse_faults.wgsl finds, so that cost
-// follows the flips.
-// A is M x K f32, W is N x K codes, C is M x N f32. One invocation computes one element. The image's key is
-// step.first_image + m, so results do not depend on how images are split into batches.
+// + fetch_m(bias)[n]), where C holds the product with the error-free weights, which are the same for all images.
+// The sum runs over the codes of row n that image m reads wrong, which memory/sparse_faults.wgsl finds, so that the cost
+// is proportional to the number of flips.
+// A is M x K f32, W is N x K codes, C is M x N f32. One invocation computes one element. The number of an image in
+// the keys is step.first_image + m, so results do not depend on how images are split into batches.
 // Bindings: a, codes, codes again as words, fault_table, c, step. Launched by recordPerImageGemm (src/kernels/gemm.ts).
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> codes: array<Words>;

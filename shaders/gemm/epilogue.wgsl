@@ -1,5 +1,5 @@
-// The epilogue of a product: act(value + bias[column4]). BIAS and ACTIVATION are prelude constants, so an exact product pays
-// nothing for them. The including shader provides load_bias.
+// The epilogue of a product: act(value + bias[column4]). BIAS and ACTIVATION are prelude constants, so unused parts cost
+// nothing. The including shader provides load_bias.
 #include "common/activation.wgsl"
 
 fn epilogue(value: vec4f, column4: u32) -> vec4f {

@@ -2,9 +2,10 @@
 // A is M x K, B is K x N (weights as stored), C is M x N; strides are multiples of 16 with zero pads, and B has rows up to
 // the next multiple of 4, so no loop tests a bound. One invocation or a quad computes a register tile, without
 // barriers.
-// A batch of products lies in workgroup z too, BATCH_A, BATCH_B and BATCH_BIAS vec4 from one to the next (0: shared).
-// Bindings: a, b (<operand>: f32, or codes of a stored tensor), bias, c; fault_table with codes. Launched by recordGemm (src/kernels/gemm.ts).
-// Measured on SwiftShader, 512^3: quads of 16 x 32 48 % of its FMA ceiling.
+// Workgroup z also runs over a batch of products, whose operands lie BATCH_A, BATCH_B, BATCH_BIAS vec4 apart (0: shared).
+// Bindings: a, b (<operand>: f32, or codes of a stored tensor), bias, c; fault_table with codes. Launched by recordGemm
+// (src/kernels/gemm.ts).
+// Measured on SwiftShader, 512^3: quads of 16 x 32 reach 48 % of its FMA ceiling.
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;

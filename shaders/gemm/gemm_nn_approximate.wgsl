@@ -12,7 +12,7 @@
 #include "common/fetch_approximate.wgsl"
 
 fn load_a(i: u32) -> vec4f { return a[i]; }
-fn load_b(i: u32) -> vec4f { return vec4f(); }  // B comes by blocks
+fn load_b(i: u32) -> vec4f { return vec4f(); }  // unused: B is read in blocks
 fn load_bias(i: u32) -> vec4f { return vec4f(); }
 
 #include "gemm/tile_16x16.wgsl"

@@ -1,5 +1,5 @@
-// The input gradient at granularity `inference`: C[m, :] = sum_k A[m, k] fetch_m(W)[k, :], every image m with weights of
-// its own. Naive: a draw for every (block, image) pair. A is M x K f32, W is K x N codes, C is M x N f32.
+// The input gradient at granularity `inference`: C[m, :] = sum_k A[m, k] fetch_m(W)[k, :], every image m reads the weights
+// separately. Direct: one draw for every (block, image) pair. A is M x K f32, W is K x N codes, C is M x N f32.
 // One invocation computes 1 row x 16 columns: a row of W under it is one block.
 // Bindings: a, codes, fault_table, c, step. Launched by recordApproximateGemm (src/kernels/gemm.ts).
 @group(0) @binding(0) var<storage, read> a: array<f32>;

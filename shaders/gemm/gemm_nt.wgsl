@@ -2,10 +2,11 @@
 // A is M x K (activations), B is N x K (weights, [out, in] as PyTorch keeps them), C is M x N, all row-major with strides
 // that are multiples of 16 and zero pads, so no loop tests a bound: K runs to the next multiple of 4.
 // One invocation or a quad computes a register tile, without barriers. Both operands are read four k at a time and
-// transposed in registers, which costs nothing where a vec4 is four registers. SPLIT_K slices of k go to workgroup z.
-// A batch of products lies in workgroup z too, BATCH_A, BATCH_B and BATCH_BIAS vec4 from one to the next (0: shared).
-// Bindings: a, b (<operand>: f32, or codes of a stored tensor), bias, c; fault_table with codes. Launched by recordGemm (src/kernels/gemm.ts).
-// Measured on SwiftShader, 512^3, of its FMA ceiling: quads of 16 x 32 48 %, of 16 x 16 42 %; one invocation 16 x 16 18 %.
+// transposed in registers, which costs nothing where a vec4 is four registers. Workgroup z runs over SPLIT_K slices of k.
+// Workgroup z also runs over a batch of products, whose operands lie BATCH_A, BATCH_B, BATCH_BIAS vec4 apart (0: shared).
+// Bindings: a, b (<operand>: f32, or codes of a stored tensor), bias, c; fault_table with codes. Launched by recordGemm
+// (src/kernels/gemm.ts).
+// Measured on SwiftShader, 512^3, share of its FMA ceiling: 48 % with quad_16x32, 42 % with quad_16x16, 18 % with 16x16.
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;

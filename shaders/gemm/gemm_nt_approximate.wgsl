@@ -1,7 +1,7 @@
 // C = act(A W^T + bias) with W and bias fetched from approximate memory inside the product (the fused path of the forward
-// pass): the weights exist decoded only in registers, each block of 16 drawn and decoded once a tile of 16 rows.
+// pass): the weights exist decoded only in registers, and each block of 16 is drawn and decoded once per tile of 16 rows.
 // A is M x K f32, W is N x K codes, C is M x N f32. One invocation computes 16 rows x 4 columns: four blocks give 4 columns
-// x 16 k, which the 16 rows share. Same bits as materialise followed by gemm_nt up to the order of sums in C.
+// x 16 k, which the 16 rows share. The result equals materialise followed by gemm_nt up to the order of sums in C.
 // Bindings: a, codes, fault_table, c, step. Launched by recordApproximateGemm (src/kernels/gemm.ts).
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;
 @group(0) @binding(1) var<storage, read> codes: array<Words>;
@@ -12,7 +12,7 @@
 #include "struct/step"
 #include "common/fetch_approximate.wgsl"
 
-// Fetched once a tile, which has four columns.
+// The bias is fetched once per tile, which has four columns.
 var<private> bias: vec4f;
 
 fn load_bias(column4: u32) -> vec4f { return bias; }
@@ -24,7 +24,7 @@ fn outer(a: vec4f, b: vec4f, c: mat4x4f) -> mat4x4f {
   return mat4x4f(fma(vec4f(a.x), b, c[0]), fma(vec4f(a.y), b, c[1]), fma(vec4f(a.z), b, c[2]), fma(vec4f(a.w), b, c[3]));
 }
 
-// Four rows of A, four k, times four columns of W at the same k.
+// c + four rows of A at four k, times four columns of W at the same k.
 fn rank4(at: u32, b: mat4x4f, c: mat4x4f) -> mat4x4f {
   let rows = transpose(mat4x4f(a[at], a[at + STRIDE_A / 4u], a[at + 2u * (STRIDE_A / 4u)], a[at + 3u * (STRIDE_A / 4u)]));
   return outer(rows[3], b[3], outer(rows[2], b[2], outer(rows[1], b[1], outer(rows[0], b[0], c))));

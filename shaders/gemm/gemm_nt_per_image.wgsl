@@ -1,7 +1,7 @@
-// The forward product at granularity `inference`: every row of A (image) reads weights of its own,
-// C[m, n] = act(sum_k A[m, k] fetch_m(W)[n, k] + fetch_m(bias)[n]). Naive: a draw for every (block, image) pair.
-// A is M x K f32, W is N x K codes, C is M x N f32. One invocation computes 1 row x 4 columns. The image's key is
-// step.first_image + m, so results do not depend on how images are split into batches.
+// The forward product at granularity `inference`: every row of A (image) reads the weights separately,
+// C[m, n] = act(sum_k A[m, k] fetch_m(W)[n, k] + fetch_m(bias)[n]). Direct: one draw for every (block, image) pair.
+// A is M x K f32, W is N x K codes, C is M x N f32. One invocation computes 1 row x 4 columns. The number of an image in
+// the keys is step.first_image + m, so results do not depend on how images are split into batches.
 // Bindings: a, codes, fault_table, c, step. Launched by recordApproximateGemm (src/kernels/gemm.ts).
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;
 @group(0) @binding(1) var<storage, read> codes: array<Words>;

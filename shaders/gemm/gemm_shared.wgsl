@@ -1,11 +1,12 @@
-// The same three products as gemm_nt, gemm_nn and gemm_tn through workgroup memory, for GPUs that have it in hardware:
+// The same three products as gemm_nt, gemm_nn and gemm_tn, through workgroup memory, for GPUs that have it in hardware:
 // a workgroup of 16 x 16 computes a 64 x 64 block of C, each invocation 4 x 4, over k in steps of 16; both operands are
 // staged k-major so that the inner loop reads two vec4 and does four fma on vec4.
 // A_K_MAJOR: A is stored K x M (tn). B_K_MAJOR: B is stored K x N (nn, tn), otherwise N x K (nt).
 // On SwiftShader a barrier turns the shader into coroutines (5-13 times slower): the launcher picks this family only for
-// hardware adapters, the tests run it everywhere.
-// A batch of products lies in workgroup z too, BATCH_A, BATCH_B and BATCH_BIAS vec4 from one to the next (0: shared).
-// Bindings: a, b (<operand>: f32, or codes of a stored tensor), bias, c; fault_table with codes. Launched by recordGemm (src/kernels/gemm.ts).
+// hardware adapters, while the tests run it everywhere.
+// Workgroup z also runs over a batch of products, whose operands lie BATCH_A, BATCH_B, BATCH_BIAS vec4 apart (0: shared).
+// Bindings: a, b (<operand>: f32, or codes of a stored tensor), bias, c; fault_table with codes. Launched by recordGemm
+// (src/kernels/gemm.ts).
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;

@@ -1,10 +1,10 @@
 // C = A^T B: the gradient of a dense layer with respect to its weights, dW[n, k] = sum_m dY[m, n] X[m, k].
 // A is K x M, B is K x N (both k-major: every k is an outer product of contiguous vectors), C is M x N; strides are
-// multiples of 16 with zero pads. K (the batch) is counted exactly, four k per step and the rest one by one, so
-// batches need no padding. One invocation or a quad computes a register tile, without barriers.
-// A batch of products lies in workgroup z too, BATCH_A, BATCH_B and BATCH_BIAS vec4 from one to the next (0: shared).
+// multiples of 16 with zero pads. K (the batch) runs over exactly its elements, four k per step and the rest one by one, so
+// that batches need no padding. One invocation or a quad computes a register tile, without barriers.
+// Workgroup z also runs over a batch of products, whose operands lie BATCH_A, BATCH_B, BATCH_BIAS vec4 apart (0: shared).
 // Bindings: a, b, bias, c. Launched by recordGemm (src/kernels/gemm.ts).
-// Measured on SwiftShader, 512^3: quads of 16 x 32 47 % of its FMA ceiling.
+// Measured on SwiftShader, 512^3: quads of 16 x 32 reach 47 % of its FMA ceiling.
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;
 @group(0) @binding(1) var<storage, read> b: array<vec4f>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;

@@ -1,6 +1,6 @@
 // C[m, n] = act(sum_z partial[z, m, n] + bias[n]), slices added in order of z: the second half of a split-K GEMM.
-// partial is SPLIT_K x M x STRIDE_C, C is M x N with stride STRIDE_C and zero pads; BATCH of both lie one behind the other,
-// biases BATCH_BIAS vec4 apart. One invocation per vec4.
+// partial is SPLIT_K x M x STRIDE_C, C is M x N with stride STRIDE_C and zero pads; the BATCH products of each are
+// contiguous, and biases lie BATCH_BIAS vec4 apart. One invocation per vec4.
 // Bindings: partial, bias, c. Launched by recordSplitReduction (src/kernels/gemm.ts).
 @group(0) @binding(0) var<storage, read> partial: array<vec4f>;
 @group(0) @binding(1) var<storage, read> bias: array<vec4f>;
@@ -10,7 +10,7 @@ fn load_bias(i: u32) -> vec4f { return bias[i]; }
 
 #include "gemm/epilogue.wgsl"
 
-// vec4s of one C.
+// Number of vec4 of one C.
 const SIZE: u32 = M * STRIDE_C / 4u;
 
 @compute @workgroup_size(WORKGROUP_SIZE)

@@ -1,6 +1,6 @@
-// Writes a 4 x 4 block of C, rows beyond M left out and pad columns beyond N kept zero. With SPLIT_K > 1 the partial sums
-// of slice z go to C[z] and gemm/reduce_split_k.wgsl applies the epilogue; otherwise the epilogue is applied here. The slices
-// of the products of a batch are numbered on from one product to the next.
+// Writes a 4 x 4 block of C without rows beyond M, and with zeros in pad columns beyond N. With SPLIT_K > 1 the partial
+// sums of slice z go to C[z] and gemm/reduce_split_k.wgsl applies the epilogue; otherwise the epilogue is applied here. The
+// slices of a batch are numbered consecutively, product after product.
 // Needs M, N, STRIDE_C, SPLIT_K, the array `c` and the function `epilogue` of the including shader.
 var<private> slice: u32;
 

@@ -1,6 +1,6 @@
 // A 16 x 16 block of C in registers, as 4 x 4 matrices of 4 x 4. Column i of c<R><S> is row 4R + i of the block and its
-// components are columns 4S .. 4S + 3, so one fma on a vec4 updates four outputs of a row. The fastest on SwiftShader.
-// Members are named, not an array: an array indexed by a loop variable would leave the registers.
+// components are columns 4S .. 4S + 3, so one fma on a vec4 updates four outputs of a row. The fastest without quads on
+// SwiftShader. Members are named and not an array, because an array indexed by a loop variable would not stay in registers.
 // Included by the register-tile GEMMs as <tile>.
 const TILE_M: u32 = 16u;
 const TILE_N: u32 = 16u;
@@ -91,12 +91,12 @@ fn tile_rank1_at(t: ptr<function, Tile>, at_a: u32, at_b: u32) {
   tile_rank1(t, load_a(at_a), load_a(at_a + 1u), load_a(at_a + 2u), load_a(at_a + 3u), load_b(at_b), load_b(at_b + 1u), load_b(at_b + 2u), load_b(at_b + 3u));
 }
 
-// One k of A from a k-major A, contiguous, and of B from a place of its own for every four columns.
+// One k of a k-major A (contiguous), and of B with a separate address for every four columns.
 fn tile_rank1_gather(t: ptr<function, Tile>, at_a: u32, at_b: vec4u) {
   tile_rank1(t, load_a(at_a), load_a(at_a + 1u), load_a(at_a + 2u), load_a(at_a + 3u), load_b(at_b.x), load_b(at_b.y), load_b(at_b.z), load_b(at_b.w));
 }
 
-// Four k of B, each with a place of its own for every four columns: at<kk>[S].
+// Four k of B, with a separate address for every k and every four columns: at<kk>[S].
 fn panel_b_gather(at0: vec4u, at1: vec4u, at2: vec4u, at3: vec4u) -> PanelB {
   return PanelB(
     mat4x4f(load_b(at0.x), load_b(at1.x), load_b(at2.x), load_b(at3.x)),
@@ -121,8 +121,8 @@ fn tile_rank1_block(t: ptr<function, Tile>, a: PanelA, kk: u32, w: mat4x4f) {
   tile_rank1(t, a.p0[kk], a.p1[kk], a.p2[kk], a.p3[kk], w[0], w[1], w[2], w[3]);
 }
 
-// The tile goes through an array and one loop: written out, the epilogue would be compiled once per row and quarter, which
-// took three times as long, without being faster.
+// The tile is stored through an array and one loop: written out, the epilogue would be compiled once per row and quarter;
+// compiling took three times as long, and the kernel was not faster.
 fn tile_store(t: ptr<function, Tile>, row: u32, column: u32) {
   var cells: array<vec4f, 64>;
   cells[0] = (*t).c00[0];

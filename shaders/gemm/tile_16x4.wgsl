@@ -1,6 +1,6 @@
 // A 16 x 4 block of C in registers, as 4 x 1 matrices of 4 x 4. Column i of c<R><S> is row 4R + i of the block and its
 // components are columns 4S .. 4S + 3, so one fma on a vec4 updates four outputs of a row. For up to 4 columns.
-// Members are named, not an array: an array indexed by a loop variable would leave the registers.
+// Members are named and not an array, because an array indexed by a loop variable would not stay in registers.
 // Included by register-tile kernels as <tile>.
 const TILE_M: u32 = 16u;
 const TILE_N: u32 = 4u;

@@ -1,6 +1,7 @@
 // A 8 x 8 block of C in registers, as 2 x 2 matrices of 4 x 4. Column i of c<R><S> is row 4R + i of the block and its
-// components are columns 4S .. 4S + 3, so one fma on a vec4 updates four outputs of a row. For small matrices, and for GPUs where 256 accumulators a thread would spill.
-// Members are named, not an array: an array indexed by a loop variable would leave the registers.
+// components are columns 4S .. 4S + 3, so one fma on a vec4 updates four outputs of a row. For small matrices, and
+// for GPUs where 256 accumulators per thread would spill.
+// Members are named and not an array, because an array indexed by a loop variable would not stay in registers.
 // Included by the register-tile GEMMs as <tile>.
 const TILE_M: u32 = 8u;
 const TILE_N: u32 = 8u;
@@ -71,12 +72,12 @@ fn tile_rank1_at(t: ptr<function, Tile>, at_a: u32, at_b: u32) {
   tile_rank1(t, load_a(at_a), load_a(at_a + 1u), load_b(at_b), load_b(at_b + 1u));
 }
 
-// One k of A from a k-major A, contiguous, and of B from a place of its own for every four columns.
+// One k of a k-major A (contiguous), and of B with a separate address for every four columns.
 fn tile_rank1_gather(t: ptr<function, Tile>, at_a: u32, at_b: vec4u) {
   tile_rank1(t, load_a(at_a), load_a(at_a + 1u), load_b(at_b.x), load_b(at_b.y));
 }
 
-// Four k of B, each with a place of its own for every four columns: at<kk>[S].
+// Four k of B, with a separate address for every k and every four columns: at<kk>[S].
 fn panel_b_gather(at0: vec4u, at1: vec4u, at2: vec4u, at3: vec4u) -> PanelB {
   return PanelB(
     mat4x4f(load_b(at0.x), load_b(at1.x), load_b(at2.x), load_b(at3.x)),

@@ -1,13 +1,13 @@
-// A tile that a quad computes, four neighbouring invocations: each loads 4 rows of A and TILE_N / 4 columns of B, and the
-// rows go round by quad swaps. A load serves four invocations that way, and a swap is one instruction where subgroups are
-// vectors of the CPU; on SwiftShader a load of a vec4 is some 305 instructions (lane by lane, each with its bound), as dear as 60 fma.
-// A workgroup's x is a multiple of 4, and lanes are numbered along it.
-// Included by tile_quad_<M>x<N>.wgsl, which say what a Row and a PanelB are:
+// A tile that a quad (four neighbouring invocations) computes: each loads 4 rows of A and TILE_N / 4 columns of B, and quad
+// swaps exchange the rows. A load then serves four invocations, and a swap is one instruction where subgroups are vectors
+// of the CPU. On SwiftShader a load of a vec4 takes about 305 instructions (lane by lane, each with a bounds check), as
+// much as 60 fma. The size of a workgroup in x is a multiple of 4, and lanes are numbered along x.
+// Included by tile_quad_<M>x<N>.wgsl, which define Row, PanelB and:
 //   row_rank4(a: vec4f, b: PanelB, c: Row) -> Row   c + a B, four k
 //   row_rank1(a: f32, b: Row, c: Row) -> Row        c + a b, one k
 //   store_columns(row: u32, column: u32, c: Row)
 enable subgroups;
-// What decides is the same for all of a quad, which is all that a swap asks for.
+// Control flow is uniform within a quad, which is all that a quad swap requires.
 diagnostic(off, subgroup_uniformity);
 
 const TILE_M: u32 = 16u;
@@ -23,8 +23,9 @@ struct PanelA {
   p0: mat4x4f,
 }
 
-// A row of the tile is the invocation's columns of one row of C. r<X><I> is row I of the 4 rows that swap X brought: 0 none, 1 x,
-// 2 y, 3 diagonal. Members are named, not an array: an array indexed by a loop variable would leave the registers.
+// A row of the tile is the invocation's columns of one row of C. r<X><I> is row I of the 4 rows received by swap X: 0 none,
+// 1 x, 2 y, 3 diagonal. Members are named and not an array, because an array indexed by a loop variable would not stay in
+// registers.
 struct Tile {
   r00: Row, r01: Row, r02: Row, r03: Row,
   r10: Row, r11: Row, r12: Row, r13: Row,
@@ -32,9 +33,9 @@ struct Tile {
   r30: Row, r31: Row, r32: Row, r33: Row,
 }
 
-// Four columns of a row, four k: c + a B. Column by column, so that one sum at a time is in a register from k to k, and B first:
-// SwiftShader copies the first factor of a product, and where that is A's, which all columns share, every copy waits for the
-// one before (512^3: 42 % of the FMA ceiling; as vec4 38 %, B first 48 %).
+// Four columns of a row, four k: c + a B. It is computed column by column, so that one sum at a time stays in a register
+// from k to k. B is the first factor: SwiftShader copies the first factor of a product, and if that is A, which all columns
+// share, every copy waits for the previous one (512^3: 42 % of the FMA ceiling; as vec4 38 %; with B first 48 %).
 fn four_rank4(a: vec4f, b: mat4x4f, c: vec4f) -> vec4f {
   return vec4f(
     fma(b[3].x, a.w, fma(b[2].x, a.z, fma(b[1].x, a.y, fma(b[0].x, a.x, c.x)))),
@@ -43,7 +44,7 @@ fn four_rank4(a: vec4f, b: mat4x4f, c: vec4f) -> vec4f {
     fma(b[3].w, a.w, fma(b[2].w, a.z, fma(b[1].w, a.y, fma(b[0].w, a.x, c.w)))));
 }
 
-// C += A B for four k, row after row: a row of A goes round the quad and is done with.
+// C += A B for four k, row after row: each row of A is passed around the quad before the next.
 fn tile_rank4(t: ptr<function, Tile>, a: PanelA, b: PanelB) {
   let rows = transpose(a.p0);
   (*t).r00 = row_rank4(rows[0], b, (*t).r00);
@@ -87,7 +88,7 @@ fn tile_rank1(t: ptr<function, Tile>, a: vec4f, b: Row) {
   (*t).r33 = row_rank1(diagonal.w, b, (*t).r33);
 }
 
-// Through an array, although that is slow to read: sums that are still named beyond a branch cost the main loop a tenth.
+// Stores through an array, although reading it is slow: named sums used after a branch slow the main loop by a tenth.
 // @param row, column: panel_origin
 fn tile_store(t: ptr<function, Tile>, row: u32, column: u32) {
   var rows = array<Row, 16>(

@@ -26,7 +26,7 @@ fn panel_b_columns(at: u32, stride4: u32) -> PanelB {
   return PanelB(mat4x4f(load_b(at), load_b(at + stride4), load_b(at + 2u * stride4), load_b(at + 3u * stride4)));
 }
 
-// Four k of B; each k has its own place for every four columns: at<kk>[S].
+// Four k of B, with a separate address for every k: at<kk>.x.
 fn panel_b_gather(at0: vec4u, at1: vec4u, at2: vec4u, at3: vec4u) -> PanelB {
   return PanelB(mat4x4f(load_b(at0.x), load_b(at1.x), load_b(at2.x), load_b(at3.x)));
 }
@@ -34,5 +34,5 @@ fn panel_b_gather(at0: vec4u, at1: vec4u, at2: vec4u, at3: vec4u) -> PanelB {
 // One k of a k-major A and of a row-major B.
 fn tile_rank1_at(t: ptr<function, Tile>, at_a: u32, at_b: u32) { tile_rank1(t, load_a(at_a), load_b(at_b)); }
 
-// One k of a k-major A, and of B from its own place for every four columns.
+// One k of a k-major A, and of B with a separate address: at_b.x.
 fn tile_rank1_gather(t: ptr<function, Tile>, at_a: u32, at_b: vec4u) { tile_rank1(t, load_a(at_a), load_b(at_b.x)); }

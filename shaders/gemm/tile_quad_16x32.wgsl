@@ -39,7 +39,7 @@ fn panel_b_columns(at: u32, stride4: u32) -> PanelB {
   );
 }
 
-// Four k of B, each with a place of its own for every four columns: at<kk>[S].
+// Four k of B, with a separate address for every k and every four columns: at<kk>[S].
 fn panel_b_gather(at0: vec4u, at1: vec4u, at2: vec4u, at3: vec4u) -> PanelB {
   return PanelB(
     mat4x4f(load_b(at0.x), load_b(at1.x), load_b(at2.x), load_b(at3.x)),
@@ -52,7 +52,7 @@ fn tile_rank1_at(t: ptr<function, Tile>, at_a: u32, at_b: u32) {
   tile_rank1(t, load_a(at_a), Row(load_b(at_b), load_b(at_b + 1u)));
 }
 
-// One k of a k-major A, and of B from a place of its own for every four columns.
+// One k of a k-major A, and of B with a separate address for every four columns.
 fn tile_rank1_gather(t: ptr<function, Tile>, at_a: u32, at_b: vec4u) {
   tile_rank1(t, load_a(at_a), Row(load_b(at_b.x), load_b(at_b.y)));
 }

@@ -1,6 +1,6 @@
 // y = x + DEVIATION * z, z standard normal: the corrupted input of a denoising autoencoder. Not clamped.
-// The four numbers of pixels 4q..4q+3 come from pcg4d(q, k, step.draw, STREAM), k = order[step.batch_offset + r] the image in
-// the data set: the noise of an image does not depend on its batch, and `draw` renews it.
+// The four numbers of pixels 4q..4q+3 come from pcg4d(q, k, step.draw, STREAM), where k =
+// order[step.batch_offset + r] is the image in the data set: the noise of an image depends on `draw` but not on its batch.
 // x, y: ROWS x COLUMNS, stride STRIDE; pads are written zero. One invocation per vec4.
 // Bindings: x, order, y, step (batch_offset, draw). Launched by recordCorrupt (src/kernels/batch.ts).
 #include "struct/step"

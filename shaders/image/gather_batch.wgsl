@@ -1,6 +1,7 @@
-// One batch of a data set: images[r, p] = byte p of image k / 255, targets[r] = labels[k], k = order[step.batch_offset + r].
+// One batch of a data set: images[r, p] = byte p of image k / 255, targets[r] = labels[k], with
+// k = order[step.batch_offset + r].
 // pixels: the data set, 8-bit, COLUMNS bytes per image, image k from byte k * 4 * IMAGE_WORDS on, IMAGE_WORDS =
-// ceil(COLUMNS / 4): images start on whole words, the bytes between them are ignored. labels: one u32 per image.
+// ceil(COLUMNS / 4): images start on whole words, and the bytes between them are ignored. labels: one u32 per image.
 // images: ROWS x COLUMNS f32, stride STRIDE; pads are written zero. targets: ROWS u32. One invocation per vec4.
 // Bindings: pixels, labels, order, images, targets, step (batch_offset).
 // Launched by recordGatherBatch (src/kernels/batch.ts).

@@ -1,12 +1,12 @@
-// Non-local means (Buades, Coll, Morel, CVPR 2005): y[p] = sum_q w(p, q) x[q] / sum_q w(p, q), q in the square of radius
-// SEARCH_RADIUS (3..5) around p, w(p, q) = exp(-d(p, q) / h^2), d the mean squared difference of the patches of radius
-// PATCH_RADIUS (1..2) around p and q: EXPONENT = 1 / (h^2 (2 PATCH_RADIUS + 1)^2) times the sum of squares. Beyond its
-// edges an image is continued by its edge pixels.
+// Non-local means (Buades, Coll, Morel, CVPR 2005): y[p] = sum_q w(p, q) x[q] / sum_q w(p, q), for q in the square of
+// radius SEARCH_RADIUS (3..5) around p. w(p, q) = exp(-d(p, q) / h^2), where d is the mean squared difference of the
+// patches of radius PATCH_RADIUS (1..2) around p and q: EXPONENT = 1 / (h^2 (2 PATCH_RADIUS + 1)^2) times the sum of
+// squares. Beyond the edges of an image, its edge pixels are repeated.
 // x, y: ROWS images of HEIGHT x WIDTH pixels, row-major in a matrix row of stride STRIDE; pads of y are not written.
 // One invocation computes four pixels of a line. Bindings: x, y. Launched by recordNonLocalMeans (src/kernels/image.ts).
 //
-// The patches of four neighbours overlap, and so do those of q and q + 1: an invocation keeps the pixels around its own
-// four, and slides a window of the same size over the search square, one new pixel per line and step. One pixel per
+// The patches of four neighbours overlap, and so do those of q and q + 1: an invocation keeps the pixels around its
+// four pixels and slides a window of the same size over the search square, one new pixel per line and step. One pixel per
 // invocation, with every patch read again, was 9 times slower on SwiftShader.
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
@@ -14,7 +14,7 @@
 const SEARCH: i32 = i32(SEARCH_RADIUS);
 const QUADS: u32 = (WIDTH + 3u) / 4u;
 
-// Eight pixels of a line: two left of a quad, the quad, two right of it.
+// Eight pixels of a line: two left of four adjacent pixels (a quad), the quad, and two right of it.
 struct Window {
   left: vec4f,
   right: vec4f,
@@ -38,7 +38,7 @@ fn add_squares(sum: Window, p: Window, q: Window) -> Window {
   return Window(sum.left + left * left, sum.right + right * right);
 }
 
-// The sums over PATCH_RADIUS columns left and right of each of the quad's four
+// For each of the quad's four columns, the sum over PATCH_RADIUS columns to either side.
 fn patch_sums(c: Window) -> vec4f {
   let inner = vec4f(c.left.yzw, c.right.x) + vec4f(c.left.zw, c.right.xy) + vec4f(c.left.w, c.right.xyz);
   if (PATCH_RADIUS == 1u) { return inner; }
@@ -53,7 +53,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let line = i32(i / QUADS % HEIGHT);
   let quad = i32(i % QUADS * 4u);
 
-  // Patch lines -2 .. 2 around the quad; the outer two only for PATCH_RADIUS 2.
+  // Patch lines -2 .. 2 around the quad; the outer two are used only with PATCH_RADIUS 2.
   let p1 = window(line_start(image, line - 1), quad);
   let p2 = window(line_start(image, line), quad);
   let p3 = window(line_start(image, line + 1), quad);

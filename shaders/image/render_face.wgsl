@@ -1,4 +1,4 @@
-// Photographs of synthetic people: one ray per pixel through a head made of formulas.
+// Renders photographs of synthetic people: one ray per pixel through a head defined by formulas.
 //
 //   pixel = round(255 sqrt(c / (0.8 + 0.28 c)) + sigma g),  c = exposure * radiance,  g nearly normal, from integers
 //
@@ -7,11 +7,11 @@
 //
 //   x^2 / w2(y) + (z - z0(y) - relief(x, y))^2 / d2(y) = 1,
 //
-// w2 a polynomial that draws the outline of the face, relief a sum of smooth bumps (nose, sockets, lips, chin ...). The
-// ray of the pixel (parallel projection) meets it by a fixed-point iteration: w2, d2, z0 and relief are held while the
-// quadratic is solved. Hair is a second, larger shell of which only a part is covered; ears are ellipsoids, glasses
-// lie in a plane, neck and clothes are painted behind the head. Light is one key light (Lambert) and an ambient light,
-// times painted hollows. An edge is as soft as a pixel is wide and a line never thinner than one: no supersampling.
+// where the polynomial w2 is the outline of the face and relief a sum of smooth bumps (nose, sockets, lips, chin ...). A
+// fixed-point iteration intersects the ray of the pixel (parallel projection) with it: w2, d2, z0 and relief are constant
+// while the quadratic is solved. Hair is a second, larger shell that is only partly covered; ears are ellipsoids, glasses
+// lie in a plane, and neck and clothes are painted behind the head. There is one key light (Lambert) and an ambient light,
+// both multiplied by painted shading of hollows. Edges are one pixel wide and lines at least one, without supersampling.
 //
 // In:  faces [photographs of this dispatch], one Face each: src/data/render_faces.ts packs them
 // Out: pixels [words]: four 8-bit pixels per word, the first in the low byte; image after image, row after row, without
@@ -37,7 +37,7 @@ struct Face {
   form: vec4f,         // heights of socket (a depth), brow ridge, cheek, chin
   form_low: vec4f,     // height of the muzzle; y of the cheek; strength of folds and of bags under the eyes
   eye: vec4f,          // x, y, half width, upper opening
-  eye_lid: vec4f,      // lower opening; openness 0..1; slant; how much higher the one eye is
+  eye_lid: vec4f,      // lower opening; openness 0..1; slant; height difference of the eyes
   iris: vec4f,         // gaze x, y; radius; albedo
   brow: vec4f,         // y, half length, half thickness, tilt
   brow_form: vec4f,    // arch, density, albedo; darkness of the lashes
@@ -49,7 +49,7 @@ struct Face {
   hair_low: vec4f,     // y of the lower end; half breadth there; y of the sideburn's end; 1 for hair that hangs
   hair_edge: vec4f,    // jaggedness; softness; |x| of the side edge; cover
   hair_line: vec4f,    // y in the middle; recess; drop; tilt
-  hair_look: vec4f,    // albedo, shine, strands a unit, curl
+  hair_look: vec4f,    // albedo, shine, strands per unit, curl
   hair_fan: vec4f,     // x and y from which the strands fan out; two phases of the curls
   ear: vec4f,          // x, y, half height, half width
   neck: vec4f,         // half width; Y of its base; 1 for an open collar; Y of the chin, in camera space
@@ -67,24 +67,24 @@ struct Face {
 var<private> face: Face;
 var<private> soft: f32;   // half the width of an antialiased edge, in units
 
-// 0 below, 1 above zero, over the width of a pixel.
+// 0 for negative and 1 for positive distances, with a transition one pixel wide.
 fn edge(distance: f32) -> f32 {
   return smoothstep(-soft, soft, distance);
 }
 
-// A bell of height 1, about half of it at |x| = 1, zero from 2 on.
+// A bell curve of height 1, about one half at |x| = 1 and zero for |x| >= 2.
 fn bell(x: f32) -> f32 {
   let k = max(0.0, 1.0 - 0.25 * x * x);
   return k * k;
 }
 
-// A line of half width `width` seen from `distance`: never thinner than a pixel, but then fainter.
+// Coverage of a line of half width `width` at `distance` from it. A line thinner than a pixel is drawn wider but fainter.
 fn stroke(distance: f32, width: f32) -> f32 {
   let wide = max(width, soft);
   return bell(distance / wide) * width / wide;
 }
 
-// Smooth noise on the integer lattice: two channels, 0..1.
+// Smooth noise on the integer lattice, with two channels in 0..1.
 fn noise(at: vec2f) -> vec2f {
   let cell = floor(at);
   let f = at - cell;
@@ -100,7 +100,7 @@ fn noise(at: vec2f) -> vec2f {
 
 // --- the skull and its features ---
 
-// One level of the skull, and the slopes in y.
+// One level of the skull and its slopes in y.
 struct Level {
   w2: f32, w2_y: f32,
   d2: f32, d2_y: f32,
@@ -135,7 +135,7 @@ fn level(y: f32) -> Level {
   return p;
 }
 
-// height (1 - u^2 - v^2)^3 and its slopes; ix and iy are one over the radii.
+// height (1 - u^2 - v^2)^3 and its slopes; ix and iy are the reciprocals of the radii.
 fn bump(x: f32, y: f32, ix: f32, iy: f32, height: f32) -> vec3f {
   let u = x * ix;
   let v = y * iy;
@@ -144,7 +144,7 @@ fn bump(x: f32, y: f32, ix: f32, iy: f32, height: f32) -> vec3f {
   return vec3f(g * k, -6.0 * g * u * ix, -6.0 * g * v * iy);
 }
 
-// How far the features stand out from the skull, along z, and the slopes in x and y.
+// Height of the features above the skull along z, and its slopes in x and y.
 fn relief(x: f32, y: f32) -> vec3f {
   if (y > 0.7) { return vec3f(0.0); }
   let a = abs(x);
@@ -166,7 +166,7 @@ fn relief(x: f32, y: f32) -> vec3f {
   let drop = face.nose.y - face.nose.z + 0.12;
   let below = max(0.0, face.nose.y - y) / drop;
   let k = max(0.0, 1.0 - below * below);
-  h_y = h_y * k * k + h * 2.4 * k * below / drop;   // 4 would be exact; less light is lost below the nose with 2.4
+  h_y = h_y * k * k + h * 2.4 * k * below / drop;   // 4 would be exact; 2.4 loses less light below the nose
   h *= k * k;
   let width = mix(face.nose_form.w, face.nose.w * 1.75, u * u) * (1.0 - 0.4 * min(below, 1.0));
   let v = x / width;
@@ -206,7 +206,7 @@ fn hit_head(o: vec3f, d: vec3f) -> Hit {
     let qb = o.x * d.x / w2 + z * d.z / d2;
     let disc = qb * qb - qa * (o.x * o.x / w2 + z * z / d2 - 1.0);
     t = (-qb - sqrt(max(disc, 0.0))) / qa;
-    // w2 less the square of the ray's distance from the axis: falls by about 2 a unit at the outline.
+    // w2 less the square of the ray's distance from the axis: falls by about 2 per unit at the outline.
     inside = p.w2 - (1.0 - disc / qa) * w2;
     p.w2 = w2;
     p.d2 = d2;
@@ -283,7 +283,7 @@ fn hit_hair(o: vec3f, d: vec3f) -> Hair {
   hair.shell = edge(0.5 * inside / face.hair.x) * edge(at.y - face.hair_low.x) * face.hair_edge.w;
   if (hair.shell <= 0.0) { return hair; }
 
-  // Strands fan out from the crown; curls are the contour lines of a warped noise. What is finer than pixels fades out.
+  // Strands fan out from the crown; curls are the contour lines of a warped noise. Details finer than a pixel fade out.
   let down = face.hair_fan.y - at.y;
   let across = at.x - face.hair_fan.x;
   let strand = vec2f(across / max(down, 0.3) * face.hair_look.z, 2.0 * length(vec2f(across, down)));
@@ -371,7 +371,7 @@ fn paint_lower_face(x: f32, y: f32, skin: Surface) -> Surface {
   // Philtrum.
   s.open *= 1.0 - 0.1 * bell(a / 0.03) * bell((y - 0.5 * (nose.z + lip_top)) / 0.07);
 
-  // Lips, what is between them, and their shadows.
+  // Lips, the gap between them, and their shadows.
   let gap = face.mouth_form.y * k;
   let top = line + 0.4 * gap + m.z * k * (1.0 - 0.2 * bell(x * 15.0));
   let bottom = line - 0.6 * gap - m.w * sqrt(k) * (0.6 + 0.4 * k);
@@ -493,7 +493,7 @@ fn shade_ear(o: vec3f, d: vec3f) -> vec2f {
   return vec2f(0.95 * face.skin.x * (1.0 - 0.5 * inner) * light, cover);
 }
 
-// x: radiance, y: cover of the pixel; in camera space, for the body does not turn with the head.
+// x: radiance, y: cover of the pixel; in camera space, because the body does not turn with the head.
 fn shade_body(x: f32, y: f32) -> vec2f {
   let l = face.light_body.xyz;
   let ambient = face.light_body.w;
@@ -536,7 +536,7 @@ fn wear_glasses(under: f32, o: vec3f, d: vec3f, head: Hit) -> f32 {
   let y = at.y - face.eye.y + 0.05;
   let q = abs(vec2f(a - g.y, y)) - g.zw + f.y;
   let distance = length(max(q, vec2f(0.0))) + min(max(q.x, q.y), 0.0) - f.y;
-  // Distances to rim, bridge and arm; far where there is none.
+  // Distances to rim, bridge and arm; 1 (far) where there is none.
   let bridge = select(1.0, abs(y - 0.08 + 0.5 * a * a), a < g.y - g.z);
   let arm = select(1.0, abs(head.at.y - face.eye.y - 0.05), abs(head.at.x) > g.y + g.z && head.cover * head.at.z > 0.0);
   let wide = max(f.x, soft);
@@ -577,7 +577,7 @@ fn radiance_at(x: f32, y: f32) -> f32 {
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let width = step.chunk.x;
   let height = step.chunk.y;
-  // Four neighbouring invocations take words that lie below one another: they see much the same and do not diverge.
+  // Four neighbouring invocations compute words that lie below one another: they meet similar features and rarely diverge.
   let row = max(width / 4u, 1u);
   let block = id.x / (4u * row);
   let rest = id.x % (4u * row);

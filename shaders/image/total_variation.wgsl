@@ -1,10 +1,10 @@
 // g += WEIGHT * dE/dx, E = 1 / (HEIGHT WIDTH) sum over forward differences d (right and down) of sqrt(d^2 + EPSILON):
-// smoothed anisotropic total variation (after Rudin, Osher, Fatemi 1992). Every pixel gathers its at most four differences:
+// smoothed anisotropic total variation (after Rudin, Osher, Fatemi 1992). Every pixel gathers up to four differences:
 //   dE/dx[p] = (s(x[p] - left) + s(x[p] - above) - s(right - x[p]) - s(below - x[p])) / (HEIGHT WIDTH),
 //   s(d) = d / sqrt(d^2 + EPSILON); differences across the border do not exist.
-// x, g: ROWS images of HEIGHT x WIDTH pixels, row-major in a matrix row of stride STRIDE; pads of g are left alone.
-// One invocation four pixels in a row of memory, which share loads and index arithmetic; the four may lie on two lines of
-// the image. Bindings: x, g. Launched by recordTotalVariation (src/kernels/image.ts).
+// x, g: ROWS images of HEIGHT x WIDTH pixels, row-major in a matrix row of stride STRIDE; pads of g are not written.
+// One invocation computes four consecutive pixels, which share loads and index arithmetic; they may lie on two lines of the
+// image. Bindings: x, g. Launched by recordTotalVariation (src/kernels/image.ts).
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> g: array<vec4f>;
 
@@ -25,7 +25,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let after = x[i + 4u];
   let left = select(here, vec4f(before, here.xyz), column > vec4u(0u));
   let right = select(here, vec4f(here.yzw, after), column + 1u < vec4u(WIDTH));
-  // Each pixel for itself: of four pixels on two lines only the later ones may have something above them.
+  // Computed per pixel: of four pixels on two lines, only the later ones may have a pixel above them.
   let up = vec4u(i) + vec4u(0u, 1u, 2u, 3u) - min(pixel, vec4u(WIDTH));
   let above4 = vec4f(x[up.x], x[up.y], x[up.z], x[up.w]);
   let above = select(here, above4, pixel >= vec4u(WIDTH));

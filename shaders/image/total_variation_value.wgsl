@@ -1,5 +1,5 @@
 // results[r].x += WEIGHT / (HEIGHT WIDTH) sum over differences d (right and down) of sqrt(d^2 + EPSILON) - sqrt(EPSILON):
-// turns the cost of an inversion into its objective, by the function whose gradient total_variation.wgsl adds (0 for a
+// turns the cost of an attack into its objective by adding the function whose gradient total_variation.wgsl adds (0 for a
 // flat image). x: ROWS images of HEIGHT x WIDTH in matrix rows of STRIDE f32. results: ROWS x (cost, confidence).
 // One invocation per row, pixels in order. Bindings: x, results. Launched by recordTotalVariationValue
 // (src/kernels/image.ts).
@@ -13,7 +13,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   var sum = 0.0;
   var at = row * STRIDE;
   for (var line = 0u; line < HEIGHT; line++) {
-    // Beyond the border a pixel stands for its neighbour: the difference is 0 and adds nothing.
+    // A neighbour beyond the border is the pixel itself: the difference is 0 and adds nothing.
     let down = select(0u, WIDTH, line + 1u < HEIGHT);
     var here = x[at];
     for (var column = 0u; column < WIDTH; column++) {

@@ -1,6 +1,6 @@
-// metrics += (sum_r results[r].x, sum_r results[r].y, ROWS, 0): loss sum, correct answers and rows since the host last
-// zeroed it. Rows are added in order by one invocation, so the sum has the same bits every time. One invocation per group of
-// ROWS rows, which lie one behind the other.
+// metrics += (sum_r results[r].x, sum_r results[r].y, ROWS, 0): sum of losses, number correct and number of rows since the
+// host last zeroed it. Rows are added in order by one invocation, so the sum has the same bits every time. One invocation
+// per group of ROWS rows; groups are contiguous.
 // results: groups x ROWS x 2 as softmax_cross_entropy.wgsl and mse.wgsl write them. metrics: groups x 4 f32.
 // Bindings: results, metrics. Launched by recordAccumulateMetrics (src/kernels/loss.ts).
 @group(0) @binding(0) var<storage, read> results: array<vec2f>;

@@ -1,5 +1,5 @@
-// The cost MI-Face descends (Fredrikson et al., CCS 2015, algorithm 1) and its gradient with respect to the logits x,
-// for p = softmax(x) and the attacked class c = targets[r]; rows are independent attacks, nothing is averaged:
+// The cost that MI-Face minimises (Fredrikson et al., CCS 2015, algorithm 1) and its gradient with respect to the logits x,
+// for p = softmax(x) and the attacked class c = targets[r]; rows are independent attacks, so nothing is averaged:
 //   COST_KIND 0: cost = 1 - p_c,    dx_j = p_c (p_j - [j = c])
 //   COST_KIND 1: cost = -log p_c,   dx_j = p_j - [j = c]
 // -log p_c comes from the logits and never underflows.

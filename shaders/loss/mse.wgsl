@@ -1,6 +1,6 @@
 // Mean squared error over all n = ROWS * COLUMNS elements, and its gradient:
 //   dx[r, j] = 2 (x[r, j] - t[r, j]) / n, results[r] = (sum_j (x[r, j] - t[r, j])^2 / COLUMNS, 0)
-// The mean of results[r].x over the rows is the loss, so loss/accumulate_metrics.wgsl sums both losses alike.
+// The mean of results[r].x over the rows is the loss, so loss/accumulate_metrics.wgsl handles it like the cross-entropy.
 // x, t, dx: ROWS x COLUMNS, stride STRIDE; pads of x and t are zero, so those of dx are. One invocation per row.
 // Bindings: x, t, dx, results. Launched by recordMse (src/kernels/loss.ts).
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;

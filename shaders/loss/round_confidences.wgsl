@@ -1,7 +1,8 @@
-// The confidences p = softmax(x) as a model releases them that rounds to 1 / LEVELS (the countermeasure of Fredrikson et al.,
-// CCS 2015, section 6), as logarithms, so that what reads logits reads them: y_j = log max(round(p_j LEVELS) / LEVELS,
-// 0.5 / LEVELS). A confidence that rounds to 0 counts as half a level, the largest value that does so: an attacker knows no
-// more. Their softmax is the released confidences over their sum, which rounding may have moved away from 1.
+// The confidences p = softmax(x) of a model that rounds them to multiples of 1 / LEVELS (the countermeasure of Fredrikson
+// et al., CCS 2015, section 6), as logarithms, so that a reader of logits can read them: y_j = log max(round(p_j LEVELS) /
+// LEVELS, 0.5 / LEVELS). A confidence that rounds to 0 counts as half a level, the largest value that rounds to 0, because
+// an attacker knows no more. softmax(y) is the rounded confidences divided by their sum, which rounding may have moved away
+// from 1.
 // x, y: ROWS x COLUMNS, stride STRIDE; pads of y are written zero. One invocation per row.
 // Bindings: x, y. Launched by recordRoundConfidences (src/kernels/release.ts). Reference: src/reference/release.ts.
 #include "loss/row_softmax.wgsl"

@@ -1,6 +1,6 @@
 // Cross-entropy of softmax(x) with one class per row, and its gradient for the mean over rows:
 //   loss[r] = -log p[r, t], dx[r, j] = (p[r, j] - [j = t]) / ROWS, p = softmax(x), t = targets[r]
-//   correct[r] = 1 when t is the first largest logit of its row and every logit of the row is finite, else 0
+//   correct[r] = 1 when t is the first of the largest logits of its row and every logit of the row is finite, else 0
 // x, dx: ROWS x COLUMNS, stride STRIDE; pads of dx are written zero. targets: ROWS u32 below COLUMNS.
 // results: ROWS x (loss, correct). One invocation per row.
 // Bindings: x, targets, dx, results. Launched by recordSoftmaxCrossEntropy (src/kernels/loss.ts).
@@ -21,8 +21,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let largest = row_max(row);
   let sum = row_exp_sum(row, largest);
 
-  // A row is wrong when a class beats the target or is not finite: approximate float weights can make NaN, and only its
-  // bits tell, because comparisons with NaN may be assumed away.
+  // A row is wrong when a class beats the target or is not finite. Approximate float weights can yield NaN, which only its
+  // bits reveal, because WGSL may assume that there is no NaN in comparisons.
   var beaten = vec4<bool>();
   for (var i = 0u; i < STRIDE / 4u; i++) {
     let column = vec4u(i * 4u) + vec4u(0u, 1u, 2u, 3u);

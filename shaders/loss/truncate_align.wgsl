@@ -1,14 +1,14 @@
-// The attacker's preprocessing of a row of logits before the inversion network (Yang, Chang and Liang, CCS 2019, in the published
-// form): t_j = log p_j = x_j - m - log sum_k exp(x_k - m), never the log of an underflowed confidence; the KEPT largest of a
-// row stay (of equals the lower index), a_j = max(t_j, LOWER) + OFFSET, and
-// y_j = a_j + max(0, -min a) over those kept, 0 elsewhere.
-// FAITHFUL: where t_j < UNDERFLOW, that is where the f32 confidence would be 0, t_j counts as -1000 as in the published code;
-// the place is decided on t, because adapters may or may not keep denormals. floored: how many of the KEPT of a row are
-// there, FAITHFUL or not.
+// The attacker's preprocessing of a row of logits before the inversion network (Yang, Chang and Liang, CCS 2019, in the
+// published form): t_j = log p_j = x_j - m - log sum_k exp(x_k - m), never the log of an underflowed confidence. The KEPT
+// largest of a row are kept (of equals, those of lower index): a_j = max(t_j, LOWER) + OFFSET, and
+// y_j = a_j + max(0, -min a), with the minimum over the kept classes; y_j = 0 for the others.
+// FAITHFUL: where t_j < UNDERFLOW, that is where the f32 confidence would be 0, t_j counts as -1000 as in the published
+// code; the decision uses t, because adapters may or may not keep denormals. floored: the number of kept classes of a row
+// for which this holds, with or without FAITHFUL.
 // A row with a NaN or +infinity, or nothing but -infinity, has no confidences: all KEPT entries are NaN.
 // x: ROWS x COLUMNS, stride STRIDE. y: the same, stride OUT_STRIDE; pads are written zero. floored: ROWS u32.
-// One invocation per row. Where KEPT < COLUMNS, the KEPT-th largest logit is found by bisection of its bits: 33 times through
-// the row at the most, whatever KEPT is.
+// One invocation per row. Where KEPT < COLUMNS, the KEPT-th largest logit is found by bisection of its bits, in at most 33
+// passes over the row.
 // Bindings: x, y, floored. Launched by recordTruncateAlign (src/kernels/align.ts). Reference: src/reference/align.ts.
 #include "loss/row_softmax.wgsl"
 
@@ -18,7 +18,7 @@
 
 const NAN: u32 = 0x7fc00000u;
 
-// u32 in the order of the floats, for all but NaN; -0 counts as 0. Below that of every number in pads.
+// Maps floats other than NaN to u32 of the same order, with -0 as 0. The key of a pad is below that of every number.
 fn row_keys(row: u32, i: u32) -> vec4u {
   let bits = bitcast<vec4u>(x[row * (STRIDE / 4u) + i]);
   let keys = select(bits | vec4u(0x80000000u), ~bits, bits > vec4u(0x80000000u));
@@ -31,7 +31,7 @@ fn ones(which: vec4<bool>) -> vec4u { return select(vec4u(), vec4u(1u), which); 
 
 fn total(v: vec4u) -> u32 { return v.x + v.y + v.z + v.w; }
 
-// How many keys of the row are at least `key`, and the smallest of them.
+// The number of keys of the row that are at least `key`, and the smallest of them.
 fn count_from(row: u32, key: u32) -> vec2u {
   var counts = vec4u();
   var smallest = vec4u(0xffffffffu);
@@ -65,7 +65,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let largest = key_value(high);
   let log_sum = log(row_exp_sum(row, largest));
 
-  // The KEPT-th largest key ends up in `low`: a key, at least KEPT are not below it, and fewer are above `high`.
+  // The bisection leaves the KEPT-th largest key in `low`: at least KEPT keys are >= low, and fewer than KEPT are > high.
   var ties = COLUMNS;
   if (KEPT < COLUMNS) {
     var found = false;
@@ -75,10 +75,10 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
       if (above.x >= KEPT) { low = above.y; } else { high = middle - 1u; }
       found = above.x == KEPT;
     }
-    // Keys above it all stay, and of those equal to it so many.
+    // All keys above it are kept, and `ties` of those equal to it.
     ties = KEPT - count_from(row, low + 1u).x;
   }
-  // The logarithm is monotonic: the smallest of those kept belongs to that key.
+  // The logarithm is monotonic, so the smallest kept value belongs to that key.
   let lift = max(0.0, -aligned(vec4f((key_value(low) - largest) - log_sum)).x);
   var floors = 0u;
   for (var i = 0u; i < OUT_STRIDE / 4u; i++) {

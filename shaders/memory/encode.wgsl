@@ -1,5 +1,5 @@
-// code[i] = encode(weight[i]), 16 codes per block, packed (memory/words_*.wgsl), in the number format of memory/format_*.wgsl.
-// The weights are ROWS x STRIDE f32 with zero pads. One invocation per block.
+// code[i] = encode(weight[i]), 16 codes per block, packed (memory/words_*.wgsl), in the number format of
+// memory/format_*.wgsl. The weights are ROWS x STRIDE f32 with zero pads. One invocation per block.
 // Bindings: weights, fault_table, codes. Launched by recordEncode (src/kernels/memory.ts).
 // References: the codecs of src/memory/codec.ts.
 @group(0) @binding(0) var<storage, read> weights: array<vec4u>;

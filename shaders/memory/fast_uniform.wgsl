@@ -1,7 +1,7 @@
-// The fast path of memory/faults_uniform.wgsl: masks as far as the first two words of places determine them, without a loop. At
-// low error rates that is the whole mask of nearly all blocks. A shader that reads many blocks draws the other masks again with
-// block_mask, after its own loop, because a loop inside it would run for every block as often as for the worst of a subgroup.
-// Included as <fast>.
+// The fast path of memory/faults_uniform.wgsl: draws masks from the first two random words only, without a loop. At low
+// error rates this completes the mask of nearly all blocks. A shader that reads many blocks draws the other masks again
+// with block_mask after its own loop, because a nested loop would run for every block as often as for the worst of a
+// subgroup. Included as <fast>.
 const FAST_PATH: bool = true;
 
 struct FastMask {

@@ -1,5 +1,5 @@
-// No fast path: every mask is drawn whole. For several sources, for none, and where most blocks would have to be drawn again
-// after memory/fast_uniform.wgsl. Included as <fast>.
+// No fast path: every mask is drawn completely. Used for several sources, for no source, and where memory/fast_uniform.wgsl
+// would have to draw most blocks again. Included as <fast>.
 const FAST_PATH: bool = false;
 
 struct FastMask {

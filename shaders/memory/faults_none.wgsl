@@ -1,4 +1,4 @@
-// No faults: the memory at its nominal voltage. For what is read with errors elsewhere and without them here.
+// No faults: a read of the stored codes as they are.
 struct Faults {
   unused: u32,
 }

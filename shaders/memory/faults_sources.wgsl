@@ -1,23 +1,23 @@
-// The faults of any number of sources (src/memory/faults.ts), and what a SECDED(72,64) code does about them.
+// The faults of any number of sources (src/memory/faults.ts), and their correction by a SECDED(72,64) code.
 //
-// Every source draws cells of a block as faults_uniform.wgsl does, each from numbers of its own: exact and nested. Then
-// conditions are put to the drawn cells, each fulfilled or not whatever the rate: the value stored, the line the cell lies
-// in (LINES, and EACH for bitlines), the chance to fail in this read (EACH). A cell that any source fails reads the wrong
-// value; one that is stuck reads what it is stuck at. ECC 1, 2: 8 check bits for every 64 stored bits lie in the same memory and fail alike; a word in which the
-// code detects what it cannot correct reads zero (1) or as it is (2).
+// Every source draws cells of a block as faults_uniform.wgsl does, from separate random numbers: exact and nested. A drawn
+// cell fails if it meets conditions that do not depend on the rate: the stored value, the line of the cell (LINES, and EACH
+// for bitlines), and the chance to fail in this read (EACH). A cell that any source fails reads the wrong value; a stuck
+// cell reads its stuck value. ECC 1, 2: 8 check bits for every 64 stored bits lie in the same memory and fail in the same
+// way; a word with a detected but uncorrectable error reads zero (1) or without correction (2).
 // Reference: blockFaults in src/memory/fault_sampler.ts.
 #include "memory/secded.wgsl"
 
 struct Faults {
-  map: u32,       // where the tensor's map begins in `fault_table`
-  origin: u32,    // of the tensor in the image, in blocks
+  map: u32,       // index in `fault_table` at which the tensor's entry begins
+  origin: u32,    // first block of the tensor in the image
   chip_key: vec2u,
   load_key: vec2u,
   read_key: vec2u,
   device: vec2u,
 }
 
-// Cells of a block: its words, and of a code with ECC the check bits, a byte for each 64 bits.
+// A set of cells of a block: its words and, with ECC, the check bits, one byte per 64 bits.
 struct Cells {
   words: Words,
   check: vec2u,
@@ -36,11 +36,11 @@ fn open_faults(at: u32, origin: u32, image: u32) -> Faults {
   return Faults(at, origin, chip_key, load_key, read_key(at, image), device);
 }
 
-// With check bits, whose places lie behind those of the data, a place takes 16 bits of a random word, otherwise 8.
+// A place takes 16 bits of a random word with 32-bit codes or with check bits (whose places follow the data's), else 8.
 const WIDE: bool = ECC > 0u || STORAGE_BITS == 32u;
 const PLACE_MASK: u32 = select(16u, 32u, ECC > 0u) * STORAGE_BITS - 1u;
 
-// The cell at a place; none where the source has no cell there, or where it is not wanted.
+// The cell at a place; the empty set if the source has no cell there or if it is not wanted.
 fn cell_at(source: u32, place: u32, wanted: bool) -> Cells {
   let inside = (place & (STORAGE_BITS - 1u)) < fault_table[source + SOURCE_BITS];
   let cell = place + fault_table[source + SOURCE_FIRST_BIT];
@@ -59,7 +59,7 @@ fn line_hash(faults: Faults, kind: u32, line: u32) -> u32 { return pcg4d(vec4u(l
 
 fn in_lines(source: u32, hash: u32) -> bool { return fault_table[source + SOURCE_FROM] <= hash && hash <= fault_table[source + SOURCE_TO]; }
 
-// The bitline of a place; check bits lie in columns of their own, one for eight of the data's.
+// The bitline of a place; check bits have separate columns, one per eight columns of data.
 fn bitline(faults: Faults, source: u32, block: u32, place: u32) -> u32 {
   let row_bits = fault_table[faults.map + ENTRY_ROW_BITS];
   let first = (faults.origin + block) * 16u * STORAGE_BITS;
@@ -70,7 +70,7 @@ fn bitline(faults: Faults, source: u32, block: u32, place: u32) -> u32 {
   return bank * row_bits + (first + place + fault_table[source + SOURCE_FIRST_BIT]) % row_bits;
 }
 
-// True if a drawn cell fails in this read, as far as its place decides it.
+// True if a drawn cell meets the conditions on its place, so that it fails in this read.
 fn cell_fails(faults: Faults, source: u32, block: u32, place: u32) -> bool {
   if (fault_table[source + SOURCE_LINES] == 3u && !in_lines(source, line_hash(faults, 3u, bitline(faults, source, block, place)))) {
     return false;
@@ -84,10 +84,10 @@ fn cell_fails(faults: Faults, source: u32, block: u32, place: u32) -> bool {
 struct Drawn {
   taken: Cells,    // cells that are drawn
   failing: Cells,  // those of them that fail
-  left: u32,       // how many are still to be drawn
+  left: u32,       // number of cells still to be drawn
 }
 
-// Draws one more cell, if one is left to draw and the place is one that is not taken.
+// Draws one more cell if any is left to draw and the place is not taken yet.
 fn draw_place(drawn: Drawn, faults: Faults, source: u32, block: u32, place: u32) -> Drawn {
   let cell = cells_and(cell_at(source, place, drawn.left > 0u), cells_not(drawn.taken));
   var failing = cell;
@@ -96,7 +96,7 @@ fn draw_place(drawn: Drawn, faults: Faults, source: u32, block: u32, place: u32)
   return Drawn(cells_or(drawn.taken, cell), cells_or(drawn.failing, failing), count);
 }
 
-// The cells of a block that a source fails, whatever they store.
+// The cells of a block that a source makes fail, without the condition on the stored value.
 fn source_cells(faults: Faults, source: u32, block: u32) -> Cells {
   let drawn = fault_table[source + SOURCE_DRAWN];
   let key = select(select(faults.chip_key, faults.load_key, drawn == 1u), faults.read_key, drawn == 2u);
@@ -137,15 +137,15 @@ fn check_byte(i: u32, value: u32) -> vec2u {
   return vec2u(select(byte, 0u, i >= 4u), select(0u, byte, i >= 4u));
 }
 
-// Check bits as they are written with the words.
+// The check bits of the stored words.
 fn check_bits(words: Words) -> vec2u {
   var check = vec2u();
   for (var i = 0u; i < PAIRS; i++) { check |= check_byte(i, secded_check(words_pair(words, i))); }
   return check;
 }
 
-// The bits of the block that are wrong after error correction. `scrub`: a corrected word is written back with new check bits,
-// and a detected one stays as it is; otherwise a detected word reads zero where ECC is 1.
+// The bits of the block that are wrong after error correction. With `scrub`, a corrected word is written back with new
+// check bits, and a word with a detected error is not changed; without it, such a word reads zero if ECC is 1.
 fn corrected(errors: Cells, stored: Words, scrub: bool) -> Cells {
   var left = Cells();
   for (var i = 0u; i < PAIRS; i++) {

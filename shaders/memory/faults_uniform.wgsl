@@ -5,16 +5,16 @@
 // places of a random sequence without repeats are flipped. The table is the only thing that depends on the error rate,
 // so a bit that fails at one rate fails at every higher one.
 //
-// The values that are the same for all blocks of a read are looked up once, by open_faults, the first entries of the table among it.
-// A turn of the loop takes all places of a random word, without a branch: where lanes differ, a loop's turns and branches
-// are what costs. faults_sources.wgsl draws the same bits for such a source, at leisure.
+// open_faults looks up the values that all blocks of a read share once, including the first entries of the table. A turn of
+// the loop takes all places of a random word without a branch, because turns and branches in which lanes differ are
+// expensive. faults_sources.wgsl draws the same bits for such a source, but slower.
 // Reference: src/memory/fault_sampler.ts.
 struct Faults {
-  key: vec2u,     // of everything the read draws
+  key: vec2u,     // key of all draws of the read
   bits: u32,
-  limit: u32,     // entries of the table
-  table: u32,     // where it begins in `fault_table`
-  first: array<vec4u, 3>,  // entries 0 .. 11; zero behind the limit
+  limit: u32,     // number of entries of the table
+  table: u32,     // index in `fault_table` at which it begins
+  first: array<vec4u, 3>,  // entries 0 .. 11; zero from the limit on
 }
 
 fn open_faults(at: u32, origin: u32, image: u32) -> Faults {
@@ -26,10 +26,10 @@ fn open_faults(at: u32, origin: u32, image: u32) -> Faults {
 
 fn map_entries(at: u32) -> vec4u { return vec4u(fault_table[at], fault_table[at + 1u], fault_table[at + 2u], fault_table[at + 3u]); }
 
-// fast_count returns this if more bits of a block flip than the first 12 entries tell, and slow_count has to count them.
+// fast_count returns this if the first 12 entries do not determine the number of flips, so that slow_count has to.
 const ALL: u32 = 0xffffffffu;
 
-// How many bits of a block flip: as many as there are entries not below the draw, because entries fall.
+// Number of bits of a block that flip: the number of entries that are not below the draw, because entries decrease.
 fn fast_count(faults: Faults, draw: u32) -> u32 {
   let one = vec4u(1u);
   let held = select(vec4u(), one, vec4u(draw) <= faults.first[0])
@@ -50,7 +50,7 @@ struct BlockMask {
   flips: u32,
 }
 
-// Flips one more cell, if fewer than `count` are and the place is one that is stored and not flipped yet.
+// Flips one more cell, if fewer than `count` are flipped and the place exists and is not flipped yet.
 fn flip_place(mask: BlockMask, random: u32, bits: u32, count: u32) -> BlockMask {
   let place = random & (16u * STORAGE_BITS - 1u);
   let flip = select(0u, 1u << (place & 31u), (place & (STORAGE_BITS - 1u)) < bits && mask.flips < count);
@@ -58,7 +58,7 @@ fn flip_place(mask: BlockMask, random: u32, bits: u32, count: u32) -> BlockMask 
   return BlockMask(words_or(mask.words, words), mask.flips + select(0u, 1u, words_any(words)));
 }
 
-// The same for all places of a random word.
+// Applies flip_place to all places of a random word.
 fn flip_word(before: BlockMask, random: u32, bits: u32, count: u32) -> BlockMask {
   var mask = flip_place(before, random, bits, count);
   if (STORAGE_BITS < 32u) { mask = flip_place(mask, random >> 8u, bits, count); }

@@ -1,5 +1,5 @@
-// returned[i] = code[i] XOR mask(i, read), undecoded: what the memory gave back, for fault fault_table and for the proof of rates.
-// The image is ROWS x STRIDE codes, one invocation per block of 16. Bindings: codes, fault_table, returned, step.
+// returned[i] = code[i] XOR mask(i, read): the codes that the memory returns, not decoded, for fault maps and tests of
+// rates. The image is ROWS x STRIDE codes, one invocation per block of 16. Bindings: codes, fault_table, returned, step.
 // Launched by recordFetchCodes (src/kernels/memory.ts). Reference: fetchCodes in src/memory/fault_sampler.ts.
 @group(0) @binding(0) var<storage, read> codes: array<Words>;
 @group(0) @binding(1) var<storage, read> fault_table: array<u32>;

@@ -1,11 +1,12 @@
-// Sign-magnitude fixed point of n bits, the highest the sign; one unit of the magnitude is worth ENTRY_SCALE, a power of two.
+// Sign-magnitude fixed point of n bits, the highest of which is the sign. One unit of the magnitude is the entry's scale, a
+// power of two.
 // corrected: round to nearest even, saturate.   faithful: truncate toward zero, wrap modulo 2^(n-1), as published.
 // A weight of zero gets code 0; nothing ever decodes to NaN or infinity.
 // Reference: src/memory/fixed_point.ts.
 struct Format {
   bits: u32,
-  magnitude: u32,  // the bits of a code but for its sign
-  lift: u32,       // brings a code's sign to bit 31
+  magnitude: u32,  // mask of the bits of a code without its sign
+  lift: u32,       // factor that moves the sign of a code to bit 31
   scale: f32,
   inverse_scale: f32,
 }
@@ -22,7 +23,8 @@ fn encode4(format: Format, weight_bits: vec4u, row: u32) -> vec4u {
   let units = abs(w) * format.inverse_scale;  // exact: the scale is a power of two
   var magnitude: vec4f;
   if (FAITHFUL) {
-    // Times 2^-(n-1) from its bits, which is exact: WGSL lets a division be off by 2.5 ulp, and floor would fall short.
+    // Multiplying by 2^-(n-1), built from its bits, is exact: WGSL allows an error of 2.5 ulp in a division, which floor
+    // could turn into a whole unit.
     let whole = trunc(units);
     magnitude = whole - floor(whole * bitcast<f32>((128u - format.bits) << 23u)) * range;
   } else {

@@ -1,5 +1,5 @@
-// IEEE 754 binary16. Encoding rounds to nearest even and saturates at 65504 instead of overflowing; all on integers, so that
-// no adapter's treatment of subnormals shows. Reference: src/memory/floating_point.ts.
+// IEEE 754 binary16. Encoding rounds to nearest even and saturates at 65504 instead of overflowing; all on integers, so
+// that the result does not depend on an adapter's treatment of subnormals. Reference: src/memory/floating_point.ts.
 #include "memory/non_finite.wgsl"
 
 struct Format {

@@ -1,9 +1,9 @@
 // Two's complement integers of 8 or 4 bits, symmetric: code = round to nearest even of w / scale within +-(2^(n-1) - 1).
-// The scale is one for the tensor, or PER_CHANNEL one for each row (an output channel). Flips can give -2^(n-1), which
-// encoding never does. Nothing decodes to NaN or infinity. Reference: src/memory/integer.ts.
+// There is one scale for the tensor or, with PER_CHANNEL, one for each row (an output channel). Flips can yield -2^(n-1),
+// which encoding never does. Nothing decodes to NaN or infinity. Reference: src/memory/integer.ts.
 struct Format {
   bits: u32,
-  scales: u32,     // where the rows' (scale, inverse) pairs begin in `fault_table`
+  scales: u32,     // index in `fault_table` at which the (scale, inverse) pairs of the rows begin
   scale: f32,
   inverse_scale: f32,
 }

@@ -1,13 +1,13 @@
-// The bit-flip compute shader: fetched[i] = code[i] XOR mask(i, read) for every weight of one tensor, retained as <retained> says:
-// decoded (memory/write_f32.wgsl), or as codes that a product decodes (memory/write_codes16.wgsl). The image is ROWS x STRIDE
-// codes, BLOCKS blocks of 16; fetched has the same padded layout. One invocation opens the read and fetches BLOCKS_EACH
-// blocks in a row, at most 32. It fetches blocks whose mask <fast> does not draw whole once more, after the loop.
+// The bit-flip compute shader: fetched[i] = code[i] XOR mask(i, read) for every weight of one tensor, retained by
+// <retained>: decoded (memory/write_f32.wgsl), or as codes that a product decodes (memory/write_codes16.wgsl). The image is
+// ROWS x STRIDE codes, BLOCKS blocks of 16; fetched has the same padded layout. One invocation opens the read and fetches
+// BLOCKS_EACH consecutive blocks, at most 32. Afterwards it fetches the blocks again whose mask <fast> left incomplete.
 // Bindings: codes, fault_table, fetched, step. Launched by recordMaterialise (src/kernels/memory.ts).
 // Reference: fetchTensor in src/memory/fault_sampler.ts.
 //
-// Measured on SwiftShader, 10.3 million 12-bit codes at a BER of 0.01, undecoded, times the product of 128 images with them in f32:
-// without the fast path 0.36, with it and 16 blocks per invocation 0.26, 32 blocks 0.23; with one random word in the fast path
-// 0.25, with three 0.27. At 0.0625, where the fast path is not taken, 0.80; with it 0.99.
+// Measured on SwiftShader, 10.3 million 12-bit codes at a BER of 0.01, not decoded, in units of the time of the f32 product
+// of 128 images with the weights: without the fast path 0.36, with it and 16 blocks per invocation 0.26, 32 blocks 0.23;
+// with one random word in the fast path 0.25, with three 0.27. At 0.0625, 0.80 without the fast path and 0.99 with it.
 @group(0) @binding(0) var<storage, read> codes: array<Words>;
 @group(0) @binding(1) var<storage, read> fault_table: array<u32>;
 @group(0) @binding(3) var<uniform> step: Step;

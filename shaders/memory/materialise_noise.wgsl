@@ -1,7 +1,7 @@
-// fetched[i] = weight[i] + scale * noise(i, read): additive weight noise, the publication's comparison.
+// fetched[i] = weight[i] + scale * noise(i, read): additive weight noise, which the publication compares faults with.
 // GAUSSIAN: standard normal (common/normal.wgsl), scale is the standard deviation. Otherwise Laplacian with density
-// exp(-|x|) / 2, scale is its b (standard deviation sqrt(2) b). Keyed like the fault fault_table; zeros stay in the pads.
-// The map's word ENTRY_SCALE holds the scale. Weights are ROWS x STRIDE f32, one invocation four of them.
+// exp(-|x|) / 2, scale is its b (standard deviation sqrt(2) b). The noise is keyed like the faults; pads stay zero.
+// The word ENTRY_SCALE of the tensor's entry holds the scale. Weights are ROWS x STRIDE f32. One invocation per vec4.
 // Bindings: weights, fault_table, fetched, step. Launched by recordNoise (src/kernels/memory.ts).
 // Reference: noiseTensor in src/memory/noise.ts.
 @group(0) @binding(0) var<storage, read> weights: array<vec4f>;

@@ -1,4 +1,4 @@
-// Key of one read of the tensor whose map begins at `at`.
+// Key of one read, by image `image`, of the tensor whose entry begins at `at` in `fault_table`.
 fn read_key(at: u32, image: u32) -> vec2u {
   let granularity = fault_table[at + ENTRY_GRANULARITY];
   let read = fault_table[at + ENTRY_READ] + select(0u, step.pass_index + PASS_OFFSET, granularity > 0u);

@@ -1,6 +1,6 @@
-// SECDED(72,64), an extended Hamming code: 64 data bits and 8 check bits, of which bits 0 .. 6 stand at positions 1, 2, 4,
-// .. 64 of a word of 71 and bit 7 is the parity of the rest; data bit i stands at the i-th position that is no power of two.
-// Linear: what a decoder does depends on the errors alone. A fragment; reference: src/memory/secded.ts.
+// SECDED(72,64), an extended Hamming code: 64 data bits and 8 check bits. Check bits 0 .. 6 are at positions 1, 2, 4,
+// .. 64 of a word of 71, and bit 7 is the parity of the rest; data bit i is at the i-th position that is not a power of
+// two. The code is linear, so decoding depends on the errors alone. Reference: src/memory/secded.ts.
 
 // Data bits that check bit j covers: bit i is set where the position of data bit i has bit j set. Low words, high words.
 const COVER_LOW = array<u32, 7>(0x56aaad5bu, 0x9b33366du, 0xe3c3c78eu, 0x03fc07f0u, 0x03fff800u, 0xfc000000u, 0x00000000u);
@@ -26,14 +26,14 @@ fn secded_check(word: vec2u) -> u32 {
   return check | (parity(word.x ^ word.y ^ check) << 7u);
 }
 
-// The data bits that are wrong after the decoder has acted, and whether it knows that something is.
+// The data bits that are wrong after decoding, and whether the decoder has detected an error that it did not correct.
 struct Decoded {
   error: vec2u,
   detected: bool,
 }
 
-// With odd parity the decoder flips the bit that the syndrome names, which for three and more errors is a further error;
-// with even parity and a syndrome, or where no such bit is, it detects.
+// With odd parity the decoder flips the bit at the position of the syndrome, which adds an error if there are three or
+// more. With even parity and a syndrome, or if there is no bit at that position, it detects an error.
 fn secded_decode(error: vec2u, check: u32) -> Decoded {
   let syndrome = hamming(error) ^ (check & 0x7fu);
   let odd = parity(error.x ^ error.y ^ check) == 1u;

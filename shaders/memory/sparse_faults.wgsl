@@ -1,22 +1,22 @@
-// Sparse faults: which of 512 codes in a row are faulty in one read, and how, for products that are corrected flip by flip.
+// Sparse faults: the faulty ones of 512 consecutive codes in one read, for products that are corrected flip by flip.
 //
 // A code of n bits, each of which fails with probability p, is faulty with q = P(at least one fails). As in
-// faults_uniform.wgsl, one u32 gives the number of faulty codes among 512, and a random sequence without repeats says which
-// they are. Nine bits of a word of the sequence are the code. The other 23 say which of its bits fails, and their rest says
-// whether more bits fail (ties, one in 2^19, take another word). All probabilities are in steps of 2^-32, and faults are
-// nested: what fails at one rate fails at every higher one.
-// There is one hash per stretch of 512 codes, and one for every four faults: cost follows the flips, not the weights.
+// faults_uniform.wgsl, one u32 gives the number of faulty codes among 512, and a random sequence without repeats selects
+// them. Nine bits of a word of the sequence are the code. The other 23 select the bit that fails, and their remainder
+// decides whether more bits fail (ties, one in 2^19, take another word). All probabilities are in steps of 2^-32, and
+// faults are nested: what fails at one rate fails at every higher one.
+// There is one hash per stretch of 512 codes, and one for every four faults: the cost depends on the number of flips.
 //
-// Needs of the including shader: common/fetch_approximate.wgsl and what that needs, and the image once more as
-// `code_words: array<u32>`. Reference: src/memory/sparse_faults.ts.
+// The including shader includes common/fetch_approximate.wgsl, declares what that file needs, and binds the image once more
+// as `code_words: array<u32>`. Reference: src/memory/sparse_faults.ts.
 const STRETCH: u32 = 512u;
 
 struct SparseFaultTable {
-  key: vec2u,    // of the read
-  bits: u32,     // n, those of a code that can fail
-  limit: u32,    // entries of the table of faulty codes
-  table: u32,    // where it begins in `fault_table`; at least k + 1 codes are faulty when the draw is <= entry k
-  more: u32,     // where the table of further bits begins; at least j + 2 bits fail when the draw is <= entry j
+  key: vec2u,    // key of the read
+  bits: u32,     // n, the bits of a code that can fail
+  limit: u32,    // number of entries of the table of faulty codes
+  table: u32,    // index in `fault_table` at which it begins; at least k + 1 codes are faulty when the draw is <= entry k
+  more: u32,     // index at which the table of further bits begins; at least j + 2 bits fail when the draw is <= entry j
   first: array<vec4u, 4>,  // entries 0 .. 15 of the table of faulty codes; zero beyond the limit
   second_bit: u32,         // entry 0 of the table of further bits
 }
@@ -75,16 +75,16 @@ fn taken_or(x: Taken, y: Taken) -> Taken { return Taken(x.a | y.a, x.b | y.b, x.
 // immediately; a fault that depends on more random bits is noted (`rare`) and drawn after the loop, because a software
 // adapter walks through every branch of a loop, and through a nested loop at least once.
 struct Walk {
-  at: u32,       // stretch, counted from the first of the walk
-  slice: u32,    // hashes of it drawn
+  at: u32,       // stretch, relative to the first of the walk
+  slice: u32,    // number of its hashes drawn
   left: u32,     // faults of the stretch still to come
   taken: Taken,
 }
 
 struct Turn {
   codes: vec4u,
-  masks: vec4u,      // the bit of each that fails
-  faulty: vec4<bool>,   // without those that are rare
+  masks: vec4u,      // the failing bit of each
+  faulty: vec4<bool>,   // excludes rare faults
   rare: u32,         // bit i: fault i is still to be drawn
   next: Walk,
 }
@@ -131,7 +131,7 @@ fn take(taken: Taken, code: u32, left: u32) -> Attempt {
   return Attempt(bit, select(0u, 1u, fresh));
 }
 
-// Turns with rare faults that wait, newest first. One word per turn holds stretch, slice and flags.
+// Turns with rare faults that are still to be drawn, newest first. One word per turn holds stretch, slice and flags.
 struct Waiting {
   first: vec4u,
   second: vec4u,
@@ -162,7 +162,7 @@ fn next_waiting(waiting: Waiting) -> Waiting {
 }
 
 struct RareFault {
-  at: u32,    // stretch, counted from the first of the walk
+  at: u32,    // stretch, relative to the first of the walk
   code: u32,
   mask: u32,  // its bits that fail
 }
@@ -184,7 +184,7 @@ fn rare_fault(faults: SparseFaultTable, stretch: u32, waiting: Waiting) -> RareF
 fn further_bits(faults: SparseFaultTable, stretch: u32, code: u32, scaled: u32) -> u32 {
   var slice = 0x80000000u | (code << 8u);
   var random = pcg4d(vec4u(stretch, slice, faults.key));
-  // (fraction 2^32 + random.x) n: bits 55 and up are the bit, the 32 below them what decides on more.
+  // (fraction 2^32 + random.x) n: bits 55 and up select the bit, and the 32 below them decide whether more fail.
   let carry = ((random.x >> 16u) * faults.bits + (((random.x & 0xffffu) * faults.bits) >> 16u)) >> 16u;
   let whole = scaled + carry;
   let draw = (whole << 9u) | ((random.x * faults.bits) >> 23u);

@@ -1,7 +1,8 @@
 // x[i] = decode(encode(x[i]) XOR mask(i, read)): activations written to approximate memory and read back once, in place.
-// x: IMAGES images of IMAGE_ELEMENTS f32 in rows of STRIDE with COLUMNS values; pads stay zero. Every image has a place of
-// its own, BLOCKS blocks of 16 codes, numbered from step.first_image, so that it does not matter how batches are cut.
-// One invocation per block. Bindings: x, fault_table, step. Launched by recordStoreActivations (src/kernels/memory.ts).
+// x: IMAGES images of IMAGE_ELEMENTS f32 in rows of STRIDE with COLUMNS values; pads stay zero. Every image has a
+// separate place of BLOCKS blocks of 16 codes, numbered from step.first_image, so that the split into batches does not
+// matter. One invocation per block. Bindings: x, fault_table, step. Launched by recordStoreActivations
+// (src/kernels/memory.ts).
 // Reference: storeActivations in src/memory/activations.ts.
 @group(0) @binding(0) var<storage, read_write> x: array<vec4u>;
 @group(0) @binding(1) var<storage, read> fault_table: array<u32>;
@@ -15,7 +16,7 @@
 #include <format>
 #include <faults>
 
-// Four values from element `element` of an image on; zeros behind its last.
+// Four values from element `element` of an image on; zeros beyond its last element.
 fn load4(image: u32, element: u32) -> vec4u {
   if (element >= IMAGE_ELEMENTS) { return vec4u(); }
   return x[(image * IMAGE_ELEMENTS + element) / 4u];

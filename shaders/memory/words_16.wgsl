@@ -1,4 +1,4 @@
-// 16 codes of 16 bits each as they lie in memory: two a u32, the even one in the low half. A block is 32 bytes.
+// 16 codes of 16 bits each as they lie in memory: two per u32, the even one in the low half. A block is 32 bytes.
 struct Words {
   low: vec4u,
   high: vec4u,
@@ -37,7 +37,7 @@ fn words_of_pair(i: u32, pair: vec2u) -> Words {
   return words_or(words_of(2u * i, pair.x), words_of(2u * i + 1u, pair.y));
 }
 
-// Codes 4 q .. 4 q + 3, a code an element.
+// Codes 4 q .. 4 q + 3, one per component.
 fn four_codes(a: Words, q: u32) -> vec4u {
   let pair = words_pair(a, q);
   return vec4u(pair.x & 0xffffu, pair.x >> 16u, pair.y & 0xffffu, pair.y >> 16u);

@@ -1,4 +1,4 @@
-// 16 codes of 32 bits each as they lie in memory: one a u32. A block is 64 bytes.
+// 16 codes of 32 bits each as they lie in memory: one per u32. A block is 64 bytes.
 // The functions are those of words_16.wgsl.
 struct Words {
   a: vec4u,

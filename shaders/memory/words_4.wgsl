@@ -1,4 +1,4 @@
-// 16 codes of 4 bits each as they lie in memory: eight a u32, the first in the lowest bits. A block is 8 bytes.
+// 16 codes of 4 bits each as they lie in memory: eight per u32, the first in the lowest bits. A block is 8 bytes.
 // The functions are those of words_16.wgsl.
 struct Words {
   all: vec2u,

@@ -1,4 +1,4 @@
-// 16 codes of 8 bits each as they lie in memory: four a u32, the first in the lowest byte. A block is 16 bytes.
+// 16 codes of 8 bits each as they lie in memory: four per u32, the first in the lowest byte. A block is 16 bytes.
 // The functions are those of words_16.wgsl.
 struct Words {
   all: vec4u,

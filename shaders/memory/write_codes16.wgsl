@@ -1,14 +1,14 @@
-// Writes a block of fixed-point codes of 9 to 15 bits that was read as codes of 16 bits that a product decodes as it loads
-// them (gemm/b_codes16.wgsl), half as long as f32: 2 m for a magnitude m, 1 - 2 m where the sign is set, two's complement.
-// Pads hold whatever their flipped bits say, which is finite and which products multiply by zero. Included as <retained>.
-// Reference: decodeCode16 in src/memory/fixed_point.ts, the way back.
+// Writes a block of fixed-point codes of 9 to 15 bits as codes of 16 bits, half the size of f32, which a product decodes as
+// it loads them (gemm/b_codes16.wgsl): 2 m for a magnitude m, 1 - 2 m if the sign is set, in two's complement.
+// Pads may hold any code; it is finite, and products multiply it by zero. Included as <retained>.
+// Reference: decodeCode16 in src/memory/fixed_point.ts, which decodes them.
 @group(0) @binding(2) var<storage, read_write> fetched: array<Words>;
 
 fn write_words(read: Read, block: u32, words: Words) {
   fetched[block] = Words(codes16(read.format, words.low), codes16(read.format, words.high));
 }
 
-// Two codes per word. Without shifts, which are lane by lane on a software adapter.
+// Converts two codes per word, without shifts, which a software adapter does lane by lane.
 fn codes16(format: Format, codes2: vec4u) -> vec4u {
   let sign = vec4u(format.magnitude + 1u);
   let even = 2u * (codes2 & vec4u(format.magnitude));

@@ -1,4 +1,4 @@
-// Writes a block that was read as decoded values: f32 with their flipped bits, zeros in the pads. Included as <retained>.
+// Writes a block as decoded f32 values, flipped bits included, with zeros in the pads. Included as <retained>.
 @group(0) @binding(2) var<storage, read_write> fetched: array<mat4x4f>;
 
 fn write_words(read: Read, block: u32, words: Words) {

@@ -1,10 +1,10 @@
 // dx[r, c] = gamma[c] * inverse[c] * (d[r, c] - dbeta[c] / ROWS - (x[r, c] - mean[c]) * inverse[c] * dgamma[c] / ROWS):
 // the gradient through batch normalisation and through the statistics of the batch, which are functions of x as well
 // (Ioffe and Szegedy 2015). d = dy act' is the gradient before the activation (common/output_gradient.wgsl).
-// x, y, dy, dx: ROWS x COLUMNS, stride STRIDE; pads of x and dy are zero, those of dx are written zero. saved: mean and inverse,
-// 2 x COLUMNS, stride SAVED_STRIDE. The others: 1 x COLUMNS, zero pads. One invocation the rows g, g + GROUPS, g + 2 GROUPS, ...
-// of four channels.
-// Bindings: x, y (without an activation anything), dy, gamma, saved, dgamma, dbeta, dx. Launched by recordBatchNormBackward
+// x, y, dy, dx: ROWS x COLUMNS, stride STRIDE; pads of x and dy are zero, those of dx are written zero. saved: mean and
+// inverse, 2 x COLUMNS, stride SAVED_STRIDE. The others: 1 x COLUMNS, zero pads. One invocation computes rows g, g +
+// GROUPS, g + 2 GROUPS, ... of four channels.
+// Bindings: x, y (not read without an activation), dy, gamma, saved, dgamma, dbeta, dx. Launched by recordBatchNormBackward
 // (src/kernels/norm.ts). Reference: src/reference/norm.ts.
 #include "common/columns.wgsl"
 #include "common/output_gradient.wgsl"

@@ -1,9 +1,9 @@
 // partial[p, c] = (sum of d[r, c], sum of d[r, c] * (x[r, c] - mean[c])) over the rows r = p, p + PARTIALS,
-// p + 2 PARTIALS, ..., in order, d = dy act' being the gradient before the activation (common/output_gradient.wgsl): the first
-// of two stages of the parameter gradients of batch normalisation.
+// p + 2 PARTIALS, ..., in order, d = dy act' being the gradient before the activation (common/output_gradient.wgsl): the
+// first of two stages of the parameter gradients of batch normalisation.
 // x, y, dy: ROWS x COLUMNS, stride STRIDE, zero pads; PARTIALS <= ROWS. mean: 1 x COLUMNS, the saved or the running one.
 // partial: PARTIALS x STRIDE / 4 pairs of vec4f. One invocation per pair: four channels.
-// Bindings: x, y (without an activation anything), dy, mean, partial. Launched by recordBatchNormBackward and
+// Bindings: x, y (not read without an activation), dy, mean, partial. Launched by recordBatchNormBackward and
 // recordBatchNormInferenceBackward (src/kernels/norm.ts). Reference: src/reference/norm.ts.
 #include "common/output_gradient.wgsl"
 

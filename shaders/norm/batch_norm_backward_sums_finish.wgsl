@@ -1,7 +1,8 @@
 // dbeta[c] = sum_r d[r, c], dgamma[c] = sum_r d[r, c] * (x[r, c] - mean[c]) * inverse[c] from the partial sums of
-// batch_norm_backward_sums.wgsl: the second stage. inverse = 1 / sqrt(variance + EPSILON), saved or from a running variance.
-// partial: PARTIALS x STRIDE / 4 pairs of vec4f. spread: see norm/inverse_deviation.wgsl. dgamma, dbeta: 1 x COLUMNS; pads are
-// written zero. One invocation four channels.
+// batch_norm_backward_sums.wgsl: the second stage. inverse = 1 / sqrt(variance + EPSILON), saved or from a running
+// variance.
+// partial: PARTIALS x STRIDE / 4 pairs of vec4f. spread: see norm/inverse_deviation.wgsl. dgamma, dbeta: 1 x COLUMNS; pads
+// are written zero. One invocation per four channels.
 // Bindings: partial, spread, dgamma, dbeta. Launched by recordBatchNormBackward and recordBatchNormInferenceBackward
 // (src/kernels/norm.ts). Reference: src/reference/norm.ts.
 #include "common/columns.wgsl"

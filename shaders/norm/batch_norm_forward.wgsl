@@ -1,9 +1,9 @@
 // y[r, c] = act((x[r, c] - mean[c]) * inverse[c] * gamma[c] + beta[c]), inverse = 1 / sqrt(variance + EPSILON): batch
-// normalisation with statistics that are there already, of the batch (saved) or running ones (FROM_VARIANCE), and the
-// activation behind it.
+// normalisation with given statistics, saved ones of the batch or running ones (FROM_VARIANCE), followed by the
+// activation.
 // x, y: ROWS x COLUMNS, stride STRIDE; pads of y are written zero. The others: 1 x COLUMNS, zero pads.
-// One invocation the rows g, g + GROUPS, g + 2 GROUPS, ... of four channels, whose parameters it loads once.
-// Bindings: x, gamma, beta, mean, spread (both what was saved, or the two running statistics), y. Launched by
+// One invocation computes rows g, g + GROUPS, g + 2 GROUPS, ... of four channels, whose parameters it loads once.
+// Bindings: x, gamma, beta, mean, spread (both the saved statistics, or the two running statistics), y. Launched by
 // recordBatchNormTraining and recordBatchNormInference (src/kernels/norm.ts). Reference: src/reference/norm.ts.
 #include "common/activation.wgsl"
 #include "common/columns.wgsl"

@@ -1,9 +1,9 @@
-// dx[r, c] = d[r, c] * gamma[c] / sqrt(variance[c] + EPSILON): the gradient through batch normalisation whose statistics are
-// constants, for an attacker who differentiates a finished model. d = dy act' is the gradient before the activation
+// dx[r, c] = d[r, c] * gamma[c] / sqrt(variance[c] + EPSILON): the gradient through batch normalisation whose statistics
+// are constants, for an attacker who differentiates a trained model. d = dy act' is the gradient before the activation
 // (common/output_gradient.wgsl).
-// y, dy, dx: ROWS x COLUMNS, stride STRIDE; pads of dy are zero, those of dx are written zero. gamma, spread (the variance):
-// 1 x COLUMNS. One invocation the rows g, g + GROUPS, g + 2 GROUPS, ... of four channels.
-// Bindings: y (without an activation anything), dy, gamma, spread, dx. Launched by recordBatchNormInferenceBackward
+// y, dy, dx: ROWS x COLUMNS, stride STRIDE; pads of dy are zero, those of dx are written zero. gamma, spread (the
+// variance): 1 x COLUMNS. One invocation computes rows g, g + GROUPS, g + 2 GROUPS, ... of four channels.
+// Bindings: y (not read without an activation), dy, gamma, spread, dx. Launched by recordBatchNormInferenceBackward
 // (src/kernels/norm.ts). Reference: src/reference/norm.ts.
 #include "common/columns.wgsl"
 #include "common/output_gradient.wgsl"

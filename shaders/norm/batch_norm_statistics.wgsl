@@ -10,7 +10,7 @@
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let i = id.x + id.y * GRID_WIDTH;
   if (i >= PARTIALS * (STRIDE / 4u)) { return; }
-  // Every PARTIALS-th row of a column lies PARTIALS * STRIDE / 4 vectors on: neighbours read what lies side by side.
+  // The next row lies PARTIALS * STRIDE / 4 vectors further on, so neighbouring invocations read neighbouring vectors.
   var sum = vec4f();
   for (var at = i; at < ROWS * (STRIDE / 4u); at += PARTIALS * (STRIDE / 4u)) { sum += x[at]; }
   let rows = (ROWS - 1u - i / (STRIDE / 4u)) / PARTIALS + 1u;

@@ -1,9 +1,9 @@
-// From the partial results of batch_norm_statistics.wgsl, the second stage, for every channel c:
-// mean = sum_p S_p / ROWS, v = sum_p (M_p + n_p (S_p / n_p - mean)^2) / ROWS (Chan, Golub and LeVeque 1979: squares are only
-// ever taken of differences to a mean), saved = a row of mean and a row of 1 / sqrt(v + EPSILON), and, as PyTorch does,
+// The second stage of batch normalisation's statistics: from the partial results of batch_norm_statistics.wgsl, for every
+// channel c, mean = sum_p S_p / ROWS, v = sum_p (M_p + n_p (S_p / n_p - mean)^2) / ROWS (Chan, Golub and LeVeque 1979: only
+// differences from a mean are squared), saved = a row of mean and a row of 1 / sqrt(v + EPSILON), and, as PyTorch does,
 // running_mean += MOMENTUM (mean - running_mean), running_variance likewise with the unbiased v * ROWS / (ROWS - 1).
-// partial: PARTIALS x STRIDE / 4 pairs of vec4f, ROWS >= 2. saved: 2 x COLUMNS, stride SAVED_STRIDE. The others: 1 x COLUMNS.
-// Pads are written zero. One invocation four channels.
+// partial: PARTIALS x STRIDE / 4 pairs of vec4f, ROWS >= 2. saved: 2 x COLUMNS, stride SAVED_STRIDE. The others: 1 x
+// COLUMNS. Pads are written zero. One invocation per four channels.
 // Bindings: partial, saved, running_mean, running_variance. Launched by recordBatchNormTraining
 // (src/kernels/norm.ts). Reference: src/reference/norm.ts.
 #include "common/columns.wgsl"

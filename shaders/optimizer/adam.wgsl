@@ -1,6 +1,6 @@
 // Adam (Kingma and Ba 2015), as torch.optim.Adam; with AMSGrad (Reddi et al. 2018) by the <second_moment> slot:
 //   g = gradient + WEIGHT_DECAY w
-//   m = m + (1 - beta1)(g - m), v = beta2 v + (1 - beta2) g^2, v^ = v, or with AMSGrad the largest v so far
+//   m = m + (1 - beta1)(g - m), v = beta2 v + (1 - beta2) g^2, v^ = v; with AMSGrad v^ is the largest v so far
 //   w = w - learning_rate / (1 - beta1^k) * m / (sqrt(v^) / sqrt(1 - beta2^k) + EPSILON)
 // The host computes the two corrections of step k in double precision (writeAdamStep): adam_step_size is
 // learning_rate / (1 - beta1^k), adam_second_correction 1 / sqrt(1 - beta2^k).

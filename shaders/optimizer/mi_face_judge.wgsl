@@ -1,7 +1,7 @@
-// Judges the images of a model inversion after their objective is known, one attacked class per row: an objective below the
-// best so far is remembered (mi_face_step.wgsl then copies the image), else it is one more iteration without progress. A
-// row stops after BETA such iterations, or when its objective is <= GAMMA (Fredrikson et al., CCS'15, algorithm 1).
-// KEEP_LAST: the image to keep is the one of the last iteration in which the row was active, not the best.
+// Judges the images of a model inversion after their objectives are known, one attacked class per row. An objective below
+// the best so far becomes the best (mi_face_step.wgsl then copies the image); otherwise the iteration counts as one without
+// progress. A row stops after BETA such iterations, or when its objective is <= GAMMA (Fredrikson et al., CCS'15, alg. 1).
+// KEEP_LAST: the retained image is that of the last iteration in which the row was active, not the best.
 // results: ROWS x (objective, confidence). state: ROWS of MiFaceState (src/gpu/structs.ts).
 // One invocation per row. Bindings: results, state, step. Launched by recordMiFaceJudge (src/kernels/mi_face.ts).
 @group(0) @binding(0) var<storage, read> results: array<vec2f>;

@@ -1,7 +1,7 @@
 // One descent step of a model inversion, for every row (attacked class) that mi_face_judge.wgsl left active:
-//   retained = x where the judge says so;   v = MOMENTUM v + g / (NORMALISE ? |g| + 1e-12 : 1);   x = clamp(x - rate v, 0, 1)
+//   retained = x where marked by the judge;   v = MOMENTUM v + g / (NORMALISE ? |g| + 1e-12 : 1);   x = clamp(x - rate v, 0, 1)
 // x, retained, velocity, gradient: ROWS x STRIDE f32. norms: ROWS f32, L2 norm of each gradient. state as in
-// mi_face_judge.wgsl. rate is step.learning_rate. Pads stay zero because their gradient is. One invocation 16 elements.
+// mi_face_judge.wgsl. rate is step.learning_rate. Pads stay zero, like their gradient. One invocation per 16 elements.
 // Bindings: gradient, norms, state, x, velocity, retained, step. Launched by recordMiFaceStep (src/kernels/mi_face.ts).
 @group(0) @binding(0) var<storage, read> gradient: array<vec4f>;
 @group(0) @binding(1) var<storage, read> norms: array<f32>;

@@ -1,8 +1,8 @@
 // Query images of a black-box attack by central differences along random directions:
 //   queries[(2 d) ROWS + r] = x[r] + SIGMA u,  queries[(2 d + 1) ROWS + r] = x[r] - SIGMA u,  u = sign(iteration, d, r, pixel)
-// with independent signs +-1 (simultaneous perturbation, Spall 1992), the same sign for cells of CELL x CELL pixels of an
-// image WIDTH wide. x: ROWS x COLUMNS, queries: 2 DIRECTIONS ROWS x COLUMNS, stride STRIDE, zero pads.
-// One invocation a query pixel. Bindings: x, queries, step. Launched by recordSearchDirections (src/kernels/mi_face.ts).
+// with independent signs +-1 (simultaneous perturbation, Spall 1992), one sign per cell of CELL x CELL pixels of an
+// image of width WIDTH. x: ROWS x COLUMNS, queries: 2 DIRECTIONS ROWS x COLUMNS, stride STRIDE, zero pads.
+// One invocation per query pixel. Bindings: x, queries, step. Launched by recordSearchDirections (src/kernels/mi_face.ts).
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> queries: array<f32>;
 @group(0) @binding(2) var<uniform> step: Step;

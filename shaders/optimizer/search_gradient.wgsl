@@ -1,4 +1,4 @@
-// The gradient a black-box attacker estimates from the costs of its queries:
+// The gradient that a black-box attacker estimates from the costs of its queries:
 //   g[r] = 1 / DIRECTIONS sum_d (cost[+d, r] - cost[-d, r]) / (2 SIGMA) u(d, r)
 // results: 2 DIRECTIONS ROWS x (cost, confidence), in the order of search_directions.wgsl. gradient: ROWS x COLUMNS,
 // stride STRIDE, zero pads. One invocation per pixel. Bindings: results, gradient, step.

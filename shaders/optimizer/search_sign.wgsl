@@ -1,5 +1,5 @@
-// The random direction of a black-box query, +1 or -1 a cell of CELL x CELL pixels; the same in search_directions.wgsl,
-// which perturbs along it, and search_gradient.wgsl, which weighs it.
+// The random direction of a black-box query, +1 or -1 per cell of CELL x CELL pixels. search_directions.wgsl perturbs
+// images along it, and search_gradient.wgsl weights it by the costs.
 #include "common/hash.wgsl"
 
 fn search_sign(direction: u32, row: u32, pixel: u32) -> f32 {

@@ -1,6 +1,6 @@
 // Stochastic gradient descent with momentum and weight decay, as torch.optim.SGD (dampening 0, no Nesterov):
 //   g = gradient + WEIGHT_DECAY w, v = MOMENTUM v + g, w = w - learning_rate v
-// With v zero at first, PyTorch's special first step v = g is the same.
+// Because v starts at zero, PyTorch's special first step v = g gives the same result.
 // gradients, parameters, velocity: VECTORS vec4, flat. One invocation per vec4.
 // Bindings: gradients, parameters, velocity, step (learning_rate). Launched by recordSgd (src/kernels/optimizer.ts).
 #include "struct/step"

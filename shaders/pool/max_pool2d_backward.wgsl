@@ -1,11 +1,11 @@
-// dx[n, iy, ix, c] = sum of d[n, oy, ox, c] over the windows that have (iy, ix) as element ky KERNEL_SIZE + kx = chosen[n, oy,
-// ox, c], in the order of the windows: every input element asks the windows around it, nothing is scattered. d = dy act' is
+// dx[n, iy, ix, c] = sum of d[n, oy, ox, c] over the windows that have (iy, ix) as element ky KERNEL_SIZE + kx = chosen[n,
+// oy, ox, c], in the order of the windows: every input element gathers from the windows around it. d = dy act' is
 // the gradient before the activation (common/output_gradient.wgsl).
-// y, dy: batch * OUT_HEIGHT * OUT_WIDTH x COLUMNS, stride OUT_STRIDE. chosen: u32, laid out as they are. Both y and chosen of
-// the forward pass.
-// dx: ROWS = batch * HEIGHT * WIDTH (NHWC) x COLUMNS, stride STRIDE; pads are written zero. One invocation four channels of
-// an input pixel.
-// Bindings: chosen, y (without an activation anything), dy, dx. Launched by recordMaxPool2dBackward (src/kernels/pool.ts).
+// y, dy: batch * OUT_HEIGHT * OUT_WIDTH x COLUMNS, stride OUT_STRIDE. chosen: u32, laid out as they are. y and chosen are
+// those of the forward pass.
+// dx: ROWS = batch * HEIGHT * WIDTH (NHWC) x COLUMNS, stride STRIDE; pads are written zero. One invocation per four
+// channels of an input pixel.
+// Bindings: chosen, y (not read without an activation), dy, dx. Launched by recordMaxPool2dBackward (src/kernels/pool.ts).
 // Reference: src/reference/pool.ts.
 #include "common/columns.wgsl"
 #include "common/output_gradient.wgsl"

@@ -1,12 +1,12 @@
-// dx[n, iy, ix, c] = d[n, oy, ox, c] where the only window over (iy, ix) has it as element ky KERNEL_SIZE + kx = chosen[n, oy,
-// ox, c], else 0: max_pool2d_backward.wgsl for windows that do not overlap, KERNEL_SIZE <= POOL_STRIDE. One invocation four
-// channels of a window and of the gap up to the next one, so that dy and chosen are read once (2.7 times as fast). d = dy act'
-// is the gradient before the activation (common/output_gradient.wgsl).
-// y, dy: batch * OUT_HEIGHT * OUT_WIDTH x COLUMNS, stride OUT_STRIDE, zero pads. chosen: u32, laid out as they are. Both y and
-// chosen of the forward pass.
-// dx: batch * HEIGHT * WIDTH (NHWC) x COLUMNS, stride STRIDE, zero pads as dy has them; BLOCKS = batch * BLOCKS_Y * BLOCKS_X
-// blocks of POOL_STRIDE x POOL_STRIDE pixels cover it.
-// Bindings: chosen, y (without an activation anything), dy, dx. Launched by recordMaxPool2dBackward (src/kernels/pool.ts).
+// dx[n, iy, ix, c] = d[n, oy, ox, c] where the only window over (iy, ix) has it as element ky KERNEL_SIZE + kx = chosen[n,
+// oy, ox, c], else 0: max_pool2d_backward.wgsl for windows that do not overlap, KERNEL_SIZE <= POOL_STRIDE. One invocation
+// per four channels of a window and of the gap before the next one, so that dy and chosen are read once (2.7 times as
+// fast). d = dy act' is the gradient before the activation (common/output_gradient.wgsl).
+// y, dy: batch * OUT_HEIGHT * OUT_WIDTH x COLUMNS, stride OUT_STRIDE, zero pads. chosen: u32, laid out as they are. y and
+// chosen are those of the forward pass.
+// dx: batch * HEIGHT * WIDTH (NHWC) x COLUMNS, stride STRIDE, zero pads as dy has them; BLOCKS = batch * BLOCKS_Y *
+// BLOCKS_X blocks of POOL_STRIDE x POOL_STRIDE pixels cover it.
+// Bindings: chosen, y (not read without an activation), dy, dx. Launched by recordMaxPool2dBackward (src/kernels/pool.ts).
 // Reference: src/reference/pool.ts.
 #include "common/output_gradient.wgsl"
 

@@ -1,9 +1,9 @@
 // y[n, oy, ox, c] = act(max of x[n, iy, ix, c]) over the window iy = oy POOL_STRIDE - PADDING + ky, ix alike, 0 <= ky, kx <
-// KERNEL_SIZE, what hangs over the edges left out; chosen[n, oy, ox, c] = ky KERNEL_SIZE + kx of the maximum. As in PyTorch
-// the first of equals wins, and a NaN beats every number, a later NaN an earlier one.
+// KERNEL_SIZE, without pixels outside the image; chosen[n, oy, ox, c] = ky KERNEL_SIZE + kx of the maximum. As in
+// PyTorch, the first of equal values wins, NaN wins over numbers, and a later NaN wins over an earlier one.
 // x: ROWS = batch * HEIGHT * WIDTH (NHWC) x COLUMNS, stride STRIDE. y: batch * OUT_HEIGHT * OUT_WIDTH = OUT_ROWS x COLUMNS,
-// stride OUT_STRIDE. chosen: u32, laid out as y. Pads of both are written zero. One invocation four channels of an output pixel.
-// Values are moved as bits, so that without an activation they arrive as they are.
+// stride OUT_STRIDE. chosen: u32, laid out as y. Pads of both are written zero. One invocation per four channels of an
+// output pixel. Values are moved as bits, so that they do not change without an activation.
 // Bindings: x, y, chosen. Launched by recordMaxPool2dForward (src/kernels/pool.ts). Reference: src/reference/pool.ts.
 #include "common/activation.wgsl"
 #include "common/columns.wgsl"

@@ -1,4 +1,4 @@
-// output[i] = input[i]: how many bytes an adapter moves when it does nothing else; what a pass over memory is compared with.
+// output[i] = input[i]: measures how fast an adapter moves bytes when it does nothing else.
 // input, output: VECTORS vec4, flat. One invocation per vec4.
 // Bindings: input, output. Launched by recordCopy (src/kernels/probe.ts).
 @group(0) @binding(0) var<storage, read> input: array<vec4u>;

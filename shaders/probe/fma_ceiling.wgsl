@@ -1,10 +1,11 @@
-// How many multiply-adds an adapter can do when nothing else is in the way: the ceiling that GEMM is compared with.
-// 16 independent vec4 accumulators c = c M + a, four steps of each written out a loop, ITERATIONS loops, no load and no
-// store among them: 2 x 4 x 16 x 4 = 512 floating-point operations per invocation and loop.
-// out: one vec4 per invocation, the sum of its accumulators, so that no compiler may drop them.
+// Measures how many multiply-adds an adapter can do when it does nothing else: the ceiling that GEMM is compared with.
+// 16 independent vec4 accumulators c = c M + a, with four unrolled steps of each per turn of the loop, ITERATIONS turns,
+// and no load or store in between: 2 x 4 x 16 x 4 = 512 floating-point operations per invocation and turn.
+// out: one vec4 per invocation, the sum of its accumulators, so that no compiler can remove them.
 // Bindings: out. Launched by recordFmaCeiling (src/kernels/probe.ts). Reference: src/verify/kernels/probe.ts.
-// Written out because a loop carries its variables from turn to turn: with one step a loop SwiftShader reaches half of it.
-// 16 accumulators are what a register tile has; where they spill, as in SwiftShader's 16 registers, two reach twice as much.
+// The steps are unrolled because a loop carries its variables from turn to turn: with one step per turn SwiftShader reaches
+// half the rate. A register tile has 16 accumulators; where they spill, as in SwiftShader's 16 registers, two accumulators
+// reach twice the rate.
 @group(0) @binding(0) var<storage, read_write> out: array<vec4f>;
 
 // Below 1, so that c stays finite however long it runs.

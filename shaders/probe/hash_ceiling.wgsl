@@ -1,5 +1,6 @@
-// How many draws an adapter can make when it does nothing else: the ceiling of everything that is random. A draw is one
-// pcg4d, four u32. Draws are independent, as in a fault map, where a block's draw is keyed by the block:
+// Measures how many draws an adapter can make when it does nothing else: the ceiling of all random kernels. A draw is one
+// call of pcg4d, which returns four u32. Draws are independent, as in a fault map, where a block's draw is keyed by the
+// block:
 //   out[i] = XOR over d in 0 .. 4 ITERATIONS - 1 of pcg4d(i, d, 0, 0)
 // out: one vec4u per invocation. Bindings: out. Launched by recordHashCeiling (src/kernels/probe.ts).
 // Reference: src/verify/kernels/probe.ts.

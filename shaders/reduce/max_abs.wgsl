@@ -1,5 +1,5 @@
 // partial[p] = (max |x|, max x) over the vec4s p, p + PARTIALS, p + 2 PARTIALS, ... of x: the first of two stages.
-// x: ROWS x COLUMNS, stride STRIDE; pads do not count. partial: PARTIALS x 2 f32. One invocation a partial result.
+// x: ROWS x COLUMNS, stride STRIDE; pads do not count. partial: PARTIALS x 2 f32. One invocation per partial result.
 // Bindings: x, partial. Launched by recordMaxAbs (src/kernels/reduce.ts).
 #include "common/columns.wgsl"
 
@@ -10,7 +10,7 @@
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let p = id.x + id.y * GRID_WIDTH;
   if (p >= PARTIALS) { return; }
-  // The first element stands in for pads and for the vec4s an idle invocation does not have.
+  // The first element replaces pads, and the vec4s that an idle invocation does not have.
   let fallback = vec4f(x[0].x);
   var largest = fallback;
   var smallest = fallback;

@@ -1,4 +1,4 @@
-// y[r] = max_j |x[r, j]|: the range of every row, which number formats with a scale per channel are fitted to.
+// y[r] = max_j |x[r, j]|: the range of every row, to which number formats with one scale per row are fitted.
 // x: ROWS x COLUMNS, stride STRIDE, zero pads. y: ROWS f32. One invocation per row.
 // Bindings: x, y. Launched by recordRowMaxAbs (src/kernels/reduce.ts).
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;

@@ -1,4 +1,4 @@
-// y[r] = sqrt(sum_j x[r, j]^2), the L2 norm of every row, summed as in row_sum.wgsl.
+// y[r] = sqrt(sum_j x[r, j]^2), the L2 norm of every row, from four sums over every fourth column.
 // x: ROWS x COLUMNS, stride STRIDE, zero pads. y: ROWS f32. One invocation per row.
 // Bindings: x, y. Launched by recordRowNorm (src/kernels/reduce.ts).
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;

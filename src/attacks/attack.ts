@@ -1,7 +1,7 @@
 /**
  * The interface of attacks. An attack learns about the people on whom a victim was trained and returns images. It runs against
- * every victim and under every defence, because it sees the victim only through {@link Victim}. A new attack is one file that
- * exports an {@link Attack} and one line in src/attacks/registry.ts.
+ * every victim and under every defence, because it sees the victim only through {@link Victim}. A new attack needs one file
+ * that exports an {@link Attack}, and one line in src/attacks/registry.ts.
  */
 import type * as v from 'valibot';
 import type { Arena } from '../gpu/arena.ts';
@@ -18,63 +18,63 @@ export const SPLITS = ['held-out', 'training'] as const;
 export type SplitName = (typeof SPLITS)[number];
 
 /**
- * The attacker's access to the victim. `white-box`: its weights, so that a defence which changes the released confidences
- * has no effect on the attack. `scores`: the released confidences, or nothing at all.
+ * The attacker's access to the victim. `white-box`: the weights, so a defence that changes the released confidences has no
+ * effect on the attack. `scores`: only the released confidences, or nothing.
  */
 export type Access = 'white-box' | 'scores';
 
-/** One result of an attack, which becomes one row per draw: an attack may give several, such as one per split. */
+/** A named result of an attack, which becomes one row per draw. An attack may have several, such as one per split. */
 export interface AttackOutput {
-  /** Names the result in rows and tables, and is unique in an experiment. */
+  /** Name of the result in rows and tables, unique in an experiment. */
   readonly name: string;
-  /** The same in a title: `MI-Face from a black image`. */
+  /** Name of the result in a title: `MI-Face from a black image`. */
   readonly title: string;
-  /** The split whose people or photographs it shows. */
+  /** The split whose people or photographs the result shows. */
   readonly split: SplitName;
   /** Name of the attacker, where several attack the same predictions. */
   readonly attacker?: string;
-  /** An estimate of its cost for the progress bar, in units that are equal within the experiment. */
+  /** Estimated cost for the progress bar, in a unit that all attacks of the experiment share. */
   readonly units: number;
 }
 
-/** An image that an attack gave. */
+/** An image that an attack returned. */
 export interface Reconstruction {
   /** [height, width], 0..1. */
   readonly image: Float32Array;
-  /** The person that it shows, a class of the victim. */
+  /** The person that it should show, a class of the victim. */
   readonly person: number;
-  /** Index in the data set of the photograph that it shows; absent where it stands for the person in general. */
+  /** Index in the data set of the photograph that it should show; absent where it stands for the person in general. */
   readonly photograph?: number;
 }
 
 /** The result of one output of an attack on one draw of the victim's memory. */
 export interface AttackResult {
   readonly reconstructions: readonly Reconstruction[];
-  /** Share of the prediction vectors in which a confidence underflows in float32, where the attack reads such vectors. */
+  /** Share of the prediction vectors in which a confidence underflows in float32; absent if the attack reads none. */
   readonly underflow?: number;
 }
 
-/** How a victim changes the confidences that it releases. */
+/** A change of the confidences that a victim releases. */
 export interface Release {
-  /** Names the change in file names: `rounding-2`. */
+  /** Name of the change in file names: `rounding-2`. */
   readonly name: string;
-  /** The victim as it looks to somebody who sees released confidences only. */
+  /** Returns the victim as an attacker sees it who gets only the released confidences. */
   apply(victim: Victim): Victim;
 }
 
-/** A victim in memory as an attack meets it. */
+/** A victim in approximate memory, as an attack gets it. */
 export interface AttackedVictim {
   readonly victim: Victim;
   /** The victim and the space in which an attack searches for inputs: images, or the code of an autoencoder. */
   readonly search: { readonly victim: Victim; readonly space: SearchSpace };
-  /** How it changes the confidences that it releases; absent where it does not. */
+  /** The change of the released confidences; absent where there is none. */
   readonly release?: Release;
 }
 
-/** The experiment as an attack sees it, before any memory error. */
+/** The experiment as an attack sees it, before the memory has errors. */
 export interface AttackContext {
   readonly gpu: Gpu;
-  /** Owns what lives as long as the experiment, such as an attacker's trained network. */
+  /** Owns buffers that live as long as the experiment, such as those of an attacker's trained network. */
   readonly arena: Arena;
   /** The victim's photographs on the device. */
   readonly photographs: DeviceDataset;
@@ -82,7 +82,7 @@ export interface AttackContext {
   readonly attacked: Readonly<Record<SplitName, { readonly indices: Uint32Array; readonly persons: Uint32Array }>>;
   /** The people that are attacked, classes of the victim. */
   readonly people: readonly number[];
-  /** How many people the victim tells apart. */
+  /** Number of people that the victim distinguishes. */
   readonly classes: number;
   readonly width: number;
   readonly height: number;
@@ -98,8 +98,8 @@ export interface AttackContext {
   /** Changes of the released confidences under which the attack will run; it also runs on unchanged confidences. */
   readonly releases: readonly Release[];
   /**
-   * An attacker's network: trained on `data`, or taken from where a run keeps it or a user gave it.
-   * @param name of its file, without the ending
+   * Returns an attacker's network: trained on `data`, or read from the run's store or from a file that the user gave.
+   * @param name of its file, without the extension
    */
   network(
     name: string,
@@ -112,44 +112,44 @@ export interface AttackContext {
 
 /**
  * Reports progress. An attack calls and awaits it every few iterations, or never; the end is reported by the caller.
- * @param iteration how far the attack is, in the units of its output
+ * @param iteration progress of the attack, in the units of its output
  * @param images returns the reconstructions at that iteration, one list per draw
  */
 export type Tick = (iteration: number, images: () => Promise<readonly Float32Array[]>) => unknown;
 
-/** Programs that attack one victim in memory; run for every draw of it. */
+/** The GPU programs of an attack on one victim in memory; run for every draw of that memory. */
 export interface BuiltAttack {
-  /** Memory plan, for people: `mi-face zero arena 8.2 MB, 12 buffers`. */
+  /** Memory plan as a text: `mi-face zero arena 8.2 MB, 12 buffers`. */
   readonly plan: string;
   /**
-   * Attacks the memory as the victim holds it.
+   * Attacks the draws of the memory that the victim holds now.
    * @param output one of the attack's outputs
    * @param draws the numbers of the draws that the victim holds
    * @returns one result per draw
    * @throws DeviceLostError
    */
   run(output: AttackOutput, draws: readonly number[], tick: Tick): Promise<readonly AttackResult[]>;
-  /** Called when the victim's memory holds other draws from now on; drops what was computed from the earlier ones. */
+  /** Called when the victim's memory holds new draws; drops what was computed from the earlier ones. */
   forget?(): void;
   destroy(): void;
 }
 
-/** An attack on one victim, with whatever the attacker had to learn first. */
+/** An attack on one victim that is ready to run: the attacker's networks are trained. */
 export interface PreparedAttack {
   readonly outputs: readonly AttackOutput[];
   /**
-   * True if its results differ between draws although the weights are the same: a random start, random directions. One
-   * such attack makes every attack of the experiment run in all draws of conditions without faults.
+   * True if its results differ between draws even if the weights do not, because of random starts or random directions. One
+   * attack of this type makes every attack of the experiment run in all draws of conditions without faults.
    */
   readonly varies: boolean;
   /**
-   * Images that it keeps on the device per draw and attacked person, for the size of a batch of draws: 0 where it keeps
-   * none; absent where it attacks one draw at a time.
+   * Number of images that it keeps on the device per draw and attacked person; limits how many draws are measured together.
+   * Absent where it attacks one draw at a time.
    */
   readonly imagesPerDraw?: number;
   build(attacked: AttackedVictim): Promise<BuiltAttack>;
   /**
-   * Attacks other photographs once, where the attack is one on photographs.
+   * Attacks other photographs once; absent where the attack takes no photographs.
    * @returns one image for each of `indices`, by the attackers' names
    */
   invert?(
@@ -174,22 +174,22 @@ export interface PlannedNetwork {
   readonly training: TrainingConfig;
 }
 
-/** An attack, by its configuration. `C` is what its schema gives. */
+/** A kind of attack. `C` is its configuration, as its schema returns it. */
 export interface Attack<C extends { readonly kind: string } = { readonly kind: string }> {
   readonly kind: C['kind'];
-  /** In titles: `MI-Face`. */
+  /** Name of the attack in titles: `MI-Face`. */
   readonly title: string;
   /** True if its images show single photographs, rather than persons in general. */
   readonly onPhotographs: boolean;
   /** True if the attacker must have other people's faces to learn from. */
   readonly needsPublicFaces: boolean;
-  /** For help texts, in one sentence. */
+  /** One sentence for help texts. */
   readonly description: string;
   /** A strict object whose `kind` is a literal and whose fields have descriptions. */
   readonly schema: v.GenericSchema<unknown, C>;
   access(config: C): Access;
   /**
-   * Its configuration where a user names its kind only; the schema adds defaults.
+   * Its configuration where a user gives only the kind; the schema adds the other defaults.
    * @param victim size of its images, and whether it is searched through the code of an autoencoder
    */
   defaults(victim: { readonly width: number; readonly height: number; readonly latent: boolean }): {
@@ -200,6 +200,6 @@ export interface Attack<C extends { readonly kind: string } = { readonly kind: s
   dependency?(config: C, output: string): unknown;
   /** The networks that the attacker trains, for a plan of memory and time; none by default. */
   networks?(config: C, victim: VictimShape): readonly PlannedNetwork[];
-  /** Learns what the attacker can learn before the memory errs. @throws ConfigError, DataError, DeviceLostError */
+  /** Does the work before any memory error, such as training networks. @throws ConfigError, DataError, DeviceLostError */
   prepare(config: C, context: AttackContext): Promise<PreparedAttack>;
 }

@@ -18,7 +18,7 @@ export interface Alignment {
   readonly truncation: number;
   /** `direct`: logarithms computed from the logits. `faithful`: as published, confidences that underflow count as -1000. */
   readonly floor: ConfidenceFloor;
-  /** Lower bound to which an attacker who repairs vectors raises log-confidences. */
+  /** Smaller log-confidences are raised to this value by an attacker who repairs vectors. Default: none are. */
   readonly clip?: number;
 }
 
@@ -30,16 +30,17 @@ export interface InversionAttacker {
   readonly weights: WeightsOf;
 }
 
+/** The images that one attacker reconstructed. */
 export interface Reconstructions {
-  /** One image an attacked image, in the order of the indices, 0..1. */
+  /** One image per attacked image, in the order of the indices: [height, width], 0..1. */
   readonly images: readonly Float32Array[];
-  /** Share of the vectors with a kept confidence that underflows in float32. */
+  /** Share of the prediction vectors in which a confidence that the attacker sees underflows in float32. */
   readonly underflow: number;
 }
 
 /**
- * Images of a data set in batches of one size, the last one filled up with repetitions: every program is built once, and
- * software adapters compile for seconds.
+ * Images of a data set in batches of one size; the last batch is filled up with repetitions. Every program is then built
+ * only once, which matters because software adapters compile for seconds.
  */
 class Batches {
   readonly size: number;
@@ -61,7 +62,7 @@ class Batches {
     this.data = { ...data, order };
   }
 
-  /** Runs the program once per batch and hands out what came of it: the batch's first image, and how many count. */
+  /** Runs the program once per batch, then calls `finished` with the index of its first image and its count of images. */
   async run(program: Program, finished: (offset: number, count: number) => Promise<void>): Promise<void> {
     for (let offset = 0; offset < this.#count; offset += this.size) {
       // At granularity `inference` the image key is the position among the images; at `pass` every batch is a pass.
@@ -74,7 +75,7 @@ class Batches {
   }
 }
 
-/** Reads a victim's predictions for some images of a data set. Built once, run for every draw of the victim's memory. */
+/** Computes a victim's predictions for some images of a data set. Built once, run for every draw of the victim's memory. */
 export class Predictor {
   readonly #gpu: Gpu;
   readonly #arena: Arena;
@@ -93,9 +94,9 @@ export class Predictor {
   }
 
   /**
-   * @param indices of the images that are predicted, not empty
+   * @param indices of the images, not empty
    * @param batchSize images per batch
-   * @throws ShapeError where the images are not what the victim takes, LimitError
+   * @throws ShapeError where the victim does not take images of this size, LimitError
    */
   static async build(
     gpu: Gpu,
@@ -115,7 +116,7 @@ export class Predictor {
     return new Predictor(arena, batches, await recorder.build('predict'), run.logits, indices.length);
   }
 
-  /** Logits of every image as the victim's memory is loaded now, [images, classes]. @throws DeviceLostError */
+  /** Logits of every image, [images, classes], with the weights that the memory returns now. @throws DeviceLostError */
   async run(): Promise<Float32Array> {
     const { columns, stride } = this.#logits;
     const result = new Float32Array(this.#count * columns);
@@ -128,13 +129,13 @@ export class Predictor {
     return result;
   }
 
-  /** Weights that one run reads. */
+  /** Reads of weights in one run. */
   get weightReads(): WeightRead[] {
     const batches = Math.ceil(this.#count / this.#batches.size);
     return Array.from({ length: batches }, () => this.#program.weightReads).flat();
   }
 
-  /** Share of the images whose largest logit is at their label. @param labels one per image */
+  /** Share of the images whose label has the largest logit, 0..1. @param labels one per image */
   async accuracy(labels: Uint32Array): Promise<number> {
     const logits = await this.run();
     const classes = this.#logits.columns;
@@ -151,7 +152,7 @@ export class Predictor {
 }
 
 /**
- * Preprocesses predictions as the attacker does. The inversion network is trained on the result as `vectors`.
+ * Preprocesses predictions as the attacker does. The inversion network is trained on the result.
  * @param arena that owns the vectors on the device
  * @param logits [rows, classes]
  * @returns the aligned vectors, on the device, and on the host as [rows, stride of the matrix]
@@ -252,7 +253,7 @@ export class InversionAttack {
     return new InversionAttack(arena, batches, await recorder.build('inversion'), outputs, indices.length);
   }
 
-  /** Attacks the memory as it is loaded now. @returns by the attackers' names. @throws DeviceLostError */
+  /** Attacks the weights that the memory returns now. @returns reconstructions by attacker. @throws DeviceLostError */
   async run(): Promise<Map<string, Reconstructions>> {
     const images = this.#outputs.map((): Float32Array[] => []);
     const underflows = this.#outputs.map(() => 0);
@@ -271,7 +272,7 @@ export class InversionAttack {
     );
   }
 
-  /** For example `arena 8.2 MB, 12 buffers`. */
+  /** Memory plan as a text, for example `arena 8.2 MB, 12 buffers`. */
   get plan(): string {
     return String(this.#arena);
   }

@@ -54,8 +54,8 @@ const Attacker = v.strictObject({
     v.pipe(
       v.union([v.literal('observed'), number(-1000, 0)]),
       v.description(
-        'Smallest log-confidence that the attacker believes: a number, or observed, the smallest on public images before ' +
-          'any error, rounded down to a whole number.',
+        'Log-confidences below this are raised to it: a number, or observed, the smallest on public images before any ' +
+          'error, rounded down to a whole number.',
       ),
     ),
   ),
@@ -67,7 +67,7 @@ const Inversion = v.strictObject({
     v.variant('kind', [
       v.strictObject({
         kind: v.literal('yang'),
-        ngf: v.pipe(whole(1, 1024), v.description('Channels of the last image but one.')),
+        ngf: v.pipe(whole(1, 1024), v.description('Channels before the last transposed convolution.')),
       }),
       v.strictObject({
         kind: v.literal('dense'),
@@ -84,13 +84,13 @@ const Inversion = v.strictObject({
       batchSize: whole(2, 65_536),
       learningRate: number(0, 1e3),
     }),
-    v.description("The network's training: the published recipe, Adam with AMSGrad, at this rate."),
+    v.description("The network's training: the published recipe, Adam with AMSGrad, at this learning rate."),
   ),
   attackers: v.optional(
     v.pipe(
       v.array(Attacker),
       v.minLength(1, 'name at least one attacker'),
-      v.description('Attackers who make different things of a prediction vector; each has a result of its own.'),
+      v.description('Attackers that preprocess a prediction vector differently; each has its own result.'),
     ),
     [{ name: 'direct' }],
   ),
@@ -107,7 +107,7 @@ export type InversionConfig = v.InferOutput<typeof Inversion>;
 /** The options as a user gives them. */
 export type InversionInput = v.InferInput<typeof Inversion>;
 
-/** `inversion, held-out`; with several attackers `inversion floor, held-out`. */
+/** Outputs named `inversion, held-out`, or with several attackers `inversion floor, held-out`. */
 function outputsOf({ attackers, splits }: InversionConfig): (AttackOutput & { readonly attacker: string })[] {
   return attackers.flatMap(({ name }) =>
     splits.map((split) => {
@@ -135,7 +135,7 @@ export const INVERSION: Attack<InversionConfig> = {
   outputs: outputsOf,
   dependency({ attackers, splits: _, ...common }, output) {
     const { attacker } = outputsOf({ attackers, splits: [...SPLITS], ...common }).find(({ name }) => name === output)!;
-    // The first attacker's network has the file that others are compared with.
+    // The first attacker's network is shared by all whose prediction vectors equal the first attacker's.
     return { ...common, attacker: attackers.find(({ name }) => name === attacker), first: attackers[0] };
   },
   networks: (config, victim) => [
@@ -188,7 +188,7 @@ export function inversionNetwork(
   return yangInversion({ kind: 'yang-inversion', size: width, ngf: network.ngf, classes });
 }
 
-/** The published recipe, Adam with AMSGrad, at the configuration's rate. */
+/** The published recipe, Adam with AMSGrad, at the configuration's learning rate. */
 export function inversionTraining({ training }: Pick<InversionConfig, 'training'>, seed: number): TrainingConfig {
   const { learningRate, ...rest } = training;
   const optimizer = { kind: 'adam', learningRate, betas: [0.5, 0.999], epsilon: 1e-8, amsgrad: true } as const;
@@ -198,7 +198,7 @@ export function inversionTraining({ training }: Pick<InversionConfig, 'training'
 /** Attackers with their networks, by the release whose confidences they learned from. */
 type Networks = ReadonlyMap<Release | undefined, readonly InversionAttacker[]>;
 
-/** An inversion network for every attacker and release, one for all whose vectors are the same. */
+/** Trains an inversion network per attacker and release; attackers with equal prediction vectors share one. */
 async function trainNetworks(config: InversionConfig, context: AttackContext): Promise<Networks> {
   const { gpu, publicFaces, classes, seed } = context;
   if (!publicFaces) throw new Error('an inversion network needs public faces');
@@ -213,7 +213,7 @@ async function trainNetworks(config: InversionConfig, context: AttackContext): P
       const predictor = await Predictor.build(gpu, victim, data, indices, context.batchSize);
       const logits = await predictor.run();
       predictor.destroy();
-      // Rounded down, because the device rounds too: a clip a little above would change the vectors it was taken from.
+      // Rounded down because the device rounds too: a slightly larger clip would change the vectors that it was taken from.
       const observed = Math.floor(smallestLogConfidence(logits, classes));
       const attackers: InversionAttacker[] = [];
       for (const { name, truncation = classes, floor, clip } of config.attackers) {
@@ -246,7 +246,7 @@ class BuiltInversion implements BuiltAttack {
   readonly #config: InversionConfig;
   readonly #context: AttackContext;
   readonly #attack: InversionAttack;
-  /** Predictions under the memory as it is loaded; computed at most once per load, because they serve every attacker. */
+  /** Reconstructions of all attackers from the memory as it is loaded now; computed at most once per load. */
   #found: Promise<Map<string, Reconstructions>> | undefined;
 
   private constructor(config: InversionConfig, context: AttackContext, attack: InversionAttack) {

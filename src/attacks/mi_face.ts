@@ -25,7 +25,7 @@ import type { MiFaceConfig } from './mi_face_config.ts';
 export interface SearchSpace {
   readonly height: number;
   readonly width: number;
-  /** Latent space only. Plans and records code -> image and image -> code, for `rows` images together. */
+  /** Latent space only: plans and records the decoder, code -> image, and the encoder, processed -> code. */
   readonly latent?: {
     readonly size: number;
     plan(
@@ -37,27 +37,29 @@ export interface SearchSpace {
   };
 }
 
+/** The result of the attack on one class. */
 export interface MiFaceResult {
   /** The attacked class. */
   readonly target: number;
   /** height x width, 0..1: the image of the lowest objective, or the last one (see `keep`). */
   readonly image: Float32Array;
-  /** Cost plus total variation of that image; the cost alone where nothing was judged by it (`keep` last, no early stop). */
+  /** Cost plus total variation of that image; the cost alone with `keep` last and no early stop. */
   readonly objective: number;
-  /** Confidence of the class that the victim released for it. */
+  /** Confidence in the attacked class that the victim released for that image. */
   readonly confidence: number;
-  /** Steps that led to the lowest objective, and steps until the class stopped. */
+  /** Number of steps that led to the lowest objective. */
   readonly bestIteration: number;
+  /** Number of steps until the class stopped. */
   readonly iterations: number;
 }
 
-/** Iterations between two looks at the device, so that its queue never holds seconds of work. */
+/** Iterations between two synchronisations with the device, so that its queue never holds seconds of work. */
 const SYNC_EVERY = 8;
 
 /**
- * MI-Face (Fredrikson, Jha, Ristenpart, CCS'15, algorithm 1), every class a row of one batch: descend
- * 1 - f_c(x) or -log f_c(x) plus total variation over images in 0..1, keep the best image of each class, stop each class
- * by alpha, beta and gamma. Built once, run for many draws of the victim's memory and many starts.
+ * MI-Face (Fredrikson, Jha, Ristenpart, CCS'15, algorithm 1), with every class as a row of one batch: minimises
+ * 1 - f_c(x) or -log f_c(x) plus total variation over images in 0..1, keeps the best image of each class, and stops each
+ * class by alpha, beta and gamma. Built once, run for many draws of the victim's memory and many starts.
  */
 export class MiFace {
   readonly #gpu: Gpu;
@@ -98,9 +100,9 @@ export class MiFace {
   }
 
   /**
-   * @param space what is searched; a data set is one, of images of its size
-   * @param targets the attacked class of every row; of a victim that holds several draws, draw by draw
-   * @throws ConfigError for a bad argument, ShapeError where the victim's inputs are not what is searched
+   * @param space the space that is searched; a data set stands for images of its size
+   * @param targets the attacked class of every row; for a victim that holds several draws, the rows are ordered by draw
+   * @throws ConfigError for a bad argument, ShapeError where the victim does not take inputs from that space
    */
   static async build(
     gpu: Gpu,
@@ -116,10 +118,10 @@ export class MiFace {
   }
 
   /**
-   * Runs the attack against the memory as it is loaded now.
-   * @param start height x width pixels (0..1) for every class, or one image an entry of the targets
-   * @param draw keys the random directions of a black-box attack and the noise of nothing else
-   * @param onIteration called and awaited after every look at the device, with {@link results} at hand
+   * Runs the attack against the weights that the memory returns now.
+   * @param start one image (height x width, 0..1) for all rows, or one per entry of the targets
+   * @param draw key of the random directions of a black-box attack; nothing else depends on it
+   * @param onIteration called and awaited after every synchronisation with the device; may read {@link results}
    * @throws DeviceLostError
    */
   async run(
@@ -155,7 +157,7 @@ export class MiFace {
     return this.results();
   }
 
-  /** For example `arena 8.2 MB, 12 buffers`. */
+  /** Memory plan as a text, for example `arena 8.2 MB, 12 buffers`. */
   get plan(): string {
     return String(this.#arena);
   }
@@ -207,7 +209,7 @@ export class MiFace {
     if (totalVariation > 0) {
       const image = { input: x, height, width, epsilon, weight: totalVariation };
       recordTotalVariation(recorder, { ...image, gradient });
-      // Only what is judged needs a value: a class that keeps its last image and never stops early is not.
+      // The value is needed only where the objective is judged: for early stops, or to keep the best image.
       if (this.#judged) recordTotalVariationValue(recorder, { ...image, results });
     }
     if (normalise) recordRowNorm(recorder, { input: gradient, output: norms });
@@ -245,7 +247,7 @@ export class MiFace {
       this.#process = await recorder.build('PROCESS');
     }
     if (latent) {
-      // Starts are images; the attack moves codes: x = encode(start), and the result is decoded.
+      // Starts are images but the attack moves codes, so x = encode(start), and the result is decoded.
       const encode = new Recorder(this.#gpu);
       coder?.recordEncode(encode);
       this.#encodeStart = await encode.build('encode start');
@@ -302,7 +304,7 @@ export class MiFace {
         objective: floats[first + at.objective],
         confidence: floats[first + at.confidence],
         bestIteration: state[first + at.bestIteration],
-        // Every step is followed by a judgement, and the start has one of its own.
+        // The start is judged, and so is the image after every step.
         iterations: state[first + at.judged] - 1,
       };
     });
@@ -328,7 +330,7 @@ function check(victim: Victim, space: SearchSpace, targets: readonly number[], c
     if (!(value >= low && value <= high)) throw new ConfigError(`attack.${name}: ${value} is not in ${low}..${high}`);
   };
   if (config.search && victim.draws > 1) {
-    throw new ConfigError('attack.search: directions are drawn for one draw of the memory at a time');
+    throw new ConfigError('attack.search: a black-box attack runs on one draw of the memory at a time');
   }
   range('iterations', 1, 1e6);
   range('step', 0, 1e6);

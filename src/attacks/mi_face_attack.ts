@@ -1,4 +1,4 @@
-/** MI-Face as an attack of an experiment: an image of every attacked person, from the victim alone. */
+/** MI-Face as an attack of an experiment: it makes an image of every attacked person and needs only the victim. */
 import { Random } from '../random.ts';
 import type {
   Attack,
@@ -29,12 +29,12 @@ export const MI_FACE: Attack<MiFaceConfig> = {
   onPhotographs: false,
   needsPublicFaces: false,
   description:
-    'MI-Face (Fredrikson et al., CCS 2015): moves every pixel along the gradient until the victim is sure to see the person.',
+    'MI-Face (Fredrikson et al., CCS 2015): moves the pixels along the gradient until the victim recognises the person.',
   schema: MiFaceOptions,
   access: ({ search }) => (search ? 'scores' : 'white-box'),
   defaults({ width, height, latent }) {
     if (latent) return { kind: 'mi-face', start: 'zero', iterations: 60, step: 1 };
-    // Steps scale with the square root of the pixels, the weight of the total variation with their number (92 x 112: 1).
+    // The step scales with the square root of the number of pixels, the weight of total variation with that number.
     const scale = Math.sqrt((width * height) / 10304);
     const input = { kind: 'mi-face', start: 'zero', iterations: 60, keep: 'last' } as const;
     return { ...input, step: 8 * scale, totalVariation: 5000 * scale ** 2 };
@@ -45,7 +45,7 @@ export const MI_FACE: Attack<MiFaceConfig> = {
       outputs: [outputOf(config)],
       // Black and mean starts do not change from draw to draw.
       varies: config.start === 'noise' || config.search !== undefined,
-      // x, velocity, gradient and what is retained, with PROCESS one more. Directions are drawn for one draw at a time.
+      // x, velocity, gradient and the retained image, one more with PROCESS. A black-box attack takes one draw at a time.
       imagesPerDraw: config.search ? undefined : config.process ? 5 : 4,
       build: (attacked) => BuiltMiFace.build(config, context, attacked),
     };

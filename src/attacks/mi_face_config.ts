@@ -1,4 +1,4 @@
-/** The options of MI-Face, as data: validated once, written into the manifest. */
+/** The options of MI-Face as data: they are validated once and written into the manifest. */
 import * as v from 'valibot';
 
 const whole = (low: number, high: number) =>
@@ -14,15 +14,15 @@ export const MiFaceOptions = v.strictObject({
   cost: v.optional(
     v.pipe(
       v.picklist(['oneMinusConfidence', 'negativeLogConfidence']),
-      v.description('What is descended: 1 - f_c(x) as in the paper, or -log f_c(x).'),
+      v.description('The cost that is minimised: 1 - f_c(x) as in the paper, or -log f_c(x).'),
     ),
     'negativeLogConfidence',
   ),
-  iterations: v.pipe(whole(1, 1_000_000), v.description("Fredrikson's alpha: iterations at most.")),
+  iterations: v.pipe(whole(1, 1_000_000), v.description("Largest number of iterations: Fredrikson's alpha.")),
   beta: v.optional(
     v.pipe(
       v.nullable(whole(1, 1_000_000)),
-      v.description('A class stops after so many iterations without a lower objective; null for never.'),
+      v.description('A class stops after this number of iterations without a lower objective; null for never.'),
     ),
     null,
   ),
@@ -32,19 +32,19 @@ export const MiFaceOptions = v.strictObject({
   ),
   step: v.pipe(
     number(0, 1e6),
-    v.description('Length of a step; in pixel units of the whole image where gradients are normalised.'),
+    v.description('Length of a step; with normalised gradients an L2 norm over the image, in pixel units (0..1).'),
   ),
   schedule: v.optional(
     v.pipe(v.picklist(['constant', 'linear']), v.description('linear: the step falls to zero over the iterations.')),
     'linear',
   ),
-  momentum: v.optional(v.pipe(number(0, 0.999999), v.description('0..1, 1 excluded.')), 0),
+  momentum: v.optional(v.pipe(number(0, 0.999999), v.description('Momentum of the steps, 0..1, 1 excluded.')), 0),
   keep: v.optional(
     v.pipe(
       v.picklist(['best', 'last']),
       v.description(
         'Which image of a class is the result: the one of the lowest objective, as in the paper, or the one where the class ' +
-          'stopped. Normalised steps that anneal under strong total variation do not descend the objective: keep the last.',
+          'stopped. Normalised, shrinking steps under strong total variation do not lower the objective: keep the last.',
       ),
     ),
     'best',
@@ -82,7 +82,7 @@ export const MiFaceOptions = v.strictObject({
         cell: v.pipe(whole(1, 64), v.description('Side of the square of pixels that share a sign.')),
       }),
       v.description(
-        'Present: a black-box attack, which sees released confidences only and estimates the gradient by finite differences.',
+        'If present, a black-box attack: it sees released confidences only, and estimates gradients by finite differences.',
       ),
     ),
   ),
@@ -93,7 +93,7 @@ export type MiFaceConfig = v.InferOutput<typeof MiFaceOptions>;
 /** The options as a user gives them. */
 export type MiFaceInput = v.InferInput<typeof MiFaceOptions>;
 
-/** The options of MI-Face from those that matter here, with a black start and every default filled in. @throws ValiError */
+/** Fills in the options of MI-Face that are not given: a black start, and the defaults. @throws ValiError */
 export function miFaceOptions(input: Partial<MiFaceInput> & Pick<MiFaceInput, 'iterations' | 'step'>): MiFaceConfig {
   return v.parse(MiFaceOptions, { kind: 'mi-face', start: 'zero', ...input });
 }

@@ -16,17 +16,18 @@ export type AttackConfig = (typeof REGISTERED)[number] extends infer A
 // Each kind of configuration belongs to its own attack, which the type of a list cannot express.
 export const ATTACKS = REGISTERED as unknown as readonly Attack<AttackConfig>[];
 
-/** A variant takes schemas of objects, which is all that an attack's schema can be. */
+/** The schemas that `v.variant` takes: of objects, as all attacks have them. */
 type ObjectSchemas = Parameters<
   typeof v.variant<'kind', [v.StrictObjectSchema<{ kind: v.LiteralSchema<string, undefined> }, undefined>], undefined>
 >[1];
 
+/** Schema of the configuration of any attack. */
 export const AttackSchema = v.variant(
   'kind',
   ATTACKS.map(({ schema }) => schema) as unknown as ObjectSchemas,
 ) as unknown as v.GenericSchema<unknown, AttackConfig>;
 
-/** @throws Error for an unknown kind, which the schema should have refused */
+/** The attack of a kind. @throws Error for an unknown kind, which the schema should have refused */
 export function attackOfKind(kind: string): Attack<AttackConfig> {
   const found = ATTACKS.find((attack) => attack.kind === kind);
   if (!found) throw new Error(`no attack ${kind}`);

@@ -1,10 +1,10 @@
-/** `midas attack`: the part of an experiment that looks at one memory. */
+/** `midas attack`: an experiment with one memory and one attack. */
 import { ConfigError } from '../errors.ts';
 import type { ExperimentOptions } from './experiment_options.ts';
 
 /**
- * The options of a run that measures one memory under one attack. Without a memory, rates or voltages it is the undefended
- * model that is attacked.
+ * The options of a run that measures one memory under one attack. Without a memory, rates or voltages, the run attacks the
+ * undefended model.
  * @throws ConfigError for several attacks
  */
 export function attackOptions(options: ExperimentOptions): ExperimentOptions {

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** `npx midas-webgpu`: starts the command line if its optional packages are installed, and otherwise prints how to install them. */
+/** `npx midas-webgpu`: starts the command line, or prints how to install its optional packages if they are missing. */
 import { createRequire } from 'node:module';
 import { installCommand, optionalPackages } from '../gpu/node/package.ts';
 

@@ -1,4 +1,4 @@
-/** `midas data import`, `midas data info` and `midas data synth`: data sets as packs. */
+/** `midas data import`, `midas data info` and `midas data synth`: commands that write and describe packs of images. */
 import { dirname, join } from 'node:path';
 import type { ImageDataset } from '../data/dataset.ts';
 import { type Population, requireInteger } from '../data/faces.ts';
@@ -24,11 +24,11 @@ export interface ImportArguments {
 export interface SynthArguments {
   readonly people: number;
   readonly photos: number;
-  /** Pixels. */
+  /** Width and height of an image in pixels. */
   readonly width: number;
   readonly height: number;
   readonly population: Population;
-  /** A folder for the images as PNG, beside the pack. */
+  /** A folder into which the images are also written as PNG. */
   readonly png?: string;
 }
 
@@ -52,7 +52,7 @@ export interface PackSummary {
 /**
  * Imports a folder into the pack `--out`.
  *
- * @throws DataError, ConfigError, InterruptedError; the file is then not there, or the old one
+ * @throws DataError, ConfigError, InterruptedError; a file that `--out` named before is then unchanged
  */
 export async function dataImport(session: Session, dir: string, args: ImportArguments): Promise<void> {
   const { progress, options, signal } = session;
@@ -71,25 +71,25 @@ export async function dataImport(session: Session, dir: string, args: ImportArgu
   await savePack(file, { dataset, origin });
   const summary = summarise(file, { dataset, origin });
   const leftOut =
-    args.exclude === undefined ? [] : [`left out: ${excluded.length} people; ${args.exclude} lists ${listed}`];
+    args.exclude === undefined ? [] : [`left out: ${excluded.length} people; ${args.exclude} lists ${listed} names`];
   session.answer({ ...summary, excluded }, [...describe(summary), ...leftOut]);
 }
 
-/** Says what is in a pack. @throws DataError where it is none, or damaged */
+/** Prints the content of a pack. @throws DataError if the file is not a pack or is damaged */
 export async function dataInfo(session: Session, file: string): Promise<void> {
   const summary = summarise(file, await loadPack(file));
   session.answer(summary, describe(summary));
 }
 
 /**
- * Renders procedural faces into the pack `--out`, or into the folder `--out`, and as PNG where asked for.
+ * Renders procedural faces into the pack `--out`, or into a pack in the folder `--out`, and with `args.png` also as PNG.
  *
  * @throws ConfigError, DataError, AdapterError, DeviceLostError, InterruptedError
  */
 export async function dataSynth(session: Session, args: SynthArguments): Promise<void> {
   const { progress, options, signal } = session;
   const { people, photos, width, height, population } = args;
-  // Before a device is opened.
+  // Wrong arguments are refused before the slow opening of a device.
   requireInteger('--people', people, 1, 2 ** 20);
   requireInteger('--photos', photos, 1, 2 ** 20);
   requireInteger('--size', width, 8, 4096);
@@ -132,7 +132,7 @@ export async function dataSynth(session: Session, args: SynthArguments): Promise
   }
 }
 
-/** `private-7/3.png` and so on: a folder per person, as `data import --layout folders` reads it. */
+/** Writes `private-7/3.png` and so on: one folder per person, as `data import --layout folders` reads them. */
 async function writePngs(dataset: ImageDataset, dir: string): Promise<void> {
   const { encodeGrayPng } = await import('./render.ts');
   const { width, height, images, ids } = dataset;

@@ -1,4 +1,4 @@
-/** The options of `midas data ...` and `midas import`; their code is loaded when they run. */
+/** The options of `midas data ...` and `midas import`; the code of these commands is loaded when they run. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { FACE_LAYOUTS } from '../data/pack.ts';
 import type { ImportArguments, SynthArguments } from './data.ts';
@@ -8,12 +8,13 @@ import { type CommonOptions, Session } from './session.ts';
 export interface CommandTools {
   /** Adds the options that all commands have. */
   readonly common: (command: Command, out: string) => Command;
+  /** Parses a whole number. */
   readonly whole: (text: string) => number;
-  /** The command line, for the manifest. */
+  /** The arguments of the command line, for the manifest. */
   readonly args: readonly string[];
 }
 
-/** `64` or `56x64`: width and height. */
+/** Parses `64` or `56x64` into width and height. */
 function imageSize(text: string): { width: number; height: number } {
   const [, width, height = width] = /^(\d+)(?:x(\d+))?$/.exec(text) ?? [];
   if (width === undefined) throw new InvalidArgumentError('give pixels, such as 64 or 56x64.');
@@ -23,7 +24,7 @@ function imageSize(text: string): { width: number; height: number } {
 export function addDataCommands(program: Command, { common, whole, args }: CommandTools): void {
   const data = program
     .command('data')
-    .description('data sets: import a folder, make procedural faces, look into a pack');
+    .description('data sets: import a folder, render procedural faces, describe a pack');
 
   common(
     data
@@ -34,8 +35,8 @@ export function addDataCommands(program: Command, { common, whole, args }: Comma
         new Option('--layout <name>', 'how the folder is laid out').choices(FACE_LAYOUTS).makeOptionMandatory(),
       )
       .option('--size <n>', 'width and height of the images in pixels', whole, 64)
-      .option('--limit <n>', 'at most that many images, the first', whole)
-      .option('--exclude <file>', 'names of people to leave out, one per line'),
+      .option('--limit <n>', 'import only the first <n> images', whole)
+      .option('--exclude <file>', 'text file with the names of people to leave out, one per line'),
     'runs/faces.safetensors',
   ).action(async (dir: string, options: CommonOptions & ImportArguments) => {
     const { dataImport } = await import('./data.ts');
@@ -46,8 +47,8 @@ export function addDataCommands(program: Command, { common, whole, args }: Comma
   common(
     data
       .command('info')
-      .argument('<file>', 'pack')
-      .description('what is in a pack: counts, size, people, checksum, how it was prepared'),
+      .argument('<file>', 'file of a pack')
+      .description('describe a pack: counts, image size, people, checksum, preparation'),
     'runs',
   ).action(async (file: string, options: CommonOptions) => {
     const { dataInfo } = await import('./data.ts');
@@ -58,17 +59,19 @@ export function addDataCommands(program: Command, { common, whole, args }: Comma
     data
       .command('synth')
       .description('render procedural faces into the pack --out, or into a pack in the folder --out')
-      .option('--people <n>', 'how many people', whole, 40)
-      .option('--photos <n>', 'how many photographs of each', whole, 10)
+      .option('--people <n>', 'number of people', whole, 40)
+      .option('--photos <n>', 'number of photographs per person', whole, 10)
       .addOption(
-        new Option('--size <n>', 'pixels of a square image, or width x height')
+        new Option('--size <n>', 'side of a square image in pixels, or width x height, such as 56x64')
           .argParser(imageSize)
           .default(imageSize('64'), '64'),
       )
       .addOption(
-        new Option('--population <name>', 'two that share nobody').choices(['private', 'public']).default('private'),
+        new Option('--population <name>', 'which people to render; the two populations share nobody')
+          .choices(['private', 'public'])
+          .default('private'),
       )
-      .option('--png <dir>', 'also as PNG, a folder per person'),
+      .option('--png <dir>', 'also write the images as PNG into this folder, one subfolder per person'),
     'runs/faces',
   ).action(async (options: CommonOptions & SynthArguments & { size: { width: number; height: number } }) => {
     const { dataSynth } = await import('./data.ts');
@@ -79,9 +82,9 @@ export function addDataCommands(program: Command, { common, whole, args }: Comma
   common(
     program
       .command('import')
-      .argument('<file>', 'PyTorch .pth, or .safetensors')
+      .argument('<file>', 'PyTorch checkpoint, .pth or .safetensors')
       .description(
-        'turn a PyTorch checkpoint into the safetensors file --out, which runs load where it is a published network',
+        'convert a PyTorch checkpoint to the safetensors file --out; runs can load it if it is a published network',
       ),
     'runs/imported.safetensors',
   ).action(async (file: string, options: CommonOptions) => {

@@ -17,18 +17,19 @@ import { formatDuration } from '../results/results.ts';
 import { checkedKernels, type KernelCheck, selfCheck } from '../verify/kernels.ts';
 import type { Session } from './session.ts';
 
+/** Measured speed of the adapter. */
 export interface Speed {
-  /** Multiply-adds on 16 vec4 accumulators and nothing else; two operations each. */
+  /** Rate of multiply-adds on 16 vec4 accumulators without loads or stores; a multiply-add is two operations. */
   readonly fmaCeilingGflops: number;
-  /** Bytes read and bytes written by a copying shader, in 1e9 per second. */
+  /** Bytes that a copying shader reads and writes, in 1e9 per second. */
   readonly copyGbps: number;
-  /** A draw is one hash of four u32. */
+  /** Rate of draws. A draw is one call of the hash pcg4d, which returns four u32. */
   readonly hashDrawsPerSecond: number;
-  /** C = A Bᵀ, 512 x 512 x 512. */
+  /** Rate of the matrix product C = A Bᵀ, 512 x 512 x 512. */
   readonly gemm512Gflops: number;
 }
 
-/** The output with --json. NaN becomes null in it: a kernel that did not compile has no error. */
+/** The output with --json. An error of NaN (the kernel did not compile) becomes null there. */
 export interface DoctorReport extends Speed {
   readonly adapter: AdapterSummary;
   readonly limits: Readonly<Record<string, number>>;
@@ -78,9 +79,9 @@ function describeFailures(failed: readonly KernelCheck[]): string {
   return `${kernel} is wrong on this adapter: ${what}${more}`;
 }
 
-/** The programs that {@link measureSpeed} times, and what one run of each does: operations, bytes or draws. */
+/** Builds the programs that {@link measureSpeed} times, each with the work of one run. */
 export async function buildProbes(gpu: Gpu, arena: Arena): Promise<Record<'fma' | 'copy' | 'hash', Probe>> {
-  // Some milliseconds per run: few invocations on two cores, a quarter of a million on a GPU.
+  // A run shall take some milliseconds: this needs few invocations on two cores, a quarter of a million on a GPU.
   const invocations = gpu.adapter.software ? 4096 : 2 ** 18;
   const output = arena.allocate('probe output', invocations * 16);
   const bytes = 2 ** 26;
@@ -98,18 +99,19 @@ export async function buildProbes(gpu: Gpu, arena: Arena): Promise<Record<'fma' 
   return { fma, copy, hash };
 }
 
+/** A program that is timed. */
 export interface Probe {
   readonly program: Program;
-  /** Operations, bytes or draws of one run. */
+  /** Work of one run: floating-point operations, bytes or hash draws. */
   readonly work: number;
 }
 
-/** Milliseconds of a clock that never goes back. */
+/** Returns the milliseconds of a monotonic clock. */
 export type Clock = () => number;
 
 /**
- * Milliseconds of a run: `repeats` runs back to back between two waits for the device, by the host's clock. Timestamps around
- * single dispatches would leave out the cost between them.
+ * Mean milliseconds per run, by the host's clock, of `repeats` runs back to back between two waits for the device.
+ * Timestamps around single dispatches would leave out the cost between them.
  */
 export async function timeRuns(
   gpu: Pick<Gpu, 'idle'>,
@@ -124,7 +126,7 @@ export async function timeRuns(
   return (clock() - before) / repeats;
 }
 
-/** Number of runs that take `milliseconds` together; the first run, which may still compile, does not count. */
+/** Number of runs that together take at least `milliseconds`. The first run, which may still compile, does not count. */
 export async function repeatsFor(
   gpu: Pick<Gpu, 'idle'>,
   run: () => unknown,
@@ -139,7 +141,7 @@ export async function repeatsFor(
   }
 }
 
-/** The middle value; of an even number of values, the upper one. */
+/** The middle value; for an even number of values, the upper of the two middle ones. */
 export function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1];
 }
@@ -182,21 +184,21 @@ async function measureSpeed(gpu: Gpu): Promise<Speed> {
   }
 }
 
-/** Scales of noise that one calibration curve measures: the grid of ten and a few refinements. */
+/** Number of noise scales that one calibration curve measures: the grid of ten and a few refinements. */
 const CALIBRATION_SCALES = 14;
 
 /**
- * The share of the rate of GEMM 512 x 512 x 512 that the shallow half of the demo reaches while it trains and attacks: its
- * products are slim, and losses, images and steps lie between them. Measured on SwiftShader.
+ * The share of the rate of GEMM 512 x 512 x 512 that the shallow half of the demo reaches while it trains and attacks. Its
+ * matrices are narrow, and losses, images and updates take time between the products. Measured on SwiftShader.
  */
 const DEMO_SHARE = 0.24;
 
-/** Seconds of the rest of the demo: its deep half, rendering faces, compiling, metrics, figures. Measured on two cores. */
+/** Seconds that the rest of the demo takes (its deep half, faces, compiling, metrics, figures), measured on two cores. */
 const DEMO_FIXED_SECONDS = 35;
 
 /**
- * Floating-point operations of the products in `midas demo`: training, and per condition and draw one folding of the two
- * layers, one evaluation and the attacks. Computed from the configuration of the demo.
+ * Floating-point operations of the matrix products in `midas demo`: training, and per condition and draw the product of the
+ * two layers' weights, one evaluation and the attacks. Computed from the configuration of the demo.
  */
 export function demoFlops(): number {
   const config = parseExperiment(demoInputs(false).shallow, 'demo');
@@ -209,7 +211,7 @@ export function demoFlops(): number {
   const { layers } = spec;
   const weights = layers.map(({ inputs, outputs }) => inputs * outputs);
   const all = weights.reduce((sum, count) => sum + count, 0);
-  // Forward, weight gradients, and input gradients of all layers but the first.
+  // Forward passes, weight gradients, and input gradients of all layers except the first.
   const training = victim.training.epochs * trained * 2 * (3 * all - weights[0]);
   const folded = pixels * people;
   const load = 2 * (folded * layers[0].outputs + tested * folded);
@@ -218,7 +220,7 @@ export function demoFlops(): number {
   const attacks = 2 * 2 * people * folded * iterations;
   const fixed = plannedConditions(config, spec);
   const drawn = fixed.filter(({ kind }) => kind === 'bit-error').length;
-  // Every noise is matched to every bit error of its set of layers, at most.
+  // At most, every kind of noise is matched to every bit error rate of its set of layers.
   const conditions = drawn * (1 + config.noise.kinds.length) * config.draws + (fixed.length - drawn);
   const calibrations = config.noise.kinds.length * config.sweeps.length * CALIBRATION_SCALES * config.draws;
   return training + conditions * (load + attacks) + calibrations * load;
@@ -228,7 +230,7 @@ function demoSeconds(gemmGflops: number): number {
   return DEMO_FIXED_SECONDS + demoFlops() / (gemmGflops * 1e9 * DEMO_SHARE);
 }
 
-/** The report as `midas doctor` prints it without --json. */
+/** The lines that `midas doctor` prints without --json. */
 export function reportLines(report: DoctorReport): string[] {
   const { adapter, limits, features, kernels } = report;
   const bytes = (value: number) =>
@@ -244,7 +246,7 @@ export function reportLines(report: DoctorReport): string[] {
     ['vendor', `${adapter.vendor || 'unknown'}, architecture ${adapter.architecture || 'unknown'}`],
     ['storage binding', bytes(limits.maxStorageBufferBindingSize)],
     ['buffer', bytes(limits.maxBufferSize)],
-    ['storage buffers', `${limits.maxStorageBuffersPerShaderStage} a stage`],
+    ['storage buffers', `${limits.maxStorageBuffersPerShaderStage} per shader stage`],
     [
       'workgroup',
       `${limits.maxComputeInvocationsPerWorkgroup} invocations, ${bytes(limits.maxComputeWorkgroupStorageSize)} of memory`,

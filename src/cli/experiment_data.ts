@@ -1,4 +1,4 @@
-/** The faces of an experiment, from files or procedural, as the `data` of a configuration says. */
+/** Loads or renders the faces of an experiment, as the `data` of its configuration says. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ImageDataset, type Split, seededSplit } from '../data/dataset.ts';
@@ -17,7 +17,7 @@ import type { Gpu } from '../gpu/device.ts';
 
 type Files = Extract<DataConfig, { kind: 'files' }>;
 
-/** The word in place of a path that means procedural faces. */
+/** The word that means procedural faces when it is given instead of a path. */
 const EMBEDDED = 'embedded';
 
 /** Default share of each person's photographs on which the victim is trained. */
@@ -26,19 +26,19 @@ const TRAINED = 0.7;
 /** Photographs of `private`, before people are chosen; undefined if the faces are procedural. */
 export interface PrivateFiles {
   readonly all: ImageDataset;
-  /** Present if the files came with one. */
+  /** Present if the files come with a split into training and test images. */
   readonly split?: Split;
   readonly splitName?: string;
 }
 
 export interface LoadedData extends ExperimentData {
-  /** How the photographs were split, for people. */
+  /** Describes in words how the photographs were split. */
   readonly splitName: string;
 }
 
 const isAttLayout = (path: string) => existsSync(join(path, 's1', '1.pgm'));
 
-/** A pack, or a folder with one folder per person. @throws DataError, ConfigError */
+/** Loads a pack, or a folder with one folder per person. @throws DataError, ConfigError */
 async function loadFaces(path: string, size: number | undefined): Promise<ImageDataset> {
   if (!existsSync(path)) throw new DataError(`${path}: no such file or folder; give a folder of people or a pack`);
   if (statSync(path).isFile()) return (await loadPack(path)).dataset;
@@ -58,11 +58,15 @@ export async function readPrivateFiles(data: DataConfig, seed: number): Promise<
     const { dataset, split, splitName: name } = await loadAttFaces(path, splitFile, seed);
     return { all: dataset, split, splitName: name };
   }
-  if (splitFile !== undefined) throw new ConfigError('data.split: a split file goes with a folder in the AT&T layout');
+  if (splitFile !== undefined) throw new ConfigError('data.split: a split file needs a folder in the AT&T layout');
   return { all: await loadFaces(path, size) };
 }
 
-/** @param files from {@link readPrivateFiles}. @throws DataError, ConfigError, DeviceLostError */
+/**
+ * Loads or renders the faces of the victim and the attacker, and splits those of the victim.
+ * @param files from {@link readPrivateFiles}
+ * @throws DataError, ConfigError, DeviceLostError
+ */
 export async function loadData(
   gpu: Gpu,
   data: DataConfig,
@@ -102,7 +106,7 @@ async function publicFaces(
   if (data.public !== undefined) return loadFaces(data.public, data.size);
   if (data.people === undefined) return undefined;
   if (count >= all.classNames.length) {
-    throw new ConfigError(`--people ${count}: nobody is left to be public; give fewer, or --public`);
+    throw new ConfigError(`--people ${count}: no people are left for the attacker; give fewer, or --public`);
   }
   return selectPeople(
     all,
@@ -117,9 +121,9 @@ function embeddedFaces({ size }: Files): Extract<DataConfig, { kind: 'procedural
   return { ...data, width: size ?? data.width, height: size ?? data.height };
 }
 
-/** Every checkpoint in a folder, by its name. @throws DataError */
+/** Reads every checkpoint in a folder. @returns file name -> bytes. @throws DataError */
 export async function readNetworks(folder: string): Promise<Map<string, Uint8Array>> {
-  if (!existsSync(folder)) throw new DataError(`${folder}: no such folder; give one with victim.safetensors in it`);
+  if (!existsSync(folder)) throw new DataError(`${folder}: no such folder; give one that holds victim.safetensors`);
   const files = readdirSync(folder).filter((name) => name.endsWith('.safetensors'));
   const networks = files.sort().map(async (name) => [name, await readBytes(join(folder, name))] as const);
   return new Map(await Promise.all(networks));

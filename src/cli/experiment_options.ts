@@ -1,4 +1,4 @@
-/** The options of the commands that run an experiment: each changes one field of a preset's or a file's configuration. */
+/** The options of the commands that run an experiment. Each changes one field of the configuration of a preset or a file. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
@@ -23,12 +23,13 @@ import { type PrivateFiles, readPrivateFiles } from './experiment_data.ts';
 import { readMemory } from './memory_file.ts';
 import type { CommonOptions } from './session.ts';
 
+/** Parses a whole number. @throws InvalidArgumentError */
 export function whole(text: string): number {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('a whole number is needed.');
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('give a whole number.');
   return Number(text);
 }
 
-/** `0.01` or `2^-6`. */
+/** Parses `0.01` or `2^-6`; NaN for any other text. */
 function rate(text: string): number {
   const power = /^2\^(-?\d+)$/.exec(text.trim());
   return power ? 2 ** Number(power[1]) : text.trim() === '' ? Number.NaN : Number(text);
@@ -42,7 +43,7 @@ function rates(text: string): number[] {
   });
 }
 
-/** `C:1.35,1.25`: the vendor of the DIMMs and volts. */
+/** Parses `C:1.35,1.25`: the vendor of the DIMMs and supply voltages. */
 function voltages(text: string): { vendor: Vendor; volts: number[] } {
   const [vendor, list = ''] = text.split(':');
   const volts = list.split(',').map(Number);
@@ -52,7 +53,7 @@ function voltages(text: string): { vendor: Vendor; volts: number[] } {
   return { vendor: vendor as Vendor, volts };
 }
 
-/** `fc1=0.01,fc2=2^-9` */
+/** Parses `fc1=0.01,fc2=2^-9` and appends the result to those of earlier uses of the option. */
 function rateMap(text: string, previous: Record<string, number>[] = []): Record<string, number>[] {
   const entries = text.split(',').map((part) => {
     const [layer, value] = part.split('=');
@@ -73,14 +74,14 @@ const choices =
     return list(text);
   };
 
-/** `64` or `56x64`: width and height. */
+/** Parses `64` or `56x64` into width and height. */
 function imageSize(text: string): { width: number; height: number } {
   const [, width, height = width] = /^(\d+)(?:x(\d+))?$/.exec(text) ?? [];
   if (width === undefined) throw new InvalidArgumentError('give pixels, such as 64 or 56x64.');
   return { width: Number(width), height: Number(height) };
 }
 
-/** The parsed values of the options below; an option that the user did not give is absent. */
+/** The parsed values of the options below. An option that the user did not give is absent. */
 export interface ExperimentOptions extends CommonOptions {
   readonly preset?: string;
   readonly config?: string;
@@ -115,8 +116,10 @@ export interface ExperimentOptions extends CommonOptions {
   readonly printConfig?: boolean;
 }
 
-/** Options of which data, victim and attacks an experiment has. */
-/** @param preset whose sizes can be chosen; several presets have sizes of their own */
+/**
+ * Adds the options that choose the data, victim and attacks of an experiment.
+ * @param preset whose sizes --preset offers; absent if the command accepts any preset
+ */
 export function addTestbedOptions(command: Command, preset?: PresetName): Command {
   const kinds = ATTACKS.map(({ kind, description }) => `${kind}: ${description}`).join(' ');
   return command
@@ -125,22 +128,29 @@ export function addTestbedOptions(command: Command, preset?: PresetName): Comman
     .addOption(new Option('--model <name>', 'kind of victim; default: the preset’s').choices(VICTIM_KINDS))
     .option(
       '--attack <kinds>',
-      `attacks, with commas between (the command attack takes one); default: the preset’s. ${kinds}`,
+      `attacks, separated by commas (the command attack takes one); default: the preset’s. ${kinds}`,
       choices(ATTACKS.map(({ kind }) => kind)),
     )
     .option('--data <dir>', 'the same as --private')
-    .option('--private <path>', 'people of the victim: a folder with one folder per person, a pack, or `embedded`')
+    .option(
+      '--private <path>',
+      'people of the victim: a folder with one folder per person, a pack, or `embedded` (procedural faces)',
+    )
     .option(
       '--public <path>',
       'faces that the attacker has, or `embedded`; default: the people that --people leaves over',
     )
-    .option('--people <n>', 'how many people of --private are the victim’s, in the order of their names', whole)
-    .option('--augment <n>', 'variations of every public photograph', whole)
-    .option('--allow-shared', 'go on though private and public people share names')
+    .option(
+      '--people <n>',
+      'how many people of --private the victim knows, the first in the order of their names',
+      whole,
+    )
+    .option('--augment <n>', 'number of random variations to add for every public photograph', whole)
+    .option('--allow-shared', 'continue even if private and public people share names')
     .option('--split <file>', 'JSON with train, test and classes; default: the published split of the AT&T faces')
-    .option('--size <WxH>', 'size of the images; of files the side of a square', imageSize)
+    .option('--size <WxH>', 'size of the images in pixels; for files, the side of a square', imageSize)
     .option('--pretrained <dir>', 'folder with the networks of a run (victim.safetensors, ...), instead of training')
-    .option('--epochs <n>', 'epochs of the victim’s training', whole);
+    .option('--epochs <n>', 'number of epochs of the victim’s training', whole);
 }
 
 function sizeOption(preset: PresetName | undefined): Option {
@@ -148,7 +158,7 @@ function sizeOption(preset: PresetName | undefined): Option {
   return new Option('--preset <size>', 'size of the preset; the smallest by default');
 }
 
-/** Options of the defences, from their registry. */
+/** Adds the options of the defences, from their registry. */
 export function addDefenceOptions(command: Command): Command {
   for (const { flags } of TRAINING_DEFENCES) {
     for (const flag of flags) command.option(flag.flags, flag.description);
@@ -157,49 +167,54 @@ export function addDefenceOptions(command: Command): Command {
   return command;
 }
 
-/** Options of the memory: which conditions are measured. */
+/** Adds the options of the memory, which choose the conditions to measure. */
 export function addSweepOptions(command: Command): Command {
   return command
     .option('--rates <list>', 'bit error rates, such as 0.01,2^-6', rates)
     .option('--layers <list>', 'sets of layers in approximate memory, such as fc1,fc1+fc2,all', list)
-    .option('--grid <list>', 'bit error rates of the first two layers, crossed', rates)
+    .option('--grid <list>', 'bit error rates of the first two layers, measured in every combination', rates)
     .option('--rate-map <layer=rate,…>', 'one more condition with a rate per layer; may be repeated', rateMap)
     .option(
       '--memory <name>',
-      'a condition with a memory of `midas memory list` or a JSON file, in place of the sweep; may be repeated',
+      'measure a memory from `midas memory list` or a JSON file instead of the sweep; may be repeated',
       (name: string, before: string[] = []) => [...before, name],
     )
     .option(
       '--voltages <vendor:list>',
-      'a sweep over supply voltage on measured DIMMs, such as C:1.35,1.25,1.15',
+      'sweep the supply voltage of measured DIMMs instead of the rates, such as C:1.35,1.25,1.15',
       voltages,
     )
-    .option('--noise <kinds>', `noise to compare with: ${NOISE_KINDS.join(',')}, or none`, (text) =>
-      text === 'none' ? [] : choices(NOISE_KINDS)(text),
+    .option(
+      '--noise <kinds>',
+      `kinds of noise to compare bit errors with: ${NOISE_KINDS.join(',')}, or none`,
+      (text) => (text === 'none' ? [] : choices(NOISE_KINDS)(text)),
     )
     .option('--draws <n>', 'samples of the faults per condition', whole)
-    .addOption(new Option('--granularity <name>', 'when faults are drawn').choices(GRANULARITIES))
+    .addOption(new Option('--granularity <name>', 'how often faults are drawn anew').choices(GRANULARITIES))
     .addOption(new Option('--format <name>', 'how weights are stored').choices(NUMBER_FORMAT_KINDS))
     .option('--bits <n>', 'bits of a stored fixed-point weight, 2..16', whole)
     .option('--headroom <n>', 'bits between the fixed-point format’s top bit and the weights', whole)
-    .option('--faithful', 'fixed point as published, including its bugs');
+    .option('--faithful', 'fixed-point format as published, including its bugs');
 }
 
-const PROFILE = 'tables of where the time goes, phase by phase: kernels and host; results stay the same';
-const NO_TUNE = 'do not choose kernels by measuring them first (2 s, once for each adapter); results are the same';
+const PROFILE = 'print tables of the time that kernels and host take in each phase; results are the same';
+const NO_TUNE = 'do not measure first which kernels are fastest (2 s, once per adapter); results are the same';
 
-/** Options of how a run is carried out; no result depends on them. */
+/** Adds the options of how a run is carried out; no result depends on them. */
 export function addRunOptions(command: Command): Command {
   return command
     .option('--print-config', 'print the whole configuration as JSON and run nothing')
-    .option('--resume', 'continue the run in --out; new rates, draws and attacks are measured, and nothing twice')
-    .option('--shard <i/n>', 'measure the i-th of n parts, to be put together by midas merge')
-    .option('--max-minutes <n>', 'stop after so many minutes as an interrupt does; --resume continues', whole)
+    .option(
+      '--resume',
+      'continue the run in --out; only rates, draws and attacks that it does not have yet are measured',
+    )
+    .option('--shard <i/n>', 'measure only the i-th of n parts; midas merge combines them')
+    .option('--max-minutes <n>', 'stop after <n> minutes, as Ctrl-C does; --resume continues the run', whole)
     .option('--profile', PROFILE)
     .option('--no-tune', NO_TUNE);
 }
 
-/** An experiment as the command line asks for it. */
+/** An experiment as the command line describes it. */
 export interface Asked {
   readonly config: ExperimentConfig;
   readonly files: PrivateFiles | undefined;
@@ -208,8 +223,9 @@ export interface Asked {
 }
 
 /**
- * The configuration of a preset, with what a file replaces of it, and then what flags say.
- * @param presetName undefined where the file must be whole
+ * Reads the configuration of an experiment: that of a preset, changed first by a file and then by flags.
+ * @param presetName undefined if the file must be a whole configuration
+ * @param base configuration to start from, instead of the preset's
  * @throws ConfigError, DataError
  */
 export async function askedExperiment(
@@ -219,7 +235,9 @@ export async function askedExperiment(
 ): Promise<Asked> {
   const file = options.config === undefined ? {} : readConfig(options.config);
   if (presetName === undefined && !('victim' in file && 'attacks' in file)) {
-    throw new ConfigError(`${options.config}: it has no victim and attacks; name a preset: run shallow --config FILE`);
+    throw new ConfigError(
+      `${options.config}: it does not have both victim and attacks; name a preset: run shallow --config FILE`,
+    );
   }
   const name = presetName ?? 'deep';
   const seed = options.seed ?? (typeof file.seed === 'number' ? file.seed : 1);
@@ -263,7 +281,7 @@ function drawnSize(data: DataConfig): { width: number; height: number } {
   return { width: data.size ?? 32, height: data.size ?? 32 };
 }
 
-/** The configuration of the faces from the flags. @throws ConfigError for flags that do not go together */
+/** The configuration of the faces, changed by the flags. @throws ConfigError for flags that exclude each other */
 function askedData(
   options: ExperimentOptions,
   data: ExperimentInput['data'],
@@ -271,7 +289,7 @@ function askedData(
 ): ExperimentInput['data'] {
   const { people, augment, allowShared, split, size } = options;
   if (options.data !== undefined && options.private !== undefined && options.data !== options.private) {
-    throw new ConfigError('--data and --private: give one of them');
+    throw new ConfigError('--data and --private: give only one of them');
   }
   const path = options.data ?? options.private;
   const fromFiles = path !== undefined || options.public !== undefined || data.kind === 'files';
@@ -279,7 +297,7 @@ function askedData(
     for (const [flag, value] of Object.entries({ people, augment, 'allow-shared': allowShared, split })) {
       if (value !== undefined)
         throw new ConfigError(
-          `--${flag} applies to photographs; give --private too, or change data in a --config file`,
+          `--${flag} applies to photographs; give --private as well, or change data in a --config file`,
         );
     }
     return size && data.kind === 'procedural' ? { ...data, ...size } : data;
@@ -287,7 +305,7 @@ function askedData(
   if (size && size.width !== size.height)
     throw new ConfigError('--size: photographs are cropped to squares; give one number');
   const before = data.kind === 'files' ? data : { kind: 'files' as const, private: 'embedded' };
-  // The deep preset's networks take squares; the shallow one's take photographs as they are.
+  // The networks of the deep preset need square images; those of the shallow preset take photographs of any shape.
   const side = size?.width ?? (data.kind === 'procedural' && preset === 'deep' ? data.width : undefined);
   return {
     ...before,
@@ -301,7 +319,7 @@ function askedData(
   };
 }
 
-/** Changes the fields of a draft that flags name. */
+/** Changes the fields of a draft to which flags apply. */
 async function applyOptions(
   draft: ExperimentInput,
   name: PresetName,
@@ -324,7 +342,7 @@ async function applyOptions(
   applyDefences(draft, options as unknown as Record<string, unknown>, format);
 }
 
-/** Memories that were asked for stand in place of the sweep over rates, and of the noise that is compared with it. */
+/** Replaces the sweep over rates, and the noise that is compared with it, by the memories of the flags. */
 async function applyMemories(
   draft: ExperimentInput,
   preset: PresetName,
@@ -332,7 +350,8 @@ async function applyMemories(
   stored: ExperimentInput['format'],
 ): Promise<void> {
   if (memory.length === 0 && !asked) return;
-  if (granularity !== undefined) throw new ConfigError('--granularity: a memory says itself when its faults are drawn');
+  if (granularity !== undefined)
+    throw new ConfigError('--granularity: a memory has a granularity of its own; copy it and change that');
   if (memory.length > 0 && !asked && [format, bits, headroom, faithful].some((each) => each !== undefined)) {
     throw new ConfigError('--format: a memory of --memory has a number format of its own; copy it and change that');
   }
@@ -343,12 +362,12 @@ async function applyMemories(
     const { input } = await readMemory(name);
     memories.push({ name, setting: name, memory: input } as (typeof memories)[number]);
   }
-  // The shallow preset compares memories with the quantised model of the layers that it sweeps.
+  // The shallow preset compares memories with the quantised model, whose quantised layers are those of the sweeps.
   const sweeps = preset === 'shallow' ? (draft.sweeps ?? []).map(({ layers }) => ({ layers, rates: [] })) : [];
   Object.assign(draft, { memories, sweeps, grid: [], rateMaps: [], noise: { kinds: [] } });
 }
 
-/** `--rates` and `--layers`: each keeps the other as it was. */
+/** Applies `--rates` and `--layers`; each leaves what the other sets unchanged. */
 function applyRates(
   draft: ExperimentInput,
   preset: ExperimentInput,
@@ -361,7 +380,7 @@ function applyRates(
     layers: set,
     rates: asked ?? before.find((sweep) => sweep.layers === set)?.rates ?? before[0]?.rates ?? [],
   }));
-  // Noise was to be compared with sets that are not swept any more: each set is compared with its own.
+  // The configured noise belongs to sets of layers that are no longer swept; every new set is compared with its own noise.
   if (layers && draft.noise) draft.noise = { kinds: draft.noise.kinds };
 }
 
@@ -378,7 +397,7 @@ function applyDefences(
       if (text !== undefined) asked = flag.read(text, asked);
     }
     if (asked === undefined) continue;
-    // What trains with a number format trains with the one that the weights will have.
+    // A defence that trains with a number format uses the one in which the weights will be stored.
     const own = typeof asked === 'object' && format ? { format, ...asked } : asked;
     draft.defences = { ...draft.defences, [name]: own };
   }
@@ -388,13 +407,13 @@ function applyDefences(
   }
 }
 
-/** The format that was asked for, if any was. */
+/** The number format of the flags; undefined if no flag names one. */
 function askedFormat({ format, bits, headroom, faithful }: ExperimentOptions): ExperimentInput['format'] {
   if (format !== undefined && format !== 'fixed') {
     if (bits !== undefined || headroom !== undefined || faithful) {
-      throw new ConfigError(`--format ${format}: --bits, --headroom and --faithful are of fixed point`);
+      throw new ConfigError(`--format ${format}: --bits, --headroom and --faithful apply to fixed point only`);
     }
-    // What is not a number has no similarity: the largest finite value stands for it.
+    // No similarity can be computed with NaN or infinity: the largest finite value replaces them.
     const kind = { kind: format, ...(format.startsWith('int') ? {} : { nonFinite: 'saturate' }) };
     return kind as ExperimentInput['format'];
   }
@@ -407,7 +426,7 @@ function askedFormat({ format, bits, headroom, faithful }: ExperimentOptions): E
   };
 }
 
-/** Keys of a configuration: of a file of them, of a run folder, its config.json or its results.json. */
+/** Reads a configuration from a file of its own, or from the folder, the config.json or the results.json of a run. */
 function readConfig(path: string): Record<string, unknown> {
   const file = existsSync(join(path, 'config.json')) ? join(path, 'config.json') : path;
   let text: string;
@@ -415,7 +434,7 @@ function readConfig(path: string): Record<string, unknown> {
     text = readFileSync(file, 'utf8');
   } catch {
     throw new DataError(
-      `${path}: cannot be read; give a preset (${Object.keys(PRESETS).join(', ')}), a JSON file or a run's folder`,
+      `${path}: cannot be read; give a preset (${Object.keys(PRESETS).join(', ')}), a JSON file or the folder of a run`,
     );
   }
   let json: unknown;
@@ -429,6 +448,6 @@ function readConfig(path: string): Record<string, unknown> {
       ? (value as Record<string, unknown>)
       : undefined;
   const top = record(json);
-  if (!top) throw new ConfigError(`${path}: it holds no configuration; give a JSON object`);
+  if (!top) throw new ConfigError(`${path}: it does not hold a configuration; give a JSON object`);
   return record(record(top.manifest)?.config) ?? record(top.config) ?? top;
 }

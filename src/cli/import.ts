@@ -1,4 +1,4 @@
-/** `midas import`: a PyTorch checkpoint as safetensors, and as a checkpoint of this project if it is a known model. */
+/** `midas import`: converts a PyTorch checkpoint to safetensors, and to a checkpoint of midas if its model is known. */
 import { basename } from 'node:path';
 import { readBytes, writeFileAtomic } from '../data/node/files.ts';
 import { writeSafetensors } from '../formats/safetensors.ts';
@@ -10,11 +10,12 @@ import { outputFile } from './output_file.ts';
 import type { Session } from './session.ts';
 
 /**
- * Converts the state dict of a file into `--out`, under its own names (without DataParallel's `module.`) and in PyTorch's
- * shapes and dtypes. One of the published networks becomes a checkpoint of midas, which PyTorch can still load.
+ * Converts the state dict of a file into `--out`. Names (without DataParallel's `module.`), shapes and dtypes stay those of
+ * PyTorch. One of the published networks becomes a checkpoint of midas, which PyTorch can still load.
  *
- * @throws DataError naming the file and the key: unreadable, a part of a published network, another shape, NaN;
- *   ConfigError where --out is a folder
+ * @throws DataError, with file and key, if the file is unreadable, lacks a part of a published network, or has a tensor of
+ *   another shape or with a NaN
+ * @throws ConfigError if --out is a folder
  */
 export async function importCheckpoint(session: Session, file: string): Promise<void> {
   const tensors = readTensors(await readBytes(file), file);
@@ -27,7 +28,7 @@ export async function importCheckpoint(session: Session, file: string): Promise<
     await writeFileAtomic(out, writeCheckpoint({ spec, state, metadata: { source } }));
   } else {
     session.say(
-      `${file}: neither of the published networks; its tensors keep their names, but it is not a checkpoint of midas`,
+      `${file}: neither of the published networks; its tensors keep their names, but the file is not a checkpoint of midas`,
     );
     await writeFileAtomic(out, writeSafetensors(tensors, { format: 'pt', source }));
   }

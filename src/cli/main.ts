@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The command line: from arguments to exit codes. The code of a command is loaded when it runs. */
+/** The command line: parses arguments, runs a command, sets the exit code. The code of a command is loaded when it runs. */
 import { Command, CommanderError, Option } from 'commander';
 import { ConfigError, MidasError } from '../errors.ts';
 import { PRESETS, type PresetName } from '../experiments/presets.ts';
@@ -21,20 +21,21 @@ import { type CommonOptions, Session } from './session.ts';
 
 const args = process.argv.slice(2);
 
-// npm runs scripts in the folder of package.json, but paths are relative to the folder of the user.
+// npm runs scripts in the folder of package.json, but the user's paths are relative to the folder where npm was called.
 const { npm_lifecycle_event: script, INIT_CWD } = process.env;
 if ((script === 'midas' || script === 'demo') && INIT_CWD) process.chdir(INIT_CWD);
 
+/** Adds the options that every command has. @param out default of --out */
 function common(command: Command, out: string): Command {
   return command
-    .option('--out <dir>', 'where the files go', out)
-    .option('--seed <n>', 'one seed in, the same bits out (default: 1)', whole)
-    .option('--adapter <name>', 'auto, software, or a part of an adapter name', 'auto')
-    .option('--json', 'one JSON object on stdout, nothing else there', false)
-    .option('--quiet', 'no progress on stderr', false);
+    .option('--out <dir>', 'where to write the files', out)
+    .option('--seed <n>', 'seed of all random numbers; the same seed gives the same bits (default: 1)', whole)
+    .option('--adapter <name>', 'WebGPU adapter: auto, software, or part of a name', 'auto')
+    .option('--json', 'print one JSON object on stdout and nothing else there', false)
+    .option('--quiet', 'print no progress on stderr', false);
 }
 
-/** A command with every option of an experiment. */
+/** Adds every option of an experiment to a command. */
 function experiment(command: Command, preset: PresetName | undefined, out: string): Command {
   return common(addRunOptions(addDefenceOptions(addSweepOptions(addTestbedOptions(command, preset)))), out);
 }
@@ -48,7 +49,9 @@ const program = new Command('midas')
 common(
   program
     .command('doctor')
-    .description('adapter, limits, every kernel against its reference, GEMM speed, time that `demo` will take'),
+    .description(
+      'describe the adapter, check every kernel against its reference, measure speed, estimate the time of `demo`',
+    ),
   'runs/doctor',
 ).action(async (options: CommonOptions) => {
   const { doctor } = await import('./doctor.ts');
@@ -58,18 +61,18 @@ common(
 common(
   program
     .command('demo')
-    .description('the whole story on the embedded faces: train, attack, defend, sweep, pictures')
+    .description('run everything on procedural faces: train, attack, defend, sweep, draw pictures')
     .option('--resume', 'continue an interrupted run', false)
-    .option('--profile', 'tables of where the time goes, phase by phase', false)
-    .option('--no-tune', 'do not choose kernels by measuring them first; results are the same')
-    .addOption(new Option('--tiny', 'a few seconds of it, for tests').hideHelp()),
+    .option('--profile', 'print tables of the time that kernels and host take in each phase', false)
+    .option('--no-tune', 'do not measure first which kernels are fastest; results are the same')
+    .addOption(new Option('--tiny', 'a version that takes a few seconds, for tests').hideHelp()),
   'runs/demo',
 ).action(async (options: CommonOptions & { resume: boolean; tiny?: boolean }) => {
   const { demoCommand } = await import('./run.ts');
   await demoCommand(new Session(options, args), options.tiny === true, options.resume);
 });
 
-/** Runs the experiment of the options, or prints its configuration. */
+/** Runs the experiment that the options describe, or prints its configuration. */
 async function runAsked(preset: PresetName | undefined, options: ExperimentOptions): Promise<void> {
   const session = new Session(options, args);
   const asked = await askedExperiment(preset, options);
@@ -82,7 +85,7 @@ async function runAsked(preset: PresetName | undefined, options: ExperimentOptio
   await runCommand(session, asked, options.resume === true);
 }
 
-/** The preset and the file that `run` was given. */
+/** Splits the argument of `run` into a preset name, or options with a configuration file. @throws ConfigError */
 function presetOf(what: string | undefined, options: ExperimentOptions): [PresetName | undefined, ExperimentOptions] {
   if (what === undefined) {
     if (options.config !== undefined) return [undefined, options];
@@ -93,7 +96,7 @@ function presetOf(what: string | undefined, options: ExperimentOptions): [Preset
   const name = (Object.keys(PRESETS) as PresetName[]).find((each) => each === what);
   if (name) return [name, options];
   if (options.config !== undefined) {
-    throw new ConfigError(`${what}: no such preset; there are ${Object.keys(PRESETS).join(', ')}`);
+    throw new ConfigError(`${what}: no such preset; choose one of ${Object.keys(PRESETS).join(', ')}`);
   }
   return [undefined, { ...options, config: what }];
 }
@@ -101,8 +104,10 @@ function presetOf(what: string | undefined, options: ExperimentOptions): [Preset
 experiment(
   program
     .command('run')
-    .argument('[preset or file]', `${Object.keys(PRESETS).join(', ')}, or a configuration file, or the folder of a run`)
-    .description('run an experiment: data x victim x defences x attacks; any option changes one field of it'),
+    .argument('[preset or file]', `${Object.keys(PRESETS).join(', ')}, a configuration file, or the folder of a run`)
+    .description(
+      'run an experiment (data, victim, defences, attacks); each option changes one field of its configuration',
+    ),
   undefined,
   'runs/run',
 )
@@ -134,7 +139,7 @@ experiment(
   program
     .command('attack')
     .argument('[preset or file]', 'as for run')
-    .description('one victim, one memory, one attack: numbers and pictures, no sweep and no noise to compare with'),
+    .description('run one attack on one victim in one memory, without a sweep and without noise to compare with'),
   undefined,
   'runs/attack',
 ).action(async (what: string | undefined, options: ExperimentOptions) => {
@@ -147,9 +152,7 @@ experiment(
   program
     .command('train')
     .argument('[preset or file]', 'as for run')
-    .description(
-      'train the victim and the attackers’ networks into the checkpoints of --out, and measure nothing else',
-    ),
+    .description('train the networks of the victim and the attackers, and write them as checkpoints into --out'),
   undefined,
   'runs/train',
 ).action(async (what: string | undefined, options: ExperimentOptions) => {
@@ -163,16 +166,16 @@ common(
   program
     .command('plan')
     .argument('[preset]', Object.keys(PRESETS).join(', '), 'deep')
-    .description('memory and time of a configuration on this adapter, without running it')
+    .description('estimate the memory and time that a configuration needs on this adapter, without running it')
     .option('--preset <size>', 'size of the preset')
     .option('--config <file>', 'JSON whose keys replace the preset’s')
     .option(
       '--people <n>',
-      'how many people the victim knows; by default those of the preset, or as published 530',
+      'how many people the victim knows; default: those of the preset (530, as published, for the size paper)',
       whole,
     )
-    .option('--images <n>', 'images that the victim is trained on', whole)
-    .option('--public-images <n>', 'images that an inversion network is trained on', whole),
+    .option('--images <n>', 'number of images that the victim is trained on', whole)
+    .option('--public-images <n>', 'number of images that an inversion network is trained on', whole),
   'runs/plan',
 ).action(async (what: string, options: CommonOptions & PlanArguments & { preset?: string; config?: string }) => {
   const { planCommand } = await import('./plan.ts');
@@ -187,7 +190,7 @@ common(
   program
     .command('schema')
     .argument('<what>', 'experiment, memory or results')
-    .description('JSON Schema of a configuration, of a memory, or of results.json; every field has a description'),
+    .description('print the JSON Schema of a configuration, a memory, or results.json; every field has a description'),
   'runs/schema',
 ).action(async (what: string, options: CommonOptions) => {
   const { schemaCommand } = await import('./schema.ts');

@@ -1,4 +1,4 @@
-/** `midas memory ...`: memory configurations by name, and what one read of a network from such a memory gets wrong. */
+/** `midas memory ...`: prints named memory configurations, and maps the bit flips in one read of a network from a memory. */
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { requireInteger } from '../data/faces.ts';
@@ -23,16 +23,17 @@ import { makeFolder } from './output_file.ts';
 import type { Session } from './session.ts';
 
 export interface MapArguments {
-  /** Name of a configuration, or a file that ends in `.json`. */
+  /** Name of a configuration, or path of a file that ends in `.json`. */
   readonly memory: string;
   readonly checkpoint?: string;
+  /** Parameter to read; the first stored one by default. */
   readonly tensor?: string;
   readonly draw: number;
-  /** Absent where the user gave none: then that of the memory file. */
+  /** Absent if the user gave none; then the seed of the memory file counts. */
   readonly seed?: number;
 }
 
-/** Rates of a bit plane. NaN becomes null in JSON: a plane without stored ones has no rate of them. */
+/** Flip rates of a bit plane. NaN becomes null in JSON: a plane in which no one is stored has no rate of flipped ones. */
 interface PlaneRate extends FlipRate {
   /** 0 is the lowest bit. */
   readonly plane: number;
@@ -42,13 +43,13 @@ interface PlaneRate extends FlipRate {
 export interface FaultMapReport {
   readonly model: string;
   readonly adapter: string;
-  /** The whole configuration: a file with it draws the same map again. */
+  /** The whole configuration; a file with it draws the same faults again. */
   readonly memory: MemoryConfig;
   readonly draw: number;
   readonly tensor: { readonly name: string; readonly rows: number; readonly columns: number; readonly bits: number };
-  /** Bytes of the tensor's codes with their pads, without check bits. */
+  /** Bytes of the tensor's codes, padding included, check bits not. */
   readonly bytes: number;
-  /** The highest first. Rates are what comes back, after any correction. */
+  /** Highest plane first. Rates count the flips that remain after any error correction. */
   readonly planes: readonly PlaneRate[];
   readonly total: FlipRate;
   readonly cacheLines: { readonly lines: number; readonly flipped: number; readonly rate: number };
@@ -75,8 +76,8 @@ export function memorySchema(session: Session): void {
 }
 
 /**
- * Stores a network in a memory, reads one parameter once and answers with a {@link FaultMapReport}, or its table; the
- * picture is `fault_map.png` in `--out`.
+ * Stores a network in a memory, reads one parameter once and prints a {@link FaultMapReport} or its table. Draws the flips
+ * into `fault_map.png` in `--out`.
  *
  * @throws ConfigError for an unknown configuration or parameter, DataError for a file that cannot be read or written,
  *   AdapterError, DeviceLostError
@@ -87,7 +88,7 @@ export async function memoryMap(session: Session, args: MapArguments): Promise<v
   requireInteger('--draw', draw, 0, 2 ** 31);
   const { input, where } = await readMemory(args.memory);
   const { spec, weights } = await readNetwork(args.checkpoint);
-  // One seed, of the faults and of fresh weights: what the user says wins over the file.
+  // One seed serves the faults and fresh weights; --seed takes precedence over the file.
   const fileSeed = (input as { seed?: unknown }).seed;
   const seed = args.seed ?? (typeof fileSeed === 'number' ? fileSeed : session.options.seed);
   const memoryConfig = parseMemoryConfig({ ...input, seed }, layerNames(spec), where);
@@ -142,7 +143,7 @@ export async function memoryMap(session: Session, args: MapArguments): Promise<v
       read,
       planes,
       geometry: memoryConfig.geometry,
-      // A block has 16 codes.
+      // A block has 16 codes; `origin` counts blocks, `address` bytes.
       address: origin * 2 * storageBits,
       encodeGrayPng,
     });
@@ -153,7 +154,7 @@ export async function memoryMap(session: Session, args: MapArguments): Promise<v
   }
 }
 
-/** The network of a file, or that of the preset `shallow` without its weights. */
+/** The network of a checkpoint; without one, that of the preset `shallow` without weights. */
 async function readNetwork(file: string | undefined): Promise<{ spec: ModelSpec; weights?: Uint32Array<ArrayBuffer> }> {
   if (file !== undefined) {
     const { spec, state } = readCheckpoint(await readBytes(file), file);

@@ -2,7 +2,12 @@ import { readBytes } from '../data/node/files.ts';
 import { ConfigError } from '../errors.ts';
 import { findPreset } from '../memory/presets.ts';
 
-/** The configuration of a name or a file, and what errors call it. */
+/**
+ * Reads a memory configuration.
+ * @param name of a preset, or path of a file that ends in `.json`
+ * @returns the configuration, unchecked, and the name that error messages give it
+ * @throws ConfigError, DataError
+ */
 export async function readMemory(name: string): Promise<{ input: object; where: string }> {
   if (!name.endsWith('.json')) return { input: findPreset(name).memory, where: 'memory' };
   const text = new TextDecoder().decode(await readBytes(name));
@@ -14,6 +19,6 @@ export async function readMemory(name: string): Promise<{ input: object; where: 
   }
   const input = content && typeof content === 'object' && 'memory' in content ? content.memory : content;
   if (!input || typeof input !== 'object')
-    throw new ConfigError(`${name}: this is not an object; midas memory show has one`);
+    throw new ConfigError(`${name}: not an object; midas memory show prints an example`);
   return { input, where: `${name}: memory` };
 }

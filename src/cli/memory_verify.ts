@@ -1,10 +1,10 @@
-/** `midas memory verify`: the proof of the emulated memory on this adapter, claim by claim. */
+/** `midas memory verify`: tests every claim about the emulated memory on this adapter. */
 import { InterruptedError, MidasError } from '../errors.ts';
 import { openNodeGpu } from '../gpu/node.ts';
 import { FULL_PROOF, type Proof, proveMemory } from '../verify/memory.ts';
 import type { Session } from './session.ts';
 
-/** Claims of a whole proof, for the bar. */
+/** Number of claims in a whole proof, for the progress bar. */
 const CLAIMS = 35;
 
 /** The object that `midas memory verify --json` prints. */
@@ -14,8 +14,8 @@ export interface VerifyReport {
 }
 
 /**
- * Proves every claim and answers with a {@link VerifyReport} or its table.
- * @throws MidasError naming how many claims failed, after the answer; InterruptedError, DeviceLostError
+ * Tests every claim and prints a {@link VerifyReport} or its table.
+ * @throws MidasError with the number of failed claims, after the output; InterruptedError, DeviceLostError
  */
 export async function memoryVerify(session: Session): Promise<void> {
   const { progress } = session;
@@ -25,7 +25,7 @@ export async function memoryVerify(session: Session): Promise<void> {
   try {
     progress.start('proving the memory', CLAIMS);
     for await (const proof of proveMemory(gpu, FULL_PROOF)) {
-      if (session.signal.aborted) throw new InterruptedError('interrupted: nothing of a proof is kept');
+      if (session.signal.aborted) throw new InterruptedError('interrupted: no results were kept');
       proofs.push(proof);
       progress.advance(1, `${proof.ok ? 'ok' : 'FAILED'}: ${proof.claim}`);
     }
@@ -45,7 +45,7 @@ export async function memoryVerify(session: Session): Promise<void> {
     ...lines,
     '',
     `${proofs.length - failed.length} of ${proofs.length} claims hold; intervals are exact (Clopper-Pearson, 99.99 %)`,
-    'one adapter was at hand: that others give the same bits was not compared',
+    'this run checked one adapter only; it did not compare bits between adapters',
   ]);
   if (failed.length > 0) throw new MidasError(`${failed.length} claims about the memory do not hold on ${name}`);
 }

@@ -1,4 +1,4 @@
-/** `midas merge`: the shards of one experiment become the run that was never dealt. */
+/** `midas merge`: combines the shards of one experiment into the run that they would be without sharding. */
 import { copyFileSync, existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { readBytes } from '../data/node/files.ts';
@@ -24,7 +24,7 @@ interface FinishedShard {
 
 /**
  * Merges finished shards into `--out`.
- * @throws ConfigError where shards are missing, twice there, or of different experiments; DataError where one is not finished
+ * @throws ConfigError if shards are missing, given twice, or of different experiments; DataError if one is not finished
  */
 export async function mergeCommand(session: Session, dirs: readonly string[]): Promise<void> {
   const shards = await Promise.all(dirs.map(readShard));
@@ -33,14 +33,14 @@ export async function mergeCommand(session: Session, dirs: readonly string[]): P
   const identityOf = ({ identity }: FinishedShard) => JSON.stringify({ ...identity, shard: undefined });
   for (const { dir, shard, identity } of shards) {
     if (shard.count !== first.shard.count || identityOf({ identity } as FinishedShard) !== identityOf(first)) {
-      throw new ConfigError(`${dir}: it is a shard of another experiment than ${first.dir}`);
+      throw new ConfigError(`${dir}: the shard belongs to another experiment than that in ${first.dir}`);
     }
   }
   for (let index = 0; index < first.shard.count; index++) {
     const found = shards.filter(({ shard }) => shard.index === index);
     if (found.length !== 1) {
-      const what = found.length === 0 ? 'is missing' : `is there ${found.length} times`;
-      throw new ConfigError(`shard ${index + 1} of ${first.shard.count} ${what}; give every one once`);
+      const what = found.length === 0 ? 'is missing' : `was given ${found.length} times`;
+      throw new ConfigError(`shard ${index + 1} of ${first.shard.count} ${what}; give every shard once`);
     }
   }
   const { out } = session.options;
@@ -66,7 +66,8 @@ export async function mergeCommand(session: Session, dirs: readonly string[]): P
 
 async function readShard(dir: string): Promise<FinishedShard> {
   const path = join(dir, SHARD_FILE);
-  if (!existsSync(path)) throw new DataError(`${dir}: no finished shard; continue it with --resume`);
+  if (!existsSync(path))
+    throw new DataError(`${dir}: no finished shard in this folder; continue the run with --resume`);
   const json = async (name: string) => JSON.parse(new TextDecoder().decode(await readBytes(join(dir, name))));
   const { shard, manifest } = (await json(SHARD_FILE)) as Pick<FinishedShard, 'shard' | 'manifest'>;
   const folder = RunFolder.at(dir);
@@ -82,7 +83,7 @@ async function readShard(dir: string): Promise<FinishedShard> {
   };
 }
 
-/** The rows of all shards. @throws DataError where two shards have measured the same differently */
+/** The rows of all shards, without duplicates. @throws DataError if two shards have different rows for the same draw */
 function uniqueRows(shards: readonly FinishedShard[]): Row[] {
   const rows = new Map<string, Row>();
   for (const shard of shards) {
@@ -98,7 +99,7 @@ function uniqueRows(shards: readonly FinishedShard[]): Row[] {
   return [...rows.values()];
 }
 
-/** Files that are equal in every shard or that only one shard has: networks, calibration, pictures. */
+/** Copies the files that are equal in every shard or that only one shard has: networks, calibration, pictures. */
 function copyFiles(from: string, to: string): void {
   const networks = readdirSync(from).filter((name) => name.endsWith('.safetensors'));
   const pictures = readdirSync(join(from, 'pictures')).map((name) => join('pictures', name));

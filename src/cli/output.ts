@@ -1,6 +1,6 @@
 /**
  * Progress of the command line on stderr: a bar on a terminal, plain lines otherwise (for example into a log), and
- * nothing at all with --quiet. Results go to stdout; other modules write them.
+ * nothing with --quiet. Other modules write the results, to stdout.
  */
 
 import { styleText } from 'node:util';
@@ -18,34 +18,34 @@ export interface ProgressOptions {
   quiet?: boolean;
   /** By default process.stderr. */
   stream?: OutputStream;
-  /** Milliseconds that never go back; by default performance.now. */
+  /** Returns the milliseconds of a monotonic clock; by default performance.now. */
   now?: () => number;
 }
 
 export interface Progress {
   /**
-   * Begins a piece of work; one under way is ended first.
+   * Begins a piece of work; ends the one that is under way first.
    *
-   * @param totalUnits of work, weighted by the caller so that units cost about the same time
-   * @param alreadyDone units that an earlier run did; they count for the bar, not for the speed
+   * @param totalUnits amount of work, weighted by the caller so that every unit takes about the same time
+   * @param alreadyDone units that an earlier run did; they count for the bar but not for the speed
    */
   start(label: string, totalUnits: number, alreadyDone?: number): void;
-  /** Counts units as done now. @param note what is going on, shown beside the bar: 'epoch 3, loss 0.21' */
+  /** Counts units as done now. @param note on the state of the work, shown beside the bar: 'epoch 3, loss 0.21' */
   advance(units: number, note?: string): void;
-  /** Ends the piece of work with a line that stays. */
+  /** Ends the piece of work, with a line that stays on the screen. */
   done(note?: string): void;
-  /** A line that stays, marked as a warning. */
+  /** Prints a line that stays on the screen, marked as a warning. */
   warn(line: string): void;
 }
 
-/** Between two plain lines of progress, and between two repaints of the bar, in milliseconds. */
+/** Shortest time between two plain lines of progress, and between two repaints of the bar, in milliseconds. */
 const LINE_INTERVAL = 5000;
 const PAINT_INTERVAL = 80;
 const BAR_WIDTH = 24;
 
 /**
- * Progress with an estimate of the time left. Nothing runs in the background: what is shown changes when `advance` is
- * called, so call it often. It shows one piece of work at a time.
+ * Creates progress with an estimate of the remaining time, for one piece of work at a time. Nothing runs in the background:
+ * the display changes only when `advance` is called, so call it often.
  */
 export function createProgress(options: ProgressOptions = {}): Progress {
   const { quiet = false, stream = process.stderr, now = () => performance.now() } = options;
@@ -53,7 +53,7 @@ export function createProgress(options: ProgressOptions = {}): Progress {
   const tty = stream.isTTY === true;
   const colour = tty && !process.env.NO_COLOR;
   const style = (format: Parameters<typeof styleText>[0], text: string) =>
-    // The stream was asked above; styleText by itself would ask process.stdout.
+    // `tty` is that of this stream; styleText's own validation would check process.stdout.
     colour ? styleText(format, text, { validateStream: false }) : text;
 
   let work: Work | undefined;
@@ -85,7 +85,7 @@ export function createProgress(options: ProgressOptions = {}): Progress {
     start(label, totalUnits, alreadyDone = 0) {
       if (work) progress.done();
       work = new Work(label, totalUnits, alreadyDone, now());
-      // In a log, a beginning right after another line says nothing that the next line will not say.
+      // A line in a log about the beginning would only repeat what the next line says.
       show(tty);
     },
     advance(units, note) {
@@ -110,12 +110,12 @@ export function createProgress(options: ProgressOptions = {}): Progress {
   return progress;
 }
 
-/** One piece of work and how fast it goes. */
+/** One piece of work and its speed. */
 class Work {
   done: number;
   note = '';
   #last: number;
-  // Units and milliseconds that the speed is taken from; older ones count less and less.
+  // Units and milliseconds from which the speed is computed; older ones have exponentially smaller weights.
   #units = 0;
   #time = 0;
 
@@ -134,15 +134,15 @@ class Work {
     this.#last = time;
     this.done += units;
     if (note !== undefined) this.note = note.replace(/\s+/g, ' ');
-    // Units differ in cost (a small layer, then a large one), so the recent past is the better guide, but a single unit
-    // is none: a step forgets as much as it is a share of the last 30 s, or of a quarter of the run where that is more.
+    // Units differ in cost (a small layer, then a large one), so the recent past predicts best, but not a single unit: the
+    // weight of older units decays with a time constant of 30 s, or of a quarter of the elapsed time if that is longer.
     const window = Math.max(30_000, (time - this.began) / 4);
     const keep = Math.exp(-elapsed / window);
     this.#units = this.#units * keep + units;
     this.#time = this.#time * keep + elapsed;
   }
 
-  /** Seconds left, or undefined before anything is known. */
+  /** Estimated seconds left; undefined before the first unit is done. */
   left(time: number): number | undefined {
     if (!(this.#units > 0) || this.#time === 0) return undefined;
     const sinceLast = Math.max(time - this.#last, 0);
@@ -154,10 +154,10 @@ class Work {
   }
 }
 
-/** The line's facts after its label: ['42 %', '2 min 10 s left', 'epoch 3']. */
+/** The parts of a line after its label: ['42 %', '2 min 10 s left', 'epoch 3']. */
 function facts(work: Work, time: number): string[] {
   const left = work.left(time);
-  // Rounded down, because 100 % with work still to do is a lie.
+  // Rounded down, so that 100 % is shown only when all work is done.
   return [
     `${Math.floor(work.share() * 100)} %`,
     ...(work.done >= work.total ? [] : [left === undefined ? 'estimating' : `${formatDuration(left)} left`]),

@@ -1,14 +1,15 @@
-/** Files that commands write: looked at before the work, not after it. */
+/** Checks of output paths, made before a command's work instead of after it. */
 import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileError } from '../data/node/files.ts';
 import { ConfigError } from '../errors.ts';
 
 /**
- * Makes the folder of a file that is to be written after a long time, and looks whether it can be.
+ * Makes the folder of a file that a command writes at its end.
  *
- * @throws ConfigError where the path is a folder
- * @throws DataError where its folder cannot be made
+ * @returns the path
+ * @throws ConfigError if the path is a folder
+ * @throws DataError if its folder cannot be made
  */
 export function outputFile(path: string): string {
   if (existsSync(path) && statSync(path).isDirectory()) {
@@ -18,7 +19,7 @@ export function outputFile(path: string): string {
   return path;
 }
 
-/** Makes a folder and those above it. @throws DataError */
+/** Makes a folder and its missing parents. @throws DataError */
 export function makeFolder(path: string): void {
   try {
     mkdirSync(path, { recursive: true });

@@ -1,6 +1,6 @@
 /**
- * Figures as PDF, with text that can be selected and found. pdfkit because it is kept up, needs no browser, and embeds only the
- * letters that are used; svg-to-pdfkit draws the SVG with it without a DOM that lays text out, which svg2pdf.js asks for.
+ * Converts figures to PDF, with text that can be selected and searched. pdfkit is maintained, needs no browser, and embeds
+ * only the letters that are used. svg-to-pdfkit, unlike svg2pdf.js, does not need a DOM that lays out text.
  */
 
 import { JSDOM } from 'jsdom';
@@ -10,17 +10,17 @@ import { DataError } from '../errors.ts';
 import { subsetTrueType } from '../formats/truetype.ts';
 import { figureFonts } from './render.ts';
 
-/** PDF counts in points of 1/72 inch, SVG in pixels of 1/96 inch. */
+/** Points per pixel: PDF measures in points of 1/72 inch, SVG in pixels of 1/96 inch. */
 const POINTS = 72 / 96;
 
-/** Nothing says when a PDF was made, so that the same figure gives the same bytes. */
+/** A constant date of creation, so that the same figure gives the same bytes. */
 const NO_DATE = new Date(0);
 
 /**
- * An SVG as a PDF of one page, as large as the figure.
+ * Converts an SVG to a PDF of one page, as large as the figure.
  *
- * @param title in the properties of the file
- * @throws DataError where the text is not an SVG with a width and a height
+ * @param title for the properties of the file and for error messages
+ * @throws DataError if the text is not an SVG with a width and a height
  */
 export async function svgToPdf(svg: string, title: string): Promise<Uint8Array> {
   const { window } = new JSDOM();
@@ -29,7 +29,7 @@ export async function svgToPdf(svg: string, title: string): Promise<Uint8Array> 
   if (root.localName !== 'svg' || !(width > 0 && height > 0)) {
     throw new DataError(`${title}: not an SVG with a width and a height`);
   }
-  // svg-to-pdfkit knows bold and not bold only: every weight becomes a family of its own.
+  // svg-to-pdfkit distinguishes only bold and not bold, so every weight becomes a font family of its own.
   const weights = figureFonts();
   for (const element of root.querySelectorAll('[font-weight]')) {
     const wanted = Number(element.getAttribute('font-weight'));
@@ -44,7 +44,7 @@ export async function svgToPdf(svg: string, title: string): Promise<Uint8Array> 
     document.on('end', resolve);
     document.on('error', reject);
   });
-  // The letters without kerning, as in the SVG: kerned, a point before a 1 can hardly be seen in small type.
+  // No kerning, as in the SVG: with kerning, a decimal point before a 1 can hardly be seen in small type.
   const letters = root.textContent ?? '';
   for (const { weight, bytes } of weights) {
     document.registerFont(String(weight), Buffer.from(subsetTrueType(bytes, letters, `Inter ${weight}`)));

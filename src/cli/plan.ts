@@ -30,10 +30,13 @@ export interface PlanArguments {
   readonly published?: boolean;
 }
 
-/** Sizes of FaceScrub, whose published test split of 20 % has 4335 images, and of CelebA. */
+/**
+ * People of FaceScrub, training images per person (its published test split of 20 % has 4335 images, so 4 * 4335 train), and
+ * images of CelebA.
+ */
 const PUBLISHED = { people: 530, trained: (4 * 4335) / 530, publicImages: 202_599 };
 
-/** A network in the output with --json. */
+/** The object that --json prints for one network. */
 type NetworkAnswer = Omit<PlannedTraining, 'buffers' | 'spec'> & TrainingTime & { readonly model: string };
 
 /** Numbers of people and images in a configuration; for files they are unknown before the files are read. */
@@ -47,7 +50,7 @@ function usualFaces({ data }: ExperimentConfig) {
 
 /**
  * Prints the plan of an experiment on the adapter that the session's options name, after timing a GEMM on it.
- * @throws LimitError where a buffer does not fit the adapter, ConfigError, AdapterError, DeviceLostError
+ * @throws LimitError if a buffer does not fit the adapter, ConfigError, AdapterError, DeviceLostError
  */
 export async function planCommand(session: Session, config: ExperimentConfig, args: PlanArguments): Promise<void> {
   const { adapter: wanted } = session.options;
@@ -83,7 +86,7 @@ export async function planCommand(session: Session, config: ExperimentConfig, ar
     const byName = Object.fromEntries(networks.map((network) => [network.name, network]));
     session.answer({ people, adapter, limits, gemm512Gflops, ...byName, seconds }, [
       `${adapter.name}${adapter.software ? ' (software: it runs on the CPU)' : ''}, ${round(gemm512Gflops)} GFLOP/s in a GEMM`,
-      `a binding may have ${mib(maxStorageBufferBindingSize)}, a buffer ${mib(maxBufferSize)}`,
+      `limits: ${mib(maxStorageBufferBindingSize)} per storage binding, ${mib(maxBufferSize)} per buffer`,
       '',
       ...networks.flatMap((network) => [...networkLines(network), '']),
       `training of ${networks.length} ${networks.length === 1 ? 'network' : 'networks'}: about ${formatDuration(seconds)} (an estimate from the GEMM rate, good to a factor of two)`,
@@ -108,10 +111,10 @@ function networkLines(network: NetworkAnswer): string[] {
     ['activations', `${mib(network.activationBytes)} with their gradients and scratch, batch of ${batchSize}`],
     ['data set', `${mib(network.dataBytes)}, ${images} images`],
     ['device memory', `${mib(network.trainingBytes + network.dataBytes)} while it is trained`],
-    ['operations', `${flop(network.stepFlops)} a training step, ${flop(network.inferenceFlops)} an inference`],
+    ['operations', `${flop(network.stepFlops)} per training step, ${flop(network.inferenceFlops)} per inference`],
     [
       'time',
-      `${time(network.epochSeconds)} an epoch of ${stepsPerEpoch} steps, ${time(network.seconds)} for ${epochs} epochs`,
+      `${time(network.epochSeconds)} per epoch of ${stepsPerEpoch} steps, ${time(network.seconds)} for ${epochs} epochs`,
     ],
   ];
   const { maxStorageBufferBindingSize, maxBufferSize } = DEFAULT_LIMITS;
@@ -127,7 +130,7 @@ function networkLines(network: NetworkAnswer): string[] {
   return rows.map(([label, value]) => `${label.padEnd(17)} ${value}`);
 }
 
-/** GFLOP/s of C = A Bᵀ, 512 x 512 x 512, as doctor measures it: the median of three rounds. A second or two. */
+/** GFLOP/s of C = A Bᵀ, 512 x 512 x 512, as doctor measures it: the median of three rounds. Takes a second or two. */
 async function measureGemm(gpu: Gpu): Promise<number> {
   const arena = new Arena(gpu);
   try {

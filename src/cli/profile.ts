@@ -1,18 +1,18 @@
-/** `--profile`: where the time of a run went, as a file in its folder and as tables for people. */
+/** `--profile`: writes the time that kernels and host took in a run into a file of its folder, and prints it as tables. */
 
 import type { Gpu } from '../gpu/device.ts';
 import type { KernelTime, PhaseProfile } from '../gpu/profiler.ts';
 import { formatDuration, type Results } from '../results/results.ts';
 import type { RunFolder } from './run_folder.ts';
 
-/** The output of a run: its results, and with --profile the tables of its time. */
+/** The output of a run: its results, and with --profile the times of its phases. */
 export interface Answer extends Results {
   readonly profile?: readonly PhaseProfile[];
 }
 
 /**
- * Writes `profile.json` into the run's folder, apart from the results, which are the same with and without it.
- * @returns the profile as a part of {@link Answer}; nothing where the device was not opened for profiling
+ * Writes `profile.json` into the run's folder. It is not part of the results, which are the same with and without profiling.
+ * @returns the profile as a part of {@link Answer}; an empty object if the device was not opened for profiling
  * @throws DeviceLostError
  */
 export async function writeProfile(gpu: Gpu, folder: RunFolder): Promise<Pick<Answer, 'profile'>> {
@@ -22,7 +22,7 @@ export async function writeProfile(gpu: Gpu, folder: RunFolder): Promise<Pick<An
   return { profile };
 }
 
-/** Kernels of a phase with a line of their own; profile.json has all of them. */
+/** Number of kernels per phase that get a line of their own; profile.json has all of them. */
 const SHOWN = 16;
 /** Width of the first column, so that a table stays within 100 characters. */
 const NAME_WIDTH = 58;
@@ -36,7 +36,7 @@ interface TableLine {
   readonly share: number | null;
 }
 
-/** A table a phase that ran anything: kernels, slowest first, then what the JavaScript thread took. */
+/** One table per phase in which kernels ran: the kernels, slowest first, then the time of the JavaScript thread. */
 export function profileLines(profile: readonly PhaseProfile[]): string[] {
   return profile.filter(({ runs }) => runs > 0).flatMap((phase) => ['', ...phaseLines(phase)]);
 }
@@ -71,7 +71,7 @@ function phaseLines({ phase, seconds, runs, host, kernels }: PhaseProfile): stri
   ];
 }
 
-/** `conv/conv2d_forward  conv1 forward`; what the label repeats of the file's name is left out. */
+/** Shader and label, such as `conv/conv2d_forward  conv1 forward`; the label omits the name of the shader's file. */
 function nameOf({ shader, label }: KernelTime): string {
   const file = shader.slice(shader.lastIndexOf('/') + 1);
   const own = label === file ? '' : label.startsWith(`${file} `) ? label.slice(file.length + 1) : label;

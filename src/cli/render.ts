@@ -1,6 +1,6 @@
 /**
- * The parts that drawing needs in Node: a document for Plot, SVG to PNG with the font this project ships, and PNG itself.
- * jsdom takes half a second to load: import this module when there is something to draw, not at start.
+ * Drawing in Node: a document for Plot, conversion of SVG to PNG with the font Inter, and encoding and decoding of PNG.
+ * jsdom takes half a second to load, so import this module only when there is something to draw.
  */
 
 import { readFileSync } from 'node:fs';
@@ -16,15 +16,15 @@ export function createDocument(): Document {
   return new JSDOM('<!doctype html><title>figures</title>').window.document;
 }
 
-// Inter by Rasmus Andersson (OFL-1.1), from a package: a machine without fonts would draw figures without text. The
-// weights are those that the figures use; any other weight is replaced by the nearest.
+// Inter by Rasmus Andersson (OFL-1.1), from a package, because a machine without fonts would draw figures without text. The
+// weights are those that the figures use; any other weight is replaced by the nearest of them.
 const FONT_FILES = [
   { weight: 400, file: '400Regular/Inter_400Regular.ttf' },
   { weight: 500, file: '500Medium/Inter_500Medium.ttf' },
   { weight: 600, file: '600SemiBold/Inter_600SemiBold.ttf' },
 ];
 
-/** Paths of the weights of the font Inter that figures use. */
+/** Paths of the font files of Inter, one per weight. */
 function fontPaths(): { weight: number; path: string }[] {
   const { resolve } = createRequire(import.meta.url);
   return FONT_FILES.map(({ weight, file }) => ({ weight, path: resolve(`@expo-google-fonts/inter/${file}`) }));
@@ -32,13 +32,13 @@ function fontPaths(): { weight: number; path: string }[] {
 
 let fonts: readonly FontFile[] | undefined;
 
-/** The weights of Inter that figures use. */
+/** The font files of Inter, one per weight that figures use. */
 export function figureFonts(): readonly FontFile[] {
   fonts ??= fontPaths().map(({ weight, path }) => ({ weight, bytes: new Uint8Array(readFileSync(path)) }));
   return fonts;
 }
 
-/** The SVG of a figure with its letters embedded, as it is written to a file, for machines without the font. */
+/** The SVG of a figure with its font embedded, for files that are opened on machines without the font. */
 export function svgFile(svg: string): string {
   return embedFont(svg, figureFonts());
 }
@@ -46,10 +46,10 @@ export function svgFile(svg: string): string {
 let fontFiles: string[] | undefined;
 
 /**
- * Draws an SVG on white.
+ * Renders an SVG as a PNG, on white.
  *
  * @param width of the PNG in pixels; the height follows from the SVG's proportions
- * @throws DataError where the text is not an SVG
+ * @throws DataError if the text is not an SVG
  */
 export function svgToPng(svg: string, width: number): Uint8Array {
   fontFiles ??= fontPaths().map(({ path }) => path);
@@ -68,7 +68,7 @@ export function svgToPng(svg: string, width: number): Uint8Array {
 /**
  * Encodes 8-bit gray pixels, row by row from the top, as a gray PNG.
  *
- * @throws ShapeError where there are not `width * height` pixels
+ * @throws ShapeError if there are not `width * height` pixels
  */
 export function encodeGrayPng(pixels: Uint8Array, width: number, height: number): Uint8Array {
   if (pixels.length !== width * height) {
@@ -87,7 +87,7 @@ export interface DecodedPng {
   data: Uint8Array;
 }
 
-/** Decodes a PNG of any kind to RGBA. @param name for the message @throws DataError where it is not a PNG */
+/** Decodes a PNG of any kind to RGBA. @param name for error messages. @throws DataError if the bytes are not a PNG */
 export function decodePng(bytes: Uint8Array, name = 'png'): DecodedPng {
   try {
     const { width, height, data } = PNG.sync.read(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));

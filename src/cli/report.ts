@@ -1,4 +1,4 @@
-/** `midas report`: figures, tables and report of finished runs again, without measuring anything. */
+/** `midas report`: makes the figures, tables and report of finished runs again, without measuring anything. */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileError, readBytes, writeFileAtomic } from '../data/node/files.ts';
@@ -23,7 +23,7 @@ export const FIGURE_FORMATS = ['svg', 'png', 'pdf'] as const;
 export type FigureFormat = (typeof FIGURE_FORMATS)[number];
 
 export interface ReportArguments {
-  /** Run folders, which differ in their seed where there are several. */
+  /** Folders of finished runs; several runs may differ only in their seed. */
   readonly dirs: readonly string[];
   readonly format: readonly string[];
   readonly theme: string;
@@ -37,11 +37,11 @@ export interface ReportArguments {
 const PNG_WIDTH = 1400;
 
 /**
- * Writes into the session's folder: every figure in every format, results.csv, summary.csv, report.html, and with `latex`
- * table.tex. For several runs the summary is over their seeds.
+ * Writes every figure in every format, results.csv, summary.csv, report.html, and with `latex` table.tex into the session's
+ * folder. The summary of several runs is over their seeds.
  *
- * @throws ConfigError for an unknown format or theme, or runs that do not belong together
- * @throws DataError where a folder has no results
+ * @throws ConfigError for an unknown format or theme, or for runs that differ in more than their seed
+ * @throws DataError if a folder has no results
  */
 export async function reportCommand(session: Session, args: ReportArguments): Promise<void> {
   const { out } = session.options;
@@ -97,7 +97,7 @@ export async function reportCommand(session: Session, args: ReportArguments): Pr
   session.answer({ out, files, seeds, headlines: lines }, [...lines, `report: ${join(out, 'report.html')}`]);
 }
 
-/** The caveats of all runs; caveats that differ between runs name their seed. Runs without a presentation add none. */
+/** The caveats of all runs. Caveats that not all runs share name their seed; runs without a presentation file add none. */
 async function caveatsOfRuns(dirs: readonly string[], runs: readonly Results[]): Promise<string[]> {
   const each = await Promise.all(
     dirs.map(async (dir) => {

@@ -1,4 +1,4 @@
-/** The options of `midas report` and `midas merge`; what they do is loaded when they run. */
+/** The options of `midas report` and `midas merge`; the code of these commands is loaded when they run. */
 import { type Command, Option } from 'commander';
 import type { CommandTools } from './data_commands.ts';
 import { type CommonOptions, Session } from './session.ts';
@@ -14,16 +14,18 @@ export function addReportCommands(program: Command, { common, args }: Pick<Comma
   common(
     program
       .command('report')
-      .argument('<dir...>', 'folders of finished runs; several must differ in their seed alone, and are aggregated')
-      .description('figures, tables and report of finished runs again, without measuring')
-      .option('--format <list>', 'formats of the figures, among svg, png, pdf', (text) => text.split(','), [
+      .argument('<dir...>', 'folders of finished runs; several are aggregated, and may differ only in their seed')
+      .description('make the figures, tables and report of finished runs again, without measuring')
+      .option('--format <list>', 'formats of the figures, from svg, png, pdf', (text) => text.split(','), [
         'svg',
         'png',
       ])
-      // The names stand here a second time, so that --help need not load what draws.
-      .addOption(new Option('--theme <name>', 'colours').choices(['light', 'dark', 'print']).default('light'))
-      .option('--title <text>', 'title of figures and report; by default what was attacked by what')
-      .option('--latex', 'also the summary as a LaTeX table, table.tex', false),
+      // The names of the themes are repeated here, so that --help need not load the drawing code.
+      .addOption(
+        new Option('--theme <name>', 'colours of the figures').choices(['light', 'dark', 'print']).default('light'),
+      )
+      .option('--title <text>', 'title of figures and report; default: a title from the configuration')
+      .option('--latex', 'also write the summary as a LaTeX table, table.tex', false),
     'runs/report',
   ).action(async (dirs: string[], options: ReportOptions) => {
     const { reportCommand } = await import('./report.ts');
@@ -35,7 +37,7 @@ export function addReportCommands(program: Command, { common, args }: Pick<Comma
     program
       .command('merge')
       .argument('<dir...>', 'folders of all shards, in any order')
-      .description('put the shards of one experiment together: the same files as one run would have written'),
+      .description('combine the shards of one experiment into the files that a run without shards would have written'),
     'runs/merged',
   ).action(async (dirs: string[], options: CommonOptions) => {
     const { mergeCommand } = await import('./merge.ts');

@@ -1,4 +1,4 @@
-/** `midas run`, `shallow`, `deep` and `demo`: an experiment between its configuration and the files of its folder. */
+/** `midas run`, `shallow`, `deep` and `demo`: run an experiment and write its files into a folder. */
 
 import { join } from 'node:path';
 import { parseExperiment } from '../experiments/config.ts';
@@ -19,13 +19,13 @@ import { resultsOf, writeRunFiles } from './run_files.ts';
 import { RunFolder } from './run_folder.ts';
 import type { Session } from './session.ts';
 
-/** File that a finished shard has in place of results.json. */
+/** File that a finished shard has instead of results.json. */
 export const SHARD_FILE = 'shard.json';
 
 /**
  * Runs an experiment into a folder.
- * @param resume go on with what is there
- * @returns its results; nothing for a shard, whose rows midas merge puts together
+ * @param resume true to continue the run in the folder
+ * @returns the results; undefined for a shard, whose rows midas merge combines with those of the others
  * @throws ConfigError, DataError, AdapterError, LimitError, DeviceLostError, InterruptedError
  */
 export async function runInto(
@@ -36,7 +36,7 @@ export async function runInto(
 ): Promise<Answer | undefined> {
   const { options, progress, signal } = session;
   const { config, files, pretrained, shard } = asked;
-  // Before a device is opened: a folder in use should not cost a second.
+  // Checked before a device is opened, which takes a second.
   RunFolder.refuseUnfinished(out, resume);
   const started = new Date();
   const before = performance.now();
@@ -47,7 +47,7 @@ export async function runInto(
     const loaded = await loadData(gpu, config.data, files, config.seed);
     const { dataset, publicFaces, split } = loaded;
     const data = { ...loaded, ...(pretrained !== undefined && { pretrained: await readNetworks(pretrained) }) };
-    // Refused here, with the preset that would fit, rather than by the first buffer that does not.
+    // Throws here, naming the largest preset that fits, instead of at the first buffer that does not fit.
     planExperiment(
       config,
       {
@@ -101,12 +101,12 @@ export async function runInto(
   }
 }
 
-/** The text that the terminal shows at the end. */
+/** The lines that a command prints at its end. */
 export function summaryLines(results: Answer, out: string): string[] {
   return [...headlines(results), `report: ${join(out, 'report.html')}`, ...profileLines(results.profile ?? [])];
 }
 
-/** `midas run` and its presets. */
+/** Carries out `midas run` and the commands of the presets. */
 export async function runCommand(session: Session, asked: Asked, resume: boolean): Promise<void> {
   const { out } = session.options;
   const results = await runInto(session, asked, out, resume);
@@ -115,10 +115,10 @@ export async function runCommand(session: Session, asked: Asked, resume: boolean
   session.answer({ shard: asked.shard, out }, [`shard ${index + 1} of ${count} is finished: ${out}`]);
 }
 
-/** Networks of the preset `deep` that this project trained on its embedded faces; data/README.md says how. */
+/** Networks of the preset `deep`, trained on its procedural faces; data/README.md describes how. */
 const PRETRAINED = packageFile('data/deep-tiny/');
 
-/** `midas demo`: a shallow and a deep experiment, the second into a folder in the first. */
+/** Carries out `midas demo`: a shallow experiment, then a deep one in the subfolder `deep`. */
 export async function demoCommand(session: Session, tiny: boolean, resume: boolean): Promise<void> {
   const { out, seed } = session.options;
   const inputs = demoInputs(tiny);

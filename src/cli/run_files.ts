@@ -1,4 +1,7 @@
-/** The files that a run ends with: results, tables, pictures, report. Made from its folder alone, so that report and merge make them too. */
+/**
+ * Writes the final files of a run: results, tables, pictures, report. They need only the run's folder, so that merge can
+ * write them too.
+ */
 
 import { DataError } from '../errors.ts';
 import { MEAN_FACE_FILE } from '../experiments/experiment.ts';
@@ -27,7 +30,7 @@ export interface FinishedRun {
   readonly presentation: Presentation;
 }
 
-/** @throws DataError where the run was not finished */
+/** Reads the presentation file of a run. @throws DataError if the run was not finished */
 export async function readPresentation(folder: RunFolder): Promise<Presentation> {
   const bytes = await folder.read(PRESENTATION_FILE);
   const name = folder.describe(PRESENTATION_FILE);
@@ -35,10 +38,10 @@ export async function readPresentation(folder: RunFolder): Promise<Presentation>
   return parsePresentation(bytes, name);
 }
 
-/** Results from a run's rows. @throws DataError where the undefended model was not measured */
+/** Makes the results from a run's rows. @throws DataError if the undefended model was not measured */
 export function resultsOf(manifest: Manifest, rows: readonly Row[], presentation: Presentation): Results {
   const { baselines, attacks, order } = presentation;
-  if (!baselines) throw new DataError('no shard has measured the undefended model; give midas merge all of them');
+  if (!baselines) throw new DataError('no shard has measured the undefended model; give all shards to midas merge');
   const described = attacks.map(({ photographs: _p, shown: _s, truth: _t, ...attack }) => attack);
   const own = inOrder(rows, order);
   return {
@@ -50,9 +53,9 @@ export function resultsOf(manifest: Manifest, rows: readonly Row[], presentation
   };
 }
 
-/** Writes every file of the contract; results.json last, so that its presence means finished. */
+/** Writes every file of a finished run; results.json last, so that its presence means that the run is finished. */
 export async function writeRunFiles(folder: RunFolder, { results, presentation }: FinishedRun): Promise<void> {
-  // jsdom and resvg take a second to load: only now.
+  // jsdom and resvg take a second to load: they are imported only here.
   const { createDocument, encodeGrayPng, figureFonts, svgFile, svgToPng } = await import('./render.ts');
   const document = createDocument();
   const pictures = await readPictures(folder, results, presentation);
@@ -75,7 +78,7 @@ export async function writeRunFiles(folder: RunFolder, { results, presentation }
   await folder.write('results.json', `${JSON.stringify(results, null, 1)}\n`);
 }
 
-/** Every picture of a run. @throws DataError where one is missing */
+/** Reads every picture of a run. @throws DataError if one is missing */
 async function readPictures(folder: RunFolder, results: Results, presentation: Presentation): Promise<SheetPictures> {
   const read = async (file: string) => {
     const bytes = await folder.read(file);

@@ -1,4 +1,4 @@
-/** A run's folder on disk: what an experiment's store is in Node, with the configuration that a resumed run must match. */
+/** A run's folder on disk: the store of an experiment in Node, with the configuration that a resumed run must match. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { appendLineDurable, fileError, readBytes, readJsonLines, writeFileAtomic } from '../data/node/files.ts';
@@ -15,12 +15,13 @@ const RESULTS = 'results.json';
 const SHARD = 'shard.json';
 const LOCK = 'lock';
 
-/** Everything that rows depend on. */
+/** Everything that the rows of a run depend on. */
 export interface RunIdentity {
   readonly config: ExperimentConfig;
-  /** Hash of the victim's data set, and of the attacker's faces. */
+  /** SHA-256 of the victim's data set, and of the attacker's faces. */
   readonly dataset: string;
   readonly publicFaces?: string;
+  /** Indices of the test images, separated by commas. */
   readonly split: string;
   readonly adapter: string;
   readonly shard?: { readonly index: number; readonly count: number };
@@ -34,7 +35,7 @@ export class RunFolder implements RunStore {
     this.dir = dir;
   }
 
-  /** A folder to read from, or to write reports to, without a run. */
+  /** Opens a folder for reading or for writing reports, without a lock; makes it if it does not exist. @throws DataError */
   static at(dir: string): RunFolder {
     try {
       mkdirSync(join(dir, 'pictures'), { recursive: true });
@@ -44,7 +45,7 @@ export class RunFolder implements RunStore {
     return new RunFolder(dir);
   }
 
-  /** @throws ConfigError when the folder holds an unfinished run and `resume` is not given */
+  /** @throws ConfigError if the folder holds an unfinished run and `resume` is false */
   static refuseUnfinished(dir: string, resume: boolean): void {
     const finished = existsSync(join(dir, RESULTS)) || existsSync(join(dir, SHARD));
     const unfinished = existsSync(join(dir, CONFIG)) && !finished;
@@ -54,11 +55,11 @@ export class RunFolder implements RunStore {
   }
 
   /**
-   * Opens a folder for a run, and locks it. A finished run there is replaced. With `resume` the run there is continued: what
-   * its rows depend on must be the same, but there may be other rates, memories, noise, draws or attacks.
+   * Opens a folder for a run, and locks it. A finished run in it is replaced. With `resume` the run in it is continued:
+   * everything that its rows depend on must be the same, but rates, memories, noise, draws and attacks may change.
    * @param partsOf the parts of a configuration that rows depend on
-   * @throws ConfigError when the folder holds an unfinished run and `resume` is not given, when something that its rows depend
-   * on differs, or when another process writes there
+   * @throws ConfigError if the folder holds an unfinished run and `resume` is false, if something that its rows depend on
+   * differs, or if another process writes into it
    */
   static async open(
     dir: string,
@@ -75,7 +76,7 @@ export class RunFolder implements RunStore {
       if (resumed) {
         const saved = JSON.parse(new TextDecoder().decode(await readBytes(join(dir, CONFIG)))) as RunIdentity;
         refuseDifference(dir, saved, JSON.parse(text) as RunIdentity, partsOf);
-        // Calibrated to means over draws: with others it must be measured anew.
+        // Noise is calibrated to means over the draws: another number of draws needs a new calibration.
         if (saved.config.draws !== identity.config.draws) rmSync(join(dir, CALIBRATION_FILE), { force: true });
         for (const name of [RESULTS, SHARD]) rmSync(join(dir, name), { force: true });
       } else {
@@ -91,7 +92,7 @@ export class RunFolder implements RunStore {
     }
   }
 
-  /** One process writes at a time. A lock of a process that is gone does not count. */
+  /** Locks the folder against other processes. The lock of a process that no longer runs is removed. @throws ConfigError */
   #lock(): void {
     const path = join(this.dir, LOCK);
     for (let attempt = 0; ; attempt++) {
@@ -103,14 +104,14 @@ export class RunFolder implements RunStore {
         if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw fileError('write', path, cause);
         const pid = Number(readFileSync(path, 'utf8'));
         if (attempt > 0 || isAlive(pid)) {
-          throw new ConfigError(`${this.dir}: process ${pid} writes there; wait for it, or give another --out`);
+          throw new ConfigError(`${this.dir}: process ${pid} is writing there; wait for it, or give another --out`);
         }
         rmSync(path, { force: true });
       }
     }
   }
 
-  /** Gives the lock back. */
+  /** Releases the lock. */
   close(): void {
     if (this.#locked) rmSync(join(this.dir, LOCK), { force: true });
     this.#locked = false;
@@ -127,7 +128,7 @@ export class RunFolder implements RunStore {
     await appendLineDurable(join(this.dir, ROWS), rowToLine(row).trimEnd());
   }
 
-  /** Replaces the rows: in the order in which a run that nothing interrupts writes them. */
+  /** Replaces all rows by `rows`. */
   async rewriteRows(rows: readonly Row[]): Promise<void> {
     await this.write(ROWS, rows.map(rowToLine).join(''));
   }
@@ -151,12 +152,12 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    // Somebody else's process may not be signalled, but it is there.
+    // EPERM: the process runs, but belongs to another user and cannot be signalled.
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 
-/** @throws ConfigError naming the first value that rows depend on and that differs */
+/** @throws ConfigError with the first value that differs among those that rows depend on */
 function refuseDifference(
   dir: string,
   saved: RunIdentity,
@@ -186,7 +187,7 @@ interface Difference {
   readonly now: unknown;
 }
 
-/** The first value that differs. */
+/** The first value that differs between two JSON values. */
 function difference(a: unknown, b: unknown, path: string): Difference | undefined {
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) {
     return Object.is(a, b) ? undefined : { path: path || 'the configuration', before: a, now: b };

@@ -1,4 +1,4 @@
-/** `midas schema`: what configurations and results look like, for editors and other programs. */
+/** `midas schema`: prints the JSON Schema of configurations and results, for editors and other programs. */
 import { toJsonSchema } from '@valibot/to-json-schema';
 import { ConfigError } from '../errors.ts';
 import { ExperimentConfig } from '../experiments/config.ts';
@@ -12,10 +12,10 @@ const SCHEMAS: Readonly<Record<string, () => object>> = {
   results: resultsJsonSchema,
 };
 
-/** @throws ConfigError for what has no schema */
+/** Prints the JSON Schema of `what`. @throws ConfigError if there is none */
 export function schemaCommand(session: Session, what: string): void {
   const schema = SCHEMAS[what];
-  if (!schema) throw new ConfigError(`schema ${what}: there are ${Object.keys(SCHEMAS).join(', ')}`);
+  if (!schema) throw new ConfigError(`schema ${what}: choose one of ${Object.keys(SCHEMAS).join(', ')}`);
   const json = schema();
   session.answer(json, [JSON.stringify(json, null, 2)]);
 }

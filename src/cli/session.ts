@@ -1,4 +1,4 @@
-/** Parts that every command shares: options, progress, the interrupt signal, and output. */
+/** The parts that all commands share: options, progress, the interrupt signal, and output. */
 import { ConfigError } from '../errors.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { packageVersion } from '../gpu/node/package.ts';
@@ -6,12 +6,12 @@ import { createProgress, type Progress } from './output.ts';
 
 export interface CommonOptions {
   readonly out: string;
-  /** Absent where the user gave none. */
+  /** Absent if the user gave none. */
   readonly seed?: number;
   readonly adapter: string;
   readonly json: boolean;
   readonly quiet: boolean;
-  /** Options of the commands that run an experiment. */
+  /** Only commands that run an experiment have this option and the next. */
   readonly profile?: boolean;
   readonly tune?: boolean;
 }
@@ -19,7 +19,7 @@ export interface CommonOptions {
 export class Session {
   readonly options: CommonOptions & { readonly seed: number };
   readonly progress: Progress;
-  /** The command line that repeats this run, from `midas` on. */
+  /** The command line that repeats this run; it begins with `midas`. */
   readonly command: string;
   readonly version: string;
   readonly #controller = new AbortController();
@@ -41,37 +41,39 @@ export class Session {
     return this.#controller.signal;
   }
 
-  /** Says once what runs here, and warns where it is software. */
+  /** Warns if the adapter is software. */
   opened(gpu: Gpu): void {
     if (gpu.adapter.software) {
-      this.progress.warn(`no GPU here: ${gpu.adapter.name} runs on the CPU, some hundred times slower than a real GPU`);
+      this.progress.warn(
+        `no GPU here: ${gpu.adapter.name} runs on the CPU, about a hundred times slower than a real GPU`,
+      );
     }
   }
 
-  /** A line for people, on stderr; silent with --quiet. */
+  /** Prints a line for people on stderr; prints nothing with --quiet. */
   say(line: string): void {
     if (!this.options.quiet) process.stderr.write(`${line}\n`);
   }
 
-  /** A command's answer: one JSON object with --json, otherwise lines; on stdout. */
+  /** Prints a command's output on stdout: one JSON object with --json, otherwise lines. */
   answer(json: unknown, lines: readonly string[]): void {
     process.stdout.write(this.options.json ? `${JSON.stringify(json)}\n` : lines.map((line) => `${line}\n`).join(''));
   }
 
-  /** Interrupts by itself after so many minutes. */
+  /** Interrupts the command after this many minutes. */
   stopAfter(minutes: number): void {
     setTimeout(() => this.#controller.abort(), minutes * 60_000).unref();
   }
 
   #interrupt(): void {
     this.#controller.abort();
-    // A second Ctrl-C does not wait for the unit of work at hand; everything finished is on disk already.
+    // A second Ctrl-C does not wait for the current step: everything that is finished is already on disk.
     process.once('SIGINT', () => process.exit(130));
-    this.say('interrupted: finishing the step at hand (press again to leave immediately)');
+    this.say('interrupted: finishing the current step (press Ctrl-C again to leave immediately)');
   }
 }
 
-/** An argument as a shell takes it. */
+/** An argument, quoted for a shell if necessary. */
 function quoted(arg: string): string {
   return /^[\w@%+=:,./^-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", "'\\''")}'`;
 }

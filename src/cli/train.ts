@@ -1,4 +1,4 @@
-/** `midas train`: the networks of an experiment, trained into checkpoints. */
+/** `midas train`: trains the networks of an experiment and writes them as checkpoints. */
 import { join } from 'node:path';
 import { identityOf } from '../experiments/identity.ts';
 import { Testbed, VICTIM_FILE } from '../experiments/testbed.ts';
@@ -10,7 +10,7 @@ import { RunFolder } from './run_folder.ts';
 import type { Session } from './session.ts';
 
 /**
- * Trains the victim and what the attackers train, and answers with the victim's accuracy.
+ * Trains the networks of the victim and the attackers, and prints the victim's accuracy on its training images.
  * @throws ConfigError, DataError, AdapterError, DeviceLostError, InterruptedError
  */
 export async function trainCommand(session: Session, asked: Asked, resume: boolean): Promise<void> {

@@ -26,7 +26,7 @@ export interface Split {
 }
 
 /**
- * Checks that the parts fit together and adds the hash.
+ * Creates a dataset: checks that the parts fit together and adds the hash.
  *
  * @throws ShapeError when images, labels or ids disagree on the count
  * @throws DataError when a label names no class
@@ -36,7 +36,7 @@ export async function createDataset(parts: Omit<ImageDataset, 'sha256'>): Promis
   if (images.length !== labels.length * width * height || ids.length !== labels.length) {
     throw new ShapeError(
       `dataset ${name}: ${images.length} bytes and ${ids.length} ids do not fit ${labels.length} labels of ` +
-        `${width}x${height} images; give one image and one id a label`,
+        `${width}x${height} images; give one image and one id per label`,
     );
   }
   const bad = labels.findIndex((label) => label >= classNames.length);

@@ -1,8 +1,8 @@
 /**
- * People who do not exist, as numbers. An identity is what stays the same from photograph to photograph (bones, hair,
- * skin, glasses), a photograph what changes (pose, light, expression, framing, noise). Both are drawn by a
- * counter-based hash, so a person or a photograph can be drawn alone, in any order and on any machine.
- * src/data/render_faces.ts turns them into pixels.
+ * Samples the parameters of faces of people who do not exist. An identity contains the parameters that stay the same from
+ * photograph to photograph (bones, hair, skin, glasses), a photograph those that change (pose, light, expression, framing,
+ * noise). Both are sampled by a counter-based hash, so each person and photograph can be sampled alone, in any order and on
+ * any machine. src/data/render_faces.ts renders them.
  *
  * Lengths are in units of half the breadth of an average head (7.6 cm); y = 0 is the line of the eyes, y points up.
  * Albedos and other tones are linear reflectances, 0..1. The proportions follow the canons of portrait drawing (eyes at
@@ -11,7 +11,7 @@
 import { ConfigError } from '../errors.ts';
 import { pcg4d } from '../memory/hash.ts';
 
-/** Two populations that share no person: whom the victim is trained on, and whom the attacker may use. */
+/** Two populations that share no person: the victim is trained on `private` people, an attacker may use `public` ones. */
 export type Population = 'private' | 'public';
 
 /** The parameters that a hair style fixes; an identity adds volume, tone, hairline and parting. */
@@ -24,7 +24,7 @@ export interface HairStyle {
   readonly top: number;
   readonly side: number;
   readonly front: number;
-  /** y at which it ends, and what is added to its half breadth there. What ends below -0.6 hangs beside the face. */
+  /** y at which the hair ends, and an addition to its half breadth there. Hair ending below -0.6 hangs beside the face. */
   readonly end: number;
   readonly flare: number;
   /** Hairline: y in the middle, how far it recedes beside the middle, how far it drops at the temples, slope. */
@@ -38,9 +38,9 @@ export interface HairStyle {
   readonly opening: number;
   /** 0 straight .. 0.25 afro. */
   readonly curl: number;
-  /** Strands a unit. */
+  /** Strands per unit of length. */
   readonly strands: number;
-  /** How much of the skin it covers, 0..1. */
+  /** Share of the skin that the hair covers, 0..1. */
   readonly cover: number;
 }
 
@@ -77,7 +77,7 @@ export const HAIR_STYLES: readonly HairStyle[] = [
 export const BEARDS = ['none', 'stubble', 'moustache', 'goatee', 'full beard'] as const;
 export const GLASSES = ['none', 'dark frame', 'thin frame', 'heavy frame'] as const;
 
-/** A person. */
+/** The parameters of a person, which are the same in all photographs. */
 export interface FaceIdentity {
   /** True if the parameters were sampled from the distributions of men, false if from those of women. */
   readonly man: boolean;
@@ -101,7 +101,7 @@ export interface FaceIdentity {
   readonly chinBall: number;
   readonly muzzle: number;
 
-  /** y of the eyes, distance of an eye from the middle, half width, opening, slant, how much higher the one side is. */
+  /** y of the eyes, distance of an eye from the middle, half width, opening, slant, height difference of the two sides. */
   readonly eyeLevel: number;
   readonly eyeDistance: number;
   readonly eyeWidth: number;
@@ -144,7 +144,7 @@ export interface FaceIdentity {
   readonly hairlineShift: number;
   readonly recession: number;
   readonly parting: number;
-  /** Seed of the strands: a word. */
+  /** Seed of the strands, a u32. */
   readonly hairKey: number;
   /** Index into {@link BEARDS}. */
   readonly beard: number;
@@ -158,26 +158,26 @@ export interface FaceIdentity {
   readonly collarTone: number;
   readonly openCollar: boolean;
   readonly neckline: number;
-  /** Tone of the wall behind: a person was photographed in one place. */
+  /** Tone of the wall behind; it belongs to the person, because all photographs were taken in one place. */
   readonly backdrop: number;
 }
 
-/** A photograph of a person. */
+/** The parameters of a photograph of a person. */
 export interface FacePhotograph {
   /** Degrees; positive turns the nose to the right of the image, downwards, and tilts the head to the left. */
   readonly yaw: number;
   readonly pitch: number;
   readonly roll: number;
-  /** Degrees; where the key light stands: to the right of the camera, above it. */
+  /** Position of the key light in degrees: to the right of the camera, and above it. */
   readonly azimuth: number;
   readonly elevation: number;
-  /** Strength of the key light and of the light from everywhere; exposure. */
+  /** Strength of the key light and of the ambient light; exposure. */
   readonly keyLight: number;
   readonly ambient: number;
   readonly exposure: number;
-  /** -0.12 (earnest) .. 1. */
+  /** Strength of the smile, -0.12 (earnest) .. 1. */
   readonly smile: number;
-  /** How far the mouth is open, the brows are raised (-1..1.2), the eyes are opened beyond their usual. */
+  /** How far the mouth is open, the brows are raised (-1..1.2), and the eyes are opened beyond their usual opening. */
   readonly mouthOpen: number;
   readonly browRaise: number;
   readonly eyesWide: number;
@@ -189,32 +189,32 @@ export interface FacePhotograph {
   readonly x: number;
   readonly y: number;
   readonly scale: number;
-  /** Factor on the backdrop's tone, and its slopes a unit. */
+  /** Factor on the backdrop's tone, and its slopes per unit of length. */
   readonly backdrop: number;
   readonly backdropX: number;
   readonly backdropY: number;
-  /** Standard deviation of the sensor noise in levels of 255, and its seed: a word. */
+  /** Standard deviation of the sensor noise in levels of 255, and its seed, a u32. */
   readonly noise: number;
   readonly noiseKey: number;
-  /** Glasses are off in a few photographs. */
+  /** True if the person has taken the glasses off, as in a few photographs. */
   readonly glassesOff: boolean;
 }
 
-/** Words of the counter left to each photograph. */
-const DRAWS_A_PHOTOGRAPH = 64;
+/** Number of counter values reserved for each photograph. */
+const SAMPLES_PER_PHOTOGRAPH = 64;
 /** The largest index of an identity or a photograph, exclusive. */
 export const FACE_INDEX_LIMIT = 2 ** 24;
 
 /**
- * Draws a person.
+ * Samples the parameters of a person.
  *
  * @param seed integer in 0..2^53-1
  * @param identity integer in 0..2^24-1
  * @throws ConfigError when an argument is out of range
  */
 export function drawIdentity(seed: number, population: Population, identity: number): FaceIdentity {
-  const d = new Draws(seed, population, 0, identity, 0);
-  // Every draw is made whatever the others gave: a parameter keeps its counter.
+  const d = new FaceSampler(seed, population, 0, identity, 0);
+  // Every number is sampled, even if it is not used, so that each parameter keeps its counter.
   const man = d.chance(0.6);
   const g = man ? 1 : -1;
   const age = d.uniform();
@@ -294,7 +294,7 @@ export function drawIdentity(seed: number, population: Population, identity: num
 }
 
 /**
- * Draws what changes from one photograph of a person to the next.
+ * Samples the parameters of a photograph of a person.
  *
  * @param seed integer in 0..2^53-1
  * @param identity, photograph integers in 0..2^24-1
@@ -307,7 +307,7 @@ export function drawPhotograph(
   photograph: number,
 ): FacePhotograph {
   requireInteger('photograph', photograph, 0, FACE_INDEX_LIMIT - 1);
-  const d = new Draws(seed, population, 1, identity, photograph * DRAWS_A_PHOTOGRAPH);
+  const d = new FaceSampler(seed, population, 1, identity, photograph * SAMPLES_PER_PHOTOGRAPH);
   const opens = d.chance(0.2);
   const opening = d.uniform(0.2, 1);
   const yaw = clamp(d.normal(0, 7.5), -20, 20);
@@ -326,7 +326,7 @@ export function drawPhotograph(
     browRaise: clamp(d.normal(0, 0.5), -1, 1.2),
     eyesWide: clamp(d.normal(0, 0.12), -0.25, 0.3),
     blink: d.chance(0.06),
-    // The eyes look back at the camera, most of the way: an eyeball's radius is 0.16.
+    // The eyes turn back most of the way towards the camera; the radius of an eyeball is 0.16.
     gazeX: d.normal(0, 0.012) - 0.0017 * yaw,
     gazeY: d.normal(0, 0.008) + 0.001 * pitch,
     x: clamp(d.normal(0, 0.04), -0.14, 0.14),
@@ -362,10 +362,10 @@ function clamp(x: number, low: number, high: number): number {
 }
 
 /**
- * Draws number 0, 1, ... of one subject: pcg4d(low word of the seed, subject kind and high word, identity, counter).
- * Only sums, products and powers of the words are taken, so parameters agree between machines to the last digits.
+ * Samples random numbers 0, 1, ... of one person or photograph: pcg4d(low word of the seed, kind and high word, identity,
+ * counter). Only sums, products and powers of them are used, so parameters agree between machines up to the last digits.
  */
-class Draws {
+class FaceSampler {
   readonly #seedLow: number;
   readonly #domain: number;
   readonly #identity: number;
@@ -406,7 +406,7 @@ class Draws {
     return this.uniform() < probability;
   }
 
-  /** An index, with the given relative weights. */
+  /** An index, sampled with the given relative weights. */
   pick(weights: readonly number[]): number {
     let left = this.uniform() * weights.reduce((sum, weight) => sum + weight, 0);
     const index = weights.findIndex((weight) => {

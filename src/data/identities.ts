@@ -1,8 +1,8 @@
-/** The people in a data set: their names, compared in a normalised spelling, and the check that two sets share nobody. */
+/** Compares the names of people in a normalised spelling, and checks that two data sets share nobody. */
 import { DataError } from '../errors.ts';
 import type { ImageDataset } from './dataset.ts';
 
-/** A name for comparing: `Aaron_Eckhart`, `aaron eckhart` and `AARON  ECKHART` are one person. */
+/** Normalises a name for comparison: `Aaron_Eckhart`, `aaron eckhart` and `AARON  ECKHART` become equal. */
 export function normaliseIdentity(name: string): string {
   return name
     .normalize('NFKC')
@@ -12,10 +12,10 @@ export function normaliseIdentity(name: string): string {
 }
 
 /**
- * Refuses two data sets that share a person: an attacker who was trained on the people he reconstructs has not been
- * measured. Only people with images count, and only names are compared.
+ * Refuses two data sets that share a person, because an attacker that was trained on the people whom it reconstructs gives
+ * an invalid measurement. Only people with images count, and only names are compared.
  *
- * @param allow returns the shared names instead
+ * @param allow true to return the shared names instead
  * @returns the names that both have, as the private set spells them
  * @throws DataError naming the sets and the people they share
  */

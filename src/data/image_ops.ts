@@ -1,13 +1,13 @@
 /**
- * Processing of decoded photographs before an experiment uses them: gray, crop, resize. Gray and resize give the same bytes
- * as Pillow, with which the published data sets were prepared (https://github.com/python-pillow/Pillow,
- * src/libImaging/Convert.c and Resample.c).
+ * Processes decoded photographs before an experiment uses them: converts them to gray, crops and resizes them. Conversion
+ * and resizing give the same bytes as Pillow, with which the published data sets were prepared
+ * (https://github.com/python-pillow/Pillow, src/libImaging/Convert.c and Resample.c).
  */
 import { DataError, ShapeError } from '../errors.ts';
 import type { DecodedImage } from '../formats/image.ts';
 import type { GrayImage } from '../formats/pgm.ts';
 
-/** Luma of ITU-R 601 in 16-bit fixed point, the bytes of Pillow's convert('L'). */
+/** Converts an image to the luma of ITU-R 601 in 16-bit fixed point, with the same bytes as Pillow's convert('L'). */
 export function toGray(image: DecodedImage): GrayImage {
   const { width, height, channels, pixels } = image;
   if (channels === 1) return { width, height, pixels };
@@ -48,8 +48,8 @@ export function centreSquare(image: GrayImage): GrayImage {
 }
 
 /**
- * Resizes with a triangle filter that widens when the image shrinks (no aliasing), the bytes of Pillow's
- * resize(size, BILINEAR): rows first, then columns, each pass rounded to 8 bits.
+ * Resizes with a triangle filter that widens when the image shrinks (no aliasing). It gives the same bytes as Pillow's
+ * resize(size, BILINEAR): it filters rows first, then columns, and rounds each pass to 8 bits.
  *
  * @throws ShapeError when a side is not a positive integer
  */
@@ -75,7 +75,7 @@ interface Taps {
   readonly weights: readonly Int32Array[];
 }
 
-/** Two bits of 32 are left for the sum's overshoot, eight for the pixel (Pillow's PRECISION_BITS). */
+/** Of 32 bits, two are reserved for overshoot of the sum and eight for the pixel (Pillow's PRECISION_BITS). */
 const PRECISION_BITS = 32 - 8 - 2;
 
 function triangleTaps(inputSize: number, outputSize: number): Taps {

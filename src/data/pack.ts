@@ -1,6 +1,6 @@
 /**
- * A data set in one file, prepared and checked: `midas-pack/1`, a safetensors file with `images` U8 [count, height,
- * width] and `labels` U32 [count]; names, origin and checksum are its metadata.
+ * Reads and writes a prepared data set as one file, `midas-pack/1`: a safetensors file with `images` U8 [count, height,
+ * width] and `labels` U32 [count], and with names, origin and checksum in its metadata.
  */
 import * as v from 'valibot';
 import { DataError } from '../errors.ts';
@@ -11,6 +11,7 @@ export const PACK_FORMAT = 'midas-pack/1';
 
 export const FACE_LAYOUTS = ['attfaces', 'facescrub', 'celeba', 'folders'] as const;
 /**
+ * Layouts of folders of photographs, and the part of each image that is imported:
  * - `attfaces`: sN/M.pgm, at least two people; the largest square in the middle.
  * - `facescrub`: a folder per person, at least two, with aligned faces of about 150x150; the whole image.
  * - `celeba`: one folder of the aligned 178x218 images (img_align_celeba); 108x108 at 35,70, as Yang et al. cut them.
@@ -27,6 +28,7 @@ export interface PackOrigin {
   readonly preparation: Readonly<Record<string, string>>;
 }
 
+/** A prepared data set and its origin. */
 export interface Pack {
   readonly dataset: ImageDataset;
   readonly origin: PackOrigin;
@@ -40,11 +42,12 @@ const metadataSchema = v.object({
   ids: namesText,
   layout: v.string(),
   preparation: v.pipe(v.string(), v.parseJson(), v.record(v.string(), v.string())),
-  sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, 'no SHA-256')),
+  sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, 'not a SHA-256')),
 });
 
 /**
- * A pack's bytes. `sha256` in its metadata is the data set's: over sizes, labels and pixels (`datasetHash`).
+ * Returns the bytes of a pack. `sha256` in its metadata is that of the data set, over sizes, labels and pixels
+ * (`datasetHash`).
  *
  * @throws DataError when the data set's parts do not fit together
  */
@@ -70,8 +73,8 @@ export function writePack({ dataset, origin }: Pack): Uint8Array<ArrayBuffer> {
  * Reads a pack and compares its checksum.
  *
  * @param name the file, for messages
- * @throws DataError naming the file and the key: not a pack, parts that do not fit together, or pixels or labels that
- *   are not those that were written
+ * @throws DataError naming the file and the key: not a pack, parts that do not fit together, or a checksum that does not
+ *   match sizes, labels and pixels
  */
 export async function readPack(bytes: Uint8Array, name: string): Promise<Pack> {
   const { tensors, metadata } = readSafetensors(bytes, name);
@@ -104,7 +107,7 @@ export async function readPack(bytes: Uint8Array, name: string): Promise<Pack> {
   });
   if (dataset.sha256 !== sha256) {
     throw new DataError(
-      `${name}: key sha256: sizes, labels and pixels give ${dataset.sha256.slice(0, 12)}..., written was ` +
+      `${name}: key sha256: sizes, labels and pixels give ${dataset.sha256.slice(0, 12)}..., but the key is ` +
         `${sha256.slice(0, 12)}...; the file is damaged, import it again`,
     );
   }

@@ -1,4 +1,4 @@
-/** Splitting a set of faces by people, and varying photographs of too few of them. */
+/** Selects people from a set of faces, and augments a set with variations of its photographs. */
 import { mat2d, vec2 } from 'gl-matrix';
 import { ConfigError } from '../errors.ts';
 import { Random } from '../random.ts';
@@ -12,7 +12,7 @@ import { createDataset, type ImageDataset } from './dataset.ts';
 export async function selectPeople(dataset: ImageDataset, people: readonly number[]): Promise<ImageDataset> {
   const bad = people.find((person) => !(person >= 0 && person < dataset.classNames.length));
   if (bad !== undefined) {
-    throw new ConfigError(`${dataset.name}: no person ${bad}, it has ${dataset.classNames.length} people`);
+    throw new ConfigError(`${dataset.name}: there is no person ${bad}; it has ${dataset.classNames.length} people`);
   }
   const newLabel = new Map(people.map((person, label) => [person, label]));
   const pixels = dataset.width * dataset.height;
@@ -31,8 +31,8 @@ export async function selectPeople(dataset: ImageDataset, people: readonly numbe
 }
 
 /**
- * Every photograph and `copies` variations of it: mirrored or not, turned by up to 8 degrees, scaled by up to 10 %, moved
- * by up to 6 % of the side, contrast and brightness changed by up to 15 %. The same seed gives the same pixels.
+ * Adds `copies` variations to every photograph: mirrored or not, turned by up to 8 degrees, scaled by up to 10 %, moved by
+ * up to 6 % of the side, contrast and brightness changed by up to 15 %. The same seed gives the same pixels.
  * @param copies integer >= 0
  * @throws ConfigError
  */
@@ -60,7 +60,7 @@ export async function augment(dataset: ImageDataset, copies: number, seed: numbe
   });
 }
 
-/** One variation; pixels beyond the edge continue it. */
+/** One variation of a photograph; pixels beyond its edge repeat the nearest pixel. */
 function vary(source: Uint8Array, width: number, height: number, random: Random): Uint8Array {
   const within = (range: number) => (2 * (random.nextU32() / 2 ** 32) - 1) * range;
   const mirrored = random.nextU32() < 2 ** 31 ? -1 : 1;

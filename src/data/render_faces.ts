@@ -1,6 +1,6 @@
 /**
- * Renders the procedural faces of src/data/faces.ts on the GPU: the data set that needs no download. The only file of
- * src/data that uses src/gpu.
+ * Renders the procedural faces of src/data/faces.ts on the GPU: the data set that needs no download. This is the only file
+ * of src/data that uses the GPU.
  */
 import { mat4, quat, vec3 } from 'gl-matrix';
 import { ConfigError } from '../errors.ts';
@@ -23,19 +23,20 @@ import {
 
 export interface RenderFacesOptions {
   readonly population: Population;
-  /** Number of people, and of photographs of each. */
+  /** Number of people. */
   readonly identities: number;
+  /** Number of photographs of each person. */
   readonly photographs: number;
-  /** Pixels, 8..4096. The frame is as high as head and collar whatever the width; 7:8 fits it. */
+  /** Pixels, 8..4096. The frame is always as high as head and collar; an image of 7:8 fits it. */
   readonly width: number;
   readonly height: number;
   /** Integer in 0..2^53-1. */
   readonly seed: number;
-  /** Index of the first person; 0 by default. A person looks the same whichever other people are in the set. */
+  /** Index of the first person; 0 by default. The appearance of a person does not depend on the other people in the set. */
   readonly firstIdentity?: number;
   /** Called with the number of photographs finished so far. */
   readonly onProgress?: (finished: number, total: number) => void;
-  /** Pixels of one submit, 64..2^24; 2^18 by default: 0.4 s on a two-core software adapter. Changes no image. */
+  /** Pixels per submit, 64..2^24; 2^18 by default: 0.4 s on a two-core software adapter. It does not affect the images. */
   readonly pixelsPerSubmit?: number;
 }
 
@@ -70,7 +71,7 @@ export async function renderFaces(gpu: Gpu, options: RenderFacesOptions): Promis
   const pixels = width * height;
   if (images * pixels > MAX_BYTES) {
     throw new ConfigError(
-      `identities x photographs x width x height: ${images * pixels} pixels, at most ${MAX_BYTES} make a data set`,
+      `identities x photographs x width x height: ${images * pixels} pixels; a data set can have at most ${MAX_BYTES}`,
     );
   }
   const packed = lastResult((image: number) => {
@@ -165,8 +166,8 @@ const FRAMES = [
 ];
 
 /**
- * One photograph as the shader's struct Face: {@link FACE_VECTORS} vectors of four. As words, because the last vector
- * holds keys beside floats.
+ * Packs one photograph as the shader's struct Face: {@link FACE_VECTORS} vectors of four. The result is u32 words, because
+ * the last vector contains integer keys as well as floats.
  *
  * @param height of the image in pixels
  */

@@ -1,7 +1,8 @@
 /**
- * The interface of defences. A defence changes a victim so that attacks see less. It can act in three places: in the
+ * The interface of defences. A defence changes a victim so that attacks learn less. It can act in three places: in the
  * training, the weights in memory, and the released confidences. Memories and noise on weights are conditions of an experiment
- * (src/experiments/conditions.ts). A new defence of training or release is one file and one line in src/defences/registry.ts.
+ * (src/experiments/conditions.ts). A new defence of training or release needs one file and one line in
+ * src/defences/registry.ts.
  */
 import type * as v from 'valibot';
 import type { Matrix } from '../gpu/arena.ts';
@@ -10,7 +11,7 @@ import type { TrainingConfig } from '../models/trainer.ts';
 
 /** An option of the command line that sets one value of a defence. */
 export interface DefenceFlag<Input> {
-  /** As commander takes it: `--weight-clip <c>`. */
+  /** The option in commander's syntax: `--weight-clip <c>`. */
   readonly flags: string;
   readonly description: string;
   /**
@@ -26,19 +27,19 @@ export interface TrainingDefence<C = unknown, Input = unknown> {
   readonly stage: 'training';
   /** Its key under `defences` in a configuration. */
   readonly name: string;
-  /** For help texts, in one sentence. */
+  /** One sentence for help texts. */
   readonly description: string;
   readonly schema: v.GenericSchema<Input, C>;
   readonly flags: readonly DefenceFlag<Input>[];
-  /** The change of the training. */
+  /** The fields of the training configuration that it changes. */
   training(config: C): Partial<TrainingConfig>;
 }
 
-/** A defence that changes the confidences which the victim releases, after the last layer. Accuracy does not change. */
+/** A defence that changes the confidences that the victim releases, after the last layer. Accuracy does not change. */
 export interface ReleaseDefence<C extends { readonly kind: string } = { readonly kind: string }> {
   readonly stage: 'release';
   readonly kind: C['kind'];
-  /** For help texts, in one sentence. */
+  /** One sentence for help texts. */
   readonly description: string;
   /** A strict object whose `kind` is a literal. Names and values of the other fields appear in labels and file names. */
   readonly schema: v.GenericSchema<unknown, C>;

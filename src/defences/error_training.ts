@@ -17,10 +17,10 @@ const Errors = v.strictObject({
     ),
     0,
   ),
-  layers: v.optional(v.pipe(v.array(v.string()), v.description('Layers whose weights err; all by default.'))),
+  layers: v.optional(v.pipe(v.array(v.string()), v.description('Layers whose weights have errors; all by default.'))),
 });
 
-/** Training with bit errors in the weights, so that the network learns to bear them (src/models/trainer.ts). */
+/** Training with bit errors in the weights, so that the network learns to tolerate them (src/models/trainer.ts). */
 export const ERROR_TRAINING: TrainingDefence<v.InferOutput<typeof Errors>, Partial<v.InferInput<typeof Errors>>> = {
   stage: 'training',
   name: 'errors',

@@ -9,7 +9,7 @@ export const RELEASE_DEFENCES = [ROUNDING] as unknown as readonly ReleaseDefence
 
 export const TRAINING_DEFENCES = [WEIGHT_CLIPPING, ERROR_TRAINING] as unknown as readonly TrainingDefence[];
 
-/** @throws Error for a configuration that no schema has let in */
+/** The defence of a kind. @throws Error for an unknown kind, which the schema should have refused */
 export function releaseDefence(kind: string): ReleaseDefence {
   const found = RELEASE_DEFENCES.find((defence) => defence.kind === kind);
   if (!found) throw new Error(`no defence ${kind}`);

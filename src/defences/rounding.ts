@@ -21,7 +21,8 @@ export const ROUNDING: ReleaseDefence<v.InferOutput<typeof Rounding>> = {
   schema: Rounding,
   flag: {
     flags: '--round <decimals>',
-    description: 'also measure every condition with released confidences rounded to so many decimals, such as 1,2',
+    description:
+      'also measure every condition with released confidences rounded to these numbers of decimals, such as 1,2',
     read(text) {
       return text.split(',').map((part) => {
         const decimals = part.trim() === '' ? Number.NaN : Number(part);

@@ -1,11 +1,11 @@
 /**
- * Noise calibrated to an accuracy: the largest scale at which the model's accuracy has not fallen below a target. The
- * accuracy as a function of the scale is measured on a coarse grid, then where a target needs it, and kept.
+ * Calibrates noise to an accuracy: finds the largest scale at which the model's accuracy has not fallen below a target. The
+ * accuracy as a function of the scale is measured on a coarse grid, then near the targets; all measured points are stored.
  */
 import * as v from 'valibot';
 import { DataError } from '../errors.ts';
 
-/** A measured curve, and the scale found for each target: kept, because a target met later refines the curve. */
+/** A measured curve, and the scale found for each target. Scales are stored because later targets refine the curve. */
 const Curve = v.object({
   points: v.array(v.object({ scale: v.number(), accuracy: v.number() })),
   scales: v.record(v.string(), v.number()),
@@ -29,7 +29,7 @@ export class Calibration {
     this.curve = curve;
   }
 
-  /** @throws DataError when the value holds no curves */
+  /** Validates stored curves. @param name of their file, for messages. @throws DataError when the value holds no curves */
   static parse(json: unknown, name: string): Record<string, CalibrationCurve> {
     const result = v.safeParse(v.record(v.string(), Curve), json);
     if (!result.success) throw new DataError(`${name}: ${result.issues[0].message}; delete it to calibrate again`);
@@ -37,8 +37,9 @@ export class Calibration {
   }
 
   /**
-   * @param tolerance of the accuracy, as a share
-   * @returns the scale, rounded to three digits, where the accuracy crosses `target`
+   * @param target accuracy, 0..1
+   * @param tolerance of the accuracy, 0..1
+   * @returns the scale in units of full scale, rounded to three digits, where the accuracy crosses `target`
    */
   async scaleFor(target: number, tolerance: number): Promise<number> {
     const known = this.curve.scales[target];
@@ -65,9 +66,9 @@ export class Calibration {
     return accuracy;
   }
 
-  /** The scale at which the falling envelope of the points crosses `target`, linear in log scale. */
+  /** The scale at which the falling envelope of the points crosses `target`, interpolated linearly in log scale. */
   #cross(target: number): number {
-    // From the strongest noise down: the first point that still has the target accuracy, and the weaker ones' floor.
+    // Search from the strongest noise down for the first point that still has the target accuracy.
     const { points } = this.curve;
     let i = points.length - 1;
     while (i >= 0 && points[i].accuracy < target) i--;

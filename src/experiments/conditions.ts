@@ -1,4 +1,4 @@
-/** The conditions of a sweep, from a configuration: what is done to the weights of which layers, and how to say so. */
+/** Derives the conditions of a sweep from a configuration: the layers, the change of their weights, and its label. */
 import { ConfigError } from '../errors.ts';
 import { checkMemory } from '../injection/placement.ts';
 import { productLayers } from '../layers/stack.ts';
@@ -16,7 +16,7 @@ import { modelLayout } from '../models/trainer.ts';
 import { type Condition, conditionKey, matchedTo } from '../results/results.ts';
 import type { NamedMemory, SweepConfig } from './config.ts';
 
-/** For example `fixed12`, `fixed12+3` with headroom, `fixed12 fitted to fc1 faithful`, `int8 per-channel`, `fp16 saturate`. */
+/** Label of a number format, such as `fixed12`, `fixed12+3` with headroom, `fixed12 fitted to fc1`, `int8 per-channel`. */
 function formatName(format: NumberFormat): string {
   if ('nonFinite' in format) return `${format.kind}${format.nonFinite === 'propagate' ? '' : ` ${format.nonFinite}`}`;
   if ('scale' in format) return `${format.kind}${format.scale === 'per-tensor' ? '' : ` ${format.scale}`}`;
@@ -30,28 +30,28 @@ function formatName(format: NumberFormat): string {
 }
 
 /**
- * The layers a set names: `fc1`, several as in `fc1+fc2`, `all`, or `both` of two.
- * @throws ConfigError for a name that is not one of these
+ * The layers that a set names: one such as `fc1`, several as in `fc1+fc2`, `all`, or `both` in a model of two layers.
+ * @throws ConfigError for any other name
  */
 export function layersOfSet(set: string, layers: readonly string[]): string[] {
   if (set === 'all' || (set === 'both' && layers.length === 2)) return [...layers];
   const members = set.split('+');
   if (members.every((layer) => layers.includes(layer))) return members;
   throw new ConfigError(
-    `layerSets: "${set}" is neither a layer (${layers.join(', ')}) nor all${layers.length === 2 ? ' nor both' : ''}`,
+    `layers: "${set}" is neither a layer (${layers.join(', ')}) nor all${layers.length === 2 ? ' nor both' : ''}`,
   );
 }
 
-/** The inverse of {@link layersOfSet}. */
+/** The name of a set of layers, the inverse of {@link layersOfSet}. */
 function nameOfSet(members: readonly string[], layers: readonly string[]): string {
   if (members.length < layers.length) return members.join('+');
   return layers.length === 2 ? 'both' : 'all';
 }
 
 /**
- * Every condition but the noise, which is calibrated first: none, quantised, each set at each rate, grid, rate maps, memories;
- * then all of them again under each release.
- * @throws ConfigError for a layer that the model does not have, or a memory that cannot be
+ * All conditions except noise, which needs calibration: none, quantised, each set of layers at each rate, grid, rate maps,
+ * memories; then all of them again under each release.
+ * @throws ConfigError for a layer that the model does not have, or an invalid memory
  */
 export function plannedConditions(config: SweepConfig, spec: ModelSpec): Condition[] {
   const layers = layerNames(spec);
@@ -79,7 +79,7 @@ export function plannedConditions(config: SweepConfig, spec: ModelSpec): Conditi
     for (const rate of sweep.rates) conditions.push(bitErrors(equal(members, rate), sweep.layers));
   }
   if (config.grid.length > 0) {
-    if (layers.length < 2) throw new ConfigError('grid: the model has one layer; use rates');
+    if (layers.length < 2) throw new ConfigError('grid: the model has only one layer; use sweeps');
     const set = nameOfSet(layers.slice(0, 2), layers);
     for (const first of config.grid) {
       for (const second of config.grid) conditions.push(bitErrors({ [layers[0]]: first, [layers[1]]: second }, set));
@@ -97,7 +97,9 @@ export function plannedConditions(config: SweepConfig, spec: ModelSpec): Conditi
     const memory = parseMemoryConfig(memoryOf(condition, config), layers, where);
     checkMemory(memory, layout, config.draws, where);
     if (spec.decoder.length > 0 && Object.keys(memory.activations).length > 0) {
-      throw new ConfigError(`${where}.activations: a DAE is attacked through its code, which is none; leave them out`);
+      throw new ConfigError(
+        `${where}.activations: a DAE is attacked through its code, which is not an activation; leave them out`,
+      );
     }
   }
   const seen = new Set<string>();
@@ -110,7 +112,7 @@ export function plannedConditions(config: SweepConfig, spec: ModelSpec): Conditi
 
 /**
  * The conditions as they are, then all of them again under each release.
- * @param matched conditions that noise among them was matched to: under a release it is compared with those of that release
+ * @param matched conditions to which noise was matched: under a release, noise is matched to them under that release
  */
 export function released(
   conditions: readonly Condition[],
@@ -125,7 +127,7 @@ export function released(
   return [...conditions, ...releases.flatMap(under)];
 }
 
-/** A memory configuration as a condition; its rates are the mean over the bits of each layer, of its first specimen. */
+/** A memory configuration as a condition. Its rates are the mean over each layer's bits in the first specimen. */
 function memoryCondition(
   { name, setting, volts, memory }: NamedMemory,
   { seed }: SweepConfig,
@@ -161,7 +163,7 @@ export function memoryOf(condition: Condition, config: SweepConfig): MemoryConfi
       kind === 'gaussian' || kind === 'laplacian' ? { kind, scale: value } : uniformMemory(config.format, value);
   }
   const noisy = kind === 'gaussian' || kind === 'laplacian';
-  // Noise has no map per image: against `inference` it is redrawn every pass.
+  // Noise cannot differ per image: where bit errors are drawn per `inference`, noise is drawn per pass.
   const granularity = noisy && config.granularity === 'inference' ? 'pass' : config.granularity;
   return { seed: config.seed, granularity, path: noisy ? 'auto' : config.path, layers };
 }

@@ -1,6 +1,6 @@
 /**
- * An experiment as data: data x victim x defences x attacks, measured draw by draw. One schema validates it once at the edge;
- * inside it is a plain typed object. The manifest of a run holds all of it, so that the run can be repeated from the manifest.
+ * The configuration of an experiment: data x victim x defences x attacks, measured draw by draw. One schema validates it
+ * on input; after that it is a plain typed object. The manifest of a run holds all of it, so that the run can be repeated.
  */
 import * as v from 'valibot';
 import { AttackSchema } from '../attacks/registry.ts';
@@ -14,9 +14,8 @@ const whole = (low: number, high: number) =>
 const number = (low: number, high: number) => v.pipe(v.number('must be a number'), v.minValue(low), v.maxValue(high));
 const described = <S extends v.GenericSchema>(text: string, schema: S) => v.pipe(schema, v.description(text));
 
-/** Photographs of each person that the victim is trained on: so many, or below 1 such a share. */
 const trained = described(
-  'Photographs of each person that the victim is trained on: so many, or below 1 such a share of them.',
+  'Photographs of each person that the victim is trained on: a number or, below 1, a share of them.',
   v.pipe(v.number('must be a number'), v.gtValue(0, 'must be above 0'), v.maxValue(10_000)),
 );
 
@@ -24,7 +23,7 @@ const Procedural = v.strictObject({
   kind: v.literal('procedural'),
   width: described('Width of the images, pixels.', whole(8, 256)),
   height: described('Height of the images, pixels.', whole(8, 256)),
-  people: described('People of the victim.', whole(2, 65_535)),
+  people: described('People that the victim is trained to recognise.', whole(2, 65_535)),
   photographs: described('Photographs of each of them.', whole(2, 10_000)),
   trained,
   public: described(
@@ -39,18 +38,18 @@ const Files = v.strictObject({
   public: v.optional(
     described(
       'Faces that the attacker has: a folder or pack, or `embedded` for procedural faces. Default: the people of private ' +
-        'that `people` leaves over, and where it leaves none, no faces but the mean of the training photographs.',
+        'that `people` leaves over; if it leaves none, only the mean of the training photographs.',
       v.string(),
     ),
   ),
   people: v.optional(
     described(
-      'How many people of private are the victim’s, in the order of their names; all by default.',
+      'How many people of private the victim is trained on, in the order of their names; all by default.',
       whole(2, 65_535),
     ),
   ),
   augment: v.optional(described('Variations of every public photograph.', whole(0, 1000)), 0),
-  allowShared: v.optional(described('Go on though private and public people share names.', v.boolean()), false),
+  allowShared: v.optional(described('Continue even if private and public people share names.', v.boolean()), false),
   size: v.optional(
     described(
       'Side of the square to which photographs are cropped and resized, pixels; by default they stay as they are.',
@@ -73,7 +72,7 @@ const Training = v.strictObject({
   epochs: described('Passes over the training photographs.', whole(1, 100_000)),
   batchSize: described('Photographs per step.', whole(1, 65_536)),
   optimizer: described(
-    'How weights move.',
+    'Optimiser of the weights.',
     v.variant('kind', [
       v.strictObject({
         kind: v.literal('sgd'),
@@ -90,10 +89,10 @@ const Training = v.strictObject({
       }),
     ]),
   ),
-  dropLast: v.optional(described('Leave out what does not fill the last batch of an epoch.', v.boolean())),
+  dropLast: v.optional(described('Leave out the last batch of an epoch if it is not full.', v.boolean())),
   reconstruction: v.optional(
     described(
-      'Of a denoising autoencoder: epochs of learning to reconstruct, before those of classifying.',
+      'Only for a denoising autoencoder: its training to reconstruct images, before it is trained to classify.',
       v.strictObject({ epochs: whole(1, 100_000), deviation: number(0, 10), learningRate: number(0, 1e3) }),
     ),
   ),
@@ -103,7 +102,7 @@ const VictimConfig = v.variant('kind', [
   v.strictObject({
     kind: described(
       'softmax: softmax regression. mlp: the published network, one hidden layer without activation. mlp-sigmoid: one hidden ' +
-        'sigmoid layer. dae: a denoising autoencoder under a softmax.',
+        'sigmoid layer. dae: a softmax on the code of a denoising autoencoder.',
       v.picklist(MODEL_KINDS),
     ),
     hidden: described('Widths of the hidden layers.', v.array(whole(1, 100_000))),
@@ -128,7 +127,7 @@ type ReleaseSchemas = Parameters<
   typeof v.variant<'kind', [v.StrictObjectSchema<{ kind: v.LiteralSchema<string, undefined> }, undefined>], undefined>
 >[1];
 
-/** One change of the released confidences; the registry says which there are. */
+/** One change of the released confidences; the registry lists the kinds. */
 const ReleaseSchema = v.variant(
   'kind',
   RELEASE_DEFENCES.map(({ schema }) => schema) as unknown as ReleaseSchemas,
@@ -142,9 +141,9 @@ const TrainingDefences = v.strictObject(
 ) as unknown as v.GenericSchema<Record<string, unknown>, Readonly<Record<string, unknown>>>;
 
 export const ExperimentConfig = v.strictObject({
-  data: described('Whose faces the victim knows, and which the attacker has.', DataConfig),
+  data: described('The faces that the victim is trained on, and those that the attacker has.', DataConfig),
   victim: described('The network that is attacked, and its training.', VictimConfig),
-  defences: v.optional(described('What its owner adds to the training.', TrainingDefences), {}),
+  defences: v.optional(described('Defences that act in the training of the victim.', TrainingDefences), {}),
   releases: v.optional(
     described(
       'Changes of the released confidences: every condition is measured without any of them, and once with each.',
@@ -162,24 +161,24 @@ export const ExperimentConfig = v.strictObject({
   ),
   path: v.optional(
     described(
-      'How weights are read: materialised before the products, fused into them, or whichever suits.',
+      'How weights are read: materialised before the products, fused into them, or auto, which selects one of the two.',
       v.picklist(FETCH_PATHS),
     ),
     'auto',
   ),
   sweeps: v.optional(
     described(
-      'Bit error rates, the same on every layer of a set of layers: `fc1`, `fc1+fc2`, `all`, or `both` of two.',
+      'Bit error rates, the same on every layer of a set: `fc1`, `fc1+fc2`, `all`, or `both` in a model of two layers.',
       v.array(v.strictObject({ layers: v.string(), rates: v.array(Rate) })),
     ),
     [],
   ),
   grid: v.optional(described('Bit error rates of the first two layers, crossed.', v.array(Rate)), []),
   rateMaps: v.optional(
-    described('One condition each, with a bit error rate per layer.', v.array(v.record(v.string(), Rate))),
+    described('Bit error rates by layer; each entry is one condition.', v.array(v.record(v.string(), Rate))),
     [],
   ),
-  memories: v.optional(described('One condition each: a memory given whole, with its name.', NamedMemories), []),
+  memories: v.optional(described('Complete memories with their names; each is one condition.', NamedMemories), []),
   noise: v.optional(
     described(
       'Additive noise on the weights to compare bit errors with.',
@@ -187,7 +186,7 @@ export const ExperimentConfig = v.strictObject({
         kinds: described('Distributions.', v.array(v.picklist(NOISE_KINDS))),
         sets: v.optional(
           described(
-            'Sets of layers whose noise is calibrated to the accuracies that bit errors left; those of sweeps by default.',
+            'Sets of layers whose noise is calibrated to the accuracies under bit errors; those of sweeps by default.',
             v.array(v.string()),
           ),
         ),
@@ -196,7 +195,7 @@ export const ExperimentConfig = v.strictObject({
         ),
         levels: v.optional(
           described(
-            'Scales in units of the weights, the same on every layer of a set: as published.',
+            'Fixed scales in units of the weights, the same on every layer of a set, as in the published tables.',
             v.strictObject({
               layers: v.string(),
               gaussian: v.array(number(0, 1e6)),
@@ -205,7 +204,10 @@ export const ExperimentConfig = v.strictObject({
           ),
         ),
         moments: v.optional(
-          described('Also noise with the mean square on every layer that bit errors on `matched` have.', v.boolean()),
+          described(
+            'Also measure noise with the same mean square on every layer as bit errors on `matched`.',
+            v.boolean(),
+          ),
           false,
         ),
       }),
@@ -214,7 +216,7 @@ export const ExperimentConfig = v.strictObject({
   ),
   draws: v.optional(described('Samples of the faults per condition.', whole(1, 10_000)), 3),
   attacks: described(
-    'What is tried against the victim.',
+    'Attacks on the victim.',
     v.pipe(v.array(AttackSchema), v.minLength(1, 'name at least one attack')),
   ),
   people: v.optional(
@@ -233,7 +235,7 @@ export const ExperimentConfig = v.strictObject({
   ),
   seed: v.optional(
     described(
-      'One seed in, the same bits out: of procedural faces, splits, training and faults.',
+      'Seed of procedural faces, splits, training and faults: the same seed gives the same bits.',
       v.pipe(v.number(), v.safeInteger('must be a whole number'), v.minValue(0)),
     ),
     1,
@@ -243,7 +245,7 @@ export type ExperimentConfig = v.InferOutput<typeof ExperimentConfig>;
 /** A configuration as a user gives it, before defaults. */
 export type ExperimentInput = v.InferInput<typeof ExperimentConfig>;
 
-/** Validates a configuration. @param where it is from, for messages. @throws ConfigError naming the path in it */
+/** Validates a configuration. @param where its source, for messages. @throws ConfigError naming the path in it */
 export function parseExperiment(input: unknown, where: string): ExperimentConfig {
   const result = v.safeParse(ExperimentConfig, input);
   if (result.success) return result.output;
@@ -251,7 +253,7 @@ export function parseExperiment(input: unknown, where: string): ExperimentConfig
   throw new ConfigError(`${[where, v.getDotPath(issue)].filter(Boolean).join(': ')}: ${issue.message}`);
 }
 
-/** The part of a configuration that says under which conditions a testbed is measured. */
+/** The part of a configuration that determines the conditions under which a testbed is measured. */
 export type SweepConfig = Pick<
   ExperimentConfig,
   | 'format'

@@ -9,23 +9,23 @@ export interface DrawBudget {
   readonly bufferBytes: number;
   /** Bytes of all buffers together. */
   readonly bytes: number;
-  /** Operations of products in the longest submit, two a multiply-add. */
+  /** Floating-point operations of products in the longest submit; a multiply-add counts as two. */
   readonly submitFlops: number;
 }
 
-/** WebGPU does not say how much memory there is. An adapter that runs at all has so much beside the model. */
+/** WebGPU does not report the size of memory. Every adapter is assumed to have these bytes in addition to the model. */
 const MOST_BYTES = 2 ** 29;
 
 /**
- * Operations in about a tenth of a second, at 5 and at 80 GFLOP/s: drivers kill a submit after two seconds, and an attack lets
- * eight of them queue up.
+ * Operations in about a tenth of a second at 5 GFLOP/s (software) and 80 GFLOP/s (hardware): drivers kill a submit after two
+ * seconds, and an attack queues eight of them.
  */
 const SUBMIT_FLOPS = { software: 2 ** 29, hardware: 2 ** 33 };
 
-/** Partial sums of a product whose K is split, at most: no more tiles of 16 x 16 than keep an adapter busy. */
+/** Largest size of the partial sums of a product whose K is split: as many tiles of 16 x 16 as keep an adapter busy. */
 const PARTIAL_SUM_BYTES = BUSY_TILES.hardware * 16 * 16 * 4;
 
-/** The limits of an adapter. All buffers together may have as many bytes as the largest buffer that it allows. */
+/** The budget of an adapter. All buffers together may be as large as its largest buffer, but no larger than MOST_BYTES. */
 export function drawBudget({ device, adapter }: Gpu): DrawBudget {
   const { maxStorageBufferBindingSize, maxBufferSize } = device.limits;
   const bufferBytes = Math.min(maxStorageBufferBindingSize, maxBufferSize);
@@ -40,9 +40,9 @@ export function drawBudget({ device, adapter }: Gpu): DrawBudget {
  * The memory and work that one draw of a linear victim needs for its evaluation and the attacks.
  * @param pixels of an image
  * @param classes of the victim
- * @param evaluated images of an evaluation's batch
- * @param attacked classes
- * @param imagesPerDraw of each attack that stays built: how many images it keeps per draw and attacked class
+ * @param evaluated images in a batch of the evaluation
+ * @param attacked number of attacked classes
+ * @param imagesPerDraw number of images per draw and attacked class that each attack keeps
  */
 export function linearDrawCost(
   pixels: number,
@@ -63,7 +63,7 @@ export function linearDrawCost(
   };
 }
 
-/** Draws of such a cost that a budget allows; one at least. */
+/** Number of draws of this cost that a budget allows, at least 1. */
 export function drawsWithin(budget: DrawBudget, cost: DrawBudget): number {
   const shares = [
     budget.bufferBytes / cost.bufferBytes,

@@ -1,4 +1,4 @@
-/** A whole experiment: a testbed is built, swept, and what pictures and the report need is kept beside the rows. */
+/** Runs a whole experiment: builds a testbed, sweeps it, and stores what pictures and the report need. */
 import type { AttackOutput } from '../attacks/attack.ts';
 import { attackOfKind } from '../attacks/registry.ts';
 import { toFloat } from '../data/dataset.ts';
@@ -19,18 +19,20 @@ import { type ExperimentData, Testbed, victimSpec } from './testbed.ts';
 /** File of the attacker's mean face in a run. */
 export const MEAN_FACE_FILE = 'pictures/mean-face.npy';
 
+/** The result of running an experiment. */
 export interface ExperimentOutcome {
-  /** Rows of the configuration, condition by condition, of each draw by draw; of a shard its own. */
+  /** Rows of the configuration, sorted by condition, draw and attack; a shard has only its own. */
   readonly rows: readonly Row[];
   readonly presentation: Presentation;
-  /** Memory plans, for people. */
+  /** Memory plans as texts. */
   readonly plans: readonly string[];
 }
 
 /**
- * Runs an experiment, or goes on where the store says it stopped. Same configuration, same adapter: same rows.
+ * Runs an experiment, or continues it where the store says it stopped. The same configuration on the same adapter gives the
+ * same rows.
  * @param options.shard which part of the conditions this run measures; all by default
- * @param options.budget of draws that are measured together; no number depends on it
+ * @param options.budget limits how many draws are measured together; results do not depend on it
  * @throws InterruptedError, DeviceLostError, DataError, ConfigError
  */
 export async function runExperiment(
@@ -40,7 +42,7 @@ export async function runExperiment(
   run: RunContext,
   { shard = WHOLE, budget = drawBudget(gpu) }: { readonly shard?: Shard; readonly budget?: DrawBudget } = {},
 ): Promise<ExperimentOutcome> {
-  // Refused before the first epoch rather than after the last.
+  // Bad configurations are refused here, before the training, rather than after it.
   refuseEqualNames(config);
   const planned = plannedConditions(config, victimSpec(config.victim, data.dataset));
   const testbed = await Testbed.build(gpu, data, config, run, budget);
@@ -55,7 +57,7 @@ export async function runExperiment(
   }
 }
 
-/** Rows name their attack by its output. @throws ConfigError where two outputs have one name */
+/** Rows name their attack by its output. @throws ConfigError where two outputs have the same name */
 function refuseEqualNames({ attacks }: ExperimentConfig): void {
   const seen = new Set<string>();
   for (const [i, attack] of attacks.entries()) {

@@ -7,12 +7,12 @@ import type { ExperimentData } from './testbed.ts';
 
 type Procedural = Extract<DataConfig, { kind: 'procedural' }>;
 
-/** The words for a share of a person's photographs, or for a number of them: `70 % of each person's photographs`. */
+/** Text for a share of a person's photographs, or for a number of them: `70 % of each person's photographs`. */
 export function splitName(trained: number): string {
   return `${trained < 1 ? `${Math.round(100 * trained)} %` : trained} of each person's photographs`;
 }
 
-/** Renders the faces of a configuration. @param seed of the people and of the split */
+/** Renders the faces of a configuration and splits them. @param seed of the people and of the split */
 export async function proceduralData(gpu: Gpu, data: Procedural, seed: number): Promise<ExperimentData> {
   const { width, height, people, photographs, trained } = data;
   const dataset = await renderFaces(gpu, {
@@ -36,7 +36,7 @@ export function publicFacesOf(
   return renderFaces(gpu, { population: 'public', identities: people, photographs, width, height, seed });
 }
 
-/** The attacker's mean face is that of the public faces; where there are none, that of the training photographs is given away. */
+/** Adds the attacker's mean face: that of the public faces or, without any, that of the victim's training photographs. */
 export function experimentData(dataset: ImageDataset, split: Split, publicFaces?: ImageDataset): ExperimentData {
   const meanFace = publicFaces
     ? meanImage(publicFaces, Uint32Array.from(publicFaces.labels.keys()))

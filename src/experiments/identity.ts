@@ -4,7 +4,7 @@ import type { ExperimentConfig } from './config.ts';
 
 /**
  * The part of a configuration that every row depends on, and for every output of an attack the part that its own rows depend
- * on. Left out is what only adds rows: rates, memories, noise, releases, draws, attacks.
+ * on. Fields that only add rows are left out: rates, memories, noise, releases, draws, attacks.
  */
 export function identityOf(config: ExperimentConfig): {
   readonly rows: object;

@@ -1,4 +1,4 @@
-/** The memory that an experiment needs and the time of its training, from its configuration, without running it. */
+/** Plans the memory of an experiment and the time of its training from its configuration, without running it. */
 import { attackOfKind } from '../attacks/registry.ts';
 import { LimitError } from '../errors.ts';
 import { ROW_ALIGNMENT, roundUp } from '../gpu/arena.ts';
@@ -10,7 +10,7 @@ import { type ExperimentConfig, parseExperiment } from './config.ts';
 import { PRESETS, presetInput } from './presets.ts';
 import { victimSpec, victimTraining } from './testbed.ts';
 
-/** Bytes; names are WebGPU's. */
+/** Limits of an adapter in bytes, under WebGPU's names. */
 export interface StorageLimits {
   readonly maxStorageBufferBindingSize: number;
   readonly maxBufferSize: number;
@@ -37,13 +37,13 @@ export interface PlannedTraining extends NetworkPlan {
   readonly epochs: number;
   /** Images to train on; 0 where they were not given. */
   readonly images: number;
-  /** Those images, and for an inversion network a prediction vector each. */
+  /** Size of those images and, for an inversion network, of one prediction vector per image. */
   readonly dataBytes: number;
   /** Buffers that WebGPU's default limits do not allow, so that more must be requested. */
   readonly beyondDefaults: readonly PlannedBuffer[];
 }
 
-/** The victim first, then the attackers' networks. */
+/** The networks of an experiment: the victim first, then the attackers'. */
 export type ExperimentPlan = readonly PlannedTraining[];
 
 /**
@@ -71,7 +71,7 @@ export function planExperiment(config: ExperimentConfig, data: PlannedData, limi
 
 /**
  * The networks that an experiment trains: the victim first, then the attackers'.
- * @throws DataError, ConfigError for images that they do not take
+ * @throws DataError, ConfigError for images that the networks do not take
  */
 export function trainedNetworks(
   config: ExperimentConfig,
@@ -124,7 +124,7 @@ function tooLarge(plan: ExperimentPlan, limits: StorageLimits): PlannedBuffer | 
 
 /**
  * The share of the GEMM rate of 512 x 512 x 512 that training reaches, and the cost of a dispatch in operations at that rate.
- * Both are fitted to steps of both networks of the presets on SwiftShader; none is missed by more than a fifth.
+ * Both were fitted to training steps of the two networks of the presets on SwiftShader, with errors of at most a fifth.
  */
 const TRAINING_SHARE = 0.7;
 const DISPATCH_FLOPS = 6e6;
@@ -136,8 +136,8 @@ export interface TrainingTime {
 }
 
 /**
- * Time of training; good to a factor of two. What does not fill a batch is left out, as in training.
- * @param gflops that the adapter reaches in a GEMM of 512 x 512 x 512
+ * Estimates the time of training, within a factor of two. Images that do not fill a batch are left out, as in training.
+ * @param gflops rate that the adapter reaches in a GEMM of 512 x 512 x 512
  */
 export function trainingTime(network: PlannedTraining, gflops: number): TrainingTime {
   const { images, batchSize, epochs, stepFlops, stepDispatches } = network;

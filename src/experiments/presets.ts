@@ -1,4 +1,4 @@
-/** Presets: configurations under a name, before a user changes any field of them. */
+/** Presets: named configurations, whose fields a user may change. */
 import { ATTACKS } from '../attacks/registry.ts';
 import { ConfigError } from '../errors.ts';
 import type { ExperimentInput, VictimKind } from './config.ts';
@@ -67,7 +67,7 @@ const LAYERS: Record<VictimKind, { readonly all: string; readonly each: readonly
  * The configuration of a preset. `shallow` is the published MI-Face protocol with its bugs fixed, `deep` that of the inversion
  * network: `full` and `paper` have the published widths, rates and draws, the smaller sizes answer the same questions in
  * minutes on a software adapter.
- * @returns what parseExperiment takes, after any change
+ * @returns input of parseExperiment, which the caller may change first
  * @throws ConfigError for a size that the preset does not have
  */
 export function presetInput<Name extends PresetName>(name: Name, options: PresetOptions<Name> = {}): ExperimentInput {
@@ -100,7 +100,7 @@ function shallow(full: boolean, { victim = 'mlp', images }: PresetOptions): Expe
     draws: full ? 5 : 3,
     noise: { kinds: full ? ['gaussian', 'laplacian'] : ['gaussian'] },
     attacks: miFaceAttacks(victim, width * height),
-    // The convolutional network learns with small batches; classifying with the same compiles nothing anew.
+    // The convolutional network is trained with small batches; classifying in the same size needs no further kernels.
     ...(victim === 'yang' && { evaluationBatch: DEEP.tiny.batchSize }),
   };
 }
@@ -121,7 +121,7 @@ function deep(size: PresetSize<'deep'>, { victim = 'yang', images }: PresetOptio
       public: { people: 150, photographs: 8 },
     },
     victim: victim === 'yang' ? yangVictim(size) : denseVictim(victim, size === 'paper'),
-    // One bit of headroom, as the published format has at least.
+    // One bit of headroom, the least that the published format has.
     format: { kind: 'fixed', bits: 12, exponent: 'per-tensor', headroom: 1, encoding: 'corrected' },
     granularity: 'load',
     sweeps: [
@@ -175,7 +175,7 @@ function denseVictim(kind: Exclude<VictimKind, 'yang'>, full: boolean): Experime
   };
 }
 
-/** Steps scale with the square root of the pixels, the weight of the total variation with their number (92 x 112: 1). */
+/** Steps scale with the square root of the number of pixels, total variation with the number; 92 x 112 has scale 1. */
 function miFaceAttacks(victim: VictimKind, pixels: number): ExperimentInput['attacks'] {
   if (victim === 'dae') {
     const latent = { kind: 'mi-face', iterations: 60, process: { every: 10, strength: 0.1, sharpen: 0.3 } };
@@ -193,8 +193,8 @@ function miFaceAttacks(victim: VictimKind, pixels: number): ExperimentInput['att
 }
 
 /**
- * Attacks by their kinds: the preset's own where it has them, else as the registry suggests them.
- * @throws ConfigError for a kind that there is not
+ * The attacks of some kinds: those of the preset where it has them, otherwise the defaults of the registry.
+ * @throws ConfigError for an unknown kind
  */
 export function attacksOfKinds(
   kinds: readonly string[],
@@ -203,7 +203,8 @@ export function attacksOfKinds(
 ): ExperimentInput['attacks'] {
   return kinds.flatMap((kind) => {
     const attack = ATTACKS.find((each) => each.kind === kind);
-    if (!attack) throw new ConfigError(`--attack ${kind}: choose of ${ATTACKS.map((each) => each.kind).join(', ')}`);
+    if (!attack)
+      throw new ConfigError(`--attack ${kind}: choose one of ${ATTACKS.map((each) => each.kind).join(', ')}`);
     const own = (input.attacks as { kind: string }[]).filter((each) => each.kind === kind);
     return own.length > 0 ? own : [attack.defaults({ ...images, latent: input.victim.kind === 'dae' })];
   });
@@ -211,8 +212,8 @@ export function attacksOfKinds(
 
 /**
  * The two halves of the demo. The first is a shallow experiment on small faces whose settings show the effect and its caveat in
- * a minute without a GPU; the second a deep one whose networks come with the project.
- * @param tiny fewer conditions, for tests: everything happens, nothing is learned well
+ * a minute without a GPU; the second is a deep one whose trained networks come with the project.
+ * @param tiny smaller experiments for tests: every step runs, but nothing is learned well
  */
 export function demoInputs(tiny: boolean): { readonly shallow: ExperimentInput; readonly deep: ExperimentInput } {
   const shallowInput = presetInput('shallow', { images: tiny ? { width: 21, height: 24 } : undefined });

@@ -1,13 +1,13 @@
-/** Shards: an experiment whose conditions are dealt to several runs, on any machines with the same adapter. */
+/** Shards: the conditions of an experiment are divided among several runs, on any machines with the same adapter. */
 import { ConfigError } from '../errors.ts';
 
 export interface Shard {
-  /** From 0. */
+  /** 0..count - 1. */
   readonly index: number;
   readonly count: number;
 }
 
-/** The only shard of an experiment that is not dealt. */
+/** The only shard of an experiment that is not divided. */
 export const WHOLE: Shard = { index: 0, count: 1 };
 
 /** Reads `2/3`, the second of three. @throws ConfigError */
@@ -15,7 +15,7 @@ export function parseShard(text: string): Shard {
   const [, index, count] = /^(\d+)\/(\d+)$/.exec(text) ?? [];
   const shard = { index: Number(index) - 1, count: Number(count) };
   if (!(shard.index >= 0 && shard.index < shard.count)) {
-    throw new ConfigError(`--shard ${text}: give the shard and their number, such as 1/4`);
+    throw new ConfigError(`--shard ${text}: give a shard and the number of shards, such as 1/4`);
   }
   return shard;
 }

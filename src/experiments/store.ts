@@ -3,7 +3,7 @@ import type { Row } from '../results/results.ts';
 
 /**
  * The store of an experiment's finished work. It is injected: a folder on disk for the command line, memory for tests and
- * the page. Every call returns only when its data would survive a kill.
+ * the page. Every call returns only when its data would survive a kill of the process.
  */
 export interface RunStore {
   /** Rows finished so far, in the order they were appended. */
@@ -31,13 +31,13 @@ export const SILENT: ProgressSink = { start() {}, advance() {}, done() {}, warn(
 export interface RunContext {
   readonly store: RunStore;
   readonly progress: ProgressSink;
-  /** Aborts between two units of work; everything that was finished is in the store. */
+  /** Interrupts the run between two units of work; all finished work is in the store. */
   readonly signal: AbortSignal;
 }
 
 /** @throws InterruptedError once the user has interrupted */
 export function refuseAborted(signal: AbortSignal): void {
-  if (signal.aborted) throw new InterruptedError('interrupted; what was finished is saved, continue with --resume');
+  if (signal.aborted) throw new InterruptedError('interrupted; finished work is saved, continue with --resume');
 }
 
 /** A store in memory, for tests and the page. */

@@ -1,6 +1,6 @@
 /**
- * A sweep: one testbed under many conditions, several draws of each, several attacks on each draw. What an attack gave is in
- * the store, one row per draw, before the next begins, so a sweep goes on where it stopped.
+ * A sweep: one testbed under many conditions, several draws of each, several attacks on each draw. The results of an
+ * attack are stored, one row per draw, before the next attack begins, so an interrupted sweep continues where it stopped.
  */
 import type { AttackOutput, Tick } from '../attacks/attack.ts';
 import type { WeightRead } from '../gpu/recorder.ts';
@@ -34,7 +34,7 @@ export interface DrawResult {
 /** File of the calibrated noise in a run. */
 export const CALIBRATION_FILE = 'calibration.json';
 
-/** A testbed under the conditions of a configuration: {@link Sweep.measure} one draw of one, or {@link Sweep.run} them all. */
+/** Measures a testbed under one draw of a condition ({@link Sweep.measure}) or under all conditions ({@link Sweep.run}). */
 export class Sweep {
   readonly #testbed: Testbed;
   readonly #memory: ApproximateMemory;
@@ -45,10 +45,10 @@ export class Sweep {
   readonly #shard: Shard;
   #configured = '';
   #order: RowOrder | undefined;
-  /** Draws of conditions that were counted so far: what shards are dealt. */
+  /** Number of conditions so far; they go to the shards in turn. */
   #dealt = 0;
 
-  /** @param shard which part of the draws this run measures; all by default */
+  /** @param shard which part of the conditions this run measures; all by default */
   constructor(testbed: Testbed, config: SweepConfig, { store, progress, signal }: RunContext, shard: Shard = WHOLE) {
     this.#testbed = testbed;
     this.#memory = testbed.memory;
@@ -62,7 +62,7 @@ export class Sweep {
   /**
    * Measures the given conditions, then the noise that they are compared with.
    * @param planned from plannedConditions
-   * @returns the rows of this configuration that the store holds, condition by condition, of each draw by draw
+   * @returns the rows of this configuration that the store holds, sorted by condition, draw and attack
    * @throws InterruptedError, DeviceLostError, DataError
    */
   async run(planned: readonly Condition[]): Promise<Row[]> {
@@ -109,13 +109,13 @@ export class Sweep {
     };
   }
 
-  /** All draws and attacks of a condition that are not in `rows` yet; appends to both. */
+  /** Measures all draws and attacks of a condition that are not in `rows` yet; appends to `rows` and to the store. */
   async #measure(condition: Condition, rows: Row[]): Promise<void> {
     const key = conditionKey(condition);
     const done = new Set(
       rows.filter((row) => conditionKey(row.condition) === key).map((row) => `${row.draw} ${row.attack}`),
     );
-    // Draws that want the same attacks are measured together; after a kill they may be at different ones.
+    // Draws that lack the same attacks are measured together; after a kill they may lack different ones.
     const wanting = new Map<string, { missing: readonly AttackOutput[]; all: number[] }>();
     for (let draw = 0; draw < this.#drawsOf(condition); draw++) {
       const missing = this.#testbed.outputs.filter(({ name }) => !done.has(`${draw} ${name}`));
@@ -132,7 +132,7 @@ export class Sweep {
           this.#interruptible();
           const { name, units } = output;
           for (const { row, images } of await rowsOf(output)) {
-            // The picture first: a row in the store says that everything of it is there.
+            // The picture is stored first: a row in the store implies that its picture is there.
             if (row.draw === 0) await this.#savePicture(condition, name, images);
             await this.#store.appendRow(row);
             rows.push(row);
@@ -145,8 +145,8 @@ export class Sweep {
   }
 
   /**
-   * One draw of a condition by itself: a row and its pictures for every attack. Nothing is stored.
-   * @param tick called while attacks go on that take many iterations
+   * Measures one draw of a condition: returns a row and its pictures for every attack. Nothing is stored.
+   * @param tick called during attacks that take many iterations
    * @throws InterruptedError, DeviceLostError, ConfigError
    */
   async measure(condition: Condition, draw: number, tick: Tick = () => {}): Promise<DrawResult[]> {
@@ -161,7 +161,7 @@ export class Sweep {
     return results;
   }
 
-  /** Measures the captured draws. @returns what gives the rows of an attack on them, one per draw */
+  /** Measures the captured draws. @returns a function that attacks them and returns one result per draw */
   async #measured(
     condition: Condition,
     draws: readonly number[],
@@ -182,7 +182,7 @@ export class Sweep {
     return parseMemoryConfig(memoryOf(condition, this.#config), this.#testbed.layers);
   }
 
-  /** Puts the model into the condition's memory and captures its draws: yields those that can be measured together. */
+  /** Puts the model into the condition's memory and captures draws: yields the draws that are measured together. */
   async *#load(condition: Condition, draws: readonly number[]): AsyncGenerator<readonly number[]> {
     this.#interruptible();
     const memory = this.#memoryOf(condition);
@@ -217,7 +217,7 @@ export class Sweep {
     );
   }
 
-  /** Noise with the mean square change of every layer that bit errors make there. */
+  /** Noise that changes every layer by the same mean square as the bit errors do. */
   async #momentNoise(conditions: readonly Condition[]): Promise<Condition[]> {
     const { kinds, matched } = this.#config.noise;
     // Flips of an exponent have no finite moments to match.
@@ -247,7 +247,7 @@ export class Sweep {
     return found;
   }
 
-  /** Accuracies under every draw of a condition: of its rows, or where another shard has those, measured. */
+  /** Mean accuracy over the draws of a condition: from its rows or, where another shard has them, measured here. */
   async #accuracyUnder(condition: Condition, rows: readonly Row[]): Promise<number> {
     const key = conditionKey(condition);
     const known = new Map(
@@ -258,12 +258,12 @@ export class Sweep {
     for await (const batch of this.#load(condition, missing)) {
       for (const [i, accuracy] of (await this.#testbed.accuracies()).entries()) known.set(batch[i], accuracy);
     }
-    // Each attack has a row per draw, so that the sum has the same rounding as one over rows.
+    // Each accuracy is added once per attack, as in a sum over rows, so that the rounding is the same.
     return mean(draws.flatMap((draw) => this.#testbed.outputs.map(() => known.get(draw)!)));
   }
 
   /**
-   * One noise condition for every accuracy that bit errors on a set of layers left, where they cost any. All layers of a
+   * One noise condition for every accuracy under bit errors on a set of layers, where they reduce it. All layers of a
    * set get the same multiple of their number format's full scale. Bit errors of equal accuracy share the noise, matched to
    * the strongest of them.
    */
@@ -298,7 +298,7 @@ export class Sweep {
           this.#progress.advance(1, note);
           return accuracy;
         }, curves[curve]);
-        // Strongest first. Accuracies within one test image are one target; a scale that costs no image is not defined.
+        // Strongest first. Accuracies within one test image share a target; an accuracy without a loss has no scale.
         const targets: number[] = [];
         const matched = conditions
           .filter((c) => c.kind === 'bit-error' && c.layers === (target ?? set) && equalRates(c))
@@ -326,7 +326,7 @@ export class Sweep {
     return mean(accuracies);
   }
 
-  /** All layers in the number format, without errors. */
+  /** Puts all layers into the number format, without errors. */
   async #configureFormat(): Promise<void> {
     const { format, seed } = this.#config;
     const names = this.#testbed.layers;
@@ -371,7 +371,7 @@ export class Sweep {
   }
 }
 
-/** Energy of reading weights at the voltages that a memory configuration names; nominal where it names none. */
+/** Energy of reading weights at the voltages that a memory configuration names, or at nominal voltage. */
 function energyOf(reads: readonly WeightRead[], memory: ApproximateMemory): Required<Row>['energy'] {
   const { layers } = memory.config;
   const { bytes, energy, nominal } = weightReadEnergy(

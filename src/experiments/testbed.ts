@@ -1,6 +1,6 @@
 /**
  * A testbed: one victim ready in approximate memory, and attacks that are ready to run against it under any configuration of
- * that memory. Built once for a sweep, or for everything that somebody tries on a page.
+ * that memory. Built once for a whole sweep, or for everything that a user of the page tries.
  */
 import {
   type AttackContext,
@@ -51,12 +51,12 @@ export interface ExperimentData {
   /** The victim's people. */
   readonly dataset: ImageDataset;
   readonly split: Split;
-  /** A mean face that the attacker has, and the null baseline; [height, width], 0..1. */
+  /** The mean face that the attacker has, also used as null baseline; [height, width], 0..1. */
   readonly meanFace: Float32Array;
-  /** Other people, whose faces the attacker has; of the same size. */
+  /** Faces of other people that the attacker has; images of the same size. */
   readonly publicFaces?: ImageDataset;
   /**
-   * Checkpoints to use instead of training, by the names they have in the folder of a run (`victim.safetensors`,
+   * Checkpoints to use instead of training, by their file names in the folder of a run (`victim.safetensors`,
    * `inversion.safetensors`, ...); the networks must be those of the configuration.
    */
   readonly pretrained?: ReadonlyMap<string, Uint8Array>;
@@ -65,9 +65,9 @@ export interface ExperimentData {
 /** The result of one attack on one draw. */
 export interface Measurement {
   readonly perIdentity: Required<Row['perIdentity']>;
-  /** Reconstructions averaged. */
+  /** Number of reconstructions that were scored. */
   readonly n: number;
-  /** Those that are kept as pictures, [height, width] each. */
+  /** The reconstructions that are stored as pictures, [height, width] each. */
   readonly images: readonly Float32Array[];
   readonly underflow?: number;
 }
@@ -75,11 +75,11 @@ export interface Measurement {
 /** File of the victim's checkpoint in a run. */
 export const VICTIM_FILE = 'victim.safetensors';
 
-/** At most so many photographs' reconstructions are kept as pictures of a condition. */
+/** Most photographs whose reconstructions are stored as pictures of a condition. */
 const SHOWN_PHOTOGRAPHS = 10;
 
 /**
- * The victim of a configuration.
+ * The network of the victim that a configuration describes.
  * @throws DataError for images that the network does not take, or too few people
  */
 export function victimSpec(
@@ -96,28 +96,29 @@ export function victimSpec(
   return yangClassifier({ kind: 'yang-classifier', size: width, ndf: victim.ndf, classes: classNames.length });
 }
 
-/** The victim's training, with what its owner adds to it. */
+/** The victim's training, including its training defences. */
 export function victimTraining({ victim, defences, seed }: ExperimentConfig): TrainingConfig {
   const added = TRAINING_DEFENCES.filter(({ name }) => defences[name] !== undefined);
   return Object.assign({ ...victim.training, seed }, ...added.map((each) => each.training(defences[each.name])));
 }
 
-/** One split of the victim's photographs, and what reconstructions of it are compared with. */
+/** One split of the victim's photographs, and the data with which its reconstructions are compared. */
 interface SplitTargets extends Truth {
   /** Photographs that are attacked, and the person on each. */
   readonly indices: Uint32Array;
   readonly persons: Uint32Array;
 }
 
+/** One victim in approximate memory, and the attacks that are ready to run against it. */
 export class Testbed {
   readonly spec: ModelSpec;
   /** Layers that a memory configuration may name. */
   readonly layers: readonly string[];
   /** Results of all attacks, in the order of the configuration. */
   readonly outputs: readonly AttackOutput[];
-  /** True if attacks differ from draw to draw though the weights do not. */
+  /** True if results of an attack differ between draws even if the weights do not. */
   readonly varies: boolean;
-  /** The weight of one photograph of the test split in an accuracy. */
+  /** The share of one photograph of the test split in the accuracy. */
   readonly accuracyStep: number;
   /** Width and height of the images in pixels. */
   readonly width: number;
@@ -136,7 +137,7 @@ export class Testbed {
   readonly #attacks: readonly PreparedAttack[];
   readonly #plans: readonly string[];
   readonly #releases: readonly NamedRelease[];
-  /** Draws that are measured together where the layers are multiplied out. */
+  /** Number of draws that are measured together where the layers are replaced by their product. */
   readonly #foldedDraws: number;
   #prepared: PreparedVictim | undefined;
   /** Plan of the programs that measured the most draws together. */
@@ -191,7 +192,7 @@ export class Testbed {
 
   /**
    * Trains the victim and the attackers' networks, or takes them from the store or from `data.pretrained`.
-   * @param budget of draws that are measured together; no number depends on it
+   * @param budget limits how many draws are measured together; results do not depend on it
    * @throws InterruptedError, DeviceLostError, DataError, ConfigError
    */
   static async build(
@@ -270,13 +271,13 @@ export class Testbed {
     }
   }
 
-  /** Memory plans, for people. */
+  /** Memory plans as texts. */
   get plans(): readonly string[] {
     const { draws, plan } = this.#prepared && this.#prepared.draws > this.#widest.draws ? this.#prepared : this.#widest;
     return draws > 0 ? [...this.#plans, plan] : this.#plans;
   }
 
-  /** The subjects of an output's reconstructions that are kept as pictures: a person each, or a photograph by its index. */
+  /** The persons that the stored pictures of an output show, with the index of the photograph if `perPhotograph`. */
   shown({ split }: AttackOutput, perPhotograph: boolean): readonly { person: number; photograph?: number }[] {
     if (!perPhotograph) return this.#people.map((person) => ({ person }));
     const { indices, persons } = this.#truths.of(split);
@@ -287,8 +288,8 @@ export class Testbed {
   }
 
   /**
-   * Accuracy of the identity classifiers on photographs that they were not trained on, mean over the attacked splits: the most
-   * that `identity` can mean.
+   * Accuracy of the identity classifiers on photographs that they were not trained on, mean over the attacked splits: the
+   * highest `identity` that can be expected.
    */
   evaluatorAccuracy(): number {
     const splits = SPLITS.filter((split) => this.outputs.some((output) => output.split === split));
@@ -298,20 +299,20 @@ export class Testbed {
 
   /**
    * Null baselines: the scores that are reached without any attack.
-   * @param images reconstructions of the first output, as they are kept
-   * @param persons whom they should show
+   * @param images reconstructions of the first output that are stored as pictures
+   * @param persons the person that each of them should show
    */
   baselines(images: readonly Float32Array[], persons: readonly number[]): NullBaselines {
     const { photographs } = this.#truths.of(this.outputs[0].split);
     return nullBaselines(this.#data.meanFace, images, persons, photographs, this.#config.seed);
   }
 
-  /** Draws of the memory, as it is configured, that can be measured together. Rows have the same bits however many. */
+  /** Number of draws of a memory that can be measured together. Rows do not depend on it. */
   drawsTogether(memory: MemoryConfig): number {
     return this.#folds(memory) ? this.#foldedDraws : 1;
   }
 
-  /** The memory has been configured: gets everything ready to measure so many draws together. */
+  /** Call after the memory was configured: builds the programs that measure `draws` draws together. */
   async prepare(memory: MemoryConfig, draws: number): Promise<void> {
     const key = `${draws} ${this.memory.recordingKey}`;
     if (this.#prepared?.key === key) return;
@@ -329,7 +330,7 @@ export class Testbed {
     });
   }
 
-  /** The memory has been loaded: captures what it returns now as draw `index` of those that are measured together. */
+  /** Call after the memory was loaded: captures its present weights as draw `index` of those that are measured together. */
   captureDraw(index: number): void {
     this.#prepared!.captureDraw(index);
   }
@@ -339,15 +340,15 @@ export class Testbed {
     return (await this.#prepared!.evaluator.run()).map(({ accuracy }) => accuracy);
   }
 
-  /** Weights that one call of {@link accuracies} reads, of each draw. */
+  /** Reads of weights in one call of {@link accuracies}, for each draw. */
   weightReads(): readonly WeightRead[] {
     return this.#prepared!.evaluator.weightReads;
   }
 
   /**
    * Attacks the captured draws.
-   * @param draws their numbers
-   * @param release how the victim changes its confidences; as they are by default
+   * @param draws numbers of the captured draws
+   * @param release change of the released confidences; none by default
    * @returns one measurement per draw
    */
   async attack(
@@ -368,8 +369,8 @@ export class Testbed {
   }
 
   /**
-   * Attacks photographs that somebody brings, as the memory is loaded now.
-   * @returns one image for each, by the attackers' names; empty where no attack takes photographs
+   * Attacks photographs that are not in the data set, with the weights that the memory returns now.
+   * @returns one image per photograph, by the attackers' names; empty where no attack takes photographs
    * @throws ShapeError, DeviceLostError
    */
   async invert(images: ImageDataset, release?: ReleaseConfig): Promise<Map<string, readonly Float32Array[]>> {
@@ -401,7 +402,7 @@ export class Testbed {
     this.#arena.destroy();
   }
 
-  /** True if two linear layers are read once per load, so that their product can stand for them. */
+  /** True if two linear layers are read once per load, so that their product can replace them. */
   #folds({ granularity, activations }: MemoryConfig): boolean {
     const perLoad = granularity === 'load' || granularity === 'chip';
     const linear = isLinear(this.spec.layers) && Object.keys(activations).length === 0;
@@ -417,19 +418,20 @@ export class Testbed {
   }
 }
 
-/** The people that are attacked. @throws ConfigError for somebody whom the victim does not know */
+/** The people that are attacked. @throws ConfigError for a number that is no class of the victim */
 export function attackedPeople({ people }: ExperimentConfig, spec: ModelSpec): readonly number[] {
   const bad = people?.find((person) => person >= spec.outputs);
   if (bad !== undefined) throw new ConfigError(`people: ${bad} is not a class of 0..${spec.outputs - 1}`);
   return people ?? [...Array(spec.outputs).keys()];
 }
 
-/** @throws DataError where the attacker's faces have another size, ConfigError where an attacker needs some and has none */
+/** @throws DataError where the public faces have another size, ConfigError where an attack needs some but has none */
 function checkPublicFaces({ dataset, publicFaces }: ExperimentData, { attacks }: ExperimentConfig): void {
   const needy = attacks.find(({ kind }) => attackOfKind(kind).needsPublicFaces);
   if (!publicFaces && needy) {
     throw new ConfigError(
-      `${needy.kind}: it learns from other people’s faces; give --public, or --people for some of --private`,
+      `${needy.kind}: this attack learns from other people’s faces; give --public, ` +
+        'or --people to leave some of --private to the attacker',
     );
   }
   if (!publicFaces) return;
@@ -453,7 +455,10 @@ function namedRelease(config: ReleaseConfig): NamedRelease {
   };
 }
 
-/** The networks of an experiment: given, or trained, and then their memory plans are kept. A victim is given or trained with all. */
+/**
+ * The networks of an experiment, given as checkpoints or trained; checkpoints must include the victim. Keeps the memory
+ * plans of the trained networks.
+ */
 class Networks {
   readonly plans: string[] = [];
   readonly #arena: Arena;
@@ -493,7 +498,7 @@ class Networks {
 
 /** The photographs with which reconstructions of each split are compared; computed at the first request for a split. */
 class Truths {
-  /** Photographs that an attack on photographs takes. */
+  /** Photographs that an attack on photographs uses. */
   readonly attacked: AttackContext['attacked'];
   readonly shownPhotographs: number;
   readonly #data: ExperimentData;
@@ -560,7 +565,7 @@ class Truths {
   }
 }
 
-/** The first photographs of each attacked person: person after person of the first ones, so that pictures show many. */
+/** The first photographs of each attacked person, sorted so that everyone's first comes before any second one. */
 function attackedPhotographs(
   dataset: ImageDataset,
   split: Uint32Array,
@@ -579,7 +584,7 @@ function attackedPhotographs(
   return Uint32Array.from(ranked, ({ image }) => image);
 }
 
-/** The programs that measure one way of reading memory: evaluation and attacks, built once and run for all draws of it. */
+/** The evaluation and the attacks for one way of reading memory: GPU programs, built once and run for all draws. */
 class PreparedVictim {
   readonly key: string;
   readonly evaluator: Evaluator;
@@ -633,7 +638,7 @@ class PreparedVictim {
     return this.#attacked.victim.draws;
   }
 
-  /** A victim that reads the memory by itself holds the draw anyway. */
+  /** Folded victims capture the draw; others read the memory itself. */
   captureDraw(index: number): void {
     this.#folds[index]?.run();
     for (const attack of this.#all()) attack.forget?.();
@@ -676,7 +681,7 @@ function searched(
   { width, height }: ImageDataset,
 ): { victim: Victim; space: SearchSpace } {
   if (spec.decoder.length === 0) return { victim, space: { height, width } };
-  // Fredrikson's attack on the DAE moves the code; the encoder and decoder that turn it into images are the model's.
+  // Fredrikson's attack on the DAE moves the code; the model's encoder and decoder convert between code and image.
   const weights = memory.weightsOf;
   const encoder = spec.layers.slice(0, spec.encoderLayers);
   const head = stackVictim(spec.layers.slice(spec.encoderLayers), weights, memory);

@@ -1,4 +1,4 @@
-/** Training as part of an experiment: with checkpoints in the run's store, resumed where it stopped. */
+/** Training as part of an experiment: it stores checkpoints in the run's store and resumes from them. */
 import { DataError } from '../errors.ts';
 import type { Arena } from '../gpu/arena.ts';
 import { readCheckpoint, writeCheckpoint } from '../models/checkpoint.ts';
@@ -10,7 +10,8 @@ import { type ProgressSink, type RunStore, refuseAborted } from './store.ts';
 const CHECKPOINT_EVERY = 10;
 
 /**
- * Trains a model, or goes on from its checkpoint in the store. Same configuration, same adapter: same bits.
+ * Trains a model, or continues from its checkpoint in the store. The same configuration on the same adapter gives the same
+ * bits.
  * @param args.file of the checkpoint
  * @param args.dataset hash of everything that the training reads except the configuration
  * @throws InterruptedError, DeviceLostError, DataError when the checkpoint is of another model or other data

@@ -6,7 +6,7 @@ import type { NamedMemory } from './config.ts';
 
 type StoredFormat = v.InferInput<typeof NumberFormat>;
 
-/** One condition per voltage: every draw is another DIMM of the vendor, in the order of their numbers. */
+/** One condition per voltage. Every draw is another DIMM of the vendor, in the order of their numbers. */
 export function voltageMemories(
   vendor: Vendor,
   volts: readonly number[],

@@ -1,4 +1,4 @@
-/** `pixels` is [height, width, channels], row-major, 8 bits: 1 gray, or 3 red, green, blue. */
+/** `pixels` is [height, width, channels], row-major, 8 bits. One channel is gray; three are red, green and blue. */
 export interface DecodedImage {
   width: number;
   height: number;

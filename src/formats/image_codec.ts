@@ -1,4 +1,4 @@
-/** Photographs as files. Decoded pixels go through image_ops.ts before an experiment sees them. */
+/** Decodes image files. Their pixels go through data/image_ops.ts before an experiment uses them. */
 import { decode as decodeJpegPixels } from 'jpeg-js';
 import { PNG } from 'pngjs';
 import { DataError } from '../errors.ts';
@@ -6,15 +6,15 @@ import type { DecodedImage } from './image.ts';
 import { decodePgm } from './pgm.ts';
 
 const MAX_PIXELS = 40_000_000;
-const MAX_JPEG_MEMORY = 1024; // MB; jpeg-js keeps four bytes of coefficients a sample, and planes beside them
-/** pngjs unpacks interlaced images without a bound; deflate makes at most a thousand bytes of one. */
+const MAX_JPEG_MEMORY = 1024; // MB; jpeg-js needs four bytes of coefficients per sample, and planes as well
+/** Bytes; pngjs unpacks interlaced images without a bound, and deflate expands one byte to at most about a thousand. */
 const MAX_INTERLACED_FILE = 2 ** 20;
 const PNG_START = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 
 /**
- * Decodes a PNG, a JPEG or a PGM, told apart by their first bytes and not by the file's name. Alpha is dropped, 16 bits
- * become 8, palettes become colours, and JPEGs have three channels, gray ones too. Orientation tags are not followed, nor
- * does Pillow. JPEG decoders agree within a few levels, not exactly.
+ * Decodes a PNG, a JPEG or a PGM, distinguished by their first bytes and not by the file's name. Alpha is dropped, 16 bits
+ * become 8, palettes become colours, and JPEGs have three channels even if they are gray. Orientation tags are ignored, as
+ * in Pillow. JPEG decoders agree within a few levels, not exactly.
  *
  * @param name the file, for messages
  * @throws DataError naming the file: empty, another format, truncated or damaged, more than 40 million pixels
@@ -40,7 +40,7 @@ function decodePng(bytes: Uint8Array, name: string): DecodedImage {
     throw new DataError(`${name}: byte 28: an interlaced PNG of more than 1 MiB; save it without interlacing`);
   }
   try {
-    // In a browser pngjs brings a Buffer of its own, which can be had from an image only.
+    // In a browser pngjs contains its own Buffer class, which is accessible only through an image.
     const PngBuffer = new PNG({ width: 1, height: 1 }).data.constructor as typeof Buffer;
     const file = PngBuffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length);
     const { width, height, data } = PNG.sync.read(file);
@@ -55,7 +55,7 @@ function decodeJpeg(bytes: Uint8Array, name: string): DecodedImage {
     const { width, height, data } = decodeJpegPixels(bytes, {
       useTArray: true,
       formatAsRGBA: false,
-      // Strict decoding fails on gray images with restart markers; a truncated file is an error in both.
+      // Strict decoding fails on gray images with restart markers; a truncated file is an error in both modes.
       tolerantDecoding: true,
       maxResolutionInMP: MAX_PIXELS / 1e6,
       maxMemoryUsageInMB: MAX_JPEG_MEMORY,
@@ -72,11 +72,11 @@ function decodeJpeg(bytes: Uint8Array, name: string): DecodedImage {
 
 function checkSize(width: number, height: number, name: string): void {
   if (!(width * height > 0 && width * height <= MAX_PIXELS)) {
-    throw new DataError(`${name}: ${width}x${height} pixels, 1 to ${MAX_PIXELS} are read; make the image smaller`);
+    throw new DataError(`${name}: ${width}x${height} pixels are not 1 to ${MAX_PIXELS}; give an image of another size`);
   }
 }
 
-/** RGBA to gray where every pixel is, to RGB otherwise. */
+/** Converts RGBA to gray if every pixel is gray, otherwise to RGB. */
 function dropAlpha(width: number, height: number, rgba: Uint8Array): DecodedImage {
   const count = width * height;
   let isGray = true;

@@ -1,5 +1,5 @@
 /**
- * Arrays of bytes in NumPy's file format, which the tools of the field read: `numpy.load(file)`.
+ * Reads and writes arrays of bytes in NumPy's file format, which `numpy.load(file)` reads.
  * Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html, version 1.0.
  */
 import { DataError, ShapeError } from '../errors.ts';
@@ -14,7 +14,7 @@ const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
 /** Magic, version, and the length of the header. */
 const PREFIX = 10;
 const ALIGNMENT = 64;
-/** NumPy leaves room for so many digits of the first length, so that an array can grow in its file. */
+/** NumPy reserves this many digits for the first length, so that an array can grow in its file. */
 const GROWTH_DIGITS = 21;
 
 /** True if bytes begin as an NPY file does. */
@@ -41,15 +41,15 @@ export function writeNpy({ shape, data }: NpyArray): Uint8Array<ArrayBuffer> {
 /**
  * Reads an array of uint8 in C order.
  *
- * @param name of the file, for messages
- * @throws DataError where the bytes are not such a file, or not the whole of one
+ * @param name the file, for messages
+ * @throws DataError if the bytes are not such a file, or not a complete one
  */
 export function readNpy(bytes: Uint8Array, name: string): NpyArray {
   if (!isNpy(bytes)) throw new DataError(`${name}: not an NPY file`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const version = bytes[6];
   if (version !== 1 || bytes.length < PREFIX)
-    throw new DataError(`${name}: NPY version ${version}, this reads version 1`);
+    throw new DataError(`${name}: NPY version ${version}; only version 1 can be read`);
   const start = PREFIX + view.getUint16(8, true);
   const header = new TextDecoder('latin1').decode(bytes.subarray(PREFIX, start));
   const of = (key: string, value: string) => new RegExp(`'${key}':\\s*${value}`).exec(header)?.[1];
@@ -57,12 +57,12 @@ export function readNpy(bytes: Uint8Array, name: string): NpyArray {
   if (type !== '|u1') throw new DataError(`${name}: values of type ${type ?? 'unknown'}, expected bytes ('|u1')`);
   if (of('fortran_order', '(\\w+)') !== 'False') throw new DataError(`${name}: not in C order`);
   const tuple = of('shape', '\\(([\\d, ]*)\\)');
-  if (tuple === undefined) throw new DataError(`${name}: the header has no shape; is the file whole?`);
+  if (tuple === undefined) throw new DataError(`${name}: the header has no shape; is the file complete?`);
   const shape = (tuple.match(/\d+/g) ?? []).map(Number);
   const length = shape.reduce((product, each) => product * each, 1);
   if (bytes.length !== start + length) {
     throw new DataError(
-      `${name}: ${bytes.length - start} values for a shape of ${shape.join(' x ')}; is the file whole?`,
+      `${name}: ${bytes.length - start} values for a shape of ${shape.join(' x ')}; is the file complete?`,
     );
   }
   return { shape, data: bytes.subarray(start) };

@@ -1,6 +1,6 @@
 /**
- * PyTorch checkpoints as `torch.save` writes them since version 1.6: a zip of `<name>/data.pkl`, a pickle of everything
- * but the numbers, and `<name>/data/<key>`, the bytes of each storage
+ * Reads PyTorch checkpoints as `torch.save` has written them since version 1.6: a zip of `<name>/data.pkl`, a pickle of
+ * everything except the numbers, and `<name>/data/<key>`, the bytes of each storage
  * (https://docs.pytorch.org/docs/stable/notes/serialization.html). The pickle is read as data: it may name only what a
  * dictionary of tensors needs, and nothing in it is ever run. Sizes are checked before anything is unpacked.
  */
@@ -11,7 +11,7 @@ import type { Dtype, Tensor, TensorData } from './safetensors.ts';
 
 const GIB = 2 ** 30;
 const MIB = 2 ** 20;
-/** What a file may unpack to: altogether, and, beyond an allowance, as a multiple of what it takes in the file. */
+/** Limits of the unpacked bytes: in total, and, beyond an allowance, as a multiple of the packed bytes. */
 const MAX_BYTES = 4 * GIB;
 const MAX_RATIO = 100;
 const ALLOWANCE = MIB;
@@ -23,11 +23,11 @@ const DATA_PARALLEL = 'module.';
 
 interface StorageType {
   readonly dtype: Dtype;
-  /** Bytes an element. */
+  /** Bytes per element. */
   readonly itemSize: number;
 }
 
-/** torch.DoubleStorage is missing because safetensors of this project hold no float64. */
+/** torch.DoubleStorage is missing because this project's safetensors files have no float64. */
 const STORAGES: Readonly<Record<string, StorageType>> = {
   FloatStorage: { dtype: 'F32', itemSize: 4 },
   HalfStorage: { dtype: 'F16', itemSize: 2 },
@@ -38,12 +38,12 @@ const STORAGES: Readonly<Record<string, StorageType>> = {
   BoolStorage: { dtype: 'BOOL', itemSize: 1 },
 };
 
-/** A storage as the pickle describes it. Frozen: a pickle can change what lies on its stack. */
+/** A storage as the pickle describes it. It is frozen, because a pickle can change objects on its stack. */
 class StorageRef {
   constructor(
     readonly type: StorageType,
     readonly key: string,
-    /** Elements. */
+    /** Number of elements. */
     readonly count: number,
   ) {
     Object.freeze(this);
@@ -61,7 +61,7 @@ class TensorRef {
     shape: unknown,
     stride: unknown,
   ) {
-    // Copies: the tuples may be on the stack still.
+    // Copied, because the tuples may still be on the stack.
     this.shape = Object.freeze(Array.isArray(shape) ? [...shape] : [undefined]);
     this.stride = Object.freeze(Array.isArray(stride) ? [...stride] : []);
     Object.freeze(this);
@@ -79,8 +79,8 @@ interface View {
 }
 
 /**
- * Reads the state dict of a checkpoint: the file's top level, or what lies under `model`, `state_dict` or
- * `model_state_dict`. The prefix `module.` of DataParallel is taken off; `num_batches_tracked` counters are left out.
+ * Reads the state dict of a checkpoint: the file's top level, or the value of its key `model`, `state_dict` or
+ * `model_state_dict`. The prefix `module.` of DataParallel is removed; `num_batches_tracked` counters are left out.
  * Tensors are contiguous copies in PyTorch's layout (Linear [out, in], Conv2d OIHW, ConvTranspose2d IOHW), in the
  * state dict's order, with their bits unchanged.
  *
@@ -129,11 +129,11 @@ export function readPth(bytes: Uint8Array, name: string): Map<string, Tensor> {
 }
 
 /**
- * The tensor of that name, if it has the dtype and the shape a model needs. Does not look for NaN: `requireFinite` does.
+ * Returns the tensor of that name if it has the dtype and the shape a model needs. Use `requireFinite` to check for NaN.
  *
- * @param shape in PyTorch's order
- * @param file for messages
- * @throws DataError naming the file and the key: missing (and what is there instead), or both dtypes and shapes
+ * @param shape sizes in PyTorch's order
+ * @param file the file, for messages
+ * @throws DataError naming the file and the key: it is missing (with the keys that exist), or its dtype or shape differs
  */
 export function requireTensor(
   tensors: ReadonlyMap<string, Tensor>,
@@ -167,7 +167,7 @@ function refuseOtherFormats(bytes: Uint8Array, name: string): void {
   if (starts(0, 'PK\u0003\u0004')) return;
   if (bytes.length === 0) throw new DataError(`${name}: byte 0: the file is empty; fetch it again`);
   const advice =
-    'save it again with a PyTorch of today, torch.save(torch.load(file), file), or convert it to safetensors';
+    'save it again with a current PyTorch, torch.save(torch.load(file), file), or convert it to safetensors';
   if (bytes[0] === 0x80 && bytes[1] >= 2 && bytes[1] <= 5) {
     throw new DataError(`${name}: byte 0: a bare pickle, the format of PyTorch before 1.6; ${advice}`);
   }
@@ -231,9 +231,9 @@ function unzip(bytes: Uint8Array, name: string, filter: (entry: UnzipFileInfo) =
   }
 }
 
-/** The pickle's object. Dictionaries become maps, tensors `TensorRef`s. */
+/** Parses the object of a pickle. Dictionaries become maps, tensors `TensorRef`s. */
 function parsePickle(pickle: Uint8Array, where: string): unknown {
-  // Made anew for every file and frozen, so that no pickle can leave anything behind.
+  // Created for every file and frozen, so that no pickle can affect later files.
   const allowed = new Map<string, unknown>([
     ['collections.OrderedDict', Object.freeze((pairs?: [unknown, unknown][]) => new Map(pairs))],
     [
@@ -303,7 +303,7 @@ function findStateDict(top: unknown, name: string): [string, TensorRef][] {
  * `num_batches_tracked`.
  *
  * @param name the file, for messages
- * @throws DataError naming the file and a key that is no name
+ * @throws DataError naming the file and a key that cannot be a name
  */
 export function stateDict<T>(entries: Iterable<readonly [string, T]>, name: string): [string, T][] {
   const all = [...entries];
@@ -318,7 +318,9 @@ function checkView(key: string, ref: TensorRef, where: string): View {
   const { storage, offset, shape, stride } = ref;
   const isList = (list: readonly unknown[]): list is number[] => list.every(isCount);
   if (!(storage instanceof StorageRef) || !isCount(offset) || !isList(shape) || !isList(stride)) {
-    throw new DataError(`${where}: storage, offset, shape or stride is missing or no count; save it again`);
+    throw new DataError(
+      `${where}: storage, offset, shape or stride is missing or not a whole number >= 0; save it again`,
+    );
   }
   const elements = shape.reduce((product, size) => product * size, 1);
   const last = offset + shape.reduce((sum, size, i) => sum + (size - 1) * stride[i], 0);
@@ -331,7 +333,7 @@ function checkView(key: string, ref: TensorRef, where: string): View {
   return { key, storage, offset, shape: [...shape], stride, elements };
 }
 
-/** Storage key -> entry of the zip, each of the size the pickle says. */
+/** Finds the zip entry of each storage key, and checks that its size is the one in the pickle. */
 function checkStorages(
   views: readonly View[],
   entries: ReadonlyMap<string, UnzipFileInfo>,
@@ -357,7 +359,7 @@ function checkStorages(
   return entryOf;
 }
 
-/** The view's elements in row-major order, moved as words of their size and never as floats. */
+/** Copies a view's elements in row-major order, as words of their size and never as floats. */
 function gather({ storage, offset, shape, stride, elements }: View, bytes: Uint8Array<ArrayBuffer>): TensorData {
   const { dtype, itemSize } = storage.type;
   const packed = new Uint8Array(elements * itemSize);
@@ -403,7 +405,7 @@ function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-/** Words of the file for a message: short, and one line whatever they hold. */
+/** Makes text from a file printable: one line of at most about 100 characters, without control characters. */
 function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is replaced
   const line = text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, '?');

@@ -1,15 +1,15 @@
 /**
- * Safetensors (https://huggingface.co/docs/safetensors): a u64 header length, a JSON header, then the tensors' bytes.
- * Weight bits move by byte copies only, so a NaN's payload or a number of another meaning survives unchanged. Numbers
- * are little-endian, as on every machine with WebGPU.
+ * Reads and writes safetensors files (https://huggingface.co/docs/safetensors): a u64 header length, a JSON header, then
+ * the tensors' bytes. Tensors are copied as bytes, so the bits of every NaN survive. Numbers are little-endian, as on every
+ * machine with WebGPU.
  */
 import { DataError } from '../errors.ts';
 
 const ARRAYS = {
   F32: Float32Array,
-  /** IEEE half as its 16 bits. */
+  /** The bits of IEEE binary16. */
   F16: Uint16Array,
-  /** bfloat16 as its 16 bits. */
+  /** The bits of bfloat16. */
   BF16: Uint16Array,
   I32: Int32Array,
   I64: BigInt64Array,
@@ -37,11 +37,11 @@ const MAX_HEADER = 100_000_000; // the reference implementation's limit
 const METADATA = '__metadata__';
 
 /**
- * Reads a whole file. Tensors come in the order of their bytes; their data are copies. As in the reference
- * implementation, the tensors must fill the data exactly: no overlap, no hole, no rest.
+ * Reads a whole file. Tensors are in the order of their bytes; their data are copies. As in the reference implementation,
+ * the tensors must fill the data exactly, without overlaps, gaps or trailing bytes.
  *
  * @param name the file, for messages
- * @throws DataError (file, and key or offset) for anything else
+ * @throws DataError (file, and key or offset) for any other content
  */
 export function readSafetensors(bytes: Uint8Array, name: string): Safetensors {
   if (bytes.length < 8) {
@@ -74,7 +74,7 @@ export function readSafetensors(bytes: Uint8Array, name: string): Safetensors {
       const problem =
         begin < covered
           ? 'overlaps the tensor before it, which ends'
-          : 'leaves a hole after the tensor before it, which ends';
+          : 'leaves a gap after the tensor before it, which ends';
       throw new DataError(
         `${name}: key ${keys[i]}: begins at data offset ${begin}, ${problem} at ${covered}; write it again`,
       );
@@ -134,7 +134,7 @@ export function writeSafetensors(
 }
 
 /**
- * Refuses a tensor with a NaN or an infinity, looked for in the bits (exponent all ones). Integers always pass.
+ * Refuses a tensor with a NaN or an infinity, which it detects by their bits (exponent all ones). Integers always pass.
  *
  * @throws DataError naming file, key and element index
  */

@@ -1,11 +1,11 @@
 /**
- * A part of a TrueType font: the glyphs of a few characters, so that a picture can carry its letters. Format: ISO/IEC 14496-22
- * (Open Font Format). Kerning and substitutions are left out, since they name glyphs that are gone.
+ * Reduces a TrueType font to the glyphs of a few characters, so that a picture can embed its letters. Format: ISO/IEC
+ * 14496-22 (Open Font Format). Kerning and substitutions are left out, because they refer to glyphs that were removed.
  */
 
 import { DataError } from '../errors.ts';
 
-/** Copied as they are, where the font has them: names and licence, metrics, and what the instructions of glyphs refer to. */
+/** Tables copied unchanged if they exist: names and licence, metrics, and tables that glyph instructions refer to. */
 const COPIED = ['OS/2', 'cvt ', 'fpgm', 'gasp', 'name', 'prep'];
 
 /** Flags of the parts of a composite glyph. */
@@ -16,10 +16,10 @@ const HAS_TWO_SCALES = 0x40;
 const HAS_MATRIX = 0x80;
 
 /**
- * The font with the glyphs of the given characters only. Characters that the font has no glyph for are left out.
+ * Returns the font with the glyphs of the given characters only. Characters for which it has no glyph are left out.
  *
- * @param name of the font, for messages
- * @throws DataError where the bytes are not a TrueType font with outlines
+ * @param name the font, for messages
+ * @throws DataError if the bytes are not a TrueType font with outlines
  */
 export function subsetTrueType(
   bytes: Uint8Array,
@@ -42,7 +42,7 @@ export function subsetTrueType(
   });
 
   const glyphs = outlines(table('glyf'), table('loca'), table('head').getInt16(50) === 1);
-  // Glyph 0 is what is drawn for a missing character. The parts of composite glyphs join behind the glyphs that use them.
+  // Glyph 0 stands for missing characters. The parts of composite glyphs are appended behind the glyphs that use them.
   const kept = [...new Set([0, ...mapped.map(({ glyph }) => glyph)])];
   for (const glyph of kept) {
     for (const { part } of partsOf(glyphs(glyph))) if (!kept.includes(part)) kept.push(part);
@@ -112,17 +112,18 @@ function tablesOf(bytes: Uint8Array, name: string): Map<string, DataView> {
   const tables = new Map<string, DataView>();
   for (let i = 0; i < file.getUint16(4); i++) {
     const entry = 12 + 16 * i;
-    if (entry + 16 > bytes.length) throw new DataError(`${name}: ends in its directory; is it whole?`);
+    if (entry + 16 > bytes.length)
+      throw new DataError(`${name}: the file ends in its table directory; is it complete?`);
     const [offset, length] = [file.getUint32(entry + 8), file.getUint32(entry + 12)];
     const tag = String.fromCharCode(...bytes.subarray(entry, entry + 4));
     if (offset + length > bytes.length)
-      throw new DataError(`${name}: table '${tag}' lies behind the end; is it whole?`);
+      throw new DataError(`${name}: table '${tag}' lies beyond the end of the file; is it complete?`);
     tables.set(tag, new DataView(bytes.buffer, bytes.byteOffset + offset, length));
   }
   return tables;
 }
 
-/** @returns the glyph of a code point, 0 where there is none */
+/** @returns a function that gives the glyph of a code point, or 0 if there is none */
 function characterMap(cmap: DataView, name: string): (code: number) => number {
   const offsets = Array.from({ length: cmap.getUint16(2) }, (_, i) => cmap.getUint32(4 + 8 * i + 4));
   const segmented = offsets.find((offset) => cmap.getUint16(offset) === 4);
@@ -149,7 +150,7 @@ function outlines(glyf: DataView, loca: DataView, long: boolean): (glyph: number
   return (glyph) => bytesOf(glyf).subarray(offset(glyph), offset(glyph + 1));
 }
 
-/** The glyphs that a composite glyph is made of, and where it names them. */
+/** The glyphs that a composite glyph consists of, and the offset at which it names each. */
 function partsOf(outline: Uint8Array): { at: number; part: number }[] {
   const view = viewOf(outline);
   if (outline.length === 0 || view.getInt16(0) >= 0) return [];

@@ -1,7 +1,7 @@
 import type { Gpu } from './device.ts';
 import type { BufferView } from './guarded_device.ts';
 
-/** Rows of every matrix start on a multiple of this many elements, so that kernels never meet a ragged row. */
+/** Rows of every matrix start at a multiple of this many elements, so that kernels need no case for the end of a row. */
 export const ROW_ALIGNMENT = 16;
 
 /** `n` rounded up to a multiple of `multiple`. */
@@ -11,23 +11,23 @@ export function roundUp(n: number, multiple: number): number {
 
 /**
  * A matrix on the device, f32, row-major. A row holds `columns` values and zeros up to `stride` (a multiple of
- * `ROW_ALIGNMENT`, of an image 4); every kernel keeps those zeros.
+ * `ROW_ALIGNMENT`, or of 4 for an image); every kernel preserves those zeros.
  */
 export interface Matrix extends BufferView {
   readonly rows: number;
   readonly columns: number;
   readonly stride: number;
   /**
-   * A row, counted from the start of the view and behind its last one, that is always zero: what a convolution reads
-   * where its window hangs over an edge. It lies beyond `size`; a kernel that reads it must bind more.
+   * Index of a row behind the last one, counted from the start of the view, that is always zero. A convolution reads it
+   * where its window extends beyond an edge. It lies beyond `size`, so a kernel that reads it must bind more.
    */
   readonly zeroRow?: number;
 }
 
 /**
  * The static memory plan of a model or an experiment: everything is allocated while it is built, nothing while it runs,
- * and all of it is freed together. Every tensor has a buffer of its own, because WebGPU does not let one dispatch read
- * and write one buffer, not even in different places.
+ * and all of it is freed together. Every tensor has its own buffer, because WebGPU does not let a dispatch read and write
+ * the same buffer, not even in different places.
  */
 export class Arena {
   readonly gpu: Gpu;
@@ -54,7 +54,7 @@ export class Arena {
 
   /**
    * A zero-filled batch of images in NHWC: row (n * height + y) * width + x is one pixel, its columns are the channels,
-   * padded with zeros to a multiple of 4 only, because layers near the pixels have few. @throws LimitError
+   * padded with zeros to a multiple of 4 only, because layers near the pixels have few channels. @throws LimitError
    */
   image(label: string, batch: number, height: number, width: number, channels: number): Matrix {
     return this.#rows(label, batch * height * width, channels, roundUp(channels, 4));
@@ -66,8 +66,8 @@ export class Arena {
   }
 
   /**
-   * A buffer that dispatches of one program share under a name because each only needs it for itself and the next one
-   * (split-K partial sums). Grows while plans are made; call it before recording, the same name with the largest size.
+   * A buffer that dispatches of one program share under a name, because its content is needed only by one dispatch and the
+   * next (split-K partial sums). It grows while plans are made; before recording, call it with the largest size of the name.
    */
   scratch(name: string, bytes: number): BufferView {
     const known = this.#scratch.get(name);
@@ -77,6 +77,7 @@ export class Arena {
     return view;
   }
 
+  /** Number of bytes allocated so far. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -95,8 +96,8 @@ export class Arena {
 }
 
 /**
- * The first `rows` rows of a matrix: what a smaller batch uses of a buffer planned for the largest. Its row of zeros stays
- * where it is, behind the rows of the whole matrix.
+ * The first `rows` rows of a matrix, for a smaller batch in a buffer that is planned for the largest. The row of zeros stays
+ * behind the rows of the whole matrix.
  */
 export function firstRows(matrix: Matrix, rows: number): Matrix {
   return { ...matrix, rows, size: rows * matrix.stride * 4 };

@@ -1,12 +1,12 @@
 import { ShaderError } from '../errors.ts';
 import { STRUCTS } from './structs.ts';
 
-/** The source of .wgsl files: the file system in Node, fetch in a browser. Paths are relative to shaders/. */
+/** Reads .wgsl files from the file system of a clone or from a bundle. Paths are relative to shaders/. */
 export interface ShaderSource {
   read(path: string): Promise<string>;
 }
 
-/** Value of one prelude constant. Whole numbers become u32; anything else must say its type: use {@link f32}. */
+/** Value of one prelude constant. Whole numbers become u32; wrap other numbers in {@link f32}. */
 export type ShaderConstant = boolean | number | { readonly f32: number };
 
 /** Marks a constant as f32. @throws ShaderError for NaN and infinities, which WGSL rejects in constants. */
@@ -35,17 +35,17 @@ export interface ComposedShader {
   origin(line: number): string;
 }
 
-/** In place of a file: a layout of src/gpu/structs.ts. */
+/** Prefix of includes that name a layout of src/gpu/structs.ts instead of a file. */
 const STRUCT = 'struct/';
 const INCLUDE = /^\s*#include\s+(?:"([^"]+)"|<([^>]+)>)\s*$/;
-/** Directives of WGSL, which must precede every declaration and so the prelude, whichever file contains them. */
+/** Directives of WGSL, which must precede every declaration and therefore the prelude, whichever file contains them. */
 const DIRECTIVE = /^(?:enable|requires|diagnostic)\b/;
 
 /**
- * Joins a shader file with what it includes, each file once, after a prelude of `const` lines; directives
- * (`enable`, `diagnostic`) of any of them go before that.
- * `#include "common/hash.wgsl"` names a file, `#include "struct/step"` a layout of src/gpu/structs.ts; `#include <fetch>` is a slot that `request.includes` fills, which is how a
- * pipeline is built for exact or for approximate memory without a branch in the shader.
+ * Joins a shader file with the files it includes, each file once, after a prelude of `const` lines; directives (`enable`,
+ * `diagnostic`) of any file come before the prelude. `#include "common/hash.wgsl"` names a file and `#include "struct/step"`
+ * a layout of src/gpu/structs.ts. `#include <fetch>` is a slot that `request.includes` fills; it lets a pipeline be built
+ * for exact or for approximate memory without a branch in the shader.
  * @throws ShaderError with `shaders/file:line:` for a missing file, an unfilled slot or a cycle.
  */
 export async function composeShader(source: ShaderSource, request: ShaderRequest): Promise<ComposedShader> {

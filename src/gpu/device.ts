@@ -5,9 +5,10 @@ import { PipelineCache } from './pipelines.ts';
 import { Profiler } from './profiler.ts';
 import { Tuner, type TuningStore } from './tuner.ts';
 
-/** Limits a plan needs beyond WebGPU's defaults; everything an adapter offers in storage sizes is requested anyway. */
+/** Limits a plan needs beyond WebGPU's defaults; the adapter's maximum of buffer and workgroup sizes is always requested. */
 export type NeededLimits = Partial<Record<keyof GPUSupportedLimits & string, number>>;
 
+/** Options of {@link openGpu}. */
 export interface OpenOptions {
   readonly shaders: ShaderSource;
   readonly powerPreference?: GPUPowerPreference;
@@ -15,9 +16,9 @@ export interface OpenOptions {
   readonly neededLimits?: NeededLimits;
   /** How to wait for a software adapter without taking a core from it; a plain await by default. */
   readonly rest?: Rest;
-  /** Time what runs: see {@link Profiler}. */
+  /** True to time kernels: see {@link Profiler}. */
   readonly profile?: boolean;
-  /** The store of the tuner's choices; without it nothing is tuned, and every kernel is the default one. */
+  /** The store of the tuner's choices; without it nothing is tuned, and the default variants are used. */
   readonly tuning?: TuningStore;
 }
 
@@ -31,8 +32,8 @@ const REQUESTED_LIMITS = [
 ] as const;
 
 /**
- * An open device and what runs programs on it: the pipeline cache, and where they are wanted a profiler and a tuner. Opened by
- * {@link openGpu}; one per process (an adapter serves one device).
+ * An open device with a pipeline cache and, if requested, a profiler and a tuner. {@link openGpu} opens it, once per process
+ * (an adapter serves one device).
  */
 export class Gpu extends GuardedDevice {
   readonly pipelines: PipelineCache;
@@ -50,8 +51,8 @@ export class Gpu extends GuardedDevice {
 
 /**
  * Requests an adapter and a device with explicit limits.
- * @param entry `navigator.gpu` of a browser, or what the webgpu package's `create()` returns in Node
- * @throws AdapterError when there is no adapter, or it gives no device, LimitError when it cannot do what `neededLimits` asks.
+ * @param entry `navigator.gpu` of a browser, or in Node the object that `create()` of the webgpu package returns
+ * @throws AdapterError when there is no adapter or it gives no device, LimitError when a limit is below `neededLimits`
  */
 export async function openGpu(entry: GPU, options: OpenOptions): Promise<Gpu> {
   const adapter = await entry.requestAdapter({
@@ -74,6 +75,7 @@ export async function openGpu(entry: GPU, options: OpenOptions): Promise<Gpu> {
   return new Gpu(entry, device, summarize(adapter.info), options);
 }
 
+/** Describes an adapter. A software adapter is recognised by its fallback flag or by its name. */
 export function summarize(info: GPUAdapterInfo): AdapterSummary {
   const { vendor, architecture, device: model, description } = info;
   const name = description || model || `${vendor} ${architecture}`.trim() || 'unnamed adapter';
@@ -81,7 +83,7 @@ export function summarize(info: GPUAdapterInfo): AdapterSummary {
   return { name, vendor, architecture, software };
 }
 
-/** The limits of the device that plans may need; names are WebGPU's. */
+/** The limits of a device that plans may need, by their names in WebGPU. */
 const SHOWN_LIMITS = [
   'maxStorageBufferBindingSize',
   'maxBufferSize',
@@ -91,7 +93,7 @@ const SHOWN_LIMITS = [
   'maxComputeWorkgroupsPerDimension',
 ] as const;
 
-/** Limits for people: doctor's and the page's. */
+/** The limits of a device that `midas doctor` and the page show. */
 export function limitsOf({ device }: Gpu): Record<string, number> {
   const limits: Record<string, number> = Object.fromEntries(SHOWN_LIMITS.map((name) => [name, device.limits[name]]));
   if (device.features.has('subgroups')) {

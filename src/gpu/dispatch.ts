@@ -1,9 +1,9 @@
-/** A dispatch: as a kernel launcher describes it, and compiled and bound so that a pass can run it. */
+/** Dispatches, as kernel launchers describe them, and commands: dispatches that are compiled and bound for a pass. */
 import type { ShaderRequest } from './composer.ts';
 import type { BufferView, GuardedDevice } from './guarded_device.ts';
 import type { Access, PipelineCache } from './pipelines.ts';
 
-/** One dispatch as a kernel launcher describes it. Bindings stand in the order of the shader's @binding numbers. */
+/** One dispatch as a kernel launcher describes it. Bindings are in the order of the shader's @binding numbers. */
 export interface Dispatch {
   readonly label: string;
   readonly shader: ShaderRequest;
@@ -12,12 +12,13 @@ export interface Dispatch {
   readonly workgroups: readonly [number, number, number];
   /** Floating-point operations, for the profiler. */
   readonly flops?: number;
-  /** Other ways to compute the same bits, of which a {@link Tuner} may choose; `shader` and `workgroups` are the default. */
+  /** Ways to compute the same bits, among which a {@link Tuner} may choose; `shader` and `workgroups` are the default. */
   readonly tuning?: DispatchTuning;
 }
 
+/** The variants of a dispatch. */
 export interface DispatchTuning {
-  /** The key of a choice: the operation, and the class of its shape. It has no influence on results. */
+  /** The key of a choice: the operation, and the class of its shape. It does not affect results. */
   readonly key: string;
   /** The default first. */
   readonly variants: readonly DispatchVariant[];
@@ -50,6 +51,7 @@ export async function prepare(
   return { ...dispatch, pipeline, bindGroup };
 }
 
+/** Adds a command to a pass. */
 export function encode(pass: GPUComputePassEncoder, command: Command): void {
   pass.setPipeline(command.pipeline);
   pass.setBindGroup(0, command.bindGroup);

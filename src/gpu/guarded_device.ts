@@ -1,6 +1,6 @@
 import { DeviceLostError, LimitError, MidasError } from '../errors.ts';
 
-/** The description of the adapter in a result's manifest. */
+/** The description of an adapter, as a result's manifest contains it. */
 export interface AdapterSummary {
   readonly name: string;
   readonly vendor: string;
@@ -31,7 +31,7 @@ export const GPU_BUFFER_USAGE = {
 export const GPU_MAP_MODE_READ = 1;
 
 /**
- * An open device with the guard against its loss, uploads and read-back. What runs programs on it is above: {@link Gpu}.
+ * An open device with uploads, read-back and a guard against its loss. Its subclass {@link Gpu} also runs programs.
  */
 export class GuardedDevice {
   readonly device: GPUDevice;
@@ -42,14 +42,14 @@ export class GuardedDevice {
   #failure: string | undefined;
   #closing = false;
   readonly #loss: Promise<void>;
-  /** Rejects what is being awaited. Not a race with the loss itself, which would keep a reaction for every await there was. */
+  /** Functions that reject pending awaits. A race with `#loss` instead would retain a reaction for every await ever made. */
   readonly #waiting = new Set<(error: DeviceLostError) => void>();
-  // Dawn frees its instance when the object `create()` returned is collected, and the process dies: keep it here.
+  // Dawn frees its instance when the object that `create()` returned is collected, and the process crashes: retain it here.
   readonly #entry: GPU;
   readonly #rest: Rest;
 
   /**
-   * @param entry `navigator.gpu` of a browser, or what the webgpu package's `create()` returned
+   * @param entry `navigator.gpu` of a browser, or the object that `create()` of the webgpu package returned
    * @param rest how to wait for a software adapter; a plain await by default
    */
   constructor(entry: GPU, device: GPUDevice, adapter: AdapterSummary, rest?: Rest) {
@@ -67,16 +67,16 @@ export class GuardedDevice {
   }
 
   /**
-   * True if kernels whose invocations swap values in groups of four are the fast ones: on a software adapter with subgroups,
-   * whose lanes are those of the CPU's vectors, numbered along x.
+   * True if kernels whose invocations exchange values in groups of four are faster. That is the case on a software adapter
+   * with subgroups, whose lanes are the lanes of the CPU's vectors, numbered along x.
    */
   get quads(): boolean {
     return this.adapter.software && this.device.features.has('subgroups');
   }
 
   /**
-   * Awaits `promise`, but fails when the device is lost or reported an error meanwhile. Every await on the device goes
-   * through here: a lost device otherwise stays silent and hands out stale numbers.
+   * Awaits `promise`, and throws if the device is lost or reports an error in the meantime. Use it for every await on the
+   * device: otherwise a lost device returns stale numbers without an error.
    * @throws DeviceLostError, MidasError (a validation or out-of-memory error of the device)
    */
   async guard<T>(promise: Promise<T>): Promise<T> {
@@ -90,7 +90,7 @@ export class GuardedDevice {
     try {
       value = await this.#rest(Promise.race([promise, loss]));
     } catch (error) {
-      // mapAsync rejects a little before device.lost resolves: give the loss a turn to be known.
+      // mapAsync rejects shortly before device.lost resolves: wait up to 50 ms for the loss to be reported.
       await Promise.race([this.#loss, new Promise((resolve) => setTimeout(resolve, 50))]);
       this.check();
       throw error;
@@ -121,12 +121,12 @@ export class GuardedDevice {
     });
   }
 
-  /** Writes `data` to the start of `view`. */
+  /** Writes `data` to `view`, from `byteOffset` on. */
   write(view: BufferView, data: ArrayBufferView<ArrayBuffer>, byteOffset = 0): void {
     this.device.queue.writeBuffer(view.buffer, view.offset + byteOffset, data.buffer, data.byteOffset, data.byteLength);
   }
 
-  /** Reads views back, all in one submit. @returns one copy of the bytes a view. @throws DeviceLostError */
+  /** Reads views back, all in one submit. @returns a copy of the bytes of each view. @throws DeviceLostError */
   async read(...views: readonly BufferView[]): Promise<ArrayBuffer[]> {
     const total = views.reduce((sum, view) => sum + view.size, 0);
     const staging = this.device.createBuffer({
@@ -158,7 +158,7 @@ export class GuardedDevice {
     return new Float32Array((await this.read(view))[0]);
   }
 
-  /** {@link read} of one view, as u32; the only way weight bits may be moved. */
+  /** {@link read} of one view, as u32. Use it to move weights: JavaScript may change the bits of a NaN in an f32. */
   async readWords(view: BufferView): Promise<Uint32Array<ArrayBuffer>> {
     return new Uint32Array((await this.read(view))[0]);
   }
@@ -174,7 +174,7 @@ export class GuardedDevice {
     await this.guard(this.device.queue.onSubmittedWorkDone());
   }
 
-  /** Ends the device in the order that never crashed at process exit. */
+  /** Closes the device: waits for its work, destroys it, waits for its loss. This order never crashed at process exit. */
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;

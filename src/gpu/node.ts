@@ -10,13 +10,15 @@ import type { TuningChoices, TuningStore } from './tuner.ts';
 import { bundledShaders } from './web.ts';
 
 export interface NodeGpuOptions {
-  /** `auto` takes a real adapter and falls back to software; `software` insists on it; anything else is matched with
-   * the adapter's name. */
+  /**
+   * `auto` uses a real adapter if there is one, otherwise a software adapter; `software` uses a software adapter; any
+   * other text must be a part of the adapter's name, vendor and architecture. Default: `auto`.
+   */
   readonly adapter?: string;
   readonly neededLimits?: NeededLimits;
-  /** Time what runs: see `Profiler`. */
+  /** True to time kernels: see `Profiler`. */
   readonly profile?: boolean;
-  /** Choose among kernels by measuring them, once for each adapter and version of the engine: see `Tuner`. Default: no. */
+  /** True to choose kernels by measuring them, once for each adapter and version of the engine: see `Tuner`. */
   readonly tune?: boolean;
 }
 
@@ -41,8 +43,8 @@ export async function openNodeGpu(options: NodeGpuOptions = {}): Promise<Gpu> {
 }
 
 /**
- * Choices in the user's cache folder, a file for each adapter and version of the engine. What cannot be read, or is no choice,
- * counts as absent; what cannot be written is measured again next time.
+ * Stores tuning choices in the user's cache folder, in one file for each adapter and version of the engine. Choices that
+ * cannot be read or are invalid count as absent; choices that cannot be written are measured again next time.
  */
 export function fileTuningStore(folders: readonly string[] = cacheFolders()): TuningStore {
   const fileIn = (folder: string, adapter: string) => join(folder, `tuning-${packageVersion()}-${adapter}.json`);
@@ -54,7 +56,7 @@ export function fileTuningStore(folders: readonly string[] = cacheFolders()): Tu
           const entries = Object.entries(choices ?? {}).filter(([, name]) => typeof name === 'string');
           return Object.fromEntries(entries) as TuningChoices;
         } catch {
-          // Not there, or half of a file: the next folder, or tuning.
+          // The file is missing or damaged: try the next folder.
         }
       }
       return {};
@@ -69,21 +71,21 @@ export function fileTuningStore(folders: readonly string[] = cacheFolders()): Tu
           renameSync(unfinished, file);
           return;
         } catch {
-          // A read-only or full home: the next folder.
+          // The folder is read-only or full: try the next one.
         }
       }
     },
   };
 }
 
-/** Milliseconds between two looks at a software adapter. */
+/** Milliseconds between two polls of a software adapter. */
 const REST = 0.25;
-const restingPlace = new Int32Array(new SharedArrayBuffer(4));
+const sleepWord = new Int32Array(new SharedArrayBuffer(4));
 
 /**
- * Dawn's bindings look at the device on every turn of Node's event loop while a promise of theirs is pending: a core is
- * busy waiting. A software adapter needs that core, so every turn sleeps a little. On two idle cores an epoch of the
- * shallow model takes 0.73 of the time, and 0.69 of the processor time.
+ * Awaits a promise of a software adapter without keeping a core busy. Dawn's bindings poll the device on every turn of
+ * Node's event loop while one of their promises is pending. A software adapter needs that core, so every turn sleeps a
+ * little. On two idle cores an epoch of the shallow model then takes 0.73 of the time and 0.69 of the processor time.
  */
 export async function rest<T>(promise: Promise<T>): Promise<T> {
   waiting++;
@@ -105,7 +107,7 @@ let turning = false;
 function turn(): void {
   turning = waiting > 0;
   if (!turning) return;
-  Atomics.wait(restingPlace, 0, 0, REST);
+  Atomics.wait(sleepWord, 0, 0, REST);
   setImmediate(turn);
 }
 

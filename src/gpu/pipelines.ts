@@ -5,12 +5,13 @@ import type { GuardedDevice } from './guarded_device.ts';
 /** How a shader uses a binding: `read` and `write` are storage buffers, `uniform` a uniform buffer. */
 export type Access = 'read' | 'write' | 'uniform';
 
+/** A compiled shader and the layout of its bindings. */
 export interface Pipeline {
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
 }
 
-/** Compiles shaders once: keyed by the composed text, which holds everything that makes one pipeline differ. */
+/** Compiles every shader once. The key is the use of its bindings and its composed text, in which all pipelines differ. */
 export class PipelineCache {
   readonly #gpu: GuardedDevice;
   readonly #source: ShaderSource;

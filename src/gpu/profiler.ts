@@ -18,26 +18,29 @@ export interface KernelTime {
 
 /** Time that the JavaScript thread spends inside `Program.run`: the step uniform, encoding, submitting. */
 export interface HostTime {
-  /** A run. */
+  /** Mean time of a run. */
   readonly milliseconds: number;
   /** Share of the phase's elapsed time, 0..1. */
   readonly share: number;
 }
 
-/** One phase of a run. Device and host work at the same time and also wait: shares need not sum to 1. */
+/** One phase of a run. Device and host work at the same time and also wait, so shares need not sum to 1. */
 export interface PhaseProfile {
   readonly phase: string;
-  /** Elapsed between entering and leaving it, summed over all visits; compiling and waiting are in it. */
+  /** Time between entering and leaving the phase, summed over all visits, including compiling and waiting. */
   readonly seconds: number;
-  /** Programs run, each one submit. */
+  /** Number of runs of programs, each of which is one submit. */
   readonly runs: number;
-  /** Null where every run was a timed one, which says nothing of the others. */
+  /** Null if every run was a timed one, because timed runs are encoded differently. */
   readonly host: HostTime | null;
   /** Slowest first. */
   readonly kernels: readonly KernelTime[];
 }
 
-/** Runs of a program that are timed whenever the last of its timings has come back; after that, every so many. */
+/**
+ * The first FIRST_SAMPLES timings of a program are taken as soon as the previous one has been read back; after that, every
+ * SAMPLE_EVERY-th run is timed.
+ */
 const FIRST_SAMPLES = 3;
 const SAMPLE_EVERY = 16;
 /** WebGPU's limit on the queries of a set; a dispatch takes two. */
@@ -45,10 +48,10 @@ const MAX_QUERIES = 4096;
 
 /**
  * Times the kernels of a whole run, phase by phase, without waiting anywhere and without changing a bit of the results.
- * A {@link Gpu} that was opened for profiling has one, and every program runs under its eyes: few of the runs are encoded
- * with a timed pass a dispatch, all others as always, and the time of a kernel is the mean of its timings times its calls.
- * Timings are coarse for short dispatches: a pass of its own costs some microseconds more than a dispatch among others,
- * and a browser rounds timestamps to 100 us.
+ * A {@link Gpu} that was opened for profiling has one, and it observes every program: a few of the runs are encoded with
+ * one timed pass per dispatch, all others as usual, and the time of a kernel is the mean of its timings times its calls.
+ * Timings of short dispatches are coarse: a separate pass costs some microseconds more than a dispatch within a pass, and
+ * a browser rounds timestamps to 100 us.
  */
 export class Profiler {
   readonly #gpu: GuardedDevice;
@@ -61,7 +64,7 @@ export class Profiler {
     this.#gpu = gpu;
   }
 
-  /** The phase that programs run in from now on; `prepare` before the first call. */
+  /** Begins a phase, to which later runs of programs belong. Before the first call the phase is `prepare`. */
   enter(phase: string): void {
     const now = performance.now();
     this.#elapsed.set(this.#phase, (this.#elapsed.get(this.#phase) ?? 0) + now - this.#entered);
@@ -69,7 +72,7 @@ export class Profiler {
     this.#entered = now;
   }
 
-  /** Called by a program when it is built. */
+  /** Begins to observe a program; the program calls this when it is built. */
   watch(dispatches: readonly Dispatch[]): ProgramProfile {
     const program = new ProgramProfile(this.#gpu, dispatches, () => this.#phase);
     this.#programs.push(program);
@@ -142,16 +145,16 @@ interface Timestamps {
 /** The state of a {@link Profiler} for one program. */
 export class ProgramProfile {
   readonly kernels: readonly Kernel[];
-  /** By phase. `host` is ms inside untimed runs. */
+  /** Counts by phase. `host` is the time inside untimed runs, in milliseconds. */
   readonly counts = new Map<string, { runs: number; untimedRuns: number; host: number }>();
   /** Resolves, and never rejects, when no timing is under way. */
   pending: Promise<void> = Promise.resolve();
   readonly #gpu: GuardedDevice;
   readonly #phase: () => string;
   readonly #canTime: boolean;
-  /** Nanoseconds a dispatch, summed over all timings but the first. */
+  /** Nanoseconds of each dispatch, summed over all timings except the first. */
   readonly #sums: Float64Array;
-  /** The first run finds nothing in any cache: it counts only where it is the only one. */
+  /** Nanoseconds of each dispatch in the first timing. Caches are cold then, so it is used only if there is no other. */
   #first: Float64Array | undefined;
   #samples = 0;
   #runs = 0;
@@ -185,7 +188,7 @@ export class ProgramProfile {
     });
   }
 
-  /** After the last pass of a timed run. */
+  /** Copies the timestamps for reading; call it after the last pass of a timed run. */
   resolve(encoder: GPUCommandEncoder): void {
     const { querySet, resolved, readBack } = this.#timestamps!;
     const queries = 2 * this.kernels.length;
@@ -193,7 +196,7 @@ export class ProgramProfile {
     encoder.copyBufferToBuffer(resolved, 0, readBack, 0, 8 * queries);
   }
 
-  /** A run has been submitted. @param host ms it took */
+  /** Records that a run was submitted. @param host time that the submission took on the host, in milliseconds */
   ran(timed: boolean, host: number): void {
     const phase = this.#phase();
     const counted = this.counts.get(phase) ?? { runs: 0, untimedRuns: 0, host: 0 };
@@ -209,7 +212,7 @@ export class ProgramProfile {
     }
   }
 
-  /** Mean time of dispatch `i`; NaN where it was never timed. */
+  /** Mean time of dispatch `i` in nanoseconds; NaN if it was never timed. */
   nanoseconds(i: number): number {
     if (this.#samples > 1) return this.#sums[i] / (this.#samples - 1);
     return this.#first?.[i] ?? Number.NaN;
@@ -225,7 +228,7 @@ export class ProgramProfile {
     }
     const ticks = new BigUint64Array(readBack.getMappedRange());
     const times = this.#samples === 0 ? new Float64Array(this.kernels.length) : this.#sums;
-    // Drivers may set their clock back meanwhile: no time is below 0.
+    // A driver may set its clock back in between, so negative times count as 0.
     for (let i = 0; i < times.length; i++) times[i] += Math.max(0, Number(ticks[2 * i + 1] - ticks[2 * i]));
     if (this.#samples === 0) this.#first = times;
     readBack.unmap();

@@ -12,11 +12,11 @@ export interface WeightRead {
 
 /**
  * Collects the dispatches of one training step, one inference or one attack iteration. `build()` compiles all pipelines
- * in parallel and makes every bind group; the result is encoded again and again as one pass and one submit.
+ * in parallel and makes every bind group; every run of the result is encoded as one pass and one submit.
  */
 export class Recorder {
   readonly gpu: Gpu;
-  /** 64 bytes that change from step to step: read counters, learning rate, offsets. */
+  /** The uniform buffer of 64 bytes that changes from step to step: read counters, learning rate, offsets. */
   readonly step: BufferView;
   readonly #dispatches: Dispatch[] = [];
   readonly #weightReads: WeightRead[] = [];

@@ -1,15 +1,15 @@
 /**
- * Layouts of what host and device both read and write, each declared once: TypeScript has the offsets of its fields, and a
- * shader that says `#include "struct/<name>"` has the struct, or for a table of words one constant per field.
+ * Memory layouts that host and device share, each declared once. TypeScript gets the offsets of the fields; a shader that
+ * says `#include "struct/<name>"` gets the struct or, for a table of words, one constant per field.
  */
 
 const WORDS = { u32: 1, f32: 1, vec2u: 2, vec4u: 4 } as const;
 
-/** A field: its type, and what it says. */
+/** The type and the meaning of a field. */
 type Field = readonly [type: keyof typeof WORDS, meaning: string];
 
 export interface Layout<Name extends string> {
-  /** 32-bit words of the whole. */
+  /** Number of 32-bit words. */
   readonly words: number;
   /** The word at which each field begins. */
   readonly at: Readonly<Record<Name, number>>;
@@ -38,7 +38,7 @@ function layoutOf<Name extends string>(
   return { words, at, floats, wgsl: wgsl(lines, words) };
 }
 
-/** A WGSL struct. Vectors must fall on multiples of their own size, where WGSL puts them. */
+/** A WGSL struct. Vectors must lie at multiples of their own size, because WGSL aligns them so. */
 function structOf<Name extends string>(struct: string, fields: Readonly<Record<Name, Field>>): Layout<Name> {
   return layoutOf(
     fields,
@@ -70,18 +70,18 @@ export function writeFields<Name extends string>(
   }
 }
 
-/** The one uniform slot that changes from step to step, written before each submit (src/gpu/recorder.ts). */
+/** The uniform buffer that changes from step to step; it is written before each submit (src/gpu/recorder.ts). */
 export const STEP = structOf('Step', {
   passIndex: ['u32', 'forward or backward pass counter: the read index of approximate memory at granularity pass'],
   firstImage: ['u32', "index of the batch's first image in the data set: the image key of granularity inference"],
   batchOffset: ['u32', 'position of the batch in the shuffled order of the epoch'],
   iteration: ['u32', 'optimiser step (from 1) or attack iteration (from 0)'],
-  learningRate: ['f32', 'of the optimiser; of an attack the length of its step'],
-  draw: ['u32', 'counter of further random draws of the step (input corruption, search directions)'],
-  adamStepSize: ['f32', 'learning rate over the bias correction of the first moment'],
+  learningRate: ['f32', 'learning rate of the optimiser, or step length of an attack'],
+  draw: ['u32', 'counter of the random numbers of the step (input corruption, search directions)'],
+  adamStepSize: ['f32', 'learning rate divided by the bias correction of the first moment'],
   adamSecondCorrection: ['f32', 'bias correction of the second moment'],
-  chunk: ['vec4u', 'of rendered faces: width, height, words of the chunk, images'],
-  pad: ['vec4u', 'nothing'],
+  chunk: ['vec4u', 'for rendered faces: width, height, words of the chunk, images of the chunk'],
+  pad: ['vec4u', 'unused'],
 });
 
 /** One attacked class in the state of MI-Face (src/kernels/mi_face.ts). */
@@ -104,43 +104,46 @@ export const FAULT_ENTRY = wordsOf('ENTRY', {
   key: ['vec2u', 'hash of seed, chip and tensor'],
   read: ['u32', 'read counter, to which the pass is added'],
   granularity: ['u32', '0 fixed for all passes (chip, load), 1 pass, 2 inference'],
-  scale: ['f32', 'value of one unit; of noise, its scale'],
+  scale: ['f32', 'value of one unit of a code, or the scale of noise'],
   inverseScale: ['f32', 'its inverse'],
   bits: ['u32', 'bits of a code'],
   scales: ['u32', 'where the scales of rows begin'],
   load: ['u32', 'number of the load'],
   device: ['vec2u', 'hash of seed and chip, which all tensors share'],
-  rowBits: ['u32', 'bits of a row of the geometry, a power of two'],
+  rowBits: ['u32', 'bits per row of the geometry, a power of two'],
   banks: ['u32', 'banks of the geometry, a power of two'],
-  count: ['u32', 'sources'],
-  scrubbed: ['u32', 'the first so many of them are scrubbed on load'],
+  count: ['u32', 'number of sources'],
+  scrubbed: ['u32', 'number of leading sources that are scrubbed on load'],
   rows: ['u32', 'rows of the tensor'],
   columns: ['u32', 'columns of the tensor'],
-  rowBlocks: ['u32', 'blocks of a row'],
+  rowBlocks: ['u32', 'blocks per row'],
   sparseFaults: ['u32', 'where the tables of memory/sparse_faults.wgsl begin, counted from the entry'],
-  unused: ['u32', 'nothing'],
+  unused: ['u32', 'unused'],
 });
 
 /** A source of faults in the entry of its tensor. */
 export const FAULT_SOURCE = wordsOf('SOURCE', {
   table: [
     'u32',
-    'where its table begins, counted from the entry; its k-th: at least k + 1 cells fail when the draw is <= it',
+    'where its table begins, counted from the entry; at least k + 1 cells are drawn if the random u32 is <= value k',
   ],
-  limit: ['u32', 'entries of the table'],
-  firstBit: ['u32', 'it fails bits FIRST_BIT .. FIRST_BIT + BITS - 1 of a code'],
+  limit: ['u32', 'number of values in the table'],
+  firstBit: ['u32', 'bits FIRST_BIT .. FIRST_BIT + BITS - 1 of a code can fail'],
   bits: ['u32', 'see FIRST_BIT'],
   drawn: ['u32', '0 once per chip, 1 once per load, 2 at every read'],
-  salt: ['u32', 'sets sources apart, 0 .. 127; sources of one salt draw the same cells'],
+  salt: ['u32', 'separates the random numbers of sources, 0 .. 127; sources with the same salt draw the same cells'],
   stored: ['u32', '0 whatever is stored, 1 only cells that store 0, 2 only cells that store 1'],
   effect: ['u32', '0 the cell reads the wrong value, 1 it reads 0, 2 it reads 1'],
-  lines: ['u32', '0 everywhere; 1 cache lines, 2 wordlines, 3 bitlines whose hash lies in FROM .. TO'],
+  lines: [
+    'u32',
+    '0 cells fail everywhere; 1 only in cache lines, 2 wordlines, 3 bitlines whose hash lies in FROM .. TO',
+  ],
   from: ['u32', 'see LINES'],
   to: ['u32', 'see LINES'],
-  failure: ['u32', 'a drawn cell fails in a read whose hash is <= it'],
+  failure: ['u32', 'a drawn cell fails in a read if its hash is <= this'],
 });
 
-/** Words of a tensor's entry in the fault table, with its sources and their tables. */
+/** Number of words of a tensor's entry in the fault table, including its sources and their tables. */
 export const FAULT_ENTRY_WORDS = 2048;
 
 /** The text that replaces `#include "struct/<name>"`. */

@@ -5,9 +5,9 @@ import type { PipelineCache } from './pipelines.ts';
 /** Names of the variants that were chosen, by {@link choiceKey}. */
 export type TuningChoices = Readonly<Record<string, string>>;
 
-/** The store of choices beyond the process. Losing them costs only time: implementations need not be reliable. */
+/** Stores choices across processes. Losing them costs only time, so implementations need not be reliable. */
 export interface TuningStore {
-  /** @param adapter a name for it, fit for a file */
+  /** @param adapter name of the adapter, usable in a file name */
   load(adapter: string): Promise<TuningChoices>;
   save(adapter: string, choices: TuningChoices): Promise<void>;
 }
@@ -16,21 +16,21 @@ export interface TuningStore {
 const BUDGET = 2000;
 /** Shortest timing worth comparing, ms. */
 const SHORTEST = 2;
-/** Timings of a variant, fewer where they take long; the best of them counts, which is the one that was disturbed least. */
+/** Number of timings per variant, fewer if they take long. The shortest one counts, because it was disturbed least. */
 const ROUNDS = 7;
-/** Milliseconds of timing after which no other round begins. */
+/** Milliseconds of timing after which no further round begins. */
 const LONGEST = 150;
 /** How much faster than the default a variant must be to be chosen. */
 const GAIN = 1.05;
-/** Bytes of a dispatch's bindings, at most: tuning works on copies of its own. */
+/** Bytes of bindings above which a dispatch is not tuned, because tuning needs a copy of them. */
 const LARGEST = 2 ** 28;
-/** Bytes of the outputs in which variants are compared. */
+/** Bytes of the first output that are compared between variants. */
 const COMPARED = 2 ** 20;
 
 /**
- * Chooses among variants of a dispatch by measuring them on this adapter, once a key. All variants of a dispatch write
- * the same bits, which is checked before one is chosen: a choice changes time and never a result. Works on buffers of its
- * own, because those of the program may hold something already.
+ * Chooses among variants of a dispatch by measuring them on this adapter, once per key. All variants of a dispatch write
+ * the same bits, which is checked before one is chosen: a choice changes time and never a result. The tuner works on its
+ * own buffers, because those of the program may already contain data.
  */
 export class Tuner {
   readonly #gpu: GuardedDevice;
@@ -38,12 +38,12 @@ export class Tuner {
   readonly #store: TuningStore;
   readonly #budget: number;
   readonly #choices = new Map<string, string>();
-  /** Builds run at the same time, measurements must not. */
+  /** Resolves when the previous measurements are done: builds may run concurrently, measurements must not. */
   #queue: Promise<void> | undefined;
   #spent = 0;
   #longest = 0;
 
-  /** @param budget ms of measuring, at most; whatever is met after that keeps its default, in later processes as well */
+  /** @param budget most milliseconds of measuring; dispatches after that keep their default, in later processes as well */
   constructor(gpu: GuardedDevice, pipelines: PipelineCache, store: TuningStore, budget = BUDGET) {
     this.#gpu = gpu;
     this.#pipelines = pipelines;
@@ -52,8 +52,8 @@ export class Tuner {
   }
 
   /**
-   * The dispatches with a variant chosen for each that has some. Measures those whose key is new, the most work first, while the
-   * budget lasts.
+   * Returns the dispatches, with a variant chosen for each that has variants. Dispatches whose key is new are measured while
+   * the budget lasts, those with the most operations first.
    * @throws ShaderError when a variant does not compile, DeviceLostError
    */
   async choose(dispatches: readonly Dispatch[]): Promise<Dispatch[]> {
@@ -71,7 +71,7 @@ export class Tuner {
   async #after(before: Promise<void>, dispatches: readonly Dispatch[]): Promise<void> {
     await before;
     const known = this.#choices.size;
-    // Where time runs out it is to have been spent on what matters.
+    // The most expensive dispatches come first, in case the budget runs out.
     for (const dispatch of dispatches.toSorted((a, b) => (b.flops ?? 0) - (a.flops ?? 0))) {
       const { tuning } = dispatch;
       if (!tuning || tuning.variants.length < 2 || this.#choices.has(choiceKey(tuning))) continue;
@@ -98,7 +98,7 @@ export class Tuner {
     for (const [key, name] of Object.entries(await this.#store.load(this.#adapter))) this.#choices.set(key, name);
   }
 
-  /** @returns the fastest variant whose bits are those of the first */
+  /** @returns the fastest variant that writes the same bits as the first one */
   async #measure(dispatch: Dispatch, variants: readonly DispatchVariant[]): Promise<DispatchVariant> {
     const { copies: bindings, destroy } = this.#copies(dispatch);
     try {
@@ -110,11 +110,11 @@ export class Tuner {
       const repeats = Math.max(1, Math.min(64, Math.ceil(SHORTEST / (await this.#time(runs[0], 1)))));
       const shortest = new Map(right.map((i) => [i, Number.POSITIVE_INFINITY]));
       const began = performance.now();
-      // In turns, so that whatever else the machine does meets all of them alike.
+      // The variants take turns, so that other load on the machine affects all of them equally.
       for (let round = 0; round < ROUNDS && (round === 0 || performance.now() - began < LONGEST); round++) {
         const best = Math.min(...shortest.values());
         for (const [i, before] of shortest) {
-          // What is far behind need not be timed again.
+          // A variant that is far behind need not be timed again.
           if (before > 2 * best) continue;
           shortest.set(i, Math.min(before, await this.#time(runs[i], repeats)));
         }
@@ -127,12 +127,12 @@ export class Tuner {
     }
   }
 
-  /** Runs every variant once, which may still compile. @returns those that write what the first one writes */
+  /** Runs every variant once, which may still compile. @returns indices of the variants that write the same as the first */
   async #agreeing(runs: readonly ((repeats: number) => void)[], outputs: readonly BufferView[]): Promise<number[]> {
     const right: number[] = [];
     let expected: Uint32Array | undefined;
     for (const [i, run] of runs.entries()) {
-      // Not what the variant before it has left.
+      // Removes the output of the variant before it.
       this.#clear(outputs);
       run(1);
       const words = await this.#gpu.readWords({ ...outputs[0], size: Math.min(outputs[0].size, COMPARED) });
@@ -142,7 +142,7 @@ export class Tuner {
     return right;
   }
 
-  /** Milliseconds a dispatch. */
+  /** Milliseconds per dispatch. */
   async #time(run: (repeats: number) => void, repeats: number): Promise<number> {
     await this.#gpu.idle();
     const before = performance.now();
@@ -163,7 +163,7 @@ export class Tuner {
     };
   }
 
-  /** Bindings like those of a dispatch, to buffers of their own: inputs are full of numbers neither zero nor denormal. */
+  /** Bindings like those of a dispatch, but with new buffers. Inputs get numbers that are neither zero nor denormal. */
   #copies({ bindings }: Dispatch): { copies: Dispatch['bindings']; destroy(): void } {
     const copies = bindings.map(([access, { size }]) => {
       const usage = access === 'uniform' ? GPU_BUFFER_USAGE.UNIFORM : 0;
@@ -195,7 +195,7 @@ export class Tuner {
 
 const PATTERN = Float32Array.from({ length: 2 ** 16 }, (_, i) => ((i * 37) % 101) / 101 - 0.495);
 
-/** A choice holds for those it was made among. */
+/** The key of a choice. It names the variants, because a choice is valid only among those that were measured. */
 export function choiceKey({ key, variants }: DispatchTuning): string {
   return `${key}: ${variants.map(({ name }) => name).join(', ')}`;
 }

@@ -5,12 +5,12 @@ import { type Gpu, openGpu } from './device.ts';
 
 const FOLDER = '../../shaders/';
 
-/** Texts of the shaders by their paths, where a bundler has put them into this file. */
+/** The texts of the shaders by their paths, if a bundler has put them into this file. */
 const bundled = import.meta.env
   ? import.meta.glob<string>('../../shaders/**/*.wgsl', { query: '?raw', import: 'default', eager: true })
   : undefined;
 
-/** Shaders that are part of a bundle; undefined where this file runs from its source. */
+/** Reads the shaders of a bundle; undefined if this file runs from its source. */
 export const bundledShaders: ShaderSource | undefined = bundled && {
   async read(path) {
     const text = bundled[FOLDER + path];

@@ -31,24 +31,24 @@ import {
 } from './placement.ts';
 import { type FittedFormat, ParameterRanges } from './ranges.ts';
 
-/** Reads of one load are numbered from a base of its own, so that two loads never share a pass: LOADS x PASSES = 2^32. */
+/** Pass numbers per load, so that two loads never share the number of a pass: LOADS x PASSES = 2^32. */
 const PASSES = 2 ** 20;
 
 const NO_FAULTS: ChipFaults = { chip: 0, layers: new Map(), activations: new Map() };
 
 /**
- * A trained model's parameters in approximate memory. Encodes them into a memory image, and hands layers their weights
- * under a configuration: layers it does not name are exact. One object serves a whole sweep: `configure` changes what the
- * memory is, `load` draws the next map.
+ * A trained model's parameters in approximate memory. It encodes them into a memory image and provides the weights of every
+ * layer under a configuration; layers that the configuration does not name are exact. One object serves a whole sweep:
+ * `configure` sets the properties of the memory, `load` draws the faults.
  *
- * The materialised path keeps what a read returned in `fetched`, which has the layout of the parameters: f32, or codes of 16
- * bits of a dense layer's weights at granularity `pass`, in the first half of their slice. Programs that read only that hold
- * for all configurations of one {@link recordingKey}; where it changes they must be recorded again.
+ * The materialised path stores the result of a read in `fetched`, which has the layout of the parameters. It holds f32 or,
+ * for some weights of dense layers at granularity `pass`, codes of 16 bits in the first half of their slice. A recorded
+ * program that reads only `fetched` is valid for all configurations with the same {@link recordingKey}.
  */
 export class ApproximateMemory {
   readonly fetched: FlatParameters;
   readonly #gpu: Gpu;
-  /** Owner of every buffer, the image among them: freed with the model. */
+  /** The owner of every buffer, including the image, so that they are freed with the model. */
   readonly #arena: Arena;
   readonly #parameters: FlatParameters;
   readonly #ranges: ParameterRanges;
@@ -57,9 +57,9 @@ export class ApproximateMemory {
   #codes: BufferView | undefined;
   #config: MemoryConfig | undefined;
   #plan: MemoryPlan = { tensors: [], activations: [], bytes: 0, faults: NO_FAULTS };
-  /** Formats of the stored parameters, by name. */
+  /** Fitted formats of the stored parameters, by parameter name. */
   #formats: ReadonlyMap<string, FittedFormat> = new Map();
-  /** The faults on the chip of the present draw. */
+  /** The faults on the chip of the current draw. */
   #faults: ChipFaults = NO_FAULTS;
   #encoded = '';
   #draw = 0;
@@ -74,8 +74,8 @@ export class ApproximateMemory {
   }
 
   /**
-   * Measures the ranges that number formats are fitted to. `configure` and `load` must follow.
-   * @param arena that owns the memory
+   * Creates the memory and measures the ranges that number formats are fitted to. `configure` and `load` must follow.
+   * @param arena the owner of the buffers of the memory
    * @throws DeviceLostError
    */
   static async store(arena: Arena, parameters: FlatParameters): Promise<ApproximateMemory> {
@@ -95,12 +95,13 @@ export class ApproximateMemory {
     return this.#parameters;
   }
 
+  /** The current configuration. @throws Error before `configure` */
   get config(): MemoryConfig {
-    if (!this.#config) throw new Error('configure the memory first');
+    if (!this.#config) throw new Error('the memory has no configuration; call configure first');
     return this.#config;
   }
 
-  /** True if the layer's weights are fetched inside the products that use them; those of batch normalisation never are. */
+  /** True if the layer's weights are fetched inside the products that use them; never true for batch normalisation. */
   fused(layer: string): boolean {
     const { layers, path, granularity } = this.config;
     if (this.#parameters.layout.find(`${layer}.weight`).rows === 1) return false;
@@ -108,8 +109,8 @@ export class ApproximateMemory {
   }
 
   /**
-   * Identifies which layers are fetched when, and how. Programs that read through {@link weightsOf} or call
-   * {@link recordPass} depend on it and on the contents of buffers only: they stay valid while it does not change.
+   * Identifies which layers are fetched, when and how. Programs that read through {@link weightsOf} or call
+   * {@link recordPass} depend only on this key and on the contents of buffers, and stay valid while the key does not change.
    */
   get recordingKey(): string {
     const { granularity, layers } = this.config;
@@ -121,7 +122,7 @@ export class ApproximateMemory {
     return JSON.stringify([perLoad ? 'load' : granularity, weights, activations]);
   }
 
-  /** Changes what the memory is; encodes again where the format changed. `load` must follow. @throws ConfigError, DeviceLostError */
+  /** Sets the configuration; encodes again if a format changed. `load` must follow. @throws ConfigError, DeviceLostError */
   async configure(config: MemoryConfig): Promise<void> {
     const plan = planMemory(config, this.#parameters.layout);
     this.#config = config;
@@ -137,7 +138,7 @@ export class ApproximateMemory {
     await this.#encode();
   }
 
-  /** Encodes the parameters, where the image is not already in these formats. */
+  /** Encodes the parameters, unless the image is already in these formats. */
   async #encode(): Promise<void> {
     const { tensors, bytes } = this.#plan;
     if (bytes > this.#imageBytes()) {
@@ -149,7 +150,7 @@ export class ApproximateMemory {
       tensors.map(({ slice, memory, tensor }) => [slice.name, memory.format, tensor.origin]),
     );
     if (tensors.length === 0 || this.#encoded === formats) return;
-    // Rows that only fill up to four are not encoded: what another layout left there must go.
+    // Rows that only pad a matrix to 4 rows are not encoded: clear what another layout left there.
     const encoder = this.#gpu.device.createCommandEncoder({ label: 'clear the image' });
     encoder.clearBuffer(this.#codes!.buffer, this.#codes!.offset, this.#codes!.size);
     this.#gpu.submit(encoder);
@@ -158,9 +159,9 @@ export class ApproximateMemory {
   }
 
   /**
-   * Draws map `draw`: another chip at granularity `chip`, another load at the others. Layers that are materialised once a
-   * load are read here; exact layers are copied.
-   * @param draw 0, 1, ...; at granularities `pass` and `inference` below 4096
+   * Draws the faults of draw `draw`: another chip at granularity `chip`, another load at the other granularities. It reads
+   * the layers that are materialised once per load and copies exact layers.
+   * @param draw integer >= 0; below 4096 at granularities `pass` and `inference`
    * @throws ConfigError, DeviceLostError
    */
   async load(draw: number): Promise<void> {
@@ -196,15 +197,15 @@ export class ApproximateMemory {
   }
 
   /**
-   * Records the reads that open a forward pass (`passOffset` 0) or the backward pass after it (1): at granularity `pass`
-   * every materialised layer is fetched again; otherwise nothing. The step's `pass_index` advances by 2 a forward and
-   * backward pair.
+   * Records the reads at the start of a forward pass (`passOffset` 0) or of the backward pass after it (1). At granularity
+   * `pass` every materialised layer is fetched again; at others nothing is recorded. The step's `pass_index` advances by 2
+   * per pair of forward and backward pass.
    */
   recordPass(recorder: Recorder, passOffset: number): void {
     if (this.config.granularity === 'pass') this.#recordMaterialise(recorder, passOffset);
   }
 
-  /** True if the input, or the output of a layer, is stored in approximate memory. */
+  /** True if the activation `name` (the input, or the output of a layer) is stored in approximate memory. */
   storesActivation(name: string): boolean {
     return Object.hasOwn(this.config.activations, name);
   }
@@ -217,14 +218,14 @@ export class ApproximateMemory {
     recordStoreActivations(recorder, { tensor: { map, origin: 0, fetch }, x, images, faultTable });
   }
 
-  /** The key of the faults in an image's activations in a read of the present load, and their format; for the reference. */
+  /** Sampler of the faults in an image's activations in one read of the current load, and their codec; for the reference. */
   activationSamplerOf(name: string, pass: number, image: number): { sampler: FaultSampler; codec: Codec } {
     const { memory, number, format } = this.#plan.activations.find((activation) => activation.name === name)!;
     const faults = this.#faults.activations.get(name)!;
     return { sampler: this.#faultSampler(memory, faults, { number, origin: 0, pass, image }), codec: format.codec };
   }
 
-  /** The source of a layer's weights under the present configuration. */
+  /** The source of a layer's weights under the current configuration. */
   weightsOf = (layer: string): LayerWeights => {
     const plain = plainWeights(this.fetched)(layer);
     if (!this.fused(layer)) {
@@ -248,13 +249,13 @@ export class ApproximateMemory {
     };
   };
 
-  /** True if every image's faults are corrections of one error-free product. */
+  /** True if the faults of every image are applied as corrections of one error-free product. */
   #corrected(layer: string): boolean {
     if (this.config.granularity !== 'inference') return false;
     return this.#plan.tensors.some(({ slice, uniform }) => slice.layer === layer && uniform);
   }
 
-  /** Bytes that a layer occupies, with pads and check bits: what one read of it moves. Exact layers are f32. */
+  /** Bytes that one read of a layer moves, including pads and check bits. Exact layers are f32. */
   bytesOf(layer: string): number {
     const stored = this.#plan.tensors.filter(({ slice }) => slice.layer === layer);
     if (stored.length > 0) return stored.reduce((sum, { size, memory }) => sum + size * (memory.ecc ? 9 / 8 : 1), 0);
@@ -262,21 +263,22 @@ export class ApproximateMemory {
     return slices.reduce((sum, { length }) => sum + 4 * length, 0);
   }
 
-  /** Codes of one parameter as they are stored, packed in the padded layout. */
+  /** Returns the codes of a parameter as they are stored, packed in the padded layout. @throws DeviceLostError */
   async readCodes(name: string): Promise<Uint32Array<ArrayBuffer>> {
     return this.#gpu.readWords(this.#codesOf(this.#find(name)));
   }
 
   /**
-   * Returns the codes of one read of a parameter, packed in the padded layout: under the present load, at granularity `pass` or
-   * `inference` in its pass `pass`, for image 0. @throws DeviceLostError
+   * Returns the codes of one read of a parameter under the current load, packed in the padded layout. `pass` selects the
+   * read at granularities `pass` and `inference`; the image is number 0.
+   * @throws ConfigError for a layer whose images are corrected one by one, DeviceLostError
    */
   async fetchCodes(name: string, pass = 0): Promise<Uint32Array<ArrayBuffer>> {
     const placed = this.#find(name);
     if (this.#corrected(placed.slice.layer)) {
       throw new ConfigError(
-        'memory.granularity: at inference every image reads weights of its own, of dense layers only those that are hit; ' +
-          'use pass to look at one read',
+        'memory.granularity: at inference every image reads the weights separately, dense layers only faulty codes; ' +
+          'use pass to inspect one read',
       );
     }
     const work = new Arena(this.#gpu);
@@ -300,7 +302,7 @@ export class ApproximateMemory {
     return words;
   }
 
-  /** Weights of a parameter as the last read left them: bits of f32, rows x stride, zeros in the pads. @throws DeviceLostError */
+  /** Weights of the last read of a parameter: bits of f32, rows x stride, zeros in the pads. @throws DeviceLostError */
   async fetchedWeights(name: string): Promise<Uint32Array<ArrayBuffer>> {
     const { rows, columns, stride } = this.fetched.layout.find(name);
     const words = await this.#gpu.readWords(this.fetched.matrix(name));
@@ -312,12 +314,12 @@ export class ApproximateMemory {
     return new Uint32Array(weights.buffer);
   }
 
-  /** The number format of a parameter, fitted: what turns codes into weights. */
+  /** The fitted codec of a parameter, which converts weights to codes and back. */
   codecOf(name: string): Codec {
     return this.#formatOf(name).codec;
   }
 
-  /** Everything that decides which cells of a parameter fail in a read of the present load: for the reference. */
+  /** All inputs that determine which cells of a parameter fail in one read of the current load; for the reference. */
   faultSamplerOf(name: string, pass = 0, image?: number): FaultSampler {
     const { slice, memory, tensor } = this.#find(name);
     const faults = this.#faults.layers.get(slice.layer)!;
@@ -348,14 +350,14 @@ export class ApproximateMemory {
     };
   }
 
-  /** The value just above the largest that a parameter's format holds: what noise levels are multiples of. */
+  /** The full scale of a parameter's format, just above its largest value; noise levels are multiples of it. */
   fullScaleOf(name: string): number {
     return this.#formatOf(name).fullScale;
   }
 
   /**
-   * Root mean square of the change that bit errors at `rate` make to the weights and biases of a layer, under its present
-   * number format: what moment-matched noise is scaled to. @throws ConfigError for floating point, DeviceLostError
+   * Root mean square of the change that bit errors at `rate` cause in the weights and biases of a layer, under its current
+   * number format; moment-matched noise is scaled to it. @throws ConfigError for floating point, DeviceLostError
    */
   async flipDeviation(layer: string, rate: number): Promise<number> {
     let [sum, count] = [0, 0];
@@ -379,13 +381,13 @@ export class ApproximateMemory {
     return Math.sqrt(sum / count);
   }
 
-  /** Specimen of the present draw. */
+  /** Number of the chip of the current draw. */
   #chip(): number {
     const { chip, granularity } = this.config;
     return granularity === 'chip' ? chip + this.#draw : chip;
   }
 
-  /** Number of the present load, and of its first read. */
+  /** Numbers of the current load and of its first read. */
   #readNumbers(): [load: number, read: number] {
     const { granularity } = this.config;
     if (granularity === 'chip') return [0, 0];
@@ -406,7 +408,7 @@ export class ApproximateMemory {
     return { buffer: this.#codes!.buffer, offset, size };
   }
 
-  /** The buffer of codes of 16 bits. */
+  /** The part of `fetched` that holds a parameter's codes of 16 bits. */
   #codes16Of({ slice }: PlannedTensor): Matrix {
     const matrix = this.fetched.matrix(slice.name);
     return { ...matrix, size: matrix.size / 2 };
@@ -416,7 +418,7 @@ export class ApproximateMemory {
     return this.#codes?.size ?? 0;
   }
 
-  /** Records the encoding of the parameters as they are, in the ranges that they had when they were measured. */
+  /** Records the encoding of the current parameters, with the ranges of the last measurement. */
   recordEncode(recorder: Recorder): void {
     for (const { slice, tensor } of this.#plan.tensors) {
       const weights = this.#parameters.matrix(slice.name);

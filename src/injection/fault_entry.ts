@@ -1,4 +1,4 @@
-/** The fault table as the device reads it: an entry for each tensor (src/gpu/structs.ts). */
+/** The entries of the fault table in the device's layout, one per tensor (src/gpu/structs.ts). */
 
 import { ConfigError } from '../errors.ts';
 import { FAULT_ENTRY, FAULT_ENTRY_WORDS, FAULT_SOURCE, writeFields } from '../gpu/structs.ts';
@@ -13,17 +13,18 @@ const DRAWN = { chip: 0, load: 1, read: 2 } as const;
 const STORED = { any: 0, zero: 1, one: 2 } as const;
 const EFFECT = { flip: 0, 'stuck-at-0': 1, 'stuck-at-1': 2 } as const;
 
-/** The part of an entry that a load changes. */
+/** The fields of an entry that change with every load. */
 export interface EntryDraw {
-  /** Key of the tensor, from tensorKey. */
+  /** Key of the tensor, computed by tensorKey. */
   readonly key: Key;
-  /** From deviceKey. */
+  /** Key of the chip, computed by deviceKey. */
   readonly device: Key;
-  /** Number of the load, and of its first read. */
+  /** Numbers of the load and of its first read. */
   readonly load: number;
   readonly read: number;
 }
 
+/** Writes the fields of a draw into entry number `entry` of a fault table. */
 export function writeDraw(
   words: Uint32Array<ArrayBuffer>,
   entry: number,
@@ -42,37 +43,38 @@ export interface EntryShape {
   readonly stride: number;
 }
 
-/** The value of one unit of a format; for noise its scale. */
+/** Number format of a tensor in an entry; for noise, `scale` is the scale of the noise. */
 export interface EntryScale {
   readonly granularity: Granularity;
   readonly scale: number;
   readonly inverse: number;
   readonly bits: number;
-  /** The offset of the scales of rows in the table, for a format that has them. */
+  /** Offset of the scales of the rows in the table, in words; 0 by default. */
   readonly rowScales?: number;
 }
 
+/** Writes granularity and number format into entry number `entry` of a fault table. */
 export function writeScale(words: Uint32Array<ArrayBuffer>, entry: number, args: EntryScale): void {
   const { granularity, scale, inverse, bits, rowScales = 0 } = args;
   const values = { granularity: GRANULARITY[granularity], scale, inverseScale: inverse, bits, scales: rowScales };
   writeFields(FAULT_ENTRY, words, values, entry * FAULT_ENTRY_WORDS);
 }
 
-/** The cells of a memory and what fails in them: what tensors of one layer have in common. */
+/** The cells of a memory and their faults, which the tensors of one layer share. */
 export interface EntryFaults {
   readonly sources: readonly FaultSource[];
   readonly storageBits: StorageBits;
   readonly ecc: Ecc | undefined;
   readonly geometry: Geometry;
   readonly granularity: Granularity;
-  /** The name of the layer in errors; default: memory. */
+  /** The path of the layer in the configuration, for errors; default: memory. */
   readonly where?: string;
 }
 
 /**
- * The words of an entry that say what fails, quantile tables included: the same for all tensors of a layer but for their shape,
- * which {@link writeFaults} adds.
- * @returns FAULT_ENTRY_WORDS words; those before ENTRY_ROW_BITS are 0
+ * The words of an entry that describe the faults, including quantile tables. They are the same for all tensors of a layer
+ * except for the shape, which {@link writeFaults} adds.
+ * @returns FAULT_ENTRY_WORDS words; those before the field rowBits are 0
  * @throws ConfigError when the sources' tables do not fit an entry
  */
 export function faultWords(args: EntryFaults): Uint32Array<ArrayBuffer> {
@@ -82,7 +84,7 @@ export function faultWords(args: EntryFaults): Uint32Array<ArrayBuffer> {
   const place = (table: Uint32Array, room: number): number => {
     if (free + Math.max(room, table.length) > FAULT_ENTRY_WORDS) {
       throw new ConfigError(
-        `${where}.faults: ${sources.length} sources of faults at these rates need more than the ${FAULT_ENTRY_WORDS} words of a map; ` +
+        `${where}.faults: ${sources.length} sources of faults at these rates need more than the ${FAULT_ENTRY_WORDS} words of an entry; ` +
           'use fewer models or lower rates',
       );
     }
@@ -119,7 +121,7 @@ export function faultWords(args: EntryFaults): Uint32Array<ArrayBuffer> {
   if (granularity === 'inference' && isUniform(sources, ecc)) {
     const { faults, more } = sparseFaultTables(sources[0].bits, sources[0].rate);
     const header = place(new Uint32Array(2), 2);
-    // sparse_faults.wgsl reads sixteen entries together, which lie behind the header.
+    // sparse_faults.wgsl reads sixteen entries together, which follow the header.
     place(faults, 16);
     words.set([faults.length, place(more, 1)], header);
     writeFields(FAULT_ENTRY, words, { sparseFaults: header });
@@ -127,7 +129,7 @@ export function faultWords(args: EntryFaults): Uint32Array<ArrayBuffer> {
   return words;
 }
 
-/** Writes what fails in a tensor of this shape. @param faults from {@link faultWords} */
+/** Writes the faults of a tensor of this shape into entry `entry`. @param faults the result of {@link faultWords} */
 export function writeFaults(
   words: Uint32Array<ArrayBuffer>,
   entry: number,

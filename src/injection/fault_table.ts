@@ -1,4 +1,4 @@
-/** The fault table of a model in memory: what the device reads about every tensor before it fetches it. */
+/** The fault tables of a model in approximate memory, which the device reads before it fetches a tensor. */
 import { type Arena, roundUp } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
@@ -11,20 +11,20 @@ import { writeDraw, writeFaults, writeScale } from './fault_entry.ts';
 import { type ChipFaults, MAX_ACTIVATIONS, type MemoryPlan } from './placement.ts';
 import type { FittedFormat } from './ranges.ts';
 
-/** The shape of one block: activations are laid out anew in every read. */
+/** The shape of one block, in which activations are stored: their layout changes with every read. */
 const BLOCK = { rows: 1, columns: BLOCK_CODES, stride: BLOCK_CODES };
 
-/** The fields that distinguish one draw of the faults from another. */
+/** The fields in which one draw differs from another. */
 export interface TableDraw {
   readonly chip: number;
-  /** From deviceKey. */
+  /** Key of the chip, computed by deviceKey. */
   readonly device: Key;
   readonly load: number;
   /** Number of the load's first read. */
   readonly read: number;
 }
 
-/** Two tables, of the parameters by their number and of the activations in the order of the configuration. */
+/** Two tables: one with the parameters by index, one with the activations in the order of the configuration. */
 export class FaultTable {
   readonly parameters: BufferView;
   readonly activations: BufferView;
@@ -32,7 +32,7 @@ export class FaultTable {
   readonly #layout: ParameterLayout;
   readonly #words: Uint32Array<ArrayBuffer>;
   readonly #activationWords = new Uint32Array(FAULT_ENTRY_WORDS * MAX_ACTIVATIONS);
-  /** The words at which the scales of the rows of each parameter begin. */
+  /** For each parameter, the word at which the scales of its rows begin. */
   readonly #rowScales: readonly number[];
 
   constructor(arena: Arena, layout: ParameterLayout) {
@@ -50,8 +50,8 @@ export class FaultTable {
   }
 
   /**
-   * Writes everything that a draw does not change.
-   * @param formats of the stored parameters, by name
+   * Writes all fields that do not change with a draw. `upload` must follow.
+   * @param formats fitted formats of the stored parameters, by name
    */
   configure(config: MemoryConfig, plan: MemoryPlan, formats: ReadonlyMap<string, FittedFormat>): void {
     const { granularity } = config;
@@ -78,7 +78,7 @@ export class FaultTable {
     this.setFaults(plan, plan.faults);
   }
 
-  /** Writes what fails on a chip. */
+  /** Writes the faults of a chip; `draw` or `upload` must follow. */
   setFaults(plan: MemoryPlan, { layers, activations }: ChipFaults): void {
     for (const { slice } of plan.tensors) writeFaults(this.#words, slice.index, layers.get(slice.layer)!.words, slice);
     for (const [entry, { name }] of plan.activations.entries()) {
@@ -86,7 +86,7 @@ export class FaultTable {
     }
   }
 
-  /** Writes what a draw changes, and hands both tables to the device. */
+  /** Writes the fields that change with a draw, and uploads both tables to the device. */
   draw(seed: number, plan: MemoryPlan, draw: TableDraw): void {
     for (const { index } of this.#layout.slices) {
       writeDraw(this.#words, index, { ...draw, key: tensorKey(seed, draw.chip, index) });
@@ -97,7 +97,7 @@ export class FaultTable {
     this.upload();
   }
 
-  /** Hands both tables to the device. */
+  /** Copies both tables to the device. */
   upload(): void {
     this.#gpu.write(this.parameters, this.#words);
     this.#gpu.write(this.activations, this.#activationWords);

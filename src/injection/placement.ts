@@ -1,4 +1,4 @@
-/** The places of a model's tensors in a memory, and the faults there: everything that does not depend on the weights. */
+/** The places of a model's tensors in a memory and their faults, neither of which depends on the weights. */
 import { ConfigError } from '../errors.ts';
 import { roundUp } from '../gpu/arena.ts';
 import { type Fetch, fetchOf, retainsCodes16, type StoredTensor } from '../kernels/stored.ts';
@@ -10,58 +10,58 @@ import { faultSources, isUniform } from '../memory/faults.ts';
 import { faultWords } from './fault_entry.ts';
 import { type FittedFormat, fitFormat } from './ranges.ts';
 
-/** Loads at granularities `pass` and `inference`, whose reads are numbered across loads. */
+/** Maximum number of loads at granularities `pass` and `inference`, whose reads are numbered across loads. */
 export const LOADS = 2 ** 12;
 
-/** How many activations may lie in approximate memory. */
+/** Maximum number of activations in approximate memory. */
 export const MAX_ACTIVATIONS = 16;
 
-/** Tensors start on so many bytes of the image. */
+/** Every tensor starts on a multiple of this many bytes in the image. */
 const TENSOR_ALIGNMENT = 256;
 
-/** The faults in a memory of one chip. */
+/** The faults in the memory of one layer or activation on one chip. */
 export interface PlannedFaults {
   readonly sources: readonly FaultSource[];
-  /** From faultWords. */
+  /** Their words in an entry of the fault table, from faultWords. */
   readonly words: Uint32Array<ArrayBuffer>;
 }
 
-/** A tensor as a configuration stores it. */
+/** A parameter that a configuration stores in approximate memory. */
 export interface PlannedTensor {
   readonly slice: ParameterSlice;
   readonly memory: StoredMemory;
   readonly tensor: StoredTensor;
-  /** Its offset in the image in bytes. */
+  /** Offset in the image, in bytes; `size` is in bytes too. */
   readonly offset: number;
   readonly size: number;
-  /** True if all its cells fail alike. */
+  /** True if all its cells fail with the same probability. */
   readonly uniform: boolean;
-  /** True if a pass retains what it read as codes of 16 bits. */
+  /** True if the read of a pass is retained as codes of 16 bits. */
   readonly codes16: boolean;
 }
 
-/** The input, or the output of a layer, as a configuration stores it. */
+/** The input, or the output of a layer, that a configuration stores in approximate memory. */
 export interface PlannedActivation {
   readonly name: string;
   readonly memory: ActivationMemory;
-  /** The tensor number that keys its draws: of its name (FNV-1a), above those of parameters. */
+  /** Tensor number in the key of its draws: the FNV-1a hash of the name with bit 31 set, above the numbers of parameters. */
   readonly number: number;
   readonly format: FittedFormat;
   readonly fetch: Fetch;
 }
 
-/** A configuration, worked out once. */
+/** The layout and faults that follow from a configuration and a model. */
 export interface MemoryPlan {
-  /** One behind the other in the image, each packed in its own format. */
+  /** Stored parameters in the order of the image, each packed in its own format. */
   readonly tensors: readonly PlannedTensor[];
   readonly activations: readonly PlannedActivation[];
-  /** Bytes of the image. */
+  /** Size of the image in bytes. */
   readonly bytes: number;
-  /** The faults in a layer's memory on the first chip, by the name of the layer or of the activation. */
+  /** The faults on the first chip. */
   readonly faults: ChipFaults;
 }
 
-/** The faults in the memories of a configuration, on one chip. */
+/** The faults in the memories of a configuration on one chip, by the name of the layer or activation. */
 export interface ChipFaults {
   readonly chip: number;
   readonly layers: ReadonlyMap<string, PlannedFaults>;
@@ -75,7 +75,10 @@ function plannedFaults(memory: StoredMemory, chip: number, config: MemoryConfig,
   return { sources, words: faultWords({ sources, storageBits, ecc: memory.ecc, geometry, granularity, where: path }) };
 }
 
-/** @throws ConfigError for faults that the chip does not have or that an entry of the fault table does not hold */
+/**
+ * Returns the faults of one chip.
+ * @throws ConfigError if the chip does not have these faults or an entry of the fault table cannot hold them
+ */
 export function chipFaults(config: MemoryConfig, chip: number, where = 'memory'): ChipFaults {
   const layers = new Map<string, PlannedFaults>();
   for (const [layer, memory] of Object.entries(config.layers)) {
@@ -89,14 +92,19 @@ export function chipFaults(config: MemoryConfig, chip: number, where = 'memory')
   return { chip, layers, activations };
 }
 
-/** @throws ConfigError with the path in the configuration, where a model of this layout cannot lie in such a memory */
+/**
+ * Plans the memory of a configuration for a model of this layout.
+ * @throws ConfigError with the path in the configuration if the memory cannot hold the model
+ */
 export function planMemory(config: MemoryConfig, layout: ParameterLayout, where = 'memory'): MemoryPlan {
   const { granularity, chip, geometry } = config;
   for (const [layer, memory] of Object.entries(config.layers)) {
     const path = `${where}.layers.${layer}`;
     const weight = layout.find(`${layer}.weight`);
     if (granularity === 'inference' && weight.rows === 1) {
-      throw new ConfigError(`${path}: granularity inference needs a layer with products, not a vector`);
+      throw new ConfigError(
+        `${path}: granularity inference needs a layer that multiplies by its weights, not batch normalisation`,
+      );
     }
     if (memory.kind !== 'stored') continue;
     if ('scale' in memory.format && memory.format.scale === 'per-channel' && weight.transposed) {
@@ -120,7 +128,7 @@ export function planMemory(config: MemoryConfig, layout: ParameterLayout, where 
     const blockBytes = (BLOCK_CODES * storageBitsOf(formatBits(memory.format))) / 8;
     const size = (slice.length / BLOCK_CODES) * blockBytes;
     const tensor = { map: index, origin: bytes / blockBytes, rows, columns, stride, fetch: fetchOf(memory, sources) };
-    // A matrix is a dense layer's weights: its product decodes them. What is read once per load is decoded once.
+    // Only a dense layer's weights have two dimensions; its product decodes codes. A read per load is decoded once.
     const codes16 = granularity === 'pass' && slice.shape.length === 2 && retainsCodes16(memory);
     const uniform = isUniform(sources, memory.ecc);
     tensors.push({ slice, memory, tensor, offset: bytes, size, uniform, codes16 });
@@ -130,7 +138,7 @@ export function planMemory(config: MemoryConfig, layout: ParameterLayout, where 
   if (bytes > capacity) {
     throw new ConfigError(
       `${where}.geometry: ${geometry.banks} banks of ${geometry.rows} rows of ${geometry.rowBytes} bytes hold ${capacity} ` +
-        `bytes, the image has ${bytes}`,
+        `bytes, but the image has ${bytes}`,
     );
   }
   const activations = Object.entries(config.activations).map(([name, memory]) => ({
@@ -143,7 +151,7 @@ export function planMemory(config: MemoryConfig, layout: ParameterLayout, where 
   return { tensors, activations, bytes, faults };
 }
 
-/** @throws ConfigError for more draws than the granularity numbers */
+/** @throws ConfigError if the granularity does not support this many draws */
 export function checkDraws(granularity: Granularity, draws: number): void {
   if ((granularity === 'pass' || granularity === 'inference') && draws > LOADS) {
     throw new ConfigError(`draw: ${draws - 1} is not below ${LOADS}, the loads at granularity ${granularity}`);
@@ -151,14 +159,14 @@ export function checkDraws(granularity: Granularity, draws: number): void {
 }
 
 /**
- * Checks that a memory of this configuration can hold a model of this layout for so many draws, as far as that does not depend
- * on the weights.
+ * Checks that a memory of this configuration can hold a model of this layout for `draws` draws. The check does not depend on
+ * the weights.
  * @throws ConfigError with the path in the configuration
  */
 export function checkMemory(config: MemoryConfig, layout: ParameterLayout, draws: number, where = 'memory'): void {
   checkDraws(config.granularity, draws);
   planMemory(config, layout, where);
-  // At granularity chip every draw is another specimen, which may not have been measured at a voltage.
+  // At granularity chip every draw is another chip, which may not have been measured at the voltage.
   if (config.granularity !== 'chip') return;
   for (let draw = 1; draw < draws; draw++) chipFaults(config, config.chip + draw, where);
 }

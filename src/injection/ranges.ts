@@ -1,4 +1,4 @@
-/** The ranges of a model's parameters, and the number formats that are fitted to them. */
+/** The ranges of a model's parameters, and number formats fitted to them. */
 import { Arena } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { Recorder } from '../gpu/recorder.ts';
@@ -18,16 +18,17 @@ export interface Scale {
 /** A number format fitted to a tensor. Floating point has scale 1. */
 export interface FittedFormat extends Scale {
   readonly codec: Codec;
-  /** Scales of the rows, where every row has its own. */
+  /** Scales of the rows, if every row has its own. */
   readonly rows?: readonly Scale[];
-  /** The value just above the largest that the format holds; of floating point the largest weight. */
+  /** The value just above the largest that the format holds; for floating point the largest weight. */
   readonly fullScale: number;
 }
 
 /**
+ * Fits a number format to a tensor.
  * @param largest max |value| of the tensor
- * @param fixed.exponent of fixed point; default: the smallest that holds `largest`
- * @param fixed.rows max |value| of every row, where rows of integers have scales of their own
+ * @param fixed.exponent exponent of fixed point; default: fitted to `largest` with the format's headroom
+ * @param fixed.rows max |value| of every row, for integers with one scale per row
  */
 export function fitFormat(
   format: NumberFormat,
@@ -59,7 +60,7 @@ export class ParameterRanges {
   readonly #parameters: FlatParameters;
   /** Max |w| and max w of every parameter. */
   #largest: readonly { absolute: number; raw: number }[] = [];
-  /** Max |w| of every row of a parameter, once a format asked for it. */
+  /** Max |w| of every row of a parameter, measured when a format needs it. */
   readonly #rows = new Map<string, Float32Array>();
 
   constructor(gpu: Gpu, parameters: FlatParameters) {
@@ -67,7 +68,7 @@ export class ParameterRanges {
     this.#parameters = parameters;
   }
 
-  /** Measures the parameters as they are now. @throws DeviceLostError */
+  /** Measures the current parameters. @throws DeviceLostError */
   async measure(): Promise<void> {
     const work = new Arena(this.#gpu);
     const recorder = new Recorder(this.#gpu);
@@ -87,7 +88,7 @@ export class ParameterRanges {
     this.#rows.clear();
   }
 
-  /** Measures the rows of a layer's weights where its format needs them. @throws DeviceLostError */
+  /** Measures the rows of a layer's weights if its format needs their ranges. @throws DeviceLostError */
   async measureRows(layer: string, memory: LayerMemory): Promise<void> {
     if (!fitsRows(memory)) return;
     const slice = this.#parameters.layout.find(`${layer}.weight`);
@@ -101,7 +102,7 @@ export class ParameterRanges {
     work.destroy();
   }
 
-  /** @param stored all parameters that are stored, which may share an exponent */
+  /** Fits the format of a parameter. @param stored all stored parameters, which may share an exponent */
   fit(slice: ParameterSlice, memory: StoredMemory, stored: readonly ParameterSlice[]): FittedFormat {
     const { format } = memory;
     const { absolute } = this.#largest[slice.index];
@@ -110,7 +111,7 @@ export class ParameterRanges {
     }
     const { bits, exponent, headroom, encoding } = format;
     if (typeof exponent === 'number') return fitFormat(format, absolute, { exponent });
-    // As published: the signed maximum, whatever the most negative weight is.
+    // As published: the signed maximum, which ignores negative weights of larger magnitude.
     const range = encoding === 'faithful' ? 'raw' : 'absolute';
     const fitted =
       exponent === 'per-tensor'

@@ -3,30 +3,31 @@ import type { Recorder } from '../gpu/recorder.ts';
 import { requireSameShape, shapeConstants } from './check.ts';
 import { flatGrid } from './grid.ts';
 
+/** The element-wise function applied to the output of a layer. */
 export type Activation = 'none' | 'relu' | 'tanh' | 'sigmoid';
 
 /** Values of the prelude constant ACTIVATION, read by shaders/common/activation.wgsl. */
 export const ACTIVATION_CODE: Readonly<Record<Activation, number>> = { none: 0, relu: 1, tanh: 2, sigmoid: 3 };
 
-/** An activation that was fused into a layer, and the layer's output: what the layer's backward pass needs of it. */
+/** An activation that was fused into a layer, and the layer's output after it: the backward pass needs both. */
 export interface Activated {
   readonly activation: Activation;
   readonly output: Matrix;
 }
 
-/** Of shaders/common/output_gradient.wgsl, which reads no output where there was no activation: then anything is bound. */
+/** Prelude constant of shaders/common/output_gradient.wgsl, which reads no output if there is no activation. */
 export const activationConstant = (activated: Activated | undefined) => ({
   ACTIVATION: ACTIVATION_CODE[activated?.activation ?? 'none'],
 });
 
-/** @throws ShapeError unless the output that was activated is laid out as its gradient */
+/** @throws ShapeError unless the activated output has the shape and stride of its gradient */
 export function requireActivated(kernel: string, gradOutput: Matrix, activated: Activated | undefined): void {
   if (activated) requireSameShape(kernel, 'gradOutput', gradOutput, 'output', activated.output);
 }
 
 /**
- * gradInput = gradOutput * act'(input), from the output of the forward pass: relu (y > 0), tanh 1 - y^2,
- * sigmoid y (1 - y).
+ * gradInput = gradOutput * act'(input), with act' computed from the output y of the forward pass: 1 where y > 0 for relu,
+ * 1 - y^2 for tanh, y (1 - y) for sigmoid.
  *
  * @param args.output y = act(input), [rows, columns]
  * @param args.gradOutput the same shape

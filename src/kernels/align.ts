@@ -7,42 +7,43 @@ import { requireBytes, shapeConstants } from './check.ts';
 import { flatGrid } from './grid.ts';
 
 /**
- * The value that replaces the logarithm of a confidence that f32 cannot hold. `direct`: the logarithm computed from the logits;
- * `faithful`: -1000, as in the published code, which takes the logarithm of the confidence and clamps that of 0.
+ * The log-confidence of a class whose confidence underflows to 0 in f32. `direct`: the logarithm computed from the logits;
+ * `faithful`: -1000 as in the published code, which computes the logarithm of the confidence and clamps that of 0.
  */
 export type ConfidenceFloor = 'direct' | 'faithful';
 
-/** The constant the published code adds to log-confidences. */
+/** The constant that the published code adds to log-confidences. */
 export const ALIGNMENT_OFFSET = 50;
 
 /** The published code's smallest log-confidence. */
 export const SMALLEST_LOG_CONFIDENCE = -1000;
 
 /**
- * ln 2^-150: up to there a confidence rounds to 0 in f32, whose smallest number is 2^-149 (ties go to even, 0). -103.97.
- * The published code's confidences are a rounded exponential divided by a rounded sum and may differ from that between -104.7
- * and -103.5; above, up to ln 2^-126 = -87.3, they have fewer digits, which the direct logarithm does not copy.
+ * ln 2^-150 = -103.97. Confidences up to 2^-150 round to 0 in f32, whose smallest positive number is 2^-149 (ties go to
+ * even). The published code divides a rounded exponential by a rounded sum, so that between -104.7 and -103.5 it may decide
+ * otherwise. Above that, up to ln 2^-126 = -87.3, its confidences have fewer digits, which the direct logarithm does not
+ * reproduce.
  */
 export const CONFIDENCE_UNDERFLOW = -150 * Math.LN2;
 
 /**
- * The attacker's view of predictions (Yang, Chang and Liang, CCS 2019, as published): log-confidences of the `truncation`
- * most confident classes of a row, lifted by `offset` and, where still negative, further until the smallest is 0; all other
- * entries 0. Ties go to the lower class.
+ * The attacker's preprocessing of predictions (Yang, Chang and Liang, CCS 2019, as published). The log-confidences of the
+ * `truncation` most confident classes of a row are raised by `offset` and, if one is still negative, further until the
+ * smallest is 0. All other entries are 0. Ties go to the lower class.
  *
  *   topk, indices = torch.topk(prediction, truncation)
  *   topk = torch.clamp(torch.log(topk), min=-1000) + c
  *   topk = topk + F.relu(-topk.min(1, keepdim=True)[0])
  *   prediction = torch.zeros(...).scatter_(1, indices, topk)
  *
- * A row whose softmax is not a number (a NaN or infinity among the logits, except for some -infinity) keeps NaN.
+ * A row whose softmax is not a number (a logit is NaN or +infinity, or all are -infinity) keeps NaN.
  *
  * @param args.logits [rows, classes]; not confidences: their logarithm is computed directly
- * @param args.truncation how many classes stay, integer in 1..classes
+ * @param args.truncation number of classes kept, integer in 1..classes
  * @param args.output [rows, classes]; its stride may differ from that of logits
- * @param args.floored rows u32: how many of the entries kept lie below {@link CONFIDENCE_UNDERFLOW}, with either floor; 0 in
- * a row of NaN
- * @param args.clip for an attacker who trusts no logarithm below it, -1000..0: those are raised to it. Default: none
+ * @param args.floored rows u32: number of kept entries below {@link CONFIDENCE_UNDERFLOW}, with either floor; 0 in a row of
+ * NaN
+ * @param args.clip log-confidences below it are raised to it before `offset` is added, -1000..0; default: -1000
  * @throws ShapeError, ConfigError
  */
 export function recordTruncateAlign(
@@ -76,7 +77,7 @@ export function recordTruncateAlign(
     throw new ConfigError(`${kernel}: clip ${clip} is not in ${SMALLEST_LOG_CONFIDENCE}..0`);
   }
   if (!Number.isFinite(offset)) throw new ConfigError(`${kernel}: offset ${offset} is not a finite number`);
-  // Few rows with much to do each: small workgroups, so that every core gets some.
+  // Few rows with much work each: small workgroups, so that every core gets some of them.
   const { workgroups, constants } = flatGrid(logits.rows, 16);
   recorder.record({
     label: kernel,

@@ -7,21 +7,21 @@ import { pcg4d } from '../memory/hash.ts';
 import { requireBytes, requireSameShape, shapeConstants } from './check.ts';
 import { flatGrid } from './grid.ts';
 
-/** Keeps the streams of corruption apart from every other use of the hash ("corr" in ASCII). */
+/** Separates the random streams of corruption from all other uses of the hash ("corr" in ASCII). */
 const CORRUPT_STREAM = 0x636f7272;
 
-/** u32 words an image of `pixels` bytes takes in a packed data set. */
+/** Number of u32 words that an image of `pixels` bytes takes in a packed data set. */
 export function packedImageWords(pixels: number): number {
   return Math.ceil(pixels / 4);
 }
 
 /**
- * 8-bit images as {@link recordGatherBatch} reads them: each starts on a multiple of 4 bytes.
+ * Packs 8-bit images for {@link recordGatherBatch}, so that each starts on a multiple of 4 bytes.
  *
  * @param images [count, pixels], 8-bit, without gaps
  * @param pixels bytes per image
  * @returns [count, 4 * packedImageWords(pixels)], the rest of each image zero
- * @throws ShapeError when `images` holds no whole number of images
+ * @throws ShapeError when `images` does not hold a whole number of images
  */
 export function packImages(images: Uint8Array, pixels: number): Uint8Array<ArrayBuffer> {
   const count = images.length / pixels;
@@ -36,9 +36,9 @@ export function packImages(images: Uint8Array, pixels: number): Uint8Array<Array
 
 /**
  * Copies one batch out of a data set on the device: row r is image order[batch_offset + r], divided by 255. The step
- * uniform's `batch_offset` moves it through the epoch; order must reach batch_offset + rows.
+ * uniform's `batch_offset` is the position in the epoch; `order` must have at least batch_offset + rows entries.
  *
- * @param args.pixels all images, as {@link packImages} gives them
+ * @param args.pixels all images, as returned by {@link packImages}
  * @param args.labels one u32 per image
  * @param args.order image indices, u32
  * @param args.images [rows, pixels], 0..1
@@ -73,11 +73,11 @@ export function recordGatherBatch(
 }
 
 /**
- * Copies the rows of a table that belong to a batch: row r is row order[batch_offset + r], as in
+ * Copies the rows of a table that belong to a batch: row r of the output is row order[batch_offset + r] of the table, as in
  * {@link recordGatherBatch}.
  *
  * @param args.table one row per image of the data set
- * @param args.output [rows, columns of the table] with its stride
+ * @param args.output [rows, columns of the table], with the stride of the table
  * @throws ShapeError
  */
 export function recordGatherRows(recorder: Recorder, args: { table: Matrix; order: BufferView; output: Matrix }): void {
@@ -139,8 +139,8 @@ export function recordCorrupt(
 }
 
 /**
- * The stream word {@link recordCorrupt} makes of a seed.
- * @throws ConfigError when the seed is no integer in 0..2^53-1
+ * The stream word that {@link recordCorrupt} derives from a seed.
+ * @throws ConfigError when the seed is not an integer in 0..2^53-1
  */
 export function corruptionStream(seed: number): number {
   if (!Number.isSafeInteger(seed) || seed < 0) {

@@ -7,8 +7,8 @@ const describe = (matrix: Pick<Matrix, 'rows' | 'columns' | 'stride'>) =>
   `${matrix.rows} x ${matrix.columns} (stride ${matrix.stride})`;
 
 /**
- * The prelude constants ROWS, COLUMNS and STRIDE of a matrix, after a look at the matrix itself.
- * @throws ShapeError when it is empty, its stride is no multiple of 4 or below its columns, or its view is too small
+ * Checks a matrix and returns its prelude constants ROWS, COLUMNS and STRIDE.
+ * @throws ShapeError when it is empty, its stride is not a multiple of 4 or is below its columns, or its view is too small
  */
 export function shapeConstants(
   kernel: string,
@@ -17,13 +17,15 @@ export function shapeConstants(
 ): Record<'ROWS' | 'COLUMNS' | 'STRIDE', ShaderConstant> {
   const { rows, columns, stride } = matrix;
   if (rows < 1 || columns < 1 || stride < columns || stride % 4 !== 0) {
-    throw new ShapeError(`${kernel}: ${name} is ${describe(matrix)}; give rows and a stride that is a multiple of 4`);
+    throw new ShapeError(
+      `${kernel}: ${name} is ${describe(matrix)}; it needs rows, columns, and a stride >= columns that is a multiple of 4`,
+    );
   }
   requireBytes(kernel, name, matrix, rows * stride * 4);
   return { ROWS: rows, COLUMNS: columns, STRIDE: stride };
 }
 
-/** @throws ShapeError that names both shapes when `matrix` is not laid out as `expected` is, or its view is too small */
+/** @throws ShapeError naming both shapes if rows, columns or stride differ from `expected`, or if the view is too small */
 export function requireSameShape(
   kernel: string,
   expectedName: string,
@@ -39,7 +41,7 @@ export function requireSameShape(
   requireBytes(kernel, name, matrix, matrix.rows * matrix.stride * 4);
 }
 
-/** @throws ShapeError when the rows are not images of height x width pixels */
+/** @throws ShapeError when a row does not have height x width columns */
 export function requireImages(kernel: string, name: string, matrix: Matrix, height: number, width: number): void {
   if (height < 1 || width < 1 || matrix.columns !== height * width) {
     throw new ShapeError(

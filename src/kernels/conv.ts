@@ -14,9 +14,9 @@ import type { StoredTensor } from './stored.ts';
 import { busyTiles, isQuad, quadTiles, recordVariants, shapeKey, TILES, type TileName, tileGrid } from './tiles.ts';
 
 /**
- * A convolution of a batch of images of height x width pixels, square kernels. It also describes the transposed
- * convolution that is its input gradient: height, width and inChannels are then those of the result, which is the large
- * side, so that no output padding need be said.
+ * A convolution with square kernels of a batch of images of height x width pixels. It also describes the transposed
+ * convolution that is its input gradient: height, width and inChannels are then those of the result, the larger side, so
+ * that no output padding has to be given.
  */
 export interface ConvShape {
   readonly batch: number;
@@ -26,11 +26,11 @@ export interface ConvShape {
   readonly outChannels: number;
   readonly kernelSize: number;
   readonly stride: number;
-  /** Pixels of zeros on every side. */
+  /** Number of zero pixels added on every side. */
   readonly padding: number;
 }
 
-/** Pixels of the result: floor((n + 2 padding - kernelSize) / stride) + 1 each way. */
+/** Height and width of the result in pixels: floor((n + 2 padding - kernelSize) / stride) + 1. */
 export function convOutputSize(shape: Pick<ConvShape, 'height' | 'width' | 'kernelSize' | 'stride' | 'padding'>): {
   height: number;
   width: number;
@@ -40,8 +40,8 @@ export function convOutputSize(shape: Pick<ConvShape, 'height' | 'width' | 'kern
 }
 
 /**
- * Columns of a weight matrix, which has one row per output channel: column (ky * kernelSize + kx) * roundUp(inChannels, 4) + ic;
- * the columns of channels behind the last hold zeros.
+ * Number of columns of a weight matrix, which has one row per output channel. The weight of tap (ky, kx) and input
+ * channel ic is in column (ky * kernelSize + kx) * roundUp(inChannels, 4) + ic; the columns of padding channels hold zeros.
  */
 export function convWeightColumns(shape: Pick<ConvShape, 'inChannels' | 'kernelSize'>): number {
   return shape.kernelSize ** 2 * roundUp(shape.inChannels, 4);
@@ -59,7 +59,7 @@ export type ConvWeights =
       readonly bias?: StoredTensor;
       readonly codes: BufferView;
       readonly faultTable: BufferView;
-      /** Granularity `inference`: every image of the batch reads weights of its own. */
+      /** True at granularity `inference`: every image of the batch reads the weights separately. */
       readonly perImage: boolean;
     };
 
@@ -68,17 +68,17 @@ export interface ConvArguments {
   readonly shape: ConvShape;
   readonly weights: ConvWeights;
   /**
-   * `forward` applies bias, normalisation and activation; `backward`, in which a layer reads its weights once more, neither, and at
-   * granularity `pass` fetches them as the read after the forward pass.
+   * `forward` applies bias, normalisation and activation. `backward` ignores bias and activation, and at granularity `pass`
+   * it fetches the weights as the read that follows the forward pass.
    */
   readonly pass: 'forward' | 'backward';
   readonly activation?: Activation;
   /**
-   * Forward, the batch normalisation of a finished network between bias and activation, with PyTorch's epsilon: to the bits
-   * of recordBatchNormInference behind the convolution.
+   * In the forward pass: batch normalisation with running statistics and PyTorch's epsilon, between bias and activation. The
+   * result has the same bits as recordBatchNormInference after the convolution.
    */
   readonly normalisation?: BatchNormVectors;
-  /** Pixels x channels; not one of a quad where weights are fused. Default: by adapter and channels. */
+  /** Tile of pixels x channels; no quad tile where weights are fused. Default: chosen by adapter and channels. */
   readonly tile?: TileName;
 }
 
@@ -113,8 +113,8 @@ export function recordConv2d(recorder: Recorder, args: ConvArguments & { x: Matr
 }
 
 /**
- * Records dx = act(norm(convᵀ(dy, W) + bias)): with `pass: 'backward'` the gradient of {@link recordConv2d} with respect to x,
- * otherwise the forward pass of a transposed convolution, whose bias has inChannels values.
+ * Records dx = act(norm(convᵀ(dy, W) + bias)): with `pass: 'backward'` the gradient of {@link recordConv2d} with respect
+ * to x, otherwise the forward pass of a transposed convolution, whose bias has inChannels values.
  *
  * @param args.dy images of {@link convOutputSize}, outChannels columns, with a row of zeros (Arena.image)
  * @param args.dx images of batch x height x width, inChannels columns; pads are written zero
@@ -130,7 +130,7 @@ export function recordConv2dInputGradient(recorder: Recorder, args: ConvArgument
     shader: 'conv2d_input_gradient',
     gathered: ['dy', dy],
     written: dx,
-    // Of the largest class; others may have a row or a column of pixels less.
+    // Size of the largest class; other classes may have one row or one column of pixels less.
     gridPixels: classSize(shape.height) * classSize(shape.width),
     groups: (shape.batch / images) * shape.stride ** 2,
     constants: {
@@ -147,7 +147,7 @@ export function recordConv2dInputGradient(recorder: Recorder, args: ConvArgument
   });
 }
 
-/** Output channels, and output pixels side by side, that an invocation of shaders/conv/one_channel.wgsl takes at a time. */
+/** Output channels, and adjacent output pixels, that an invocation of shaders/conv/one_channel.wgsl computes at a time. */
 const CHANNELS_EACH = 8;
 const PIXELS_EACH = 4;
 
@@ -156,7 +156,7 @@ function isOneChannel({ inChannels, kernelSize, stride }: ConvShape): boolean {
   return inChannels === 1 && kernelSize <= 4 && stride <= 2;
 }
 
-/** Constants of a one_channel kernel that those of the tiles lack or have others of, and its grid. */
+/** Grid of a one_channel kernel, and its constants that the tile kernels lack or set differently. */
 type OneChannelPlan = Pick<FlatGrid, 'workgroups'> & { readonly constants: Readonly<Record<string, ShaderConstant>> };
 
 function forwardOfOneChannel(gpu: Gpu, shape: ConvShape): OneChannelPlan {
@@ -172,7 +172,7 @@ function forwardOfOneChannel(gpu: Gpu, shape: ConvShape): OneChannelPlan {
 
 function inputGradientOfOneChannel(gpu: Gpu, { batch, height, width, stride, padding }: ConvShape): OneChannelPlan {
   const blocks = (n: number) => Math.floor((n + (padding % stride) + 1) / 2);
-  // 16 blocks x their four pixels, by a quad.
+  // A quad computes 16 blocks x their four pixels.
   const tile = { rows: 16, columns: 4, invocations: 4 };
   const { workgroups, constants } = tileGrid(tile, batch * blocks(height) * blocks(width), 1, workgroupSize(gpu));
   return {
@@ -181,7 +181,7 @@ function inputGradientOfOneChannel(gpu: Gpu, { batch, height, width, stride, pad
   };
 }
 
-/** Variants in the order of expectation: one_channel was measured on a software adapter. */
+/** Variants, the one expected to be fastest first: one_channel has been measured only on a software adapter. */
 function withOneChannel(gpu: Gpu, oneChannel: DispatchVariant[], tiled: DispatchVariant[]): DispatchVariant[] {
   return gpu.adapter.software ? [...oneChannel, ...tiled] : [...tiled, ...oneChannel];
 }
@@ -191,12 +191,12 @@ interface ProductPlan {
   readonly shader: string;
   readonly gathered: readonly [name: string, matrix: Matrix];
   readonly written: Matrix;
-  /** Pixels of an image of the grid that tiles run over. */
+  /** Pixels per image of the grid that tiles run over. */
   readonly gridPixels: number;
-  /** Such grids, in workgroup z. */
+  /** Number of grids, in workgroup z. */
   readonly groups: number;
   readonly constants: Readonly<Record<string, number>>;
-  /** The kernel of that name is a variant. */
+  /** Present if the shape has a one_channel kernel as a further variant. */
   readonly oneChannel?: OneChannelPlan;
 }
 
@@ -310,14 +310,15 @@ function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPla
 }
 
 /**
- * Records dW = dyᵀ (taps of x): the gradient of {@link recordConv2d} with respect to the weights. Of a transposed
- * convolution, x is the gradient of its output and dy its input.
+ * Records dW = dyᵀ (taps of x): the gradient of {@link recordConv2d} with respect to the weights. For a transposed
+ * convolution, x is the gradient of its output and dy is its input.
  *
  * @param args.x images of batch x height x width, inChannels columns, with a row of zeros (Arena.image)
  * @param args.dy images of {@link convOutputSize}, outChannels columns
  * @param args.dw outChannels x {@link convWeightColumns}; pads are written zero
- * @param args.slices of the output pixels, added apart and then in order; default: enough to keep every core busy
- * @param args.tile output channels x columns; default: by adapter and channels
+ * @param args.slices number of slices of the output pixels, summed separately and then added in order; default: enough to
+ * keep every core busy
+ * @param args.tile output channels x columns; default: chosen by adapter and channels
  * @throws ShapeError, LimitError
  */
 export function recordConv2dWeightGradient(
@@ -382,7 +383,7 @@ export function recordConv2dWeightGradient(
     dw.rows,
     shape.inChannels,
   );
-  // Invocations are few, and of a software adapter's four lanes every four are to go to the next core.
+  // Few invocations: a software adapter has four lanes, and workgroups of four spread over all its cores.
   const oneChannelGrid = flatGrid(Math.ceil(dw.rows / CHANNELS_EACH) * slices, gpu.adapter.software ? 4 : 64);
   const oneChannel: DispatchVariant = {
     name: 'one_channel',
@@ -411,19 +412,19 @@ const kernelConstants = (shape: ConvShape) => ({
   CHANNELS4: Math.ceil(shape.inChannels / 4),
 });
 
-/** Multiply-adds of the convolution, those with padding counted, times two; the same in all directions. */
+/** Twice the multiply-adds of the convolution, including those with padding; the same for all passes. */
 function flops(shape: ConvShape): number {
   const { height, width } = convOutputSize(shape);
   return 2 * shape.batch * height * width * shape.outChannels * shape.kernelSize ** 2 * shape.inChannels;
 }
 
 /**
- * If at least this share of all taps lies outside the image, rows run over images first, so that whole tiles leave
- * them out; otherwise neighbours in memory are neighbours in a tile, which is a little faster.
+ * If at least this share of all taps lies outside the image, rows run over images first, so that whole tiles skip those
+ * taps; otherwise neighbours in memory are neighbours in a tile, which is a little faster.
  */
 const OUTSIDE_SHARE = 0.15;
 
-/** The share of taps a kernel meets, forwards or as input gradient, that lie outside the image. */
+/** The share of the taps of a kernel, in the forward pass or the input gradient, that lie outside the image. */
 function outsideShare(shape: ConvShape, forward: boolean): number {
   const { kernelSize, stride, padding } = shape;
   const { height, width } = convOutputSize(shape);
@@ -443,14 +444,14 @@ function outsideShare(shape: ConvShape, forward: boolean): number {
   return 1 - inside(shape.height, height) * inside(shape.width, width);
 }
 
-/** Images whose pixels may share a tile: those that read the same weights. */
+/** Number of images whose pixels may share a tile, because they read the same weights. */
 function imagesOfGroup(shape: ConvShape, weights: ConvWeights): number {
   return weights.kind === 'fused' && weights.perImage ? 1 : shape.batch;
 }
 
 /**
- * Tiles worth trying, the one that is expected to win first: as many columns as there are channels for; by a quad where there
- * are and it need not fetch blocks of weights.
+ * Tiles worth trying, the one expected to be fastest first: as many columns as the channels fill, and quad tiles where the
+ * adapter has quads and the kernel does not fetch blocks of weights.
  */
 function pickTiles(gpu: Gpu, channels: number, fused: boolean): TileName[] {
   if (channels <= 4) return ['16x4'];
@@ -466,8 +467,8 @@ function pickGradientTiles(gpu: Gpu, columns: number): Exclude<TileName, '16x8' 
 }
 
 /**
- * Slices of at least 128 output pixels so that the adapter is busy. Of the shape and the kind of adapter, not of the tile: the
- * order of sums does not depend on it.
+ * Number of slices of at least 128 output pixels each that keeps the adapter busy. It depends on the shape and the kind of
+ * adapter but not on the tile, so that the order of sums does not depend on the tile.
  */
 function pickSlices(gpu: Gpu, dw: Matrix, lines: number, width: number): number {
   const tiles = Math.ceil(dw.rows / 16) * Math.ceil(dw.columns / 16);
@@ -475,20 +476,20 @@ function pickSlices(gpu: Gpu, dw: Matrix, lines: number, width: number): number 
   return Math.max(1, Math.min(Math.floor(busyTiles(gpu) / tiles), most));
 }
 
-/** Invocations of a workgroup, at most. */
+/** Maximum number of invocations per workgroup. */
 const workgroupSize = (gpu: Gpu) => (gpu.adapter.software ? 16 : 64);
 
 /** @throws LimitError when a dimension is longer than WebGPU allows */
 function checkGrid(label: string, workgroups: FlatGrid['workgroups']): FlatGrid['workgroups'] {
   if (Math.max(...workgroups) > MAX_WORKGROUPS) {
     throw new LimitError(
-      `${label}: needs ${workgroups.join(' x ')} workgroups, at most ${MAX_WORKGROUPS} each; split the batch`,
+      `${label}: needs ${workgroups.join(' x ')} workgroups, at most ${MAX_WORKGROUPS} per dimension; split the batch`,
     );
   }
   return workgroups;
 }
 
-/** The view with its row of zeros. @throws ShapeError when there is none */
+/** The view extended by its row of zeros. @throws ShapeError when it has no such row */
 function withZeroRow(label: string, name: string, matrix: Matrix): BufferView {
   const { buffer, offset, zeroRow, rows, stride } = matrix;
   if (zeroRow === undefined) {
@@ -506,8 +507,8 @@ function withZeroRow(label: string, name: string, matrix: Matrix): BufferView {
 type Named = readonly [name: string, matrix: Matrix];
 
 /**
- * The sizes of both sides, after a look at them and at the shape itself.
- * @throws ShapeError when a size is no whole number, nothing is left of the image, or a side has other pixels or channels
+ * Returns the sizes of both sides after checking them and the shape.
+ * @throws ShapeError when a size is not a whole number, the result has no pixels, or a side has other pixels or channels
  */
 function checkShape(
   label: string,

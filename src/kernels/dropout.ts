@@ -6,17 +6,17 @@ import { pcg4d } from '../memory/hash.ts';
 import { requireSameShape, shapeConstants } from './check.ts';
 import { flatGrid } from './grid.ts';
 
-/** Keeps the streams of dropout apart from every other use of the hash ("drop" in ASCII). */
+/** Separates the random streams of dropout from all other uses of the hash ("drop" in ASCII). */
 const DROPOUT_STREAM = 0x64726f70;
 
 /**
- * output = input with elements zeroed with probability p, the others divided by 1 - p. Which ones depends on seed, tensor,
- * the step uniform's `iteration` and the element's row and column only: given the gradient as input, the same arguments are
- * the backward pass. p = 0 copies.
+ * output = input, with each element either set to 0 (with probability p) or divided by 1 - p. The choice depends only on
+ * seed, tensor, the step uniform's `iteration` and the element's row and column, so that the same arguments with the
+ * gradient as input give the backward pass. p = 0 copies.
  *
  * @param args.input [rows, columns]
  * @param args.output the same shape, another buffer
- * @param args.probability p of an element to be dropped, 0 <= p < 1; drawn in steps of 2^-32
+ * @param args.probability probability p that an element is dropped, 0 <= p < 1, in steps of 2^-32
  * @param args.seed integer in 0..2^53-1
  * @param args.tensor number of the layer in its model, integer in 0..2^32-1
  * @throws ShapeError, ConfigError
@@ -55,18 +55,17 @@ export function recordDropout(
 }
 
 /**
- * Elements whose random word lies below this are dropped.
+ * The threshold of the random word: elements whose word lies below it are dropped.
  * @throws ConfigError unless 0 <= probability < 1
  */
 export function dropoutThreshold(probability: number): number {
-  if (!(probability >= 0 && probability < 1))
-    throw new ConfigError(`dropout: ${probability} is not in 0..1, 1 excluded`);
+  if (!(probability >= 0 && probability < 1)) throw new ConfigError(`dropout: ${probability} is not in [0, 1)`);
   return Math.min(Math.round(probability * 2 ** 32), 2 ** 32 - 1);
 }
 
 /**
- * The key {@link recordDropout} makes of seed and tensor, two words.
- * @throws ConfigError when one is no integer in its range
+ * The key of two words that {@link recordDropout} derives from seed and tensor.
+ * @throws ConfigError when one of them is not an integer in its range
  */
 export function dropoutKey(seed: number, tensor: number): [number, number] {
   if (!Number.isSafeInteger(seed) || seed < 0) {

@@ -17,6 +17,7 @@ export type Transposition = 'nt' | 'nn' | 'tn';
 /** Kernel families: register tiles without barriers, or 64 x 64 blocks in workgroup memory. */
 export type GemmVariant = Exclude<TileName, '16x8' | '16x4'> | 'shared';
 
+/** Operands of a product C = act(op(A) op(B) + bias), all in f32 unless B holds codes. */
 export interface GemmArguments {
   readonly label: string;
   readonly transposition: Transposition;
@@ -27,28 +28,28 @@ export interface GemmArguments {
    * zeros there (src/layers/parameters.ts).
    */
   readonly b: Matrix;
-  /** nt, nn: what decodes B, where it holds codes of 16 bits instead of f32. */
+  /** For nt and nn: the decoder of B if it holds codes of 16 bits instead of f32. */
   readonly codes16?: Codes16;
   /** N values, added to every row of C. */
   readonly bias?: BufferView;
   /** M x N. */
   readonly c: Matrix;
   readonly activation?: Activation;
-  /** Default: by adapter and shape. */
+  /** Default: chosen by adapter and shape. */
   readonly variant?: GemmVariant;
-  /** Slices of K computed apart and added in order; default: enough of them to keep every core busy. */
+  /** Number of slices of K, computed separately and added in order; default: enough to keep every core busy. */
   readonly splitK?: number;
-  /** Several products of that shape in one dispatch; default: one. */
+  /** Several products of the same shape in one dispatch; default: one. */
   readonly batch?: GemmBatch;
 }
 
 /**
- * Products of one shape, each with operands of its own. A, B, C and their shapes are those of the first; the views reach over
- * all of them. The C of one lies right behind the C of another. Every C has the bits of a product recorded alone.
+ * Several products of one shape with separate operands. The matrices A, B and C describe the first product; their views
+ * cover all products. The results C are contiguous, and each has the same bits as a product recorded alone.
  */
 export interface GemmBatch {
   readonly count: number;
-  /** f32 from an operand of one product to that of the next, multiples of 4; 0 where they share it. */
+  /** Distance in f32 from an operand of one product to that of the next, a multiple of 4; 0 if they share the operand. */
   readonly strideA: number;
   readonly strideB: number;
   readonly strideBias: number;
@@ -69,8 +70,8 @@ function dimensions(label: string, t: Transposition, a: Matrix, b: Matrix, c: Ma
 }
 
 /**
- * Records C = act(op(A) op(B) + bias), and the reduction of its slices where K is split; variant and slices are chosen for one
- * product, however many there are.
+ * Records C = act(op(A) op(B) + bias), and the reduction of its slices where K is split. The choice of variant and slices
+ * does not depend on the number of products in a batch.
  * @throws ShapeError when the shapes disagree, a view is too small for all products, or B of tn is given as codes
  */
 export function recordGemm(recorder: Recorder, arena: Arena, args: GemmArguments): void {
@@ -145,11 +146,12 @@ export function recordGemm(recorder: Recorder, arena: Arena, args: GemmArguments
   if (slices > 1) recordSplitReduction(recorder, { label, shape, partial: target, bias, c, batch });
 }
 
-/** @throws ShapeError where an operand of a batch does not start on a vec4, or its last one lies beyond the view */
+/** @throws ShapeError if an operand of a batch does not start on a vec4, or if the last one lies beyond the view */
 function checkBatch({ label, a, b, codes16, bias, c }: GemmArguments, batch: GemmBatch, m: number): void {
   const { count, strideA, strideB, strideBias } = batch;
   const further = (name: string, view: BufferView, stride: number, first: number, bytes = 4) => {
-    if (stride % 4 !== 0) throw new ShapeError(`${label}: ${name} of a batch ${stride} f32 apart; give multiples of 4`);
+    if (stride % 4 !== 0)
+      throw new ShapeError(`${label}: the stride of ${name}, ${stride} f32, is not a multiple of 4`);
     requireBytes(label, `${name} of ${count} products`, view, ((count - 1) * stride + first) * bytes);
   };
   if (count === 1) return;
@@ -159,7 +161,7 @@ function checkBatch({ label, a, b, codes16, bias, c }: GemmArguments, batch: Gem
   further('c', c, m * c.stride, m * c.stride);
 }
 
-/** Constants of gemm/store.wgsl and gemm/reduce_split_k.wgsl: the shape of C and what follows the sum. */
+/** Constants of gemm/store.wgsl and gemm/reduce_split_k.wgsl: the shape of C, bias and activation. */
 export interface StoreConstants {
   readonly M: number;
   readonly N: number;
@@ -169,7 +171,7 @@ export interface StoreConstants {
   readonly ACTIVATION: number;
 }
 
-/** Adds the SPLIT_K slices of every product in order, C = act(sum of partial + bias). Without BIAS, `bias` is only bound. */
+/** Adds the SPLIT_K slices of every product in order: C = act(sum of partial + bias). Without BIAS, `bias` is not read. */
 export function recordSplitReduction(
   recorder: Recorder,
   args: {
@@ -197,8 +199,8 @@ export function recordSplitReduction(
 }
 
 /**
- * Variants worth trying, the one that is expected to win first. On a software adapter tiles of a quad where there are;
- * barriers only where hardware has them.
+ * Variants worth trying, the one expected to be fastest first: quad tiles where the adapter has quads, and the variant with
+ * barriers on hardware only.
  */
 function pickVariants(gpu: Gpu, m: number, n: number): GemmVariant[] {
   const slim = m <= 8 || n <= 8;
@@ -210,14 +212,15 @@ function pickVariants(gpu: Gpu, m: number, n: number): GemmVariant[] {
 }
 
 /**
- * Slices of at least 256 k so that the adapter is busy. Of the shape and the kind of adapter, not of the variant: the order of
- * sums, and so the bits of C, do not depend on which tile is chosen.
+ * Number of slices of at least 256 k each that keeps the adapter busy. It depends on the shape and the kind of adapter but
+ * not on the variant, so that the order of sums, and with it the bits of C, does not depend on the tile.
  */
 function pickSplitK(gpu: Gpu, m: number, n: number, k: number): number {
   const tiles = Math.ceil(m / 16) * Math.ceil(n / 16);
   return Math.max(1, Math.min(Math.floor(busyTiles(gpu) / tiles), Math.floor(k / 256)));
 }
 
+/** Operands of a product whose weights are fetched from approximate memory inside the kernel. */
 export interface ApproximateGemmArguments {
   readonly label: string;
   /** `nt`: C = act(A fetch(W)ᵀ + fetch(bias)). `nn`: C = A fetch(W). */
@@ -229,13 +232,13 @@ export interface ApproximateGemmArguments {
   readonly bias?: StoredTensor;
   readonly c: Matrix;
   readonly activation?: Activation;
-  /** Granularity `inference`: every row of A reads weights of its own. */
+  /** True at granularity `inference`: every row of A reads the weights separately. */
   readonly perImage: boolean;
   /** Added to the step's pass index: 0 for a forward pass, 1 for the backward pass after it. */
   readonly passOffset: number;
 }
 
-/** Constants of a kernel that fetches: where its tensors lie, how they are fetched, and what follows the sum. */
+/** Constants of a kernel that fetches: places of its tensors, the kind of fetch, bias and activation. */
 function storedConstants({ a, weight, bias, c, activation, passOffset }: Omit<ApproximateGemmArguments, 'perImage'>) {
   return {
     STRIDE_A: a.stride,
@@ -289,9 +292,9 @@ export function recordApproximateGemm(recorder: Recorder, args: ApproximateGemmA
 }
 
 /**
- * Records a product at granularity `inference` with weights that fail uniformly, where every row of A (image) reads weights
- * of its own: the product with the weights as they are without errors, then for each image what its flips change
- * (shaders/memory/sparse_faults.wgsl). The bits of C do not depend on how images are split into batches.
+ * Records a product at granularity `inference`, where every row of A (image) reads the weights separately and all
+ * their cells fail with the same probability: first the product with the error-free weights, then for each image the changes
+ * by its flips (shaders/memory/sparse_faults.wgsl). The bits of C do not depend on how images are split into batches.
  * @param args.errorFree the weights decoded without errors
  * @throws ShapeError when the shapes disagree
  */
@@ -303,7 +306,7 @@ export function recordPerImageGemm(
   const { label, transposition, a, weight, c, errorFree } = args;
   const [m, n, k] = dimensions(label, transposition, a, { ...args.codes, ...weight }, c);
   const { software } = recorder.gpu.adapter;
-  // Whatever a batch is cut into: one family of tiles, and slices of K as for a single tile of rows.
+  // For the same bits at every batch size: one family of tiles, and slices of K as for a single tile of rows.
   const alike = { variant: software ? undefined : '8x8', splitK: pickSplitK(recorder.gpu, 1, n, k) } as const;
   recordGemm(recorder, arena, { label, transposition, a, b: errorFree, c, ...alike });
   const stretches = Math.ceil(weight.stride / STRETCH);

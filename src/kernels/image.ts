@@ -6,7 +6,7 @@ import type { Recorder } from '../gpu/recorder.ts';
 import { requireBytes, requireImages, requireSameShape, shapeConstants } from './check.ts';
 import { flatGrid } from './grid.ts';
 
-/** Pixels of every image of a batch; an image is a matrix row, row-major. */
+/** Size in pixels of every image of a batch; an image is one matrix row, row-major. */
 interface ImageSize {
   readonly height: number;
   readonly width: number;
@@ -14,13 +14,14 @@ interface ImageSize {
 
 /**
  * Non-local means (Buades, Coll, Morel, CVPR 2005): every pixel becomes the mean of the pixels around it, weighted by
- * exp(-d / strength^2), d the mean squared difference of the patches around the two. Edge pixels go on beyond the edges.
+ * exp(-d / strength^2), where d is the mean squared difference of the patches around the two pixels. Beyond the edges, edge
+ * pixels are repeated.
  *
  * @param args.input [images, height * width]
  * @param args.output the same shape, another buffer
  * @param args.patchRadius pixels, 1..2
  * @param args.searchRadius pixels, 3..5
- * @param args.strength in units of the pixels, above 0; about the noise's standard deviation
+ * @param args.strength in pixel units, above 0; about the standard deviation of the noise
  * @throws ShapeError, ConfigError
  */
 export function recordNonLocalMeans(
@@ -67,7 +68,7 @@ export function recordNonLocalMeans(
  *
  * @param args.input [images, height * width]
  * @param args.output the same shape, another buffer
- * @param args.amount 0 changes nothing (but clamps), 1 is strong
+ * @param args.amount 0 only clamps, 1 sharpens strongly
  * @throws ShapeError
  */
 export function recordSharpen(
@@ -100,7 +101,7 @@ export function recordSharpen(
  *
  * @param args.input [images, height * width]
  * @param args.gradient the same shape; read and written
- * @param args.epsilon under the root of sqrt(d^2 + epsilon), above 0; default 1e-6: differences below 1e-3 count as flat
+ * @param args.epsilon smooths sqrt(d^2 + epsilon), above 0; with the default 1e-6, differences below 1e-3 count as flat
  * @throws ShapeError, ConfigError
  */
 export function recordTotalVariation(
@@ -143,8 +144,8 @@ function requireRange(name: string, value: number, least: number, most: number):
 }
 
 /**
- * Adds weight * total variation of every image to its cost: results[r].x += weight * TV(x[r]), the mean over the pixels of
- * the smoothed differences, 0 for a flat image. Its gradient is what {@link recordTotalVariation} adds.
+ * Adds weight * total variation of every image to its cost: results[r].x += weight * TV(x[r]), where TV is the sum of the
+ * smoothed differences divided by the number of pixels, 0 for a flat image. {@link recordTotalVariation} adds its gradient.
  *
  * @param args.input [images, height * width]
  * @param args.results images x (cost, confidence)

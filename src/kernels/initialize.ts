@@ -6,14 +6,14 @@ import { shapeConstants } from './check.ts';
 import { flatGrid } from './grid.ts';
 
 /**
- * How a tensor starts:
+ * The initial values of a tensor:
  * - `constant`: every element is `value` (default 0); zero for biases, 1 for the scales of batch normalisation
  * - `xavierNormal`: normal, standard deviation sqrt(2 / (fanIn + fanOut)) (Glorot and Bengio 2010)
  * - `kaimingNormal`: normal, standard deviation sqrt(2 / fanOut) (He et al. 2015, mode "fan out", ReLU)
  * - `uniform`: uniform in [-1, 1) / sqrt(fanIn), PyTorch's default for linear and convolution weights and biases
  *
- * Fans count what one unit sees or feeds: inputs or outputs of a dense layer, times kernel height and width of a
- * convolution.
+ * The fan in (fan out) is the number of inputs (outputs) of a dense layer; for a convolution it is the number of input
+ * (output) channels times kernel height and width.
  */
 export type Initialization =
   | { readonly kind: 'constant'; readonly value?: number }
@@ -23,10 +23,10 @@ export type Initialization =
 
 const KIND = { constant: 0, xavierNormal: 1, kaimingNormal: 1, uniform: 2 } as const;
 
-/** Keeps the streams of weights apart from every other use of the hash ("init" in ASCII). */
+/** Separates the random streams of weights from all other uses of the hash ("init" in ASCII). */
 export const INITIALIZE_STREAM = 0x696e6974;
 
-/** The factor of the sampled number: see {@link Initialization}. */
+/** The factor by which the sampled number is multiplied: see {@link Initialization}. */
 export function initializationScale(initialization: Initialization): number {
   switch (initialization.kind) {
     case 'constant':
@@ -41,11 +41,11 @@ export function initializationScale(initialization: Initialization): number {
 }
 
 /**
- * Fills a matrix with initial weights and its pads with zeros. Element (r, j) depends on seed, tensor and r * columns + j
- * only: the same on every adapter up to the rounding of log and sqrt.
+ * Fills a matrix with initial weights and its pads with zeros. Element (r, j) depends only on seed, tensor and
+ * r * columns + j, so that it is the same on every adapter up to the rounding of log and sqrt.
  *
  * @param args.output [rows, columns], at most 2^32 elements
- * @param args.channels columns that are `padded` apart have so many elements, then zeros up to `padded`; default: no pads
+ * @param args.channels of every `padded` columns, the first `channels` get values and the rest zeros; default: no pads
  * @param args.seed integer in 0..2^53-1
  * @param args.tensor number of the tensor in its model, integer in 0..2^32-1
  * @throws ShapeError, ConfigError

@@ -4,19 +4,19 @@ import type { Recorder } from '../gpu/recorder.ts';
 import { requireBytes, requireSameShape, shapeConstants } from './check.ts';
 import { flatGrid } from './grid.ts';
 
-/** The cost that MI-Face minimises; p is the confidence in the attacked class: 1 - p (as published) or -log p. */
+/** The cost that MI-Face minimises: 1 - p (as published) or -log p, where p is the confidence in the attacked class. */
 export type ConfidenceCost = 'oneMinusConfidence' | 'negativeLogConfidence';
 
 const COST_KIND: Readonly<Record<ConfidenceCost, number>> = { oneMinusConfidence: 0, negativeLogConfidence: 1 };
 
 /**
- * Cross-entropy with one class per row, fused with softmax. The gradient is that of the mean over the rows; the row losses
- * are not divided.
+ * Cross-entropy with one class per row, fused with softmax. The gradient is that of the mean over the rows; the losses in
+ * `results` are those of single rows.
  *
  * @param args.logits [rows, classes]
  * @param args.targets rows u32, each below classes
- * @param args.gradLogits (softmax(logits) - one hot) / rows, the shape of logits
- * @param args.results rows x 2 f32: -log p of the target; 1 where the target has the first largest logit of a row
+ * @param args.gradLogits (softmax(logits) - one-hot target) / rows, the shape of logits
+ * @param args.results rows x 2 f32: -log p of the target; then 1 if the target is the first of the largest logits of a row
  * without NaN or infinity, else 0
  * @throws ShapeError
  */
@@ -46,8 +46,8 @@ export function recordSoftmaxCrossEntropy(
 }
 
 /**
- * The attack cost of every row and its gradient with respect to the logits (Fredrikson et al., CCS 2015). Rows are
- * attacks of their own: nothing is averaged over them.
+ * The attack cost of every row and its gradient with respect to the logits (Fredrikson et al., CCS 2015). Each row
+ * is a separate attack: nothing is averaged over the rows.
  *
  * @param args.logits [rows, classes]
  * @param args.targets attacked class of each row, rows u32, each below classes
@@ -96,10 +96,10 @@ export function recordConfidenceCost(
 /**
  * Mean squared error over all elements (PyTorch's reduction "mean").
  *
- * @param args.output what the network gave, [rows, columns]
+ * @param args.output output of the network, [rows, columns]
  * @param args.target the same shape
  * @param args.gradOutput 2 (output - target) / (rows * columns), the same shape
- * @param args.results rows x 2 f32: mean squared error of the row, 0; the mean over the rows is the loss
+ * @param args.results rows x 2 f32: mean squared error of the row, then 0; the mean over the rows is the loss
  * @throws ShapeError
  */
 export function recordMse(
@@ -128,11 +128,11 @@ export function recordMse(
 }
 
 /**
- * Adds the results of a batch to a running total that the host reads every so many steps, and zeroes when it likes. Several
- * groups of rows, one behind the other, have a total each.
+ * Adds the results of a batch to a running total, which the host reads and zeroes. Each of several consecutive groups of
+ * rows has its own total.
  *
- * @param args.rows of a group
- * @param args.groups default: one
+ * @param args.rows number of rows of a group
+ * @param args.groups number of groups; default: 1
  * @param args.results groups x rows x 2 f32, as {@link recordSoftmaxCrossEntropy} and {@link recordMse} write them
  * @param args.metrics groups x 4 f32: sum of row losses, number correct, number of rows, 0
  * @throws ShapeError

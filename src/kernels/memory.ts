@@ -6,9 +6,9 @@ import { flatGrid } from './grid.ts';
 import type { StoredTensor } from './stored.ts';
 
 /**
- * Encodes one tensor into its place in a memory image.
+ * Records the encoding of one tensor into its place in a memory image.
  * @param weights the tensor, rows x stride f32
- * @param args.faultTable the fault table; this tensor's map must hold its bits and scales
+ * @param args.faultTable the fault table; the tensor's entry must hold its bits and scales
  */
 export function recordEncode(
   recorder: Recorder,
@@ -33,13 +33,13 @@ export function recordEncode(
   });
 }
 
-/** Blocks of 16 weights that an invocation fetches: it looks the map up once for all of them, and notes each in a bit. */
+/** Blocks of 16 weights per invocation, which reads the fault table once for all of them; at most the 32 bits of a u32. */
 export const BLOCKS_EACH = 32;
 
 /**
- * Reads one tensor once through approximate memory and leaves it, with its flipped bits, in `fetched`: the materialised path.
- * @param args.retained decoded, rows x stride f32 with zero pads (default); or as rows x stride codes of 16 bits, for
- *   tensors that may be retained so (retainsCodes16 in src/kernels/stored.ts)
+ * Records one read of a tensor through approximate memory into `fetched`, flipped bits included: the materialised path.
+ * @param args.retained `f32`: decoded, rows x stride f32 with zero pads (default); `codes16`: rows x stride codes of 16
+ *   bits, if the format allows it (retainsCodes16 in src/kernels/stored.ts)
  * @param args.passOffset added to the step's pass index at granularity `pass`
  */
 export function recordMaterialise(
@@ -83,7 +83,7 @@ export function recordMaterialise(
   });
 }
 
-/** The same read, left undecoded in `returned`: what the memory gave back, packed like the image. */
+/** Records the same read without decoding: `returned` receives the codes that the memory returned, packed like the image. */
 export function recordFetchCodes(
   recorder: Recorder,
   args: { tensor: StoredTensor; codes: BufferView; faultTable: BufferView; returned: BufferView; passOffset: number },
@@ -115,8 +115,8 @@ const placeOf = ({ rows, stride, map, origin }: StoredTensor) => ({
 });
 
 /**
- * fetched = weights + noise, rows x stride f32 with zero pads: what memory is compared with.
- * @param args.tensor its map holds the scale of the noise
+ * Records fetched = weights + noise, rows x stride f32 with zero pads: the baseline that memory faults are compared with.
+ * @param args.tensor its entry in the fault table holds the scale of the noise
  */
 export function recordNoise(
   recorder: Recorder,
@@ -156,9 +156,9 @@ export function recordNoise(
 }
 
 /**
- * Writes activations to approximate memory and reads them back once, in place.
- * @param args.tensor only its map and how it is fetched count
- * @param args.x images, each x.rows / images rows
+ * Records that activations are written to approximate memory and read back once, in place.
+ * @param args.tensor row of the fault table, first block and fetch of the activations
+ * @param args.x images of x.rows / images rows each
  */
 export function recordStoreActivations(
   recorder: Recorder,

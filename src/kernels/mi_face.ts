@@ -1,4 +1,4 @@
-/** Launchers of the kernels of MI-Face other than the model itself: judging, stepping, and searching without gradients. */
+/** Launchers of the kernels of MI-Face other than the model: judging, stepping, and searching without gradients. */
 import type { Matrix } from '../gpu/arena.ts';
 import { f32 } from '../gpu/composer.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
@@ -7,15 +7,15 @@ import { MI_FACE_STATE } from '../gpu/structs.ts';
 import { requireBytes, requireSameShape, shapeConstants } from './check.ts';
 import { flatGrid } from './grid.ts';
 
-/** A float in place of infinity, which WGSL constants cannot be. */
+/** Stands for infinity, which a WGSL constant cannot hold. */
 const NEVER = 3.0e38;
 
 /**
- * Compares every class's objective with its best so far and decides which classes go on.
+ * Compares the objective of every class with its best so far and decides which classes continue.
  * @param args.results rows x (objective, confidence)
  * @param args.state rows of {@link MI_FACE_STATE}
  * @param args.beta iterations without progress after which a class stops
- * @param args.gamma objective at which a class stops; -Infinity for never
+ * @param args.gamma objective at or below which a class stops; -Infinity for never
  * @param args.keep which image of a class {@link recordMiFaceStep} retains
  */
 export function recordMiFaceJudge(
@@ -56,7 +56,8 @@ export function recordMiFaceJudge(
 }
 
 /**
- * Keeps the image of every class whose judge says so and moves those that are active; the step's learning rate is the step.
+ * Retains the image of every class that {@link recordMiFaceJudge} marked, and takes one descent step for every active class;
+ * the step uniform's learning rate is the step size.
  * @param args.normalise divide every gradient by its L2 norm
  * @throws ShapeError
  */
@@ -99,13 +100,13 @@ export function recordMiFaceStep(
   });
 }
 
-/** How a black-box attacker searches. */
+/** Parameters of a black-box attacker's search along random directions. */
 export interface SearchOptions {
-  /** Random directions an iteration; each costs two queries per class. */
+  /** Random directions per iteration; each costs two queries per class. */
   readonly directions: number;
-  /** Length of the difference along a direction, in pixel units. */
+  /** Step along a direction to either side, in pixel units. */
   readonly sigma: number;
-  /** Side of the square of pixels that share a sign. */
+  /** Side length in pixels of the squares whose pixels share a sign. */
   readonly cell: number;
 }
 

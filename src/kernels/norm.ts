@@ -13,11 +13,11 @@ import {
 import { requireBytes, requireSameShape, shapeConstants } from './check.ts';
 import { flatGrid } from './grid.ts';
 
-/** PyTorch's defaults. */
+/** PyTorch's default epsilon (added to the variance) and momentum (of the running statistics). */
 export const BATCH_NORM_EPSILON = 1e-5;
 export const BATCH_NORM_MOMENTUM = 0.1;
 
-/** The affine map that batch normalisation of a finished network applies to each channel; matrices of 1 x channels. */
+/** The parameters and running statistics of a batch normalisation; matrices of 1 x channels. */
 export interface BatchNormVectors {
   readonly gamma: Matrix;
   readonly beta: Matrix;
@@ -25,24 +25,24 @@ export interface BatchNormVectors {
   readonly runningVariance: Matrix;
 }
 
-/** Rows one invocation of an element-wise pass works through, so that it loads the channels' parameters once for them. */
+/** Rows that one invocation of an element-wise pass processes, so that it loads the parameters of its channels only once. */
 const GROUP_ROWS = 8;
 
 /**
  * Batch normalisation while a network is trained (PyTorch's BatchNorm2d): every channel gets mean 0 and variance 1 over
  * all rows, that is all pixels of all images, then output = act(gamma * normalised + beta). The running statistics move by
- * `momentum` towards mean and unbiased variance of the batch. Vectors are matrices of 1 x channels.
+ * the fraction `momentum` towards the mean and unbiased variance of the batch. Vectors are matrices of 1 x channels.
  *
  * @param args.input [rows, channels]
- * @param args.runningMean moved
- * @param args.runningVariance moved
+ * @param args.runningMean read and updated
+ * @param args.runningVariance read and updated
  * @param args.saved 2 x channels, written for {@link recordBatchNormBackward}: means, then 1 / sqrt(variance + epsilon) with
  * the biased variances
  * @param args.output the shape of input, another buffer
  * @param args.activation default none
  * @param args.epsilon above 0
  * @param args.momentum in 0..1
- * @throws ShapeError, of a single row too: it has no unbiased variance; ConfigError
+ * @throws ShapeError, also for a single row, which has no unbiased variance; ConfigError
  */
 export function recordBatchNormTraining(
   recorder: Recorder,
@@ -66,7 +66,7 @@ export function recordBatchNormTraining(
   if (!(momentum >= 0 && momentum <= 1)) throw new ConfigError(`${kernel}: momentum ${momentum} is not in 0..1`);
   if (input.rows < 2) {
     throw new ShapeError(
-      `${kernel}: input is 1 x ${input.columns}; the variance needs 2 rows or more: give more images, or larger ones`,
+      `${kernel}: input is 1 x ${input.columns}; the variance needs at least 2 rows; give more or larger images`,
     );
   }
   const { partials, scratch } = reductionScratch(arena, input);
@@ -111,7 +111,7 @@ export function recordBatchNormTraining(
 }
 
 /**
- * Batch normalisation of a finished network: output = act((input - runningMean) / sqrt(runningVariance + epsilon) *
+ * Batch normalisation by running statistics: output = act((input - runningMean) / sqrt(runningVariance + epsilon) *
  * gamma + beta). Vectors are matrices of 1 x channels.
  *
  * @param args.input [rows, channels]
@@ -129,15 +129,15 @@ export function recordBatchNormInference(
 }
 
 /**
- * The gradients of {@link recordBatchNormTraining}; that to the input runs through the statistics of the batch as well.
+ * The gradients of {@link recordBatchNormTraining}; the one with respect to the input includes the statistics of the batch.
  *
- * @param args.input what the forward pass was given, [rows, channels]
- * @param args.saved of the forward pass
+ * @param args.input input of the forward pass, [rows, channels]
+ * @param args.saved statistics that the forward pass saved
  * @param args.activated the activation of the forward pass and its output, where it had one
- * @param args.gradOutput with respect to its output, the shape of input
+ * @param args.gradOutput gradient with respect to the output of the forward pass, the shape of input
  * @param args.gradGamma 1 x channels, overwritten
  * @param args.gradBeta 1 x channels, overwritten
- * @param args.gradInput the shape of input, another buffer; left out in a network's first layer
+ * @param args.gradInput the shape of input, another buffer; omitted in the first layer of a network
  * @throws ShapeError
  */
 export function recordBatchNormBackward(
@@ -185,14 +185,14 @@ export function recordBatchNormBackward(
 }
 
 /**
- * The gradients of {@link recordBatchNormInference}, the running statistics being constants: what an attacker needs who
- * differentiates a finished model with respect to its input.
+ * The gradients of {@link recordBatchNormInference}, with the running statistics as constants: for an attacker who
+ * differentiates a trained model with respect to its input.
  *
- * @param args.gamma 1 x channels, as all vectors
+ * @param args.gamma 1 x channels, like all vectors
  * @param args.activated the activation of the forward pass and its output, where it had one
- * @param args.gradOutput with respect to its output, [rows, channels]
+ * @param args.gradOutput gradient with respect to the output of the forward pass, [rows, channels]
  * @param args.gradInput the same shape, another buffer
- * @param args.parameters for the gradients of gamma and beta, too: what the forward pass was given, and where they go
+ * @param args.parameters inputs and targets of the gradients of gamma and beta; default: these are not computed
  * @throws ShapeError, ConfigError
  */
 export function recordBatchNormInferenceBackward(
@@ -240,7 +240,7 @@ export function recordBatchNormInferenceBackward(
   });
 }
 
-/** Mean and deviation of every channel: those of the batch in training, running statistics otherwise. */
+/** Mean and deviation of every channel: statistics of the batch in training, running statistics otherwise. */
 type Statistics =
   | { readonly saved: Matrix }
   | { readonly mean: Matrix; readonly variance: Matrix; readonly epsilon: number };
@@ -339,7 +339,7 @@ function recordParameterGradients(
   });
 }
 
-/** The bindings of mean and spread of a forward kernel, and the constants with which it reads them. @throws ShapeError, ConfigError */
+/** Bindings of the mean and spread of a kernel, and the constants to read them with. @throws ShapeError, ConfigError */
 function bindStatistics(kernel: string, input: Matrix, statistics: Statistics) {
   if ('saved' in statistics) {
     const { saved } = statistics;
@@ -352,7 +352,7 @@ function bindStatistics(kernel: string, input: Matrix, statistics: Statistics) {
   return { mean, spread: variance, constants: spreadOf(epsilon) };
 }
 
-/** Prelude constants of shaders/norm/inverse_deviation.wgsl. @param from saved statistics, or the epsilon beside variances */
+/** Prelude constants of shaders/norm/inverse_deviation.wgsl. @param from saved statistics, or the epsilon of variances */
 export function spreadOf(from: Matrix | number) {
   return typeof from === 'number'
     ? { FROM_VARIANCE: true, EPSILON: f32(from), SAVED_STRIDE: 0 }
@@ -360,15 +360,15 @@ export function spreadOf(from: Matrix | number) {
 }
 
 /**
- * Partial results of the reductions over rows: about sqrt(rows) of about sqrt(rows) rows each, so that neither the first
- * stage nor the second, which goes through them one by one, takes long. All batch normalisations of an arena share them.
+ * Partial results of the reductions over rows: about sqrt(rows) results over about sqrt(rows) rows each, so that neither the
+ * first stage nor the second, which adds them one by one, takes long. All batch normalisations of an arena share the buffer.
  */
 function reductionScratch(arena: Arena, { rows, stride }: Matrix): { partials: number; scratch: BufferView } {
   const partials = Math.ceil(Math.sqrt(rows));
   return { partials, scratch: arena.scratch('batch_norm', partials * stride * 8) };
 }
 
-/** A grid of four channels times GROUPS groups of rows per invocation. */
+/** A grid with one invocation per four channels and group of rows; GROUPS is the number of groups. */
 function groupGrid({ rows, stride }: Matrix) {
   const groups = Math.ceil(rows / GROUP_ROWS);
   const { workgroups, constants } = flatGrid((groups * stride) / 4);

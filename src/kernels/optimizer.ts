@@ -7,7 +7,7 @@ import { flatGrid } from './grid.ts';
 /** A program whose step uniform can be set. */
 export type StepSetter = Pick<Program, 'setStep'>;
 
-/** Constants of torch.optim.SGD: dampening 0, no Nesterov. */
+/** Constants of SGD as in torch.optim.SGD with dampening 0 and without Nesterov momentum. */
 export interface SgdOptions {
   /** 0..1 */
   readonly momentum: number;
@@ -15,9 +15,9 @@ export interface SgdOptions {
   readonly weightDecay: number;
 }
 
-/** Constants of torch.optim.Adam. */
+/** Constants of Adam as in torch.optim.Adam. */
 export interface AdamOptions {
-  /** Decay of the first and the second moment, each in 0..1, 1 excluded. */
+  /** Decay rates of the first and the second moment, each in [0, 1). */
   readonly betas: readonly [number, number];
   readonly epsilon: number;
   /** L2 penalty, added to the gradient as weightDecay * w. Default 0. */
@@ -28,9 +28,9 @@ export interface AdamOptions {
  * One step of SGD with momentum over flat buffers: g += weightDecay w, v = momentum v + g, w -= learningRate v.
  * Before each run of the program, {@link writeSgdStep} sets the learning rate.
  *
- * @param args.count elements; the kernel works on whole vec4s, so up to 3 elements behind the last one, which the
- * views must hold, are updated too (padding, where gradients and parameters are zero and stay it)
- * @param args.velocity v, zero before the first step
+ * @param args.count number of elements; the kernel works on whole vec4s, so it also updates up to 3 elements after the last
+ * one. The views must hold these elements; in padding, gradients and parameters are zero and stay zero
+ * @param args.velocity v; zero before the first step
  * @throws ShapeError
  */
 export function recordSgd(
@@ -67,11 +67,11 @@ export function writeSgdStep(step: StepSetter, learningRate: number): void {
 }
 
 /**
- * One step of Adam over flat buffers; of AMSGrad when `secondMomentMax` is given. PyTorch's formulas, see
- * shaders/optimizer/adam.wgsl. Before each run of the program, {@link writeAdamStep} sets the step's numbers.
+ * One step of Adam over flat buffers, or of AMSGrad when `secondMomentMax` is given, by PyTorch's formulas (see
+ * shaders/optimizer/adam.wgsl). Before each run of the program, {@link writeAdamStep} sets the step uniform.
  *
- * @param args.count elements, whole vec4s as in {@link recordSgd}
- * @param args.firstMoment zero before the first step, and so are the other moments
+ * @param args.count number of elements; the kernel works on whole vec4s as in {@link recordSgd}
+ * @param args.firstMoment zero before the first step, like the other moments
  * @throws ShapeError
  */
 export function recordAdam(
@@ -139,7 +139,7 @@ export function writeAdamStep(
 }
 
 /**
- * values = clamp(values, -limit, limit), all of the view: weight clipping.
+ * values = clamp(values, -limit, limit) over the whole view: weight clipping.
  *
  * @param args.limit above 0
  */

@@ -12,21 +12,21 @@ import {
 import { requireBytes, shapeConstants } from './check.ts';
 import { flatGrid } from './grid.ts';
 
-/** Images and the square windows over them. */
+/** The sizes of a batch of images and of the square windows over them, in pixels. */
 export interface PoolShape {
   readonly batch: number;
   readonly height: number;
   readonly width: number;
   readonly kernelSize: number;
-  /** From one window to the next; PyTorch's default is kernelSize. */
+  /** Distance from one window to the next; PyTorch's default is kernelSize. */
   readonly stride: number;
-  /** Pixels by which windows may hang over each edge, at most half of kernelSize. Default 0. */
+  /** Pixels by which windows may extend beyond each edge, at most half of kernelSize. Default 0. */
   readonly padding?: number;
 }
 
 /**
- * Height and width of what pooling leaves: floor((size + 2 padding - kernelSize) / stride) + 1.
- * @throws ShapeError
+ * Height and width of the pooled images: floor((size + 2 padding - kernelSize) / stride) + 1.
+ * @throws ShapeError when a size is not a positive integer, padding is out of range or a window is larger than an image
  */
 export function poolOutputSize(shape: PoolShape): { height: number; width: number } {
   const { batch, height, width, kernelSize, stride, padding = 0 } = shape;
@@ -35,7 +35,7 @@ export function poolOutputSize(shape: PoolShape): { height: number; width: numbe
     throw new ShapeError(`max_pool2d: batch ${batch}, ${text}; give positive integers`);
   }
   if (!Number.isInteger(padding) || padding < 0 || padding > kernelSize / 2) {
-    throw new ShapeError(`max_pool2d: ${text}; padding is an integer of at most half the window`);
+    throw new ShapeError(`max_pool2d: ${text}; padding must be an integer from 0 to half the window`);
   }
   const size = (n: number) => Math.floor((n + 2 * padding - kernelSize) / stride) + 1;
   const output = { height: size(height), width: size(width) };
@@ -44,12 +44,12 @@ export function poolOutputSize(shape: PoolShape): { height: number; width: numbe
 }
 
 /**
- * output = act(the maximum of every window), channel by channel; chosen = which element of the window it was, counted in
- * rows. The first of equals wins, and a NaN beats numbers, as in PyTorch.
+ * output = act(the maximum of every window), channel by channel; chosen = index ky * kernelSize + kx of the maximum in its
+ * window. As in PyTorch, the first of equal values wins, and NaN wins over numbers.
  *
  * @param args.input [batch * height * width (NHWC), channels]
  * @param args.output [batch * output height * output width, channels], see {@link poolOutputSize}; its stride may differ
- * @param args.chosen rows x stride of output u32, for {@link recordMaxPool2dBackward}
+ * @param args.chosen u32, as many as the output has f32 with pads (rows x stride), for {@link recordMaxPool2dBackward}
  * @param args.activation default none
  * @throws ShapeError
  */
@@ -80,9 +80,9 @@ export function recordMaxPool2dForward(
 /**
  * gradInput = for every pixel, the sum of the gradients of the windows that chose it.
  *
- * @param args.chosen of {@link recordMaxPool2dForward}
+ * @param args.chosen written by {@link recordMaxPool2dForward}
  * @param args.activated the activation of the forward pass and its output, where it had one
- * @param args.gradOutput with respect to its output, laid out as that
+ * @param args.gradOutput gradient with respect to the output of the forward pass, with its shape and stride
  * @param args.gradInput [batch * height * width (NHWC), channels]
  * @throws ShapeError
  */
@@ -98,7 +98,7 @@ export function recordMaxPool2dBackward(
   };
   requireActivated(kernel, gradOutput, activated);
   const { batch, height, width, kernelSize, stride, padding = 0 } = shape;
-  // Windows that do not overlap: one block of stride x stride pixels each, up to the edge.
+  // Windows that do not overlap each have one block of stride x stride pixels, up to the edge.
   const [blocksX, blocksY] = [Math.ceil((width + padding) / stride), Math.ceil((height + padding) / stride)];
   const blocks = kernelSize <= stride ? batch * blocksX * blocksY : 0;
   const grid = flatGrid(((blocks || gradInput.rows) * gradInput.stride) / 4);

@@ -1,44 +1,44 @@
-/** Launchers of the probes: how fast an adapter multiplies, draws and copies when it does nothing else. */
+/** Launchers of the probes, which measure how fast an adapter multiplies, draws and copies when it does nothing else. */
 import { ShapeError } from '../errors.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import { requireBytes } from './check.ts';
 import { flatGrid, MAX_WORKGROUPS } from './grid.ts';
 
-/** Invocations per workgroup of the two ceilings. */
+/** Invocations per workgroup of the two ceiling kernels. */
 const GROUP = 64;
 
-/** 4 steps of 16 accumulators of 4 lanes, each a multiplication and an addition. */
-const FLOPS_A_LOOP = 4 * 16 * 4 * 2;
+/** Operations per turn of the loop: 4 steps of 16 accumulators of 4 lanes, each a multiplication and an addition. */
+const FLOPS_PER_LOOP = 4 * 16 * 4 * 2;
 
-/** Draws written out in a loop of the hash ceiling. */
-const DRAWS_A_LOOP = 4;
+/** Draws per turn of the loop of the hash ceiling. */
+const DRAWS_PER_LOOP = 4;
 
 /**
- * Records multiply-adds on 16 independent vec4 accumulators, without a load or a store among them.
+ * Records multiply-adds on 16 independent vec4 accumulators, without loads or stores in between.
  *
  * @param args.invocations a multiple of 64; enough of them to fill the adapter
- * @param args.iterations loops of 512 operations per invocation
- * @param args.output invocations x vec4f, sums nobody needs
- * @returns floating-point operations of one run, two a multiply-add
+ * @param args.iterations turns of the loop per invocation, of 512 operations each
+ * @param args.output invocations x vec4f; the sums have no meaning
+ * @returns number of floating-point operations of one run, two per multiply-add
  * @throws ShapeError
  */
 export function recordFmaCeiling(
   recorder: Recorder,
   args: { invocations: number; iterations: number; output: BufferView },
 ): number {
-  const flops = FLOPS_A_LOOP * args.invocations * args.iterations;
+  const flops = FLOPS_PER_LOOP * args.invocations * args.iterations;
   recordCeiling(recorder, 'fma_ceiling', args, flops);
   return flops;
 }
 
 /**
- * Records independent draws back to back. A draw is one pcg4d: four u32.
+ * Records independent draws in sequence. A draw is one call of pcg4d, which returns four u32.
  *
  * @param args.invocations a multiple of 64
- * @param args.iterations loops of 4 draws per invocation
+ * @param args.iterations turns of the loop per invocation, of 4 draws each
  * @param args.output invocations x vec4u, the XOR of an invocation's draws
- * @returns draws of one run
+ * @returns number of draws of one run
  * @throws ShapeError
  */
 export function recordHashCeiling(
@@ -46,7 +46,7 @@ export function recordHashCeiling(
   args: { invocations: number; iterations: number; output: BufferView },
 ): number {
   recordCeiling(recorder, 'hash_ceiling', args);
-  return DRAWS_A_LOOP * args.invocations * args.iterations;
+  return DRAWS_PER_LOOP * args.invocations * args.iterations;
 }
 
 function recordCeiling(
@@ -70,10 +70,10 @@ function recordCeiling(
 }
 
 /**
- * output = input, by a shader and not by the copy engine.
+ * output = input, copied by a shader instead of the copy engine.
  *
  * @param args.bytes a multiple of 16
- * @returns bytes moved by one run: those read and those written
+ * @returns number of bytes read and written by one run
  * @throws ShapeError
  */
 export function recordCopy(recorder: Recorder, args: { bytes: number; input: BufferView; output: BufferView }): number {

@@ -4,23 +4,23 @@ import type { Recorder } from '../gpu/recorder.ts';
 import { requireBytes, requireSameShape, shapeConstants } from './check.ts';
 import { flatGrid } from './grid.ts';
 
-/** Rows up to which one invocation sums a whole column. */
+/** Largest number of rows for which one invocation sums a whole column. */
 const SINGLE_PASS_ROWS = 256;
 
-/** Partial results of max_abs: enough invocations to fill an adapter, few enough for one to finish. */
+/** Number of partial results of max_abs: enough to keep an adapter busy, few enough for one invocation to combine. */
 const MAX_ABS_PARTIALS = 1024;
 
-/** Bytes of scratch {@link recordMaxAbs} needs. */
+/** Bytes of scratch that {@link recordMaxAbs} needs. */
 export const MAX_ABS_SCRATCH_BYTES = MAX_ABS_PARTIALS * 8;
 
-/** Tall matrices are summed in about sqrt(rows) chunks of about sqrt(rows) rows, then over the chunks. */
+/** A tall matrix is summed in about sqrt(rows) chunks of about sqrt(rows) rows, and then over the chunks. */
 function columnSumChunks(rows: number): { chunks: number; chunkRows: number } {
   if (rows <= SINGLE_PASS_ROWS) return { chunks: 1, chunkRows: rows };
   const chunkRows = Math.ceil(Math.sqrt(rows));
   return { chunks: Math.ceil(rows / chunkRows), chunkRows };
 }
 
-/** Bytes of scratch with which {@link recordColumnSum} sums a tall matrix in parallel; 0 where one pass does. */
+/** Bytes of scratch that {@link recordColumnSum} needs to sum a tall matrix in parallel; 0 if one pass suffices. */
 export function columnSumScratchBytes(input: Pick<Matrix, 'rows' | 'stride'>): number {
   const { chunks } = columnSumChunks(input.rows);
   return chunks === 1 ? 0 : chunks * input.stride * 4;
@@ -31,7 +31,7 @@ export function columnSumScratchBytes(input: Pick<Matrix, 'rows' | 'stride'>): n
  *
  * @param args.input [rows, columns]
  * @param args.output [1, columns] with the stride of input
- * @param args.scratch {@link columnSumScratchBytes} bytes; without it a tall matrix is summed by few invocations, slowly
+ * @param args.scratch {@link columnSumScratchBytes} bytes; without it, few invocations sum a tall matrix, which is slow
  * @throws ShapeError
  */
 export function recordColumnSum(
@@ -79,7 +79,7 @@ export function recordColumnSum(
 /**
  * output[r] = sqrt(sum over j of input[r, j]^2).
  *
- * @param args.input [rows, columns], elements below 1e18 in size, or the squares overflow
+ * @param args.input [rows, columns], elements below 1e18 in absolute value, because larger squares overflow
  * @param args.output rows f32
  * @throws ShapeError
  */
@@ -120,14 +120,14 @@ function recordRows(
   });
 }
 
-/** `count` f32 of a flat buffer as a matrix of one row, for {@link recordMaxAbs}. The view must hold whole vec4s. */
+/** The first `count` f32 of a buffer as a matrix of one row, for {@link recordMaxAbs}. The view must hold whole vec4s. */
 export function asRow(view: BufferView, count: number): Matrix {
   return { ...view, rows: 1, columns: count, stride: roundUp(count, 4) };
 }
 
 /**
- * output = (max |w|, max w) over a matrix, pads left out: what the exponent of a fixed-point format is chosen from
- * (the second value is what the published code looks at). NaN elements may be ignored.
+ * output = (max |w|, max w) over a matrix without its pads. The exponent of a fixed-point format is chosen from the first
+ * value; the published code uses the second. NaN elements may be ignored.
  *
  * @param args.input [rows, columns]; {@link asRow} for a flat region
  * @param args.scratch {@link MAX_ABS_SCRATCH_BYTES} bytes

@@ -1,4 +1,4 @@
-/** Launchers of what a model does to its confidences before it releases them. */
+/** Launcher of the countermeasure that rounds a model's confidences before it releases them. */
 import { ConfigError } from '../errors.ts';
 import type { Matrix } from '../gpu/arena.ts';
 import type { Recorder } from '../gpu/recorder.ts';
@@ -6,10 +6,10 @@ import { requireSameShape, shapeConstants } from './check.ts';
 import { flatGrid } from './grid.ts';
 
 /**
- * Confidences rounded to `decimals` decimals, as logarithms (shaders/loss/round_confidences.wgsl).
+ * Rounds confidences to `decimals` decimals and returns their logarithms (shaders/loss/round_confidences.wgsl).
  * @param args.logits [rows, classes]
- * @param args.decimals integer in 0..6; f32 confidences hold no more
- * @param args.released the same shape
+ * @param args.decimals integer in 0..6, the decimals that f32 confidences hold
+ * @param args.released log-confidences, the shape of logits
  * @throws ShapeError, ConfigError
  */
 export function recordRoundConfidences(

@@ -5,11 +5,11 @@ import { shapeConstants } from './check.ts';
 import { flatGrid } from './grid.ts';
 
 /**
- * Copies the elements of a matrix in order into rows of another length: images of one channel from [batch, height * width]
- * to [batch * height * width, 1] and back, or NHWC images to one row per image, flattened.
+ * Copies the elements of a matrix, in order, into rows of another length. It converts images of one channel between
+ * [batch, height * width] and [batch * height * width, 1], and flattens NHWC images to one row per image.
  *
  * @param args.input any rows, columns and stride
- * @param args.output as many elements, another buffer; pads are written zero
+ * @param args.output the same number of elements, another buffer; pads are written zero
  * @throws ShapeError
  */
 export function recordRestride(recorder: Recorder, args: { input: Matrix; output: Matrix }): void {
@@ -20,7 +20,7 @@ export function recordRestride(recorder: Recorder, args: { input: Matrix; output
   if (input.rows * input.columns !== output.rows * output.columns) {
     throw new ShapeError(
       `${kernel}: input is ${input.rows} x ${input.columns} but output is ${output.rows} x ${output.columns}; ` +
-        'they must have as many elements',
+        'they must have the same number of elements',
     );
   }
   const { workgroups, constants } = flatGrid((output.rows * output.stride) / 4);

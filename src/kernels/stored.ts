@@ -1,15 +1,15 @@
-/** A tensor in a memory image, and which variant of shaders/common/fetch_approximate.wgsl reads it. */
+/** A tensor in a memory image, and the variant of shaders/common/fetch_approximate.wgsl that reads it. */
 import type { ShaderRequest } from '../gpu/composer.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
 import { formatBits, storageBitsOf } from '../memory/codec.ts';
 import type { StoredMemory } from '../memory/config.ts';
 import { type FaultSource, isUniform } from '../memory/faults.ts';
 
-/** Files and constants with which a shader that fetches is built. */
+/** Includes and constants of a shader that fetches from approximate memory. */
 export interface Fetch {
   readonly includes: NonNullable<ShaderRequest['includes']>;
   readonly constants: NonNullable<ShaderRequest['constants']>;
-  /** True if so few cells of a block fail that two random words draw most masks (shaders/memory/fast_uniform.wgsl). */
+  /** True if so few cells fail that two random words determine most masks (shaders/memory/fast_uniform.wgsl). */
   readonly fastPath: boolean;
 }
 
@@ -30,7 +30,7 @@ export interface Codes16 {
   readonly map: number;
 }
 
-/** True if a read may be retained as codes of 16 bits, which a product decodes: they are no longer than what is stored. */
+/** True if a read may be retained as codes of 16 bits, which a product decodes: fixed point of 9 to 15 bits. */
 export function retainsCodes16({ format }: StoredMemory): boolean {
   return format.kind === 'fixed' && format.bits > 8 && format.bits < 16;
 }
@@ -38,11 +38,11 @@ export function retainsCodes16({ format }: StoredMemory): boolean {
 const NON_FINITE = { propagate: 0, zero: 1, saturate: 2 } as const;
 const ECC = { zero: 1, pass: 2 } as const;
 
-/** How tensors of a layer are fetched. @param sources of the layer; none for a read without any fault */
+/** The fetch of the tensors of a layer. @param sources fault sources of the layer; empty for a read without faults */
 export function fetchOf({ format, ecc }: StoredMemory, sources: readonly FaultSource[]): Fetch {
   const kind = format.kind === 'int8' || format.kind === 'int4' ? 'integer' : format.kind;
   const storageBits = storageBitsOf(formatBits(format));
-  // Two random words name that many cells of a block's 16 codes, used or not.
+  // The number of cells of a block that two random words select; some may turn out unused.
   const places = storageBits === 32 ? 4 : 8;
   const faults = sources.length === 0 ? 'none' : isUniform(sources, ecc) ? 'uniform' : 'sources';
   return {

@@ -1,13 +1,14 @@
-/** Register tiles of products: how large, and how many invocations compute one. Tile `x` is shaders/gemm/tile_x.wgsl. */
+/** Register tiles of products: their sizes and the invocations that compute one. Tile `x` is shaders/gemm/tile_x.wgsl. */
 
 import type { Gpu } from '../gpu/device.ts';
 import type { Dispatch, DispatchVariant } from '../gpu/dispatch.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 
+/** Size of the block of the result that one invocation or one quad computes in registers. */
 export interface Tile {
   readonly rows: number;
   readonly columns: number;
-  /** 1, or the 4 of a quad, side by side in x; those need Gpu.quads. */
+  /** 1, or 4 for a quad: four invocations adjacent in x, which need Gpu.quads. */
   readonly invocations: number;
 }
 
@@ -21,15 +22,15 @@ export const TILES = {
 } as const satisfies Record<string, Tile>;
 export type TileName = keyof typeof TILES;
 
-/** True if a tile, or a kernel family of that name, is one of a quad. */
+/** True if `name` is a quad tile; false for other tiles and other kernel families. */
 export function isQuad(name: string): boolean {
   return (TILES as Record<string, Tile>)[name]?.invocations === 4;
 }
 
-/** How much faster a column of the wide quad tile is than one of the narrow: measured on SwiftShader, GEMM 512^3. */
+/** Speed per column of the wide quad tile relative to the narrow one, measured on SwiftShader with GEMM 512^3. */
 const WIDE_GAIN = 1.12;
 
-/** The quad tiles, the one that is done first with so many columns before the other. */
+/** The quad tiles, the one expected to be faster for this number of columns first. */
 export function quadTiles(columns: number): ('quad_16x32' | 'quad_16x16')[] {
   const padded = (name: TileName) => Math.ceil(columns / TILES[name].columns) * TILES[name].columns;
   return padded('quad_16x32') <= WIDE_GAIN * padded('quad_16x16')
@@ -37,12 +38,12 @@ export function quadTiles(columns: number): ('quad_16x32' | 'quad_16x16')[] {
     : ['quad_16x16', 'quad_16x32'];
 }
 
-/** The key of a choice of variant: an operation and its sizes, each rounded up to a power of two. */
+/** The key under which the tuner remembers a variant: an operation and its sizes, each rounded up to a power of two. */
 export function shapeKey(operation: string, ...sizes: readonly number[]): string {
   return `${operation} ${sizes.map((size) => 2 ** Math.ceil(Math.log2(size))).join('x')}`;
 }
 
-/** Records the first variant, and that the tuner may choose another. */
+/** Records the first variant, and the others for the tuner to choose from. */
 export function recordVariants(
   recorder: Recorder,
   key: string,
@@ -53,19 +54,20 @@ export function recordVariants(
   recorder.record({ ...dispatch, shader, workgroups, tuning: { key, variants } });
 }
 
-/** Tiles of 16 x 16 that keep an adapter busy, a real one or one on the CPU. */
+/** Number of 16 x 16 tiles that keeps an adapter busy: a GPU, or a software adapter on the CPU. */
 export const BUSY_TILES = { hardware: 512, software: 64 } as const;
 
 /**
- * The number of tiles that keeps an adapter busy: products with fewer are cut into slices of k. More tiles only cost time on
- * a software adapter: it computes as many as it has cores, and the start and end of each take as long as ten turns of its loop.
+ * Number of tiles that keeps an adapter busy; products with fewer tiles are split into slices of k. More tiles only cost
+ * time on a software adapter: it computes one per core at a time, and starting and ending one takes as long as ten turns of
+ * its loop.
  */
 export function busyTiles(gpu: Gpu): number {
   return BUSY_TILES[gpu.adapter.software ? 'software' : 'hardware'];
 }
 
 /**
- * Workgroups that cover rows x columns with tiles, of up to `size` invocations and no larger than the grid needs.
+ * Workgroups of up to `size` invocations, no larger than the grid needs, that cover an m x n result with tiles.
  * @returns workgroups in x and y, and the constants of a kernel with a tile
  */
 export function tileGrid(

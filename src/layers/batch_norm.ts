@@ -7,7 +7,7 @@ import {
 } from '../kernels/norm.ts';
 import type { ImageShape, LayerKind, LayerWeights } from './layer.ts';
 
-/** Batch normalisation a channel, by the batch in training, by running statistics otherwise, and an activation behind it. */
+/** Batch normalisation per channel (statistics of the batch in training, else running statistics), then an activation. */
 export interface BatchNormSpec {
   readonly kind: 'batch_norm';
   readonly name: string;
@@ -17,18 +17,21 @@ export interface BatchNormSpec {
 
 function vectorsOf(name: string, weights: LayerWeights) {
   if (weights.kind !== 'plain' || !weights.runningMean || !weights.runningVariance) {
-    throw new Error(`${name}: batch normalisation reads its parameters from a plain buffer`);
+    throw new Error(`${name}: batch normalisation can only read its parameters from a plain buffer`);
   }
   const { weight: gamma, bias: beta, runningMean, runningVariance } = weights;
   return { gamma, beta, runningMean, runningVariance };
 }
 
-/** As the epilogue of a convolution; its weights are read anew by every caller. */
+/** Arguments with which a convolution applies the batch normalisation after it as its epilogue. */
 export function batchNormEpilogue({ name, activation }: BatchNormSpec, weights: LayerWeights) {
   return { normalisation: vectorsOf(name, weights), activation };
 }
 
-/** Starts as the identity. Done already where the output is the input: by the convolution before, as its epilogue. */
+/**
+ * Batch normalisation as a layer, initialised as the identity. If input and output are the same buffer, the convolution
+ * before has already applied it as its epilogue.
+ */
 export const BATCH_NORM: LayerKind<BatchNormSpec> = {
   input: ({ input }) => input,
   output: ({ input }) => input,
@@ -68,12 +71,13 @@ export const BATCH_NORM: LayerKind<BatchNormSpec> = {
     const activated = { activation: spec.activation, output: y };
     const learned = parameters && { gradGamma: parameters.weight, gradBeta: parameters.bias };
     if (mode.training) {
-      if (!learned) throw new Error(`${spec.name}: a backward pass in training mode needs places for its gradients`);
+      if (!learned)
+        throw new Error(`${spec.name}: a backward pass in training mode needs buffers for the parameter gradients`);
       const gradients = { ...learned, gradOutput, gradInput };
       recordBatchNormBackward(recorder, arena, { input, gamma, saved: saved.statistics!, activated, ...gradients });
     } else if (gradInput) {
       if (learned && input.buffer === y.buffer)
-        throw new Error(`${spec.name}: its input, which gradients need, is gone`);
+        throw new Error(`${spec.name}: the input, which the gradients need, has been overwritten`);
       const wanted = learned && { input, runningMean, ...learned };
       recordBatchNormInferenceBackward(recorder, arena, {
         gamma,

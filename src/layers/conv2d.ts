@@ -27,7 +27,7 @@ function shapeOf({ input, channels, kernelSize, stride, padding }: Conv2dSpec, b
   return { batch, height, width, inChannels, outChannels: channels, kernelSize, stride, padding };
 }
 
-/** The published initialisation: kaiming normal weights over the fan out, zero biases. */
+/** A convolution as a layer, initialised as published: Kaiming normal weights over the fan out, zero biases. */
 export const CONV2D: LayerKind<Conv2dSpec> = {
   input: ({ input }) => input,
   output: (spec) => ({ ...convOutputSize(shapeOf(spec, 1)), channels: spec.channels }),

@@ -10,8 +10,8 @@ import { recordBiasGradient } from './dense.ts';
 import type { ImageShape, LayerKind } from './layer.ts';
 
 /**
- * A transposed convolution with square kernels, y = act(x *ᵀ W + b): forward is the input gradient of the convolution
- * that maps its output to its input, and backward that convolution.
+ * A transposed convolution with square kernels, y = act(x *ᵀ W + b). Its forward pass is the input gradient of the
+ * convolution that maps its output to its input, and its backward pass is that convolution.
  */
 export interface ConvTranspose2dSpec {
   readonly kind: 'conv_transpose2d';
@@ -29,14 +29,14 @@ function outputOf({ input, channels, kernelSize, stride, padding }: ConvTranspos
   return { height: size(input.height), width: size(input.width), channels };
 }
 
-/** The convolution from the output back to the input. */
+/** The shape of the convolution from the output back to the input. */
 function shapeOf(spec: ConvTranspose2dSpec, batch: number): ConvShape {
   const { height, width, channels } = outputOf(spec);
   const { input, kernelSize, stride, padding } = spec;
   return { batch, height, width, inChannels: channels, outChannels: input.channels, kernelSize, stride, padding };
 }
 
-/** Initialised as PyTorch does by default: uniform, by what it counts as the fan in, outputs x kernel. */
+/** A transposed convolution as a layer, initialised by PyTorch's default: uniform, with outputs x kernel as fan in. */
 export const CONV_TRANSPOSE2D: LayerKind<ConvTranspose2dSpec> = {
   input: ({ input }) => input,
   output: outputOf,

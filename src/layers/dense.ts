@@ -10,25 +10,25 @@ import {
 import { columnSumScratchBytes, recordColumnSum } from '../kernels/reduce.ts';
 import { type ImageShape, type LayerKind, type LayerWeights, sizeOf, vectorShape } from './layer.ts';
 
-/** A fully connected layer, y = act(x Wᵀ + b), W outputs x inputs. */
+/** A fully connected layer, y = act(x Wᵀ + b), where W is outputs x inputs. */
 export interface DenseSpec {
   readonly kind: 'dense';
   readonly name: string;
   readonly inputs: number;
   readonly outputs: number;
   readonly activation: Activation;
-  /** The image that was flattened into the inputs: PyTorch orders them channel by channel, the engine pixel by pixel. */
+  /** Shape of the image that was flattened into the inputs: channel by channel in PyTorch, pixel by pixel in the engine. */
   readonly flattened?: ImageShape;
 }
 
-/** db = the sum of dy over its rows. @param name of the layer */
+/** Records db = the sum of dy over its rows. @param name of the layer @throws ShapeError */
 export function recordBiasGradient(recorder: Recorder, arena: Arena, name: string, dy: Matrix, bias: Matrix): void {
   const bytes = columnSumScratchBytes(dy);
   const scratch = bytes > 0 ? arena.scratch(`column sum ${name}`, bytes) : undefined;
   recordColumnSum(recorder, { input: dy, output: { ...bias, stride: dy.stride }, scratch });
 }
 
-/** A product whose weights are fetched inside the kernel, by flips where every image has its own. */
+/** Records a product whose weights are fetched inside the kernel, or corrected flip by flip for every image. */
 function recordFused(
   recorder: Recorder,
   arena: Arena,
@@ -40,7 +40,7 @@ function recordFused(
   else recordApproximateGemm(recorder, { ...stored, perImage });
 }
 
-/** The published initialisation: xavier normal weights, zero biases. */
+/** A fully connected layer, initialised as published: Xavier normal weights, zero biases. */
 export const DENSE: LayerKind<DenseSpec> = {
   input: ({ inputs }) => vectorShape(inputs),
   output: ({ outputs }) => vectorShape(outputs),
@@ -75,7 +75,7 @@ export const DENSE: LayerKind<DenseSpec> = {
     }
   },
 
-  // The weights are read once more, through approximate memory where the layer lies in it.
+  // The backward pass reads the weights once more, through approximate memory if the layer is stored there.
   backward({ recorder, arena, spec: { name }, weights, x }, { dy, dx, parameters }) {
     if (parameters) {
       const { weight, bias } = parameters;

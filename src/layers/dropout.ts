@@ -1,14 +1,14 @@
 import { recordDropout } from '../kernels/dropout.ts';
 import { type ImageShape, type LayerKind, NO_PARAMETERS } from './layer.ts';
 
-/** Sets a share `rate` of the values to zero in training and scales the others up; the identity otherwise. */
+/** Dropout. In training each value is set to 0 with probability `rate`, else divided by 1 - rate; otherwise the identity. */
 export interface DropoutSpec {
   readonly kind: 'dropout';
   readonly name: string;
   readonly input: ImageShape;
-  /** 0..1, 1 excluded. */
+  /** Probability that a value is set to zero, in [0, 1). */
   readonly rate: number;
-  /** Keys what it draws, together with the seed: a number of its own in the network. */
+  /** Key of the random numbers, together with the seed; must be unique in the network. */
   readonly key: number;
 }
 

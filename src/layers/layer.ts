@@ -1,4 +1,4 @@
-/** The interface of every kind of layer: shapes, parameters, and the recording of its passes. */
+/** The interface of every kind of layer: its shapes, its parameters, and the recording of its passes. */
 import type { Arena, Matrix } from '../gpu/arena.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
@@ -6,7 +6,7 @@ import type { ConvArguments } from '../kernels/conv.ts';
 import type { Codes16, StoredTensor } from '../kernels/stored.ts';
 import type { ParameterDeclaration } from './parameters.ts';
 
-/** The shape of an image at one point of a network. A vector is one pixel of many channels. */
+/** The shape of an image at one point of a network. A vector is one pixel with many channels. */
 export interface ImageShape {
   readonly height: number;
   readonly width: number;
@@ -17,12 +17,12 @@ export function vectorShape(channels: number): ImageShape {
   return { height: 1, width: 1, channels };
 }
 
-/** Values of one image. */
+/** Number of values of one image. */
 export function sizeOf({ height, width, channels }: ImageShape): number {
   return height * width * channels;
 }
 
-/** A buffer for a batch of images, NHWC: a row per pixel. Vectors get the wider rows that dense layers read. */
+/** Allocates a batch of images in NHWC order, one row per pixel. Vectors get the wider rows that dense layers read. */
 export function planImages(arena: Arena, label: string, batch: number, shape: ImageShape): Matrix {
   const { height, width, channels } = shape;
   return height * width === 1
@@ -32,7 +32,7 @@ export function planImages(arena: Arena, label: string, batch: number, shape: Im
 
 /** The source of a layer's weights when it runs: plain f32, or a fetch from approximate memory inside the kernel. */
 export type LayerWeights = {
-  /** Layers that one use of the weights reads from memory, as hardware would that keeps no copy: for the energy of reads. */
+  /** Layers read from memory by one use of the weights, on hardware that keeps no copy; for the energy of reads. */
   readonly reads: readonly string[];
 } & (
   | {
@@ -51,31 +51,32 @@ export type LayerWeights = {
       readonly bias: StoredTensor;
       readonly codes: BufferView;
       readonly faultTable: BufferView;
-      /** Granularity `inference`: every image reads weights of its own. */
+      /** True at granularity `inference`: every image reads the weights separately. */
       readonly perImage: boolean;
-      /** Then, where they fail uniformly: the weights decoded without errors, which a dense layer corrects image by image. */
+      /** With `perImage` and uniform faults: the error-free weights, which a dense layer corrects image by image. */
       readonly errorFree?: Matrix;
     }
 );
 
-/** How a stack runs: layers that behave otherwise in training (batch normalisation, dropout) ask. */
+/** The mode of a stack: batch normalisation and dropout behave differently in training. */
 export interface Mode {
   readonly training: boolean;
-  /** Keys what is drawn while training, together with the step's iteration. */
+  /** Seed of the random numbers of training, together with the step's iteration. */
   readonly seed: number;
 }
 
+/** The mode in which a trained network is used. */
 export const INFERENCE: Mode = { training: false, seed: 0 };
 
 /** Buffers that a forward pass writes for the backward pass, in addition to inputs and outputs. */
 export interface Saved {
-  /** Batch normalisation: means, inverse deviations. */
+  /** Batch normalisation: means and inverse deviations, 2 x channels. */
   readonly statistics?: Matrix;
-  /** Max pooling: places of the maxima. */
+  /** Max pooling: index of the maximum in each window. */
   readonly chosen?: BufferView;
 }
 
-/** A layer in a planned stack, for a batch. */
+/** One layer of a planned stack and its buffers for a batch. */
 export interface LayerRun<Spec> {
   readonly recorder: Recorder;
   readonly arena: Arena;
@@ -85,32 +86,32 @@ export interface LayerRun<Spec> {
   readonly x: Matrix;
   readonly y: Matrix;
   readonly saved: Saved;
-  /** For a layer with parameters. */
+  /** Returns the weights of a layer with parameters; each call counts as one read of them. */
   readonly weights: () => LayerWeights;
-  /** The epilogue of a convolution in place of its own activation: the batch normalisation after it, with that layer's activation. */
+  /** Replaces the activation of a convolution by the batch normalisation after it and that layer's activation. */
   readonly epilogue?: () => Pick<ConvArguments, 'normalisation' | 'activation'>;
 }
 
 /** The buffers that a backward pass reads and writes. */
 export interface LayerGradient {
-  /** With respect to the output; before the layer's activation, unless the kind differentiates that itself. */
+  /** With respect to the output: before the activation, or after it if the kind differentiates the activation itself. */
   readonly dy: Matrix;
-  /** Absent where nobody wants it. */
+  /** With respect to the input; absent if not needed. */
   readonly dx?: Matrix;
-  /** Absent for an attack. */
+  /** With respect to the parameters; absent in an attack. */
   readonly parameters?: { readonly weight: Matrix; readonly bias: Matrix };
 }
 
-/** One kind of layer. Recording throws ShapeError where shapes disagree. */
+/** One kind of layer. Recording throws ShapeError if shapes disagree. */
 export interface LayerKind<Spec> {
   input(spec: Spec): ImageShape;
   output(spec: Spec): ImageShape;
   parameters(spec: Spec): readonly ParameterDeclaration[];
-  /** True if the kernels of the backward pass go through the layer's activation on their way. */
+  /** True if the kernels of the backward pass also differentiate the layer's activation. */
   readonly differentiatesActivation?: true;
-  /** Buffers that live from the forward to the backward pass. */
+  /** Allocates the buffers that the forward pass writes for the backward pass. */
   save?(arena: Arena, spec: Spec, batch: number): Saved;
-  /** The output as another view of the input's buffer, where it can be one. */
+  /** Returns the output as a view of the input's buffer, or undefined if it needs its own buffer. */
   view?(spec: Spec, x: Matrix, batch: number, mode: Mode): Matrix | undefined;
   forward(run: LayerRun<Spec>): void;
   backward(run: LayerRun<Spec>, gradient: LayerGradient): void;

@@ -4,8 +4,8 @@ import { type PoolShape, poolOutputSize, recordMaxPool2dBackward, recordMaxPool2
 import { type ImageShape, type LayerKind, NO_PARAMETERS } from './layer.ts';
 
 /**
- * Max pooling over windows that do not overlap, kernelSize x kernelSize, and an activation behind it; what is left at the
- * edges is dropped.
+ * Max pooling over kernelSize x kernelSize windows that do not overlap, then an activation. Pixels at the edges that do not
+ * fill a window are dropped.
  */
 export interface MaxPoolSpec {
   readonly kind: 'max_pool';

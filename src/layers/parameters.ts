@@ -2,9 +2,9 @@ import { type Arena, type Matrix, ROW_ALIGNMENT, roundUp } from '../gpu/arena.ts
 import type { BufferView } from '../gpu/guarded_device.ts';
 import type { Initialization } from '../kernels/initialize.ts';
 
-/** One tensor of a model as its layer declares it: a matrix, or a vector as a matrix of one row. */
+/** One tensor of a model as its layer declares it: a matrix, or a vector as a matrix with one row. */
 export interface ParameterDeclaration {
-  /** `<layer>.weight`, `<layer>.bias`, and of batch normalisation `<layer>.running_mean`, `<layer>.running_var`. */
+  /** `<layer>.weight` or `<layer>.bias`; for batch normalisation also `<layer>.running_mean` and `<layer>.running_var`. */
   readonly name: string;
   readonly layer: string;
   readonly rows: number;
@@ -12,38 +12,38 @@ export interface ParameterDeclaration {
   /** Shape in PyTorch and in files. */
   readonly shape: readonly number[];
   /**
-   * Convolutions, and dense layers after an image: a row's columns are height x width taps of `channels` channels each,
-   * padded to columns / (height width), where PyTorch has channels x height x width.
+   * For convolutions, and for dense layers after an image: the columns of a row are height x width taps of `channels`
+   * channels each, padded to columns / (height width). PyTorch orders them channels x height x width.
    */
   readonly taps?: { readonly height: number; readonly width: number; readonly channels: number };
   /** True for a transposed convolution, whose rows are input channels. */
   readonly transposed?: true;
   readonly initialization: Initialization;
-  /** Statistics are stored and read like weights, but no optimiser moves them. */
+  /** False for statistics, which are stored and read like weights but not updated by the optimiser. */
   readonly trainable?: false;
 }
 
 /** A parameter's place in the flat buffers. Offsets and sizes are in f32 elements. */
 export interface ParameterSlice extends ParameterDeclaration {
-  /** Position in the model: the tensor number that fault maps are keyed by. */
+  /** Position in the model: the tensor number in the keys of the random faults. */
   readonly index: number;
   readonly stride: number;
   readonly offset: number;
   readonly length: number;
 }
 
-/** A slice starts on a multiple of this many f32: 512 bytes, which every adapter takes for the offset of a binding. */
+/** Every slice starts on a multiple of this many f32: 512 bytes, which every adapter accepts as the offset of a binding. */
 const SLICE_ALIGNMENT = 128;
 
 /**
- * Lays all parameters of a model out in one flat buffer: the optimiser is one dispatch, saving is one copy. Rows are
- * padded with zeros to 16 elements and matrices to 4 rows, so that no kernel tests a bound in its inner loop. What is not
- * trained lies behind what is.
+ * The layout of all parameters of a model in one flat buffer, so that the optimiser is one dispatch and saving is one copy.
+ * Rows are padded with zeros to 16 elements and matrices to 4 rows, so that no kernel tests a bound in its inner loop.
+ * Parameters that are not trained come after the trained ones.
  */
 export class ParameterLayout {
   /** In the model's order. */
   readonly slices: readonly ParameterSlice[];
-  /** Elements of a flat buffer. */
+  /** Number of f32 elements of a flat buffer. */
   readonly length: number;
 
   constructor(declarations: readonly ParameterDeclaration[]) {
@@ -67,14 +67,15 @@ export class ParameterLayout {
     return this.slices.reduce((sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1), 0);
   }
 
-  /** Layers in order of their first parameter. */
+  /** Names of the layers, in order of their first parameter. */
   get layers(): string[] {
     return [...new Set(this.slices.map(({ layer }) => layer))];
   }
 
+  /** Returns the slice of a parameter. @throws Error if there is none of this name */
   find(name: string): ParameterSlice {
     const slice = this.slices.find((candidate) => candidate.name === name);
-    if (!slice) throw new Error(`no parameter ${name}`);
+    if (!slice) throw new Error(`the model has no parameter ${name}`);
     return slice;
   }
 
@@ -82,7 +83,7 @@ export class ParameterLayout {
     return this.slices.some((candidate) => candidate.name === name);
   }
 
-  /** Copies values in PyTorch's order into the padded layout. Bits are moved, never floats. */
+  /** Copies values from PyTorch's order into the padded layout `flat`. It moves bits, so that NaN payloads survive. */
   pack(slice: ParameterSlice, values: Uint32Array, flat: Uint32Array): void {
     forEachElement(slice, (from, to) => {
       flat[to] = values[from];
@@ -99,7 +100,7 @@ export class ParameterLayout {
   }
 }
 
-/** Calls back with an element's place in PyTorch's order and in the flat buffer. */
+/** Calls `visit` with the index of every element in PyTorch's order and in the flat buffer. */
 function forEachElement(slice: ParameterSlice, visit: (packed: number, flat: number) => void): void {
   const { rows, columns, stride, offset } = slice;
   const { height, width, channels } = slice.taps ?? { height: 1, width: 1, channels: columns };
@@ -114,7 +115,7 @@ function forEachElement(slice: ParameterSlice, visit: (packed: number, flat: num
   }
 }
 
-/** A flat buffer in a model's layout: parameters, gradients, optimiser state, or what a read of memory returned. */
+/** A flat buffer in a model's layout: parameters, gradients, optimiser state, or the result of a read of memory. */
 export class FlatParameters {
   readonly layout: ParameterLayout;
   readonly view: BufferView;
@@ -124,6 +125,7 @@ export class FlatParameters {
     this.view = arena.allocate(label, layout.length * 4);
   }
 
+  /** The part of the buffer that holds one parameter. @throws Error if there is none of this name */
   matrix(name: string): Matrix {
     const { rows, columns, stride, offset, length } = this.layout.find(name);
     return { buffer: this.view.buffer, offset: offset * 4, size: length * 4, rows, columns, stride };

@@ -3,8 +3,8 @@ import { recordRestride } from '../kernels/restride.ts';
 import { type ImageShape, type LayerKind, NO_PARAMETERS, sizeOf } from './layer.ts';
 
 /**
- * The same values under another shape: an image flattened to a vector in the order height, width, channels, or back. No
- * work where both shapes lie in memory alike.
+ * The same values in another shape: an image flattened to a vector in the order height, width, channels, or the inverse.
+ * It records nothing if both shapes have the same layout in memory.
  */
 export interface ReshapeSpec {
   readonly kind: 'reshape';
@@ -22,7 +22,7 @@ export const RESHAPE: LayerKind<ReshapeSpec> = {
     const alignment = height * width === 1 ? ROW_ALIGNMENT : 4;
     if (x.stride !== x.columns || channels % alignment !== 0) return undefined;
     const rows = batch * height * width;
-    // A dispatch that needs a row of zeros finds the input's only where rows are as long.
+    // The row of zeros of the input can only serve the output if rows keep their length.
     const zeroRow = channels === x.columns ? x.zeroRow : undefined;
     return { ...x, rows, columns: channels, stride: channels, zeroRow };
   },

@@ -19,7 +19,7 @@ import { MAX_POOL, type MaxPoolSpec } from './max_pool.ts';
 import type { FlatParameters, ParameterDeclaration } from './parameters.ts';
 import { RESHAPE, type ReshapeSpec } from './reshape.ts';
 
-/** A layer of a network, by its kind. */
+/** A layer of a network, discriminated by its kind. */
 export type LayerSpec =
   | DenseSpec
   | Conv2dSpec
@@ -39,29 +39,32 @@ const KINDS = {
   reshape: RESHAPE,
 };
 
-// Each kind of spec goes with its own kind of layer, which the type of a table cannot say.
+// Each kind of spec belongs to one kind of layer, which the type of the table cannot express.
 const kindOf = (spec: LayerSpec) => KINDS[spec.kind] as LayerKind<LayerSpec>;
 
+/** The shape of the images that a layer takes. */
 export function inputShape(spec: LayerSpec): ImageShape {
   return kindOf(spec).input(spec);
 }
 
+/** The shape of the images that a layer returns. */
 export function outputShape(spec: LayerSpec): ImageShape {
   return kindOf(spec).output(spec);
 }
 
+/** The parameters of all layers, in the order of the layers. */
 export function stackParameters(specs: readonly LayerSpec[]): ParameterDeclaration[] {
   return specs.flatMap((spec) => kindOf(spec).parameters(spec));
 }
 
-/** Layers that multiply by their weights. */
+/** Names of the layers that multiply by their weights: dense layers and convolutions. */
 export function productLayers(specs: readonly LayerSpec[]): string[] {
   return specs
     .filter(({ kind }) => kind === 'dense' || kind === 'conv2d' || kind === 'conv_transpose2d')
     .map(({ name }) => name);
 }
 
-/** The weights of a layer for one use, which is counted as one read of them, or where images read for themselves as many. */
+/** Returns the weights of a layer for one use and counts one read of them, or one per image if images read separately. */
 function readWeights(recorder: Recorder, weights: WeightsOf, layer: string, images: number): LayerWeights {
   const read = weights(layer);
   const times = read.kind === 'fused' && read.perImage ? images : 1;
@@ -69,10 +72,10 @@ function readWeights(recorder: Recorder, weights: WeightsOf, layer: string, imag
   return read;
 }
 
-/** How a layer's weights are read; a plain flat buffer, or approximate memory deciding layer by layer. */
+/** Returns the weights of a layer: from a plain flat buffer, or as approximate memory provides them. */
 export type WeightsOf = (layer: string) => LayerWeights;
 
-/** Reads every layer from one flat buffer, exactly. */
+/** Reads every layer from one flat buffer without errors. */
 export function plainWeights(parameters: FlatParameters): WeightsOf {
   return (layer) => {
     const optional = (part: string) =>
@@ -91,10 +94,10 @@ export function plainWeights(parameters: FlatParameters): WeightsOf {
 
 /**
  * Planned activations of a stack for a batch: `values[0]` is the input, `values[i]` the output of layer i - 1. A convolution
- * whose output is that of the batch normalisation behind it applies that as it stores.
+ * that shares its output with the batch normalisation after it applies the normalisation as its epilogue.
  */
 export interface StackActivations {
-  /** Images. */
+  /** Number of images. */
   readonly batch: number;
   readonly mode: Mode;
   readonly values: readonly Matrix[];
@@ -102,20 +105,21 @@ export interface StackActivations {
 }
 
 /**
- * Planned gradients: with respect to `values[i]`, and what layer i is given to go back from: to its output before its
- * activation, or the former where its kind differentiates the activation itself.
+ * Planned gradients. `values[i]` is the gradient with respect to value i of the stack. `preactivations[i]` is the gradient
+ * from which layer i propagates back: with respect to its output before the activation, or `values[i + 1]` if the layer has
+ * no activation or differentiates it itself.
  */
 export interface StackGradients {
   readonly values: readonly Matrix[];
   readonly preactivations: readonly Matrix[];
 }
 
-/** The activation that a backward pass must differentiate before it reaches the layer itself. */
+/** The activation that a backward pass must differentiate before the layer's own backward pass. */
 function separateActivation(spec: LayerSpec): Activation {
   return 'activation' in spec && !kindOf(spec).differentiatesActivation ? spec.activation : 'none';
 }
 
-/** True if the layers are a convolution and a batch normalisation that can be its epilogue: its statistics do not wait. */
+/** True if the layers are a convolution and a batch normalisation by running statistics that can be its epilogue. */
 function isNormalised(layer: LayerSpec | undefined, next: LayerSpec, mode: Mode): boolean {
   if (mode.training || next.kind !== 'batch_norm') return false;
   return (layer?.kind === 'conv2d' || layer?.kind === 'conv_transpose2d') && layer.activation === 'none';
@@ -123,9 +127,9 @@ function isNormalised(layer: LayerSpec | undefined, next: LayerSpec, mode: Mode)
 
 /**
  * Allocates the output of every layer.
- * @param x a batch of inputs, a vector per row, also where it is an image
- * @param output where the last layer puts its result, if it has a place already
- * @param keeps whether the output of a layer is read by anything but the next layer; false by default
+ * @param x a batch of inputs, one per row; images are flattened
+ * @param output buffer of the last layer's result; default: a new one
+ * @param keeps returns true if something other than the next layer reads the output of a layer; default: always false
  */
 export function planStack(
   arena: Arena,
@@ -147,12 +151,12 @@ export function planStack(
   return { batch, mode, values, saved: specs.map((spec) => kindOf(spec).save?.(arena, spec, batch) ?? {}) };
 }
 
-/** The parts of the buffers that the first `images` of a planned batch use. */
+/** The parts of the buffers that hold the first `images` images of a planned batch. */
 export function firstImages({ batch, mode, values, saved }: StackActivations, images: number): StackActivations {
   return { batch: images, mode, values: values.map((value) => firstRows(value, (value.rows / batch) * images)), saved };
 }
 
-/** The same for gradients. @param batch that they were planned for */
+/** The parts of the gradients that hold the first `images` images. @param batch number of images they were planned for */
 export function firstGradients(
   { values, preactivations }: StackGradients,
   batch: number,
@@ -162,15 +166,14 @@ export function firstGradients(
   return { values: values.map(first), preactivations: preactivations.map(first) };
 }
 
-/** The first layer that a backward pass must reach. */
+/** Index of the first layer that a backward pass must reach. @param input true if the gradient of the input is wanted */
 function lowest(specs: readonly LayerSpec[], input: boolean): number {
   return input ? 0 : specs.findIndex((spec) => kindOf(spec).parameters(spec).length > 0);
 }
 
 /**
- * Allocates gradients for a backward pass. The gradient of the last output is what the loss must write, into
- * `values[specs.length]`.
- * @param input whether the gradient with respect to the input is wanted; otherwise the gradients that only lead there are
+ * Allocates gradients for a backward pass. The loss must write the gradient of the last output into `values[specs.length]`.
+ * @param input true if the gradient with respect to the input is wanted; otherwise the gradients needed only for it are
  * placeholders
  */
 export function planGradients(
@@ -199,7 +202,11 @@ export function planGradients(
   return { values: gradients, preactivations };
 }
 
-/** @param onLayerOutput called after the kernels of a layer are recorded, to record kernels that change its output */
+/**
+ * Records the forward pass of a stack.
+ * @param onLayerOutput called after the kernels of a layer are recorded, to record kernels that change its output
+ * @throws ShapeError
+ */
 export function recordStackForward(
   recorder: Recorder,
   arena: Arena,
@@ -224,8 +231,9 @@ export function recordStackForward(
 
 /**
  * Records the backward pass from the gradient of the last output.
- * @param parameterGradients where the gradients of weights and biases go; none for an attack
- * @param input whether to compute the gradient with respect to the input
+ * @param parameterGradients buffer of the gradients of weights and biases; undefined in an attack
+ * @param input true to compute the gradient with respect to the input
+ * @throws ShapeError
  */
 export function recordStackBackward(
   recorder: Recorder,

@@ -1,4 +1,4 @@
-/** Attacks: as part of an experiment, and to be run by hand against any victim. */
+/** Attacks, as part of an experiment and for direct use against any victim. */
 import type { InversionInput } from '../attacks/inversion_attack.ts';
 import type { MiFaceInput } from '../attacks/mi_face_config.ts';
 
@@ -26,10 +26,10 @@ export { type MiFaceConfig, type MiFaceInput, miFaceOptions } from '../attacks/m
 export { ATTACKS, type AttackConfig } from '../attacks/registry.ts';
 export type { InversionInput };
 
-/** An attack of an experiment: its kind, and any of its options. What is left out is chosen for the size of the images. */
+/** An attack of an experiment: its kind, and any of its options. Omitted options get defaults that suit the images. */
 export type AttackInput = { readonly kind: string } & Readonly<Record<string, unknown>>;
 
-/** MI-Face (Fredrikson, Jha, Ristenpart, CCS 2015): moves every pixel until the victim is sure to see the person. */
+/** MI-Face (Fredrikson, Jha, Ristenpart, CCS 2015): changes the pixels until the victim is confident of the person. */
 export function miFace(options: Partial<Omit<MiFaceInput, 'kind'>> = {}): AttackInput {
   return { kind: 'mi-face', ...options };
 }

@@ -1,4 +1,4 @@
-/** Faces: procedural people, who do not exist, or photographs. */
+/** Faces: procedural ones, of people who do not exist, or photographs. */
 import type { DataConfig } from '../experiments/config.ts';
 import { presetInput } from '../experiments/presets.ts';
 
@@ -17,7 +17,7 @@ type Procedural = Extract<DataConfig, { kind: 'procedural' }>;
 
 /**
  * Procedural faces as the data of an experiment, for {@link experiments.run}: by default 40 people with 10 photographs of
- * 56 x 64 pixels each, of which the victim learns 7, and 40 other people whose faces the attacker has.
+ * 56 x 64 pixels each, of which the victim is trained on 7, and 40 other people whose faces the attacker has.
  */
 export function procedural(options: Partial<Omit<Procedural, 'kind'>> = {}): Procedural {
   return { ...(presetInput('shallow').data as Procedural), ...options };

@@ -1,21 +1,21 @@
-/** Defences beside the memory: changes of the released confidences, and of the victim's training. */
+/** Defences other than memories: changes of the released confidences, and of the victim's training. */
 import type { ReleaseConfig } from '../experiments/config.ts';
 
 export type { ReleaseDefence, TrainingDefence } from '../defences/defence.ts';
 export { RELEASE_DEFENCES, TRAINING_DEFENCES } from '../defences/registry.ts';
 export type { ReleaseConfig };
 
-/** Confidences are released rounded: one of the `releases` of an experiment. @param decimals 0..6 */
+/** The victim rounds the confidences that it releases: an element of `releases` of an experiment. @param decimals 0..6 */
 export function rounding(decimals: number): ReleaseConfig {
   return { kind: 'rounding', decimals };
 }
 
-/** The victim is trained with weights and biases clipped to -bound..bound: `defences` of an experiment. */
+/** The victim is trained with weights and biases clipped to -bound..bound: for `defences`. @param bound 1e-6..1e6 */
 export function weightClipping(bound: number): { readonly weightClip: number } {
   return { weightClip: bound };
 }
 
-/** The victim is trained with bit errors in its weights: `defences` of an experiment. @param bitErrorRate 0..0.5 */
+/** The victim is trained with bit errors in its weights: for `defences` of an experiment. @param bitErrorRate 0..1 */
 export function errorTraining(bitErrorRate: number): { readonly errors: { readonly bitErrorRate: number } } {
   return { errors: { bitErrorRate } };
 }

@@ -25,7 +25,7 @@ export type { ExperimentConfig, ExperimentInput, ExperimentOutcome };
 
 type ProceduralConfig = Extract<DataConfig, { kind: 'procedural' }>;
 
-/** An experiment as {@link run} takes it. Every field has a default; all are described by `midas schema experiment`. */
+/** The input of {@link run}. Every field has a default; `midas schema experiment` describes them all. */
 export type RunInput = Partial<Omit<ExperimentInput, 'attacks'>> & { readonly attacks?: readonly AttackInput[] };
 
 export interface RunOptions extends Partial<RunContext> {
@@ -33,16 +33,17 @@ export interface RunOptions extends Partial<RunContext> {
   readonly faces?: ExperimentData;
 }
 
-/** The result of {@link run}: rows, and the configuration with all defaults, which repeats it. */
+/** The result of {@link run}, and the configuration with all defaults, with which the run can be repeated. */
 export interface RunResult extends ExperimentOutcome {
   readonly config: ExperimentConfig;
 }
 
 /**
  * Runs an experiment. By default {@link attacks.miFace} attacks {@link models.mlp}, trained on {@link data.procedural} faces,
- * without any fault: add conditions by `sweeps`, `memories`, `releases`. Same input, same adapter: same rows.
- * @param options where finished work is kept (in memory by default, and gone with the page), how progress is shown, and how it
- *   is interrupted
+ * without faults: `sweeps`, `memories` and `releases` add conditions. The same input on the same adapter gives the same
+ * rows.
+ * @param options the store of finished work (by default in memory, so lost with the page), the sink of progress, and the
+ *   signal that interrupts the run
  * @throws ConfigError naming the path of the field, DataError, InterruptedError, DeviceLostError
  * @example
  * const { rows } = await experiments.run(gpu, { sweeps: [{ layers: 'all', rates: [1 / 64, 1 / 16] }] });
@@ -50,7 +51,7 @@ export interface RunResult extends ExperimentOutcome {
 export async function run(gpu: Gpu, input: RunInput = {}, options: RunOptions = {}): Promise<RunResult> {
   const { faces, ...context } = options;
   if (faces && input.data?.kind === 'procedural') {
-    throw new ConfigError('data: faces are given too; leave out data, or faces');
+    throw new ConfigError('data: procedural data and faces exclude each other; give one of them');
   }
   const preset = presetInput('shallow', { victim: input.victim?.kind });
   const { victim = preset.victim } = input;

@@ -1,4 +1,4 @@
-/** Approximate memories: configurations of them, and a network's weights in one. */
+/** Approximate memories: their configurations, and the memory that holds a network's weights. */
 import type { NamedMemory } from '../experiments/config.ts';
 import type { MemoryConfigInput } from '../memory/config.ts';
 import { findPreset } from '../memory/presets.ts';
@@ -18,9 +18,9 @@ export { findPreset, PRESETS, type Preset } from '../memory/presets.ts';
 export type NamedMemoryInput = Omit<NamedMemory, 'memory'> & { readonly memory: MemoryConfigInput };
 
 /**
- * A published or measured memory by its name, as one of the `memories` of an experiment: `eden-em1`, `sram-chip1-high`, ...
- * ({@link PRESETS} has them all).
- * @throws ConfigError for an unknown name, with the closest there are
+ * A published or measured memory by its name, as an element of `memories` of an experiment: `eden-em1`,
+ * `sram-chip1-high`, ... ({@link PRESETS} lists them all).
+ * @throws ConfigError for an unknown name; the message lists similar names
  */
 export function preset(name: string): NamedMemoryInput {
   return { name, setting: name, memory: findPreset(name).memory };

@@ -1,4 +1,4 @@
-/** Measures of reconstructions, and intervals of their means. */
+/** Metrics of reconstructions, and confidence intervals of their means. */
 
 export { type NullBaselines, nullBaselines } from '../metrics/baselines.ts';
 export { type BootstrapInterval, type BootstrapOptions, bootstrapInterval } from '../metrics/bootstrap.ts';

@@ -1,4 +1,4 @@
-/** Networks: the victims of experiments, and the parts from which a program of its own trains, stores and evaluates one. */
+/** Networks: the victims of experiments, and the parts with which a program trains, stores and evaluates its own. */
 import type { ExperimentInput, VictimKind } from '../experiments/config.ts';
 import { presetInput } from '../experiments/presets.ts';
 
@@ -26,15 +26,15 @@ type VictimInput<Kind extends VictimKind> = Extract<ExperimentInput['victim'], {
 type Dense = VictimInput<Exclude<VictimKind, 'yang'>>;
 type Yang = VictimInput<'yang'>;
 
-/** Options of a victim of dense layers. What is left out comes from the smallest size of the preset `shallow`. */
+/** Options of a victim of dense layers. Omitted options come from the smallest size of the preset `shallow`. */
 export interface DenseOptions {
   /** Widths of the hidden layers. */
   readonly hidden?: readonly number[];
-  /** Epochs, batch size and optimiser, any of them. */
+  /** Any of epochs, batch size and optimiser. */
   readonly training?: Partial<Dense['training']>;
 }
 
-/** Options of the convolutional victim. What is left out comes from the smallest size of the preset `deep`. */
+/** Options of the convolutional victim. Omitted options come from the smallest size of the preset `deep`. */
 export interface YangOptions {
   /** Channels of the first convolution, 1..1024. */
   readonly ndf?: number;
@@ -46,7 +46,7 @@ function dense(kind: Exclude<VictimKind, 'yang'>, { hidden, training }: DenseOpt
   return { ...victim, ...(hidden && { hidden: [...hidden] }), training: { ...victim.training, ...training } };
 }
 
-/** Softmax regression as the victim of an experiment: the smallest there is. Default: 40 epochs. */
+/** Softmax regression, the smallest victim of an experiment. Default: 40 epochs. */
 export function softmax(options: Omit<DenseOptions, 'hidden'> = {}): Dense {
   return dense('softmax', options);
 }
@@ -61,7 +61,7 @@ export function sigmoidMlp(options: DenseOptions = {}): Dense {
   return dense('mlp-sigmoid', options);
 }
 
-/** A denoising autoencoder under a softmax (the same paper). Default: 200 and 60 units, 40 epochs. */
+/** A softmax on the code of a denoising autoencoder (Fredrikson et al., CCS 2015). Default: 200 and 60 units, 40 epochs. */
 export function denoisingAutoencoder(options: DenseOptions = {}): Dense {
   return dense('dae', options);
 }

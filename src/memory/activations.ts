@@ -1,12 +1,12 @@
-/** Activations in approximate memory: written, and read back once. Reference of shaders/memory/store_activations.wgsl. */
+/** Writes activations to approximate memory and reads them back once. Reference of shaders/memory/store_activations.wgsl. */
 import { BLOCK_CODES, type Codec, codeAt, packCodes } from './codec.ts';
 import { blockFaults, type FaultSampler } from './fault_sampler.ts';
 
 /**
- * Bits of the f32 that come back, in the layout of `values`.
+ * Returns the bits of the f32 values that are read back, in the layout of `values`.
  * @param values images of `elements` values each, rows padded to `stride`
- * @param first number of the first image
- * @param samplerOf decides which cells fail, for each image
+ * @param first index of the first image
+ * @param samplerOf gives the fault sampler of the image with this index
  */
 export function storeActivations(
   values: Float32Array,

@@ -1,4 +1,4 @@
-/** Number formats as the reference of the device uses them: weights to codes and back, and codes packed into words. */
+/** Number formats, as the reference of the device uses them: encoding, decoding, and packing of codes into words. */
 import type { NumberFormat } from './config.ts';
 import { decodeFixed, encodeFixed, type FixedEncoding } from './fixed_point.ts';
 import {
@@ -11,7 +11,7 @@ import {
 } from './floating_point.ts';
 import { decodeInteger, encodeInteger, INTEGER_BITS } from './integer.ts';
 
-/** Codes are drawn and fetched in blocks of this many. */
+/** Codes are fetched, and their faults sampled, in blocks of this many. */
 export const BLOCK_CODES = 16;
 
 /** Bits that a code takes in memory. */
@@ -19,13 +19,13 @@ export type StorageBits = 4 | 8 | 16 | 32;
 
 /** A number format fitted to a tensor. */
 export interface Codec {
-  /** Bits of a code that mean something. */
+  /** Bits of a code that carry its value, at most `storageBits`. */
   readonly bits: number;
   /** Bits that a code takes in memory. */
   readonly storageBits: StorageBits;
-  /** A finite weight -> its code, 0 .. 2^bits - 1. @param row of the tensor, where rows have scales of their own */
+  /** Encodes a finite weight as a code, 0 .. 2^bits - 1. @param row its row, needed where each row has its own scale */
   encode(weight: number, row: number): number;
-  /** A code -> its value, as bits of an f32. */
+  /** Decodes a code to its value, as the bits of an f32. */
   decode(code: number, row: number): number;
 }
 
@@ -36,11 +36,12 @@ export function storageBitsOf(bits: number): StorageBits {
 
 const CODE_BITS = { ...INTEGER_BITS, ...FLOAT_BITS };
 
-/** Bits of a code of a number format. */
+/** The number of bits of a code in a number format. */
 export function formatBits(format: NumberFormat): number {
   return format.kind === 'fixed' ? format.bits : CODE_BITS[format.kind];
 }
 
+/** The codec of sign-magnitude fixed point. @param exponent one unit of a code is worth 2^exponent */
 export function fixedCodec(bits: number, exponent: number, encoding: FixedEncoding): Codec {
   return {
     bits,
@@ -50,7 +51,7 @@ export function fixedCodec(bits: number, exponent: number, encoding: FixedEncodi
   };
 }
 
-/** @param scales of all rows, or of each row; see integerScale */
+/** The codec of two's complement integers. @param scales one for all rows, or one per row; see integerScale */
 export function integerCodec(bits: 4 | 8, scales: readonly { scale: number; inverse: number }[]): Codec {
   const of = (row: number) => scales[scales.length === 1 ? 0 : row];
   return {
@@ -61,6 +62,7 @@ export function integerCodec(bits: 4 | 8, scales: readonly { scale: number; inve
   };
 }
 
+/** The codec of a floating-point format. @param policy applies to codes that are not finite */
 export function floatCodec(kind: FloatKind, policy: NonFinitePolicy): Codec {
   return {
     bits: FLOAT_BITS[kind],

@@ -10,7 +10,7 @@ import { INTEGER_KINDS } from './integer.ts';
 export { FaultModel } from './faults/registry.ts';
 export { Rate } from './fields.ts';
 
-/** The event at which new faults are drawn. */
+/** The events at which new faults can be drawn. */
 export const GRANULARITIES = ['chip', 'load', 'pass', 'inference'] as const;
 export type Granularity = (typeof GRANULARITIES)[number];
 
@@ -28,7 +28,7 @@ export const FixedFormat = described(
     kind: described(v.literal('fixed'), 'Selects fixed point.'),
     bits: v.optional(
       described(
-        v.pipe(whole, v.minValue(2, '2..16 bits'), v.maxValue(16, '2..16 bits')),
+        v.pipe(whole, v.minValue(2, 'must be in 2..16'), v.maxValue(16, 'must be in 2..16')),
         'Bits of a code; the highest is the sign.',
       ),
       12,
@@ -40,7 +40,7 @@ export const FixedFormat = described(
           v.strictObject({
             layer: described(v.string('must be the name of a layer'), 'Name of the layer, such as fc1 as published.'),
           }),
-          v.pipe(v.number(), v.integer(), v.minValue(-60, '-60..60'), v.maxValue(60, '-60..60')),
+          v.pipe(v.number(), v.integer(), v.minValue(-60, 'must be in -60..60'), v.maxValue(60, 'must be in -60..60')),
         ]),
         'One unit of a code is worth 2^exponent: fitted to each tensor, to all tensors together (shared) or to the ' +
           'weights of one layer, or given.',
@@ -49,7 +49,7 @@ export const FixedFormat = described(
     ),
     headroom: v.optional(
       described(
-        v.pipe(whole, v.minValue(0, '0..8'), v.maxValue(8, '0..8')),
+        v.pipe(whole, v.minValue(0, 'must be in 0..8'), v.maxValue(8, 'must be in 0..8')),
         'Bits that a fitted exponent leaves free above the largest weight.',
       ),
       0,
@@ -73,7 +73,7 @@ const IntegerFormat = described(
     scale: v.optional(
       described(
         v.picklist(['per-tensor', 'per-channel']),
-        'Whether a tensor has one scale or every row of its matrix, an output channel, has its own.',
+        'per-tensor: one scale for a tensor; per-channel: one for every row of its matrix, which is an output channel.',
       ),
       'per-tensor',
     ),
@@ -87,7 +87,8 @@ const FloatFormat = described(
     nonFinite: v.optional(
       described(
         v.picklist(NON_FINITE_POLICIES),
-        'What a code that a flip made infinite or NaN reads as: itself, zero, or the largest finite value.',
+        'The value read for a code that a flip made infinite or NaN: itself (propagate), zero, or the largest finite ' +
+          'value with its sign (saturate).',
       ),
       'propagate',
     ),
@@ -104,19 +105,19 @@ export const Ecc = described(
     detected: v.optional(
       described(
         v.picklist(['zero', 'pass']),
-        'What a word with an error that is detected but not corrected reads as: zero, or the word as it is.',
+        'The value read for a word with a detected but uncorrected error: zero, or the word as it is (pass).',
       ),
       'zero',
     ),
     scrub: v.optional(
       described(
         v.boolean(),
-        'Whether errors that are drawn once per load are corrected right after loading, before reads add theirs.',
+        'If true, errors that are drawn once per load are corrected right after loading, before reads add more.',
       ),
       false,
     ),
   }),
-  'An error correcting code. Its check bits lie in the same memory and fail as often.',
+  'An error correcting code. Its check bits lie in the same memory and fail as often as the data.',
 );
 export type Ecc = v.InferOutput<typeof Ecc>;
 
@@ -124,14 +125,11 @@ const StoredMemory = described(
   v.strictObject({
     kind: described(v.literal('stored'), 'Selects a memory with faults.'),
     format: v.optional(described(NumberFormat, 'How values are encoded.'), { kind: 'fixed' }),
-    faults: v.optional(
-      described(v.array(FaultModel), 'What goes wrong; a cell fails if any of these models fails it.'),
-      [],
-    ),
+    faults: v.optional(described(v.array(FaultModel), 'Fault models; a cell fails if any of them makes it fail.'), []),
     protectedBits: v.optional(
       described(
-        v.pipe(whole, v.minValue(0, '0..32'), v.maxValue(32, '0..32')),
-        'How many of the highest bits of every code lie in memory without errors.',
+        v.pipe(whole, v.minValue(0, 'must be in 0..32'), v.maxValue(32, 'must be in 0..32')),
+        'Number of the highest bits of every code that lie in memory without errors.',
       ),
       0,
     ),
@@ -152,7 +150,7 @@ const noiseMemory = (kind: NoiseKind) =>
           : 'Scale b of the density exp(-|x| / b) / (2 b), in the units of the weights.',
       ),
     }),
-    'Additive noise on weights and biases, to compare faults with.',
+    'Additive noise on weights and biases, for comparison with faults.',
   );
 
 /** The errors of one layer's weights and biases at each fetch: faults of a memory, or additive noise instead. */
@@ -165,7 +163,7 @@ const ActivationMemory = described(
     range: v.optional(
       described(
         v.pipe(v.number('must be a number'), v.finite('must be finite'), v.minValue(2 ** -60)),
-        'Largest magnitude that the format must hold; larger values saturate. For the input 1 by default.',
+        'Largest magnitude that the format must hold; larger values saturate. The default for the input is 1.',
       ),
     ),
   }),
@@ -180,21 +178,21 @@ export const Geometry = described(
   v.strictObject({
     banks: v.optional(
       described(
-        v.pipe(whole, v.minValue(1, '1..64'), v.maxValue(64, '1..64'), powerOfTwo),
+        v.pipe(whole, v.minValue(1, 'must be in 1..64'), v.maxValue(64, 'must be in 1..64'), powerOfTwo),
         'Number of banks, a power of two.',
       ),
       8,
     ),
-    rows: v.optional(described(v.pipe(whole, v.minValue(1, 'at least 1')), 'Rows per bank.'), 32768),
+    rows: v.optional(described(v.pipe(whole, v.minValue(1, 'must be at least 1')), 'Rows per bank.'), 32768),
     rowBytes: v.optional(
       described(
-        v.pipe(whole, v.minValue(64, '64..65536'), v.maxValue(65536, '64..65536'), powerOfTwo),
+        v.pipe(whole, v.minValue(64, 'must be in 64..65536'), v.maxValue(65536, 'must be in 64..65536'), powerOfTwo),
         'Bytes per row, a power of two.',
       ),
       8192,
     ),
   }),
-  'Where addresses lie: the memory image fills a row of every bank in turn, then the next row.',
+  'Layout of addresses: the memory image fills one row of every bank in turn, then the next row.',
 );
 export type Geometry = v.InferOutput<typeof Geometry>;
 
@@ -207,14 +205,14 @@ export const MemoryConfig = described(
     chip: v.optional(
       described(
         v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0xffffffff)),
-        'Which specimen of the chip or DIMM it is; at granularity chip, which one the first draw takes.',
+        'Number of the chip or DIMM; at granularity chip, the number of the first draw.',
       ),
       0,
     ),
     granularity: v.optional(
       described(
         v.picklist(GRANULARITIES),
-        'When faults are drawn anew: never on one chip (chip; every draw is another chip), at every load of the model ' +
+        'When new faults are drawn: once for a chip (chip; every draw is another chip), at every load of the model ' +
           '(load), at every pass over a batch (pass), or for every image (inference).',
       ),
       'load',
@@ -222,16 +220,16 @@ export const MemoryConfig = described(
     path: v.optional(
       described(
         v.picklist(FETCH_PATHS),
-        'Whether flipped weights are written out once (materialised) or kernels flip as they read (fused), with the ' +
-          'same result. auto is fused for granularity inference and materialised otherwise.',
+        'materialised writes the flipped weights to a buffer; fused flips bits as kernels read. The results are the ' +
+          'same. auto is fused for granularity inference and materialised otherwise.',
       ),
       'auto',
     ),
     geometry: v.optional(Geometry, {}),
     layers: described(
       v.record(v.string(), LayerMemory),
-      'Memory of each layer by its name; * stands for all layers without an entry of their own, in experiments for the ' +
-        'dense and convolutional ones. Other layers are exact.',
+      'Memory of each layer by its name; * stands for all layers without an entry of their own, in experiments only for ' +
+        'the dense and convolutional ones. Other layers are exact.',
     ),
     activations: v.optional(
       described(
@@ -241,22 +239,22 @@ export const MemoryConfig = described(
       {},
     ),
   }),
-  'Which parts of a network lie in approximate memory, and what goes wrong there.',
+  'The parts of a network that lie in approximate memory, and the errors of that memory.',
 );
 export type MemoryConfig = v.InferOutput<typeof MemoryConfig>;
 export type MemoryConfigInput = v.InferInput<typeof MemoryConfig>;
 
-/** Memory configurations with names, as experiments sweep them: see NamedMemory in src/experiments/sweep.ts. */
+/** Named memory configurations, each of which is a condition of an experiment (src/experiments/config.ts). */
 export const NamedMemories = v.array(
   v.strictObject({
     name: described(v.string(), 'Name of the condition.'),
-    setting: described(v.string(), 'What conditions of one sweep share.'),
+    setting: described(v.string(), 'Name shared by memories that differ only in the strength of their errors.'),
     volts: v.optional(described(v.number('must be a number'), 'Supply voltage, for a sweep over it.')),
     memory: MemoryConfig,
   }),
 );
 
-/** One uniform error rate on a number format: what the experiments sweep. */
+/** A memory in which every bit flips at the same rate; experiments sweep this rate. */
 export function uniformMemory(format: NumberFormat, bitErrorRate: number): StoredMemory {
   const faults: FaultModel[] = [{ kind: 'uniform', bitErrorRate, drawn: 'read' }];
   return { kind: 'stored', format, faults, protectedBits: 0 };
@@ -264,8 +262,8 @@ export function uniformMemory(format: NumberFormat, bitErrorRate: number): Store
 
 /**
  * Validates a memory configuration against the layers of its model; `*` is replaced by the layers that it stands for.
- * @param starred layers for which `*` can stand, all by default: in experiments layers with products, not batch normalisation
- * @throws ConfigError naming the path in the configuration, and for an unknown layer the layers there are
+ * @param starred layers for which `*` can stand, all by default; experiments give the dense and convolutional layers
+ * @throws ConfigError naming the path in the configuration and, for an unknown layer, the layers of the model
  */
 export function parseMemoryConfig(
   input: unknown,
@@ -294,7 +292,7 @@ export function parseMemoryConfig(
       }
     } else if (config.path === 'fused' || config.granularity === 'inference') {
       throw new ConfigError(
-        `${where}.layers.${layer}: ${memory.kind} noise is materialised; use granularity chip, load or pass`,
+        `${where}.layers.${layer}: ${memory.kind} noise needs path auto or materialised and granularity chip, load or pass`,
       );
     }
   }
@@ -305,20 +303,20 @@ export function parseMemoryConfig(
     }
     const { format, range } = memory;
     if (memory.faults.some((model) => behaviourOf(model).needsAddresses?.(model))) {
-      throw new ConfigError(`${path}.faults: activations have no addresses, and so no lines that could be bad`);
+      throw new ConfigError(`${path}.faults: activations have no addresses, so no model can fail cells by line`);
     }
     if ('nonFinite' in format) continue;
     if ('scale' in format && format.scale === 'per-channel')
       throw new ConfigError(`${path}.format.scale: use per-tensor`);
     if (format.kind === 'fixed' && format.exponent !== 'per-tensor') {
-      throw new ConfigError(`${path}.format.exponent: an activation's is fitted to its range; leave it out`);
+      throw new ConfigError(`${path}.format.exponent: for activations it is fitted to the range; leave it out`);
     }
     if (range === undefined && name !== 'input') {
       throw new ConfigError(`${path}.range: give the largest value that ${format.kind} must hold`);
     }
   }
   if (config.path === 'materialised' && config.granularity === 'inference') {
-    throw new ConfigError(`${where}.path: granularity inference has a map per image and cannot be materialised`);
+    throw new ConfigError(`${where}.path: granularity inference draws faults per image and cannot be materialised`);
   }
   return config;
 }

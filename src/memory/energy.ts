@@ -1,6 +1,6 @@
 /**
- * Energy of weight reads by V^2. The saving is an upper bound of the dynamic saving: V^2 of the array and its reads
- * only; static, I/O and refresh power are left out. 1.10 V saves at most 33.6 %.
+ * Energy of weight reads, taken as proportional to the square of the supply voltage. The saving is an upper bound of the
+ * dynamic saving: static, I/O and refresh power are left out. At 1.10 V it is 33.6 %.
  */
 
 import { ConfigError } from '../errors.ts';
@@ -9,7 +9,7 @@ import { ConfigError } from '../errors.ts';
 export const NOMINAL_VOLTS = 1.35;
 
 /**
- * Dynamic energy of a read relative to nominal voltage, (volts / 1.35)^2: a lower bound of what is really left.
+ * Dynamic energy of a read relative to that at nominal voltage, (volts / 1.35)^2: a lower bound of the real energy.
  * @param volts above 0, at most 1.35
  * @param where path of the voltage in the configuration, for the error
  * @throws ConfigError outside that range
@@ -22,7 +22,7 @@ export function relativeEnergy(volts: number, where = 'volts'): number {
   return ratio * ratio;
 }
 
-/** Bytes one layer's weights are read from memory, and the supply voltage they are read at. */
+/** The bytes of one layer's weights that are read from memory, and the supply voltage at which they are read. */
 export interface WeightRead {
   readonly layer: string;
   readonly bytes: number;
@@ -31,7 +31,7 @@ export interface WeightRead {
 
 /**
  * Energy of the reads of all layers. `nominal` and `energy` are in units of the energy of reading one byte at nominal
- * voltage; `saving` = 1 - energy / nominal, 0 where nothing is read: an upper bound (see above).
+ * voltage; `saving` = 1 - energy / nominal is an upper bound (see above), and 0 if nothing is read.
  * @throws ConfigError naming the layer, for a voltage out of range or bytes that are not a number >= 0
  */
 export function weightReadEnergy(reads: readonly WeightRead[]): {

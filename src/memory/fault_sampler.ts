@@ -1,10 +1,10 @@
 /**
- * Samples fault maps: which bits of a block of 16 codes come back wrong in one read. Nothing is stored; a map is a hash
- * of (seed, chip, tensor, read, image, block). Reference of shaders/memory/faults_*.wgsl, bit for bit.
+ * Samples faults: the bits of a block of 16 codes that one read returns wrong. Faults are not stored but computed from a
+ * hash of (seed, chip, tensor, read, image, block). Reference of shaders/memory/faults_*.wgsl, bit for bit.
  *
- * A draw is exact and nested: one u32 gives the number K of drawn cells of a block by inverting the binomial distribution
- * function in steps of 2^-32, and the cells are the first K places of a random sequence without repeats. Only the table
- * depends on the rate, so what is drawn at one rate is drawn at every higher one.
+ * Sampling is exact and nested: one random u32 gives the number K of drawn cells of a block by inverting the binomial
+ * distribution function in steps of 2^-32, and the cells are the first K places of a random sequence without repeats. Only
+ * the table depends on the rate, so the cells drawn at one rate are also drawn at every higher rate.
  */
 import { BLOCK_CODES, type Codec, codeAt, type StorageBits } from './codec.ts';
 import type { Ecc, Geometry } from './config.ts';
@@ -16,18 +16,21 @@ import { secdedCheck, secdedDecode } from './secded.ts';
 export type { Granularity } from './config.ts';
 
 /**
- * Table entry k: a block has at least k + 1 drawn cells when its draw is <= the entry. Entries whose probability rounds to
- * zero in steps of 2^-32 are left out, so rate 0 gives an empty table; at rate 1 every entry is 2^32 - 1.
- * Only + - * / are used, so every engine computes the same table.
- * @param cells of a block, 16..576
- * @param rate 0..1
+ * The quantile table of a block: it has at least k + 1 drawn cells if its random u32 is <= entry k. Entries whose
+ * probability rounds to zero in steps of 2^-32 are left out, so rate 0 gives an empty table; at rate 1 every entry is
+ * 2^32 - 1. Only + - * / are used, so every JavaScript engine computes the same table.
+ * @param cells number of cells of a block, 16..576
+ * @param rate probability that a cell is drawn, 0..1
  */
 export function flipTable(cells: number, rate: number): Uint32Array {
   if (rate === 0) return new Uint32Array(0);
   return tailTable(binomialTails(cells, rate));
 }
 
-/** Entry k, of n + 2: proportional to the probability of k or more successes in n trials. @param rate above 0, up to 1 */
+/**
+ * Returns n + 2 values, of which value k is proportional to the probability of k or more successes in n trials.
+ * @param rate probability of a success, above 0 and at most 1
+ */
 export function binomialTails(n: number, rate: number): Float64Array {
   if (rate === 1) return new Float64Array(n + 2).fill(1, 0, n + 1);
   // Binomial weights relative to the mode, by recurrence in both directions, then tails from the small end.
@@ -42,7 +45,7 @@ export function binomialTails(n: number, rate: number): Float64Array {
   return tails;
 }
 
-/** Thresholds 2^32 P(at least k + 1) - 1 up to the last that is not empty. */
+/** The thresholds 2^32 P(at least k + 1) - 1, up to the last whose probability does not round to zero. */
 export function tailTable(tails: Float64Array): Uint32Array {
   const thresholds: number[] = [];
   for (let k = 0; k < tails.length - 2; k++) {
@@ -55,39 +58,40 @@ export function tailTable(tails: Float64Array): Uint32Array {
 
 export type Key = readonly [number, number];
 
-/** Key of all that one tensor ever draws. `seed` is any safe integer >= 0, `chip` and `tensor` are u32. */
+/** The hash key of all faults of one tensor. `seed` is any safe integer >= 0, `chip` and `tensor` are u32. */
 export function tensorKey(seed: number, chip: number, tensor: number): [number, number] {
   const [x, y] = pcg4d(seed >>> 0, Math.floor(seed / 2 ** 32), chip, tensor);
   return [x, y];
 }
 
-/** Key of what all tensors on a chip share: its weak lines. */
+/** The hash key of the weak lines of a chip, which all its tensors share. */
 export function deviceKey(seed: number, chip: number): [number, number] {
   return tensorKey(seed, chip, 0xffffffff);
 }
 
-/** Key of one read of a tensor; `image` only at granularity `inference`. Reference of read_key. */
+/** The hash key of one read of a tensor; give `image` only at granularity `inference`. Reference of memory/read_key.wgsl. */
 export function readKey(key: Key, read: number, image?: number): [number, number] {
   const [x, y] = pcg4d(key[0], key[1], read, image === undefined ? 0 : image + 1);
   return [x, y];
 }
 
-/** Words of the mask of a block: 16 of data, of which storageBits / 2 are used, and 2 of check bits. */
+/** Words of the mask of a block: 16 for data, of which storageBits / 2 are used, and 2 for check bits. */
 const MASK_WORDS = 18;
 const CHECK_WORD = 16;
 
-/** The cells that a draw covers. */
+/** The cells among which {@link drawCells} picks. */
 export interface DrawnCells {
   readonly storageBits: StorageBits;
   readonly firstBit: number;
   readonly bits: number;
-  /** True if check bits lie behind the data. */
+  /** True if the check bits of an error correcting code follow the data. */
   readonly check: boolean;
 }
 
 /**
- * The cells of block `block` that a draw picks, as a mask of {@link MASK_WORDS} words in the layout of the memory image.
- * @param visit called for every cell with its place, a number below 18 * storageBits; false keeps it out of the mask
+ * Draws cells of a block. @returns a mask of {@link MASK_WORDS} words in the layout of the memory image
+ * @param table from {@link flipTable}
+ * @param visit called for every drawn cell with its place, 0 .. 18 * storageBits - 1; false leaves it out of the mask
  */
 export function drawCells(
   key: Key,
@@ -106,7 +110,7 @@ export function drawCells(
   const placeBits = check || storageBits === 32 ? 16 : 8;
   const places = 32 / placeBits;
   const placeMask = (check ? 32 : 16) * storageBits - 1;
-  let next = places; // place of `random` to use next; those of the first word are `draw`
+  let next = places; // index of the next place in `random`; the first word is used up as `draw`
   for (let count = 0; count < table.length && draw <= table[count]; ) {
     if (next === 4 * places) {
       pcg4d(block, ++slice, key[0], key[1], random);
@@ -132,29 +136,31 @@ export interface FaultSampler {
   readonly sources: readonly FaultSource[];
   readonly ecc?: Ecc;
   readonly geometry: Geometry;
-  /** Keys of the three ways to draw. */
+  /** Hash keys of cells that are drawn once per chip, once per load and at every read. */
   readonly keys: Readonly<Record<Drawn, Key>>;
+  /** Hash key of the chip's weak lines, from {@link deviceKey}. */
   readonly device: Key;
-  /** First block of the tensor in the memory image, in blocks of its own size. */
+  /** First block of the tensor in the memory image, counted in blocks of the tensor's own size. */
   readonly origin: number;
 }
 
-/** A probability above 0 as the largest u32 that still counts. */
+/** Converts a probability above 0 to the largest random u32 at which the event occurs. */
 export function chanceLimit(probability: number): number {
   return Math.max(0, Math.round(probability * 2 ** 32) - 1);
 }
 
-/** A source as the device and its reference use it: everything in steps of 2^-32. */
+/** A source of faults with its probabilities in steps of 2^-32, as the device and its reference use it. */
 export interface SourceLimits {
-  /** Empty for a source that never fails a cell. */
+  /** From {@link flipTable}; empty for a source that never fails a cell. */
   readonly table: Uint32Array;
-  /** A drawn cell fails in a read whose hash is not above this. */
+  /** A drawn cell fails in a read if its hash is <= this value. */
   readonly failure: number;
-  /** Hashes of the lines it lies in, both ends included. */
+  /** The source fails cells only in lines whose hash lies in from .. to, both ends included. */
   readonly from: number;
   readonly to: number;
 }
 
+/** Converts the probabilities of a source. @param check true if the memory has check bits, which the source fails too */
 export function sourceLimits(source: FaultSource, storageBits: StorageBits, check: boolean): SourceLimits {
   const from = Math.round((source.lines?.from ?? 0) * 2 ** 32);
   const end = Math.min(2 ** 32, Math.round((source.lines?.to ?? 1) * 2 ** 32));
@@ -165,9 +171,13 @@ export function sourceLimits(source: FaultSource, storageBits: StorageBits, chec
 
 const ALWAYS = 0xffffffff;
 
+/** Numbers of the kinds of lines in the fault table and in hashes. */
 export const LINE_KIND: Readonly<Record<LineKind, number>> = { 'cache-line': 1, wordline: 2, bitline: 3 };
 
-/** Prepares a {@link FaultSampler} for many blocks. The result gives the mask of a block from what is stored in it. */
+/**
+ * Prepares a {@link FaultSampler} for many blocks.
+ * @returns a function that gives the mask of the wrong bits of a block, whose `stored` words are given
+ */
 export function blockFaults(sampler: FaultSampler): (block: number, stored: Uint32Array) => Uint32Array {
   const { storageBits, sources, ecc, geometry, keys, device, origin } = sampler;
   const check = ecc !== undefined;
@@ -227,7 +237,7 @@ export function blockFaults(sampler: FaultSampler): (block: number, stored: Uint
   };
 }
 
-/** Check bits as they are written with the words: two words, a byte for each 64 bits. */
+/** The check bits of the stored words: two words, with one byte for each 64 bits of data. */
 function checkBits(stored: Uint32Array): Uint32Array {
   const check = new Uint32Array(2);
   for (let i = 0; i < stored.length / 2; i++) {
@@ -236,7 +246,7 @@ function checkBits(stored: Uint32Array): Uint32Array {
   return check;
 }
 
-/** The bits of a block that are wrong after the error correcting code decoded it; see `corrected` in faults_sources.wgsl. */
+/** The bits of a block that are still wrong after decoding with ECC; see `corrected` in faults_sources.wgsl. */
 function corrected(errors: Uint32Array, stored: Uint32Array, { detected }: Ecc, scrub: boolean): Uint32Array {
   const left = new Uint32Array(MASK_WORDS);
   for (let i = 0; i < stored.length / 2; i++) {
@@ -252,7 +262,7 @@ function corrected(errors: Uint32Array, stored: Uint32Array, { detected }: Ecc, 
   return left;
 }
 
-/** One tensor's memory image and how it is read, as the reference of the device sees it. */
+/** The memory image of one tensor, with the layout and the codec that are needed to read it. */
 export interface MemoryImage {
   /** Packed codes, rows padded to `stride`. */
   readonly words: Uint32Array;
@@ -263,7 +273,7 @@ export interface MemoryImage {
   readonly codec: Codec;
 }
 
-/** The codes that the memory returns for a whole tensor, packed like its image. Reference of shaders/memory/fetch_codes.wgsl. */
+/** Reads the codes of a whole tensor, packed like its memory image. Reference of shaders/memory/fetch_codes.wgsl. */
 export function fetchCodes({ words, rows, stride }: MemoryImage, sampler: FaultSampler): Uint32Array<ArrayBuffer> {
   const faults = blockFaults(sampler);
   const each = sampler.storageBits / 2; // words of a block
@@ -277,8 +287,8 @@ export function fetchCodes({ words, rows, stride }: MemoryImage, sampler: FaultS
 }
 
 /**
- * Fetches a whole tensor: bits of rows x stride f32, zeros in the pads.
- * Reference of shaders/memory/materialise.wgsl.
+ * Reads and decodes a whole tensor. Reference of shaders/memory/materialise.wgsl.
+ * @returns the bits of rows x stride f32 values, with zeros in the padding
  */
 export function fetchTensor(image: MemoryImage, sampler: FaultSampler): Uint32Array<ArrayBuffer> {
   const { rows, columns, stride, codec } = image;

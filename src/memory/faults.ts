@@ -1,6 +1,6 @@
 /**
- * The sources of faults of a layer's memory. Every fault model (faults/registry.ts) becomes one or more of them, and a cell
- * fails if any of them fails it. The device reads sources from the fault table (src/gpu/structs.ts).
+ * The sources of faults of a layer's memory. Every fault model (faults/registry.ts) consists of one or more sources, and a
+ * cell fails if any source makes it fail. The device reads sources from the fault table (src/gpu/structs.ts).
  */
 import { ConfigError } from '../errors.ts';
 import { formatBits, type StorageBits, storageBitsOf } from './codec.ts';
@@ -11,22 +11,30 @@ import { behaviourOf } from './faults/registry.ts';
 
 export type { Drawn, FaultSource } from './faults/model.ts';
 
-/** How many cells a block of 16 codes has for a source; `check` with the check bits of a SECDED code, an eighth more. */
+/**
+ * The number of cells that a source can fail in a block of 16 codes.
+ * @param check true to add the check bits of a SECDED code, one for every eight bits of memory
+ */
 export function sourceCells(source: Pick<FaultSource, 'bits'>, storageBits: StorageBits, check: boolean): number {
   return 16 * source.bits + (check ? 2 * storageBits : 0);
 }
 
 /**
- * The sources of a layer's memory, those that are scrubbed on load first and stuck cells last.
- * @param chip which specimen: voltage models take the DIMM of that number
- * @throws ConfigError for a voltage outside the table, more bits protected than there are, and models that ECC has no place for
+ * The sources of faults of a layer's memory: sources that are scrubbed on load come first, stuck cells last.
+ * @param chip number of the chip; voltage models take the DIMM of that number
+ * @throws ConfigError for a voltage outside the measured range, more protected bits than a code has, and models that cannot
+ *   be combined with ECC
  */
 export function faultSources(memory: StoredMemory, chip: number, where = 'memory'): FaultSource[] {
   const bits = formatBits(memory.format);
   const { ecc, protectedBits } = memory;
-  if (protectedBits > bits) throw new ConfigError(`${where}.protectedBits: ${protectedBits} of ${bits} bits`);
+  if (protectedBits > bits) {
+    throw new ConfigError(`${where}.protectedBits: ${protectedBits} bits, but a code has only ${bits}`);
+  }
   if (ecc && protectedBits > 0) {
-    throw new ConfigError(`${where}.protectedBits: bits in another memory are in no code word; use them or ecc`);
+    throw new ConfigError(
+      `${where}.protectedBits: protected bits are in no code word; use either protectedBits or ecc`,
+    );
   }
   // With ECC all bits that a code takes in memory are in the code word, and those that it does not use can fail too.
   const width = ecc ? storageBitsOf(bits) : bits - protectedBits;
@@ -57,18 +65,21 @@ export function faultSources(memory: StoredMemory, chip: number, where = 'memory
     }
     return made;
   });
-  if (salt > 128) throw new ConfigError(`${where}.faults: ${salt} sources of faults, at most 128`);
+  if (salt > 128) throw new ConfigError(`${where}.faults: the models need ${salt} sources of faults, at most 128 fit`);
   const order = (source: FaultSource) =>
     ecc?.scrub && source.drawn === 'load' && source.effect === 'flip' ? 0 : source.effect === 'flip' ? 1 : 2;
   return sources.filter(({ bits: width }) => width > 0).sort((a, b) => order(a) - order(b));
 }
 
-/** How many of the first sources are scrubbed on load. */
+/** The number of leading sources that are scrubbed on load. */
 export function scrubbedCount(sources: readonly FaultSource[], ecc: Ecc | undefined): number {
   return ecc?.scrub ? sources.filter(({ drawn, effect }) => drawn === 'load' && effect === 'flip').length : 0;
 }
 
-/** One source that fails all bits of a code alike and whatever they store, uncorrected: what the fast kernels draw. */
+/**
+ * True if a single source flips all its bits with the same probability, whatever they store, at every read, and nothing
+ * corrects them: the case that the fast kernels handle.
+ */
 export function isUniform(sources: readonly FaultSource[], ecc: Ecc | undefined): boolean {
   if (sources.length !== 1 || ecc) return false;
   const [{ drawn, salt, firstBit, stored, effect, lines, failure }] = sources;
@@ -78,8 +89,9 @@ export function isUniform(sources: readonly FaultSource[], ecc: Ecc | undefined)
 }
 
 /**
- * Share of a layer's stored bits that one read returns wrong, 0..1, before any correction: where a model asks for what is
- * stored, half of the bits are taken to be ones. Of cells that several sources fail, all but one are counted too many.
+ * Expected share of a layer's stored bits that one read returns wrong, 0..1, before any correction. Where a model depends on
+ * the stored value, half of the bits are assumed to be ones. A cell that several sources fail is counted once for each, so
+ * the share is then slightly too high.
  */
 export function meanErrorRate(memory: StoredMemory, chip: number, where: string): number {
   const bits = formatBits(memory.format);

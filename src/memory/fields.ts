@@ -1,4 +1,4 @@
-/** Parts of which the schemas of this folder are composed. */
+/** Schemas and helpers that the other schemas of this folder are composed of. */
 import * as v from 'valibot';
 
 /** A schema with a description, which the JSON Schema of a configuration shows. */
@@ -9,7 +9,7 @@ export function described<const Schema extends v.GenericSchema>(schema: Schema, 
 /** A whole number. */
 export const whole = v.pipe(v.number('must be a number'), v.integer('must be a whole number'));
 
-/** A probability. */
+/** A probability, 0..1. */
 export const Rate = v.pipe(
   v.number('must be a number'),
   v.minValue(0, 'a rate lies in 0..1'),

@@ -20,9 +20,9 @@ export function ceilLog2(x: number): number {
 }
 
 /**
- * The exponent of one unit so that `largest` fits n bits, plus `headroom` bits between the top bit and the weights.
- * corrected: `largest` = max |w|. faithful: `largest` = the signed maximum, plus one as
- * published. A tensor of zeros gets the exponent that 1.0 would.
+ * The exponent of one unit for which `largest` fits n bits and `headroom` bits above it stay free. For `corrected`,
+ * `largest` is max |w|; for `faithful` it is the signed maximum, and the exponent is one larger, as in the published code.
+ * If `largest` is not positive, the exponent is that of 1.0.
  * @param bits n, 2..16
  */
 export function fixedExponent(largest: number, bits: number, headroom: number, encoding: FixedEncoding): number {
@@ -30,7 +30,7 @@ export function fixedExponent(largest: number, bits: number, headroom: number, e
   return range + (encoding === 'faithful' ? 1 : 0) + headroom - (bits - 1);
 }
 
-/** One weight -> its code, 0 .. 2^bits - 1. Zero gets code 0. */
+/** Encodes a weight as a code, 0 .. 2^bits - 1. Zero gets code 0. */
 export function encodeFixed(weight: number, bits: number, exponent: number, encoding: FixedEncoding): number {
   const range = 2 ** (bits - 1);
   const units = Math.abs(weight) * 2 ** -exponent; // exact in float64
@@ -39,8 +39,8 @@ export function encodeFixed(weight: number, bits: number, exponent: number, enco
 }
 
 /**
- * A code of 16 bits, as a read may be retained -> its value: 2 m for a magnitude m, 1 - 2 m where the sign is set, two's complement.
- * The way back from shaders/memory/write_codes16.wgsl.
+ * Decodes a 16-bit code that shaders/memory/write_codes16.wgsl wrote. It is a two's complement integer: 2 m stands for the
+ * magnitude m, and 1 - 2 m for the magnitude m with the sign bit set.
  * @param scale value of one unit, 2^exponent
  */
 export function decodeCode16(code: number, scale: number): number {
@@ -48,7 +48,7 @@ export function decodeCode16(code: number, scale: number): number {
   return twice % 2 === 0 ? (twice / 2) * scale : -((1 - twice) / 2) * scale;
 }
 
-/** A code -> its value; -0 for the sign bit alone. Never NaN or infinite. */
+/** Decodes a code to its value, which is -0 for the sign bit alone and never NaN or infinite. */
 export function decodeFixed(code: number, bits: number, exponent: number): number {
   const range = 2 ** (bits - 1);
   const magnitude = (code % range) * 2 ** exponent;

@@ -1,20 +1,20 @@
-/** The errors of one read of a tensor: flips by bit plane, by stored bit, and by cache line. */
+/** Counts the flips of one read of a tensor by bit plane, by stored bit, and by cache line. */
 import { codeAt, type StorageBits } from './codec.ts';
 
 /** A tensor's codes before and after one read. */
 export interface TensorRead {
-  /** Packed, rows padded to `stride` codes, a multiple of 16. */
+  /** Packed codes, rows padded to `stride` codes, a multiple of 16. */
   readonly stored: Uint32Array;
   readonly returned: Uint32Array;
   readonly rows: number;
   readonly columns: number;
   readonly stride: number;
   readonly storageBits: StorageBits;
-  /** Bits of a code that mean something. */
+  /** Bits of a code that carry its value. */
   readonly bits: number;
 }
 
-/** Shares of cells, 0..1; NaN where there are no such cells. */
+/** Flips among cells. Rates are 0..1: of all cells, of those that store 0 and of those that store 1; NaN if there are none. */
 export interface FlipRate {
   readonly flips: number;
   readonly cells: number;
@@ -23,7 +23,7 @@ export interface FlipRate {
   readonly rateOfOnes: number;
 }
 
-/** Calls back for every flipped bit of a code: the code's place in the padded layout, and the bit, 0 the lowest. */
+/** Calls `visit` for every flipped bit: with the place of its code in the padded layout, and the bit, 0 for the lowest. */
 export function forEachFlip(
   { stored, returned, rows, columns, stride, storageBits, bits }: TensorRead,
   visit: (code: number, plane: number) => void,
@@ -38,7 +38,7 @@ export function forEachFlip(
   }
 }
 
-/** Rates of each bit plane, the lowest first, and of all together. The pads of rows do not count. */
+/** Flip rates of each bit plane, the lowest first, and of all planes together. The padding of rows is not counted. */
 export function flipRates(read: TensorRead): { planes: FlipRate[]; total: FlipRate } {
   const { stored, rows, columns, stride, storageBits, bits } = read;
   const ones = new Array<number>(bits).fill(0);
@@ -67,7 +67,7 @@ function rateOf(cells: number, ones: number, flips: number, flippedOnes: number)
   return { flips, cells, rate: flips / cells, rateOfZeros, rateOfOnes: flippedOnes / ones };
 }
 
-/** Cache lines of 64 bytes that the tensor lies in, and those of them with a flip; pads count, as they do in hardware. */
+/** Counts the 64-byte cache lines of the tensor, and those with a flip. Padding is included, as it is in hardware. */
 export function flippedLines({ stored, returned, rows, stride, storageBits }: TensorRead): {
   lines: number;
   flipped: number;

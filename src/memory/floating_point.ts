@@ -1,12 +1,13 @@
 /**
  * IEEE 754 words as number formats: binary32, binary16 and bfloat16. Reference of shaders/memory/format_fp32.wgsl, _fp16 and
- * _bf16. Works on bits throughout: a flip can make a NaN, and JavaScript moves only integers without touching them.
+ * _bf16. Values are handled as bits, because a flip can make a NaN, and JavaScript may change the bits of a NaN that it
+ * copies as a number.
  */
 
 export const FLOAT_KINDS = ['fp32', 'fp16', 'bf16'] as const;
 export type FloatKind = (typeof FLOAT_KINDS)[number];
 
-/** The value that replaces a code whose exponent is all ones: none, zero, or the largest finite value with its sign. */
+/** How a code whose exponent is all ones is decoded: unchanged, as zero, or as the largest finite value with its sign. */
 export const NON_FINITE_POLICIES = ['propagate', 'zero', 'saturate'] as const;
 export type NonFinitePolicy = (typeof NON_FINITE_POLICIES)[number];
 
@@ -27,7 +28,7 @@ export function floatOfBits(bits: number): number {
   return word.getFloat32(0);
 }
 
-/** A finite weight as bits of an f32 -> its code: rounded to nearest even, saturated where it would overflow. */
+/** Encodes a finite weight, given as the bits of an f32: rounds to nearest even, and saturates instead of overflowing. */
 export function encodeFloat(kind: FloatKind, bits: number): number {
   if (kind === 'fp32') return bits >>> 0;
   const sign = (bits >>> 16) & 0x8000;
@@ -42,7 +43,7 @@ export function encodeFloat(kind: FloatKind, bits: number): number {
   return sign | Math.min((rebased + 0xfff + ((rebased >>> 13) & 1)) >>> 13, 0x7bff);
 }
 
-/** A code -> its value as bits of an f32, under a policy for what is not finite. */
+/** Decodes a code to its value, as the bits of an f32. @param policy applies to values that are not finite */
 export function decodeFloat(kind: FloatKind, code: number, policy: NonFinitePolicy): number {
   let bits = code;
   if (kind === 'bf16') bits = code << 16;

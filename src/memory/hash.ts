@@ -1,6 +1,6 @@
 /**
- * The hash behind every random number on the device: reference of shaders/common/hash.wgsl, where its source and the reason
- * for the third round stand.
+ * The hash from which the device computes every random number. Reference of shaders/common/hash.wgsl, which names its
+ * source and the reason for the third round.
  * @returns four u32 in `out` (a fresh array by default)
  */
 export function pcg4d(x: number, y: number, z: number, w: number, out = new Uint32Array(4)): Uint32Array {

@@ -16,19 +16,19 @@ export function integerScale(largest: number, bits: number): { scale: number; in
   return largest < 2 ** -100 ? { scale: 1, inverse: 1 } : { scale, inverse: Math.fround(range / largest) };
 }
 
-/** One weight -> its code, 0 .. 2^bits - 1: the nearest multiple of the unit, even on a tie, within +-(2^(bits-1) - 1). */
+/** Encodes a weight as a code, 0 .. 2^bits - 1: the nearest number of units, ties to even, within +-(2^(bits-1) - 1). */
 export function encodeInteger(weight: number, bits: number, inverse: number): number {
   const range = 2 ** (bits - 1) - 1;
   const units = Math.max(-range, Math.min(range, roundHalfEven(Math.fround(weight * inverse))));
   return units < 0 ? units + 2 ** bits : units + 0;
 }
 
-/** A code -> its value in f32; -2^(bits-1) comes of flips only. */
+/** Decodes a code to its value in f32. Only a flip produces the code of -2^(bits-1) units. */
 export function decodeInteger(code: number, bits: number, scale: number): number {
   return Math.fround((code >= 2 ** (bits - 1) ? code - 2 ** bits : code) * scale);
 }
 
-/** To the nearest whole number, to the even one of two. */
+/** Rounds to the nearest whole number, ties to even. */
 export function roundHalfEven(x: number): number {
   const floor = Math.floor(x);
   if (x - floor !== 0.5) return Math.round(x);

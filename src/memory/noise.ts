@@ -1,4 +1,4 @@
-/** Additive weight noise, the publication's comparison. Reference of shaders/memory/materialise_noise.wgsl, in float64. */
+/** Additive weight noise, for comparison with faults. Reference of shaders/memory/materialise_noise.wgsl, in float64. */
 import { type Codec, codeAt } from './codec.ts';
 import type { NoiseKind } from './config.ts';
 import { floatOfBits } from './floating_point.ts';
@@ -16,8 +16,8 @@ export function noise4(random: Uint32Array, kind: NoiseKind): number[] {
 }
 
 /**
- * weights + scale * noise, rows x stride with zero pads.
- * @param key from readKey
+ * Returns weights + scale * noise, rows x stride, with zeros in the padding.
+ * @param key hash key from readKey
  */
 export function noiseTensor(
   weights: Float32Array,
@@ -39,11 +39,11 @@ export function noiseTensor(
 }
 
 /**
- * Mean square of the change that independent bit flips at `rate` make to one stored code, averaged over a tensor: what the
- * moment-matched noise control uses. With bits of weight 2^b units and independent flips, the change of a sum of bits has
- * mean and variance in closed form; in sign-magnitude a sign flip mirrors the result.
+ * Mean square of the change of a weight that independent bit flips at `rate` cause, averaged over a tensor. The
+ * moment-matched noise control uses it. As bit b of a code weighs 2^b units and flips independently, the mean and the
+ * variance of the change have a closed form; in sign-magnitude a flip of the sign bit mirrors the result.
  * @param words packed codes, rows padded to a stride
- * @param signMagnitude otherwise two's complement, whose highest bit weighs -2^(n-1)
+ * @param signMagnitude true for sign-magnitude, false for two's complement, whose highest bit weighs -2^(n-1) units
  */
 export function flipVariance(
   words: Uint32Array,

@@ -1,4 +1,4 @@
-/** Memory configurations with names: what is published or measured, and examples of every kind of error model. */
+/** Named memory configurations: published or measured ones, and examples of every kind of error model. */
 import { ConfigError } from '../errors.ts';
 import type { MemoryConfigInput } from './config.ts';
 import type { Drawn } from './faults/model.ts';
@@ -9,7 +9,7 @@ import type { Vendor } from './undervolting.ts';
 
 export interface Preset {
   readonly name: string;
-  /** A sentence, with the source of its numbers. */
+  /** One or more sentences, with the source of the numbers where there is one. */
   readonly description: string;
   readonly memory: MemoryConfigInput;
 }
@@ -27,7 +27,7 @@ function uniform(bitErrorRate: number, drawn: Drawn = 'read'): FaultInput {
 }
 
 const PUBLISHED = 'MIDAS, AsianHOST 2020';
-const EDEN = 'EDEN, Koppula et al., MICRO 2019; rates of mean 0.1 % as an example, not measured';
+const EDEN = 'EDEN, Koppula et al., MICRO 2019; the rates are an example with a mean of 0.1 %, not measured';
 const CHANG = 'Chang et al., SIGMETRICS 2017; that 5 % of the bits of a bad line flip is an assumption';
 const STUTZ = 'Stutz et al., MLSys 2021';
 
@@ -36,12 +36,12 @@ function format(kind: IntegerKind | FloatKind, what: string): Preset {
   const stored = kind === 'int8' || kind === 'int4' ? { kind } : ({ kind, nonFinite: 'saturate' } as const);
   return {
     name: kind,
-    description: `${what}; every bit flips with 0.1 %, a rate to compare formats at.`,
+    description: `${what}; every bit flips with probability 0.1 %, for a comparison of formats.`,
     memory: memory({ format: stored, faults: [uniform(1e-3)] }),
   };
 }
 
-/** @param chip of a population that was not measured whole so low: a single DIMM; every draw is another DIMM otherwise */
+/** @param chip number of a single DIMM, if not all were measured at that voltage; otherwise every draw is another DIMM */
 function dram(vendor: Vendor, volts: string, what: string, chip?: number): Preset {
   const faults: FaultInput[] = [{ kind: 'voltage', vendor, volts: Number(volts) }];
   return {
@@ -64,23 +64,23 @@ function sram(profile: SramProfile): Preset {
   };
 }
 
-/** All of them, for {@link parseMemoryConfig} and a model's layers. */
+/** All presets; {@link parseMemoryConfig} validates the `memory` of one against the layers of a model. */
 export const PRESETS: readonly Preset[] = [
   {
     name: 'uniform-0.01',
-    description: `12-bit fixed point of which every bit flips with 1 %, drawn anew at each load (${PUBLISHED}).`,
+    description: `12-bit fixed point; every bit flips with probability 1 %, drawn at each load (${PUBLISHED}).`,
     memory: memory({ faults: [uniform(0.01)] }),
   },
   {
     name: 'uniform-0.0625',
-    description: `12-bit fixed point of which every bit flips with 6.25 %, drawn anew at each load (${PUBLISHED}).`,
+    description: `12-bit fixed point; every bit flips with probability 6.25 %, drawn at each load (${PUBLISHED}).`,
     memory: memory({ faults: [uniform(0.0625)] }),
   },
   {
     name: 'published-faithful',
     description:
-      'The same with the faults of the published code: truncation, wrap-around, and the exponent of fc1 for every layer ' +
-      `(${PUBLISHED}; there only fc1 and fc2 are in this memory).`,
+      'As uniform-0.0625, including the bugs of the published code: truncation, wrap-around, and the exponent of fc1 for ' +
+      `every layer (${PUBLISHED}; there only fc1 and fc2 are in this memory).`,
     memory: memory({
       format: { kind: 'fixed', encoding: 'faithful', exponent: { layer: 'fc1' } },
       faults: [uniform(0.0625)],
@@ -93,7 +93,9 @@ export const PRESETS: readonly Preset[] = [
   format('fp32', 'IEEE binary32, infinities and NaN read as the largest finite value'),
   {
     name: 'asymmetric',
-    description: 'Cells lose charge more often than they gain it: 1 to 0 with 1.8 %, 0 to 1 with 0.2 % (an example).',
+    description:
+      'Cells lose charge more often than they gain it: a 1 reads as 0 with probability 1.8 %, a 0 as 1 with 0.2 % (an ' +
+      'example).',
     memory: memory({ faults: [{ kind: 'asymmetric', zeroToOne: 0.002, oneToZero: 0.018 }] }),
   },
   {
@@ -110,24 +112,25 @@ export const PRESETS: readonly Preset[] = [
   {
     name: 'ecc-secded',
     description:
-      'Every bit flips with 0.1 % under SECDED(72,64): single errors are corrected, double errors read as zeros (an ' +
-      'example).',
+      'Every bit flips with probability 0.1 % under SECDED(72,64): single errors are corrected, double errors read as ' +
+      'zeros (an example).',
     memory: memory({ faults: [uniform(1e-3)], ecc: {} }),
   },
   {
     name: 'ecc-secded-scrubbed',
     description:
-      'Half of that rate fails once per load and is scrubbed then, before the other half fails in each pass (an example).',
+      'As ecc-secded, but half of the flips occur once per load and are scrubbed then, the other half in each pass (an ' +
+      'example).',
     memory: memory({ faults: [uniform(5e-4, 'load'), uniform(5e-4)], ecc: { scrub: true } }, { granularity: 'pass' }),
   },
   {
     name: 'eden-em0',
-    description: `Weak cells lie everywhere alike, 0.2 %, and fail in every second read (${EDEN}).`,
+    description: `Weak cells are 0.2 % of the cells, equally likely everywhere, and fail in half of the reads (${EDEN}).`,
     memory: memory({ faults: [{ kind: 'eden', model: 'EM0', weakCells: 0.002, failure: 0.5 }] }),
   },
   {
     name: 'eden-em1',
-    description: `Weak cells lie along bitlines: 0.15 % of them are bad, 2 % poor (${EDEN}).`,
+    description: `Weak cells lie along bitlines: 0.15 % of the bitlines are bad, 2 % poor (${EDEN}).`,
     memory: memory({
       faults: [
         {
@@ -143,7 +146,7 @@ export const PRESETS: readonly Preset[] = [
   },
   {
     name: 'eden-em2',
-    description: `Weak cells lie along wordlines: 2 % of them are bad, 10 % poor (${EDEN}).`,
+    description: `Weak cells lie along wordlines: 2 % of the wordlines are bad, 10 % poor (${EDEN}).`,
     memory: memory({
       faults: [
         {
@@ -159,38 +162,38 @@ export const PRESETS: readonly Preset[] = [
   },
   {
     name: 'eden-em3',
-    description: `Weak cells, 0.2 %, fail more often where they store a 1: 80 % of reads, 20 % for a 0 (${EDEN}).`,
+    description: `Weak cells, 0.2 % of all, fail in 80 % of the reads if they store a 1, in 20 % if they store a 0 (${EDEN}).`,
     memory: memory({
       faults: [{ kind: 'eden', model: 'EM3', weakCells: 0.002, failureOfOnes: 0.8, failureOfZeros: 0.2 }],
     }),
   },
-  dram('A', '1.100', 'DIMM A6, of the nine measured so low the median, shows errors in 8.9 % of its cache lines', 5),
-  dram('B', '1.050', 'DIMM B4, of the nine measured so low the median, shows errors in 0.027 % of its cache lines', 3),
-  dram('C', '1.250', 'every draw is another of nine DIMMs, with errors in none to 25 % of their cache lines'),
+  dram('A', '1.100', 'DIMM A6, the median of the nine measured there, shows errors in 8.9 % of its cache lines', 5),
+  dram('B', '1.050', 'DIMM B4, the median of the nine measured there, shows errors in 0.027 % of its cache lines', 3),
+  dram('C', '1.250', 'every draw is another of nine DIMMs, with errors in 0 to 25 % of their cache lines'),
   dram('C', '1.200', 'every draw is another of nine DIMMs, with errors in 4.5 to 49 % of their cache lines'),
   dram('C', '1.150', 'draws 0 to 5 are the DIMMs C1 to C6, with errors in 16 to 50 % of their cache lines'),
   ...(Object.keys(SRAM_CHIPS) as SramProfile[]).map(sram),
   {
     name: 'refresh-relaxed',
     description:
-      'DRAM refreshed too seldom reaches a bit error rate of about 1.5e-7, the weak cells the same in every read: too ' +
-      'low to defend anything; every draw is another chip.',
+      'DRAM that is refreshed too rarely has a bit error rate of about 1.5e-7, with the same weak cells in every read. ' +
+      'That is too low to defend anything; every draw is another chip.',
     memory: memory({ faults: [uniform(1.5e-7, 'chip')] }, { granularity: 'chip' }),
   },
 ];
 
-/** The one of {@link PRESETS} with this name. @throws ConfigError for an unknown name, with the closest there are */
+/** Finds the preset of this name. @throws ConfigError for an unknown name; the message lists the closest names */
 export function findPreset(name: string): Preset {
   const found = PRESETS.find((preset) => preset.name === name);
   if (found) return found;
   const close = closestNames(name);
   throw new ConfigError(
     `no memory configuration is named ${name}; ` +
-      `${close.length > 0 ? `the closest are ${close.join(', ')}; ` : ''}midas memory list has them all`,
+      `${close.length > 0 ? `the closest are ${close.join(', ')}; ` : ''}midas memory list shows all names`,
   );
 }
 
-/** At most five: of the same beginning, or with two letters wrong. */
+/** At most five names that begin with the same three letters or differ in at most two letters. */
 function closestNames(name: string): string[] {
   const start = name.slice(0, 3).toLowerCase();
   return PRESETS.map((preset) => ({ name: preset.name, distance: editDistance(name.toLowerCase(), preset.name) }))

@@ -1,11 +1,11 @@
 /**
  * SECDED(72,64): the extended Hamming code (R. W. Hamming, "Error detecting and error correcting codes", 1950) of 64 data
  * and 8 check bits. Check bits 0..6 stand at positions 1, 2, 4, .. 64 of a word of 71 bits, data bit i at the i-th position
- * that is no power of two; check bit 7 is the parity of the other 71. The code is linear: what a decoder does depends on
- * the errors alone, whatever is stored. Reference of shaders/memory/secded.wgsl.
+ * that is not a power of two; check bit 7 is the parity of the other 71. The code is linear, so the action of a decoder
+ * depends on the errors alone and not on the stored data. Reference of shaders/memory/secded.wgsl.
  */
 
-/** The data bits that check bit j covers: those at positions whose bit j is set. Low and high word. */
+/** Masks (low and high word) of the data bits that check bit j covers: those at positions whose bit j is set. */
 const COVER: readonly (readonly [number, number])[] = [0, 1, 2, 3, 4, 5, 6].map((j) => {
   const words: [number, number] = [0, 0];
   for (let bit = 0, position = 1; bit < 64; position++) {
@@ -29,12 +29,13 @@ function hamming(low: number, high: number): number {
   return check;
 }
 
-/** The 8 check bits of 64 data bits. */
+/** The 8 check bits of 64 data bits, given as two u32 words. */
 export function secdedCheck(low: number, high: number): number {
   const check = hamming(low, high);
   return check | (parity(low ^ high ^ check) << 7);
 }
 
+/** The result of decoding one word. */
 export interface Decoded {
   /** Data bits that are wrong after the decoder has acted. */
   readonly low: number;
@@ -43,8 +44,9 @@ export interface Decoded {
 }
 
 /**
- * Decodes a word with these errors. With odd parity the decoder flips the bit that the syndrome names; for three and more
- * errors this is a further error. With even parity and a syndrome, or if there is no such bit, it reports a detected error.
+ * Decodes a word whose wrong bits are given as masks. With odd parity the decoder flips the bit that the syndrome names; for
+ * three or more errors this adds an error. With even parity and a nonzero syndrome, or if there is no such bit, it reports a
+ * detected error.
  */
 export function secdedDecode(errorLow: number, errorHigh: number, errorCheck: number): Decoded {
   const syndrome = hamming(errorLow, errorHigh) ^ (errorCheck & 0x7f);

@@ -1,7 +1,7 @@
 /**
- * Sparse faults of a uniform source: which codes of a stretch of 512 are faulty in one read, and which of their bits fail.
- * Dense layers draw them at granularity `inference`, where every image reads its own weights and a draw for each block
- * would cost more than the product. Reference of shaders/memory/sparse_faults.wgsl, which explains the method.
+ * Samples the faults of a uniform source sparsely: the codes of a stretch of 512 that are faulty in one read, and the bits
+ * of them that fail. Dense layers use this at granularity `inference`, where every image reads its own weights and sampling
+ * each block would cost more than the product. Reference of shaders/memory/sparse_faults.wgsl, which explains the method.
  */
 import { type Codec, codeAt, type StorageBits } from './codec.ts';
 import { binomialTails, chanceLimit, type Key, type MemoryImage, tailTable } from './fault_sampler.ts';
@@ -10,15 +10,15 @@ import { pcg4d } from './hash.ts';
 /** Codes per stretch; every row of a tensor begins a new one. */
 export const STRETCH = 512;
 
-/** How many codes of a stretch are faulty, and how many bits of a faulty code fail, as upper limits of a draw. */
+/** Quantile tables of the number of faulty codes in a stretch and of failing bits in a faulty code. */
 export interface SparseFaultTables {
-  /** Entry k: at least k + 1 codes are faulty. */
+  /** At least k + 1 codes are faulty if the random u32 is <= entry k. */
   readonly faults: Uint32Array;
-  /** Entry j: at least j + 2 bits of a faulty code fail. */
+  /** At least j + 2 bits of a faulty code fail if the random u32 is <= entry j. */
   readonly more: Uint32Array;
 }
 
-/** @param bits of a code, all of which can fail. @param rate of a bit, 0..1 */
+/** Computes the tables. @param bits number of bits of a code, all of which can fail @param rate error rate of a bit, 0..1 */
 export function sparseFaultTables(bits: number, rate: number): SparseFaultTables {
   if (rate === 0) return { faults: new Uint32Array(0), more: new Uint32Array(bits - 1) };
   const tails = binomialTails(bits, rate);
@@ -31,8 +31,9 @@ export function sparseFaultTables(bits: number, rate: number): SparseFaultTables
 }
 
 /**
- * Calls back for every sparse fault of a stretch, in the order of drawing.
- * @param key of the read, from readKey
+ * Calls `visit` for every faulty code of a stretch, in the order of sampling, with its index in the stretch and the mask of
+ * its failing bits.
+ * @param key hash key of the read, from readKey
  */
 export function forEachSparseFault(
   key: Key,
@@ -97,9 +98,9 @@ function faultMask(
 }
 
 /**
- * A tensor as one read with sparse faults returns it: bits of rows x stride f32, zeros in the pads.
- * @param key from readKey
- * @param bits of a code that can fail, from the lowest on
+ * Reads and decodes a whole tensor with sparse faults. The lowest `bits` bits of every code can fail.
+ * @param key hash key of the read, from readKey
+ * @returns the bits of rows x stride f32 values, with zeros in the padding
  */
 export function fetchTensorBySparseFaults(
   { words, rows, columns, stride, codec }: MemoryImage,

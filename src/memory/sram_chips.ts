@@ -1,12 +1,12 @@
 /**
  * SRAM chips below their nominal voltage as profiled by D. Stutz, N. Chandramoorthy, M. Hein and B. Schiele, "Bit Error
  * Robustness for Energy-Efficient DNN Accelerators", MLSys 2021, one profile per chip and voltage: shares of all cells that
- * read 1 where 0 is stored and 0 where 1 is stored, and the share that is stuck, that is, fails so in every read.
- * The columns are read so here: the two directions add up to the published bit error rate `total`, the stuck cells are
- * among them in equal proportion of both, and the rest fails independently from read to read.
+ * read 1 where 0 is stored and 0 where 1 is stored, and the share that is stuck, that is, fails in every read. The columns
+ * are interpreted as follows: the two directions add up to the published bit error rate `total`, the stuck cells are the
+ * same proportion of both directions, and the other faulty cells fail independently from read to read.
  */
 export interface SramChip {
-  /** Published rate, 0..1; the two directions add up to it but for rounding and, in chip2-high, 0.17 %. */
+  /** Published rate, 0..1; the two directions add up to it except for rounding and 0.17 percentage points of chip2-high. */
   readonly total: number;
   readonly zeroToOne: number;
   readonly oneToZero: number;

@@ -1,5 +1,5 @@
 /**
- * Measured errors of undervolted DRAM: how many cache lines go bad at a supply voltage.
+ * Measured errors of undervolted DRAM: the share of cache lines that show errors at a supply voltage.
  *
  * K. K. Chang et al., "Understanding Reduced-Voltage Operation in Modern DRAM Devices", SIGMETRICS 2017: DDR3L DIMMs of
  * three vendors, nominal 1.35 V, read at reduced voltage. The table is characterization_results/
@@ -95,7 +95,7 @@ const DIMMS: readonly Dimm[] = [
 const DETECTION_FLOOR = 2 ** -25;
 
 /**
- * The DIMM that a chip number draws: DIMM `chip` modulo their number of the vendor's, counted A1, A2, A3, ...
+ * The DIMM of a chip number: number `chip` modulo their count among the vendor's DIMMs, in the order A1, A2, A3, ...
  * @param chip integer in 0..2^32-1
  * @throws ConfigError for any other number
  */
@@ -105,7 +105,7 @@ export function dimmOfChip(vendor: Vendor, chip: number): Dimm {
   return population[chip % population.length];
 }
 
-/** Lowest and highest voltage measured on a DIMM, volts. The highest is 1.35 V, nominal, on every one. */
+/** Lowest and highest voltage measured on a DIMM, volts. The highest is the nominal 1.35 V for every DIMM. */
 export function voltageRange(dimm: Dimm): { lowest: number; highest: number } {
   return { lowest: dimm.points[dimm.points.length - 1][0], highest: dimm.points[0][0] };
 }
@@ -115,22 +115,22 @@ export function voltageRange(dimm: Dimm): { lowest: number; highest: number } {
  *
  * Measured points are returned exactly, with one exception: the curve never falls as the voltage falls, so that fault
  * maps are nested across voltage. Where the measurement itself falls (B1 below 1.05 V by a fifth; C5 below 1.125 V and
- * C9 below 1.175 V, saturated at 50 per cent, by less than 0.01 points) the running maximum stands. Between points the
+ * C9 below 1.175 V, saturated at 50 per cent, by less than 0.01 points) the running maximum is used. Between points the
  * logarithm of the share is linear in volts. A measured zero means less than one line of the DIMM: the share is exactly
  * 0 at and above the lowest zero, and starts just below it at 2^-25, one line.
  *
- * Between points the last place may differ from engine to engine, as Math.log and Math.exp do: use it for thresholds
- * only.
+ * Between points the last digit may differ between JavaScript engines, as that of Math.log and Math.exp does: use the
+ * result for thresholds only.
  * @param volts within `voltageRange`
- * @param where what an error calls the voltage
- * @throws ConfigError outside it: nothing is extrapolated
+ * @param where name of the voltage in error messages
+ * @throws ConfigError outside that range: nothing is extrapolated
  */
 export function lineErrorRate(dimm: Dimm, volts: number, where = 'volts'): number {
   const { lowest, highest } = voltageRange(dimm);
   if (!(volts >= lowest && volts <= highest)) {
     throw new ConfigError(
       `${where}: ${volts} V is outside ${lowest}..${highest} V, where DIMM ${dimm.name} was measured; ` +
-        'refused, not extrapolated',
+        'measurements are not extrapolated',
     );
   }
   const highestOf = (count: number) => Math.max(0, ...dimm.points.slice(0, count).map(([, percent]) => percent / 100));
@@ -140,6 +140,6 @@ export function lineErrorRate(dimm: Dimm, volts: number, where = 'volts'): numbe
   if (volts === lower || rate === 0) return rate;
   const upper = dimm.points[below - 1][0];
   const from = Math.max(highestOf(below), DETECTION_FLOOR);
-  // min: rounding must not exceed the point below, or the curve would fall there.
+  // Without min, rounding could exceed the value at the point below, and the curve would fall there.
   return Math.min(rate, from * Math.exp(((upper - volts) / (upper - lower)) * Math.log(rate / from)));
 }

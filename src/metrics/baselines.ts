@@ -1,4 +1,4 @@
-/** PCC of reconstructions that contain nothing of the person. Privacy results are read beside these null baselines. */
+/** Null baselines for privacy results: the PCC of images that contain no information about the attacked person. */
 import { ShapeError } from '../errors.ts';
 import { Random } from '../random.ts';
 import { dot, meanPccs, type PhotographIndex } from './similarity.ts';
@@ -36,8 +36,8 @@ export function meanFacePcc(meanFace: Float32Array, index: PhotographIndex): num
 }
 
 /**
- * Mean PCC over all pairs of photographs of two different persons: what a perfect photograph of somebody else scores.
- * Exact over all pairs, from the sums: the dot products of all pairs less those within a person.
+ * Mean PCC over all pairs of photographs of two different persons: the score of a perfect photograph of somebody else.
+ * It is exact: the sums give the dot products of all pairs, minus those within a person.
  */
 export function wrongIdentityPcc(index: PhotographIndex): number {
   let pccs = dot(index.total, index.total);
@@ -53,7 +53,7 @@ export function wrongIdentityPcc(index: PhotographIndex): number {
  * Mean PCC of each reconstruction with the photographs of another person, chosen by a seeded derangement of the persons.
  *
  * @param reconstructions each [height, width], 0..1
- * @param persons whom each reconstruction is meant to show
+ * @param persons the person that each reconstruction is meant to show
  * @throws ShapeError when there are none, or not as many as `persons`, or one has another size than the photographs
  * @throws DataError when a person has no photographs
  */
@@ -71,7 +71,7 @@ export function shuffledPcc(
   const others = derangement(personsWithPhotographs(index), seed);
   let sum = 0;
   reconstructions.forEach((reconstruction, i) => {
-    // A person without photographs has no other either, and meanPccs refuses the person.
+    // The derangement has no person without photographs; for such a person meanPccs throws.
     sum += meanPccs(reconstruction, index, others.get(persons[i]) ?? persons[i]).own;
   });
   return sum / reconstructions.length;

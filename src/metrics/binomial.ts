@@ -1,4 +1,4 @@
-/** Exact binomial tests and intervals, by summing the distribution outwards from where a count lies. */
+/** Exact binomial tests and intervals, computed by summing the distribution from a count outwards. */
 
 /** ln k!, exact sums up to 255 and Stirling's series beyond (error below 1e-13). */
 function logFactorial(k: number): number {
@@ -18,7 +18,7 @@ function probability(k: number, n: number, p: number): number {
   return Math.exp(log);
 }
 
-/** P(X <= k) of n trials with probability p, relative error about 1e-10. */
+/** P(X <= k) for the number X of successes in n trials with probability p; the relative error is about 1e-10. */
 export function binomialAtMost(k: number, n: number, p: number): number {
   if (k < 0) return 0;
   if (k >= n) return 1;
@@ -32,7 +32,7 @@ export function binomialAtMost(k: number, n: number, p: number): number {
   return Math.min(1, sum);
 }
 
-/** P(X >= k) of n trials with probability p, relative error about 1e-10. */
+/** P(X >= k) for the number X of successes in n trials with probability p; the relative error is about 1e-10. */
 export function binomialAtLeast(k: number, n: number, p: number): number {
   if (k <= 0) return 1;
   if (k > n) return 0;
@@ -46,14 +46,14 @@ export function binomialAtLeast(k: number, n: number, p: number): number {
   return Math.min(1, sum);
 }
 
-/** Two-sided p-value of k successes in n trials: twice the smaller tail, at most 1. */
+/** Two-sided p-value of k successes in n trials with probability p: twice the smaller tail, at most 1. */
 export function binomialPValue(k: number, n: number, p: number): number {
   return Math.min(1, 2 * Math.min(binomialAtMost(k, n, p), binomialAtLeast(k, n, p)));
 }
 
 /**
- * The exact interval of C. Clopper and E. Pearson (Biometrika 26, 1934): the probabilities under which k of n successes are
- * not unlikelier than `alpha` in two tails.
+ * The exact interval of C. Clopper and E. Pearson (Biometrika 26, 1934) of confidence 1 - alpha: the probabilities for which
+ * neither tail beyond k successes in n trials is below alpha / 2.
  */
 export function binomialInterval(k: number, n: number, alpha: number): [low: number, high: number] {
   const solve = (tooLow: (p: number) => boolean) => {

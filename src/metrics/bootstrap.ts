@@ -1,13 +1,13 @@
-/** Intervals for means over draws of an error x attacked identities. */
+/** Bootstrap intervals for means over draws of a memory's errors and attacked identities. */
 import { ConfigError, DataError, ShapeError } from '../errors.ts';
 import { Random } from '../random.ts';
 
 export interface BootstrapOptions {
   /** Number of resamples, at least 1; 2000 unless given. */
   resamples?: number;
-  /** Same seed and same table size: same resampled draws and identities. */
+  /** The same seed and table size give the same resampled draws and identities. */
   seed: number;
-  /** Share inside the interval, between 0 and 1; 0.95 unless given. The field is called `ci95` whatever it is. */
+  /** Share inside the interval, between 0 and 1; 0.95 unless given. For any share the result's field is called `ci95`. */
   confidence?: number;
 }
 
@@ -19,9 +19,9 @@ export interface BootstrapInterval {
 
 /**
  * The mean of a table [draw][identity] and its percentile bootstrap interval. Draws and identities are resampled
- * independently, with replacement, because each value belongs to one of both (the pigeonhole bootstrap: Owen, Annals of
- * Applied Statistics 1(2), 2007). With a single draw only identities vary, and with a single identity only draws; one
- * value alone has an interval of no width. Quantiles are interpolated linearly.
+ * independently, with replacement, because each value belongs to one draw and one identity (the pigeonhole bootstrap: Owen,
+ * Annals of Applied Statistics 1(2), 2007). With a single draw only identities vary, and with a single identity only draws;
+ * the interval of a single value has no width. Quantiles are interpolated linearly.
  *
  * @throws ShapeError when the table is empty or its rows differ in length
  * @throws DataError when a value is not finite
@@ -72,7 +72,7 @@ function plainMean(values: readonly (readonly number[])[]): number {
   return weightedMean(values, new Uint32Array(values.length).fill(1), new Uint32Array(values[0].length).fill(1));
 }
 
-/** The ends of the interval that holds a share of the resampled means; sorts them. */
+/** The ends of the interval that contains the share `confidence` of the resampled means; sorts `means`. */
 function percentiles(means: Float64Array, confidence: number): [number, number] {
   means.sort();
   const tail = (1 - confidence) / 2;
@@ -127,7 +127,7 @@ function quantile(sorted: Float64Array, probability: number): number {
   return sorted[below] + (position - below) * (sorted[above] - sorted[below]);
 }
 
-/** The values that one resample takes from each repetition in it. */
+/** One repetition chosen by a resample, and the weights of its draws and identities. */
 interface Resample {
   readonly table: number;
   readonly draws: Uint32Array;
@@ -135,17 +135,17 @@ interface Resample {
 }
 
 /**
- * Means over several repetitions of an experiment, each a table [draw][identity] of its own, and their percentile intervals by
- * a hierarchical bootstrap: each resample takes as many repetitions with replacement, and of every one that it takes resamples
- * draws and identities anew. So an interval holds for a repetition that was not made, not only for more draws of those that
- * were. Every repetition has the same weight, however many draws it has. Tables of equal sizes take the same resamples, which
- * are drawn once.
+ * Means over several repetitions of an experiment, each with its own table [draw][identity], and their percentile intervals
+ * by a hierarchical bootstrap: each resample chooses as many repetitions as there are, with replacement, and resamples the
+ * draws and identities of each. The interval therefore holds for further repetitions, not only for further draws of these.
+ * Every repetition has the same weight, however many draws it has. Tables of equal sizes use the same resamples, which are
+ * computed once.
  */
 export class HierarchicalBootstrap {
   readonly #resamples: number;
   readonly #confidence: number;
   readonly #seed: number;
-  /** By the sizes of the tables. */
+  /** Resamples by the sizes of the tables. */
   readonly #plans = new Map<string, readonly Resample[]>();
 
   /** @throws ConfigError when an option is out of range */
@@ -157,6 +157,7 @@ export class HierarchicalBootstrap {
   }
 
   /**
+   * @param tables one table [draw][identity] per repetition
    * @throws ShapeError when there is no table, or one is empty or its rows differ in length
    * @throws DataError when a value is not finite
    */

@@ -63,7 +63,7 @@ export function trainIdentityClassifier(
 
   const gram = centred.map((row, i) => Float64Array.from(centred.slice(0, i + 1), (other) => dot(row, other)));
   const meanDiagonal = gram.reduce((sum, row, i) => sum + row[i], 0) / count;
-  // The rows have norm 1, so what is left of equal images is rounding.
+  // The rows have norm 1, so for equal images only rounding errors remain.
   if (meanDiagonal < 1e-20) throw new DataError('identity: the training images are all alike; give photographs');
   gram.forEach((row, i) => {
     row[i] += lambda * meanDiagonal;

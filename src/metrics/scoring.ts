@@ -1,4 +1,4 @@
-/** Turns the reconstructions of one attack on one draw into the numbers of a row. */
+/** Scores the reconstructions of one attack on one draw; the scores are the numbers of a row of results. */
 import type { IdentityClassifier } from './identity.ts';
 import { meanPccs, mse, type PhotographIndex, pcc, psnr, similarityToPhotographs, ssim } from './similarity.ts';
 
@@ -6,18 +6,19 @@ import { meanPccs, mse, type PhotographIndex, pcc, psnr, similarityToPhotographs
 export interface Truth {
   /** Photographs of the attacked people: of the right person, and of wrong ones. */
   readonly photographs: PhotographIndex;
-  /** Classifier that gives an image to a person, trained on photographs that were not attacked. */
+  /** Classifier that assigns an image to a person, trained on photographs that were not attacked. */
   readonly evaluator: IdentityClassifier;
   readonly width: number;
   readonly height: number;
 }
 
+/** A reconstruction, and what it should show. */
 export interface ScoredImage {
   /** [height, width], 0..1. */
   readonly image: Float32Array;
   /** The person that it should show. */
   readonly person: number;
-  /** The photograph that it should show, [height, width], 0..1; absent where it stands for the person in general. */
+  /** The photograph that it should show, [height, width], 0..1; absent if it represents the person in general. */
   readonly photograph?: Float32Array;
 }
 
@@ -32,8 +33,8 @@ export interface PersonScores {
 }
 
 /**
- * An image of a photograph is compared with that photograph, one of a person with all of the person's photographs
- * (src/metrics/similarity.ts); several images of one person are averaged.
+ * Scores images. One with a `photograph` is compared with that photograph, any other with all of the person's photographs
+ * (src/metrics/similarity.ts); the scores of several images of one person are averaged.
  */
 export function scoreReconstructions(images: readonly ScoredImage[], truth: Truth): PersonScores {
   const { photographs, evaluator, width, height } = truth;

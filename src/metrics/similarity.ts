@@ -1,6 +1,6 @@
 /**
- * How alike two gray images are, and how alike a reconstruction is to the photographs of the right and of the wrong
- * persons. Images are Float32Array, [height, width] row-major, 0..1; all arithmetic is in float64. A NaN in an image
+ * Measures how similar two gray images are, and how similar a reconstruction is to the photographs of the right and of the
+ * wrong persons. Images are Float32Array, [height, width] row-major, 0..1; all arithmetic is in float64. A NaN in an image
  * gives NaN.
  */
 import { DataError, ShapeError } from '../errors.ts';
@@ -155,7 +155,7 @@ export function indexPhotographs(
   return { width, height, photographs, members, sums, total, count, moments: [] };
 }
 
-/** Means over photographs of one person, but for `wrongPcc`. */
+/** Means over the photographs of one person, except for `wrongPcc`. */
 export interface Similarity {
   pcc: number;
   mse: number;
@@ -227,7 +227,7 @@ export function meanPccs(
   return { own: own / ownCount, wrong: (all - own) / (count - ownCount), all: all / count };
 }
 
-/** Zero mean and unit Euclidean norm, so that a PCC is a dot product; all zeros for a constant image. */
+/** Scales an image to zero mean and unit Euclidean norm, so that a PCC is a dot product; a constant image becomes zeros. */
 export function standardise(image: Float32Array): Float64Array {
   const result = Float64Array.from(image);
   // Compared value by value: rounding of the mean would leave a constant image a norm of about 1e-17 instead of 0.

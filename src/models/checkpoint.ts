@@ -28,8 +28,8 @@ export interface Checkpoint {
 
 /**
  * Writes a checkpoint: every parameter under its key, in PyTorch's shape and order; optimiser buffers as flat u32 in the
- * padded layout, so that training resumes to the same bits. Without them PyTorch's load_state_dict takes the tensors as
- * they are.
+ * padded layout, so that training resumes to the same bits. Without these buffers PyTorch's load_state_dict accepts the
+ * tensors unchanged.
  */
 export function writeCheckpoint({ spec, state, metadata }: Checkpoint): Uint8Array<ArrayBuffer> {
   const layout = modelLayout(spec);
@@ -52,7 +52,7 @@ export function writeCheckpoint({ spec, state, metadata }: Checkpoint): Uint8Arr
 /**
  * Reads a checkpoint.
  * @param expected the model it must hold, where that is known
- * @throws DataError naming the file and the key: another format, a missing tensor, another shape, NaN
+ * @throws DataError naming file and key, for another format, a missing tensor, another shape or NaN
  */
 export function readCheckpoint(bytes: Uint8Array, name: string, expected?: ModelSpec): Checkpoint {
   const { tensors, metadata } = readSafetensors(bytes, name);
@@ -83,9 +83,9 @@ export function readCheckpoint(bytes: Uint8Array, name: string, expected?: Model
 }
 
 /**
- * Puts the parameters of a checkpoint on the device: a model that is used and not trained any further.
+ * Puts the parameters of a checkpoint on the device, for a model that is not trained any further.
  * @param arena that owns them
- * @throws LimitError where the adapter has no buffer that large
+ * @throws LimitError where the adapter allows no buffer of that size
  */
 export function loadParameters(arena: Arena, { spec, state }: Pick<Checkpoint, 'spec' | 'state'>): FlatParameters {
   const parameters = new FlatParameters(arena, modelName(spec), modelLayout(spec));
@@ -101,7 +101,7 @@ export function keyOf(spec: ModelSpec, { name, layer }: ParameterSlice): string 
 /**
  * The parameters of a model from a file's tensors, in the model's padded layout.
  * @param name of the file
- * @throws DataError naming the file and the key: a missing tensor, another shape, NaN
+ * @throws DataError naming file and key, for a missing tensor, another shape or NaN
  */
 export function packTensors(
   spec: ModelSpec,

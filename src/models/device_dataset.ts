@@ -7,16 +7,18 @@ import { packImages } from '../kernels/batch.ts';
 export interface DeviceDataset {
   readonly pixels: BufferView;
   readonly labels: BufferView;
-  /** One u32 per image: position in the epoch -> image. */
+  /** One u32 per image: position in the epoch -> image. The user of the data set writes it. */
   readonly order: BufferView;
+  /** Number of images. */
   readonly count: number;
+  /** Pixels of an image. */
   readonly imageSize: number;
 }
 
 /**
- * Puts a data set on the device.
+ * Puts a data set on the device; `order` is allocated but not written.
  * @param arena that owns it
- * @throws LimitError where the adapter has no buffer that large
+ * @throws LimitError where the adapter allows no buffer of that size
  */
 export function uploadDataset(arena: Arena, dataset: ImageDataset): DeviceDataset {
   const imageSize = dataset.width * dataset.height;

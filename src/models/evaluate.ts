@@ -11,8 +11,8 @@ import type { Victim, VictimRun } from './victim.ts';
 export const EVALUATION_BATCH = 128;
 
 /**
- * Measures a victim's accuracy on some images of a data set, as its memory is loaded now, of all draws that it holds. Built
- * once, run often.
+ * Measures a victim's accuracy on some images of a data set, with the weights that its memory returns now, for all draws
+ * that it holds. Built once, run often.
  */
 export class Evaluator {
   readonly #gpu: Gpu;
@@ -31,7 +31,7 @@ export class Evaluator {
   /**
    * @param indices of the images that are classified
    * @param batchSize images per batch, for each draw
-   * @throws ShapeError where the images are not what the victim takes, LimitError
+   * @throws ShapeError where the victim does not take images of this size, LimitError
    */
   static async build(
     gpu: Gpu,
@@ -44,10 +44,10 @@ export class Evaluator {
     const arena = evaluator.#arena;
     const { draws } = victim;
     const counts = batchSizes(indices.length, batchSize);
-    // Where it holds one draw, the last batch is filled up with repetitions that do not count: software adapters compile
-    // kernels for seconds, and a smaller batch has kernels of its own. Several draws are products, which compile fast.
+    // If the victim holds one draw, the last batch is filled up with repetitions that do not count: a smaller batch would
+    // need its own kernels, which software adapters compile for seconds. Several draws are products, which compile fast.
     const rowsOf = (count: number) => (draws === 1 ? counts[0] : count);
-    // Batch by batch, and in a batch draw by draw.
+    // The order is sorted by batch, and within a batch by draw.
     const order = arena.allocate('order', draws * counts.reduce((sum, count) => sum + rowsOf(count), 0) * 4);
     let offset = 0;
     for (const count of counts) {
@@ -69,7 +69,7 @@ export class Evaluator {
       const run = runs.get(rows) ?? victim.plan(arena, batch);
       runs.set(rows, run);
       run.recordForward(recorder);
-      // The gradient is not used; the victim's own would bring buffers for every layer.
+      // The gradient is not used; the victim's own would allocate buffers for every layer.
       const gradLogits = firstRows(unused, draws * rows);
       recordSoftmaxCrossEntropy(recorder, { logits: run.logits, targets, gradLogits, results });
       recordAccumulateMetrics(recorder, { rows: count, groups: draws, results, metrics: evaluator.#metrics });
@@ -83,12 +83,12 @@ export class Evaluator {
     return evaluator;
   }
 
-  /** Weights that one run reads, of each draw. */
+  /** Reads of weights in one run, for each draw. */
   get weightReads(): WeightRead[] {
     return this.#steps.flatMap(({ program }) => program.weightReads);
   }
 
-  /** @returns share of right answers, 0..1, and mean cross-entropy in nats, of every draw. @throws DeviceLostError */
+  /** @returns per draw the share of correct answers, 0..1, and the mean cross-entropy in nats. @throws DeviceLostError */
   async run(): Promise<{ accuracy: number; loss: number }[]> {
     const { draws, readsPerImage } = this.#victim;
     this.#gpu.write(this.#metrics, new Float32Array(4 * draws));

@@ -4,8 +4,8 @@ import type { LayerSpec } from '../layers/stack.ts';
 export const MODEL_KINDS = ['softmax', 'mlp', 'mlp-sigmoid', 'dae'] as const;
 /**
  * `softmax`: softmax regression. `mlp`: the published network, one hidden layer without activation. `mlp-sigmoid`:
- * Fredrikson et al. (CCS'15), one hidden sigmoid layer. `dae`: theirs too, a denoising autoencoder of sigmoid layers
- * under a softmax.
+ * Fredrikson et al. (CCS'15), one hidden sigmoid layer. `dae`: from the same paper, a softmax on the code of a
+ * denoising autoencoder of sigmoid layers.
  */
 export type ModelKind = (typeof MODEL_KINDS)[number];
 
@@ -17,6 +17,7 @@ export interface DenseDescription {
   readonly hidden: readonly number[];
 }
 
+/** The classifier of Yang et al. (src/models/yang.ts). */
 export interface YangClassifierDescription {
   readonly kind: 'yang-classifier';
   /** Side of the square gray image in pixels, 32 or 64. */
@@ -27,10 +28,12 @@ export interface YangClassifierDescription {
   readonly classes: number;
 }
 
+/** The inversion network of Yang et al. (src/models/yang.ts). */
 export interface YangInversionDescription {
   readonly kind: 'yang-inversion';
+  /** Side of the square gray image in pixels, 32 or 64. */
   readonly size: number;
-  /** Channels of the last but one image. */
+  /** Channels before the last transposed convolution. */
   readonly ngf: number;
   /** Length of the prediction vector (nz). */
   readonly classes: number;
@@ -53,17 +56,18 @@ export type ModelDescription =
   | YangClassifierDescription
   | YangInversionDescription;
 
-/** A network: `layers` from input to output; a DAE has a decoder beside them. */
+/** A network: `layers` from input to output; a DAE also has a decoder. */
 export interface ModelSpec {
   readonly description: ModelDescription;
-  /** Pixels of an image; of the inversion network the length of a prediction vector. */
+  /** Pixels of an image; for an inversion network the length of a prediction vector. */
   readonly inputs: number;
-  /** People; of the inversion network pixels. */
+  /** People; for an inversion network the pixels of an image. */
   readonly outputs: number;
   readonly layers: readonly LayerSpec[];
-  /** DAE only: how many of `layers` are the encoder, and the decoder from its code back to the image. */
+  /** How many of `layers` are the encoder of a DAE; 0 for other models. */
   readonly encoderLayers: number;
+  /** Layers of a DAE from its code back to the image; empty for other models. */
   readonly decoder: readonly LayerSpec[];
-  /** Names of layers in files, where they are the publication's and not the engine's: `encoder.0` for `conv1`. */
+  /** The publication's names of layers in files, where they differ from the engine's: `encoder.0` for `conv1`. */
   readonly keys: Readonly<Record<string, string>>;
 }

@@ -1,4 +1,4 @@
-/** How large a model is, and what its training needs: planned and recorded by the real functions, on no device. */
+/** The size of a model and the cost of its training, as the real planning functions compute them, without a device. */
 import { Arena, roundUp } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { Dispatch } from '../gpu/dispatch.ts';
@@ -25,7 +25,7 @@ export interface PlannedBuffer {
 
 /** The memory and work that a network needs; sizes in bytes as they are allocated, padding included. */
 export interface NetworkPlan {
-  /** Numbers that are learned. */
+  /** Number of learned parameters. */
   readonly parameters: number;
   /** The flat buffer of all parameters, statistics of batch normalisation included. */
   readonly parameterBytes: number;
@@ -35,19 +35,19 @@ export interface NetworkPlan {
   readonly optimizerBytes: number;
   /** The batch, activations, their gradients, and scratch of a training step. */
   readonly activationBytes: number;
-  /** All buffers of training but the data set. */
+  /** All buffers of training except the data set. */
   readonly trainingBytes: number;
   readonly buffers: readonly PlannedBuffer[];
   readonly batchSize: number;
-  /** Floating-point operations of a forward and backward pass over a batch, two a multiply-add. */
+  /** Floating-point operations of a forward and backward pass over a batch; a multiply-add counts as two. */
   readonly stepFlops: number;
-  /** Kernels of that step. */
+  /** Dispatches of that step. */
   readonly stepDispatches: number;
   /** Operations of a forward pass over one image. */
   readonly inferenceFlops: number;
 }
 
-/** Numbers of a model that are learned, as PyTorch counts its parameters. */
+/** The number of learned parameters of a model, as PyTorch counts them. */
 export function parameterCount(spec: ModelSpec): number {
   return stackParameters([...spec.layers, ...spec.decoder])
     .filter(({ trainable }) => trainable !== false)
@@ -64,7 +64,7 @@ export function planNetwork(spec: ModelSpec, { batchSize, optimizer, errors }: T
   const moments = optimizer.kind === 'sgd' ? 1 : optimizer.amsgrad ? 3 : 2;
   for (let i = 0; i < moments; i++) arena.allocate('optimiser state', layout.length * 4);
   if (errors) {
-    // What error-aware training fetches its weights from, and to.
+    // Error-aware training stores the weights in the memory image and fetches them into the other buffer.
     arena.allocate('fetched parameters', layout.length * 4);
     arena.allocate('memory image', (layout.length * storageBitsOf(formatBits(errors.format))) / 8);
   }
@@ -107,7 +107,7 @@ function inferenceFlops(spec: ModelSpec): number {
   return counter.flops;
 }
 
-/** Adds up what is recorded; nothing is kept. */
+/** Counts dispatches and operations instead of recording them. */
 class WorkCounter extends Recorder {
   dispatches = 0;
   flops = 0;
@@ -118,7 +118,7 @@ class WorkCounter extends Recorder {
   }
 }
 
-/** As much of a Gpu as Arena, Recorder and the launchers look at: its buffers have a size and nothing else. */
+/** The parts of a Gpu that Arena, Recorder and the launchers use. Its buffers have a label and a size but no memory. */
 function standIn(created: PlannedBuffer[]): Gpu {
   const bufferOf = (label: string, bytes: number) => {
     const size = Math.max(16, roundUp(bytes, 16));

@@ -1,4 +1,4 @@
-/** The published networks, told by the names and the shapes of a file's tensors. */
+/** Recognises the published networks by the names and shapes of a file's tensors. */
 
 import { DataError } from '../errors.ts';
 import { readPth, requireTensor, stateDict } from '../formats/pth.ts';
@@ -10,7 +10,7 @@ import { modelLayout } from './trainer.ts';
 
 type Tensors = ReadonlyMap<string, Tensor>;
 
-/** A network, whatever its size. */
+/** A published network of any size. */
 interface Family {
   /** Names of its tensors in files. */
   readonly keys: ReadonlySet<string>;
@@ -28,13 +28,13 @@ const FAMILIES: readonly Family[] = [
     describe: describeClassifier,
   },
   {
-    // Those of 32 x 32 pixels are among them.
+    // The keys of the network for 32 x 32 pixels are a subset.
     keys: keysOf({ kind: 'yang-inversion', size: 64, ngf: 1, classes: 1 }),
     describe: describeInversion,
   },
 ];
 
-/** The state dict of a file: safetensors where its name says so, otherwise what torch.save writes. @throws DataError */
+/** The state dict of a .safetensors file or, under any other name, of a file of torch.save. @throws DataError */
 export function readTensors(bytes: Uint8Array, file: string): Map<string, Tensor> {
   return file.endsWith('.safetensors')
     ? new Map(stateDict(readSafetensors(bytes, file).tensors, file))
@@ -42,12 +42,12 @@ export function readTensors(bytes: Uint8Array, file: string): Map<string, Tensor
 }
 
 /**
- * The classifier or the inversion network of Yang et al. (src/models/yang.ts) that a file holds; nothing where it is
- * another model: has tensors of other names too, or less than a third of these.
+ * The classifier or the inversion network of Yang et al. (src/models/yang.ts) that a file holds; undefined for another
+ * model, that is if it has tensors of other names or fewer than a third of the network's tensors.
  *
  * @param tensors of a state dict, in PyTorch's shapes
  * @param file for messages
- * @throws DataError naming the file and the key: a part of such a network, another shape, another type
+ * @throws DataError naming file and key, for an incomplete network, another shape or another type
  */
 export function recogniseModel(tensors: Tensors, file: string): ModelSpec | undefined {
   const names = [...tensors.keys()];
@@ -58,7 +58,7 @@ export function recogniseModel(tensors: Tensors, file: string): ModelSpec | unde
   return spec;
 }
 
-/** Channels ndf of the first convolution, people nz of the last layer; a convolution quarters a pixel count four times. */
+/** Reads ndf from the first convolution and nz from the last layer; four poolings each quarter the pixel count. */
 function describeClassifier(tensors: Tensors, file: string): ModelDescription {
   const [ndf] = shapeOf(tensors, 'encoder.0.weight', 4, file);
   const [classes] = shapeOf(tensors, 'fc.2.weight', 2, file);
@@ -73,7 +73,7 @@ function describeClassifier(tensors: Tensors, file: string): ModelDescription {
   return { kind: 'yang-classifier', size, ndf, classes };
 }
 
-/** Five transposed convolutions make 64 x 64 pixels, four 32 x 32. */
+/** Five transposed convolutions give 64 x 64 pixels, four give 32 x 32. */
 function describeInversion(tensors: Tensors, file: string): ModelDescription {
   const size = [...tensors.keys()].some((key) => /^decoder\.1[0-2]\./.test(key)) ? 64 : 32;
   const shape = shapeOf(tensors, 'decoder.0.weight', 4, file);
@@ -88,7 +88,7 @@ function describeInversion(tensors: Tensors, file: string): ModelDescription {
   return { kind: 'yang-inversion', size, ngf: channels / factor, classes };
 }
 
-/** @throws DataError unless the tensor is there, of that rank, and has elements */
+/** @throws DataError if the tensor is missing, has another rank or is empty */
 function shapeOf(tensors: Tensors, key: string, rank: number, file: string): readonly number[] {
   const shape = tensors.get(key)?.shape;
   if (!shape) throw new DataError(`${file}: key ${key} is missing; give a file of the whole network`);

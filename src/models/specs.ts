@@ -27,7 +27,7 @@ export const PUBLISHED_HIDDEN: Record<ModelKind, readonly number[]> = {
 };
 
 /**
- * A classifier of dense layers: fc1, fc2 and so on, and of a DAE decoder1, decoder2.
+ * A classifier of dense layers: fc1, fc2 and so on; a DAE also has decoder1, decoder2.
  * @param inputs pixels of an image
  * @param classes people
  * @param hidden widths of the hidden layers, the publications' by default
@@ -69,7 +69,7 @@ export function modelSpec(
 
 /**
  * Prediction vector -> [dense layer, batch normalisation, tanh] for each hidden width -> dense layer with sigmoid, the pixels.
- * Aligned vectors have values around 50: without the normalisation every tanh would be at its end.
+ * Aligned vectors have values around 50: without the normalisation every tanh would saturate.
  */
 export function denseInversion(description: DenseInversionDescription): ModelSpec {
   const { classes, hidden, pixels } = description;
@@ -89,7 +89,7 @@ export function isInversion({ description: { kind } }: ModelSpec): boolean {
   return kind === 'yang-inversion' || kind === 'dense-inversion';
 }
 
-/** The model a description describes. @throws ConfigError */
+/** Builds the model of a description. @throws ConfigError */
 export function describedModel(description: ModelDescription): ModelSpec {
   if (description.kind === 'yang-classifier') return yangClassifier(description);
   if (description.kind === 'yang-inversion') return yangInversion(description);
@@ -97,7 +97,7 @@ export function describedModel(description: ModelDescription): ModelSpec {
   return modelSpec(description.kind, description.inputs, description.classes, description.hidden);
 }
 
-/** For example `mlp 10304-1000-40`. */
+/** Name of a model for messages, for example `mlp 10304-1000-40`. */
 export function modelName({ description }: ModelSpec): string {
   if (description.kind === 'dense-inversion') {
     const { kind, classes, hidden, pixels } = description;
@@ -112,7 +112,7 @@ export function modelName({ description }: ModelSpec): string {
   return `${kind} ${size}x${size}, ${width}, nz ${classes}`;
 }
 
-/** Names of the layers a memory configuration may name: those that have parameters. */
+/** Names of the layers that a memory configuration may name: those that have parameters. */
 export function layerNames(spec: ModelSpec): string[] {
   return [...new Set(stackParameters(spec.layers).map(({ layer }) => layer))];
 }

@@ -29,7 +29,7 @@ import { batchSizes, type DeviceDataset } from './device_dataset.ts';
 import type { ModelSpec } from './model_spec.ts';
 import { isInversion } from './specs.ts';
 
-/** torch.optim.SGD with momentum and L2 weight decay; torch.optim.Adam, or AMSGrad. */
+/** The optimiser: torch.optim.SGD with momentum and L2 weight decay, or torch.optim.Adam, optionally AMSGrad. */
 export type OptimizerConfig =
   | { readonly kind: 'sgd'; readonly learningRate: number; readonly momentum: number; readonly weightDecay: number }
   | {
@@ -40,13 +40,13 @@ export type OptimizerConfig =
       readonly amsgrad: boolean;
     };
 
-/** How a model is trained: cross-entropy of its classes, or the mean squared error of the images that it makes. */
+/** How a model is trained: by the cross-entropy of its classes, or the mean squared error of its output images. */
 export interface TrainingConfig {
   readonly epochs: number;
   /** Images per step. */
   readonly batchSize: number;
   readonly optimizer: OptimizerConfig;
-  /** Leave out what of a shuffled epoch does not fill a batch, if there is a full one. */
+  /** Leave out the last images of a shuffled epoch if they do not fill a batch and there is a full one. */
   readonly dropLast?: boolean;
   /** Seed of the initial weights and of everything that is shuffled or sampled: integer in 0..2^53-1. */
   readonly seed: number;
@@ -61,8 +61,8 @@ export interface TrainingConfig {
 /**
  * Error-aware training, after RandBET (Stutz et al., MLSys 2021): every step stores the weights in `format`, draws bit
  * errors anew and computes loss and gradients with what it fetched; the gradient moves the exact weights (straight
- * through). The format is fitted to the weights once per epoch. `rampEpochs`: the rate rises in equal steps to its full
- * value in the last of so many epochs, EDEN's curriculum; 0 for the full rate from the start.
+ * through). The format is fitted to the weights once per epoch. `rampEpochs`: the rate rises in equal steps over this number
+ * of epochs and has its full value in the last of them, as in EDEN's curriculum; 0 for the full rate from the start.
  */
 export interface TrainingErrors {
   readonly format: NumberFormat;
@@ -80,21 +80,23 @@ export const PUBLISHED_TRAINING: Omit<TrainingConfig, 'seed'> = {
   optimizer: { kind: 'sgd', learningRate: 1e-3, momentum: 0.9, weightDecay: 5e-4 },
 };
 
-/** Specimens of error-aware training are numbered from here: no experiment's memory draws what a victim was trained with. */
+/** First specimen of error-aware training, so that no experiment's memory has the errors a victim was trained with. */
 const TRAINING_CHIPS = 2 ** 31;
 
+/** The result of one epoch of training. */
 export interface EpochResult {
+  /** Epochs finished, all phases together. */
   readonly epoch: number;
   /** Epochs of all phases together. */
   readonly epochs: number;
   readonly phase: PhaseKind;
-  /** Mean over the epoch. */
+  /** Mean loss over the images of the epoch. */
   readonly loss: number;
-  /** Share of correct answers while training; NaN where none are asked for. */
+  /** Share of correct answers during the epoch, 0..1; NaN for a phase without labels. */
   readonly accuracy: number;
 }
 
-/** Everything a resumed training needs to go on to the same bits. */
+/** Everything that a resumed training needs to reach the same bits. */
 export interface TrainingState {
   /** Epochs finished, all phases together. */
   readonly epoch: number;
@@ -104,8 +106,8 @@ export interface TrainingState {
 }
 
 /**
- * `reconstruct`: a DAE's coder learns images from noisy images. `classify`: labels from images. `invert`: images from what
- * an attacker knows of them.
+ * `reconstruct`: a DAE learns to reconstruct images from noisy images. `classify`: a classifier learns labels from images.
+ * `invert`: an inversion network learns images from prediction vectors.
  */
 type PhaseKind = 'reconstruct' | 'classify' | 'invert';
 
@@ -118,10 +120,10 @@ interface Phase {
   readonly trained: readonly LayerSpec[];
 }
 
-/** A data set on the device, and for the inversion network a row of knowledge per image: its aligned prediction vector. */
+/** A data set on the device, and for an inversion network the aligned prediction vectors, one row per image. */
 export type TrainingData = DeviceDataset & { readonly vectors?: Matrix };
 
-/** Names of all parameters of a model: the classifier's, then the decoder's. */
+/** The layout of all parameters of a model in one buffer: those of `layers`, then those of the decoder. */
 export function modelLayout(spec: ModelSpec): ParameterLayout {
   return new ParameterLayout(stackParameters([...spec.layers, ...spec.decoder]));
 }
@@ -138,8 +140,9 @@ export async function initializeParameters(gpu: Gpu, parameters: FlatParameters,
 }
 
 /**
- * Trains a classifier on the device, one submit per step. Batches are shuffled by (seed, epoch), loss and accuracy are
- * accumulated on the device and read once per epoch. Same seed, same adapter: same bits, also when resumed.
+ * Trains a network on the device, one submit per step. Batches are shuffled by (seed, epoch); loss and accuracy are
+ * accumulated on the device and read once per epoch. The same seed on the same adapter gives the same bits, even if
+ * training was resumed.
  */
 export class Trainer {
   readonly parameters: FlatParameters;
@@ -171,9 +174,9 @@ export class Trainer {
   }
 
   /**
-   * @param arena where the parameters live; everything else is freed by `finish`
+   * @param arena that owns the parameters; everything else is freed by `finish`
    * @param indices images of the training split
-   * @param state from {@link Trainer.state} to go on, or nothing to start
+   * @param state from {@link Trainer.state} to continue; absent to start
    * @throws ConfigError, DataError when `state` does not fit the model
    */
   static async create(
@@ -259,7 +262,7 @@ export class Trainer {
     return { epoch: this.#epoch, epochs: this.epochs, phase: phase.kind, loss: loss / count, accuracy };
   }
 
-  /** Reads back what {@link Trainer.create} needs to go on from here. */
+  /** Reads back what {@link Trainer.create} needs to continue from here. */
   async state(): Promise<TrainingState> {
     const inside = this.#running && this.#phaseEnds().every((end) => end !== this.#epoch);
     const views = inside ? this.#running!.optimizer : [];
@@ -267,7 +270,7 @@ export class Trainer {
     return {
       epoch: this.#epoch,
       parameters: new Uint32Array(parameters),
-      // What was resumed from but not yet put on the device is still the present state.
+      // A resumed state that is not on the device yet is still the present state.
       optimizer: [
         ...this.#resumed.map((words) => Uint32Array.from(words)),
         ...optimizer.map((b) => new Uint32Array(b)),
@@ -280,13 +283,13 @@ export class Trainer {
     return String(this.#running?.arena ?? 'arena not planned yet');
   }
 
-  /** Frees everything but the parameters. */
+  /** Frees everything except the parameters. */
   finish(): void {
     this.#running?.arena.destroy();
     this.#running = undefined;
   }
 
-  /** @throws DataError when the state trained with another optimiser, or another model */
+  /** @throws DataError when the state is of another optimiser or another model */
   #restoreOptimizer(views: readonly BufferView[]): void {
     const resumed = this.#resumed;
     if (resumed.length === 0) return;
@@ -300,7 +303,7 @@ export class Trainer {
     this.#resumed = [];
   }
 
-  /** Fits the memory to the weights as they are, and numbers the epoch's errors. @param epoch of the phase */
+  /** Fits the memory's formats to the present weights and draws the errors of an epoch. @param epoch within the phase */
   async #drawErrors(epoch: number): Promise<void> {
     const { memory } = this.#running!;
     if (!memory) return;
@@ -309,7 +312,7 @@ export class Trainer {
     await memory.load(0);
   }
 
-  /** The memory in one epoch; a specimen for each, so that no two epochs share a draw. */
+  /** The memory in one epoch: a specimen of its own, so that no two epochs share a draw. */
   #memoryConfig(epoch: number): MemoryConfig {
     const { format, bitErrorRate, rampEpochs, layers } = this.#config.errors!;
     const share = rampEpochs > 0 ? Math.min(1, (epoch + 1) / rampEpochs) : 1;
@@ -431,7 +434,7 @@ function phasesOf(spec: ModelSpec, config: TrainingConfig): Phase[] {
       frozen: [],
       trained: [...encoder, ...decoder],
     },
-    // The encoder stays as it was when reconstruction ended: its decoder must go on fitting it.
+    // The encoder stays as it was when reconstruction ended: its decoder must still fit it.
     { kind: 'classify', epochs, optimizer, frozen: encoder, trained: layers.slice(encoderLayers) },
   ];
 }

@@ -25,7 +25,7 @@ import type { Victim, VictimRun } from './victim.ts';
 /**
  * A stack of layers as a victim.
  * @param weights {@link plainWeights} of parameters, or `weightsOf` of an approximate memory that is configured already
- * @param memory where `weights` come from when that is approximate memory: it is read again in every pass that asks so
+ * @param memory the approximate memory that `weights` come from, if any; its reads are recorded with every pass
  */
 export function stackVictim(specs: readonly LayerSpec[], weights: WeightsOf, memory?: ApproximateMemory): Victim {
   return {
@@ -37,7 +37,7 @@ export function stackVictim(specs: readonly LayerSpec[], weights: WeightsOf, mem
     },
     plan(arena: Arena, x: Matrix): VictimRun {
       const stores = (name: string) => memory?.storesActivation(name) ?? false;
-      // The input is the caller's, who may search for it: what the network reads of it is a copy.
+      // The input belongs to the caller, who may be searching for it: memory errors go into a copy that the network reads.
       const input = stores('input') ? copyOf(arena, x) : x;
       const activations = planStack(arena, specs, input, INFERENCE, undefined, stores);
       let gradients: ReturnType<typeof planGradients> | undefined;
@@ -76,24 +76,24 @@ function copyOf(arena: Arena, { rows, columns }: Matrix): Matrix {
   return arena.matrix('input as it is read', rows, columns);
 }
 
-/** True if two layers in a row are dense with nothing between them, so that their product is one layer. */
+/** True for exactly two dense layers without an activation between them, so that their product is one layer. */
 export function isLinear(specs: readonly LayerSpec[]): specs is readonly DenseSpec[] {
   return specs.length === 2 && specs[0].kind === 'dense' && specs[0].activation === 'none' && specs[1].kind === 'dense';
 }
 
-/** Draws of two layers multiplied out, and the programs that multiply them. */
+/** A victim that is the product of two layers, for several draws, and the programs that multiply them. */
 export interface FoldedVictim {
   readonly victim: Victim;
-  /** One a draw that the victim holds: multiplies the layers as they are loaded now and keeps the product as that draw. */
+  /** One program per draw: multiplies the layers as they are loaded now and stores the product as that draw. */
   readonly folds: readonly Program[];
 }
 
 /**
- * A victim of two layers without activation between them, multiplied out: W = W2 W1, b = W2 b1 + b2. Where one map
- * serves a whole load, every later fetch returns the same values, so reading each weight once and attacking the product
- * is the same attack (sums in another order) at 1/25 of the cost for the published shape. The products of several draws lie
- * one behind the other, and what uses them is one dispatch for all: the bits of each draw are those of a victim that holds
- * it alone.
+ * A victim of two layers without activation between them, multiplied out: W = W2 W1, b = W2 b1 + b2. Where the faults
+ * stay the same for a whole load, every later fetch returns the same values, so reading each weight once and attacking
+ * the product is the same attack (sums in another order) at 1/25 of the cost for the published shape. The products of
+ * several draws are stored one after the other, and one dispatch uses them all; each draw has the same bits as in a
+ * victim that holds only that draw.
  */
 export async function foldedVictim(
   arena: Arena,
@@ -139,7 +139,7 @@ export async function foldedVictim(
         strideB: layout.length,
         strideBias: layout.length,
       });
-      // The product is a short cut of the emulation: hardware reads both layers in every pass, of each draw.
+      // The product is a shortcut of the emulation: hardware would read both layers in every pass of each draw.
       const countReads = (recorder: Recorder) => {
         for (const layer of [...w1.reads, ...w2.reads]) recorder.countRead(layer, 1);
       };
@@ -187,8 +187,8 @@ export async function foldedVictim(
 }
 
 /**
- * A victim whose confidences are changed before they are released, as somebody sees it who has no more than them: its logits
- * are the logarithms of the released confidences. It gives no gradient.
+ * A victim as seen by an attacker who gets only its released, changed confidences: its logits are the logarithms of these
+ * confidences. Its gradInput and recordInputGradient throw an Error.
  * @param record records logits -> logarithms of released confidences, both [rows, classes]
  */
 export function releasedVictim(

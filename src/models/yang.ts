@@ -8,7 +8,7 @@ import { flatten } from '../layers/reshape.ts';
 import { type LayerSpec, outputShape } from '../layers/stack.ts';
 import type { ModelSpec, YangClassifierDescription, YangInversionDescription } from './model_spec.ts';
 
-/** The dropout streams with which the shipped networks were trained: the same seed must keep sampling the same units. */
+/** Key of the dropout masks. The shipped networks were trained with it: a seed must continue to drop the same units. */
 const DROPOUT_KEY = 19;
 
 function checkSize(size: number): void {
@@ -17,7 +17,7 @@ function checkSize(size: number): void {
 
 /**
  * size x size -> 4 x [3 x 3 convolution, batch normalisation, 2 x 2 max pooling, ReLU] with ndf, 2 ndf, 4 ndf, 8 ndf
- * channels -> dense 5 nz -> dropout 0.5 -> dense nz, nothing between the two dense layers.
+ * channels -> dense 5 nz -> dropout 0.5 -> dense nz, without an activation between the two dense layers.
  * @throws ConfigError
  */
 export function yangClassifier(description: YangClassifierDescription): ModelSpec {

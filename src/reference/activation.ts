@@ -1,4 +1,4 @@
-/** References of shaders/activation, in float64. */
+/** Float64 references of shaders/activation. */
 import type { Activation } from '../kernels/activation.ts';
 
 const FUNCTIONS: Record<Activation, (x: number) => number> = {
@@ -16,10 +16,12 @@ const SLOPES: Record<Activation, (y: number) => number> = {
   sigmoid: (y) => y * (1 - y),
 };
 
+/** Returns act(x) for every element. */
 export function activationForward(activation: Activation, x: ArrayLike<number>): Float64Array {
   return Float64Array.from(x, FUNCTIONS[activation]);
 }
 
+/** Returns gradOutput * act'(x), with act' computed from the output y = act(x). */
 export function activationBackward(
   activation: Activation,
   y: ArrayLike<number>,

@@ -1,7 +1,8 @@
-/** Reference of shaders/loss/truncate_align.wgsl, in float64. */
+/** Float64 reference of shaders/loss/truncate_align.wgsl. */
 import { CONFIDENCE_UNDERFLOW, type ConfidenceFloor } from '../kernels/align.ts';
 import { logSoftmaxForward } from './softmax.ts';
 
+/** Parameters of the attacker's preprocessing, as those of recordTruncateAlign (src/kernels/align.ts). */
 export interface Alignment {
   readonly truncation: number;
   readonly offset?: number;
@@ -9,12 +10,14 @@ export interface Alignment {
   readonly clip?: number;
 }
 
+/** Preprocessed predictions. */
 export interface Aligned {
   readonly output: Float64Array;
-  /** How many entries kept in a row lie below {@link CONFIDENCE_UNDERFLOW}. */
+  /** Number of kept entries of each row below {@link CONFIDENCE_UNDERFLOW}. */
   readonly floored: Uint32Array;
 }
 
+/** @param x logits, [rows, columns] */
 export function truncateAlign(x: ArrayLike<number>, columns: number, alignment: Alignment): Aligned {
   const { truncation, offset = 50, floor = 'direct', clip = -1000 } = alignment;
   const logConfidences = logSoftmaxForward(x, columns);

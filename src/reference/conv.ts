@@ -1,11 +1,11 @@
-/** References of the convolution kernels, in float64. Images are NHWC and weights rows of taps as in the kernels, but unpadded. */
+/** Float64 references of the convolution kernels. Images (NHWC) and weights (rows of taps) have no padding. */
 import type { Activation } from '../kernels/activation.ts';
 import { type ConvShape, convOutputSize } from '../kernels/conv.ts';
 import { activationForward } from './activation.ts';
 
 /**
- * Calls `visit` for every product of a convolution: indices into x (or dx), into W [oc, ky, kx, ic] and into y (or dy).
- * Taps outside the image are left out.
+ * Calls `visit` for every multiplication of a convolution, with indices into x (or dx), W [oc, ky, kx, ic] and y (or dy).
+ * It skips taps outside the image.
  */
 function forEachProduct(shape: ConvShape, visit: (x: number, w: number, y: number) => void): void {
   const { batch, height, width, inChannels, outChannels, kernelSize, stride, padding } = shape;

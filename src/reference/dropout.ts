@@ -1,7 +1,8 @@
-/** Reference of shaders/activation/dropout.wgsl, exact: a product of f32 rounded once. */
+/** Exact reference of shaders/activation/dropout.wgsl: each value is one f32 product, rounded once. */
 import { dropoutKey, dropoutThreshold } from '../kernels/dropout.ts';
 import { pcg4d } from '../memory/hash.ts';
 
+/** The arguments that determine which elements are dropped. */
 export interface DropoutDraw {
   readonly probability: number;
   readonly seed: number;
@@ -9,7 +10,7 @@ export interface DropoutDraw {
   readonly iteration: number;
 }
 
-/** Mask of the elements that stay, in rows of `columns`. */
+/** Mask of the elements that are kept, row by row. */
 export function dropoutKept(rows: number, columns: number, draw: DropoutDraw): boolean[] {
   const threshold = dropoutThreshold(draw.probability);
   const [low, high] = dropoutKey(draw.seed, draw.tensor);
@@ -20,7 +21,7 @@ export function dropoutKept(rows: number, columns: number, draw: DropoutDraw): b
   });
 }
 
-/** @param x f32 values */
+/** Applies dropout. @param x f32 values in rows of `columns` */
 export function dropout(x: ArrayLike<number>, columns: number, draw: DropoutDraw): Float32Array<ArrayBuffer> {
   const scale = Math.fround(1 / (1 - draw.probability));
   const kept = dropoutKept(x.length / columns, columns, draw);

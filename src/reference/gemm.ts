@@ -1,8 +1,9 @@
-/** Reference of the GEMM kernels, in float64: C = act(op(A) op(B) + bias), row-major without padding. */
+/** Float64 reference of the GEMM kernels: C = act(op(A) op(B) + bias), row-major without padding. */
 import type { Activation } from '../kernels/activation.ts';
 import type { Transposition } from '../kernels/gemm.ts';
 import { activationForward } from './activation.ts';
 
+/** A product of op(A), m x k, and op(B), k x n. */
 export interface Product {
   readonly transposition: Transposition;
   readonly m: number;
@@ -10,11 +11,12 @@ export interface Product {
   readonly k: number;
 }
 
-/** Rows and columns of the operands as they are stored. */
+/** Rows and columns of the stored operands. */
 export function operandShapes({ transposition, m, n, k }: Product): { a: [number, number]; b: [number, number] } {
   return { a: transposition === 'tn' ? [k, m] : [m, k], b: transposition === 'nt' ? [n, k] : [k, n] };
 }
 
+/** Returns C, m x n. @param bias n values, added to every row */
 export function gemm(
   { transposition, m, n, k }: Product,
   a: ArrayLike<number>,

@@ -1,4 +1,4 @@
-/** References of the image kernels, in float64. A batch is [images, height * width], row-major. */
+/** Float64 references of the image kernels. A batch is [images, height * width], row-major. */
 
 type Pixel = (line: number, column: number) => number;
 
@@ -17,12 +17,14 @@ function mapPixels(
   });
 }
 
+/** Parameters of {@link nonLocalMeans}: radii in pixels, strength in pixel units. */
 export interface NonLocalMeans {
   patchRadius: number;
   searchRadius: number;
   strength: number;
 }
 
+/** Non-local means (Buades, Coll, Morel, CVPR 2005). */
 export function nonLocalMeans(
   x: ArrayLike<number>,
   height: number,
@@ -49,6 +51,7 @@ export function nonLocalMeans(
   });
 }
 
+/** Unsharp mask with a 3 x 3 binomial blur, clamped to 0..1. */
 export function sharpen(x: ArrayLike<number>, height: number, width: number, amount: number): Float64Array {
   const binomial = [1, 2, 1];
   return mapPixels(x, height, width, (pixel, line, column) => {
@@ -63,7 +66,7 @@ export function sharpen(x: ArrayLike<number>, height: number, width: number, amo
   });
 }
 
-/** The energy whose gradient the kernel adds: one value per image. */
+/** The smoothed total variation whose gradient the kernel adds: one value per image. */
 export function totalVariation(x: ArrayLike<number>, height: number, width: number, epsilon: number): Float64Array {
   const pixels = height * width;
   const energies = new Float64Array(x.length / pixels);
@@ -76,7 +79,7 @@ export function totalVariation(x: ArrayLike<number>, height: number, width: numb
   return energies;
 }
 
-/** weight times the gradient of {@link totalVariation}, scattered difference by difference. */
+/** `weight` times the gradient of {@link totalVariation}. */
 export function totalVariationGradient(
   x: ArrayLike<number>,
   height: number,

@@ -1,13 +1,16 @@
-/** References of the losses of shaders/loss, in float64. `results` holds two values per row. */
+/** Float64 references of the losses of shaders/loss. */
 import type { ConfidenceCost } from '../kernels/loss.ts';
 import { logSoftmaxForward } from './softmax.ts';
 
+/** Gradient and row results of a loss. */
 export interface LossResult {
+  /** With respect to logits or output, [rows, columns]. */
   gradient: Float64Array;
-  /** [rows, 2]: loss or cost; correct flag, confidence or 0 */
+  /** [rows, 2]: the loss or cost; then 1 or 0 for correct or not, the confidence, or 0. */
   results: Float64Array;
 }
 
+/** Cross-entropy of softmax(x) with one class per row; the gradient is that of the mean over rows. */
 export function softmaxCrossEntropy(x: ArrayLike<number>, targets: ArrayLike<number>, columns: number): LossResult {
   const rows = targets.length;
   const logProbabilities = logSoftmaxForward(x, columns);
@@ -25,6 +28,7 @@ export function softmaxCrossEntropy(x: ArrayLike<number>, targets: ArrayLike<num
   return { gradient, results };
 }
 
+/** The cost of MI-Face for every row and its gradient, not averaged. */
 export function confidenceCost(
   cost: ConfidenceCost,
   x: ArrayLike<number>,
@@ -47,6 +51,7 @@ export function confidenceCost(
   return { gradient, results };
 }
 
+/** Mean squared error over all elements. */
 export function mse(x: ArrayLike<number>, target: ArrayLike<number>, columns: number): LossResult {
   const gradient = Float64Array.from(x, (value, i) => (2 * (value - target[i])) / x.length);
   const results = new Float64Array((x.length / columns) * 2);
@@ -54,7 +59,7 @@ export function mse(x: ArrayLike<number>, target: ArrayLike<number>, columns: nu
   return { gradient, results };
 }
 
-/** Adds rows of `results` to (loss sum, correct, rows, 0). */
+/** Returns `metrics` (sum of losses, number correct, number of rows, 0) with the rows of `results` added. */
 export function accumulateMetrics(metrics: ArrayLike<number>, results: ArrayLike<number>): Float64Array {
   const sum = Float64Array.from(metrics);
   for (let row = 0; row < results.length / 2; row++) {

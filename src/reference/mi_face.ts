@@ -1,4 +1,4 @@
-/** Float64 references of the kernels of src/kernels/mi_face.ts. They change their arrays in place, as the kernels do. */
+/** Float64 references of the kernels of src/kernels/mi_face.ts. Judge and step change their arrays in place. */
 import { MI_FACE_STATE } from '../gpu/structs.ts';
 import type { SearchOptions } from '../kernels/mi_face.ts';
 import { pcg4d } from '../memory/hash.ts';
@@ -6,6 +6,7 @@ import { pcg4d } from '../memory/hash.ts';
 const { at: AT, words: WORDS } = MI_FACE_STATE;
 
 /**
+ * Updates the state of every row after its cost is known.
  * @param results [rows, 2]: cost, confidence
  * @param state rows of MI_FACE_STATE
  */
@@ -41,13 +42,14 @@ export function miFaceJudge(
   }
 }
 
+/** The images of an attack, their velocities, and the retained images, all of the same length. */
 export interface InversionImages {
   readonly x: Float64Array;
   readonly velocity: Float64Array;
   readonly retained: Float64Array;
 }
 
-/** @param norms one per row; ignored unless `normalise` */
+/** Retains marked images and takes a step in active rows. @param norms gradient norm per row, used by `normalise` */
 export function miFaceStep(
   { x, velocity, retained }: InversionImages,
   gradient: ArrayLike<number>,
@@ -65,14 +67,14 @@ export function miFaceStep(
   }
 }
 
-/** The values on which the directions of a black-box search depend, in addition to {@link SearchOptions}. */
+/** Options and step of a black-box search, which together determine its directions. */
 export interface SearchStep extends SearchOptions {
   readonly width: number;
   readonly iteration: number;
   readonly draw: number;
 }
 
-/** The direction's sign at a pixel, the same over cells of `cell` x `cell` pixels. */
+/** Sign of a direction at a pixel, the same for all pixels of a cell of `cell` x `cell`. */
 export function searchSign(step: SearchStep, direction: number, row: number, pixel: number): number {
   const { cell, width, iteration, draw } = step;
   const line = Math.floor(Math.floor(pixel / width) / cell);
@@ -80,7 +82,7 @@ export function searchSign(step: SearchStep, direction: number, row: number, pix
   return pcg4d(line * width + column, row, direction, iteration ^ (draw << 16))[0] >>> 31 ? 1 : -1;
 }
 
-/** [2 directions rows, columns]: for each direction every row of x moved forward, then every row moved back. */
+/** Returns [2 directions rows, columns]: for each direction all rows of x moved forward, then all moved back. */
 export function searchDirections(x: ArrayLike<number>, columns: number, step: SearchStep): Float64Array {
   const rows = x.length / columns;
   return Float64Array.from({ length: 2 * step.directions * x.length }, (_, i) => {
@@ -92,7 +94,7 @@ export function searchDirections(x: ArrayLike<number>, columns: number, step: Se
   });
 }
 
-/** @param results [2 directions rows, 2]: cost, confidence, in the order of {@link searchDirections} */
+/** Estimates the gradient. @param results [2 directions rows, 2]: cost, confidence, ordered as {@link searchDirections} */
 export function searchGradient(
   results: ArrayLike<number>,
   rows: number,

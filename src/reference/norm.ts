@@ -1,5 +1,6 @@
-/** References of shaders/norm, in float64, over rows of one value per channel (NHWC without padding). */
+/** Float64 references of shaders/norm, over rows with one value per channel (NHWC without padding). */
 
+/** One value per channel each. */
 export interface BatchNormStatistics {
   readonly mean: Float64Array;
   /** 1 / sqrt(biased variance + epsilon) */
@@ -8,7 +9,7 @@ export interface BatchNormStatistics {
   readonly runningVariance: Float64Array;
 }
 
-/** Statistics of the batch, and the running ones moved by `momentum` towards them, as PyTorch does. */
+/** Statistics of the batch, and running statistics moved towards them by the fraction `momentum`, as in PyTorch. */
 export function batchNormStatistics(
   x: ArrayLike<number>,
   running: { mean: ArrayLike<number>; variance: ArrayLike<number> },
@@ -29,17 +30,19 @@ export function batchNormStatistics(
   };
 }
 
-/** 1 / sqrt(variance + epsilon), which the functions below take. */
+/** Returns 1 / sqrt(variance + epsilon), an argument of the functions below. */
 export function inverseDeviation(variance: ArrayLike<number>, epsilon = 1e-5): Float64Array {
   return Float64Array.from(variance, (value) => 1 / Math.sqrt(value + epsilon));
 }
 
+/** The parameters of a normalisation, one value per channel each. */
 export interface Normalisation {
   readonly gamma: ArrayLike<number>;
   readonly mean: ArrayLike<number>;
   readonly inverseDeviation: ArrayLike<number>;
 }
 
+/** Returns (x - mean) * inverseDeviation * gamma + beta. */
 export function batchNormForward(
   x: ArrayLike<number>,
   { gamma, mean, inverseDeviation }: Normalisation,
@@ -52,15 +55,17 @@ export function batchNormForward(
   });
 }
 
+/** Gradients with respect to the parameters and the input. */
 export interface BatchNormGradients {
   readonly gamma: Float64Array;
   readonly beta: Float64Array;
-  /** Through the statistics of the batch. */
+  /** Includes the gradient through the statistics of the batch. */
   readonly input: Float64Array;
-  /** With the statistics constant. */
+  /** With constant statistics. */
   readonly inputOfInference: Float64Array;
 }
 
+/** Returns the gradients for both training and inference. */
 export function batchNormBackward(
   x: ArrayLike<number>,
   { gamma, mean, inverseDeviation }: Normalisation,

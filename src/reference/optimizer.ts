@@ -1,6 +1,7 @@
-/** References of shaders/optimizer, in float64; they change their arrays in place, as the kernels do. */
+/** Float64 references of SGD and Adam (shaders/optimizer). Like the kernels, they change their arrays in place. */
 import type { AdamOptions, SgdOptions } from '../kernels/optimizer.ts';
 
+/** One step of SGD with momentum. */
 export function sgd(
   parameters: Float64Array,
   gradients: ArrayLike<number>,
@@ -14,6 +15,7 @@ export function sgd(
   }
 }
 
+/** Moments of the gradients, one value per parameter, all zero before the first step. */
 export interface AdamState {
   first: Float64Array;
   second: Float64Array;
@@ -21,7 +23,7 @@ export interface AdamState {
   secondMax?: Float64Array;
 }
 
-/** @param iteration from 1 */
+/** One step of Adam or AMSGrad. @param iteration number of this step, from 1 */
 export function adam(
   parameters: Float64Array,
   gradients: ArrayLike<number>,

@@ -1,14 +1,15 @@
-/** References of shaders/pool, in float64, over pixels (NHWC) of `channels` values without padding. */
+/** Float64 references of shaders/pool, over pixels (NHWC) of `channels` values without padding. */
 import { type PoolShape, poolOutputSize } from '../kernels/pool.ts';
 
+/** Result of max pooling, one element per output pixel and channel. */
 export interface Pooled {
-  /** The values chosen, untouched. */
+  /** The chosen values, before any activation. */
   readonly output: Float64Array;
-  /** Element of the window, ky * kernelSize + kx. */
+  /** Index of the chosen value in its window, ky * kernelSize + kx. */
   readonly chosen: Uint32Array;
 }
 
-/** The row of an input pixel, or -1 where the window hangs over an edge. */
+/** The row of an input pixel, or -1 if it lies outside the image. */
 function inputRow(shape: PoolShape, image: number, oy: number, ox: number, place: number): number {
   const { height, width, kernelSize, stride, padding = 0 } = shape;
   const y = oy * stride - padding + Math.floor(place / kernelSize);
@@ -23,6 +24,7 @@ function forEachWindow(shape: PoolShape, visit: (image: number, oy: number, ox: 
   }
 }
 
+/** Max pooling; the first of equal values wins, and NaN wins over numbers. */
 export function maxPool2d(shape: PoolShape, x: ArrayLike<number>, channels: number): Pooled {
   const { height, width } = poolOutputSize(shape);
   const output = new Float64Array(shape.batch * height * width * channels);
@@ -44,6 +46,7 @@ export function maxPool2d(shape: PoolShape, x: ArrayLike<number>, channels: numb
   return { output, chosen };
 }
 
+/** Returns the gradient with respect to the input. @param chosen from {@link maxPool2d} */
 export function maxPool2dBackward(
   shape: PoolShape,
   chosen: ArrayLike<number>,

@@ -1,9 +1,9 @@
-/** References of shaders/common/normal.wgsl, shaders/initialize.wgsl and shaders/image/corrupt.wgsl, in float64. */
+/** Float64 references of shaders/common/normal.wgsl, shaders/initialize.wgsl and shaders/image/corrupt.wgsl. */
 import { corruptionStream } from '../kernels/batch.ts';
 import { INITIALIZE_STREAM, type Initialization, initializationScale } from '../kernels/initialize.ts';
 import { pcg4d } from '../memory/hash.ts';
 
-/** Two standard normal numbers from two u32 words. */
+/** Two standard normal numbers from two u32 words (Box and Muller 1958). */
 export function standardNormals(x: number, y: number): [number, number] {
   const r = Math.sqrt(-2 * Math.log(((x >>> 8) + 1) / 2 ** 24));
   const quadrant = y >>> 30;
@@ -11,6 +11,7 @@ export function standardNormals(x: number, y: number): [number, number] {
   return [r * Math.cos(angle), r * Math.sin(angle)];
 }
 
+/** Returns initial weights, rows x columns without padding. */
 export function initialize(
   initialization: Initialization,
   seed: number,
@@ -27,7 +28,7 @@ export function initialize(
   });
 }
 
-/** @param images index in the data set of each row */
+/** Adds normal noise to a batch of images. @param images index in the data set of each row */
 export function corrupt(
   x: ArrayLike<number>,
   images: ArrayLike<number>,

@@ -1,5 +1,6 @@
-/** References of shaders/reduce, in float64, over rows of `columns` values. */
+/** Float64 references of shaders/reduce, over rows of `columns` values. */
 
+/** The sum of every column. */
 export function columnSum(x: ArrayLike<number>, columns: number): Float64Array {
   const sums = new Float64Array(columns);
   for (let i = 0; i < x.length; i++) sums[i % columns] += x[i];
@@ -12,6 +13,7 @@ function rowSum(x: ArrayLike<number>, columns: number): Float64Array {
   return sums;
 }
 
+/** The L2 norm of every row. */
 export function rowNorm(x: ArrayLike<number>, columns: number): Float64Array {
   return rowSum(
     Float64Array.from(x, (value) => value * value),
@@ -19,7 +21,7 @@ export function rowNorm(x: ArrayLike<number>, columns: number): Float64Array {
   ).map(Math.sqrt);
 }
 
-/** (max |x|, max x) */
+/** Returns (max |x|, max x). */
 export function maxAbs(x: ArrayLike<number>): [number, number] {
   let [size, top] = [0, Number.NEGATIVE_INFINITY];
   for (let i = 0; i < x.length; i++) {

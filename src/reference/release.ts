@@ -1,7 +1,7 @@
 /** Float64 reference of shaders/loss/round_confidences.wgsl. */
 import { roundHalfEven } from '../memory/integer.ts';
 
-/** @param logits [rows, columns]. @returns logarithms of the released confidences, the same shape */
+/** Rounds confidences. @param logits [rows, columns] @returns logarithms of the rounded confidences, the same shape */
 export function roundConfidences(logits: ArrayLike<number>, columns: number, decimals: number): Float64Array {
   const levels = 10 ** decimals;
   const released = new Float64Array(logits.length);

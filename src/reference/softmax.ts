@@ -1,5 +1,6 @@
-/** Float64 reference of what the kernels of shaders/loss take the logarithm of, over rows of `columns` values. */
+/** Float64 reference of the log-softmax that the kernels of shaders/loss compute, over rows of `columns` values. */
 
+/** Returns log softmax(x), row by row. */
 export function logSoftmaxForward(x: ArrayLike<number>, columns: number): Float64Array {
   return mapRows(x, columns, (row) => {
     const largest = Math.max(...row);

@@ -1,7 +1,8 @@
 /**
- * How far a kernel may be from its float64 reference, or from PyTorch's float32: |actual - expected| <= absolute + relative *
- * |expected|. One table for every op; keys of golden ops are those of ops.json. 1 ulp is 6e-8 to 1.2e-7 relative; WGSL
- * leaves exp, log, tanh, division and square root some ulp, and lets drivers fuse a * b + c or not.
+ * The allowed difference of a kernel from its float64 reference, or from PyTorch's float32: |actual - expected| <= absolute
+ * + relative * |expected|. One table serves all operations; keys of golden operations are those of ops.json. 1 ulp is 6e-8
+ * to 1.2e-7 relative. WGSL allows errors of some ulp in exp, log, tanh, division and square root, and drivers may fuse
+ * a * b + c.
  */
 export interface Tolerance {
   readonly relative: number;
@@ -10,73 +11,73 @@ export interface Tolerance {
 
 const EXACT: Tolerance = { relative: 0, absolute: 0 };
 const ELEMENTWISE: Tolerance = { relative: 1e-6, absolute: 1e-6 };
-/** For gradients of means, which are small: the same relative accuracy, a tenth of the absolute. */
+/** For gradients of means, which are small: the same relative and a tenth of the absolute tolerance. */
 const SMALL: Tolerance = { relative: 1e-6, absolute: 1e-7 };
 
+/** Tolerances by operation. */
 export const TOLERANCES = {
-  /** Moves, comparisons and maxima. */
+  /** Copies, comparisons and maxima. */
   exact: EXACT,
   none: EXACT,
   relu: EXACT,
-  /** Both are 1 - something small or something small / 1: absolute error of an ulp of 1. */
+  /** Near saturation tanh and sigmoid lose digits: their absolute error is about an ulp of 1. */
   tanh: ELEMENTWISE,
   sigmoid: ELEMENTWISE,
   activationBackward: ELEMENTWISE,
-  /** WGSL's log is only good to 2^-21 absolute between 0.5 and 2. */
+  /** The error of WGSL's log may be 2^-21 between 0.5 and 2. */
   cross_entropy: ELEMENTWISE,
   crossEntropyGradient: { relative: 1e-6, absolute: 2e-7 },
   confidenceCost: ELEMENTWISE,
-  /** Away from ties, where both round to one level. */
+  /** Only for confidences away from ties, where both sides round to the same level. */
   roundConfidences: ELEMENTWISE,
   mse: ELEMENTWISE,
   mseGradient: SMALL,
   norm: { relative: 1e-6, absolute: 0 },
-  /** SGD's and Adam's parameters: PyTorch's own rounding of |w| < 3 after some steps. */
+  /** Parameters after some steps of SGD or Adam: PyTorch's own rounding of |w| < 3. */
   sgd: ELEMENTWISE,
   adam: ELEMENTWISE,
   firstMoment: SMALL,
   /** Sums of squares: no cancellation. */
   secondMoment: { relative: 1e-6, absolute: 0 },
-  /** Standard normal numbers, at most 5.8, from our own ln, cos and sin. */
+  /** Standard normal numbers of magnitude up to 5.8, from the shader's own ln, cos and sin. */
   normal: ELEMENTWISE,
   /** byte / 255 through unpack4x8unorm: 1 ulp. */
   pixel: { relative: 1.2e-7, absolute: 0 },
-  /** Weighted mean of 49 or 121 pixels; the exponential's argument carries the error of a sum of 25 squares. */
+  /** Weighted mean of 49 to 121 pixels; the argument of the exponential has the error of a sum of up to 25 squares. */
   nonLocalMeans: { relative: 2e-6, absolute: 2e-6 },
   image: ELEMENTWISE,
-  /** Means of up to 5000 numbers below 17 in size, in two stages of about 70 additions. */
+  /** Means of up to 5000 numbers of magnitude below 17, in two stages of about 70 additions each. */
   batchNormMean: { relative: 1e-6, absolute: 3e-6 },
-  /** Sums of squares of differences to a mean that is off by that much: its square vanishes. */
+  /** Sums of squares of differences from a mean with the error of batchNormMean, whose square is negligible. */
   batchNormVariance: { relative: 2e-6, absolute: 2e-6 },
 } as const satisfies Record<string, Tolerance>;
 
-/** Of a sum of `count` numbers of at most 1 in size: every addition loses up to half an ulp of the partial sum. */
+/** Tolerance of a sum of `count` numbers of magnitude up to 1: every addition loses up to half an ulp of the partial sum. */
 export function sumTolerance(count: number): Tolerance {
   return { relative: 1e-6, absolute: 6e-8 * count };
 }
 
 /**
- * Tolerance of batch normalisation of numbers below 17 in size, gamma below 1.5: an error of the mean (see batchNormMean) or of an
- * element is multiplied by the inverse deviation, as is the result; the relative error of the deviation comes to the terms
- * of a difference.
+ * Tolerance of batch normalisation of numbers of magnitude below 17, with gamma below 1.5. The errors of the mean (see
+ * batchNormMean) and of an element are multiplied by the inverse deviation; the relative error of the deviation is added.
  *
- * @param inverseDeviations of all channels
+ * @param inverseDeviations inverse deviations of all channels
  */
 export function batchNormTolerance(inverseDeviations: ArrayLike<number>): Tolerance {
   return { relative: 2e-6, absolute: 3e-6 * Math.max(1, ...Array.from(inverseDeviations)) };
 }
 
 /**
- * Tolerance of an activation whose input has the given tolerance: no slope is above 1, and |x act'(x)| is at most |act(x)|, or
- * of sigmoid at most 0.3, which is small beside the absolute one.
+ * Tolerance of an activation whose input has the given tolerance. No slope is above 1, and |x act'(x)| is at most |act(x)|;
+ * for sigmoid it is at most 0.3, whose relative tolerance is small compared with the absolute one.
  */
 export function activatedTolerance({ relative, absolute }: Tolerance): Tolerance {
   return { relative: relative + ELEMENTWISE.relative, absolute: absolute + ELEMENTWISE.absolute };
 }
 
 /**
- * Tolerance of a truncated and aligned prediction: the log-confidence, the constant and the lift come together in four roundings of
- * numbers of at most `largest` in size, half an ulp each; log is good to 2^-21 (see log_softmax).
+ * Tolerance of a truncated and aligned prediction. The log-confidence, the constant and the lift are added with four
+ * roundings of numbers of magnitude up to `largest`, half an ulp each; the error of log may be 2^-21 (see cross_entropy).
  */
 export function alignTolerance(largest: number): Tolerance {
   return { relative: 1e-6, absolute: 2.4e-7 * largest + 1e-6 };

@@ -7,7 +7,7 @@ import { valuesOfDraw } from './summary.ts';
 
 /** A summary entry over several seeds; `draws` and `n` are counted over all of them. */
 export interface AggregatedEntry extends SummaryEntry {
-  /** How many seeds have the condition: noise is calibrated to each victim, and some victims leave nothing to calibrate to. */
+  /** Number of seeds that have the condition. Noise is calibrated per victim, which is not possible for every victim. */
   seeds: number;
 }
 
@@ -18,17 +18,17 @@ export interface AggregatedResults extends Results {
 }
 
 /**
- * Aggregates runs that differ only in their seed. Each seed trains a victim of its own (and draws people of its own where the
- * faces are procedural). Means are over seeds with equal weight. The 95 % intervals come from a hierarchical bootstrap: each
- * resample takes seeds with replacement, and of every seed that it takes resamples draws and identities; so an interval says
- * what to expect of another victim.
+ * Aggregates runs that differ only in their seed. Each seed trains its own victim (and generates its own people where the
+ * faces are procedural). Means give every seed the same weight. The 95 % intervals come from a hierarchical bootstrap: each
+ * resample takes seeds with replacement, and resamples draws and identities within each of them, so an interval shows what to
+ * expect for another victim.
  *
- * Conditions are the same across seeds where they have the same key, apart from what follows from the seed: the scales of noise
- * that is matched to bit errors, and the seed of a memory. Of the scales the mean over seeds is kept.
+ * Conditions of two seeds are the same if their keys differ only in values that follow from the seed: the scales of noise
+ * that is matched to bit errors, and the seed and the mean rates of a memory. Scales and rates are averaged over the seeds.
  *
  * @param runs at least one
  * @param names of the runs, for messages
- * @throws ConfigError naming the field and both values, where runs differ in more than the seed or share one
+ * @throws ConfigError if there is no run, or naming the field and both values if runs share a seed or differ in more than it
  */
 export function aggregate(runs: readonly Results[], names: readonly string[] = []): AggregatedResults {
   if (runs.length === 0) throw new ConfigError('aggregate: no runs; give at least one');
@@ -45,7 +45,9 @@ export function aggregate(runs: readonly Results[], names: readonly string[] = [
     }
     const earlier = runs.findIndex((other) => other.manifest.seed === run.manifest.seed);
     if (earlier < i)
-      throw new ConfigError(`${nameOf(i)}: seed is ${run.manifest.seed}, as in ${nameOf(earlier)}; give another run`);
+      throw new ConfigError(
+        `${nameOf(i)}: seed is ${run.manifest.seed}, as in ${nameOf(earlier)}; give a run with another seed`,
+      );
   }
   const { rows, groups } = grouped(runs);
   const bootstrap = new HierarchicalBootstrap({ seed: first.manifest.seed });
@@ -77,7 +79,7 @@ export function isAggregated(results: Results): results is AggregatedResults {
 type Group = Row[][];
 
 function grouped(runs: readonly Results[]): { rows: Row[]; groups: Group[] } {
-  // Conditions in the order of the first run, those that only later runs have behind them.
+  // Conditions are in the order of the first run, followed by those that only later runs have.
   const byCondition = new Map<string, Map<string, Group>>();
   for (const [i, run] of runs.entries()) {
     for (const row of run.rows) {
@@ -104,7 +106,7 @@ function grouped(runs: readonly Results[]): { rows: Row[]; groups: Group[] } {
   return { rows, groups };
 }
 
-/** The condition's key without what follows from the seed. */
+/** The condition's key without the values that follow from the seed. */
 function keyAcrossSeeds(condition: Condition): string {
   const free = isNoise(condition) && matchedTo(condition) !== undefined;
   const { kind } = condition;
@@ -122,7 +124,7 @@ function meanCondition(conditions: readonly Condition[]): Condition {
   const [first] = conditions;
   const rates = Object.keys(first.rates).map((layer) => {
     const all = conditions.map((condition) => condition.rates[layer] ?? 0);
-    // Equal rates stay the very same number.
+    // The mean of equal rates could differ from them by rounding.
     const same = all.every((rate) => rate === all[0]);
     return [layer, same ? all[0] : all.reduce((sum, rate) => sum + rate, 0) / all.length];
   });

@@ -1,4 +1,4 @@
-/** Questions about a condition. Each is answered from its typed fields: a label is for people and is never read. */
+/** Answers questions about a condition from its typed fields; labels are for display and are never parsed. */
 import type { Vendor } from '../memory/undervolting.ts';
 import type { Condition, NoiseCondition } from './schema.ts';
 
@@ -29,22 +29,22 @@ export function isErrorFree({ kind }: Condition): boolean {
   return kind === 'none' || kind === 'quantised';
 }
 
-/** True if nothing at all was done: exact weights, and confidences released as they are. */
+/** True for the undefended model: exact weights, and confidences that are released unchanged. */
 export function isUndefended({ kind, release }: Condition): boolean {
   return kind === 'none' && release === undefined;
 }
 
-/** True if anything that may hinder an attacker was done: errors, noise, or rounded confidences. */
+/** True if the condition has a change that may hinder an attacker: errors, noise, or changed confidences. */
 export function isDefended(condition: Condition): boolean {
   return !isErrorFree(condition) || condition.release !== undefined;
 }
 
-/** `conditionKey` of the bit-error condition that a condition was matched to: only noise ever is. */
+/** `conditionKey` of the bit-error condition that noise was matched to; undefined for all other kinds. */
 export function matchedTo(condition: Condition): string | undefined {
   return isNoise(condition) ? condition.matchedTo : undefined;
 }
 
-/** The key of the bit errors to whose accuracy noise was calibrated; noise of equal moments has another accuracy. */
+/** `conditionKey` of the bit errors to whose accuracy noise was calibrated; undefined for noise with another calibration. */
 export function calibratedTo(condition: Condition): string | undefined {
   return isNoise(condition) && condition.calibration === undefined ? condition.matchedTo : undefined;
 }
@@ -61,8 +61,8 @@ export function equalRate({ rates }: Condition): number | undefined {
 }
 
 /**
- * The vendor and the supply voltage where a memory consists of measured DIMMs: every draw is another chip, and every fault of
- * every layer is that of the one voltage.
+ * The vendor and the supply voltage of a memory that consists of measured DIMMs: every draw is another chip, and all faults of
+ * all layers have the same voltage. Undefined for other conditions.
  */
 export function measuredDimms(condition: Condition): { vendor: Vendor; volts: number } | undefined {
   if (condition.kind !== 'memory' || condition.granularity !== 'chip') return undefined;

@@ -1,11 +1,11 @@
-/** Rows and summary as tables for spreadsheets: CSV by RFC 4180, lines end in CRLF and quotes are doubled. */
+/** Writes rows and summary as CSV for spreadsheets (RFC 4180: lines end in CRLF, quotes are doubled). */
 import type { AggregatedEntry } from './aggregate.ts';
 import { conditionLabel } from './labels.ts';
 import { type Condition, METRICS, type Row, type SummaryEntry } from './schema.ts';
 
 /**
- * Rows as CSV, one line per row; rates become `rate.<layer>` columns and the condition's own keys `condition.<key>`. The values
- * per identity are left to the JSON.
+ * Rows as CSV, one line per row. Rates are in columns `rate.<layer>`, the further keys of a condition in
+ * columns `condition.<key>`. Values per identity are only in the JSON.
  */
 export function toCsv(rows: readonly Row[]): string {
   const condition = conditionColumns(rows);
@@ -23,7 +23,7 @@ export function toCsv(rows: readonly Row[]): string {
 }
 
 /**
- * The summary as CSV, one line per condition and attack: what the condition is called, its fields as in the CSV of rows, and for
+ * The summary as CSV, one line per condition and attack: the label of the condition, its fields as in the CSV of rows, and for
  * each metric its mean and the ends of the 95 % interval. Entries over several seeds have a column that counts them.
  */
 export function summaryCsv(summary: readonly (SummaryEntry | AggregatedEntry)[]): string {

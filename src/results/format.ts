@@ -1,4 +1,4 @@
-/** Numbers as text for people. */
+/** Formats numbers for display. */
 import type { ConditionKind } from './schema.ts';
 
 /** A probability as a percentage, three significant digits from 1 % on and two below: '6.25 %', '0.39 %'. */
@@ -12,7 +12,7 @@ export function formatRate(kind: ConditionKind, value: number): string {
   return kind === 'bit-error' || kind === 'memory' ? formatPercent(value) : String(Number(value.toPrecision(3)));
 }
 
-/** A time for people, two units at most: '8 s', '2 min 05 s', '3 h 20 min'. */
+/** A duration in at most two units: '8 s', '2 min 05 s', '3 h 20 min'. */
 export function formatDuration(seconds: number): string {
   const whole = Math.max(Math.round(seconds), 0);
   const pad = (value: number) => String(value).padStart(2, '0');

@@ -8,7 +8,7 @@ import { isNoise } from './condition.ts';
 import { formatRate } from './format.ts';
 import type { Condition, ConditionKind, Manifest, Metric, Release } from './schema.ts';
 
-/** Names for people, used by every figure and table. */
+/** Display names of the kinds, used by every figure and table. */
 export const KIND_LABELS: Record<ConditionKind, string> = {
   none: 'Undefended',
   quantised: 'Quantised, no errors',
@@ -33,12 +33,12 @@ export const METRIC_LABELS: Record<Metric, string> = {
   identity: 'Identified as the right person',
 };
 
-/** In names of files and in addresses: 'rounding-2'. */
+/** The name of a release in file names and addresses: 'rounding-2'. */
 export function releaseName({ kind, ...options }: Release): string {
   return [kind, ...Object.values(options)].join('-');
 }
 
-/** 'released with rounding (decimals 2)'; undefined where confidences are released as they are. */
+/** 'released with rounding (decimals 2)'; undefined if confidences are released unchanged. */
 export function releaseLabel(release: Release | undefined): string | undefined {
   if (release === undefined) return undefined;
   const { kind, ...options } = release;
@@ -46,7 +46,7 @@ export function releaseLabel(release: Release | undefined): string | undefined {
   return `released with ${kind}${list.length > 0 ? ` (${list.join(', ')})` : ''}`;
 }
 
-/** A line for people: 'Bit errors 6.25 %, fc1'; the memory's own label where the condition is a memory. */
+/** The display name of a condition: 'Bit errors 6.25 %, fc1'; for a memory, the memory's own label. */
 export function conditionLabel(condition: Condition): string {
   return [weightsLabel(condition), releaseLabel(condition.release)].filter((part) => part !== undefined).join(', ');
 }
@@ -71,8 +71,7 @@ const PER: Record<Granularity, string> = {
 };
 
 /**
- * The label with what a reader needs who sees the condition by itself: 'Bit errors 6.25 %, fc1 (fixed12, errors drawn per
- * load)'.
+ * The label with details, for a condition that is shown alone: 'Bit errors 6.25 %, fc1 (fixed12, errors drawn per load)'.
  */
 export function conditionTitle(condition: Condition): string {
   const label = conditionLabel(condition);
@@ -92,7 +91,7 @@ function calibrationLabel({ calibration, matchedTo }: Extract<Condition, { calib
   return matchedTo === undefined ? undefined : 'calibrated to the accuracy of bit errors';
 }
 
-/** The path of the pictures of a condition under an attack in a run folder. */
+/** The path, within a run folder, of the pictures of a condition under an attack. */
 export function pictureFile(condition: Condition, attack: string, extension: 'gray' | 'npy' = 'npy'): string {
   const { kind, layers, release } = condition;
   const rates = Object.entries(condition.rates).map(([layer, rate]) => `${layer}=${rate}`);
@@ -114,7 +113,7 @@ export function victimTitle(kind: string): string {
   return VICTIMS[kind] ?? `the ${kind} classifier`;
 }
 
-/** The kind of model that a configuration attacks, where it says one. */
+/** The kind of model that a configuration attacks; undefined if it names none. */
 function victimKind(config: Record<string, unknown>): string | undefined {
   const victim = (config.victim ?? {}) as Record<string, unknown>;
   return typeof victim.kind === 'string' ? victim.kind : undefined;

@@ -5,11 +5,11 @@ import { conditionLabel } from './labels.ts';
 import type { AttackDescription, Interval, Metric, SummaryEntry } from './schema.ts';
 
 export interface LatexOptions {
-  /** Columns; accuracy, PCC, lift and identity unless given. */
+  /** Columns; default: accuracy, PCC, lift and identity. */
   readonly metrics?: readonly Metric[];
   /** Titles of the attacks. */
   readonly attacks?: readonly AttackDescription[];
-  /** With a caption the table floats and can be referred to as `label`. */
+  /** With a caption or a label the table floats. */
   readonly caption?: string;
   readonly label?: string;
 }
@@ -25,8 +25,8 @@ const HEADINGS: Record<Metric, string> = {
 };
 
 /**
- * One line per condition and attack, each metric with its 95 % interval; for the package `booktabs`. The attack has a column
- * where there are several, and so has the number of seeds.
+ * A LaTeX table for the package `booktabs`, with one line per condition and attack, and each metric with its 95 % interval.
+ * There is a column for the attack if there are several, and one for the number of seeds if entries are aggregated.
  */
 export function latexTable(summary: readonly (SummaryEntry | AggregatedEntry)[], options: LatexOptions = {}): string {
   const { metrics = ['accuracy', 'pcc', 'pccLift', 'identity'], attacks, caption, label } = options;
@@ -62,7 +62,7 @@ export function latexTable(summary: readonly (SummaryEntry | AggregatedEntry)[],
   return `${['% Needs \\usepackage{booktabs}. In brackets: 95 % bootstrap intervals.', ...table].join('\n')}\n`;
 }
 
-/** The mean alone where the interval has no width. In mathematics, so that a minus is a minus. */
+/** The mean with its interval; the mean alone if the interval has no width. Math mode typesets the minus sign correctly. */
 function intervalCell({ mean, ci95: [low, high] }: Interval, digits: number): string {
   const number = (value: number) => `$${value.toFixed(digits)}$`;
   return low === high ? number(mean) : `${number(mean)} [${number(low)}, ${number(high)}]`;
@@ -79,7 +79,7 @@ const ESCAPES: Record<string, string> = {
   '−': '$-$',
 };
 
-/** Text as it is, for LaTeX: characters with a meaning are escaped, and a line feed is a space. */
+/** Escapes text for LaTeX; white space, line feeds included, becomes one space. */
 export function escapeLatex(text: string): string {
   return text
     .replace(/[\\~^<>|"−&%$#_{}]/g, (character) => ESCAPES[character] ?? `\\${character}`)

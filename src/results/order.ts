@@ -1,4 +1,4 @@
-/** The order of rows: as results list them, and as a run writes them. */
+/** Sorts rows into the order of `results.json` and into that of `rows.jsonl`. */
 import { conditionKey } from './condition.ts';
 import type { Row } from './schema.ts';
 
@@ -20,7 +20,7 @@ interface OrderedRow {
   readonly attack: number;
 }
 
-/** The rows that belong to a run, with their places; others are of an earlier configuration in the same folder. */
+/** The rows that belong to a run, with indices into its order; others come from an earlier configuration in the same folder. */
 function orderedRows(rows: readonly Row[], { conditions, draws, attacks }: RowOrder): OrderedRow[] {
   const places = new Map(conditions.map((key, i) => [key, i]));
   return rows.flatMap((row) => {
@@ -30,14 +30,17 @@ function orderedRows(rows: readonly Row[], { conditions, draws, attacks }: RowOr
   });
 }
 
-/** The rows of a run condition by condition, of each draw by draw: as results.json lists them. */
+/** The rows of a run in the order of results.json: by condition, then by draw, then by attack. */
 export function inOrder(rows: readonly Row[], order: RowOrder): Row[] {
   const own = orderedRows(rows, order);
   own.sort((a, b) => a.condition - b.condition || a.row.draw - b.row.draw || a.attack - b.attack);
   return own.map(({ row }) => row);
 }
 
-/** The rows of a run as it writes them to rows.jsonl when nothing interrupts it: attack by attack of draws measured together. */
+/**
+ * The rows of a run in the order in which it writes rows.jsonl without interruption: by condition, then by the batch of draws
+ * that are measured together, then by attack, then by draw.
+ */
 export function asWritten(rows: readonly Row[], order: RowOrder): Row[] {
   const own = orderedRows(rows, order);
   const batch = ({ row, condition }: OrderedRow) => Math.floor(row.draw / order.together[condition]);

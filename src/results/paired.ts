@@ -1,4 +1,4 @@
-/** Bit errors against noise of equal accuracy, person by person and draw by draw. */
+/** Compares bit errors with noise of equal accuracy, person by person and draw by draw. */
 import { type BootstrapInterval, pairedDifference } from '../metrics/bootstrap.ts';
 import { calibratedTo, conditionKey } from './condition.ts';
 import type { Condition, Results, Row } from './schema.ts';
@@ -6,6 +6,7 @@ import type { Condition, Results, Row } from './schema.ts';
 /** Metrics that have a value per person. */
 type Compared = 'pcc' | 'pccLift' | 'identity';
 
+/** Bit errors and the noise that was calibrated to their accuracy, under one attack. */
 export interface PairedComparison {
   readonly attack: string;
   readonly bitErrors: Condition;
@@ -13,13 +14,13 @@ export interface PairedComparison {
   readonly noise: Condition;
   /** Means over the draws. */
   readonly accuracy: { readonly bitErrors: number; readonly noise: number };
-  /** Bit errors less noise, computed when asked for, with 95 % bootstrap intervals in which both take the same people and draws. */
+  /** Computes bit errors minus noise and its 95 % interval; every bootstrap resample takes the same people and draws of both. */
   readonly difference: (metric: Compared) => BootstrapInterval;
 }
 
 /**
- * Every noise that was calibrated to the accuracy of bit errors, against these. Intervals are narrower than those of the two
- * conditions by themselves: what differs from person to person cancels.
+ * Compares every noise that was calibrated to the accuracy of bit errors with these bit errors. The intervals are narrower
+ * than those of the two conditions alone, because differences between persons cancel.
  */
 export function pairedComparisons({ rows, manifest }: Pick<Results, 'rows' | 'manifest'>): PairedComparison[] {
   const groups = new Map<string, Row[]>();

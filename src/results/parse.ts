@@ -1,4 +1,4 @@
-/** Reads and writes the files of a run: bytes are checked on their way in and out. */
+/** Reads and writes the files of a run, and validates them in both directions. */
 import * as v from 'valibot';
 import { DataError } from '../errors.ts';
 import { conditionLabel } from './labels.ts';
@@ -36,13 +36,13 @@ export function parseRows(text: string, name: string): Row[] {
   });
 }
 
-/** One line of `rows.jsonl`, its line feed included. @throws DataError where a number is not finite, or a key missing */
+/** One line of `rows.jsonl`, its line feed included. @throws DataError if a number is not finite, or a key is missing */
 export function rowToLine(row: Row): string {
   const checked = check(RowSchema, row, `row ${conditionLabel(row.condition)}, draw ${row.draw}`);
   return `${JSON.stringify({ ...checked, condition: inLineOrder(checked.condition) })}\n`;
 }
 
-// In rows.jsonl the keys of a condition have an order of their own, so that files of all versions can be compared as text.
+// In rows.jsonl the keys of a condition have this fixed order, so that files of all versions can be compared as text.
 const LINE_ORDER = ['kind', 'label', 'format', 'rates', 'granularity', 'layers', 'matchedTo'];
 
 function inLineOrder(condition: Readonly<Record<string, unknown>>): object {

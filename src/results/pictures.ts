@@ -1,19 +1,19 @@
-/** Reconstructions as files: one array per condition and attack, which other tools read. */
+/** Reads and writes reconstructions as NPY files, one array per condition and attack. */
 import { DataError, ShapeError } from '../errors.ts';
 import { isNpy, readNpy, writeNpy } from '../formats/npy.ts';
 
 export interface Pictures {
   readonly width: number;
   readonly height: number;
-  /** Row by row, 0..1. */
+  /** `height * width` values per image, row by row, 0..1. */
   readonly images: readonly Float32Array[];
 }
 
 /**
- * An NPY file of uint8 [images, height, width]: 0 is black, 255 is white, and what lies outside of 0..1 is clamped.
+ * An NPY file of uint8 [images, height, width]: 0 is black, 255 is white, and values outside 0..1 are clamped.
  *
- * @throws ShapeError where an image has not `width * height` pixels
- * @throws DataError where a pixel is not a number: no byte could say so
+ * @throws ShapeError if an image does not have `width * height` pixels
+ * @throws DataError if a pixel is NaN, which no byte can represent
  */
 export function encodePictures({ width, height, images }: Pictures): Uint8Array<ArrayBuffer> {
   const size = width * height;
@@ -34,8 +34,8 @@ export function encodePictures({ width, height, images }: Pictures): Uint8Array<
  * Reads what {@link encodePictures} wrote.
  *
  * @param name of the file, for messages
- * @param gray size of a picture in the raw bytes without a header that run folders held before
- * @throws DataError where the file is neither
+ * @param gray size of a picture in files of earlier versions, which are raw bytes without a header
+ * @throws DataError if the file has neither format
  */
 export function decodePictures(bytes: Uint8Array, name: string, gray?: Pick<Pictures, 'width' | 'height'>): Pictures {
   const { shape, data } = isNpy(bytes) || !gray ? readNpy(bytes, name) : rawPictures(bytes, name, gray);

@@ -17,9 +17,9 @@ const PresentationSchema = v.object({
   trainAccuracy: field(number, 'Accuracy of the error-free victim on its training images, 0..1.'),
   evaluatorAccuracy: field(
     number,
-    'Accuracy of the identity classifiers on photographs that they were not trained on, 0..1: the most that `identity` can mean.',
+    'Accuracy of the identity classifiers on photographs that they were not trained on, 0..1: the reference for `identity`.',
   ),
-  procedural: field(v.boolean(), 'Whether the faces are procedural.'),
+  procedural: field(v.boolean(), 'True if the faces are procedural.'),
   meanFaceOf: field(v.picklist(['public', 'training']), 'The faces whose mean the attacker has.'),
   attacks: field(
     v.array(
@@ -27,13 +27,13 @@ const PresentationSchema = v.object({
         ...AttackSchema.entries,
         photographs: field(
           v.boolean(),
-          'Whether its pictures show single photographs, rather than persons in general.',
+          'True if its pictures show single photographs, false if they show persons in general.',
         ),
         shown: field(v.array(v.string()), 'Name of the person on each picture.'),
         truth: field(v.string(), 'File of the true faces, in the order of the pictures.'),
       }),
     ),
-    'Every output of the attacks, with what its pictures show.',
+    'Every output of the attacks, with a description of its pictures.',
   ),
   baselines: v.optional(
     field(BaselinesSchema, 'Null baselines; absent in a shard that did not measure the undefended model.'),
@@ -45,9 +45,15 @@ const PresentationSchema = v.object({
     attacks: v.array(v.string()),
   }),
 });
+/** The content of `presentation.json`. */
 export type Presentation = v.InferOutput<typeof PresentationSchema>;
 
-/** @param name of the file. @throws DataError */
+/**
+ * Reads `presentation.json`.
+ *
+ * @param name of the file, for messages
+ * @throws DataError if it is not JSON, or does not match the schema
+ */
 export function parsePresentation(bytes: Uint8Array, name: string): Presentation {
   let json: unknown;
   try {
@@ -67,17 +73,17 @@ export function caveatsOf(presentation: Presentation): string[] {
   const percent = (share: number, digits = 0) => `${(100 * share).toFixed(digits)} %`;
   return [
     `The independent classifiers of identity recognise ${percent(evaluatorAccuracy)} of the photographs that they were not ` +
-      'trained on; an identity score of a reconstruction is to be read against that.',
+      'trained on; compare the identity scores of reconstructions with this value.',
     ...(attacks.some(({ photographs }) => photographs)
       ? [
-          'Reconstructions of held-out photographs invert a prediction; only those of training photographs say what the model ' +
-            'remembers.',
+          'Reconstructions of held-out photographs invert a prediction; only those of training photographs show what the model ' +
+            'has memorised.',
         ]
       : []),
-    `Attackers learn what they learn from the error-free victim (${percent(trainAccuracy, 1)} right on its training images).`,
+    `Attackers are trained on the error-free victim (accuracy ${percent(trainAccuracy, 1)} on its training images).`,
     meanFaceOf === 'public'
-      ? 'The mean face that attacks start from is that of the public faces.'
-      : 'The mean face that attacks start from is that of the training photographs: the attacker is given it.',
+      ? 'The mean face that attacks start from is the mean of the public faces.'
+      : 'The mean face that attacks start from is the mean of the training photographs, which the attacker is given.',
     ...(procedural ? ['The faces are procedural.'] : []),
   ];
 }

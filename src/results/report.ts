@@ -1,7 +1,7 @@
 /**
- * One HTML file that tells a run: what came out in plain words, the pictures with the numbers behind them, what was run
- * and how to run it again, and what the numbers do not say. It loads nothing from anywhere and runs no script; a content
- * security policy holds it to that.
+ * Writes the report of a run as one HTML file: the outcome in plain words, the pictures with their numbers, the configuration,
+ * the command that repeats the run, and what the numbers do not show. The file loads nothing and runs no script; a content
+ * security policy enforces this.
  */
 
 import { DataError } from '../errors.ts';
@@ -16,7 +16,7 @@ import { type PairedComparison, pairedComparisons } from './paired.ts';
 import type { Interval, Metric, Results, SummaryEntry } from './schema.ts';
 import { atAccuracy, calibratedOnly, type Series, seriesOf } from './series.ts';
 
-/** A table behind a figure; cells are shown as they are. */
+/** A table with the numbers of a figure; cells are shown unchanged. */
 export interface Table {
   columns: string[];
   rows: (string | number)[][];
@@ -25,10 +25,10 @@ export interface Table {
 export interface ReportFigure {
   /** Name of its file, without the extension: 'curve'. */
   name: string;
-  /** From `figures.ts`. */
+  /** The figure as SVG, from the folder `figures`. */
   svg: string;
   caption: string;
-  /** The numbers behind it; by default all conditions. */
+  /** The numbers of the figure; default: the summary of all conditions. */
   table?: Table;
 }
 
@@ -37,24 +37,24 @@ export interface ReportOptions {
   figures: ReportFigure[];
   /** The sheet of reconstructions. */
   reconPng?: Uint8Array;
-  /** By default made from the manifest's dataset. */
+  /** Default: `runTitle` of the manifest. */
   title?: string;
-  /** Beside those that hold for every run. */
+  /** Caveats of this run, in addition to those that hold for every run. */
   caveats?: string[];
-  /** The font of figures and text, which the report then carries with it; otherwise the reader's own fonts are used. */
+  /** Fonts that are embedded for figures and text; without them the reader's own fonts are used. */
   fonts?: readonly FontFile[];
 }
 
-/** How much accuracy, as a share, a defence may cost to be called cheap in the headlines. */
+/** Largest loss of accuracy, 0..1, at which the headlines count a defence as cheap. */
 const CHEAP = 0.02;
 
 /**
- * The outcome in plain sentences, for the report and the terminal: per attack the undefended model, the cheapest strong
- * defence, and the kinds of noise at equal accuracy. Nothing is claimed that the intervals do not carry.
+ * The outcome in plain sentences, for the report and the terminal: per attack the undefended model, the cheap defence with
+ * the lowest PCC, and the kinds of noise at equal accuracy. A fall is claimed only if the intervals do not overlap.
  */
 export function headlines(results: Results): string[] {
   const attacks = [...new Set(results.summary.map((entry) => entry.attack))];
-  // Identities of one seed are not those of another, so nothing is paired across seeds.
+  // Identities differ between seeds, so nothing is paired across seeds.
   const pairs = isAggregated(results) ? [] : pairedComparisons(results);
   const lines = attacks.flatMap((attack) => {
     const entries = results.summary.filter((entry) => entry.attack === attack);
@@ -71,14 +71,14 @@ export function headlines(results: Results): string[] {
     ];
   });
   const meanFace =
-    `For scale: the mean face, which knows nothing of anybody, has a PCC of ${three(results.baselines.meanFacePcc)}, and ` +
+    `For scale: the mean face, which shows no particular person, has a PCC of ${three(results.baselines.meanFacePcc)}, and ` +
     `a photograph of somebody else ${three(results.baselines.wrongIdentityPcc)}. A PCC near these shows a face, not a person.`;
   return [...lines, meanFace];
 }
 
 function undefendedLine(base: SummaryEntry, title: string): string {
   return (
-    `Undefended, the network is right on ${percent(base.accuracy.mean)} of the held-out images, and the attack ` +
+    `Undefended, the network classifies ${percent(base.accuracy.mean)} of the held-out images correctly, and the attack ` +
     `“${title}” gives pictures with a PCC of ${withInterval(base.pcc)} with the right person, a lift of ` +
     `${withInterval(base.pccLift)} over wrong persons. An independent matcher recognises ${percent(base.identity.mean)} of them.`
   );
@@ -93,9 +93,9 @@ function cheapLines(base: SummaryEntry, entries: SummaryEntry[]): string[] {
   const pccFell = best.pcc.ci95[1] < base.pcc.ci95[0];
   const liftFell = best.pccLift.ci95[1] < base.pccLift.ci95[0];
   const verdict = liftFell
-    ? `The lift fell as well, from ${three(base.pccLift.mean)}: the person fades, not only the face.`
+    ? `The lift fell as well, from ${three(base.pccLift.mean)}: similarity to the person is lost, not only to faces in general.`
     : pccFell
-      ? `The lift did not fall beyond its interval (it was ${three(base.pccLift.mean)}): what fades is the face in general, not clearly the person.`
+      ? `The lift did not fall beyond its interval (it was ${three(base.pccLift.mean)}): similarity to faces in general is lost, not clearly to the person.`
       : 'Neither fell beyond its interval.';
   return [
     `Of the ${cheap.length} of ${defended.length} settings that cost at most two points of accuracy, the lowest PCC is under ` +
@@ -120,7 +120,7 @@ function equalAccuracyLines(
           kind !== 'bit-error' && layers === bits.layers && sameRelease(line[line.length - 1].condition, condition),
       );
       if (rivals.length === 0 || !base) return [];
-      // Half way between the undefended accuracy and the lowest that all of them reach.
+      // Halfway between the undefended accuracy and the lowest accuracy that all series reach.
       const reached = Math.max(
         ...[bits, ...rivals].map((series) => Math.min(...series.line.map((entry) => entry.accuracy.mean))),
       );
@@ -139,7 +139,7 @@ function equalAccuracyLines(
     });
 }
 
-/** The comparison of two series that was made nearest to an accuracy. */
+/** The paired comparison of two series whose accuracy is nearest to the given one. */
 function pairedLine(pairs: readonly PairedComparison[], bits: Series, rival: Series, accuracy: number): string[] {
   const [nearest] = pairs
     .filter(({ bitErrors, noise }) => bitErrors.layers === bits.layers && noise.layers === bits.layers)
@@ -152,7 +152,7 @@ function pairedLine(pairs: readonly PairedComparison[], bits: Series, rival: Ser
   const { difference, bitErrors, noise } = nearest;
   const names = [bitErrors, noise].map((condition) => `“${conditionLabel(condition)}”`);
   return [
-    `Paired, person by person and draw by draw: ${names[0]} less ${names[1]} (accuracy ` +
+    `Paired, person by person and draw by draw: ${names[0]} minus ${names[1]} (accuracy ` +
       `${three(nearest.accuracy.bitErrors)} and ${three(nearest.accuracy.noise)}) is ${withInterval(difference('pcc'))} in PCC, ` +
       `${withInterval(difference('pccLift'))} in lift, ${withInterval(difference('identity'))} in identity.`,
   ];
@@ -166,7 +166,7 @@ function percent(share: number): string {
   return `${(share * 100).toFixed(1)} %`;
 }
 
-/** Without the interval where it has no width: one draw of a metric without values per identity. */
+/** The mean with its interval; alone if the interval has no width (one draw of a metric without values per identity). */
 function withInterval({ mean, ci95: [low, high] }: Interval): string {
   if (low === high) return three(mean);
   return `${three(mean)} [${three(low)}, ${three(high)}]`;
@@ -175,7 +175,7 @@ function withInterval({ mean, ci95: [low, high] }: Interval): string {
 /**
  * The summary as a table: one line per condition and attack, each metric with its 95 % interval.
  *
- * @param keep which entries; all by default
+ * @param keep selects the entries; default: all
  */
 export function summaryTable(
   results: Results,
@@ -220,7 +220,7 @@ export function reportHtml(options: ReportOptions): string {
 </figure>`;
   });
   const reconHtml = reconPng
-    ? `<section aria-labelledby="pictures"><h2 id="pictures">What the attack gives back</h2>
+    ? `<section aria-labelledby="pictures"><h2 id="pictures">What the attack reconstructs</h2>
 <figure><div class="picture"><img alt="Reconstructions: one row per condition, the truth on top, one column per person" src="data:image/png;base64,${toBase64(reconPng)}"></div>
 <figcaption>One row per condition, the truth on top, one column per person.</figcaption></figure></section>`
     : '';
@@ -251,13 +251,13 @@ export function reportHtml(options: ReportOptions): string {
 ${reconHtml}
 ${figures.length > 0 ? `<section aria-labelledby="figures"><h2 id="figures">Figures</h2>\n${figureHtml.join('\n')}\n</section>` : ''}
 <section aria-labelledby="baselines"><h2 id="baselines">Baselines</h2>
-<p>What a picture scores that knows nothing of the person:</p>
+<p>PCC of pictures that do not depend on the person:</p>
 ${tableHtml({
   columns: ['Baseline', 'PCC'],
   rows: [
     ['The mean face', three(baselines.meanFacePcc)],
     ['A photograph of somebody else', three(baselines.wrongIdentityPcc)],
-    ['Reconstructions dealt to the wrong persons', three(baselines.shuffledPcc)],
+    ['Reconstructions compared with wrong persons', three(baselines.shuffledPcc)],
   ],
 })}
 </section>
@@ -285,7 +285,7 @@ ${[
 <section aria-labelledby="repeat"><h2 id="repeat">Run it again</h2>
 <pre>${escapeXml(manifest.command)}</pre>
 ${clone === manifest.command ? '' : `<p>From a clone of the repository:</p>\n<pre>${escapeXml(clone)}</pre>`}
-<p>The same seed on the same adapter gives the same bits. On another adapter the bit errors are the same and the other numbers agree within rounding. The numbers of this page are also in <code>results.json</code> and <code>results.csv</code> beside it.</p>
+<p>The same seed on the same adapter gives the same bits. On another adapter the bit errors are the same and the other numbers agree within rounding. The numbers of this page are also in <code>results.json</code> and <code>results.csv</code> in the same folder.</p>
 </section>
 <section aria-labelledby="caveats"><h2 id="caveats">What these numbers do not say</h2>
 <ul>${[...caveatsOf(results), ...(options.caveats ?? [])].map((line) => `<li>${escapeXml(line)}</li>`).join('\n')}</ul>
@@ -295,7 +295,7 @@ ${clone === manifest.command ? '' : `<p>From a clone of the repository:</p>\n<pr
 </html>
 `;
   const plain = html('');
-  // Pictures in base64 have no letters of their own; what they hold is of the alphabet that text has anyway.
+  // The fonts are reduced to the characters of the page; base64 pictures add none that its text lacks.
   return options.fonts ? html(fontRules(options.fonts, plain)) : plain;
 }
 
@@ -309,12 +309,12 @@ function caveatsOf(results: Results): string[] {
   const fewest = Math.min(...noisy.map((entry) => entry.draws));
   const smallest = Math.min(...results.rows.map((row) => row.perIdentity.pcc.length));
   return [
-    'A low PCC alone is no proof of privacy: it falls when the face in general fades, while the person may stay as recognisable as before. Read it beside the lift and the matcher.',
-    'An attacker who knows of the errors may do better than one who does not: by training on the erring network, by averaging repeated queries, by repairing the confidences. Only the attacks named here were run.',
+    'A low PCC alone does not prove privacy: it also falls when only similarity to faces in general is lost, while the person may remain as recognisable as before. Read it together with the lift and the matcher.',
+    'An attacker who knows about the errors may do better than one who does not, by training on the network with errors, by averaging repeated queries, or by correcting the confidences. Only the attacks named here were run.',
     ...(noisy.length > 0 && fewest < 5
       ? [
           fewest === 1
-            ? 'Some conditions have a single draw of the errors: their intervals know nothing of how draws differ.'
+            ? 'Some conditions have a single draw of the errors: their intervals do not include the variation between draws.'
             : `Some conditions have only ${fewest} draws of the errors: their intervals are rough.`,
         ]
       : []),
@@ -323,7 +323,9 @@ function caveatsOf(results: Results): string[] {
       : []),
     ...(smallest < 30 ? [`Some rows average as few as ${smallest} identities.`] : []),
     ...(/synth|procedural|embedded/i.test(results.manifest.dataset.name)
-      ? ['The faces are procedural: they show how the machinery behaves, not how much real photographs would leak.']
+      ? [
+          'The faces are procedural: they show how attacks and defences behave, not how much real photographs would leak.',
+        ]
       : []),
     'Interpolated values assume a straight line between two settings that were run.',
   ];

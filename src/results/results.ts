@@ -1,6 +1,6 @@
 /**
- * The results of a run, and the few computations that every figure, table and report shares. This module gathers them for
- * callers outside of the folder; each is documented where it is defined.
+ * Exports the results of a run, and the computations that figures, tables and reports share, for callers outside this folder.
+ * Each symbol is documented where it is defined.
  */
 
 export { type AggregatedEntry, type AggregatedResults, aggregate, isAggregated } from './aggregate.ts';

@@ -1,9 +1,9 @@
 /**
  * The files of a run, as types and as schemas: `results.json` (schema `midas-results/1`) and the rows of `rows.jsonl`.
  *
- * A *row* is one attack on one draw of one condition. A *condition* is what was done to the weights, and to what the model
- * releases. A *summary entry* is all draws of one condition under one attack, with bootstrap intervals. Every field has a
- * description, which `resultsJsonSchema` hands to editors and to other languages.
+ * A *row* is one attack on one draw of one condition. A *condition* is the change made to the weights and to the confidences
+ * that the model releases. A *summary entry* averages all draws of one condition under one attack, with bootstrap intervals.
+ * Every field has a description, which `resultsJsonSchema` copies into the JSON Schema for editors and other languages.
  */
 
 import * as v from 'valibot';
@@ -13,7 +13,7 @@ export const RESULTS_SCHEMA = 'midas-results/1';
 
 /**
  * The kinds of changes of the weights. `none` is the float32 model; `quantised` is the number format without errors; `memory` is
- * a memory configuration given whole.
+ * a complete memory configuration.
  */
 export const CONDITION_KINDS = ['none', 'quantised', 'bit-error', 'memory', 'gaussian', 'laplacian'] as const;
 export type ConditionKind = (typeof CONDITION_KINDS)[number];
@@ -30,17 +30,17 @@ export function field<S extends v.GenericSchema>(
   return v.pipe(schema, v.description(description));
 }
 
-// JSON has no NaN or Infinity, so a number that is not finite would come back as null: it is refused on the way in.
+// JSON has no NaN or Infinity: a number that is not finite would be written as null, so it is refused.
 const number = v.pipe(v.number(), v.finite());
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const positive = v.pipe(number, v.minValue(0));
 const share = v.pipe(number, v.minValue(0), v.maxValue(1));
 
 // ------------------------------------------------------------------------------------------------- conditions
-// Keys stand in the order in which experiments write them: a row that was read and written again has the same bytes.
+// Keys are in the order in which experiments write them, so a row that is read and written again has the same bytes.
 
 const kindOf = <const K extends ConditionKind>(kind: K) =>
-  field(v.literal(kind), 'What was done to the weights; the other fields depend on it.');
+  field(v.literal(kind), 'Kind of change made to the weights; it determines the other fields.');
 
 const format = field(v.string(), "Number format of the stored weights, headroom included: 'fixed12', 'fixed12+3'.");
 
@@ -57,10 +57,10 @@ const layers = field(
 const release = v.optional(
   field(
     v.objectWithRest(
-      { kind: field(v.string(), "What is done to the confidences, for example 'rounding'.") },
+      { kind: field(v.string(), "Kind of change made to the confidences, for example 'rounding'.") },
       v.union([number, v.string(), v.boolean()]),
     ),
-    'What the model does to its confidences before anybody sees them; without it they are released as they are.',
+    'Change that the model makes to its confidences before it releases them; absent if they are released unchanged.',
   ),
 );
 /** The change of the model's confidences before their release: a kind of src/defences, and its options. */
@@ -68,7 +68,7 @@ export type Release = NonNullable<v.InferOutput<typeof release>>;
 
 const NoneCondition = v.strictObject({
   kind: kindOf('none'),
-  rates: field(v.record(v.string(), positive), 'Empty: nothing was done to any layer.'),
+  rates: field(v.record(v.string(), positive), 'Empty: no layer was changed.'),
   layers,
   release,
 });
@@ -99,11 +99,11 @@ const MemoryCondition = v.strictObject({
   label: field(v.string(), 'Name of the memory in figures and tables; not part of its identity.'),
   setting: field(
     v.string(),
-    'What several memories have in common that differ in how strong they err: a line of a figure.',
+    'Name shared by memories that differ only in the strength of their errors; they form one line of a figure.',
   ),
-  volts: v.optional(field(number, 'Supply voltage in volts, where the memory is one of a sweep over voltages.')),
+  volts: v.optional(field(number, 'Supply voltage in volts; present if the memory is part of a sweep over voltages.')),
   granularity,
-  rates: field(v.record(v.string(), share), 'Mean bit error rate per layer, of the first chip.'),
+  rates: field(v.record(v.string(), share), 'Mean bit error rate per layer on the first chip.'),
   layers,
   memory: field(MemoryConfig, 'The memory configuration.'),
   release,
@@ -120,8 +120,8 @@ const NoiseCondition = v.strictObject({
   calibration: v.optional(
     field(
       v.picklist(['moments', 'published']),
-      'Where the scales come from: the mean square change that bit errors make, or the publication. Without it, noise that ' +
-        'is matched to bit errors was calibrated to their accuracy.',
+      'Source of the scales: the mean square change that bit errors cause (moments), or the publication (published). If ' +
+        'absent, noise that is matched to bit errors was calibrated to their accuracy.',
     ),
   ),
   matchedTo: v.optional(
@@ -137,7 +137,7 @@ export const ConditionSchema = v.variant('kind', [
   MemoryCondition,
   NoiseCondition,
 ]);
-/** The changes of the weights before a draw, and of the confidences after it. */
+/** The change made to the weights, and the change of the confidences before their release. */
 export type Condition = v.InferOutput<typeof ConditionSchema>;
 export type MemoryCondition = v.InferOutput<typeof MemoryCondition>;
 export type NoiseCondition = v.InferOutput<typeof NoiseCondition>;
@@ -157,46 +157,49 @@ const PerIdentitySchema = v.pipe(
   }),
   v.check(
     (p) => Object.values(p).every((values) => values === undefined || values.length === p.pcc.length),
-    'the lists are not of one length',
+    'the lists differ in length',
   ),
 );
 
 export const RowSchema = v.object({
-  condition: field(ConditionSchema, 'What was done to the weights before the draw.'),
+  condition: field(ConditionSchema, 'The changes made to the weights and to the released confidences.'),
   draw: field(
     count,
-    'Which fault map or noise sample; the same number means the same random stream in every condition, so draws are paired.',
+    'Number of the draw of faults or noise; the same number means the same random stream in every condition: draws are paired.',
   ),
   accuracy: field(share, 'Accuracy of the model under this draw on held-out images, 0..1.'),
   attack: field(v.string(), "Name of the attack, such as 'mi-face zero'."),
-  pcc: field(number, 'Pearson correlation of reconstruction and the right person, signed; the mean over identities.'),
+  pcc: field(
+    number,
+    'Signed Pearson correlation of the reconstruction with the right person; the mean over identities.',
+  ),
   pccLift: field(number, '`pcc` minus the mean correlation of the same reconstruction with wrong persons.'),
-  mse: field(number, 'Mean squared error of reconstruction and the right person.'),
+  mse: field(number, 'Mean squared error between the reconstruction and the right person.'),
   psnr: field(number, 'Peak signal-to-noise ratio in dB.'),
   ssim: field(number, 'Structural similarity.'),
-  identity: field(number, 'Share of reconstructions that an independent matcher gives to the right person, 0..1.'),
+  identity: field(number, 'Share of reconstructions that an independent matcher assigns to the right person, 0..1.'),
   underflow: v.optional(
     field(
       number,
-      'Share of prediction vectors in which a confidence underflows in float32; only where the attack sees such vectors.',
+      'Share of prediction vectors in which a confidence underflows in float32; present if the attack uses such vectors.',
     ),
   ),
-  n: field(count, 'How many reconstructions the row averages.'),
+  n: field(count, 'Number of reconstructions that the row averages.'),
   energy: v.optional(
     field(
       v.object({
         bytes: field(positive, 'Bytes of weights that are read.'),
         relative: field(
           positive,
-          'Energy of the reads over that at nominal voltage, by the square of the voltage alone.',
+          'Energy of the reads divided by that at nominal voltage, from the square of the voltage alone.',
         ),
       }),
-      'What classifying the test images reads of weights.',
+      'Weight reads needed to classify the test images.',
     ),
   ),
   perIdentity: field(
     PerIdentitySchema,
-    'One value per attacked identity, in the same order in every row: what the bootstrap resamples.',
+    'One value per attacked identity, in the same order in every row; the bootstrap resamples these values.',
   ),
 });
 /** One attack on one draw of one condition. */
@@ -214,10 +217,10 @@ export type Interval = v.InferOutput<typeof IntervalSchema>;
 const interval = (what: string) => field(IntervalSchema, `${what}, over draws and identities.`);
 
 const SummarySchema = v.object({
-  condition: field(ConditionSchema, 'What was done to the weights.'),
+  condition: field(ConditionSchema, 'The changes made to the weights and to the released confidences.'),
   attack: field(v.string(), 'Name of the attack.'),
-  draws: field(count, 'How many draws were measured.'),
-  n: field(count, 'How many reconstructions there are over all draws.'),
+  draws: field(count, 'Number of measured draws.'),
+  n: field(count, 'Number of reconstructions over all draws.'),
   accuracy: interval('Accuracy on held-out images'),
   pcc: interval('Pearson correlation with the right person'),
   pccLift: interval('`pcc` minus the mean correlation with wrong persons'),
@@ -230,69 +233,69 @@ const SummarySchema = v.object({
 export type SummaryEntry = v.InferOutput<typeof SummarySchema>;
 
 export const BaselinesSchema = v.object({
-  meanFacePcc: field(
-    number,
-    'PCC of the mean public or training face with each person: what one gets without any attack.',
-  ),
+  meanFacePcc: field(number, 'PCC of the mean public or training face with each person: the score without any attack.'),
   wrongIdentityPcc: field(
     number,
-    'PCC of a photograph with photographs of other persons: what a perfect picture of somebody else scores.',
+    'PCC of a photograph with photographs of other persons: the score of a perfect picture of the wrong person.',
   ),
-  shuffledPcc: field(number, 'PCC of each reconstruction with another person than the one it is meant to show.'),
+  shuffledPcc: field(number, 'PCC of each reconstruction with a person other than the one it is meant to show.'),
 });
 export type Baselines = v.InferOutput<typeof BaselinesSchema>;
 
 export const AttackSchema = v.object({
   name: field(v.string(), 'Name of the attack in rows and summary.'),
   kind: field(v.string(), "Kind of the attack in the configuration, for example 'mi-face'."),
-  family: v.optional(field(v.string(), "The kind for people: 'MI-Face'.")),
+  family: v.optional(field(v.string(), "Display name of the kind: 'MI-Face'.")),
   split: v.optional(
     field(
       v.picklist(['held-out', 'training']),
-      'Which images of the victim are attacked, where the attack reconstructs images: those it was trained on, or held-out ones.',
+      'Images that the attack reconstructs: those the victim was trained on, or held-out ones. Absent if it reconstructs none.',
     ),
   ),
-  title: field(v.string(), "Name of the attack for people: 'MI-Face from a black image'."),
+  title: field(v.string(), "Display name of the attack: 'MI-Face from a black image'."),
 });
-/** The description of an attack; rows name it by `name` only. */
+/** The description of an attack; rows refer to it by `name`. */
 export type AttackDescription = v.InferOutput<typeof AttackSchema>;
 
 const ManifestSchema = v.object({
   version: field(v.string(), 'Version of midas that made the run.'),
-  command: field(v.string(), 'The command line that repeats the run, from `midas` on.'),
-  config: field(v.record(v.string(), v.unknown()), 'The configuration; given back, it repeats the run.'),
-  seed: field(number, 'Seed of everything that is random.'),
+  command: field(v.string(), 'The command line that repeats the run, beginning with `midas`.'),
+  config: field(
+    v.record(v.string(), v.unknown()),
+    'The configuration; midas repeats the run when it is given this object.',
+  ),
+  seed: field(number, 'Seed of all random numbers.'),
   adapter: field(v.string(), 'The GPU adapter, and its driver.'),
   dataset: field(
     v.object({
       name: field(v.string(), 'Name of the data set.'),
       sha256: field(v.string(), 'SHA-256 of its pixels and labels.'),
-      split: field(v.string(), 'How it was split into training and test images, in words.'),
-      classes: v.optional(field(count, 'How many people the classifier tells apart.')),
+      split: field(v.string(), 'Description of its split into training and test images.'),
+      classes: v.optional(field(count, 'Number of people that the classifier distinguishes.')),
       publicFaces: v.optional(
         field(
           v.object({
             name: field(v.string(), 'Name of the data set.'),
             sha256: field(v.string(), 'SHA-256 of its pixels and labels.'),
           }),
-          'Faces that the attacker has.',
+          'Public faces that the attacker has.',
         ),
       ),
     }),
     'The data set of the victim.',
   ),
-  started: field(v.string(), 'When the run began, ISO 8601.'),
-  seconds: field(positive, 'How long the run took, seconds.'),
-  attacks: v.optional(field(v.array(AttackSchema), 'What the attacks are that rows name.')),
+  started: field(v.string(), 'Start of the run, ISO 8601.'),
+  seconds: field(positive, 'Duration of the run in seconds.'),
+  attacks: v.optional(field(v.array(AttackSchema), 'Descriptions of the attacks that rows refer to.')),
 });
 export type Manifest = v.InferOutput<typeof ManifestSchema>;
 
 export const ResultsSchema = v.object({
   schema: field(v.literal(RESULTS_SCHEMA), 'Version of this schema.'),
-  manifest: field(ManifestSchema, 'What was run, where and when.'),
-  rows: field(v.array(RowSchema), 'One attack on one draw of one condition each.'),
-  summary: field(v.array(SummarySchema), 'All draws of one condition under one attack each.'),
-  baselines: field(BaselinesSchema, 'What is reached without any attack.'),
+  manifest: field(ManifestSchema, 'Description of the run: command, configuration, adapter, data and time.'),
+  rows: field(v.array(RowSchema), 'One row per condition, draw and attack.'),
+  summary: field(v.array(SummarySchema), 'One entry per condition and attack, over all draws.'),
+  baselines: field(BaselinesSchema, 'Scores that are reached without any attack.'),
 });
 /** The content of `results.json`. */
 export type Results = v.InferOutput<typeof ResultsSchema>;

@@ -1,25 +1,25 @@
-/** Summary entries as the lines of figures, and what is read off them. */
+/** Groups summary entries into the lines of figures, and interpolates on these lines. */
 import { calibratedTo, equalRate, isErrorFree, isNoise, sameRelease } from './condition.ts';
 import { releaseLabel } from './labels.ts';
 import type { Condition, ConditionKind, Interval, Metric, SummaryEntry } from './schema.ts';
 
-/** One line of a figure: the entries that differ only in how strong the error is. */
+/** One line of a figure: the entries that differ only in the strength of the error. */
 export interface Series {
   kind: ConditionKind;
   layers: string;
   attack: string;
   /** The fields that distinguish the series from others of its kind: format, granularity, calibration, setting and release. */
   variant: string;
-  /** Weakest first, beginning with the error-free condition the series departs from, where one was run. */
+  /** Weakest first; the first entry is the error-free condition that belongs to the series, if one was run. */
   line: SummaryEntry[];
-  /** Entries off the line: where several rates were varied independently (a grid), those with unequal rates. */
+  /** Entries that are not on the line: if several rates were varied independently (a grid), those with unequal rates. */
   scattered: SummaryEntry[];
 }
 
 /**
- * Sorts the entries that have errors into series. A series of bit errors departs from the quantised model of the same
- * format (from the undefended one where none was run), a series of noise from the undefended model; both release confidences
- * as the series does.
+ * Groups the entries that have errors into series. A series of bit errors begins with the quantised model of the same format
+ * (with the float32 model if that was not run), every other series with the float32 model. These models release their
+ * confidences in the same way as the series.
  */
 export function seriesOf(summary: readonly SummaryEntry[]): Series[] {
   const groups = new Map<string, Series>();
@@ -97,12 +97,12 @@ export function calibratedOnly(summary: readonly SummaryEntry[]): SummaryEntry[]
 
 /**
  * A metric of a series at a given accuracy, by linear interpolation between the two neighbouring entries (the interval's
- * ends likewise). The fair comparison of two defences: same accuracy, not same rate.
+ * ends likewise). It compares two defences fairly: at the same accuracy, not at the same rate.
  *
  * @returns undefined where the series does not reach the accuracy
  */
 export function atAccuracy(series: Series, accuracy: number, metric: Metric): Interval | undefined {
-  // Along the line, weakest first, so that a series that recovers by chance is read at its first crossing.
+  // The line is searched from the weakest entry on, so a series that recovers by chance is read at its first crossing.
   for (let i = 0; i + 1 < series.line.length; i++) {
     const [a, b] = [series.line[i], series.line[i + 1]];
     const span = b.accuracy.mean - a.accuracy.mean;

@@ -1,4 +1,4 @@
-/** The contact sheets of a run: true faces, and what attacks made of them under the conditions that say most. */
+/** The contact sheets of a run: true faces, and their reconstructions under selected conditions. */
 import { calibratedTo, conditionKey, equalRate, isUndefended } from './condition.ts';
 import { levelled, reconstructionSheet, type SheetRow } from './figures/sheet.ts';
 import type { EncodeGrayPng } from './figures/style.ts';
@@ -6,14 +6,14 @@ import { attackedTitle, conditionLabel } from './labels.ts';
 import type { Presentation } from './presentation.ts';
 import type { Condition, Results, SummaryEntry } from './schema.ts';
 
-/** At most so many people or photographs, and so many memories. */
+/** Largest number of columns (people or photographs), and of memories. */
 const COLUMNS = 10;
 const MEMORIES = 6;
 
-/** A defence that costs at most a tenth of the accuracy is one that an owner would use. */
+/** A defence is useful if it keeps at least this share of the undefended accuracy. */
 const USEFUL = 0.9;
 
-/** Pictures by file: of a condition under an attack, of the true faces, and the mean face. */
+/** The pictures of a run: reconstructions by condition and attack, true faces by file, and the mean face. */
 export interface SheetPictures {
   reconstructions(condition: Condition, attack: string): readonly Float32Array[] | undefined;
   truth(file: string): readonly Float32Array[];
@@ -21,8 +21,8 @@ export interface SheetPictures {
 }
 
 /**
- * One sheet per kind of attack: `recon` for the first, `recon-<kind>` for others.
- * @param options.layers set of layers whose bit errors and noise are shown
+ * Draws one sheet per kind of attack, named `recon` for the first kind and `recon-<kind>` for the others.
+ * @param options.layers set of layers whose bit errors and noise are shown; default: all sets
  */
 export function contactSheets(
   results: Results,
@@ -64,7 +64,7 @@ function sheetRows(
   const rows: SheetRow[] = [];
   const truths = new Set<string>();
   for (const { name, title, split, photographs, truth } of attacks) {
-    // Of attacks on photographs the first for each split: others show the same faces.
+    // Only the first attack on each set of photographs is shown, because the others reconstruct the same faces.
     if (photographs && truths.has(truth)) continue;
     if (!truths.has(truth)) {
       truths.add(truth);
@@ -88,8 +88,8 @@ function sheetRows(
 }
 
 /**
- * The undefended model, memories, the strongest bit errors, the strongest that still leave a useful model, and the noise that
- * was calibrated to either.
+ * Selects the undefended model, changed confidences without errors, memories, the strongest bit errors, the strongest that
+ * still leave a useful model, and the noise that was calibrated to either.
  */
 function chosen(entries: readonly SummaryEntry[], layers: string | undefined): SummaryEntry[] {
   const base = entries.find(({ condition }) => isUndefended(condition));

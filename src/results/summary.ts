@@ -1,4 +1,4 @@
-/** All draws of a condition under an attack, as means with bootstrap intervals. */
+/** Summarises all draws of a condition under an attack as means with bootstrap intervals. */
 import { ShapeError } from '../errors.ts';
 import { bootstrapInterval } from '../metrics/bootstrap.ts';
 import { conditionKey } from './condition.ts';
@@ -11,7 +11,7 @@ import type { Interval, Metric, Row, SummaryEntry } from './schema.ts';
  * `perIdentity` has them) have one value per draw, so a single draw gives them an interval of no width.
  *
  * @param seed of the resampling, 1 by default; the same seed gives the same intervals
- * @throws ShapeError where draws of one condition hold different numbers of identities, or a draw appears twice
+ * @throws ShapeError if draws of one condition hold different numbers of identities, or a draw appears twice
  */
 export function summarise(rows: readonly Row[], seed = 1): SummaryEntry[] {
   const groups = new Map<string, Row[]>();
@@ -23,7 +23,7 @@ export function summarise(rows: readonly Row[], seed = 1): SummaryEntry[] {
   }
   return [...groups.values()].map((group) => {
     const name = `${conditionLabel(group[0].condition)}, attack ${group[0].attack}`;
-    // Draws in order, so that a resumed run, whose rows come in another order, gives the same intervals.
+    // Draws are sorted, so that a resumed run, whose rows are in another order, gives the same intervals.
     const draws = [...group].sort((a, b) => a.draw - b.draw);
     for (let i = 1; i < draws.length; i++) {
       if (draws[i].draw === draws[i - 1].draw) throw new ShapeError(`${name}: draw ${draws[i].draw} appears twice`);

@@ -1,4 +1,4 @@
-/** A sweep over the supply voltage of measured DIMMs, as the figure draws it. */
+/** The data of the figure that shows a sweep over the supply voltage of measured DIMMs. */
 import { dimmOfChip, lineErrorRate } from '../memory/undervolting.ts';
 import { attackTitle } from './attacks.ts';
 import { canonical, conditionKey, measuredDimms } from './condition.ts';
@@ -20,7 +20,7 @@ export interface VoltagePoint {
 }
 
 export interface VoltageSeries {
-  /** In the figure: the attack, with its memory where several were swept. */
+  /** Name in the figure: the attack, and its memory if several were swept. */
   readonly name: string;
   /** Name of the attack in the rows. */
   readonly attack?: string;
@@ -28,7 +28,7 @@ export interface VoltageSeries {
   readonly points: readonly VoltagePoint[];
 }
 
-/** The condition without its voltage: memories that differ in nothing else lie on one line. */
+/** The key of a condition without its voltage; memories that differ in nothing else have the same key and lie on one line. */
 function lineKey(condition: Condition): string {
   if (condition.kind !== 'memory') return '';
   const { label: _label, setting: _setting, volts: _volts, rates: _rates, ...identity } = condition;
@@ -56,7 +56,7 @@ export function voltageSeries({
     const { vendor, volts } = dimms;
     const key = conditionKey(condition);
     const own = rows.filter((row) => row.attack === attack && conditionKey(row.condition) === key);
-    // Every draw is another DIMM of the vendor, in the order of their numbers; reads cost the same in all of them.
+    // Every draw is another DIMM of the vendor, in the order of their numbers; the energy of reads is the same in all of them.
     const draws = [...new Set(own.map((row) => row.draw))];
     const shares = draws.map((draw) => lineErrorRate(dimmOfChip(vendor, draw), volts));
     const badLines = shares.reduce((sum, share) => sum + share, 0) / shares.length;

@@ -1,6 +1,6 @@
 /**
- * Every kernel once, on a small odd shape, against its reference on the CPU: what `midas doctor` runs before it trusts an
- * adapter. The test suite asks the same of many shapes; this asks it of the adapter at hand.
+ * Runs every kernel once, on a small odd shape, and compares it with its reference on the CPU. `midas doctor` does this to
+ * check an adapter; the test suite does the same with many shapes.
  *
  * References and tolerances live in src/reference.
  */
@@ -22,17 +22,17 @@ import { PROBES } from './kernels/probe.ts';
 import { REDUCTIONS } from './kernels/reduce.ts';
 import { type Check, Trial } from './kernels/trial.ts';
 
-/** How one kernel did. */
+/** The result of checking one kernel. */
 export interface KernelCheck {
   readonly kernel: string;
-  /** The largest absolute error; where an element is beyond its tolerance, that of the worst. NaN: no number came. */
+  /** The largest absolute error; the error of the worst element if any exceed their tolerance. NaN without a result. */
   readonly maxError: number;
   /** The tolerance at that element. */
   readonly tolerance: number;
   readonly ok: boolean;
-  /** Shader files that ran, relative to shaders/: entry points, and what filled their slots. */
+  /** Shader files that ran, relative to shaders/: entry points, and the files that filled their slots. */
   readonly shaders: readonly string[];
-  /** Why nothing came, in the words of the compiler or the launcher. */
+  /** The reason why there is no valid output, such as the message of the compiler or the launcher. */
   readonly failure?: string;
 }
 
@@ -52,12 +52,12 @@ const CHECKS: readonly Check[] = [
   ...PROBES,
 ];
 
-/** A renderer has no reference: it must draw something, and the same again however its work is cut. */
+/** The renderer has no reference: its picture must not be blank, and must not depend on how the work is split. */
 const RENDERER = { kernel: 'render_face', shaders: ['image/render_face.wgsl'] };
 
 const checksFor = (gpu: Gpu) => CHECKS.filter(({ quads }) => !quads || gpu.quads);
 
-/** Kernels that {@link selfCheck} looks at: all that may run on this adapter. */
+/** Names of the kernels that {@link selfCheck} checks: all that may run on this adapter. */
 export function checkedKernels(gpu: Gpu): string[] {
   return [...checksFor(gpu), RENDERER].map(({ kernel }) => kernel);
 }
@@ -65,7 +65,7 @@ export function checkedKernels(gpu: Gpu): string[] {
 export interface SelfCheckOptions {
   /** Names of {@link checkedKernels}; all by default. */
   readonly kernels?: readonly string[];
-  /** Called as each kernel is ready to run, which is what takes the time; in no particular order. */
+  /** Called when a kernel is compiled, which takes most of the time; in no particular order. */
   readonly onCompiled?: (kernel: string) => void;
   readonly signal?: AbortSignal;
 }
@@ -73,7 +73,7 @@ export interface SelfCheckOptions {
 /**
  * Runs kernels and compares them with their references. All of them compile at the same time, so the first may take a while.
  *
- * @returns one entry per kernel, in the order of {@link checkedKernels}; a kernel that does not compile is one that fails
+ * @returns one entry per kernel, in the order of {@link checkedKernels}; a kernel that does not compile is reported as failed
  * @throws DeviceLostError, InterruptedError
  */
 export async function selfCheck(gpu: Gpu, options: SelfCheckOptions = {}): Promise<KernelCheck[]> {
@@ -101,7 +101,7 @@ export async function selfCheck(gpu: Gpu, options: SelfCheckOptions = {}): Promi
 interface Started {
   readonly check: Check;
   readonly trial: Trial;
-  /** Never rejects: what went wrong is the value. */
+  /** Never rejects: an error is its value. */
   readonly program: Promise<Program | Error>;
 }
 

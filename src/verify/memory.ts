@@ -1,7 +1,7 @@
 /**
- * The proof of the emulated memory: what it claims, measured on this adapter. Rates are counted over all bits of a large
- * tensor and held against their exact binomial distribution; what should be equal is compared bit for bit. Seeds are
- * fixed, so that the same adapter gives the same numbers.
+ * Proves the emulated memory: tests every claim about it by measurements on this adapter. Rates are counted over all bits of a
+ * large tensor and tested against their exact binomial distribution; values that should be equal are compared bit for bit.
+ * Seeds are fixed, so that the same adapter gives the same numbers.
  */
 import { Arena } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
@@ -26,17 +26,17 @@ import { stackVictim } from '../models/victims.ts';
 export interface Proof {
   readonly claim: string;
   readonly measured: string;
-  /** Probability of the least likely count, for a claim about probabilities. */
+  /** P-value of the least likely count, for a claim about probabilities. */
   readonly pValue?: number;
   readonly ok: boolean;
 }
 
-/** Counts unlikelier than this do not pass. There are some 550 of them: by chance one in 10^6 proofs would fail. */
+/** A count with a smaller p-value fails. A proof has about 550 counts, so fewer than one in 10^6 proofs fails by chance. */
 const SMALLEST_P = 1e-9;
 
 type Layer = Extract<MemoryConfigInput['layers'][string], { kind: 'stored' }>;
 
-/** Cells of one bit plane that store 0 and 1, and how many of each were read wrong. */
+/** Numbers of cells of one bit plane that store 0 and 1, and of those that were read wrongly. */
 interface Plane {
   zeros: number;
   ones: number;
@@ -44,7 +44,7 @@ interface Plane {
   wrongOnes: number;
 }
 
-/** Counts of something that happens with a known probability. */
+/** The number of times that an event of known probability occurred, and the number of trials. */
 interface Count {
   readonly of: string;
   readonly times: number;
@@ -60,7 +60,7 @@ class Specimen {
   readonly #arena: Arena;
   readonly #memory: ApproximateMemory;
   readonly #name = 'fc1.weight';
-  /** The stored codes, and the number of ones in each plane, for the present format. */
+  /** The stored codes, and the number of ones in each plane, for the current format. */
   #stored: { readonly key: string; readonly words: Uint32Array; readonly ones: Float64Array } | undefined;
 
   private constructor(arena: Arena, memory: ApproximateMemory) {
@@ -77,7 +77,7 @@ class Specimen {
     return new Specimen(arena, await ApproximateMemory.store(arena, parameters));
   }
 
-  /** Configures the memory and draws its first map. */
+  /** Configures the memory and draws its first sample of faults. */
   async load(layer: Layer, rest: Partial<MemoryConfigInput> = {}): Promise<void> {
     const config = { seed: SEED, granularity: 'pass', geometry: GEOMETRY, ...rest, layers: { fc1: layer } };
     await this.#memory.configure(parseMemoryConfig(config, ['fc1']));
@@ -97,7 +97,7 @@ class Specimen {
     return this.#stored!.words;
   }
 
-  /** The bits that one pass returns wrong. */
+  /** The bits that one pass reads wrongly, set in words laid out as the stored codes. */
   async wrong(pass = 0): Promise<Uint32Array> {
     const returned = await this.#memory.fetchCodes(this.#name, pass);
     const { stored } = this;
@@ -125,7 +125,7 @@ class Specimen {
   }
 }
 
-/** Numbers in -1..1 with a mean square of 1/3, the same for the same seed. */
+/** Uniform random numbers in -1..1, the same for the same seed. */
 function noise(count: number, seed: number): Float32Array<ArrayBuffer> {
   const values = new Float32Array(count);
   const random = new Uint32Array(4);
@@ -158,7 +158,7 @@ function countBits(words: Uint32Array): number {
   return count;
 }
 
-/** Holds counts against their probabilities. */
+/** Tests counts against their probabilities; the least likely count decides. */
 function judge(claim: string, counts: readonly Count[]): Proof {
   const values = counts.map(({ times, trials, probability }) => binomialPValue(times, trials, probability));
   const pValue = Math.min(...values);
@@ -203,19 +203,19 @@ const uniform = (bitErrorRate: number): FaultModel => ({ kind: 'uniform', bitErr
 
 const FORMATS: readonly NonNullable<Layer['format']>[] = NUMBER_FORMAT_KINDS.map((kind) => ({ kind }));
 
-/** How much is counted. */
+/** The number of weights and bits that are counted. */
 export interface ProofSize {
   /** Rows of 4096 weights of the large tensor; 2048 make 10^8 bits of 12-bit codes. */
   readonly rows: number;
-  /** Bits that the rates of a format are counted over at least. */
+  /** Smallest number of bits over which each rate of a format is counted. */
   readonly bits: number;
 }
 
 export const FULL_PROOF: ProofSize = { rows: 2048, bits: 1e8 };
 
 /**
- * Proves the memory, claim by claim.
- * @throws DeviceLostError; InterruptedError is the caller's to raise between two claims
+ * Tests the claims about the memory and yields one proof per claim. A caller that is interrupted stops between two claims.
+ * @throws DeviceLostError
  */
 export async function* proveMemory(gpu: Gpu, size: ProofSize = FULL_PROOF): AsyncGenerator<Proof> {
   const specimen = await Specimen.create(gpu, size.rows);
@@ -259,16 +259,19 @@ async function* uniformRates(specimen: Specimen, { bits }: ProofSize): AsyncGene
   };
   const all = (specimen.stored.length * 32 * 12) / 16;
   yield exactly(
-    'rate 0 errs never, and rate 1 in every bit',
+    'at rate 0 no bit errs, and at rate 1 every bit errs',
     (await wrong(0)) + (all - (await wrong(1))),
     `${2 * all} bits`,
   );
   await specimen.load(stored([uniform(1.5e-7)]));
   const planes = specimen.planes(await specimen.wrong());
-  yield judge('refresh relaxation at its reach, 1.5e-7, errs at that rate', rateOf('rate', 1.5e-7, planes).slice(-1));
+  yield judge(
+    'uniform errors at 1.5e-7, the rate of the refresh preset, occur at that rate',
+    rateOf('rate', 1.5e-7, planes).slice(-1),
+  );
 }
 
-/** Cells that fail in one read and not in the next of a list. */
+/** Counts words in which a failed cell is lost, or a new one appears, from one read of a list to the next. */
 async function violations(reads: readonly (() => Promise<Uint32Array>)[]): Promise<{ lost: number; grown: number }> {
   let below: Uint32Array | undefined;
   let [lost, grown] = [0, 0];
@@ -294,11 +297,11 @@ async function* nested(specimen: Specimen): AsyncGenerator<Proof> {
     }),
   );
   yield {
-    claim: 'what fails at one of 20 rates fails at every higher one',
+    claim: 'cells that fail at one of 20 rates fail at every higher rate',
     measured: `${byRate.lost} words lose a failure, ${byRate.grown} gain one`,
     ok: byRate.lost === 0 && byRate.grown > 0,
   };
-  // A specimen of each vendor that shows errors over the widest range.
+  // From each vendor, the DIMM that shows errors over the widest range.
   for (const [vendor, chip] of [
     ['A', 3],
     ['B', 8],
@@ -315,7 +318,7 @@ async function* nested(specimen: Specimen): AsyncGenerator<Proof> {
       }),
     );
     yield {
-      claim: `what fails at one of 20 voltages fails at every lower one, DIMM ${dimm.name}, ${highest}..${lowest} V`,
+      claim: `cells that fail at one of 20 voltages fail at every lower one, DIMM ${dimm.name}, ${highest}..${lowest} V`,
       measured: `${byVoltage.lost} words lose a failure, ${byVoltage.grown} gain one`,
       ok: byVoltage.lost === 0 && byVoltage.grown > 0,
     };
@@ -362,12 +365,12 @@ async function* models(specimen: Specimen): AsyncGenerator<Proof> {
   };
   const asymmetric: FaultModel = { kind: 'asymmetric', zeroToOne: 0.02, oneToZero: 0.003, drawn: 'read' };
   yield judge(
-    'asymmetric: zeros and ones err each at their rate',
+    'asymmetric: zeros and ones err at separate rates',
     byStored(await planes(stored([asymmetric])), 0.02, 0.003),
   );
   const stuck: FaultModel = { kind: 'stuck-at', zero: 0.01, one: 0.02 };
   yield judge(
-    'stuck-at: a cell stuck at 1 reads 1 whatever another source says',
+    'stuck-at: cells are stuck at their rates, and stuck at 1 takes precedence over stuck at 0',
     byStored(await planes(stored([stuck])), 0.02, 0.01 * (1 - 0.02)),
   );
   const rates = [0.05, 0.02, 0, 0.01, 0, 0, 0.1, 0.001, 0, 0.03, 0.02, 0.01];
@@ -382,7 +385,7 @@ async function* models(specimen: Specimen): AsyncGenerator<Proof> {
     })),
   );
   const safe = await planes(stored([uniform(0.05)], { protectedBits: 3 }));
-  yield judge('protected bits never err, the others at the rate', [
+  yield judge('protected bits never err, and the other bits err at the rate', [
     ...rateOf('', 0.05, safe.slice(0, 9)),
     ...rateOf('protected', 0, safe.slice(9)),
   ]);
@@ -413,13 +416,13 @@ async function* models(specimen: Specimen): AsyncGenerator<Proof> {
     const either = (rate: number) => 1 - (1 - rate * share) * (1 - rate * (1 - share));
     const layer = stored([{ kind: 'sram-chip', profile }], { format: { kind: 'int8' } });
     yield judge(
-      `SRAM ${profile}: zeros and ones err each at their published rate`,
+      `SRAM ${profile}: zeros and ones err at their published rates`,
       byStored(await planes(layer), either(zeroToOne), either(oneToZero)),
     );
   }
 }
 
-/** True if the line of a kind lies in a share of all lines, by the definition of the model. */
+/** True if a line is in the weak share of the lines of its kind, by the definition of the model. */
 function inShare(kind: keyof typeof LINE_KIND, line: number, chip: number, share: number): boolean {
   const [x, y] = deviceKey(SEED, chip);
   return pcg4d(line, LINE_KIND[kind], x, y)[0] < Math.round(share * 2 ** 32);
@@ -482,7 +485,10 @@ async function* lines(specimen: Specimen): AsyncGenerator<Proof> {
       { of: `${name}: bits of bad lines`, times: found.bits, trials: drawn * cells, probability: density },
     );
   }
-  yield judge('clustered: so many cache lines show an error, and bits of bad lines fail at their rate', clustered);
+  yield judge(
+    'clustered: the given share of cache lines shows an error, and bits of bad lines fail at their rate',
+    clustered,
+  );
 
   const counts: Count[] = [];
   for (const vendor of VENDORS) {
@@ -505,16 +511,16 @@ async function* corrected(specimen: Specimen): AsyncGenerator<Proof> {
     const wrong = await specimen.wrong();
     let right = 0;
     for (let i = 0; i < wrong.length; i += 2) if ((wrong[i] | wrong[i + 1]) === 0) right++;
-    // Right are words without an error or with one, with two among the check bits (8 over 2), or three there that the
-    // decoder takes for one of a check bit; what is rarer does not show.
+    // A word is read correctly if it has no error or one, two errors among the check bits (8 choose 2), or three there that
+    // the decoder takes for an error of one check bit; rarer cases are negligible.
     const q = 1 - rate;
     const probability = q ** 72 + 72 * rate * q ** 71 + 28 * rate ** 2 * q ** 70 + CHECK_TRIPLES * rate ** 3 * q ** 69;
     counts.push({ of: `words at ${rate}`, times: right, trials: wrong.length / 2, probability });
   }
-  yield judge('SECDED(72,64): words come back right as often as its errors say', counts);
+  yield judge('SECDED(72,64): words are read correctly as often as the errors it can correct predict', counts);
 }
 
-/** Triples of errors among the 8 check bits after which no data bit is wrong: those that name no data bit. */
+/** Number of triples of errors among the 8 check bits that leave all data bits right: their syndrome names no data bit. */
 const CHECK_TRIPLES = 15;
 
 /** Two layers whose tensors have pads on all sides. */
@@ -538,7 +544,7 @@ async function smallMemory(gpu: Gpu, arena: Arena): Promise<{ memory: Approximat
   return { memory: await ApproximateMemory.store(arena, parameters), weights };
 }
 
-/** Every preset, encoded, fetched, materialised: the device against the reference. */
+/** Compares the device with the reference under every preset: encoded, fetched and materialised words. */
 async function presetReferences(gpu: Gpu): Promise<Proof> {
   const arena = new Arena(gpu);
   const { memory, weights } = await smallMemory(gpu, arena);
@@ -576,14 +582,14 @@ async function presetReferences(gpu: Gpu): Promise<Proof> {
   );
 }
 
-/** Products that fetch their weights themselves, of the identity: what they give back is what they have read. */
+/** Multiplies the identity by weights that the products fetch themselves, so that the result is the weights that were read. */
 async function fused(gpu: Gpu): Promise<Proof> {
   let [differences, words] = [0, 0];
   const { name, inputs, outputs } = SMALL[1];
   for (const format of FORMATS) {
     const arena = new Arena(gpu);
     const { memory } = await smallMemory(gpu, arena);
-    // With what is not finite a product is not finite in a whole row.
+    // A weight that is not finite would make a whole row of the product not finite.
     const finite = format.kind.startsWith('fp') || format.kind === 'bf16' ? { nonFinite: 'zero' as const } : {};
     const layer = stored([uniform(0.03)], { format: { ...format, ...finite } as Layer['format'] });
     const config = { seed: SEED, granularity: 'pass', path: 'fused', layers: { [name]: layer } };
@@ -629,7 +635,7 @@ async function fused(gpu: Gpu): Promise<Proof> {
   );
 }
 
-/** A read at granularity inference, in one batch and in two. */
+/** Compares a forward pass at granularity `inference` in one batch with the same pass in two batches. */
 async function batches(gpu: Gpu): Promise<Proof> {
   const images = noise(21 * 100, 3);
   const logits = async (first: number, rows: number) => {
@@ -660,7 +666,7 @@ async function batches(gpu: Gpu): Promise<Proof> {
   return exactly('an image reads the same weights, however batches are cut', differences, `${whole.length} logits`);
 }
 
-/** Hand-computed cases. */
+/** Compares the energy of weight reads with cases computed by hand. */
 function energy(): Proof {
   const cases: readonly (readonly [reads: Parameters<typeof weightReadEnergy>[0], saving: number])[] = [
     [[{ layer: 'fc1', bytes: 1000, volts: 1.35 }], 0],

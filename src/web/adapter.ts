@@ -1,4 +1,4 @@
-/** The adapter: what it is, what it grants, and whether every kernel is right on it. */
+/** Shows the adapter, its limits and features, and the result of checking every kernel on it. */
 import { byId, el, table } from './dom.ts';
 import type { Reply } from './protocol.ts';
 
@@ -11,7 +11,7 @@ export function showAdapter(
   badge.classList.toggle('software', adapter.software);
   badge.replaceChildren(
     adapter.software
-      ? `software adapter: ${adapter.name} computes on the CPU, some hundred times slower than a real GPU`
+      ? `software adapter: ${adapter.name} computes on the CPU, about a hundred times slower than a real GPU`
       : `on your GPU: ${adapter.name}`,
   );
   byId('adapter-table').replaceChildren(
@@ -33,7 +33,7 @@ export function showChecks(checks: Extract<Reply, { kind: 'checked' }>['checks']
   const right = checks.filter(({ ok }) => ok).length;
   byId('kernels').replaceChildren(
     el('p', {}, `${right} of ${checks.length} kernels agree with their CPU references.`),
-    table('Largest error of each kernel, and what is allowed there', [
+    table('Largest error of each kernel, and the error allowed there', [
       ['kernel', 'error', 'allowed', ''],
       ...checks.map(({ kernel, maxError, tolerance, ok, failure }) => [
         kernel,

@@ -1,4 +1,4 @@
-/** An attack that reconstructs people, iteration by iteration. */
+/** Shows an attack that reconstructs people, iteration by iteration. */
 import type { Row } from '../results/results.ts';
 import { byId, Gallery, table } from './dom.ts';
 import type { Reply } from './protocol.ts';

@@ -1,4 +1,4 @@
-/** The form that chooses a memory. What it shows is the setting; what a visitor changes goes to one listener. */
+/** The form that chooses a memory. It shows the setting, and reports every change to one listener. */
 
 import { VICTIM_KINDS, type VictimKind } from '../experiments/config.ts';
 import { dimmOfChip, VENDORS } from '../memory/undervolting.ts';
@@ -19,7 +19,7 @@ import {
 
 type Change = (change: Partial<Setting>) => void;
 
-/** Victims for people; the convolutional one comes with the page, the others are trained in it. */
+/** Display names of the victims; the convolutional one comes with the page, the others are trained in it. */
 export const VICTIM_NAMES: Readonly<Record<VictimKind, string>> = {
   yang: 'convolutional network',
   softmax: 'softmax regression',
@@ -80,12 +80,12 @@ function scaleOf(setting: Setting): { values: readonly number[]; at: number; tex
 
 const GENTLEST: Record<string, string> = { 'supply voltage': 'nominal', 'bit error rate': 'few errors' };
 
-/** Draws the form anew where the memory is another; otherwise only moves it, so that what has the focus keeps it. */
+/** Builds the form again if the memory or the victim changes; otherwise only updates its values, so that the focus stays. */
 export class Controls {
   readonly #root = byId('controls');
   readonly #change: Change;
   #drawn = '';
-  /** Labels of the slider's positions. */
+  /** Values at the slider's positions. */
   #values: readonly number[] = [];
 
   constructor(change: Change) {
@@ -150,7 +150,7 @@ export class Controls {
     const vendor = vendorOf(setting.memory);
     const named = !vendor && setting.memory !== 'uniform';
     const memories = [
-      ['uniform', 'every bit alike'],
+      ['uniform', 'same error rate for every bit'],
       ...VENDORS.map((vendor) => [`dram-${vendor}`, `DRAM of vendor ${vendor}, undervolted`] as const),
       ...NAMED_MEMORIES.map(({ name }) => [name, name] as const),
     ] as const;
@@ -167,7 +167,7 @@ export class Controls {
     return [
       select('victim', 'victim', victims, setting, change),
       select('memory', 'memory', memories, setting, change),
-      select('layers', 'layers in it', layers, setting, change),
+      select('layers', 'layers in this memory', layers, setting, change),
       select(
         'format',
         'number format',
@@ -182,7 +182,7 @@ export class Controls {
         'photographs',
         [
           ['held-out', 'held-out'],
-          ['training', 'of the training'],
+          ['training', 'training'],
         ],
         setting,
         change,

@@ -1,4 +1,4 @@
-/** Similarity against accuracy, drawn anew as draws come in, with its table and its files. */
+/** The figure of similarity against accuracy, redrawn as draws are measured, with its table and its downloads. */
 import { conditionLabel, type Results, toCsv } from '../results/results.ts';
 import { byId, scrollable, table } from './dom.ts';
 import { download, sheetSvg, svgToPng } from './downloads.ts';
@@ -15,7 +15,7 @@ export class Curve {
   #drawing: Promise<void> = Promise.resolve();
   #pending = false;
 
-  /** @param failed told what went wrong with a figure or a file */
+  /** @param failed called with the error if a figure or a file fails */
   constructor(panel: ReconstructionPanel, failed: (error: Error) => void) {
     this.#panel = panel;
     this.#failed = failed;
@@ -39,7 +39,7 @@ export class Curve {
     return [...byId('exports').querySelectorAll('button')];
   }
 
-  /** One drawing at a time, and the last one is of the newest rows. */
+  /** Draws one figure at a time; the last one shows the newest rows. */
   #redraw(): void {
     if (this.#pending) return;
     this.#pending = true;
@@ -60,7 +60,7 @@ export class Curve {
     this.#figure = svg;
     const figure = byId('curve-figure');
     figure.innerHTML = svg;
-    // Marks called 'rule' and 'dot': to a reader the figure is one picture, with a label of its own, and a table.
+    // Plot labels its marks 'rule' and 'dot'. To a screen reader the figure is one picture with its own label and a table.
     for (const mark of figure.querySelectorAll('svg [aria-label]')) mark.removeAttribute('aria-label');
     for (const button of this.#exports()) button.disabled = false;
   }

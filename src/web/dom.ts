@@ -1,4 +1,4 @@
-/** The few things that every part of the page does to the document. */
+/** Functions with which all parts of the page change the document. */
 import { toBase64 } from '../results/figures/style.ts';
 import { encodeGrayPng } from './png.ts';
 import type { Pictures } from './protocol.ts';
@@ -6,7 +6,7 @@ import type { Pictures } from './protocol.ts';
 type Child = Node | string | undefined;
 type Attributes = Readonly<Record<string, string | number | boolean | undefined | ((event: Event) => void)>>;
 
-/** An element: attributes by their names, `on...` listeners; false and undefined leave an attribute out. */
+/** Creates an element. Functions named `on...` are listeners; attributes that are false or undefined are left out. */
 export function el<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   attributes: Attributes = {},
@@ -21,14 +21,14 @@ export function el<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
-/** The element of the page that must be there. */
+/** The element of the page with this id. @throws Error if there is none */
 export function byId<E extends HTMLElement = HTMLElement>(id: string): E {
   const element = document.getElementById(id);
   if (!element) throw new Error(`the page has no #${id}`);
   return element as E;
 }
 
-/** A table: the first row and the first column are headings. */
+/** Creates a table whose first row and first column are headings. */
 export function table(caption: string, rows: readonly (readonly (string | Node)[])[]): HTMLTableElement {
   const [head, ...body] = rows;
   return el(
@@ -46,10 +46,10 @@ export function table(caption: string, rows: readonly (readonly (string | Node)[
   );
 }
 
-/** Pictures that are still shown: a step of the slider draws all rows again, but only one of them is new. */
+/** Addresses of pictures that were drawn before: a step of the slider draws all rows again, but only one of them is new. */
 const urls = new WeakMap<Uint8Array, string>();
 
-/** Pixels as an address. Not a canvas: what those show may be gone with a lost device. */
+/** Pixels as a data URL, because a canvas can lose its picture with the device. */
 function pngUrl(pixels: Uint8Array, width: number, height: number): string {
   const url = urls.get(pixels) ?? `data:image/png;base64,${toBase64(encodeGrayPng(pixels, width, height))}`;
   urls.set(pixels, url);
@@ -61,11 +61,11 @@ export interface GalleryRow {
   readonly label: string;
   readonly detail?: string;
   readonly pictures: Pictures;
-  /** Below each picture. */
+  /** Text below each picture. */
   readonly notes?: readonly string[];
 }
 
-/** Rows of pictures, a column per person. What is there already is drawn over, so that nothing flickers. */
+/** Rows of pictures, one column per person. Pictures of an existing row are replaced in place, so that nothing flickers. */
 export class Gallery {
   readonly #root: HTMLElement;
   readonly #rows = new Map<string, HTMLElement>();

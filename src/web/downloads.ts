@@ -1,4 +1,4 @@
-/** Files that a visitor takes along. */
+/** Files that a visitor downloads. */
 import { reconstructionSheet } from '../results/figures/sheet.ts';
 import { el } from './dom.ts';
 import { encodeGrayPng } from './png.ts';
@@ -10,7 +10,7 @@ export function download(name: string, content: Blob): void {
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
-/** The contact sheet of what is shown, as the command line draws it. */
+/** The contact sheet of the shown pictures, drawn as by the command line. */
 export function sheetSvg(
   { names, rows }: { names: readonly string[]; rows: readonly { label: string; detail: string; pictures: Pictures }[] },
   footnote: string,
@@ -27,7 +27,7 @@ export function sheetSvg(
   });
 }
 
-/** @param svg with a width and a height of its own */
+/** @param svg an SVG that has a width and a height */
 export async function svgToPng(svg: string, scale = 1.5): Promise<Blob> {
   const url = URL.createObjectURL(new Blob([svg], { type: 'image/svg+xml' }));
   try {

@@ -1,4 +1,4 @@
-/** The page's side of the worker: sends requests and passes replies to their listeners. */
+/** The page's side of the worker: sends requests, and passes replies to listeners for their kind. */
 import type { Reply, Request } from './protocol.ts';
 
 type Of<K extends Reply['kind']> = Extract<Reply, { kind: K }>;

@@ -1,6 +1,6 @@
 /**
- * The engine behind the page: opens a device, keeps the victims and the rows that were measured, and does one job at a time.
- * It knows no page and no worker: replies go to a function.
+ * The engine behind the page: opens a device, keeps the victims and the rows that were measured, and runs one job at a time.
+ * It does not depend on a page or a worker: replies are passed to a function.
  */
 import { SPLITS, type SplitName } from '../attacks/attack.ts';
 import { attackOfKind } from '../attacks/registry.ts';
@@ -53,19 +53,19 @@ import {
 
 /** The seed with which the shipped networks were trained; the seed of a setting determines errors only. */
 const FACES_SEED = 1;
-/** Images of a victim of dense layers from which people are reconstructed, pixels, and how many people are. */
+/** Size in pixels of the images of a dense victim from which people are reconstructed, and the number of these people. */
 const PEOPLE = { width: 56, height: 64, people: 10 } as const;
 /** Attackers of the inversion network. */
 const ATTACKERS = [{ name: 'direct' }, { name: 'clipped', clip: 'observed' }] as const;
 
-/** Milliseconds at least between two states of a curve. */
+/** Shortest time between two updates of a curve, in ms. */
 const SHOW_EVERY = 200;
 
 type Identified = Job & { readonly id: number };
 
 export interface SessionOptions {
   openGpu(): Promise<Gpu>;
-  /** The networks that come with the project, by the names they have in the folder of a run. */
+  /** The networks that come with the project, by their file names in a run folder. */
   shipped(): Promise<ReadonlyMap<string, Uint8Array<ArrayBuffer>>>;
   readonly version: string;
   post(reply: Reply): void;
@@ -81,7 +81,7 @@ interface Ready {
   baselines?: Baselines;
 }
 
-/** Everything that lives as long as a device. */
+/** The state that is lost together with a device. */
 interface Opened {
   readonly gpu: Gpu;
   readonly networks: Networks;
@@ -103,16 +103,16 @@ export class EngineSession {
   #shown = '';
   /** Number of the job that is running. */
   #id = 0;
-  /** Rows by the networks and the settings they belong to; they outlive a device. */
+  /** Rows by the hash of the networks and the `sweepKey` of the setting; they are kept when a device is lost. */
   readonly #stores = new Map<string, LiveStore>();
-  /** Checkpoints of networks that were trained here, which outlive a device too. */
+  /** Checkpoints of networks that were trained here; they are also kept when a device is lost. */
   readonly #trained = new Map<string, InMemoryRunStore>();
 
   constructor(options: SessionOptions) {
     this.#options = options;
   }
 
-  /** Takes a request; what comes of it is posted. @returns when a job is over */
+  /** Handles a request and posts the replies. @returns a promise that resolves when the job is over */
   handle(request: Request): Promise<void> {
     if (request.kind === 'pause') this.#gate.close();
     else if (request.kind === 'go on') this.#gate.open();
@@ -152,7 +152,7 @@ export class EngineSession {
     }
   }
 
-  /** A device that has reported an error is of no use any more, as if it were lost. */
+  /** Reports a failed job. A device that has reported an error cannot be used any more, and is reported as lost. */
   #failed(id: number, job: JobKind, { name, message }: MidasError): void {
     const { post } = this.#options;
     try {
@@ -197,7 +197,7 @@ export class EngineSession {
     await this.close();
     this.#url = url;
     const gpu = await this.#options.openGpu();
-    // A device that goes while nothing runs would go unnoticed.
+    // Without this, the loss of a device while nothing runs would not be noticed.
     void gpu.device.lost.then(({ reason, message }) => {
       if (reason !== 'destroyed') post({ kind: 'lost', message: message || 'the GPU device was lost' });
     });
@@ -216,14 +216,14 @@ export class EngineSession {
       await this.#inverted(this.#opened, DEFAULTS, signal);
       progress.advance(1, 'ready');
     } catch (error) {
-      // Networks that do not belong together leave nothing to measure.
+      // Without networks that belong together there is nothing to measure.
       await this.close().catch(() => {});
       await gpu.close().catch(() => {});
       throw error;
     }
   }
 
-  /** The victim of the inversion network, with the shipped networks or trained here; tells the page when it is another. */
+  /** The victim of the inversion network, from the shipped networks or trained here; the page is told if the victim changes. */
   async #inverted(opened: Opened, setting: Setting, signal: AbortSignal): Promise<Ready> {
     const { victim: kind, release } = setting;
     const key = `${kind} ${release}`;
@@ -242,7 +242,7 @@ export class EngineSession {
     return ready;
   }
 
-  /** Tells the page of the victim unless it knows it. */
+  /** Posts the victim unless the page shows it already. */
   #show(kind: VictimKind, key: string, ready: Ready): void {
     if (this.#shown === key) return;
     this.#shown = key;
@@ -264,11 +264,11 @@ export class EngineSession {
   }
 
   async #faces(gpu: Gpu, data: DataConfig): Promise<ExperimentData> {
-    if (data.kind !== 'procedural') throw new MidasError('the page draws its faces');
+    if (data.kind !== 'procedural') throw new MidasError('the page supports procedural faces only');
     return proceduralData(gpu, data, FACES_SEED);
   }
 
-  /** @param name of what is trained for it */
+  /** @param name under which the trained networks are stored */
   async #ready(
     gpu: Gpu,
     config: ExperimentConfig,
@@ -282,7 +282,7 @@ export class EngineSession {
     return { config, data, testbed, undefended: new Map() };
   }
 
-  /** Ends the device. Rows stay. */
+  /** Closes the device. Rows are kept. */
   async close(): Promise<void> {
     const opened = this.#opened;
     this.#opened = undefined;
@@ -300,7 +300,7 @@ export class EngineSession {
     await this.#undefended(planned, setting);
     const results = await sweep.measure(condition, setting.draw);
     refuseAborted(signal);
-    // A draw beyond those that are counted is shown only: an address has the same means whatever was shown before.
+    // A draw beyond `setting.draws` is shown but not counted, so that an address always has the same means.
     for (const { row } of results) if (row.draw < setting.draws) store.add(row);
     post({ kind: 'measured', setting, what: 'memory', attacks: shownAttacks(planned.ready, results) });
     this.#results(opened, setting, planned);
@@ -321,7 +321,7 @@ export class EngineSession {
     const { store, ready } = planned;
     let shown = 0;
     store.onRow = async () => {
-      // All attacks of a draw come one after the other: one state of the curve for them is enough.
+      // The attacks of a draw are reported one after the other; one update of the curve for all of them is enough.
       const now = performance.now();
       if (store.rows.length % ready.testbed.outputs.length === 0 && now > shown + SHOW_EVERY) {
         this.#results(opened, setting, planned);
@@ -337,7 +337,7 @@ export class EngineSession {
     this.#results(opened, setting, planned);
   }
 
-  /** The undefended model: measured once, a part of every sweep. */
+  /** Measures the undefended model once, and adds its rows to every sweep. */
   async #undefended({ sweep, undefended, store, ready }: Planned, setting: Setting): Promise<void> {
     const key = conditionKey(undefended);
     const results = ready.undefended.get(key) ?? (await sweep.measure(undefended, 0));
@@ -362,7 +362,7 @@ export class EngineSession {
     const ready = await this.#inverted(opened, setting, signal);
     const sweep = sweepOfSetting(setting, what);
     const { spec } = ready.testbed;
-    // Only what the victim releases under the setting is measured: not also what it would release otherwise.
+    // Only the release of the setting is measured, not also exact confidences.
     const conditionsOf = (config: SweepConfig) =>
       plannedConditions(config, spec).filter(
         ({ release }) => (release === undefined) === (config.releases.length === 0),
@@ -447,7 +447,7 @@ export class EngineSession {
         images: photographs.map((i) => dataset.images.slice(i * pixels, (i + 1) * pixels)),
       }),
     );
-    // Attacks from black leave faces too dark to see; no PCC sees the difference.
+    // Attacks from black leave faces too dark to see; brightness and contrast do not change the PCC.
     const shown = (images: readonly Float32Array[]) =>
       pictures(
         images.map((image) => levelled(image, meanFace)),
@@ -477,7 +477,7 @@ export class EngineSession {
     const { memory, spec } = ready.testbed;
     const slice = modelLayout(spec).find(setting.tensor);
     if (!Object.hasOwn(condition.rates, slice.layer)) {
-      throw new DataError(`${setting.tensor} lies in exact memory; choose layers with ${slice.layer}`);
+      throw new DataError(`${setting.tensor} lies in exact memory; choose layers that include ${slice.layer}`);
     }
     await sweep.measure(condition, setting.draw);
     const { bits, storageBits } = memory.codecOf(setting.tensor);
@@ -556,7 +556,7 @@ export class EngineSession {
   }
 }
 
-/** A sweep of a setting, and what it needs. */
+/** A sweep of a setting, with the objects that it needs. */
 interface Planned {
   readonly ready: Ready;
   readonly config: SweepConfig;
@@ -620,9 +620,9 @@ function victimReply(victim: VictimKind, ready: Ready): Reply {
   };
 }
 
-/** A victim of dense layers and an inversion network against it, on the faces of the convolutional one. */
+/** Configures a victim of dense layers and an inversion network against it, on the faces of the convolutional victim. */
 function invertedConfig(kind: VictimKind, { data }: ExperimentConfig): ExperimentConfig {
-  if (data.kind !== 'procedural') throw new MidasError('the page draws its faces');
+  if (data.kind !== 'procedural') throw new MidasError('the page supports procedural faces only');
   const preset = presetInput('deep', { victim: kind, images: data });
   return parseExperiment({ ...preset, data, ...invertedAttacks(preset), seed: FACES_SEED }, 'page');
 }
@@ -632,7 +632,7 @@ function invertedAttacks({ attacks }: Pick<ExperimentInput, 'attacks'>): Partial
   return { attacks: [{ ...inversion, attackers: ATTACKERS }], photographs: 1 };
 }
 
-/** A victim and one attack that reconstructs people from it: of the convolutional one the shipped network. */
+/** Configures a victim and one attack that reconstructs people from it; the convolutional victim is the shipped network. */
 function searchedConfig(kind: VictimKind, attack: string, shipped: ExperimentConfig): ExperimentConfig {
   const people = [...Array(PEOPLE.people).keys()];
   const images = kind === 'yang' && shipped.data.kind === 'procedural' ? shipped.data : PEOPLE;
@@ -642,7 +642,7 @@ function searchedConfig(kind: VictimKind, attack: string, shipped: ExperimentCon
   return parseExperiment({ ...preset, ...victim, people, attacks, seed: FACES_SEED }, 'page');
 }
 
-/** An image as it comes back from the folder of a run, which keeps bytes: baselines are computed of those. */
+/** An image rounded to bytes, as a run folder stores it: baselines are computed from stored images. */
 function asStored(image: Float32Array): Float32Array {
   return image.map((x) => Math.round(255 * x) / 255);
 }
@@ -659,13 +659,15 @@ interface Networks {
   /** Side of their images, pixels. */
   readonly size: number;
   readonly label: string;
-  /** Hash of the networks: rows of others have a store of their own. */
+  /** Hash of the networks; rows of different networks are kept apart. */
   readonly hash: string;
 }
 
 /**
- * The networks of the convolutional victim and its attacker: those of files where they are given, the shipped ones otherwise, and the configuration
- * that fits them. @throws DataError for a file that is neither, or networks that do not belong together
+ * The networks of the convolutional victim and its attacker, from files if they are given and otherwise the shipped ones, and
+ * the configuration that fits them.
+ *
+ * @throws DataError if a file is neither of these networks, or the networks do not belong together
  */
 async function networksOf(
   shipped: ReadonlyMap<string, Uint8Array<ArrayBuffer>>,
@@ -682,7 +684,8 @@ async function networksOf(
   }
   const describe = (file: string) => readCheckpoint(networks.get(file)!, file).spec.description;
   const [victim, inversion] = [describe('victim.safetensors'), describe('inversion.safetensors')];
-  if (victim.kind !== 'yang-classifier' || inversion.kind !== 'yang-inversion') throw new DataError('no such networks');
+  if (victim.kind !== 'yang-classifier' || inversion.kind !== 'yang-inversion')
+    throw new DataError('the networks must be a classifier and an inversion network of Yang et al.');
   const { size } = victim;
   const preset = presetInput('deep', { images: { width: size, height: size } });
   const [inverting] = preset.attacks as object[];
@@ -696,7 +699,7 @@ async function networksOf(
     },
     'page',
   );
-  if (config.data.kind !== 'procedural') throw new MidasError('the page draws its faces');
+  if (config.data.kind !== 'procedural') throw new MidasError('the page supports procedural faces only');
   requirePeople(victim.classes, config.data.people);
   const spec: ModelSpec = readCheckpoint(networks.get('victim.safetensors')!, 'victim.safetensors').spec;
   const label =
@@ -706,8 +709,8 @@ async function networksOf(
   return { files: networks, config, size, label: `${modelName(spec)}: ${label}`, hash: digest.join() };
 }
 
-/** @throws DataError for a classifier of other people than the page has */
+/** @throws DataError if the classifier does not have as many people as the page */
 function requirePeople(classes: number, people: number): void {
   if (classes !== people)
-    throw new DataError(`the classifier knows ${classes} people, the page has faces of ${people}`);
+    throw new DataError(`the classifier knows ${classes} people, but the page has faces of ${people}`);
 }

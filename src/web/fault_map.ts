@@ -1,4 +1,4 @@
-/** The flips of one read of a tensor: a pixel per weight, bit plane by bit plane, to be zoomed into. */
+/** Shows the flips of one read of a tensor with zoom: one pixel per weight, for one bit plane or for all. */
 import { formatPercent } from '../results/results.ts';
 import { byId, el, scrollable, table } from './dom.ts';
 import type { Reply } from './protocol.ts';
@@ -22,7 +22,7 @@ export class FaultMapView {
   constructor() {
     scrollable(this.#view);
     this.#view.append(this.#canvas);
-    // With a lost device its picture is gone.
+    // A canvas can lose its picture with the device.
     this.#canvas.addEventListener('contextrestored', () => this.#draw());
     byId('zoom-in').addEventListener('click', () => this.#zoomBy(1));
     byId('zoom-out').addEventListener('click', () => this.#zoomBy(-1));
@@ -82,7 +82,7 @@ export class FaultMapView {
     this.#size();
   }
 
-  /** The canvas has a pixel per weight; the page makes them larger. */
+  /** The canvas has one pixel per weight; CSS enlarges it. */
   #size(): void {
     this.#canvas.style.width = `${this.#canvas.width * ZOOMS[this.#zoom]}px`;
   }

@@ -1,4 +1,4 @@
-/** Figures of the page: those of the command line, drawn by the page's own document. Loaded when the first one is wanted. */
+/** The figures of the command line, drawn in the document of the page. The module is loaded for the first figure. */
 import type { Vendor } from '../memory/undervolting.ts';
 import { isErrorFree } from '../results/condition.ts';
 import { privacyCurve } from '../results/figures/privacy_curve.ts';
@@ -6,7 +6,7 @@ import { voltageFigure } from '../results/figures/voltage.ts';
 import { type Results, runTitle } from '../results/results.ts';
 import { voltageSeries } from '../results/voltage.ts';
 
-/** @returns an SVG, or nothing where no condition has errors yet */
+/** @returns an SVG; undefined if no condition has errors yet */
 export function curveFigure(
   results: Results,
   attack: string,

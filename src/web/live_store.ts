@@ -1,4 +1,4 @@
-/** The rows of a sweep while they come in, and a pause between them. */
+/** A store that reports the rows of a sweep as they are measured, and a gate that pauses between them. */
 import { InMemoryRunStore, refuseAborted } from '../experiments/store.ts';
 import { conditionKey, type Row, type SummaryEntry, summarise } from '../results/results.ts';
 
@@ -19,14 +19,14 @@ export class Gate {
     this.#open = undefined;
   }
 
-  /** @throws InterruptedError once the job was stopped, also while it waits here */
+  /** @throws InterruptedError if the job was stopped, even while it waits here */
   async pass(signal: AbortSignal): Promise<void> {
     await this.#opened;
     refuseAborted(signal);
   }
 }
 
-/** A store that says when a row is there, before the next one is measured. */
+/** A store that calls `onRow` after every appended row, before the next one is measured. */
 export class LiveStore extends InMemoryRunStore {
   onRow: () => unknown = () => {};
   readonly #summaries = new Map<string, { readonly rows: number; readonly entries: SummaryEntry[] }>();

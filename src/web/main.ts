@@ -1,4 +1,4 @@
-/** The page: what a visitor chooses goes to the engine, what the engine finds comes onto the page. */
+/** The page: sends the visitor's choices to the engine, and shows the results of the engine. */
 import { attackOfKind } from '../attacks/registry.ts';
 import { showAdapter, showChecks } from './adapter.ts';
 import { AttackPanel } from './attack_panel.ts';
@@ -18,7 +18,7 @@ function noWebGpu(why: string): void {
   for (const id of ['main', 'status', 'lost']) byId(id).hidden = true;
 }
 
-/** Jobs whose end is told to screen readers. */
+/** Names of the jobs, whose end is announced to screen readers. */
 const NAMES: Record<JobKind, string> = {
   open: 'starting the engine',
   measure: 'reconstruction',
@@ -34,13 +34,13 @@ function start(): void {
   let setting: Setting = chosen;
   let opened = false;
   let everOpened = false;
-  /** The worker itself is gone: only another page helps, which begins where this one is. */
+  /** True if the worker has crashed. Only reloading the page helps; the address keeps the setting. */
   let crashed = false;
   let paused = false;
   let running: JobKind | undefined;
-  /** Of the last job; what is said of others before it does not count any more. */
+  /** Number of the last job; replies about earlier jobs are ignored. */
   let id = 0;
-  /** What goes on when the faces are drawn again: a curve that a move of the slider interrupted. */
+  /** Job that continues when the faces are drawn again: a curve that a move of the slider interrupted. */
   let afterwards: 'curve' | undefined;
   let networks: readonly ChosenFile[] = [];
   let images: readonly ChosenImage[] = [];
@@ -61,14 +61,14 @@ function start(): void {
     byId('failure').hidden = message === '';
     byId('failure').textContent = message;
   };
-  /** The last job is over. */
+  /** Shows that no job is running. */
   const rest = (status: string) => {
     running = undefined;
     paused = false;
     delete document.body.dataset.running;
     byId('status-text').textContent = status;
   };
-  /** Nothing is computed any more, but by one button. */
+  /** Stops all work until the visitor restarts the engine with a button. */
   const halt = (title: string, why: string) => {
     rest('no device');
     opened = false;
@@ -82,7 +82,7 @@ function start(): void {
   const say = (text: string) => {
     byId('live').textContent = text;
   };
-  if (wrong.length > 0) fail(`Not understood in the address, and left at the default: ${wrong.join(', ')}`);
+  if (wrong.length > 0) fail(`These parts of the address are not valid; their defaults are used: ${wrong.join(', ')}`);
 
   const buttons = () => {
     for (const id of ['curve-run', 'inversion-run', 'map-run', 'check-run']) {
@@ -91,10 +91,10 @@ function start(): void {
     for (const input of ['own-images', 'own-networks']) byId<HTMLInputElement>(input).disabled = !opened;
     byId('own-again').hidden = images.length === 0;
     byId<HTMLButtonElement>('own-again').disabled = !opened;
-    // The others are over soon, and hold nowhere.
+    // The other jobs are short and cannot be paused.
     byId<HTMLButtonElement>('pause').disabled = running !== 'measure' && running !== 'curve' && running !== 'invert';
     byId<HTMLButtonElement>('stop').disabled = running === undefined;
-    byId('pause').textContent = paused ? 'Go on' : 'Pause';
+    byId('pause').textContent = paused ? 'Continue' : 'Pause';
   };
   const send = (job: Job) => {
     running = job.kind;
@@ -131,10 +131,10 @@ function start(): void {
     byId<HTMLInputElement>('draws').value = String(setting.draws);
     panel.show(setting);
   };
-  /** Takes what a visitor chose into the address and, where it is about the memory, measures it. */
+  /** Writes a choice into the address and measures it, unless it is only a model, an attack or a tensor. */
   const choose = (change: Partial<Setting>) => {
     const wanted = { ...setting, ...change };
-    // What a field cannot be goes back to what it was.
+    // An invalid value is reset to the previous one.
     if (!isSetting(wanted)) return show();
     setting = normalised(wanted);
     fail('');
@@ -172,7 +172,7 @@ function start(): void {
   });
   const still = matchMedia('(prefers-reduced-motion: reduce)');
   engine.on('inversion', (reply) => {
-    // Without motion only the beginning and the end of an attack are shown.
+    // With reduced motion only the beginning and the end of an attack are shown.
     if (!still.matches || reply.what === 'truth' || reply.row) inversion.show(reply);
   });
   engine.on('map', (reply) => map.show(reply));
@@ -201,7 +201,7 @@ function start(): void {
     if (job === 'open') {
       if (name === 'AdapterError' && !everOpened) return noWebGpu(message);
       if (networks.length > 0 && name === 'DataError') {
-        // Networks that cannot be used are told, and the shipped ones come back.
+        // Networks that cannot be used are reported, and the shipped ones are opened again.
         fail(message);
         return openWith([]);
       }
@@ -218,7 +218,7 @@ function start(): void {
   byId('pause').addEventListener('click', () => {
     paused = !paused;
     engine.send({ kind: paused ? 'pause' : 'go on' });
-    byId('status-text').textContent = paused ? 'paused' : 'going on';
+    byId('status-text').textContent = paused ? 'paused' : 'continuing';
     buttons();
   });
   byId('stop').addEventListener('click', () => {
@@ -245,7 +245,7 @@ function start(): void {
     try {
       const input = event.target as HTMLInputElement;
       images = await chosenImages(input.files, size);
-      // The same file again is a change, too.
+      // Choosing the same file again must be a change, too.
       input.value = '';
       if (images.length > 0) send({ kind: 'own', setting, images });
     } catch (error) {

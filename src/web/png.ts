@@ -1,4 +1,4 @@
-/** 8-bit gray PNG files (https://www.w3.org/TR/png-3/), for pictures inside of figures: pngjs needs Node's zlib. */
+/** 8-bit gray PNG files (https://www.w3.org/TR/png-3/) for pictures in figures, without pngjs, which needs Node's zlib. */
 import { zlibSync } from 'fflate';
 
 const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
@@ -23,13 +23,13 @@ function chunk(type: string, data: Uint8Array): Uint8Array {
   return bytes;
 }
 
-/** @param pixels [height, width], row-major */
+/** Encodes gray pixels as a PNG file. @param pixels [height, width], row-major */
 export function encodeGrayPng(pixels: Uint8Array, width: number, height: number): Uint8Array<ArrayBuffer> {
   const header = new Uint8Array(13);
   new DataView(header.buffer).setUint32(0, width);
   new DataView(header.buffer).setUint32(4, height);
   header[8] = 8;
-  // Every row begins with its filter: none.
+  // Every row begins with its filter type, 0 (none).
   const rows = new Uint8Array(height * (width + 1));
   for (let y = 0; y < height; y++) rows.set(pixels.subarray(y * width, (y + 1) * width), y * (width + 1) + 1);
   const signature = Uint8Array.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);

@@ -20,20 +20,21 @@ export interface ChosenImage {
   readonly pixels: Uint8Array<ArrayBuffer>;
 }
 
-/** Jobs of the engine; there is one at a time, and a new one ends the one before. */
+/** Jobs of the engine; one runs at a time, and a new job stops the previous one. */
 export type Job =
-  /** The networks, from the address `url` or from files. */
+  /** Opens a device and the shipped networks, or those of `files`; results record `url`, the address of the page. */
   | { readonly kind: 'open'; readonly url: string; readonly files?: readonly ChosenFile[] }
-  /** Reconstructions of the faces under the memory of a setting; then more draws of that memory, for intervals. */
+  /** Reconstructs the faces under the memory of a setting, and then measures more draws of that memory, for intervals. */
   | { readonly kind: 'measure'; readonly setting: Setting }
-  /** The curve on which a setting lies. */
+  /** Measures the curve that contains a setting. */
   | { readonly kind: 'curve'; readonly setting: Setting }
-  /** The attack of a setting against its model, without a defence and with that of the setting. */
+  /** Runs the attack of a setting against its model, without a defence and with the memory of the setting. */
   | { readonly kind: 'invert'; readonly setting: Setting }
+  /** Reads a tensor once and reports its flips. */
   | { readonly kind: 'map'; readonly setting: Setting }
-  /** A visitor's images, classified and inverted. */
+  /** Classifies and inverts the images of a visitor. */
   | { readonly kind: 'own'; readonly setting: Setting; readonly images: readonly ChosenImage[] }
-  /** Every kernel against its reference. */
+  /** Checks every kernel against its reference. */
   | { readonly kind: 'check' };
 export type JobKind = Job['kind'];
 
@@ -47,7 +48,7 @@ export interface Pictures {
   readonly images: readonly Uint8Array[];
 }
 
-/** One attack of one draw. */
+/** The result of one attack on one draw. */
 export interface ShownAttack {
   readonly row: Row;
   readonly output: ShownOutput;
@@ -69,7 +70,7 @@ export type Reply =
       readonly adapter: AdapterSummary;
       readonly limits: Readonly<Record<string, number>>;
       readonly features: readonly string[];
-      /** The origin of the networks, as a text for people. */
+      /** The origin of the networks, as text for display. */
       readonly networks: string;
     }
   /** A victim is ready to be measured. */
@@ -92,7 +93,7 @@ export type Reply =
       readonly what: 'none' | 'memory';
       readonly attacks: readonly ShownAttack[];
     }
-  /** Everything that is known of the sweep on which a setting lies. */
+  /** All results so far of the sweep that contains a setting. */
   | {
       readonly kind: 'results';
       readonly setting: Setting;
@@ -109,7 +110,7 @@ export type Reply =
       readonly iterations: number;
       readonly names: readonly string[];
       readonly pictures: Pictures;
-      /** When the attack is over. */
+      /** Present when the attack is over. */
       readonly row?: Row;
       readonly baselines?: Baselines;
     }
@@ -120,7 +121,7 @@ export type Reply =
       readonly columns: number;
       readonly stride: number;
       readonly bits: number;
-      /** A word per code, rows x stride: which of its bits flipped. */
+      /** One word per code, rows x stride; its set bits are those that flipped. */
       readonly flips: Uint32Array;
       /** The lowest bit first. */
       readonly planes: readonly FlipRate[];
@@ -155,5 +156,5 @@ export type Reply =
       readonly name: string;
       readonly message: string;
     }
-  /** The device is gone: an `open` starts again, and rows that were measured are still there. */
+  /** The device was lost. An `open` starts another one; rows that were measured are kept. */
   | { readonly kind: 'lost'; readonly message: string };

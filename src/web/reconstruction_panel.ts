@@ -1,4 +1,4 @@
-/** The faces, what an attacker gets of them, and the numbers beside it. */
+/** Shows the faces, their reconstructions by an attacker, and the numbers of both. */
 import { formatPercent, type Interval, type SummaryEntry } from '../results/results.ts';
 import { byId, Gallery, table } from './dom.ts';
 import type { Reply, ShownAttack, ShownOutput } from './protocol.ts';
@@ -6,7 +6,7 @@ import { describe, describeMemory, type Setting, vendorOf } from './setting.ts';
 
 type Victim = Extract<Reply, { kind: 'victim' }>;
 
-/** `0.84 (0.81 to 0.87)`; the mean alone where nothing was drawn twice. */
+/** `0.84 (0.81 to 0.87)`; the mean alone if the interval has no width. */
 function interval({ mean, ci95: [low, high] }: Interval, digits = 2): string {
   const text = (value: number) => value.toFixed(digits).replace('-', '−');
   return low === high ? text(mean) : `${text(mean)} (${text(low)} to ${text(high)})`;
@@ -26,7 +26,7 @@ export class ReconstructionPanel {
     this.#measured.memory = undefined;
   }
 
-  /** The result of an attack that a setting shows; nothing before a victim is there. */
+  /** The output of the attack that a setting selects; undefined before a victim is open. */
   outputOf({ attacker, side }: Setting): ShownOutput | undefined {
     return this.#victim?.outputs.find((output) => output.attacker === attacker && output.split === side);
   }
@@ -36,7 +36,7 @@ export class ReconstructionPanel {
     if (what === 'memory') this.#memory = describe(setting);
   }
 
-  /** The rows of pictures as they are shown now, for the contact sheet too. */
+  /** The rows of pictures that are shown now, also for the contact sheet; undefined before a victim is open. */
   rows(setting: Setting) {
     const truth = this.#victim?.truth[setting.side];
     const chosen = this.outputOf(setting);
@@ -68,7 +68,7 @@ export class ReconstructionPanel {
     for (const row of shown?.rows ?? []) this.#gallery.show(row, shown!.names);
   }
 
-  /** @param chosen all attacks of the undefended model and of the memory that is looked at */
+  /** @param chosen entries of the undefended model and of the shown memory, for all attacks */
   numbers(
     setting: Setting,
     chosen: readonly SummaryEntry[],

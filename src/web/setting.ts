@@ -32,7 +32,7 @@ const FORMATS = {
 } as const;
 export const FORMAT_NAMES = Object.keys(FORMATS) as (keyof typeof FORMATS)[];
 
-/** True if a preset is one that a slider offers: every bit alike, or measured DIMMs at a voltage. */
+/** True if the slider offers a preset: the same error rate for every bit, or measured DIMMs at a voltage. */
 function hasSlider({ memory }: (typeof PRESETS)[number]): boolean {
   const stored = v.parse(MemoryConfig, memory).layers['*'];
   if (stored?.kind !== 'stored') return false;
@@ -41,13 +41,14 @@ function hasSlider({ memory }: (typeof PRESETS)[number]): boolean {
   return faults.every(({ kind }) => kind === 'voltage') || (alike && !ecc && protectedBits === 0);
 }
 
-/** Presets of the command line that are one memory, without a slider; they bring their own format. */
+/** Presets of the command line that are one memory, without a slider; each has its own number format. */
 export const NAMED_MEMORIES = PRESETS.filter((preset) => !hasSlider(preset));
 
 export const MEMORIES = ['uniform', ...VENDORS.map((vendor) => `dram-${vendor}` as const)] as const;
 
-/** Sets of layers of the victim that may lie in approximate memory. */
+/** All layers with weights of the convolutional victim. */
 export const ALL_LAYERS = 'conv1+conv2+conv3+conv4+fc1+fc2';
+/** Sets of layers of any victim that may be in approximate memory. */
 const LAYER_SETS = [
   'fc1+fc2',
   'fc1',
@@ -62,7 +63,7 @@ const LAYER_SETS = [
 ] as const;
 type LayerSet = (typeof LAYER_SETS)[number];
 
-/** Sets of layers of each kind of victim, the usual one first. */
+/** Sets of layers of each kind of victim; the first is the default. */
 const SETS_OF_VICTIM: Readonly<Record<VictimKind, readonly LayerSet[]>> = {
   softmax: ['fc1'],
   mlp: ['fc1+fc2', 'fc1', 'fc2'],
@@ -90,7 +91,7 @@ export const RELEASES: ReadonlyMap<string, SweepConfig['releases']> = new Map([
 /** The slider offers bit error rates 2^-12, 2^-11.5, .. 2^-3. */
 export const RATES: readonly number[] = Array.from({ length: 19 }, (_, i) => 2 ** (-12 + i / 2));
 
-/** Supply voltages, 1.35 V (nominal) and down by 25 mV. */
+/** Supply voltages in V, from 1.35 (nominal) down in steps of 25 mV. */
 const VOLTAGES: readonly number[] = Array.from({ length: 14 }, (_, i) => Number((1.35 - 0.025 * i).toFixed(3)));
 
 /** The voltages that the slider offers for a vendor: every DIMM that a setting draws was measured down to them. */
@@ -152,8 +153,8 @@ export const DEFAULTS: Setting = {
 };
 
 /**
- * The setting that counts where its parts do not go together: a voltage to which all of its DIMMs were measured, a tensor of
- * its layers.
+ * Replaces parts of a setting that do not go together: the result has layers of its victim, a voltage down to which all of its
+ * DIMMs were measured, and a tensor of its layers.
  */
 export function normalised(setting: Setting): Setting {
   const { memory, volts, tensor, victim } = setting;
@@ -176,7 +177,7 @@ export function isSetting(setting: unknown): setting is Setting {
   return v.is(Setting, setting);
 }
 
-/** How strong the memory of a setting errs, in a few words: `0.78 %`, `DRAM C, 1.150 V`. */
+/** The memory of a setting in a few words: `0.78 %`, `DRAM C, 1.150 V`. */
 export function describeMemory({ memory, rate, volts, release }: Setting): string {
   const vendor = vendorOf(memory);
   const strength = vendor
@@ -192,7 +193,7 @@ export function describe(setting: Setting): string {
   return `${describeMemory(setting)}, draw ${setting.draw}`;
 }
 
-/** Reads an address. @returns the setting, and what was wrong in it and is the default instead: `rate=7` */
+/** Reads an address. @returns the setting, and the invalid parameters that were replaced by defaults: `rate=7` */
 export function readSetting(parameters: URLSearchParams): { setting: Setting; wrong: string[] } {
   const setting: Record<string, unknown> = { ...DEFAULTS };
   const wrong: string[] = [];
@@ -207,7 +208,7 @@ export function readSetting(parameters: URLSearchParams): { setting: Setting; wr
   return { setting: normalised(setting as Setting), wrong };
 }
 
-/** The part of an address behind `?`; empty for the defaults. */
+/** The part of an address after `?`; empty for the defaults. */
 export function writeSetting(setting: Setting): string {
   const parameters = new URLSearchParams();
   for (const name of Object.keys(DEFAULTS) as (keyof Setting)[]) {
@@ -216,7 +217,7 @@ export function writeSetting(setting: Setting): string {
   return parameters.toString();
 }
 
-/** The vendor whose DIMMs a memory is. */
+/** The vendor of the DIMMs that a memory consists of; undefined for other memories. */
 export function vendorOf(memory: string): Vendor | undefined {
   return VENDORS.find((vendor) => memory === `dram-${vendor}`);
 }
@@ -226,12 +227,12 @@ export function releasesOf({ release }: Pick<Setting, 'release'>): SweepConfig['
   return RELEASES.get(release)!;
 }
 
-/** `released with rounding (decimals 2)`; undefined where confidences are released as they are. */
+/** `released with rounding (decimals 2)`; undefined if confidences are released unchanged. */
 export function releaseText(release: string): string | undefined {
   return releaseLabel(RELEASES.get(release)![0]);
 }
 
-/** A sweep of a set of layers; a memory that is given for every layer is kept to its members. */
+/** A sweep of a set of layers; a memory that is defined for every layer is limited to `members`. */
 function sweepOf(setting: Setting, what: 'one' | 'curve', layers: string, members: readonly string[]): SweepConfig {
   const { memory, rate, volts, granularity, draws, seed } = setting;
   const curve = what === 'curve';
@@ -266,12 +267,12 @@ export function sweepOfSetting(setting: Setting, what: 'one' | 'curve'): SweepCo
   return sweepOf(setting, what, setting.layers, setting.layers.split('+'));
 }
 
-/** The same memory under all of the given layers. */
+/** The sweep that stores all given layers in the memory of a setting. */
 export function sweepOfLayers(setting: Setting, layers: readonly string[]): SweepConfig {
   return sweepOf(setting, 'one', layers.join('+'), layers);
 }
 
-/** Settings of one key share their rows: they differ in how strong the error is, and in what is shown. */
+/** Settings with the same key share their rows: they differ only in the strength of the error and in what is shown. */
 export function sweepKey({ memory, format, layers, granularity, seed, draws, victim, release }: Setting): string {
   return JSON.stringify([memory, format, layers, granularity, seed, draws, victim, release]);
 }

@@ -8,7 +8,7 @@ import { describe } from './setting.ts';
 
 const MOST = 64;
 
-/** Files of an input. */
+/** Reads the files of a file input. */
 export async function chosenFiles(list: FileList | null): Promise<ChosenFile[]> {
   return Promise.all(
     [...(list ?? [])].map(async (file) => ({ name: file.name, bytes: new Uint8Array(await file.arrayBuffer()) })),
@@ -17,7 +17,7 @@ export async function chosenFiles(list: FileList | null): Promise<ChosenFile[]> 
 
 /**
  * Images as the victim takes them: the middle square, gray, size x size.
- * @throws Error naming a file that is no image
+ * @throws Error naming a file that is not an image
  */
 export async function chosenImages(list: FileList | null, size: number): Promise<ChosenImage[]> {
   const files = [...(list ?? [])].slice(0, MOST);
@@ -29,7 +29,7 @@ export async function chosenImages(list: FileList | null, size: number): Promise
   );
 }
 
-/** The browser's own decoders, and ours for what it does not know. */
+/** Decodes an image with the browser's decoders, or with the decoder of this project for PGM, which browsers do not read. */
 async function decode(file: File): Promise<DecodedImage> {
   if (/\.pgm$/i.test(file.name)) {
     return { ...decodePgm(new Uint8Array(await file.arrayBuffer()), file.name), channels: 1 };

@@ -1,16 +1,16 @@
 import { defineConfig } from 'vite';
 
-/** The page: static files for any host, at any path of it. Paths are relative to this folder. */
+/** Builds the page as static files for any host and path. Paths are relative to this folder. */
 export default defineConfig({
   base: './',
-  // Checkpoints and shaders lie beside the page's own sources.
+  // Checkpoints and shaders are outside this folder.
   server: { fs: { allow: ['../..'] } },
   worker: { format: 'es' },
   build: {
     outDir: '../../dist/web',
     emptyOutDir: true,
     target: 'es2023',
-    // Of the checkpoints nothing is to become base64.
+    // Checkpoints must not be inlined as base64.
     assetsInlineLimit: 0,
   },
 });

@@ -1,5 +1,5 @@
 /// <reference types="vite/client" />
-/** The thread of the engine: an {@link EngineSession} whose requests and replies are messages, so that the page never waits. */
+/** Runs an {@link EngineSession} in a worker; requests and replies are messages, so that the page stays responsive. */
 import inversion from '../../data/deep-tiny/inversion.safetensors?url';
 import victim from '../../data/deep-tiny/victim.safetensors?url';
 import { version } from '../../package.json';

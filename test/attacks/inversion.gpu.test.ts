@@ -68,7 +68,7 @@ describe('predictions of the victim', () => {
     }
   });
 
-  it('predictions count as right if the largest logit is at the label', async () => {
+  it('a prediction counts as correct if the largest logit is that of the label', async () => {
     const { data, victim, logits } = await scene();
     const predictor = await Predictor.build(
       device.gpu,
@@ -89,7 +89,7 @@ describe('predictions of the victim', () => {
 });
 
 describe('inversion of predictions', () => {
-  it('an inversion aligns predictions as each attacker does and runs the network on them', async () => {
+  it('an inversion aligns predictions as each attacker specifies and runs its network on them', async () => {
     const { data, victim, network, logits, networkValues } = await scene();
     const weights = plainWeights(network);
     const attackers = [
@@ -124,7 +124,7 @@ describe('inversion of predictions', () => {
     attack.destroy();
   });
 
-  it('an inversion of a defended victim changes from draw to draw, and is repeated with the draw', async () => {
+  it('an inversion of a defended victim differs between draws and is the same for the same draw', async () => {
     const { data, victim, network } = await scene();
     const memory = await ApproximateMemory.store(arena!, victim);
     const uniform = { kind: 'stored', faults: [{ kind: 'uniform', bitErrorRate: 0.05 }] };

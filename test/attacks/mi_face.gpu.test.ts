@@ -25,7 +25,7 @@ import { randomParameters, SGD, TOY, toyDataset } from '../support/toy.ts';
 const device = useGpu();
 const SPEC = modelSpec('mlp-sigmoid', TOY.pixels, TOY.classes, [6]);
 const SPACE: SearchSpace = { height: TOY.height, width: TOY.width };
-/** Not in order, and one of them twice. */
+/** The attacked classes, not in order, one of them twice. */
 const TARGETS = [3, 0, 4, 3];
 
 /** The published attack: plain steps down 1 - confidence, best image kept. */
@@ -107,12 +107,12 @@ describe('an attack follows its float64 reference', () => {
       { momentum: 0.9, schedule: 'linear', step: 0.2, cost: 'negativeLogConfidence' },
     ],
     ['with normalised gradients and total variation', { normalise: true, totalVariation: 0.5, step: 0.15 }],
-    ['keeping the last image', { keep: 'last', normalise: true, totalVariation: 2, step: 0.3, schedule: 'linear' }],
+    ['that keeps the last image', { keep: 'last', normalise: true, totalVariation: 2, step: 0.3, schedule: 'linear' }],
     ['with PROCESS', { cost: 'negativeLogConfidence', process: { every: 5, strength: 0.3, sharpen: 0.5 }, step: 0.2 }],
-    ['black-box', { search: { directions: 5, sigma: 0.05, cell: 2 }, step: 2 }],
+    ['by black-box queries', { search: { directions: 5, sigma: 0.05, cell: 2 }, step: 2 }],
   ];
 
-  it.each(cases)('%s', async (_, config) => {
+  it.each(cases)('an attack %s agrees with its reference', async (_, config) => {
     const attack = await build(config);
     expectReference(await attack.run(RANDOM_STARTS, 3), miFace(reference, { ...PLAIN, ...config }, RANDOM_STARTS, 3));
     expect(attack.plan).toMatch(/^arena \d+\.\d MB, \d+ buffers$/);
@@ -210,21 +210,21 @@ describe('several draws attacked together', () => {
       alone.push(...(await attackOne.run(RANDOM_STARTS)));
     }
     expect(await attackThree.run(starts)).toEqual(alone);
-    // A draw whose last class stops early runs on with the others.
+    // A draw whose last class has stopped continues to run with the others.
     const stops = seeds.map((_, draw) =>
       Math.max(...alone.slice(draw * TARGETS.length, (draw + 1) * TARGETS.length).map(({ iterations }) => iterations)),
     );
     expect(Math.max(...stops)).toBeGreaterThan(Math.min(...stops) + 8);
     const search = { directions: 2, sigma: 0.1, cell: 1 };
     await expect(MiFace.build(device.gpu, three.victim, SPACE, targets, { ...PLAIN, search })).rejects.toThrow(
-      /^attack\.search: directions are drawn for one draw of the memory at a time/,
+      /^attack\.search: a black-box attack runs on one draw of the memory at a time/,
     );
     arena.destroy();
   });
 });
 
 describe('stopping of a class', () => {
-  it('a class stops at alpha: the images of all steps are judged, including the start and the last', async () => {
+  it('without beta and gamma a class takes all iterations: the start and all later images are judged', async () => {
     const iterations: number[] = [];
     const attack = await build({ iterations: 20 });
     const results = await attack.run(GRAY, 0, (t) => iterations.push(t));
@@ -307,7 +307,7 @@ it('the gradient estimated by queries points in the direction of the true gradie
   arena.destroy();
 });
 
-describe('in the latent space of an autoencoder', () => {
+describe('an attack in the latent space of an autoencoder', () => {
   const DAE = modelSpec('dae', TOY.pixels, TOY.classes, [7, 6]);
 
   async function latentAttack(config: Partial<MiFaceConfig>) {
@@ -342,7 +342,7 @@ describe('in the latent space of an autoencoder', () => {
     return { results, codeReference, codesOf, decode };
   }
 
-  it.each(['best', 'last'] as const)('codes are attacked and decoded, the %s one', async (keep) => {
+  it.each(['best', 'last'] as const)('the attack searches codes and decodes the %s one', async (keep) => {
     const config = { ...PLAIN, keep, cost: 'negativeLogConfidence', step: 0.1, iterations: 6 } as const;
     const { results, codeReference, codesOf, decode } = await latentAttack(config);
     const expected = miFace(codeReference, config, codesOf).map((each) => ({ ...each, image: decode(each.image) }));
@@ -350,7 +350,7 @@ describe('in the latent space of an autoencoder', () => {
     for (const { image } of results) expect(image).toHaveLength(TOY.pixels);
   });
 
-  it('PROCESS decodes, filters and encodes', async () => {
+  it('PROCESS decodes the code, filters the image and encodes it again', async () => {
     const process = { every: 2, strength: 0.3, sharpen: 0.2 };
     const config = { cost: 'negativeLogConfidence', step: 0.1, iterations: 6, keep: 'last' } as const;
     const [plain, processed] = [await latentAttack(config), await latentAttack({ ...config, process })];
@@ -373,7 +373,7 @@ describe('settings that are refused', () => {
     [{ momentum: 1 }, /^attack\.momentum: 1 /],
     [{ totalVariation: -0.1 }, /^attack\.totalVariation: -0\.1/],
     [{ totalVariation: 1, epsilon: 0 }, /^epsilon: 0 must be above 0/],
-  ] as const)('the configuration %o', async (config, message) => {
+  ] as const)('the configuration %o is refused', async (config, message) => {
     await expect(build(config)).rejects.toThrow(ConfigError);
     await expect(build(config)).rejects.toThrow(message);
   });

@@ -3,7 +3,7 @@ import { costOf, intensityOf } from '../../bench/cost.ts';
 import type { Dispatch } from '../../src/gpu/dispatch.ts';
 import type { BufferView } from '../../src/gpu/guarded_device.ts';
 
-/** A view of a buffer of its own. */
+/** A view of a new buffer. */
 const view = (size: number): BufferView => ({ buffer: {} as GPUBuffer, offset: 0, size });
 
 type Bindings = Dispatch['bindings'];

@@ -3,7 +3,7 @@ import { caseNamed, type GemmCase, gemmInputs, type NetworkCase } from '../../be
 import { COMPARED_STEPS } from '../../bench/peers/engine.ts';
 import { type Contestant, startEngine } from '../../bench/peers/process.ts';
 
-// Our own engine as the comparison starts it. The others are not installed here, and are not needed.
+// Our own engine, started as in the comparison. The other engines need not be installed.
 let engine: Contestant;
 
 beforeAll(() => {
@@ -18,7 +18,7 @@ it('the engine reports its name and its adapter', async () => {
   expect(adapter).not.toBe('');
 });
 
-it('the engine computes a product of the stated factors and times it', async () => {
+it('the engine computes the product of the factors of a case and times it', async () => {
   const compared = caseNamed('GEMM 512^3') as GemmCase;
   const results = await engine.ask<Float32Array>({ kind: 'build', name: compared.name });
   const { a, b } = gemmInputs(compared);
@@ -36,7 +36,7 @@ it('the engine computes a product of the stated factors and times it', async () 
   expect(await engine.ask<number>({ kind: 'time' })).toBeGreaterThan(0);
 });
 
-it('the engine trains from the stated parameters: the first loss is that of a guess, and the loss falls', async () => {
+it('the engine trains from the parameters of a case: the first loss is that of a guess, and the loss falls', async () => {
   const compared = caseNamed('training step, tiny victim') as NetworkCase;
   const losses = [...(await engine.ask<Float32Array>({ kind: 'build', name: compared.name }))];
   expect(losses).toHaveLength(COMPARED_STEPS);

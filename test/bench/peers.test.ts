@@ -32,7 +32,7 @@ describe('comparison of results', () => {
 });
 
 describe('conversion of tensor layouts', () => {
-  it('a transposition equals one index at a time', () => {
+  it('a transposition moves every value to its permuted index', () => {
     const tensor = uniform(1, [2, 3, 4, 5], -1, 1);
     const { shape, values } = transpose(tensor, [2, 0, 3, 1]);
     expect(shape).toEqual([4, 2, 5, 3]);
@@ -46,7 +46,7 @@ describe('conversion of tensor layouts', () => {
     }
   });
 
-  it('a conversion from NHWC to NCHW restores the tensor', () => {
+  it('a conversion to NHWC and back to NCHW restores the tensor', () => {
     const tensor = uniform(2, [2, 3, 4, 5], -1, 1);
     expect(toNchw(toNhwc(tensor))).toEqual(tensor);
   });
@@ -78,7 +78,7 @@ describe('cases of the comparison', () => {
   });
 });
 
-/** Answers from a script, and writes down what it is asked, and whether somebody else is working meanwhile. */
+/** A contestant with scripted answers that logs when each of its requests begins and ends. */
 function actor(name: string, log: string[], answers: { results?: number[]; fails?: Request['kind'] } = {}): Contestant {
   let timings = 0;
   return {
@@ -115,7 +115,7 @@ describe('turns of the engines', () => {
   });
 
   it.each(['build', 'warm', 'time'] as const)(
-    'goes on without a peer whose %s fails, with its words',
+    'the comparison continues without a peer whose %s fails, and reports its error',
     async (fails) => {
       const engines = [actor('a', []), actor('b', [], { fails })];
       const [first, second] = await takeTurns([CASE, CASE], engines, 2, () => {});
@@ -148,7 +148,7 @@ describe('rows of the comparison', () => {
     expect(row.target).toBeUndefined();
   });
 
-  it('a row says in words why a peer has no number', () => {
+  it('a row without a number states the reason', () => {
     const rows = rowsOf({ compared: CASE, outcomes });
     expect(rows.map(({ name }) => name)).toEqual([
       'a product: midas',
@@ -182,7 +182,7 @@ describe('engines in separate processes', () => {
     engine.stop();
   });
 
-  it('an engine reports how its process died, then and later', async () => {
+  it('every request to an engine whose process has ended reports how it ended', async () => {
     const engine = start(30);
     await expect(engine.ask({ kind: 'time' })).rejects.toThrow('peer ended (exit code 7): Error: out of memory');
     await expect(engine.ask({ kind: 'build', name: 'x' })).rejects.toThrow('peer ended (exit code 7)');

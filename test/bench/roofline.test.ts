@@ -43,7 +43,7 @@ describe('labels beside the dots they name', () => {
     for (let seed = 0; seed < 200; seed++) {
       const random = new Random(seed);
       const between = (low: number, high: number) => low + ((high - low) * random.nextU32()) / 2 ** 32;
-      // Some near the edges of the span, some in a heap.
+      // Half of the dots lie anywhere, some beyond the span; the others are crowded near its end.
       const dots = Array.from({ length: 24 }, (_, i) =>
         i < 12 ? { x: between(0, 380), y: between(0, 520) } : { x: between(300, 330), y: between(470, 500) },
       );
@@ -56,15 +56,15 @@ describe('labels beside the dots they name', () => {
   });
 });
 
-describe('the place of a kernel', () => {
+describe('the position of a kernel in the roofline', () => {
   const ceilings = { fma: 30, copy: 2 };
 
-  it('the place of a product is a share of multiply-adds alone', () => {
+  it('the percentage of a product is a share of the multiply-add ceiling', () => {
     const rates = ratesOf(40, { kernel: 'GEMM', kind: 'GEMM', intensity: 80 }, ceilings);
     expect(rates).toEqual({ gflops: 12, gbps: 0.15 });
   });
 
-  it('the place of a streaming kernel is a share of a copy, on the slope if it moves as many bytes', () => {
+  it('the percentage of a streaming kernel is a share of the copy ceiling, and 100 % lies on the slope', () => {
     const rates = ratesOf(100, { kernel: 'ReLU', kind: 'streaming', intensity: 0.125 }, ceilings);
     expect(rates).toEqual({ gflops: 0.25, gbps: 2 });
   });

@@ -32,7 +32,7 @@ describe('selecting people of a dataset', () => {
   it('selecting a person whom the dataset does not have is refused', async () => {
     const all = await people();
     await expect(selectPeople(all, [0, 3])).rejects.toThrow(ConfigError);
-    await expect(selectPeople(all, [3])).rejects.toThrow('toy: no person 3, it has 3 people');
+    await expect(selectPeople(all, [3])).rejects.toThrow('toy: there is no person 3; it has 3 people');
   });
 });
 

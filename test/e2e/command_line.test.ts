@@ -135,7 +135,7 @@ describe('the demo command', () => {
     child.kill('SIGINT');
     const { code, stderr } = await finished;
     expect(code).toBe(130);
-    expect(stderr).toMatch(/interrupted; what was finished is saved, continue with --resume/);
+    expect(stderr).toMatch(/interrupted; finished work is saved, continue with --resume/);
     expect(lines(join(dir, 'rows.jsonl'))).toBeGreaterThanOrEqual(1);
     expect(existsSync(join(dir, 'results.json'))).toBe(false);
     const other = await midas('demo', '--tiny', '--out', dir, '--resume', '--seed', '2', '--adapter', 'software');
@@ -226,7 +226,7 @@ describe('bad input on the command line', () => {
       'no people left for the public set',
       () => ['deep', '--private', faces('all', 3), '--out', join(scratch, 'o4')],
       2,
-      /inversion: it learns from other people’s faces; give --public, or --people for some of --private/,
+      /inversion: this attack learns from other people’s faces; give --public, or --people to leave some/,
     ],
     [
       'an unknown layer in a deep sweep',

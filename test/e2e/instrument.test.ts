@@ -184,7 +184,7 @@ describe('any part of an experiment can be exchanged', () => {
     ],
     ['a file that does not exist', ['run', 'huge.json'], /huge\.json: cannot be read; give a preset \(shallow, deep\)/],
     ['a run without a preset', ['run'], /give a preset \(shallow, deep\), a configuration file or the folder of a run/],
-    ['a shard out of range', ['run', 'shallow', '--shard', '3/2'], /--shard 3\/2: give the shard and their number/],
+    ['a shard out of range', ['run', 'shallow', '--shard', '3/2'], /--shard 3\/2: give a shard and the number of/],
   ])('the command line refuses %s', async (_, args, message) => {
     const { code, stderr, stdout } = await midas(...args, '--out', inScratch('refused'), ...QUIET);
     expect(stderr).toMatch(message);

@@ -232,7 +232,7 @@ describe.runIf(findChromium())('the page in Chromium', () => {
     await page!.locator('#adapter-table', { hasText: 'trained by this project' }).waitFor();
     await ended('measure done');
     await page!.setInputFiles('#own-networks', join(ROOT, 'test/fixtures/classifier.pth'));
-    await page!.locator('#failure', { hasText: 'people, the page has faces of 30' }).waitFor();
+    await page!.locator('#failure', { hasText: 'people, but the page has faces of 30' }).waitFor();
     await page!.locator('#adapter-table', { hasText: 'trained by this project' }).waitFor();
     await ended('measure done');
     expect(await page!.locator('#own-reset').isHidden()).toBe(true);
@@ -288,7 +288,7 @@ describe.runIf(findChromium())('the page in Chromium', () => {
   it('the page reports invalid values in its address and uses the valid ones', async () => {
     await visit('?rate=7&seed=3&draws=1');
     await page!
-      .locator('#failure', { hasText: 'Not understood in the address, and left at the default: rate=7' })
+      .locator('#failure', { hasText: 'These parts of the address are not valid; their defaults are used: rate=7' })
       .waitFor();
     await ended('measure done');
     expect(await page!.inputValue('#control-seed')).toBe('3');

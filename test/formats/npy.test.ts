@@ -36,11 +36,11 @@ describe('an NPY file', () => {
     const changed = (from: string, to: string) => Uint8Array.from(text.replace(from, to), (c) => c.charCodeAt(0));
     const read = (bytes: Uint8Array) => () => readNpy(bytes, 'x.npy');
     expect(read(file.subarray(0, -1))).toThrow(
-      new DataError('x.npy: 11 values for a shape of 2 x 3 x 2; is the file whole?'),
+      new DataError('x.npy: 11 values for a shape of 2 x 3 x 2; is the file complete?'),
     );
     expect(read(changed('|u1', '<f4'))).toThrow("x.npy: values of type <f4, expected bytes ('|u1')");
     expect(read(changed('False', 'True '))).toThrow('x.npy: not in C order');
-    expect(read(changed('\u0001\u0000', '\u0002\u0000'))).toThrow('x.npy: NPY version 2, this reads version 1');
+    expect(read(changed('\u0001\u0000', '\u0002\u0000'))).toThrow('x.npy: NPY version 2; only version 1 can be read');
     expect(read(values)).toThrow('x.npy: not an NPY file');
     expect(read(file.subarray(0, 6))).toThrow(DataError);
     expect(read(file.subarray(0, 40))).toThrow(DataError);

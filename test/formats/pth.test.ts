@@ -213,10 +213,12 @@ describe('a view of a storage', () => {
     expect(refused(tensor(storage('0', 6), [7], [1]))).toContain('does not lie in its storage');
     expect(refused(tensor(storage('0', 6), [2, 2], [2 ** 30, 1]))).toContain('does not lie in its storage');
     expect(refused(tensor(storage('0', 6), [2, 3], [3]))).toContain('does not lie in its storage');
-    expect(refused(tensor(storage('0', 6), [-2], [1]))).toContain('is missing or no count');
-    expect(refused(tensor(storage('0', 6), [2], [-1], 3))).toContain('is missing or no count');
-    expect(refused(tensor(NONE, [2], [1]))).toContain('is missing or no count');
-    expect(refused(call(global('torch._utils', '_rebuild_tensor_v2')))).toContain('is missing or no count');
+    expect(refused(tensor(storage('0', 6), [-2], [1]))).toContain('is missing or not a whole number >= 0');
+    expect(refused(tensor(storage('0', 6), [2], [-1], 3))).toContain('is missing or not a whole number >= 0');
+    expect(refused(tensor(NONE, [2], [1]))).toContain('is missing or not a whole number >= 0');
+    expect(refused(call(global('torch._utils', '_rebuild_tensor_v2')))).toContain(
+      'is missing or not a whole number >= 0',
+    );
   });
 
   test('a view is refused when its storage is missing or has another size', () => {

@@ -3,7 +3,7 @@ import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 
-// The allowed dependencies. A new arrow is a decision: it goes into the design first and then into these tables.
+// The allowed dependencies between folders. A new one is decided in the design first and then added to these tables.
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -56,11 +56,11 @@ const ARROWS: Record<string, readonly string[]> = {
   memory: [],
   metrics: [],
   formats: [],
-  // Procedural faces are drawn by a shader, their recipes use the project's only hash.
+  // Procedural faces are rendered by a shader, and their recipes use the project's only hash.
   data: LEAVES,
-  // Measured voltages are memory's tables.
+  // The tables of measured voltages are in memory.
   results: ['memory', 'metrics', 'formats'],
-  // Numbers formats and hashes are memory's: kernels, layers and models use its types and its functions.
+  // Number formats and hashes are in memory; kernels, layers and models use its types and functions.
   kernels: ['gpu', 'memory'],
   layers: ['kernels', 'gpu', 'memory'],
   injection: ['layers', 'kernels', 'gpu', 'memory'],
@@ -71,7 +71,7 @@ const ARROWS: Record<string, readonly string[]> = {
   experiments: [...ENGINE, 'attacks', 'defences', 'results'],
   // The float64 references take the kernels' options and shapes.
   reference: ['kernels', 'gpu', 'memory'],
-  // What doctor and the page ask of an adapter: every kernel against its reference, and the proof of the memory.
+  // The checks of an adapter by doctor and the page: every kernel against its reference, and the proof of the memory.
   verify: [...ENGINE, 'reference'],
   cli: SHELL,
   web: SHELL,
@@ -79,16 +79,16 @@ const ARROWS: Record<string, readonly string[]> = {
   library: [...ENGINE, 'attacks', 'defences', 'experiments', 'results'],
 };
 
-/** Used by everybody; they know nobody but each other. */
+/** Files that every folder may import. They import only each other. */
 const COMMON = ['src/errors.ts', 'src/random.ts'];
 
 /** Files that other projects import: the namespaces, and how devices are opened. */
 const LIBRARY = ['src/index.ts', 'src/node.ts', 'src/software.ts'];
 
-/** What the page ships and says beside its code: the networks of the demo, and the version. */
+/** Files that the page ships in addition to its code: the networks of the demo, and package.json for the version. */
 const SHIPPED = /^(data\/deep-tiny\/.*\.safetensors|package\.json)$/;
 
-it('the sources are found in every folder', () => {
+it('every folder of the sources has an entry in the table of dependencies', () => {
   expect(sources.length).toBeGreaterThan(40);
   expect(imports.length).toBeGreaterThan(100);
   expect(sources.map(folderOf).filter((folder) => folder && !Object.hasOwn(ARROWS, folder))).toEqual([]);
@@ -133,7 +133,7 @@ function circlesOf(all: readonly Import[]): string[][] {
 
 it('no files import each other in a circle', () => {
   expect(circlesOf(imports)).toEqual([]);
-  // The search finds one where there is one.
+  // The search does find a circle.
   const arrow = (from: string, to: string): Import => ({ from, to, isPackage: false });
   const three = [arrow('a', 'b'), arrow('b', 'c'), arrow('c', 'a'), arrow('c', 'd'), arrow('d', 'e')];
   expect(circlesOf(three)).toEqual([['a', 'b', 'c']]);
@@ -148,7 +148,7 @@ it('imports name existing files with their extension', () => {
   expect(missing.map(describeImport)).toEqual([]);
 });
 
-it('the library brings two small packages into a page', () => {
+it('the library makes a page load two small packages only', () => {
   const reached = new Set([LIBRARY[0]]);
   const packages = new Set<string>();
   for (const file of reached) {
@@ -172,7 +172,7 @@ it('built-in modules of Node are written with their prefix', () => {
   expect(bare.map(describeImport)).toEqual([]);
 });
 
-it('only the outer layers use outside randomness or the calendar', () => {
+it('only the command line and the page use unseeded randomness or the date', () => {
   const unseeded = sources
     .filter((file) => folderOf(file) !== 'cli' && folderOf(file) !== 'web')
     .filter((file) => /\bMath\.random\b|\bnew Date\b|\bDate\.|\bDate\(/.test(codeOf(file)));

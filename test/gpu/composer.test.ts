@@ -41,7 +41,7 @@ describe('include lines of shaders', () => {
     expect((await compose(files, { includes: { fetch: 'approximate.wgsl' } })).text).toBe('approximate\nmain');
   });
 
-  it('the composer puts directives before the prelude, with the line in which they were written', async () => {
+  it('the composer puts directives before the prelude and maps them to the lines where they were written', async () => {
     const files = { 'main.wgsl': 'a\n#include "x.wgsl"\nenabled();', 'x.wgsl': '// x\nenable subgroups;\nb' };
     const { text, origin } = await compose(files, { constants: { N: 3 } });
     expect(text.split('\n')).toEqual(['enable subgroups;', 'const N: u32 = 3u;', 'a', '// x', 'b', 'enabled();']);
@@ -85,7 +85,7 @@ describe('errors name file and line', () => {
   });
 
   it.each(['#define N 3', '#include common/x.wgsl', '  #include "x.wgsl" // why', '#ifdef A'])(
-    'of the unknown directive %s',
+    'the error of the unknown directive %s names its line',
     async (line) => {
       const message = await failure({ 'main.wgsl': `a\n${line}`, 'x.wgsl': '' });
       expect(message).toContain('shaders/main.wgsl:2: unknown directive');
@@ -169,7 +169,7 @@ it('origin maps every line back to its file', async () => {
     'shaders/common/x.wgsl:2',
     'shaders/main.wgsl:3',
   ]);
-  // Dawn reports line 0 where it knows none.
+  // Dawn reports line 0 if it knows none.
   expect(origin(0)).toBe('shaders/main.wgsl');
   expect(origin(99)).toBe('shaders/main.wgsl');
 });

@@ -42,7 +42,7 @@ describe('compilation of pipelines', () => {
     const compiled = cache.get({ path: 'op/main.wgsl', constants: { N: 1, M: 2 } }, ['write']);
     await expect(compiled).rejects.toThrow(ShaderError);
     await expect(compiled).rejects.toThrow(/^shaders\/common\/broken\.wgsl:3: .+/);
-    // The device is as good as before.
+    // The device remains usable.
     await device.gpu.idle();
   });
 
@@ -54,7 +54,7 @@ describe('compilation of pipelines', () => {
     await expect(cache.get({ path: 'main.wgsl' }, ['write'])).rejects.toThrow(/^shaders\/main\.wgsl:5: .*missing/);
   });
 
-  it('a shader that compiles but does not fit its bindings is a ShaderError with its file', async () => {
+  it('a shader that compiles but does not fit its bindings is refused with a ShaderError that names its file', async () => {
     const { cache } = cacheOf({ 'main.wgsl': `${BUFFER}\n${MAIN}` });
     const compiled = cache.get({ path: 'main.wgsl', constants: { N: 1 } }, ['uniform']);
     await expect(compiled).rejects.toThrow(ShaderError);
@@ -104,13 +104,13 @@ describe('buffers on the device', () => {
     expect(String(arena)).toBe('arena 0.0 MB, 1 buffers');
   });
 
-  it('a write through a view stays inside its place in the buffer', async () => {
+  it('a write through a view changes only the bytes of the view', async () => {
     const whole = newArena().allocate('whole', 48);
     device.gpu.write({ ...whole, offset: 16, size: 16 }, Uint32Array.of(1, 2, 3, 4));
     expect(await device.gpu.readWords(whole)).toEqual(Uint32Array.of(0, 0, 0, 0, 1, 2, 3, 4, 0, 0, 0, 0));
   });
 
-  it('scratch is shared under its name and grows', () => {
+  it('a scratch buffer is shared by name and grows', () => {
     const plan = newArena();
     const small = plan.scratch('partial sums', 64);
     expect(plan.scratch('partial sums', 32).buffer).toBe(small.buffer);
@@ -135,7 +135,7 @@ describe('buffers on the device', () => {
     expect(() => gpu.createBuffer('weights of fc1', wanted)).toThrow(
       `weights of fc1 needs a storage buffer of ${wanted} bytes, this adapter has ${largest}`,
     );
-    // A row of zeros comes to the 2^20.
+    // A row of zeros is added to the 2^20 rows.
     expect(() => newArena().matrix('activations', 2 ** 20, 2 ** 20)).toThrow(
       /activations needs .* 4398050705408 bytes/,
     );
@@ -161,12 +161,12 @@ it('awaiting the device leaves nothing behind on the heap', async () => {
   };
   await awaitOften();
   const before = await awaitOften();
-  // One reaction on the promise of the loss, kept for every await, would be some 330 bytes.
+  // A reaction to the promise of the device's loss, retained for every await, would take about 330 bytes.
   expect((await awaitOften()) - before).toBeLessThan(3000 * 100);
 });
 
 describe('recorded programs of dispatches', () => {
-  it('many dispatches are one submit and read the step uniform of that moment', async () => {
+  it('many dispatches are submitted together and read the step uniform as it was at the time of their run', async () => {
     const { gpu } = device;
     const plan = newArena();
     const [gradients, parameters, velocity] = ['g', 'w', 'v'].map((name) => plan.allocate(name, 16));
@@ -180,7 +180,7 @@ describe('recorded programs of dispatches', () => {
     writeSgdStep(program, 1);
     program.run();
     expect(gpu.submissions).toBe(before + 1);
-    // The next run's uniform must not reach into the first.
+    // The uniform of the next run must not change the first run.
     writeSgdStep(program, 100);
     program.run();
     expect(gpu.submissions).toBe(before + 2);

@@ -5,8 +5,8 @@ import { openNodeGpu } from '../../src/gpu/node.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
 import { recordSgd, writeSgdStep } from '../../src/kernels/optimizer.ts';
 
-// A file of its own: the process's only device is lost here.
-it('a lost device never yields numbers: every call that would return some rejects with DeviceLostError', async () => {
+// This test has its own file, because it loses the only device of the process.
+it('a lost device never yields numbers: every call that would return numbers rejects with DeviceLostError', async () => {
   const gpu = await openNodeGpu({ adapter: 'software', profile: true });
   const arena = new Arena(gpu);
   const [gradients, parameters, velocity] = ['g', 'w', 'v'].map((name) => arena.allocate(name, 64));
@@ -20,7 +20,7 @@ it('a lost device never yields numbers: every call that would return some reject
   program.run();
 
   gpu.device.destroy();
-  // Immediately, before the loss can have been announced: nothing may resolve.
+  // Called immediately, before the loss can have been announced, nothing may resolve.
   const lost = { name: 'DeviceLostError', exitCode: 3 };
   const outcomes = await Promise.allSettled([
     gpu.read(parameters),
@@ -34,7 +34,7 @@ it('a lost device never yields numbers: every call that would return some reject
   ]);
   for (const outcome of outcomes) expect(outcome).toMatchObject({ status: 'rejected', reason: lost });
 
-  // And for good.
+  // The loss is permanent.
   expect(() => program.run()).toThrow(DeviceLostError);
   expect(() => gpu.check()).toThrow(DeviceLostError);
   expect(() => gpu.submit(gpu.device.createCommandEncoder())).toThrow(/run again with --resume/);

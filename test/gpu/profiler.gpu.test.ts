@@ -12,7 +12,7 @@ import { Trainer } from '../../src/models/trainer.ts';
 import { randomValues, writeMatrix } from '../support/gpu.ts';
 import { SGD, TOY, toyDataset } from '../support/toy.ts';
 
-// Devices that are opened with a profiler and without: one at a time, and closed by the test that opened it.
+// Every test opens its devices itself, with or without a profiler; only one is open at a time.
 let gpu: Gpu;
 const open = async (profile: boolean) => {
   gpu = await openNodeGpu({ adapter: 'software', profile });
@@ -35,7 +35,7 @@ async function threeKernels(arena: Arena): Promise<Program> {
   return program;
 }
 
-/** Passes of every encoder that is made from now on; a run as always has one, a timed run one a dispatch. */
+/** Counts the passes of every encoder created from now on: an ordinary run has one, a timed run has one per dispatch. */
 function countPasses({ device }: Gpu): number[] {
   const counts: number[] = [];
   const create = device.createCommandEncoder.bind(device);
@@ -52,13 +52,13 @@ function countPasses({ device }: Gpu): number[] {
   return counts;
 }
 
-/** Until the timing under way has been read: the device is done, and the promises that hang on it have had their turn. */
+/** Waits until the pending timing has been read: the device is idle and the promises that depend on it have settled. */
 async function settled(): Promise<void> {
   await gpu.profiler!.report();
 }
 
 describe('a profiled run', () => {
-  it('a profile has every kernel with its calls, its time and its speed, phase by phase, the slowest first', async () => {
+  it('a profile lists the kernels of every phase with calls, time and speed, the slowest first', async () => {
     const { profiler } = await open(true);
     const arena = new Arena(gpu);
     const program = await threeKernels(arena);
@@ -97,7 +97,7 @@ describe('a profiled run', () => {
       }
       if (host) expect(host.share).toBeLessThan(1);
     }
-    // One and the same mean, times 6 calls and 1.
+    // Both phases use the same mean time per call, for 6 calls and for 1.
     const sgd = (kernels: typeof train.kernels) => kernels.find(({ label }) => label === 'sgd')!;
     expect(sgd(train.kernels).milliseconds).toBeCloseTo(6 * sgd(attack.kernels).milliseconds!, 9);
     expect(sgd(train.kernels).gflops).toBeCloseTo(sgd(attack.kernels).gflops!, 9);
@@ -122,7 +122,7 @@ describe('a profiled run', () => {
     arena.destroy();
     expect(passes.flatMap((count, run) => (count === 3 ? [run] : []))).toEqual([0, 4, 5, 16, 32]);
     expect(gpu.submissions).toBe(33);
-    // Of the JavaScript thread only runs as always are counted.
+    // The time of the JavaScript thread is that of ordinary runs only.
     const [{ host, runs }] = await gpu.profiler!.report();
     expect(runs).toBe(33);
     expect(host!.milliseconds).toBeGreaterThan(0);
@@ -152,7 +152,7 @@ describe('a profiled run', () => {
     const { losses, state, phases } = await trained(true);
     expect(losses).toEqual(without.losses);
     expect(state).toEqual(without.state);
-    // And it was really timed.
+    // The kernels were really timed.
     expect(phases![0].kernels.length).toBeGreaterThan(5);
     for (const { milliseconds } of phases![0].kernels) expect(milliseconds).not.toBeNull();
   });
@@ -167,7 +167,7 @@ describe('a profiled run', () => {
 
 it('an adapter without timestamps still counts calls and the time of the host', async () => {
   await open(false);
-  // All that a profiler asks of a device before it times anything.
+  // The only members of a device that a profiler uses before it times anything.
   const without = { device: { features: new Set() }, guard: (promise: Promise<unknown>) => promise };
   const profiler = new Profiler(without as unknown as Gpu);
   const dispatch = {

@@ -23,7 +23,7 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Keeps what recorders record. */
+/** A recorder that collects its dispatches. */
 class Kept extends Recorder {
   readonly dispatches: Dispatch[] = [];
   override record(dispatch: Dispatch): void {
@@ -66,7 +66,7 @@ function memoryStore(choices: TuningChoices = {}): TuningStore & { choices: Tuni
   };
 }
 
-/** A dispatch whose second variant writes nothing, in no time, and whose third the same as the first. */
+/** A dispatch with three variants: the second writes nothing, in no time, and the third writes the same as the first. */
 function disagreeing(): Dispatch {
   const rows = 4096;
   const variant = (name: string, workgroups: number) => ({
@@ -109,7 +109,7 @@ it('every product is tuned once, and a second process uses the choices without m
   }
 });
 
-it('a choice that was stored is honoured, and one that no longer exists is the default', async () => {
+it('a stored choice is used, and one that no longer exists is replaced by the default', async () => {
   const [gemm, conv] = products();
   const last = gemm.tuning!.variants.at(-1)!;
   const store = memoryStore({ [choiceKey(gemm.tuning!)]: last.name, [choiceKey(conv.tuning!)]: 'of another version' });
@@ -133,7 +133,7 @@ it('a variant that writes different bits than the default is never chosen', asyn
   expect(Object.values(store.choices)[0]).toMatch(/default|right/);
 });
 
-it('without time to measure everything keeps its default, and the buffers of the program are not touched', async () => {
+it('without time to measure every product keeps its default, and the buffers of the program are not touched', async () => {
   const store = memoryStore();
   const dispatches = products();
   const output = dispatches[0].bindings.find(([access]) => access === 'write')![1];
@@ -154,7 +154,7 @@ it('choices are kept in a file, and a broken file is ignored', async () => {
   const [file] = readdirSync(join(folder, 'cache'));
   writeFileSync(join(folder, 'cache', file), '{"gemm_nt');
   expect(await store.load('adapter')).toEqual({});
-  // A folder that cannot be made: time is lost, nothing else.
+  // If the folder cannot be created, only time is lost.
   writeFileSync(join(folder, 'file'), '');
   await fileTuningStore([join(folder, 'file', 'cache')]).save('adapter', {});
 });

@@ -42,7 +42,7 @@ const layout = new ParameterLayout(stackParameters(SPECS));
 let arena: Arena | undefined;
 afterEach(() => arena?.destroy());
 
-/** The victim's logits, and where its activations can be seen. */
+/** Runs a victim on images x of 20 pixels; returns its memory, its plan, and the logits and the input after the run. */
 async function run(config: Partial<MemoryConfigInput>, x: Float32Array, first = 0, pass = 0) {
   arena = new Arena(device.gpu);
   const parameters = new FlatParameters(arena, 'parameters', layout);
@@ -90,7 +90,7 @@ describe('activations in approximate memory', () => {
     ['int4', { kind: 'int4' }],
     ['fp16', { kind: 'fp16', nonFinite: 'saturate' }],
     ['fp32', { kind: 'fp32', nonFinite: 'zero' }],
-  ] as const)('the input comes back as its reference says, in %s', async (_, format) => {
+  ] as const)('stored inputs are read with the bits of the reference, in %s', async (_, format) => {
     const granularity = 'inference';
     const { memory } = await run({ granularity, activations: { input: { kind: 'stored', format, faults } } }, x, 40, 6);
     const values = new Float32Array(7 * 32);
@@ -111,7 +111,7 @@ describe('activations in approximate memory', () => {
     expect(expected).not.toEqual(new Uint32Array(values.buffer));
   });
 
-  it('activations of images with narrow rows, whose blocks span several pixels, agree too', async () => {
+  it('activations of images with narrow rows, whose blocks span several pixels, agree with the reference', async () => {
     const { memory } = await run({ activations: { conv1: { kind: 'stored', range: 4, faults } } }, x);
     const images = arena!.image('pixels', 3, 5, 4, 3);
     const values = new Float32Array(images.rows * images.stride);

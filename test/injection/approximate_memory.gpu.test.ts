@@ -32,7 +32,7 @@ const SPECS: readonly DenseSpec[] = [
 const LAYERS = ['fc1', 'fc2'];
 const layout = new ParameterLayout(stackParameters(SPECS));
 
-/** Tensors of very different range, mostly negative ones among them, in the padded layout. */
+/** Tensors of very different ranges, one of them mostly negative, in the padded layout. */
 const weights = new Float32Array(layout.length);
 for (const [i, slice] of layout.slices.entries()) {
   const { rows, columns } = slice;
@@ -65,7 +65,7 @@ const valuesOf = (name: string, flat: Float32Array) => {
   const { offset, length } = sliceOf(name);
   return flat.subarray(offset, offset + length);
 };
-/** rows x stride: what a read writes; rows behind it up to a multiple of four stay zero. */
+/** The rows x stride words that a read writes; the rows behind them, up to a multiple of four, stay zero. */
 const readPart = (name: string, words: Uint32Array) => {
   const { offset, rows, stride } = sliceOf(name);
   return words.subarray(offset, offset + rows * stride);
@@ -77,7 +77,7 @@ const uniform = (bitErrorRate: number, format: object = {}): MemoryConfigInput['
   faults: [{ kind: 'uniform', bitErrorRate }],
 });
 
-/** The words that the reference reads for a parameter: from its weights to the fetched bits. */
+/** The fetched bits of a parameter by the reference, which encodes the weights and reads the codes. */
 function referenceRead(
   name: string,
   { exponent, bits = 12, rate, key }: { exponent: number; bits?: number; rate: number; key: [number, number] },
@@ -96,7 +96,7 @@ const NAMES = layout.slices.map(({ name }) => name);
 
 describe('a read of the whole model', () => {
   it.each(['chip', 'load'] as const)(
-    'at granularity %s is that of the reference, tensor by tensor',
+    'a read at granularity %s is that of the reference, tensor by tensor',
     async (granularity) => {
       const { memory, configure, fetched } = await store();
       await configure({ seed: 5, chip: 3, granularity, layers: { fc1: uniform(0.05), fc2: uniform(0.2) } });
@@ -196,7 +196,7 @@ describe('a read of the whole model', () => {
     const chips = [await read({ seed: 1, granularity: 'chip' }, 2), await read({ seed: 1, granularity: 'chip' }, 3)];
     expect(new Set([...all, ...chips]).size).toBe(6);
     expect(await read({ seed: 1 }, 0)).toBe(first);
-    // A draw of a chip is the next chip, and its first read is the first load of that chip.
+    // At granularity chip draw n is the chip n numbers later, and its read is the first load of that chip.
     expect(await read({ seed: 1, chip: 1, granularity: 'chip' }, 1)).toBe(chips[0]);
     expect(await read({ seed: 1, chip: 2 }, 0)).toBe(chips[0]);
   });
@@ -231,7 +231,7 @@ describe('number formats of layers', () => {
     );
   const exponentOf = ({ memory }: Stored, name: string) => Math.log2(floatOfBits(memory.codecOf(name).decode(1, 0)));
 
-  it('an exponent is fitted to every tensor, or one to all, or given; headroom is added to what is fitted', async () => {
+  it('an exponent is fitted to every tensor or to all together, or given; headroom is added to a fitted one', async () => {
     const stored = await store();
     const { configure } = stored;
     const largest = Math.max(...NAMES.map(largestOf));
@@ -266,14 +266,14 @@ describe('number formats of layers', () => {
       wrapped += valuesOf(name, weights).filter((weight) => Math.abs(weight) >= 2 ** (exponent + 7)).length;
     }
     expect(wrapped).toBeGreaterThan(0);
-    // A tensor for itself: its signed maximum, whatever its most negative weight is.
+    // A tensor with an exponent of its own uses its signed maximum, whatever its most negative weight is.
     await configure({ layers: { fc2: uniform(0, { encoding: 'faithful' }) } });
     const own = fixedExponent(Math.max(...valuesOf('fc2.weight', weights)), 12, 0, 'faithful');
     expect(exponentOf(stored, 'fc2.weight')).toBe(own);
     expect(await codesOf(stored, 'fc2.weight')).toEqual(expectedCodes('fc2.weight', 12, own, 'faithful'));
   });
 
-  it('layers of one model may have formats of their own', async () => {
+  it('layers of one model may have different formats', async () => {
     const stored = await store();
     await stored.configure({ layers: { fc1: uniform(0, { bits: 4 }), fc2: uniform(0, { bits: 16 }) } });
     const bitsOfLayer = (name: string) => (name.startsWith('fc1') ? 4 : 16);
@@ -283,9 +283,9 @@ describe('number formats of layers', () => {
     }
   });
 
-  it('a layer without a number format reports that', async () => {
+  it('the codec of a layer without a number format is an error, as is a missing configuration', async () => {
     const { memory, configure } = await store();
-    expect(() => memory.config).toThrow('configure the memory first');
+    expect(() => memory.config).toThrow('the memory has no configuration; call configure first');
     await configure({ layers: { fc1: { kind: 'gaussian', scale: 1 } } });
     expect(() => memory.codecOf('fc1.weight')).toThrow(/fc1\.weight has no number format/);
     expect(() => memory.codecOf('fc2.weight')).toThrow(/fc2\.weight has no number format/);
@@ -309,7 +309,7 @@ describe('noise on weights', () => {
         continue;
       }
       const expected = noiseTensor(exact, columns, stride, key, kind, 0.25);
-      // WGSL lets cos and sin be off by 2^-11, and the logarithm by 2^-21 near 1.
+      // This tolerance is wide; test/memory/noise.gpu.test.ts checks the precision.
       expectAllclose(values, expected, { absolute: 0.25 * 3e-3, relative: 1e-6 }, name);
       values.forEach((value, i) => {
         if (i % stride >= columns) expect(Object.is(value, 0)).toBe(true);
@@ -321,7 +321,7 @@ describe('noise on weights', () => {
 describe("the source of a layer's weights", () => {
   const x = randomValues(3 * 20, 9);
 
-  /** Logits and input gradient of the victim through a configuration, bits included. */
+  /** Logits and input gradient of the victim under a configuration, and the kinds of weights that its layers have. */
   async function attack(config: MemoryConfigInput, draw: number, pass = 0, firstImage = 0, rows = 3) {
     const { memory, configure } = await store();
     await configure(config);
@@ -346,12 +346,12 @@ describe("the source of a layer's weights", () => {
     return result;
   }
 
-  // One layer only: a software adapter compiles a fused product for seconds.
+  // Only one layer, because a software adapter takes seconds to compile a fused product.
   const layers = { fc2: uniform(0.05) };
   const tolerance = { absolute: 1e-5, relative: 1e-5 };
 
   it.each(['chip', 'load', 'pass'] as const)(
-    'at granularity %s the fused path reads the same weights',
+    'at granularity %s the fused path reads the same weights as the materialised one',
     async (granularity) => {
       const materialised = await attack({ granularity, path: 'materialised', layers }, 2, 4);
       const fused = await attack({ granularity, path: 'fused', layers }, 2, 4);
@@ -372,7 +372,7 @@ describe("the source of a layer's weights", () => {
     ['of 16 bits, decoded before', { bits: 16 }, 16, 0.1],
     ['of 8 bits, decoded before', { bits: 8 }, 8, 0.1],
   ] as const)(
-    'products of a pass have the bits of products with the weights that it read: codes %s',
+    'products of a pass have the bits of products with the weights that the reference reads: codes %s',
     async (_, format, bits, rate) => {
       const { memory, configure } = await store();
       await configure({ seed: 3, granularity: 'pass', path: 'materialised', layers: { '*': uniform(rate, format) } });

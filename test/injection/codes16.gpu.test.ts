@@ -20,7 +20,7 @@ afterEach(() => bench?.arena.destroy());
 
 const bitsOf = (values: Float32Array<ArrayBuffer>) => new Uint32Array(values.buffer);
 
-/** One read of a tensor of random codes, retained in both ways, and what the reference says that it returns. */
+/** One read of a tensor of random codes, retained as f32 and as codes of 16 bits, and the values of its reference. */
 function read(bits: number, rate: number, exponent = -11, fastPath = true) {
   bench = new Bench(device.gpu);
   const place = { map: 1, origin: 3, rows: ROWS, columns: COLUMNS, stride: STRIDE };
@@ -37,14 +37,14 @@ function read(bits: number, rate: number, exponent = -11, fastPath = true) {
   return { tensor, faultTable, f32, codes16, expected: tensor.fetch(readKey(KEY, READ), rate) };
 }
 
-// From hardly any flip, over more in every block than the fast path draws, to all of them.
+// From no flips, through more flips per block than the fast path samples, to all bits.
 const RATES = [0, 0.001, 0.01, 0.03, 0.0625, 0.5, 1];
 
 describe('a read retained as codes of 16 bits', () => {
   it.each([9, 12, 15])(
     'a retained read equals the reference in codes of %i bits at every rate, also as f32',
     async (bits) => {
-      // Whatever flips, the bits do not depend on the path.
+      // The bits must not depend on the path, at any rate.
       for (const [rate, fastPath] of RATES.flatMap((rate) =>
         [true, false].map((fastPath) => [rate, fastPath] as const),
       )) {
@@ -73,7 +73,7 @@ describe('a product with codes of 16 bits', () => {
     [12, 0.01, -11],
     [12, 0.5, 2],
     [15, 0.0625, -20],
-  ])('has the bits of one with decoded weights: %i bits, rate %d, exponent %i', async (bits, rate, exponent) => {
+  ])('codes give the bits of decoded weights: %i bits, rate %d, exponent %i', async (bits, rate, exponent) => {
     for (const transposition of ['nt', 'nn'] as const) {
       for (const variant of VARIANTS) {
         const { faultTable, f32, codes16 } = read(bits, rate, exponent);

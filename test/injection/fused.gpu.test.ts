@@ -41,7 +41,7 @@ afterEach(() => bench?.arena.destroy());
 
 type Granularity = 0 | 1 | 2;
 
-/** The memory on the device, and what the reference says a read returns: outputs x inputs without padding, and the bias. */
+/** The memory on the device, and the values of its reference: weights, outputs x inputs without padding, and biases. */
 function memory(granularity: Granularity) {
   const format = { bits: BITS, exponent: EXPONENT, rate: RATE, read: READ, granularity };
   const faultTable = bench.buffer(
@@ -90,9 +90,9 @@ const table = (rows: number, columns: number, value: (row: number, column: numbe
   Float32Array.from({ length: rows * columns }, (_, i) => value(Math.floor(i / columns), i % columns));
 
 describe.each([
-  ['the same in all passes', 0],
-  ['drawn every pass', 1],
-] as const)('the fused product of a map %s', (_, granularity) => {
+  ['that are the same in all passes', 0],
+  ['drawn per pass', 1],
+] as const)('a fused product with faults %s', (_, granularity) => {
   it('forward: the identity returns exactly the fetched weights, and zeros exactly the fetched biases', async () => {
     const { recorder } = newBench();
     const { weights, biases, ...stored } = memory(granularity);
@@ -273,7 +273,7 @@ describe('the product that is corrected image by image', () => {
     async (codeBits) => {
       const { recorder, arena } = newBench();
       const { args, bias, weights, biases } = stored(codeBits);
-      // Image m sees column 100 m + m of the weights, on both sides of the border of stretches.
+      // Every image sees one column of the weights; 511 and 512 lie on both sides of the border of stretches.
       const seen = [0, 101, 202, 511, 512, 606, 699];
       const unit = table(seen.length, inputs, (row, column) => Number(column === seen[row]));
       const forward = bench.output(seen.length, outputs);
@@ -296,7 +296,8 @@ describe('the product that is corrected image by image', () => {
   );
 
   it('a corrected product is exact if flips of an exponent are huge', async () => {
-    // bfloat16 at a rate at which codes with two flipped exponent bits occur: what a first flip adds must not be taken off again.
+    // bfloat16 at a rate at which codes with two flipped exponent bits occur: the huge change by one of the flips must not be
+    // added and subtracted again.
     const { recorder, arena } = newBench();
     const [rows, columns] = [4, 1024];
     const memory = uniformMemory({ kind: 'bf16', nonFinite: 'zero' }, 0.03);
@@ -342,14 +343,14 @@ describe('the product that is corrected image by image', () => {
       for (let row = 0; row < rows; row++) {
         const [weight, exact] = [fetched[row * columns + column], decoded[row * columns + column]];
         if (Math.abs(weight) > 1e10) huge++;
-        // The error-free weight and the change of it are added.
+        // The kernel adds the error-free weight and its change.
         expect(y[column * rows + row]).toBe(Math.fround(exact + Math.fround(weight - exact)) + 0);
       }
     }
     expect(huge).toBeGreaterThan(10);
   });
 
-  it('a corrected product has the reference’s values, and its bits do not depend on where batches are cut', async () => {
+  it('a corrected product agrees with its reference, and its bits do not depend on where batches are cut', async () => {
     const batch = 21;
     const x = randomValues(batch * inputs, 5);
     const product = async (first: number, rows: number) => {

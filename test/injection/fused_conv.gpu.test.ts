@@ -41,7 +41,7 @@ const MEMORIES: Readonly<Record<string, Layer>> = {
   },
 };
 
-/** Output and input gradient of one convolution of the same images, and how large the weights it read are. */
+/** Output and input gradient of a convolution with weights in a memory; images and weights are the same in every call. */
 async function convolve(layer: Layer, path: 'fused' | 'materialised') {
   arena = new Arena(device.gpu);
   const parameters = new FlatParameters(arena, 'parameters', layout);
@@ -82,7 +82,7 @@ async function convolve(layer: Layer, path: 'fused' | 'materialised') {
   return result;
 }
 
-it.each(Object.entries(MEMORIES))('a convolution fetches the same weights itself, in %s', async (_, layer) => {
+it.each(Object.entries(MEMORIES))('a fused convolution fetches the same weights, in %s', async (_, layer) => {
   const [materialised, fused] = [await convolve(layer, 'materialised'), await convolve(layer, 'fused')];
   for (const [i, name] of ['forward', 'backward'].entries()) {
     const largest = Math.max(...materialised[i].map(Math.abs));

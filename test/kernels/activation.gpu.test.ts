@@ -10,7 +10,7 @@ import { SHAPES } from '../support/shapes.ts';
 const device = useGpu();
 const ACTIVATIONS: Activation[] = ['none', 'relu', 'tanh', 'sigmoid'];
 
-describe.each(ACTIVATIONS)('%s', (activation) => {
+describe.each(ACTIVATIONS)('the activation %s', (activation) => {
   it('the forward pass agrees with its reference and keeps pads zero', async () => {
     await checkKernel(device.gpu, (bench) =>
       SHAPES.map(([rows, columns], i): Output => {

@@ -15,11 +15,11 @@ interface Case extends Alignment {
   readonly rows: number;
   readonly classes: number;
   readonly x: Float32Array<ArrayBuffer>;
-  /** Size of the largest number on the way, for the tolerance. */
+  /** Magnitude of the largest intermediate value, for the tolerance. */
   readonly largest: number;
 }
 
-/** Runs cases of wide and narrow outputs, looking at the counts too. */
+/** Checks outputs and counts of floored entries; every second case has the narrow rows of images. */
 async function check(cases: readonly Case[]): Promise<void> {
   await checkKernel(device.gpu, (bench) =>
     cases.flatMap(({ name, rows, classes, x, largest, ...alignment }, i): Output[] => {
@@ -42,7 +42,7 @@ async function check(cases: readonly Case[]): Promise<void> {
   );
 }
 
-/** All of 1, 2, a third, all but one, all. */
+/** Numbers of kept classes: 1, 2, a third, all but one, and all. */
 const truncations = (classes: number) =>
   [...new Set([1, 2, Math.ceil(classes / 3), classes - 1, classes])].filter((k) => k >= 1 && k <= classes);
 
@@ -58,7 +58,7 @@ function casesOf(scale: number, alignment: Partial<Alignment> = {}): Case[] {
   );
 }
 
-/** Logits of 0 and of the logarithms given: those of confidences, the first class having almost all. */
+/** Logits of rows whose first class has almost all the confidence, and whose others have the given log-confidences. */
 const logitsOf = (logs: number[][]) => Float32Array.from(logs.flatMap((row) => [0, ...row]));
 
 describe.each(FLOORS)('truncation and alignment, %s floor', (floor) => {
@@ -67,11 +67,11 @@ describe.each(FLOORS)('truncation and alignment, %s floor', (floor) => {
   });
 
   it('the kernel agrees with its reference where it raises values', async () => {
-    // Log-confidences down to -90, and with another constant.
+    // Log-confidences down to -90, and then another offset.
     await check([...casesOf(45, { floor }), ...casesOf(3, { floor, offset: 0 })]);
   });
 
-  it('the kernel agrees with its reference among ties', async () => {
+  it('the kernel agrees with its reference if values are equal', async () => {
     const cases = casesOf(3, { floor }).map((given) => ({ ...given, x: given.x.map(Math.round) }));
     await check(cases);
     await check(cases.map((given) => ({ ...given, x: given.x.map(() => 7) })));
@@ -168,7 +168,7 @@ it('the underflow threshold is where f32 rounds to 0', () => {
   expect(Math.fround(Math.exp(CONFIDENCE_UNDERFLOW + 1e-9))).toBe(2 ** -149);
 });
 
-it("golden: the published code's input of the inversion network", async () => {
+it("alignment reproduces the golden input of the published code's inversion network", async () => {
   const fixture = loadFixture('yang');
   const { truncation, c } = fixture.description as { truncation: number; c: number };
   const [rows, classes] = fixture.tensor('classifier/logits_eval').shape;

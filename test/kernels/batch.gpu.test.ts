@@ -10,10 +10,10 @@ import { SHAPES } from '../support/shapes.ts';
 const device = useGpu();
 const COUNT = 41;
 const BATCH_OFFSET = 3;
-/** 41 images in some order, every one once. */
+/** A permutation of the 41 images. */
 const ORDER = Uint32Array.from({ length: COUNT }, (_, i) => (i * 7 + 5) % COUNT);
 
-it('a batch holds the images and labels that order names, scaled to 0..1', async () => {
+it('a batch holds the images that the order lists, scaled to 0..1, and their labels', async () => {
   await checkKernel(
     device.gpu,
     (bench) =>
@@ -24,7 +24,7 @@ it('a batch holds the images and labels that order names, scaled to 0..1', async
         const targets = bench.arena.allocate('targets', rows * 4);
         const packed = packImages(bytes, columns);
         const stride = packed.length / COUNT;
-        // What lies between images must not be read into pads.
+        // Bytes between images must not be read into pads.
         for (let k = 0; k < COUNT; k++) packed.fill(255, k * stride + columns, (k + 1) * stride);
         recordGatherBatch(bench.recorder, {
           pixels: bench.buffer(packed),
@@ -71,12 +71,12 @@ it('all 256 gray values are scaled correctly', async () => {
   });
 });
 
-it('packing refuses a broken image', () => {
+it('packing refuses bytes that are not whole images', () => {
   expect(packImages(Uint8Array.of(1, 2, 3, 4, 5, 6), 3)).toEqual(Uint8Array.of(1, 2, 3, 0, 4, 5, 6, 0));
   expect(() => packImages(new Uint8Array(7), 3)).toThrow(ShapeError);
 });
 
-it('a batch of a table holds the rows that order names, also rows of odd lengths', async () => {
+it('a batch of a table holds the rows that the order lists, also rows of odd lengths', async () => {
   await checkKernel(
     device.gpu,
     (bench) =>
@@ -105,7 +105,7 @@ it('rows and their pads follow the batch offset through an epoch', async () => {
   const [rows, columns] = [7, 5];
   const table = imageRows(bench, COUNT, new Float32Array(COUNT * columns));
   const { stride } = table;
-  // Every element of a row, pads too, says where it was.
+  // Every element of the table, also in the pads, holds its own index.
   bench.gpu.write(
     table,
     Float32Array.from({ length: COUNT * stride }, (_, i) => i),
@@ -141,7 +141,7 @@ it('a table with rows of another length and an order that is too short are refus
     ],
     [{ order: bench.buffer(new Uint32Array(4)) }, 'gather_rows: order has 16 bytes, 20 are needed'],
     [{ output: { ...output, size: 64 } }, 'gather_rows: output has 64 bytes, 320 are needed'],
-    [{ output: { ...output, stride: 7 } }, 'gather_rows: output is 5 x 7 (stride 7); give rows and a stride'],
+    [{ output: { ...output, stride: 7 } }, 'gather_rows: output is 5 x 7 (stride 7); it needs rows, columns,'],
   ] as const) {
     expect(record(changed)).toThrow(ShapeError);
     expect(record(changed)).toThrow(message);

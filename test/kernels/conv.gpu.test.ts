@@ -47,7 +47,7 @@ function shapeOf(
 const name = ({ batch, height, width, inChannels, outChannels, kernelSize, stride, padding }: ConvShape) =>
   `${batch} x ${height} x ${width} x ${inChannels} -> ${outChannels}, k${kernelSize} s${stride} p${padding}`;
 
-/** Between them every channel count, kernel, stride and padding that goes wrong somewhere. */
+/** Together these cover the channel counts, kernels, strides and paddings that kernels handle differently. */
 const CASES: readonly ConvShape[] = [
   shapeOf(1, [1, 1], [1, 1], [1, 1, 0]),
   shapeOf(1, [5, 7], [3, 5], [3, 1, 1]),
@@ -63,7 +63,7 @@ const CASES: readonly ConvShape[] = [
   shapeOf(3, [4, 4], [5, 6], [4, 1, 0]),
   // Pixels that no tap reaches.
   shapeOf(2, [2, 7], [4, 4], [1, 3, 0]),
-  // Too many pixels to run over images first.
+  // Too few taps lie outside the image for rows to run over images first.
   shapeOf(2, [21, 22], [4, 5], [3, 1, 1]),
 ];
 
@@ -76,7 +76,7 @@ interface Options {
 
 type Direction = 'forward' | 'input gradient' | 'weight gradient';
 
-/** Values behind the images of an output, which must stay. */
+/** The image behind an output, which must remain unchanged. */
 function rowsBehind(title: string, matrix: Matrix, images: number): Output {
   const { rows, stride, columns } = matrix;
   const count = rows / images;
@@ -94,7 +94,7 @@ function sumOf(count: number): Tolerance {
   return { relative, absolute: absolute + TOLERANCES.tanh.absolute };
 }
 
-/** Records one direction of a random convolution and says what must come out, and behind it. */
+/** Records one direction of a random convolution; returns its outputs and the image behind with the expected values. */
 function record(bench: Bench, direction: Direction, shape: ConvShape, seed: number, options: Options = {}): Output[] {
   const { batch, inChannels, outChannels, kernelSize } = shape;
   const { activation, bias, tile, slices } = options;
@@ -148,14 +148,14 @@ function record(bench: Bench, direction: Direction, shape: ConvShape, seed: numb
 }
 
 /**
- * The launcher chooses a tile for the cases below, one of each; the others have the smallest, because a software adapter
- * compiles a large one for a second and more.
+ * Indices of the cases for which the launcher chooses the tile. The others have the smallest, because a software adapter
+ * takes a second or more to compile a large one.
  */
 const OWN_TILE = [1, 3, 7];
 
-describe.each(['forward', 'input gradient', 'weight gradient'] as const)('%s', (direction) => {
+describe.each(['forward', 'input gradient', 'weight gradient'] as const)('convolutions, direction %s', (direction) => {
   it.each(CASES.map((shape, i) => [name(shape), shape, i] as const))(
-    'agrees with its reference, keeps pads zero and never reads behind its operands: %s',
+    'a convolution agrees with its reference, keeps pads zero and never reads behind its operands: %s',
     async (_, shape, i) => {
       const tile = OWN_TILE.includes(i) ? undefined : '8x8';
       await checkKernel(device.gpu, (bench) =>
@@ -182,7 +182,7 @@ describe.each(['forward', 'input gradient', 'weight gradient'] as const)('%s', (
   });
 });
 
-/** One channel in, kernels up to 4 x 4, strides 1 and 2: what has kernels of its own. */
+/** Convolutions of one input channel, kernels up to 4 x 4 and strides 1 and 2: they have special kernels. */
 const ONE_CHANNEL_CASES: readonly ConvShape[] = [
   // Every kernel size with every stride; lines of 1, 2, 3 pixels more than a multiple of 4; 1 to 17 channels out.
   shapeOf(2, [5, 6], [1, 1], [1, 1, 0]),
@@ -200,9 +200,9 @@ const ONE_CHANNEL_CASES: readonly ConvShape[] = [
   shapeOf(40, [12, 13], [1, 8], [3, 1, 1]),
 ];
 
-describe.each(['forward', 'input gradient', 'weight gradient'] as const)('%s of one channel', (direction) => {
+describe.each(['forward', 'input gradient', 'weight gradient'] as const)('one channel, direction %s', (direction) => {
   it.each(ONE_CHANNEL_CASES.map((shape, i) => [name(shape), shape, i] as const))(
-    'agrees with its reference, keeps pads zero, never reads behind its operands and has the bits of a tile: %s',
+    'a special kernel agrees with its reference, keeps pads zero, reads only its operands and has the bits of a tile: %s',
     async (_, shape, i) => {
       const { gpu } = device;
       const options = { activation: ACTIVATIONS[i % 4], bias: i % 2 === 0 };
@@ -220,7 +220,7 @@ describe.each(['forward', 'input gradient', 'weight gradient'] as const)('%s of 
 
   it.each(
     [shapeOf(2, [9, 8], [1, 5], [5, 1, 2]), shapeOf(2, [9, 8], [1, 5], [3, 3, 1])].map((s) => [name(s), s] as const),
-  )('agrees with its reference where that has no kernel of its own: %s', async (_, shape) => {
+  )('a convolution of one channel without a special kernel agrees with its reference: %s', async (_, shape) => {
     await checkKernel(device.gpu, (bench) => record(bench, direction, shape, 1));
   });
 });
@@ -233,7 +233,7 @@ it('the weight gradient of one channel is the same in any number of slices of li
   );
 });
 
-it('the weight gradient is the same in any number of slices of lines', async () => {
+it('the weight gradient of several channels is the same in any number of slices of lines', async () => {
   await checkKernel(device.gpu, (bench) =>
     [1, 2, 3, 7, 14].flatMap((slices) =>
       record(bench, 'weight gradient', shapeOf(2, [7, 5], [16, 5], [3, 1, 1]), slices, { slices }),
@@ -271,7 +271,7 @@ describe('operands that do not fit a convolution', () => {
   });
   type Operands = ReturnType<typeof operands>;
 
-  /** All three directions of what `change` makes of operands that do fit. */
+  /** Launches of all three directions, with operands that fit except for those that `change` replaces. */
   function launches(change: (operands: Operands, bench: Bench) => { shape?: ConvShape } & Partial<Operands>) {
     const bench = new Bench(device.gpu);
     const good = operands(bench);
@@ -298,7 +298,7 @@ describe('operands that do not fit a convolution', () => {
     ],
     ['a padding of -1', /padding -1/, () => ({ shape: { ...shape, padding: -1 } })],
     [
-      'an image too few',
+      'one image too few',
       /conv1: d?x is 30 x 3 \(stride 4\) but 2 images of 6 x 5 x 3 are 60 x 3/,
       ({ x }) => ({ x: { ...x, rows: 30 } }),
     ],
@@ -310,7 +310,7 @@ describe('operands that do not fit a convolution', () => {
       (_, bench) => ({ weight: bench.arena.matrix('w', 5, 27) }),
     ],
     ['views that are too small', /has 16 bytes/, ({ x, y }) => ({ x: { ...x, size: 16 }, y: { ...y, size: 16 } })],
-  ])('%s', (_, message, change) => {
+  ])('a convolution refuses %s', (_, message, change) => {
     for (const launch of Object.values(launches(change))) {
       expect(launch).toThrow(ShapeError);
       expect(launch).toThrow(message);
@@ -367,9 +367,9 @@ let bench: Bench;
 afterEach(() => bench?.arena.destroy());
 
 /**
- * Random codes of a convolution on the device, and what the reference says that a read of a pass returns: weights
+ * Random codes of a convolution on the device, and the values that its reference returns for a read of a pass: weights
  * [oc, ky, kx, ic] and biases.
- * @param biasCount outChannels, of a transposed convolution inChannels
+ * @param biasCount outChannels, or inChannels of a transposed convolution
  */
 function memory(shape: ConvShape, biasCount: number, granularity: 0 | 1 | 2) {
   bench = new Bench(device.gpu);
@@ -421,7 +421,7 @@ const bits = (values: ArrayLike<number>) => new Uint32Array(Float32Array.from(va
 
 const oneHot = (n: number) => Float32Array.from({ length: n * n }, (_, i) => Number(i % (n + 1) === 0));
 
-/** Images as large as the kernel have one window: one image a weight of a row, each with a single 1, shows all weights. */
+/** Images as large as the kernel have one window. One image per weight of a row, each with a single 1, shows all weights. */
 const windows = (inChannels: number, outChannels: number, kernelSize: number) => ({
   forward: shapeOf(
     kernelSize ** 2 * inChannels,
@@ -433,16 +433,16 @@ const windows = (inChannels: number, outChannels: number, kernelSize: number) =>
 });
 
 describe.each([
-  ['the same in all passes', 0, [3]],
+  ['that are the same in all passes', 0, [3]],
   // Blocks of 16 codes lie in one tap, in two, in four, or start anywhere in one.
-  ['drawn every pass', 1, [16, 20, 3, 5, 8, 33]],
-  ['drawn every image', 2, [20, 5]],
-] as const)('the fused convolution of a map %s', (_, granularity, channelCounts) => {
+  ['drawn per pass', 1, [16, 20, 3, 5, 8, 33]],
+  ['drawn per image', 2, [20, 5]],
+] as const)('a fused convolution with faults %s', (_, granularity, channelCounts) => {
   const perImage = granularity === 2;
   const FIRST_IMAGE = 1000;
 
   it.each(channelCounts)(
-    'forward: single ones return exactly the fetched weights and biases, %i channels',
+    'forward: images with a single 1 return exactly the fetched weights and biases, %i channels',
     async (channels) => {
       const shape = windows(channels, 7, 3).forward;
       const { fused, weights, biases } = memory(shape, 7, granularity);
@@ -468,7 +468,7 @@ describe.each([
   );
 
   it.each(channelCounts)(
-    'input gradient: single ones return exactly the fetched weights and biases, %i channels',
+    'input gradient: images with a single 1 return exactly the fetched weights and biases, %i channels',
     async (channels) => {
       const shape = windows(channels, 7, 3).backward;
       const { fused, weights, biases } = memory(shape, channels, granularity);
@@ -499,10 +499,10 @@ describe.each([
   );
 });
 
-/** Strided, padded, with several images in a tile; the second has classes of pixels without taps. */
+/** Strided and padded convolutions with several images in a tile; the second has classes of pixels without taps. */
 const FUSED_CASES = [shapeOf(3, [7, 6], [5, 9], [4, 2, 1]), shapeOf(2, [5, 8], [18, 6], [2, 3, 2])];
 
-describe.each(FUSED_CASES.map((shape) => [name(shape), shape] as const))('%s', (_, shape) => {
+describe.each(FUSED_CASES.map((shape) => [name(shape), shape] as const))('a fused convolution %s', (_, shape) => {
   const { batch, inChannels, outChannels } = shape;
   const [large, small] = [largeSide(shape), smallSide(shape)];
   const x = randomValues(pixelCount(batch, large) * inChannels, 5);
@@ -525,7 +525,7 @@ describe.each(FUSED_CASES.map((shape) => [name(shape), shape] as const))('%s', (
       return { y, dx };
     });
     await run();
-    // Pad channels are read like others and may flip; they meet zeros.
+    // Pad channels are fetched like the others and may flip, but they are multiplied with zeros.
     if (inChannels % 4 !== 0) expect(pads(0).some((value) => value !== 0)).toBe(true);
     const w = weights(0);
     for (const { y, dx } of results) {
@@ -544,7 +544,7 @@ describe.each(FUSED_CASES.map((shape) => [name(shape), shape] as const))('%s', (
       const { bias: _bias, ...unbiased } = fused;
       const common = { label: 'conv', shape: cut, pass: 'forward' } as const;
       const [y, dx] = [outputImage(bench, images, small), outputImage(bench, images, large)];
-      // In buffers for the whole batch: a row of zeros elsewhere is another shader, to be compiled.
+      // The buffers fit the whole batch, because a row of zeros at another place needs another shader.
       const a = image(bench, images, large, part(x, first, images), Number.NaN, batch);
       const gradient = image(bench, images, small, part(dy, first, images), Number.NaN, batch);
       recordConv2d(bench.recorder, { ...common, weights: fused, x: a, y });
@@ -623,7 +623,7 @@ describe.each([
     bench.arena.destroy();
   });
 
-  it('a fused epilogue names a vector of another length', () => {
+  it('a fused epilogue refuses a vector of another length and names it', () => {
     const bench = new Bench(device.gpu);
     const weights = {
       kind: 'plain',

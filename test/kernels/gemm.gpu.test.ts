@@ -15,10 +15,10 @@ const VARIANTS: readonly GemmVariant[] = ['quad_16x32', 'quad_16x16', '16x16', '
 const ACTIVATIONS: readonly Activation[] = ['none', 'relu', 'tanh', 'sigmoid'];
 
 const NAN_BITS = 0x7fc00000;
-/** Rows behind a matrix that hold NaN, or in an output 99. */
+/** Number of extra rows behind a matrix: NaN behind an operand, 99 behind an output. */
 const EXTRA_ROWS = 19;
 
-/** M, K, N and slices of K (undefined: as the launcher likes). */
+/** M, K, N and the number of slices of K (undefined: the launcher chooses). */
 type Case = readonly [m: number, k: number, n: number, splitK?: number];
 
 const CASES: readonly Case[] = [
@@ -34,7 +34,8 @@ const CASES: readonly Case[] = [
 ];
 
 /**
- * A software adapter compiles a large tile or the shared variant for a second and more, so these share the shapes.
+ * The cases of every variant. A software adapter takes a second or more to compile a large tile or the shared variant, so
+ * these variants get only some of the shapes.
  */
 const SELECTED: Record<GemmVariant, Record<Transposition, readonly Case[]>> = {
   quad_16x32: { nt: [CASES[4], CASES[7]], nn: [CASES[3], CASES[7]], tn: [CASES[3], CASES[4]] },
@@ -61,7 +62,7 @@ interface Options {
   readonly bias?: boolean;
 }
 
-/** Records one product of random matrices on the bench and says what must come out, in C and behind it. */
+/** Records one product of random matrices; returns C and the rows behind it with their expected values. */
 function record(bench: Bench, product: Product, seed: number, { bias, ...options }: Options): Output[] {
   const { transposition, m, n, k } = product;
   const shapes = operandShapes(product);
@@ -102,9 +103,9 @@ function record(bench: Bench, product: Product, seed: number, { bias, ...options
   ];
 }
 
-describe.each(TRANSPOSITIONS)('%s', (transposition) => {
+describe.each(TRANSPOSITIONS)('products of transposition %s', (transposition) => {
   const variants = VARIANTS.filter((variant) => SELECTED[variant][transposition].length > 0);
-  const title = '%s agrees with its reference, keeps pads zero and never reads behind its operands';
+  const title = 'the variant %s agrees with its reference, keeps pads zero and never reads behind its operands';
   it.for(variants)(title, async (variant, { skip }) => {
     skip(isQuad(variant) && !device.gpu.quads, 'this adapter has no quads');
     await checkKernel(device.gpu, (bench) =>
@@ -120,7 +121,7 @@ describe.each(TRANSPOSITIONS)('%s', (transposition) => {
   });
 });
 
-it('the launcher picks a variant and slices by itself', async () => {
+it('the launcher chooses a variant and a number of slices that agree with the reference', async () => {
   await checkKernel(device.gpu, (bench) =>
     TRANSPOSITIONS.flatMap((transposition, i) =>
       record(bench, { transposition, m: 5, n: 9, k: 600 }, i, { bias: true, activation: 'tanh' }),
@@ -145,7 +146,7 @@ it('the bits of a product do not depend on the register tile', async () => {
 });
 
 describe('a batch of products', () => {
-  /** Products in a batch, and which of them share an operand. */
+  /** Number of products in a batch. */
   const COUNT = 3;
   const BATCHES = [
     { transposition: 'nt', m: 5, k: 1000, n: 9, bias: true },
@@ -157,7 +158,7 @@ describe('a batch of products', () => {
     { transposition: 'tn', m: 5, k: 11, n: 9, bias: false },
   ] as const;
 
-  /** Records a batch, and its products one by one; says what must come out of both. */
+  /** Records a batch of products, and the same products one by one; returns the expected values of the batch. */
   function recordBoth(
     bench: Bench,
     { bias, ...product }: Product & { bias: boolean; shared?: 'a' | 'b' },
@@ -259,7 +260,7 @@ describe('a batch of products', () => {
         batch: { count, strideA, strideB: 0, strideBias: 0 },
       });
     expect(launch(1, 16, 2)).not.toThrow();
-    expect(launch(1, 3, 2)).toThrow(/a of a batch 3 f32 apart; give multiples of 4/);
+    expect(launch(1, 3, 2)).toThrow(/the stride of a, 3 f32, is not a multiple of 4/);
     expect(launch(2, 32, 2)).toThrow(/fold: a of 2 products has 128 bytes, 256 are needed/);
     expect(launch(2, 0, 3)).toThrow(/fold: c of 3 products has 256 bytes, 384 are needed/);
     expect(launch(2, 0, 3)).toThrow(ShapeError);
@@ -280,7 +281,7 @@ it('every activation follows bias and sum, with K in one piece and in slices', a
   );
 });
 
-it('an operand that is not a number in its own rows is not lost', async () => {
+it('a NaN in the rows of an operand reaches the result', async () => {
   const bench = new Bench(device.gpu);
   const a = bench.matrix(2, 3, [1, Number.NaN, 1, 1, 1, 1]);
   const b = bench.matrix(2, 3, [1, 1, 1, 1, 1, 1]);
@@ -303,7 +304,7 @@ describe('products whose shapes disagree', () => {
     ['tn', [3, 2], [4, 5], [2, 5]],
     ['tn', [3, 2], [3, 5], [3, 5]],
   ];
-  it.each(bad)('%s refuses shapes that disagree and names all of them: %s, %s, %s', (transposition, a, b, c) => {
+  it.each(bad)('a product %s refuses and names shapes that disagree: %s, %s, %s', (transposition, a, b, c) => {
     const bench = new Bench(device.gpu);
     const matrix = ([rows, columns]: [number, number]) => bench.arena.matrix('m', rows, columns);
     const args = { label: 'fc1 forward', transposition, a: matrix(a), b: matrix(b), c: matrix(c) };

@@ -86,11 +86,11 @@ function requireMean(golden: GoldenCase): void {
   if (reduction !== 'mean') throw new Error(`${golden.name}: reduction ${reduction}; the engine has only "mean"`);
 }
 
-/** Mean over rows of the first of two results. */
+/** Mean over rows of the loss, the first of the two results of a row. */
 const meanLoss = (results: Float32Array) =>
   results.reduce((sum, value, i) => (i % 2 ? sum : sum + value), 0) / (results.length / 2);
 
-// The kernels start the backward pass: the gradient of the loss itself, grad_y, is 1 in a network; here it scales.
+// The kernels of losses start a backward pass from a gradient of 1. Fixtures have another one, grad_y, that scales.
 const scaled = (values: Float32Array, golden: GoldenCase) => values.map((value) => value * golden.floats('grad_y')[0]);
 
 const crossEntropy: Runner = async (golden) => {
@@ -182,7 +182,7 @@ function pixelsOf(bench: Bench, golden: GoldenCase, tensor: string): Matrix {
   return imageRows(bench, shape[0] * shape[2] * shape[3], toNhwc(golden.floats(tensor), shape));
 }
 
-/** Rows of pixels for an NCHW tensor to be computed, and how it is read. */
+/** Rows of pixels for a result with the shape of an NCHW tensor, and a function that reads it as NCHW. */
 function pixelsToWrite(bench: Bench, golden: GoldenCase, tensor: string) {
   const shape = imagesShape(golden.shape(tensor));
   const matrix = imageRowsToWrite(bench, shape[0] * shape[2] * shape[3], shape[1]);
@@ -253,7 +253,7 @@ const maxPool: Runner = async (golden) => {
   };
 };
 
-/** Both kinds: x and y of a transposed convolution are the small and the large side of the convolution it undoes. */
+/** In a transposed convolution x is the small and y the large side of the convolution whose input gradient it computes. */
 function convolution(transposed: boolean): Runner {
   return async (golden) => {
     const bench = new Bench(device.gpu);
@@ -292,7 +292,7 @@ function convolution(transposed: boolean): Runner {
   };
 }
 
-/** An op joins the golden tests by an entry here. */
+/** An operation takes part in the golden tests if it has an entry here. */
 const runners: Readonly<Record<string, Runner>> = {
   linear,
   relu: activation('relu'),
@@ -330,7 +330,7 @@ describe('golden tensors of operations', () => {
   });
 
   const runnable = cases.filter(({ op }) => Object.hasOwn(runners, op));
-  it.each(runnable)('golden $op: $name', async (golden) => {
+  it.each(runnable)('golden $op: the kernels reproduce $name', async (golden) => {
     const results = await runners[golden.op](golden);
     const outputs = fixture.keys
       .filter((key) => key.startsWith(`${golden.name}/`))
@@ -338,7 +338,7 @@ describe('golden tensors of operations', () => {
       .filter((tensor) => !INPUTS.includes(tensor));
     expect(outputs).not.toEqual([]);
     for (const tensor of outputs) {
-      if (!results[tensor]) throw new Error(`${golden.name}: the runner of ${golden.op} gives no ${tensor}`);
+      if (!results[tensor]) throw new Error(`${golden.name}: the runner of ${golden.op} returns no ${tensor}`);
       const { values, tolerance } = results[tensor];
       expectAllclose(values, golden.floats(tensor), tolerance, `${golden.name}/${tensor}`);
     }
@@ -367,7 +367,7 @@ describe('golden tensors of optimisers', () => {
     fixture.floats(`grad${step}`).map((value) => (note && step >= Number(note[1]) ? value * Number(note[2]) : value));
   const steps = fixture.keys.filter((key) => /^grad\d+$/.test(key)).length;
 
-  it.each(cases)('golden optimiser: %s', async (name, { lr, betas, eps, amsgrad, momentum, weightDecay }) => {
+  it.each(cases)('the kernel reproduces %s', async (name, { lr, betas, eps, amsgrad, momentum, weightDecay }) => {
     const { gpu } = device;
     const arena = new Arena(gpu);
     const initial = fixture.floats('param0');

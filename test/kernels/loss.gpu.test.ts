@@ -26,7 +26,7 @@ it('softmax cross-entropy agrees with its reference', async () => {
     SHAPES.flatMap(([rows, columns], i): Output[] => {
       const x = randomValues(rows * columns, i, 6);
       const targets = classes(rows, columns);
-      // Half of the rows are made right.
+      // Every second row is classified correctly.
       for (let r = 0; r < rows; r += 2) x[r * columns + targets[r]] = 7;
       const gradLogits = bench.output(rows, columns);
       const results = bench.arena.allocate('results', rows * 8);
@@ -147,7 +147,7 @@ describe.each([0, 1, 3])('rounding of confidences to %s decimals', (decimals) =>
   });
 });
 
-/** Logits without confidences that lie between two levels, where f32 and f64 may round to different ones. */
+/** Scales logits until no confidence lies halfway between two levels, where f32 and f64 may round differently. */
 function farFromTies(x: Float32Array, columns: number, decimals: number): Float32Array {
   const levels = 10 ** decimals;
   const fits = (values: Float32Array) => {
@@ -215,7 +215,7 @@ it('mean squared error agrees with its reference', async () => {
   );
 });
 
-it('metrics of several batches add up', async () => {
+it('metrics of several batches are added', async () => {
   await checkKernel(device.gpu, (bench) => {
     const metrics = bench.buffer(Float32Array.of(0.5, 3, 40, 0));
     const results = [1, 5, 128].map((rows, i) =>

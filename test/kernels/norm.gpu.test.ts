@@ -32,7 +32,7 @@ const SHAPES = [2, 3, 6, 35, 128, 1000, 5003].flatMap((rows) =>
   [1, 3, 4, 5, 8, 17].map((channels) => [rows, channels] as const),
 );
 
-/** Values of every input of a case; the seed moves all of them. */
+/** Random values of every input of a case. */
 function caseOf(rows: number, channels: number, seed: number) {
   const vector = (shift: number, offset: number) => randomValues(channels, 10 * seed + shift).map((v) => v + offset);
   return {
@@ -54,7 +54,7 @@ const CASES = SHAPES.map(([rows, channels], seed) => ({
   ...caseOf(rows, channels, seed),
 }));
 
-/** How far an activated output may be off. */
+/** The tolerance of an output after its activation. */
 const toleranceOf = (activation: Activation, tolerance: Tolerance) =>
   activation === 'none' ? tolerance : activatedTolerance(tolerance);
 
@@ -141,7 +141,7 @@ describe('batch normalisation in training', () => {
         });
         const expected = batchNormBackward(x, { ...statistics, gamma }, activationBackward(activation, y, dy));
         const tolerance = batchNormTolerance(statistics.inverseDeviation);
-        // The rounded mean is off alike in all terms.
+        // The rounding error of the mean is the same in all terms, so it adds up.
         const gammaTolerance = { ...tolerance, absolute: tolerance.absolute + sumTolerance(4 * rows).absolute };
         const name = `${rows} x ${channels}, ${activation}`;
         return [
@@ -155,7 +155,7 @@ describe('batch normalisation in training', () => {
 
   it('batch normalisation keeps its precision if the mean is a thousand deviations away or the variance is zero', async () => {
     const [rows, channels] = [1031, 3];
-    // Multiples of 2^-9: exact beside 1000.
+    // Multiples of 2^-9 are exact in f32 near 1000.
     const x = randomValues(rows * channels, 1).map((v, i) => (i % 3 === 2 ? 7 : 1000 + Math.round(v * 512) / 512));
     const running = { mean: [0, 0, 0], variance: [1, 1, 1] };
     await checkKernel(device.gpu, (bench) => {
@@ -183,7 +183,7 @@ describe('batch normalisation in training', () => {
           name: 'output',
           view: output,
           expected: batchNormForward(x, { ...statistics, gamma: [1, 1, 1] }, [0, 0, 0]),
-          // The mean, near 1000, is an f32: 6e-5 / 2, times 1.7; a sum that is off by some ulp makes it more.
+          // Rounding the mean, near 1000, to f32 costs 6e-5 / 2, times 1.7; a sum that is off by some ulp costs more.
           tolerance: { relative: 1e-5, absolute: 5e-4 },
         },
       ];
@@ -348,7 +348,7 @@ it('batch normalisation refuses a batch without variance, and shapes that disagr
     });
   expect(record(2, {})).not.toThrow();
   expect(record(1, {})).toThrow(ShapeError);
-  expect(record(1, {})).toThrow(/needs 2 rows/);
+  expect(record(1, {})).toThrow(/needs at least 2 rows/);
   expect(record(4, { saved: bench.output(1, 5) })).toThrow(/saved is 1 x 5 .* but the tensor is 4 x 5/);
   expect(record(4, { runningMean: bench.output(1, 6) })).toThrow(/runningMean is 1 x 6 but the tensor is 4 x 5/);
   expect(record(4, { beta: bench.output(2, 5) })).toThrow(/beta is 2 x 5/);

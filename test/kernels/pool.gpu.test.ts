@@ -32,8 +32,8 @@ const SHAPES: readonly PoolShape[] = [
 const ACTIVATIONS: readonly Activation[] = ['relu', 'none', 'tanh', 'sigmoid'];
 
 /**
- * Three channel counts a shape, each count with several shapes; every second case has many equal values, and the first of a
- * shape relu, as in the published classifier.
+ * Three channel counts per shape. Every second case has many equal values. The first case of a shape has relu, as in the
+ * published classifier.
  */
 const CASES = SHAPES.flatMap((shape, i) =>
   [0, 1, 3].map((step) => {
@@ -63,7 +63,7 @@ function padRows(values: Uint32Array, channels: number, stride: number): Uint32A
   return padded;
 }
 
-/** A buffer for the places of maxima of an output, to be written, pads too. */
+/** A buffer for the positions of the maxima of an output, with garbage everywhere, also in the pads. */
 function placesToWrite(bench: Bench, { rows, stride }: Matrix): BufferView {
   return bench.buffer(new Uint32Array(rows * stride).fill(77));
 }
@@ -131,7 +131,7 @@ it('the reference of max pooling backward is the derivative of the reference for
   }
 });
 
-it('a NaN wins its window, infinities are numbers, and the first of equals is chosen', async () => {
+it('max pooling propagates NaN, compares infinities like numbers and chooses the first of equal values', async () => {
   const { NaN: nan, NEGATIVE_INFINITY: low, POSITIVE_INFINITY: high } = Number;
   const windows = [
     [1, nan, 3, 4],

@@ -83,7 +83,7 @@ it('a smaller batch sees only its rows', async () => {
   await checkKernel(device.gpu, (bench) => {
     const x = randomValues(1100 * 20, 1);
     const whole = bench.matrix(1100, 20, x);
-    // One view that ends with the rows, and one that goes on behind them.
+    // One view that ends with the rows, and one that continues behind them.
     return [firstRows(whole, 2), { ...whole, rows: 1000 }].map((input): Output => {
       const output = bench.output(1, 20);
       const scratch = bench.arena.allocate('scratch', columnSumScratchBytes(input));

@@ -43,7 +43,7 @@ it('restride keeps the order of elements and writes zeros to pads', async () => 
   await checkKernel(device.gpu, (bench) =>
     CASES.flatMap(([[rows, columns], [rows2, columns2]], i) => {
       const values = randomValues(rows * columns, i);
-      // Narrow rows of images on one side, wide ones of matrices on the other, and both ways.
+      // Between the narrow rows of images and the wide rows of matrices, in both directions.
       const narrow = (height: number, channels: number) => bench.arena.image('narrow', 1, height, 1, channels);
       const wide = (height: number, channels: number) => bench.arena.matrix('wide', height, channels);
       return [
@@ -79,12 +79,12 @@ it('restride moves bits unchanged, also those of NaN', async () => {
   bench.arena.destroy();
 });
 
-it('restride refuses shapes of other sizes', () => {
+it('restride refuses shapes with different numbers of elements', () => {
   const bench = new Bench(device.gpu);
   const [input, output] = [bench.arena.matrix('a', 4, 6), bench.arena.matrix('b', 5, 5)];
   const launch = () => recordRestride(bench.recorder, { input, output });
   expect(launch).toThrow(ShapeError);
-  expect(launch).toThrow('restride: input is 4 x 6 but output is 5 x 5; they must have as many elements');
+  expect(launch).toThrow('restride: input is 4 x 6 but output is 5 x 5; they must have the same number of elements');
   expect(() => recordRestride(bench.recorder, { input: { ...input, stride: 6 }, output })).toThrow(ShapeError);
   bench.arena.destroy();
 });

@@ -21,7 +21,7 @@ interface Codec extends Record<FixedEncoding, Coded> {
 const FOLDER = process.env.MIDAS_FIXTURES ?? fileURLToPath(new URL('../fixtures/', import.meta.url));
 const codec: Codec = JSON.parse(readFileSync(join(FOLDER, 'codec.json'), 'utf8'));
 
-/** Index of the first element that is another number or another zero; -1 for none. */
+/** Index of the first element that differs, if only in the sign of a zero; -1 if none does. */
 const firstDifference = (actual: readonly number[], expected: readonly number[]) =>
   actual.length === expected.length ? actual.findIndex((value, i) => !Object.is(value, expected[i])) : actual.length;
 
@@ -69,7 +69,7 @@ describe('the exponent of one unit', () => {
   });
 
   it.each([2, 3, 5, 8, 12, 16])(
-    'the largest of a tensor fits %i bits, and more than half of the range is used',
+    'the largest weight of a tensor fits %i bits, and more than half of the range is used',
     (bits) => {
       const range = 2 ** (bits - 1);
       for (const largest of [2 ** -20, 0.007, 0.12, 0.5, 0.75, 1, 1.0000001, 3, 1e4]) {

@@ -55,8 +55,8 @@ it('`*` stands for every layer without an entry of its own', () => {
 
 describe('errors name the path', () => {
   const cases: readonly (readonly [string, unknown, RegExp])[] = [
-    ['no object', 12, /^memory: /],
-    ['no layers', {}, /^memory\.layers: /],
+    ['a number instead of an object', 12, /^memory: /],
+    ['missing layers', {}, /^memory\.layers: /],
     [
       'an unknown layer',
       { layers: { conv1: uniform() } },
@@ -83,12 +83,16 @@ describe('errors name the path', () => {
       /^memory\.layers\.fc1\.faults\.0\.bitErrorRate: must be a number$/,
     ],
     [
-      'no rate',
+      'a missing rate',
       { layers: { fc1: { kind: 'stored', faults: [{ kind: 'uniform' }] } } },
       /^memory\.layers\.fc1\.faults\.0\.bitErrorRate: /,
     ],
-    ['17 bits', { layers: { fc1: uniform({}, { bits: 17 }) } }, /^memory\.layers\.fc1\.format\.bits: 2\.\.16 bits$/],
-    ['1 bit', { layers: { fc1: uniform({}, { bits: 1 }) } }, /^memory\.layers\.fc1\.format\.bits: 2\.\.16 bits$/],
+    [
+      '17 bits',
+      { layers: { fc1: uniform({}, { bits: 17 }) } },
+      /^memory\.layers\.fc1\.format\.bits: must be in 2\.\.16$/,
+    ],
+    ['1 bit', { layers: { fc1: uniform({}, { bits: 1 }) } }, /^memory\.layers\.fc1\.format\.bits: must be in 2\.\.16$/],
     [
       'half a bit',
       { layers: { fc1: uniform({}, { bits: 7.5 }) } },
@@ -97,7 +101,7 @@ describe('errors name the path', () => {
     [
       'headroom of 9 bits',
       { layers: { fc1: uniform({}, { headroom: 9 }) } },
-      /^memory\.layers\.fc1\.format\.headroom: 0\.\.8$/,
+      /^memory\.layers\.fc1\.format\.headroom: must be in 0\.\.8$/,
     ],
     [
       'an exponent beyond f32',
@@ -140,12 +144,12 @@ describe('errors name the path', () => {
     [
       'noise in a fused read',
       { path: 'fused', layers: { fc1: { kind: 'gaussian', scale: 0.1 } } },
-      /^memory\.layers\.fc1: gaussian noise is materialised/,
+      /^memory\.layers\.fc1: gaussian noise needs path auto or materialised/,
     ],
     [
-      'noise an image',
+      'noise per image',
       { granularity: 'inference', layers: { fc2: { kind: 'laplacian', scale: 0.1 } } },
-      /^memory\.layers\.fc2: laplacian noise is materialised/,
+      /^memory\.layers\.fc2: laplacian noise needs path auto or materialised/,
     ],
     [
       'activations of no layer',
@@ -176,7 +180,7 @@ describe('errors name the path', () => {
       /^memory\.layers\.fc1\.faults\.0\.vendor: /,
     ],
     [
-      'a materialised map per image',
+      'a materialised read per image',
       { granularity: 'inference', path: 'materialised', layers: { fc1: uniform() } },
       /^memory\.path: granularity inference/,
     ],
@@ -188,7 +192,7 @@ describe('errors name the path', () => {
     expect(parse).toThrow(message);
   });
 
-  it('an error has the name that the caller gives', () => {
+  it('the path in an error begins with the name that the caller gives', () => {
     expect(() => parseMemoryConfig({ layers: { gone: uniform() } }, LAYERS, 'sweep.conditions.3.memory')).toThrow(
       /^sweep\.conditions\.3\.memory\.layers\.gone: /,
     );

@@ -32,7 +32,7 @@ describe('energy of weight reads', () => {
   });
 
   it('the energy of weight reads weighs layers by their bytes', () => {
-    // 300 bytes at half the voltage, a quarter of the energy: 75; 100 at nominal: 100. 175 of 400.
+    // 300 bytes at half the voltage cost a quarter, 75; 100 bytes at nominal voltage cost 100: together 175 of 400.
     expect(
       weightReadEnergy([
         { layer: 'fc1', bytes: 300, volts: 0.675 },
@@ -40,7 +40,7 @@ describe('energy of weight reads', () => {
       ]),
     ).toEqual({ bytes: 400, nominal: 400, energy: 175, saving: 0.5625 });
 
-    // 1.10 V on three of four bytes: three quarters of 0.336077.
+    // Three of four bytes are read at 1.10 V, which saves three quarters of 0.336077.
     const mixed = weightReadEnergy([
       { layer: 'fc1', bytes: 3072, volts: 1.1 },
       { layer: 'fc2', bytes: 1024, volts: 1.35 },
@@ -51,7 +51,7 @@ describe('energy of weight reads', () => {
     expect(mixed.saving).toBeCloseTo(0.252058, 6);
   });
 
-  it('errors of the energy name the layer', () => {
+  it('an error of the energy names the layer', () => {
     const read = (bytes: number, volts: number) => () =>
       weightReadEnergy([
         { layer: 'fc1', bytes: 1, volts: 1.1 },

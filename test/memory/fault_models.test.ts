@@ -30,7 +30,7 @@ it('the samples cover all registered models, one sample per kind', () => {
   expect(new Set(SAMPLES.map(([{ kind }]) => kind)), 'add a sample of the model to SAMPLES').toEqual(new Set(kinds));
 });
 
-it.each(SAMPLES)('%o has its own behaviour', (model, needsAddresses, sources) => {
+it.each(SAMPLES)('the behaviour of %o is registered, with its number of sources', (model, needsAddresses, sources) => {
   expect(behaviourOf(model).kind).toBe(model.kind);
   expect(behaviourOf(model).needsAddresses?.(model) ?? false).toBe(needsAddresses);
   const memory = stored([model]);

@@ -7,7 +7,7 @@ import { type MemoryConfigInput, parseMemoryConfig } from '../../src/memory/conf
 import { fetchCodes } from '../../src/memory/fault_sampler.ts';
 import { randomValues, useGpu } from '../support/gpu.ts';
 
-// Which bits fail is the same in Node, in a browser and on every adapter. The digests are Node's.
+// The same bits fail in Node, in a browser and on every adapter. The digests were computed in Node.
 
 const device = useGpu();
 let arena: Arena | undefined;
@@ -21,7 +21,7 @@ type Layer = Omit<Extract<MemoryConfigInput['layers'][string], { kind: 'stored' 
 
 const UNIFORM = { kind: 'uniform', bitErrorRate: 0.03 } as const;
 
-/** What is stored how, its granularity, and of all flips of two reads the first 16 digits of their SHA-256. */
+/** Name, granularity, the first 16 hexadecimal digits of the SHA-256 of all flips of two reads, and the memory. */
 const MEMORIES: readonly (readonly [string, MemoryConfigInput['granularity'], string, Layer])[] = [
   ['fixed point of 12 bits', 'chip', 'e1e1748fe4092936', { faults: [UNIFORM] }],
   ['fixed point of 7 bits', 'load', '30e7c29e3d006d01', { format: { kind: 'fixed', bits: 7 }, faults: [UNIFORM] }],
@@ -115,7 +115,7 @@ const MEMORIES: readonly (readonly [string, MemoryConfigInput['granularity'], st
   ],
 ];
 
-it.each(MEMORIES)('%s at granularity %s: the same bits fail everywhere', async (_, granularity, digest, layer) => {
+it.each(MEMORIES)('the same bits fail everywhere: %s at granularity %s', async (_, granularity, digest, layer) => {
   arena = new Arena(device.gpu);
   const parameters = new FlatParameters(arena, 'parameters', layout);
   const weight = layout.find('fc.weight');

@@ -14,7 +14,7 @@ import { Random } from '../../src/random.ts';
 import { uniformSampler } from '../support/memory.ts';
 import { binomialSigmas, correlationSigmas, popcount } from '../support/statistics.ts';
 
-/** The table and the mask of a block of 16 codes of `bits` bits, each stored in 16. */
+/** The table of flips of a block of 16 codes of `bits` bits; below it the mask of a block, with codes stored in 16 bits. */
 const flipTable = (bits: number, rate: number) => tableOf(BLOCK_CODES * bits, rate);
 const blockMask = (key: Key, block: number, bits: number, table: Uint32Array) =>
   drawCells(key, block, 0, { storageBits: 16, firstBit: 0, bits, check: false }, table).subarray(0, 8);
@@ -59,7 +59,7 @@ describe('the table of flips', () => {
   });
 
   it('the table of flips supports rates down to 2^-32', () => {
-    // P(K >= 1) = 192 2^-32 (less the negligible), P(K >= 2) rounds to zero.
+    // P(K >= 1) = 192 2^-32 up to a negligible difference, and P(K >= 2) rounds to zero.
     expect(flipTable(12, 2 ** -32)).toEqual(Uint32Array.of(191));
     expect(flipTable(2, 2 ** -32)).toEqual(Uint32Array.of(31));
   });
@@ -93,7 +93,7 @@ describe('rates of sampled faults', () => {
 
   // 4 sigma over 12 planes, 16 codes and the sum. 524288 blocks of 192 bits: 100.7 million bits per rate.
   it.each([0.01, 2 ** -8])(
-    'rate %f is achieved in every bit plane and every place over 10^8 bits, within 4 sigma',
+    'rate %f is achieved in every bit plane and every code of a block over 10^8 bits, within 4 sigma',
     (rate) => {
       const blocks = 2 ** 19;
       const table = flipTable(12, rate);
@@ -149,7 +149,7 @@ describe('rates of sampled faults', () => {
     [16, 0.5],
     [12, 0.9],
     [7, 0.999],
-  ])('%i bits at rate %f achieve it in every plane, within 4 sigma', (bits, rate) => {
+  ])('codes of %i bits achieve rate %f in every plane, within 4 sigma', (bits, rate) => {
     const blocks = 2 ** 14;
     const table = flipTable(bits, rate);
     const planes = new Float64Array(16);
@@ -183,7 +183,7 @@ function maskWords(key: readonly [number, number], blocks: number, bits: number,
   return words;
 }
 
-/** Sigmas of the correlation between equal places of two maps. */
+/** Correlation of the bits at equal places of two arrays of masks, in standard deviations. */
 function mapCorrelation(a: Uint32Array, b: Uint32Array, bits: number, rate: number): number {
   let [both, first, second] = [0, 0, 0];
   for (let i = 0; i < a.length; i++) {
@@ -206,7 +206,7 @@ describe('independence of sampled faults', () => {
     [12, 0.02],
     [16, 0.5],
     [5, 0.1],
-  ])('%i bits at rate %f', (bits, rate) => {
+  ])('faults of %i bits at rate %f', (bits, rate) => {
     const map = maskWords(KEY, BLOCKS, bits, rate);
     const mask = usedBits(bits);
 
@@ -282,7 +282,7 @@ describe('independence of sampled faults', () => {
         const other = maskWords(key, BLOCKS / 8, bits, rate);
         const sigmas = mapCorrelation(map.subarray(0, other.length), other, bits, rate);
         expect(Math.abs(sigmas), name).toBeLessThan(LIMIT);
-        // Nor is one map the other, moved by some blocks.
+        // Nor are they correlated if one is moved by a block.
         const moved = mapCorrelation(map.subarray(8, 8 + other.length), other, bits, rate);
         expect(Math.abs(moved), `${name}, moved`).toBeLessThan(LIMIT);
       }
@@ -333,7 +333,7 @@ describe('faults at rising rates', () => {
   ];
 
   it.each([2, 3, 8, 12, 16])(
-    'a bit that fails at one of 20 rising rates fails at every higher one, %i bits',
+    'a bit that fails at one of 21 rising rates fails at every higher one, %i bits',
     (bits) => {
       const tables = RATES.map((rate) => flipTable(bits, rate));
       let [violations, grown] = [0, 0];

@@ -32,7 +32,7 @@ it('the hash has the same bits as its reference over four million words', async 
   const view = bench.arena.allocate('hashes', count * 16);
   await runShader(
     gpu,
-    `// four words of hash each for counters on all four axes
+    `// Four words of hash per invocation, for counters that differ on all four axes.
 #include "common/hash.wgsl"
 @group(0) @binding(0) var<storage, read_write> out: array<vec4u>;
 @compute @workgroup_size(64)
@@ -56,10 +56,10 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 describe('encoding on the device', () => {
   const [rows, columns] = [9, 61];
   const stride = 64;
-  /** Given exponents as well as such that fit the weights: halves, saturation and wrapping all occur. */
+  /** Every number of bits, with exponents for which halves, saturation and wrapping all occur. */
   const FORMATS = Array.from({ length: 15 }, (_, i) => ({ bits: i + 2, exponent: [-(i + 1), -3, -14 + i][i % 3] }));
 
-  /** Random weights of many sizes, then edges: zeros, the tiny, the huge, powers of two and their neighbours, halves. */
+  /** Edge cases (zeros, tiny and huge values, powers of two and neighbours, halves), then random weights of many sizes. */
   function weightsFor(bits: number, exponent: number, faithful: boolean): Float32Array {
     const weights = randomValues(rows * columns, bits, 1).map((value, i) => value * 2 ** ((i % 12) - 8));
     const unit = 2 ** exponent;
@@ -78,7 +78,7 @@ describe('encoding on the device', () => {
       edges.push(at * unit, at * unit * (1 - 2 ** -24), at * unit * (1 + 2 ** -23));
     }
     for (let e = -20; e <= 20; e += 2) edges.push(2 ** e);
-    // In units the huge must stay below 2^128: a format whose unit is that far from its weights has no meaning.
+    // Divided by the unit, the largest weights must stay below 2^128; a format with a smaller unit would be of no use.
     edges.push(faithful ? 1e20 : 3.4028234663852886e38, 12345678 * unit);
     weights.set(edges);
     weights.set(
@@ -92,7 +92,7 @@ describe('encoding on the device', () => {
     const { gpu } = newBench();
     const faultTable = bench.arena.allocate('fault table', faultTableWords([{ key: [0, 0] }]).byteLength);
     const matrix = bench.output(rows, columns);
-    // Four blocks lie before the image and some behind it, which the kernel must leave alone.
+    // The kernel must not write to the four blocks before the image nor to those behind it.
     const blocks = (rows * stride) / 16;
     const codes = bench.buffer(new Uint32Array((blocks + 8) * 8));
     const programs = await Promise.all(
@@ -133,7 +133,7 @@ describe('the materialised read', () => {
   const PLACE = { map: 1, origin: ORIGIN, rows, columns, stride };
   const UNUSED: FaultEntry = { key: [1, 2] };
 
-  /** Reads through one program: the same for every format, rate and key, as in a sweep. */
+  /** A function that reads through one program per storage width, for every exponent, rate and key, as in a sweep. */
   async function reader() {
     const { gpu } = newBench();
     const faultTable = bench.arena.allocate('fault table', faultTableWords([UNUSED, UNUSED]).byteLength);
@@ -207,7 +207,7 @@ describe('the materialised read', () => {
     expect(firstDifference(await read(image, { ...row, granularity: 2 }, 12), ofImage)).toBe(-1);
   });
 
-  it('each tensor of one image is read from its own place with its own faults', async () => {
+  it('each tensor of a memory image is read from its own place with its own faults', async () => {
     const { gpu, recorder } = newBench();
     const tensors = [
       testTensor({ map: 0, origin: 0, rows: 3, columns: 20, stride: 32 }, 12, -9, 1),

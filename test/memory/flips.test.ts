@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { packCodes, type StorageBits } from '../../src/memory/codec.ts';
 import { flippedLines, flipRates, forEachFlip, type TensorRead } from '../../src/memory/flips.ts';
 
-/** Two rows of three codes, padded to 16. */
+/** A read of two rows of three codes, padded to 16. @param changes bits that flip, by index of the code */
 function read(storageBits: StorageBits, bits: number, changes: Record<number, number>): TensorRead {
   const codes = new Array<number>(32).fill(0);
   codes[0] = 0b101;

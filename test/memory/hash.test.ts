@@ -2,15 +2,15 @@ import { describe, expect, it } from 'vitest';
 import { pcg4d } from '../../src/memory/hash.ts';
 
 const AXES = ['x', 'y', 'z', 'w'] as const;
-/** Words of consecutive counters a block, and blocks: 4 x 2^20 words an axis. */
+/** Consecutive counters per block, and number of blocks: 2^20 counters, or 4 x 2^20 words, per axis. */
 const BLOCK = 256;
 const BLOCKS = 4096;
 
 type Hash = (x: number, y: number, z: number, w: number, out: Uint32Array<ArrayBuffer>) => void;
 
 /**
- * Over blocks of consecutive counters on one axis: for each of the four output words and each of its 32 bits, the
- * variance of the number of ones in a block, in units of the binomial variance. Low-quality hashes of counters are too even.
+ * Over blocks of consecutive counters on one axis: for each of the 32 bits of the four output words, the sum and the sum of
+ * squares of the number of ones in a block, less its mean. Low-quality hashes of counters have too small squares.
  */
 function blockVariances(hash: Hash, axis: number): { sums: Float64Array; squares: Float64Array } {
   const [sums, squares] = [new Float64Array(128), new Float64Array(128)];
@@ -68,7 +68,7 @@ it('the third round is needed: with the published two, low bits of blocks have t
     out.set([a, b, c, d]);
   };
   const { squares } = blockVariances(published, 0);
-  // About 0.66 in blocks of 256; this test above would see 0.89.
+  // About 0.66 in blocks of 256; the test above fails below 0.89.
   expect(Math.min(...squares.map((sum) => sum / (BLOCKS * (BLOCK / 4))))).toBeLessThan(0.8);
 });
 
@@ -93,6 +93,6 @@ it('one input bit changes half of the output bits, wherever it is', () => {
   }
 });
 
-it('words above 2^31 and signed words are the same counter', () => {
+it('a word and the signed number of the same bits are the same counter', () => {
   expect(pcg4d(-1, 0x80000000, 0, 1)).toEqual(pcg4d(0xffffffff, -0x80000000, 0, 1));
 });

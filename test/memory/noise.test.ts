@@ -25,7 +25,7 @@ describe.each(['gaussian', 'laplacian'] as const)('samples of %s noise', (kind) 
     expect(Math.abs(measured.variance - variance) / Math.sqrt((fourth - variance ** 2) / COUNT)).toBeLessThan(4);
     const measuredFourth = measured.kurtosis * measured.variance ** 2;
     expect(Math.abs(measuredFourth - fourth) / Math.sqrt((eighth - fourth ** 2) / COUNT)).toBeLessThan(4);
-    // The normal distribution has kurtosis 3, the Laplacian 6: neither passes for the other.
+    // The normal distribution has kurtosis 3 and the Laplacian 6, so this tells them apart.
     expect(Math.abs(measured.kurtosis - fourth / variance ** 2)).toBeLessThan(0.3);
   });
 
@@ -59,7 +59,7 @@ describe.each(['gaussian', 'laplacian'] as const)('samples of %s noise', (kind) 
 });
 
 describe('the mean squared change by bit flips', () => {
-  /** Over all masks of n bits, weighted with their probability. */
+  /** Mean over the codes of the squared change by every mask, weighted with the probability of the mask. */
   function bruteForce(codes: readonly number[], { bits, decode }: Codec, rate: number): number {
     const value = (code: number) => floatOfBits(decode(code, 0));
     let sum = 0;

@@ -24,10 +24,10 @@ it('names of presets are unique and descriptions are sentences', () => {
 });
 
 describe.each(Object.entries(MODELS))('every preset fits %s', (_, layers) => {
-  it.each(PRESETS)('$name', ({ memory }) => {
+  it.each(PRESETS)('the preset $name fits the layers and a fault table entry', ({ memory }) => {
     const config = parseMemoryConfig(memory, layers);
     expect(Object.keys(config.layers)).toEqual(layers);
-    // At granularity `chip` every draw is another specimen.
+    // At granularity `chip` every draw is another chip.
     const draws = config.granularity === 'chip' ? [0, 1, 2, 3, 4] : [0];
     for (const draw of draws) {
       for (const stored of Object.values(config.layers)) {
@@ -50,22 +50,22 @@ it('the examples of EDEN have a mean rate of 0.1 % where half of the cells store
   }
 });
 
-describe('an unknown name gets the closest', () => {
+describe('names of unknown presets', () => {
   const cases: [string, RegExp][] = [
     ['eden-em4', /named eden-em4; the closest are eden-em0, eden-em1, eden-em2, eden-em3; midas memory list/],
     ['unifrom-0.01', /closest are uniform-0\.01, uniform-0\.0625; /],
     ['Int8', /closest are int8, /],
     ['sram', /closest are sram-/],
-    ['cosmic', /named cosmic; midas memory list has them all$/],
-    ['', /midas memory list has them all$/],
+    ['cosmic', /named cosmic; midas memory list shows all names$/],
+    ['', /midas memory list shows all names$/],
   ];
-  it.each(cases)('%s', (name, message) => {
+  it.each(cases)('the unknown name "%s" is refused with the closest names, if any are close', (name, message) => {
     expect(() => findPreset(name)).toThrow(ConfigError);
     expect(() => findPreset(name)).toThrow(message);
   });
 });
 
-it('the JSON Schema knows every key of every preset', () => {
+it('the JSON Schema accepts every preset and refuses unknown kinds and keys', () => {
   interface Schema {
     readonly type?: string;
     readonly properties?: Record<string, Schema>;
@@ -77,7 +77,7 @@ it('the JSON Schema knows every key of every preset', () => {
     readonly const?: unknown;
     readonly enum?: unknown[];
   }
-  /** What of JSON Schema this one uses. */
+  /** Validates a value; supports the keywords of JSON Schema that this schema uses. */
   const accepts = (schema: Schema, value: unknown): boolean => {
     const choices = schema.oneOf ?? schema.anyOf;
     if (choices) return choices.some((choice) => accepts(choice, value));

@@ -9,7 +9,7 @@ const device = useGpu();
 let bench: Bench;
 afterEach(() => bench?.arena.destroy());
 
-/** Runs an expression of `input`, a vec4u per word, that gives another vec4u. */
+/** Evaluates a WGSL expression of `input`, one vec4u of the data, that gives another vec4u. */
 async function map(input: Uint32Array<ArrayBuffer>, expression: string): Promise<Uint32Array> {
   const { gpu } = device;
   bench = new Bench(gpu);
@@ -38,7 +38,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   return gpu.readWords(output);
 }
 
-/** Bit for bit; Vitest's own comparison of long arrays is slow. */
+/** Fails unless all words are equal. Vitest's own comparison of long arrays is slow. */
 function expectSame(actual: Uint32Array, expected: Uint32Array): void {
   expect(actual.length).toBe(expected.length);
   expect(actual.findIndex((word, i) => word !== expected[i])).toBe(-1);

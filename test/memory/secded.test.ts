@@ -3,7 +3,10 @@ import { secdedCheck, secdedDecode } from '../../src/memory/secded.ts';
 import { Random } from '../../src/random.ts';
 import { allErrors, bitsOf, check, decode, randomErrors, syndrome, wordsOf } from '../../src/reference/secded.ts';
 
-/** Counts outcomes; errors name the pattern, because an `expect` a pattern is slow. */
+/**
+ * Counts the outcomes of the decoder and of its reference. An `expect` per pattern would be slow.
+ * @throws Error with the first pattern for which they differ
+ */
 function compare(patterns: Iterable<number[]>) {
   const counts = { clean: 0, corrected: 0, detected: 0 };
   const reference = { ...counts };
@@ -44,8 +47,9 @@ describe('decoding of codewords', () => {
   it('every triple error agrees with the reference: 76 % are miscorrected, the rest detected', () => {
     const { counts, reference } = compare(allErrors(3));
     expect(counts).toEqual(reference);
-    // Positions are 0..71 with the overall parity at 0, so a triple is miscorrected when its sum is below 72: four times for
-    // each set of four with sum zero. All below 64: 64 63 62 / 24; two below: 28 pairs in 64..71, 32 below; none: 8 7 6 / 24.
+    // Positions are 0..71 with the overall parity at 0, so a triple is miscorrected when its XOR is below 72: four triples
+    // for each set of four positions with XOR 0. Such sets with all positions below 64: 64 63 62 / 24. Two below 64: 28 pairs in
+    // 64..71 times 32 pairs below. None below 64: 8 7 6 / 24.
     expect(counts).toEqual({ clean: 0, corrected: 4 * (10416 + 28 * 32 + 14), detected: 59640 - 45304 });
   });
 

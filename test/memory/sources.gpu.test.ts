@@ -55,7 +55,7 @@ type Layer = MemoryConfigInput['layers'][string];
 
 const uniform: FaultModel = { kind: 'uniform', bitErrorRate: 0.03, drawn: 'read' };
 
-/** Every format, every model, and combinations of them. */
+/** Memories with every format, every fault model, and combinations of them. */
 const MEMORIES: Readonly<Record<string, Layer>> = {
   'fixed point of 12 bits': { kind: 'stored', faults: [uniform] },
   'fixed point of 7 bits': { kind: 'stored', format: { kind: 'fixed', bits: 7 }, faults: [uniform] },
@@ -144,7 +144,7 @@ const MEMORIES: Readonly<Record<string, Layer>> = {
 
 const GEOMETRY = { banks: 4, rows: 4096, rowBytes: 64 } as const;
 
-describe.each(Object.entries(MEMORIES))('%s', (_, layer) => {
+describe.each(Object.entries(MEMORIES))('weights in a memory: %s', (_, layer) => {
   const config: MemoryConfigInput = {
     seed: 7,
     chip: 3,
@@ -153,7 +153,7 @@ describe.each(Object.entries(MEMORIES))('%s', (_, layer) => {
     layers: { '*': layer },
   };
 
-  it('the memory is stored, fetched and decoded bit for bit as its reference, and changes from pass to pass if it should', async () => {
+  it('weights are encoded, fetched and decoded bit for bit as by the reference, in different passes', async () => {
     const memory = await store(config);
     const recorder = new Recorder(device.gpu);
     memory.recordPass(recorder, 1);
@@ -176,7 +176,7 @@ describe.each(Object.entries(MEMORIES))('%s', (_, layer) => {
   });
 });
 
-/** Codes of fc2.weight that one pass of a fused product reads, forward and backward, by multiplying with the identity. */
+/** Multiplies fc2 with the identity, forward and backward, so that the fused products show the weights that they read. */
 async function fusedWeights(config: MemoryConfigInput) {
   const memory = await store(config);
   const { inputs, outputs } = SPECS[1];
@@ -202,7 +202,7 @@ async function fusedWeights(config: MemoryConfigInput) {
 }
 
 describe('fused products of every memory', () => {
-  // A product with what is not finite is not finite in all its row; such formats are compared where they saturate.
+  // A weight that is not finite makes a whole row of a product not finite, so float formats are compared without them.
   const FUSED = [
     'fixed point of 3 bits',
     'int8 with a scale per channel',
@@ -228,7 +228,7 @@ describe('fused products of every memory', () => {
     for (let row = 0; row < rows; row++) {
       for (let column = 0; column < columns; column++) {
         const at = row * stride + column;
-        // Zero times whatever is zero, so that nothing is rounded but the sum with the bias.
+        // All other terms are zero, so only the sum with the bias is rounded.
         expect(y[column * rows + row] + 0, `weight ${row} ${column}`).toBe(Math.fround(w[at] + bias[row]) + 0);
         expect(dx[row * columns + column] + 0).toBe(back[at] + 0);
       }
@@ -256,12 +256,12 @@ describe('configurations that are not possible', () => {
     [
       'a geometry smaller than the image',
       { geometry: { banks: 1, rows: 1, rowBytes: 64 }, layers: { '*': { kind: 'stored' } } },
-      /^memory\.geometry: 1 banks of 1 rows of 64 bytes hold 64 bytes, the image has \d+$/,
+      /^memory\.geometry: 1 banks of 1 rows of 64 bytes hold 64 bytes, but the image has \d+$/,
     ],
     [
-      'more bits protected than there are',
+      'more protected bits than a code has',
       { layers: { fc1: { kind: 'stored', format: { kind: 'int4' }, protectedBits: 5 } } },
-      /^memory\.layers\.fc1\.protectedBits: 5 of 4 bits$/,
+      /^memory\.layers\.fc1\.protectedBits: 5 bits, but a code has only 4$/,
     ],
     [
       'a voltage outside the table',
@@ -271,10 +271,10 @@ describe('configurations that are not possible', () => {
     [
       'lines that cannot show so many errors',
       { layers: { fc1: { kind: 'stored', faults: [{ kind: 'clustered', lines: 0.9, bitErrorRate: 0.001 }] } } },
-      /^memory\.layers\.fc1\.faults\.0\.bitErrorRate: at 0\.001 in a bad line at most 31\.9 % of lines show an error/,
+      /^memory\.layers\.fc1\.faults\.0\.bitErrorRate: with 0\.001 in bad lines, at most 31\.9 % of lines show an error/,
     ],
     [
-      'shares of lines beyond all lines',
+      'shares of lines that add up to more than 1',
       {
         layers: {
           fc1: {
@@ -297,15 +297,15 @@ describe('configurations that are not possible', () => {
     [
       'protected bits in code words',
       { layers: { fc1: { kind: 'stored', protectedBits: 1, ecc: {} } } },
-      /^memory\.layers\.fc1\.protectedBits: bits in another memory are in no code word; use them or ecc$/,
+      /^memory\.layers\.fc1\.protectedBits: protected bits are in no code word; use either protectedBits or ecc$/,
     ],
     [
-      'activations by line',
+      'faults by line in activations',
       { layers: {}, activations: { input: { kind: 'stored', faults: [{ kind: 'clustered', lines: 0.1 }] } } },
       /^memory\.activations\.input\.faults: activations have no addresses/,
     ],
     [
-      'check bits by bit plane',
+      'faults by bit plane in check bits',
       { layers: { fc1: { kind: 'stored', faults: [{ kind: 'bit-plane', rates: [0.1] }], ecc: {} } } },
       /^memory\.layers\.fc1\.faults\.0: check bits have no bit plane/,
     ],
@@ -319,17 +319,17 @@ describe('configurations that are not possible', () => {
       /^memory\.layers\.fc1\.faults\.0\.rates: 5 rates for 4 bits$/,
     ],
     [
-      'more tables than a map holds',
+      'more fault sources than an entry of the fault table holds',
       {
         layers: {
           fc1: { kind: 'stored', faults: Array.from({ length: 30 }, () => ({ kind: 'uniform', bitErrorRate: 0.9 })) },
         },
       },
-      /^memory\.layers\.fc1\.faults: 30 sources of faults at these rates need more than the 2048 words of a map/,
+      /^memory\.layers\.fc1\.faults: 30 sources of faults at these rates need more than the 2048 words of an entry/,
     ],
   ];
 
-  it.each(refused)('%s is refused', async (_, config, message) => {
+  it.each(refused)('a configuration with %s is refused', async (_, config, message) => {
     await expect(store(config)).rejects.toThrow(message);
   });
 });
@@ -387,6 +387,6 @@ describe('one memory under one configuration after the other', () => {
     await memory.configure(
       parseMemoryConfig({ granularity: 'inference', layers: { '*': { kind: 'stored', faults: [uniform] } } }, LAYERS),
     );
-    await expect(memory.fetchCodes('fc1.weight')).rejects.toThrow(/at inference every image reads weights of its own/);
+    await expect(memory.fetchCodes('fc1.weight')).rejects.toThrow(/every image reads the weights separately/);
   });
 });

@@ -17,7 +17,7 @@ function masks(stretch: number, bits: number, storageBits: StorageBits, rate: nu
   return found;
 }
 
-// Counts unlikelier than 10^-6 fail; there are some 250 of them.
+// A count that is less likely than 10^-6 fails the test; about 200 counts are tested.
 describe.each([
   [12, 16],
   [8, 8],
@@ -38,7 +38,7 @@ describe.each([
     for (const [plane, count] of planes.entries()) {
       expect(binomialPValue(count, codes, rate), `plane ${plane}`).toBeGreaterThan(1e-6);
     }
-    // Codes with no, one and two failing bits are as many as of independent bits.
+    // The numbers of codes with no, one and two failing bits are those of independent bits.
     let probability = (1 - rate) ** bits;
     for (let k = 0; k < 3; k++) {
       expect(binomialPValue(byCount[k], codes, probability), `${k} bits`).toBeGreaterThan(1e-6);

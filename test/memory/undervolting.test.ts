@@ -34,7 +34,7 @@ const FALLING: Record<string, number> = {
   'C9 1.1': 50.0003814697,
 };
 
-/** Smallest step of a number in 1..2. */
+/** Distance of neighbouring float64 numbers in 1..2. */
 const STEP = 2 ** -52;
 
 describe('the measured table', () => {
@@ -58,7 +58,7 @@ describe('the measured table', () => {
     }
   });
 
-  it('chips 0..n-1 draw each DIMM of a vendor once, in the order of their numbers, and then again', () => {
+  it('chips 0..n-1 are the DIMMs of a vendor in the order of their numbers, and chip n is the first again', () => {
     const drawn = VENDORS.map((vendor) => {
       const count = new Set(ROWS.filter((row) => row.vendor === vendor).map((row) => row.name)).size;
       expect(dimmOfChip(vendor, count)).toBe(dimmOfChip(vendor, 0));
@@ -91,7 +91,7 @@ describe('the line error rate', () => {
     ['C3', 1.25, 0.00839233398438],
     ['C9', 1.2, 49.2010593414],
     ['C1', 1.35, 0],
-  ])('of %s at %f V is %f per cent', (name, volts, percent) => {
+  ])('the line error rate of %s at %f V is %f per cent', (name, volts, percent) => {
     expect(lineErrorRate(findDimm(name), volts)).toBe(percent / 100);
   });
 
@@ -134,7 +134,7 @@ describe('the line error rate', () => {
     expect(lineErrorRate(a1, 1.225)).toBe(0);
     expect(lineErrorRate(a1, 1.125 - STEP) * 2 ** 25).toBeCloseTo(1, 10);
     expect(lineErrorRate(a1, 1.1125) / Math.sqrt(2 ** -25 * 0.000986963510513)).toBeCloseTo(1, 10);
-    // One line at 1.10 V and at 1.075 V, as none at 1.125 V.
+    // B8 has one bad line at 1.10 V and at 1.075 V, and none at 1.125 V.
     for (const volts of [1.12, 1.11, 1.09, 1.08]) {
       expect(lineErrorRate(findDimm('B8'), volts) * 2 ** 25).toBeCloseTo(1, 10);
     }
@@ -144,7 +144,7 @@ describe('the line error rate', () => {
   it('the line error rate starts at 1.125 V for vendors A and B and at 1.25 V for C, which saturates at one half', () => {
     const dimms = (vendor: (typeof VENDORS)[number]) =>
       NAMES.map((name) => findDimm(name)).filter((dimm) => dimm.vendor === vendor);
-    /** DIMMs that have bad lines at the highest voltage where one of them has. */
+    /** The highest voltage at which any of the DIMMs has bad lines, and the DIMMs that have bad lines there. */
     const first = (some: Dimm[]) => {
       const bad = some.flatMap(({ name, points }) =>
         points.filter(([, percent]) => percent > 0).map(([volts]) => ({ name, volts })),
@@ -180,11 +180,11 @@ describe('voltages and chips that are refused', () => {
     ['C7', 1.1999, '1.2..1.35 V'],
     ['A1', 1.36, '1.1..1.35 V'],
     ['A1', Number.NaN, '1.1..1.35 V'],
-  ])('%s is not extrapolated to %f V', (name, volts, range) => {
+  ])('the measurement of %s is not extrapolated to %f V', (name, volts, range) => {
     const rate = () => lineErrorRate(findDimm(name), volts);
     expect(rate).toThrow(ConfigError);
     expect(rate).toThrow(
-      `volts: ${volts} V is outside ${range}, where DIMM ${name} was measured; refused, not extrapolated`,
+      `volts: ${volts} V is outside ${range}, where DIMM ${name} was measured; measurements are not extrapolated`,
     );
   });
 

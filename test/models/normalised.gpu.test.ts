@@ -172,7 +172,7 @@ describe('a finished network normalises inside its convolutions', () => {
     const backward = planGradients(arena, SPECS, planned, true);
     const recorder = new Recorder(device.gpu);
     expect(() => recordStackBackward(recorder, arena!, SPECS, weights, planned, backward, gradients, true)).toThrow(
-      /bn2: its input, which gradients need, is gone/,
+      /bn2: the input, which the gradients need, has been overwritten/,
     );
   });
 });

@@ -1,4 +1,4 @@
-/** Float64 reference of src/attacks/mi_face.ts over plain weights, in float64: every iteration of an attack on images. */
+/** Float64 reference of src/attacks/mi_face.ts with plain weights: every iteration of an attack on images. */
 import type { MiFaceConfig } from '../../src/attacks/mi_face_config.ts';
 import { MI_FACE_STATE, writeFields } from '../../src/gpu/structs.ts';
 import type { DenseSpec } from '../../src/layers/dense.ts';
@@ -8,6 +8,7 @@ import { miFaceJudge, miFaceStep, searchDirections, searchGradient } from '../..
 import { rowNorm } from '../../src/reference/reduce.ts';
 import { type Parameters, stackBackward, stackForward } from './model.ts';
 
+/** The victim of an attack, the size of its images, and the attacked classes, one per image. */
 export interface MiFaceReference {
   readonly specs: readonly DenseSpec[];
   readonly parameters: Parameters;
@@ -16,7 +17,9 @@ export interface MiFaceReference {
   readonly targets: readonly number[];
 }
 
+/** The result of the attack on one class. */
 export interface ReferenceResult {
+  /** height * width pixels. */
   readonly image: Float64Array;
   readonly objective: number;
   readonly confidence: number;
@@ -26,7 +29,11 @@ export interface ReferenceResult {
   readonly objectives: readonly number[];
 }
 
-/** @param start one image a target */
+/**
+ * Attacks all targets and returns one result per target.
+ * @param start one image per target
+ * @param draw selects the search directions of a black-box attack
+ */
 export function miFace(
   reference: MiFaceReference,
   config: MiFaceConfig,
@@ -56,13 +63,13 @@ export function miFace(
     const { values, gradient: gradLogits, results: answers } = ask(x, targets);
     let gradient = stackBackward(specs, parameters, values, gradLogits).input;
     if (search) {
-      const look = { ...search, width, iteration: t, draw };
+      const query = { ...search, width, iteration: t, draw };
       const many = Array.from({ length: 2 * search.directions }, () => targets).flat();
       gradient = searchGradient(
-        ask(searchDirections(x, pixels, look), many).results,
+        ask(searchDirections(x, pixels, query), many).results,
         rows,
         pixels,
-        look,
+        query,
       ) as typeof gradient;
     }
     if (smooth > 0) {

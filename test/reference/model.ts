@@ -1,6 +1,6 @@
 /**
- * Reference of src/layers/stack.ts, forward and backward, in float64: every layer by its reference. Images are NHWC without padding;
- * parameters are in PyTorch's order and shape, as files have them.
+ * Float64 reference of src/layers/stack.ts, forward and backward; every layer is computed by its reference. Images are NHWC
+ * without padding. Parameters have PyTorch's order and shape, as in files.
  */
 import type { FlatParameters } from '../../src/layers/parameters.ts';
 import { inputShape, type LayerSpec, outputShape } from '../../src/layers/stack.ts';
@@ -19,7 +19,7 @@ import { columnSum } from '../../src/reference/reduce.ts';
 /** Values of every parameter by name. */
 export type Parameters = ReadonlyMap<string, Float64Array>;
 
-/** The parameters of a flat buffer's words. */
+/** The parameters by name, from the words of a flat buffer. */
 export function parametersOf(layout: FlatParameters['layout'], words: Uint32Array): Map<string, Float64Array> {
   return new Map(
     layout.slices.map((slice) => [slice.name, Float64Array.from(new Float32Array(layout.unpack(slice, words).buffer))]),
@@ -57,7 +57,7 @@ function tapsOf(spec: LayerSpec): [channels: number, taps: number] {
   return [1, 1];
 }
 
-/** The convolution that a convolution is, or that a transposed one undoes. */
+/** The shape of a convolution; for a transposed one, of the convolution whose input gradient it computes. */
 function convShape(spec: Extract<LayerSpec, { kind: 'conv2d' | 'conv_transpose2d' }>, batch: number) {
   const { kernelSize, stride, padding } = spec;
   const [large, small] =
@@ -79,8 +79,9 @@ function normalisation(spec: LayerSpec, parameters: Parameters, x: Float64Array,
 }
 
 /**
+ * Runs all layers forward.
  * @param x batch x inputs of the first layer
- * @param training batch normalisation by the batch; dropout is the identity either way
+ * @param training true: batch normalisation uses the statistics of the batch. Dropout is the identity in either case.
  */
 export function stackForward(
   specs: readonly LayerSpec[],
@@ -131,7 +132,12 @@ export function stackForward(
   return values;
 }
 
-/** @returns gradients of the parameters, and of the input */
+/**
+ * Runs all layers backward.
+ * @param values result of {@link stackForward}
+ * @param gradOutput gradient of the last layer's output
+ * @returns gradients of the parameters by name, and of the input
+ */
 export function stackBackward(
   specs: readonly LayerSpec[],
   parameters: Parameters,

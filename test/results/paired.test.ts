@@ -68,6 +68,6 @@ test('the headlines state the difference within the pairs', () => {
   rows.push({ ...clean, condition: published });
   const lines = headlines({ ...rest, manifest, rows, summary: summarise(rows, 1) });
   expect(lines.find((line) => line.startsWith('Paired'))).toMatch(
-    /“Bit errors 1 %, fc1” less “Gaussian noise 0\.2, fc1” .* is −0\.050 .*in PCC, 0\.000 in lift/,
+    /“Bit errors 1 %, fc1” minus “Gaussian noise 0\.2, fc1” .* is −0\.050 .*in PCC, 0\.000 in lift/,
   );
 });

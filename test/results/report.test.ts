@@ -102,7 +102,7 @@ describe('the report of a run', () => {
 describe('the headlines of a report', () => {
   test('the headlines name the undefended model, the cheapest strong defence and its rivals at equal accuracy', () => {
     const lines = headlines(results);
-    expect(lines[0]).toMatch(/^Undefended, the network is right on 8\d\.\d % of the held-out images/);
+    expect(lines[0]).toMatch(/^Undefended, the network classifies 8\d\.\d % of the held-out images correctly/);
     expect(lines[1]).toContain('“Bit errors 6.25 %, fc1”');
     expect(lines.find((line) => line.startsWith('At equal accuracy'))).toMatch(
       /bit errors.*Gaussian noise.*Laplacian noise/,
@@ -119,12 +119,12 @@ describe('the headlines of a report', () => {
     expect(headlines({ ...results, summary: dear })[1]).toMatch(/^None of the \d+ settings/);
   });
 
-  test('the headlines do not claim that the person fades when the intervals overlap', () => {
+  test('the headlines do not claim less similarity to the person when the intervals overlap', () => {
     const flat = results.summary.map((entry) => ({
       ...entry,
       pccLift: { mean: 0.2, ci95: [0.1, 0.3] as [number, number] },
     }));
-    expect(headlines({ ...results, summary: flat })[1]).toContain('not clearly the person');
+    expect(headlines({ ...results, summary: flat })[1]).toContain('not clearly to the person');
   });
 });
 

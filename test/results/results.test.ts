@@ -85,7 +85,7 @@ describe('reading and writing results.json', () => {
     const results = fakeResults({ draws: 1, identities: 2 });
     results.rows[0].perIdentity.pcc.push(0);
     expect(() => parseResults(results, 'r.json')).toThrow(
-      'r.json: rows[0].perIdentity: the lists are not of one length',
+      'r.json: rows[0].perIdentity: the lists differ in length',
     );
   });
 

@@ -3,7 +3,7 @@ import type { Activation } from '../../src/kernels/activation.ts';
 import { recordGemm } from '../../src/kernels/gemm.ts';
 import type { Bench } from './gpu.ts';
 
-/** output = act(input): the product with the identity, in whose epilogue networks apply their activations. */
+/** Records output = act(input) as a product with the identity, because products apply activations in their epilogue. */
 export function recordActivated(bench: Bench, activation: Activation, input: Matrix, output: Matrix): void {
   const { columns } = input;
   const identity = Float32Array.from({ length: columns * columns }, (_, i) => (i % (columns + 1) === 0 ? 1 : 0));

@@ -3,7 +3,7 @@ import type { Tolerance } from '../../src/reference/tolerances.ts';
 
 /**
  * Fails unless |actual - expected| <= absolute + relative * |expected| everywhere; names the worst element. A NaN is
- * only close to a NaN, an infinity only to itself.
+ * close only to a NaN, and an infinity only to itself.
  */
 export function expectAllclose(
   actual: ArrayLike<number>,

@@ -3,7 +3,7 @@ import { type Browser, chromium } from 'playwright-core';
 
 const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 
-/** The Chromium of this machine: $MIDAS_CHROMIUM, or where distributions put one; undefined where there is none. */
+/** The Chromium of this machine: $MIDAS_CHROMIUM, or where distributions install it; undefined if there is none. */
 export function findChromium(): string | undefined {
   return process.env.MIDAS_CHROMIUM || PLACES.find((place) => existsSync(place));
 }
@@ -11,7 +11,7 @@ export function findChromium(): string | undefined {
 /**
  * Starts {@link findChromium} without a window and with WebGPU, which on a machine without a GPU runs on SwiftShader. The
  * caller closes it.
- * @throws Error where there is no Chromium, or it does not start within half a minute
+ * @throws Error if there is no Chromium, or it does not start within half a minute
  */
 export async function launchChromium(): Promise<Browser> {
   const executablePath = findChromium();

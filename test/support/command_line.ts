@@ -1,4 +1,4 @@
-/** The command line as a child process with a hard timeout. */
+/** Runs the command line as a child process with a hard timeout. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
@@ -10,7 +10,7 @@ export interface Finished {
   readonly stderr: string;
 }
 
-/** Collects what a child says until it ends; one that takes longer than five minutes is killed. */
+/** Collects the output of a child process until it ends. A child that takes longer than five minutes is killed. */
 export function collect(child: ChildProcess): Promise<Finished> {
   let stdout = '';
   let stderr = '';
@@ -30,7 +30,10 @@ export function collect(child: ChildProcess): Promise<Finished> {
   });
 }
 
-/** @param env beside the environment of the tests */
+/**
+ * Starts the command line.
+ * @param env variables added to the environment of the tests
+ */
 export function start(
   args: readonly string[],
   env: NodeJS.ProcessEnv = {},
@@ -43,4 +46,5 @@ export function start(
   return { child, finished: collect(child) };
 }
 
+/** Runs the command line with these arguments until it ends. */
 export const midas = (...args: string[]) => start(args).finished;

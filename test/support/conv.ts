@@ -1,4 +1,4 @@
-/** Images and weights of convolutions between the layouts of PyTorch, of the references and of the kernels. */
+/** Converts images and weights of convolutions between the layouts of the references and of the kernels. */
 import { firstRows, type Matrix, roundUp } from '../../src/gpu/arena.ts';
 import { type ConvShape, convOutputSize, convWeightColumns } from '../../src/kernels/conv.ts';
 import { type Bench, writeMatrix } from './gpu.ts';
@@ -18,9 +18,9 @@ export function smallSide(shape: ConvShape): ImageSize {
 export const pixelCount = (batch: number, [height, width]: ImageSize): number => batch * height * width;
 
 /**
- * A batch of images on the device, NHWC. Behind them lies at least one image more, of `behind`, and behind that the row of
- * zeros.
- * @param planned images the buffer is for
+ * A batch of images on the device, NHWC. Behind them lies at least one more image, filled with `behind`, and behind that the
+ * row of zeros.
+ * @param planned number of images for which the buffer is allocated
  */
 export function image(
   bench: Bench,
@@ -37,7 +37,7 @@ export function image(
   return firstRows(matrix, pixelCount(batch, size));
 }
 
-/** Images to be written: 99 everywhere but in the pads. */
+/** Images for an output: 99 everywhere except in the pads. */
 export function outputImage(bench: Bench, batch: number, size: ImageSize): Matrix {
   return image(bench, batch, size, new Float32Array(pixelCount(batch, size) * size[2]).fill(99), 99);
 }
@@ -72,7 +72,7 @@ export function unpadWeights(
   });
 }
 
-/** The values that stand in the pad channels of rows of `rowLength` values. */
+/** The values in the pad channels of rows of `rowLength` values. */
 export function padChannels(shape: ConvShape, padded: ArrayLike<number>, rowLength: number): number[] {
   const channels = roundUp(shape.inChannels, 4);
   const columns = convWeightColumns(shape);

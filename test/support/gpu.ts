@@ -23,7 +23,7 @@ export function useGpu(): { readonly gpu: Gpu } {
   afterAll(() => gpu?.close());
   return {
     get gpu() {
-      if (!gpu) throw new Error('the device is only there inside tests');
+      if (!gpu) throw new Error('the device exists only while tests run');
       return gpu;
     },
   };
@@ -35,7 +35,7 @@ export function randomValues(count: number, seed: number, scale = 1): Float32Arr
   return Float32Array.from({ length: count }, () => (random.nextU32() / 2 ** 31 - 1) * scale);
 }
 
-/** Writes rows x columns values into a matrix; pads are written zero. */
+/** Writes rows x columns values into a matrix, and zeros into its pads. */
 export function writeMatrix(gpu: Gpu, matrix: Matrix, values: ArrayLike<number>): void {
   const padded = new Float32Array(matrix.rows * matrix.stride);
   for (let i = 0; i < matrix.rows * matrix.columns; i++) {
@@ -84,14 +84,14 @@ export class Bench {
     this.recorder = new Recorder(gpu);
   }
 
-  /** A matrix of these values, zero pads. */
+  /** A matrix of these values with zeros in its pads. */
   matrix(rows: number, columns: number, values: ArrayLike<number>): Matrix {
     const matrix = this.arena.matrix('input', rows, columns);
     writeMatrix(this.gpu, matrix, values);
     return matrix;
   }
 
-  /** A matrix to be written: 99 everywhere but in the pads, so that what a kernel forgets is seen. */
+  /** A matrix for an output: 99 everywhere except in the pads, so that an element that is not written fails the test. */
   output(rows: number, columns: number): Matrix {
     return this.matrix(rows, columns, new Float32Array(rows * columns).fill(99));
   }
@@ -105,8 +105,8 @@ export class Bench {
 }
 
 /**
- * Runs what `build` records and compares the outputs it names with their expected values; then does it all again on
- * fresh buffers and demands the same bits. Pads of matrices must be zero.
+ * Runs what `build` records and compares the returned outputs with their expected values. Then it repeats the run on
+ * fresh buffers and requires the same bits. Pads of matrices must be zero.
  *
  * @param build records dispatches; called twice, so it must do the same both times
  * @param prepare sets the step uniform

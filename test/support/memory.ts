@@ -10,6 +10,7 @@ import { faultSources } from '../../src/memory/faults.ts';
 import { Random } from '../../src/random.ts';
 import type { Bench } from './gpu.ts';
 
+/** The default geometry of a memory. */
 export const GEOMETRY: Geometry = v.parse(MemoryConfig, { layers: {} }).geometry;
 
 /** One row of the fault table: a tensor of fixed-point codes that fail uniformly. */
@@ -17,12 +18,12 @@ export interface FaultEntry {
   /** From tensorKey. */
   readonly key: Key;
   readonly read?: number;
-  /** 0 the same in all passes, 1 drawn every pass, 2 every image. */
+  /** 0: the same faults in all passes; 1: faults drawn per pass; 2: per image. */
   readonly granularity?: 0 | 1 | 2;
   readonly exponent?: number;
   readonly bits?: number;
   readonly rate?: number;
-  /** Scale of noise, in place of the exponent. */
+  /** Scale of noise, instead of the exponent. */
   readonly scale?: number;
 }
 
@@ -31,6 +32,7 @@ const GRANULARITIES: readonly Granularity[] = ['load', 'pass', 'inference'];
 const fixedMemory = (bits: number, rate: number) =>
   uniformMemory({ kind: 'fixed', bits, exponent: 0, headroom: 0, encoding: 'corrected' }, rate);
 
+/** The words of a fault table with these rows. */
 export function faultTableWords(rows: readonly FaultEntry[]): Uint32Array<ArrayBuffer> {
   const words = new Uint32Array(rows.length * FAULT_ENTRY_WORDS);
   rows.forEach(({ key, read = 0, granularity = 0, exponent = 0, bits = 12, rate = 0, scale }, i) => {
@@ -59,7 +61,7 @@ export const fixedFetch = (bits: number, faithful = false) => {
   );
 };
 
-/** What decides a read of a tensor that fails uniformly. @param key from readKey */
+/** The fault sampler of one read of a tensor that fails uniformly. @param key from readKey */
 export function uniformSampler(bits: number, key: Key, rate: number): FaultSampler {
   return {
     storageBits: storageBitsOf(bits),
@@ -90,6 +92,7 @@ export interface TestTensor {
   fetch(key: Key, rate: number): Float32Array;
 }
 
+/** Makes a {@link TestTensor}. @param place position and shape of the tensor in the memory image */
 export function testTensor(
   place: Omit<StoredTensor, 'fetch'>,
   bits: number,
@@ -109,7 +112,7 @@ export function testTensor(
   };
 }
 
-/** Puts the codes of tensors at their origins into one memory image. @param blocks of 32 bytes */
+/** Puts the codes of tensors at their origins into one memory image. @param blocks size of the image in units of 32 bytes */
 export function memoryImage(bench: Bench, tensors: readonly TestTensor[], blocks: number): BufferView {
   const image = new Uint32Array(blocks * 8);
   for (const { tensor, words, bits } of tensors) image.set(words, (tensor.origin * storageBitsOf(bits)) / 2);

@@ -5,9 +5,10 @@ import { type Bench, writeMatrix } from './gpu.ts';
 /** Batch, channels, height and width, PyTorch's order. */
 export type ImagesShape = readonly [batch: number, channels: number, height: number, width: number];
 
-/** @throws Error when a tensor has not four dimensions */
+/** @throws Error when a tensor does not have four dimensions */
 export function imagesShape(shape: readonly number[]): ImagesShape {
-  if (shape.length !== 4) throw new Error(`[${shape}] is no batch of images: give batch, channels, height, width`);
+  if (shape.length !== 4)
+    throw new Error(`[${shape}] is not a batch of images: batch, channels, height and width are needed`);
   return [shape[0], shape[1], shape[2], shape[3]];
 }
 
@@ -29,14 +30,14 @@ export function toNchw(values: ArrayLike<number>, [batch, channels, height, widt
   });
 }
 
-/** Pixels of a batch of images on the device, in NHWC order, with rows as narrow as images have them. */
+/** Pixels of a batch of images on the device, in NHWC order, with the narrow rows of images. */
 export function imageRows(bench: Bench, rows: number, values: ArrayLike<number>): Matrix {
   const matrix = bench.arena.image('images', rows, 1, 1, values.length / rows);
   writeMatrix(bench.gpu, matrix, values);
   return matrix;
 }
 
-/** Pixels to be written: 99 everywhere but in the pads, so that what a kernel forgets is seen. */
+/** Pixels for an output: 99 everywhere except in the pads, so that an element that is not written fails the test. */
 export function imageRowsToWrite(bench: Bench, rows: number, channels: number): Matrix {
   return imageRows(bench, rows, new Float32Array(rows * channels).fill(99));
 }

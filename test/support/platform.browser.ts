@@ -5,7 +5,7 @@ import { bundledShaders } from '../../src/gpu/web.ts';
 export { openWebGpu as openTestGpu } from '../../src/gpu/web.ts';
 export const shaderSource = bundledShaders!;
 
-// Fetched before any test is defined, because tests are defined from what fixtures hold.
+// Fixtures are fetched before any test is defined, because some tests are generated from their content.
 const urls = import.meta.glob<string>('fixtures/*.{json,safetensors}', {
   query: '?url',
   import: 'default',
@@ -18,7 +18,10 @@ for (const [path, url] of Object.entries(urls)) {
   files.set(path.slice(path.lastIndexOf('/') + 1), new Uint8Array(await answer.arrayBuffer()));
 }
 
-/** A file of the folder that vitest.config.ts calls fixtures. */
+/**
+ * Reads a file of the folder that vitest.config.ts calls fixtures.
+ * @throws Error when the folder has no such file
+ */
 export function readFixture(name: string): Uint8Array {
   const bytes = files.get(name);
   if (!bytes) throw new Error(`no fixture ${name} is among ${[...files.keys()].join(', ')}`);

@@ -12,5 +12,5 @@ export const openTestGpu = (): Promise<Gpu> => openNodeGpu({ adapter: process.en
 
 const FOLDER = process.env.MIDAS_FIXTURES ?? fileURLToPath(new URL('../fixtures/', import.meta.url));
 
-/** A file of $MIDAS_FIXTURES, or of test/fixtures. */
+/** Reads a file of $MIDAS_FIXTURES, or of test/fixtures. */
 export const readFixture = (name: string): Uint8Array => readFileSync(join(FOLDER, name));

@@ -11,7 +11,10 @@ const TYPES: Record<string, string> = {
   '.png': 'image/png',
 };
 
-/** Serves a folder as any host would, under a path that is not the root. @returns its address, and how to end it */
+/**
+ * Serves a folder over HTTP on a free port of localhost, under a path that is not the root.
+ * @returns the URL of the folder, and a function that stops the server
+ */
 export async function serveFolder(folder: string): Promise<{ url: string; close(): void }> {
   const prefix = '/some/where/';
   const server = createServer(async (request, response) => {

@@ -7,14 +7,14 @@ export function popcount(word: number): number {
   return Math.imul((v + (v >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }
 
-/** How many standard deviations `count` lies from what `trials` of probability `p` give. */
+/** Distance of `count` from the mean of `trials` trials of probability `p`, in standard deviations. */
 export function binomialSigmas(count: number, trials: number, p: number): number {
   return (count - trials * p) / Math.sqrt(trials * p * (1 - p));
 }
 
 /**
- * Sigmas of the correlation of two bits of known probability p: `both`, `first` and `second` count ones over `pairs`
- * pairs. Under independence the sample covariance has variance (p (1 - p))^2 / pairs.
+ * Correlation of two bits of known probability p, in standard deviations: `both`, `first` and `second` count ones over
+ * `pairs` pairs. Under independence the sample covariance has variance (p (1 - p))^2 / pairs.
  */
 export function correlationSigmas(both: number, first: number, second: number, pairs: number, p: number): number {
   const covariance = both / pairs - (p * (first + second)) / pairs + p * p;
@@ -28,6 +28,7 @@ export interface Moments {
   readonly kurtosis: number;
 }
 
+/** The moments of a sample; its sums are divided by the number of values. */
 export function moments(values: ArrayLike<number>): Moments {
   const n = values.length;
   let sum = 0;

@@ -9,7 +9,10 @@ import { randomValues } from './gpu.ts';
 /** Pixels of a toy image: 6 wide, 4 high. */
 export const TOY = { width: 6, height: 4, pixels: 24, classes: 5 } as const;
 
-/** Images of five classes: a pattern a class, and noise an image. A few steps of training tell them apart. */
+/**
+ * Images of five classes: one pattern per class, plus noise of less than `noise` gray levels per pixel. A few epochs of
+ * training tell the classes apart.
+ */
 export async function toyDataset(perClass = 6, noise = 60): Promise<ImageDataset> {
   const count = TOY.classes * perClass;
   const patterns = Array.from({ length: TOY.classes }, (_, label) => {
@@ -33,7 +36,7 @@ export async function toyDataset(perClass = 6, noise = 60): Promise<ImageDataset
   });
 }
 
-/** Parameters of random values, biases too, on the device. */
+/** Random parameters on the device, biases included: uniform in -scale..scale. */
 export function randomParameters(arena: Arena, spec: ModelSpec, seed: number, scale = 0.5): FlatParameters {
   const parameters = new FlatParameters(arena, 'random parameters', modelLayout(spec));
   const { layout } = parameters;

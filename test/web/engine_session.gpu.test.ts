@@ -232,7 +232,7 @@ it('a fault map has the flips that its table counts', async () => {
   expect(counts).toEqual(planes.map((plane) => plane.flips));
   expect(total.rate).toBeCloseTo(2 ** -5, 2);
   await page.ask({ kind: 'map', setting: { ...QUICK, tensor: 'conv1.weight' } });
-  expect(page.of('failed')[0].message).toMatch(/conv1.weight lies in exact memory; choose layers with conv1/);
+  expect(page.of('failed')[0].message).toMatch(/conv1.weight lies in exact memory; choose layers that include conv1/);
 });
 
 it('a visitor’s images are reconstructed beside the true ones', async () => {

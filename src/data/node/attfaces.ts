@@ -22,10 +22,11 @@ const splitSchema = v.object({
 });
 type SplitFile = v.InferOutput<typeof splitSchema>;
 
+/** The result of {@link loadAttFaces}. */
 export interface AttFaces {
   dataset: ImageDataset;
   split: Split;
-  /** For the manifest: the split file's name, or "seeded 7/3, seed 0". */
+  /** Name of the split in the manifest: that of the split file, or a text such as "seeded 7/3, seed 0". */
   splitName: string;
 }
 
@@ -35,7 +36,7 @@ export interface AttFaces {
  * exactly s1..s40 with 1..10.pgm each. Without a split file, classes are in numeric order and 7 of 10 photographs of every
  * person are for training (`seededSplit`). Other files beside the sN folders, and hidden files, are ignored.
  *
- * @param seed of the seeded split; unused with a split file
+ * @param seed seed of the split without a split file
  * @throws DataError naming the folder or file: missing, empty, not a PGM, of another size than the first, fewer than two
  *   persons, or a split file that is malformed or does not fit the folder
  */
@@ -65,7 +66,7 @@ export async function loadAttFaces(dir: string, splitFile?: string, seed = 0): P
   return { dataset, split: seededSplit(dataset, 0.7, seed), splitName: `seeded 7/3, seed ${seed}` };
 }
 
-/** Folder -> file names, both in numeric order. */
+/** The folders and their file names, both in numeric order. */
 async function listFolders(dir: string): Promise<Map<string, string[]>> {
   const number = (name: string) => Number(name.replace(/\D/g, ''));
   const names = (await list(dir)).filter((name) => /^s\d+$/.test(name)).sort((a, b) => number(a) - number(b));

@@ -1,4 +1,4 @@
-/** Files that survive a crash: whole or not at all, and line by line. Failures become one clear line. */
+/** Reads files, and writes them so that a crash leaves no partial file or line. Failures become errors of one line. */
 import { type FileHandle, open, readFile, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DataError } from '../../errors.ts';
@@ -13,7 +13,7 @@ const REASONS: Record<string, string> = {
   ENOSPC: 'no space left on the device; free some space or choose another folder',
 };
 
-/** A system error as a DataError: "cannot read a/b.pgm: no such file or folder; check the path". */
+/** Converts a system error to a DataError: "cannot read a/b.pgm: no such file or folder; check the path". */
 export function fileError(action: 'read' | 'write', path: string, cause: unknown): DataError {
   if (cause instanceof DataError) return cause;
   const { code, message } = cause as NodeJS.ErrnoException;
@@ -24,7 +24,7 @@ export function fileError(action: 'read' | 'write', path: string, cause: unknown
 }
 
 /**
- * The whole file.
+ * Reads a whole file.
  *
  * @throws DataError when it cannot be read
  */
@@ -65,19 +65,19 @@ export async function writeFileAtomic(path: string, bytes: Uint8Array | string):
 }
 
 /**
- * Appends one line of JSON and returns when it is on the disk. What a crash left of an earlier line is dropped first, so
- * that the new line does not run into it. One writer at a time.
+ * Appends one line of JSON and returns when it is on the disk. An earlier line that a crash left incomplete is removed
+ * first, so that the new line does not join it. Only one process may write at a time.
  *
  * @param line a JSON object or array without line breaks
  * @throws DataError when it cannot be written or `line` has a line break
  */
 export async function appendLineDurable(path: string, line: string): Promise<void> {
   if (/[\r\n]/.test(line))
-    throw new DataError(`cannot write ${path}: the line holds a line break; write one row per line`);
+    throw new DataError(`cannot write ${path}: the line contains a line break; write one row per line`);
   try {
     const file = await open(path, 'a+');
     try {
-      const separator = await mendTail(file);
+      const separator = await repairTail(file);
       await file.appendFile(`${separator}${line}\n`);
       await file.sync();
     } finally {
@@ -89,8 +89,8 @@ export async function appendLineDurable(path: string, line: string): Promise<voi
 }
 
 /**
- * The values of a file with one JSON object or array a line. Blank lines are skipped, and a last line that a crash cut
- * short (no line break at its end, not JSON) is dropped.
+ * Reads a file with one JSON object or array per line. Blank lines are skipped, and a last line that a crash cut short (no
+ * line break at its end, not JSON) is dropped.
  *
  * @throws DataError when the file cannot be read, or another line is not JSON (file and line number)
  */
@@ -119,8 +119,8 @@ function isComplete(line: string): boolean {
   }
 }
 
-/** Cuts off a torn last line; returns the line break that a complete last line lacks. */
-async function mendTail(file: FileHandle): Promise<'' | '\n'> {
+/** Cuts off an incomplete last line; returns the line break that a complete last line lacks. */
+async function repairTail(file: FileHandle): Promise<'' | '\n'> {
   const { size } = await file.stat();
   if (size === 0 || (await file.read(new Uint8Array(1), 0, 1, size - 1)).buffer[0] === 0x0a) return '';
   const bytes = new Uint8Array(size);
@@ -131,7 +131,7 @@ async function mendTail(file: FileHandle): Promise<'' | '\n'> {
   return '';
 }
 
-/** Makes a rename last; not every system can sync a folder, and then there is nothing to do. */
+/** Makes a rename permanent by syncing the folder; on systems that cannot sync a folder it does nothing. */
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r').catch(() => undefined);
   await folder?.sync().catch(() => {});

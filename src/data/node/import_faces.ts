@@ -1,6 +1,7 @@
 /**
- * Folders of photographs as they are published, made into one data set: found, cropped, turned gray, resized. Files and
- * people come in the order of their names (UTF-16 code units), so the same folder gives the same bytes.
+ * Imports folders of photographs, as they are published, into one data set: finds, converts to gray, crops and resizes them.
+ * Files and people are in the order of their names (UTF-16 code units; for attfaces the order of loadAttFaces), so the same
+ * folder gives the same bytes.
  */
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -18,20 +19,22 @@ export interface ImportFacesOptions {
   readonly layout: FaceLayout;
   /** Width and height of the result in pixels, 1..1024; 64 by default. */
   readonly size?: number;
-  /** At most that many images, the first; all by default. */
+  /** Only the first `limit` images are imported; all by default. */
   readonly limit?: number;
-  /** A text file with the name of one identity per line, all of whose images are left out; # begins a comment. */
+  /** A text file with one name per line; all images of these people are left out; # begins a comment. */
   readonly exclude?: string;
-  /** Called with the number of images finished so far, and the next one's id or ''. */
+  /** Called with the number of images finished so far, and the id of the next one, or '' at the end. */
   readonly onProgress?: (finished: number, total: number, id: string) => void;
   readonly signal?: AbortSignal;
 }
 
+/** The result of {@link importFaces}. */
 export interface ImportedFaces {
   readonly dataset: ImageDataset;
   readonly origin: PackOrigin;
-  /** Names of the people who were left out, and how many the exclusion list has. */
+  /** Names of the people who were left out. */
   readonly excluded: readonly string[];
+  /** Number of names in the exclusion list. */
   readonly listed: number;
 }
 
@@ -70,7 +73,7 @@ const CROPS: Readonly<Record<FaceLayout, string>> = {
  * @throws ConfigError when an option is out of range
  * @throws DataError naming the folder or file: missing, empty, not an image, of another size than the layout has, not in
  *   the identity list, an exclusion list without names, or fewer than two people where several are needed
- * @throws InterruptedError when the signal says so
+ * @throws InterruptedError when `signal` is aborted
  */
 export async function importFaces(dir: string, options: ImportFacesOptions): Promise<ImportedFaces> {
   const { layout, size = 64, limit = Number.MAX_SAFE_INTEGER, exclude, onProgress, signal } = options;
@@ -85,7 +88,7 @@ export async function importFaces(dir: string, options: ImportFacesOptions): Pro
     throw new DataError(`${dir}: no photographs; check the path and the layout (${layout})`);
   }
   if (exclude !== undefined && !found.areIdentified) {
-    throw new DataError(`${dir}: nobody can be left out without ${IDENTITY_FILE}; put it into the folder or beside it`);
+    throw new DataError(`${dir}: excluding people needs ${IDENTITY_FILE}; put it into the folder or beside it`);
   }
 
   const excluded = found.people.filter((name) => unwanted.has(normaliseIdentity(name)));
@@ -103,8 +106,8 @@ export async function importFaces(dir: string, options: ImportFacesOptions): Pro
   const pixels = size * size;
   if (chosen.length * pixels > MAX_BYTES) {
     throw new DataError(
-      `${dir}: ${chosen.length} images of ${size}x${size} need ${chosen.length * pixels} bytes, at most ${MAX_BYTES} make ` +
-        'a data set; give a smaller size or a limit',
+      `${dir}: ${chosen.length} images of ${size}x${size} need ${chosen.length * pixels} bytes, a data set can have at ` +
+        `most ${MAX_BYTES}; give a smaller size or a limit`,
     );
   }
 
@@ -204,7 +207,7 @@ async function findCelebA(dir: string): Promise<Found> {
   return { people, photographs, areIdentified: identities !== undefined };
 }
 
-/** File name -> identity, from lines `000001.jpg 2880`; undefined where there is no list. */
+/** Reads the identity of each file from lines such as `000001.jpg 2880`; undefined if there is no list. */
 async function readIdentities(dir: string): Promise<{ path: string; of: Map<string, string> } | undefined> {
   for (const path of [join(dir, IDENTITY_FILE), join(dir, '..', IDENTITY_FILE)]) {
     if (!(await exists(path))) continue;

@@ -1,4 +1,4 @@
-/** Packs on disk. */
+/** Reads and writes packs on disk. */
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type Pack, readPack, writePack } from '../pack.ts';
@@ -21,7 +21,7 @@ export async function savePack(path: string, pack: Pack): Promise<void> {
 /**
  * Reads a pack and checks it.
  *
- * @throws DataError when the file cannot be read or is no whole pack
+ * @throws DataError when the file cannot be read or is not a complete pack
  */
 export async function loadPack(path: string): Promise<Pack> {
   return readPack(await readBytes(path), path);

@@ -37,7 +37,7 @@ export function optionalPackages(): string[] {
   return Object.keys(manifest().peerDependencies);
 }
 
-/** The npm command that installs optional packages in the versions that this one was tested with. */
+/** The npm command that installs optional packages in the versions with which this package was tested. */
 export function installCommand(names: readonly string[]): string {
   const { peerDependencies } = manifest();
   return `npm install ${names.map((name) => `${name}@${peerDependencies[name]}`).join(' ')}`;

@@ -1,6 +1,6 @@
 /**
- * WebGPU on a software adapter in any Node program: no root, no display, no system package. The npm package `webgpu` (Dawn)
- * brings WebGPU, `@sparticuz/chromium` a SwiftShader and a Vulkan loader for x64 Linux.
+ * WebGPU on a software adapter in any Node program, without root, a display or a system package. The npm package `webgpu`
+ * (Dawn) provides WebGPU; `@sparticuz/chromium` provides SwiftShader and a Vulkan loader for x64 Linux.
  */
 import {
   existsSync,
@@ -19,12 +19,13 @@ import { brotliDecompressSync } from 'node:zlib';
 import { AdapterError } from '../../errors.ts';
 import { installCommand, optionalImport } from './package.ts';
 
-/** Dawn's objects, kept for ever: a process dies when one is garbage-collected while a device of it is open. */
+/** Dawn's objects, never released: the process crashes when one is garbage-collected while one of its devices is open. */
 const created: GPU[] = [];
 
 /**
- * WebGPU on a software adapter, for programs and tests on machines without a GPU. The object has what `navigator.gpu` has in a
- * browser. The first call unpacks SwiftShader (7 MB) into the user's cache folder, or into the temporary folder.
+ * Opens WebGPU on a software adapter, for programs and tests on machines without a GPU. The result has the interface of
+ * `navigator.gpu` in a browser. The first call unpacks SwiftShader (7 MB) into the user's cache folder, or into the
+ * temporary folder.
  *
  * ```js
  * import { openSoftwareWebGpu } from 'midas-webgpu/software';
@@ -37,7 +38,8 @@ const created: GPU[] = [];
  * ```
  *
  * It sets `VK_ICD_FILENAMES` of the process, so that Dawn finds SwiftShader and no other driver. Where the variable is set
- * already, the driver that it names is used. Other platforms than x64 Linux use the one in Debian's chromium, or that variable.
+ * already, the driver that it names is used. Platforms other than x64 Linux need that variable, or the SwiftShader of
+ * Debian's chromium.
  * @throws AdapterError with the npm command that installs what is missing
  */
 export function openSoftwareWebGpu(): Promise<GPU> {
@@ -45,10 +47,10 @@ export function openSoftwareWebGpu(): Promise<GPU> {
 }
 
 /**
- * Opens an object like `navigator.gpu` in a browser that has an adapter. It tries in this order: a real adapter, the user's VK_ICD_FILENAMES, the packaged
- * SwiftShader, the one in Debian's chromium.
+ * Finds a driver with an adapter and returns an object with the interface of `navigator.gpu`. It tries, in this order: a
+ * real adapter or the user's VK_ICD_FILENAMES, the packaged SwiftShader, the SwiftShader of Debian's chromium.
  * @param wanted `auto`, `software`, or the name of an adapter, which the caller compares
- * @param preciseTime timestamps in full resolution instead of steps of 65 us, which only Node lets a program ask for
+ * @param preciseTime true for timestamps in full resolution instead of steps of 65 us, which only Node offers
  * @throws AdapterError that says what to install
  */
 export async function findNodeEntry(wanted: string, preciseTime = false): Promise<GPU> {
@@ -88,7 +90,7 @@ function mayHaveDriver(): boolean {
   });
 }
 
-/** The user's cache folder, and where to turn if nothing can be written there. */
+/** The user's cache folder, and the temporary folder to use if nothing can be written there. */
 export function cacheFolders(): string[] {
   const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
   return [join(cache, 'midas-webgpu'), join(tmpdir(), 'midas-webgpu')];
@@ -123,13 +125,13 @@ function unpackSwiftShader(): string | undefined {
       try {
         renameSync(unfinished, folder);
       } catch (error) {
-        // Another process was faster: its folder is as good.
+        // Another process created the folder first: use that one.
         rmSync(unfinished, { recursive: true, force: true });
         if (!existsSync(icd)) throw error;
       }
       return icd;
     } catch {
-      // A read-only or full home: try the temporary folder.
+      // The cache folder is read-only or full: try the temporary folder.
     }
   }
   return undefined;
@@ -150,9 +152,9 @@ function* tarEntries(tar: Uint8Array): Generator<[string, Uint8Array]> {
 }
 
 /**
- * Makes a library resident so that Dawn finds it by its soname. dlopen is expected to complain that it is no Node module;
- * RTLD_NODELETE (0x1000 in glibc) keeps it loaded all the same.
- * @returns whether there is such a library
+ * Loads a library so that Dawn finds it by its soname. dlopen is expected to throw because the library is not a Node module;
+ * RTLD_NODELETE (0x1000 in glibc) keeps it loaded nevertheless.
+ * @returns true if the library exists
  */
 function load(library: string): boolean {
   try {

@@ -3,7 +3,7 @@ import { ConfigError } from '../../errors.ts';
 import { described, Rate } from '../fields.ts';
 import { defineFaultModel, drawnField, type FaultSite, type FaultSource, kindField } from './model.ts';
 
-/** The rate in bad lines is not in any published measurement: its default is an assumption. */
+/** The bit error rate in bad lines. No published measurement gives it, so its default is an assumption. */
 export const badLineRateField = v.optional(
   described(Rate, 'Probability that a bit of a bad line flips. The default is an assumption, not a measurement.'),
   0.05,
@@ -29,7 +29,7 @@ export const clustered = defineFaultModel({
 /**
  * A source that fails cells in bad cache lines only.
  * @param shown share of cache lines with at least one flipped bit
- * @throws ConfigError where even bad lines everywhere would show fewer
+ * @throws ConfigError if fewer lines than `shown` would show a flip even if all lines were bad
  */
 export function badLines(
   shown: number,
@@ -41,7 +41,7 @@ export function badLines(
   const share = shown === 0 ? 0 : shown / shownByBad;
   if (!(share <= 1)) {
     throw new ConfigError(
-      `${path}.bitErrorRate: at ${rate} in a bad line at most ${(100 * shownByBad).toPrecision(3)} % of lines show an ` +
+      `${path}.bitErrorRate: with ${rate} in bad lines, at most ${(100 * shownByBad).toPrecision(3)} % of lines show an ` +
         `error, not ${(100 * shown).toPrecision(3)} %; use a higher rate`,
     );
   }

@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 import { described } from '../fields.ts';
 
-/** When cells can be drawn: once for a chip, once per load, or at every read, as the granularity says. */
+/** When cells can be drawn: once for a chip, once per load, or at every read (as often as the granularity says). */
 export const DRAWN = ['chip', 'load', 'read'] as const;
 export type Drawn = (typeof DRAWN)[number];
 
@@ -32,19 +32,19 @@ export interface FaultSource {
   readonly failure: number;
 }
 
-/** The memory whose cells a model fails. */
+/** The memory to which a model is applied. */
 export interface FaultSite {
   /** Bits of a code, from the lowest on, that can fail. */
   readonly width: number;
-  /** Cells of a cache line that can fail. */
+  /** Number of cells of a cache line that can fail. */
   readonly lineCells: number;
-  /** Index of the specimen of a chip or DIMM. */
+  /** Number of the chip or DIMM. */
   readonly chip: number;
-  /** True if an error correcting code protects the memory; check bits fail with the others, so a source must take all bits. */
+  /** True if an error correcting code protects the memory; check bits fail as well, so a source must cover all bits. */
   readonly ecc: boolean;
   /** Path of the model in the configuration, for errors. */
   readonly path: string;
-  /** A source with the next salt. Defaults: all bits, whatever they store, flip when drawn, at every read. */
+  /** Creates a source with the next salt. By default, all bits can be drawn at every read, and a drawn bit always flips. */
   source(given: Partial<FaultSource> & { readonly rate: number }): FaultSource;
 }
 
@@ -52,7 +52,7 @@ export interface FaultSite {
 export interface FaultBehaviour<Model extends { readonly kind: string }> {
   /** Value of `kind` that chooses this model in a configuration. */
   readonly kind: Model['kind'];
-  /** The sources of faults that make up the model; a cell fails if any of them fails it. @throws ConfigError */
+  /** The sources of faults that make up the model; a cell fails if any of them makes it fail. @throws ConfigError */
   sources(model: Model, site: FaultSite): FaultSource[];
   /** True if faults depend on the address: true where a source has `lines`. By default they do not. */
   needsAddresses?(model: Model): boolean;
@@ -62,12 +62,12 @@ export interface FaultBehaviour<Model extends { readonly kind: string }> {
 
 type ModelSchema = v.GenericSchema<unknown, { readonly kind: string }>;
 
-/** One fault model: its schema, which is its type too, and its behaviour. */
+/** One fault model: its schema, from which its type is inferred, and its behaviour. */
 export interface FaultModelDefinition<Schema extends ModelSchema> extends FaultBehaviour<v.InferOutput<Schema>> {
   readonly schema: Schema;
 }
 
-/** Lets the compiler find the type of a model in its schema. */
+/** Returns its argument; lets the compiler infer the type of a model from its schema. */
 export function defineFaultModel<const Schema extends ModelSchema>(
   definition: FaultModelDefinition<Schema>,
 ): FaultModelDefinition<Schema> {
@@ -83,7 +83,7 @@ export function kindField<const Kind extends string>(kind: Kind) {
 export const drawnField = v.optional(
   described(
     v.picklist(DRAWN),
-    'When failing cells are drawn: chip, once for the chip; load, once per load; read, at every read, as granularity says.',
+    'When failing cells are drawn: once for the chip (chip), once per load (load), or as often as granularity says (read).',
   ),
   'read',
 );

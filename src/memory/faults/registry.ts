@@ -1,4 +1,4 @@
-/** Every fault model there is. A new one is a file in this folder and a line in {@link FAULT_MODELS}. */
+/** All fault models. To add one, add a file to this folder and a line to {@link FAULT_MODELS}. */
 import * as v from 'valibot';
 import { asymmetric } from './asymmetric.ts';
 import { bitPlane } from './bit_plane.ts';
@@ -10,7 +10,7 @@ import { stuckAt } from './stuck_at.ts';
 import { uniform } from './uniform.ts';
 import { voltage } from './voltage.ts';
 
-/** In the order in which errors and the JSON Schema name them. */
+/** All fault models, in the order in which errors and the JSON Schema name them. */
 // biome-ignore format: one line per model
 export const FAULT_MODELS = [
   uniform,
@@ -29,7 +29,7 @@ export type FaultModel = v.InferOutput<typeof FaultModel>;
 
 const BEHAVIOURS = new Map<string, FaultBehaviour<FaultModel>>(FAULT_MODELS.map((model) => [model.kind, model]));
 
-/** The behaviour of models of this one's kind. */
+/** The behaviour of a fault model, found by its kind. */
 export function behaviourOf({ kind }: FaultModel): FaultBehaviour<FaultModel> {
   return BEHAVIOURS.get(kind)!;
 }

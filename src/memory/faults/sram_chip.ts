@@ -8,7 +8,7 @@ export const sramChip = defineFaultModel({
   schema: described(
     v.strictObject({
       kind: kindField('sram-chip'),
-      profile: described(v.picklist(SRAM_PROFILES), 'The chip, and its error rate at one of the measured voltages.'),
+      profile: described(v.picklist(SRAM_PROFILES), 'The chip and one of its measured error rates.'),
     }),
     'Cells fail as profiled on an SRAM chip below its nominal voltage (Stutz et al., MLSys 2021).',
   ),

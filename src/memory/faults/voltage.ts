@@ -9,10 +9,10 @@ export const voltage = defineFaultModel({
   schema: described(
     v.strictObject({
       kind: kindField('voltage'),
-      vendor: described(v.picklist(VENDORS), 'Vendor of the DIMM; chip of the configuration says which of its DIMMs.'),
+      vendor: described(v.picklist(VENDORS), "Vendor of the DIMM; the configuration's chip selects one of its DIMMs."),
       volts: described(
         v.number('must be a number'),
-        'Supply voltage, between the lowest at which the DIMM was measured and 1.35 V, nominal.',
+        'Supply voltage, from the lowest at which the DIMM was measured to the nominal 1.35 V.',
       ),
       bitErrorRate: badLineRateField,
       drawn: drawnField,

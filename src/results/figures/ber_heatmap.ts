@@ -36,10 +36,11 @@ export interface BerHeatmapOptions {
 }
 
 /**
- * The metrics over a grid of two bit error rates, one panel each, values written into the cells; error-free in the lower
- * left corner. Where several formats or attacks share the grid's rates, the first one found is drawn: filter before.
+ * Draws metrics over a grid of two bit error rates, one panel per metric, with values in the cells and the error-free model in
+ * the lower left corner. If several formats or attacks have the same rates, the first entry is drawn; filter the summary to
+ * choose another.
  *
- * @throws ConfigError where no bit-error condition touches the two layers
+ * @throws ConfigError if no condition has bit errors on these layers and on no others
  */
 export function berHeatmap(options: BerHeatmapOptions): string {
   const { layers, title, metrics = ['accuracy', 'pcc', 'pccLift'], document } = options;
@@ -169,13 +170,13 @@ function colourBar(
   let svg = svgText(x, y + 10, low, { size: 12, fill: theme.soft });
   for (let i = 0; i < steps; i++) {
     const left = round(x + lowWidth + (i * bar) / steps);
-    // Half a pixel wider than its share, or renderers leave hairlines between the steps.
+    // Half a pixel wider than its share; otherwise renderers leave hairlines between the steps.
     svg += `<rect x="${left}" y="${y}" width="${round(bar / steps + 0.5)}" height="11" fill="${scale.apply(i / (steps - 1))}"/>`;
   }
   return svg + svgText(x + width, y + 10, high, { size: 12, fill: theme.soft, anchor: 'end' });
 }
 
-/** Two layers whose rates were crossed: two different rates were run in all four combinations. */
+/** The first two layers whose rates were crossed, that is, two different rates were run in all four combinations. */
 function crossedLayers({ summary }: Results): [string, string] | undefined {
   const pairs = new Map<string, [string, string]>();
   for (const { condition } of summary) {

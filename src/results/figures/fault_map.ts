@@ -30,14 +30,14 @@ export interface FaultMapFigureOptions {
   readonly encodeGrayPng: EncodeGrayPng;
 }
 
-/** Pixels at most: of the map of the memory, and of the picture of a bit plane. */
+/** Largest size in pixels of the map of the memory, and of the picture of a bit plane. */
 const MAP = { width: 1024, height: 512 };
 const PLANE = { width: 200, height: 120 };
-/** A map of few rows is enlarged to about so many pixels. */
+/** Approximate height in pixels to which a map of few rows is enlarged. */
 const MAP_USUAL_HEIGHT = 360;
-const PLANES_A_LINE = 5;
+const PLANES_PER_LINE = 5;
 const BANK_GAP = 3;
-/** Gray of the fewest failures that a pixel can show; black shows none. */
+/** Lowest gray level of a pixel with failures; a pixel without failures is black. */
 const LEAST_GRAY = 60;
 
 /** Failed cells, counted in rectangles of `across * down` cells. */
@@ -63,9 +63,10 @@ function count(bins: Bins, column: number, row: number): void {
 }
 
 /**
- * Two parts on one scale of gray. The map of the memory has a column of pixels for a stretch of bit columns and a row for
- * rows of one bank, bank below bank: weak bitlines are vertical, weak wordlines horizontal, a bad cache line is a dash.
- * Below, the tensor's rows and columns once for each bit plane, the highest first.
+ * Draws the faults of a read in two parts with one gray scale. In the map of the memory a column of pixels is a range of bit
+ * columns, and a row of pixels is a range of rows of one bank, bank below bank: weak bitlines are vertical, weak wordlines
+ * horizontal, and a bad cache line is a dash. Below it, rows and columns of the tensor are drawn for each bit plane, highest
+ * first.
  */
 export function faultMapFigure(options: FaultMapFigureOptions): string {
   const { title, subtitle, read, planes, geometry, address, encodeGrayPng } = options;
@@ -146,17 +147,17 @@ export function faultMapFigure(options: FaultMapFigureOptions): string {
   const enlarged = pictures[0];
   const planeX = Math.floor(PLANE.width / enlarged.width);
   const planeY = Math.floor(PLANE.height / enlarged.height);
-  const gap = (WIDTH - 2 * MARGIN - PLANES_A_LINE * PLANE.width) / (PLANES_A_LINE - 1);
+  const gap = (WIDTH - 2 * MARGIN - PLANES_PER_LINE * PLANE.width) / (PLANES_PER_LINE - 1);
   const lineHeight = enlarged.height * planeY + 36;
   for (let plane = planes.length - 1, i = 0; plane >= 0; plane--, i++) {
-    const x = Math.round(MARGIN + (i % PLANES_A_LINE) * (PLANE.width + gap));
-    const top = y + Math.floor(i / PLANES_A_LINE) * lineHeight;
+    const x = Math.round(MARGIN + (i % PLANES_PER_LINE) * (PLANE.width + gap));
+    const top = y + Math.floor(i / PLANES_PER_LINE) * lineHeight;
     svg += svgText(x, top + 14, `bit ${plane}`, { weight: 600 }, theme);
     const rate = formatPercent(planes[plane].rate);
     svg += svgText(x + enlarged.width * planeX, top + 14, rate, { fill: theme.soft, anchor: 'end' });
     svg += picture(x, top + 20, pictures[plane], planeX, planeY, `bit ${plane}`);
   }
-  y += Math.ceil(planes.length / PLANES_A_LINE) * lineHeight + 6;
+  y += Math.ceil(planes.length / PLANES_PER_LINE) * lineHeight + 6;
 
   const scale = Uint8Array.from({ length: 240 * 12 }, (_, i) => grayOf((i % 240) / 239, 1));
   svg += svgText(MARGIN, y + 11, '0', { size: 12.5, fill: theme.soft });
@@ -180,13 +181,13 @@ function cellsOf({ across, down }: Bins, column: string, row: string): string {
   return `${some(across, column)} × ${some(down, row)}`;
 }
 
-/** Square root, so that one failure among a hundred cells is seen beside lines that fail throughout. */
+/** The gray level grows with the square root of the share, so one failure in a hundred cells is visible beside failed lines. */
 function grayOf(share: number, largest: number): number {
   if (share === 0) return 0;
   return Math.min(255, Math.round(LEAST_GRAY + (255 - LEAST_GRAY) * Math.sqrt(share / largest)));
 }
 
-/** The banks that a tensor lies in, each with the rows of it that do; of a tensor within one row only its part of that. */
+/** The banks that hold a tensor, with the rows that it occupies; if it lies within one row, only its part of that row. */
 function mapBanks(read: TensorRead, { banks, rowBytes }: Geometry, address: number) {
   const rowBits = rowBytes * 8;
   const origin = address * 8;
@@ -207,7 +208,7 @@ function mapBanks(read: TensorRead, { banks, rowBytes }: Geometry, address: numb
     numbers,
     firstColumn,
     columns,
-    /** @param bit of the tensor */
+    /** @param bit index within the tensor */
     count(bit: number): void {
       const row = Math.floor((origin + bit) / rowBits);
       const bank = bins[numbers.indexOf(row % banks)];

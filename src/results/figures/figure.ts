@@ -6,22 +6,22 @@ export interface DrawOptions {
   readonly document: Document;
   /** `light` unless given. */
   readonly theme?: ThemeName;
-  /** Title of the run, in place of the one that its manifest makes. */
+  /** Title of the run; default: made from its manifest. */
   readonly title?: string;
-  /** How many people the classifier tells apart, where the manifest does not say it. */
+  /** Number of people that the classifier distinguishes, used if the manifest does not contain it. */
   readonly classes?: number;
 }
 
 /** A figure that a run may have. */
 export interface RunFigure {
-  /** For people: 'Similarity against accuracy'. */
+  /** Display name: 'Similarity against accuracy'. */
   readonly name: string;
-  /** Its file, without the extension. */
+  /** Name of its file, without the extension. */
   readonly file: string;
-  /** True if the run has what the figure shows. */
+  /** True if the run has data for the figure. */
   applies(results: Results): boolean;
-  /** Below the figure, in the report. */
+  /** The text below the figure in the report. */
   caption(results: Results): string;
-  /** @returns an SVG. @throws ConfigError where the figure does not apply */
+  /** @returns an SVG. @throws ConfigError if the figure does not apply */
   draw(results: Results, options: DrawOptions): string;
 }

@@ -1,4 +1,4 @@
-/** The letters of a picture inside of the picture: it looks the same where its font is not installed. */
+/** Embeds fonts in pictures, so that they look the same where the font is not installed. */
 import { subsetTrueType } from '../../formats/truetype.ts';
 import { toBase64 } from './style.ts';
 
@@ -9,7 +9,7 @@ export interface FontFile {
   readonly bytes: Uint8Array;
 }
 
-/** Style rules that bring a font for the given text, and nothing beyond its letters. */
+/** CSS rules that embed fonts, reduced to the characters of the given text. */
 export function fontRules(fonts: readonly FontFile[], text: string): string {
   const characters = new Set(text);
   return fonts
@@ -21,15 +21,15 @@ export function fontRules(fonts: readonly FontFile[], text: string): string {
 }
 
 /**
- * An SVG with the letters of its text inside.
+ * Embeds the fonts of its text in an SVG, reduced to the characters that it uses.
  *
- * @param fonts the weights that it may use; those that it does not use are left out
+ * @param fonts the weights that it may use; weights other than 400 are left out if the SVG does not use them
  */
 export function embedFont(svg: string, fonts: readonly FontFile[]): string {
   const used = fonts.filter(({ weight }) => weight === 400 || svg.includes(`font-weight="${weight}"`));
-  // What is written as an entity is a letter of its own.
+  // Characters that the SVG contains as entities.
   const text = `&<>"'${Array.from(svg.matchAll(/>([^<]+)</g), ([, content]) => content).join('')}`;
   const style = `<style>${fontRules(used, text)}</style>`;
-  // Behind the title, which readers of screens want first.
+  // After the title, which screen readers expect first.
   return svg.replace(/<\/title>|(?<=^<svg[^>]*>)(?!<title>)/, (before) => `${before}${style}`);
 }

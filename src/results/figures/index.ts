@@ -1,4 +1,4 @@
-/** The index of figures, and the choice of those that a run gets, for the command line, the report and the page. */
+/** Lists the figures, and selects those that a run has data for, for the command line, the report and the page. */
 import type { Results } from '../schema.ts';
 import { rateGrid } from './ber_heatmap.ts';
 import type { DrawOptions, RunFigure } from './figure.ts';
@@ -8,15 +8,15 @@ import { voltageSweep } from './voltage.ts';
 
 export type { DrawOptions, RunFigure } from './figure.ts';
 
-/** In the order in which a report shows them. */
+/** All figures, in the order in which a report shows them. */
 export const FIGURES: readonly RunFigure[] = [accuracyCurve, layerLines, rateGrid, voltageSweep];
 
-/** The figures that a run has something to show in. */
+/** The figures that a run has data for. */
 export function figuresOf(results: Results): RunFigure[] {
   return FIGURES.filter((figure) => figure.applies(results));
 }
 
-/** A figure that was drawn; the report takes it as it is. */
+/** A drawn figure, in the form that the report takes. */
 export interface DrawnFigure {
   /** Name of its file, without the extension. */
   readonly name: string;
@@ -24,7 +24,7 @@ export interface DrawnFigure {
   readonly caption: string;
 }
 
-/** Draws every figure that a run gets. */
+/** Draws every figure that a run has data for. */
 export function drawFigures(results: Results, options: DrawOptions): DrawnFigure[] {
   return figuresOf(results).map((figure) => ({
     name: figure.file,

@@ -38,7 +38,7 @@ export function panelSvg(
   return new Serializer().serializeToString(element).replaceAll('var(--plot-background)', theme.paper);
 }
 
-/** A span of values with some air, and round ends that the ticks of an axis like. */
+/** The range of the values with a margin of 6 % at each end, limited to `min` and `max`. */
 export function paddedDomain(
   values: number[],
   { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY } = {},
@@ -48,7 +48,7 @@ export function paddedDomain(
   return [Math.max(low - pad, Math.min(min, low)), Math.min(high + pad, Math.max(max, high))] as [number, number];
 }
 
-/** The room the metric can take at all: accuracy and the like end at 0 and 1, and so do their axes. */
+/** The limits of a metric's values, which its axis must not exceed. */
 export function bounds(metric: Metric): { min?: number; max?: number } {
   if (metric === 'accuracy' || metric === 'identity') return { min: 0, max: 1 };
   if (metric === 'mse') return { min: 0 };
@@ -62,14 +62,14 @@ interface MarginLabel {
   weight?: number;
 }
 
-/** Labels at the right of a panel beside the values they name, moved apart where they would overlap. */
+/** Labels at the right of a panel, next to the values that they name, and moved apart where they would overlap. */
 export function marginLabels(labels: MarginLabel[], domain: [number, number], panel: Panel): Plot.Markish[] {
   const [top, bottom] = [12, panel.height - panel.marginBottom];
   const pixel = (value: number) => bottom - ((value - domain[0]) / (domain[1] - domain[0])) * (bottom - top);
   const placed = labels.map((label) => ({ ...label, at: pixel(label.value), y: pixel(label.value) }));
   placed.sort((a, b) => a.y - b.y);
   const step = 16;
-  // Down and then up again: each label as near to its value as its neighbours and the panel's ends allow.
+  // Labels are moved down and then up, so that each is as near to its value as its neighbours and the panel's ends allow.
   for (let i = 1; i < placed.length; i++) placed[i].y = Math.max(placed[i].y, placed[i - 1].y + step);
   for (let i = placed.length - 1; i >= 0; i--) {
     placed[i].y = Math.min(placed[i].y, (placed[i + 1]?.y ?? bottom + step / 2) - step);
@@ -99,7 +99,7 @@ export interface LegendItem {
   band?: boolean;
 }
 
-/** Keys in one or more lines from (MARGIN, y); returns the SVG and its lower end. */
+/** Draws the legend in one or more lines from (MARGIN, y); returns the SVG and its lower end. */
 export function legend(
   items: LegendItem[],
   y: number,
@@ -132,7 +132,7 @@ export function legend(
 /**
  * The symbols of Plot's dots, at the size of the legend.
  *
- * @param ground inside of a hollow symbol
+ * @param ground colour inside a hollow symbol; without it the symbol is filled
  */
 function symbolPath(symbol: SymbolName, x: number, y: number, color: string, ground?: string): string {
   const paint = ground ? `fill="${ground}" stroke="${color}" stroke-width="1.8"` : `fill="${color}"`;
@@ -145,7 +145,7 @@ function symbolPath(symbol: SymbolName, x: number, y: number, color: string, gro
   return `<path transform="translate(${round(x)},${y})" d="${shape}" ${paint}/>`;
 }
 
-/** In degrees. */
+/** Slope of slanted tick labels in degrees. */
 export const SLANT = 50;
 
 /** How far below the axis a slanted label of this width reaches, in px. */

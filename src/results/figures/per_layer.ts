@@ -1,4 +1,4 @@
-/** Metrics against the rate, one line a set of layers. */
+/** Metrics against the rate, one line per set of layers. */
 import * as Plot from '@observablehq/plot';
 import { ConfigError } from '../../errors.ts';
 import { attackTitle, mainAttack } from '../attacks.ts';
@@ -13,7 +13,7 @@ import { heading, MARGIN, smallPrint, svgRoot, svgText, THEMES, type ThemeName, 
 
 export interface PerLayerOptions {
   summary: readonly SummaryEntry[];
-  /** Whose rates or scales are on the x axis; by default bit errors. */
+  /** Kind of error whose rates or scales are on the x axis; default: bit errors. */
   kind?: 'bit-error' | 'gaussian' | 'laplacian';
   /** By default accuracy, raw correlation and lift. */
   metrics?: Metric[];
@@ -28,10 +28,10 @@ export interface PerLayerOptions {
 }
 
 /**
- * Each metric against the rate (base-2 logarithm), one line a set of layers, with its 95 % band and its name at its end;
- * the error-free model as a dashed rule. Conditions whose layers have different rates are left to `berHeatmap`.
+ * Draws each metric against the rate (base-2 logarithm): one line per set of layers, with its 95 % band and its name at its
+ * end, and a dashed rule for the error-free model. Conditions whose layers have different rates are shown by `berHeatmap`.
  *
- * @throws ConfigError where nothing has one rate above 0
+ * @throws ConfigError if no condition has the same rate above 0 in all its layers
  */
 export function perLayerPlot(options: PerLayerOptions): string {
   const { title, kind = 'bit-error', metrics = ['accuracy', 'pcc', 'pccLift'], attack, document } = options;
@@ -87,7 +87,7 @@ export function perLayerPlot(options: PerLayerOptions): string {
         x: {
           type: 'log',
           base: 2,
-          // A single rate has no span of its own.
+          // A single rate spans no range.
           domain: rates.length > 1 ? [rates[0] * 0.9, rates[rates.length - 1] * 1.1] : [rates[0] / 2, rates[0] * 2],
           ticks: sparse(rates, panel.width - panel.marginLeft - panel.marginRight),
           tickFormat: (value: number) => formatRate(kind, value),
@@ -158,7 +158,7 @@ export function perLayerPlot(options: PerLayerOptions): string {
   return svgRoot(WIDTH, foot.bottom + 14, title, svg + foot.svg, theme);
 }
 
-/** The layers' name, with whatever else sets the series apart from one of the same layers. */
+/** The name of the layers, and what distinguishes the series from others of the same layers. */
 function lineName(series: Series, all: readonly Series[], attacks?: readonly AttackDescription[]): string {
   const others = all.filter((s) => s.layers === series.layers && s !== series);
   return [
@@ -168,7 +168,7 @@ function lineName(series: Series, all: readonly Series[], attacks?: readonly Att
   ].join(', ');
 }
 
-/** As many of the rates as have room for a slanted label on a logarithmic axis of `width` px. */
+/** The rates whose slanted labels have room on a logarithmic axis of `width` px. */
 function sparse(rates: number[], width: number): number[] {
   const span = Math.log2(rates[rates.length - 1] / rates[0]) || 1;
   const kept: number[] = [];
@@ -180,7 +180,7 @@ function sparse(rates: number[], width: number): number[] {
   return kept.reverse();
 }
 
-/** Bit errors of one rate on all layers of a set: where on the figure they are. */
+/** The set of layers and the rate of every bit-error condition that the figure shows. */
 function placesOf({ summary }: Results): { layers: string; rate: number }[] {
   return summary.flatMap(({ condition }) => {
     const rate = condition.kind === 'bit-error' ? equalRate(condition) : undefined;
@@ -193,7 +193,7 @@ const setsOf = (results: Results) => new Set(placesOf(results).map(({ layers }) 
 export const layerLines: RunFigure = {
   name: 'Layer by layer',
   file: 'layers',
-  // A single rate of a single set of layers is a point and no line.
+  // A single rate of a single set of layers is a point, not a line.
   applies: (results) => setsOf(results) > 1 || new Set(placesOf(results).map(({ rate }) => rate)).size > 1,
   caption: (results) =>
     `Accuracy and similarity against the bit error rate${setsOf(results) > 1 ? ', layer by layer' : ''}.`,

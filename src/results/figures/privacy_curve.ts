@@ -29,9 +29,9 @@ export interface PrivacyCurveOptions {
   title: string;
   subtitle?: string;
   footnote?: string;
-  /** One panel each, side by side; by default the raw correlation and its lift, since the raw one alone misleads. */
+  /** One panel per metric, side by side; default: raw correlation and lift, because the raw one alone misleads. */
   metrics?: Metric[];
-  /** Only this attack; by default a row of panels each. */
+  /** The only attack that is shown; default: all, with a row of panels for each. */
   attack?: string;
   /** Titles of the attacks. */
   attacks?: readonly AttackDescription[];
@@ -42,10 +42,10 @@ export interface PrivacyCurveOptions {
 }
 
 /**
- * Similarity against accuracy: one line a kind of noise, with its 95 % band and whiskers, a row of panels for each set of
- * layers (and attack), the undefended model and the null baselines marked. Right and low is where a defence wants to be.
+ * Draws similarity against accuracy: one line per kind of error, with its 95 % band and whiskers, and one row of panels per set
+ * of layers (and attack). The undefended model and the null baselines are marked. A good defence is low and to the right.
  *
- * @throws ConfigError where no condition has errors or noise
+ * @throws ConfigError if no condition has errors or noise
  */
 export function privacyCurve(options: PrivacyCurveOptions): string {
   const { baselines, title, metrics = ['pcc', 'pccLift'], attack, width = WIDTH, document } = options;
@@ -65,7 +65,7 @@ export function privacyCurve(options: PrivacyCurveOptions): string {
     entries.flatMap((entry) => [entry.accuracy.mean, ...entry.accuracy.ci95]),
     bounds('accuracy'),
   );
-  // Margins for the labels of the baselines differ, the plotting areas do not.
+  // The margins for the labels of the baselines differ between metrics, but the plotting areas have the same size.
   const [gap, marginLeft] = [24, 46];
   const marginRight = (metric: Metric) =>
     Math.max(0, ...baselinesOf(metric, baselines).map((rule) => textWidth(rule.text, 12.5))) + 14;
@@ -129,7 +129,7 @@ export function privacyCurve(options: PrivacyCurveOptions): string {
 /** The first series of a kind has a solid line, its variants (another format, another calibration) are dashed. */
 function dashOf(series: Series, all: readonly Series[], theme: Theme): string {
   const variants = [...new Set(all.filter((s) => s.kind === series.kind).map((s) => s.variant))];
-  // Without colours the kinds begin with dashes of their own.
+  // Without colours, each kind begins with a different dash pattern.
   const first = theme === THEMES.print ? Object.keys(theme.kinds).indexOf(series.kind) + 2 : 0;
   return DASHES[(first + variants.indexOf(series.variant)) % DASHES.length];
 }
@@ -143,7 +143,7 @@ function curveLegend(
   const items = new Map<string, LegendItem>();
   for (const s of series) {
     const { color, symbol } = theme.kinds[s.kind];
-    // A memory has a name, and its kind alone says nothing.
+    // The kind alone does not identify a memory, so its name is always shown.
     const several = s.kind === 'memory' || series.some((other) => other.kind === s.kind && other.variant !== s.variant);
     const alike = series.filter((other) => other.kind === s.kind && other.variant === s.variant);
     const rates = alike.flatMap((other) =>
@@ -167,7 +167,7 @@ function curveLegend(
   return [...items.values(), { label: '95 % interval', color: theme.ink, band: true }];
 }
 
-/** ' 0.39–6.25 %': from where to where a line goes. */
+/** The range of the rates of a line: ' 0.39–6.25 %'. */
 function rateRange(kind: ConditionKind, rates: number[]): string {
   const positive = rates.filter((rate) => rate > 0);
   if (positive.length === 0) return '';
@@ -248,7 +248,7 @@ function curveMarks(
       Plot.dot(own, { x: accuracy, y: mean, fill: color, stroke: theme.paper, strokeWidth: 0.8, r: 4, symbol }),
     );
   }
-  // The error-free points last, on top: every line begins in one of them.
+  // The error-free points are drawn last, on top, because every line begins at one of them.
   const starts = new Set(row.flatMap((s) => (s.line[0]?.condition.kind === 'quantised' ? [s.line[0]] : [])));
   for (const entry of [...starts, ...(undefended ? [undefended] : [])]) {
     const none = entry.condition.kind === 'none';
@@ -262,10 +262,10 @@ function curveMarks(
   return marks;
 }
 
-/** So many sets of layers have a row of panels each; of more only the first is shown. */
+/** Up to this number of sets of layers, each has a row of panels; of more sets, only the first is shown. */
 const MOST_ROWS = 4;
 
-/** The conditions that the curve of a run compares. DIMMs and sets of layers have figures of their own. */
+/** The conditions that the curve of a run compares. Other figures show measured DIMMs, and compare sets of layers. */
 function compared(results: Results): SummaryEntry[] {
   const entries = results.summary.filter(({ condition }) => measuredDimms(condition) === undefined);
   const sets = new Map(entries.map(({ condition }) => [conditionKey(condition), condition.layers]));

@@ -21,21 +21,21 @@ export interface SheetRow {
   label: string;
   /** Its numbers: 'accuracy 0.84\nPCC 0.59, lift 0.21'. Line feeds are kept, longer lines are broken. */
   detail?: string;
-  /** One picture per column, `width * height` gray pixels: floats are 0..1, bytes 0..255; what lies outside is clamped. */
+  /** One picture per column, `width * height` gray pixels: floats are 0..1, bytes 0..255; values outside are clamped. */
   images: (Float32Array | Uint8Array)[];
 }
 
 export interface SheetOptions {
-  /** The persons' names. */
+  /** Names of the persons, one per column. */
   columns: string[];
-  /** The truth first. */
+  /** The first row shows the true faces. */
   rows: SheetRow[];
   /** Size of each picture in pixels. */
   width: number;
   height: number;
   /** Size on the sheet of one pixel of a picture; by default such that a picture is about 112 px high. */
   scale?: number;
-  /** Smooth when enlarged (the default), or square pixels. */
+  /** True (default): enlarged pictures are smoothed. False: their pixels are squares. */
   smooth?: boolean;
   title: string;
   footnote?: string;
@@ -44,10 +44,10 @@ export interface SheetOptions {
 }
 
 /**
- * One row of pictures per condition, labelled at the left, one column per person; the first row, the truth, is set apart. A
- * picture with a pixel that is not a number is crossed out rather than drawn.
+ * Draws one row of pictures per condition, labelled at the left, and one column per person; the first row, the truth, is set
+ * apart. A picture with a pixel that is not finite is crossed out instead.
  *
- * @throws ShapeError where a row has not one picture per column or a picture not `width * height` pixels
+ * @throws ShapeError if a row does not have one picture per column, or a picture does not have `width * height` pixels
  */
 export function reconstructionSheet(options: SheetOptions): string {
   const { columns, rows, width, height, title, footnote, smooth = true, encodeGrayPng } = options;
@@ -139,7 +139,7 @@ export function reconstructionSheet(options: SheetOptions): string {
   return svgRoot(sheetWidth, foot.bottom + 16, title, svg + foot.svg, theme);
 }
 
-/** Pixels as bytes, or undefined where one is not a number. */
+/** Pixels as bytes; undefined if one is not finite. */
 function grayBytes(image: Float32Array | Uint8Array, length: number, name: string): Uint8Array | undefined {
   if (image.length !== length) throw new ShapeError(`${name}: ${image.length} pixels, expected ${length}`);
   if (image instanceof Uint8Array) return image;
@@ -151,7 +151,7 @@ function grayBytes(image: Float32Array | Uint8Array, length: number, name: strin
   return bytes;
 }
 
-/** Every pixel as a square of `factor * factor`. */
+/** Turns every pixel into a square of `factor * factor` pixels. */
 function enlarge(pixels: Uint8Array, width: number, height: number, factor: number): Uint8Array {
   if (factor === 1) return pixels;
   const wide = width * factor;
@@ -161,7 +161,7 @@ function enlarge(pixels: Uint8Array, width: number, height: number, factor: numb
   );
 }
 
-/** The image with mean and standard deviation of another: an attack from black leaves faces too dark to look at. */
+/** The image with the mean and standard deviation of `like`: attacks that start from black leave faces too dark to see. */
 export function levelled(image: Float32Array, like: Float32Array): Float32Array {
   const moments = (x: Float32Array) => {
     const mean = x.reduce((sum, value) => sum + value, 0) / x.length;

@@ -1,9 +1,10 @@
 /**
- * The look of every picture of a run. Each is a self-contained SVG string, laid out for 1200 px, in one of three themes:
- * `light`, on white in the colours of Okabe and Ito (told apart by colour-blind readers); `dark`, for pages on a dark ground;
- * `print`, in greys that differ in lightness and in dashes. Every kind has a symbol of its own in all of them. Charts are drawn by Observable Plot into an injected `document` (jsdom in Node, the page's own in a browser) and placed by
- * hand into one outer SVG, because panels with scales of their own, a shared legend and labels in the margin are not a
- * Plot facet. The text is Inter where it is installed (the command line ships it), measured by a table of its advances.
+ * The style of every picture of a run. Each picture is a self-contained SVG string, laid out for 1200 px, in one of three
+ * themes: `light`, on white in the colours of Okabe and Ito, which colour-blind readers can distinguish; `dark`, for pages with
+ * a dark background; `print`, in greys that differ in lightness and in dashes. A kind of condition has the same symbol in all
+ * themes. Observable Plot draws the charts into an injected `document` (jsdom in Node, the page's own in a browser). This code
+ * places them in one outer SVG, because a Plot facet does not allow separate scales per panel, a shared legend and labels in
+ * the margin. The text is in Inter where it is installed (the command line ships it); its width comes from a table of advances.
  */
 import type { ConditionKind } from '../schema.ts';
 
@@ -14,7 +15,7 @@ export const INK = '#1a1a1a';
 export const SOFT = '#5a5a5a';
 export const GRID = '#e4e4e4';
 
-/** Okabe and Ito's palette, without the yellow that white paper swallows. */
+/** Okabe and Ito's palette, without the yellow, which is hard to see on white. */
 export const PALETTE = ['#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000', '#8a8a8a'];
 
 export type SymbolName = 'circle' | 'square' | 'triangle' | 'diamond';
@@ -39,17 +40,17 @@ export interface Theme {
   readonly soft: string;
   readonly grid: string;
   readonly axis: string;
-  /** Ground of cells without data, and of a picture that is crossed out, with its border. */
+  /** Background of cells without data, and background and border of a picture that is crossed out. */
   readonly empty: string;
   readonly crossed: string;
   readonly border: string;
-  /** Between the truth and what is compared with it. */
+  /** Colour of the line between the true faces and the reconstructions. */
   readonly divider: string;
   readonly palette: readonly string[];
   readonly kinds: Readonly<Record<ConditionKind, { color: string; symbol: SymbolName }>>;
-  /** A colour of the palette as small text on the paper. */
+  /** A colour of the palette, changed if necessary so that small text in it is legible on the paper. */
   text(color: string): string;
-  /** Dashes of line number `i` of those that take their colours from the palette. */
+  /** Dash pattern of line number `i` among the lines that take their colours from the palette. */
   dash(i: number): string;
 }
 
@@ -127,7 +128,7 @@ export type EncodeGrayPng = (pixels: Uint8Array, width: number, height: number) 
 
 // ------------------------------------------------------------------------------------------------- SVG by hand
 
-/** Text as XML or HTML content or attribute value; characters that XML 1.0 cannot hold are dropped. */
+/** Escapes text for XML or HTML content and attribute values; characters that XML 1.0 cannot hold are dropped. */
 export function escapeXml(text: string): string {
   const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is to be removed.
@@ -157,8 +158,8 @@ export function round(value: number): number {
   return Math.round(value * 100) / 100;
 }
 
-// Advance widths of Inter SemiBold, the widest weight used here, in hundredths of the font size, for ' ' to '~': nothing
-// in Node measures a font, and labels must not touch. The fallback fonts of FONT_FAMILY are narrower.
+// Advance widths of Inter SemiBold, the widest weight used here, in hundredths of the font size, for ' ' to '~': Node cannot
+// measure fonts, and labels must not overlap. The fallback fonts of FONT_FAMILY are narrower.
 const ADVANCES =
   '25 32 52 64 65 100 66 33 37 37 54 67 32 47 32 38 66 42 62 64 67 61 64 58 64 64 32 33 67 67 67 54 100 73 66 74 72 61 59 75 ' +
   '75 28 58 70 57 92 76 77 65 77 65 65 66 74 73 102 72 71 65 37 38 37 48 47 35 57 62 58 62 59 39 63 61 26 26 57 26 90 61 61 ' +
@@ -175,7 +176,7 @@ const FURTHER_ADVANCES: Record<string, number> = {
   '’': 29,
 };
 
-/** Width of a line in px; a little generous for regular weight and for letters beyond ASCII. */
+/** Width of a line in px; slightly too large for regular weight and for characters beyond ASCII. */
 export function textWidth(text: string, size: number): number {
   let hundredths = 0;
   for (const c of text) hundredths += advances[c.charCodeAt(0) - 32] ?? FURTHER_ADVANCES[c] ?? 105;
@@ -207,7 +208,7 @@ function shorten(text: string, size: number, width: number): string {
   return `${text.slice(0, end)}…`;
 }
 
-/** The outer SVG: on paper, titled, with its text in the house font. */
+/** The outer SVG, with background, title and font. */
 export function svgRoot(width: number, height: number, title: string, content: string, theme = LIGHT): string {
   const [w, h] = [Math.ceil(width), Math.ceil(height)];
   return (
@@ -217,7 +218,7 @@ export function svgRoot(width: number, height: number, title: string, content: s
   );
 }
 
-/** A heading of one or more lines; returns its SVG and the y where the next thing may begin. */
+/** A heading of one or more lines; returns its SVG and the y at which the next element may begin. */
 export function heading(
   title: string,
   subtitle: string | undefined,

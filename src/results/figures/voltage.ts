@@ -30,9 +30,9 @@ export interface VoltageFigureOptions {
   /** Printed below the line on energy. */
   readonly footnote?: string;
   readonly series: readonly VoltageSeries[];
-  /** Accuracy of guessing, 0..1; without it no line is drawn there. */
+  /** Accuracy of guessing, 0..1, which is drawn as a line if given. */
   readonly chance?: number;
-  /** PCC of the mean face with each person: what one gets without any attack. */
+  /** PCC of the mean face with each person: the score without any attack. */
   readonly meanFacePcc: number;
   readonly theme?: ThemeName;
   readonly document: Document;
@@ -42,7 +42,7 @@ const ENERGY_NOTE =
   'Energy is V² of weight reads alone, over that at nominal voltage: static, I/O and refresh power are left out, so the ' +
   'saving shown is an upper bound.';
 
-/** Places in the palette of accuracy, of energy, and of the series: those that are left, strongest first. */
+/** Palette indices of accuracy, of energy, and of the series, which use the remaining colours, strongest first. */
 const ACCURACY_COLOR = 6;
 const ENERGY_COLOR = 2;
 const SERIES_COLORS = [0, 1, 3, 4, 5];
@@ -54,7 +54,7 @@ interface Curve {
   color: string;
   symbol: SymbolName;
   dash: string;
-  /** Computed, not measured: no interval, and hollow dots. */
+  /** True if the values are computed, not measured: they have no interval, and hollow dots. */
   exact?: boolean;
   points: readonly { volts: number; value: Interval }[];
 }
@@ -67,11 +67,11 @@ interface Rule {
 }
 
 /**
- * Three panels over one axis of falling voltage: accuracy with the energy of weight reads, PCC lift, and raw PCC over the
+ * Draws three panels over one axis of falling voltage: accuracy with the energy of weight reads, PCC lift, and raw PCC over the
  * mean face, each with 95 % bands; below them a strip with the share of bad cache lines. Accuracy, energy and bad lines
- * belong to the voltage and not to the attack: they are drawn once, from the first series that has the voltage.
+ * depend on the voltage and not on the attack: they are drawn once, from the first series that has the voltage.
  *
- * @throws ConfigError where no series has a point
+ * @throws ConfigError if no series has a point
  */
 export function voltageFigure(args: VoltageFigureOptions): string {
   const { title, chance, meanFacePcc, document } = args;
@@ -114,7 +114,7 @@ export function voltageFigure(args: VoltageFigureOptions): string {
           points: supply.map(({ volts, energy }) => ({ volts, value: { mean: energy, ci95: [energy, energy] } })),
         },
       ],
-      // Guessing among many people is rare to succeed: digits that count, not decimals.
+      // With many people the accuracy of guessing is small, so significant digits are shown instead of decimals.
       ...(chance !== undefined && {
         rule: { value: chance, text: `chance ${Number(chance.toPrecision(2))}`, dash: '6 4' },
       }),
@@ -250,7 +250,7 @@ function panelMarks(
   ];
 }
 
-/** The share of bad lines at each voltage, as a number on a gray that grows with its logarithm; the axis below it. */
+/** The share of bad lines at each voltage, on a gray whose opacity grows with its logarithm, and the axis below it. */
 function stripOf(
   supply: readonly VoltagePoint[],
   xDomain: [number, number],
@@ -259,7 +259,7 @@ function stripOf(
 ): { panel: Panel; options: Plot.PlotOptions } {
   const pixels = (above.width - above.marginLeft - above.marginRight) / (xDomain[0] - xDomain[1]);
   const [size, air] = [12, 4];
-  // Each cell reaches half the way to its neighbours.
+  // Each cell reaches halfway to its neighbours.
   const cells = supply.map(({ volts, badLines }, i) => {
     const before = i === 0 ? xDomain[0] : (supply[i - 1].volts + volts) / 2;
     const after = i === supply.length - 1 ? xDomain[1] : (volts + supply[i + 1].volts) / 2;
@@ -311,12 +311,12 @@ function stripOf(
   };
 }
 
-/** Opacity for a share: a little for a single bad line of a DIMM (about 1e-8), as much as text can bear for all of them. */
+/** Opacity for a share: 0.04 for a single bad line of a DIMM (about 1e-8), 0.34 for all lines, where text is still legible. */
 function shadeOf(share: number): number {
   return share > 0 ? 0.04 + 0.3 * Math.min(Math.max(1 + Math.log10(share) / 8, 0), 1) : 0;
 }
 
-/** As many voltages as have room for their label, from the lowest up: the low end is where the lines bend. */
+/** The voltages whose labels have room, chosen from the lowest up, because the lines bend at low voltages. */
 function sparse(volts: readonly number[], pixelsPerVolt: number): number[] {
   const kept: number[] = [];
   for (const value of [...volts].reverse()) {
@@ -327,7 +327,7 @@ function sparse(volts: readonly number[], pixelsPerVolt: number): number[] {
   return kept;
 }
 
-/** The first two attacks: the same attack on held-out and on training images, or from two starts. */
+/** Number of attacks shown. The first two are the same attack on held-out and on training images, or from two starts. */
 const MOST_ATTACKS = 2;
 
 function sweptSeries(results: Results): VoltageSeries[] {
@@ -338,7 +338,7 @@ function sweptSeries(results: Results): VoltageSeries[] {
 export const voltageSweep: RunFigure = {
   name: 'Supply voltage of measured DIMMs',
   file: 'voltage',
-  // One voltage is a point and no line.
+  // One voltage is a point, not a line.
   applies: (results) => sweptSeries(results).some(({ points }) => points.length > 1),
   caption: () => 'Accuracy, similarity and energy of weight reads over the supply voltage of measured DIMMs.',
   draw(results, { document, theme, title, classes }) {

@@ -1,6 +1,6 @@
 /**
  * Checks of shaders/conv. Each shader runs on small tiles only: the large ones take seconds to compile on a software
- * adapter, and what they compute differs in nothing but the tile, which the products of ./gemm.ts check.
+ * adapter, and differ only in the tile, which the products of ./gemm.ts check.
  */
 
 import { roundUp } from '../../gpu/arena.ts';
@@ -35,7 +35,7 @@ const SHAPE: ConvShape = {
 const { batch: BATCH, inChannels: IN, outChannels: OUT } = SHAPE;
 const TAPS = SHAPE.kernelSize ** 2;
 const OUTPUT = convOutputSize(SHAPE);
-/** Pixels of an image on the large side, which is read forwards, and on the small one. */
+/** Pixels of an image on the large side, the input of the forward pass, and on the small side. */
 const LARGE = SHAPE.height * SHAPE.width;
 const SMALL = OUTPUT.height * OUTPUT.width;
 const X = numbers(BATCH * LARGE * IN, 1);
@@ -98,7 +98,7 @@ function plainCheck(direction: Direction, tile: NonNullable<ConvArguments['tile'
   };
 }
 
-/** A forward pass of a finished network that normalises as it stores. */
+/** A forward pass of a trained network that normalises its output as it stores it. */
 function normalisedCheck(direction: Direction): Check {
   const kernel = `conv2d_${direction} normalised`;
   return {
@@ -133,7 +133,7 @@ function normalisedCheck(direction: Direction): Check {
         'tanh',
         batchNormForward(sums, { gamma, mean, inverseDeviation: inverse }, beta),
       );
-      // What the sums are off by is multiplied by 1.5 at most.
+      // The error of the sums is multiplied by at most 1.5.
       const before = plus(tolerance(terms), tolerance(terms));
       trial.expectMatrix(output, expected, plus(before, batchNormTolerance(inverse)));
     },
@@ -209,8 +209,8 @@ function weightGradientCheck(tile: '8x8' | 'quad_16x32' | 'quad_16x16', slices: 
 }
 
 /**
- * Images of one channel, which kernels of their own convolve where those are expected to win: on a software adapter. Elsewhere
- * this checks another tile, and the tuner compares their bits with that before it takes them.
+ * Images of one channel. On a software adapter, where they are expected to be faster, special kernels convolve these images.
+ * Elsewhere this checks another tile, and the tuner compares the bits of the special kernels with it before it uses them.
  */
 function oneChannelCheck(direction: Direction | 'weight_gradient'): Check {
   const kernel = `conv2d_${direction} one channel`;
@@ -258,10 +258,10 @@ export const CONVOLUTIONS: readonly Check[] = [
   oneChannelCheck('forward'),
   oneChannelCheck('input_gradient'),
   oneChannelCheck('weight_gradient'),
-  // Forwards there is one tile only.
+  // The forward pass has only one tile.
   approximateCheck('forward', false, { pass: 'forward' }),
   approximateCheck('forward', true, { pass: 'forward' }),
   approximateCheck('input_gradient', false, { pass: 'backward', tile: '16x4' }),
-  // Of a transposed convolution. Its tile has more columns than one block of codes reaches in some taps.
+  // The forward pass of a transposed convolution. Its tile has more columns than one block of codes covers in some taps.
   approximateCheck('input_gradient', true, { pass: 'forward', tile: '16x8' }),
 ];

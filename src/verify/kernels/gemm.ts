@@ -152,7 +152,7 @@ function codes16Check(transposition: 'nt' | 'nn'): Check {
 
 /** The product at granularity `inference`: with error-free weights, then corrected image by image. */
 function correctionCheck(transposition: 'nt' | 'nn'): Check {
-  // Two stretches of 512 codes per row, and most images with faults in both.
+  // A row has two stretches of 512 codes, and most images have faults in both.
   const [m, rows, columns] = [6, 5, 530];
   const nt = transposition === 'nt';
   const passOffset = nt ? 0 : 1;
@@ -202,7 +202,7 @@ export const GEMMS: readonly Check[] = [
       gemmCheck(`gemm ${transposition} ${variant}`, transposition, [21, 35, 37], {
         variant,
         bias: transposition === 'nt',
-        // A cheap one: a tile has the epilogue in as many places as it has rows of vec4, and each of them compiles.
+        // A cheap activation, because a tile compiles the epilogue once for each of its rows of vec4.
         activation: transposition === 'nt' ? 'relu' : 'none',
       }),
     ),

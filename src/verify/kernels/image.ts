@@ -1,4 +1,4 @@
-/** Checks of shaders/image: batches out of a data set, filters. */
+/** Checks of shaders/image: batches from a data set, and filters. */
 
 import type { Program } from '../../gpu/recorder.ts';
 import { packImages, recordCorrupt, recordGatherBatch, recordGatherRows } from '../../kernels/batch.ts';
@@ -14,7 +14,7 @@ import { corrupt } from '../../reference/random.ts';
 import { sumTolerance, TOLERANCES } from '../../reference/tolerances.ts';
 import { type Check, COLUMNS, DRAW, numbers, pixels, ROWS, SIZE } from './trial.ts';
 
-/** A data set of 11 images in some order, of which a batch starts at the third. */
+/** A data set of 11 images in shuffled order, and a batch that starts at the third. */
 const IMAGES = 11;
 const BATCH_OFFSET = 2;
 const ORDER = Uint32Array.from({ length: IMAGES }, (_, i) => (i * 7 + 5) % IMAGES);
@@ -140,7 +140,7 @@ export const IMAGE_FILTERS: readonly Check[] = [
       const results = trial.buffer(before);
       const input = trial.matrix(2, IMAGE_SIZE, x);
       recordTotalVariationValue(trial.recorder, { ...IMAGE, input, results, weight, epsilon });
-      // The kernel counts from a flat image, whose differences all are sqrt(epsilon).
+      // The kernel subtracts the value of a flat image, all of whose differences are sqrt(epsilon).
       const differences = height * (width - 1) + (height - 1) * width;
       const flat = (differences * Math.sqrt(epsilon)) / IMAGE_SIZE;
       const expected = Float64Array.from(before);

@@ -39,7 +39,7 @@ function alignCheck(floor: ConfidenceFloor, scale: number): Check {
     kernel: `truncate_align ${floor}`,
     record(trial) {
       const alignment = { truncation: 20, floor };
-      // Whole numbers, so that some are equal.
+      // Values are rounded to integers, so that some are equal.
       const x = numbers(SIZE, 1, scale).map(Math.round);
       const output = trial.imagesOutput(ROWS, COLUMNS);
       const floored = trial.results(ROWS);
@@ -104,6 +104,6 @@ export const LOSSES: readonly Check[] = [
     },
   },
   alignCheck('direct', 8),
-  // Most confidences are below what f32 holds.
+  // Most confidences are below the smallest f32.
   alignCheck('faithful', 200),
 ];

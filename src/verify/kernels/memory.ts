@@ -1,4 +1,4 @@
-/** Checks of the kernels of shaders/memory, and tensors in approximate memory for those that read from there. */
+/** Checks of the kernels of shaders/memory, and tensors in approximate memory for the checks of kernels that read from it. */
 import { roundUp } from '../../gpu/arena.ts';
 import type { BufferView } from '../../gpu/guarded_device.ts';
 import { FAULT_ENTRY_WORDS } from '../../gpu/structs.ts';
@@ -48,7 +48,7 @@ import { fetchTensorBySparseFaults } from '../../memory/sparse_faults.ts';
 import { Random } from '../../random.ts';
 import { type Check, COLUMNS, numbers, pad, ROWS, SIZE, type Trial, unpad } from './trial.ts';
 
-// Approximate memory: 12-bit codes of weights in -1..1, a rate at which most blocks have flips and some have many.
+// The memory has 12-bit codes of weights in -1..1, and a rate at which most blocks have flips and some have many.
 const BITS = 12;
 const EXPONENT = 1 - BITS;
 const READ = 40;
@@ -56,7 +56,7 @@ export const PASS = 6;
 export const FIRST_IMAGE = 3;
 const GEOMETRY: Geometry = { banks: 8, rows: 32768, rowBytes: 8192 };
 
-/** A memory of this number format with the fault models that are checked; fixed point fails uniformly. */
+/** A memory of this number format with uniform faults. */
 function checkedMemory(format: NumberFormat, encoding: FixedEncoding = 'corrected'): StoredMemory {
   return uniformMemory(format.kind === 'fixed' ? { ...format, encoding } : format, 0.02);
 }
@@ -80,7 +80,7 @@ const MANY_SOURCES: StoredMemory = {
 export interface CheckedTensor {
   readonly stored: StoredTensor;
   readonly image: MemoryImage;
-  /** The key of a read: that of one pass and, at `inference`, of one image. */
+  /** The fault sampler of a read: of one pass and, at `inference`, of one image. */
   faults(pass: number, image?: number): FaultSampler;
   /** The values that the device must read, rows x stride f32. */
   fetch(pass: number, image?: number): Float32Array;
@@ -88,7 +88,7 @@ export interface CheckedTensor {
   fetchBySparseFaults(pass?: number, image?: number): Float32Array;
 }
 
-/** Some tensors of random codes in one memory image, laid out and keyed as src/injection/approximate_memory.ts does. */
+/** Tensors of random codes in one memory image, laid out and keyed as in src/injection/approximate_memory.ts. */
 export function memoryImage(
   trial: Trial,
   granularity: Exclude<Granularity, 'chip'>,
@@ -220,7 +220,7 @@ const fetchCodesCheck: Check = {
 const activationsCheck: Check = {
   kernel: 'store_activations',
   record(trial) {
-    // Three images of two rows each; a block runs across rows.
+    // Three images of two rows each; blocks extend over more than one row.
     const [images, rows, columns] = [3, 2, 37];
     const memory = checkedMemory(FIXED);
     const { faultTable, tensors } = memoryImage(trial, 'inference', [[1, 16]], memory);

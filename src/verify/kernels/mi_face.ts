@@ -12,7 +12,7 @@ import { miFaceJudge, miFaceStep, searchDirections, searchGradient } from '../..
 import { TOLERANCES } from '../../reference/tolerances.ts';
 import { type Check, COLUMNS, DRAW, ITERATION, numbers, pixels, ROWS, SIZE } from './trial.ts';
 
-/** A row that improved, one that did not, one that had stopped, one out of patience, one that arrived. */
+/** Five rows: one improved, one did not, one had stopped before, one runs out of patience, and one reaches its target. */
 function miFaceState(): { state: Uint32Array<ArrayBuffer>; results: Float32Array<ArrayBuffer> } {
   const state = new Uint32Array(ROWS * MI_FACE_STATE.words);
   const best = [0.5, 0.5, 0.5, 0.5, 0.5];

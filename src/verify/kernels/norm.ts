@@ -1,4 +1,4 @@
-/** Checks of shaders/norm: batch normalisation by the batch and by running statistics, forwards and backwards. */
+/** Checks of shaders/norm: forward and backward batch normalisation, by the batch and by running statistics. */
 
 import { rowOf } from '../../gpu/arena.ts';
 import {
@@ -24,7 +24,7 @@ const RUNNING = { mean: numbers(CHANNELS, 5), variance: pixels(CHANNELS, 6).map(
 
 const vector = (trial: Trial, values: ArrayLike<number>) => trial.matrix(1, CHANNELS, values);
 
-/** Of gamma's gradient, a sum over all pixels: what the rounded mean adds is off alike in all terms. */
+/** Tolerance of the gradient of gamma, a sum over all pixels: the rounding error of the mean is the same in all terms. */
 const gammaTolerance = (inverseDeviations: ArrayLike<number>) => {
   const { relative, absolute } = batchNormTolerance(inverseDeviations);
   return { relative, absolute: absolute + sumTolerance(4 * PIXELS).absolute };

@@ -1,4 +1,4 @@
-/** Checks of the optimisers of shaders/optimizer, and of what they start from. */
+/** Checks of the optimisers of shaders/optimizer, and of the values that they start from. */
 
 import { type Initialization, recordInitialize } from '../../kernels/initialize.ts';
 import { recordAdam, recordClip, recordSgd, writeAdamStep, writeSgdStep } from '../../kernels/optimizer.ts';

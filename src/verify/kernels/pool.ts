@@ -7,7 +7,7 @@ import { sumTolerance, TOLERANCES } from '../../reference/tolerances.ts';
 import { type Check, numbers, pad } from './trial.ts';
 
 const CHANNELS = 5;
-/** Windows over the edges that share pixels, and windows with a gap between them, the last ones cut off. */
+/** Overlapping windows that extend over the edges, and windows with gaps between them that leave out the last pixels. */
 const OVERLAPPING: PoolShape = { batch: 2, height: 6, width: 7, kernelSize: 3, stride: 2, padding: 1 };
 const DISJOINT: PoolShape = { batch: 2, height: 6, width: 7, kernelSize: 2, stride: 3 };
 
@@ -16,10 +16,10 @@ function rowsOf(shape: PoolShape): { before: number; after: number } {
   return { before: shape.batch * shape.height * shape.width, after: shape.batch * height * width };
 }
 
-/** Whole numbers, so that some of a window are equal. */
+/** Integers, so that some values of a window are equal. */
 const inputOf = (shape: PoolShape) => numbers(rowsOf(shape).before * CHANNELS, 1, 3).map(Math.round);
 
-/** Places of maxima as they lie beside an output. */
+/** Positions of maxima, in the layout of the output. */
 const places = (chosen: Uint32Array, stride: number): Uint32Array<ArrayBuffer> =>
   Uint32Array.from(pad(chosen, chosen.length / CHANNELS, CHANNELS, stride));
 

@@ -1,4 +1,4 @@
-/** Checks of shaders/probe, whose references are here: nobody else needs them. */
+/** Checks of shaders/probe. Their references are here, because only these checks use them. */
 
 import { recordCopy, recordFmaCeiling, recordHashCeiling } from '../../kernels/probe.ts';
 import { pcg4d } from '../../memory/hash.ts';

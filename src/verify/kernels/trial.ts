@@ -1,4 +1,4 @@
-/** The parts of a check: its buffers, the recorded kernels, the expected values, and the numbers of its inputs. */
+/** The parts of a check: its buffers, the recorded kernels, the expected values and the input values. */
 
 import { Arena, type Matrix, roundUp } from '../../gpu/arena.ts';
 import type { Gpu } from '../../gpu/device.ts';
@@ -10,7 +10,7 @@ import { TOLERANCES, type Tolerance } from '../../reference/tolerances.ts';
 
 interface Output {
   readonly view: BufferView;
-  /** As it must lie in the buffer, pads included. */
+  /** The content that the buffer must have, pads included. */
   readonly expected: ArrayLike<number>;
   readonly tolerance: (index: number) => Tolerance;
   readonly words: boolean;
@@ -19,14 +19,14 @@ interface Output {
 /** One kernel, or one variant of it, on one shape. */
 export interface Check {
   readonly kernel: string;
-  /** True if it is one of the kernels that need Gpu.quads. */
+  /** True if the kernel needs Gpu.quads. */
   readonly quads?: boolean;
   record(trial: Trial): void;
   /** Sets the step uniform. */
   prepare?(program: Program): void;
 }
 
-/** Notes which shaders it was given, so that what a check says it covers is what it ran. */
+/** A recorder that lists the shaders of its dispatches, so that a check reports the shaders that it ran. */
 class ListingRecorder extends Recorder {
   readonly shaders = new Set<string>();
 
@@ -57,14 +57,14 @@ export class Trial {
     return { ...matrix, rows };
   }
 
-  /** The same with the narrow rows of images: a pixel per row, a channel per column. */
+  /** The same with the narrow rows of images: one pixel per row, one channel per column. */
   images(rows: number, channels: number, values: ArrayLike<number>): Matrix {
     const matrix = this.arena.image('checked', rows, 1, 1, channels);
     this.gpu.write(matrix, pad(values, rows, channels, matrix.stride));
     return matrix;
   }
 
-  /** A matrix to be written: 99 everywhere but in the pads, so that what a kernel forgets is seen. */
+  /** A matrix for output: 99 everywhere except in the pads, so that elements that a kernel does not write are detected. */
   output(rows: number, columns: number): Matrix {
     return this.matrix(rows, columns, new Float32Array(rows * columns).fill(99));
   }
@@ -79,7 +79,7 @@ export class Trial {
     return view;
   }
 
-  /** A buffer of `count` words to be written. */
+  /** A buffer of `count` words for output. */
   results(count: number): BufferView {
     return this.buffer(new Float32Array(count).fill(99));
   }
@@ -117,7 +117,7 @@ export class Trial {
   }
 }
 
-/** Values of a matrix with rows of `stride` elements, zero behind `columns`. */
+/** Values of a matrix with rows of `stride` elements, zero after `columns`. */
 export function pad<T extends Float32Array<ArrayBuffer> | Float64Array<ArrayBuffer> = Float32Array<ArrayBuffer>>(
   values: ArrayLike<number>,
   rows: number,

@@ -26,7 +26,7 @@ export async function benchDeep(gpu: Gpu, timing: Timing): Promise<Row[]> {
     const { created, result } = await countBuffers(gpu, () => benchSteps(gpu, timing, name, network.spec));
     const planned = network.trainingBytes + network.dataBytes;
     const off = [(100 * Math.abs(created - planned)) / planned];
-    rows.push(...result, makeRow(`GPU memory of training, ${name}, off its plan by`, off, '%', atMost(5)));
+    rows.push(...result, makeRow(`GPU memory of training, ${name}, deviation from its plan`, off, '%', atMost(5)));
   }
   return rows;
 }
@@ -73,6 +73,6 @@ async function benchSteps(gpu: Gpu, timing: Timing, name: string, spec: ModelSpe
   arena.destroy();
   return [
     makeRow(`training step, ${name}, batch ${BATCH}`, step, 'ms'),
-    makeRow(`submits a training step, ${name}`, [submits], 'submits', atMost(1)),
+    makeRow(`submits per training step, ${name}`, [submits], 'submits', atMost(1)),
   ];
 }

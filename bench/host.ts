@@ -55,13 +55,13 @@ export async function benchHost(adapter: string, { clock }: Timing): Promise<Row
       makeRow('pipelines of the tiny victim, cold, and variants measured', [tuned.seconds[0]], 's'),
       makeRow('pipelines of the tiny victim, cold, choices stored', [tuned.seconds[1]], 's', atMost(3)),
       makeRow('choices that a second run makes anew', [tuned.anew], 'choices', atMost(0)),
-      makeRow('host time a step, tiny victim', await step((arena) => deepTrainer(arena, victim)), 'ms', atMost(0.3)),
+      makeRow('host time per step, tiny victim', await step((arena) => deepTrainer(arena, victim)), 'ms', atMost(0.3)),
       makeRow(
-        'host time a step, tiny inversion network',
+        'host time per step, tiny inversion network',
         await step((arena) => deepTrainer(arena, networks.inversion.spec)),
         'ms',
       ),
-      makeRow('host time a step, 10304-1000-40', await step(shallowTrainer, SHALLOW_STEPS), 'ms'),
+      makeRow('host time per step, 10304-1000-40', await step(shallowTrainer, SHALLOW_STEPS), 'ms'),
       makeRow(
         'heap growth over 1000 steps',
         await heapGrowth(gpu, (arena) => deepTrainer(arena, victim, 2)),

@@ -86,7 +86,7 @@ export async function benchTraining(gpu: Gpu, timing: Timing): Promise<Row[]> {
   arena.destroy();
   return [
     makeRow('training step, 10304-1000-40, batch 128', step, 'ms'),
-    makeRow('submits a training step', [submits], 'submits', atMost(1)),
+    makeRow('submits per training step', [submits], 'submits', atMost(1)),
   ];
 }
 

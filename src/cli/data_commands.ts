@@ -1,7 +1,8 @@
 /** The options of `midas data ...` and `midas import`; the code of these commands is loaded when they run. */
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { FACE_LAYOUTS } from '../data/pack.ts';
 import type { ImportArguments, SynthArguments } from './data.ts';
+import { imageSize } from './experiment_options.ts';
 import { type CommonOptions, Session } from './session.ts';
 
 /** The functions that main.ts passes to every command. */
@@ -12,13 +13,6 @@ export interface CommandTools {
   readonly whole: (text: string) => number;
   /** The arguments of the command line, for the manifest. */
   readonly args: readonly string[];
-}
-
-/** Parses `64` or `56x64` into width and height. */
-function imageSize(text: string): { width: number; height: number } {
-  const [, width, height = width] = /^(\d+)(?:x(\d+))?$/.exec(text) ?? [];
-  if (width === undefined) throw new InvalidArgumentError('give pixels, such as 64 or 56x64.');
-  return { width: Number(width), height: Number(height) };
 }
 
 export function addDataCommands(program: Command, { common, whole, args }: CommandTools): void {

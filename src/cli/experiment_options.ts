@@ -75,7 +75,7 @@ const choices =
   };
 
 /** Parses `64` or `56x64` into width and height. */
-function imageSize(text: string): { width: number; height: number } {
+export function imageSize(text: string): { width: number; height: number } {
   const [, width, height = width] = /^(\d+)(?:x(\d+))?$/.exec(text) ?? [];
   if (width === undefined) throw new InvalidArgumentError('give pixels, such as 64 or 56x64.');
   return { width: Number(width), height: Number(height) };

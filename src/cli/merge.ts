@@ -7,9 +7,9 @@ import { CALIBRATION_FILE } from '../experiments/sweep.ts';
 import { asWritten } from '../results/order.ts';
 import { PRESENTATION_FILE, type Presentation } from '../results/presentation.ts';
 import { conditionKey, type Manifest, type Row } from '../results/results.ts';
-import { SHARD_FILE, summaryLines } from './run.ts';
+import { summaryLines } from './run.ts';
 import { readPresentation, resultsOf, writeRunFiles } from './run_files.ts';
-import { RunFolder, type RunIdentity } from './run_folder.ts';
+import { RunFolder, type RunIdentity, SHARD_FILE } from './run_folder.ts';
 import type { Session } from './session.ts';
 
 interface FinishedShard {

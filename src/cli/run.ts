@@ -16,11 +16,8 @@ import { loadData, readNetworks } from './experiment_data.ts';
 import type { Asked } from './experiment_options.ts';
 import { type Answer, profileLines, writeProfile } from './profile.ts';
 import { resultsOf, writeRunFiles } from './run_files.ts';
-import { RunFolder } from './run_folder.ts';
+import { RunFolder, SHARD_FILE } from './run_folder.ts';
 import type { Session } from './session.ts';
-
-/** File that a finished shard has instead of results.json. */
-export const SHARD_FILE = 'shard.json';
 
 /**
  * Runs an experiment into a folder.

@@ -12,7 +12,8 @@ import { parseRows, type Row, rowToLine } from '../results/results.ts';
 const ROWS = 'rows.jsonl';
 const CONFIG = 'config.json';
 const RESULTS = 'results.json';
-const SHARD = 'shard.json';
+/** File that a finished shard has instead of results.json. */
+export const SHARD_FILE = 'shard.json';
 const LOCK = 'lock';
 
 /** Everything that the rows of a run depend on. */
@@ -47,7 +48,7 @@ export class RunFolder implements RunStore {
 
   /** @throws ConfigError if the folder holds an unfinished run and `resume` is false */
   static refuseUnfinished(dir: string, resume: boolean): void {
-    const finished = existsSync(join(dir, RESULTS)) || existsSync(join(dir, SHARD));
+    const finished = existsSync(join(dir, RESULTS)) || existsSync(join(dir, SHARD_FILE));
     const unfinished = existsSync(join(dir, CONFIG)) && !finished;
     if (unfinished && !resume) {
       throw new ConfigError(`${dir} holds an unfinished run: continue with --resume, or give another --out`);
@@ -78,10 +79,10 @@ export class RunFolder implements RunStore {
         refuseDifference(dir, saved, JSON.parse(text) as RunIdentity, partsOf);
         // Noise is calibrated to means over the draws: another number of draws needs a new calibration.
         if (saved.config.draws !== identity.config.draws) rmSync(join(dir, CALIBRATION_FILE), { force: true });
-        for (const name of [RESULTS, SHARD]) rmSync(join(dir, name), { force: true });
+        for (const name of [RESULTS, SHARD_FILE]) rmSync(join(dir, name), { force: true });
       } else {
         const stale = readdirSync(dir).filter((name) => name.endsWith('.safetensors'));
-        const files = [ROWS, RESULTS, SHARD, CALIBRATION_FILE, PRESENTATION_FILE, 'profile.json', ...stale];
+        const files = [ROWS, RESULTS, SHARD_FILE, CALIBRATION_FILE, PRESENTATION_FILE, 'profile.json', ...stale];
         for (const name of files) rmSync(join(dir, name), { force: true });
       }
       await folder.write(CONFIG, text);

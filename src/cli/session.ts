@@ -44,9 +44,7 @@ export class Session {
   /** Warns if the adapter is software. */
   opened(gpu: Gpu): void {
     if (gpu.adapter.software) {
-      this.progress.warn(
-        `no GPU here: ${gpu.adapter.name} runs on the CPU, about a hundred times slower than a real GPU`,
-      );
+      this.progress.warn(`no GPU here: ${gpu.adapter.name} runs on the CPU, much more slowly than a GPU`);
     }
   }
 

@@ -20,7 +20,7 @@ export const WEIGHT_CLIPPING: TrainingDefence<number, number> = {
       flags: '--weight-clip <c>',
       description: 'train with weights clipped to -c..c',
       read(text) {
-        if (!v.is(Bound, Number(text))) throw new ConfigError(`--weight-clip ${text}: give a number above 0`);
+        if (!v.is(Bound, Number(text))) throw new ConfigError(`--weight-clip ${text}: give a number in 1e-6..1e6`);
         return Number(text);
       },
     },

@@ -136,7 +136,7 @@ export interface TrainingTime {
 }
 
 /**
- * Estimates the time of training, within a factor of two. Images that do not fill a batch are left out, as in training.
+ * Estimates the time of training, within a factor of two. A last batch that is not full is not counted.
  * @param gflops rate that the adapter reaches in a GEMM of 512 x 512 x 512
  */
 export function trainingTime(network: PlannedTraining, gflops: number): TrainingTime {

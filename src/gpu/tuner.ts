@@ -24,12 +24,12 @@ const LONGEST = 150;
 const GAIN = 1.05;
 /** Bytes of bindings above which a dispatch is not tuned, because tuning needs a copy of them. */
 const LARGEST = 2 ** 28;
-/** Bytes of the first output that are compared between variants. */
+/** Bytes at the beginning of the first output that are compared between variants; tests compare whole outputs. */
 const COMPARED = 2 ** 20;
 
 /**
- * Chooses among variants of a dispatch by measuring them on this adapter, once per key. All variants of a dispatch write
- * the same bits, which is checked before one is chosen: a choice changes time and never a result. The tuner works on its
+ * Chooses among variants of a dispatch by measuring them on this adapter, once per key. All variants of a dispatch are to write
+ * the same bits. Before one is chosen, the first MiB of its output is compared with that of the default. The tuner works on its
  * own buffers, because those of the program may already contain data.
  */
 export class Tuner {

@@ -11,7 +11,7 @@ export function showAdapter(
   badge.classList.toggle('software', adapter.software);
   badge.replaceChildren(
     adapter.software
-      ? `software adapter: ${adapter.name} computes on the CPU, about a hundred times slower than a real GPU`
+      ? `software adapter: ${adapter.name} computes on the CPU, much more slowly than a GPU`
       : `on your GPU: ${adapter.name}`,
   );
   byId('adapter-table').replaceChildren(

@@ -84,9 +84,7 @@ describe('reading and writing results.json', () => {
   test('lists of values per identity with unequal lengths are refused', () => {
     const results = fakeResults({ draws: 1, identities: 2 });
     results.rows[0].perIdentity.pcc.push(0);
-    expect(() => parseResults(results, 'r.json')).toThrow(
-      'r.json: rows[0].perIdentity: the lists differ in length',
-    );
+    expect(() => parseResults(results, 'r.json')).toThrow('r.json: rows[0].perIdentity: the lists differ in length');
   });
 
   test('results.json of another version is refused with the name of that version', () => {

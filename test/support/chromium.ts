@@ -15,7 +15,8 @@ export function findChromium(): string | undefined {
  */
 export async function launchChromium(): Promise<Browser> {
   const executablePath = findChromium();
-  if (executablePath === undefined) throw new Error('no Chromium here: install one, or name it in MIDAS_CHROMIUM');
+  if (executablePath === undefined)
+    throw new Error('Chromium was not found: install it, or set MIDAS_CHROMIUM to its path');
   const args = ['--headless=new', '--no-sandbox', '--enable-unsafe-webgpu'];
   return chromium.launch({ executablePath, args, timeout: 30_000 });
 }

@@ -35,7 +35,7 @@ const RETIRED: readonly (readonly [term: RegExp, instead: string])[] = [
 /** Ends of names of files that people read as text. */
 const TEXTS = ['.ts', '.wgsl', '.md', '.html', '.css'];
 
-/** What is wrong with one file: lines `path:line: message`. */
+/** The findings in one file, as lines `path:line: message`. */
 export function findings(path: string, text: string): string[] {
   const found = text
     .split('\n')

@@ -199,7 +199,7 @@ describe('bad input on the command line', () => {
       'a number of bits out of range',
       () => ['shallow', '--data', faces('bits', 3), '--bits', '17', '--out', join(scratch, 'o2')],
       2,
-      /format\.bits: 2\.\.16 bits/,
+      /format\.bits: must be in 2\.\.16/,
     ],
     ['a folder that does not exist', () => ['shallow', '--data', join(scratch, 'nowhere')], 4, /nowhere/],
     [

@@ -73,6 +73,6 @@ async function benchSteps(gpu: Gpu, timing: Timing, name: string, spec: ModelSpe
   arena.destroy();
   return [
     makeRow(`training step, ${name}, batch ${BATCH}`, step, 'ms'),
-    makeRow(`submits per training step, ${name}`, [submits], 'submits', atMost(1)),
+    makeRow(`submissions per training step, ${name}`, [submits], 'submissions', atMost(1)),
   ];
 }

@@ -110,13 +110,13 @@ export async function benchMasks(gpu: Gpu, timing: Timing): Promise<Row[]> {
       timing,
     );
     const row = (method: string, name: Exclude<keyof typeof times, 'copy'>) =>
-      makeRow(`masks at BER ${rate}, ${method}, times a copy`, ratios(times[name], times.copy), 'times');
+      makeRow(`masks at BER ${rate}, ${method}, relative to a copy`, ratios(times[name], times.copy), 'times');
     rows.push(
       row('decoding alone', 'none'),
-      row('binomial of a block of 192', 'block'),
-      row('binomial of a word of 24', 'word'),
+      row('binomial draw per block of 192 bits', 'block'),
+      row('binomial draw per word of 24 bits', 'word'),
       row('bit-sliced comparison', 'sliced'),
-      row('any sources, of which one', 'sources'),
+      row('general sampler for any sources, here one source', 'sources'),
     );
   }
   arena.destroy();

@@ -61,7 +61,7 @@ export async function benchPage(_adapter: string, { rounds }: Timing): Promise<R
       makeRow('page, gzipped, without checkpoints', [zipped(/./) - checkpoints], 'kB', atMost(500)),
       makeRow('checkpoints of the page, gzipped', [checkpoints], 'kB'),
       makeRow(
-        'page, to the first reconstruction',
+        'page, time to the first reconstruction',
         visits.map(({ first }) => first),
         's',
       ),
@@ -71,7 +71,7 @@ export async function benchPage(_adapter: string, { rounds }: Timing): Promise<R
         '1/s',
       ),
       makeRow(
-        'page, longest frame meanwhile',
+        'page, longest frame while the curve fills in',
         visits.map(({ longest }) => longest),
         'ms',
       ),

@@ -1,6 +1,6 @@
 /**
- * Draws the roofline (Williams, Waterman, Patterson, CACM 2009) of one run: no kernel computes faster than multiply-adds
- * alone, nor moves bytes faster than memory does. The second roof is the bandwidth that a copying shader reaches.
+ * Draws the roofline (Williams, Waterman, Patterson, CACM 2009) of one run. The first roof is the rate of multiply-adds
+ * alone, the second the bandwidth that a copying shader reaches (which a kernel can exceed).
  */
 import * as Plot from '@observablehq/plot';
 import { darker, legend, type Panel, panelSvg } from '../src/results/figures/panels.ts';
@@ -98,7 +98,8 @@ export function cross(a: Point, b: Point, c: Point, d: Point): boolean {
 
 /**
  * GFLOP/s and GB/s of a row on the roofline.
- * @param share per cent of a ceiling that was measured in the same rounds, so that other work on the machine slows both
+ * @param share per cent of a ceiling that was measured in the same rounds: other work on the machine slows kernel and ceiling
+ *   alike, so the share stays valid
  */
 export function ratesOf(share: number, { kind, intensity }: RooflinePoint, { fma, copy }: Ceilings) {
   if (kind !== 'streaming') return { gflops: (share / 100) * fma, gbps: ((share / 100) * fma) / intensity };
@@ -112,7 +113,7 @@ interface Dot extends RooflinePoint {
   readonly row: Row;
 }
 
-/** @param rows of which at least one has a `roofline` point */
+/** @param rows at least one of them has a `roofline` point */
 export function rooflineFigure(adapter: string, ceilings: Ceilings, rows: readonly Row[], document: Document): string {
   const dots = rows.flatMap((row): Dot[] =>
     row.roofline ? [{ ...row.roofline, ...ratesOf(row.measured, row.roofline, ceilings), row }] : [],
@@ -137,9 +138,9 @@ export function rooflineFigure(adapter: string, ceilings: Ceilings, rows: readon
   const bandwidth = drawBandwidth(streams, roofline.bottom + 20, document);
   const foot = smallPrint(
     'Intensity is operations over the bytes that must be moved: every input read once, every output written once, ' +
-      'intermediates not at all. The slope is what a copying shader reaches, not the peak of the memory: a kernel that does ' +
-      'more for each invocation can lie above it. Kernels without counted operations are in the lower panel only, whose lines ' +
-      'span the rounds.',
+      'intermediates not at all. The slope is what a copying shader reaches, not the peak of the memory: a kernel whose ' +
+      'invocations each move more bytes can lie above it. Kernels without counted operations appear only in the lower panel. ' +
+      'Its horizontal lines show the range over the rounds.',
     bandwidth.bottom + 16,
     WIDTH,
   );
@@ -196,7 +197,7 @@ function drawRoofline(dots: readonly Dot[], { fma, copy }: Ceilings, top: number
     if (group.length === 0) continue;
     const places = group.map(({ intensity, gflops }) => ({ x: x(intensity), y: y(gflops) }));
     const column = Math.max(...places.map((place) => place.x)) + 44;
-    // Labels begin below the roof at their left end.
+    // The topmost label lies below the roof, measured at the labels' left edge.
     const roofThere = y(Math.min(fma, copy * intensityAt(column)));
     const heights = placeLabels(places, column, [roofThere + 24, y(yDomain[0]) - 26], LABEL_STEP);
     for (const [i, { kernel, kind }] of group.entries()) {
@@ -273,7 +274,7 @@ function drawBandwidth(dots: readonly Dot[], top: number, document: Document) {
       }),
     ],
   });
-  const name = svgText(MARGIN, top + 12, 'Compulsory bytes per second', { size: 14, weight: 500 });
+  const name = svgText(MARGIN, top + 12, 'Bytes that must be moved, per second', { size: 14, weight: 500 });
   return { svg: name + svg, bottom: top + 16 + panel.height };
 }
 

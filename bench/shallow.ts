@@ -34,7 +34,7 @@ async function initialized(gpu: Gpu, arena: Arena): Promise<FlatParameters> {
   return parameters;
 }
 
-/** The attack of the presets from a black image, with fewer iterations. */
+/** The attack that the presets start from a black image, with fewer iterations. */
 export const ATTACK: MiFaceConfig = {
   kind: 'mi-face',
   start: 'zero',
@@ -73,7 +73,7 @@ export async function benchAttack(gpu: Gpu, timing: Timing): Promise<Row[]> {
   ];
 }
 
-/** Measures a step of the published training (batch 128, SGD with momentum), and its submits. */
+/** Measures a step of the published training (batch 128, SGD with momentum), and counts its submissions to the GPU. */
 export async function benchTraining(gpu: Gpu, timing: Timing): Promise<Row[]> {
   const arena = new Arena(gpu);
   const trainer = await shallowTrainer(arena);
@@ -86,7 +86,7 @@ export async function benchTraining(gpu: Gpu, timing: Timing): Promise<Row[]> {
   arena.destroy();
   return [
     makeRow('training step, 10304-1000-40, batch 128', step, 'ms'),
-    makeRow('submits per training step', [submits], 'submits', atMost(1)),
+    makeRow('submissions per training step', [submits], 'submissions', atMost(1)),
   ];
 }
 
@@ -116,7 +116,10 @@ function uniformly(spec: ModelSpec, bitErrorRate: number, rest: Partial<MemoryCo
   return parseMemoryConfig({ ...rest, layers: Object.fromEntries(layers) }, names);
 }
 
-/** Measures forward passes with exact weights, and with weights read from approximate memory in every way. */
+/**
+ * Measures forward passes with exact weights, and with weights read from approximate memory at the granularities `load`,
+ * `pass` and `inference` and by both paths.
+ */
 export async function benchMemory(gpu: Gpu, timing: Timing): Promise<Row[]> {
   return [...(await benchShallowMemory(gpu, timing)), ...(await benchDeepMemory(gpu, timing))];
 }
@@ -150,8 +153,18 @@ async function benchDeepMemory(gpu: Gpu, timing: Timing): Promise<Row[]> {
   arena.destroy();
   return [
     makeRow(`forward pass of ${BATCH} images, tiny victim, exact`, times.exact, 'ms'),
-    makeRow('tiny victim, granularity load, times exact', ratios(times.load, times.exact), 'times', MOST.load),
-    makeRow('tiny victim, pass at BER 0.01, times exact', ratios(times.pass, times.exact), 'times', MOST.pass),
+    makeRow(
+      'tiny victim, granularity load, relative to exact weights',
+      ratios(times.load, times.exact),
+      'times',
+      MOST.load,
+    ),
+    makeRow(
+      'tiny victim, pass at BER 0.01, relative to exact weights',
+      ratios(times.pass, times.exact),
+      'times',
+      MOST.pass,
+    ),
   ];
 }
 
@@ -244,15 +257,15 @@ async function benchShallowMemory(gpu: Gpu, timing: Timing): Promise<Row[]> {
   const defended = (name: keyof typeof times) => ratios(times[name], times.exact);
   return [
     makeRow(`forward pass of ${BATCH} images, exact`, times.exact, 'ms'),
-    makeRow('granularity load, times exact', defended('load'), 'times', MOST.load),
-    makeRow('pass at BER 0.001, times exact', defended('pass 0.001'), 'times'),
-    makeRow('pass at BER 0.01, times exact', defended('pass 0.01'), 'times', MOST.pass),
-    makeRow('pass at BER 0.0625, times exact', defended('pass 0.0625'), 'times'),
-    makeRow('pass at BER 0.01 fused, times exact', defended('fused'), 'times'),
+    makeRow('granularity load, relative to exact weights', defended('load'), 'times', MOST.load),
+    makeRow('pass at BER 0.001, relative to exact weights', defended('pass 0.001'), 'times'),
+    makeRow('pass at BER 0.01, relative to exact weights', defended('pass 0.01'), 'times', MOST.pass),
+    makeRow('pass at BER 0.0625, relative to exact weights', defended('pass 0.0625'), 'times'),
+    makeRow('pass at BER 0.01 fused, relative to exact weights', defended('fused'), 'times'),
     makeRow('forward pass of 32 images, exact', times['exact 32'], 'ms'),
     ...RATES.map((rate) =>
       makeRow(
-        `inference at BER ${rate}, times exact`,
+        `inference at BER ${rate}, relative to exact weights`,
         ratios(times[`inference ${rate}`], times['exact 32']),
         'times',
         rate === 0.001 ? atMost(2) : undefined,
@@ -263,7 +276,7 @@ async function benchShallowMemory(gpu: Gpu, timing: Timing): Promise<Row[]> {
     makeRow('copy of the decoded weights', times.copy, 'ms'),
     ...RATES.map((rate) =>
       makeRow(
-        `materialise at BER ${rate}, times a copy`,
+        `materialise at BER ${rate}, relative to a copy`,
         ratios(times[`materialise ${rate}`], times.copy),
         'times',
         atMost(COPIES[rate]),
@@ -273,7 +286,7 @@ async function benchShallowMemory(gpu: Gpu, timing: Timing): Promise<Row[]> {
   ];
 }
 
-/** Hashes per weight for drawing faults, counted on the CPU over 2^15 blocks, each of them once. */
+/** Hashes per weight for drawing faults, counted on the CPU over 2^15 different blocks. */
 function drawsPerWeight(rate: number): number {
   const table = flipTable(BLOCK_CODES * BITS, rate);
   const blocks = 2 ** 15;

@@ -4,8 +4,9 @@ import type { Case } from './cases.ts';
 
 /**
  * Largest difference allowed between two engines, as a share of the largest value of the result. Sums in different orders
- * differ by a few units in the last place of their largest terms; losses also depend on exp and tanh, whose accuracy differs
- * between adapters. The comment after each number is the largest difference measured on SwiftShader.
+ * differ by a few units in the last place of their largest terms; losses also depend on exp and tanh, which the
+ * engines may compute differently, and whose accuracy depends on the adapter. The comment after each number is the largest
+ * difference measured on SwiftShader.
  */
 export const TOLERANCES: Readonly<Record<Case['kind'], number>> = {
   gemm: 1e-5, // 4.7e-6, over 10304 terms

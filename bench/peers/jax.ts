@@ -96,7 +96,10 @@ function upload({ numpy }: Jax, { values, shape }: Tensor): JaxArray {
   return numpy.array(values).reshape([...shape]);
 }
 
-/** A case that is one operation on arrays. @param operation compiled; consumes a reference to each of its inputs */
+/**
+ * A case that is one operation on arrays.
+ * @param operation calls a compiled function; each call consumes one reference to each of its inputs
+ */
 function runnable(jax: Jax, inputs: Tree, operation: () => JaxArray): Runnable {
   let last: JaxArray | undefined;
   return {
@@ -142,7 +145,8 @@ function conv({ lax }: Jax, x: JaxArray, weight: JaxArray, stride: number, paddi
 
 /**
  * A transposed convolution that puts zeros between the pixels explicitly: with `lax.convTranspose` or `lhsDilation` the
- * weight gradient is wrong on the library's WebGPU device (its WGSL takes remainders of negative indices), right on wasm.
+ * weight gradient is wrong on the library's WebGPU device (its WGSL takes remainders of negative indices), but right on
+ * wasm.
  */
 function convTranspose(jax: Jax, x: JaxArray, weight: JaxArray, stride: number, padding: number): JaxArray {
   const { numpy, lax } = jax;
@@ -154,7 +158,7 @@ function convTranspose(jax: Jax, x: JaxArray, weight: JaxArray, stride: number, 
     .pad(x.reshape([batch, channels, height, 1, width, 1]), [none, none, none, between, none, between])
     .reshape([batch, channels, height * stride, width * stride]);
   const first = kernelSize - 1 - padding;
-  // The padding has already added the zeros after the last pixel, so less border is needed there.
+  // `numpy.pad` has already put zeros after the last pixel, so the border there is narrower.
   const around: Pair = [first, first - (stride - 1)];
   const flipped = numpy.moveaxis(numpy.flip(weight, [2, 3]), 0, 1);
   return lax.convWithGeneralPadding(apart, flipped, [1, 1], [around, around]);
@@ -207,7 +211,10 @@ function uploadParameters(jax: Jax, { spec }: NetworkCase): { trained: Arrays; s
   return { trained, statistics };
 }
 
-/** A forward pass; consumes all its arrays. @returns the output, and if `training` the updated running statistics */
+/**
+ * A forward pass; consumes all its arrays.
+ * @returns the output and, if `training` is true, the updated running statistics
+ */
 function forward(
   jax: Jax,
   { spec, batch }: NetworkCase,

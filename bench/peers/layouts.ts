@@ -1,4 +1,4 @@
-/** Conversions between PyTorch's layouts, in which cases are given, and those of the engines. */
+/** Conversions between PyTorch's layouts (those of the cases) and the engines' layouts. */
 import type { Tensor } from './cases.ts';
 
 /** The tensor with its axes in another order: axis i of the result is axis `axes[i]` of `tensor`. */

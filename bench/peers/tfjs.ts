@@ -1,6 +1,7 @@
 /**
- * TensorFlow.js on its WebGPU backend, used as its own layers use it: images NHWC, fused products with bias, variables,
- * tidy. Its optimisers lack weight decay and AMSGrad, so both optimisers are written out in tensor operations.
+ * TensorFlow.js on its WebGPU backend, used as its own layers use it: NHWC images, products fused with the bias, variables,
+ * and `tidy` for temporary tensors. Its optimisers lack weight decay and AMSGrad, so both optimisers are written out in
+ * tensor operations.
  */
 import { createRequire } from 'node:module';
 import type { OptimizerConfig } from '../../src/models/trainer.ts';
@@ -78,7 +79,8 @@ const MOMENTUM = 0.1;
 export async function openTfjs(adapter: string): Promise<Engine> {
   const require = createRequire(import.meta.url);
   const tf = require('@tensorflow/tfjs-core') as Tf;
-  // The bundle for Node lacks gradients; this file, in another module format, registers them, and tsx can load it.
+  // The bundle for Node lacks gradients. The file register_all_gradients.js adds them; it is in another module format, which
+  // tsx can load.
   require('@tensorflow/tfjs-core/dist/register_all_gradients.js');
   require('@tensorflow/tfjs-backend-webgpu');
   if (!(await tf.setBackend('webgpu'))) throw new Error('tfjs: the backend webgpu did not start');

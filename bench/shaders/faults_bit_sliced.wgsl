@@ -1,6 +1,6 @@
 // A slower alternative to shaders/memory/faults_uniform.wgsl, for codes of 12 bits stored in 16. A cell fails if its random
-// number is below the rate. All 24 cells of a word of two codes are compared together, bit by bit from the most significant
-// bit, until no cell is undecided.
+// number is below the rate. The random numbers of all 24 cells of a word of two codes are compared with the rate together,
+// bit by bit from the most significant, until every cell is decided.
 // THRESHOLD: the rate times 2^32.
 struct Faults {
   key: vec2u,

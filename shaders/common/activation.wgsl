@@ -1,9 +1,10 @@
-// The activations and their slopes, four values at a time. ACTIVATION is a prelude constant, the codes of
-// ACTIVATION_CODE in src/kernels/activation.ts: 0 none, 1 relu, 2 tanh, 3 sigmoid; the compiler removes the branches.
+// The activations and their slopes, four values at a time. ACTIVATION is a prelude constant, one of the codes
+// in ACTIVATION_CODE (src/kernels/activation.ts): 0 none, 1 relu, 2 tanh, 3 sigmoid; the compiler removes the branches.
 // sigmoid(0) is 0.5: a kernel that stores a row must mask its pad columns.
 
-// y = act(v). Arguments are clamped to a range outside which the function is constant in f32, because some drivers compute
-// tanh and sigmoid from exp, which overflows. |tanh| rounds to 1 from 9.01 on, sigmoid(-87) = 1.6e-38 is still normal.
+// y = act(v). Arguments are clamped to a range outside which the function no longer changes noticeably, because some drivers
+// compute tanh and sigmoid from exp, which overflows. |tanh| rounds to 1 from 9.01 on; sigmoid(-87) = 1.6e-38 is still a
+// normal number.
 fn activate(v: vec4f) -> vec4f {
   if (ACTIVATION == 1u) { return max(v, vec4f()); }
   if (ACTIVATION == 2u) { return tanh(clamp(v, vec4f(-15.0), vec4f(15.0))); }

@@ -1,11 +1,13 @@
-// conv2d_forward with W and bias fetched from approximate memory inside the product (the fused path): the weights
-// exist decoded only in registers, and each block of 16 codes is drawn and decoded once per tile of 16 pixels. The weights
-// have the same bits as those of materialise followed by conv2d_forward.
+// conv2d_forward with W and bias fetched from approximate memory inside the product (the fused path): the decoded weights
+// exist only in registers; the faults of each block of 16 codes are drawn, and the block is decoded, once per tile of 16
+// pixels. The weights have the same bits as those of materialise followed by conv2d_forward.
 // x, W and y are as in conv2d_forward.wgsl, but W consists of codes: a row of W is STRIDE_B / 16 blocks, and a block may
 // span several taps. A tile has pixels of one group of IMAGES images; workgroup z is the group. A group has all images or,
-// with PER_IMAGE (granularity `inference`), one image, whose number step.first_image + z is part of the key of its reads.
-// One invocation computes 16 pixels x 4 output channels: four blocks are 4 channels x 16 k.
-// Flipped pad channels are multiplied by zeros of x; columns after the last tap are left out.
+// with PER_IMAGE (granularity `inference`), one image; its number, step.first_image + z, is part of the random key with
+// which its faults are drawn.
+// One invocation computes 16 pixels x 4 output channels; it reads four blocks at a time: 16 values of k for each of the 4
+// channels.
+// Pad weights in which faults flipped bits are harmless, because x is zero there; columns after the last tap are skipped.
 // Bindings: x, codes, fault_table, c, step, and with NORMALISE those of conv/normalisation.wgsl. Launched by
 // recordConv2d (src/kernels/conv.ts).
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
@@ -39,14 +41,14 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   if (BIAS) { bias = fetch_block(begin_read(BIAS_MAP, BIAS_ORIGIN, image), column / 16u, 0u)[(column / 4u) % 4u]; }
   let pixels = pixel_rows(grid, row);
   var tile: Tile;
-  var w: array<vec4f, 16>;  // four k of a column each, [k / 4][column]
+  var w: array<vec4f, 16>;  // each vec4f holds four values of k of one column; index [k / 4][column]
   var ky = 0u;
   var kx = 0u;
   var channel4 = 0u;
   var at_a = tap_addresses(pixels, 0, 0);
   var left = KERNEL * KERNEL * CHANNELS4;
   for (var block = column * (STRIDE_B / 16u); left > 0u; block++) {
-    // A loop, because the fetch takes long to compile.
+    // Not unrolled, because the fetch takes long to compile.
     for (var i = 0u; i < TILE_N; i++) {
       let fetched = fetch_block(weights, block + i * (STRIDE_B / 16u), column + i);
       w[i] = fetched[0];

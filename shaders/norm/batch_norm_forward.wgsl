@@ -1,10 +1,10 @@
 // y[r, c] = act((x[r, c] - mean[c]) * inverse[c] * gamma[c] + beta[c]), inverse = 1 / sqrt(variance + EPSILON): batch
-// normalisation with given statistics, saved ones of the batch or running ones (FROM_VARIANCE), followed by the
+// normalisation with given statistics (those saved for the batch or, with FROM_VARIANCE, the running ones), followed by the
 // activation.
-// x, y: ROWS x COLUMNS, stride STRIDE; pads of y are written zero. The others: 1 x COLUMNS, zero pads.
+// x, y: ROWS x COLUMNS, stride STRIDE; the pads of y are written as zeros. The others: 1 x COLUMNS, zero pads.
 // One invocation computes rows g, g + GROUPS, g + 2 GROUPS, ... of four channels, whose parameters it loads once.
-// Bindings: x, gamma, beta, mean, spread (both the saved statistics, or the two running statistics), y. Launched by
-// recordBatchNormTraining and recordBatchNormInference (src/kernels/norm.ts). Reference: src/reference/norm.ts.
+// Bindings: x, gamma, beta, mean and spread (the two saved statistics of the batch, or the two running statistics), y.
+// Launched by recordBatchNormTraining and recordBatchNormInference (src/kernels/norm.ts). Reference: src/reference/norm.ts.
 #include "common/activation.wgsl"
 #include "common/columns.wgsl"
 #include "norm/inverse_deviation.wgsl"

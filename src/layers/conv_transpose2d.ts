@@ -36,7 +36,10 @@ function shapeOf(spec: ConvTranspose2dSpec, batch: number): ConvShape {
   return { batch, height, width, inChannels: channels, outChannels: input.channels, kernelSize, stride, padding };
 }
 
-/** A transposed convolution as a layer, initialised by PyTorch's default: uniform, with outputs x kernel as fan in. */
+/**
+ * A transposed convolution as a layer, initialised by PyTorch's default: uniform, with output channels x kernel area as the
+ * fan-in.
+ */
 export const CONV_TRANSPOSE2D: LayerKind<ConvTranspose2dSpec> = {
   input: ({ input }) => input,
   output: outputOf,

@@ -1,6 +1,6 @@
 /**
- * Measures how similar two gray images are, and how similar a reconstruction is to the photographs of the right and of the
- * wrong persons. Images are Float32Array, [height, width] row-major, 0..1; all arithmetic is in float64. A NaN in an image
+ * Measures how similar two gray images are, and how similar a reconstruction is to the photographs of the right person and
+ * of all other persons. Images are Float32Array, [height, width] row-major, 0..1; all arithmetic is in float64. A NaN in an image
  * gives NaN.
  */
 import { DataError, ShapeError } from '../errors.ts';
@@ -41,7 +41,7 @@ export function psnr(a: Float32Array, b: Float32Array): number {
  * Structural similarity, at most 1 (equal): Wang, Bovik, Sheikh and Simoncelli, "Image Quality Assessment: From Error
  * Visibility to Structural Similarity", IEEE Transactions on Image Processing 13(4), 2004. Gaussian window 11x11 with
  * sigma 1.5, K1 = 0.01, K2 = 0.03, L = 1, averaged over the positions where the window lies inside the image. An image
- * narrower or lower than 11 gets the largest odd window that fits, with the same sigma.
+ * narrower or shorter than 11 pixels gets the largest odd window that fits, with the same sigma.
  *
  * @throws ShapeError when either image is not width x height
  */
@@ -96,7 +96,7 @@ function ssimOfMoments(
 
 /**
  * Photographs prepared for comparison with many reconstructions. The mean PCC with a group of photographs is one dot
- * product with the sum of their standardised images, so a comparison costs the same however many there are.
+ * product with the sum of their standardised images, so a mean PCC costs the same however many photographs the group has.
  */
 export interface PhotographIndex {
   width: number;
@@ -133,7 +133,7 @@ export function indexPhotographs(
   const count = labels.length;
   if (photographs.length !== count * pixels || pixels === 0) {
     throw new ShapeError(
-      `indexPhotographs: ${photographs.length} pixels are not ${count} images of ${width}x${height}; one label per image`,
+      `indexPhotographs: ${photographs.length} pixels are not ${count} images of ${width}x${height}; pass one label per image`,
     );
   }
   const persons = Array.from(labels).reduce((most, label) => Math.max(most, label + 1), 0);
@@ -150,7 +150,9 @@ export function indexPhotographs(
     }
   }
   if (members.filter((own) => own.length > 0).length < 2) {
-    throw new DataError('indexPhotographs: photographs of fewer than two persons; a wrong person is needed to compare');
+    throw new DataError(
+      'indexPhotographs: the photographs show fewer than two persons; the comparison needs at least one other person',
+    );
   }
   return { width, height, photographs, members, sums, total, count, moments: [] };
 }
@@ -216,7 +218,7 @@ export function meanPccs(
   const { width, height, members, sums, total, count } = index;
   if (image.length !== width * height) {
     throw new ShapeError(
-      `similarity: ${image.length} pixels, the photographs are ${width}x${height}; resize the image`,
+      `similarity: the image has ${image.length} pixels, but the photographs are ${width}x${height}; resize the image`,
     );
   }
   const ownCount = members[person]?.length ?? 0;
@@ -230,7 +232,7 @@ export function meanPccs(
 /** Scales an image to zero mean and unit Euclidean norm, so that a PCC is a dot product; a constant image becomes zeros. */
 export function standardise(image: Float32Array): Float64Array {
   const result = Float64Array.from(image);
-  // Compared value by value: rounding of the mean would leave a constant image a norm of about 1e-17 instead of 0.
+  // The values are compared one by one, because rounding of the mean would give a constant image a norm of about 1e-17.
   if (image.every((value) => value === image[0])) return result.fill(0);
   let sum = 0;
   for (const value of image) sum += value;

@@ -25,7 +25,7 @@ describe('the tails of a binomial distribution', () => {
     }
   });
 
-  it('binomial tails of ten million trials agree with the normal distribution near its middle', () => {
+  it('the tails for ten million trials agree with the normal distribution at -2 and +4 sigma', () => {
     const [n, p] = [1e7, 0.01];
     const sigma = Math.sqrt(n * p * (1 - p));
     expect(binomialAtMost(Math.round(n * p - 2 * sigma), n, p)).toBeCloseTo(0.0228, 3);

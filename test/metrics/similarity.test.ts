@@ -148,7 +148,7 @@ describe('similarity to photographs', () => {
 
   test('unknown persons, other sizes and photographs of only one person are refused', () => {
     expect(() => similarityToPhotographs(photograph(0), index, 3)).toThrow(DataError);
-    expect(() => similarityToPhotographs(f32(1, 2), index, 0)).toThrow(/2 pixels, the photographs are 12x14/);
+    expect(() => similarityToPhotographs(f32(1, 2), index, 0)).toThrow(/has 2 pixels, but the photographs are 12x14/);
     expect(() => indexPhotographs(photographs, labels, 12, 13)).toThrow(ShapeError);
     expect(() => indexPhotographs(f32(0, 1, 1, 0), [3, 3], 2, 1)).toThrow(DataError);
     const withoutOne = indexPhotographs(f32(0, 1, 1, 0), [0, 2], 2, 1);

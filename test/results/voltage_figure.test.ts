@@ -107,7 +107,7 @@ describe('the figure over supply voltage', () => {
   });
 
   test('the voltage figure says that its energy is that of weight reads alone and an upper bound', () => {
-    const note = texts(figure()).find((label) => label.startsWith('Energy is V²'));
+    const note = texts(figure()).find((label) => label.startsWith('Energy is that of weight reads'));
     expect(note).toMatch(/weight reads alone/);
     expect(note).toMatch(/upper bound/);
   });

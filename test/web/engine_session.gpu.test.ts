@@ -94,7 +94,8 @@ describe('a measurement of a setting', () => {
       },
       'test',
     );
-    if (config.data.kind !== 'procedural') throw new Error('the preset has procedural faces');
+    if (config.data.kind !== 'procedural')
+      throw new Error('the preset `deep` should have procedural faces, but does not');
     const data = { ...(await proceduralData(page.gpu, config.data, 1)), pretrained: await shipped() };
     const context = { store: new InMemoryRunStore(), progress: SILENT, signal: new AbortController().signal };
     const run = await runExperiment(page.gpu, data, config, context);

@@ -1,10 +1,11 @@
 /**
  * The style of every picture of a run. Each picture is a self-contained SVG string, laid out for 1200 px, in one of three
  * themes: `light`, on white in the colours of Okabe and Ito, which colour-blind readers can distinguish; `dark`, for pages with
- * a dark background; `print`, in greys that differ in lightness and in dashes. A kind of condition has the same symbol in all
- * themes. Observable Plot draws the charts into an injected `document` (jsdom in Node, the page's own in a browser). This code
- * places them in one outer SVG, because a Plot facet does not allow separate scales per panel, a shared legend and labels in
- * the margin. The text is in Inter where it is installed (the command line ships it); its width comes from a table of advances.
+ * a dark background; `print`, in greys, with lines that differ in lightness and in dash pattern. A kind of condition has the
+ * same symbol in all themes. Observable Plot draws the charts into an injected `document` (jsdom in Node, the page's own in a
+ * browser). This code places them in one outer SVG, because a Plot facet does not allow separate scales per panel, a shared
+ * legend and labels in the margin. The text is in Inter where it is installed (the command line ships it); its width comes
+ * from a table of advances.
  */
 import type { ConditionKind } from '../schema.ts';
 

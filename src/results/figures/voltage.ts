@@ -27,20 +27,20 @@ export type { VoltagePoint, VoltageSeries } from '../voltage.ts';
 export interface VoltageFigureOptions {
   readonly title: string;
   readonly subtitle?: string;
-  /** Printed below the line on energy. */
+  /** Printed below the note about energy. */
   readonly footnote?: string;
   readonly series: readonly VoltageSeries[];
   /** Accuracy of guessing, 0..1, which is drawn as a line if given. */
   readonly chance?: number;
-  /** PCC of the mean face with each person: the score without any attack. */
+  /** Mean PCC of the mean face with everybody's photographs: the score without any attack. */
   readonly meanFacePcc: number;
   readonly theme?: ThemeName;
   readonly document: Document;
 }
 
 const ENERGY_NOTE =
-  'Energy is V² of weight reads alone, over that at nominal voltage: static, I/O and refresh power are left out, so the ' +
-  'saving shown is an upper bound.';
+  'Energy is that of weight reads alone, taken as proportional to V² and relative to nominal voltage: static, I/O and ' +
+  'refresh power are left out, so the saving shown is an upper bound.';
 
 /** Palette indices of accuracy, of energy, and of the series, which use the remaining colours, strongest first. */
 const ACCURACY_COLOR = 6;
@@ -67,9 +67,10 @@ interface Rule {
 }
 
 /**
- * Draws three panels over one axis of falling voltage: accuracy with the energy of weight reads, PCC lift, and raw PCC over the
- * mean face, each with 95 % bands; below them a strip with the share of bad cache lines. Accuracy, energy and bad lines
- * depend on the voltage and not on the attack: they are drawn once, from the first series that has the voltage.
+ * Draws three panels over one axis of falling voltage: accuracy with the energy of weight reads, PCC lift, and raw PCC with the
+ * mean face's PCC as a reference line, each with 95 % bands; below them a strip with the share of bad cache lines. Accuracy,
+ * energy and bad lines depend on the voltage and not on the attack: they are drawn once, from the first series that has the
+ * voltage.
  *
  * @throws ConfigError if no series has a point
  */
@@ -250,7 +251,10 @@ function panelMarks(
   ];
 }
 
-/** The share of bad lines at each voltage, on a gray whose opacity grows with its logarithm, and the axis below it. */
+/**
+ * The share of bad lines at each voltage, on a gray whose opacity grows with the logarithm of the share, and the axis below
+ * it.
+ */
 function stripOf(
   supply: readonly VoltagePoint[],
   xDomain: [number, number],
@@ -316,7 +320,7 @@ function shadeOf(share: number): number {
   return share > 0 ? 0.04 + 0.3 * Math.min(Math.max(1 + Math.log10(share) / 8, 0), 1) : 0;
 }
 
-/** The voltages whose labels have room, chosen from the lowest up, because the lines bend at low voltages. */
+/** The voltages whose labels have room, chosen from the lowest voltage up, because the curves change most there. */
 function sparse(volts: readonly number[], pixelsPerVolt: number): number[] {
   const kept: number[] = [];
   for (const value of [...volts].reverse()) {

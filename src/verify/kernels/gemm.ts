@@ -109,7 +109,7 @@ function approximateGemmCheck(transposition: 'nt' | 'nn', perImage: boolean): Ch
   };
 }
 
-/** A read of 12-bit codes retained as codes of 16 bits, and a product that decodes them. */
+/** Checks a read that keeps 12-bit codes in 16 bits each, and a product that decodes them. */
 function codes16Check(transposition: 'nt' | 'nn'): Check {
   const [m, n, k] = [19, 21, 37];
   const kernel = `gemm ${transposition} codes16`;
@@ -152,7 +152,7 @@ function codes16Check(transposition: 'nt' | 'nn'): Check {
 
 /** The product at granularity `inference`: with error-free weights, then corrected image by image. */
 function correctionCheck(transposition: 'nt' | 'nn'): Check {
-  // A row has two stretches of 512 codes, and most images have faults in both.
+  // A row spans two stretches (512 codes and the remaining 18), and most images have faults in both.
   const [m, rows, columns] = [6, 5, 530];
   const nt = transposition === 'nt';
   const passOffset = nt ? 0 : 1;
@@ -202,7 +202,7 @@ export const GEMMS: readonly Check[] = [
       gemmCheck(`gemm ${transposition} ${variant}`, transposition, [21, 35, 37], {
         variant,
         bias: transposition === 'nt',
-        // A cheap activation, because a tile compiles the epilogue once for each of its rows of vec4.
+        // The activation is cheap, because some variants compile the epilogue once for each vec4 that a tile stores.
         activation: transposition === 'nt' ? 'relu' : 'none',
       }),
     ),

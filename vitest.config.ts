@@ -48,6 +48,8 @@ const browser: TestProjectInlineConfiguration = {
       'test/kernels/conv.gpu.test.ts',
       'test/memory/sources.gpu.test.ts',
       'test/models/{deep_memory,paper}.gpu.test.ts',
+      // This file looks for real faces on the disk.
+      'test/models/face_evaluator.gpu.test.ts',
     ],
     fileParallelism: false,
     // All files share one page: a page per file would take half a minute longer.

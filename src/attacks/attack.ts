@@ -37,6 +37,9 @@ export interface AttackOutput {
   readonly units: number;
 }
 
+/** The faces whose mean an attacker has: public ones, or the victim's own training photographs. */
+export type MeanFaceOf = 'public' | 'training';
+
 /** An image that an attack returned. */
 export interface Reconstruction {
   /** [height, width], 0..1. */
@@ -45,11 +48,15 @@ export interface Reconstruction {
   readonly person: number;
   /** Index in the data set of the photograph that it should show; absent where it stands for the person in general. */
   readonly photograph?: number;
+  /** True if the attack computed no image: its numbers were NaN, or it never left its start. It is then not measured. */
+  readonly failed?: boolean;
 }
 
 /** The result of one output of an attack on one draw of the victim's memory. */
 export interface AttackResult {
   readonly reconstructions: readonly Reconstruction[];
+  /** Queries to the victim per reconstruction; for a white-box attack, evaluations of its gradient. */
+  readonly queries: number;
   /** Share of the prediction vectors in which a confidence underflows in float32; absent if the attack reads none. */
   readonly underflow?: number;
 }
@@ -89,8 +96,13 @@ export interface AttackContext {
   /** Photographs that are classified together. */
   readonly batchSize: number;
   readonly seed: number;
-  /** A mean face that the attacker has, [height, width], 0..1. */
+  /**
+   * A mean face that the attacker has, [height, width], 0..1: of the public faces or, without any, of the photographs that the
+   * victim was trained on.
+   */
   readonly meanFace: Float32Array;
+  /** The mean of the photographs that the victim was trained on, which an attacker does not have unless it was leaked. */
+  readonly trainingMean: Float32Array;
   /** Other people's faces that the attacker has. */
   readonly publicFaces?: { readonly data: DeviceDataset; readonly indices: Uint32Array };
   /** The victim before any error. */
@@ -195,7 +207,8 @@ export interface Attack<C extends { readonly kind: string } = { readonly kind: s
   defaults(victim: { readonly width: number; readonly height: number; readonly latent: boolean }): {
     readonly kind: C['kind'];
   };
-  outputs(config: C): readonly AttackOutput[];
+  /** @param meanOf the faces of the attacker's mean face, where they are known: titles name them */
+  outputs(config: C, meanOf?: MeanFaceOf): readonly AttackOutput[];
   /** The part of a configuration that one output depends on; all of it by default. */
   dependency?(config: C, output: string): unknown;
   /** The networks that the attacker trains, for a plan of memory and time; none by default. */

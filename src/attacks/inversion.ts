@@ -34,6 +34,8 @@ export interface InversionAttacker {
 export interface Reconstructions {
   /** One image per attacked image, in the order of the indices: [height, width], 0..1. */
   readonly images: readonly Float32Array[];
+  /** True for every image whose prediction vector holds a NaN, because the victim returned no confidences for it. */
+  readonly failed: readonly boolean[];
   /** Share of the prediction vectors in which a confidence that the attacker sees underflows in float32. */
   readonly underflow: number;
 }
@@ -195,11 +197,17 @@ export function smallestLogConfidence(logits: Float32Array, classes: number): nu
   return smallest;
 }
 
-/** The buffers of an attacker's images and counts of underflown confidences. */
+/** The buffers of an attacker's images, of its prediction vectors, and of the counts of underflown confidences. */
 interface Output {
   readonly name: string;
   readonly image: Matrix;
+  readonly vectors: Matrix;
   readonly floored: BufferView;
+}
+
+/** True for the bits of a NaN; compilers may assume that comparisons of floats see none. */
+function isNaNBits(word: number): boolean {
+  return (word & 0x7fffffff) > 0x7f800000;
 }
 
 /** Several attackers on the same predictions. Built once, run for every draw of the victim's memory. */
@@ -248,7 +256,7 @@ export class InversionAttack {
       recordTruncateAlign(recorder, { logits: run.logits, output: vectors, floored, ...alignment });
       const image = arena.matrix(`${name} reconstructions`, size, victim.inputs);
       recordStackForward(recorder, arena, layers, weights, planStack(arena, layers, vectors, undefined, image));
-      return { name, image, floored };
+      return { name, image, vectors, floored };
     });
     return new InversionAttack(arena, batches, await recorder.build('inversion'), outputs, indices.length);
   }
@@ -256,19 +264,27 @@ export class InversionAttack {
   /** Attacks the weights that the memory returns now. @returns reconstructions by attacker. @throws DeviceLostError */
   async run(): Promise<Map<string, Reconstructions>> {
     const images = this.#outputs.map((): Float32Array[] => []);
+    const failed = this.#outputs.map((): boolean[] => []);
     const underflows = this.#outputs.map(() => 0);
     await this.#batches.run(this.#program, async (_, count) => {
-      const bytes = await this.#gpu.read(...this.#outputs.flatMap(({ image, floored }) => [image, floored]));
-      for (const [i, { image }] of this.#outputs.entries()) {
-        const pixels = new Float32Array(bytes[2 * i]);
+      const bytes = await this.#gpu.read(
+        ...this.#outputs.flatMap(({ image, vectors, floored }) => [image, vectors, floored]),
+      );
+      for (const [i, { image, vectors }] of this.#outputs.entries()) {
+        const pixels = new Float32Array(bytes[3 * i]);
+        const words = new Uint32Array(bytes[3 * i + 1]);
         for (let row = 0; row < count; row++) {
           images[i].push(pixels.slice(row * image.stride, row * image.stride + image.columns));
+          failed[i].push(words.subarray(row * vectors.stride, row * vectors.stride + vectors.columns).some(isNaNBits));
         }
-        underflows[i] += new Uint32Array(bytes[2 * i + 1]).subarray(0, count).filter((floored) => floored > 0).length;
+        underflows[i] += new Uint32Array(bytes[3 * i + 2]).subarray(0, count).filter((floored) => floored > 0).length;
       }
     });
     return new Map(
-      this.#outputs.map(({ name }, i) => [name, { images: images[i], underflow: underflows[i] / this.#count }]),
+      this.#outputs.map(({ name }, i) => [
+        name,
+        { images: images[i], failed: failed[i], underflow: underflows[i] / this.#count },
+      ]),
     );
   }
 

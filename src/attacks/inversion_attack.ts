@@ -276,15 +276,16 @@ class BuiltInversion implements BuiltAttack {
   async run({ name }: AttackOutput): Promise<AttackResult[]> {
     this.#found ??= this.#attack.run();
     const { attacker, split } = outputsOf(this.#config).find((each) => each.name === name)!;
-    const { images, underflow } = (await this.#found).get(attacker)!;
+    const { images, failed, underflow } = (await this.#found).get(attacker)!;
     const { indices, persons } = this.#context.attacked[split];
     const first = this.#firstOf(split);
     const reconstructions = [...indices].map((photograph, i) => ({
       image: images[first + i],
       person: persons[i],
       photograph,
+      failed: failed[first + i],
     }));
-    return [{ reconstructions, underflow }];
+    return [{ reconstructions, queries: 1, underflow }];
   }
 
   /** Index of a split's first photograph among those that are attacked together. */

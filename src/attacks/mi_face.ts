@@ -19,6 +19,7 @@ import {
 } from '../kernels/mi_face.ts';
 import { recordRowNorm } from '../kernels/reduce.ts';
 import type { Victim } from '../models/victim.ts';
+import { Random } from '../random.ts';
 import type { MiFaceConfig } from './mi_face_config.ts';
 
 /** The space in which the attacker searches: images, or the code of an autoencoder whose decoder gives the image. */
@@ -51,7 +52,20 @@ export interface MiFaceResult {
   readonly bestIteration: number;
   /** Number of steps until the class stopped. */
   readonly iterations: number;
+  /** True if no objective that was judged is a number, so that there is no image. */
+  readonly failed: boolean;
 }
+
+/** First stream of the keys of random directions (src/random.ts). */
+const SEARCH_STREAMS = 2 ** 30;
+
+/** Key of the random directions of a black-box attack: another seed or another draw gives other directions. */
+export function searchKey(seed: number, draw: number): number {
+  return new Random(seed, SEARCH_STREAMS + draw).nextU32();
+}
+
+/** The lowest objective before the first one, as f32; every number is below. */
+const HIGHEST = Math.fround(3.4e38);
 
 /** Iterations between two synchronisations with the device, so that its queue never holds seconds of work. */
 const SYNC_EVERY = 8;
@@ -120,13 +134,13 @@ export class MiFace {
   /**
    * Runs the attack against the weights that the memory returns now.
    * @param start one image (height x width, 0..1) for all rows, or one per entry of the targets
-   * @param draw key of the random directions of a black-box attack; nothing else depends on it
+   * @param key of the random directions of a black-box attack, from {@link searchKey}; nothing else depends on it
    * @param onIteration called and awaited after every synchronisation with the device; may read {@link results}
    * @throws DeviceLostError
    */
   async run(
     start: Float32Array | readonly Float32Array[],
-    draw = 0,
+    key = 0,
     onIteration: (iteration: number) => unknown = () => {},
   ): Promise<MiFaceResult[]> {
     const { iterations, step, schedule, process } = this.#config;
@@ -140,7 +154,7 @@ export class MiFace {
       program.setStep({
         learningRate: t === iterations ? 0 : schedule === 'linear' ? step * (1 - t / iterations) : step,
       });
-      program.setStep({ draw: draw });
+      program.setStep({ draw: key });
       program.run();
       if (this.#process && process && (t + 1) % process.every === 0 && t + 1 < iterations) this.#process.run();
       if (t % SYNC_EVERY === SYNC_EVERY - 1) {
@@ -276,7 +290,7 @@ export class MiFace {
     this.#gpu.write(this.#retained, zeros);
     const state = new Uint32Array(this.#x.rows * MI_FACE_STATE.words);
     for (const row of this.#targets.keys()) {
-      writeFields(MI_FACE_STATE, state, { best: 3.4e38, isActive: 1 }, row * MI_FACE_STATE.words);
+      writeFields(MI_FACE_STATE, state, { best: HIGHEST, isActive: 1 }, row * MI_FACE_STATE.words);
     }
     this.#gpu.write(this.#state, state);
   }
@@ -306,6 +320,7 @@ export class MiFace {
         bestIteration: state[first + at.bestIteration],
         // The start is judged, and so is the image after every step.
         iterations: state[first + at.judged] - 1,
+        failed: !(floats[first + at.best] < HIGHEST) || !Number.isFinite(floats[first + at.objective]),
       };
     });
   }

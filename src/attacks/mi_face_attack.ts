@@ -7,19 +7,26 @@ import type {
   AttackOutput,
   AttackResult,
   BuiltAttack,
+  MeanFaceOf,
   PreparedAttack,
   Tick,
 } from './attack.ts';
-import { MiFace } from './mi_face.ts';
+import { MiFace, searchKey } from './mi_face.ts';
 import { type MiFaceConfig, MiFaceOptions } from './mi_face_config.ts';
 
-const STARTED_FROM = { zero: 'a black image', mean: 'a mean face', noise: 'noise' } as const;
+const TRAINING_MEAN = 'the mean of the victim’s training photographs';
+
+function startedFrom(start: MiFaceConfig['start'], meanOf: MeanFaceOf | undefined): string {
+  const mean = { public: 'the mean of public faces', training: TRAINING_MEAN };
+  const names = { zero: 'a black image', 'training-mean': TRAINING_MEAN, noise: 'noise' };
+  return start === 'mean' ? (meanOf ? mean[meanOf] : 'a mean face') : names[start];
+}
 
 /** The output of a configuration. Its name is `mi-face zero`, followed by the differences from the plain white-box attack. */
-function outputOf({ start, search, process, iterations }: MiFaceConfig): AttackOutput {
+function outputOf({ start, search, process, iterations }: MiFaceConfig, meanOf?: MeanFaceOf): AttackOutput {
   const name = ['mi-face', start, ...(search ? ['black-box'] : []), ...(process ? ['PROCESS'] : [])].join(' ');
   const extras = [...(search ? ['black box'] : []), ...(process ? ['with PROCESS'] : [])].map((each) => `, ${each}`);
-  const title = `MI-Face from ${STARTED_FROM[start]}${extras.join('')}`;
+  const title = `MI-Face from ${startedFrom(start, meanOf)}${extras.join('')}`;
   return { name, title, split: 'training', units: iterations };
 }
 
@@ -39,7 +46,7 @@ export const MI_FACE: Attack<MiFaceConfig> = {
     const input = { kind: 'mi-face', start: 'zero', iterations: 60, keep: 'last' } as const;
     return { ...input, step: 8 * scale, totalVariation: 5000 * scale ** 2 };
   },
-  outputs: (config) => [outputOf(config)],
+  outputs: (config, meanOf) => [outputOf(config, meanOf)],
   async prepare(config, context): Promise<PreparedAttack> {
     return {
       outputs: [outputOf(config)],
@@ -79,22 +86,32 @@ class BuiltMiFace implements BuiltAttack {
   }
 
   async run(_output: AttackOutput, draws: readonly number[], tick: Tick): Promise<AttackResult[]> {
-    const { people } = this.#context;
+    const { people, seed } = this.#context;
     const starts = draws.flatMap((draw) => this.#starts(draw));
     const images = async () => (await this.#attack.results()).map(({ image }) => image);
-    const results = await this.#attack.run(starts, draws[0], (iteration) => tick(iteration, images));
-    return draws.map((_, i) => ({
-      reconstructions: results
-        .slice(i * people.length, (i + 1) * people.length)
-        .map(({ image, target }) => ({ image, person: target })),
-    }));
+    const results = await this.#attack.run(starts, searchKey(seed, draws[0]), (iteration) => tick(iteration, images));
+    // Every image that is judged was classified, and for a black box so were two images per direction.
+    const queriesPerImage = 1 + 2 * (this.#config.search?.directions ?? 0);
+    return draws.map((_, i) => {
+      const [first, end] = [i * people.length, (i + 1) * people.length];
+      const own = results.slice(first, end);
+      return {
+        reconstructions: own.map(({ image, target, failed }, person) => ({
+          image,
+          person: target,
+          failed: failed || image.every((value, k) => value === starts[first + person][k]),
+        })),
+        queries: (own.reduce((sum, { iterations }) => sum + iterations + 1, 0) / own.length) * queriesPerImage,
+      };
+    });
   }
 
   #starts(draw: number): Float32Array[] {
-    const { people, width, height, meanFace, seed } = this.#context;
+    const { people, width, height, meanFace, trainingMean, seed } = this.#context;
     const { start } = this.#config;
     return people.map((target) => {
       if (start === 'mean') return meanFace;
+      if (start === 'training-mean') return trainingMean;
       const image = new Float32Array(width * height);
       if (start === 'noise') {
         const random = new Random(seed, 1 + draw * 0x10000 + target);

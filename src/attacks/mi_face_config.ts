@@ -5,12 +5,21 @@ const whole = (low: number, high: number) =>
   v.pipe(v.number('must be a number'), v.integer('must be a whole number'), v.minValue(low), v.maxValue(high));
 const number = (low: number, high: number) => v.pipe(v.number('must be a number'), v.minValue(low), v.maxValue(high));
 
-/** The start of an attack: a black image, a mean face, or noise. */
-export const STARTS = ['zero', 'mean', 'noise'] as const;
+/**
+ * The start of an attack: a black image, the attacker's mean face, the mean of the photographs that the victim was trained on, or
+ * noise.
+ */
+export const STARTS = ['zero', 'mean', 'training-mean', 'noise'] as const;
 
 export const MiFaceOptions = v.strictObject({
   kind: v.literal('mi-face'),
-  start: v.pipe(v.picklist(STARTS), v.description('Where the attack starts: a black image, a mean face, or noise.')),
+  start: v.pipe(
+    v.picklist(STARTS),
+    v.description(
+      'Where the attack starts: a black image (zero), the mean of the public faces or, without any, of the victim’s training ' +
+        'photographs (mean), the latter in any case (training-mean), or noise.',
+    ),
+  ),
   cost: v.optional(
     v.pipe(
       v.picklist(['oneMinusConfidence', 'negativeLogConfidence']),

@@ -10,9 +10,9 @@ import { loadPack } from '../data/node/packs.ts';
 import { augment, selectPeople } from '../data/people.ts';
 import { ConfigError, DataError } from '../errors.ts';
 import type { DataConfig } from '../experiments/config.ts';
+import type { ExperimentData } from '../experiments/faces.ts';
 import { experimentData, proceduralData, publicFacesOf, splitName } from '../experiments/faces.ts';
 import { presetInput } from '../experiments/presets.ts';
-import type { ExperimentData } from '../experiments/testbed.ts';
 import type { Gpu } from '../gpu/device.ts';
 
 type Files = Extract<DataConfig, { kind: 'files' }>;

@@ -8,13 +8,14 @@ import { RELEASE_DEFENCES, TRAINING_DEFENCES } from '../defences/registry.ts';
 import { ConfigError, DataError } from '../errors.ts';
 import {
   DataConfig,
+  EVALUATORS,
   type ExperimentConfig,
   type ExperimentInput,
   parseExperiment,
   VICTIM_KINDS,
   type VictimKind,
 } from '../experiments/config.ts';
-import { attacksOfKinds, PRESETS, type PresetName, presetInput } from '../experiments/presets.ts';
+import { attacksOfKinds, changedTraining, PRESETS, type PresetName, presetInput } from '../experiments/presets.ts';
 import { parseShard, type Shard, WHOLE } from '../experiments/shard.ts';
 import { voltageMemories } from '../experiments/voltage.ts';
 import { GRANULARITIES, NOISE_KINDS, NUMBER_FORMAT_KINDS } from '../memory/config.ts';
@@ -91,12 +92,15 @@ export interface ExperimentOptions extends CommonOptions {
   readonly private?: string;
   readonly public?: string;
   readonly people?: number;
+  readonly trained?: number;
   readonly augment?: number;
   readonly allowShared?: boolean;
   readonly split?: string;
   readonly size?: { width: number; height: number };
   readonly pretrained?: string;
   readonly epochs?: number;
+  readonly steps?: number;
+  readonly evaluator?: string;
   readonly rates?: number[];
   readonly layers?: string[];
   readonly grid?: number[];
@@ -146,11 +150,17 @@ export function addTestbedOptions(command: Command, preset?: PresetName): Comman
       whole,
     )
     .option('--augment <n>', 'number of random variations to add for every public photograph', whole)
+    .option(
+      '--trained <n>',
+      'photographs of each person that the victim is trained on, chosen by the seed: a number, or a share below 1',
+      Number,
+    )
     .option('--allow-shared', 'continue even if private and public people share names')
     .option('--split <file>', 'JSON with train, test and classes; default: the published split of the AT&T faces')
     .option('--size <WxH>', 'size of the images in pixels; for files, the side of a square', imageSize)
     .option('--pretrained <dir>', 'folder with the networks of a run (victim.safetensors, ...), instead of training')
-    .option('--epochs <n>', 'number of epochs of the victim’s training', whole);
+    .option('--epochs <n>', 'number of epochs of the victim’s training', whole)
+    .option('--steps <n>', 'least number of its steps: few photographs are then trained on for more epochs', whole);
 }
 
 function sizeOption(preset: PresetName | undefined): Option {
@@ -190,6 +200,12 @@ export function addSweepOptions(command: Command): Command {
       (text) => (text === 'none' ? [] : choices(NOISE_KINDS)(text)),
     )
     .option('--draws <n>', 'samples of the faults per condition', whole)
+    .addOption(
+      new Option(
+        '--evaluator <kind>',
+        'judges of the reconstructions: linear alone, or convolutional too, which is trained first',
+      ).choices(EVALUATORS),
+    )
     .addOption(new Option('--granularity <name>', 'how often faults are drawn anew').choices(GRANULARITIES))
     .addOption(new Option('--format <name>', 'how weights are stored').choices(NUMBER_FORMAT_KINDS))
     .option('--bits <n>', 'bits of a stored fixed-point weight, 2..16', whole)
@@ -287,7 +303,9 @@ function askedData(
   data: ExperimentInput['data'],
   preset: PresetName,
 ): ExperimentInput['data'] {
-  const { people, augment, allowShared, split, size } = options;
+  const { people, trained, augment, allowShared, split, size } = options;
+  if (trained !== undefined && split !== undefined)
+    throw new ConfigError('--trained and --split: give only one of them');
   if (options.data !== undefined && options.private !== undefined && options.data !== options.private) {
     throw new ConfigError('--data and --private: give only one of them');
   }
@@ -300,7 +318,7 @@ function askedData(
           `--${flag} applies to photographs; give --private as well, or change data in a --config file`,
         );
     }
-    return size && data.kind === 'procedural' ? { ...data, ...size } : data;
+    return data.kind === 'procedural' ? { ...data, ...size, ...(trained !== undefined && { trained }) } : data;
   }
   if (size && size.width !== size.height)
     throw new ConfigError('--size: photographs are cropped to squares; give one number');
@@ -312,6 +330,7 @@ function askedData(
     ...(path !== undefined && { private: path }),
     ...(options.public !== undefined && { public: options.public }),
     ...(people !== undefined && { people }),
+    ...(trained !== undefined && { trained }),
     ...(augment !== undefined && { augment }),
     ...(allowShared && { allowShared }),
     ...(split !== undefined && { split }),
@@ -327,13 +346,15 @@ async function applyOptions(
   options: ExperimentOptions,
   images: { readonly width: number; readonly height: number },
 ): Promise<void> {
-  const { attack, epochs, draws, granularity, grid } = options;
+  const { attack, epochs, steps, evaluator, draws, granularity, grid } = options;
   if (attack) draft.attacks = attacksOfKinds(attack, draft, images);
-  if (epochs !== undefined) draft.victim.training = { ...draft.victim.training, epochs };
+  const asked = { ...(epochs !== undefined && { epochs }), ...(steps !== undefined && { steps }) };
+  draft.victim.training = changedTraining(draft.victim.training, asked);
   if (draws !== undefined) draft.draws = draws;
   const format = askedFormat(options);
   if (format) draft.format = format;
   await applyMemories(draft, name, options, format);
+  if (evaluator !== undefined) draft.evaluator = evaluator as ExperimentInput['evaluator'];
   if (granularity !== undefined) draft.granularity = granularity as ExperimentInput['granularity'];
   applyRates(draft, preset, options);
   if (grid) draft.grid = grid;

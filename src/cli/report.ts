@@ -5,6 +5,7 @@ import { fileError, readBytes, writeFileAtomic } from '../data/node/files.ts';
 import { ConfigError, DataError } from '../errors.ts';
 import { drawFigures } from '../results/figures/index.ts';
 import { THEME_NAMES, type ThemeName } from '../results/figures/style.ts';
+import { markdownReport } from '../results/markdown.ts';
 import { caveatsOf, PRESENTATION_FILE, parsePresentation } from '../results/presentation.ts';
 import { headlines, reportHtml } from '../results/report.ts';
 import {
@@ -31,6 +32,8 @@ export interface ReportArguments {
   readonly title?: string;
   /** True to write the summary as a LaTeX table too. */
   readonly latex: boolean;
+  /** True to write summary and comparisons as Markdown tables too. */
+  readonly markdown: boolean;
 }
 
 /** Width of a PNG in pixels. */
@@ -85,6 +88,7 @@ export async function reportCommand(session: Session, args: ReportArguments): Pr
     const { attacks } = results.manifest;
     await write('table.tex', latexTable(results.summary, { attacks, caption: title, label: 'tab:midas' }));
   }
+  if (args.markdown) await write('tables.md', markdownReport(results));
   const sheet = join(args.dirs[0], 'recon.png');
   const reconPng = existsSync(sheet) ? await readBytes(sheet) : undefined;
   const caveats = await caveatsOfRuns(args.dirs, runs);

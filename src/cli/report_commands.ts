@@ -8,6 +8,7 @@ interface ReportOptions extends CommonOptions {
   readonly theme: string;
   readonly title?: string;
   readonly latex: boolean;
+  readonly markdown: boolean;
 }
 
 export function addReportCommands(program: Command, { common, args }: Pick<CommandTools, 'common' | 'args'>): void {
@@ -25,12 +26,13 @@ export function addReportCommands(program: Command, { common, args }: Pick<Comma
         new Option('--theme <name>', 'colours of the figures').choices(['light', 'dark', 'print']).default('light'),
       )
       .option('--title <text>', 'title of figures and report; default: a title from the configuration')
-      .option('--latex', 'also write the summary as a LaTeX table, table.tex', false),
+      .option('--latex', 'also write the summary as a LaTeX table, table.tex', false)
+      .option('--markdown', 'also write summary and comparisons as Markdown tables, tables.md', false),
     'runs/report',
   ).action(async (dirs: string[], options: ReportOptions) => {
     const { reportCommand } = await import('./report.ts');
-    const { format, theme, title, latex } = options;
-    await reportCommand(new Session(options, args), { dirs, format, theme, title, latex });
+    const { format, theme, title, latex, markdown } = options;
+    await reportCommand(new Session(options, args), { dirs, format, theme, title, latex, markdown });
   });
 
   common(

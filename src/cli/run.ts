@@ -89,7 +89,8 @@ export async function runInto(
       await folder.write(SHARD_FILE, `${JSON.stringify({ shard, manifest }, null, 1)}\n`);
       return undefined;
     }
-    const results = resultsOf(manifest, outcome.rows, outcome.presentation);
+    const timed = { ...manifest, attackSeconds: outcome.attackSeconds };
+    const results = resultsOf(timed, outcome.rows, outcome.presentation);
     await writeRunFiles(folder, { results, presentation: outcome.presentation });
     return { ...results, ...profile };
   } finally {

@@ -21,7 +21,7 @@ export class Calibration {
   readonly #measure: (scale: number) => Promise<number>;
 
   /**
-   * @param measure mean accuracy at a scale over the draws of the experiment
+   * @param measure mean accuracy at a scale, over draws and images that are used for nothing else
    * @param curve measured before, from {@link Calibration.curve}
    */
   constructor(measure: (scale: number) => Promise<number>, curve: CalibrationCurve = { points: [], scales: {} }) {

@@ -70,6 +70,12 @@ export type DataConfig = v.InferOutput<typeof DataConfig>;
 
 const Training = v.strictObject({
   epochs: described('Passes over the training photographs.', whole(1, 100_000)),
+  steps: v.optional(
+    described(
+      'Least number of steps: few photographs are trained on for more epochs, until their steps are as many.',
+      whole(1, 10_000_000),
+    ),
+  ),
   batchSize: described('Photographs per step.', whole(1, 65_536)),
   optimizer: described(
     'Optimiser of the weights.',
@@ -139,6 +145,9 @@ const TrainingDefences = v.strictObject(
     TRAINING_DEFENCES.map(({ name, description, schema }) => [name, v.optional(described(description, schema))]),
   ),
 ) as unknown as v.GenericSchema<Record<string, unknown>, Readonly<Record<string, unknown>>>;
+
+/** Judges of reconstructions, for help texts. */
+export const EVALUATORS = ['linear', 'convolutional'] as const;
 
 export const ExperimentConfig = v.strictObject({
   data: described('The faces that the victim is trained on, and those that the attacker has.', DataConfig),
@@ -225,6 +234,14 @@ export const ExperimentConfig = v.strictObject({
   photographs: v.optional(
     described('Photographs of each person that an attack on photographs takes, per split.', whole(1, 10_000)),
     2,
+  ),
+  evaluator: v.optional(
+    described(
+      'Judges of the reconstructions: a linear one alone, or also a convolutional one (convolutional), which is trained first: ' +
+        'half a minute for 40 people on two cores.',
+      v.picklist(EVALUATORS),
+    ),
+    'convolutional',
   ),
   evaluationBatch: v.optional(
     described(

@@ -11,10 +11,11 @@ import { type Condition, pictureFile, type Row } from '../results/results.ts';
 import { plannedConditions } from './conditions.ts';
 import type { ExperimentConfig } from './config.ts';
 import { type DrawBudget, drawBudget } from './draws.ts';
+import type { ExperimentData } from './faces.ts';
 import { type Shard, WHOLE } from './shard.ts';
 import type { RunContext } from './store.ts';
 import { Sweep } from './sweep.ts';
-import { type ExperimentData, Testbed, victimSpec } from './testbed.ts';
+import { Testbed, victimSpec } from './testbed.ts';
 
 /** File of the attacker's mean face in a run. */
 export const MEAN_FACE_FILE = 'pictures/mean-face.npy';
@@ -26,6 +27,8 @@ export interface ExperimentOutcome {
   readonly presentation: Presentation;
   /** Memory plans as texts. */
   readonly plans: readonly string[];
+  /** Seconds that every output of an attack took per draw, by its name; those that were not run are absent. */
+  readonly attackSeconds: Readonly<Record<string, number>>;
 }
 
 /**
@@ -51,7 +54,7 @@ export async function runExperiment(
     gpu.profiler?.enter('sweep');
     const rows = await sweep.run(planned);
     const presentation = await present(testbed, data, config, sweep, planned, run);
-    return { rows, presentation, plans: testbed.plans };
+    return { rows, presentation, plans: testbed.plans, attackSeconds: testbed.attackSeconds };
   } finally {
     testbed.destroy();
   }
@@ -79,16 +82,20 @@ async function present(
   const { dataset, split, meanFace, publicFaces } = data;
   const { width, height } = dataset;
   const firstOf = (person: number) => split.train.find((image) => dataset.labels[image] === person) ?? 0;
+  const meanFaceOf = publicFaces ? 'public' : 'training';
   const attacks: Presentation['attacks'][number][] = [];
   for (const attack of config.attacks) {
     const { kind, title: family, onPhotographs: photographs } = attackOfKind(attack.kind);
-    for (const output of attackOfKind(attack.kind).outputs(attack)) {
+    for (const output of attackOfKind(attack.kind).outputs(attack, meanFaceOf)) {
       const shown = testbed.shown(output, photographs);
       const truth = `pictures/truth_${photographs ? output.split : 'persons'}.npy`;
       const images = shown.map(({ person, photograph }) => toFloat(dataset, [photograph ?? firstOf(person)]));
       await store.write(truth, encodePictures({ images, width, height }));
       const { name, title } = output;
-      const description = { name, kind, family, ...(photographs && { split: output.split }), title };
+      const description = {
+        ...{ name, kind, family, title },
+        ...(photographs && { split: output.split }),
+      };
       attacks.push({
         ...description,
         photographs,
@@ -106,9 +113,9 @@ async function present(
     width,
     height,
     trainAccuracy: testbed.trainAccuracy,
-    evaluatorAccuracy: testbed.evaluatorAccuracy(),
+    evaluators: testbed.evaluatorAccuracies(),
     procedural: config.data.kind === 'procedural',
-    meanFaceOf: publicFaces ? 'public' : 'training',
+    meanFaceOf,
     attacks,
     ...(pictures && {
       baselines: testbed.baselines(

@@ -3,7 +3,22 @@ import { type ImageDataset, meanImage, type Split, seededSplit } from '../data/d
 import { renderFaces } from '../data/render_faces.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { DataConfig } from './config.ts';
-import type { ExperimentData } from './testbed.ts';
+
+/** The faces of an experiment. */
+export interface ExperimentData {
+  /** The victim's people. */
+  readonly dataset: ImageDataset;
+  readonly split: Split;
+  /** The mean face that the attacker has, also used as null baseline; [height, width], 0..1. */
+  readonly meanFace: Float32Array;
+  /** Faces of other people that the attacker has; images of the same size. */
+  readonly publicFaces?: ImageDataset;
+  /**
+   * Checkpoints to use instead of training, by their file names in the folder of a run (`victim.safetensors`,
+   * `inversion.safetensors`, ...); the networks must be those of the configuration.
+   */
+  readonly pretrained?: ReadonlyMap<string, Uint8Array>;
+}
 
 type Procedural = Extract<DataConfig, { kind: 'procedural' }>;
 

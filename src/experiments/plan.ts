@@ -5,7 +5,7 @@ import { ROW_ALIGNMENT, roundUp } from '../gpu/arena.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
 import { type NetworkPlan, type PlannedBuffer, planNetwork } from '../models/plan.ts';
 import { isInversion } from '../models/specs.ts';
-import type { TrainingConfig } from '../models/trainer.ts';
+import { epochsFor, type TrainingConfig } from '../models/trainer.ts';
 import { type ExperimentConfig, parseExperiment } from './config.ts';
 import { PRESETS, presetInput } from './presets.ts';
 import { victimSpec, victimTraining } from './testbed.ts';
@@ -97,7 +97,7 @@ function planNetworks(config: ExperimentConfig, data: PlannedData): ExperimentPl
       ...planned,
       name,
       spec,
-      epochs: training.epochs,
+      epochs: count > 0 ? epochsFor(training, count) : training.epochs,
       images: count,
       dataBytes: buffers.reduce((sum, { bytes }) => sum + bytes, 0),
       buffers: all,

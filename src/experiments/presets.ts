@@ -47,11 +47,20 @@ export const PUBLISHED_LEVELS = {
 /** 2^from, 2^(from + 1), .. 2^to. */
 const powersOfTwo = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => 2 ** (from + i));
 
-/** The differences between the sizes of the preset `deep`. */
+/** The differences between the sizes of the preset `deep`. The least number of steps is that on its procedural faces. */
 const DEEP = {
-  tiny: { pixels: 32, ndf: 8, ngf: 16, victimEpochs: 30, inversionEpochs: 40, batchSize: 32, rate: 1e-3 },
-  small: { pixels: 32, ndf: 32, ngf: 32, victimEpochs: 60, inversionEpochs: 60, batchSize: 64, rate: 5e-4 },
-  paper: { pixels: 64, ndf: 128, ngf: 128, victimEpochs: 100, inversionEpochs: 100, batchSize: 128, rate: 2e-4 },
+  tiny: { pixels: 32, ndf: 8, ngf: 16, victimEpochs: 30, inversionEpochs: 40, batchSize: 32, rate: 1e-3, steps: 390 },
+  small: { pixels: 32, ndf: 32, ngf: 32, victimEpochs: 60, inversionEpochs: 60, batchSize: 64, rate: 5e-4, steps: 360 },
+  paper: {
+    pixels: 64,
+    ndf: 128,
+    ngf: 128,
+    victimEpochs: 100,
+    inversionEpochs: 100,
+    batchSize: 128,
+    rate: 2e-4,
+    steps: 300,
+  },
 } as const;
 
 /** Layers that a preset sweeps, by kind of victim: those of the published sweep together, and each alone. */
@@ -149,11 +158,19 @@ function deep(size: PresetSize<'deep'>, { victim = 'yang', images }: PresetOptio
   };
 }
 
+/** A training with some fields changed. A number of epochs that is asked for replaces the preset's least number of steps. */
+export function changedTraining<T extends { readonly epochs: number; readonly steps?: number }>(
+  training: T,
+  changes: Partial<T>,
+): T {
+  return { ...training, ...(changes.epochs !== undefined && { steps: undefined }), ...changes };
+}
+
 function yangVictim(size: PresetSize<'deep'>): ExperimentInput['victim'] {
-  const { ndf, victimEpochs, batchSize, rate: learningRate } = DEEP[size];
+  const { ndf, victimEpochs, steps, batchSize, rate: learningRate } = DEEP[size];
   const betas: [number, number] = [0.5, 0.999];
   const optimizer = { kind: 'adam' as const, learningRate, betas, epsilon: 1e-8, amsgrad: true };
-  return { kind: 'yang', ndf, training: { epochs: victimEpochs, batchSize, optimizer, dropLast: true } };
+  return { kind: 'yang', ndf, training: { epochs: victimEpochs, steps, batchSize, optimizer, dropLast: true } };
 }
 
 function denseVictim(kind: Exclude<VictimKind, 'yang'>, full: boolean): ExperimentInput['victim'] {
@@ -166,6 +183,8 @@ function denseVictim(kind: Exclude<VictimKind, 'yang'>, full: boolean): Experime
     hidden: full ? published : small,
     training: {
       epochs,
+      // As many as on the procedural faces.
+      steps: full ? 300 : 200,
       batchSize: full ? 128 : 64,
       optimizer: hasSigmoids
         ? { kind: 'adam', learningRate: 1e-3, betas: [0.9, 0.999], epsilon: 1e-8, amsgrad: false }
@@ -223,11 +242,18 @@ export function demoInputs(tiny: boolean): { readonly shallow: ExperimentInput; 
   const both = 'fc1+fc2';
   const deepInput = presetInput('deep');
   const [inversion] = deepInput.attacks as object[];
+  // The demo takes a minute, as long as the training of its convolutional evaluators would.
+  const evaluator = 'linear' as const;
   return {
     shallow: {
       ...shallowInput,
+      evaluator,
       ...(tiny && {
-        victim: { ...victim, hidden: [32], training: { ...victim.training, epochs: 3 } } as typeof victim,
+        victim: {
+          ...victim,
+          hidden: [32],
+          training: changedTraining(victim.training, { epochs: 12 }),
+        } as typeof victim,
       }),
       sweeps: sets.map((layers) => ({ layers, rates })),
       noise: { kinds: ['gaussian'] },
@@ -235,6 +261,7 @@ export function demoInputs(tiny: boolean): { readonly shallow: ExperimentInput; 
     },
     deep: {
       ...deepInput,
+      evaluator,
       // Two bits of headroom, one more than the preset: in a network this small they show the published effect.
       format: { kind: 'fixed', bits: 12, headroom: 2 },
       sweeps: tiny

@@ -5,9 +5,14 @@
 import type { AttackOutput, Tick } from '../attacks/attack.ts';
 import type { WeightRead } from '../gpu/recorder.ts';
 import type { ApproximateMemory } from '../injection/approximate_memory.ts';
-import { parseMemoryConfig, uniformMemory } from '../memory/config.ts';
+import { type MemoryConfig, parseMemoryConfig, uniformMemory } from '../memory/config.ts';
 import { NOMINAL_VOLTS, weightReadEnergy } from '../memory/energy.ts';
-import { supplyVolts } from '../memory/faults.ts';
+import { meanErrorRate, supplyVolts } from '../memory/faults.ts';
+import type { PersonScores } from '../metrics/scoring.ts';
+import type { Evaluation } from '../models/evaluate.ts';
+import { isCalibrationImage } from '../results/comparisons.ts';
+import { isErrorFree } from '../results/condition.ts';
+import { formatNumber } from '../results/format.ts';
 import { inOrder, type RowOrder } from '../results/order.ts';
 import { encodePictures } from '../results/pictures.ts';
 import {
@@ -30,6 +35,12 @@ export interface DrawResult {
   readonly row: Row;
   readonly images: readonly Float32Array[];
 }
+
+/** First of the draws that calibrate noise; those that are measured have lower numbers. */
+const CALIBRATION_DRAWS = 2048;
+
+/** With fewer draws the accuracy of a condition is known too roughly to be matched. */
+const FEWEST_CALIBRATION_DRAWS = 5;
 
 /** File of the calibrated noise in a run. */
 export const CALIBRATION_FILE = 'calibration.json';
@@ -69,20 +80,20 @@ export class Sweep {
     const rows = await this.#store.readRows();
     this.#dealt = 0;
     await this.#measureAll('bit errors', planned, rows);
-    const noise = await this.#noise(planned, rows);
+    const noise = await this.#noise(planned);
     if (noise.length > 0) await this.#measureAll('noise', noise, rows);
     this.#order = this.#orderOf([...planned, ...noise]);
     return inOrder(rows, this.#order);
   }
 
-  async #noise(planned: readonly Condition[], rows: readonly Row[]): Promise<Condition[]> {
+  async #noise(planned: readonly Condition[]): Promise<Condition[]> {
     const { kinds, levels, moments } = this.#config.noise;
     if (kinds.length === 0) return [];
     const exact = planned.filter(({ release }) => release === undefined);
     const noise = [
       ...(levels ? this.#publishedNoise(levels) : []),
       ...(moments ? await this.#momentNoise(exact) : []),
-      ...(await this.#calibrate(exact, rows)),
+      ...(await this.#calibrate(exact)),
     ];
     return released(noise, this.#config, exact);
   }
@@ -136,7 +147,8 @@ export class Sweep {
             if (row.draw === 0) await this.#savePicture(condition, name, images);
             await this.#store.appendRow(row);
             rows.push(row);
-            const numbers = `accuracy ${row.accuracy.toFixed(3)}, PCC ${row.pcc.toFixed(3)}, lift ${row.pccLift.toFixed(3)}`;
+            const [pcc, lift] = [row.pcc, row.liftMeanFree].map((value) => formatNumber(value));
+            const numbers = `accuracy ${row.accuracy.toFixed(3)}, PCC ${pcc}, lift ${lift}`;
             this.#progress.advance(units, `${conditionLabel(condition)}, ${name}: ${numbers}`);
           }
         }
@@ -167,14 +179,17 @@ export class Sweep {
     draws: readonly number[],
     tick: Tick,
   ): Promise<(output: AttackOutput) => Promise<DrawResult[]>> {
-    const accuracies = await this.#testbed.accuracies();
+    const evaluations = await this.#testbed.evaluate();
     const energy = energyOf(this.#testbed.weightReads(), this.#memory);
+    const { config } = this.#memory;
     return async (output) => {
       const measurements = await this.#testbed.attack(output, draws, condition.release, tick);
-      return measurements.map((measurement, i) => ({
-        row: rowOf(condition, draws[i], accuracies[i], energy, output.name, measurement),
-        images: measurement.images,
-      }));
+      return measurements.map((measurement, i) => {
+        const rates =
+          condition.kind === 'memory' && config.granularity === 'chip' ? ratesOf(config, draws[i]) : undefined;
+        const common = { condition, draw: draws[i], energy, attack: output.name, ...(rates && { rates }) };
+        return { row: rowOf(common, evaluations[i], measurement), images: measurement.images };
+      });
     };
   }
 
@@ -247,19 +262,22 @@ export class Sweep {
     return found;
   }
 
-  /** Mean accuracy over the draws of a condition: from its rows or, where another shard has them, measured here. */
-  async #accuracyUnder(condition: Condition, rows: readonly Row[]): Promise<number> {
-    const key = conditionKey(condition);
-    const known = new Map(
-      rows.filter((row) => conditionKey(row.condition) === key).map(({ draw, accuracy }) => [draw, accuracy]),
-    );
-    const draws = [...Array(this.#drawsOf(condition)).keys()];
-    const missing = draws.filter((draw) => !known.has(draw));
-    for await (const batch of this.#load(condition, missing)) {
-      for (const [i, accuracy] of (await this.#testbed.accuracies()).entries()) known.set(batch[i], accuracy);
+  /**
+   * Mean accuracy of a condition on the images that calibrate noise, over draws that nothing else uses: an accuracy that is
+   * compared later must not have been fitted.
+   */
+  async #calibrationAccuracy(condition: Condition): Promise<number> {
+    const first = Math.max(CALIBRATION_DRAWS, this.#config.draws);
+    const count = isErrorFree(condition) ? 1 : Math.max(FEWEST_CALIBRATION_DRAWS, this.#config.draws);
+    const draws = Array.from({ length: count }, (_, i) => first + i);
+    const shares: number[] = [];
+    for await (const _ of this.#load(condition, draws)) {
+      for (const { correct } of await this.#testbed.evaluate()) {
+        const used = correct.filter((_, position) => isCalibrationImage(position));
+        shares.push(used.filter(Boolean).length / used.length);
+      }
     }
-    // Each accuracy is added once per attack, as in a sum over rows, so that the rounding is the same.
-    return mean(draws.flatMap((draw) => this.#testbed.outputs.map(() => known.get(draw)!)));
+    return mean(shares);
   }
 
   /**
@@ -267,19 +285,20 @@ export class Sweep {
    * set get the same multiple of their number format's full scale. Bit errors of equal accuracy share the noise, matched to
    * the strongest of them.
    */
-  async #calibrate(conditions: readonly Condition[], rows: readonly Row[]): Promise<Condition[]> {
+  async #calibrate(conditions: readonly Condition[]): Promise<Condition[]> {
     const saved = await this.#store.read(CALIBRATION_FILE);
     const name = this.#store.describe(CALIBRATION_FILE);
     const curves: Record<string, CalibrationCurve> = saved
       ? Calibration.parse(JSON.parse(new TextDecoder().decode(saved)), name)
       : {};
     const fullScale = await this.#fullScales();
-    const { accuracyStep } = this.#testbed;
+    const accuracyStep = this.#testbed.calibrationStep;
     const { kinds, matched: target } = this.#config.noise;
     const sets = this.#config.noise.sets ?? [...new Set(this.#config.sweeps.map(({ layers }) => layers))];
     const quantised = conditions.find(({ kind }) => kind === 'quantised');
     if (!quantised) return [];
-    const errorFree = await this.#accuracyUnder(quantised, rows);
+    const errorFree = await this.#calibrationAccuracy(quantised);
+    const accuracies = new Map<Condition, number>();
     const found = new Map<string, Condition>();
     this.#progress.start('calibrating noise', kinds.length * sets.length * 20);
     for (const kind of kinds) {
@@ -293,18 +312,19 @@ export class Sweep {
         });
         const curve = `${kind} ${set}`;
         const calibration = new Calibration(async (scale) => {
-          const accuracy = await this.#meanAccuracy(noise(scale));
+          const accuracy = await this.#calibrationAccuracy(noise(scale));
           const note = `${kind} on ${set}, ${scale} of full scale: accuracy ${accuracy.toFixed(3)}`;
           this.#progress.advance(1, note);
           return accuracy;
         }, curves[curve]);
-        // Strongest first. Accuracies within one test image share a target; an accuracy without a loss has no scale.
+        // Strongest first. Accuracies within one image share a target; an accuracy without a loss has no scale.
         const targets: number[] = [];
         const matched = conditions
           .filter((c) => c.kind === 'bit-error' && c.layers === (target ?? set) && equalRates(c))
           .reverse();
         for (const condition of matched) {
-          const accuracy = await this.#accuracyUnder(condition, rows);
+          const accuracy = accuracies.get(condition) ?? (await this.#calibrationAccuracy(condition));
+          accuracies.set(condition, accuracy);
           const near = targets.some((other) => Math.abs(other - accuracy) < accuracyStep);
           if (errorFree - accuracy < accuracyStep || near) continue;
           targets.push(accuracy);
@@ -317,13 +337,6 @@ export class Sweep {
     }
     this.#progress.done();
     return [...found.values()];
-  }
-
-  async #meanAccuracy(condition: Condition): Promise<number> {
-    const accuracies: number[] = [];
-    const draws = [...Array(this.#config.draws).keys()];
-    for await (const _ of this.#load(condition, draws)) accuracies.push(...(await this.#testbed.accuracies()));
-    return mean(accuracies);
   }
 
   /** Puts all layers into the number format, without errors. */
@@ -384,31 +397,49 @@ function energyOf(reads: readonly WeightRead[], memory: ApproximateMemory): Requ
   return { bytes, relative: nominal > 0 ? energy / nominal : 1 };
 }
 
+/** Mean bit error rates of the layers on the chip of a draw. */
+function ratesOf({ layers, chip }: MemoryConfig, draw: number): Record<string, number> {
+  const rates = Object.entries(layers).map(([layer, memory]) => [
+    layer,
+    memory.kind === 'stored' ? meanErrorRate(memory, chip + draw, layer) : 0,
+  ]);
+  return Object.fromEntries(rates);
+}
+
 function rowOf(
-  condition: Condition,
-  draw: number,
-  accuracy: number,
-  energy: Row['energy'],
-  attack: string,
-  measured: Measurement,
+  common: Pick<Row, 'condition' | 'draw' | 'energy' | 'attack' | 'rates'>,
+  { accuracy, correct }: Evaluation,
+  { perIdentity, n, queries, underflow }: Measurement,
 ): Row {
-  const { perIdentity, n, underflow } = measured;
+  const { condition, draw, attack, energy, rates } = common;
+  const of = <M extends keyof PersonScores>(...metrics: readonly M[]) =>
+    Object.fromEntries(metrics.map((metric) => [metric, meanOfMeasured(perIdentity[metric])])) as Record<
+      M,
+      number | null
+    >;
   return {
     condition,
     draw,
     accuracy,
     attack,
-    pcc: mean(perIdentity.pcc),
-    pccLift: mean(perIdentity.pccLift),
-    mse: mean(perIdentity.mse),
-    psnr: mean(perIdentity.psnr),
-    ssim: mean(perIdentity.ssim),
-    identity: mean(perIdentity.identity),
+    ...of('pcc', 'pccLift', 'mse', 'psnr', 'ssim', 'identity'),
     ...(underflow !== undefined && { underflow }),
     n,
     energy,
+    ...of('pccMeanFree', 'liftMeanFree', 'rank1', 'rank5', 'auc'),
+    ...of('pccOther', 'liftOther', 'pccMeanFreeOther', 'liftMeanFreeOther'),
+    ...of('top1', 'top5', 'featureDistance', 'flagged'),
+    unmeasured: perIdentity.pcc.filter((value) => value === null).length,
+    queries,
+    ...(rates && { rates }),
+    correct: correct.map(Number).join(''),
     perIdentity,
   };
+}
+
+function meanOfMeasured(values: readonly (number | null)[]): number | null {
+  const measured = values.filter((value) => value !== null);
+  return measured.length === 0 ? null : mean(measured);
 }
 
 function equalRates({ rates }: Condition): boolean {

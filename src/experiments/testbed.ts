@@ -8,7 +8,6 @@ import {
   type AttackOutput,
   type BuiltAttack,
   type PreparedAttack,
-  type Reconstruction,
   type Release,
   SPLITS,
   type SplitName,
@@ -16,7 +15,7 @@ import {
 } from '../attacks/attack.ts';
 import type { SearchSpace } from '../attacks/mi_face.ts';
 import { attackOfKind } from '../attacks/registry.ts';
-import { type ImageDataset, labelsOf, type Split, toFloat } from '../data/dataset.ts';
+import { type ImageDataset, meanImage } from '../data/dataset.ts';
 import { releaseDefence, TRAINING_DEFENCES } from '../defences/registry.ts';
 import { ConfigError, DataError } from '../errors.ts';
 import { Arena, type Matrix } from '../gpu/arena.ts';
@@ -28,45 +27,35 @@ import type { FlatParameters } from '../layers/parameters.ts';
 import { plainWeights, planStack, recordStackForward } from '../layers/stack.ts';
 import type { MemoryConfig } from '../memory/config.ts';
 import { type NullBaselines, nullBaselines } from '../metrics/baselines.ts';
-import { type IdentityClassifier, trainIdentityClassifier } from '../metrics/identity.ts';
-import { scoreReconstructions, type Truth } from '../metrics/scoring.ts';
-import { indexPhotographs, type PhotographIndex } from '../metrics/similarity.ts';
-import { loadParameters, readCheckpoint } from '../models/checkpoint.ts';
+import { binomialInterval } from '../metrics/binomial.ts';
+import type { PersonScores } from '../metrics/scoring.ts';
+import { loadParameters, readCheckpoint, writeCheckpoint } from '../models/checkpoint.ts';
 import { type DeviceDataset, uploadDataset } from '../models/device_dataset.ts';
-import { Evaluator } from '../models/evaluate.ts';
+import { type Evaluation, Evaluator } from '../models/evaluate.ts';
+import { FaceEvaluator, type FaceExamples, faceTraining, trainFaceNetwork } from '../models/face_evaluator.ts';
+import { faceNetwork } from '../models/face_network.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
 import { layerNames, modelSpec } from '../models/specs.ts';
 import type { TrainingConfig, TrainingData } from '../models/trainer.ts';
 import type { Victim } from '../models/victim.ts';
 import { foldedVictim, isLinear, releasedVictim, stackVictim } from '../models/victims.ts';
 import { yangClassifier } from '../models/yang.ts';
-import { type Row, releaseName } from '../results/results.ts';
+import { isCalibrationImage } from '../results/comparisons.ts';
+import { releaseName } from '../results/results.ts';
 import type { ExperimentConfig, ReleaseConfig, VictimConfig } from './config.ts';
 import { type DrawBudget, drawBudget, drawsWithin, linearDrawCost } from './draws.ts';
-import type { RunContext } from './store.ts';
+import type { ExperimentData } from './faces.ts';
+import { type RunContext, refuseAborted } from './store.ts';
 import { trainModel } from './training.ts';
-
-/** The faces of an experiment. */
-export interface ExperimentData {
-  /** The victim's people. */
-  readonly dataset: ImageDataset;
-  readonly split: Split;
-  /** The mean face that the attacker has, also used as null baseline; [height, width], 0..1. */
-  readonly meanFace: Float32Array;
-  /** Faces of other people that the attacker has; images of the same size. */
-  readonly publicFaces?: ImageDataset;
-  /**
-   * Checkpoints to use instead of training, by their file names in the folder of a run (`victim.safetensors`,
-   * `inversion.safetensors`, ...); the networks must be those of the configuration.
-   */
-  readonly pretrained?: ReadonlyMap<string, Uint8Array>;
-}
+import { type EvaluatorAccuracies, Truths } from './truths.ts';
 
 /** The result of one attack on one draw. */
 export interface Measurement {
-  readonly perIdentity: Required<Row['perIdentity']>;
+  readonly perIdentity: PersonScores;
   /** Number of reconstructions that were scored. */
   readonly n: number;
+  /** Queries to the victim per reconstruction. */
+  readonly queries: number;
   /** The reconstructions that are stored as pictures, [height, width] each. */
   readonly images: readonly Float32Array[];
   readonly underflow?: number;
@@ -74,9 +63,6 @@ export interface Measurement {
 
 /** File of the victim's checkpoint in a run. */
 export const VICTIM_FILE = 'victim.safetensors';
-
-/** Most photographs whose reconstructions are stored as pictures of a condition. */
-const SHOWN_PHOTOGRAPHS = 10;
 
 /**
  * The network of the victim that a configuration describes.
@@ -102,13 +88,6 @@ export function victimTraining({ victim, defences, seed }: ExperimentConfig): Tr
   return Object.assign({ ...victim.training, seed }, ...added.map((each) => each.training(defences[each.name])));
 }
 
-/** One split of the victim's photographs, and the data with which its reconstructions are compared. */
-interface SplitTargets extends Truth {
-  /** Photographs that are attacked, and the person on each. */
-  readonly indices: Uint32Array;
-  readonly persons: Uint32Array;
-}
-
 /** One victim in approximate memory, and the attacks that are ready to run against it. */
 export class Testbed {
   readonly spec: ModelSpec;
@@ -118,8 +97,8 @@ export class Testbed {
   readonly outputs: readonly AttackOutput[];
   /** True if results of an attack differ between draws even if the weights do not. */
   readonly varies: boolean;
-  /** The share of one photograph of the test split in the accuracy. */
-  readonly accuracyStep: number;
+  /** The share of one photograph in the accuracy on the photographs that calibrate noise. */
+  readonly calibrationStep: number;
   /** Width and height of the images in pixels. */
   readonly width: number;
   readonly height: number;
@@ -140,6 +119,8 @@ export class Testbed {
   /** Number of draws that are measured together where the layers are replaced by their product. */
   readonly #foldedDraws: number;
   #prepared: PreparedVictim | undefined;
+  /** Seconds and draws of every output of an attack so far. */
+  readonly #times = new Map<string, { readonly seconds: number; readonly draws: number }>();
   /** Plan of the programs that measured the most draws together. */
   #widest = { draws: 0, plan: '' };
 
@@ -177,7 +158,7 @@ export class Testbed {
     this.outputs = attacks.flatMap(({ outputs }) => outputs);
     this.varies = attacks.some(({ varies }) => varies);
     const { test } = data.split;
-    this.accuracyStep = 1 / test.length;
+    this.calibrationStep = 1 / [...test.keys()].filter(isCalibrationImage).length;
     const evaluated = Math.min(config.evaluationBatch, test.length);
     const images = attacks.map(({ imagesPerDraw }) => imagesPerDraw);
     const cost = linearDrawCost(
@@ -226,7 +207,13 @@ export class Testbed {
       const evaluator = await Evaluator.build(gpu, exact, photographs, split.train, config.evaluationBatch);
       const [{ accuracy: trainAccuracy }] = await evaluator.run();
       evaluator.destroy();
+      await warnNearChance(gpu, exact, photographs, split.test, config.evaluationBatch, spec.outputs, run);
       const truths = new Truths(data, config, people, spec.outputs);
+      if (config.evaluator === 'convolutional') {
+        for (const split of attackedSplits(config)) {
+          await truths.addRecogniser(split, await networks.evaluator(split, truths.examplesFor(split)));
+        }
+      }
       const releases = config.releases.map(namedRelease);
       const context: AttackContext = {
         gpu,
@@ -240,6 +227,7 @@ export class Testbed {
         batchSize: config.evaluationBatch,
         seed: config.seed,
         meanFace: data.meanFace,
+        trainingMean: meanImage(dataset, split.train),
         publicFaces: publicFaces && {
           data: uploadDataset(publicArena, publicFaces),
           indices: Uint32Array.from(publicFaces.labels.keys()),
@@ -288,13 +276,11 @@ export class Testbed {
   }
 
   /**
-   * Accuracy of the identity classifiers on photographs that they were not trained on, mean over the attacked splits: the
-   * highest `identity` that can be expected.
+   * Accuracy of the evaluators on photographs that they were not trained on, mean over the attacked splits: the highest
+   * recognition that can be expected.
    */
-  evaluatorAccuracy(): number {
-    const splits = SPLITS.filter((split) => this.outputs.some((output) => output.split === split));
-    const accuracies = splits.map((split) => this.#truths.evaluatorAccuracy(split));
-    return accuracies.reduce((sum, each) => sum + each, 0) / accuracies.length;
+  evaluatorAccuracies(): EvaluatorAccuracies {
+    return this.#truths.accuracies(attackedSplits(this.#config));
   }
 
   /**
@@ -335,12 +321,12 @@ export class Testbed {
     this.#prepared!.captureDraw(index);
   }
 
-  /** Accuracy on the test split under each captured draw, 0..1. */
-  async accuracies(): Promise<number[]> {
-    return (await this.#prepared!.evaluator.run()).map(({ accuracy }) => accuracy);
+  /** Answers on the test split under each captured draw. */
+  async evaluate(): Promise<Evaluation[]> {
+    return this.#prepared!.evaluator.run();
   }
 
-  /** Reads of weights in one call of {@link accuracies}, for each draw. */
+  /** Reads of weights in one call of {@link evaluate}, for each draw. */
   weightReads(): readonly WeightRead[] {
     return this.#prepared!.evaluator.weightReads;
   }
@@ -360,12 +346,16 @@ export class Testbed {
     const attack = this.#attacks.find(({ outputs }) => outputs.some(({ name }) => name === output.name))!;
     const built = await this.#prepared!.attack(attack, release && this.#releaseOf(release));
     this.#gpu.profiler?.enter('attack');
+    const before = performance.now();
     const results = await built.run(output, draws, tick);
+    this.#addTime(output.name, (performance.now() - before) / 1000, draws.length);
     this.#gpu.profiler?.enter('sweep');
-    return results.map(({ reconstructions, underflow }) => ({
-      ...this.#truths.measure(output.split, reconstructions),
-      ...(underflow !== undefined && { underflow }),
-    }));
+    const measurements: Measurement[] = [];
+    for (const { reconstructions, queries, underflow } of results) {
+      const scored = await this.#truths.measure(output.split, reconstructions);
+      measurements.push({ ...scored, queries, ...(underflow !== undefined && { underflow }) });
+    }
+    return measurements;
   }
 
   /**
@@ -389,6 +379,17 @@ export class Testbed {
     } finally {
       arena.destroy();
     }
+  }
+
+  #addTime(output: string, seconds: number, draws: number): void {
+    const known = this.#times.get(output) ?? { seconds: 0, draws: 0 };
+    this.#times.set(output, { seconds: known.seconds + seconds, draws: known.draws + draws });
+  }
+
+  /** Seconds that every output of an attack took per draw, rounded to three digits; those that were not run are absent. */
+  get attackSeconds(): Readonly<Record<string, number>> {
+    const perDraw = [...this.#times].map(([name, { seconds, draws }]) => [name, seconds / draws] as const);
+    return Object.fromEntries(perDraw.map(([name, seconds]) => [name, Number(seconds.toPrecision(3))]));
   }
 
   #releaseOf(release: ReleaseConfig): NamedRelease {
@@ -425,6 +426,28 @@ export function attackedPeople({ people }: ExperimentConfig, spec: ModelSpec): r
   return people ?? [...Array(spec.outputs).keys()];
 }
 
+/** Says right after the training that the victim has learned too little, in evaluation mode and on held-out photographs. */
+async function warnNearChance(
+  gpu: Gpu,
+  victim: Victim,
+  photographs: DeviceDataset,
+  test: Uint32Array,
+  batchSize: number,
+  classes: number,
+  { progress }: RunContext,
+): Promise<void> {
+  const evaluator = await Evaluator.build(gpu, victim, photographs, test, batchSize);
+  const [{ correct }] = await evaluator.run();
+  evaluator.destroy();
+  const right = correct.filter(Boolean).length;
+  const [low] = binomialInterval(right, correct.length, 0.05);
+  if (low > 2 / classes) return;
+  progress.warn(
+    `the victim classifies ${right} of ${correct.length} held-out photographs correctly, about as many as guessing among ` +
+      `${classes} people: train it longer (--epochs, --steps) before you conclude anything`,
+  );
+}
+
 /** @throws DataError where the public faces have another size, ConfigError where an attack needs some but has none */
 function checkPublicFaces({ dataset, publicFaces }: ExperimentData, { attacks }: ExperimentConfig): void {
   const needy = attacks.find(({ kind }) => attackOfKind(kind).needsPublicFaces);
@@ -441,6 +464,12 @@ function checkPublicFaces({ dataset, publicFaces }: ExperimentData, { attacks }:
       `${name}: images are ${width}x${height}, those of ${dataset.name} are ${dataset.width}x${dataset.height}`,
     );
   }
+}
+
+/** The splits whose people or photographs the attacks of a configuration show. */
+function attackedSplits({ attacks }: ExperimentConfig): SplitName[] {
+  const outputs = attacks.flatMap((attack) => attackOfKind(attack.kind).outputs(attack));
+  return SPLITS.filter((split) => outputs.some((output) => output.split === split));
 }
 
 type NamedRelease = Release & { readonly config: ReleaseConfig };
@@ -494,94 +523,32 @@ class Networks {
     trainer.finish();
     return trainer.parameters;
   }
-}
 
-/** The photographs with which reconstructions of each split are compared; computed at the first request for a split. */
-class Truths {
-  /** Photographs that an attack on photographs uses. */
-  readonly attacked: AttackContext['attacked'];
-  readonly shownPhotographs: number;
-  readonly #data: ExperimentData;
-  readonly #people: readonly number[];
-  readonly #classes: number;
-  readonly #known = new Map<SplitName, SplitTargets>();
-
-  constructor(data: ExperimentData, config: ExperimentConfig, people: readonly number[], classes: number) {
-    this.#data = data;
-    this.#people = people;
-    this.#classes = classes;
-    const attacked = (split: SplitName) => {
-      const indices = attackedPhotographs(data.dataset, this.#indicesOf(split), config.photographs, people);
-      return { indices, persons: labelsOf(data.dataset, indices) };
+  /** The evaluator of one split's reconstructions, given, stored by an earlier run in this folder, or trained. */
+  async evaluator(split: SplitName, examples: FaceExamples): Promise<FaceEvaluator> {
+    const { store, progress, signal } = this.#run;
+    const file = `evaluator-${split}.safetensors`;
+    const spec = faceNetwork({ kind: 'face-network', classes: examples.classes });
+    const bytes = this.#pretrained?.get(file) ?? (await store.read(file));
+    if (bytes) {
+      const checkpoint = readCheckpoint(bytes, store.describe(file), spec);
+      return FaceEvaluator.build(this.#arena, loadParameters(this.#arena, checkpoint), examples);
+    }
+    const training = faceTraining(examples.classes);
+    progress.start(`training the evaluator of ${split} photographs`, training.epochs);
+    const parameters = await trainFaceNetwork(this.#arena, examples, (epoch) => {
+      refuseAborted(signal);
+      progress.advance(1, `epoch ${epoch}`);
+    });
+    const state = {
+      epoch: training.epochs,
+      parameters: await this.#arena.gpu.readWords(parameters.view),
+      optimizer: [],
     };
-    this.attacked = { 'held-out': attacked('held-out'), training: attacked('training') };
-    this.shownPhotographs = Math.min(SHOWN_PHOTOGRAPHS, ...SPLITS.map((split) => this.attacked[split].indices.length));
+    await store.write(file, writeCheckpoint({ spec, state, metadata: { dataset: examples.dataset.sha256 } }));
+    progress.done();
+    return FaceEvaluator.build(this.#arena, parameters, examples);
   }
-
-  #indicesOf(split: SplitName): Uint32Array {
-    return split === 'training' ? this.#data.split.train : this.#data.split.test;
-  }
-
-  of(split: SplitName): SplitTargets {
-    const known = this.#known.get(split);
-    if (known) return known;
-    const { dataset } = this.#data;
-    const { width, height } = dataset;
-    const own = this.#indicesOf(split);
-    const other = this.#indicesOf(split === 'training' ? 'held-out' : 'training');
-    const photographs: PhotographIndex = indexPhotographs(toFloat(dataset, own), labelsOf(dataset, own), width, height);
-    const evaluator: IdentityClassifier = trainIdentityClassifier(
-      toFloat(dataset, other),
-      labelsOf(dataset, other),
-      this.#classes,
-    );
-    const targets = { ...this.attacked[split], photographs, evaluator, width, height };
-    this.#known.set(split, targets);
-    return targets;
-  }
-
-  evaluatorAccuracy(split: SplitName): number {
-    const { dataset } = this.#data;
-    const { evaluator } = this.of(split);
-    const own = this.#indicesOf(split).filter((image) => this.#people.includes(dataset.labels[image]));
-    return evaluator.accuracy(toFloat(dataset, own), labelsOf(dataset, own));
-  }
-
-  measure(split: SplitName, reconstructions: readonly Reconstruction[]): Omit<Measurement, 'underflow'> {
-    const { dataset } = this.#data;
-    const shown = reconstructions[0]?.photograph === undefined ? reconstructions.length : this.shownPhotographs;
-    return {
-      perIdentity: scoreReconstructions(
-        reconstructions.map(({ image, person, photograph }) => ({
-          image,
-          person,
-          photograph: photograph === undefined ? undefined : toFloat(dataset, [photograph]),
-        })),
-        this.of(split),
-      ),
-      n: reconstructions.length,
-      images: reconstructions.slice(0, shown).map(({ image }) => image),
-    };
-  }
-}
-
-/** The first photographs of each attacked person, sorted so that everyone's first comes before any second one. */
-function attackedPhotographs(
-  dataset: ImageDataset,
-  split: Uint32Array,
-  photographs: number,
-  people: readonly number[],
-): Uint32Array {
-  const taken = new Map<number, number>();
-  const ranked: { image: number; rank: number }[] = [];
-  for (const image of split) {
-    const person = dataset.labels[image];
-    const rank = taken.get(person) ?? 0;
-    taken.set(person, rank + 1);
-    if (rank < photographs && people.includes(person)) ranked.push({ image, rank });
-  }
-  ranked.sort((a, b) => a.rank - b.rank || a.image - b.image);
-  return Uint32Array.from(ranked, ({ image }) => image);
 }
 
 /** The evaluation and the attacks for one way of reading memory: GPU programs, built once and run for all draws. */

@@ -126,6 +126,13 @@ export class GuardedDevice {
     this.device.queue.writeBuffer(view.buffer, view.offset + byteOffset, data.buffer, data.byteOffset, data.byteLength);
   }
 
+  /** Copies the first `bytes` of a view into another, from `byteOffset` on, in a submit of its own. */
+  copy(from: BufferView, to: BufferView, bytes: number, byteOffset = 0): void {
+    const encoder = this.device.createCommandEncoder({ label: 'copy' });
+    encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset + byteOffset, bytes);
+    this.submit(encoder);
+  }
+
   /** Reads views back, all in one submit. @returns a copy of the bytes of each view. @throws DeviceLostError */
   async read(...views: readonly BufferView[]): Promise<ArrayBuffer[]> {
     const total = views.reduce((sum, view) => sum + view.size, 0);

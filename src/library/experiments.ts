@@ -8,10 +8,10 @@ import {
   parseExperiment,
 } from '../experiments/config.ts';
 import { type ExperimentOutcome, runExperiment } from '../experiments/experiment.ts';
+import type { ExperimentData } from '../experiments/faces.ts';
 import { proceduralData } from '../experiments/faces.ts';
 import { presetInput } from '../experiments/presets.ts';
 import { InMemoryRunStore, type RunContext, SILENT } from '../experiments/store.ts';
-import type { ExperimentData } from '../experiments/testbed.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { type AttackInput, miFace } from './attacks.ts';
 
@@ -20,8 +20,10 @@ export { parseExperiment } from '../experiments/config.ts';
 export { PRESETS, type PresetOptions, presetInput } from '../experiments/presets.ts';
 export { InMemoryRunStore, type ProgressSink, type RunContext, type RunStore } from '../experiments/store.ts';
 export { type DrawResult, Sweep } from '../experiments/sweep.ts';
-export { type ExperimentData, Testbed } from '../experiments/testbed.ts';
-export type { ExperimentConfig, ExperimentInput, ExperimentOutcome };
+
+export { Testbed } from '../experiments/testbed.ts';
+
+export type { ExperimentConfig, ExperimentData, ExperimentInput, ExperimentOutcome };
 
 type ProceduralConfig = Extract<DataConfig, { kind: 'procedural' }>;
 

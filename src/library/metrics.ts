@@ -1,8 +1,8 @@
 /** Metrics of reconstructions, and confidence intervals of their means. */
 
 export { type NullBaselines, nullBaselines } from '../metrics/baselines.ts';
-export { type BootstrapInterval, type BootstrapOptions, bootstrapInterval } from '../metrics/bootstrap.ts';
 export { type IdentityClassifier, trainIdentityClassifier } from '../metrics/identity.ts';
+export { type CrossedTable, type Estimate, type EstimateOptions, estimate, intervalOf } from '../metrics/interval.ts';
 export {
   indexPhotographs,
   mse,
@@ -10,6 +10,6 @@ export {
   pcc,
   psnr,
   type Similarity,
-  similarityToPhotographs,
+  similarityToPerson,
   ssim,
 } from '../metrics/similarity.ts';

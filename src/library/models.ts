@@ -1,6 +1,6 @@
 /** Networks: the victims of experiments, and the parts with which a program trains, stores and evaluates its own. */
 import type { ExperimentInput, VictimKind } from '../experiments/config.ts';
-import { presetInput } from '../experiments/presets.ts';
+import { changedTraining, presetInput } from '../experiments/presets.ts';
 
 export { type LayerSpec, plainWeights, type WeightsOf } from '../layers/stack.ts';
 export { type Checkpoint, loadParameters, readCheckpoint, writeCheckpoint } from '../models/checkpoint.ts';
@@ -43,7 +43,11 @@ export interface YangOptions {
 
 function dense(kind: Exclude<VictimKind, 'yang'>, { hidden, training }: DenseOptions): Dense {
   const victim = presetInput('shallow', { victim: kind }).victim as Dense;
-  return { ...victim, ...(hidden && { hidden: [...hidden] }), training: { ...victim.training, ...training } };
+  return {
+    ...victim,
+    ...(hidden && { hidden: [...hidden] }),
+    training: changedTraining(victim.training, training ?? {}),
+  };
 }
 
 /** Softmax regression, the smallest victim of an experiment. Default: 40 epochs. */
@@ -69,5 +73,5 @@ export function denoisingAutoencoder(options: DenseOptions = {}): Dense {
 /** The convolutional network of Yang et al. (CCS 2019), for images of 32 x 32 or 64 x 64 pixels. Default: ndf 8, 30 epochs. */
 export function yang({ ndf, training }: YangOptions = {}): Yang {
   const victim = presetInput('deep').victim as Yang;
-  return { ...victim, ...(ndf !== undefined && { ndf }), training: { ...victim.training, ...training } };
+  return { ...victim, ...(ndf !== undefined && { ndf }), training: changedTraining(victim.training, training ?? {}) };
 }

@@ -4,6 +4,7 @@ export {
   type Condition,
   conditionKey,
   conditionLabel,
+  formatNumber,
   type Interval,
   type Metric,
   type Row,

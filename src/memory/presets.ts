@@ -26,8 +26,12 @@ function uniform(bitErrorRate: number, drawn: Drawn = 'read'): FaultInput {
   return { kind: 'uniform', bitErrorRate, drawn };
 }
 
+/** Every draw is another chip: its faults lie elsewhere. */
+const PER_CHIP = { granularity: 'chip' } as const;
+
 const PUBLISHED = 'MIDAS, AsianHOST 2020';
-const EDEN = 'EDEN, Koppula et al., MICRO 2019; the rates are an example with a mean of 0.1 %, not measured';
+const EDEN =
+  'EDEN, Koppula et al., MICRO 2019; the rates are an example with a mean of 0.1 %, not measured; every draw is another chip';
 const CHANG = 'Chang et al., SIGMETRICS 2017; that 5 % of the bits of a bad line flip is an assumption';
 const STUTZ = 'Stutz et al., MLSys 2021';
 
@@ -41,13 +45,16 @@ function format(kind: IntegerKind | FloatKind, what: string): Preset {
   };
 }
 
-/** @param chip number of a single DIMM, if not all were measured at that voltage; otherwise every draw is another DIMM */
-function dram(vendor: Vendor, volts: string, what: string, chip?: number): Preset {
-  const faults: FaultInput[] = [{ kind: 'voltage', vendor, volts: Number(volts) }];
+/**
+ * @param dimm number of a single DIMM, if not all were measured at that voltage: then every draw is another chip with the same
+ *   share of bad lines; otherwise every draw is another DIMM
+ */
+function dram(vendor: Vendor, volts: string, what: string, dimm?: number): Preset {
+  const faults: FaultInput[] = [{ kind: 'voltage', vendor, volts: Number(volts), ...(dimm !== undefined && { dimm }) }];
   return {
     name: `dram-${vendor.toLowerCase()}-${volts}v`,
     description: `DDR3L DRAM of vendor ${vendor} at ${volts} V: ${what} (${CHANG}).`,
-    memory: memory({ faults }, chip === undefined ? { granularity: 'chip' } : { granularity: 'load', chip }),
+    memory: memory({ faults }, PER_CHIP),
   };
 }
 
@@ -59,8 +66,8 @@ function sram(profile: SramProfile): Preset {
     name: `sram-${profile}`,
     description:
       `SRAM ${chip.replace('chip', 'chip ')} at its ${level} error rate, ${percent(total)} of cells faulty ` +
-      `(0 to 1 ${percent(zeroToOne)}, 1 to 0 ${percent(oneToZero)}), under 8-bit integers (${STUTZ}).`,
-    memory: memory({ format: { kind: 'int8' }, faults: [{ kind: 'sram-chip', profile }] }),
+      `(0 to 1 ${percent(zeroToOne)}, 1 to 0 ${percent(oneToZero)}), under 8-bit integers; every draw is another chip (${STUTZ}).`,
+    memory: memory({ format: { kind: 'int8' }, faults: [{ kind: 'sram-chip', profile }] }, PER_CHIP),
   };
 }
 
@@ -101,7 +108,7 @@ export const PRESETS: readonly Preset[] = [
   {
     name: 'stuck-at',
     description: '0.5 % of the cells always read 0 and as many always read 1; every draw is another chip (an example).',
-    memory: memory({ faults: [{ kind: 'stuck-at', zero: 0.005, one: 0.005 }] }, { granularity: 'chip' }),
+    memory: memory({ faults: [{ kind: 'stuck-at', zero: 0.005, one: 0.005 }] }, PER_CHIP),
   },
   {
     name: 'msb-protected',
@@ -126,46 +133,55 @@ export const PRESETS: readonly Preset[] = [
   {
     name: 'eden-em0',
     description: `Weak cells are 0.2 % of the cells, equally likely everywhere, and fail in half of the reads (${EDEN}).`,
-    memory: memory({ faults: [{ kind: 'eden', model: 'EM0', weakCells: 0.002, failure: 0.5 }] }),
+    memory: memory({ faults: [{ kind: 'eden', model: 'EM0', weakCells: 0.002, failure: 0.5 }] }, PER_CHIP),
   },
   {
     name: 'eden-em1',
     description: `Weak cells lie along bitlines: 0.15 % of the bitlines are bad, 2 % poor (${EDEN}).`,
-    memory: memory({
-      faults: [
-        {
-          kind: 'eden',
-          model: 'EM1',
-          lines: [
-            { share: 0.0015, weakCells: 0.5, failure: 0.9 },
-            { share: 0.02, weakCells: 0.0325, failure: 0.5 },
-          ],
-        },
-      ],
-    }),
+    memory: memory(
+      {
+        faults: [
+          {
+            kind: 'eden',
+            model: 'EM1',
+            lines: [
+              { share: 0.0015, weakCells: 0.5, failure: 0.9 },
+              { share: 0.02, weakCells: 0.0325, failure: 0.5 },
+            ],
+          },
+        ],
+      },
+      PER_CHIP,
+    ),
   },
   {
     name: 'eden-em2',
     description: `Weak cells lie along wordlines: 2 % of the wordlines are bad, 10 % poor (${EDEN}).`,
-    memory: memory({
-      faults: [
-        {
-          kind: 'eden',
-          model: 'EM2',
-          lines: [
-            { share: 0.02, weakCells: 0.07, failure: 0.5 },
-            { share: 0.1, weakCells: 0.006, failure: 0.5 },
-          ],
-        },
-      ],
-    }),
+    memory: memory(
+      {
+        faults: [
+          {
+            kind: 'eden',
+            model: 'EM2',
+            lines: [
+              { share: 0.02, weakCells: 0.07, failure: 0.5 },
+              { share: 0.1, weakCells: 0.006, failure: 0.5 },
+            ],
+          },
+        ],
+      },
+      PER_CHIP,
+    ),
   },
   {
     name: 'eden-em3',
     description: `Weak cells, 0.2 % of all, fail in 80 % of the reads if they store a 1, in 20 % if they store a 0 (${EDEN}).`,
-    memory: memory({
-      faults: [{ kind: 'eden', model: 'EM3', weakCells: 0.002, failureOfOnes: 0.8, failureOfZeros: 0.2 }],
-    }),
+    memory: memory(
+      {
+        faults: [{ kind: 'eden', model: 'EM3', weakCells: 0.002, failureOfOnes: 0.8, failureOfZeros: 0.2 }],
+      },
+      PER_CHIP,
+    ),
   },
   dram('A', '1.100', 'DIMM A6, the median of the nine measured there, shows errors in 8.9 % of its cache lines', 5),
   dram('B', '1.050', 'DIMM B4, the median of the nine measured there, shows errors in 0.027 % of its cache lines', 3),
@@ -178,7 +194,7 @@ export const PRESETS: readonly Preset[] = [
     description:
       'DRAM that is refreshed too rarely has a bit error rate of about 1.5e-7, with the same weak cells in every read. ' +
       'That is too low to defend anything; every draw is another chip.',
-    memory: memory({ faults: [uniform(1.5e-7, 'chip')] }, { granularity: 'chip' }),
+    memory: memory({ faults: [uniform(1.5e-7, 'chip')] }, PER_CHIP),
   },
 ];
 

@@ -105,6 +105,11 @@ export function dimmOfChip(vendor: Vendor, chip: number): Dimm {
   return population[chip % population.length];
 }
 
+/** True if a DIMM of the vendor was measured at this voltage; between such voltages shares of bad lines are interpolated. */
+export function isMeasuredVoltage(vendor: Vendor, volts: number): boolean {
+  return DIMMS.some((dimm) => dimm.vendor === vendor && dimm.points.some(([measured]) => measured === volts));
+}
+
 /** Lowest and highest voltage measured on a DIMM, volts. The highest is the nominal 1.35 V for every DIMM. */
 export function voltageRange(dimm: Dimm): { lowest: number; highest: number } {
   return { lowest: dimm.points[dimm.points.length - 1][0], highest: dimm.points[0][0] };

@@ -40,10 +40,11 @@ export function meanFacePcc(meanFace: Float32Array, index: PhotographIndex): num
  * It is exact: the sums give the dot products of all pairs, minus those within a person.
  */
 export function wrongIdentityPcc(index: PhotographIndex): number {
-  let pccs = dot(index.total, index.total);
+  const { sums, total } = index.raw;
+  let pccs = dot(total, total);
   let pairs = index.count ** 2;
   index.members.forEach((own, person) => {
-    pccs -= dot(index.sums[person], index.sums[person]);
+    pccs -= dot(sums[person], sums[person]);
     pairs -= own.length ** 2;
   });
   return pccs / pairs;

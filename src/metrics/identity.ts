@@ -46,23 +46,32 @@ export function trainIdentityClassifier(
     throw new ShapeError(`identity: ${images.length} pixels are not ${count} images of one size; one label per image`);
   }
   if (!(lambda > 0)) throw new ConfigError(`identity: lambda ${lambda} is not positive; try 0.1`);
-  const rows = splitImages(images, count, pixels).map(standardise);
-  rows.forEach((row, i) => {
-    if (Number.isNaN(row[0])) throw new DataError(`identity: image ${i} has a pixel that is not finite; leave it out`);
+  const rows: Float64Array[] = [];
+  const kept: number[] = [];
+  splitImages(images, count, pixels).forEach((image, i) => {
+    if (image.some((value) => !Number.isFinite(value))) {
+      throw new DataError(`identity: image ${i} has a pixel that is not finite; leave it out`);
+    }
     if (!Number.isInteger(labels[i]) || labels[i] < 0 || labels[i] >= classes) {
       throw new DataError(`identity: image ${i} has label ${labels[i]}, not one of 0..${classes - 1}; fix the label`);
     }
+    const row = standardise(image);
+    // An image without contrast shows nobody.
+    if (Number.isNaN(row[0])) return;
+    rows.push(row);
+    kept.push(labels[i]);
   });
+  if (rows.length === 0) throw new DataError('identity: no training image has any contrast; give photographs');
 
   const average = new Float64Array(pixels);
   for (const row of rows) {
-    for (let k = 0; k < pixels; k++) average[k] += row[k] / count;
+    for (let k = 0; k < pixels; k++) average[k] += row[k] / rows.length;
   }
   const centre = (row: Float64Array) => row.map((value, k) => value - average[k]);
   const centred = rows.map(centre);
 
   const gram = centred.map((row, i) => Float64Array.from(centred.slice(0, i + 1), (other) => dot(row, other)));
-  const meanDiagonal = gram.reduce((sum, row, i) => sum + row[i], 0) / count;
+  const meanDiagonal = gram.reduce((sum, row, i) => sum + row[i], 0) / rows.length;
   // The rows have norm 1, so for equal images only rounding errors remain.
   if (meanDiagonal < 1e-20) throw new DataError('identity: the training images are all alike; give photographs');
   gram.forEach((row, i) => {
@@ -73,7 +82,7 @@ export function trainIdentityClassifier(
   const weights = Array.from({ length: classes }, (_, label) => {
     const dual = solve(
       gram,
-      Float64Array.from(labels, (each) => (each === label ? 1 : 0)),
+      Float64Array.from(kept, (each) => (each === label ? 1 : 0)),
     );
     const weight = new Float64Array(pixels);
     centred.forEach((row, i) => {
@@ -109,7 +118,7 @@ function splitImages(images: Float32Array, count: number, pixels: number): Float
 }
 
 /** Replaces the lower triangle (row i has i + 1 entries) of a positive definite matrix by its Cholesky factor L. */
-function choleskyInPlace(rows: Float64Array[]): void {
+export function choleskyInPlace(rows: Float64Array[]): void {
   for (let i = 0; i < rows.length; i++) {
     for (let j = 0; j <= i; j++) {
       let sum = rows[i][j];
@@ -120,13 +129,19 @@ function choleskyInPlace(rows: Float64Array[]): void {
 }
 
 /** x with L L^T x = target; overwrites and returns `target`. */
-function solve(factor: Float64Array[], target: Float64Array): Float64Array {
-  for (let i = 0; i < target.length; i++) {
-    for (let k = 0; k < i; k++) target[i] -= factor[i][k] * target[k];
-    target[i] /= factor[i][i];
-  }
+export function solve(factor: Float64Array[], target: Float64Array): Float64Array {
+  solveLower(factor, target);
   for (let i = target.length - 1; i >= 0; i--) {
     for (let k = i + 1; k < target.length; k++) target[i] -= factor[k][i] * target[k];
+    target[i] /= factor[i][i];
+  }
+  return target;
+}
+
+/** x with L x = target; overwrites and returns `target`. */
+export function solveLower(factor: Float64Array[], target: Float64Array): Float64Array {
+  for (let i = 0; i < target.length; i++) {
+    for (let k = 0; k < i; k++) target[i] -= factor[i][k] * target[k];
     target[i] /= factor[i][i];
   }
   return target;

@@ -1,12 +1,12 @@
 /**
  * Measures how similar two gray images are, and how similar a reconstruction is to the photographs of the right person and
- * of all other persons. Images are Float32Array, [height, width] row-major, 0..1; all arithmetic is in float64. A NaN in an image
- * gives NaN.
+ * of all other persons. Images are Float32Array, [height, width] row-major, 0..1; all arithmetic is in float64. A similarity
+ * that does not exist is NaN: where an image has a NaN, or no contrast, or a person has no photograph to compare with.
  */
 import { DataError, ShapeError } from '../errors.ts';
 
 /**
- * Pearson's correlation coefficient, signed: -1..1. It is 0, by definition here, when either image is constant.
+ * Pearson's correlation coefficient, signed: -1..1. It is NaN when either image is constant: then it is not defined.
  *
  * @throws ShapeError when the lengths differ or are 0
  */
@@ -94,32 +94,43 @@ function ssimOfMoments(
   return sum / meanAB.length;
 }
 
+/** Sums of standardised images, so that a mean PCC with a group of photographs is one dot product. */
+interface PersonSums {
+  /** Person -> sum of the person's standardised photographs, [height * width]. */
+  readonly sums: readonly Float64Array[];
+  /** Sum of all of them, [height * width]. */
+  readonly total: Float64Array;
+}
+
 /**
  * Photographs prepared for comparison with many reconstructions. The mean PCC with a group of photographs is one dot
  * product with the sum of their standardised images, so a mean PCC costs the same however many photographs the group has.
  */
 export interface PhotographIndex {
-  width: number;
-  height: number;
+  readonly width: number;
+  readonly height: number;
   /** [count, height, width], 0..1. */
-  photographs: Float32Array;
+  readonly photographs: Float32Array;
   /** Person -> positions of the person's photographs; empty for a person without any. */
-  members: number[][];
-  /** Person -> sum of the person's standardised photographs, [height * width]. */
-  sums: Float64Array[];
-  /** Sum of all standardised photographs, [height * width]. */
-  total: Float64Array;
-  /** Number of photographs. */
-  count: number;
+  readonly members: readonly number[][];
+  /** Number of photographs that are compared: those with contrast. */
+  readonly count: number;
+  /** Of the photographs as they are. */
+  readonly raw: PersonSums;
+  /** Of the photographs without the mean face; `raw` where no mean face was given. */
+  readonly meanFree: PersonSums;
+  /** The standardised mean face, [height * width]. */
+  readonly meanFace: Float64Array | undefined;
   /** Window statistics of each photograph, for SSIM; computed when first needed. */
-  moments: (LocalMoments | undefined)[];
+  readonly moments: (LocalMoments | undefined)[];
 }
 
 /**
- * Prepares photographs once.
+ * Prepares photographs once. Photographs without contrast are left out: no similarity to them exists.
  *
  * @param photographs [labels.length, height, width], 0..1, as `toFloat` gives them
  * @param labels person of each photograph
+ * @param meanFace [height, width], the face whose part is removed from both sides for the mean-free measures
  * @throws ShapeError when the sizes do not fit
  * @throws DataError when there are fewer than two persons
  */
@@ -128,80 +139,196 @@ export function indexPhotographs(
   labels: ArrayLike<number>,
   width: number,
   height: number,
+  meanFace?: Float32Array,
 ): PhotographIndex {
   const pixels = width * height;
-  const count = labels.length;
-  if (photographs.length !== count * pixels || pixels === 0) {
+  if (photographs.length !== labels.length * pixels || pixels === 0 || (meanFace && meanFace.length !== pixels)) {
     throw new ShapeError(
-      `indexPhotographs: ${photographs.length} pixels are not ${count} images of ${width}x${height}; pass one label per image`,
+      `indexPhotographs: ${photographs.length} pixels are not ${labels.length} images of ${width}x${height}; pass one label ` +
+        'per image, and a mean face of the same size',
     );
   }
   const persons = Array.from(labels).reduce((most, label) => Math.max(most, label + 1), 0);
   const members = Array.from({ length: persons }, (): number[] => []);
-  const sums = Array.from({ length: persons }, () => new Float64Array(pixels));
-  const total = new Float64Array(pixels);
-  for (let i = 0; i < count; i++) {
+  const empty = () => ({
+    sums: Array.from({ length: persons }, () => new Float64Array(pixels)),
+    total: new Float64Array(pixels),
+  });
+  const standardMean = meanFace && standardise(meanFace);
+  const usableMean = standardMean && !Number.isNaN(standardMean[0]) ? standardMean : undefined;
+  const raw = empty();
+  const meanFree = usableMean ? empty() : raw;
+  let count = 0;
+  for (let i = 0; i < labels.length; i++) {
     const standardised = standardise(photographs.subarray(i * pixels, (i + 1) * pixels));
+    if (Number.isNaN(standardised[0])) continue;
     members[labels[i]].push(i);
-    const sum = sums[labels[i]];
-    for (let k = 0; k < pixels; k++) {
-      sum[k] += standardised[k];
-      total[k] += standardised[k];
-    }
+    count++;
+    add(raw, labels[i], standardised);
+    if (usableMean) add(meanFree, labels[i], withoutMean(standardised, usableMean));
   }
   if (members.filter((own) => own.length > 0).length < 2) {
     throw new DataError(
       'indexPhotographs: the photographs show fewer than two persons; the comparison needs at least one other person',
     );
   }
-  return { width, height, photographs, members, sums, total, count, moments: [] };
+  return { width, height, photographs, members, count, raw, meanFree, meanFace: usableMean, moments: [] };
 }
 
-/** Means over the photographs of one person, except for `wrongPcc`. */
-export interface Similarity {
-  pcc: number;
-  mse: number;
-  psnr: number;
-  ssim: number;
-  /** Mean PCC with the photographs of all other persons. */
-  wrongPcc: number;
-  /** `pcc - wrongPcc`: what the reconstruction shows of this person rather than of faces in general. */
-  pccLift: number;
+function add({ sums, total }: PersonSums, person: number, image: Float64Array): void {
+  const own = sums[person];
+  for (let k = 0; k < image.length; k++) {
+    own[k] += image[k];
+    total[k] += image[k];
+  }
 }
 
 /**
- * Compares a reconstruction, [height, width] in 0..1, with every photograph of `person` and averages (`psnr` is the mean
- * of the decibels, so one equal photograph makes it Infinity); `wrongPcc` averages over the photographs of all others.
+ * Similarities of one reconstruction to a person. `pcc` is the mean over the person's photographs or, where a reconstruction
+ * should show one photograph, with that one; so are `mse`, `psnr` and `ssim`. A lift subtracts the mean PCC with the photographs
+ * of all other persons. *Mean-free* is without the mean face: the part of a standardised image that is proportional to the
+ * standardised mean face is removed from reconstruction and photographs, so that a PCC is the partial correlation given the mean
+ * face (R. A. Fisher, Metron 3, 1924). It sees the person where the face in general fades or grows.
+ */
+export interface Similarity {
+  readonly pcc: number;
+  readonly pccLift: number;
+  readonly pccMeanFree: number;
+  readonly liftMeanFree: number;
+  readonly mse: number;
+  readonly psnr: number;
+  readonly ssim: number;
+  /** 1 if no other person is more similar or equally similar, otherwise 0. */
+  readonly rank1: number;
+  /** 1 if at most four others are more similar; ties count half. */
+  readonly rank5: number;
+  /** Share of the other persons who are less similar, ties counted half: 0.5 by chance, 1 if the person comes first. */
+  readonly auc: number;
+  /** The same four with the person's other photographs; NaN if the reconstruction should show the person in general. */
+  readonly pccOther: number;
+  readonly liftOther: number;
+  readonly pccMeanFreeOther: number;
+  readonly liftMeanFreeOther: number;
+}
+
+/**
+ * Compares a reconstruction, [height, width] in 0..1, with photographs of `person` (see {@link Similarity}). `psnr` over several
+ * photographs is the mean of the decibels.
  *
+ * Identification ranks all persons of the index by the mean mean-free PCC of the reconstruction with their photographs. Where
+ * the reconstruction should show one photograph, that photograph does not count: its pose and its light are not the person.
+ *
+ * @param photograph position in the index of the photograph that it should show; absent if it shows the person in general
  * @throws ShapeError when the reconstruction has another size
  * @throws DataError when the person has no photographs
  */
-export function similarityToPhotographs(
+export function similarityToPerson(
   reconstruction: Float32Array,
   index: PhotographIndex,
   person: number,
+  photograph?: number,
 ): Similarity {
-  const { width, height, photographs, members } = index;
+  const { members } = index;
+  const standardised = checkedImage(reconstruction, index, person);
+  const meanFree = index.meanFace ? withoutMean(standardised, index.meanFace) : standardised;
+  const raw = comparisonWith(index, index.raw, standardised, person, photograph);
+  const free = comparisonWith(index, index.meanFree, meanFree, person, photograph);
+  const rank = rankOf(index, meanFree, person, photograph === undefined ? free.own : free.other);
+  return {
+    pcc: raw.own,
+    pccLift: raw.own - raw.wrong,
+    pccMeanFree: free.own,
+    liftMeanFree: free.own - free.wrong,
+    ...pixelErrors(reconstruction, index, photograph === undefined ? members[person] : [photograph]),
+    ...rank,
+    pccOther: raw.other,
+    liftOther: raw.other - raw.wrong,
+    pccMeanFreeOther: free.other,
+    liftMeanFreeOther: free.other - free.wrong,
+  };
+}
+
+/**
+ * Mean-free lift of every photograph of the index over the photographs of other persons, each compared with the person's other
+ * photographs: what a real photograph reaches. NaN for the only photograph of a person.
+ */
+export function liftsOfPhotographs(index: PhotographIndex): number[] {
+  return index.members.flatMap((own, person) =>
+    own.map((position) => {
+      const free = standardisedAt(index, index.meanFree, position);
+      const { other, wrong } = comparisonWith(index, index.meanFree, free, person, position);
+      return other - wrong;
+    }),
+  );
+}
+
+interface Comparison {
+  /** PCC with the photograph that should be shown, or the mean with all photographs of the person. */
+  readonly own: number;
+  /** Mean with the person's other photographs; NaN if there are none, or no single photograph should be shown. */
+  readonly other: number;
+  /** Mean with the photographs of all other persons. */
+  readonly wrong: number;
+}
+
+function comparisonWith(
+  index: PhotographIndex,
+  group: PersonSums,
+  image: Float64Array,
+  person: number,
+  photograph: number | undefined,
+): Comparison {
+  const ownCount = index.members[person].length;
+  const ofPerson = dot(image, group.sums[person]);
+  const wrong = (dot(image, group.total) - ofPerson) / (index.count - ownCount);
+  if (photograph === undefined) return { own: ofPerson / ownCount, other: Number.NaN, wrong };
+  const own = dot(image, standardisedAt(index, group, photograph));
+  return { own, other: ownCount > 1 ? (ofPerson - own) / (ownCount - 1) : Number.NaN, wrong };
+}
+
+/** A photograph of the index, standardised, and without the mean face if the group is. */
+function standardisedAt(index: PhotographIndex, group: PersonSums, position: number): Float64Array {
+  const pixels = index.width * index.height;
+  const image = standardise(index.photographs.subarray(position * pixels, (position + 1) * pixels));
+  return group === index.meanFree && index.meanFace ? withoutMean(image, index.meanFace) : image;
+}
+
+/** @param own similarity to the person, which is compared with the mean similarity to every other person */
+function rankOf(
+  { members, meanFree }: PhotographIndex,
+  image: Float64Array,
+  person: number,
+  own: number,
+): Pick<Similarity, 'rank1' | 'rank5' | 'auc'> {
+  if (Number.isNaN(own)) return { rank1: Number.NaN, rank5: Number.NaN, auc: Number.NaN };
+  let [above, others] = [0, 0];
+  for (const [other, { length }] of members.entries()) {
+    if (other === person || length === 0) continue;
+    const similarity = dot(image, meanFree.sums[other]) / length;
+    others++;
+    above += similarity > own ? 1 : similarity === own ? 0.5 : 0;
+  }
+  return { rank1: above === 0 ? 1 : 0, rank5: above <= 4 ? 1 : 0, auc: 1 - above / others };
+}
+
+function pixelErrors(
+  reconstruction: Float32Array,
+  index: PhotographIndex,
+  positions: readonly number[],
+): Pick<Similarity, 'mse' | 'psnr' | 'ssim'> {
+  const { width, height, photographs } = index;
   const pixels = width * height;
-  const { own, wrong } = meanPccs(reconstruction, index, person);
   const sums = { mse: 0, psnr: 0, ssim: 0 };
   const moments = localMoments(reconstruction, width, height);
-  for (const position of members[person]) {
+  for (const position of positions) {
     const photograph = photographs.subarray(position * pixels, (position + 1) * pixels);
     sums.mse += mse(reconstruction, photograph);
     sums.psnr += psnr(reconstruction, photograph);
     index.moments[position] ??= localMoments(photograph, width, height);
     sums.ssim += ssimOfMoments(reconstruction, moments, photograph, index.moments[position], width, height);
   }
-  const count = members[person].length;
-  return {
-    pcc: own,
-    mse: sums.mse / count,
-    psnr: sums.psnr / count,
-    ssim: sums.ssim / count,
-    wrongPcc: wrong,
-    pccLift: own - wrong,
-  };
+  const count = positions.length;
+  return { mse: sums.mse / count, psnr: sums.psnr / count, ssim: sums.ssim / count };
 }
 
 /**
@@ -215,25 +342,37 @@ export function meanPccs(
   index: PhotographIndex,
   person: number,
 ): { own: number; wrong: number; all: number } {
-  const { width, height, members, sums, total, count } = index;
+  const standardised = checkedImage(image, index, person);
+  const { own, wrong } = comparisonWith(index, index.raw, standardised, person, undefined);
+  return { own, wrong, all: dot(standardised, index.raw.total) / index.count };
+}
+
+function checkedImage(image: Float32Array, { width, height, members }: PhotographIndex, person: number): Float64Array {
   if (image.length !== width * height) {
     throw new ShapeError(
       `similarity: the image has ${image.length} pixels, but the photographs are ${width}x${height}; resize the image`,
     );
   }
-  const ownCount = members[person]?.length ?? 0;
-  if (ownCount === 0) throw new DataError(`similarity: person ${person} has no photographs; choose another person`);
-  const standardised = standardise(image);
-  const own = dot(standardised, sums[person]);
-  const all = dot(standardised, total);
-  return { own: own / ownCount, wrong: (all - own) / (count - ownCount), all: all / count };
+  if (!members[person]?.length) {
+    throw new DataError(`similarity: person ${person} has no photographs; choose another person`);
+  }
+  return standardise(image);
 }
 
-/** Scales an image to zero mean and unit Euclidean norm, so that a PCC is a dot product; a constant image becomes zeros. */
+/** Removes the part of a standardised image along the standardised mean face, and scales the rest to unit norm. */
+function withoutMean(image: Float64Array, meanFace: Float64Array): Float64Array {
+  const part = dot(image, meanFace);
+  const rest = image.map((value, i) => value - part * meanFace[i]);
+  const norm = Math.sqrt(dot(rest, rest));
+  // An image that is the mean face leaves rounding errors only, which show nobody.
+  return rest.map((value) => (norm < 1e-9 ? Number.NaN : value / norm));
+}
+
+/** Scales an image to zero mean and unit Euclidean norm, so that a PCC is a dot product; a constant image becomes NaN. */
 export function standardise(image: Float32Array): Float64Array {
   const result = Float64Array.from(image);
   // The values are compared one by one, because rounding of the mean would give a constant image a norm of about 1e-17.
-  if (image.every((value) => value === image[0])) return result.fill(0);
+  if (image.every((value) => value === image[0])) return result.fill(Number.NaN);
   let sum = 0;
   for (const value of image) sum += value;
   const mean = sum / image.length;

@@ -15,6 +15,7 @@ const Size = v.pipe(v.number(), v.integer(), v.minValue(1));
 const ModelDescription = v.union([
   v.object({ kind: v.picklist(MODEL_KINDS), inputs: Size, classes: Size, hidden: v.array(Size) }),
   v.object({ kind: v.literal('dense-inversion'), classes: Size, hidden: v.array(Size), pixels: Size }),
+  v.object({ kind: v.literal('face-network'), classes: Size }),
   v.object({ kind: v.literal('yang-classifier'), size: Size, ndf: Size, classes: Size }),
   v.object({ kind: v.literal('yang-inversion'), size: Size, ngf: Size, classes: Size }),
 ]);

@@ -10,6 +10,26 @@ import type { Victim, VictimRun } from './victim.ts';
 /** Images per batch, for each draw. */
 export const EVALUATION_BATCH = 128;
 
+/** One batch of the images. */
+interface EvaluationStep {
+  readonly program: Program;
+  /** Index of its first image. */
+  readonly offset: number;
+  /** Number of its images for each draw, and of the rows that each draw has in the batch. */
+  readonly count: number;
+  readonly rows: number;
+}
+
+/** The answers of one draw. */
+export interface Evaluation {
+  /** Share of correct answers, 0..1. */
+  readonly accuracy: number;
+  /** Mean cross-entropy in nats. */
+  readonly loss: number;
+  /** True for every image that was classified correctly, in the order of the indices. */
+  readonly correct: readonly boolean[];
+}
+
 /**
  * Measures a victim's accuracy on some images of a data set, with the weights that its memory returns now, for all draws
  * that it holds. Built once, run often.
@@ -19,7 +39,12 @@ export class Evaluator {
   readonly #victim: Victim;
   readonly #arena: Arena;
   readonly #metrics: BufferView;
-  readonly #steps: { program: Program; offset: number }[] = [];
+  readonly #steps: EvaluationStep[] = [];
+  /** Of one batch: the loss of every image, and 1 where it is classified correctly. */
+  #results!: BufferView;
+  /** The results of all batches, one after the other. */
+  #outcomes!: BufferView;
+  #batchBytes = 0;
 
   private constructor(gpu: Gpu, victim: Victim) {
     this.#gpu = gpu;
@@ -58,6 +83,9 @@ export class Evaluator {
     const images = arena.matrix('evaluated images', draws * counts[0], victim.inputs);
     const targets = arena.allocate('targets', images.rows * 4);
     const results = arena.allocate('results', images.rows * 8);
+    evaluator.#results = results;
+    evaluator.#batchBytes = images.rows * 8;
+    evaluator.#outcomes = arena.allocate('outcomes', counts.length * evaluator.#batchBytes);
     const unused = arena.matrix('gradient of logits', images.rows, victim.classes);
     const runs = new Map<number, VictimRun>();
     const programs = new Map<number, Program>();
@@ -77,7 +105,7 @@ export class Evaluator {
     }
     offset = 0;
     for (const count of counts) {
-      evaluator.#steps.push({ program: programs.get(count)!, offset });
+      evaluator.#steps.push({ program: programs.get(count)!, offset, count, rows: rowsOf(count) });
       offset += count;
     }
     return evaluator;
@@ -88,9 +116,10 @@ export class Evaluator {
     return this.#steps.flatMap(({ program }) => program.weightReads);
   }
 
-  /** @returns per draw the share of correct answers, 0..1, and the mean cross-entropy in nats. @throws DeviceLostError */
-  async run(): Promise<{ accuracy: number; loss: number }[]> {
+  /** @returns the answers of every draw. @throws DeviceLostError */
+  async run(): Promise<Evaluation[]> {
     const { draws, readsPerImage } = this.#victim;
+    const batchBytes = this.#batchBytes;
     this.#gpu.write(this.#metrics, new Float32Array(4 * draws));
     for (const [batch, { program, offset }] of this.#steps.entries()) {
       // At granularity `inference` the whole split is one pass and the image key is the position in it: batches may be cut
@@ -99,11 +128,17 @@ export class Evaluator {
       program.setStep({ firstImage: offset });
       program.setStep({ batchOffset: draws * offset });
       program.run();
+      this.#gpu.copy(this.#results, this.#outcomes, batchBytes, batch * batchBytes);
     }
-    const metrics = await this.#gpu.readFloats({ ...this.#metrics, size: 16 * draws });
+    const [sums, bytes] = await this.#gpu.read({ ...this.#metrics, size: 16 * draws }, this.#outcomes);
+    const metrics = new Float32Array(sums);
+    const outcomes = new Float32Array(bytes);
     return Array.from({ length: draws }, (_, draw) => {
-      const [loss, correct, count] = metrics.subarray(4 * draw);
-      return { accuracy: correct / count, loss: loss / count };
+      const [loss, right, total] = metrics.subarray(4 * draw);
+      const correct = this.#steps.flatMap(({ count, rows }, batch) =>
+        Array.from({ length: count }, (_, i) => outcomes[(batch * batchBytes) / 4 + 2 * (draw * rows + i) + 1] === 1),
+      );
+      return { accuracy: right / total, loss: loss / total, correct };
     });
   }
 

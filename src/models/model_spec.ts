@@ -49,10 +49,18 @@ export interface DenseInversionDescription {
   readonly pixels: number;
 }
 
+/** The network of the face evaluator (src/models/face_network.ts), for images of 32 x 32 pixels. */
+export interface FaceNetworkDescription {
+  readonly kind: 'face-network';
+  /** People. */
+  readonly classes: number;
+}
+
 /** The description from which a model can be rebuilt; written into its checkpoints. */
 export type ModelDescription =
   | DenseDescription
   | DenseInversionDescription
+  | FaceNetworkDescription
   | YangClassifierDescription
   | YangInversionDescription;
 

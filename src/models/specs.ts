@@ -2,6 +2,7 @@ import type { Activation } from '../kernels/activation.ts';
 import type { DenseSpec } from '../layers/dense.ts';
 import { vectorShape } from '../layers/layer.ts';
 import { type LayerSpec, stackParameters } from '../layers/stack.ts';
+import { faceNetwork } from './face_network.ts';
 import type {
   DenseDescription,
   DenseInversionDescription,
@@ -94,6 +95,7 @@ export function describedModel(description: ModelDescription): ModelSpec {
   if (description.kind === 'yang-classifier') return yangClassifier(description);
   if (description.kind === 'yang-inversion') return yangInversion(description);
   if (description.kind === 'dense-inversion') return denseInversion(description);
+  if (description.kind === 'face-network') return faceNetwork(description);
   return modelSpec(description.kind, description.inputs, description.classes, description.hidden);
 }
 
@@ -107,6 +109,7 @@ export function modelName({ description }: ModelSpec): string {
     const { kind, inputs, hidden, classes } = description;
     return `${kind} ${[inputs, ...hidden, classes].join('-')}`;
   }
+  if (description.kind === 'face-network') return `${description.kind} ${description.classes}`;
   const { kind, size, classes } = description;
   const width = 'ndf' in description ? `ndf ${description.ndf}` : `ngf ${description.ngf}`;
   return `${kind} ${size}x${size}, ${width}, nz ${classes}`;

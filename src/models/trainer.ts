@@ -43,6 +43,8 @@ export type OptimizerConfig =
 /** How a model is trained: by the cross-entropy of its classes, or the mean squared error of its output images. */
 export interface TrainingConfig {
   readonly epochs: number;
+  /** Least number of steps: few images are trained on for more epochs, until their steps are as many. */
+  readonly steps?: number;
   /** Images per step. */
   readonly batchSize: number;
   readonly optimizer: OptimizerConfig;
@@ -82,6 +84,16 @@ export const PUBLISHED_TRAINING: Omit<TrainingConfig, 'seed'> = {
 
 /** First specimen of error-aware training, so that no experiment's memory has the errors a victim was trained with. */
 const TRAINING_CHIPS = 2 ** 31;
+
+/** Steps of an epoch over a number of images. */
+export function stepsPerEpoch({ batchSize, dropLast }: TrainingConfig, images: number): number {
+  return Math.max(1, dropLast ? Math.floor(images / batchSize) : Math.ceil(images / batchSize));
+}
+
+/** Epochs of a training on a number of images: those of the configuration, or more to reach its least number of steps. */
+export function epochsFor(config: TrainingConfig, images: number): number {
+  return Math.max(config.epochs, Math.ceil((config.steps ?? 0) / stepsPerEpoch(config, images)));
+}
 
 /** The result of one epoch of training. */
 export interface EpochResult {
@@ -170,7 +182,7 @@ export class Trainer {
     this.#data = data;
     this.#indices = indices;
     this.#config = config;
-    this.#phases = phasesOf(spec, config);
+    this.#phases = phasesOf(spec, { ...config, epochs: epochsFor(config, indices.length) });
   }
 
   /**

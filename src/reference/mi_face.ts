@@ -71,6 +71,7 @@ export function miFaceStep(
 export interface SearchStep extends SearchOptions {
   readonly width: number;
   readonly iteration: number;
+  /** Key of the seed and the draw, a u32. */
   readonly draw: number;
 }
 
@@ -79,7 +80,7 @@ export function searchSign(step: SearchStep, direction: number, row: number, pix
   const { cell, width, iteration, draw } = step;
   const line = Math.floor(Math.floor(pixel / width) / cell);
   const column = Math.floor((pixel % width) / cell);
-  return pcg4d(line * width + column, row, direction, iteration ^ (draw << 16))[0] >>> 31 ? 1 : -1;
+  return pcg4d(line * width + column, (row << 12) | direction, iteration, draw)[0] >>> 31 ? 1 : -1;
 }
 
 /** Returns [2 directions rows, columns]: for each direction all rows of x moved forward, then all moved back. */

@@ -1,9 +1,17 @@
 /** Several runs of one experiment that differ only in their seed, as one set of results. */
 import { ConfigError } from '../errors.ts';
-import { HierarchicalBootstrap } from '../metrics/bootstrap.ts';
+import { estimate, estimateOverVictims } from '../metrics/interval.ts';
 import { canonical, isNoise, matchedTo } from './condition.ts';
-import { type Condition, METRICS, type Metric, type Results, type Row, type SummaryEntry } from './schema.ts';
-import { valuesOfDraw } from './summary.ts';
+import {
+  type Condition,
+  type Interval,
+  METRICS,
+  type Metric,
+  type Results,
+  type Row,
+  type SummaryEntry,
+} from './schema.ts';
+import { intervalFor, optionsOf, showsDraws, sortedDraws, tableOf } from './summary.ts';
 
 /** A summary entry over several seeds; `draws` and `n` are counted over all of them. */
 export interface AggregatedEntry extends SummaryEntry {
@@ -14,14 +22,15 @@ export interface AggregatedEntry extends SummaryEntry {
 /** Results over several seeds. Rows keep the draw numbers that they have in their own run. */
 export interface AggregatedResults extends Results {
   seeds: readonly number[];
+  /** The runs themselves, in the order of the seeds. */
+  runs: readonly Results[];
   summary: AggregatedEntry[];
 }
 
 /**
  * Aggregates runs that differ only in their seed. Each seed trains its own victim (and generates its own people where the
- * faces are procedural). Means give every seed the same weight. The 95 % intervals come from a hierarchical bootstrap: each
- * resample takes seeds with replacement, and resamples draws and identities within each of them, so an interval shows what to
- * expect for another victim.
+ * faces are procedural). Means give every seed the same weight. The 95 % intervals are those of another victim: victims are
+ * a sample, and so are people where all victims were trained on the same ones (src/metrics/interval.ts).
  *
  * Conditions of two seeds are the same if their keys differ only in values that follow from the seed: the scales of noise
  * that is matched to bit errors, and the seed and the mean rates of a memory. Scales and rates are averaged over the seeds.
@@ -50,8 +59,9 @@ export function aggregate(runs: readonly Results[], names: readonly string[] = [
       );
   }
   const { rows, groups } = grouped(runs);
-  const bootstrap = new HierarchicalBootstrap({ seed: first.manifest.seed });
+  const samePeople = runs.every(({ manifest }) => manifest.dataset.sha256 === first.manifest.dataset.sha256);
   const mean = (of: (run: Results) => number) => runs.reduce((sum, run) => sum + of(run), 0) / runs.length;
+  const shuffled = runs.map(({ baselines }) => baselines.shuffledPcc).filter((pcc) => pcc !== null);
   return {
     schema: first.schema,
     manifest: {
@@ -60,12 +70,13 @@ export function aggregate(runs: readonly Results[], names: readonly string[] = [
       seconds: runs.reduce((sum, { manifest }) => sum + manifest.seconds, 0),
     },
     seeds: runs.map(({ manifest }) => manifest.seed),
+    runs,
     rows,
-    summary: groups.map((group) => entryOf(group, bootstrap)),
+    summary: groups.map((group) => entryOf(group, samePeople)),
     baselines: {
       meanFacePcc: mean(({ baselines }) => baselines.meanFacePcc),
       wrongIdentityPcc: mean(({ baselines }) => baselines.wrongIdentityPcc),
-      shuffledPcc: mean(({ baselines }) => baselines.shuffledPcc),
+      shuffledPcc: shuffled.length === 0 ? null : shuffled.reduce((sum, pcc) => sum + pcc, 0) / shuffled.length,
     },
   };
 }
@@ -107,7 +118,7 @@ function grouped(runs: readonly Results[]): { rows: Row[]; groups: Group[] } {
 }
 
 /** The condition's key without the values that follow from the seed. */
-function keyAcrossSeeds(condition: Condition): string {
+export function keyAcrossSeeds(condition: Condition): string {
   const free = isNoise(condition) && matchedTo(condition) !== undefined;
   const { kind } = condition;
   const identity = {
@@ -131,11 +142,16 @@ function meanCondition(conditions: readonly Condition[]): Condition {
   return { ...first, rates: Object.fromEntries(rates) };
 }
 
-function entryOf(group: Group, bootstrap: HierarchicalBootstrap): AggregatedEntry {
-  const sorted = group.map((rows) => [...rows].sort((a, b) => a.draw - b.draw));
-  const all = sorted.flat();
-  const interval = (metric: Metric) =>
-    bootstrap.interval(sorted.map((rows) => rows.map((row) => valuesOfDraw(row, metric))));
+function entryOf(group: Group, samePeople: boolean): AggregatedEntry {
+  const victims = group.map(sortedDraws);
+  const all = victims.flat();
+  const interval = (metric: Metric): Interval => {
+    const tables = victims.map((draws) => tableOf(draws, metric));
+    const options = optionsOf(metric);
+    if (tables.length === 1) return intervalFor(estimate(tables[0], options), showsDraws(victims[0]));
+    // Victims may have been tested with other photographs, even of the same people.
+    return intervalFor(estimateOverVictims(tables, samePeople && metric !== 'accuracy', options), true);
+  };
   const intervals = Object.fromEntries(METRICS.map((metric) => [metric, interval(metric)]));
   return {
     condition: all[0].condition,
@@ -143,7 +159,8 @@ function entryOf(group: Group, bootstrap: HierarchicalBootstrap): AggregatedEntr
     seeds: group.length,
     draws: all.length,
     n: all.reduce((sum, row) => sum + row.n, 0),
-    ...(intervals as Record<Metric, SummaryEntry[Metric]>),
+    unmeasured: all.reduce((sum, row) => sum + row.unmeasured, 0),
+    ...(intervals as Record<Metric, Interval> & Pick<SummaryEntry, 'accuracy'>),
   };
 }
 

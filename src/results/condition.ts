@@ -60,17 +60,30 @@ export function equalRate({ rates }: Condition): number | undefined {
   return values.length > 0 && values.every((value) => value === values[0]) ? values[0] : undefined;
 }
 
+/** A memory that consists of measured DIMMs. */
+export interface MeasuredDimms {
+  readonly vendor: Vendor;
+  /** Supply voltage, V. */
+  readonly volts: number;
+  /** Number of the DIMM of a draw. */
+  readonly dimmOf: (draw: number) => number;
+}
+
 /**
- * The vendor and the supply voltage of a memory that consists of measured DIMMs: every draw is another chip, and all faults of
- * all layers have the same voltage. Undefined for other conditions.
+ * The DIMMs of a memory of which every draw is another chip, and all faults of all layers have the same voltage. Undefined for
+ * other conditions.
  */
-export function measuredDimms(condition: Condition): { vendor: Vendor; volts: number } | undefined {
+export function measuredDimms(condition: Condition): MeasuredDimms | undefined {
   if (condition.kind !== 'memory' || condition.granularity !== 'chip') return undefined;
   const layers = Object.values(condition.memory.layers);
   const faults = layers.flatMap((layer) => (layer.kind === 'stored' ? layer.faults : []));
   const [first] = faults;
   if (first?.kind !== 'voltage') return undefined;
-  const { vendor, volts } = first;
-  const alike = faults.every((fault) => fault.kind === 'voltage' && fault.vendor === vendor && fault.volts === volts);
-  return alike && layers.every(({ kind }) => kind === 'stored') ? { vendor, volts } : undefined;
+  const { vendor, volts, dimm } = first;
+  const { chip } = condition.memory;
+  const alike = faults.every(
+    (fault) => fault.kind === 'voltage' && fault.vendor === vendor && fault.volts === volts && fault.dimm === dimm,
+  );
+  if (!alike || !layers.every(({ kind }) => kind === 'stored')) return undefined;
+  return { vendor, volts, dimmOf: (draw) => dimm ?? chip + draw };
 }

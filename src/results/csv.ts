@@ -4,18 +4,30 @@ import { conditionLabel } from './labels.ts';
 import { type Condition, METRICS, type Row, type SummaryEntry } from './schema.ts';
 
 /**
- * Rows as CSV, one line per row. Rates are in columns `rate.<layer>`, the further keys of a condition in
- * columns `condition.<key>`. Values per identity are only in the JSON.
+ * Rows as CSV, one line per row. Rates, those of the row's own chip, are in columns `rate.<layer>`, the further keys of a
+ * condition in columns `condition.<key>`. A value that could not be measured is an empty cell. Values per identity are only in the JSON.
  */
 export function toCsv(rows: readonly Row[]): string {
   const condition = conditionColumns(rows);
-  const header = [...condition.header, 'attack', 'draw', ...METRICS, 'n', 'weightBytes', 'energy'];
+  const header = [
+    ...condition.header,
+    'attack',
+    'draw',
+    ...METRICS,
+    'n',
+    'unmeasured',
+    'queries',
+    'weightBytes',
+    'energy',
+  ];
   const lines = rows.map((row) => [
     ...condition.cells(row),
     row.attack,
     row.draw,
     ...METRICS.map((metric) => row[metric]),
     row.n,
+    row.unmeasured,
+    row.queries,
     row.energy?.bytes,
     row.energy?.relative,
   ]);
@@ -30,7 +42,7 @@ export function summaryCsv(summary: readonly (SummaryEntry | AggregatedEntry)[])
   const condition = conditionColumns(summary);
   const seeds = summary.some((entry) => 'seeds' in entry) ? ['seeds'] : [];
   const metrics = METRICS.flatMap((metric) => [metric, `${metric}.low`, `${metric}.high`]);
-  const header = ['condition', ...condition.header, 'attack', ...seeds, 'draws', 'n', ...metrics];
+  const header = ['condition', ...condition.header, 'attack', ...seeds, 'draws', 'n', 'unmeasured', ...metrics];
   const lines = summary.map((entry) => [
     conditionLabel(entry.condition),
     ...condition.cells(entry),
@@ -38,13 +50,16 @@ export function summaryCsv(summary: readonly (SummaryEntry | AggregatedEntry)[])
     ...(seeds.length > 0 ? ['seeds' in entry ? entry.seeds : 1] : []),
     entry.draws,
     entry.n,
-    ...METRICS.flatMap((metric) => [entry[metric].mean, ...entry[metric].ci95]),
+    entry.unmeasured,
+    ...METRICS.flatMap((metric) => [entry[metric].mean, ...(entry[metric].ci95 ?? [null, null])]),
   ]);
   return csv([header, ...lines]);
 }
 
 interface OfCondition {
   readonly condition: Condition;
+  /** Rates of the chip of a draw, where they differ from those of the condition. */
+  readonly rates?: Readonly<Record<string, number>>;
 }
 
 /** One column per field of any of the conditions. */
@@ -62,7 +77,7 @@ function conditionColumns(entries: readonly OfCondition[]): {
     header: [...named, ...layers.map((layer) => `rate.${layer}`), ...own.map((key) => `condition.${key}`)],
     cells: (entry) => [
       ...named.map((key) => fieldsOf(entry)[key]),
-      ...layers.map((layer) => entry.condition.rates[layer]),
+      ...layers.map((layer) => (entry.rates ?? entry.condition.rates)[layer]),
       ...own.map((key) => fieldsOf(entry)[key]),
     ],
   };

@@ -20,3 +20,10 @@ export function formatDuration(seconds: number): string {
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${pad(whole % 60)} s`;
   return `${Math.floor(whole / 3600)} h ${pad(Math.floor((whole % 3600) / 60))} min`;
 }
+
+/** '0.693', with a true minus sign, which a rounded zero does not have; 'not measured' for null. */
+export function formatNumber(value: number | null, digits = 3): string {
+  if (value === null) return 'not measured';
+  const text = value.toFixed(digits);
+  return Number(text) === 0 ? text.replace('-', '') : text.replace('-', '−');
+}

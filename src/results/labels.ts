@@ -5,7 +5,7 @@
 
 import type { Granularity } from '../memory/config.ts';
 import { isNoise } from './condition.ts';
-import { formatRate } from './format.ts';
+import { formatNumber, formatRate } from './format.ts';
 import type { Condition, ConditionKind, Manifest, Metric, Release } from './schema.ts';
 
 /** Display names of the kinds, used by every figure and table. */
@@ -30,7 +30,20 @@ export const METRIC_LABELS: Record<Metric, string> = {
   mse: 'Mean squared error',
   psnr: 'PSNR (dB)',
   ssim: 'SSIM',
-  identity: 'Identified as the right person',
+  identity: 'Recognised by the linear evaluator',
+  pccMeanFree: 'PCC without the mean face',
+  liftMeanFree: 'Lift without the mean face',
+  rank1: 'Rank-1 identification',
+  rank5: 'Rank-5 identification',
+  auc: 'AUC of identification',
+  pccOther: 'PCC with other photographs of the person',
+  liftOther: 'Lift with other photographs of the person',
+  pccMeanFreeOther: 'PCC without the mean face, other photographs',
+  liftMeanFreeOther: 'Lift without the mean face, other photographs',
+  top1: 'Recognised by the convolutional evaluator',
+  top5: 'Among the evaluator’s first five',
+  featureDistance: 'Feature distance to the person',
+  flagged: 'Flagged: without resemblance',
 };
 
 /** The name of a release in file names and addresses: 'rounding-2'. */
@@ -130,4 +143,11 @@ export function attackedTitle({ attacks, config }: Manifest): string {
 /** The title of a run: 'MI-Face against the multilayer perceptron in approximate memory (AT&T faces)'. */
 export function runTitle(manifest: Manifest): string {
   return `${attackedTitle(manifest)} in approximate memory (${manifest.dataset.name})`;
+}
+
+/** The heading of a metric's column. Recognition stands beside the share of real photographs that the evaluator recognises. */
+export function metricHeading(metric: Metric, { evaluators }: Pick<Manifest, 'evaluators'>): string {
+  const known = { identity: evaluators?.linear, top1: evaluators?.convolutional }[metric as string];
+  const label = METRIC_LABELS[metric];
+  return known === undefined ? label : `${label} (real photographs: ${formatNumber(known)})`;
 }

@@ -5,7 +5,7 @@ import { conditionLabel } from './labels.ts';
 import type { AttackDescription, Interval, Metric, SummaryEntry } from './schema.ts';
 
 export interface LatexOptions {
-  /** Columns; default: accuracy, PCC, lift and identity. */
+  /** Columns; default: accuracy, similarity, identification and recognition, where they were measured. */
   readonly metrics?: readonly Metric[];
   /** Titles of the attacks. */
   readonly attacks?: readonly AttackDescription[];
@@ -14,6 +14,8 @@ export interface LatexOptions {
   readonly label?: string;
 }
 
+const COLUMNS: readonly Metric[] = ['accuracy', 'pcc', 'pccLift', 'liftMeanFree', 'rank1', 'top1', 'flagged'];
+
 const HEADINGS: Record<Metric, string> = {
   accuracy: 'Accuracy',
   pcc: 'PCC',
@@ -21,7 +23,20 @@ const HEADINGS: Record<Metric, string> = {
   mse: 'MSE',
   psnr: 'PSNR (dB)',
   ssim: 'SSIM',
-  identity: 'Identified',
+  identity: 'Recognised (linear)',
+  pccMeanFree: 'PCC, mean-free',
+  liftMeanFree: 'Lift, mean-free',
+  rank1: 'Rank-1',
+  rank5: 'Rank-5',
+  auc: 'AUC',
+  pccOther: 'PCC, other photographs',
+  liftOther: 'Lift, other photographs',
+  pccMeanFreeOther: 'PCC, mean-free, other photographs',
+  liftMeanFreeOther: 'Lift, mean-free, other photographs',
+  top1: 'Top-1',
+  top5: 'Top-5',
+  featureDistance: 'Feature distance',
+  flagged: 'Flagged',
 };
 
 /**
@@ -29,7 +44,8 @@ const HEADINGS: Record<Metric, string> = {
  * There is a column for the attack if there are several, and one for the number of seeds if entries are aggregated.
  */
 export function latexTable(summary: readonly (SummaryEntry | AggregatedEntry)[], options: LatexOptions = {}): string {
-  const { metrics = ['accuracy', 'pcc', 'pccLift', 'identity'], attacks, caption, label } = options;
+  const { attacks, caption, label } = options;
+  const metrics = options.metrics ?? COLUMNS.filter((metric) => summary.some((entry) => entry[metric].mean !== null));
   const several = new Set(summary.map(({ attack }) => attack)).size > 1;
   const seeds = summary.some((entry) => 'seeds' in entry);
   const columns = ['Condition', ...(several ? ['Attack'] : []), ...(seeds ? ['Seeds'] : []), 'Draws'];
@@ -59,13 +75,14 @@ export function latexTable(summary: readonly (SummaryEntry | AggregatedEntry)[],
     '\\end{table}',
   ];
   const table = caption === undefined && label === undefined ? tabular : floating;
-  return `${['% Needs \\usepackage{booktabs}. In brackets: 95 % bootstrap intervals.', ...table].join('\n')}\n`;
+  return `${['% Needs \\usepackage{booktabs}. In brackets: 95 % confidence intervals.', ...table].join('\n')}\n`;
 }
 
-/** The mean with its interval; the mean alone if the interval has no width. Math mode typesets the minus sign correctly. */
-function intervalCell({ mean, ci95: [low, high] }: Interval, digits: number): string {
+/** The mean with its interval, if there is one. Math mode typesets the minus sign correctly. */
+function intervalCell({ mean, ci95 }: Interval, digits: number): string {
   const number = (value: number) => `$${value.toFixed(digits)}$`;
-  return low === high ? number(mean) : `${number(mean)} [${number(low)}, ${number(high)}]`;
+  if (mean === null) return 'not measured';
+  return ci95 === null ? number(mean) : `${number(mean)} [${number(ci95[0])}, ${number(ci95[1])}]`;
 }
 
 const ESCAPES: Record<string, string> = {

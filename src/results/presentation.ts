@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot';
 import { DataError } from '../errors.ts';
-import { AttackSchema, BaselinesSchema, field } from './schema.ts';
+import { AttackSchema, BaselinesSchema, EvaluatorsSchema, field } from './schema.ts';
 
 export const PRESENTATION_FILE = 'presentation.json';
 
@@ -15,10 +15,7 @@ const PresentationSchema = v.object({
   width: field(count, 'Width of every picture, pixels.'),
   height: field(count, 'Height of every picture, pixels.'),
   trainAccuracy: field(number, 'Accuracy of the error-free victim on its training images, 0..1.'),
-  evaluatorAccuracy: field(
-    number,
-    'Accuracy of the identity classifiers on photographs that they were not trained on, 0..1: the reference for `identity`.',
-  ),
+  evaluators: EvaluatorsSchema,
   procedural: field(v.boolean(), 'True if the faces are procedural.'),
   meanFaceOf: field(v.picklist(['public', 'training']), 'The faces whose mean the attacker has.'),
   attacks: field(
@@ -69,11 +66,12 @@ export function parsePresentation(bytes: Uint8Array, name: string): Presentation
 
 /** Caveats of the numbers of a run, one sentence each. */
 export function caveatsOf(presentation: Presentation): string[] {
-  const { evaluatorAccuracy, trainAccuracy, meanFaceOf, procedural, attacks } = presentation;
+  const { evaluators, trainAccuracy, meanFaceOf, procedural, attacks } = presentation;
   const percent = (share: number, digits = 0) => `${(100 * share).toFixed(digits)} %`;
   return [
-    `The independent classifiers of identity recognise ${percent(evaluatorAccuracy)} of the photographs that they were not ` +
-      'trained on; compare the identity scores of reconstructions with this value.',
+    `The linear evaluators recognise ${percent(evaluators.linear)} of the real photographs that they were not trained on` +
+      (evaluators.convolutional === undefined ? '' : `, the convolutional ones ${percent(evaluators.convolutional)}`) +
+      '; compare the recognition of reconstructions with these values.',
     ...(attacks.some(({ photographs }) => photographs)
       ? [
           'Reconstructions of held-out photographs invert a prediction; only those of training photographs show what the model ' +

@@ -7,14 +7,13 @@
 import { DataError } from '../errors.ts';
 import { isAggregated } from './aggregate.ts';
 import { attackTitle } from './attacks.ts';
-import { conditionKey, isDefended, isErrorFree, isUndefended, sameRelease } from './condition.ts';
+import { CHEAP, type Comparison, comparisons, strongestCheap } from './comparisons.ts';
+import { conditionKey, isDefended, isErrorFree, isUndefended } from './condition.ts';
 import { type FontFile, fontRules } from './figures/font.ts';
 import { escapeXml, toBase64 } from './figures/style.ts';
-import { formatDuration } from './format.ts';
-import { conditionLabel, kindInText, METRIC_LABELS, runTitle } from './labels.ts';
-import { type PairedComparison, pairedComparisons } from './paired.ts';
+import { formatDuration, formatNumber } from './format.ts';
+import { conditionLabel, METRIC_LABELS, metricHeading, runTitle } from './labels.ts';
 import type { Interval, Metric, Results, SummaryEntry } from './schema.ts';
-import { atAccuracy, calibratedOnly, type Series, seriesOf } from './series.ts';
 
 /** A table with the numbers of a figure; cells are shown unchanged. */
 export interface Table {
@@ -45,132 +44,205 @@ export interface ReportOptions {
   fonts?: readonly FontFile[];
 }
 
-/** Largest loss of accuracy, 0..1, at which the headlines count a defence as cheap. */
-const CHEAP = 0.02;
+/** Width of an interval of a difference, in PCC, lift or share, from which on it says nothing. */
+const UNTOLD = 0.5;
+
+/** Share of real photographs that an evaluator must recognise, or the report warns first. */
+const GOOD_EVALUATOR = 0.8;
 
 /**
- * The outcome in plain sentences, for the report and the terminal: per attack the undefended model, the cheap defence with
- * the lowest PCC, and the kinds of noise at equal accuracy. A fall is claimed only if the intervals do not overlap.
+ * The outcome in plain sentences, for the report and the terminal: per attack the undefended model, the strongest defence that
+ * costs little accuracy, and noise of equal accuracy. A sentence names a direction only where the corrected interval of the paired
+ * difference excludes zero, and equality only where an equivalence test shows it (src/results/comparisons.ts). Where an evaluator
+ * is bad, or the victim recognises nobody, that comes first.
  */
 export function headlines(results: Results): string[] {
   const attacks = [...new Set(results.summary.map((entry) => entry.attack))];
-  // Identities differ between seeds, so nothing is paired across seeds.
-  const pairs = isAggregated(results) ? [] : pairedComparisons(results);
+  const warnings = evaluatorWarning(results);
+  const chance = nearChance(results);
+  if (chance !== undefined) return [...warnings, chance];
+  const compared = comparisons(results);
   const lines = attacks.flatMap((attack) => {
     const entries = results.summary.filter((entry) => entry.attack === attack);
     const base = entries.find((entry) => isUndefended(entry.condition));
     const title = attackTitle(results.manifest.attacks, attack);
-    return [
-      ...(base ? [undefendedLine(base, title), ...cheapLines(base, entries)] : []),
-      ...equalAccuracyLines(
-        calibratedOnly(entries),
-        base,
-        pairs.filter((pair) => pair.attack === attack),
-        title,
-      ),
-    ];
+    const own = compared.filter((comparison) => comparison.attack === attack);
+    return base
+      ? [undefendedLine(base, title, results), ...cheapLines(base, entries, own), ...equalAccuracyLines(own, title)]
+      : [];
   });
   const meanFace =
     `For scale: the mean face, which shows no particular person, has a PCC of ${three(results.baselines.meanFacePcc)}, and ` +
-    `a photograph of somebody else ${three(results.baselines.wrongIdentityPcc)}. A PCC near these shows a face, not a person.`;
-  return [...lines, meanFace];
+    `a photograph of somebody else ${three(results.baselines.wrongIdentityPcc)}. A PCC near these shows a face, not a person; ` +
+    'the lift without the mean face of a picture that shows nobody is 0.';
+  return [...warnings, ...lines, ...unmeasuredLine(results), ...singleDrawLine(results), meanFace];
 }
 
-function undefendedLine(base: SummaryEntry, title: string): string {
+function evaluatorWarning({ manifest: { evaluators } }: Results): string[] {
+  if (!evaluators) return [];
+  const best = Math.max(evaluators.linear, evaluators.convolutional ?? 0);
+  if (best >= GOOD_EVALUATOR) return [];
+  return [
+    `The evaluators recognise only ${percent(best)} of real photographs: rates of recognition below say little. Give more ` +
+      'photographs per person.',
+  ];
+}
+
+/** A sentence in place of all conclusions, where the interval of the accuracy reaches down to twice that of guessing. */
+function nearChance({ summary, manifest }: Results): string | undefined {
+  const base = summary.find(({ condition }) => isUndefended(condition));
+  const { classes } = manifest.dataset;
+  if (!base || classes === undefined) return undefined;
+  const chance = 1 / classes;
+  const low = base.accuracy.ci95?.[0] ?? base.accuracy.mean;
+  if (low > 2 * chance) return undefined;
   return (
-    `Undefended, the network classifies ${percent(base.accuracy.mean)} of the held-out images correctly, and the attack ` +
-    `“${title}” gives pictures with a PCC of ${withInterval(base.pcc)} with the right person, a lift of ` +
-    `${withInterval(base.pccLift)} over wrong persons. An independent matcher recognises ${percent(base.identity.mean)} of them.`
+    `The victim classifies ${percent(base.accuracy.mean)} of the held-out images correctly; guessing gives ${percent(chance)}. ` +
+    'It has learned too little to leak anything: no conclusions are drawn. Train it longer (--epochs, --steps).'
   );
 }
 
-function cheapLines(base: SummaryEntry, entries: SummaryEntry[]): string[] {
+function undefendedLine(base: SummaryEntry, title: string, { manifest }: Results): string {
+  const { classes } = manifest.dataset;
+  const people = classes === undefined ? '' : ` of ${classes}`;
+  return (
+    `Undefended, the network classifies ${percent(base.accuracy.mean)} of the held-out images correctly, and the attack ` +
+    `“${title}” gives pictures with a PCC of ${withInterval(base.pcc)} with the right person, a lift of ` +
+    `${withInterval(base.pccLift)} over wrong persons, and ${withInterval(base.liftMeanFree)} without the mean face. The right ` +
+    `person${people} is the most similar for ${share(base.rank1)}; ${recognition(base, manifest)}`
+  );
+}
+
+function recognition(entry: SummaryEntry, { evaluators }: Results['manifest']): string {
+  const of = (accuracy: number | undefined) =>
+    accuracy === undefined ? '' : ` (of real photographs ${percent(accuracy)})`;
+  const linear = `a linear evaluator recognises ${share(entry.identity)}${of(evaluators?.linear)}`;
+  const network =
+    entry.top1.mean === null ? '' : `, a convolutional one ${share(entry.top1)}${of(evaluators?.convolutional)}`;
+  const flagged =
+    entry.flagged.mean === null
+      ? ''
+      : `; ${share(entry.flagged)} are flagged: they resemble the person less than real photographs do`;
+  return `${linear}${network}${flagged}.`;
+}
+
+function cheapLines(base: SummaryEntry, entries: SummaryEntry[], compared: readonly Comparison[]): string[] {
   const defended = entries.filter(({ condition }) => isDefended(condition));
-  const cheap = defended.filter((entry) => entry.accuracy.mean >= base.accuracy.mean - CHEAP);
   if (defended.length === 0) return [];
-  if (cheap.length === 0) return [`None of the ${defended.length} settings tried keeps accuracy within two points.`];
-  const best = cheap.reduce((a, b) => (b.pcc.mean < a.pcc.mean ? b : a));
-  const pccFell = best.pcc.ci95[1] < base.pcc.ci95[0];
-  const liftFell = best.pccLift.ci95[1] < base.pccLift.ci95[0];
-  const verdict = liftFell
-    ? `The lift fell as well, from ${three(base.pccLift.mean)}: similarity to the person is lost, not only to faces in general.`
-    : pccFell
-      ? `The lift did not fall beyond its interval (it was ${three(base.pccLift.mean)}): similarity to faces in general is lost, not clearly to the person.`
-      : 'Neither fell beyond its interval.';
+  const best = strongestCheap(entries, base);
+  if (!best) return [`None of the ${defended.length} settings tried keeps accuracy within two points.`];
+  const cheap = defended.filter((entry) => entry.accuracy.mean >= base.accuracy.mean - CHEAP);
+  const own = compared.filter(({ kind }) => kind === 'undefended');
   return [
-    `Of the ${cheap.length} of ${defended.length} settings that cost at most two points of accuracy, the lowest PCC is under ` +
-      `“${conditionLabel(best.condition)}”: accuracy ${three(best.accuracy.mean)}, PCC ${withInterval(best.pcc)}, lift ` +
-      `${withInterval(best.pccLift)}. ${verdict}`,
+    `The strongest of the ${cheap.length} of ${defended.length} settings that cost at most two points of accuracy is ` +
+      `“${conditionLabel(best.condition)}” (accuracy ${three(best.accuracy.mean)}). Against the undefended model: ${findings(own)}`,
   ];
 }
 
-function equalAccuracyLines(
-  entries: SummaryEntry[],
-  base: SummaryEntry | undefined,
-  pairs: readonly PairedComparison[],
-  title: string,
-): string[] {
-  const all = seriesOf(entries);
-  return all
-    .filter((series) => series.kind === 'bit-error')
-    .flatMap((bits) => {
-      const { condition } = bits.line[bits.line.length - 1];
-      const rivals = all.filter(
-        ({ kind, layers, line }) =>
-          kind !== 'bit-error' && layers === bits.layers && sameRelease(line[line.length - 1].condition, condition),
-      );
-      if (rivals.length === 0 || !base) return [];
-      // Halfway between the undefended accuracy and the lowest accuracy that all series reach.
-      const reached = Math.max(
-        ...[bits, ...rivals].map((series) => Math.min(...series.line.map((entry) => entry.accuracy.mean))),
-      );
-      const accuracy = Math.round(((base.accuracy.mean + reached) / 2) * 100) / 100;
-      const parts = [bits, ...rivals].flatMap((series) => {
-        const pcc = atAccuracy(series, accuracy, 'pcc');
-        const lift = atAccuracy(series, accuracy, 'pccLift');
-        const name = [kindInText(series.kind), series.variant].filter(Boolean).join(', ');
-        return pcc && lift ? [`${name}: PCC ${withInterval(pcc)}, lift ${withInterval(lift)}`] : [];
-      });
-      if (parts.length < 2) return [];
-      return [
-        `At equal accuracy (${accuracy.toFixed(2)}, interpolated; ${bits.layers}, ${title}) — ${parts.join('; ')}.`,
-        ...rivals.flatMap((rival) => pairedLine(pairs, bits, rival, accuracy)),
-      ];
-    });
+function equalAccuracyLines(compared: readonly Comparison[], title: string): string[] {
+  const pairs = new Map<string, Comparison[]>();
+  for (const comparison of compared) {
+    if (comparison.kind !== 'equal accuracy') continue;
+    const key = `${conditionKey(comparison.first)} ${conditionKey(comparison.second)}`;
+    pairs.set(key, [...(pairs.get(key) ?? []), comparison]);
+  }
+  return [...pairs.values()].map((own) => {
+    const { first, second, accuracy } = own[0];
+    return (
+      `At equal accuracy (${title}): “${conditionLabel(first)}” against “${conditionLabel(second)}” (accuracies ` +
+      `${three(accuracy.first)} and ${three(accuracy.second)}, differences moved to equal accuracy): ${findings(own)}`
+    );
+  });
 }
 
-/** The paired comparison of two series whose accuracy is nearest to the given one. */
-function pairedLine(pairs: readonly PairedComparison[], bits: Series, rival: Series, accuracy: number): string[] {
-  const [nearest] = pairs
-    .filter(({ bitErrors, noise }) => bitErrors.layers === bits.layers && noise.layers === bits.layers)
-    .filter(
-      ({ noise }) =>
-        noise.kind === rival.kind && rival.line.some((entry) => conditionKey(entry.condition) === conditionKey(noise)),
-    )
-    .sort((a, b) => Math.abs(a.accuracy.bitErrors - accuracy) - Math.abs(b.accuracy.bitErrors - accuracy));
-  if (!nearest) return [];
-  const { difference, bitErrors, noise } = nearest;
-  const names = [bitErrors, noise].map((condition) => `“${conditionLabel(condition)}”`);
+const METRIC_IN_TEXT: Readonly<Record<string, string>> = {
+  pcc: 'the PCC',
+  liftMeanFree: 'the lift without the mean face',
+  rank1: 'rank-1 identification',
+};
+
+/** One clause per comparison, which claims no more than its test shows. */
+function findings(compared: readonly Comparison[]): string {
+  if (compared.length === 0) return 'nothing could be compared.';
+  return `${compared.map(finding).join('; ')}.`;
+}
+
+function finding({ metric, mean, interval, verdict, margin, family }: Comparison): string {
+  const name = METRIC_IN_TEXT[metric] ?? METRIC_LABELS[metric];
+  if (interval === null) return `${name} differs by ${signed(mean)} in a single draw, which shows nothing`;
+  const [low, high] = interval;
+  const ends = `${signed(low)} to ${signed(high)}`;
+  if (verdict === 'lower' || verdict === 'higher') {
+    return `${name} is ${verdict} by ${three(Math.abs(mean))} (${ends}, paired, corrected for ${family} comparisons)`;
+  }
+  if (verdict === 'equivalent') {
+    return `${name} is the same within ±${margin} (equivalence test; difference ${signed(mean)}, ${ends})`;
+  }
+  // An interval this wide says nothing about the attack, only that there are few draws.
+  const verdictText = high - low > UNTOLD ? 'too few draws to tell a difference' : 'no difference shown';
+  return `${verdictText} in ${name} (${signed(mean)}, ${ends})`;
+}
+
+function unmeasuredLine({ summary }: Results): string[] {
+  const worst = summary.filter(({ unmeasured }) => unmeasured > 0).sort((a, b) => b.unmeasured - a.unmeasured)[0];
+  if (!worst) return [];
+  const conditions = new Set(
+    summary.flatMap(({ condition, unmeasured }) => (unmeasured > 0 ? [conditionKey(condition)] : [])),
+  );
   return [
-    `Paired, person by person and draw by draw: ${names[0]} minus ${names[1]} (accuracy ` +
-      `${three(nearest.accuracy.bitErrors)} and ${three(nearest.accuracy.noise)}) is ${withInterval(difference('pcc'))} in PCC, ` +
-      `${withInterval(difference('pccLift'))} in lift, ${withInterval(difference('identity'))} in identity.`,
+    `In ${conditions.size} ${conditions.size === 1 ? 'condition' : 'conditions'} some reconstructions could not be measured, most ` +
+      `under “${conditionLabel(worst.condition)}” (${worst.unmeasured} by person and draw): the attack got no number from the ` +
+      'model, or never moved. They are left out of all means.',
   ];
 }
 
-function three(value: number): string {
-  return value.toFixed(3).replace('-', '−');
+function singleDrawLine({ summary }: Results): string[] {
+  const single = summary.some(({ condition, draws }) => !isErrorFree(condition) && draws === 1);
+  if (!single) return [];
+  return [
+    'The errors were drawn once: how much another draw would differ is not known, so no intervals are given for them. Measure ' +
+      'more draws (--draws).',
+  ];
+}
+
+function share({ mean, ci95 }: Interval): string {
+  if (mean === null) return 'not measured';
+  return ci95 === null ? percent(mean) : `${percent(mean)} [${percent(ci95[0])}, ${percent(ci95[1])}]`;
+}
+
+function signed(value: number): string {
+  const text = three(value);
+  return text.startsWith('−') || Number(text) === 0 ? text : `+${text}`;
+}
+
+function three(value: number | null): string {
+  return formatNumber(value);
 }
 
 function percent(share: number): string {
   return `${(share * 100).toFixed(1)} %`;
 }
 
-/** The mean with its interval; alone if the interval has no width (one draw of a metric without values per identity). */
-function withInterval({ mean, ci95: [low, high] }: Interval): string {
-  if (low === high) return three(mean);
-  return `${three(mean)} [${three(low)}, ${three(high)}]`;
+/** The mean with its interval, if there is one. */
+function withInterval({ mean, ci95 }: Interval): string {
+  if (ci95 === null) return three(mean);
+  return `${three(mean)} [${three(ci95[0])}, ${three(ci95[1])}]`;
 }
+
+/** Columns of the table of all conditions, where they were measured. */
+const SHOWN_METRICS: readonly Metric[] = [
+  'accuracy',
+  'pcc',
+  'pccLift',
+  'liftMeanFree',
+  'liftMeanFreeOther',
+  'rank1',
+  'rank5',
+  'auc',
+  'identity',
+  'top1',
+  'flagged',
+];
 
 /**
  * The summary as a table: one line per condition and attack, each metric with its 95 % interval.
@@ -180,22 +252,25 @@ function withInterval({ mean, ci95: [low, high] }: Interval): string {
 export function summaryTable(
   results: Results,
   keep: (entry: SummaryEntry) => boolean = () => true,
-  metrics: Metric[] = ['accuracy', 'pcc', 'pccLift', 'identity', 'ssim', 'mse'],
+  metrics: Metric[] = SHOWN_METRICS.filter((metric) => results.summary.some((entry) => entry[metric].mean !== null)),
 ): Table {
   const entries = results.summary.filter(keep);
+  const hasUnmeasured = entries.some(({ unmeasured }) => unmeasured > 0);
   return {
     columns: [
       'Condition',
       'Attack',
       ...(isAggregated(results) ? ['Seeds'] : []),
       'Draws',
-      ...metrics.map((metric) => METRIC_LABELS[metric]),
+      ...(hasUnmeasured ? ['Not measured'] : []),
+      ...metrics.map((metric) => metricHeading(metric, results.manifest)),
     ],
     rows: entries.map((entry) => [
       conditionLabel(entry.condition),
       attackTitle(results.manifest.attacks, entry.attack),
       ...('seeds' in entry && isAggregated(results) ? [Number(entry.seeds)] : []),
       entry.draws,
+      ...(hasUnmeasured ? [entry.unmeasured] : []),
       ...metrics.map((metric) => withInterval(entry[metric])),
     ]),
   };
@@ -246,7 +321,7 @@ export function reportHtml(options: ReportOptions): string {
 <ul class="headlines">${headlines(results)
     .map((line) => `<li>${escapeXml(line)}</li>`)
     .join('\n')}</ul>
-<p class="note">PCC: Pearson correlation of a reconstruction with the person’s photographs, 1 for the same picture. Lift: that PCC minus the mean PCC of the same reconstruction with wrong persons. In brackets: 95 % bootstrap intervals over ${isAggregated(results) ? 'seeds, and within each seed over ' : ''}draws × identities.</p>
+<p class="note">PCC: Pearson correlation of a reconstruction with the person’s photographs, 1 for the same picture. Lift: that PCC minus the mean PCC of the same reconstruction with wrong persons. Without the mean face: after the part of both pictures that the mean face explains was removed. In brackets: 95 % intervals over ${isAggregated(results) ? 'victims' : 'draws'} and people; rates that share nested draws are correlated.</p>
 </section>
 ${reconHtml}
 ${figures.length > 0 ? `<section aria-labelledby="figures"><h2 id="figures">Figures</h2>\n${figureHtml.join('\n')}\n</section>` : ''}

@@ -17,7 +17,7 @@ export {
   measuredDimms,
 } from './condition.ts';
 export { summaryCsv, toCsv } from './csv.ts';
-export { formatDuration, formatPercent, formatRate } from './format.ts';
+export { formatDuration, formatNumber, formatPercent, formatRate } from './format.ts';
 export {
   attackedTitle,
   conditionLabel,
@@ -53,5 +53,5 @@ export {
   type Row,
   type SummaryEntry,
 } from './schema.ts';
-export { atAccuracy, calibratedOnly, type Series, seriesOf } from './series.ts';
+export { calibratedOnly, type Series, seriesOf } from './series.ts';
 export { summarise } from './summary.ts';

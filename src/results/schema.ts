@@ -2,7 +2,7 @@
  * The files of a run, as types and as schemas: `results.json` (schema `midas-results/1`) and the rows of `rows.jsonl`.
  *
  * A *row* is one attack on one draw of one condition. A *condition* is the change made to the weights and to the confidences
- * that the model releases. A *summary entry* averages all draws of one condition under one attack, with bootstrap intervals.
+ * that the model releases. A *summary entry* averages all draws of one condition under one attack, with confidence intervals.
  * Every field has a description, which `resultsJsonSchema` copies into the JSON Schema for editors and other languages.
  */
 
@@ -19,8 +19,68 @@ export const CONDITION_KINDS = ['none', 'quantised', 'bit-error', 'memory', 'gau
 export type ConditionKind = (typeof CONDITION_KINDS)[number];
 
 /** The numbers of a row that are summarised, in the order of the columns. */
-export const METRICS = ['accuracy', 'pcc', 'pccLift', 'mse', 'psnr', 'ssim', 'identity'] as const;
+export const METRICS = [
+  'accuracy',
+  'pcc',
+  'pccLift',
+  'mse',
+  'psnr',
+  'ssim',
+  'identity',
+  'pccMeanFree',
+  'liftMeanFree',
+  'rank1',
+  'rank5',
+  'auc',
+  'pccOther',
+  'liftOther',
+  'pccMeanFreeOther',
+  'liftMeanFreeOther',
+  'top1',
+  'top5',
+  'featureDistance',
+  'flagged',
+] as const;
 export type Metric = (typeof METRICS)[number];
+
+/** Metrics whose values are shares, 0..1: for every image 0 or 1. */
+export const SHARES: ReadonlySet<Metric> = new Set<Metric>([
+  'accuracy',
+  'identity',
+  'rank1',
+  'rank5',
+  'top1',
+  'top5',
+  'flagged',
+]);
+
+/** Metrics with one value per attacked person: all but accuracy. */
+export type PersonMetric = Exclude<Metric, 'accuracy'>;
+
+/** Descriptions of the metrics, for the schemas. */
+const METRIC_TEXTS: Readonly<Record<PersonMetric, string>> = {
+  pcc: 'Signed Pearson correlation (PCC) with the photograph that was classified or, if the attack shows persons in general, the mean with the person’s photographs',
+  pccLift: '`pcc` minus the mean correlation of the same reconstruction with the photographs of all other persons',
+  mse: 'Mean squared error',
+  psnr: 'Peak signal-to-noise ratio in dB',
+  ssim: 'Structural similarity',
+  identity: 'Recognised by the linear identity classifier: 1 where it names the right person, otherwise 0',
+  pccMeanFree: '`pcc` after the mean face was removed from both images: the partial correlation given the mean face',
+  liftMeanFree: '`pccMeanFree` minus its mean with the photographs of all other persons',
+  rank1:
+    'Rank-1 identification by mean-free PCC: 1 where no other person is as similar, otherwise 0. Where a single photograph should be shown, the person’s other photographs count',
+  rank5: 'Rank-5 identification: 1 where at most four other persons are more similar',
+  auc: 'Share of the other persons who are less similar: 0.5 by chance, 1 if the right person comes first',
+  pccOther: '`pcc` with other photographs of the same person than the one that was classified',
+  liftOther: '`pccLift` with other photographs of the same person',
+  pccMeanFreeOther: '`pccMeanFree` with other photographs of the same person',
+  liftMeanFreeOther: '`liftMeanFree` with other photographs of the same person',
+  top1: 'Recognised by the convolutional evaluator: 1 where it names the right person, otherwise 0',
+  top5: '1 where the right person is among the evaluator’s first five, otherwise 0',
+  featureDistance: 'Distance from the evaluator’s features to those of the nearest photograph of the person',
+  flagged:
+    '1 where the image resembles the person less than 97 % of real photographs do: recognition of such an image is a false positive',
+};
 
 /** A schema with its description, which the JSON Schema shows. */
 export function field<S extends v.GenericSchema>(
@@ -144,22 +204,40 @@ export type NoiseCondition = v.InferOutput<typeof NoiseCondition>;
 
 // ------------------------------------------------------------------------------------------------- rows
 
-const list = (what: string) => field(v.array(number), `${what}, one value per attacked identity.`);
+const measured = v.nullable(number);
+
+/** Metrics that files of all versions have; later ones are null in earlier files. */
+const FIRST_METRICS = ['pcc', 'pccLift', 'mse', 'psnr', 'ssim', 'identity'] as const;
+const LATER_METRICS = METRICS.slice(METRICS.indexOf('pccMeanFree')) as readonly LaterMetric[];
+type LaterMetric = Exclude<PersonMetric, (typeof FIRST_METRICS)[number]>;
+
+/** One field per metric. */
+function fields<M extends PersonMetric, S extends v.GenericSchema>(
+  metrics: readonly M[],
+  schema: S,
+  more = '',
+): { [name in M]: v.SchemaWithPipe<readonly [S, v.DescriptionAction<v.InferOutput<S>, string>]> } {
+  const all = metrics.map((metric) => [metric, field(schema, `${METRIC_TEXTS[metric]}${more}.`)]);
+  return Object.fromEntries(all);
+}
+
+const list = v.array(measured);
+const EACH = '; one value per attacked person, null where it could not be measured';
 
 const PerIdentitySchema = v.pipe(
   v.object({
-    pcc: list('Pearson correlation with the right person'),
-    pccLift: list('`pcc` minus the mean correlation with wrong persons'),
-    identity: list('1 where the matcher names the right person, 0 otherwise'),
-    mse: v.optional(list('Mean squared error')),
-    psnr: v.optional(list('Peak signal-to-noise ratio in dB')),
-    ssim: v.optional(list('Structural similarity')),
+    ...fields(['pcc', 'pccLift', 'identity'], list, EACH),
+    ...fields(['mse', 'psnr', 'ssim'], v.optional(list), EACH),
+    ...fields(LATER_METRICS, v.optional(list), EACH),
   }),
   v.check(
     (p) => Object.values(p).every((values) => values === undefined || values.length === p.pcc.length),
     'the lists differ in length',
   ),
 );
+export type PerIdentity = v.InferOutput<typeof PerIdentitySchema>;
+
+const MEAN = '; the mean over the people for whom it could be measured, null if there are none';
 
 export const RowSchema = v.object({
   condition: field(ConditionSchema, 'The changes made to the weights and to the released confidences.'),
@@ -169,15 +247,7 @@ export const RowSchema = v.object({
   ),
   accuracy: field(share, 'Accuracy of the model under this draw on held-out images, 0..1.'),
   attack: field(v.string(), "Name of the attack, such as 'mi-face zero'."),
-  pcc: field(
-    number,
-    'Signed Pearson correlation of the reconstruction with the right person; the mean over identities.',
-  ),
-  pccLift: field(number, '`pcc` minus the mean correlation of the same reconstruction with wrong persons.'),
-  mse: field(number, 'Mean squared error between the reconstruction and the right person.'),
-  psnr: field(number, 'Peak signal-to-noise ratio in dB.'),
-  ssim: field(number, 'Structural similarity.'),
-  identity: field(number, 'Share of reconstructions that an independent matcher assigns to the right person, 0..1.'),
+  ...fields(FIRST_METRICS, measured, MEAN),
   underflow: v.optional(
     field(
       number,
@@ -197,9 +267,33 @@ export const RowSchema = v.object({
       'Weight reads needed to classify the test images.',
     ),
   ),
+  ...fields(LATER_METRICS, v.optional(measured, null), MEAN),
+  unmeasured: v.optional(
+    field(
+      count,
+      'Number of attacked people whose reconstructions could not be measured: the attack got NaN, never moved, or returned an ' +
+        'image without contrast. They are left out of all means.',
+    ),
+    0,
+  ),
+  queries: v.optional(
+    field(positive, 'Queries to the victim per reconstruction; for a white-box attack, evaluations of its gradient.'),
+  ),
+  rates: v.optional(
+    field(
+      v.record(v.string(), share),
+      'Mean bit error rate per layer on the chip of this draw; present where chips differ.',
+    ),
+  ),
+  correct: v.optional(
+    field(
+      v.pipe(v.string(), v.regex(/^[01]+$/)),
+      'One character per held-out image, in the order of the split: 1 where the model classified it correctly.',
+    ),
+  ),
   perIdentity: field(
     PerIdentitySchema,
-    'One value per attacked identity, in the same order in every row; the bootstrap resamples these values.',
+    'One value per attacked identity, in the same order in every row; intervals and paired comparisons use these values.',
   ),
 });
 /** One attack on one draw of one condition. */
@@ -208,26 +302,30 @@ export type Row = v.InferOutput<typeof RowSchema>;
 // ------------------------------------------------------------------------------------------------- summary
 
 const IntervalSchema = v.object({
-  mean: field(number, 'Mean.'),
-  ci95: field(v.tuple([number, number]), 'Lower and upper end of the 95 % bootstrap interval.'),
+  mean: field(measured, 'Mean of the measured values; null if there are none.'),
+  ci95: field(
+    v.nullable(v.tuple([number, number])),
+    'Lower and upper end of the 95 % confidence interval; null if the values cannot show how much they vary.',
+  ),
+  unmeasured: v.optional(field(count, 'Number of values that could not be measured, if there are any.')),
 });
-/** A mean and its 95 % bootstrap interval. */
+/** A mean and its 95 % confidence interval. */
 export type Interval = v.InferOutput<typeof IntervalSchema>;
 
-const interval = (what: string) => field(IntervalSchema, `${what}, over draws and identities.`);
+const NOTHING: Interval = { mean: null, ci95: null };
 
 const SummarySchema = v.object({
   condition: field(ConditionSchema, 'The changes made to the weights and to the released confidences.'),
   attack: field(v.string(), 'Name of the attack.'),
   draws: field(count, 'Number of measured draws.'),
   n: field(count, 'Number of reconstructions over all draws.'),
-  accuracy: interval('Accuracy on held-out images'),
-  pcc: interval('Pearson correlation with the right person'),
-  pccLift: interval('`pcc` minus the mean correlation with wrong persons'),
-  mse: interval('Mean squared error'),
-  psnr: interval('Peak signal-to-noise ratio in dB'),
-  ssim: interval('Structural similarity'),
-  identity: interval('Share recognised by an independent matcher'),
+  unmeasured: v.optional(field(count, 'Number of reconstructions that could not be measured, by person and draw.'), 0),
+  accuracy: field(
+    v.object({ ...IntervalSchema.entries, mean: field(number, 'Mean.') }),
+    'Accuracy on held-out images, over draws and images.',
+  ),
+  ...fields(FIRST_METRICS, IntervalSchema, ', over draws and people'),
+  ...fields(LATER_METRICS, v.optional(IntervalSchema, NOTHING), ', over draws and people'),
 });
 /** All draws of one condition under one attack. `n` is the number of reconstructions over all draws. */
 export type SummaryEntry = v.InferOutput<typeof SummarySchema>;
@@ -238,7 +336,10 @@ export const BaselinesSchema = v.object({
     number,
     'PCC of a photograph with photographs of other persons: the score of a perfect picture of the wrong person.',
   ),
-  shuffledPcc: field(number, 'PCC of each reconstruction with a person other than the one it is meant to show.'),
+  shuffledPcc: field(
+    measured,
+    'PCC of each reconstruction with a person other than the one it is meant to show; null if no reconstruction could be measured.',
+  ),
 });
 export type Baselines = v.InferOutput<typeof BaselinesSchema>;
 
@@ -256,6 +357,14 @@ export const AttackSchema = v.object({
 });
 /** The description of an attack; rows refer to it by `name`. */
 export type AttackDescription = v.InferOutput<typeof AttackSchema>;
+
+export const EvaluatorsSchema = field(
+  v.object({
+    linear: field(share, 'Of the linear evaluator.'),
+    convolutional: v.optional(field(share, 'Of the convolutional evaluator.')),
+  }),
+  'Share of real photographs that the evaluators recognise, on photographs that they were not trained on.',
+);
 
 const ManifestSchema = v.object({
   version: field(v.string(), 'Version of midas that made the run.'),
@@ -284,8 +393,15 @@ const ManifestSchema = v.object({
     }),
     'The data set of the victim.',
   ),
+  evaluators: v.optional(EvaluatorsSchema),
   started: field(v.string(), 'Start of the run, ISO 8601.'),
   seconds: field(positive, 'Duration of the run in seconds.'),
+  attackSeconds: v.optional(
+    field(
+      v.record(v.string(), positive),
+      'Seconds that each attack took per draw on this adapter, by its name; absent after a merge.',
+    ),
+  ),
   attacks: v.optional(field(v.array(AttackSchema), 'Descriptions of the attacks that rows refer to.')),
 });
 export type Manifest = v.InferOutput<typeof ManifestSchema>;

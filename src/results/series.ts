@@ -1,7 +1,7 @@
-/** Groups summary entries into the lines of figures, and interpolates on these lines. */
+/** Groups summary entries into the lines of figures. */
 import { calibratedTo, equalRate, isErrorFree, isNoise, sameRelease } from './condition.ts';
 import { releaseLabel } from './labels.ts';
-import type { Condition, ConditionKind, Interval, Metric, SummaryEntry } from './schema.ts';
+import type { Condition, ConditionKind, Interval, SummaryEntry } from './schema.ts';
 
 /** One line of a figure: the entries that differ only in the strength of the error. */
 export interface Series {
@@ -95,24 +95,24 @@ export function calibratedOnly(summary: readonly SummaryEntry[]): SummaryEntry[]
   return calibrated.some(({ condition }) => calibratedTo(condition) !== undefined) ? calibrated : [...summary];
 }
 
-/**
- * A metric of a series at a given accuracy, by linear interpolation between the two neighbouring entries (the interval's
- * ends likewise). It compares two defences fairly: at the same accuracy, not at the same rate.
- *
- * @returns undefined where the series does not reach the accuracy
- */
-export function atAccuracy(series: Series, accuracy: number, metric: Metric): Interval | undefined {
-  // The line is searched from the weakest entry on, so a series that recovers by chance is read at its first crossing.
-  for (let i = 0; i + 1 < series.line.length; i++) {
-    const [a, b] = [series.line[i], series.line[i + 1]];
-    const span = b.accuracy.mean - a.accuracy.mean;
-    const t = span === 0 ? (a.accuracy.mean === accuracy ? 0 : Number.NaN) : (accuracy - a.accuracy.mean) / span;
-    if (!(t >= 0 && t <= 1)) continue;
-    const mix = (from: number, to: number) => from + t * (to - from);
-    return {
-      mean: mix(a[metric].mean, b[metric].mean),
-      ci95: [mix(a[metric].ci95[0], b[metric].ci95[0]), mix(a[metric].ci95[1], b[metric].ci95[1])],
-    };
+/** The numbers of an interval that a figure must have room for. */
+export function valuesOf({ mean, ci95 }: Interval): number[] {
+  return [...(mean === null ? [] : [mean]), ...(ci95 ?? [])];
+}
+
+/** The lift that is shown: without the mean face, which files of earlier versions do not have. */
+export function shownLift(entries: readonly SummaryEntry[]): 'liftMeanFree' | 'pccLift' {
+  return entries.some(({ liftMeanFree }) => liftMeanFree.mean !== null) ? 'liftMeanFree' : 'pccLift';
+}
+
+/** The last entry of a line whose metric was measured. */
+export function lastMeasured<T>(
+  points: readonly T[],
+  of: (point: T) => Interval,
+): { point: T; mean: number } | undefined {
+  for (const point of [...points].reverse()) {
+    const { mean } = of(point);
+    if (mean !== null) return { point, mean };
   }
   return undefined;
 }

@@ -2,6 +2,7 @@
 import { calibratedTo, conditionKey, equalRate, isUndefended } from './condition.ts';
 import { levelled, reconstructionSheet, type SheetRow } from './figures/sheet.ts';
 import type { EncodeGrayPng } from './figures/style.ts';
+import { formatNumber } from './format.ts';
 import { attackedTitle, conditionLabel } from './labels.ts';
 import type { Presentation } from './presentation.ts';
 import type { Condition, Results, SummaryEntry } from './schema.ts';
@@ -72,14 +73,14 @@ function sheetRows(
       rows.push({ label: 'truth', detail, images: pictures.truth(truth).slice(0, columns) });
     }
     const entries = summary.filter((entry) => entry.attack === name);
-    for (const { condition, accuracy, pcc, pccLift } of chosen(entries, layers)) {
+    for (const { condition, accuracy, pcc, pccLift, liftMeanFree } of chosen(entries, layers)) {
       const images = pictures.reconstructions(condition, name);
       if (!images) continue;
       rows.push({
         label: conditionLabel(condition),
         detail:
           `${title}\naccuracy ${accuracy.mean.toFixed(2)}, ` +
-          `PCC ${pcc.mean.toFixed(2)}, lift ${pccLift.mean.toFixed(2)}`,
+          `PCC ${formatNumber(pcc.mean, 2)}, lift ${formatNumber(liftMeanFree.mean ?? pccLift.mean, 2)}`,
         images: images.slice(0, columns).map((image) => (photographs ? image : levelled(image, pictures.meanFace))),
       });
     }

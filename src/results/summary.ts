@@ -1,19 +1,18 @@
-/** Summarises all draws of a condition under an attack as means with bootstrap intervals. */
+/** Summarises all draws of a condition under an attack as means with confidence intervals. */
 import { ShapeError } from '../errors.ts';
-import { bootstrapInterval } from '../metrics/bootstrap.ts';
-import { conditionKey } from './condition.ts';
+import { type CrossedTable, type Estimate, type EstimateOptions, estimate, intervalOf } from '../metrics/interval.ts';
+import { conditionKey, isErrorFree } from './condition.ts';
 import { conditionLabel } from './labels.ts';
-import type { Interval, Metric, Row, SummaryEntry } from './schema.ts';
+import { type Interval, METRICS, type Metric, type Row, SHARES, type SummaryEntry } from './schema.ts';
 
 /**
- * Groups rows by condition and attack, in order of first appearance, and gives each metric a mean and a 95 % interval by
- * bootstrap over draws x identities. Metrics without a value per identity (accuracy, and mse, psnr, ssim unless
- * `perIdentity` has them) have one value per draw, so a single draw gives them an interval of no width.
+ * Groups rows by condition and attack, in order of first appearance, and gives each metric a mean and a 95 % interval over draws
+ * and people; that of accuracy is over draws and held-out images. A single draw of errors cannot show how much draws vary: its
+ * metrics have no interval (`ci95` is null). A model without errors has no such variation, and needs one draw only.
  *
- * @param seed of the resampling, 1 by default; the same seed gives the same intervals
  * @throws ShapeError if draws of one condition hold different numbers of identities, or a draw appears twice
  */
-export function summarise(rows: readonly Row[], seed = 1): SummaryEntry[] {
+export function summarise(rows: readonly Row[]): SummaryEntry[] {
   const groups = new Map<string, Row[]>();
   for (const row of rows) {
     const key = `${conditionKey(row.condition)} ${row.attack}`;
@@ -22,43 +21,73 @@ export function summarise(rows: readonly Row[], seed = 1): SummaryEntry[] {
     else groups.set(key, [row]);
   }
   return [...groups.values()].map((group) => {
-    const name = `${conditionLabel(group[0].condition)}, attack ${group[0].attack}`;
-    // Draws are sorted, so that a resumed run, whose rows are in another order, gives the same intervals.
-    const draws = [...group].sort((a, b) => a.draw - b.draw);
-    for (let i = 1; i < draws.length; i++) {
-      if (draws[i].draw === draws[i - 1].draw) throw new ShapeError(`${name}: draw ${draws[i].draw} appears twice`);
-      const [first, here] = [draws[0].perIdentity.pcc.length, draws[i].perIdentity.pcc.length];
-      if (first !== here) {
-        throw new ShapeError(
-          `${name}: draw ${draws[0].draw} has ${first} identities, draw ${draws[i].draw} has ${here}`,
-        );
-      }
-    }
-    const interval = (metric: Metric): Interval => {
-      const { mean, ci95 } = bootstrapInterval(
-        draws.map((row) => valuesOfDraw(row, metric)),
-        { seed },
-      );
-      return { mean, ci95: [ci95[0], ci95[1]] };
-    };
+    const draws = sortedDraws(group);
+    const intervals = METRICS.map((metric) => [
+      metric,
+      intervalFor(estimate(tableOf(draws, metric), optionsOf(metric)), showsDraws(draws)),
+    ]);
     return {
       condition: draws[0].condition,
       attack: draws[0].attack,
       draws: draws.length,
       n: draws.reduce((sum, row) => sum + row.n, 0),
-      accuracy: interval('accuracy'),
-      pcc: interval('pcc'),
-      pccLift: interval('pccLift'),
-      mse: interval('mse'),
-      psnr: interval('psnr'),
-      ssim: interval('ssim'),
-      identity: interval('identity'),
+      unmeasured: draws.reduce((sum, row) => sum + row.unmeasured, 0),
+      ...(Object.fromEntries(intervals) as Record<Metric, Interval> & Pick<SummaryEntry, 'accuracy'>),
     };
   });
 }
 
-/** The values of a row that the bootstrap resamples: one per identity, or the single value if there are no identities. */
-export function valuesOfDraw(row: Row, metric: Metric): readonly number[] {
-  const perIdentity = metric === 'accuracy' ? undefined : row.perIdentity[metric];
-  return perIdentity?.length ? perIdentity : [row[metric]];
+/** How the mean of a metric is estimated: shares, and correlations, which intervals must not exceed. */
+export function optionsOf(metric: Metric): EstimateOptions {
+  if (SHARES.has(metric) || metric === 'auc') return { share: SHARES.has(metric), range: [0, 1] };
+  return CORRELATIONS.has(metric) ? { range: [-1, 1] } : {};
+}
+
+const CORRELATIONS: ReadonlySet<Metric> = new Set(['pcc', 'pccMeanFree', 'pccOther', 'pccMeanFreeOther', 'ssim']);
+
+/** True if the rows can show how much results vary from draw to draw, or if they cannot vary. */
+export function showsDraws(draws: readonly Row[]): boolean {
+  return draws.length > 1 || isErrorFree(draws[0].condition);
+}
+
+/**
+ * The rows of one condition and attack by their draws, so that a resumed run, whose rows are in another order, gives the same
+ * numbers. @throws ShapeError if draws hold different numbers of identities, or a draw appears twice
+ */
+export function sortedDraws(rows: readonly Row[]): Row[] {
+  const draws = [...rows].sort((a, b) => a.draw - b.draw);
+  const name = () => `${conditionLabel(rows[0].condition)}, attack ${rows[0].attack}`;
+  for (let i = 1; i < draws.length; i++) {
+    if (draws[i].draw === draws[i - 1].draw) throw new ShapeError(`${name()}: draw ${draws[i].draw} appears twice`);
+    const [first, here] = [draws[0].perIdentity.pcc.length, draws[i].perIdentity.pcc.length];
+    if (first !== here) {
+      throw new ShapeError(
+        `${name()}: draw ${draws[0].draw} has ${first} identities, draw ${draws[i].draw} has ${here}`,
+      );
+    }
+  }
+  return draws;
+}
+
+/**
+ * The values of a metric, [draw][person], or for accuracy [draw][image]; a metric without values per person, and the accuracy of
+ * rows that do not say which images were correct, have one value per draw.
+ */
+export function tableOf(draws: readonly Row[], metric: Metric): CrossedTable {
+  if (metric === 'accuracy') {
+    if (draws.some(({ correct }) => correct === undefined)) return draws.map(({ accuracy }) => [accuracy]);
+    return draws.map(({ correct }) => Array.from(correct!, Number));
+  }
+  return draws.map((row) => {
+    const values = row.perIdentity[metric];
+    return values?.length ? values : [row[metric]];
+  });
+}
+
+/** @param withCi false if the values cannot show all of their variation: then there is no interval */
+export function intervalFor(estimated: Estimate | undefined, withCi: boolean): Interval {
+  if (!estimated) return { mean: null, ci95: null };
+  const { mean, unmeasured } = estimated;
+  const ends = withCi ? intervalOf(estimated) : undefined;
+  return { mean, ci95: ends ?? null, ...(unmeasured > 0 && { unmeasured }) };
 }

@@ -1,9 +1,10 @@
 /** The data of the figure that shows a sweep over the supply voltage of measured DIMMs. */
-import { dimmOfChip, lineErrorRate } from '../memory/undervolting.ts';
+import { dimmOfChip, isMeasuredVoltage, lineErrorRate } from '../memory/undervolting.ts';
 import { attackTitle } from './attacks.ts';
 import { canonical, conditionKey, measuredDimms } from './condition.ts';
 import { releaseLabel } from './labels.ts';
 import type { Condition, Interval, Results } from './schema.ts';
+import { shownLift } from './series.ts';
 
 export interface VoltagePoint {
   /** Supply voltage of the weights' memory, V. */
@@ -12,11 +13,14 @@ export interface VoltagePoint {
   readonly accuracy: Interval;
   /** Interval of the mean PCC of the attack that is shown. */
   readonly pcc: Interval;
-  readonly pccLift: Interval;
+  /** Without the mean face, where that was measured. */
+  readonly lift: Interval;
   /** Energy of weight reads over that at nominal voltage, 0..1: an upper bound of the saving. */
   readonly energy: number;
   /** Mean share of cache lines with at least one flipped bit, 0..1. */
   readonly badLines: number;
+  /** True if no DIMM of the vendor was measured at this voltage, so that `badLines` is interpolated. */
+  readonly interpolated?: boolean;
 }
 
 export interface VoltageSeries {
@@ -50,21 +54,23 @@ export function voltageSeries({
     points: VoltagePoint[];
   }
   const lines = new Map<string, Line>();
-  for (const { condition, attack, accuracy, pcc, pccLift } of summary) {
+  const metric = shownLift(summary);
+  for (const { condition, attack, accuracy, pcc, [metric]: lift } of summary) {
     const dimms = measuredDimms(condition);
     if (dimms === undefined) continue;
-    const { vendor, volts } = dimms;
+    const { vendor, volts, dimmOf } = dimms;
     const key = conditionKey(condition);
     const own = rows.filter((row) => row.attack === attack && conditionKey(row.condition) === key);
-    // Every draw is another DIMM of the vendor, in the order of their numbers; the energy of reads is the same in all of them.
+    // Every draw is another chip, usually the next DIMM of the vendor; the energy of reads is the same in all of them.
     const draws = [...new Set(own.map((row) => row.draw))];
-    const shares = draws.map((draw) => lineErrorRate(dimmOfChip(vendor, draw), volts));
+    const shares = draws.map((draw) => lineErrorRate(dimmOfChip(vendor, dimmOf(draw)), volts));
     const badLines = shares.reduce((sum, share) => sum + share, 0) / shares.length;
     const energy = own[0]?.energy?.relative ?? Number.NaN;
     const lineName = `${attack}\n${lineKey(condition)}`;
     const memory = [`DRAM ${vendor}`, releaseLabel(condition.release)].filter((part) => part !== undefined).join(', ');
     const line = lines.get(lineName) ?? { attack, memory, points: [] };
-    line.points.push({ volts, accuracy, pcc, pccLift, energy, badLines });
+    const interpolated = !isMeasuredVoltage(vendor, volts);
+    line.points.push({ volts, accuracy, pcc, lift, energy, badLines, ...(interpolated && { interpolated }) });
     lines.set(lineName, line);
   }
   const all = [...lines.values()];

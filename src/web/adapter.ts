@@ -4,7 +4,7 @@ import type { Reply } from './protocol.ts';
 
 export function showAdapter(
   { adapter, limits, features, networks }: Extract<Reply, { kind: 'opened' }>,
-  { trainAccuracy, identityAccuracy }: Extract<Reply, { kind: 'victim' }>,
+  { trainAccuracy, evaluatorAccuracy }: Extract<Reply, { kind: 'victim' }>,
 ): void {
   const badge = byId('badge');
   badge.hidden = false;
@@ -24,7 +24,7 @@ export function showAdapter(
       ['features', features.join(', ')],
       ['networks', networks],
       ['accuracy on training images, no defence', trainAccuracy.toFixed(3)],
-      ['accuracy of the identity classifiers', identityAccuracy.toFixed(3)],
+      ['real photographs that the linear evaluator recognises', evaluatorAccuracy.toFixed(3)],
     ]),
   );
 }

@@ -1,4 +1,5 @@
 /** Shows an attack that reconstructs people, iteration by iteration. */
+import { formatNumber } from '../results/format.ts';
 import type { Row } from '../results/results.ts';
 import { byId, Gallery, table } from './dom.ts';
 import type { Reply } from './protocol.ts';
@@ -32,8 +33,8 @@ export class AttackPanel {
     if (what === 'truth' || !row) return;
     this.#rows[what] = row;
     const { none, memory: defended } = this.#rows;
-    const text = (value: number | undefined) => (value === undefined ? '' : value.toFixed(2).replace('-', '−'));
-    const line = (label: string, metric: 'accuracy' | 'pcc' | 'pccLift' | 'identity') => [
+    const text = (value: number | null | undefined) => (value === undefined ? '' : formatNumber(value, 2));
+    const line = (label: string, metric: 'accuracy' | 'pcc' | 'liftMeanFree' | 'rank1' | 'identity') => [
       label,
       text(none?.[metric]),
       text(defended?.[metric]),
@@ -43,8 +44,9 @@ export class AttackPanel {
         ['', 'no defence', 'this memory'],
         line('accuracy of the classifier', 'accuracy'),
         line('similarity to the right person (PCC)', 'pcc'),
-        line('lift over wrong people', 'pccLift'),
-        line('recognised by an identity classifier', 'identity'),
+        line('lift over wrong people, without the mean face', 'liftMeanFree'),
+        line('most similar to the right person', 'rank1'),
+        line('recognised by a linear evaluator', 'identity'),
       ]),
     );
   }

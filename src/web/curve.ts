@@ -1,5 +1,5 @@
 /** The figure of similarity against accuracy, redrawn as draws are measured, with its table and its downloads. */
-import { conditionLabel, type Results, toCsv } from '../results/results.ts';
+import { conditionLabel, formatNumber, type Interval, type Results, toCsv } from '../results/results.ts';
 import { byId, scrollable, table } from './dom.ts';
 import { download, sheetSvg, svgToPng } from './downloads.ts';
 import type { ReconstructionPanel } from './reconstruction_panel.ts';
@@ -68,18 +68,19 @@ export class Curve {
   #table(): void {
     const { setting, results } = this.#shown!;
     const output = this.#panel.outputOf(setting);
-    const text = ({ mean, ci95 }: { mean: number; ci95: readonly number[] }) =>
-      `${mean.toFixed(3)} (${ci95.map((each) => each.toFixed(3)).join(' to ')})`;
+    const text = ({ mean, ci95 }: Interval) =>
+      `${formatNumber(mean)}${ci95 ? ` (${ci95.map((each) => formatNumber(each)).join(' to ')})` : ''}`;
     const rows = results.summary.filter((entry) => entry.attack === output?.name);
     byId('curve-table').replaceChildren(
       table(`${output?.title}: means and 95 % intervals`, [
-        ['condition', 'draws', 'accuracy', 'PCC', 'lift', 'identified'],
-        ...rows.map(({ condition, draws, accuracy, pcc, pccLift, identity }) => [
+        ['condition', 'draws', 'accuracy', 'PCC', 'lift without the mean face', 'rank 1', 'recognised'],
+        ...rows.map(({ condition, draws, accuracy, pcc, liftMeanFree, rank1, identity }) => [
           conditionLabel(condition),
           String(draws),
           text(accuracy),
           text(pcc),
-          text(pccLift),
+          text(liftMeanFree),
+          text(rank1),
           text(identity),
         ]),
       ]),

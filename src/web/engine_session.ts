@@ -15,11 +15,12 @@ import {
   type SweepConfig,
   type VictimKind,
 } from '../experiments/config.ts';
+import type { ExperimentData } from '../experiments/faces.ts';
 import { proceduralData, splitName } from '../experiments/faces.ts';
 import { attacksOfKinds, presetInput } from '../experiments/presets.ts';
 import { InMemoryRunStore, type ProgressSink, refuseAborted } from '../experiments/store.ts';
 import { type DrawResult, Sweep } from '../experiments/sweep.ts';
-import { type ExperimentData, Testbed } from '../experiments/testbed.ts';
+import { Testbed } from '../experiments/testbed.ts';
 import { type Gpu, limitsOf } from '../gpu/device.ts';
 import { productLayers } from '../layers/stack.ts';
 import { codeAt } from '../memory/codec.ts';
@@ -53,6 +54,8 @@ import {
 
 /** The seed with which the shipped networks were trained; the seed of a setting determines errors only. */
 const FACES_SEED = 1;
+/** Common to all experiments of the page, which does not train a convolutional evaluator while somebody waits. */
+const COMMON = { seed: FACES_SEED, evaluator: 'linear' } as const;
 /** Size in pixels of the images of a dense victim from which people are reconstructed, and the number of these people. */
 const PEOPLE = { width: 56, height: 64, people: 10 } as const;
 /** Attackers of the inversion network. */
@@ -412,7 +415,7 @@ export class EngineSession {
         attacks: descriptionsOf(ready),
       },
       rows: [...store.rows],
-      summary: store.summary(setting.seed),
+      summary: store.summary(),
       baselines: ready.baselines!,
     };
     const keys = [undefended, condition].map(conditionKey);
@@ -616,7 +619,7 @@ function victimReply(victim: VictimKind, ready: Ready): Reply {
     outputs: outputsOf(ready),
     truth: { [heldOut]: truth(heldOut), [training]: truth(training) } as Record<SplitName, ReturnType<typeof truth>>,
     trainAccuracy: testbed.trainAccuracy,
-    identityAccuracy: testbed.evaluatorAccuracy(),
+    evaluatorAccuracy: testbed.evaluatorAccuracies().linear,
   };
 }
 
@@ -624,7 +627,7 @@ function victimReply(victim: VictimKind, ready: Ready): Reply {
 function invertedConfig(kind: VictimKind, { data }: ExperimentConfig): ExperimentConfig {
   if (data.kind !== 'procedural') throw new MidasError('the page supports procedural faces only');
   const preset = presetInput('deep', { victim: kind, images: data });
-  return parseExperiment({ ...preset, data, ...invertedAttacks(preset), seed: FACES_SEED }, 'page');
+  return parseExperiment({ ...preset, data, ...invertedAttacks(preset), ...COMMON }, 'page');
 }
 
 function invertedAttacks({ attacks }: Pick<ExperimentInput, 'attacks'>): Partial<ExperimentInput> {
@@ -639,7 +642,7 @@ function searchedConfig(kind: VictimKind, attack: string, shipped: ExperimentCon
   const preset = presetInput('shallow', { victim: kind, images });
   const victim = kind === 'yang' ? { data: shipped.data, victim: shipped.victim } : {};
   const attacks = (attacksOfKinds([attack], preset, images) as object[]).slice(0, 1);
-  return parseExperiment({ ...preset, ...victim, people, attacks, seed: FACES_SEED }, 'page');
+  return parseExperiment({ ...preset, ...victim, people, attacks, ...COMMON }, 'page');
 }
 
 /** An image rounded to bytes, as a run folder stores it: baselines are computed from stored images. */
@@ -695,7 +698,7 @@ async function networksOf(
       victim: { ...preset.victim, ndf: victim.ndf },
       attacks: [{ ...inverting, network: { kind: 'yang', ngf: inversion.ngf }, attackers: ATTACKERS }],
       photographs: 1,
-      seed: FACES_SEED,
+      ...COMMON,
     },
     'page',
   );

@@ -4,6 +4,7 @@ import { isErrorFree } from '../results/condition.ts';
 import { privacyCurve } from '../results/figures/privacy_curve.ts';
 import { voltageFigure } from '../results/figures/voltage.ts';
 import { type Results, runTitle } from '../results/results.ts';
+import { shownLift } from '../results/series.ts';
 import { voltageSeries } from '../results/voltage.ts';
 
 /** @returns an SVG; undefined if no condition has errors yet */
@@ -18,7 +19,8 @@ export function curveFigure(
     const series = voltageSeries(results).filter((each) => each.attack === attack);
     if (series.length === 0) return undefined;
     const chance = 1 / manifest.dataset.classes!;
-    return voltageFigure({ title: runTitle(manifest), series, chance, meanFacePcc: baselines.meanFacePcc, document });
+    const common = { title: runTitle(manifest), meanFacePcc: baselines.meanFacePcc, document };
+    return voltageFigure({ ...common, series, chance, lift: shownLift(summary) });
   }
   if (summary.every(({ condition }) => isErrorFree(condition))) return undefined;
   return privacyCurve({
@@ -27,6 +29,6 @@ export function curveFigure(
     baselines,
     title: runTitle(manifest),
     document,
-    ...(narrow && { width: 460, metrics: ['pccLift'] }),
+    ...(narrow && { width: 460, metrics: [shownLift(summary)] }),
   });
 }

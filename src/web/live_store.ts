@@ -51,7 +51,7 @@ export class LiveStore extends InMemoryRunStore {
   }
 
   /** {@link summarise} of all rows, computed anew only for conditions that have new ones. */
-  summary(seed: number): SummaryEntry[] {
+  summary(): SummaryEntry[] {
     const groups = new Map<string, Row[]>();
     for (const row of this.rows) {
       const key = conditionKey(row.condition);
@@ -62,7 +62,7 @@ export class LiveStore extends InMemoryRunStore {
     return [...groups].flatMap(([key, rows]) => {
       const known = this.#summaries.get(key);
       if (known?.rows === rows.length) return known.entries;
-      const entries = summarise(rows, seed);
+      const entries = summarise(rows);
       this.#summaries.set(key, { rows: rows.length, entries });
       return entries;
     });

@@ -84,7 +84,8 @@ export type Reply =
       readonly outputs: readonly ShownOutput[];
       readonly truth: Readonly<Record<SplitName, Pictures & { readonly names: readonly string[] }>>;
       readonly trainAccuracy: number;
-      readonly identityAccuracy: number;
+      /** Share of real photographs that the linear evaluator recognises, 0..1. */
+      readonly evaluatorAccuracy: number;
     }
   | {
       readonly kind: 'measured';

@@ -1,15 +1,15 @@
 /** Shows the faces, their reconstructions by an attacker, and the numbers of both. */
-import { formatPercent, type Interval, type SummaryEntry } from '../results/results.ts';
+import { formatNumber, formatPercent, type Interval, type SummaryEntry } from '../results/results.ts';
 import { byId, Gallery, table } from './dom.ts';
 import type { Reply, ShownAttack, ShownOutput } from './protocol.ts';
 import { describe, describeMemory, type Setting, vendorOf } from './setting.ts';
 
 type Victim = Extract<Reply, { kind: 'victim' }>;
 
-/** `0.84 (0.81 to 0.87)`; the mean alone if the interval has no width. */
-function interval({ mean, ci95: [low, high] }: Interval, digits = 2): string {
-  const text = (value: number) => value.toFixed(digits).replace('-', '−');
-  return low === high ? text(mean) : `${text(mean)} (${text(low)} to ${text(high)})`;
+/** `0.84 (0.81 to 0.87)`; the mean alone if there is no interval. */
+function interval({ mean, ci95 }: Interval, digits = 2): string {
+  const text = (value: number | null) => formatNumber(value, digits);
+  return ci95 === null ? text(mean) : `${text(mean)} (${text(ci95[0])} to ${text(ci95[1])})`;
 }
 
 export class ReconstructionPanel {
@@ -42,7 +42,7 @@ export class ReconstructionPanel {
     const chosen = this.outputOf(setting);
     if (!truth || !chosen) return undefined;
     const found = (what: 'none' | 'memory') => this.#measured[what]?.find(({ output }) => output.name === chosen.name);
-    const detail = ({ row }: ShownAttack) => `accuracy ${row.accuracy.toFixed(2)}, PCC ${row.pcc.toFixed(2)}`;
+    const detail = ({ row }: ShownAttack) => `accuracy ${row.accuracy.toFixed(2)}, PCC ${formatNumber(row.pcc, 2)}`;
     const rows = [
       {
         id: 'truth',
@@ -79,7 +79,7 @@ export class ReconstructionPanel {
     const none = mine.find(({ condition }) => condition.kind === 'none');
     const memory = mine.find(({ condition }) => condition.kind !== 'none') ?? none;
     if (!none || !memory) return;
-    const row = (label: string, metric: 'accuracy' | 'pcc' | 'pccLift' | 'identity') => [
+    const row = (label: string, metric: 'accuracy' | 'pcc' | 'liftMeanFree' | 'rank1' | 'identity') => [
       label,
       interval(none[metric]),
       interval(memory[metric]),
@@ -89,12 +89,13 @@ export class ReconstructionPanel {
         ? `${formatPercent(energy.relative)} of nominal, ${(energy.bytes / 1e6).toFixed(1)} MB`
         : '';
     byId('numbers').replaceChildren(
-      table('Means, and 95 % bootstrap intervals over draws and people', [
+      table('Means, and 95 % intervals over draws and people', [
         ['', 'no defence', `${describeMemory(setting)}, ${memory.draws} ${memory.draws === 1 ? 'draw' : 'draws'}`],
         row('accuracy of the classifier', 'accuracy'),
         row('similarity to the right person (PCC)', 'pcc'),
-        row('lift over wrong people', 'pccLift'),
-        row('recognised by an identity classifier', 'identity'),
+        row('lift over wrong people, without the mean face', 'liftMeanFree'),
+        row('most similar to the right person', 'rank1'),
+        row('recognised by a linear evaluator', 'identity'),
         ...(joules ? [['energy of weight reads, by V²', '100 % of nominal', joules]] : []),
       ]),
     );

@@ -28,7 +28,7 @@ beforeAll(() => {
       width: 2,
       height: 2,
       trainAccuracy: 1,
-      evaluatorAccuracy: i === 0 ? 0.91 : 0.83,
+      evaluators: { linear: i === 0 ? 0.91 : 0.83 },
       procedural: true,
       meanFaceOf: 'public',
       attacks: [],
@@ -45,7 +45,14 @@ async function report(args: Partial<ReportArguments>) {
   const out = mkdtempSync(join(scratch, 'out-'));
   const session = new Session({ out, seed: 1, adapter: 'auto', json: true, quiet: true }, []);
   const answer = vi.spyOn(session, 'answer').mockImplementation(() => {});
-  await reportCommand(session, { dirs: dirs.slice(0, 1), format: ['svg'], theme: 'light', latex: false, ...args });
+  await reportCommand(session, {
+    dirs: dirs.slice(0, 1),
+    format: ['svg'],
+    theme: 'light',
+    latex: false,
+    markdown: false,
+    ...args,
+  });
   return { out, json: answer.mock.calls[0][0] as { files: string[]; seeds: number[]; headlines: string[] } };
 }
 
@@ -69,9 +76,17 @@ describe('the command midas report', () => {
     expect(readdirSync(out).sort()).toEqual([...files].sort());
     expect(decodePng(readFileSync(join(out, 'curve.png'))).width).toBe(1400);
     expect(read(out, 'curve.svg')).toContain('@font-face');
-    expect(read(out, 'table.tex')).toContain('\\begin{tabular}{lrllll}');
+    expect(read(out, 'table.tex')).toContain('\\begin{tabular}{lrlllll}');
     expect(read(out, 'report.html')).toContain('data:image/png;base64,');
     expect(readdirSync(dirs[0])).toEqual(before);
+  });
+
+  test('midas report writes summary and comparisons as Markdown, with what the evaluators know of real photographs', async () => {
+    const { out } = await report({ dirs, markdown: true });
+    const tables = read(out, 'tables.md');
+    expect(tables).toContain('### inversion\n\n| condition | victims | draws | Accuracy | PCC with the right person |');
+    expect(tables).toContain('### Comparisons');
+    expect(tables).toMatch(/\| Bit errors 0\.39 %, fc1 \+ fc2 \| 2 \| 4 \| 0\.8\d\d /);
   });
 
   test('midas report aggregates several seeds', async () => {
@@ -83,10 +98,10 @@ describe('the command midas report', () => {
 
   test('midas report repeats the notes of a run, and names the seed of notes that differ between runs', async () => {
     const one = read((await report({})).out, 'report.html');
-    expect(one).toContain('<li>The independent classifiers of identity recognise 91 %');
+    expect(one).toContain('<li>The linear evaluators recognise 91 %');
     const both = read((await report({ dirs })).out, 'report.html');
-    expect(both).toContain('<li>Seed 1: The independent classifiers of identity recognise 91 %');
-    expect(both).toContain('<li>Seed 2: The independent classifiers of identity recognise 83 %');
+    expect(both).toContain('<li>Seed 1: The linear evaluators recognise 91 %');
+    expect(both).toContain('<li>Seed 2: The linear evaluators recognise 83 %');
     expect(both.split('The faces are procedural.')).toHaveLength(2);
   });
 

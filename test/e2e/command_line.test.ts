@@ -296,7 +296,7 @@ describe('memories as conditions', () => {
   it('named memories and voltages replace the sweep, and the results have read energy and a voltage figure', async () => {
     const out = join(scratch, 'memories');
     const args = ['--epochs', '2', '--draws', '1', '--size', '16x20', '--format', 'int8', '--adapter', 'software'];
-    const memories = ['--memory', 'eden-em1', '--voltages', 'C:1.35,1.2,1.1'];
+    const memories = ['--memory', 'eden-em1', '--voltages', 'C:1.35,1.2,1.1', '--evaluator', 'linear'];
     const { code, stderr } = await midas('shallow', ...args, ...memories, '--out', out, '--quiet');
     expect(stderr).toBe('');
     expect(code).toBe(0);

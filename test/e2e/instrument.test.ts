@@ -22,8 +22,13 @@ const SMALL = [
   '2^-5,2^-3',
   '--layers',
   'both',
+  '--evaluator',
+  'linear',
   ...QUIET,
 ];
+
+/** The convolutional evaluator takes seconds to train, and has a test of its own. */
+const LINEAR = ['--evaluator', 'linear'];
 
 const read = (dir: string): Results => parseResults(readFileSync(join(dir, 'results.json'), 'utf8'), dir);
 const inScratch = (name: string) => join(scratch, name);
@@ -92,7 +97,7 @@ describe('repeating, sharding and reporting a run', () => {
     expect(stderr).toBe('');
     expect(code).toBe(0);
     expect(filesIn(merged)).toEqual(filesIn(out));
-    const { command: _c, seconds: _s, started: _t, ...manifest } = read(out).manifest;
+    const { command: _c, seconds: _s, started: _t, attackSeconds: _a, ...manifest } = read(out).manifest;
     expect(read(merged)).toMatchObject({ ...read(out), manifest });
   });
 
@@ -126,7 +131,19 @@ describe('repeating, sharding and reporting a run', () => {
 describe('any part of an experiment can be exchanged', () => {
   it('MI-Face attacks the convolutional victim at the given rates', async () => {
     const out = inScratch('conv');
-    const only = ['--attack', 'mi-face', '--rates', '0.01', '--layers', 'fc1', '--draws', '1', '--noise', 'none'];
+    const only = [
+      '--attack',
+      'mi-face',
+      '--rates',
+      '0.01',
+      '--layers',
+      'fc1',
+      '--draws',
+      '1',
+      '--noise',
+      'none',
+      ...LINEAR,
+    ];
     const { code, stderr } = await midas('deep', '--pretrained', 'data/deep-tiny', ...only, '--out', out, ...QUIET);
     expect(stderr).toBe('');
     expect(code).toBe(0);
@@ -136,11 +153,12 @@ describe('any part of an experiment can be exchanged', () => {
     expect(manifest.attacks).toEqual([
       { name: 'mi-face zero', kind: 'mi-face', family: 'MI-Face', title: 'MI-Face from a black image' },
     ]);
+    expect(manifest.attackSeconds?.['mi-face zero']).toBeGreaterThan(0);
   });
 
   it('a network of dense layers is inverted, and releases rounded confidences', async () => {
     const out = inScratch('dense');
-    const only = ['--attack', 'inversion', '--round', '1', '--size', '16x20', '--epochs', '2'];
+    const only = ['--attack', 'inversion', '--round', '1', '--size', '16x20', '--epochs', '2', ...LINEAR];
     const { code, stderr } = await midas('attack', 'shallow', ...only, '--out', out, ...QUIET);
     expect(stderr).toBe('');
     expect(code).toBe(0);
@@ -155,7 +173,7 @@ describe('any part of an experiment can be exchanged', () => {
 
   it('a run uses networks that were trained separately', async () => {
     const networks = inScratch('networks');
-    const args = ['--size', '16x20', '--epochs', '2', ...QUIET];
+    const args = ['--size', '16x20', '--epochs', '2', ...LINEAR, ...QUIET];
     const trained = await midas('train', 'shallow', ...args, '--json', '--out', networks);
     expect(trained.stderr).toBe('');
     expect(JSON.parse(trained.stdout)).toMatchObject({ model: 'mlp 320-200-40' });

@@ -178,7 +178,7 @@ describe.runIf(findChromium())('the page in Chromium', () => {
     await ended('invert done');
     expect(Number(await page!.locator('#inversion-faces').getAttribute('data-states'))).toBeGreaterThan(4);
     expect(await page!.locator('#inversion-faces img').count()).toBe(30);
-    expect(await page!.locator('#inversion-numbers tbody tr').count()).toBe(4);
+    expect(await page!.locator('#inversion-numbers tbody tr').count()).toBe(5);
     await page!.locator('#inversion-title').scrollIntoViewIfNeeded();
     await shoot('inversion');
   });

@@ -1,16 +1,28 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { seededSplit } from '../../src/data/dataset.ts';
+import { selectPeople } from '../../src/data/people.ts';
 import { renderFaces } from '../../src/data/render_faces.ts';
 import { ConfigError, DataError, InterruptedError } from '../../src/errors.ts';
 import { type ExperimentConfig, parseExperiment, type VictimKind } from '../../src/experiments/config.ts';
 import { linearDrawCost } from '../../src/experiments/draws.ts';
 import { type ExperimentOutcome, runExperiment } from '../../src/experiments/experiment.ts';
+import type { ExperimentData } from '../../src/experiments/faces.ts';
 import { experimentData } from '../../src/experiments/faces.ts';
 import { presetInput } from '../../src/experiments/presets.ts';
 import { InMemoryRunStore, SILENT } from '../../src/experiments/store.ts';
-import type { ExperimentData } from '../../src/experiments/testbed.ts';
+import { meanErrorRate } from '../../src/memory/faults.ts';
+import { findPreset } from '../../src/memory/presets.ts';
 import { inOrder } from '../../src/results/order.ts';
-import { conditionKey, matchedTo, type Row } from '../../src/results/results.ts';
+import {
+  type Condition,
+  conditionKey,
+  type MemoryCondition,
+  matchedTo,
+  parseRows,
+  type Row,
+  rowToLine,
+  summarise,
+} from '../../src/results/results.ts';
 import { useGpu } from '../support/gpu.ts';
 
 const device = useGpu();
@@ -35,11 +47,13 @@ function configuration(kind: Exclude<VictimKind, 'yang'>, changes: Record<string
       training: {
         ...victim.training,
         epochs: 2,
+        steps: undefined,
         ...(kind === 'dae' && { reconstruction: { epochs: 2, deviation: 0.1, learningRate: 1e-3 } }),
       },
     },
     sweeps: [{ layers: 'all', rates: [2 ** -4] }],
     draws: 2,
+    evaluator: 'linear',
     noise: { kinds: [] },
     attacks: (preset.attacks as object[]).map((attack) => ({ ...attack, iterations: 5 })),
     seed: 5,
@@ -49,6 +63,7 @@ function configuration(kind: Exclude<VictimKind, 'yang'>, changes: Record<string
 
 const run = (config: ExperimentConfig, store = new InMemoryRunStore(), signal = new AbortController().signal) =>
   runExperiment(device.gpu, data, config, { store, progress: SILENT, signal });
+const labelOf = (condition: Condition) => (condition.kind === 'memory' ? condition.label : undefined);
 const key = (row: Row) => `${conditionKey(row.condition)} ${row.draw} ${row.attack}`;
 /** The files of a run except checkpoints, sorted by name. */
 const filesOf = (store: InMemoryRunStore) =>
@@ -248,5 +263,143 @@ describe('running a whole experiment', () => {
     const alone = await run(more);
     expect(rows).toEqual(alone.rows);
     expect(store.rows).toHaveLength(rows.length);
+  });
+
+  it('noise is calibrated alike whatever draws are measured, because it has draws of its own', async () => {
+    const changes = { victim: LEARNED, noise: { kinds: ['gaussian'] }, sweeps: [{ layers: 'both', rates: [0.5] }] };
+    const noiseOf = async (draws: number) => {
+      const { rows } = await run(configuration('mlp', { ...changes, draws }));
+      return new Set(rows.filter((row) => matchedTo(row.condition)).map((row) => conditionKey(row.condition)));
+    };
+    const two = await noiseOf(2);
+    expect(two.size).toBeGreaterThan(0);
+    expect(await noiseOf(3)).toEqual(two);
+  });
+
+  it('every draw of a memory whose faults belong to a chip is another chip, with rates of its own', async () => {
+    const memories = ['eden-em1', 'stuck-at', 'dram-c-1.150v'].map((name) => {
+      const { memory } = findPreset(name);
+      return { name, setting: name, memory };
+    });
+    const { rows } = await run(configuration('mlp', { victim: LEARNED, sweeps: [], memories, draws: 3 }));
+    for (const { name } of memories) {
+      const own = rows.filter(({ condition, attack }) => labelOf(condition) === name && attack === 'mi-face zero');
+      // The weights of another chip give other reconstructions.
+      expect(new Set(own.map(({ pcc }) => pcc)).size).toBe(3);
+      const stored = (own[0].condition as MemoryCondition).memory.layers.fc1;
+      if (stored.kind !== 'stored') throw new Error('the layer must be stored');
+      for (const { draw, rates } of own) expect(rates?.fc1).toBe(meanErrorRate(stored, draw, 'fc1'));
+    }
+    const dimms = rows.filter(({ condition }) => labelOf(condition) === 'dram-c-1.150v');
+    expect(new Set(dimms.map(({ rates }) => rates?.fc1)).size).toBe(3);
+  });
+
+  it('what could not be computed is not measured: NaN under propagating floats, and an attack that never moved', async () => {
+    const changes = {
+      format: { kind: 'fp32', nonFinite: 'propagate' },
+      sweeps: [{ layers: 'all', rates: [0.25] }],
+      attacks: [
+        { kind: 'mi-face', start: 'mean', iterations: 3, step: 1 },
+        { kind: 'mi-face', start: 'zero', iterations: 3, step: 0 },
+        {
+          kind: 'inversion',
+          network: { kind: 'dense', hidden: [8] },
+          training: { epochs: 1, batchSize: 4, learningRate: 1e-3 },
+          splits: ['held-out'],
+        },
+      ],
+    };
+    const { rows } = await run(configuration('mlp', changes));
+    const broken = rows.filter(({ condition, attack }) => condition.kind === 'bit-error' && attack !== 'mi-face zero');
+    expect(broken).toHaveLength(4);
+    for (const row of broken) {
+      expect(row.unmeasured).toBe(4);
+      for (const value of [row.pcc, row.liftMeanFree, row.identity, row.rank1, row.mse]) expect(value).toBeNull();
+      expect(row.perIdentity.pcc).toEqual([null, null, null, null]);
+    }
+    // The step of length 0 leaves the black start, also in the error-free model.
+    const still = rows.filter(({ attack }) => attack === 'mi-face zero');
+    for (const row of still) expect([row.pcc, row.unmeasured]).toEqual([null, 4]);
+    const measured = rows.find(({ condition, attack }) => condition.kind === 'none' && attack === 'mi-face mean')!;
+    expect(measured.pcc).not.toBeNull();
+    const summary = summarise(rows).find(({ condition }) => condition.kind === 'bit-error')!;
+    expect(summary.pcc).toEqual({ mean: null, ci95: null });
+    expect(parseRows(rows.map(rowToLine).join(''), 'rows')).toEqual(rows);
+  });
+
+  it('the directions of a black-box attack depend on the seed', async () => {
+    const search = { directions: 2, sigma: 0.05, cell: 2 };
+    const attacks = [{ kind: 'mi-face', start: 'mean', iterations: 3, step: 1, search }];
+    let victimOfSeed5: Uint8Array | undefined;
+    const pictures = async (seed: number) => {
+      // The same victim and the same memory without errors: only the directions can differ.
+      const store = new InMemoryRunStore();
+      if (victimOfSeed5) store.files.set('victim.safetensors', victimOfSeed5);
+      await run(configuration('softmax', { attacks, sweeps: [], draws: 1, seed }), store);
+      victimOfSeed5 ??= store.files.get('victim.safetensors');
+      return [...store.files].filter(([name]) => name.includes('black-box')).map(([, bytes]) => bytes);
+    };
+    const first = await pictures(5);
+    expect(first).toHaveLength(1);
+    expect(await pictures(5)).toEqual(first);
+    expect(await pictures(6)).not.toEqual(first);
+  });
+
+  it('a victim near chance is announced right after its training', async () => {
+    const warningsOf = async (victim: typeof LEARNED) => {
+      const warnings: string[] = [];
+      const progress = { ...SILENT, warn: (line: string) => warnings.push(line) };
+      const context = { store: new InMemoryRunStore(), progress, signal: new AbortController().signal };
+      await runExperiment(device.gpu, data, configuration('mlp', { victim, sweeps: [], draws: 1 }), context);
+      return warnings;
+    };
+    const untrained = { ...UNTRAINED, training: { ...UNTRAINED.training, epochs: 1 } };
+    expect(await warningsOf(untrained)).toEqual([
+      expect.stringMatching(/classifies \d of 8 held-out photographs correctly/),
+    ]);
+    expect(await warningsOf(LEARNED)).toEqual([]);
+  });
+
+  it('a start at the mean of the training photographs is called so, with and without public faces', async () => {
+    const attacks = [
+      { kind: 'mi-face', start: 'mean', iterations: 1, step: 1 },
+      { kind: 'mi-face', start: 'training-mean', iterations: 1, step: 1 },
+    ];
+    const config = configuration('softmax', { attacks, sweeps: [], draws: 1 });
+    const titles = async (given: ExperimentData) => {
+      const context = { store: new InMemoryRunStore(), progress: SILENT, signal: new AbortController().signal };
+      const { presentation } = await runExperiment(device.gpu, given, config, context);
+      return presentation.attacks.map(({ title }) => title);
+    };
+    const own = 'MI-Face from the mean of the victim’s training photographs';
+    expect(await titles(data)).toEqual(['MI-Face from the mean of public faces', own]);
+    expect(await titles(experimentData(data.dataset, data.split))).toEqual([own, own]);
+  });
+
+  it('a convolutional evaluator is trained once, judges every row, and is read again by a run that continues', async () => {
+    const store = new InMemoryRunStore();
+    const config = configuration('softmax', { evaluator: 'convolutional', sweeps: [], draws: 1 });
+    const whole = await run(config, store);
+    for (const row of whole.rows) {
+      expect(row.top1).not.toBeNull();
+      expect(row.top5!).toBeGreaterThanOrEqual(row.top1!);
+      expect(row.featureDistance === null || row.featureDistance > 0).toBe(true);
+    }
+    expect(whole.presentation.evaluators.convolutional).toBeGreaterThan(0.5);
+    expect([...store.files.keys()]).toContain('evaluator-training.safetensors');
+    store.rows.length = 0;
+    const again = await run(config, store);
+    expect(again.rows).toEqual(whole.rows);
+  });
+
+  it('two people are enough for an experiment, and one photograph per person is refused', async () => {
+    const two = await selectPeople(data.dataset, [0, 1]);
+    const config = configuration('softmax', { sweeps: [], draws: 1 });
+    const context = { store: new InMemoryRunStore(), progress: SILENT, signal: new AbortController().signal };
+    const { rows } = await runExperiment(device.gpu, experimentData(two, seededSplit(two, 3, 1)), config, context);
+    for (const row of rows) expect([row.auc === null, row.rank5]).toEqual([false, 1]);
+    const faces = { identities: 3, photographs: 1, width: 14, height: 16, seed: 3, population: 'private' } as const;
+    const single = await renderFaces(device.gpu, faces);
+    expect(() => seededSplit(single, 0.7, 1)).toThrow(/has 1 images, a split .* needs at least 2/);
   });
 });

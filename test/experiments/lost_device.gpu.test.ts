@@ -27,6 +27,7 @@ it('a device lost in mid-run ends the run with an error, and no row is written a
         },
       },
       attacks: [{ kind: 'mi-face', start: 'zero', iterations: 20, step: 1 }],
+      evaluator: 'linear',
       seed: 5,
     },
     'test',

@@ -6,9 +6,9 @@ import { renderFaces } from '../../src/data/render_faces.ts';
 import { RELEASE_DEFENCES, TRAINING_DEFENCES } from '../../src/defences/registry.ts';
 import { parseExperiment, VICTIM_KINDS, type VictimKind } from '../../src/experiments/config.ts';
 import { runExperiment } from '../../src/experiments/experiment.ts';
+import type { ExperimentData } from '../../src/experiments/faces.ts';
 import { experimentData } from '../../src/experiments/faces.ts';
 import { InMemoryRunStore, SILENT } from '../../src/experiments/store.ts';
-import type { ExperimentData } from '../../src/experiments/testbed.ts';
 import { NOISE_KINDS } from '../../src/memory/config.ts';
 import { CONDITION_KINDS, type Row } from '../../src/results/results.ts';
 import { useGpu } from '../support/gpu.ts';
@@ -76,6 +76,7 @@ function configuration(kind: VictimKind, changes: object) {
       noise: { kinds: NOISE_KINDS, sets: [], levels: { layers: 'all', gaussian: [0.01], laplacian: [0.01] } },
       attacks,
       draws: 1,
+      evaluator: 'linear',
       photographs: 1,
       evaluationBatch: 8,
       ...changes,

@@ -64,8 +64,8 @@ const ARROWS: Record<string, readonly string[]> = {
   kernels: ['gpu', 'memory'],
   layers: ['kernels', 'gpu', 'memory'],
   injection: ['layers', 'kernels', 'gpu', 'memory'],
-  // Models are trained on data sets and saved as safetensors.
-  models: ['injection', 'layers', 'kernels', 'gpu', 'memory', 'data', 'formats'],
+  // Models are trained on data sets and saved as safetensors; the evaluator's features are read by a discriminant.
+  models: ['injection', 'layers', 'kernels', 'gpu', 'memory', 'data', 'formats', 'metrics'],
   attacks: ['models', 'layers', 'kernels', 'gpu'],
   defences: ['models', 'kernels', 'gpu', 'memory'],
   experiments: [...ENGINE, 'attacks', 'defences', 'results'],

@@ -3,7 +3,7 @@ import { meanImage, toFloat } from '../../src/data/dataset.ts';
 import { loadAttFaces } from '../../src/data/node/attfaces.ts';
 import { DataError, ShapeError } from '../../src/errors.ts';
 import { meanFacePcc, nullBaselines, shuffledPcc, wrongIdentityPcc } from '../../src/metrics/baselines.ts';
-import { indexPhotographs, meanPccs, pcc, similarityToPhotographs } from '../../src/metrics/similarity.ts';
+import { indexPhotographs, meanPccs, pcc, similarityToPerson } from '../../src/metrics/similarity.ts';
 import { Random } from '../../src/random.ts';
 import { attFaces } from '../data/real-faces.ts';
 
@@ -54,7 +54,7 @@ describe('the null baselines', () => {
     const seen = new Set(
       Array.from({ length: 40 }, (_, seed) => shuffledPcc([reconstruction], [0], index, seed).toFixed(12)),
     );
-    const others = [1, 3].map((person) => similarityToPhotographs(reconstruction, index, person).pcc.toFixed(12));
+    const others = [1, 3].map((person) => similarityToPerson(reconstruction, index, person).pcc.toFixed(12));
     expect([...seen].sort()).toEqual(others.sort());
     expect(shuffledPcc([reconstruction], [0], index, 9)).toBe(shuffledPcc([reconstruction], [0], index, 9));
   });

@@ -1,6 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { DataError, ShapeError } from '../../src/errors.ts';
-import { indexPhotographs, mse, pcc, psnr, similarityToPhotographs, ssim } from '../../src/metrics/similarity.ts';
+import {
+  indexPhotographs,
+  liftsOfPhotographs,
+  mse,
+  pcc,
+  psnr,
+  similarityToPerson,
+  ssim,
+} from '../../src/metrics/similarity.ts';
 import { Random } from '../../src/random.ts';
 
 const f32 = (...values: number[]) => Float32Array.from(values);
@@ -41,9 +49,9 @@ describe('the correlation of images (PCC)', () => {
     }
   });
 
-  test('PCC is 0 with a constant image, even when its mean is rounded', () => {
-    expect(pcc(new Float32Array(103).fill(0.1), noise(103, 1))).toBe(0);
-    expect(pcc(noise(103, 1), new Float32Array(103).fill(0.7))).toBe(0);
+  test('PCC does not exist with a constant image, even when its mean is rounded', () => {
+    expect(pcc(new Float32Array(103).fill(0.1), noise(103, 1))).toBeNaN();
+    expect(pcc(noise(103, 1), new Float32Array(103).fill(0.7))).toBeNaN();
   });
 
   test('PCC is NaN when a pixel is NaN', () => {
@@ -119,39 +127,135 @@ describe('similarity to photographs', () => {
     const reconstruction = noise(pixels, 8);
     const own = [1, 3, 5].map(photograph);
     const others = [0, 2, 4].map(photograph);
-    const result = similarityToPhotographs(reconstruction, index, 2);
+    const result = similarityToPerson(reconstruction, index, 2);
     expect(result.pcc).toBeCloseTo(mean(own.map((each) => pcc(reconstruction, each))), 12);
-    expect(result.wrongPcc).toBeCloseTo(mean(others.map((each) => pcc(reconstruction, each))), 12);
-    expect(result.pccLift).toBeCloseTo(result.pcc - result.wrongPcc, 14);
+    expect(result.pccLift).toBeCloseTo(result.pcc - mean(others.map((each) => pcc(reconstruction, each))), 12);
     expect(result.mse).toBeCloseTo(mean(own.map((each) => mse(reconstruction, each))), 14);
     expect(result.psnr).toBeCloseTo(mean(own.map((each) => psnr(reconstruction, each))), 12);
     expect(result.ssim).toBeCloseTo(mean(own.map((each) => ssim(reconstruction, each, 12, 14))), 14);
   });
 
   test('the similarity is perfect for the only photograph of a person', () => {
-    const result = similarityToPhotographs(photograph(4), index, 1);
+    const result = similarityToPerson(photograph(4), index, 1);
     expect(result.pcc).toBeCloseTo(1, 12);
     expect(result.ssim).toBeCloseTo(1, 12);
     expect([result.mse, result.psnr]).toEqual([0, Number.POSITIVE_INFINITY]);
     expect(result.pccLift).toBeGreaterThan(0.9);
   });
 
-  test('a constant reconstruction has PCC 0 and lift 0', () => {
-    const result = similarityToPhotographs(new Float32Array(pixels).fill(0.4), index, 0);
-    expect([result.pcc, result.wrongPcc, result.pccLift]).toEqual([0, 0, 0]);
+  test('the similarity to one photograph is that comparison, and its others are those of the same person', () => {
+    const reconstruction = noise(pixels, 8);
+    const result = similarityToPerson(reconstruction, index, 2, 3);
+    const wrong = mean([0, 2, 4].map((i) => pcc(reconstruction, photograph(i))));
+    const other = mean([1, 5].map((i) => pcc(reconstruction, photograph(i))));
+    expect(result.pcc).toBeCloseTo(pcc(reconstruction, photograph(3)), 12);
+    expect(result.pccLift).toBeCloseTo(result.pcc - wrong, 12);
+    expect(result.pccOther).toBeCloseTo(other, 12);
+    expect(result.liftOther).toBeCloseTo(other - wrong, 12);
+    expect(result.mse).toBeCloseTo(mse(reconstruction, photograph(3)), 14);
+    expect(result.ssim).toBeCloseTo(ssim(reconstruction, photograph(3), 12, 14), 14);
+    // Person 1 has no other photograph.
+    const only = similarityToPerson(reconstruction, index, 1, 4);
+    expect([only.pccOther, only.liftMeanFreeOther, only.rank1, only.auc]).toEqual(Array(4).fill(Number.NaN));
   });
 
-  test('a constant photograph counts as PCC 0', () => {
+  test('a constant reconstruction has no similarity', () => {
+    const result = similarityToPerson(new Float32Array(pixels).fill(0.4), index, 0);
+    for (const key of ['pcc', 'pccLift', 'pccMeanFree', 'liftMeanFree', 'rank1', 'rank5', 'auc'] as const) {
+      expect(result[key]).toBeNaN();
+    }
+  });
+
+  test('a constant photograph is left out', () => {
     const withFlat = indexPhotographs(f32(0, 1, 0.1, 0.1, 1, 0), [0, 0, 1], 2, 1);
-    expect(similarityToPhotographs(f32(0, 1), withFlat, 0).pcc).toBeCloseTo(0.5, 12);
+    expect(withFlat.count).toBe(2);
+    expect(similarityToPerson(f32(0, 1), withFlat, 0).pcc).toBeCloseTo(1, 12);
   });
 
   test('unknown persons, other sizes and photographs of only one person are refused', () => {
-    expect(() => similarityToPhotographs(photograph(0), index, 3)).toThrow(DataError);
-    expect(() => similarityToPhotographs(f32(1, 2), index, 0)).toThrow(/has 2 pixels, but the photographs are 12x14/);
+    expect(() => similarityToPerson(photograph(0), index, 3)).toThrow(DataError);
+    expect(() => similarityToPerson(f32(1, 2), index, 0)).toThrow(/has 2 pixels, but the photographs are 12x14/);
     expect(() => indexPhotographs(photographs, labels, 12, 13)).toThrow(ShapeError);
     expect(() => indexPhotographs(f32(0, 1, 1, 0), [3, 3], 2, 1)).toThrow(DataError);
     const withoutOne = indexPhotographs(f32(0, 1, 1, 0), [0, 2], 2, 1);
-    expect(() => similarityToPhotographs(f32(0, 1), withoutOne, 1)).toThrow(/person 1 has no photographs/);
+    expect(() => similarityToPerson(f32(0, 1), withoutOne, 1)).toThrow(/person 1 has no photographs/);
+  });
+});
+
+describe('similarity without the mean face', () => {
+  const pixels = 12 * 14;
+  const labels = [0, 1, 2, 0, 1, 2, 3, 3];
+  const photographs = noise(labels.length * pixels, 21);
+  const meanFace = noise(pixels, 22);
+  const index = indexPhotographs(photographs, labels, 12, 14, meanFace);
+  const photograph = (i: number) => photographs.subarray(i * pixels, (i + 1) * pixels);
+  const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+  /** The textbook formula of a partial correlation, from three correlations. */
+  const partial = (a: Float32Array, b: Float32Array) => {
+    const [ab, am, bm] = [pcc(a, b), pcc(a, meanFace), pcc(b, meanFace)];
+    return (ab - am * bm) / Math.sqrt((1 - am ** 2) * (1 - bm ** 2));
+  };
+
+  test('the mean-free PCC is the partial correlation given the mean face', () => {
+    const image = noise(pixels, 23);
+    const result = similarityToPerson(image, index, 1);
+    const wrong = mean([0, 2, 3, 5, 6, 7].map((i) => partial(image, photograph(i))));
+    expect(result.pccMeanFree).toBeCloseTo(mean([1, 4].map((i) => partial(image, photograph(i)))), 12);
+    expect(result.liftMeanFree).toBeCloseTo(result.pccMeanFree - wrong, 12);
+    const one = similarityToPerson(image, index, 1, 4);
+    expect(one.pccMeanFree).toBeCloseTo(partial(image, photograph(4)), 12);
+    expect(one.pccMeanFreeOther).toBeCloseTo(partial(image, photograph(1)), 12);
+  });
+
+  test('more or less of the mean face changes the raw lift but not the mean-free one', () => {
+    const own = photograph(2);
+    const faded = (weight: number) => own.map((value, i) => value + weight * meanFace[i]);
+    const [little, much] = [faded(0.2), faded(3)].map((image) => similarityToPerson(image, index, 2));
+    expect(much.liftMeanFree).toBeCloseTo(little.liftMeanFree, 6);
+    expect(Math.abs(much.pccLift - little.pccLift)).toBeGreaterThan(0.1);
+  });
+
+  test('an image that is the mean face shows nobody', () => {
+    const scaled = meanFace.map((value) => 0.25 + 0.5 * value);
+    const { pcc: raw, pccMeanFree, rank1 } = similarityToPerson(meanFace, index, 0);
+    expect(raw).not.toBeNaN();
+    expect([pccMeanFree, rank1]).toEqual([Number.NaN, Number.NaN]);
+    expect(Math.abs(similarityToPerson(scaled, index, 0).pccMeanFree)).toBeLessThanOrEqual(1);
+  });
+
+  test('ranks and AUC are those of a brute-force comparison with every person', () => {
+    for (let seed = 30; seed < 60; seed++) {
+      const image = noise(pixels, seed);
+      for (const person of [0, 1, 2, 3]) {
+        const similarity = (p: number) =>
+          mean(labels.flatMap((label, i) => (label === p ? [partial(image, photograph(i))] : [])));
+        const others = [0, 1, 2, 3].filter((p) => p !== person).map(similarity);
+        const above = others.filter((value) => value > similarity(person)).length;
+        const result = similarityToPerson(image, index, person);
+        expect(result.rank1).toBe(above === 0 ? 1 : 0);
+        expect(result.rank5).toBe(1);
+        expect(result.auc).toBeCloseTo(1 - above / 3, 12);
+      }
+    }
+  });
+
+  test('the photograph that was classified does not count for identification', () => {
+    // The image equals photograph 0 of person 0, whose other photograph is as unlike it as those of other people.
+    const { rank1 } = similarityToPerson(photograph(0), index, 0);
+    expect(rank1).toBe(1);
+    const others = [3].map((i) => partial(photograph(0), photograph(i)));
+    const best = Math.max(
+      ...[1, 2, 3].map((p) => mean(labels.flatMap((l, i) => (l === p ? [partial(photograph(0), photograph(i))] : [])))),
+    );
+    expect(similarityToPerson(photograph(0), index, 0, 0).rank1).toBe(others[0] > best ? 1 : 0);
+  });
+
+  test('the lifts of photographs are those of each with the other photographs of its person', () => {
+    const lifts = liftsOfPhotographs(index);
+    expect(lifts).toHaveLength(labels.length);
+    // In the order of persons.
+    expect(lifts[0]).toBeCloseTo(similarityToPerson(photograph(0), index, 0, 0).liftMeanFreeOther, 12);
+    expect(lifts[7]).toBeCloseTo(similarityToPerson(photograph(7), index, 3, 7).liftMeanFreeOther, 12);
   });
 });

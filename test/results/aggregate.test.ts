@@ -43,7 +43,7 @@ function run(seed: number, accuracy: number, conditions: Condition[], config: Re
   );
   const { manifest, schema, baselines } = fakeResults({ draws: 1, identities: 2 });
   const own = { ...manifest, seed, config: { ...manifest.config, seed, ...config }, seconds: 10 };
-  return { schema, manifest: own, rows, summary: summarise(rows, seed), baselines };
+  return { schema, manifest: own, rows, summary: summarise(rows), baselines };
 }
 
 describe('aggregating runs that differ in their seed', () => {
@@ -53,9 +53,15 @@ describe('aggregating runs that differ in their seed', () => {
     expect(manifest.seconds).toBe(20);
     expect(summary).toHaveLength(2);
     expect(summary[1]).toMatchObject({ seeds: 2, draws: 4, n: 12, attack: 'zero', condition: bits });
-    // Two seeds resampled give 0.6, 0.7 or 0.8 with probability 1/4, 1/2, 1/4, and nothing varies within a seed.
+    // Two victims: standard error 0.1, t of 0.05 with one degree of freedom 12.706, beyond the range of a share.
     expect(summary[1].accuracy.mean).toBeCloseTo(0.7, 12);
-    expect(summary[1].accuracy.ci95).toEqual([expect.closeTo(0.6, 12), expect.closeTo(0.8, 12)]);
+    expect(summary[1].accuracy.ci95).toEqual([0, 1]);
+    const three = aggregate([0.6, 0.7, 0.8].map((accuracy, i) => run(i + 1, accuracy, [none, bits]))).summary[1];
+    // The standard error is 0.1 / sqrt(3), t with two degrees of freedom 4.303. PCCs are equal for all people.
+    const half = (4.30265 * 0.1) / Math.sqrt(3);
+    for (const { ci95 } of [three.accuracy, three.pcc]) {
+      expect(ci95).toEqual([expect.closeTo(0.7 - half, 4), expect.closeTo(0.7 + half, 4)]);
+    }
     expect(summary[1].pcc.mean).toBeCloseTo(0.7, 12);
   });
 
@@ -118,7 +124,7 @@ describe('aggregating runs that differ in their seed', () => {
     }));
     const html = reportHtml({ results, figures });
     expect(html).toContain('seeds 1, 2 and 3');
-    expect(html).toContain('over seeds, and within each seed over draws × identities');
+    expect(html).toContain('95 % intervals over victims and people');
     expect(summaryTable(results).columns.slice(0, 4)).toEqual(['Condition', 'Attack', 'Seeds', 'Draws']);
     expect(headlines(results)[0]).toMatch(/^Undefended/);
   });
@@ -128,11 +134,11 @@ describe('the summary as CSV', () => {
   test('the summary as CSV has the condition, its fields, and every metric with the ends of its interval', () => {
     const [header, first] = summaryCsv(run(1, 0.6, [bits]).summary).split('\r\n');
     expect(header).toMatch(
-      /^condition,kind,label,format,granularity,layers,matchedTo,rate\.fc1,attack,draws,n,accuracy,/,
+      /^condition,kind,label,format,granularity,layers,matchedTo,rate\.fc1,attack,draws,n,unmeasured,accuracy,/,
     );
     expect(header).toContain('pcc,pcc.low,pcc.high');
-    expect(first).toMatch(/^"Bit errors 10 %, fc1",bit-error,,fixed12,load,fc1,,0\.1,zero,2,6,0\.6,0\.6,0\.6,/);
-    expect(first.match(/(?:"[^"]*"|[^,])*,?/g)!.filter(Boolean)).toHaveLength(header.split(',').length);
+    expect(first).toMatch(/^"Bit errors 10 %, fc1",bit-error,,fixed12,load,fc1,,0\.1,zero,2,6,0,0\.6,0\.6,0\.6,/);
+    expect(first.replace(/"[^"]*"/g, '').split(',')).toHaveLength(header.split(',').length);
   });
 
   test('the summary as CSV counts the seeds when there are several', () => {
@@ -147,14 +153,14 @@ describe('the summary as a LaTeX table', () => {
   test('the LaTeX table has booktabs rules, a line per condition and every interval', () => {
     const lines = latexTable(summary).split('\n');
     expect(lines.slice(0, 5)).toEqual([
-      '% Needs \\usepackage{booktabs}. In brackets: 95 % bootstrap intervals.',
-      '\\begin{tabular}{lrllll}',
+      '% Needs \\usepackage{booktabs}. In brackets: 95 % confidence intervals.',
+      '\\begin{tabular}{lrlllll}',
       '\\toprule',
-      'Condition & Draws & Accuracy & PCC & PCC lift & Identified \\\\',
+      'Condition & Draws & Accuracy & PCC & PCC lift & Lift, mean-free & Rank-1 \\\\',
       '\\midrule',
     ]);
     expect(lines[6]).toMatch(
-      /^Bit errors 10 \\%, fc1 & 2 & \$0\.600\$ & \$0\.600\$ & \$0\.\d{3}\$ \[\$-?0\.\d{3}\$, \$0\.\d{3}\$\] & .* \\\\$/,
+      /^Bit errors 10 \\%, fc1 & 2 & \$0\.600\$ \[\$0\.600\$, \$0\.600\$\] & \$0\.600\$ \[\$0\.600\$, \$0\.600\$\] & \$0\.\d{3}\$ \[\$-?0\.\d{3}\$, \$0\.\d{3}\$\] & .* \\\\$/,
     );
     expect(lines.slice(7)).toEqual(['\\bottomrule', '\\end{tabular}', '']);
   });

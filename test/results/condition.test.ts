@@ -141,7 +141,10 @@ test('a parsed condition has its keys in the order in which experiments write th
 
 describe('memories of measured DIMMs', () => {
   test('measured DIMMs are recognised by the faults of a memory, not by its label', () => {
-    expect(measuredDimms(dimms(1.2, 'A'))).toEqual({ vendor: 'A', volts: 1.2 });
+    const measured = measuredDimms(dimms(1.2, 'A'))!;
+    expect(measured).toMatchObject({ vendor: 'A', volts: 1.2 });
+    // Every draw is the next DIMM.
+    expect([0, 1, 2].map(measured.dimmOf)).toEqual([0, 1, 2]);
     expect(measuredDimms(fakeMemory('DRAM C, 1.200 V'))).toBeUndefined();
     expect(measuredDimms(bits({ fc1: 0.1 }))).toBeUndefined();
   });
@@ -171,7 +174,7 @@ describe('memories of measured DIMMs', () => {
       ),
     );
     const attacks = [{ name: 'zero', kind: 'mi-face', family: 'MI-Face', title: 'MI-Face from black' }];
-    const series = voltageSeries({ rows, summary: summarise(rows, 1), manifest: { attacks } });
+    const series = voltageSeries({ rows, summary: summarise(rows), manifest: { attacks } });
     expect(series.map(({ name, attack }) => [name, attack])).toEqual([
       ['MI-Face from black', 'zero'],
       ['mean', 'mean'],
@@ -187,7 +190,7 @@ describe('memories of measured DIMMs', () => {
   test('series of several memories are named after their memory', () => {
     const conditions = [dimms(1.2), dimms(1.2, 'A'), dimms(1.2, 'C', { code: 'secded' })];
     const rows = conditions.map((each) => fakeRow(each, 0, { accuracy: 0.5, pcc: 0.4, lift: 0.1 }, 3, 'zero'));
-    const series = voltageSeries({ rows, summary: summarise(rows, 1) });
+    const series = voltageSeries({ rows, summary: summarise(rows) });
     expect(series.map(({ name }) => name)).toEqual(['zero, DRAM C', 'zero, DRAM A', 'zero, DRAM C']);
   });
 });
@@ -198,7 +201,7 @@ describe('conditions with rounded confidences', () => {
   test('rounded confidences form a series of their own, which starts at exact weights with the same release', () => {
     const plain = [none, bits({ fc1: 0.1 })];
     const conditions: Condition[] = [...plain, ...plain.map((condition) => ({ ...condition, release: rounded }))];
-    const [first, second] = seriesOf(summarise(conditions.map(row), 1));
+    const [first, second] = seriesOf(summarise(conditions.map(row)));
     expect(first.line.map(({ condition }) => condition)).toEqual(conditions.slice(0, 2));
     expect(second.line.map(({ condition }) => condition)).toEqual(conditions.slice(2));
     expect(second.variant).toBe('fixed12, load, released with rounding (decimals 2)');

@@ -25,7 +25,7 @@ function runOf(
     attacks.map((attack): Row => fakeRow(condition, 0, { accuracy: 0.9 - 0.02 * i, pcc: 0.7, lift: 0.2 }, 4, attack)),
   );
   const { manifest, baselines, schema } = fakeResults({ draws: 1, identities: 2 });
-  return { schema, manifest: { ...manifest, ...over }, rows, summary: summarise(rows, 1), baselines };
+  return { schema, manifest: { ...manifest, ...over }, rows, summary: summarise(rows), baselines };
 }
 
 const files = (results: Results) => figuresOf(results).map(({ file }) => file);

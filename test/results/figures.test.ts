@@ -196,7 +196,7 @@ describe('the privacy curve', () => {
     }
     for (const layers of ['fc1 + fc2', 'fc1', 'fc2']) expect(labels).toContain(layers);
     expect(labels.filter((label) => label === 'PCC with the right person')).toHaveLength(3);
-    expect(labels.filter((label) => label === 'PCC lift over wrong persons')).toHaveLength(3);
+    expect(labels.filter((label) => label === 'Lift without the mean face')).toHaveLength(3);
   });
 
   test('the privacy curve renders with nothing clipped and no unresolved values', () => {
@@ -236,8 +236,10 @@ describe('the grid of two rates', () => {
     expect(labels.filter((label) => label.startsWith('bit error rate, fc1'))).toHaveLength(3);
     expect(labels.filter((label) => label.startsWith('bit error rate, fc2'))).toHaveLength(3);
     for (const rate of ['0 %', '1.56 %', '6.25 %']) expect(labels.filter((label) => label === rate)).toHaveLength(6);
-    for (const { accuracy, pcc, pccLift } of grid.summary.filter(({ condition }) => condition.kind === 'bit-error')) {
-      for (const { mean } of [accuracy, pcc, pccLift]) expect(labels).toContain(mean.toFixed(2));
+    for (const { accuracy, pcc, liftMeanFree } of grid.summary.filter(
+      ({ condition }) => condition.kind === 'bit-error',
+    )) {
+      for (const { mean } of [accuracy, pcc, liftMeanFree]) expect(labels).toContain(mean!.toFixed(2));
     }
     expectNothingClipped(svg);
     expect(svg).not.toMatch(/var\(|<style|NaN/);

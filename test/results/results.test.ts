@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { DataError, ShapeError } from '../../src/errors.ts';
 import {
-  atAccuracy,
   type Condition,
   formatDuration,
   METRICS,
@@ -14,7 +13,7 @@ import {
   summarise,
   toCsv,
 } from '../../src/results/results.ts';
-import { fakeMemory, fakeResults, fakeRow } from './fake.ts';
+import { EARLY_ROW, fakeMemory, fakeResults, fakeRow } from './fake.ts';
 
 const bits = (rates: Record<string, number>, layers = 'both') => ({
   kind: 'bit-error' as const,
@@ -38,6 +37,7 @@ function row(condition: Condition, draw: number, accuracy: number, pcc: number[]
     psnr: 20,
     ssim: 0.5,
     identity: 1,
+    ...EARLY_ROW,
     n: pcc.length,
     perIdentity: { pcc, pccLift: pcc.map((value) => value / 2), identity: pcc.map(() => 1) },
   };
@@ -64,7 +64,7 @@ describe('reading and writing results.json', () => {
 
   test.each([
     ['rows[1].condition.kind', 'gamma-rays'],
-    ['rows[0].pcc', null],
+    ['rows[0].pcc', 'high'],
     ['rows[2].condition.rates.fc1', -1],
     ['rows[0].accuracy', 1.5],
     ['rows[0].perIdentity.pcc[1]', 'high'],
@@ -125,30 +125,57 @@ describe('reading and writing rows.jsonl', () => {
 describe('the summary of rows', () => {
   test('the summary has the mean and the interval computed by hand', () => {
     const condition = bits({ fc1: 0.1 });
-    const [summary] = summarise([row(condition, 0, 0.8, [0.2, 0.4]), row(condition, 1, 0.9, [0.6, 0.8])], 1);
-    // Two draws resampled give 0.8, 0.85 or 0.9 with probability 1/4, 1/2, 1/4: the 2.5 % ends are the extremes.
-    // With draws and identities resampled together, each extreme has probability 1/16.
+    const [summary] = summarise([row(condition, 0, 0.8, [0.2, 0.4]), row(condition, 1, 0.9, [0.6, 0.8])]);
+    // Accuracies without their images: two draws, standard error 0.05, t of 0.05 with one degree of freedom 12.706.
     expect(summary.accuracy.mean).toBeCloseTo(0.85, 12);
-    expect(summary.accuracy.ci95).toEqual([expect.closeTo(0.8, 12), expect.closeTo(0.9, 12)]);
+    expect(summary.accuracy.ci95).toEqual([expect.closeTo(0.85 - 12.7062 * 0.05, 4), 1]);
+    // Draws differ by 0.4, people by 0.2, and nothing is left: variances of the mean 0.04 and 0.01, t 12.706 for both,
+    // half of that for the lift; a correlation cannot leave -1..1.
     expect(summary.pcc.mean).toBeCloseTo(0.5, 12);
-    expect(summary.pcc.ci95).toEqual([expect.closeTo(0.2, 12), expect.closeTo(0.8, 12)]);
+    const half = 12.7062 * Math.sqrt(0.04 + 0.01);
+    expect(summary.pcc.ci95).toEqual([-1, 1]);
     expect(summary.pccLift.mean).toBeCloseTo(0.25, 12);
+    expect(summary.pccLift.ci95).toEqual([expect.closeTo(0.25 - half / 2, 3), expect.closeTo(0.25 + half / 2, 3)]);
     // A metric without values per identity has one value per draw.
     expect(summary.mse.mean).toBeCloseTo(0.015, 12);
-    expect(summary.mse.ci95).toEqual([expect.closeTo(0.01, 12), expect.closeTo(0.02, 12)]);
+    expect(summary.mse.ci95).toEqual([expect.closeTo(0.015 - 0.0635, 3), expect.closeTo(0.015 + 0.0635, 3)]);
     expect(summary).toMatchObject({ draws: 2, n: 4, attack: 'inversion', condition });
   });
 
-  test('the summary of a single draw has an accuracy interval of no width', () => {
-    const [summary] = summarise([row(bits({ fc1: 0.1 }), 0, 0.8, [0.2, 0.4])], 1);
-    expect(summary.accuracy).toEqual({ mean: 0.8, ci95: [0.8, 0.8] });
-    expect(summary.pcc.ci95[0]).toBeLessThan(summary.pcc.ci95[1]);
+  test('the accuracy of a single error-free draw has an interval over images, and a single draw of errors none', () => {
+    const correct = '1'.repeat(90) + '0'.repeat(10);
+    const clean = { ...row({ kind: 'none', rates: {}, layers: 'none' }, 0, 0.9, [0.2, 0.4]), correct };
+    const [none, broken] = summarise([clean, { ...row(bits({ fc1: 0.1 }), 0, 0.8, [0.2, 0.4]), correct }]);
+    expect(none.accuracy.mean).toBeCloseTo(0.9, 12);
+    const [low, high] = none.accuracy.ci95!;
+    expect(low).toBeCloseTo(0.9 - 1.984 * 0.03, 2);
+    expect(high).toBeCloseTo(0.9 + 1.984 * 0.03, 2);
+    expect(none.pcc.ci95).not.toBeNull();
+    expect([broken.accuracy.ci95, broken.pcc.ci95]).toEqual([null, null]);
+  });
+
+  test('values that were not measured are left out of the means and counted', () => {
+    const condition = bits({ fc1: 0.1 });
+    const draws = [0, 1].map((draw) => row(condition, draw, 0.8, [0.2, 0.4]));
+    const lost: Row = {
+      ...draws[1],
+      pcc: 0.2,
+      unmeasured: 1,
+      perIdentity: { ...draws[1].perIdentity, pcc: [0.2, null] },
+    };
+    const [summary] = summarise([draws[0], lost]);
+    expect(summary.pcc.mean).toBeCloseTo((0.2 + 0.4 + 0.2) / 3, 12);
+    expect(summary.pcc.unmeasured).toBe(1);
+    expect(summary.unmeasured).toBe(1);
+    expect(summary.liftMeanFree).toMatchObject({ mean: null, ci95: null });
+    const all: Row = { ...lost, pcc: null, perIdentity: { ...lost.perIdentity, pcc: [null, null] } };
+    expect(summarise([all])[0].pcc).toEqual({ mean: null, ci95: null });
   });
 
   test('the summary groups rows by condition and attack, in the order of the rows', () => {
     const [a, b] = [bits({ fc1: 0.1 }), bits({ fc1: 0.2 })];
     const rows = [row(b, 0, 0.7, [0.1]), row(a, 0, 0.8, [0.2]), row(b, 1, 0.7, [0.1])];
-    const groups = summarise([...rows, { ...rows[0], attack: 'mi-face zero' }], 1);
+    const groups = summarise([...rows, { ...rows[0], attack: 'mi-face zero' }]);
     expect(groups.map((g) => [g.condition.rates.fc1, g.attack, g.draws])).toEqual([
       [0.2, 'inversion', 2],
       [0.1, 'inversion', 1],
@@ -159,15 +186,15 @@ describe('the summary of rows', () => {
   test('the summary does not depend on the order in which a resumed run finished its draws', () => {
     const condition = bits({ fc1: 0.1 });
     const rows = [0, 1, 2].map((draw) => fakeRow(condition, draw, { accuracy: 0.8, pcc: 0.5, lift: 0.1 }, 5));
-    expect(summarise([rows[2], rows[0], rows[1]], 7)).toEqual(summarise(rows, 7));
+    expect(summarise([rows[2], rows[0], rows[1]])).toEqual(summarise(rows));
   });
 
   test('the summary refuses draws of different sizes and a draw that appears twice', () => {
     const condition = bits({ fc1: 0.1 });
     const ragged = [row(condition, 0, 0.8, [0.1, 0.2]), row(condition, 1, 0.8, [0.1])];
-    expect(() => summarise(ragged, 1)).toThrow(ShapeError);
-    expect(() => summarise(ragged, 1)).toThrow('draw 0 has 2 identities, draw 1 has 1');
-    expect(() => summarise([ragged[0], ragged[0]], 1)).toThrow('draw 0 appears twice');
+    expect(() => summarise(ragged)).toThrow(ShapeError);
+    expect(() => summarise(ragged)).toThrow('draw 0 has 2 identities, draw 1 has 1');
+    expect(() => summarise([ragged[0], ragged[0]])).toThrow('draw 0 appears twice');
   });
 });
 
@@ -202,18 +229,6 @@ describe('series of conditions', () => {
     );
     expect(seriesOf(noise)[0].line).toEqual(noise);
   });
-
-  test('a series is read at equal accuracy by interpolation', () => {
-    const [series] = seriesOf([
-      none,
-      entry({ kind: 'gaussian', rates: { fc1: 1 }, granularity: 'load', layers: 'fc1' }, 0.7, 0.4),
-    ]);
-    const at = atAccuracy(series, 0.8, 'pcc')!;
-    expect(at.mean).toBeCloseTo(0.6, 12);
-    expect(at.ci95).toEqual([expect.closeTo(0.5, 12), expect.closeTo(0.7, 12)]);
-    expect(atAccuracy(series, 0.6, 'pcc')).toBeUndefined();
-    expect(atAccuracy(series, 0.95, 'pcc')).toBeUndefined();
-  });
 });
 
 describe('rows as CSV', () => {
@@ -224,10 +239,19 @@ describe('rows as CSV', () => {
       row(bits({ fc2: 0.2 }, 'fc2'), 1, 0.7, [0.5]),
     ];
     expect(toCsv(rows)).toBe(
-      'kind,label,format,granularity,layers,matchedTo,rate.fc1,rate.fc2,condition.calibration,attack,draw,accuracy,pcc,pccLift,mse,psnr,ssim,identity,n,weightBytes,energy\r\n' +
-        'gaussian,,,load,fc1,,0.1,,moments,inversion,0,0.8,0.25,0.125,0.01,20,0.5,1,1,,\r\n' +
-        'bit-error,,fixed12,load,fc2,,,0.2,,inversion,1,0.7,0.5,0.25,0.02,20,0.5,1,1,,\r\n',
+      'kind,label,format,granularity,layers,matchedTo,rate.fc1,rate.fc2,condition.calibration,attack,draw,accuracy,pcc,pccLift,mse,psnr,ssim,identity,' +
+        'pccMeanFree,liftMeanFree,rank1,rank5,auc,pccOther,liftOther,pccMeanFreeOther,liftMeanFreeOther,top1,top5,' +
+        'featureDistance,flagged,n,unmeasured,queries,weightBytes,energy\r\n' +
+        'gaussian,,,load,fc1,,0.1,,moments,inversion,0,0.8,0.25,0.125,0.01,20,0.5,1,,,,,,,,,,,,,,1,0,,,\r\n' +
+        'bit-error,,fixed12,load,fc2,,,0.2,,inversion,1,0.7,0.5,0.25,0.02,20,0.5,1,,,,,,,,,,,,,,1,0,,,\r\n',
     );
+  });
+
+  test('the rates of a row are those of its own chip', () => {
+    const memory = fakeMemory('DIMM', {}, { fc1: 0.1 });
+    const csv = toCsv([0, 1].map((draw) => ({ ...row(memory, draw, 0.8, [0.25]), rates: { fc1: 0.1 + draw } })));
+    const [header, ...lines] = csv.split('\r\n').map((line) => line.split(','));
+    expect(lines.slice(0, 2).map((cells) => cells[header.indexOf('rate.fc1')])).toEqual(['0.1', '1.1']);
   });
 
   test('the CSV quotes commas, quotes and line feeds', () => {

@@ -56,7 +56,7 @@ function points(lift: number, pcc: number): VoltagePoint[] {
       volts,
       accuracy: around(0.96 * left, 0.02),
       pcc: around(pcc * left, 0.02),
-      pccLift: around(lift * left, 0.012),
+      lift: around(lift * left, 0.012),
       energy: relativeEnergy(volts),
       badLines: lines[i],
     };
@@ -70,6 +70,7 @@ function figure(options: Partial<VoltageFigureOptions> = {}): string {
   return voltageFigure({
     title: 'Voltage & privacy',
     series: [inversion, miFace],
+    lift: 'pccLift',
     chance: 0.025,
     meanFacePcc: 0.7,
     document,
@@ -78,6 +79,15 @@ function figure(options: Partial<VoltageFigureOptions> = {}): string {
 }
 
 describe('the figure over supply voltage', () => {
+  test('the small print names what was assumed or interpolated', () => {
+    expect(figure()).toContain('How many bits of a bad line flip was not measured');
+    expect(figure()).not.toContain('interpolated');
+    const between = inversion.points.map((point) =>
+      point.volts === 1.1125 ? { ...point, interpolated: true } : point,
+    );
+    expect(figure({ series: [{ ...inversion, points: between }] })).toContain('at 1.1125 V is interpolated');
+  });
+
   test('the voltage figure names its panels, lines, levels, voltages and shares of bad lines', () => {
     const labels = texts(figure({ subtitle: 'vendor C', footnote: 'Ten chips.' }));
     expect(labels).toEqual(

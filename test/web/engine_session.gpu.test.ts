@@ -65,14 +65,14 @@ afterAll(() => page.session.close());
 
 it('opening shows the true faces of both splits and the accuracies of the networks', async () => {
   await page.ask({ kind: 'open', url: URL_OF_PAGE });
-  const [{ truth, trainAccuracy, identityAccuracy, tensors }] = page.of('victim');
+  const [{ truth, trainAccuracy, evaluatorAccuracy, tensors }] = page.of('victim');
   for (const side of ['held-out', 'training'] as const) {
     expect(truth[side].images).toHaveLength(10);
     expect(new Set(truth[side].names).size).toBe(10);
     for (const image of truth[side].images) expect(new Set(image).size).toBeGreaterThan(30);
   }
   expect(trainAccuracy).toBeGreaterThan(0.99);
-  expect(identityAccuracy).toBeGreaterThan(0.9);
+  expect(evaluatorAccuracy).toBeGreaterThan(0.9);
   expect(tensors).toContain('fc1.weight');
 });
 
@@ -89,6 +89,7 @@ describe('a measurement of a setting', () => {
         sweeps: [{ layers: 'fc1+fc2', rates: [QUICK.rate] }],
         noise: { kinds: [] },
         draws: 2,
+        evaluator: 'linear',
         photographs: 1,
         attacks: [{ ...inversion, attackers: [{ name: 'direct' }, { name: 'clipped', clip: 'observed' }] }],
       },
@@ -120,7 +121,7 @@ describe('a measurement of a setting', () => {
     }
     const first = (name: string) => measured[name].attacks[0];
     expect(first('gentle').row.accuracy).toBeGreaterThan(first('bad').row.accuracy);
-    expect(first('gentle').row.pcc).toBeGreaterThan(first('bad').row.pcc);
+    expect(first('gentle').row.pcc!).toBeGreaterThan(first('bad').row.pcc!);
     expect(first('other').row.draw).toBe(1);
     expect(first('other').pictures.images).not.toEqual(first('bad').pictures.images);
   });

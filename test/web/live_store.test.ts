@@ -51,7 +51,7 @@ describe('a live store', () => {
     const store = new LiveStore();
     for (const row of [...rows, ...rows]) store.add(row);
     expect(store.rows).toEqual(rows);
-    expect(store.summary(1)).toEqual(summarise(rows, 1));
+    expect(store.summary()).toEqual(summarise(rows));
     expect(store.has(rows[0].condition, rows[0].draw)).toBe(true);
     expect(store.has(rows[0].condition, 999)).toBe(false);
   });

@@ -5,6 +5,7 @@ import { attackTitle, mainAttack } from '../attacks.ts';
 import { formatPercent } from '../format.ts';
 import { METRIC_LABELS } from '../labels.ts';
 import type { Condition, Metric, Results, SummaryEntry } from '../schema.ts';
+import { shownLift } from '../series.ts';
 import type { RunFigure } from './figure.ts';
 import { type Panel, panelSvg, SLANT, slantedHeight } from './panels.ts';
 import {
@@ -43,7 +44,7 @@ export interface BerHeatmapOptions {
  * @throws ConfigError if no condition has bit errors on these layers and on no others
  */
 export function berHeatmap(options: BerHeatmapOptions): string {
-  const { layers, title, metrics = ['accuracy', 'pcc', 'pccLift'], document } = options;
+  const { layers, title, metrics = ['accuracy', 'pcc', shownLift(options.summary)], document } = options;
   const theme = THEMES[options.theme ?? 'light'];
   const cells = new Map<string, { x: number; y: number; entry: SummaryEntry }>();
   for (const entry of options.summary) {
@@ -81,16 +82,17 @@ export function berHeatmap(options: BerHeatmapOptions): string {
   let svg = head.svg;
   for (const [m, metric] of metrics.entries()) {
     const x = MARGIN + m * (panelWidth + gap);
-    const values = grid.map(({ entry }) => entry[metric].mean);
-    const [low, high] = [Math.min(...values), Math.max(...values)];
+    const measured = grid.filter(({ entry }) => entry[metric].mean !== null);
+    const value = (cell: (typeof grid)[number]) => cell.entry[metric].mean as number;
+    const values = measured.map(value);
+    const [low, high] = values.length === 0 ? [0, 0] : [Math.min(...values), Math.max(...values)];
     const share = (value: number) => (high === low ? 0.5 : (value - low) / (high - low));
     const digits = metric === 'mse' ? 3 : metric === 'psnr' ? 1 : 2;
     const format = (value: number) => value.toFixed(digits).replace('-', '−');
     const at = { x: (cell: (typeof grid)[number]) => cell.x, y: (cell: (typeof grid)[number]) => cell.y };
-    const value = (cell: (typeof grid)[number]) => cell.entry[metric].mean;
     const numbers = (dark: boolean) =>
       Plot.text(
-        grid.filter((cell) => share(value(cell)) > 0.6 === dark),
+        measured.filter((cell) => share(value(cell)) > 0.6 === dark),
         {
           ...at,
           text: (cell: (typeof grid)[number]) => format(value(cell)),
@@ -128,7 +130,10 @@ export function berHeatmap(options: BerHeatmapOptions): string {
         },
         marks: [
           Plot.frame({ fill: theme.empty, stroke: 'none' }),
-          Plot.cell(grid, { ...at, fill: (cell: (typeof grid)[number]) => String(viridis.apply(share(value(cell)))) }),
+          Plot.cell(measured, {
+            ...at,
+            fill: (cell: (typeof grid)[number]) => String(viridis.apply(share(value(cell)))),
+          }),
           ...(cellWidth < 26 ? [] : [numbers(false), numbers(true)]),
         ],
       },

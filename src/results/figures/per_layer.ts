@@ -6,7 +6,7 @@ import { equalRate } from '../condition.ts';
 import { formatRate } from '../format.ts';
 import { kindInText, METRIC_LABELS } from '../labels.ts';
 import type { AttackDescription, Interval, Metric, Results, SummaryEntry } from '../schema.ts';
-import { type Series, seriesOf } from '../series.ts';
+import { lastMeasured, type Series, seriesOf, shownLift, valuesOf } from '../series.ts';
 import type { RunFigure } from './figure.ts';
 import { bounds, marginLabels, type Panel, paddedDomain, panelSvg, SLANT, slantedHeight } from './panels.ts';
 import { heading, MARGIN, smallPrint, svgRoot, svgText, THEMES, type ThemeName, textWidth, WIDTH } from './style.ts';
@@ -34,7 +34,13 @@ export interface PerLayerOptions {
  * @throws ConfigError if no condition has the same rate above 0 in all its layers
  */
 export function perLayerPlot(options: PerLayerOptions): string {
-  const { title, kind = 'bit-error', metrics = ['accuracy', 'pcc', 'pccLift'], attack, document } = options;
+  const {
+    title,
+    kind = 'bit-error',
+    metrics = ['accuracy', 'pcc', shownLift(options.summary)],
+    attack,
+    document,
+  } = options;
   const theme = THEMES[options.theme ?? 'light'];
   const colorOf = (i: number) => theme.palette[i % theme.palette.length];
   const summary = options.summary.filter((entry) => attack === undefined || entry.attack === attack);
@@ -70,12 +76,9 @@ export function perLayerPlot(options: PerLayerOptions): string {
     const x = MARGIN + m * (panel.width + gap);
     const starts = [...new Set(lines.flatMap((line) => (line.start ? [line.start] : [])))];
     const shown = [...starts, ...lines.flatMap((line) => line.points.map((point) => point.entry))];
-    const nulls = metric === 'pccLift' ? [0] : [];
-    const yDomain = paddedDomain(
-      [...shown.flatMap((entry) => [entry[metric].mean, ...entry[metric].ci95]), ...nulls],
-      bounds(metric),
-    );
-    const of = (pick: (interval: Interval) => number) => (point: Point) => pick(point.entry[metric]);
+    const nulls = metric === 'pccLift' || metric === 'liftMeanFree' ? [0] : [];
+    const yDomain = paddedDomain([...shown.flatMap((entry) => valuesOf(entry[metric])), ...nulls], bounds(metric));
+    const of = (pick: (interval: Interval) => number | null) => (point: Point) => pick(point.entry[metric]);
     const rate = (point: Point) => point.x;
     svg += svgText(x, y + 12, METRIC_LABELS[metric], { size: 14, weight: 500 }, theme);
     svg += panelSvg(
@@ -104,14 +107,14 @@ export function perLayerPlot(options: PerLayerOptions): string {
           Plot.frame({ anchor: 'left', stroke: theme.axis }),
           Plot.ruleY(nulls, { stroke: theme.soft }),
           Plot.ruleY(
-            starts.map((entry) => entry[metric].mean),
+            starts.flatMap((entry) => entry[metric].mean ?? []),
             { stroke: theme.soft, strokeDasharray: '3 4' },
           ),
           ...lines.map((line, i) =>
             Plot.areaY(line.points, {
               x: rate,
-              y1: of((interval) => interval.ci95[0]),
-              y2: of((interval) => interval.ci95[1]),
+              y1: of((interval) => interval.ci95?.[0] ?? null),
+              y2: of((interval) => interval.ci95?.[1] ?? null),
               fill: colorOf(i),
               fillOpacity: 0.12,
             }),
@@ -136,15 +139,15 @@ export function perLayerPlot(options: PerLayerOptions): string {
           ]),
           ...marginLabels(
             [
-              ...lines.map((line, i) => ({
-                value: line.points[line.points.length - 1].entry[metric].mean,
-                text: line.name,
-                fill: theme.text(colorOf(i)),
-                weight: 600,
-              })),
+              ...lines.flatMap((line, i) => {
+                const last = lastMeasured(line.points, ({ entry }) => entry[metric]);
+                return last ? [{ value: last.mean, text: line.name, fill: theme.text(colorOf(i)), weight: 600 }] : [];
+              }),
               ...starts
                 .slice(0, 1)
-                .map((entry) => ({ value: entry[metric].mean, text: 'no errors', fill: theme.soft })),
+                .flatMap(({ [metric]: { mean } }) =>
+                  mean === null ? [] : [{ value: mean, text: 'no errors', fill: theme.soft }],
+                ),
             ],
             yDomain,
             panel,

@@ -3,10 +3,10 @@ import * as Plot from '@observablehq/plot';
 import { ConfigError } from '../../errors.ts';
 import { attacksOf, attackTitle, mainAttack, splitOf } from '../attacks.ts';
 import { conditionKey, isErrorFree, isUndefended, matchedTo, measuredDimms } from '../condition.ts';
-import { formatRate } from '../format.ts';
+import { formatNumber, formatRate } from '../format.ts';
 import { KIND_LABELS, METRIC_LABELS, runTitle } from '../labels.ts';
 import type { AttackDescription, Baselines, ConditionKind, Metric, Results, SummaryEntry } from '../schema.ts';
-import { calibratedOnly, type Series, seriesOf } from '../series.ts';
+import { calibratedOnly, type Series, seriesOf, shownLift, valuesOf } from '../series.ts';
 import type { RunFigure } from './figure.ts';
 import { bounds, type LegendItem, legend, marginLabels, type Panel, paddedDomain, panelSvg } from './panels.ts';
 import {
@@ -48,7 +48,7 @@ export interface PrivacyCurveOptions {
  * @throws ConfigError if no condition has errors or noise
  */
 export function privacyCurve(options: PrivacyCurveOptions): string {
-  const { baselines, title, metrics = ['pcc', 'pccLift'], attack, width = WIDTH, document } = options;
+  const { baselines, title, metrics = ['pcc', shownLift(options.summary)], attack, width = WIDTH, document } = options;
   const theme = THEMES[options.theme ?? 'light'];
   const summary = options.summary.filter((entry) => attack === undefined || entry.attack === attack);
   const series = seriesOf(summary);
@@ -62,7 +62,7 @@ export function privacyCurve(options: PrivacyCurveOptions): string {
   const undefended = summary.filter((entry) => isUndefended(entry.condition) && attacks.has(entry.attack));
   const entries = [...undefended, ...series.flatMap((s) => [...s.line, ...s.scattered])];
   const xDomain = paddedDomain(
-    entries.flatMap((entry) => [entry.accuracy.mean, ...entry.accuracy.ci95]),
+    entries.flatMap((entry) => valuesOf(entry.accuracy)),
     bounds('accuracy'),
   );
   // The margins for the labels of the baselines differ between metrics, but the plotting areas have the same size.
@@ -94,7 +94,7 @@ export function privacyCurve(options: PrivacyCurveOptions): string {
     for (const metric of metrics) {
       const panel = panelOf(metric);
       const nulls = baselinesOf(metric, baselines);
-      const values = entries.flatMap((entry) => [entry[metric].mean, ...entry[metric].ci95]);
+      const values = entries.flatMap((entry) => valuesOf(entry[metric]));
       const yDomain = paddedDomain([...values, ...nulls.map((rule) => rule.value)], bounds(metric));
       svg += svgText(x, y + 12, METRIC_LABELS[metric], { size: 14, weight: 500 }, theme);
       svg += panelSvg(
@@ -182,14 +182,16 @@ interface NullBaseline {
 
 /** The value of the metric without an effective attack. */
 function baselinesOf(metric: Metric, baselines: Baselines): NullBaseline[] {
-  if (metric === 'pccLift') return [{ value: 0, text: 'no lift' }];
+  if (metric === 'pccLift' || metric === 'liftMeanFree') return [{ value: 0, text: 'no lift' }];
   if (metric !== 'pcc') return [];
   const named = [
     { value: baselines.meanFacePcc, name: 'mean face' },
     { value: baselines.wrongIdentityPcc, name: 'someone else' },
     { value: baselines.shuffledPcc, name: 'shuffled' },
   ];
-  return named.map(({ value, name }) => ({ value, text: `${name} ${value.toFixed(2).replace('-', '−')}` }));
+  return named.flatMap(({ value, name }) =>
+    value === null ? [] : [{ value, text: `${name} ${formatNumber(value, 2)}` }],
+  );
 }
 
 function curveMarks(
@@ -204,8 +206,8 @@ function curveMarks(
 ): Plot.Markish[] {
   const accuracy = (entry: SummaryEntry) => entry.accuracy.mean;
   const mean = (entry: SummaryEntry) => entry[metric].mean;
-  const low = (entry: SummaryEntry) => entry[metric].ci95[0];
-  const high = (entry: SummaryEntry) => entry[metric].ci95[1];
+  const low = (entry: SummaryEntry) => entry[metric].ci95?.[0] ?? null;
+  const high = (entry: SummaryEntry) => entry[metric].ci95?.[1] ?? null;
   const marks: Plot.Markish[] = [
     Plot.gridX({ stroke: theme.grid, strokeOpacity: 1, ticks: 6 }),
     Plot.frame({ anchor: 'bottom', stroke: theme.axis }),
@@ -233,8 +235,8 @@ function curveMarks(
       Plot.ruleX(own, { x: accuracy, y1: low, y2: high, ...thin }),
       Plot.ruleY(own, {
         y: mean,
-        x1: (entry: SummaryEntry) => entry.accuracy.ci95[0],
-        x2: (entry: SummaryEntry) => entry.accuracy.ci95[1],
+        x1: (entry: SummaryEntry) => entry.accuracy.ci95?.[0] ?? null,
+        x2: (entry: SummaryEntry) => entry.accuracy.ci95?.[1] ?? null,
         ...thin,
       }),
       Plot.line(s.line, {

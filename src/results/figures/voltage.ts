@@ -5,6 +5,7 @@ import { attacksOf } from '../attacks.ts';
 import { formatPercent } from '../format.ts';
 import { attackedTitle, METRIC_LABELS } from '../labels.ts';
 import type { Interval, Results } from '../schema.ts';
+import { lastMeasured, shownLift, valuesOf } from '../series.ts';
 import { type VoltagePoint, type VoltageSeries, voltageSeries } from '../voltage.ts';
 import type { RunFigure } from './figure.ts';
 import { bounds, legend, marginLabels, type Panel, paddedDomain, panelSvg } from './panels.ts';
@@ -30,6 +31,8 @@ export interface VoltageFigureOptions {
   /** Printed below the note about energy. */
   readonly footnote?: string;
   readonly series: readonly VoltageSeries[];
+  /** The metric that the points' `lift` is. */
+  readonly lift: 'liftMeanFree' | 'pccLift';
   /** Accuracy of guessing, 0..1, which is drawn as a line if given. */
   readonly chance?: number;
   /** Mean PCC of the mean face with everybody's photographs: the score without any attack. */
@@ -41,6 +44,16 @@ export interface VoltageFigureOptions {
 const ENERGY_NOTE =
   'Energy is that of weight reads alone, taken as proportional to V² and relative to nominal voltage: static, I/O and ' +
   'refresh power are left out, so the saving shown is an upper bound.';
+
+/** The numbers of the figure that were not measured. */
+function linesNote(supply: readonly VoltagePoint[]): string {
+  const between = supply.filter(({ interpolated }) => interpolated).map(({ volts }) => `${formatVolts(volts)} V`);
+  const interpolated =
+    between.length === 0
+      ? ''
+      : ` The share of bad lines at ${between.join(', ')} is interpolated between measured voltages.`;
+  return `How many bits of a bad line flip was not measured: it is an assumption of the memory.${interpolated}`;
+}
 
 /** Palette indices of accuracy, of energy, and of the series, which use the remaining colours, strongest first. */
 const ACCURACY_COLOR = 6;
@@ -67,7 +80,7 @@ interface Rule {
 }
 
 /**
- * Draws three panels over one axis of falling voltage: accuracy with the energy of weight reads, PCC lift, and raw PCC with the
+ * Draws three panels over one axis of falling voltage: accuracy with the energy of weight reads, lift, and raw PCC with the
  * mean face's PCC as a reference line, each with 95 % bands; below them a strip with the share of bad cache lines. Accuracy,
  * energy and bad lines depend on the voltage and not on the attack: they are drawn once, from the first series that has the
  * voltage.
@@ -87,7 +100,7 @@ export function voltageFigure(args: VoltageFigureOptions): string {
   const pad = (highest - lowest) * 0.03 || 0.02;
   const xDomain: [number, number] = [highest + pad, lowest - pad];
 
-  const curvesOf = (metric: 'pcc' | 'pccLift'): Curve[] =>
+  const curvesOf = (metric: 'pcc' | 'lift'): Curve[] =>
     series.map(({ name, points }, i) => ({
       name,
       color: theme.palette[SERIES_COLORS[i % SERIES_COLORS.length]],
@@ -121,18 +134,18 @@ export function voltageFigure(args: VoltageFigureOptions): string {
       }),
       yDomain: [0, 1],
     },
-    ...(['pccLift', 'pcc'] as const).map((metric) => {
+    ...(['lift', 'pcc'] as const).map((metric) => {
       const curves = curvesOf(metric);
       const rule =
         metric === 'pcc'
           ? { value: meanFacePcc, text: `mean face ${meanFacePcc.toFixed(2).replace('-', '−')}`, dash: '6 4' }
           : { value: 0, text: 'no lift', dash: 'none' };
-      const values = curves.flatMap(({ points }) => points.flatMap(({ value }) => [value.mean, ...value.ci95]));
+      const values = curves.flatMap(({ points }) => points.flatMap(({ value }) => valuesOf(value)));
       return {
-        heading: METRIC_LABELS[metric],
+        heading: METRIC_LABELS[metric === 'lift' ? args.lift : metric],
         curves,
         rule,
-        yDomain: paddedDomain([...values, rule.value], bounds(metric)),
+        yDomain: paddedDomain([...values, rule.value], bounds(metric === 'lift' ? args.lift : metric)),
       };
     }),
   ];
@@ -173,7 +186,7 @@ export function voltageFigure(args: VoltageFigureOptions): string {
   svg += panelSvg(document, MARGIN, y + 22, strip.panel, strip.options, theme);
   y += 22 + strip.panel.height + 14;
   const foot = smallPrint(
-    [ENERGY_NOTE, args.footnote].filter((line) => line !== undefined).join('\n'),
+    [ENERGY_NOTE, linesNote(supply), args.footnote].filter((line) => line !== undefined).join('\n'),
     y,
     WIDTH,
     theme,
@@ -209,8 +222,8 @@ function panelMarks(
   type Point = Curve['points'][number];
   const x = (point: Point) => point.volts;
   const mean = (point: Point) => point.value.mean;
-  const low = (point: Point) => point.value.ci95[0];
-  const high = (point: Point) => point.value.ci95[1];
+  const low = (point: Point) => point.value.ci95?.[0] ?? null;
+  const high = (point: Point) => point.value.ci95?.[1] ?? null;
   return [
     Plot.gridX(volts, { stroke: theme.grid, strokeOpacity: 1 }),
     Plot.gridY({ stroke: theme.grid, strokeOpacity: 1, ticks: 5 }),
@@ -237,12 +250,10 @@ function panelMarks(
     ]),
     ...marginLabels(
       [
-        ...curves.map(({ name, color, points }) => ({
-          value: points[points.length - 1].value.mean,
-          text: name,
-          fill: theme.text(color),
-          weight: 600,
-        })),
+        ...curves.flatMap(({ name, color, points }) => {
+          const last = lastMeasured(points, ({ value }) => value);
+          return last ? [{ value: last.mean, text: name, fill: theme.text(color), weight: 600 }] : [];
+        }),
         ...(rule ? [{ value: rule.value, text: rule.text, fill: theme.soft }] : []),
       ],
       yDomain,
@@ -351,6 +362,7 @@ export const voltageSweep: RunFigure = {
     return voltageFigure({
       title: title ?? `${attackedTitle(manifest)} in undervolted DRAM (${manifest.dataset.name})`,
       series: sweptSeries(results),
+      lift: shownLift(results.summary),
       chance: people === undefined ? undefined : 1 / people,
       meanFacePcc: baselines.meanFacePcc,
       theme,

@@ -1,0 +1,173 @@
+import { describe, expect, test } from 'vitest';
+import { aggregate } from '../../src/results/aggregate.ts';
+import { comparisons, holm } from '../../src/results/comparisons.ts';
+import {
+  type Condition,
+  conditionKey,
+  type NoiseCondition,
+  type Results,
+  type Row,
+  summarise,
+} from '../../src/results/results.ts';
+import { fakeResults, fakeRow, uniform } from './fake.ts';
+
+const none: Condition = { kind: 'none', rates: {}, layers: 'none' };
+const bits: Condition = {
+  kind: 'bit-error',
+  rates: { fc1: 0.01 },
+  layers: 'fc1',
+  format: 'fixed12',
+  granularity: 'load',
+};
+const noise: NoiseCondition = {
+  kind: 'gaussian',
+  rates: { fc1: 0.2 },
+  granularity: 'load',
+  layers: 'fc1',
+  matchedTo: conditionKey(bits),
+};
+
+/** A row of 30 people whose lift is that of `draw` under every condition, plus `more`. */
+function row(condition: Condition, draw: number, accuracy: number, more: (person: number) => number): Row {
+  const base = fakeRow(bits, draw, { accuracy: 0.8, pcc: 0.6, lift: 0.2 }, 30);
+  const lift = base.perIdentity.liftMeanFree!.map((value, person) => value! + more(person));
+  const perIdentity = { ...base.perIdentity, liftMeanFree: lift };
+  return { ...base, condition, accuracy, liftMeanFree: lift.reduce((sum, value) => sum + value, 0) / 30, perIdentity };
+}
+
+function results(rows: Row[], seed = 1): Results {
+  const { manifest, schema, baselines } = fakeResults({ draws: 1, identities: 2 });
+  return { schema, manifest: { ...manifest, seed }, rows, summary: summarise(rows), baselines };
+}
+
+const same = () => 0;
+const clean = row(none, 0, 0.9, same);
+const draws = [0, 1, 2, 3, 4];
+const liftOf = (all: ReturnType<typeof comparisons>, kind: string) =>
+  all.find((each) => each.kind === kind && each.metric === 'liftMeanFree')!;
+
+describe('the correction of Holm', () => {
+  test('tests are rejected from the smallest p-value on, each at its own level, until one is not', () => {
+    const tested = holm([0.04, 0.001, undefined, 0.02, 0.5]);
+    expect(tested.map(({ rejected }) => rejected)).toEqual([false, true, false, false, false]);
+    expect(tested[1].level).toBeCloseTo(0.05 / 5, 12);
+    // 0.02 is tested at 0.05 / 4 and not rejected; all others keep that level.
+    for (const i of [0, 2, 3, 4]) expect(tested[i].level).toBeCloseTo(0.05 / 4, 12);
+  });
+
+  test('several tests that are all rejected end at the uncorrected level', () => {
+    expect(holm([0.01, 0.03, 0.001]).map(({ level }) => level)).toEqual([0.05 / 2, 0.05, 0.05 / 3]);
+  });
+});
+
+describe('bit errors and noise at equal accuracy', () => {
+  const rowsOf = (more: (person: number, draw: number) => number, accuracy = 0.8) =>
+    draws.flatMap((draw) => [row(bits, draw, 0.8, same), row(noise, draw, accuracy, (person) => more(person, draw))]);
+
+  test('a planted difference is found with its direction, however different the people are', () => {
+    const random = uniform(5);
+    const found = liftOf(comparisons(results([clean, ...rowsOf(() => 0.05 + 0.01 * random())])), 'equal accuracy');
+    expect(found.first).toEqual(bits);
+    expect(found.second).toEqual(noise);
+    expect(found.verdict).toBe('lower');
+    expect(found.mean).toBeCloseTo(-0.055, 2);
+    expect(found.interval![1]).toBeLessThan(0);
+  });
+
+  test('no difference is equivalence only where the test shows it', () => {
+    const random = uniform(6);
+    const small = liftOf(comparisons(results([clean, ...rowsOf(() => 0.005 * (random() - 0.5))])), 'equal accuracy');
+    expect(small.verdict).toBe('equivalent');
+    expect(Math.max(...small.interval!.map(Math.abs))).toBeLessThan(small.margin);
+    const large = liftOf(comparisons(results([clean, ...rowsOf(() => 0.6 * (random() - 0.5))])), 'equal accuracy');
+    expect(large.verdict).toBe('open');
+    expect(large.interval![0]).toBeLessThan(0);
+    expect(large.interval![1]).toBeGreaterThan(0);
+  });
+
+  test('planted nulls are declared different in at most five of a hundred reports', () => {
+    const random = uniform(7);
+    let claimed = 0;
+    for (let report = 0; report < 200; report++) {
+      const shift = draws.map(() => 0.05 * (random() + random() - 1));
+      const rows = rowsOf((_, draw) => shift[draw] + 0.2 * (random() - 0.5));
+      const verdicts = comparisons(results([clean, ...rows])).filter(({ kind }) => kind === 'equal accuracy');
+      if (verdicts.some(({ verdict }) => verdict === 'lower' || verdict === 'higher')) claimed++;
+    }
+    expect(claimed).toBeLessThan(20);
+  });
+
+  test('noise that was calibrated badly is moved to the accuracy of the bit errors along its own curve', () => {
+    // The noise costs 0.05 more accuracy, and the lift falls by 0.4 per unit of accuracy on its way there from 0.9.
+    const curve = (accuracy: number) => 0.4 * (accuracy - 0.8);
+    const undefended = row(none, 0, 0.9, () => curve(0.9));
+    const rows = draws.flatMap((draw) => [
+      row(bits, draw, 0.8, () => 0.03 + curve(0.8)),
+      row(noise, draw, 0.75, () => curve(0.75)),
+    ]);
+    const found = liftOf(comparisons(results([undefended, ...rows])), 'equal accuracy');
+    expect(found.accuracy).toEqual({ first: expect.closeTo(0.8, 12), second: expect.closeTo(0.75, 12) });
+    // People and draws are the same everywhere, so that only rounding differs from the planted 0.03, up to the mean of
+    // another draw at the end of the curve.
+    expect(found.mean).toBeGreaterThan(0.0);
+    expect(Math.abs(found.mean - 0.03)).toBeLessThan(0.02);
+  });
+
+  test('a draw that is missing on one side does not count, and the order of the rows does not matter', () => {
+    const random = uniform(8);
+    const rows = [clean, ...rowsOf(() => 0.05 + 0.1 * random())];
+    const forwards = comparisons(results(rows));
+    expect(comparisons(results([rows[0], ...rows.slice(1).reverse()]))).toEqual(forwards);
+    const fewer = liftOf(comparisons(results(rows.slice(0, -2))), 'equal accuracy');
+    expect(fewer.verdict).not.toBe('open');
+  });
+
+  test('noise of equal moments, and noise that was not calibrated, is not compared', () => {
+    for (const other of [
+      { ...noise, calibration: 'moments' as const },
+      { ...noise, matchedTo: undefined },
+    ]) {
+      const rows = draws.flatMap((draw) => [row(bits, draw, 0.8, same), row(other, draw, 0.8, same)]);
+      expect(comparisons(results([clean, ...rows])).filter(({ kind }) => kind === 'equal accuracy')).toEqual([]);
+    }
+  });
+});
+
+describe('a setting and the undefended model', () => {
+  test('the strongest setting within two points of accuracy is compared, whatever its outcome', () => {
+    const mild: Condition = { ...bits, rates: { fc1: 0.001 } };
+    const strong: Condition = { ...bits, rates: { fc1: 0.002 } };
+    const rows = draws.flatMap((draw) => [
+      row(mild, draw, 0.895, () => -0.3),
+      row(strong, draw, 0.885, same),
+      row(bits, draw, 0.8, () => -0.3),
+    ]);
+    const found = liftOf(comparisons(results([clean, ...rows])), 'undefended');
+    expect(found.first).toEqual(strong);
+    expect(found.second).toEqual(none);
+  });
+
+  test('a single draw of errors has neither an interval nor a verdict', () => {
+    const found = liftOf(comparisons(results([clean, row(bits, 0, 0.89, () => -0.3)])), 'undefended');
+    expect([found.interval, found.p, found.verdict]).toEqual([null, null, 'open']);
+  });
+});
+
+describe('comparisons over several victims', () => {
+  test('victims are the sample: five victims with the same difference show it, and two do not', () => {
+    const random = uniform(9);
+    const victim = (seed: number) =>
+      results(
+        [
+          clean,
+          ...draws.flatMap((draw) => [row(bits, draw, 0.8, same), row(noise, draw, 0.8, () => 0.05 + 0.02 * random())]),
+        ],
+        seed,
+      );
+    const verdict = (count: number) =>
+      liftOf(comparisons(aggregate(Array.from({ length: count }, (_, i) => victim(i + 1)))), 'equal accuracy');
+    expect(verdict(5).verdict).toBe('lower');
+    expect(verdict(5).mean).toBeCloseTo(-0.06, 2);
+    expect(verdict(2).interval).not.toBeNull();
+  });
+});

@@ -188,7 +188,8 @@ export class Sweep {
         const rates =
           condition.kind === 'memory' && config.granularity === 'chip' ? ratesOf(config, draws[i]) : undefined;
         const common = { condition, draw: draws[i], energy, attack: output.name, ...(rates && { rates }) };
-        return { row: rowOf(common, evaluations[i], measurement), images: measurement.images };
+        const { heldOutPersons } = this.#testbed;
+        return { row: rowOf(common, evaluations[i], heldOutPersons, measurement), images: measurement.images };
       });
     };
   }
@@ -331,7 +332,9 @@ export class Sweep {
           const scale = await calibration.scaleFor(accuracy, accuracyStep / 2);
           curves[curve] = calibration.curve;
           await this.#store.write(CALIBRATION_FILE, JSON.stringify(curves));
-          found.set(`${curve} ${scale}`, { ...noise(scale), matchedTo: conditionKey(condition) });
+          // The strongest comes first, and keeps a scale that others share.
+          const key = `${curve} ${scale}`;
+          if (!found.has(key)) found.set(key, { ...noise(scale), matchedTo: conditionKey(condition) });
         }
       }
     }
@@ -409,6 +412,7 @@ function ratesOf({ layers, chip }: MemoryConfig, draw: number): Record<string, n
 function rowOf(
   common: Pick<Row, 'condition' | 'draw' | 'energy' | 'attack' | 'rates'>,
   { accuracy, correct }: Evaluation,
+  heldOutPersons: Uint32Array,
   { perIdentity, n, queries, underflow }: Measurement,
 ): Row {
   const { condition, draw, attack, energy, rates } = common;
@@ -433,8 +437,19 @@ function rowOf(
     queries,
     ...(rates && { rates }),
     correct: correct.map(Number).join(''),
+    personAccuracy: personAccuracies(correct, heldOutPersons),
     perIdentity,
   };
+}
+
+/** Share of correct answers for every person who has any image. */
+function personAccuracies(correct: readonly boolean[], persons: Uint32Array): number[] {
+  const counts = new Map<number, [right: number, all: number]>();
+  for (const [i, answer] of correct.entries()) {
+    const [right, all] = counts.get(persons[i]) ?? [0, 0];
+    counts.set(persons[i], [right + Number(answer), all + 1]);
+  }
+  return [...counts].sort(([a], [b]) => a - b).map(([, [right, all]]) => right / all);
 }
 
 function meanOfMeasured(values: readonly (number | null)[]): number | null {

@@ -15,7 +15,7 @@ import {
 } from '../attacks/attack.ts';
 import type { SearchSpace } from '../attacks/mi_face.ts';
 import { attackOfKind } from '../attacks/registry.ts';
-import { type ImageDataset, meanImage } from '../data/dataset.ts';
+import { type ImageDataset, labelsOf, meanImage } from '../data/dataset.ts';
 import { releaseDefence, TRAINING_DEFENCES } from '../defences/registry.ts';
 import { ConfigError, DataError } from '../errors.ts';
 import { Arena, type Matrix } from '../gpu/arena.ts';
@@ -27,7 +27,7 @@ import type { FlatParameters } from '../layers/parameters.ts';
 import { plainWeights, planStack, recordStackForward } from '../layers/stack.ts';
 import type { MemoryConfig } from '../memory/config.ts';
 import { type NullBaselines, nullBaselines } from '../metrics/baselines.ts';
-import { binomialInterval } from '../metrics/binomial.ts';
+import { binomialInterval, isNearChance } from '../metrics/binomial.ts';
 import type { PersonScores } from '../metrics/scoring.ts';
 import { loadParameters, readCheckpoint, writeCheckpoint } from '../models/checkpoint.ts';
 import { type DeviceDataset, uploadDataset } from '../models/device_dataset.ts';
@@ -97,6 +97,8 @@ export class Testbed {
   readonly outputs: readonly AttackOutput[];
   /** True if results of an attack differ between draws even if the weights do not. */
   readonly varies: boolean;
+  /** The person on every photograph of the test split. */
+  readonly heldOutPersons: Uint32Array;
   /** The share of one photograph in the accuracy on the photographs that calibrate noise. */
   readonly calibrationStep: number;
   /** Width and height of the images in pixels. */
@@ -158,6 +160,7 @@ export class Testbed {
     this.outputs = attacks.flatMap(({ outputs }) => outputs);
     this.varies = attacks.some(({ varies }) => varies);
     const { test } = data.split;
+    this.heldOutPersons = labelsOf(data.dataset, test);
     this.calibrationStep = 1 / [...test.keys()].filter(isCalibrationImage).length;
     const evaluated = Math.min(config.evaluationBatch, test.length);
     const images = attacks.map(({ imagesPerDraw }) => imagesPerDraw);
@@ -441,7 +444,7 @@ async function warnNearChance(
   evaluator.destroy();
   const right = correct.filter(Boolean).length;
   const [low] = binomialInterval(right, correct.length, 0.05);
-  if (low > 2 / classes) return;
+  if (!isNearChance(right / correct.length, low, classes)) return;
   progress.warn(
     `the victim classifies ${right} of ${correct.length} held-out photographs correctly, about as many as guessing among ` +
       `${classes} people: train it longer (--epochs, --steps) before you conclude anything`,

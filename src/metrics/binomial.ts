@@ -70,3 +70,14 @@ export function binomialInterval(k: number, n: number, alpha: number): [low: num
     k === n ? 1 : solve((p) => binomialAtMost(k, n, p) > alpha / 2),
   ];
 }
+
+/**
+ * True if a classifier is hardly better than guessing: its accuracy is at most twice that of guessing among more than three
+ * classes, or the interval of the accuracy includes guessing.
+ *
+ * @param accuracy 0..1
+ * @param low lower end of its interval; undefined if that does not count
+ */
+export function isNearChance(accuracy: number, low: number | undefined, classes: number): boolean {
+  return (classes > 3 && accuracy <= 2 / classes) || (low !== undefined && low <= 1 / classes);
+}

@@ -11,7 +11,7 @@ import {
   type Row,
   type SummaryEntry,
 } from './schema.ts';
-import { intervalFor, optionsOf, showsDraws, sortedDraws, tableOf } from './summary.ts';
+import { accuracyOf, intervalFor, optionsOf, showsDraws, sortedDraws, tableOf } from './summary.ts';
 
 /** A summary entry over several seeds; `draws` and `n` are counted over all of them. */
 export interface AggregatedEntry extends SummaryEntry {
@@ -148,8 +148,15 @@ function entryOf(group: Group, samePeople: boolean): AggregatedEntry {
   const interval = (metric: Metric): Interval => {
     const tables = victims.map((draws) => tableOf(draws, metric));
     const options = optionsOf(metric);
-    if (tables.length === 1) return intervalFor(estimate(tables[0], options), showsDraws(victims[0]));
-    // Victims may have been tested with other photographs, even of the same people.
+    if (tables.length === 1) {
+      const alone = metric === 'accuracy' ? accuracyOf(victims[0]) : estimate(tables[0], options);
+      return intervalFor(alone, showsDraws(victims[0]));
+    }
+    // People are crossed with victims where they are the same ones, also in accuracy, whose images may differ.
+    const byPerson = victims.map((draws) => draws.map(({ personAccuracy }) => personAccuracy));
+    if (metric === 'accuracy' && samePeople && byPerson.flat().every((row) => row !== undefined)) {
+      return intervalFor(estimateOverVictims(byPerson as number[][][], true, { range: options.range }), true);
+    }
     return intervalFor(estimateOverVictims(tables, samePeople && metric !== 'accuracy', options), true);
   };
   const intervals = Object.fromEntries(METRICS.map((metric) => [metric, interval(metric)]));

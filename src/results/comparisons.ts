@@ -13,8 +13,8 @@ import {
   pValueOf,
 } from '../metrics/interval.ts';
 import { isAggregated, keyAcrossSeeds } from './aggregate.ts';
-import { calibratedTo, isDefended, isUndefended } from './condition.ts';
-import type { Condition, Metric, Results, Row, SummaryEntry } from './schema.ts';
+import { calibratedTo, isDefended, isErrorFree, isUndefended, sameRelease } from './condition.ts';
+import { type Condition, type Metric, type Results, type Row, SHARES, type SummaryEntry } from './schema.ts';
 import { showsDraws, sortedDraws, tableOf } from './summary.ts';
 
 /**
@@ -26,21 +26,29 @@ export type ComparisonKind = 'undefended' | 'equal accuracy';
 /** `lower`, `higher`: the first is, with a corrected interval without zero. `equivalent`: shown to be less than the margin apart. */
 export type Verdict = 'lower' | 'higher' | 'equivalent' | 'open';
 
+/**
+ * `draws`: there is a single draw of errors, or a single victim of several. `unmeasured`: more than a tenth of the pairs could not be
+ * measured; what is left would not be a sample of people. `accuracy`: the accuracies are too far apart to be made equal.
+ */
+export type Untested = 'draws' | 'unmeasured' | 'accuracy';
+
 export interface Comparison {
   readonly kind: ComparisonKind;
   readonly attack: string;
   readonly metric: Metric;
   readonly first: Condition;
   readonly second: Condition;
-  /** Mean accuracies, 0..1. */
+  /** Mean accuracies of the victims that have both sides, 0..1. */
   readonly accuracy: { readonly first: number; readonly second: number };
-  /** First minus second. */
-  readonly mean: number;
+  /** First minus second; null if no pair could be measured. */
+  readonly mean: number | null;
   /**
-   * Interval of the difference, corrected by Holm's method: 95 % over the whole family, or 90 % where the verdict is `equivalent`,
-   * which it is exactly if this interval lies within the margin. Null where nothing can vary.
+   * Interval of the difference at the level of its own test in Holm's method: it excludes zero exactly if the verdict is `lower` or
+   * `higher`. Where the verdict is `equivalent`, the interval of that test, which lies within the margin. Null without a test.
    */
   readonly interval: readonly [low: number, high: number] | null;
+  /** The reason why there is no test. */
+  readonly untested?: Untested;
   /** P-value of the difference, before correction; null as for the interval. */
   readonly p: number | null;
   /** Half the width of the range that counts as no difference. */
@@ -55,6 +63,15 @@ export const COMPARED = ['pcc', 'liftMeanFree', 'rank1'] as const satisfies read
 
 /** Differences below these count as none: two points of a correlation, five of a hundred recognised people. */
 const MARGINS: Readonly<Record<(typeof COMPARED)[number], number>> = { pcc: 0.02, liftMeanFree: 0.02, rank1: 0.05 };
+
+/** Largest share of pairs that may be missing. */
+const MOST_MISSING = 0.1;
+
+/** Largest difference of two accuracies that are still made equal. */
+const MOST_MOVED = 0.05;
+
+/** Difference of two accuracies that need not be made equal. */
+const AS_GOOD_AS_EQUAL = 0.005;
 
 /** Range of a difference between two correlations or shares. */
 const DIFFERENCES = [-2, 2] as const;
@@ -87,37 +104,41 @@ export function comparisons(results: Results): Comparison[] {
   const victims = isAggregated(results) ? results.runs : [results];
   const groups = victims.map(groupedRows);
   const samePeople = victims.every(({ manifest }) => manifest.dataset.sha256 === victims[0].manifest.dataset.sha256);
-  const estimates = pairsOf(results).flatMap((pair) =>
-    COMPARED.flatMap((metric) => {
-      const estimated = differenceOf(pair, metric, groups, samePeople);
-      return estimated ? [{ pair, metric, ...estimated }] : [];
-    }),
-  );
-  const tests = holm(estimates.map(({ estimated, isReady }) => (isReady ? pValueOf(estimated) : undefined)));
+  const differences = pairsOf(results).flatMap((pair) => {
+    const sides = sidesOf(pair, groups);
+    return sides.length === 0
+      ? []
+      : COMPARED.map((metric) => ({ pair, sides, ...differenceOf(pair, metric, sides, victims.length, samePeople) }));
+  });
+  const tested = <T>({ estimated, untested }: Difference, test: (estimated: Estimate) => T) =>
+    estimated && untested === undefined ? test(estimated) : undefined;
+  const tests = holm(differences.map((difference) => tested(difference, pValueOf)));
   const equal = holm(
-    estimates.map(({ estimated, isReady, metric }) =>
-      isReady ? equivalencePValue(estimated, MARGINS[metric]) : undefined,
+    differences.map((difference) =>
+      tested(difference, (estimated) => equivalencePValue(estimated, MARGINS[difference.metric])),
     ),
   );
-  return estimates.map(({ pair, metric, estimated, isReady }, i) => {
-    const { kind, attack, first, second } = pair;
-    const rejected = tests[i].rejected;
-    const verdict = rejected ? (estimated.mean < 0 ? 'lower' : 'higher') : equal[i].rejected ? 'equivalent' : 'open';
+  return differences.map((difference, i) => {
+    const { pair, metric, sides, estimated, untested } = difference;
+    const mean = estimated?.mean ?? null;
+    const verdict = tests[i].rejected ? (mean! < 0 ? 'lower' : 'higher') : equal[i].rejected ? 'equivalent' : 'open';
+    const level = verdict === 'equivalent' ? 2 * equal[i].level : tests[i].level;
+    const accuracyOf = (side: 'first' | 'second') =>
+      sides.reduce((sum, each) => sum + meanAccuracy(each[side]), 0) / sides.length;
     return {
-      kind,
-      attack,
+      kind: pair.kind,
+      attack: pair.attack,
       metric,
-      first: first.condition,
-      second: second.condition,
-      accuracy: { first: first.accuracy.mean, second: second.accuracy.mean },
-      mean: estimated.mean,
-      interval:
-        (isReady && intervalOf(estimated, 1 - (verdict === 'equivalent' ? 2 * equal[i].level : tests[i].level))) ||
-        null,
-      p: (isReady ? pValueOf(estimated) : undefined) ?? null,
+      first: pair.first.condition,
+      second: pair.second.condition,
+      accuracy: { first: accuracyOf('first'), second: accuracyOf('second') },
+      mean,
+      interval: tested(difference, (each) => intervalOf(each, 1 - level)) ?? null,
+      ...(untested !== undefined && { untested }),
+      p: tested(difference, pValueOf) ?? null,
       margin: MARGINS[metric],
       verdict,
-      family: estimates.length,
+      family: differences.length,
     };
   });
 }
@@ -207,59 +228,114 @@ function groupKey(attack: string, condition: Condition): string {
   return `${attack}\n${keyAcrossSeeds(condition)}`;
 }
 
-/** @returns undefined where no victim has both sides; `isReady` is false where draws cannot show their variation */
-function differenceOf(
-  { kind, attack, first, second }: Pair,
-  metric: Metric,
-  groups: readonly RowGroups[],
-  samePeople: boolean,
-): { estimated: Estimate; isReady: boolean } | undefined {
-  const sides = groups.flatMap((group) => {
-    const [a, b] = [first, second].map(({ condition }) => group.get(groupKey(attack, condition)));
-    return a && b ? [{ a: sortedDraws(a), b: sortedDraws(b), group }] : [];
-  });
-  if (sides.length === 0) return undefined;
-  const differences = sides.map(({ a, b, group }) => {
-    const plain = pairedTable(tableOf(a, metric), tableOf(b, metric));
-    if (kind === 'undefended') return { table: plain };
-    const slope = slopeOf(group, attack, second.condition, metric, meanAccuracy(b));
-    const accuracy = accuracyDifference(a, b);
-    const table = plain.map((row, draw) => {
-      const moved = slope * (accuracy.draws[draw] ?? 0);
-      return row.map((value) => (value === null ? null : value - moved));
-    });
-    return { table, images: { variance: slope ** 2 * accuracy.imageVariance, freedom: accuracy.images - 1 } };
-  });
-  if (differences.some(({ table }) => table.length === 0)) return undefined;
-  const isReady = sides.length > 1 || sides.every(({ a, b }) => showsDraws(a) && showsDraws(b));
-  if (differences.length > 1) {
-    const estimated = estimateOverVictims(
-      differences.map(({ table }) => table),
-      samePeople,
-      { range: DIFFERENCES },
-    );
-    return estimated && { estimated, isReady };
-  }
-  const [{ table, images }] = differences;
-  const estimated = estimate(table, { range: DIFFERENCES });
-  if (!estimated) return undefined;
-  // The accuracies that were made equal are those of a sample of images.
-  const parts =
-    images && images.freedom > 0 && estimated.parts.length > 0 ? [...estimated.parts, images] : estimated.parts;
-  return { estimated: { ...estimated, parts }, isReady };
+/** Both sides of a pair for one victim: rows of the same draws, in their order. */
+interface Sides {
+  readonly first: readonly Row[];
+  readonly second: readonly Row[];
+  readonly group: RowGroups;
 }
 
-/** Differences by draw and person. The only draw of a model without errors is paired with every draw of the other side. */
-function pairedTable(a: CrossedTable, b: CrossedTable): (number | null)[][] {
-  if (a[0].length !== b[0].length) return [];
-  const draws = a.length === 1 || b.length === 1 ? Math.max(a.length, b.length) : Math.min(a.length, b.length);
-  return Array.from({ length: draws }, (_, draw) => {
-    const [left, right] = [a[Math.min(draw, a.length - 1)], b[Math.min(draw, b.length - 1)]];
-    return left.map((value, person) => {
-      const other = right[person];
-      return value === null || other === null ? null : value - other;
-    });
+/** The sides of every victim that has both. */
+function sidesOf({ attack, first, second }: Pair, groups: readonly RowGroups[]): Sides[] {
+  return groups.flatMap((group) => {
+    const [a, b] = [first, second].map(({ condition }) => group.get(groupKey(attack, condition)));
+    if (!a || !b) return [];
+    const paired = pairedDraws(sortedDraws(a), sortedDraws(b));
+    return paired ? [{ ...paired, group }] : [];
   });
+}
+
+/** Rows with the same draw on both sides. The only draw of a model without errors is paired with every draw of the other side. */
+function pairedDraws(a: readonly Row[], b: readonly Row[]): Pick<Sides, 'first' | 'second'> | undefined {
+  const isFixed = (rows: readonly Row[]) => rows.length === 1 && isErrorFree(rows[0].condition);
+  if (isFixed(a)) return { first: b.map(() => a[0]), second: b };
+  if (isFixed(b)) return { first: a, second: a.map(() => b[0]) };
+  const common = a.filter(({ draw }) => b.some((row) => row.draw === draw));
+  const second = common.flatMap(({ draw }) => b.filter((row) => row.draw === draw));
+  return common.length === 0 ? undefined : { first: common, second };
+}
+
+interface Difference {
+  /** Undefined if no pair could be measured. */
+  readonly estimated: Estimate | undefined;
+  readonly untested: Untested | undefined;
+  readonly metric: (typeof COMPARED)[number];
+}
+
+/** @param victims number of victims of the report, of which some may lack a side */
+function differenceOf(
+  { kind, second }: Pair,
+  metric: (typeof COMPARED)[number],
+  sides: readonly Sides[],
+  victims: number,
+  samePeople: boolean,
+): Difference {
+  const moves = sides.map((side) => (kind === 'undefended' ? STILL : moveOf(side, second.condition, metric)));
+  const tables = sides.map((side, i) => {
+    const plain = differencesBetween(tableOf(side.first, metric), tableOf(side.second, metric));
+    const table = plain.map((row, draw) => row.map((value) => (value === null ? null : value - moves[i].byDraw(draw))));
+    // Shares that agree for everybody could differ for the next person: as for paired proportions in A. Agresti and Y. Min
+    // (Biometrics 61, 2005), four people are added, of whom one differs in either direction.
+    return SHARES.has(metric) ? table.map((row) => [...row, 1, -1, 0, 0]) : table;
+  });
+  const options = { range: DIFFERENCES };
+  const estimated =
+    tables.length === 1 ? estimate(tables[0], options) : estimateOverVictims(tables, samePeople, options);
+  const cells = tables.flat(2);
+  const missing = cells.filter((value) => value === null).length / cells.length;
+  const isSingle = victims > 1 ? sides.length < 2 : !(showsDraws(sides[0].first) && showsDraws(sides[0].second));
+  const untested = isSingle
+    ? 'draws'
+    : missing > MOST_MISSING
+      ? 'unmeasured'
+      : moves.some(({ isPossible }) => !isPossible)
+        ? 'accuracy'
+        : undefined;
+  // The accuracies that are made equal are those of a sample of images, and the slope is an estimate.
+  const parts = estimated && estimated.parts.length > 0 ? [...estimated.parts, ...partsOfMoves(moves)] : [];
+  return { estimated: estimated && { ...estimated, parts }, untested, metric };
+}
+
+function differencesBetween(a: CrossedTable, b: CrossedTable): (number | null)[][] {
+  return a.map((row, draw) =>
+    row.map((value, person) => {
+      const other = b[draw][person];
+      return value === null || other === null || other === undefined ? null : value - other;
+    }),
+  );
+}
+
+/** The move of a difference to equal accuracy. */
+interface Move {
+  readonly isPossible: boolean;
+  /** What is subtracted from the differences of a draw. */
+  readonly byDraw: (draw: number) => number;
+  /** Its uncertainty: from the sample of images, and from the fit of the slope. */
+  readonly parts: readonly { readonly variance: number; readonly freedom: number }[];
+}
+
+const STILL: Move = { isPossible: true, byDraw: () => 0, parts: [] };
+
+/** The parts of several victims, averaged; the images may be the same for all of them, so they are not taken as independent. */
+function partsOfMoves(moves: readonly Move[]): Move['parts'] {
+  return moves[0].parts.map(({ freedom }, i) => ({
+    variance: moves.reduce((sum, move) => sum + (move.parts[i]?.variance ?? 0), 0) / moves.length,
+    freedom,
+  }));
+}
+
+/** Moves bit errors to the accuracy of their noise along the noise's own curve, on the images that did not calibrate the noise. */
+function moveOf(side: Sides, noise: Condition, metric: Metric): Move {
+  const { draws, images, imageVariance } = accuracyDifference(side.first, side.second);
+  const mean = draws.reduce((sum, value) => sum + value, 0) / draws.length;
+  const slope = slopeOf(side.group, side.second[0].attack, noise, metric, meanAccuracy(side.second));
+  const isPossible = Math.abs(mean) <= (slope ? MOST_MOVED : AS_GOOD_AS_EQUAL);
+  if (!slope) return { ...STILL, isPossible };
+  const parts = [
+    { variance: slope.value ** 2 * imageVariance, freedom: Math.max(1, images - 1) },
+    { variance: mean ** 2 * slope.variance, freedom: slope.freedom },
+  ];
+  return { isPossible, byDraw: (draw) => slope.value * draws[draw], parts };
 }
 
 /** Accuracy of the first minus that of the second, on the images that did not calibrate the noise. */
@@ -267,11 +343,17 @@ function accuracyDifference(
   a: readonly Row[],
   b: readonly Row[],
 ): { draws: readonly number[]; imageVariance: number; images: number } {
-  const table = pairedTable(tableOf(a, 'accuracy'), tableOf(b, 'accuracy')) as number[][];
-  const used = table.map((row) => (row.length < 4 ? row : row.filter((_, image) => !isCalibrationImage(image))));
-  const images = used[0]?.length ?? 0;
-  const draws = used.map((row) => row.reduce((sum, value) => sum + value, 0) / row.length);
-  const byImage = Array.from({ length: images }, (_, i) => used.reduce((sum, row) => sum + row[i], 0) / used.length);
+  if ([...a, ...b].some(({ correct }) => correct === undefined)) {
+    return { draws: a.map(({ accuracy }, i) => accuracy - b[i].accuracy), imageVariance: 0, images: 0 };
+  }
+  const used = a.map(({ correct }, draw) =>
+    Array.from(correct!, (answer, image) => Number(answer) - Number(b[draw].correct![image])).filter(
+      (_, image) => !isCalibrationImage(image),
+    ),
+  );
+  const images = used[0].length;
+  const draws = used.map((row) => row.reduce((sum, value) => sum + value, 0) / images);
+  const byImage = used[0].map((_, i) => used.reduce((sum, row) => sum + row[i], 0) / used.length);
   const mean = byImage.reduce((sum, value) => sum + value, 0) / images;
   const squares = byImage.reduce((sum, value) => sum + (value - mean) ** 2, 0);
   return { draws, images, imageVariance: images > 1 ? squares / (images - 1) / images : 0 };
@@ -280,25 +362,51 @@ function accuracyDifference(
 /** Accuracies within this distance of a condition's own show how a metric changes with accuracy there. */
 const NEIGHBOURHOOD = 0.15;
 
-/** Change of a metric per unit of accuracy along the noise of one kind, by least squares; 0 where only one accuracy is known. */
-function slopeOf(group: RowGroups, attack: string, noise: Condition, metric: Metric, accuracy: number): number {
-  const points: { x: number; y: number }[] = [];
+/** Fewest points of a slope: two of them would hide how well a line fits. */
+const FEWEST_POINTS = 3;
+
+interface Slope {
+  readonly value: number;
+  readonly variance: number;
+  readonly freedom: number;
+}
+
+/**
+ * Change of a metric per unit of accuracy along the noise of one kind, from the error-free model on, by least squares over the
+ * conditions that are close in accuracy, at least three. Undefined where there are fewer, or their accuracies are all alike.
+ */
+function slopeOf(
+  group: RowGroups,
+  attack: string,
+  noise: Condition,
+  metric: Metric,
+  accuracy: number,
+): Slope | undefined {
+  const all: { x: number; y: number }[] = [];
   for (const rows of group.values()) {
     const { condition } = rows[0];
     const isAlike = condition.kind === noise.kind && condition.layers === noise.layers;
-    if (rows[0].attack !== attack || !(isAlike || isUndefended(condition))) continue;
-    const x = meanAccuracy(rows);
+    if (rows[0].attack !== attack || !sameRelease(condition, noise) || !(isAlike || condition.kind === 'none'))
+      continue;
     const values = tableOf(rows, metric)
       .flat()
       .filter((value) => value !== null);
-    if (values.length === 0 || Math.abs(x - accuracy) > NEIGHBOURHOOD) continue;
-    points.push({ x, y: values.reduce((sum, value) => sum + value, 0) / values.length });
+    if (values.length === 0) continue;
+    all.push({ x: meanAccuracy(rows), y: values.reduce((sum, value) => sum + value, 0) / values.length });
   }
+  const distance = ({ x }: { x: number }) => Math.abs(x - accuracy);
+  const nearest = all.sort((a, b) => distance(a) - distance(b));
+  const points = nearest.filter((point, i) => i < FEWEST_POINTS || distance(point) <= NEIGHBOURHOOD);
+  if (points.length < FEWEST_POINTS) return undefined;
   const mean = (of: (point: { x: number; y: number }) => number) =>
     points.reduce((sum, point) => sum + of(point), 0) / points.length;
   const [x, y] = [mean((point) => point.x), mean((point) => point.y)];
-  const spread = mean((point) => (point.x - x) ** 2);
-  return points.length < 2 || spread < 1e-6 ? 0 : mean((point) => (point.x - x) * (point.y - y)) / spread;
+  const spread = points.reduce((sum, point) => sum + (point.x - x) ** 2, 0);
+  if (spread < 1e-4) return undefined;
+  const value = points.reduce((sum, point) => sum + (point.x - x) * (point.y - y), 0) / spread;
+  const freedom = points.length - 2;
+  const rest = points.reduce((sum, point) => sum + (point.y - y - value * (point.x - x)) ** 2, 0);
+  return { value, variance: rest / freedom / spread, freedom };
 }
 
 function meanAccuracy(rows: readonly Row[]): number {

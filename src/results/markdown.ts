@@ -1,7 +1,7 @@
 /** The summary and the comparisons of a report as Markdown, for the README of a study. */
 import { type AggregatedEntry, isAggregated } from './aggregate.ts';
 import { attackTitle } from './attacks.ts';
-import { type Comparison, comparisons } from './comparisons.ts';
+import { type Comparison, comparisons, type Untested } from './comparisons.ts';
 import { formatNumber } from './format.ts';
 import { conditionLabel, METRIC_LABELS, metricHeading } from './labels.ts';
 import type { Interval, Metric, Results, SummaryEntry } from './schema.ts';
@@ -51,21 +51,33 @@ function cell(entry: SummaryEntry, metric: Metric): string {
 }
 
 function comparisonTable(compared: readonly Comparison[], { manifest }: Results): string {
-  const lines = compared.map(({ kind, attack, metric, first, second, accuracy, mean, interval, margin, verdict }) => [
-    attackTitle(manifest.attacks, attack),
-    `${conditionLabel(first)} − ${conditionLabel(second)}`,
-    kind,
-    `${formatNumber(accuracy.first)}, ${formatNumber(accuracy.second)}`,
-    METRIC_LABELS[metric],
-    interval === null
-      ? formatNumber(mean)
-      : `${formatNumber(mean)} [${interval.map((end) => formatNumber(end)).join(', ')}]`,
-    verdict === 'equivalent' ? `same within ±${margin}` : verdict === 'open' ? 'no difference shown' : verdict,
-  ]);
+  const lines = compared.map(
+    ({ kind, attack, metric, first, second, accuracy, mean, interval, untested, margin, verdict }) => [
+      attackTitle(manifest.attacks, attack),
+      `${conditionLabel(first)} − ${conditionLabel(second)}`,
+      kind,
+      `${formatNumber(accuracy.first)}, ${formatNumber(accuracy.second)}`,
+      METRIC_LABELS[metric],
+      interval === null
+        ? formatNumber(mean)
+        : `${formatNumber(mean)} [${interval.map((end) => formatNumber(end)).join(', ')}]`,
+      verdict === 'equivalent' ? `same within ±${margin}` : verdict === 'open' ? openText(untested) : verdict,
+    ],
+  );
   return table(
     ['attack', 'difference', 'compared at', 'accuracies', 'metric', 'difference, corrected interval', 'verdict'],
     lines,
   );
+}
+
+const UNTESTED = {
+  draws: 'one draw or victim only',
+  unmeasured: 'too little measured',
+  accuracy: 'accuracies not made equal',
+} as const;
+
+function openText(untested: Untested | undefined): string {
+  return untested === undefined ? 'no difference shown' : UNTESTED[untested];
 }
 
 function table(head: readonly string[], lines: readonly (readonly string[])[]): string {

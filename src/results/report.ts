@@ -5,6 +5,7 @@
  */
 
 import { DataError } from '../errors.ts';
+import { isNearChance } from '../metrics/binomial.ts';
 import { isAggregated } from './aggregate.ts';
 import { attackTitle } from './attacks.ts';
 import { CHEAP, type Comparison, comparisons, strongestCheap } from './comparisons.ts';
@@ -88,17 +89,19 @@ function evaluatorWarning({ manifest: { evaluators } }: Results): string[] {
   ];
 }
 
-/** A sentence in place of all conclusions, where the interval of the accuracy reaches down to twice that of guessing. */
-function nearChance({ summary, manifest }: Results): string | undefined {
+/** A sentence in place of all conclusions, where the accuracy cannot be told from guessing or is at most twice that. */
+function nearChance(results: Results): string | undefined {
+  const { summary, manifest } = results;
   const base = summary.find(({ condition }) => isUndefended(condition));
   const { classes } = manifest.dataset;
   if (!base || classes === undefined) return undefined;
-  const chance = 1 / classes;
-  const low = base.accuracy.ci95?.[0] ?? base.accuracy.mean;
-  if (low > 2 * chance) return undefined;
+  // A few victims give an interval so wide that it says nothing about any of them.
+  const low = isAggregated(results) ? undefined : base.accuracy.ci95?.[0];
+  if (!isNearChance(base.accuracy.mean, low, classes)) return undefined;
   return (
-    `The victim classifies ${percent(base.accuracy.mean)} of the held-out images correctly; guessing gives ${percent(chance)}. ` +
-    'It has learned too little to leak anything: no conclusions are drawn. Train it longer (--epochs, --steps).'
+    `The victim classifies ${percent(base.accuracy.mean)} of the held-out images correctly, and guessing would ` +
+    `${percent(1 / classes)}: it has hardly learned to tell people apart, and no conclusions are drawn. Train it longer (--epochs, ` +
+    '--steps).'
   );
 }
 
@@ -122,7 +125,7 @@ function recognition(entry: SummaryEntry, { evaluators }: Results['manifest']): 
   const flagged =
     entry.flagged.mean === null
       ? ''
-      : `; ${share(entry.flagged)} are flagged: they resemble the person less than real photographs do`;
+      : `; ${share(entry.flagged)} are flagged: they resemble the person less than 97 % of real photographs do`;
   return `${linear}${network}${flagged}.`;
 }
 
@@ -134,7 +137,7 @@ function cheapLines(base: SummaryEntry, entries: SummaryEntry[], compared: reado
   const cheap = defended.filter((entry) => entry.accuracy.mean >= base.accuracy.mean - CHEAP);
   const own = compared.filter(({ kind }) => kind === 'undefended');
   return [
-    `The strongest of the ${cheap.length} of ${defended.length} settings that cost at most two points of accuracy is ` +
+    `The strongest of the ${cheap.length} of ${defended.length} settings whose measured accuracy is at most two points lower is ` +
       `“${conditionLabel(best.condition)}” (accuracy ${three(best.accuracy.mean)}). Against the undefended model: ${findings(own)}`,
   ];
 }
@@ -167,9 +170,12 @@ function findings(compared: readonly Comparison[]): string {
   return `${compared.map(finding).join('; ')}.`;
 }
 
-function finding({ metric, mean, interval, verdict, margin, family }: Comparison): string {
+function finding({ metric, mean, interval, untested, verdict, margin, family }: Comparison): string {
   const name = METRIC_IN_TEXT[metric] ?? METRIC_LABELS[metric];
-  if (interval === null) return `${name} differs by ${signed(mean)} in a single draw, which shows nothing`;
+  if (mean === null || untested === 'unmeasured') return `too little could be measured to compare ${name}`;
+  if (untested === 'draws') return `${name} differs by ${signed(mean)} in a single draw or victim, which shows nothing`;
+  if (untested === 'accuracy') return `${name} could not be compared, because the accuracies could not be made equal`;
+  if (interval === null) return `${name} differs by ${signed(mean)}, of which one value shows nothing`;
   const [low, high] = interval;
   const ends = `${signed(low)} to ${signed(high)}`;
   if (verdict === 'lower' || verdict === 'higher') {
@@ -178,9 +184,9 @@ function finding({ metric, mean, interval, verdict, margin, family }: Comparison
   if (verdict === 'equivalent') {
     return `${name} is the same within ±${margin} (equivalence test; difference ${signed(mean)}, ${ends})`;
   }
-  // An interval this wide says nothing about the attack, only that there are few draws.
-  const verdictText = high - low > UNTOLD ? 'too few draws to tell a difference' : 'no difference shown';
-  return `${verdictText} in ${name} (${signed(mean)}, ${ends})`;
+  // An interval this wide says nothing about the attack, only that there are few draws, people or victims.
+  const open = high - low > UNTOLD ? 'too few data to tell a difference' : 'no difference shown';
+  return `${open} in ${name} (${signed(mean)}, ${ends})`;
 }
 
 function unmeasuredLine({ summary }: Results): string[] {

@@ -291,6 +291,12 @@ export const RowSchema = v.object({
       'One character per held-out image, in the order of the split: 1 where the model classified it correctly.',
     ),
   ),
+  personAccuracy: v.optional(
+    field(
+      v.array(share),
+      'Accuracy on the held-out images of each person, in the order of their classes; people without any are left out.',
+    ),
+  ),
   perIdentity: field(
     PerIdentitySchema,
     'One value per attacked identity, in the same order in every row; intervals and paired comparisons use these values.',

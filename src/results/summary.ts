@@ -24,7 +24,10 @@ export function summarise(rows: readonly Row[]): SummaryEntry[] {
     const draws = sortedDraws(group);
     const intervals = METRICS.map((metric) => [
       metric,
-      intervalFor(estimate(tableOf(draws, metric), optionsOf(metric)), showsDraws(draws)),
+      intervalFor(
+        metric === 'accuracy' ? accuracyOf(draws) : estimate(tableOf(draws, metric), optionsOf(metric)),
+        showsDraws(draws),
+      ),
     ]);
     return {
       condition: draws[0].condition,
@@ -35,6 +38,24 @@ export function summarise(rows: readonly Row[]): SummaryEntry[] {
       ...(Object.fromEntries(intervals) as Record<Metric, Interval> & Pick<SummaryEntry, 'accuracy'>),
     };
   });
+}
+
+/**
+ * Accuracy over draws and held-out images. Images of one person are alike: where people explain more of the variation than their
+ * single images, people are the sample.
+ */
+export function accuracyOf(draws: readonly Row[]): Estimate | undefined {
+  const options = optionsOf('accuracy');
+  const byImage = estimate(tableOf(draws, 'accuracy'), options);
+  if (!byImage || draws.some(({ personAccuracy }) => personAccuracy === undefined)) return byImage;
+  const byPerson = estimate(
+    draws.map(({ personAccuracy }) => personAccuracy!),
+    { range: options.range },
+  );
+  const variance = (estimated: Estimate) => estimated.parts.reduce((sum, part) => sum + part.variance, 0);
+  if (!byPerson || variance(byPerson) <= variance(byImage)) return byImage;
+  // People may have different numbers of images: the mean stays that of images.
+  return { ...byPerson, mean: byImage.mean, centre: byImage.mean };
 }
 
 /** How the mean of a metric is estimated: shares, and correlations, which intervals must not exceed. */

@@ -82,6 +82,9 @@ describe('running a whole experiment', () => {
         expect(row.n).toBe(4);
         expect(row.accuracy).toBeGreaterThanOrEqual(0);
         expect(Number.isFinite(row.pccLift)).toBe(true);
+        expect(row.correct).toMatch(/^[01]{8}$/);
+        expect(row.accuracy).toBe([...row.correct!].filter((answer) => answer === '1').length / 8);
+        expect(row.personAccuracy).toHaveLength(4);
       }
       expect(presentation.baselines?.meanFacePcc).toBeGreaterThan(0.2);
     },

@@ -2,8 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { LimitError } from '../../src/errors.ts';
 import { parseExperiment } from '../../src/experiments/config.ts';
 import { DEFAULT_LIMITS, planExperiment, type StorageLimits, trainingTime } from '../../src/experiments/plan.ts';
-import { type PresetSize, presetInput } from '../../src/experiments/presets.ts';
+import { changedTraining, type PresetSize, presetInput } from '../../src/experiments/presets.ts';
+import { epochsFor, PUBLISHED_TRAINING } from '../../src/models/trainer.ts';
 
+const presetTraining = { ...PUBLISHED_TRAINING, seed: 1 };
 const GIB = 2 ** 30;
 const AMPLE = { maxStorageBufferBindingSize: 4 * GIB, maxBufferSize: 4 * GIB };
 const config = (size: PresetSize<'deep'>) => parseExperiment(presetInput('deep', { size }), size);
@@ -23,6 +25,24 @@ function planDeep(
 
 /** Operations per image of a convolution with `pixels` output (if transposed, input) pixels: two per multiply-add. */
 const conv = (pixels: number, from: number, to: number, taps: number) => 2 * pixels * from * to * taps;
+
+describe('the least number of steps of a training', () => {
+  const training = { ...presetTraining, steps: 200, epochs: 40, batchSize: 64 };
+
+  it('few photographs are trained on for more epochs, until their steps are as many', () => {
+    // 84 photographs are two batches per epoch, 280 are five.
+    expect(epochsFor(training, 84)).toBe(100);
+    expect(epochsFor(training, 280)).toBe(40);
+    expect(epochsFor({ ...training, dropLast: true }, 84)).toBe(200);
+    expect(epochsFor({ ...training, steps: undefined }, 84)).toBe(40);
+  });
+
+  it('a number of epochs that is asked for replaces the least number of steps', () => {
+    expect(changedTraining(training, { epochs: 3 })).toMatchObject({ epochs: 3, steps: undefined });
+    expect(changedTraining(training, { batchSize: 8 })).toMatchObject({ epochs: 40, steps: 200 });
+    expect(changedTraining(training, { epochs: 3, steps: 50 })).toMatchObject({ epochs: 3, steps: 50 });
+  });
+});
 
 describe('the published networks', () => {
   const { victim, inversion } = planDeep('paper', 530, AMPLE);

@@ -63,16 +63,21 @@ describe("Student's t distribution", () => {
 });
 
 describe('intervals of a crossed design', () => {
-  const sizes = [3, 5, 10, 50].map((draws) => ({ draws, people: draws === 50 ? 20 : 30 }));
+  const sizes = [
+    ...[3, 5, 10].map((draws) => ({ draws, people: 30 })),
+    { draws: 50, people: 20 },
+    { draws: 3, people: 120 },
+  ];
   const spreads = [
     { what: 'draws', draws: 1, people: 0, rest: 1 },
     { what: 'people', draws: 0, people: 1, rest: 1 },
     { what: 'draws and people', draws: 1, people: 1, rest: 1 },
     { what: 'draws a little and people', draws: 0.3, people: 1, rest: 0.3 },
+    { what: 'draws a little', draws: 0.2, people: 0, rest: 1 },
   ];
   // 1000 tables each: the coverage that is counted has a standard error of 0.7 points.
   it.each(sizes.flatMap((size) => spreads.map((spread) => ({ ...size, ...spread, size, spread }))))(
-    'a 95 % interval of $size.draws draws covers the true mean in 93 to 97 % when $what vary',
+    'a 95 % interval of $size.draws draws and $size.people people covers the true mean in 93 to 98 % when $what vary',
     ({ size, spread }) => {
       const { normal } = normals(11 + size.draws);
       let covered = 0;
@@ -80,9 +85,9 @@ describe('intervals of a crossed design', () => {
         const [low, high] = intervalOf(estimate(simulated(normal, size, spread))!)!;
         if (low <= 0 && 0 <= high) covered++;
       }
-      // Two standard errors of the count beyond 93..97 %.
+      // Two standard errors of the count beyond 93..98 %.
       expect(covered).toBeGreaterThan(930 - 16);
-      expect(covered).toBeLessThan(970 + 14);
+      expect(covered).toBeLessThan(980 + 9);
     },
   );
 
@@ -117,7 +122,6 @@ describe('intervals of a crossed design', () => {
     expect(parts).toEqual([
       { variance: 1, freedom: 1 },
       { variance: 4 / 3, freedom: 2 },
-      { variance: 0, freedom: 2 },
     ]);
   });
 
@@ -149,7 +153,7 @@ describe('intervals of a crossed design', () => {
     const { mean, unmeasured, parts } = estimate(table)!;
     expect(mean).toBe(3);
     expect(unmeasured).toBe(5);
-    expect(parts.map(({ freedom }) => freedom)).toEqual([1, 1, 1]);
+    expect(parts.map(({ freedom }) => freedom)).toEqual([1, 1]);
     expect(estimate([[null], [null]])).toBeUndefined();
   });
 
@@ -187,24 +191,24 @@ describe('tests of a mean', () => {
   it('a planted null is found at about its nominal rate, and a planted effect nearly always', () => {
     const { normal } = normals(4);
     let [nulls, effects] = [0, 0];
-    for (let i = 0; i < 1000; i++) {
+    for (let i = 0; i < 400; i++) {
       if (pValueOf(estimate(simulated(normal, size, spread))!)! < 0.05) nulls++;
       if (pValueOf(estimate(simulated(normal, size, spread, 1.2))!)! < 0.05) effects++;
     }
-    expect(nulls).toBeGreaterThan(20);
-    expect(nulls).toBeLessThan(75);
-    expect(effects).toBeGreaterThan(950);
+    expect(nulls).toBeGreaterThan(5);
+    expect(nulls).toBeLessThan(30);
+    expect(effects).toBeGreaterThan(380);
   });
 
   it('equivalence is found where the mean is zero, and at most at the nominal rate at the margin', () => {
     const { normal } = normals(6);
     let [atZero, atMargin] = [0, 0];
-    for (let i = 0; i < 600; i++) {
+    for (let i = 0; i < 300; i++) {
       if (equivalencePValue(estimate(simulated(normal, size, spread))!, 1)! < 0.05) atZero++;
       if (equivalencePValue(estimate(simulated(normal, size, spread, 1))!, 1)! < 0.05) atMargin++;
     }
-    expect(atZero).toBeGreaterThan(500);
-    expect(atMargin).toBeLessThan(45);
+    expect(atZero).toBeGreaterThan(240);
+    expect(atMargin).toBeLessThan(26);
   });
 
   it('equivalence is not the absence of a significant difference', () => {
@@ -230,7 +234,7 @@ describe('estimates over victims', () => {
   it('victims of the same people are crossed with them', () => {
     const tables = [[[1, 2, 6]], [[2, 3, 7]]];
     const same = estimateOverVictims(tables, true)!;
-    expect(same.parts.map(({ freedom }) => freedom)).toEqual([1, 2, 2]);
+    expect(same.parts.map(({ freedom }) => freedom)).toEqual([1, 2]);
     expect(() => estimateOverVictims([[[1, 2]], [[1, 2, 3]]], true)).toThrow(ShapeError);
     expect(() => estimateOverVictims([], true)).toThrow(ShapeError);
   });

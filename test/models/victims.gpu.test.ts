@@ -161,12 +161,10 @@ describe('the evaluation of a victim', () => {
     const values = stackForward(LINEAR.layers, parameters, toFloat(dataset, indices), indices.length);
     const targets = Array.from(indices, (image) => dataset.labels[image]);
     const { results } = softmaxCrossEntropy(values[2], targets, TOY.classes);
-    let [loss, correct] = [0, 0];
-    for (let i = 0; i < indices.length; i++) {
-      loss += results[2 * i];
-      correct += results[2 * i + 1];
-    }
-    return { accuracy: correct / indices.length, loss: loss / indices.length };
+    let loss = 0;
+    for (let i = 0; i < indices.length; i++) loss += results[2 * i];
+    const correct = targets.map((_, i) => results[2 * i + 1] === 1);
+    return { accuracy: correct.filter(Boolean).length / indices.length, loss: loss / indices.length, correct };
   }
 
   it('an evaluator counts what the reference counts, for every batch size and on every run', async () => {
@@ -180,6 +178,7 @@ describe('the evaluation of a victim', () => {
       const evaluator = await Evaluator.build(device.gpu, victim, data, TEST, batchSize);
       const [result] = await evaluator.run();
       expect(result.accuracy).toBe(expected.accuracy);
+      expect(result.correct).toEqual(expected.correct);
       expect(Math.abs(result.loss - expected.loss)).toBeLessThan(1e-5);
       expect(await evaluator.run()).toEqual([result]);
       evaluator.destroy();

@@ -101,16 +101,18 @@ describe('bit errors and noise at equal accuracy', () => {
     // The noise costs 0.05 more accuracy, and the lift falls by 0.4 per unit of accuracy on its way there from 0.9.
     const curve = (accuracy: number) => 0.4 * (accuracy - 0.8);
     const undefended = row(none, 0, 0.9, () => curve(0.9));
+    const weaker = { ...noise, rates: { fc1: 0.1 }, matchedTo: undefined };
+    const stronger = { ...noise, rates: { fc1: 0.3 }, matchedTo: undefined };
     const rows = draws.flatMap((draw) => [
       row(bits, draw, 0.8, () => 0.03 + curve(0.8)),
       row(noise, draw, 0.75, () => curve(0.75)),
+      row(weaker, draw, 0.85, () => curve(0.85)),
+      row(stronger, draw, 0.7, () => curve(0.7)),
     ]);
     const found = liftOf(comparisons(results([undefended, ...rows])), 'equal accuracy');
     expect(found.accuracy).toEqual({ first: expect.closeTo(0.8, 12), second: expect.closeTo(0.75, 12) });
-    // People and draws are the same everywhere, so that only rounding differs from the planted 0.03, up to the mean of
-    // another draw at the end of the curve.
-    expect(found.mean).toBeGreaterThan(0.0);
-    expect(Math.abs(found.mean - 0.03)).toBeLessThan(0.02);
+    // Without the move the difference would be 0.05.
+    expect(found.mean!).toBeCloseTo(0.03, 2);
   });
 
   test('a draw that is missing on one side does not count, and the order of the rows does not matter', () => {
@@ -118,8 +120,36 @@ describe('bit errors and noise at equal accuracy', () => {
     const rows = [clean, ...rowsOf(() => 0.05 + 0.1 * random())];
     const forwards = comparisons(results(rows));
     expect(comparisons(results([rows[0], ...rows.slice(1).reverse()]))).toEqual(forwards);
-    const fewer = liftOf(comparisons(results(rows.slice(0, -2))), 'equal accuracy');
-    expect(fewer.verdict).not.toBe('open');
+    // The first draw of the bit errors is missing: the others are still paired with their own draws.
+    const fewer = liftOf(
+      comparisons(results(rows.filter((each) => each.condition !== bits || each.draw > 0))),
+      'equal accuracy',
+    );
+    expect(fewer.verdict).toBe('lower');
+  });
+
+  test('thirty people who are all identified on both sides do not show that identification is the same within five points', () => {
+    const identified = (condition: Condition, draw: number) => {
+      const own = row(condition, draw, 0.8, same);
+      return { ...own, rank1: 1, perIdentity: { ...own.perIdentity, rank1: own.perIdentity.pcc.map(() => 1) } };
+    };
+    const rows = draws.flatMap((draw) => [identified(bits, draw), identified(noise, draw)]);
+    const found = comparisons(results([clean, ...rows])).find(
+      ({ kind, metric }) => kind === 'equal accuracy' && metric === 'rank1',
+    )!;
+    expect(found.verdict).toBe('open');
+    expect(found.interval![0]).toBeLessThan(-0.05);
+  });
+
+  test('accuracies that are far apart are not made equal, and pairs that could not be measured are not left out silently', () => {
+    const apart = liftOf(comparisons(results([clean, ...rowsOf(() => 0.1, 0.7)])), 'equal accuracy');
+    expect([apart.untested, apart.verdict, apart.interval]).toEqual(['accuracy', 'open', null]);
+    const lost = rowsOf(() => 0.1).map((each) => {
+      const hidden = each.perIdentity.liftMeanFree!.map((value, person) => (person < 6 ? null : value));
+      return { ...each, perIdentity: { ...each.perIdentity, liftMeanFree: hidden } };
+    });
+    const few = liftOf(comparisons(results([clean, ...lost])), 'equal accuracy');
+    expect([few.untested, few.verdict]).toEqual(['unmeasured', 'open']);
   });
 
   test('noise of equal moments, and noise that was not calibrated, is not compared', () => {

@@ -117,7 +117,7 @@ describe('the headlines of a report', () => {
     expect(lines[0]).toMatch(/^Undefended, the network classifies 8\d\.\d % of the held-out images correctly/);
     expect(lines[0]).toContain('without the mean face');
     expect(lines[1]).toMatch(
-      /^The strongest of the \d+ of 42 settings that cost at most two points of accuracy is “Bit errors/,
+      /^The strongest of the \d+ of 42 settings whose measured accuracy is at most two points lower is “Bit errors/,
     );
     expect(lines.at(-1)).toContain('0.703');
   });
@@ -139,13 +139,13 @@ describe('the headlines of a report', () => {
   });
 
   test('the headlines draw no conclusions about a victim near chance', () => {
-    const guessing = {
-      ...results,
-      manifest: { ...results.manifest, dataset: { ...results.manifest.dataset, classes: 2 } },
-    };
+    const base = { ...results.summary[0], accuracy: { mean: 0.06, ci95: [0.04, 0.08] as [number, number] } };
+    const summary = [base, ...results.summary.slice(1)];
+    const dataset = { ...results.manifest.dataset, classes: 30 };
+    const guessing = { ...results, summary, manifest: { ...results.manifest, dataset } };
     const lines = headlines(guessing);
     expect(lines).toHaveLength(1);
-    expect(lines[0]).toMatch(/guessing gives 50.0 %.*no conclusions are drawn/);
+    expect(lines[0]).toMatch(/guessing would 3.3 %.*no conclusions are drawn/);
   });
 
   test('the first headline warns of evaluators that do not know real photographs, and a good one is named', () => {
@@ -158,7 +158,7 @@ describe('the headlines of a report', () => {
     const single = fakeResults({ draws: 1, identities: 6 });
     const lines = headlines(single);
     expect(lines.some((line) => line.startsWith('The errors were drawn once'))).toBe(true);
-    expect(lines[1]).toContain('in a single draw, which shows nothing');
+    expect(lines[1]).toContain('in a single draw or victim, which shows nothing');
     expect(single.summary.at(-1)?.pcc.ci95).toBeNull();
   });
 

@@ -154,6 +154,20 @@ describe('the summary of rows', () => {
     expect([broken.accuracy.ci95, broken.pcc.ci95]).toEqual([null, null]);
   });
 
+  test('the interval of accuracy is over people where their images are alike', () => {
+    // Ten people with ten images each: all right for eight of them, all wrong for two.
+    const wrong = {
+      ...row({ kind: 'none', rates: {}, layers: 'none' }, 0, 0.8, [0.2, 0.4]),
+      correct: '1'.repeat(80) + '0'.repeat(20),
+    };
+    const width = ([entry]: SummaryEntry[]) => entry.accuracy.ci95![1] - entry.accuracy.ci95![0];
+    const alike = { ...wrong, personAccuracy: [1, 1, 1, 1, 1, 1, 1, 1, 0, 0] };
+    const mixed = { ...wrong, personAccuracy: Array.from({ length: 10 }, () => 0.8) };
+    expect(width(summarise([alike]))).toBeGreaterThan(3 * width(summarise([mixed])));
+    expect(width(summarise([mixed]))).toBeCloseTo(width(summarise([wrong])), 12);
+    expect(summarise([alike])[0].accuracy.mean).toBeCloseTo(0.8, 12);
+  });
+
   test('values that were not measured are left out of the means and counted', () => {
     const condition = bits({ fc1: 0.1 });
     const draws = [0, 1].map((draw) => row(condition, draw, 0.8, [0.2, 0.4]));
@@ -164,7 +178,8 @@ describe('the summary of rows', () => {
       perIdentity: { ...draws[1].perIdentity, pcc: [0.2, null] },
     };
     const [summary] = summarise([draws[0], lost]);
-    expect(summary.pcc.mean).toBeCloseTo((0.2 + 0.4 + 0.2) / 3, 12);
+    // The missing value is taken as what the rest of the table predicts: the other draw has 0.4 there and differs by nothing.
+    expect(summary.pcc.mean).toBeCloseTo(0.3, 9);
     expect(summary.pcc.unmeasured).toBe(1);
     expect(summary.unmeasured).toBe(1);
     expect(summary.liftMeanFree).toMatchObject({ mean: null, ci95: null });

@@ -133,7 +133,13 @@ function cheapLines(base: SummaryEntry, entries: SummaryEntry[], compared: reado
   const defended = entries.filter(({ condition }) => isDefended(condition));
   if (defended.length === 0) return [];
   const best = strongestCheap(entries, base);
-  if (!best) return [`None of the ${defended.length} settings tried keeps accuracy within two points.`];
+  if (!best) {
+    const none =
+      defended.length === 1
+        ? 'The one setting tried does not keep'
+        : `None of the ${defended.length} settings tried keeps`;
+    return [`${none} accuracy within two points.`];
+  }
   const cheap = defended.filter((entry) => entry.accuracy.mean >= base.accuracy.mean - CHEAP);
   const own = compared.filter(({ kind }) => kind === 'undefended');
   return [

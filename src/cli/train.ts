@@ -1,7 +1,8 @@
 /** `midas train`: trains the networks of an experiment and writes them as checkpoints. */
 import { join } from 'node:path';
 import { identityOf } from '../experiments/identity.ts';
-import { Testbed, VICTIM_FILE } from '../experiments/testbed.ts';
+import { VICTIM_FILE } from '../experiments/networks.ts';
+import { Testbed } from '../experiments/testbed.ts';
 import { openNodeGpu } from '../gpu/node.ts';
 import { modelName } from '../models/specs.ts';
 import { loadData, readNetworks } from './experiment_data.ts';

@@ -8,7 +8,7 @@ import type { ApproximateMemory } from '../injection/approximate_memory.ts';
 import { type MemoryConfig, parseMemoryConfig, uniformMemory } from '../memory/config.ts';
 import { NOMINAL_VOLTS, weightReadEnergy } from '../memory/energy.ts';
 import { meanErrorRate, supplyVolts } from '../memory/faults.ts';
-import type { PersonScores } from '../metrics/scoring.ts';
+import { meanOfMeasured, PERSON_MEASURES, type PersonScores } from '../metrics/scoring.ts';
 import type { Evaluation } from '../models/evaluate.ts';
 import { isCalibrationImage } from '../results/comparisons.ts';
 import { isErrorFree } from '../results/condition.ts';
@@ -23,6 +23,7 @@ import {
   pictureFile,
   type Row,
 } from '../results/results.ts';
+import { FIRST_METRICS } from '../results/schema.ts';
 import { Calibration, type CalibrationCurve } from './calibration.ts';
 import { layersOfSet, memoryOf, released } from './conditions.ts';
 import type { NoiseConfig, SweepConfig } from './config.ts';
@@ -416,7 +417,7 @@ function rowOf(
   { perIdentity, n, queries, underflow }: Measurement,
 ): Row {
   const { condition, draw, attack, energy, rates } = common;
-  const of = <M extends keyof PersonScores>(...metrics: readonly M[]) =>
+  const of = <M extends keyof PersonScores>(metrics: readonly M[]) =>
     Object.fromEntries(metrics.map((metric) => [metric, meanOfMeasured(perIdentity[metric])])) as Record<
       M,
       number | null
@@ -426,13 +427,11 @@ function rowOf(
     draw,
     accuracy,
     attack,
-    ...of('pcc', 'pccLift', 'mse', 'psnr', 'ssim', 'identity'),
+    ...of(FIRST_METRICS),
     ...(underflow !== undefined && { underflow }),
     n,
     energy,
-    ...of('pccMeanFree', 'liftMeanFree', 'rank1', 'rank5', 'auc'),
-    ...of('pccOther', 'liftOther', 'pccMeanFreeOther', 'liftMeanFreeOther'),
-    ...of('top1', 'top5', 'featureDistance', 'flagged'),
+    ...of(PERSON_MEASURES),
     unmeasured: perIdentity.pcc.filter((value) => value === null).length,
     queries,
     ...(rates && { rates }),
@@ -450,11 +449,6 @@ function personAccuracies(correct: readonly boolean[], persons: Uint32Array): nu
     counts.set(persons[i], [right + Number(answer), all + 1]);
   }
   return [...counts].sort(([a], [b]) => a - b).map(([, [right, all]]) => right / all);
-}
-
-function meanOfMeasured(values: readonly (number | null)[]): number | null {
-  const measured = values.filter((value) => value !== null);
-  return measured.length === 0 ? null : mean(measured);
 }
 
 function equalRates({ rates }: Condition): boolean {

@@ -23,20 +23,16 @@ import type { Gpu } from '../gpu/device.ts';
 import type { Program, Recorder, WeightRead } from '../gpu/recorder.ts';
 import { ApproximateMemory } from '../injection/approximate_memory.ts';
 import { INFERENCE } from '../layers/layer.ts';
-import type { FlatParameters } from '../layers/parameters.ts';
 import { plainWeights, planStack, recordStackForward } from '../layers/stack.ts';
 import type { MemoryConfig } from '../memory/config.ts';
 import { type NullBaselines, nullBaselines } from '../metrics/baselines.ts';
 import { binomialInterval, isNearChance } from '../metrics/binomial.ts';
 import type { PersonScores } from '../metrics/scoring.ts';
-import { loadParameters, readCheckpoint, writeCheckpoint } from '../models/checkpoint.ts';
 import { type DeviceDataset, uploadDataset } from '../models/device_dataset.ts';
 import { type Evaluation, Evaluator } from '../models/evaluate.ts';
-import { FaceEvaluator, type FaceExamples, faceTraining, trainFaceNetwork } from '../models/face_evaluator.ts';
-import { faceNetwork } from '../models/face_network.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
 import { layerNames, modelSpec } from '../models/specs.ts';
-import type { TrainingConfig, TrainingData } from '../models/trainer.ts';
+import type { TrainingConfig } from '../models/trainer.ts';
 import type { Victim } from '../models/victim.ts';
 import { foldedVictim, isLinear, releasedVictim, stackVictim } from '../models/victims.ts';
 import { yangClassifier } from '../models/yang.ts';
@@ -45,8 +41,8 @@ import { releaseName } from '../results/results.ts';
 import type { ExperimentConfig, ReleaseConfig, VictimConfig } from './config.ts';
 import { type DrawBudget, drawBudget, drawsWithin, linearDrawCost } from './draws.ts';
 import type { ExperimentData } from './faces.ts';
-import { type RunContext, refuseAborted } from './store.ts';
-import { trainModel } from './training.ts';
+import { Networks, VICTIM_FILE } from './networks.ts';
+import type { RunContext } from './store.ts';
 import { type EvaluatorAccuracies, Truths } from './truths.ts';
 
 /** The result of one attack on one draw. */
@@ -60,9 +56,6 @@ export interface Measurement {
   readonly images: readonly Float32Array[];
   readonly underflow?: number;
 }
-
-/** File of the victim's checkpoint in a run. */
-export const VICTIM_FILE = 'victim.safetensors';
 
 /**
  * The network of the victim that a configuration describes.
@@ -207,10 +200,14 @@ export class Testbed {
       );
       const memory = await ApproximateMemory.store(arena, parameters);
       const exact = stackVictim(spec.layers, plainWeights(parameters));
-      const evaluator = await Evaluator.build(gpu, exact, photographs, split.train, config.evaluationBatch);
-      const [{ accuracy: trainAccuracy }] = await evaluator.run();
-      evaluator.destroy();
-      await warnNearChance(gpu, exact, photographs, split.test, config.evaluationBatch, spec.outputs, run);
+      const answersTo = async (indices: Uint32Array) => {
+        const evaluator = await Evaluator.build(gpu, exact, photographs, indices, config.evaluationBatch);
+        const [answers] = await evaluator.run();
+        evaluator.destroy();
+        return answers;
+      };
+      const { accuracy: trainAccuracy } = await answersTo(split.train);
+      warnNearChance(await answersTo(split.test), spec.outputs, run);
       const truths = new Truths(data, config, people, spec.outputs);
       if (config.evaluator === 'convolutional') {
         for (const split of attackedSplits(config)) {
@@ -429,19 +426,8 @@ export function attackedPeople({ people }: ExperimentConfig, spec: ModelSpec): r
   return people ?? [...Array(spec.outputs).keys()];
 }
 
-/** Says right after the training that the victim has learned too little, in evaluation mode and on held-out photographs. */
-async function warnNearChance(
-  gpu: Gpu,
-  victim: Victim,
-  photographs: DeviceDataset,
-  test: Uint32Array,
-  batchSize: number,
-  classes: number,
-  { progress }: RunContext,
-): Promise<void> {
-  const evaluator = await Evaluator.build(gpu, victim, photographs, test, batchSize);
-  const [{ correct }] = await evaluator.run();
-  evaluator.destroy();
+/** Says right after the training that the victim has learned too little: by its answers to held-out photographs. */
+function warnNearChance({ correct }: Evaluation, classes: number, { progress }: RunContext): void {
   const right = correct.filter(Boolean).length;
   const [low] = binomialInterval(right, correct.length, 0.05);
   if (!isNearChance(right / correct.length, low, classes)) return;
@@ -485,73 +471,6 @@ function namedRelease(config: ReleaseConfig): NamedRelease {
     apply: (victim) =>
       releasedVictim(victim, (recorder, logits, released) => defence.record(recorder, config, logits, released)),
   };
-}
-
-/**
- * The networks of an experiment, given as checkpoints or trained; checkpoints must include the victim. Keeps the memory
- * plans of the trained networks.
- */
-class Networks {
-  readonly plans: string[] = [];
-  readonly #arena: Arena;
-  readonly #pretrained: ExperimentData['pretrained'];
-  readonly #run: RunContext;
-
-  constructor(arena: Arena, pretrained: ExperimentData['pretrained'], run: RunContext) {
-    this.#arena = arena;
-    this.#pretrained = pretrained;
-    this.#run = run;
-  }
-
-  /** @param dataset hash of everything that the training reads except the configuration */
-  async get(
-    file: string,
-    label: string,
-    spec: ModelSpec,
-    data: TrainingData,
-    indices: Uint32Array,
-    config: TrainingConfig,
-    dataset: string,
-  ): Promise<FlatParameters> {
-    const arena = this.#arena;
-    const bytes = this.#pretrained?.get(file);
-    if (bytes) return loadParameters(arena, readCheckpoint(bytes, file, spec));
-    if (this.#pretrained) {
-      const files = [...this.#pretrained.keys()].join(', ');
-      if (file === VICTIM_FILE) throw new DataError(`no ${file} among the trained networks (${files}); train it`);
-      this.#run.progress.warn(`no ${file} among the trained networks (${files}): it is trained now`);
-    }
-    const trainer = await trainModel({ arena, spec, data, indices, config, dataset, file, label, ...this.#run });
-    this.plans.push(`${file.replace('.safetensors', '')} ${trainer.plan}`);
-    trainer.finish();
-    return trainer.parameters;
-  }
-
-  /** The evaluator of one split's reconstructions, given, stored by an earlier run in this folder, or trained. */
-  async evaluator(split: SplitName, examples: FaceExamples): Promise<FaceEvaluator> {
-    const { store, progress, signal } = this.#run;
-    const file = `evaluator-${split}.safetensors`;
-    const spec = faceNetwork({ kind: 'face-network', classes: examples.classes });
-    const bytes = this.#pretrained?.get(file) ?? (await store.read(file));
-    if (bytes) {
-      const checkpoint = readCheckpoint(bytes, store.describe(file), spec);
-      return FaceEvaluator.build(this.#arena, loadParameters(this.#arena, checkpoint), examples);
-    }
-    const training = faceTraining(examples.classes);
-    progress.start(`training the evaluator of ${split} photographs`, training.epochs);
-    const parameters = await trainFaceNetwork(this.#arena, examples, (epoch) => {
-      refuseAborted(signal);
-      progress.advance(1, `epoch ${epoch}`);
-    });
-    const state = {
-      epoch: training.epochs,
-      parameters: await this.#arena.gpu.readWords(parameters.view),
-      optimizer: [],
-    };
-    await store.write(file, writeCheckpoint({ spec, state, metadata: { dataset: examples.dataset.sha256 } }));
-    progress.done();
-    return FaceEvaluator.build(this.#arena, parameters, examples);
-  }
 }
 
 /** The evaluation and the attacks for one way of reading memory: GPU programs, built once and run for all draws. */

@@ -1,5 +1,5 @@
 /** Linear discriminant analysis: a classifier of feature vectors. */
-import { choleskyInPlace, solve, solveLower } from './identity.ts';
+import { choleskyInPlace, solve, solveLower } from './cholesky.ts';
 import { dot } from './similarity.ts';
 
 export interface Discriminant {

@@ -3,6 +3,7 @@
  * photographs, so that a reconstruction cannot pass merely by fitting the victim's own weights.
  */
 import { ConfigError, DataError, ShapeError } from '../errors.ts';
+import { choleskyInPlace, solve } from './cholesky.ts';
 import { dot, standardise } from './similarity.ts';
 
 export interface IdentityClassifier {
@@ -115,34 +116,4 @@ export function trainIdentityClassifier(
 
 function splitImages(images: Float32Array, count: number, pixels: number): Float32Array[] {
   return Array.from({ length: count }, (_, i) => images.subarray(i * pixels, (i + 1) * pixels));
-}
-
-/** Replaces the lower triangle (row i has i + 1 entries) of a positive definite matrix by its Cholesky factor L. */
-export function choleskyInPlace(rows: Float64Array[]): void {
-  for (let i = 0; i < rows.length; i++) {
-    for (let j = 0; j <= i; j++) {
-      let sum = rows[i][j];
-      for (let k = 0; k < j; k++) sum -= rows[i][k] * rows[j][k];
-      rows[i][j] = i === j ? Math.sqrt(sum) : sum / rows[j][j];
-    }
-  }
-}
-
-/** x with L L^T x = target; overwrites and returns `target`. */
-export function solve(factor: Float64Array[], target: Float64Array): Float64Array {
-  solveLower(factor, target);
-  for (let i = target.length - 1; i >= 0; i--) {
-    for (let k = i + 1; k < target.length; k++) target[i] -= factor[k][i] * target[k];
-    target[i] /= factor[i][i];
-  }
-  return target;
-}
-
-/** x with L x = target; overwrites and returns `target`. */
-export function solveLower(factor: Float64Array[], target: Float64Array): Float64Array {
-  for (let i = 0; i < target.length; i++) {
-    for (let k = 0; k < i; k++) target[i] -= factor[i][k] * target[k];
-    target[i] /= factor[i][i];
-  }
-  return target;
 }

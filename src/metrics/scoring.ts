@@ -57,6 +57,25 @@ interface ImageScores extends Similarity {
   readonly flagged: number;
 }
 
+/** Scores that see the person: without the mean face, by identification, by other photographs and by the evaluators. */
+export const PERSON_MEASURES = [
+  'pccMeanFree',
+  'liftMeanFree',
+  'rank1',
+  'rank5',
+  'auc',
+  'pccOther',
+  'liftOther',
+  'pccMeanFreeOther',
+  'liftMeanFreeOther',
+  'top1',
+  'top5',
+  'featureDistance',
+  'flagged',
+] as const satisfies readonly (keyof ImageScores)[];
+
+const SCORES = ['pcc', 'pccLift', 'identity', 'mse', 'psnr', 'ssim', ...PERSON_MEASURES] as const;
+
 /** One value per attacked person, in the order of their first image; null where it could not be measured. */
 export type PersonScores = Readonly<Record<keyof ImageScores, (number | null)[]>>;
 
@@ -93,33 +112,11 @@ export async function scoreReconstructions(images: readonly ScoredImage[], truth
   const people = [...new Set(images.map(({ person }) => person))];
   const list = (metric: keyof ImageScores) =>
     people.map((person) => {
-      const own = scores.filter((_, i) => images[i].person === person).map((score) => score?.[metric] ?? Number.NaN);
-      return meanOfMeasured(own);
+      const own = scores.filter((_, i) => images[i].person === person);
+      return meanOfMeasured(own.map((score) => score?.[metric] ?? null));
     });
   return Object.fromEntries(SCORES.map((metric) => [metric, list(metric)])) as PersonScores;
 }
-
-const SCORES: readonly (keyof ImageScores)[] = [
-  'pcc',
-  'pccLift',
-  'identity',
-  'mse',
-  'psnr',
-  'ssim',
-  'pccMeanFree',
-  'liftMeanFree',
-  'rank1',
-  'rank5',
-  'auc',
-  'pccOther',
-  'liftOther',
-  'pccMeanFreeOther',
-  'liftMeanFreeOther',
-  'top1',
-  'top5',
-  'featureDistance',
-  'flagged',
-];
 
 function scoresOf(
   { image, person, photograph, failed }: ScoredImage,
@@ -151,8 +148,8 @@ function distance(a: Float32Array, b: Float32Array): number {
   return Math.sqrt(squares);
 }
 
-/** Null if no value is a number. */
-function meanOfMeasured(values: readonly number[]): number | null {
-  const measured = values.filter((value) => !Number.isNaN(value));
+/** Mean of the values that were measured, which are neither null nor NaN; null if there are none. */
+export function meanOfMeasured(values: readonly (number | null)[]): number | null {
+  const measured = values.filter((value) => value !== null && !Number.isNaN(value)) as number[];
   return measured.length === 0 ? null : measured.reduce((sum, value) => sum + value, 0) / measured.length;
 }

@@ -3,7 +3,7 @@ import type { Gpu } from '../gpu/device.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
 import { type Program, Recorder, type WeightRead } from '../gpu/recorder.ts';
 import { recordGatherBatch } from '../kernels/batch.ts';
-import { recordAccumulateMetrics, recordSoftmaxCrossEntropy } from '../kernels/loss.ts';
+import { recordSoftmaxCrossEntropy } from '../kernels/loss.ts';
 import { batchSizes, type DeviceDataset } from './device_dataset.ts';
 import type { Victim, VictimRun } from './victim.ts';
 
@@ -38,7 +38,6 @@ export class Evaluator {
   readonly #gpu: Gpu;
   readonly #victim: Victim;
   readonly #arena: Arena;
-  readonly #metrics: BufferView;
   readonly #steps: EvaluationStep[] = [];
   /** Of one batch: the loss of every image, and 1 where it is classified correctly. */
   #results!: BufferView;
@@ -50,7 +49,6 @@ export class Evaluator {
     this.#gpu = gpu;
     this.#victim = victim;
     this.#arena = new Arena(gpu);
-    this.#metrics = this.#arena.allocate('metrics', victim.draws * 16);
   }
 
   /**
@@ -100,7 +98,6 @@ export class Evaluator {
       // The gradient is not used; the victim's own would allocate buffers for every layer.
       const gradLogits = firstRows(unused, draws * rows);
       recordSoftmaxCrossEntropy(recorder, { logits: run.logits, targets, gradLogits, results });
-      recordAccumulateMetrics(recorder, { rows: count, groups: draws, results, metrics: evaluator.#metrics });
       programs.set(count, await recorder.build('evaluate'));
     }
     offset = 0;
@@ -120,7 +117,6 @@ export class Evaluator {
   async run(): Promise<Evaluation[]> {
     const { draws, readsPerImage } = this.#victim;
     const batchBytes = this.#batchBytes;
-    this.#gpu.write(this.#metrics, new Float32Array(4 * draws));
     for (const [batch, { program, offset }] of this.#steps.entries()) {
       // At granularity `inference` the whole split is one pass and the image key is the position in it: batches may be cut
       // anywhere. At granularity `pass` every batch is a pass.
@@ -130,15 +126,18 @@ export class Evaluator {
       program.run();
       this.#gpu.copy(this.#results, this.#outcomes, batchBytes, batch * batchBytes);
     }
-    const [sums, bytes] = await this.#gpu.read({ ...this.#metrics, size: 16 * draws }, this.#outcomes);
-    const metrics = new Float32Array(sums);
-    const outcomes = new Float32Array(bytes);
+    const outcomes = await this.#gpu.readFloats(this.#outcomes);
     return Array.from({ length: draws }, (_, draw) => {
-      const [loss, right, total] = metrics.subarray(4 * draw);
-      const correct = this.#steps.flatMap(({ count, rows }, batch) =>
-        Array.from({ length: count }, (_, i) => outcomes[(batch * batchBytes) / 4 + 2 * (draw * rows + i) + 1] === 1),
-      );
-      return { accuracy: right / total, loss: loss / total, correct };
+      const correct: boolean[] = [];
+      let loss = 0;
+      for (const [batch, { count, rows }] of this.#steps.entries()) {
+        const first = (batch * batchBytes) / 4 + 2 * draw * rows;
+        for (let i = 0; i < count; i++) {
+          loss += outcomes[first + 2 * i];
+          correct.push(outcomes[first + 2 * i + 1] === 1);
+        }
+      }
+      return { accuracy: correct.filter(Boolean).length / correct.length, loss: loss / correct.length, correct };
     });
   }
 

@@ -198,19 +198,8 @@ export async function trainFaceNetwork(
   training: FaceTraining = faceTraining(examples.classes),
 ): Promise<FlatParameters> {
   const { sources, labels } = sourcesOf(examples);
-  return trainNetwork(arena, sources, labels, examples.classes, examples.seed, training, onEpoch);
-}
-
-/** @returns the averaged parameters of the network, which `arena` owns */
-async function trainNetwork(
-  arena: Arena,
-  sources: readonly FaceSource[],
-  labels: Uint32Array,
-  classes: number,
-  seed: number,
-  { epochs, steps, batchSize, learningRate, averaged }: FaceTraining,
-  onEpoch: (epoch: number) => void,
-): Promise<FlatParameters> {
+  const { classes, seed } = examples;
+  const { epochs, steps, batchSize, learningRate, averaged } = training;
   const { gpu } = arena;
   const working = new Arena(gpu);
   const count = steps * batchSize;
@@ -321,7 +310,7 @@ class FeatureReader {
   }
 
   /** @param images [count, FACE_SIDE, FACE_SIDE], 8 bits @returns [count, size] */
-  async read(images: Uint8Array): Promise<Float32Array> {
+  async read(images: Uint8Array<ArrayBuffer>): Promise<Float32Array> {
     const { gpu } = this.#arena;
     const { size } = this;
     const { stride } = this.#output;
@@ -329,7 +318,7 @@ class FeatureReader {
     const features = new Float32Array(count * size);
     for (let first = 0; first < count; first += BATCH) {
       const rows = Math.min(BATCH, count - first);
-      gpu.write(this.#data.pixels, images.slice(first * PIXELS, (first + rows) * PIXELS));
+      gpu.write(this.#data.pixels, images.subarray(first * PIXELS, (first + rows) * PIXELS));
       this.#program.run();
       const values = await gpu.readFloats(this.#output);
       for (let row = 0; row < rows; row++) {

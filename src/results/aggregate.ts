@@ -1,6 +1,7 @@
 /** Several runs of one experiment that differ only in their seed, as one set of results. */
 import { ConfigError } from '../errors.ts';
 import { estimate, estimateOverVictims } from '../metrics/interval.ts';
+import { meanOfMeasured } from '../metrics/scoring.ts';
 import { canonical, isNoise, matchedTo } from './condition.ts';
 import {
   type Condition,
@@ -61,7 +62,6 @@ export function aggregate(runs: readonly Results[], names: readonly string[] = [
   const { rows, groups } = grouped(runs);
   const samePeople = runs.every(({ manifest }) => manifest.dataset.sha256 === first.manifest.dataset.sha256);
   const mean = (of: (run: Results) => number) => runs.reduce((sum, run) => sum + of(run), 0) / runs.length;
-  const shuffled = runs.map(({ baselines }) => baselines.shuffledPcc).filter((pcc) => pcc !== null);
   return {
     schema: first.schema,
     manifest: {
@@ -76,7 +76,7 @@ export function aggregate(runs: readonly Results[], names: readonly string[] = [
     baselines: {
       meanFacePcc: mean(({ baselines }) => baselines.meanFacePcc),
       wrongIdentityPcc: mean(({ baselines }) => baselines.wrongIdentityPcc),
-      shuffledPcc: shuffled.length === 0 ? null : shuffled.reduce((sum, pcc) => sum + pcc, 0) / shuffled.length,
+      shuffledPcc: meanOfMeasured(runs.map(({ baselines }) => baselines.shuffledPcc)),
     },
   };
 }

@@ -14,6 +14,7 @@ import {
 } from '../metrics/interval.ts';
 import { isAggregated, keyAcrossSeeds } from './aggregate.ts';
 import { calibratedTo, isDefended, isErrorFree, isUndefended, sameRelease } from './condition.ts';
+import { groupedBy } from './groups.ts';
 import { type Condition, type Metric, type Results, type Row, SHARES, type SummaryEntry } from './schema.ts';
 import { showsDraws, sortedDraws, tableOf } from './summary.ts';
 
@@ -112,7 +113,8 @@ export function comparisons(results: Results): Comparison[] {
   });
   const tested = <T>({ estimated, untested }: Difference, test: (estimated: Estimate) => T) =>
     estimated && untested === undefined ? test(estimated) : undefined;
-  const tests = holm(differences.map((difference) => tested(difference, pValueOf)));
+  const ps = differences.map((difference) => tested(difference, pValueOf));
+  const tests = holm(ps);
   const equal = holm(
     differences.map((difference) =>
       tested(difference, (estimated) => equivalencePValue(estimated, MARGINS[difference.metric])),
@@ -135,7 +137,7 @@ export function comparisons(results: Results): Comparison[] {
       mean,
       interval: tested(difference, (each) => intervalOf(each, 1 - level)) ?? null,
       ...(untested !== undefined && { untested }),
-      p: tested(difference, pValueOf) ?? null,
+      p: ps[i] ?? null,
       margin: MARGINS[metric],
       verdict,
       family: differences.length,
@@ -188,16 +190,16 @@ export function strongestCheap(entries: readonly SummaryEntry[], base: SummaryEn
 
 function equalAccuracyPairs(entries: readonly SummaryEntry[], base: SummaryEntry, attack: string): Pair[] {
   const byKey = new Map(entries.map((entry) => [keyAcrossSeeds(entry.condition), entry]));
-  const lines = new Map<string, Pair[]>();
-  for (const noise of entries) {
+  const all = entries.flatMap((noise): Pair[] => {
     const target = calibratedTo(noise.condition);
     const bits = target === undefined ? undefined : byKey.get(canonicalKey(target));
     // Noise on other layers than the bit errors is another question, which the tables answer.
-    if (!bits || bits.condition.layers !== noise.condition.layers) continue;
-    const line = JSON.stringify([noise.condition.kind, noise.condition.layers, noise.condition.release]);
-    const pair: Pair = { kind: 'equal accuracy', attack, first: bits, second: noise };
-    lines.set(line, [...(lines.get(line) ?? []), pair]);
-  }
+    if (!bits || bits.condition.layers !== noise.condition.layers) return [];
+    return [{ kind: 'equal accuracy', attack, first: bits, second: noise }];
+  });
+  const lines = groupedBy(all, ({ second: { condition } }) =>
+    JSON.stringify([condition.kind, condition.layers, condition.release]),
+  );
   return [...lines.values()].map((pairs) => {
     const lowest = Math.min(...pairs.map(({ first }) => first.accuracy.mean));
     const middle = (base.accuracy.mean + lowest) / 2;
@@ -214,14 +216,7 @@ function canonicalKey(key: string): string {
 type RowGroups = ReadonlyMap<string, readonly Row[]>;
 
 function groupedRows({ rows }: Results): RowGroups {
-  const groups = new Map<string, Row[]>();
-  for (const row of rows) {
-    const key = groupKey(row.attack, row.condition);
-    const group = groups.get(key);
-    if (group) group.push(row);
-    else groups.set(key, [row]);
-  }
-  return groups;
+  return groupedBy(rows, ({ attack, condition }) => groupKey(attack, condition));
 }
 
 function groupKey(attack: string, condition: Condition): string {

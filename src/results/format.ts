@@ -1,5 +1,5 @@
 /** Formats numbers for display. */
-import type { ConditionKind } from './schema.ts';
+import type { ConditionKind, Interval } from './schema.ts';
 
 /** A probability as a percentage, three significant digits from 1 % on and two below: '6.25 %', '0.39 %'. */
 export function formatPercent(share: number): string {
@@ -26,4 +26,11 @@ export function formatNumber(value: number | null, digits = 3): string {
   if (value === null) return 'not measured';
   const text = value.toFixed(digits);
   return Number(text) === 0 ? text.replace('-', '') : text.replace('-', '−');
+}
+
+/** '0.693 [0.647, 0.741]'; the mean alone if there is no interval. */
+export function formatInterval({ mean, ci95 }: Interval): string {
+  return ci95 === null
+    ? formatNumber(mean)
+    : `${formatNumber(mean)} [${ci95.map((end) => formatNumber(end)).join(', ')}]`;
 }

@@ -12,7 +12,8 @@ import { CHEAP, type Comparison, comparisons, strongestCheap } from './compariso
 import { conditionKey, isDefended, isErrorFree, isUndefended } from './condition.ts';
 import { type FontFile, fontRules } from './figures/font.ts';
 import { escapeXml, toBase64 } from './figures/style.ts';
-import { formatDuration, formatNumber } from './format.ts';
+import { formatDuration, formatInterval, formatNumber } from './format.ts';
+import { groupedBy } from './groups.ts';
 import { conditionLabel, METRIC_LABELS, metricHeading, runTitle } from './labels.ts';
 import type { Interval, Metric, Results, SummaryEntry } from './schema.ts';
 
@@ -73,8 +74,8 @@ export function headlines(results: Results): string[] {
       : [];
   });
   const meanFace =
-    `For scale: the mean face, which shows no particular person, has a PCC of ${three(results.baselines.meanFacePcc)}, and ` +
-    `a photograph of somebody else ${three(results.baselines.wrongIdentityPcc)}. A PCC near these shows a face, not a person; ` +
+    `For scale: the mean face, which shows no particular person, has a PCC of ${formatNumber(results.baselines.meanFacePcc)}, and ` +
+    `a photograph of somebody else ${formatNumber(results.baselines.wrongIdentityPcc)}. A PCC near these shows a face, not a person; ` +
     'the lift without the mean face of a picture that shows nobody is 0.';
   return [...warnings, ...lines, ...unmeasuredLine(results), ...singleDrawLine(results), meanFace];
 }
@@ -99,8 +100,8 @@ function nearChance(results: Results): string | undefined {
   const low = isAggregated(results) ? undefined : base.accuracy.ci95?.[0];
   if (!isNearChance(base.accuracy.mean, low, classes)) return undefined;
   return (
-    `The victim classifies ${percent(base.accuracy.mean)} of the held-out images correctly, and guessing would ` +
-    `${percent(1 / classes)}: it has hardly learned to tell people apart, and no conclusions are drawn. Train it longer (--epochs, ` +
+    `The victim classifies ${percent(base.accuracy.mean)} of the held-out images correctly; guessing would give ` +
+    `${percent(1 / classes)}. It has hardly learned to tell people apart, and no conclusions are drawn. Train it longer (--epochs, ` +
     '--steps).'
   );
 }
@@ -110,15 +111,15 @@ function undefendedLine(base: SummaryEntry, title: string, { manifest }: Results
   const people = classes === undefined ? '' : ` of ${classes}`;
   return (
     `Undefended, the network classifies ${percent(base.accuracy.mean)} of the held-out images correctly, and the attack ` +
-    `“${title}” gives pictures with a PCC of ${withInterval(base.pcc)} with the right person, a lift of ` +
-    `${withInterval(base.pccLift)} over wrong persons, and ${withInterval(base.liftMeanFree)} without the mean face. The right ` +
-    `person${people} is the most similar for ${share(base.rank1)}; ${recognition(base, manifest)}`
+    `“${title}” gives pictures with a PCC of ${formatInterval(base.pcc)} with the right person, a lift of ` +
+    `${formatInterval(base.pccLift)} over wrong persons, and ${formatInterval(base.liftMeanFree)} without the mean face. For ` +
+    `${share(base.rank1)} of them the right person is the most similar${people}; ${recognition(base, manifest)}`
   );
 }
 
 function recognition(entry: SummaryEntry, { evaluators }: Results['manifest']): string {
   const of = (accuracy: number | undefined) =>
-    accuracy === undefined ? '' : ` (of real photographs ${percent(accuracy)})`;
+    accuracy === undefined ? '' : ` (and ${percent(accuracy)} of real photographs)`;
   const linear = `a linear evaluator recognises ${share(entry.identity)}${of(evaluators?.linear)}`;
   const network =
     entry.top1.mean === null ? '' : `, a convolutional one ${share(entry.top1)}${of(evaluators?.convolutional)}`;
@@ -143,23 +144,21 @@ function cheapLines(base: SummaryEntry, entries: SummaryEntry[], compared: reado
   const cheap = defended.filter((entry) => entry.accuracy.mean >= base.accuracy.mean - CHEAP);
   const own = compared.filter(({ kind }) => kind === 'undefended');
   return [
-    `The strongest of the ${cheap.length} of ${defended.length} settings whose measured accuracy is at most two points lower is ` +
-      `“${conditionLabel(best.condition)}” (accuracy ${three(best.accuracy.mean)}). Against the undefended model: ${findings(own)}`,
+    `Of ${defended.length} settings, ${cheap.length} ${cheap.length === 1 ? 'has' : 'have'} a measured accuracy at most two points lower; the strongest ` +
+      `is “${conditionLabel(best.condition)}” (accuracy ${formatNumber(best.accuracy.mean)}). Against the undefended model: ${findings(own)}`,
   ];
 }
 
 function equalAccuracyLines(compared: readonly Comparison[], title: string): string[] {
-  const pairs = new Map<string, Comparison[]>();
-  for (const comparison of compared) {
-    if (comparison.kind !== 'equal accuracy') continue;
-    const key = `${conditionKey(comparison.first)} ${conditionKey(comparison.second)}`;
-    pairs.set(key, [...(pairs.get(key) ?? []), comparison]);
-  }
+  const pairs = groupedBy(
+    compared.filter(({ kind }) => kind === 'equal accuracy'),
+    ({ first, second }) => `${conditionKey(first)} ${conditionKey(second)}`,
+  );
   return [...pairs.values()].map((own) => {
     const { first, second, accuracy } = own[0];
     return (
       `At equal accuracy (${title}): “${conditionLabel(first)}” against “${conditionLabel(second)}” (accuracies ` +
-      `${three(accuracy.first)} and ${three(accuracy.second)}, differences moved to equal accuracy): ${findings(own)}`
+      `${formatNumber(accuracy.first)} and ${formatNumber(accuracy.second)}, differences moved to equal accuracy): ${findings(own)}`
     );
   });
 }
@@ -179,13 +178,14 @@ function findings(compared: readonly Comparison[]): string {
 function finding({ metric, mean, interval, untested, verdict, margin, family }: Comparison): string {
   const name = METRIC_IN_TEXT[metric] ?? METRIC_LABELS[metric];
   if (mean === null || untested === 'unmeasured') return `too little could be measured to compare ${name}`;
-  if (untested === 'draws') return `${name} differs by ${signed(mean)} in a single draw or victim, which shows nothing`;
+  if (untested === 'draws')
+    return `${name} differs by ${signed(mean)}, but a single draw or victim cannot show a difference`;
   if (untested === 'accuracy') return `${name} could not be compared, because the accuracies could not be made equal`;
-  if (interval === null) return `${name} differs by ${signed(mean)}, of which one value shows nothing`;
+  if (interval === null) return `${name} differs by ${signed(mean)}, but a single value cannot show a difference`;
   const [low, high] = interval;
   const ends = `${signed(low)} to ${signed(high)}`;
   if (verdict === 'lower' || verdict === 'higher') {
-    return `${name} is ${verdict} by ${three(Math.abs(mean))} (${ends}, paired, corrected for ${family} comparisons)`;
+    return `${name} is ${verdict} by ${formatNumber(Math.abs(mean))} (${ends}, paired, corrected for ${family} comparisons)`;
   }
   if (verdict === 'equivalent') {
     return `${name} is the same within ±${margin} (equivalence test; difference ${signed(mean)}, ${ends})`;
@@ -223,22 +223,12 @@ function share({ mean, ci95 }: Interval): string {
 }
 
 function signed(value: number): string {
-  const text = three(value);
+  const text = formatNumber(value);
   return text.startsWith('−') || Number(text) === 0 ? text : `+${text}`;
-}
-
-function three(value: number | null): string {
-  return formatNumber(value);
 }
 
 function percent(share: number): string {
   return `${(share * 100).toFixed(1)} %`;
-}
-
-/** The mean with its interval, if there is one. */
-function withInterval({ mean, ci95 }: Interval): string {
-  if (ci95 === null) return three(mean);
-  return `${three(mean)} [${three(ci95[0])}, ${three(ci95[1])}]`;
 }
 
 /** Columns of the table of all conditions, where they were measured. */
@@ -283,7 +273,7 @@ export function summaryTable(
       ...('seeds' in entry && isAggregated(results) ? [Number(entry.seeds)] : []),
       entry.draws,
       ...(hasUnmeasured ? [entry.unmeasured] : []),
-      ...metrics.map((metric) => withInterval(entry[metric])),
+      ...metrics.map((metric) => formatInterval(entry[metric])),
     ]),
   };
 }
@@ -342,9 +332,9 @@ ${figures.length > 0 ? `<section aria-labelledby="figures"><h2 id="figures">Figu
 ${tableHtml({
   columns: ['Baseline', 'PCC'],
   rows: [
-    ['The mean face', three(baselines.meanFacePcc)],
-    ['A photograph of somebody else', three(baselines.wrongIdentityPcc)],
-    ['Reconstructions compared with wrong persons', three(baselines.shuffledPcc)],
+    ['The mean face', formatNumber(baselines.meanFacePcc)],
+    ['A photograph of somebody else', formatNumber(baselines.wrongIdentityPcc)],
+    ['Reconstructions compared with wrong persons', formatNumber(baselines.shuffledPcc)],
   ],
 })}
 </section>

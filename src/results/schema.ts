@@ -8,6 +8,7 @@
 
 import * as v from 'valibot';
 import { GRANULARITIES, MemoryConfig, NOISE_KINDS } from '../memory/config.ts';
+import { PERSON_MEASURES } from '../metrics/scoring.ts';
 
 export const RESULTS_SCHEMA = 'midas-results/1';
 
@@ -18,29 +19,11 @@ export const RESULTS_SCHEMA = 'midas-results/1';
 export const CONDITION_KINDS = ['none', 'quantised', 'bit-error', 'memory', 'gaussian', 'laplacian'] as const;
 export type ConditionKind = (typeof CONDITION_KINDS)[number];
 
+/** Metrics of reconstructions that files of all versions have; the others are null in earlier files. */
+export const FIRST_METRICS = ['pcc', 'pccLift', 'mse', 'psnr', 'ssim', 'identity'] as const;
+
 /** The numbers of a row that are summarised, in the order of the columns. */
-export const METRICS = [
-  'accuracy',
-  'pcc',
-  'pccLift',
-  'mse',
-  'psnr',
-  'ssim',
-  'identity',
-  'pccMeanFree',
-  'liftMeanFree',
-  'rank1',
-  'rank5',
-  'auc',
-  'pccOther',
-  'liftOther',
-  'pccMeanFreeOther',
-  'liftMeanFreeOther',
-  'top1',
-  'top5',
-  'featureDistance',
-  'flagged',
-] as const;
+export const METRICS = ['accuracy', ...FIRST_METRICS, ...PERSON_MEASURES] as const;
 export type Metric = (typeof METRICS)[number];
 
 /** Metrics whose values are shares, 0..1: for every image 0 or 1. */
@@ -206,11 +189,6 @@ export type NoiseCondition = v.InferOutput<typeof NoiseCondition>;
 
 const measured = v.nullable(number);
 
-/** Metrics that files of all versions have; later ones are null in earlier files. */
-const FIRST_METRICS = ['pcc', 'pccLift', 'mse', 'psnr', 'ssim', 'identity'] as const;
-const LATER_METRICS = METRICS.slice(METRICS.indexOf('pccMeanFree')) as readonly LaterMetric[];
-type LaterMetric = Exclude<PersonMetric, (typeof FIRST_METRICS)[number]>;
-
 /** One field per metric. */
 function fields<M extends PersonMetric, S extends v.GenericSchema>(
   metrics: readonly M[],
@@ -228,7 +206,7 @@ const PerIdentitySchema = v.pipe(
   v.object({
     ...fields(['pcc', 'pccLift', 'identity'], list, EACH),
     ...fields(['mse', 'psnr', 'ssim'], v.optional(list), EACH),
-    ...fields(LATER_METRICS, v.optional(list), EACH),
+    ...fields(PERSON_MEASURES, v.optional(list), EACH),
   }),
   v.check(
     (p) => Object.values(p).every((values) => values === undefined || values.length === p.pcc.length),
@@ -267,7 +245,7 @@ export const RowSchema = v.object({
       'Weight reads needed to classify the test images.',
     ),
   ),
-  ...fields(LATER_METRICS, v.optional(measured, null), MEAN),
+  ...fields(PERSON_MEASURES, v.optional(measured, null), MEAN),
   unmeasured: v.optional(
     field(
       count,
@@ -331,7 +309,7 @@ const SummarySchema = v.object({
     'Accuracy on held-out images, over draws and images.',
   ),
   ...fields(FIRST_METRICS, IntervalSchema, ', over draws and people'),
-  ...fields(LATER_METRICS, v.optional(IntervalSchema, NOTHING), ', over draws and people'),
+  ...fields(PERSON_MEASURES, v.optional(IntervalSchema, NOTHING), ', over draws and people'),
 });
 /** All draws of one condition under one attack. `n` is the number of reconstructions over all draws. */
 export type SummaryEntry = v.InferOutput<typeof SummarySchema>;

@@ -2,6 +2,7 @@
 import { ShapeError } from '../errors.ts';
 import { type CrossedTable, type Estimate, type EstimateOptions, estimate, intervalOf } from '../metrics/interval.ts';
 import { conditionKey, isErrorFree } from './condition.ts';
+import { groupedBy } from './groups.ts';
 import { conditionLabel } from './labels.ts';
 import { type Interval, METRICS, type Metric, type Row, SHARES, type SummaryEntry } from './schema.ts';
 
@@ -13,13 +14,7 @@ import { type Interval, METRICS, type Metric, type Row, SHARES, type SummaryEntr
  * @throws ShapeError if draws of one condition hold different numbers of identities, or a draw appears twice
  */
 export function summarise(rows: readonly Row[]): SummaryEntry[] {
-  const groups = new Map<string, Row[]>();
-  for (const row of rows) {
-    const key = `${conditionKey(row.condition)} ${row.attack}`;
-    const group = groups.get(key);
-    if (group) group.push(row);
-    else groups.set(key, [row]);
-  }
+  const groups = groupedBy(rows, ({ condition, attack }) => `${conditionKey(condition)} ${attack}`);
   return [...groups.values()].map((group) => {
     const draws = sortedDraws(group);
     const intervals = METRICS.map((metric) => [

@@ -1,5 +1,6 @@
 /** A store that reports the rows of a sweep as they are measured, and a gate that pauses between them. */
 import { InMemoryRunStore, refuseAborted } from '../experiments/store.ts';
+import { groupedBy } from '../results/groups.ts';
 import { conditionKey, type Row, type SummaryEntry, summarise } from '../results/results.ts';
 
 /** A gate that jobs pass between two units of work; while it is closed, they wait. */
@@ -52,13 +53,7 @@ export class LiveStore extends InMemoryRunStore {
 
   /** {@link summarise} of all rows, computed anew only for conditions that have new ones. */
   summary(): SummaryEntry[] {
-    const groups = new Map<string, Row[]>();
-    for (const row of this.rows) {
-      const key = conditionKey(row.condition);
-      const group = groups.get(key);
-      if (group) group.push(row);
-      else groups.set(key, [row]);
-    }
+    const groups = groupedBy(this.rows, ({ condition }) => conditionKey(condition));
     return [...groups].flatMap(([key, rows]) => {
       const known = this.#summaries.get(key);
       if (known?.rows === rows.length) return known.entries;

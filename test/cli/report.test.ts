@@ -84,9 +84,11 @@ describe('the command midas report', () => {
   test('midas report writes summary and comparisons as Markdown, with what the evaluators know of real photographs', async () => {
     const { out } = await report({ dirs, markdown: true });
     const tables = read(out, 'tables.md');
-    expect(tables).toContain('### inversion\n\n| condition | victims | draws | Accuracy | PCC with the right person |');
+    expect(tables).toContain(
+      '### Conditions\n\n| Condition | Attack | Seeds | Draws | Accuracy | PCC with the right person |',
+    );
     expect(tables).toContain('### Comparisons');
-    expect(tables).toMatch(/\| Bit errors 0\.39 %, fc1 \+ fc2 \| 2 \| 4 \| 0\.8\d\d /);
+    expect(tables).toMatch(/\| Bit errors 0\.39 %, fc1 \+ fc2 \| inversion \| 2 \| 4 \| 0\.8\d\d /);
   });
 
   test('midas report aggregates several seeds', async () => {

@@ -117,7 +117,7 @@ describe('the headlines of a report', () => {
     expect(lines[0]).toMatch(/^Undefended, the network classifies 8\d\.\d % of the held-out images correctly/);
     expect(lines[0]).toContain('without the mean face');
     expect(lines[1]).toMatch(
-      /^The strongest of the \d+ of 42 settings whose measured accuracy is at most two points lower is “Bit errors/,
+      /^Of 42 settings, \d+ have a measured accuracy at most two points lower; the strongest is “Bit errors/,
     );
     expect(lines.at(-1)).toContain('0.703');
   });
@@ -145,20 +145,20 @@ describe('the headlines of a report', () => {
     const guessing = { ...results, summary, manifest: { ...results.manifest, dataset } };
     const lines = headlines(guessing);
     expect(lines).toHaveLength(1);
-    expect(lines[0]).toMatch(/guessing would 3.3 %.*no conclusions are drawn/);
+    expect(lines[0]).toMatch(/guessing would give 3.3 %.*no conclusions are drawn/);
   });
 
   test('the first headline warns of evaluators that do not know real photographs, and a good one is named', () => {
     const evaluated = (linear: number) => ({ ...results, manifest: { ...results.manifest, evaluators: { linear } } });
     expect(headlines(evaluated(0.61))[0]).toMatch(/^The evaluators recognise only 61.0 % of real photographs/);
-    expect(headlines(evaluated(0.96))[0]).toContain('(of real photographs 96.0 %)');
+    expect(headlines(evaluated(0.96))[0]).toContain('(and 96.0 % of real photographs)');
   });
 
   test('the headlines say that one draw shows no variation, and give no intervals for it', () => {
     const single = fakeResults({ draws: 1, identities: 6 });
     const lines = headlines(single);
     expect(lines.some((line) => line.startsWith('The errors were drawn once'))).toBe(true);
-    expect(lines[1]).toContain('in a single draw or victim, which shows nothing');
+    expect(lines[1]).toContain('but a single draw or victim cannot show a difference');
     expect(single.summary.at(-1)?.pcc.ci95).toBeNull();
   });
 

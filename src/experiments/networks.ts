@@ -1,0 +1,83 @@
+/** The networks of an experiment: the victim, the attackers' networks and the evaluators. */
+import type { SplitName } from '../attacks/attack.ts';
+import { DataError } from '../errors.ts';
+import type { Arena } from '../gpu/arena.ts';
+import type { FlatParameters } from '../layers/parameters.ts';
+import { loadParameters, readCheckpoint, writeCheckpoint } from '../models/checkpoint.ts';
+import { FaceEvaluator, type FaceExamples, faceTraining, trainFaceNetwork } from '../models/face_evaluator.ts';
+import { faceNetwork } from '../models/face_network.ts';
+import type { ModelSpec } from '../models/model_spec.ts';
+import type { TrainingConfig, TrainingData } from '../models/trainer.ts';
+import type { ExperimentData } from './faces.ts';
+import { type RunContext, refuseAborted } from './store.ts';
+import { trainModel } from './training.ts';
+
+/** File of the victim's checkpoint in a run. */
+export const VICTIM_FILE = 'victim.safetensors';
+
+/**
+ * The networks of an experiment, given as checkpoints or trained; checkpoints must include the victim. Keeps the memory
+ * plans of the trained networks.
+ */
+export class Networks {
+  readonly plans: string[] = [];
+  readonly #arena: Arena;
+  readonly #pretrained: ExperimentData['pretrained'];
+  readonly #run: RunContext;
+
+  constructor(arena: Arena, pretrained: ExperimentData['pretrained'], run: RunContext) {
+    this.#arena = arena;
+    this.#pretrained = pretrained;
+    this.#run = run;
+  }
+
+  /** @param dataset hash of everything that the training reads except the configuration */
+  async get(
+    file: string,
+    label: string,
+    spec: ModelSpec,
+    data: TrainingData,
+    indices: Uint32Array,
+    config: TrainingConfig,
+    dataset: string,
+  ): Promise<FlatParameters> {
+    const arena = this.#arena;
+    const bytes = this.#pretrained?.get(file);
+    if (bytes) return loadParameters(arena, readCheckpoint(bytes, file, spec));
+    if (this.#pretrained) {
+      const files = [...this.#pretrained.keys()].join(', ');
+      if (file === VICTIM_FILE) throw new DataError(`no ${file} among the trained networks (${files}); train it`);
+      this.#run.progress.warn(`no ${file} among the trained networks (${files}): it is trained now`);
+    }
+    const trainer = await trainModel({ arena, spec, data, indices, config, dataset, file, label, ...this.#run });
+    this.plans.push(`${file.replace('.safetensors', '')} ${trainer.plan}`);
+    trainer.finish();
+    return trainer.parameters;
+  }
+
+  /** The evaluator of one split's reconstructions, given, stored by an earlier run in this folder, or trained. */
+  async evaluator(split: SplitName, examples: FaceExamples): Promise<FaceEvaluator> {
+    const { store, progress, signal } = this.#run;
+    const file = `evaluator-${split}.safetensors`;
+    const spec = faceNetwork({ kind: 'face-network', classes: examples.classes });
+    const bytes = this.#pretrained?.get(file) ?? (await store.read(file));
+    if (bytes) {
+      const checkpoint = readCheckpoint(bytes, store.describe(file), spec);
+      return FaceEvaluator.build(this.#arena, loadParameters(this.#arena, checkpoint), examples);
+    }
+    const training = faceTraining(examples.classes);
+    progress.start(`training the evaluator of ${split} photographs`, training.epochs);
+    const parameters = await trainFaceNetwork(this.#arena, examples, (epoch) => {
+      refuseAborted(signal);
+      progress.advance(1, `epoch ${epoch}`);
+    });
+    const state = {
+      epoch: training.epochs,
+      parameters: await this.#arena.gpu.readWords(parameters.view),
+      optimizer: [],
+    };
+    await store.write(file, writeCheckpoint({ spec, state, metadata: { dataset: examples.dataset.sha256 } }));
+    progress.done();
+    return FaceEvaluator.build(this.#arena, parameters, examples);
+  }
+}

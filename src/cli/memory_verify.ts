@@ -1,7 +1,8 @@
 /** `midas memory verify`: tests every claim about the emulated memory on this adapter. */
 import { InterruptedError, MidasError } from '../errors.ts';
 import { openNodeGpu } from '../gpu/node.ts';
-import { FULL_PROOF, type Proof, proveMemory } from '../verify/memory.ts';
+import type { Proof } from '../verify/memory/proof.ts';
+import { FULL_PROOF, proveMemory } from '../verify/memory.ts';
 import type { Session } from './session.ts';
 
 /** Number of claims in a whole proof, for the progress bar. */

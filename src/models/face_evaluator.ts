@@ -206,7 +206,6 @@ export async function trainFaceNetwork(
   const images = new Uint8Array(count * PIXELS);
   const all = Uint32Array.from({ length: count }, (_, i) => i);
   const data = uploadDataset(working, packed(images, new Uint32Array(count)));
-  // The trainer reads the rate before every epoch.
   const optimizer = { kind: 'adam' as const, learningRate, betas: BETAS, epsilon: 1e-8, amsgrad: false };
   const spec = faceNetwork({ kind: 'face-network', classes });
   const trainer = await Trainer.create(arena, spec, data, all, { epochs, batchSize, optimizer, seed });
@@ -229,8 +228,7 @@ export async function trainFaceNetwork(
         all.map((i) => labels[photographAt(epoch, i)]),
       );
       const fall = (1 + Math.cos((Math.PI * epoch) / epochs)) / 2;
-      optimizer.learningRate = learningRate * (LOWEST_RATE + (1 - LOWEST_RATE) * fall);
-      const trained = trainer.trainEpoch();
+      const trained = trainer.trainEpoch(LOWEST_RATE + (1 - LOWEST_RATE) * fall);
       // The next variations are made while the device works.
       if (epoch + 1 < epochs) vary(epoch + 1);
       await trained;

@@ -233,8 +233,12 @@ export class Trainer {
     return this.#epoch;
   }
 
-  /** Trains one epoch. @throws MidasError when the loss is no longer finite, DeviceLostError */
-  async trainEpoch(): Promise<EpochResult> {
+  /**
+   * Trains one epoch.
+   * @param schedule factor of this epoch's learning rate, above 0
+   * @throws MidasError when the loss is no longer finite, DeviceLostError
+   */
+  async trainEpoch(schedule = 1): Promise<EpochResult> {
     let first = 0;
     const phase = this.#phases.find(({ epochs }) => {
       if (this.#epoch < first + epochs) return true;
@@ -260,8 +264,9 @@ export class Trainer {
       program.setStep({ batchOffset: offset });
       program.setStep({ iteration: iteration });
       program.setStep({ draw: this.#epoch });
-      if (phase.optimizer.kind === 'sgd') writeSgdStep(program, phase.optimizer.learningRate);
-      else writeAdamStep(program, phase.optimizer.learningRate, phase.optimizer.betas, iteration);
+      const learningRate = phase.optimizer.learningRate * schedule;
+      if (phase.optimizer.kind === 'sgd') writeSgdStep(program, learningRate);
+      else writeAdamStep(program, learningRate, phase.optimizer.betas, iteration);
       program.run();
       offset += size;
     }

@@ -66,6 +66,7 @@ export function aggregate(runs: readonly Results[], names: readonly string[] = [
     schema: first.schema,
     manifest: {
       ...first.manifest,
+      ...evaluatorsOf(runs),
       command: runs.map(({ manifest }) => manifest.command).join(' && '),
       seconds: runs.reduce((sum, { manifest }) => sum + manifest.seconds, 0),
     },
@@ -77,6 +78,21 @@ export function aggregate(runs: readonly Results[], names: readonly string[] = [
       meanFacePcc: mean(({ baselines }) => baselines.meanFacePcc),
       wrongIdentityPcc: mean(({ baselines }) => baselines.wrongIdentityPcc),
       shuffledPcc: meanOfMeasured(runs.map(({ baselines }) => baselines.shuffledPcc)),
+    },
+  };
+}
+
+/** Mean accuracies of the evaluators: each run has evaluators of its own. Runs of older versions may lack them. */
+function evaluatorsOf(runs: readonly Results[]): Pick<Results['manifest'], 'evaluators'> {
+  const all = runs.flatMap(({ manifest }) => manifest.evaluators ?? []);
+  if (all.length < runs.length) return { evaluators: undefined };
+  const mean = (of: (each: (typeof all)[number]) => number) =>
+    all.reduce((sum, each) => sum + of(each), 0) / all.length;
+  const isConvolutional = all.every(({ convolutional }) => convolutional !== undefined);
+  return {
+    evaluators: {
+      linear: mean(({ linear }) => linear),
+      ...(isConvolutional && { convolutional: mean(({ convolutional }) => convolutional!) }),
     },
   };
 }

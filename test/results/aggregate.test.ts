@@ -65,6 +65,22 @@ describe('aggregating runs that differ in their seed', () => {
     expect(summary[1].pcc.mean).toBeCloseTo(0.7, 12);
   });
 
+  test('accuracies of the evaluators are means over the runs, which have evaluators of their own', () => {
+    const evaluated = (seed: number, evaluators?: { linear: number; convolutional?: number }) => {
+      const results = run(seed, 0.6, [none]);
+      return { ...results, manifest: { ...results.manifest, evaluators } };
+    };
+    const both = aggregate([
+      evaluated(1, { linear: 0.8, convolutional: 0.9 }),
+      evaluated(2, { linear: 0.6, convolutional: 1 }),
+    ]);
+    expect(both.manifest.evaluators).toEqual({ linear: 0.7, convolutional: 0.95 });
+    expect(aggregate([evaluated(1, { linear: 0.8 }), evaluated(2, { linear: 0.6 })]).manifest.evaluators).toEqual({
+      linear: 0.7,
+    });
+    expect(aggregate([evaluated(1, { linear: 0.8 }), evaluated(2)]).manifest.evaluators).toBeUndefined();
+  });
+
   test('noise calibrated to the same bit errors is one condition, whose scale is the mean over the runs', () => {
     const runs = [run(1, 0.6, [none, bits, noise(0.2)]), run(2, 0.8, [none, bits, noise(0.3)])];
     const { summary } = aggregate(runs);

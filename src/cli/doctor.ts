@@ -1,7 +1,7 @@
 /** `midas doctor`: describes the adapter, checks every kernel on it, and measures its speed. */
 
 import { attackOfKind } from '../attacks/registry.ts';
-import { InterruptedError, MidasError } from '../errors.ts';
+import { MidasError } from '../errors.ts';
 import { plannedConditions } from '../experiments/conditions.ts';
 import { parseExperiment } from '../experiments/config.ts';
 import { demoInputs } from '../experiments/presets.ts';
@@ -49,11 +49,10 @@ export async function doctor(session: Session): Promise<void> {
   try {
     progress.start('checking kernels', checkedKernels(gpu).length);
     const onCompiled = (kernel: string) => progress.advance(1, kernel);
-    const checks = await selfCheck(gpu, { onCompiled, signal: session.signal });
+    const checks = await session.unlessInterrupted(selfCheck(gpu, { onCompiled, signal: session.signal }));
     progress.done();
-    if (session.signal.aborted) throw new InterruptedError('interrupted');
     progress.start('measuring speed', 1);
-    const speed = await measureSpeed(gpu);
+    const speed = await session.unlessInterrupted(measureSpeed(gpu));
     progress.done();
     const report: DoctorReport = {
       adapter: gpu.adapter,

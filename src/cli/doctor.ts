@@ -48,7 +48,9 @@ export async function doctor(session: Session): Promise<void> {
   session.opened(gpu);
   try {
     progress.start('checking kernels', checkedKernels(gpu).length);
-    const onCompiled = (kernel: string) => progress.advance(1, kernel);
+    const onCompiled = (kernel: string) => {
+      if (!session.signal.aborted) progress.advance(1, kernel);
+    };
     const checks = await session.unlessInterrupted(selfCheck(gpu, { onCompiled, signal: session.signal }));
     progress.done();
     progress.start('measuring speed', 1);
@@ -66,7 +68,8 @@ export async function doctor(session: Session): Promise<void> {
     const failed = checks.filter(({ ok }) => !ok);
     if (failed.length > 0) throw new MidasError(describeFailures(failed));
   } finally {
-    await gpu.close();
+    // Closing a device waits for pipelines that are compiling, which takes seconds; an interrupted process simply ends.
+    if (!session.signal.aborted) await gpu.close();
   }
 }
 

@@ -2,7 +2,7 @@
 /** The command line: parses arguments, runs a command, sets the exit code. The code of a command is loaded when it runs. */
 import { realpathSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
-import { ConfigError, MidasError } from '../errors.ts';
+import { ConfigError, InterruptedError, MidasError } from '../errors.ts';
 import { PRESETS, type PresetName } from '../experiments/presets.ts';
 import { packageFile, packageVersion } from '../gpu/node/package.ts';
 import { printable, printableMessage } from '../printable.ts';
@@ -106,7 +106,7 @@ async function runAsked(preset: PresetName | undefined, options: ExperimentOptio
   const session = new Session(options, args);
   const asked = await askedExperiment(preset, options);
   if (options.printConfig) {
-    session.answer(asked.config, JSON.stringify(asked.config, null, 2).split('\n'));
+    session.answerJson(asked.config);
     return;
   }
   if (options.maxMinutes !== undefined) session.stopAfter(options.maxMinutes);
@@ -240,10 +240,15 @@ try {
   } else if (error instanceof MidasError) {
     printError(error.message);
     process.exitCode = error.exitCode;
+    // Pipelines that are still compiling would keep the process for seconds.
+    if (error instanceof InterruptedError) process.stderr.write('', () => process.exit());
   } else {
     const text = String((error as Error)?.stack ?? error);
     process.stderr.write(
-      `midas: this should not happen, please report it: ${text.split('\n').map(printable).join('\n')}\n`,
+      `midas: this should not happen, please report it: ${text
+        .split('\n')
+        .map((line) => printable(line))
+        .join('\n')}\n`,
     );
     process.exitCode = 1;
   }

@@ -67,13 +67,11 @@ export function memoryList(session: Session): void {
 
 /** @throws ConfigError for an unknown name */
 export function memoryShow(session: Session, name: string): void {
-  const config = v.parse(MemoryConfig, findPreset(name).memory);
-  session.answer(config, JSON.stringify(config, null, 2).split('\n'));
+  session.answerJson(v.parse(MemoryConfig, findPreset(name).memory));
 }
 
 export function memorySchema(session: Session): void {
-  const schema = memoryJsonSchema();
-  session.answer(schema, JSON.stringify(schema, null, 2).split('\n'));
+  session.answerJson(memoryJsonSchema());
 }
 
 /**

@@ -1,6 +1,8 @@
 /** Parsers of option values. Each throws InvalidArgumentError, which commander prints with the name of the option. */
 import { InvalidArgumentError } from 'commander';
+import type { ConfigError } from '../errors.ts';
 import { RESERVED_KEYS } from '../formats/json.ts';
+import { parseRate } from '../memory/rate_text.ts';
 import { VENDORS, type Vendor } from '../memory/undervolting.ts';
 
 /** Parses a whole number. */
@@ -16,26 +18,18 @@ export function filePath(text: string): string {
   return text;
 }
 
-/** Parses `0.01` or `2^-6`; NaN for any other text. */
+/** {@link parseRate} for an option. */
 function rate(text: string): number {
-  const power = /^2\^(-?\d+)$/.exec(text.trim());
-  return power ? 2 ** Number(power[1]) : text.trim() === '' ? Number.NaN : Number(text);
-}
-
-/** Advice on `2-6`, which is what cmd.exe passes on of `2^-6`; otherwise the empty text. */
-function caretAdvice(text: string): string {
-  const [, exponent] = /^2-(\d+)$/.exec(text.trim()) ?? [];
-  return exponent === undefined ? '' : ` If this was 2^-${exponent}: cmd.exe drops the ^, so write "2^-${exponent}".`;
+  try {
+    return parseRate(text);
+  } catch (error) {
+    throw new InvalidArgumentError(`${(error as ConfigError).message}.`);
+  }
 }
 
 /** Parses rates, separated by commas. */
 export function rates(text: string): number[] {
-  return text.split(',').map((part) => {
-    const value = rate(part);
-    if (!(value >= 0 && value <= 1))
-      throw new InvalidArgumentError(`${part} is not a rate in 0..1.${caretAdvice(part)}`);
-    return value;
-  });
+  return text.split(',').map(rate);
 }
 
 /** Parses `C:1.35,1.25`: the vendor of the DIMMs and supply voltages. */
@@ -53,13 +47,10 @@ export function rateMap(text: string, previous: Record<string, number>[] = []): 
   const map = new Map<string, number>();
   for (const part of text.split(',')) {
     const [layer, value = '', ...rest] = part.split('=');
-    const number = rate(value);
-    if (!layer || rest.length > 0 || !(number >= 0 && number <= 1)) {
-      throw new InvalidArgumentError(`"${part}" is not layer=rate.${caretAdvice(value)}`);
-    }
+    if (!layer || rest.length > 0) throw new InvalidArgumentError(`"${part}" is not layer=rate.`);
     if (RESERVED_KEYS.includes(layer)) throw new InvalidArgumentError(`no layer is called ${layer}.`);
     if (map.has(layer)) throw new InvalidArgumentError(`the layer ${layer} occurs twice; give it one rate.`);
-    map.set(layer, number);
+    map.set(layer, rate(value));
   }
   return [...previous, Object.fromEntries(map)];
 }

@@ -16,6 +16,5 @@ const SCHEMAS: Readonly<Record<string, () => object>> = {
 export function schemaCommand(session: Session, what: string): void {
   const schema = Object.hasOwn(SCHEMAS, what) ? SCHEMAS[what] : undefined;
   if (!schema) throw new ConfigError(`schema ${what}: choose one of ${Object.keys(SCHEMAS).join(', ')}`);
-  const json = schema();
-  session.answer(json, JSON.stringify(json, null, 2).split('\n'));
+  session.answerJson(schema());
 }

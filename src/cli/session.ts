@@ -2,7 +2,7 @@
 import { ConfigError, InterruptedError } from '../errors.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { packageVersion } from '../gpu/node/package.ts';
-import { printable } from '../printable.ts';
+import { printable, printableJson } from '../printable.ts';
 import { createProgress, type Progress } from './output.ts';
 import { shellQuoted } from './shell.ts';
 
@@ -55,13 +55,18 @@ export class Session {
 
   /** Prints a line for people on stderr; prints nothing with --quiet. */
   say(line: string): void {
-    if (!this.options.quiet) process.stderr.write(`${printable(line)}\n`);
+    if (!this.options.quiet) process.stderr.write(`${printable(line, Number.POSITIVE_INFINITY)}\n`);
   }
 
   /** Prints a command's output on stdout: one JSON object with --json, otherwise lines. Names in it cannot act on a terminal. */
   answer(json: unknown, lines: readonly string[]): void {
-    const shown = this.options.json ? [JSON.stringify(json)] : lines;
-    process.stdout.write(shown.map((line) => `${printable(line)}\n`).join(''));
+    if (this.options.json) this.answerJson(json);
+    else process.stdout.write(lines.map((line) => `${printable(line, Number.POSITIVE_INFINITY)}\n`).join(''));
+  }
+
+  /** Prints an output that is JSON for people too: on one line with --json, otherwise indented. */
+  answerJson(value: unknown): void {
+    process.stdout.write(`${printableJson(JSON.stringify(value, null, this.options.json ? 0 : 2))}\n`);
   }
 
   /**

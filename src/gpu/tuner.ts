@@ -76,13 +76,18 @@ export class Tuner {
 
   /** True if the shader of a dispatch compiles; the pipeline cache keeps it for the program. */
   async #compiles({ shader, bindings }: Dispatch): Promise<boolean> {
-    return this.#pipelines.get(shader, bindings.map(([access]) => access)).then(
-      () => true,
-      (error) => {
-        if (error instanceof ShaderError) return false;
-        throw error;
-      },
-    );
+    return this.#pipelines
+      .get(
+        shader,
+        bindings.map(([access]) => access),
+      )
+      .then(
+        () => true,
+        (error) => {
+          if (error instanceof ShaderError) return false;
+          throw error;
+        },
+      );
   }
 
   async #after(before: Promise<void>, dispatches: readonly Dispatch[]): Promise<void> {

@@ -71,7 +71,7 @@ const program = new Command('midas')
   .description('Model inversion against networks in approximate memory, on WebGPU')
   .version(packageVersion())
   .configureOutput({
-    outputError: (message) => process.stderr.write(`${printableMessage(message)} (--help lists the options)\n`),
+    outputError: (message) => process.stderr.write(`${printableMessage(`${message} (--help lists the options)`)}\n`),
   })
   .exitOverride();
 

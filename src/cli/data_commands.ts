@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import { FACE_LAYOUTS } from '../data/pack.ts';
 import type { ImportArguments, SynthArguments } from './data.ts';
-import { imageSize } from './experiment_options.ts';
+import { filePath, imageSize } from './option_values.ts';
 import { type CommonOptions, Session } from './session.ts';
 
 /** The functions that main.ts passes to every command. */
@@ -30,7 +30,7 @@ export function addDataCommands(program: Command, { common, whole, args }: Comma
       )
       .option('--size <n>', 'width and height of the images in pixels', whole, 64)
       .option('--limit <n>', 'import only the first <n> images', whole)
-      .option('--exclude <file>', 'text file with the names of people to leave out, one per line'),
+      .option('--exclude <file>', 'text file with the names of people to leave out, one per line', filePath),
     'runs/faces.safetensors',
   ).action(async (dir: string, options: CommonOptions & ImportArguments) => {
     const { dataImport } = await import('./data.ts');
@@ -65,7 +65,7 @@ export function addDataCommands(program: Command, { common, whole, args }: Comma
           .choices(['private', 'public'])
           .default('private'),
       )
-      .option('--png <dir>', 'also write the images as PNG into this folder, one subfolder per person'),
+      .option('--png <dir>', 'also write the images as PNG into this folder, one subfolder per person', filePath),
     'runs/faces',
   ).action(async (options: CommonOptions & SynthArguments & { size: { width: number; height: number } }) => {
     const { dataSynth } = await import('./data.ts');

@@ -1,7 +1,7 @@
 /** `midas doctor`: describes the adapter, checks every kernel on it, and measures its speed. */
 
 import { attackOfKind } from '../attacks/registry.ts';
-import { InterruptedError, MidasError } from '../errors.ts';
+import { MidasError } from '../errors.ts';
 import { plannedConditions } from '../experiments/conditions.ts';
 import { parseExperiment } from '../experiments/config.ts';
 import { demoInputs } from '../experiments/presets.ts';
@@ -48,12 +48,13 @@ export async function doctor(session: Session): Promise<void> {
   session.opened(gpu);
   try {
     progress.start('checking kernels', checkedKernels(gpu).length);
-    const onCompiled = (kernel: string) => progress.advance(1, kernel);
-    const checks = await selfCheck(gpu, { onCompiled, signal: session.signal });
+    const onCompiled = (kernel: string) => {
+      if (!session.signal.aborted) progress.advance(1, kernel);
+    };
+    const checks = await session.unlessInterrupted(selfCheck(gpu, { onCompiled, signal: session.signal }));
     progress.done();
-    if (session.signal.aborted) throw new InterruptedError('interrupted');
     progress.start('measuring speed', 1);
-    const speed = await measureSpeed(gpu);
+    const speed = await session.unlessInterrupted(measureSpeed(gpu));
     progress.done();
     const report: DoctorReport = {
       adapter: gpu.adapter,
@@ -67,7 +68,8 @@ export async function doctor(session: Session): Promise<void> {
     const failed = checks.filter(({ ok }) => !ok);
     if (failed.length > 0) throw new MidasError(describeFailures(failed));
   } finally {
-    await gpu.close();
+    // Closing a device waits for pipelines that are compiling, which takes seconds; an interrupted process simply ends.
+    if (!session.signal.aborted) await gpu.close();
   }
 }
 

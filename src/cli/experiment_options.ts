@@ -1,11 +1,9 @@
 /** The options of the commands that run an experiment. Each changes one field of the configuration of a preset or a file. */
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import * as v from 'valibot';
 import { ATTACKS } from '../attacks/registry.ts';
 import { RELEASE_DEFENCES, TRAINING_DEFENCES } from '../defences/registry.ts';
-import { ConfigError, DataError } from '../errors.ts';
+import { ConfigError } from '../errors.ts';
 import {
   DataConfig,
   EVALUATORS,
@@ -19,68 +17,12 @@ import { attacksOfKinds, changedTraining, PRESETS, type PresetName, presetInput 
 import { parseShard, type Shard, WHOLE } from '../experiments/shard.ts';
 import { voltageMemories } from '../experiments/voltage.ts';
 import { GRANULARITIES, NOISE_KINDS, NUMBER_FORMAT_KINDS } from '../memory/config.ts';
-import { VENDORS, type Vendor } from '../memory/undervolting.ts';
+import type { Vendor } from '../memory/undervolting.ts';
+import { readConfig } from './config_file.ts';
 import { type PrivateFiles, readPrivateFiles } from './experiment_data.ts';
 import { readMemory } from './memory_file.ts';
+import { choices, filePath, imageSize, layerSets, rateMap, rates, voltages, whole } from './option_values.ts';
 import type { CommonOptions } from './session.ts';
-
-/** Parses a whole number. @throws InvalidArgumentError */
-export function whole(text: string): number {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('give a whole number.');
-  return Number(text);
-}
-
-/** Parses `0.01` or `2^-6`; NaN for any other text. */
-function rate(text: string): number {
-  const power = /^2\^(-?\d+)$/.exec(text.trim());
-  return power ? 2 ** Number(power[1]) : text.trim() === '' ? Number.NaN : Number(text);
-}
-
-function rates(text: string): number[] {
-  return text.split(',').map((part) => {
-    const value = rate(part);
-    if (!(value >= 0 && value <= 1)) throw new InvalidArgumentError(`${part} is not a rate in 0..1.`);
-    return value;
-  });
-}
-
-/** Parses `C:1.35,1.25`: the vendor of the DIMMs and supply voltages. */
-function voltages(text: string): { vendor: Vendor; volts: number[] } {
-  const [vendor, list = ''] = text.split(':');
-  const volts = list.split(',').map(Number);
-  if (!(VENDORS as readonly string[]).includes(vendor) || !volts.every((each) => each > 0)) {
-    throw new InvalidArgumentError(`give a vendor (${VENDORS.join(', ')}), a colon and volts.`);
-  }
-  return { vendor: vendor as Vendor, volts };
-}
-
-/** Parses `fc1=0.01,fc2=2^-9` and appends the result to those of earlier uses of the option. */
-function rateMap(text: string, previous: Record<string, number>[] = []): Record<string, number>[] {
-  const entries = text.split(',').map((part) => {
-    const [layer, value] = part.split('=');
-    const number = rate(value ?? '');
-    if (!layer || !(number >= 0 && number <= 1)) throw new InvalidArgumentError(`"${part}" is not layer=rate.`);
-    return [layer, number] as const;
-  });
-  return [...previous, Object.fromEntries(entries)];
-}
-
-const list = (text: string) => text.split(',').filter((part) => part !== '');
-
-const choices =
-  (allowed: readonly string[]) =>
-  (text: string): string[] => {
-    const wrong = list(text).find((part) => !allowed.includes(part));
-    if (wrong !== undefined) throw new InvalidArgumentError(`"${wrong}" is not one of ${allowed.join(', ')}.`);
-    return list(text);
-  };
-
-/** Parses `64` or `56x64` into width and height. */
-export function imageSize(text: string): { width: number; height: number } {
-  const [, width, height = width] = /^(\d+)(?:x(\d+))?$/.exec(text) ?? [];
-  if (width === undefined) throw new InvalidArgumentError('give pixels, such as 64 or 56x64.');
-  return { width: Number(width), height: Number(height) };
-}
 
 /** The parsed values of the options below. An option that the user did not give is absent. */
 export interface ExperimentOptions extends CommonOptions {
@@ -128,21 +70,27 @@ export function addTestbedOptions(command: Command, preset?: PresetName): Comman
   const kinds = ATTACKS.map(({ kind, description }) => `${kind}: ${description}`).join(' ');
   return command
     .addOption(sizeOption(preset))
-    .option('--config <file>', 'JSON whose keys replace the preset’s, or the config.json or results.json of a run')
+    .option(
+      '--config <file>',
+      'JSON whose keys replace the preset’s, or the config.json or results.json of a run',
+      filePath,
+    )
     .addOption(new Option('--model <name>', 'kind of victim; default: the preset’s').choices(VICTIM_KINDS))
     .option(
       '--attack <kinds>',
       `attacks, separated by commas (the command attack takes one); default: the preset’s. ${kinds}`,
       choices(ATTACKS.map(({ kind }) => kind)),
     )
-    .option('--data <dir>', 'the same as --private')
+    .option('--data <dir>', 'the same as --private', filePath)
     .option(
       '--private <path>',
       'people of the victim: a folder with one folder per person, a pack, or `embedded` (procedural faces)',
+      filePath,
     )
     .option(
       '--public <path>',
       'faces that the attacker has, or `embedded`; default: the people that --people leaves over',
+      filePath,
     )
     .option(
       '--people <n>',
@@ -156,9 +104,17 @@ export function addTestbedOptions(command: Command, preset?: PresetName): Comman
       Number,
     )
     .option('--allow-shared', 'continue even if private and public people share names')
-    .option('--split <file>', 'JSON with train, test and classes; default: the published split of the AT&T faces')
+    .option(
+      '--split <file>',
+      'JSON with train, test and classes; default: the published split of the AT&T faces',
+      filePath,
+    )
     .option('--size <WxH>', 'size of the images in pixels; for files, the side of a square', imageSize)
-    .option('--pretrained <dir>', 'folder with the networks of a run (victim.safetensors, ...), instead of training')
+    .option(
+      '--pretrained <dir>',
+      'folder with the networks of a run (victim.safetensors, ...), instead of training',
+      filePath,
+    )
     .option('--epochs <n>', 'number of epochs of the victim’s training', whole)
     .option('--steps <n>', 'least number of its steps: few photographs are then trained on for more epochs', whole);
 }
@@ -181,7 +137,7 @@ export function addDefenceOptions(command: Command): Command {
 export function addSweepOptions(command: Command): Command {
   return command
     .option('--rates <list>', 'bit error rates, such as 0.01,2^-6', rates)
-    .option('--layers <list>', 'sets of layers in approximate memory, such as fc1,fc1+fc2,all', list)
+    .option('--layers <list>', 'sets of layers in approximate memory, such as fc1,fc1+fc2,all', layerSets)
     .option('--grid <list>', 'bit error rates of the first two layers, measured in every combination', rates)
     .option('--rate-map <layer=rate,…>', 'one more condition with a rate per layer; may be repeated', rateMap)
     .option(
@@ -445,30 +401,4 @@ function askedFormat({ format, bits, headroom, faithful }: ExperimentOptions): E
     ...(headroom !== undefined && { headroom }),
     ...(faithful && { encoding: 'faithful' as const, exponent: { layer: 'fc1' } }),
   };
-}
-
-/** Reads a configuration from a file of its own, or from the folder, the config.json or the results.json of a run. */
-function readConfig(path: string): Record<string, unknown> {
-  const file = existsSync(join(path, 'config.json')) ? join(path, 'config.json') : path;
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch {
-    throw new DataError(
-      `${path}: cannot be read; give a preset (${Object.keys(PRESETS).join(', ')}), a JSON file or the folder of a run`,
-    );
-  }
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (error) {
-    throw new ConfigError(`${path}: ${(error as Error).message}`);
-  }
-  const record = (value: unknown) =>
-    typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined;
-  const top = record(json);
-  if (!top) throw new ConfigError(`${path}: it does not hold a configuration; give a JSON object`);
-  return record(record(top.manifest)?.config) ?? record(top.config) ?? top;
 }

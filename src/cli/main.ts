@@ -1,9 +1,11 @@
 #!/usr/bin/env node
 /** The command line: parses arguments, runs a command, sets the exit code. The code of a command is loaded when it runs. */
+import { realpathSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
-import { ConfigError, MidasError } from '../errors.ts';
+import { ConfigError, InterruptedError, MidasError } from '../errors.ts';
 import { PRESETS, type PresetName } from '../experiments/presets.ts';
-import { packageVersion } from '../gpu/node/package.ts';
+import { packageFile, packageVersion } from '../gpu/node/package.ts';
+import { printable, printableMessage } from '../printable.ts';
 import { addDataCommands } from './data_commands.ts';
 import {
   addDefenceOptions,
@@ -12,23 +14,48 @@ import {
   addTestbedOptions,
   askedExperiment,
   type ExperimentOptions,
-  whole,
 } from './experiment_options.ts';
 import { addMemoryCommands } from './memory_commands.ts';
+import { filePath, whole } from './option_values.ts';
 import type { PlanArguments } from './plan.ts';
 import { addReportCommands } from './report_commands.ts';
 import { type CommonOptions, Session } from './session.ts';
 
 const args = process.argv.slice(2);
 
-// npm runs scripts in the folder of package.json, but the user's paths are relative to the folder where npm was called.
-const { npm_lifecycle_event: script, INIT_CWD } = process.env;
-if ((script === 'midas' || script === 'demo') && INIT_CWD) process.chdir(INIT_CWD);
+// A reader that closes the pipe, such as head, or a full device ends the output and not the command, which still has a device
+// to close and a folder to unlock. The exit code is that of a program that SIGPIPE ended.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') printError(`cannot write standard output: ${error.message}`);
+  process.exitCode = 141;
+});
+// Progress that nobody reads is lost without harm.
+process.stderr.on('error', () => {});
+
+function printError(message: string): void {
+  process.stderr.write(`midas: ${printableMessage(message)}\n`);
+}
+
+/**
+ * Goes to the folder in which the user called npm: npm runs the scripts of a clone in the clone's folder, but paths are relative
+ * to where the user stands. Scripts of other packages that call this command are left alone.
+ * @throws ConfigError if that folder no longer exists
+ */
+function enterCallerFolder(): void {
+  const { npm_lifecycle_event: script, INIT_CWD: folder } = process.env;
+  if ((script !== 'midas' && script !== 'demo') || !folder) return;
+  if (realpathSync(process.cwd()) !== realpathSync(packageFile('.'))) return;
+  try {
+    process.chdir(folder);
+  } catch {
+    throw new ConfigError(`INIT_CWD ${folder}: no such folder; call npm in a folder that exists`);
+  }
+}
 
 /** Adds the options that every command has. @param out default of --out */
 function common(command: Command, out: string): Command {
   return command
-    .option('--out <dir>', 'where to write the files', out)
+    .option('--out <dir>', 'where to write the files', filePath, out)
     .option('--seed <n>', 'seed of all random numbers; the same seed gives the same bits (default: 1)', whole)
     .option('--adapter <name>', 'WebGPU adapter: auto, software, or part of a name', 'auto')
     .option('--json', 'print one JSON object on stdout and nothing else there', false)
@@ -43,7 +70,9 @@ function experiment(command: Command, preset: PresetName | undefined, out: strin
 const program = new Command('midas')
   .description('Model inversion against networks in approximate memory, on WebGPU')
   .version(packageVersion())
-  .showHelpAfterError('(--help lists the options)')
+  .configureOutput({
+    outputError: (message) => process.stderr.write(`${printableMessage(`${message} (--help lists the options)`)}\n`),
+  })
   .exitOverride();
 
 common(
@@ -77,7 +106,7 @@ async function runAsked(preset: PresetName | undefined, options: ExperimentOptio
   const session = new Session(options, args);
   const asked = await askedExperiment(preset, options);
   if (options.printConfig) {
-    process.stdout.write(`${JSON.stringify(asked.config, null, options.json ? 0 : 2)}\n`);
+    session.answerJson(asked.config);
     return;
   }
   if (options.maxMinutes !== undefined) session.stopAfter(options.maxMinutes);
@@ -168,7 +197,7 @@ common(
     .argument('[preset]', Object.keys(PRESETS).join(', '), 'deep')
     .description('estimate the memory and time that a configuration needs on this adapter, without running it')
     .option('--preset <size>', 'size of the preset')
-    .option('--config <file>', 'JSON whose keys replace the preset’s')
+    .option('--config <file>', 'JSON whose keys replace the preset’s', filePath)
     .option(
       '--people <n>',
       'how many people the victim knows; default: those of the preset (530, as published, for the size paper)',
@@ -202,16 +231,25 @@ addDataCommands(program, { common, whole, args });
 addMemoryCommands(program, { common, whole, args });
 
 try {
+  enterCallerFolder();
   await program.parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) {
     // Help and version are not failures; commander has already printed the message of any other error.
     process.exitCode = error.exitCode === 0 ? 0 : 2;
   } else if (error instanceof MidasError) {
-    process.stderr.write(`midas: ${error.message}\n`);
+    printError(error.message);
     process.exitCode = error.exitCode;
+    // Pipelines that are still compiling would keep the process for seconds.
+    if (error instanceof InterruptedError) process.stderr.write('', () => process.exit());
   } else {
-    process.stderr.write(`midas: this should not happen, please report it: ${(error as Error)?.stack ?? error}\n`);
+    const text = String((error as Error)?.stack ?? error);
+    process.stderr.write(
+      `midas: this should not happen, please report it: ${text
+        .split('\n')
+        .map((line) => printable(line))
+        .join('\n')}\n`,
+    );
     process.exitCode = 1;
   }
 }

@@ -7,6 +7,7 @@ import { ConfigError } from '../errors.ts';
 import { Arena } from '../gpu/arena.ts';
 import { openNodeGpu } from '../gpu/node.ts';
 import { ApproximateMemory } from '../injection/approximate_memory.ts';
+import { checkMemory, chipFaults } from '../injection/placement.ts';
 import { FlatParameters } from '../layers/parameters.ts';
 import { MemoryConfig, parseMemoryConfig } from '../memory/config.ts';
 import { type FlipRate, flippedLines, flipRates, type TensorRead } from '../memory/flips.ts';
@@ -66,13 +67,11 @@ export function memoryList(session: Session): void {
 
 /** @throws ConfigError for an unknown name */
 export function memoryShow(session: Session, name: string): void {
-  const config = v.parse(MemoryConfig, findPreset(name).memory);
-  session.answer(config, [JSON.stringify(config, null, 2)]);
+  session.answerJson(v.parse(MemoryConfig, findPreset(name).memory));
 }
 
 export function memorySchema(session: Session): void {
-  const schema = memoryJsonSchema();
-  session.answer(schema, [JSON.stringify(schema, null, 2)]);
+  session.answerJson(memoryJsonSchema());
 }
 
 /**
@@ -88,10 +87,10 @@ export async function memoryMap(session: Session, args: MapArguments): Promise<v
   requireInteger('--draw', draw, 0, 2 ** 31);
   const { input, where } = await readMemory(args.memory);
   const { spec, weights } = await readNetwork(args.checkpoint);
+  const parsed = parseMemoryConfig(input, layerNames(spec), where);
   // One seed serves the faults and fresh weights; --seed takes precedence over the file.
-  const fileSeed = (input as { seed?: unknown }).seed;
-  const seed = args.seed ?? (typeof fileSeed === 'number' ? fileSeed : session.options.seed);
-  const memoryConfig = parseMemoryConfig({ ...input, seed }, layerNames(spec), where);
+  const seed = args.seed ?? parsed.seed;
+  const memoryConfig = { ...parsed, seed };
   const layout = modelLayout(spec);
   const stored = layout.slices.filter(({ layer }) => memoryConfig.layers[layer]?.kind === 'stored');
   if (stored.length === 0) throw new ConfigError(`${where}.layers: none of them is stored, so no cell can fail`);
@@ -100,6 +99,9 @@ export async function memoryMap(session: Session, args: MapArguments): Promise<v
     const names = stored.map(({ name }) => name).join(', ');
     throw new ConfigError(`--tensor ${args.tensor}: no such parameter in this memory; it has ${names}`);
   }
+  // Faults that the memory cannot have are refused here, before a folder is made and a device opened.
+  checkMemory(memoryConfig, layout, 1, where);
+  if (memoryConfig.granularity === 'chip') chipFaults(memoryConfig, memoryConfig.chip + draw, where);
   makeFolder(out);
   const gpu = await openNodeGpu({ adapter });
   session.opened(gpu);

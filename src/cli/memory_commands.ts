@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { CommandTools } from './data_commands.ts';
 import type { MapArguments } from './memory.ts';
+import { filePath } from './option_values.ts';
 import { type CommonOptions, Session } from './session.ts';
 
 export function addMemoryCommands(program: Command, { common, whole, args }: CommandTools): void {
@@ -39,7 +40,11 @@ export function addMemoryCommands(program: Command, { common, whole, args }: Com
       .description(
         'read a network from a memory once; print the bit error rates that occurred and draw the flipped bits',
       )
-      .option('--checkpoint <file>', 'checkpoint of a network; default: an untrained network of the preset shallow')
+      .option(
+        '--checkpoint <file>',
+        'checkpoint of a network; default: an untrained network of the preset shallow',
+        filePath,
+      )
       .option('--tensor <name>', 'parameter to read, such as fc1.weight; default: the first that is stored')
       .option('--draw <n>', 'index of the draw: which load, or at granularity chip which chip', whole, 0),
     'runs/memory',

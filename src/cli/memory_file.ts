@@ -1,5 +1,6 @@
 import { readBytes } from '../data/node/files.ts';
 import { ConfigError } from '../errors.ts';
+import { isObject, parseJsonObject } from '../formats/json.ts';
 import { findPreset } from '../memory/presets.ts';
 
 /**
@@ -9,16 +10,9 @@ import { findPreset } from '../memory/presets.ts';
  * @throws ConfigError, DataError
  */
 export async function readMemory(name: string): Promise<{ input: object; where: string }> {
-  if (!name.endsWith('.json')) return { input: findPreset(name).memory, where: 'memory' };
-  const text = new TextDecoder().decode(await readBytes(name));
-  let content: unknown;
-  try {
-    content = JSON.parse(text);
-  } catch (error) {
-    throw new ConfigError(`${name}: ${(error as Error).message}`);
-  }
-  const input = content && typeof content === 'object' && 'memory' in content ? content.memory : content;
-  if (!input || typeof input !== 'object')
-    throw new ConfigError(`${name}: not an object; midas memory show prints an example`);
+  if (!/\.json$/i.test(name)) return { input: findPreset(name).memory, where: 'memory' };
+  const content = parseJsonObject(await readBytes(name), name, ConfigError);
+  const input = 'memory' in content ? content.memory : content;
+  if (!isObject(input)) throw new ConfigError(`${name}: memory: no object; midas memory show prints an example`);
   return { input, where: `${name}: memory` };
 }

@@ -5,6 +5,7 @@
 
 import { styleText } from 'node:util';
 import { SILENT } from '../experiments/store.ts';
+import { printable, printableMessage } from '../printable.ts';
 import { formatDuration } from '../results/results.ts';
 
 /** The part of `process.stderr` that is used. */
@@ -84,7 +85,7 @@ export function createProgress(options: ProgressOptions = {}): Progress {
   const progress: Progress = {
     start(label, totalUnits, alreadyDone = 0) {
       if (work) progress.done();
-      work = new Work(label, totalUnits, alreadyDone, now());
+      work = new Work(printable(label, 80), totalUnits, alreadyDone, now());
       // A line in a log about the beginning would only repeat what the next line says.
       show(tty);
     },
@@ -97,13 +98,13 @@ export function createProgress(options: ProgressOptions = {}): Progress {
       if (!work) return;
       const time = formatDuration((now() - work.began) / 1000);
       keep(
-        `${style('green', tty ? '✓' : 'done:')} ${work.label} ${style('dim', `(${time})`)}${note ? ` ${note}` : ''}`,
+        `${style('green', tty ? '✓' : 'done:')} ${work.label} ${style('dim', `(${time})`)}${note ? ` ${printable(note, 160)}` : ''}`,
       );
       work = undefined;
       lastShown = now();
     },
     warn(line) {
-      keep(`${style('yellow', 'warning:')} ${line}`);
+      keep(`${style('yellow', 'warning:')} ${printableMessage(line)}`);
       if (tty) show(true);
     },
   };
@@ -133,7 +134,7 @@ class Work {
     const elapsed = Math.max(time - this.#last, 0);
     this.#last = time;
     this.done += units;
-    if (note !== undefined) this.note = note.replace(/\s+/g, ' ');
+    if (note !== undefined) this.note = printable(note.replace(/\s+/g, ' '), 160);
     // Units differ in cost (a small layer, then a large one), so the recent past predicts best, but not a single unit: the
     // weight of older units decays with a time constant of 30 s, or of a quarter of the elapsed time if that is longer.
     const window = Math.max(30_000, (time - this.began) / 4);

@@ -14,8 +14,7 @@ const SCHEMAS: Readonly<Record<string, () => object>> = {
 
 /** Prints the JSON Schema of `what`. @throws ConfigError if there is none */
 export function schemaCommand(session: Session, what: string): void {
-  const schema = SCHEMAS[what];
+  const schema = Object.hasOwn(SCHEMAS, what) ? SCHEMAS[what] : undefined;
   if (!schema) throw new ConfigError(`schema ${what}: choose one of ${Object.keys(SCHEMAS).join(', ')}`);
-  const json = schema();
-  session.answer(json, [JSON.stringify(json, null, 2)]);
+  session.answerJson(schema());
 }

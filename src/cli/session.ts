@@ -1,8 +1,10 @@
 /** The parts that all commands share: options, progress, the interrupt signal, and output. */
-import { ConfigError } from '../errors.ts';
+import { ConfigError, InterruptedError } from '../errors.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { packageVersion } from '../gpu/node/package.ts';
+import { printable, printableJson } from '../printable.ts';
 import { createProgress, type Progress } from './output.ts';
+import { shellQuoted } from './shell.ts';
 
 export interface CommonOptions {
   readonly out: string;
@@ -15,6 +17,9 @@ export interface CommonOptions {
   readonly profile?: boolean;
   readonly tune?: boolean;
 }
+
+/** Longest delay of a timer, ms: a longer one would end immediately. 25 days. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 
 export class Session {
   readonly options: CommonOptions & { readonly seed: number };
@@ -31,7 +36,7 @@ export class Session {
     }
     this.options = { ...options, seed };
     this.progress = createProgress({ quiet: options.quiet });
-    this.command = ['midas', ...args.filter((arg) => arg !== '--resume').map(quoted)].join(' ');
+    this.command = ['midas', ...args.filter((arg) => arg !== '--resume').map(shellQuoted)].join(' ');
     this.version = packageVersion();
     process.once('SIGINT', () => this.#interrupt());
     process.once('SIGTERM', () => this.#interrupt());
@@ -50,17 +55,37 @@ export class Session {
 
   /** Prints a line for people on stderr; prints nothing with --quiet. */
   say(line: string): void {
-    if (!this.options.quiet) process.stderr.write(`${line}\n`);
+    if (!this.options.quiet) process.stderr.write(`${printable(line, Number.POSITIVE_INFINITY)}\n`);
   }
 
-  /** Prints a command's output on stdout: one JSON object with --json, otherwise lines. */
+  /** Prints a command's output on stdout: one JSON object with --json, otherwise lines. Names in it cannot act on a terminal. */
   answer(json: unknown, lines: readonly string[]): void {
-    process.stdout.write(this.options.json ? `${JSON.stringify(json)}\n` : lines.map((line) => `${line}\n`).join(''));
+    if (this.options.json) this.answerJson(json);
+    else process.stdout.write(lines.map((line) => `${printable(line, Number.POSITIVE_INFINITY)}\n`).join(''));
+  }
+
+  /** Prints an output that is JSON for people too: on one line with --json, otherwise indented. */
+  answerJson(value: unknown): void {
+    process.stdout.write(`${printableJson(JSON.stringify(value, null, this.options.json ? 0 : 2))}\n`);
+  }
+
+  /**
+   * Waits for work that leaves nothing to save, and no longer than until the user interrupts it.
+   * @throws InterruptedError
+   */
+  unlessInterrupted<T>(work: Promise<T>): Promise<T> {
+    const { signal } = this;
+    return new Promise((resolve, reject) => {
+      const interrupt = () => reject(new InterruptedError('interrupted'));
+      if (signal.aborted) interrupt();
+      signal.addEventListener('abort', interrupt, { once: true });
+      work.then(resolve, reject).finally(() => signal.removeEventListener('abort', interrupt));
+    });
   }
 
   /** Interrupts the command after this many minutes. */
   stopAfter(minutes: number): void {
-    setTimeout(() => this.#controller.abort(), minutes * 60_000).unref();
+    setTimeout(() => this.#controller.abort(), Math.min(minutes * 60_000, LONGEST_TIMER)).unref();
   }
 
   #interrupt(): void {
@@ -69,9 +94,4 @@ export class Session {
     process.once('SIGINT', () => process.exit(130));
     this.say('interrupted: finishing the current step (press Ctrl-C again to leave immediately)');
   }
-}
-
-/** An argument, quoted for a shell if necessary. */
-function quoted(arg: string): string {
-  return /^[\w@%+=:,./^-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", "'\\''")}'`;
 }

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { ConfigError } from '../errors.ts';
 import { NumberFormat, Rate } from '../memory/config.ts';
+import { parseRate } from '../memory/rate_text.ts';
 import type { TrainingDefence } from './defence.ts';
 
 const Errors = v.strictObject({
@@ -31,9 +32,7 @@ export const ERROR_TRAINING: TrainingDefence<v.InferOutput<typeof Errors>, Parti
       flags: '--train-ber <rate>',
       description: 'train with bit errors of this rate, drawn anew in every step',
       read(text, before) {
-        const bitErrorRate = /^2\^-?\d+$/.test(text) ? 2 ** Number(text.slice(2)) : Number(text);
-        if (!v.is(Rate, bitErrorRate)) throw new ConfigError(`--train-ber ${text}: give a rate in 0..1`);
-        return { ...before, bitErrorRate };
+        return { ...before, bitErrorRate: parseRate(text, '--train-ber') };
       },
     },
     {

@@ -44,6 +44,8 @@ export class GuardedDevice {
   readonly #loss: Promise<void>;
   /** Functions that reject pending awaits. A race with `#loss` instead would retain a reaction for every await ever made. */
   readonly #waiting = new Set<(error: DeviceLostError) => void>();
+  /** The error scopes of submits whose outcome is not known yet. */
+  readonly #scopes = new Set<Promise<unknown>>();
   // Dawn frees its instance when the object that `create()` returned is collected, and the process crashes: retain it here.
   readonly #entry: GPU;
   readonly #rest: Rest;
@@ -88,7 +90,8 @@ export class GuardedDevice {
     });
     this.#waiting.add(reject);
     try {
-      value = await this.#rest(Promise.race([promise, loss]));
+      const settled = Promise.all([promise, ...this.#scopes]);
+      [value] = await this.#rest(Promise.race([settled, loss]));
     } catch (error) {
       // mapAsync rejects shortly before device.lost resolves: wait up to 50 ms for the loss to be reported.
       await Promise.race([this.#loss, new Promise((resolve) => setTimeout(resolve, 50))]);
@@ -170,10 +173,26 @@ export class GuardedDevice {
     return new Uint32Array((await this.read(view))[0]);
   }
 
+  /**
+   * Submits commands. Their errors are caught in an error scope of their own, because one that a caller of the library has opened
+   * would hide them, and a read would return what the buffers held before the failed pass.
+   */
   submit(encoder: GPUCommandEncoder): void {
     this.check();
     this.submissions++;
+    this.device.pushErrorScope('validation');
     this.device.queue.submit([encoder.finish()]);
+    const scope: Promise<void> = this.device.popErrorScope().then(
+      (error) => {
+        if (error) this.#failure ??= error.message;
+        this.#scopes.delete(scope);
+      },
+      () => {
+        // The device is lost, which `check` reports.
+        this.#scopes.delete(scope);
+      },
+    );
+    this.#scopes.add(scope);
   }
 
   /** Waits until everything submitted is done. @throws DeviceLostError */

@@ -1,11 +1,12 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AdapterError } from '../errors.ts';
 import type { ShaderSource } from './composer.ts';
 import { type Gpu, type NeededLimits, openGpu } from './device.ts';
+import { cacheFolders, openCacheFolder, temporaryName } from './node/cache.ts';
 import { packageFile, packageVersion } from './node/package.ts';
-import { cacheFolders, findNodeEntry } from './node/software.ts';
+import { findNodeEntry } from './node/software.ts';
 import type { TuningChoices, TuningStore } from './tuner.ts';
 import { bundledShaders } from './web.ts';
 
@@ -47,7 +48,8 @@ export async function openNodeGpu(options: NodeGpuOptions = {}): Promise<Gpu> {
  * cannot be read or are invalid count as absent; choices that cannot be written are measured again next time.
  */
 export function fileTuningStore(folders: readonly string[] = cacheFolders()): TuningStore {
-  const fileIn = (folder: string, adapter: string) => join(folder, `tuning-${packageVersion()}-${adapter}.json`);
+  const fileIn = (folder: string, adapter: string) =>
+    join(openCacheFolder(folder), `tuning-${packageVersion()}-${adapter}.json`);
   return {
     async load(adapter) {
       for (const folder of folders) {
@@ -56,7 +58,7 @@ export function fileTuningStore(folders: readonly string[] = cacheFolders()): Tu
           const entries = Object.entries(choices ?? {}).filter(([, name]) => typeof name === 'string');
           return Object.fromEntries(entries) as TuningChoices;
         } catch {
-          // The file is missing or damaged: try the next folder.
+          // The folder is not safe, or the file is missing or damaged: try the next folder.
         }
       }
       return {};
@@ -64,14 +66,13 @@ export function fileTuningStore(folders: readonly string[] = cacheFolders()): Tu
     async save(adapter, choices) {
       for (const folder of folders) {
         try {
-          mkdirSync(folder, { recursive: true });
           const file = fileIn(folder, adapter);
-          const unfinished = `${file}.${process.pid}.tmp`;
+          const unfinished = temporaryName(file);
           writeFileSync(unfinished, `${JSON.stringify(choices, null, 1)}\n`);
           renameSync(unfinished, file);
           return;
         } catch {
-          // The folder is read-only or full: try the next one.
+          // The folder is not safe, read-only or full: try the next one.
         }
       }
     },

@@ -1,3 +1,4 @@
+import { ShaderError } from '../errors.ts';
 import { type Dispatch, type DispatchTuning, type DispatchVariant, encode, prepare } from './dispatch.ts';
 import { type BufferView, GPU_BUFFER_USAGE, type GuardedDevice } from './guarded_device.ts';
 import type { PipelineCache } from './pipelines.ts';
@@ -53,19 +54,40 @@ export class Tuner {
 
   /**
    * Returns the dispatches, with a variant chosen for each that has variants. Dispatches whose key is new are measured while
-   * the budget lasts, those with the most operations first.
-   * @throws ShaderError when a variant does not compile, DeviceLostError
+   * the budget lasts, those with the most operations first. A variant that does not compile on this adapter is not chosen, even
+   * if an earlier process stored it.
+   * @throws ShaderError when the default of a dispatch that is measured does not compile, DeviceLostError
    */
   async choose(dispatches: readonly Dispatch[]): Promise<Dispatch[]> {
     const tuned = this.#after(this.#queue ?? this.#load(), dispatches);
     this.#queue = tuned.catch(() => {});
     await tuned;
-    return dispatches.map((dispatch) => {
-      const { tuning, ...rest } = dispatch;
-      const name = tuning && this.#choices.get(choiceKey(tuning));
-      const variant = tuning?.variants.find((each) => each.name === name);
-      return variant ? { ...rest, shader: variant.shader, workgroups: variant.workgroups } : dispatch;
-    });
+    return Promise.all(
+      dispatches.map(async (dispatch) => {
+        const { tuning, ...rest } = dispatch;
+        const name = tuning && this.#choices.get(choiceKey(tuning));
+        const variant = tuning?.variants.find((each) => each.name === name);
+        if (!variant) return dispatch;
+        const chosen = { ...rest, shader: variant.shader, workgroups: variant.workgroups };
+        return variant === tuning?.variants[0] || (await this.#compiles(chosen)) ? chosen : dispatch;
+      }),
+    );
+  }
+
+  /** True if the shader of a dispatch compiles; the pipeline cache keeps it for the program. */
+  async #compiles({ shader, bindings }: Dispatch): Promise<boolean> {
+    return this.#pipelines
+      .get(
+        shader,
+        bindings.map(([access]) => access),
+      )
+      .then(
+        () => true,
+        (error) => {
+          if (error instanceof ShaderError) return false;
+          throw error;
+        },
+      );
   }
 
   async #after(before: Promise<void>, dispatches: readonly Dispatch[]): Promise<void> {
@@ -102,12 +124,16 @@ export class Tuner {
   async #measure(dispatch: Dispatch, variants: readonly DispatchVariant[]): Promise<DispatchVariant> {
     const { copies: bindings, destroy } = this.#copies(dispatch);
     try {
+      const candidates = variants.map(({ shader, workgroups }) => ({ ...dispatch, shader, workgroups, bindings }));
       const runs = await Promise.all(
-        variants.map(({ shader, workgroups }) => this.#program({ ...dispatch, shader, workgroups, bindings })),
+        candidates.map(async (each, i) =>
+          // Only the default must compile.
+          i === 0 || (await this.#compiles(each)) ? this.#program(each) : undefined,
+        ),
       );
       const outputs = bindings.flatMap(([access, view]) => (access === 'write' ? [view] : []));
       const right = await this.#agreeing(runs, outputs);
-      const repeats = Math.max(1, Math.min(64, Math.ceil(SHORTEST / (await this.#time(runs[0], 1)))));
+      const repeats = Math.max(1, Math.min(64, Math.ceil(SHORTEST / (await this.#time(runs[0]!, 1)))));
       const shortest = new Map(right.map((i) => [i, Number.POSITIVE_INFINITY]));
       const began = performance.now();
       // The variants take turns, so that other load on the machine affects all of them equally.
@@ -116,7 +142,7 @@ export class Tuner {
         for (const [i, before] of shortest) {
           // A variant that is far behind need not be timed again.
           if (before > 2 * best) continue;
-          shortest.set(i, Math.min(before, await this.#time(runs[i], repeats)));
+          shortest.set(i, Math.min(before, await this.#time(runs[i]!, repeats)));
         }
       }
       const [[, byDefault]] = shortest;
@@ -127,11 +153,19 @@ export class Tuner {
     }
   }
 
-  /** Runs every variant once, which may still compile. @returns indices of the variants that write the same as the first */
-  async #agreeing(runs: readonly ((repeats: number) => void)[], outputs: readonly BufferView[]): Promise<number[]> {
+  /**
+   * Runs every variant once, which may still compile.
+   * @param runs undefined for a variant that does not compile
+   * @returns indices of the variants that write the same as the first
+   */
+  async #agreeing(
+    runs: readonly (((repeats: number) => void) | undefined)[],
+    outputs: readonly BufferView[],
+  ): Promise<number[]> {
     const right: number[] = [];
     let expected: Uint32Array | undefined;
     for (const [i, run] of runs.entries()) {
+      if (!run) continue;
       // Removes the output of the variant before it.
       this.#clear(outputs);
       run(1);

@@ -1,4 +1,7 @@
-/** Writes rows and summary as CSV for spreadsheets (RFC 4180: lines end in CRLF, quotes are doubled). */
+/**
+ * Writes rows and summary as CSV for spreadsheets (RFC 4180: lines end in CRLF, quotes are doubled). A text that a spreadsheet
+ * would compute as a formula, because it begins with = + - @, a tab or a carriage return, gets an apostrophe before it.
+ */
 import type { AggregatedEntry } from './aggregate.ts';
 import { conditionLabel } from './labels.ts';
 import { type Condition, METRICS, type Row, type SummaryEntry } from './schema.ts';
@@ -89,6 +92,11 @@ function csv(lines: readonly (readonly unknown[])[]): string {
 
 function csvCell(value: unknown): string {
   if (value === undefined || value === null) return '';
-  const text = typeof value === 'object' ? JSON.stringify(value) : String(value);
+  const text =
+    typeof value === 'object' ? JSON.stringify(value) : typeof value === 'string' ? guarded(value) : String(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+function guarded(text: string): string {
+  return /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
 }

@@ -85,7 +85,8 @@ describe.runIf(findChromium())('the page in Chromium', () => {
   };
   /** The serious and critical findings of axe. */
   const accessibility = async () => {
-    await page!.addScriptTag({ path: AXE });
+    // Evaluated and not added as a script, which the page's Content-Security-Policy would block.
+    await page!.evaluate(readFileSync(AXE, 'utf8'));
     return page!.evaluate(async () => {
       const { violations } = await (globalThis as unknown as { axe: typeof import('axe-core') }).axe.run();
       return violations
@@ -263,6 +264,9 @@ describe.runIf(findChromium())('the page in Chromium', () => {
 
   it('the page without WebGPU says what to do and shows a still of the result', async () => {
     await visit('', {}, 'delete Navigator.prototype.gpu');
+    const policy = await page!.locator('meta[http-equiv="Content-Security-Policy"]').getAttribute('content');
+    expect(policy).toMatch(/^default-src 'none'; script-src 'self' /);
+    expect(policy).not.toContain("'unsafe-eval'");
     await page!.locator('#no-webgpu').waitFor();
     const still = page!.locator('#no-webgpu img');
     await still.scrollIntoViewIfNeeded();

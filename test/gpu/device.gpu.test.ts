@@ -209,13 +209,17 @@ describe('recorded programs of dispatches', () => {
 });
 
 // Last, because a device that has reported an error stays unusable.
-it('an error that the device reports outside any scope stops the run and every later one', async () => {
+it('a failed pass inside an error scope of the caller stops the run and every later one', async () => {
   const { gpu } = device;
   const [view, other] = [newArena().allocate('small', 16), arena!.allocate('other', 16)];
   const encoder = gpu.device.createCommandEncoder();
   encoder.copyBufferToBuffer(other.buffer, 0, view.buffer, 4096, 64);
+  gpu.device.pushErrorScope('validation');
   gpu.submit(encoder);
+  await expect(gpu.readFloats(view)).rejects.toThrow(MidasError);
   await expect(gpu.readWords(view)).rejects.toThrow(MidasError);
+  // The scope is still the caller's, and empty.
+  expect(await gpu.device.popErrorScope()).toBeNull();
   await expect(gpu.readWords(view)).rejects.toThrow(/^the GPU reported: \S/);
   await expect(gpu.idle()).rejects.toThrow(/the GPU reported/);
   expect(() => gpu.check()).toThrow(/the GPU reported/);

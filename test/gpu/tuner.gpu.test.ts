@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { ShaderError } from '../../src/errors.ts';
 import { Arena } from '../../src/gpu/arena.ts';
 import type { Dispatch } from '../../src/gpu/dispatch.ts';
 import { fileTuningStore } from '../../src/gpu/node.ts';
@@ -131,6 +132,39 @@ it('a variant that writes different bits than the default is never chosen', asyn
   await new Tuner(device.gpu, device.gpu.pipelines, store).choose([disagreeing()]);
   expect(Object.values(store.choices)).toHaveLength(1);
   expect(Object.values(store.choices)[0]).toMatch(/default|right/);
+});
+
+/** The same with a second variant whose constants do not compile. */
+function uncompilable(): Dispatch {
+  const dispatch = disagreeing();
+  const [first, wrong, third] = dispatch.tuning!.variants;
+  const shader = { ...wrong.shader, constants: { ...wrong.shader.constants, WORKGROUP_SIZE: 0 } };
+  return { ...dispatch, tuning: { key: 'uncompilable', variants: [first, { ...wrong, shader }, third] } };
+}
+
+it('a variant that does not compile only loses its candidacy', async () => {
+  const store = memoryStore();
+  const [chosen] = await new Tuner(device.gpu, device.gpu.pipelines, store).choose([uncompilable()]);
+  expect(Object.values(store.choices)[0]).toMatch(/default|right/);
+  expect(chosen.shader.constants).toMatchObject({ WORKGROUP_SIZE: 64 });
+  await device.gpu.idle();
+});
+
+it('a stored choice that does not compile on this adapter is replaced by the default', async () => {
+  const dispatch = uncompilable();
+  const store = memoryStore({ [choiceKey(dispatch.tuning!)]: 'wrong' });
+  const [chosen] = await new Tuner(device.gpu, device.gpu.pipelines, store).choose([dispatch]);
+  expect(chosen.shader).toEqual(dispatch.shader);
+  await device.gpu.idle();
+});
+
+it('a default that does not compile is refused with a ShaderError', async () => {
+  const dispatch = uncompilable();
+  const [first, wrong] = dispatch.tuning!.variants;
+  const broken = { ...dispatch, shader: wrong.shader, tuning: { key: 'broken', variants: [wrong, first] } };
+  const chosen = new Tuner(device.gpu, device.gpu.pipelines, memoryStore()).choose([broken]);
+  await expect(chosen).rejects.toThrow(ShaderError);
+  await device.gpu.idle();
 });
 
 it('without time to measure every product keeps its default, and the buffers of the program are not touched', async () => {

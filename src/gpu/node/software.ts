@@ -2,30 +2,21 @@
  * WebGPU on a software adapter in any Node program, without root, a display or a system package. The npm package `webgpu`
  * (Dawn) provides WebGPU; `@sparticuz/chromium` provides SwiftShader and a Vulkan loader for x64 Linux.
  */
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { createRequire } from 'node:module';
-import { constants, homedir, tmpdir } from 'node:os';
+import { existsSync, readdirSync } from 'node:fs';
+import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
-import { brotliDecompressSync } from 'node:zlib';
 import { AdapterError } from '../../errors.ts';
+import { homeFolder } from './cache.ts';
 import { installCommand, optionalImport } from './package.ts';
+import { unpackSwiftShader } from './swiftshader.ts';
 
 /** Dawn's objects, never released: the process crashes when one is garbage-collected while one of its devices is open. */
 const created: GPU[] = [];
 
 /**
  * Opens WebGPU on a software adapter, for programs and tests on machines without a GPU. The result has the interface of
- * `navigator.gpu` in a browser. The first call unpacks SwiftShader (7 MB) into the user's cache folder, or into the
- * temporary folder.
+ * `navigator.gpu` in a browser. The first call unpacks SwiftShader (7 MB) into the user's cache folder, or into a folder of
+ * the user's in the temporary folder.
  *
  * ```js
  * import { openSoftwareWebGpu } from 'midas-webgpu/software';
@@ -60,8 +51,10 @@ export async function findNodeEntry(wanted: string, preciseTime = false): Promis
     created.push(entry);
     return entry;
   };
-  const packaged = unpackSwiftShader();
-  if (packaged && !load('libvulkan.so.1')) load(join(dirname(packaged), 'libvulkan.so.1'));
+  const { icd: packaged, failures } = unpackSwiftShader();
+  // Dawn finds this library by its name, of the system or else of the package.
+  const loader = packaged && join(dirname(packaged), 'libvulkan.so.1');
+  const unloaded = loader && load('libvulkan.so.1') !== undefined ? load(loader) : undefined;
   if (wanted === 'software' ? process.env.VK_ICD_FILENAMES : mayHaveDriver()) {
     const entry = createEntry();
     if (await entry.requestAdapter()) return entry;
@@ -74,6 +67,13 @@ export async function findNodeEntry(wanted: string, preciseTime = false): Promis
       if (await entry.requestAdapter()) return entry;
     }
   }
+  if (failures.length > 0 && !packaged && (wanted === 'auto' || wanted === 'software')) {
+    throw new AdapterError(
+      `no WebGPU adapter: SwiftShader cannot be unpacked (${failures.join('; ')}); free some space, or set XDG_CACHE_HOME to a ` +
+        'folder of yours',
+    );
+  }
+  if (unloaded !== undefined) throw new AdapterError(`no WebGPU adapter: a library cannot be loaded: ${unloaded}`);
   throw new AdapterError(
     `no ${wanted === 'auto' ? '' : `"${wanted}" `}WebGPU adapter: install a Vulkan driver for your GPU, ` +
       `or ${installCommand(['@sparticuz/chromium'])} (SwiftShader, linux-x64), or set VK_ICD_FILENAMES to a Vulkan ICD file`,
@@ -83,84 +83,26 @@ export async function findNodeEntry(wanted: string, preciseTime = false): Promis
 /** True if a real adapter may exist: on Linux without a driver file, asking Dawn for one only prints errors on stderr. */
 function mayHaveDriver(): boolean {
   if (process.platform !== 'linux' || process.env.VK_ICD_FILENAMES || process.env.VK_DRIVER_FILES) return true;
-  const folders = ['/etc', '/usr/share', '/usr/local/share', '/usr/local/etc', join(homedir(), '.local/share')];
+  const home = homeFolder();
+  const folders = ['/etc', '/usr/share', '/usr/local/share', '/usr/local/etc'];
+  if (home !== undefined) folders.push(join(home, '.local/share'));
   return folders.some((folder) => {
     const drivers = join(folder, 'vulkan/icd.d');
     return existsSync(drivers) && readdirSync(drivers).length > 0;
   });
 }
 
-/** The user's cache folder, and the temporary folder to use if nothing can be written there. */
-export function cacheFolders(): string[] {
-  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
-  return [join(cache, 'midas-webgpu'), join(tmpdir(), 'midas-webgpu')];
-}
-
-/**
- * Unpacks SwiftShader from the @sparticuz/chromium package into the user's cache folder, once.
- * @returns the path of its ICD file, or undefined where the package or the platform is missing
- */
-function unpackSwiftShader(): string | undefined {
-  if (process.platform !== 'linux' || process.arch !== 'x64') return undefined;
-  let archive: string;
-  try {
-    const entry = createRequire(import.meta.url).resolve('@sparticuz/chromium');
-    archive = join(entry.slice(0, entry.lastIndexOf('@sparticuz')), '@sparticuz/chromium/bin/swiftshader.tar.br');
-    if (!existsSync(archive)) return undefined;
-  } catch {
-    return undefined;
-  }
-  for (const parent of cacheFolders()) {
-    const folder = join(parent, 'swiftshader-147.0.0');
-    const icd = join(folder, 'vk_swiftshader_icd.json');
-    if (existsSync(icd)) return icd;
-    try {
-      mkdirSync(parent, { recursive: true });
-      const unfinished = mkdtempSync(join(parent, 'unpacking-'));
-      for (const [name, bytes] of tarEntries(brotliDecompressSync(readFileSync(archive)))) {
-        if (/^(libvk_swiftshader\.so|libvulkan\.so\.1|vk_swiftshader_icd\.json)$/.test(name)) {
-          writeFileSync(join(unfinished, name), bytes);
-        }
-      }
-      try {
-        renameSync(unfinished, folder);
-      } catch (error) {
-        // Another process created the folder first: use that one.
-        rmSync(unfinished, { recursive: true, force: true });
-        if (!existsSync(icd)) throw error;
-      }
-      return icd;
-    } catch {
-      // The cache folder is read-only or full: try the temporary folder.
-    }
-  }
-  return undefined;
-}
-
-/** The regular files of an uncompressed ustar archive. */
-function* tarEntries(tar: Uint8Array): Generator<[string, Uint8Array]> {
-  const text = (from: number, length: number) =>
-    new TextDecoder().decode(tar.subarray(from, from + length)).replace(/\0.*$/s, '');
-  for (let at = 0; at + 512 <= tar.length; ) {
-    const name = text(at, 100);
-    if (!name) return;
-    const size = Number.parseInt(text(at + 124, 12), 8);
-    const isFile = tar[at + 156] === 0 || tar[at + 156] === 0x30;
-    if (isFile) yield [name.replace(/^.*\//, ''), tar.subarray(at + 512, at + 512 + size)];
-    at += 512 + Math.ceil(size / 512) * 512;
-  }
-}
-
 /**
  * Loads a library so that Dawn finds it by its soname. dlopen is expected to throw because the library is not a Node module;
  * RTLD_NODELETE (0x1000 in glibc) keeps it loaded nevertheless.
- * @returns true if the library exists
+ * @returns the reason why it is not loaded, otherwise undefined
  */
-function load(library: string): boolean {
+function load(library: string): string | undefined {
   try {
     process.dlopen({ exports: {} }, library, constants.dlopen.RTLD_NOW | constants.dlopen.RTLD_GLOBAL | 0x1000);
   } catch (error) {
-    return /did not self-register/.test((error as Error).message);
+    const { message } = error as Error;
+    return /did not self-register/.test(message) ? undefined : message;
   }
-  return true;
+  return undefined;
 }

@@ -1,7 +1,17 @@
 /** Panels drawn by Observable Plot, their margin labels and legends. */
 import * as Plot from '@observablehq/plot';
 import type { Metric } from '../schema.ts';
-import { FONT_FAMILY, MARGIN, round, type SymbolName, svgText, THEMES, type Theme, textWidth } from './style.ts';
+import {
+  FONT_FAMILY,
+  MARGIN,
+  round,
+  type SymbolName,
+  svgText,
+  THEMES,
+  type Theme,
+  textWidth,
+  xmlCharacters,
+} from './style.ts';
 
 export { darker } from './style.ts';
 
@@ -35,7 +45,7 @@ export function panelSvg(
   element.removeAttribute('class');
   const view = document.defaultView as (Window & typeof globalThis) | null;
   const Serializer = view?.XMLSerializer ?? globalThis.XMLSerializer;
-  return new Serializer().serializeToString(element).replaceAll('var(--plot-background)', theme.paper);
+  return xmlCharacters(new Serializer().serializeToString(element)).replaceAll('var(--plot-background)', theme.paper);
 }
 
 /** The range of the values with a margin of 6 % at each end, limited to `min` and `max`. */

@@ -129,11 +129,19 @@ export type EncodeGrayPng = (pixels: Uint8Array, width: number, height: number) 
 
 // ------------------------------------------------------------------------------------------------- SVG by hand
 
-/** Escapes text for XML or HTML content and attribute values; characters that XML 1.0 cannot hold are dropped. */
+/**
+ * Drops the characters that XML 1.0 cannot hold: most control characters, halves of surrogate pairs, U+FFFE and U+FFFF. A name
+ * with one of them would make a whole figure unreadable.
+ */
+export function xmlCharacters(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is to be removed.
+  return text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]|\p{Cs}/gu, '');
+}
+
+/** Escapes text for XML or HTML content and attribute values; it has only {@link xmlCharacters}. */
 export function escapeXml(text: string): string {
   const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is to be removed.
-  return text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/g, '').replace(/[&<>"']/g, (c) => entities[c]);
+  return xmlCharacters(text).replace(/[&<>"']/g, (c) => entities[c]);
 }
 
 /** Base64 of bytes without Buffer, which a browser lacks. */

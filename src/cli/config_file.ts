@@ -1,0 +1,43 @@
+/** Reads the configuration of an experiment from a file. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as v from 'valibot';
+import { ConfigError, DataError } from '../errors.ts';
+import { ExperimentConfig } from '../experiments/config.ts';
+import { PRESETS } from '../experiments/presets.ts';
+import { isObject, parseJsonObject } from '../formats/json.ts';
+
+/**
+ * Reads a configuration, whole or in part, from a file of its own, or from the folder, the config.json or the results.json of a
+ * run.
+ * @returns its fields, each of which except `data` is valid by itself
+ * @throws DataError if the file cannot be read, ConfigError with the path in it if it holds no such configuration
+ */
+export function readConfig(path: string): Record<string, unknown> {
+  const file = existsSync(join(path, 'config.json')) ? join(path, 'config.json') : path;
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(file);
+  } catch (cause) {
+    throw new DataError(
+      `${path}: cannot be read; give a preset (${Object.keys(PRESETS).join(', ')}), a JSON file or the folder of a run`,
+      { cause },
+    );
+  }
+  const top = parseJsonObject(bytes, path, ConfigError);
+  const fields = configOf(isObject(top.manifest) ? top.manifest : top, path) ?? top;
+  // Flags may complete the data, so they are validated after the flags were applied.
+  const { data = {}, ...rest } = fields;
+  if (!isObject(data)) throw new ConfigError(`${path}: data: no object; give its kind`);
+  const result = v.safeParse(v.partial(ExperimentConfig), rest);
+  if (result.success) return fields;
+  const [issue] = result.issues;
+  throw new ConfigError(`${[path, v.getDotPath(issue)].filter(Boolean).join(': ')}: ${issue.message}`);
+}
+
+/** The field `config` of a run's files; undefined if there is none. */
+function configOf(holder: Record<string, unknown>, path: string): Record<string, unknown> | undefined {
+  if (!('config' in holder)) return undefined;
+  if (!isObject(holder.config)) throw new ConfigError(`${path}: config: no object; give the configuration of a run`);
+  return holder.config;
+}

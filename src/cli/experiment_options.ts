@@ -462,6 +462,8 @@ function readConfig(path: string): Record<string, unknown> {
   try {
     json = JSON.parse(text);
   } catch (error) {
+    // In the folder of a run nobody writes the file by hand: it is damaged data.
+    if (file !== path) throw new DataError(`${file}: not JSON: ${(error as Error).message}`);
     throw new ConfigError(`${path}: ${(error as Error).message}`);
   }
   const record = (value: unknown) =>

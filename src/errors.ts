@@ -53,6 +53,11 @@ export class DataError extends MidasError {
   override readonly exitCode = 4;
 }
 
+/** A file does not fit: the disk is full, a quota is used up, or a limit on the size of files is reached. */
+export class DiskFullError extends MidasError {
+  override readonly name = 'DiskFullError';
+}
+
 /** The user interrupted the run (Ctrl-C). Finished rows of an experiment are saved. */
 export class InterruptedError extends MidasError {
   override readonly name = 'InterruptedError';

@@ -111,7 +111,8 @@ export interface AttackContext {
   readonly releases: readonly Release[];
   /**
    * Returns an attacker's network: trained on `data`, or read from the run's store or from a file that the user gave.
-   * @param name of its file, without the extension
+   * @param name of its file, without the extension; any text
+   * @param vectors the inputs that it learns from, besides the images
    */
   network(
     name: string,
@@ -119,6 +120,7 @@ export interface AttackContext {
     data: TrainingData,
     indices: Uint32Array,
     training: TrainingConfig,
+    vectors: Float32Array,
   ): Promise<FlatParameters>;
 }
 

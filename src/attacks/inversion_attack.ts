@@ -37,7 +37,11 @@ const whole = (low: number, high: number) =>
 const number = (low: number, high: number) => v.pipe(v.number('must be a number'), v.minValue(low), v.maxValue(high));
 
 const Attacker = v.strictObject({
-  name: v.pipe(v.string(), v.description('Names the attacker in tables and figures.')),
+  name: v.pipe(
+    v.string(),
+    v.regex(/^[^\p{Cc}\p{Cs}\p{Cn}]{1,80}$/u, 'must have 1 to 80 printable characters'),
+    v.description('Names the attacker in tables and figures.'),
+  ),
   truncation: v.optional(
     v.pipe(whole(1, 65_536), v.description('How many of the largest confidences the attacker sees; all by default.')),
   ),
@@ -221,10 +225,11 @@ async function trainNetworks(config: InversionConfig, context: AttackContext): P
         const { vectors, values } = await alignLogits(arena, logits, classes, alignment);
         let network = known.find((other) => other.values.every((value, i) => Object.is(value, values[i])));
         if (!network) {
-          const own = release ? `inversion-${name}-${release.name}` : `inversion-${name}`;
+          // No attacker has a line break in its name, so no attacker's name is that of another one under a release.
+          const own = release ? `inversion-${name}\n${release.name}` : `inversion-${name}`;
           const file = known.length === 0 ? 'inversion' : own;
           const training = inversionTraining(config, seed);
-          const parameters = await context.network(file, spec, { ...data, vectors }, indices, training);
+          const parameters = await context.network(file, spec, { ...data, vectors }, indices, training, values);
           network = { values, weights: plainWeights(parameters) };
           known.push(network);
         }

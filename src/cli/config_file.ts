@@ -24,7 +24,8 @@ export function readConfig(path: string): Record<string, unknown> {
       { cause },
     );
   }
-  const top = parseJsonObject(bytes, path, ConfigError);
+  // In the folder of a run nobody writes the file by hand: it is damaged data.
+  const top = parseJsonObject(bytes, file, file === path ? ConfigError : DataError);
   const fields = configOf(isObject(top.manifest) ? top.manifest : top, path) ?? top;
   // Flags may complete the data, so they are validated after the flags were applied.
   const { data = {}, ...rest } = fields;

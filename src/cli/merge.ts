@@ -1,23 +1,30 @@
 /** `midas merge`: combines the shards of one experiment into the run that they would be without sharding. */
-import { copyFileSync, existsSync, readdirSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
-import { readBytes } from '../data/node/files.ts';
+import * as v from 'valibot';
+import { fileError, readBytes } from '../data/node/files.ts';
 import { ConfigError, DataError } from '../errors.ts';
 import { CALIBRATION_FILE } from '../experiments/sweep.ts';
+import { TRAININGS_FILE } from '../experiments/training.ts';
 import { asWritten } from '../results/order.ts';
 import { PRESENTATION_FILE, type Presentation } from '../results/presentation.ts';
-import { conditionKey, type Manifest, type Row } from '../results/results.ts';
+import { type Manifest, ManifestSchema, parseJson, type Row, rowKey } from '../results/results.ts';
 import { summaryLines } from './run.ts';
 import { readPresentation, resultsOf, writeRunFiles } from './run_files.ts';
-import { RunFolder, type RunIdentity, SHARD_FILE } from './run_folder.ts';
+import { RunFolder, SHARD_FILE } from './run_folder.ts';
 import type { Session } from './session.ts';
+
+/** The content of a finished shard's file. */
+const FinishedSchema = v.object({
+  shard: v.object({ index: v.number(), count: v.number() }),
+  manifest: ManifestSchema,
+});
 
 interface FinishedShard {
   readonly dir: string;
   readonly folder: RunFolder;
   readonly shard: { readonly index: number; readonly count: number };
   readonly manifest: Manifest;
-  readonly identity: RunIdentity;
   readonly presentation: Presentation;
   readonly rows: readonly Row[];
 }
@@ -30,10 +37,10 @@ export async function mergeCommand(session: Session, dirs: readonly string[]): P
   const shards = await Promise.all(dirs.map(readShard));
   shards.sort((a, b) => a.shard.index - b.shard.index);
   const [first] = shards;
-  const identityOf = ({ identity }: FinishedShard) => JSON.stringify({ ...identity, shard: undefined });
-  for (const { dir, shard, identity } of shards) {
-    if (shard.count !== first.shard.count || identityOf({ identity } as FinishedShard) !== identityOf(first)) {
-      throw new ConfigError(`${dir}: the shard belongs to another experiment than that in ${first.dir}`);
+  const identityOf = ({ folder }: FinishedShard) => JSON.stringify({ ...folder.identity, shard: undefined });
+  for (const shard of shards) {
+    if (shard.shard.count !== first.shard.count || identityOf(shard) !== identityOf(first)) {
+      throw new ConfigError(`${shard.dir}: the shard belongs to another experiment than that in ${first.dir}`);
     }
   }
   for (let index = 0; index < first.shard.count; index++) {
@@ -44,19 +51,23 @@ export async function mergeCommand(session: Session, dirs: readonly string[]): P
     }
   }
   const { out } = session.options;
-  const { shard: _, ...identity } = first.identity;
-  const folder = await RunFolder.open(out, identity, () => ({ rows: {}, outputs: {} }), false);
+  if (existsSync(out) && dirs.some((dir) => realpathSync(dir) === realpathSync(out))) {
+    throw new ConfigError(`--out ${out}: this is one of the shards; give another folder`);
+  }
+  RunFolder.refuseOccupied(out, false);
+  const rows = uniqueRows(shards);
+  const withBaselines = shards.find(({ presentation }) => presentation.baselines !== undefined);
+  const presentation = withBaselines?.presentation ?? first.presentation;
+  const started = shards.map(({ manifest }) => manifest.started).sort()[0];
+  const seconds = shards.reduce((sum, { manifest }) => sum + manifest.seconds, 0);
+  const manifest = { ...first.manifest, command: session.command, started, seconds };
+  const results = resultsOf(manifest, rows, presentation);
+  const { shard: _, ...identity } = first.folder.identity;
+  const folder = await RunFolder.open(out, identity, { resume: false });
   try {
-    const rows = uniqueRows(shards);
-    const withBaselines = shards.find(({ presentation }) => presentation.baselines !== undefined);
-    const presentation = withBaselines?.presentation ?? first.presentation;
     for (const { dir } of shards) copyFiles(dir, out);
     await folder.write(PRESENTATION_FILE, `${JSON.stringify(presentation, null, 1)}\n`);
     await folder.rewriteRows(asWritten(rows, presentation.order));
-    const started = shards.map(({ manifest }) => manifest.started).sort()[0];
-    const seconds = shards.reduce((sum, { manifest }) => sum + manifest.seconds, 0);
-    const manifest = { ...first.manifest, command: session.command, started, seconds };
-    const results = resultsOf(manifest, rows, presentation);
     await writeRunFiles(folder, { results, presentation });
     session.answer(results, summaryLines(results, out));
   } finally {
@@ -68,19 +79,11 @@ async function readShard(dir: string): Promise<FinishedShard> {
   const path = join(dir, SHARD_FILE);
   if (!existsSync(path))
     throw new DataError(`${dir}: no finished shard in this folder; continue the run with --resume`);
-  const json = async (name: string) => JSON.parse(new TextDecoder().decode(await readBytes(join(dir, name))));
-  const { shard, manifest } = (await json(SHARD_FILE)) as Pick<FinishedShard, 'shard' | 'manifest'>;
-  const folder = RunFolder.at(dir);
-  const identity = (await json('config.json')) as RunIdentity;
-  return {
-    dir,
-    folder,
-    shard,
-    manifest,
-    identity,
-    presentation: await readPresentation(folder),
-    rows: await folder.readRows(),
-  };
+  const json = parseJson(new TextDecoder().decode(await readBytes(path)), path, 'continue the run with --resume');
+  const result = v.safeParse(FinishedSchema, json);
+  if (!result.success) throw new DataError(`${path}: ${result.issues[0].message}; continue the run with --resume`);
+  const folder = await RunFolder.read(dir);
+  return { dir, folder, ...result.output, presentation: await readPresentation(folder), rows: await folder.readRows() };
 }
 
 /** The rows of all shards, without duplicates. @throws DataError if two shards have different rows for the same draw */
@@ -88,7 +91,7 @@ function uniqueRows(shards: readonly FinishedShard[]): Row[] {
   const rows = new Map<string, Row>();
   for (const shard of shards) {
     for (const row of shard.rows) {
-      const key = `${conditionKey(row.condition)} ${row.draw} ${row.attack}`;
+      const key = rowKey(row);
       const other = rows.get(key);
       if (other && JSON.stringify(other) !== JSON.stringify(row)) {
         throw new DataError(`${shard.dir}: draw ${row.draw} under ${row.attack} differs from that of another shard`);
@@ -101,9 +104,13 @@ function uniqueRows(shards: readonly FinishedShard[]): Row[] {
 
 /** Copies the files that are equal in every shard or that only one shard has: networks, calibration, pictures. */
 function copyFiles(from: string, to: string): void {
-  const networks = readdirSync(from).filter((name) => name.endsWith('.safetensors'));
-  const pictures = readdirSync(join(from, 'pictures')).map((name) => join('pictures', name));
-  for (const name of [...networks, CALIBRATION_FILE, ...pictures]) {
-    if (existsSync(join(from, name))) copyFileSync(join(from, name), join(to, name));
+  try {
+    const networks = readdirSync(from).filter((name) => name.endsWith('.safetensors'));
+    const pictures = readdirSync(join(from, 'pictures')).map((name) => join('pictures', name));
+    for (const name of [...networks, CALIBRATION_FILE, TRAININGS_FILE, ...pictures]) {
+      if (existsSync(join(from, name))) copyFileSync(join(from, name), join(to, name));
+    }
+  } catch (cause) {
+    throw fileError('write', to, cause);
   }
 }

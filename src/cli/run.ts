@@ -1,9 +1,10 @@
 /** `midas run`, `shallow`, `deep` and `demo`: run an experiment and write its files into a folder. */
 
 import { join } from 'node:path';
+import { checkExperiment } from '../experiments/check.ts';
 import { parseExperiment } from '../experiments/config.ts';
 import { runExperiment } from '../experiments/experiment.ts';
-import { identityOf } from '../experiments/identity.ts';
+import { runIdentity } from '../experiments/identity.ts';
 import { planExperiment } from '../experiments/plan.ts';
 import { demoInputs } from '../experiments/presets.ts';
 import { WHOLE } from '../experiments/shard.ts';
@@ -34,7 +35,7 @@ export async function runInto(
   const { options, progress, signal } = session;
   const { config, files, pretrained, shard } = asked;
   // Checked before a device is opened, which takes a second.
-  RunFolder.refuseUnfinished(out, resume);
+  RunFolder.refuseOccupied(out, resume);
   const started = new Date();
   const before = performance.now();
   const gpu = await openNodeGpu({ adapter: options.adapter, profile: options.profile, tune: options.tune });
@@ -56,15 +57,10 @@ export async function runInto(
       },
       gpu.device.limits,
     );
-    const identity = {
-      config,
-      dataset: dataset.sha256,
-      ...(publicFaces && { publicFaces: publicFaces.sha256 }),
-      split: [...split.test].join(),
-      adapter: gpu.adapter.name,
-      ...(shard !== WHOLE && { shard }),
-    };
-    folder = await RunFolder.open(out, identity, identityOf, resume);
+    checkExperiment(config, data);
+    const whole = await runIdentity({ version: session.version, config, data, adapter: gpu.adapter.name });
+    const identity = { ...whole, ...(shard !== WHOLE && { shard }) };
+    folder = await RunFolder.open(out, identity, { resume, warn: progress.warn });
     const outcome = await runExperiment(gpu, data, config, { store: folder, progress, signal }, { shard });
     const manifest: Manifest = {
       version: session.version,
@@ -76,13 +72,17 @@ export async function runInto(
         name: dataset.name,
         sha256: dataset.sha256,
         split: loaded.splitName,
+        splitSha256: identity.split,
         classes: dataset.classNames.length,
         ...(publicFaces && { publicFaces: { name: publicFaces.name, sha256: publicFaces.sha256 } }),
       },
+      ...(identity.networks && { networks: identity.networks }),
       started: started.toISOString(),
       seconds: Math.round((performance.now() - before) / 100) / 10,
     };
-    await folder.rewriteRows(asWritten(await folder.readRows(), outcome.presentation.order));
+    // Results are made from the rows in the file, so that they are the same whether rows were measured now or earlier.
+    const rows = asWritten(await folder.readRows(), outcome.presentation.order);
+    await folder.rewriteRows(rows);
     const profile = await writeProfile(gpu, folder);
     for (const plan of outcome.plans) session.say(plan);
     if (shard !== WHOLE) {
@@ -90,7 +90,7 @@ export async function runInto(
       return undefined;
     }
     const timed = { ...manifest, attackSeconds: outcome.attackSeconds };
-    const results = resultsOf(timed, outcome.rows, outcome.presentation);
+    const results = resultsOf(timed, rows, outcome.presentation);
     await writeRunFiles(folder, { results, presentation: outcome.presentation });
     return { ...results, ...profile };
   } finally {

@@ -82,7 +82,7 @@ export async function writeRunFiles(folder: RunFolder, { results, presentation }
 async function readPictures(folder: RunFolder, results: Results, presentation: Presentation): Promise<SheetPictures> {
   const read = async (file: string) => {
     const bytes = await folder.read(file);
-    if (!bytes) throw new DataError(`${folder.describe(file)}: missing; run again without --resume`);
+    if (!bytes) throw new DataError(`${folder.describe(file)}: missing; delete the folder and run again`);
     return decodePictures(bytes, folder.describe(file)).images;
   };
   const files = new Map<string, readonly Float32Array[]>();

@@ -1,56 +1,59 @@
-/** A run's folder on disk: the store of an experiment in Node, with the configuration that a resumed run must match. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+/** A run's folder on disk: the store of an experiment in Node, with the identity that a resumed run must match. */
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { appendLineDurable, fileError, readBytes, readJsonLines, writeFileAtomic } from '../data/node/files.ts';
+import { appendLineDurable, fileError, readBytes, writeFileAtomic } from '../data/node/files.ts';
 import { ConfigError } from '../errors.ts';
-import type { ExperimentConfig } from '../experiments/config.ts';
+import { dependencies, parseIdentity, RowMarks, type RunIdentity } from '../experiments/identity.ts';
 import type { RunStore } from '../experiments/store.ts';
 import { CALIBRATION_FILE } from '../experiments/sweep.ts';
+import { TRAININGS_FILE } from '../experiments/training.ts';
 import { PRESENTATION_FILE } from '../results/presentation.ts';
-import { parseRows, type Row, rowToLine } from '../results/results.ts';
+import { markedRowToLine, parseJson, parseRows, type Row, type RowChecks } from '../results/results.ts';
+import { makeFolder } from './output_file.ts';
+import { RunLock } from './run_lock.ts';
 
 const ROWS = 'rows.jsonl';
 const CONFIG = 'config.json';
 const RESULTS = 'results.json';
+const PICTURES = 'pictures';
 /** File that a finished shard has instead of results.json. */
 export const SHARD_FILE = 'shard.json';
-const LOCK = 'lock';
-
-/** Everything that the rows of a run depend on. */
-export interface RunIdentity {
-  readonly config: ExperimentConfig;
-  /** SHA-256 of the victim's data set, and of the attacker's faces. */
-  readonly dataset: string;
-  readonly publicFaces?: string;
-  /** Indices of the test images, separated by commas. */
-  readonly split: string;
-  readonly adapter: string;
-  readonly shard?: { readonly index: number; readonly count: number };
-}
 
 export class RunFolder implements RunStore {
   readonly dir: string;
-  #locked = false;
+  readonly identity: RunIdentity;
+  readonly #marks: RowMarks;
+  readonly #lock: RunLock | undefined;
 
-  private constructor(dir: string) {
+  private constructor(dir: string, identity: RunIdentity, marks: RowMarks, lock?: RunLock) {
     this.dir = dir;
+    this.identity = identity;
+    this.#marks = marks;
+    this.#lock = lock;
   }
 
-  /** Opens a folder for reading or for writing reports, without a lock; makes it if it does not exist. @throws DataError */
-  static at(dir: string): RunFolder {
-    try {
-      mkdirSync(join(dir, 'pictures'), { recursive: true });
-    } catch (cause) {
-      throw fileError('write', dir, cause);
+  /** Opens the folder of a run for reading, without a lock. @throws DataError if it does not hold a run */
+  static async read(dir: string): Promise<RunFolder> {
+    const identity = await readIdentity(dir);
+    return new RunFolder(dir, identity, await RowMarks.of(identity));
+  }
+
+  /**
+   * Refuses a folder that a run must not replace.
+   * @throws ConfigError if `dir` is a file, or holds networks or rows without a run, or an unfinished run and `resume` is false
+   */
+  static refuseOccupied(dir: string, resume: boolean): void {
+    if (!existsSync(dir)) return;
+    if (!statSync(dir).isDirectory()) throw new ConfigError(`--out ${dir}: this is a file; give a folder`);
+    const has = (name: string) => existsSync(join(dir, name));
+    if (!has(CONFIG)) {
+      const found = namesIn(dir).find((name) => name === ROWS || name.endsWith('.safetensors'));
+      if (found === undefined) return;
+      throw new ConfigError(
+        `${dir} holds ${found} but no run (no ${CONFIG}): give another --out, or --pretrained for networks to use`,
+      );
     }
-    return new RunFolder(dir);
-  }
-
-  /** @throws ConfigError if the folder holds an unfinished run and `resume` is false */
-  static refuseUnfinished(dir: string, resume: boolean): void {
-    const finished = existsSync(join(dir, RESULTS)) || existsSync(join(dir, SHARD_FILE));
-    const unfinished = existsSync(join(dir, CONFIG)) && !finished;
-    if (unfinished && !resume) {
+    if (!resume && !has(RESULTS) && !has(SHARD_FILE)) {
       throw new ConfigError(`${dir} holds an unfinished run: continue with --resume, or give another --out`);
     }
   }
@@ -58,80 +61,103 @@ export class RunFolder implements RunStore {
   /**
    * Opens a folder for a run, and locks it. A finished run in it is replaced. With `resume` the run in it is continued:
    * everything that its rows depend on must be the same, but rates, memories, noise, draws and attacks may change.
-   * @param partsOf the parts of a configuration that rows depend on
-   * @throws ConfigError if the folder holds an unfinished run and `resume` is false, if something that its rows depend on
-   * differs, or if another process writes into it
+   * @param options.warn called with a sentence about rows that were dropped because they are repeated
+   * @throws ConfigError as {@link refuseOccupied}, if something that its rows depend on differs, or if another process writes
+   * into it; DataError for a damaged file, or rows of another run
    */
   static async open(
     dir: string,
     identity: RunIdentity,
-    partsOf: (config: ExperimentConfig) => { readonly rows: object; readonly outputs: Record<string, unknown> },
-    resume: boolean,
+    options: { readonly resume: boolean; readonly warn?: (line: string) => void },
   ): Promise<RunFolder> {
-    const folder = RunFolder.at(dir);
-    RunFolder.refuseUnfinished(dir, resume);
-    folder.#lock();
+    makeFolder(dir);
+    const lock = RunLock.acquire(dir);
     try {
-      const text = JSON.stringify(identity, null, 2);
-      const resumed = resume && existsSync(join(dir, CONFIG));
-      if (resumed) {
-        const saved = JSON.parse(new TextDecoder().decode(await readBytes(join(dir, CONFIG)))) as RunIdentity;
-        refuseDifference(dir, saved, JSON.parse(text) as RunIdentity, partsOf);
-        // Noise is calibrated to means over the draws: another number of draws needs a new calibration.
-        if (saved.config.draws !== identity.config.draws) rmSync(join(dir, CALIBRATION_FILE), { force: true });
-        for (const name of [RESULTS, SHARD_FILE]) rmSync(join(dir, name), { force: true });
-      } else {
-        const stale = readdirSync(dir).filter((name) => name.endsWith('.safetensors'));
-        const files = [ROWS, RESULTS, SHARD_FILE, CALIBRATION_FILE, PRESENTATION_FILE, 'profile.json', ...stale];
-        for (const name of files) rmSync(join(dir, name), { force: true });
-      }
-      await folder.write(CONFIG, text);
+      RunFolder.refuseOccupied(dir, options.resume);
+      const folder = new RunFolder(dir, identity, await RowMarks.of(identity), lock);
+      makeFolder(join(dir, PICTURES));
+      for (const name of namesIn(dir, PICTURES)) if (isTemporary(name)) folder.#remove(name);
+      const hasRun = existsSync(join(dir, CONFIG));
+      if (hasRun && options.resume) await folder.#resume(options.warn);
+      else if (hasRun) folder.#clear();
+      await folder.#writeIdentity();
       return folder;
     } catch (error) {
-      folder.close();
+      lock.release();
       throw error;
     }
   }
 
-  /** Locks the folder against other processes. The lock of a process that no longer runs is removed. @throws ConfigError */
-  #lock(): void {
-    const path = join(this.dir, LOCK);
-    for (let attempt = 0; ; attempt++) {
-      try {
-        writeFileSync(path, String(process.pid), { flag: 'wx' });
-        this.#locked = true;
-        return;
-      } catch (cause) {
-        if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw fileError('write', path, cause);
-        const pid = Number(readFileSync(path, 'utf8'));
-        if (attempt > 0 || isAlive(pid)) {
-          throw new ConfigError(`${this.dir}: process ${pid} is writing there; wait for it, or give another --out`);
-        }
-        rmSync(path, { force: true });
-      }
+  async #resume(warn: RowChecks['warn']): Promise<void> {
+    const saved = await readIdentity(this.dir, this.identity.version);
+    refuseDifference(this.dir, saved, JSON.parse(JSON.stringify(this.identity)));
+    await this.#cleanRows(warn);
+    // Noise is calibrated to means over the draws: another number of draws needs a new calibration.
+    if (saved.config.draws !== this.identity.config.draws) this.#remove(CALIBRATION_FILE);
+  }
+
+  /** Removes what a later run would read or repeat, but not the results. */
+  #clear(): void {
+    const isOwn = (name: string) => /^[^/\\]+\.safetensors$/.test(name) || /^pictures[/\\].+\.npy$/.test(name);
+    const old = namesIn(this.dir, PICTURES).filter(isOwn);
+    const data = [ROWS, CALIBRATION_FILE, TRAININGS_FILE, PRESENTATION_FILE, 'profile.json'];
+    for (const name of [...old, ...data]) this.#remove(name);
+  }
+
+  /** Results are removed last: a folder that has them is not an unfinished run, and can be replaced again after a kill. */
+  async #writeIdentity(): Promise<void> {
+    await this.write(CONFIG, JSON.stringify(this.identity, null, 2));
+    for (const name of [RESULTS, SHARD_FILE]) this.#remove(name);
+  }
+
+  /** Removes rows that are repeated or cut off from the file. */
+  async #cleanRows(warn: RowChecks['warn']): Promise<void> {
+    const text = await this.#rowsText();
+    // Rows of attacks that the run no longer has keep their marks.
+    const marks = new Map<Row, unknown>();
+    const lines = this.#parse(text, { warn, marks }).map((row) => markedRowToLine(row, String(marks.get(row))));
+    if (lines.join('') !== text) await this.write(ROWS, lines.join(''));
+  }
+
+  #remove(name: string): void {
+    const path = join(this.dir, name);
+    try {
+      rmSync(path, { force: true });
+    } catch (cause) {
+      throw fileError('write', path, cause);
     }
   }
 
   /** Releases the lock. */
   close(): void {
-    if (this.#locked) rmSync(join(this.dir, LOCK), { force: true });
-    this.#locked = false;
+    this.#lock?.release();
   }
 
   async readRows(): Promise<Row[]> {
-    const path = join(this.dir, ROWS);
-    if (!existsSync(path)) return [];
-    const values = await readJsonLines(path);
-    return parseRows(values.map((value) => `${JSON.stringify(value)}\n`).join(''), path);
+    return this.#parse(await this.#rowsText());
+  }
+
+  async #rowsText(): Promise<string> {
+    const bytes = await this.read(ROWS);
+    return bytes ? new TextDecoder().decode(bytes) : '';
+  }
+
+  /** @param args.marks receives the mark of every row */
+  #parse(text: string, args: { readonly warn?: RowChecks['warn']; readonly marks?: Map<Row, unknown> } = {}): Row[] {
+    const refuse = (row: Row, mark: unknown) => {
+      args.marks?.set(row, mark);
+      return this.#marks.matches(row.attack, mark) ? undefined : 'the row belongs to another run';
+    };
+    return parseRows(text, this.describe(ROWS), { refuse, warn: args.warn });
   }
 
   async appendRow(row: Row): Promise<void> {
-    await appendLineDurable(join(this.dir, ROWS), rowToLine(row).trimEnd());
+    await appendLineDurable(join(this.dir, ROWS), markedRowToLine(row, this.#marks.of(row.attack)).trimEnd());
   }
 
   /** Replaces all rows by `rows`. */
   async rewriteRows(rows: readonly Row[]): Promise<void> {
-    await this.write(ROWS, rows.map(rowToLine).join(''));
+    await this.write(ROWS, rows.map((row) => markedRowToLine(row, this.#marks.of(row.attack))).join(''));
   }
 
   async read(name: string): Promise<Uint8Array | undefined> {
@@ -148,31 +174,48 @@ export class RunFolder implements RunStore {
   }
 }
 
-function isAlive(pid: number): boolean {
+/** True for the file that a killed process was writing. */
+function isTemporary(name: string): boolean {
+  return /\.\d+\.\d+\.tmp$/.test(name);
+}
+
+/** Names of the files in a folder, and of those in a folder inside it. @throws DataError */
+function namesIn(dir: string, inside?: string): string[] {
   try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    // EPERM: the process runs, but belongs to another user and cannot be signalled.
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    const names = readdirSync(dir);
+    if (inside === undefined) return names;
+    return [...names, ...readdirSync(join(dir, inside)).map((name) => join(inside, name))];
+  } catch (cause) {
+    throw fileError('read', dir, cause);
   }
 }
 
+/**
+ * Reads what the rows in a folder depend on.
+ * @param version that must have made the run; any by default
+ * @throws DataError, ConfigError
+ */
+async function readIdentity(dir: string, version?: string): Promise<RunIdentity> {
+  const path = join(dir, CONFIG);
+  const json = parseJson(
+    new TextDecoder().decode(await readBytes(path)),
+    path,
+    'delete the folder, or give another --out',
+  );
+  const made = (json as { version?: unknown } | null)?.version;
+  // The configuration of another version need not be valid in this one.
+  if (version !== undefined && json !== null && typeof json === 'object' && 'config' in json && made !== version) {
+    throw differs(dir, { path: 'version', before: made, now: version });
+  }
+  return parseIdentity(json, path);
+}
+
 /** @throws ConfigError with the first value that differs among those that rows depend on */
-function refuseDifference(
-  dir: string,
-  saved: RunIdentity,
-  wanted: RunIdentity,
-  partsOf: Parameters<typeof RunFolder.open>[2],
-): void {
+function refuseDifference(dir: string, saved: RunIdentity, wanted: RunIdentity): void {
   const refuse = (found: Difference | undefined) => {
-    if (!found) return;
-    const text = (value: unknown) => (value === undefined ? 'not given' : JSON.stringify(value));
-    throw new ConfigError(
-      `${dir}: cannot resume, ${found.path} differs from the run there (was ${text(found.before)}, is ${text(found.now)})`,
-    );
+    if (found) throw differs(dir, found);
   };
-  const [before, now] = [partsOf(saved.config), partsOf(wanted.config)];
+  const [before, now] = [dependencies(saved.config), dependencies(wanted.config)];
   refuse(difference(before.rows, now.rows, ''));
   for (const [name, value] of Object.entries(now.outputs)) {
     if (Object.hasOwn(before.outputs, name)) refuse(difference(before.outputs[name], value, `the attack "${name}"`));
@@ -180,6 +223,16 @@ function refuseDifference(
   const { config: _a, ...savedRest } = saved;
   const { config: _b, ...wantedRest } = wanted;
   refuse(difference(savedRest, wantedRest, ''));
+}
+
+function differs(dir: string, { path, before, now }: Difference): ConfigError {
+  const text = (value: unknown) => {
+    const json = value === undefined ? 'not given' : JSON.stringify(value);
+    return json.length > 70 ? `${json.slice(0, 70)}…` : json;
+  };
+  return new ConfigError(
+    `${dir}: cannot resume, ${path} differs from the run there (was ${text(before)}, is ${text(now)})`,
+  );
 }
 
 interface Difference {

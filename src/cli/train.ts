@@ -1,6 +1,7 @@
 /** `midas train`: trains the networks of an experiment and writes them as checkpoints. */
 import { join } from 'node:path';
-import { identityOf } from '../experiments/identity.ts';
+import { checkExperiment } from '../experiments/check.ts';
+import { runIdentity } from '../experiments/identity.ts';
 import { VICTIM_FILE } from '../experiments/networks.ts';
 import { Testbed } from '../experiments/testbed.ts';
 import { openNodeGpu } from '../gpu/node.ts';
@@ -18,22 +19,16 @@ export async function trainCommand(session: Session, asked: Asked, resume: boole
   const { options, progress, signal } = session;
   const { config, files, pretrained } = asked;
   const { out } = options;
-  RunFolder.refuseUnfinished(out, resume);
+  RunFolder.refuseOccupied(out, resume);
   const gpu = await openNodeGpu({ adapter: options.adapter, profile: options.profile, tune: options.tune });
   session.opened(gpu);
   let folder: RunFolder | undefined;
   try {
     const loaded = await loadData(gpu, config.data, files, config.seed);
-    const { dataset, publicFaces, split } = loaded;
     const data = { ...loaded, ...(pretrained !== undefined && { pretrained: await readNetworks(pretrained) }) };
-    const identity = {
-      config,
-      dataset: dataset.sha256,
-      ...(publicFaces && { publicFaces: publicFaces.sha256 }),
-      split: [...split.test].join(),
-      adapter: gpu.adapter.name,
-    };
-    folder = await RunFolder.open(out, identity, identityOf, resume);
+    checkExperiment(config, data);
+    const identity = await runIdentity({ version: session.version, config, data, adapter: gpu.adapter.name });
+    folder = await RunFolder.open(out, identity, { resume, warn: progress.warn });
     const testbed = await Testbed.build(gpu, data, config, { store: folder, progress, signal });
     const { trainAccuracy, plans, spec } = testbed;
     testbed.destroy();

@@ -1,6 +1,7 @@
 /** A set of equally large 8-bit gray images with class labels, and functions that split, hash and convert it to floats. */
-import { ConfigError, DataError, MidasError, ShapeError } from '../errors.ts';
+import { ConfigError, DataError, ShapeError } from '../errors.ts';
 import { Random } from '../random.ts';
+import { sha256 } from './sha256.ts';
 
 export interface ImageDataset {
   name: string;
@@ -57,8 +58,6 @@ export async function createDataset(parts: Omit<ImageDataset, 'sha256'>): Promis
 export async function datasetHash(
   dataset: Pick<ImageDataset, 'width' | 'height' | 'labels' | 'images'>,
 ): Promise<string> {
-  const subtle = globalThis.crypto?.subtle;
-  if (!subtle) throw new MidasError('datasetHash: no crypto.subtle here; serve the page over https or from localhost');
   const { width, height, labels, images } = dataset;
   const bytes = new Uint8Array(12 + labels.length * 4 + images.length);
   const view = new DataView(bytes.buffer);
@@ -66,8 +65,7 @@ export async function datasetHash(
     view.setUint32(i * 4, word, true);
   });
   bytes.set(images, 12 + labels.length * 4);
-  const digest = new Uint8Array(await subtle.digest('SHA-256', bytes));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return sha256(bytes);
 }
 
 /** Labels of the images at `indices`, in that order. */

@@ -13,7 +13,7 @@ import { meanErrorRate } from '../memory/faults.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
 import { layerNames } from '../models/specs.ts';
 import { modelLayout } from '../models/trainer.ts';
-import { type Condition, conditionKey, matchedTo } from '../results/results.ts';
+import { type Condition, conditionKey, conditionLabel, matchedTo } from '../results/results.ts';
 import type { NamedMemory, SweepConfig } from './config.ts';
 
 /** Label of a number format, such as `fixed12`, `fixed12+3` with headroom, `fixed12 fitted to fc1`, `int8 per-channel`. */
@@ -36,6 +36,8 @@ function formatName(format: NumberFormat): string {
 export function layersOfSet(set: string, layers: readonly string[]): string[] {
   if (set === 'all' || (set === 'both' && layers.length === 2)) return [...layers];
   const members = set.split('+');
+  const repeated = members.find((layer, i) => members.indexOf(layer) !== i);
+  if (repeated !== undefined) throw new ConfigError(`layers: "${set}" names ${repeated} twice`);
   if (members.every((layer) => layers.includes(layer))) return members;
   throw new ConfigError(
     `layers: "${set}" is neither a layer (${layers.join(', ')}) nor all${layers.length === 2 ? ' nor both' : ''}`,
@@ -102,12 +104,35 @@ export function plannedConditions(config: SweepConfig, spec: ModelSpec): Conditi
       );
     }
   }
+  refuseUnknownNoise(config, layers);
   const seen = new Set<string>();
   const unique = conditions.filter((condition) => {
     const key = conditionKey(condition);
     return !seen.has(key) && seen.add(key);
   });
+  refuseEqualLabels(unique);
   return released(unique, config);
+}
+
+/** Noise is planned only when the bit errors were measured. @throws ConfigError for a layer that the model does not have */
+function refuseUnknownNoise({ noise }: SweepConfig, layers: readonly string[]): void {
+  if (noise.kinds.length === 0) return;
+  for (const set of [...(noise.sets ?? []), noise.matched, noise.levels?.layers]) {
+    if (set !== undefined) layersOfSet(set, layers);
+  }
+}
+
+/** @throws ConfigError where the name of a memory is also that of another condition, in figures and tables */
+function refuseEqualLabels(conditions: readonly Condition[]): void {
+  const seen = new Map<string, Condition>();
+  for (const condition of conditions) {
+    const label = conditionLabel(condition);
+    const other = seen.get(label);
+    if (other && [other, condition].some(({ kind }) => kind === 'memory')) {
+      throw new ConfigError(`memories: there are two conditions "${label}"; rename one`);
+    }
+    seen.set(label, condition);
+  }
 }
 
 /**

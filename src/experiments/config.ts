@@ -229,7 +229,14 @@ export const ExperimentConfig = v.strictObject({
     v.pipe(v.array(AttackSchema), v.minLength(1, 'name at least one attack')),
   ),
   people: v.optional(
-    described('The people that are attacked, as classes of the victim; all by default.', v.array(whole(0, 65_535))),
+    described(
+      'The people that are attacked, as classes of the victim; all by default.',
+      v.pipe(
+        v.array(whole(0, 65_535)),
+        v.minLength(1, 'name at least one person, or leave it out'),
+        v.check((people) => new Set(people).size === people.length, 'names a person twice'),
+      ),
+    ),
   ),
   photographs: v.optional(
     described('Photographs of each person that an attack on photographs takes, per split.', whole(1, 10_000)),

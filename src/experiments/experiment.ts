@@ -2,20 +2,19 @@
 import type { AttackOutput } from '../attacks/attack.ts';
 import { attackOfKind } from '../attacks/registry.ts';
 import { toFloat } from '../data/dataset.ts';
-import { ConfigError } from '../errors.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { isUndefended } from '../results/condition.ts';
 import { decodePictures, encodePictures } from '../results/pictures.ts';
 import { PRESENTATION_FILE, type Presentation } from '../results/presentation.ts';
 import { type Condition, pictureFile, type Row } from '../results/results.ts';
-import { plannedConditions } from './conditions.ts';
+import { checkExperiment } from './check.ts';
 import type { ExperimentConfig } from './config.ts';
 import { type DrawBudget, drawBudget } from './draws.ts';
 import type { ExperimentData } from './faces.ts';
 import { type Shard, WHOLE } from './shard.ts';
 import type { RunContext } from './store.ts';
 import { Sweep } from './sweep.ts';
-import { Testbed, victimSpec } from './testbed.ts';
+import { Testbed } from './testbed.ts';
 
 /** File of the attacker's mean face in a run. */
 export const MEAN_FACE_FILE = 'pictures/mean-face.npy';
@@ -45,9 +44,7 @@ export async function runExperiment(
   run: RunContext,
   { shard = WHOLE, budget = drawBudget(gpu) }: { readonly shard?: Shard; readonly budget?: DrawBudget } = {},
 ): Promise<ExperimentOutcome> {
-  // Bad configurations are refused here, before the training, rather than after it.
-  refuseEqualNames(config);
-  const planned = plannedConditions(config, victimSpec(config.victim, data.dataset));
+  const planned = checkExperiment(config, data);
   const testbed = await Testbed.build(gpu, data, config, run, budget);
   try {
     const sweep = new Sweep(testbed, config, run, shard);
@@ -57,17 +54,6 @@ export async function runExperiment(
     return { rows, presentation, plans: testbed.plans, attackSeconds: testbed.attackSeconds };
   } finally {
     testbed.destroy();
-  }
-}
-
-/** Rows name their attack by its output. @throws ConfigError where two outputs have the same name */
-function refuseEqualNames({ attacks }: ExperimentConfig): void {
-  const seen = new Set<string>();
-  for (const [i, attack] of attacks.entries()) {
-    for (const { name } of attackOfKind(attack.kind).outputs(attack)) {
-      if (seen.has(name)) throw new ConfigError(`attacks.${i}: there are two attacks "${name}"; change or drop one`);
-      seen.add(name);
-    }
   }
 }
 

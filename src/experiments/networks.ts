@@ -31,7 +31,10 @@ export class Networks {
     this.#run = run;
   }
 
-  /** @param dataset hash of everything that the training reads except the configuration */
+  /**
+   * @param dataset hashes of the images
+   * @param reads anything else that the training depends on
+   */
   async get(
     file: string,
     label: string,
@@ -40,6 +43,7 @@ export class Networks {
     indices: Uint32Array,
     config: TrainingConfig,
     dataset: string,
+    reads?: Uint8Array,
   ): Promise<FlatParameters> {
     const arena = this.#arena;
     const bytes = this.#pretrained?.get(file);
@@ -49,7 +53,7 @@ export class Networks {
       if (file === VICTIM_FILE) throw new DataError(`no ${file} among the trained networks (${files}); train it`);
       this.#run.progress.warn(`no ${file} among the trained networks (${files}): it is trained now`);
     }
-    const trainer = await trainModel({ arena, spec, data, indices, config, dataset, file, label, ...this.#run });
+    const trainer = await trainModel({ arena, spec, data, indices, config, dataset, reads, file, label, ...this.#run });
     this.plans.push(`${file.replace('.safetensors', '')} ${trainer.plan}`);
     trainer.finish();
     return trainer.parameters;

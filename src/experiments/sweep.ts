@@ -20,6 +20,7 @@ import {
   conditionKey,
   conditionLabel,
   type NoiseCondition,
+  parseJson,
   pictureFile,
   type Row,
 } from '../results/results.ts';
@@ -291,7 +292,7 @@ export class Sweep {
     const saved = await this.#store.read(CALIBRATION_FILE);
     const name = this.#store.describe(CALIBRATION_FILE);
     const curves: Record<string, CalibrationCurve> = saved
-      ? Calibration.parse(JSON.parse(new TextDecoder().decode(saved)), name)
+      ? Calibration.parse(parseJson(new TextDecoder().decode(saved), name, 'delete it to calibrate again'), name)
       : {};
     const fullScale = await this.#fullScales();
     const accuracyStep = this.#testbed.calibrationStep;

@@ -37,7 +37,7 @@ import type { Victim } from '../models/victim.ts';
 import { foldedVictim, isLinear, releasedVictim, stackVictim } from '../models/victims.ts';
 import { yangClassifier } from '../models/yang.ts';
 import { isCalibrationImage } from '../results/comparisons.ts';
-import { releaseName } from '../results/results.ts';
+import { fileName, releaseName } from '../results/results.ts';
 import type { ExperimentConfig, ReleaseConfig, VictimConfig } from './config.ts';
 import { type DrawBudget, drawBudget, drawsWithin, linearDrawCost } from './draws.ts';
 import type { ExperimentData } from './faces.ts';
@@ -234,15 +234,16 @@ export class Testbed {
         },
         exact,
         releases,
-        network: (name, network, from, indices, how) =>
+        network: (name, network, from, indices, how, vectors) =>
           networks.get(
-            `${name}.safetensors`,
+            `${fileName(name)}.safetensors`,
             'training the inversion network',
             network,
             from,
             indices,
             how,
             `${dataset.sha256} ${publicFaces?.sha256}`,
+            new Uint8Array(vectors.buffer, vectors.byteOffset, vectors.byteLength),
           ),
       };
       const attacks: PreparedAttack[] = [];
@@ -388,7 +389,10 @@ export class Testbed {
 
   /** Seconds that every output of an attack took per draw, rounded to three digits; those that were not run are absent. */
   get attackSeconds(): Readonly<Record<string, number>> {
-    const perDraw = [...this.#times].map(([name, { seconds, draws }]) => [name, seconds / draws] as const);
+    const perDraw = this.outputs.flatMap(({ name }): [string, number][] => {
+      const time = this.#times.get(name);
+      return time ? [[name, time.seconds / time.draws]] : [];
+    });
     return Object.fromEntries(perDraw.map(([name, seconds]) => [name, Number(seconds.toPrecision(3))]));
   }
 
@@ -438,7 +442,7 @@ function warnNearChance({ correct }: Evaluation, classes: number, { progress }: 
 }
 
 /** @throws DataError where the public faces have another size, ConfigError where an attack needs some but has none */
-function checkPublicFaces({ dataset, publicFaces }: ExperimentData, { attacks }: ExperimentConfig): void {
+export function checkPublicFaces({ dataset, publicFaces }: ExperimentData, { attacks }: ExperimentConfig): void {
   const needy = attacks.find(({ kind }) => attackOfKind(kind).needsPublicFaces);
   if (!publicFaces && needy) {
     throw new ConfigError(

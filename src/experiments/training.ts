@@ -1,10 +1,17 @@
 /** Training as part of an experiment: it stores checkpoints in the run's store and resumes from them. */
+import * as v from 'valibot';
+import { sha256 } from '../data/sha256.ts';
 import { DataError } from '../errors.ts';
 import type { Arena } from '../gpu/arena.ts';
 import { readCheckpoint, writeCheckpoint } from '../models/checkpoint.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
 import { Trainer, type TrainingConfig, type TrainingData } from '../models/trainer.ts';
+import { canonical } from '../results/condition.ts';
+import { parseJson } from '../results/results.ts';
 import { type ProgressSink, type RunStore, refuseAborted } from './store.ts';
+
+/** File of a run with the hash of what each of its networks was trained on. */
+export const TRAININGS_FILE = 'trainings.json';
 
 /** Epochs between two checkpoints. */
 const CHECKPOINT_EVERY = 10;
@@ -13,8 +20,9 @@ const CHECKPOINT_EVERY = 10;
  * Trains a model, or continues from its checkpoint in the store. The same configuration on the same adapter gives the same
  * bits.
  * @param args.file of the checkpoint
- * @param args.dataset hash of everything that the training reads except the configuration
- * @throws InterruptedError, DeviceLostError, DataError when the checkpoint is of another model or other data
+ * @param args.dataset hashes of the images
+ * @param args.reads anything else that the training depends on
+ * @throws InterruptedError, DeviceLostError, DataError when the checkpoint is of another model or another training
  */
 export async function trainModel(args: {
   arena: Arena;
@@ -23,18 +31,19 @@ export async function trainModel(args: {
   indices: Uint32Array;
   config: TrainingConfig;
   dataset: string;
+  reads?: Uint8Array;
   file: string;
   label: string;
   store: RunStore;
   progress: ProgressSink;
   signal: AbortSignal;
 }): Promise<Trainer> {
-  const { arena, spec, data, indices, config, dataset, file, label, store, progress, signal } = args;
+  const { arena, spec, data, indices, config, dataset, reads, file, label, store, progress, signal } = args;
   const saved = await store.read(file);
   const checkpoint = saved && readCheckpoint(saved, store.describe(file), spec);
-  if (checkpoint && checkpoint.metadata.dataset !== dataset) {
-    throw new DataError(`${store.describe(file)}: it was trained on other images; use another --out or delete it`);
-  }
+  const read = reads && (await sha256(reads));
+  const training = await sha256(JSON.stringify(canonical({ dataset, indices: [...indices], config, read })));
+  await recordTraining(store, file, training, checkpoint !== undefined);
   const trainer = await Trainer.create(arena, spec, data, indices, config, checkpoint?.state);
   if (trainer.epoch === trainer.epochs) return trainer;
   arena.gpu.profiler?.enter('train');
@@ -51,4 +60,23 @@ export async function trainModel(args: {
   }
   progress.done();
   return trainer;
+}
+
+/**
+ * Records what a network in the store was trained on, before its first checkpoint.
+ * @param training hash of everything that the training depends on
+ * @throws DataError if the network is there, but was trained on something else
+ */
+async function recordTraining(store: RunStore, file: string, training: string, isThere: boolean): Promise<void> {
+  const name = store.describe(TRAININGS_FILE);
+  const saved = await store.read(TRAININGS_FILE);
+  const json = saved ? parseJson(new TextDecoder().decode(saved), name, 'give another --out') : {};
+  const known = v.safeParse(v.record(v.string(), v.string()), json);
+  if (!known.success) throw new DataError(`${name}: ${known.issues[0].message}; give another --out`);
+  if (known.output[file] === training) return;
+  if (isThere) {
+    const path = store.describe(file);
+    throw new DataError(`${path}: it was trained on other images, or in another way; give another --out, or delete it`);
+  }
+  await store.write(TRAININGS_FILE, `${JSON.stringify({ ...known.output, [file]: training }, null, 1)}\n`);
 }

@@ -247,7 +247,10 @@ export type MemoryConfigInput = v.InferInput<typeof MemoryConfig>;
 /** Named memory configurations, each of which is a condition of an experiment (src/experiments/config.ts). */
 export const NamedMemories = v.array(
   v.strictObject({
-    name: described(v.string(), 'Name of the condition.'),
+    name: described(
+      v.pipe(v.string(), v.regex(/^[^\p{Cc}\p{Cs}\p{Cn}]+$/u, 'must be a name of printable characters')),
+      'Name of the condition.',
+    ),
     setting: described(v.string(), 'Name shared by memories that differ only in the strength of their errors.'),
     volts: v.optional(described(v.number('must be a number'), 'Supply voltage, for a sweep over it.')),
     memory: MemoryConfig,

@@ -104,13 +104,33 @@ function calibrationLabel({ calibration, matchedTo }: Extract<Condition, { calib
   return matchedTo === undefined ? undefined : 'calibrated to the accuracy of bit errors';
 }
 
+/** Longest file name without its extension; a temporary file beside it has up to 25 characters more, and 255 are allowed. */
+const LONGEST_NAME = 200;
+
+/**
+ * A file name for any text, of letters, digits and `_ . = + - ~` only, so that it names nothing outside its folder. A text
+ * with other characters than those, spaces, commas and parentheses, or a long one, is told apart by a hash of its characters.
+ */
+export function fileName(text: string): string {
+  const name = text.replace(/[^\w.=+-]+/g, '-');
+  if (/^[\w.=+\-,() ]*$/.test(text) && name.length <= LONGEST_NAME) return name;
+  return `${name.slice(0, LONGEST_NAME - 9)}~${hashOf(text)}`;
+}
+
+/** Eight hexadecimal digits (FNV-1a over UTF-16, http://www.isthe.com/chongo/tech/comp/fnv/). */
+function hashOf(text: string): string {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return (hash >>> 0).toString(16).padStart(8, '0');
+}
+
 /** The path, within a run folder, of the pictures of a condition under an attack. */
 export function pictureFile(condition: Condition, attack: string, extension: 'gray' | 'npy' = 'npy'): string {
   const { kind, layers, release } = condition;
   const rates = Object.entries(condition.rates).map(([layer, rate]) => `${layer}=${rate}`);
   const parts = [attack, kind, layers, ...(kind === 'memory' && condition.label ? [condition.label] : rates)];
   if (release) parts.push(...Object.values(release).map(String));
-  return `pictures/${parts.join('_').replace(/[^\w.=+-]+/g, '-')}.${extension}`;
+  return `pictures/${fileName(parts.join('_'))}.${extension}`;
 }
 
 const VICTIMS: Record<string, string> = {

@@ -22,6 +22,7 @@ export {
   attackedTitle,
   conditionLabel,
   conditionTitle,
+  fileName,
   KIND_LABELS,
   kindInText,
   METRIC_LABELS,
@@ -33,7 +34,7 @@ export {
 } from './labels.ts';
 export { latexTable } from './latex.ts';
 export { asWritten, inOrder, type RowOrder } from './order.ts';
-export { parseResults, parseRows, rowToLine } from './parse.ts';
+export { markedRowToLine, parseJson, parseResults, parseRows, type RowChecks, rowKey, rowToLine } from './parse.ts';
 export { decodePictures, encodePictures, type Pictures } from './pictures.ts';
 export {
   type AttackDescription,
@@ -43,6 +44,7 @@ export {
   type ConditionKind,
   type Interval,
   type Manifest,
+  ManifestSchema,
   METRICS,
   type MemoryCondition,
   type Metric,

@@ -350,7 +350,7 @@ export const EvaluatorsSchema = field(
   'Share of real photographs that the evaluators recognise, on photographs that they were not trained on.',
 );
 
-const ManifestSchema = v.object({
+export const ManifestSchema = v.object({
   version: field(v.string(), 'Version of midas that made the run.'),
   command: field(v.string(), 'The command line that repeats the run, beginning with `midas`.'),
   config: field(
@@ -364,6 +364,7 @@ const ManifestSchema = v.object({
       name: field(v.string(), 'Name of the data set.'),
       sha256: field(v.string(), 'SHA-256 of its pixels and labels.'),
       split: field(v.string(), 'Description of its split into training and test images.'),
+      splitSha256: v.optional(field(v.string(), 'SHA-256 of the indices of the training and the test images.')),
       classes: v.optional(field(count, 'Number of people that the classifier distinguishes.')),
       publicFaces: v.optional(
         field(
@@ -376,6 +377,12 @@ const ManifestSchema = v.object({
       ),
     }),
     'The data set of the victim.',
+  ),
+  networks: v.optional(
+    field(
+      v.record(v.string(), v.string()),
+      'SHA-256 of the networks that were given instead of being trained, by file.',
+    ),
   ),
   evaluators: v.optional(EvaluatorsSchema),
   started: field(v.string(), 'Start of the run, ISO 8601.'),

@@ -3,8 +3,8 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { appendLineDurable, fileError, readBytes, readJsonLines, writeFileAtomic } from '../../src/data/node/files.ts';
-import { DataError } from '../../src/errors.ts';
+import { appendLineDurable, fileError, readBytes, writeFileAtomic } from '../../src/data/node/files.ts';
+import { DataError, DiskFullError } from '../../src/errors.ts';
 
 let dir: string;
 beforeEach(async () => {
@@ -43,11 +43,10 @@ describe('writing a file atomically', () => {
 });
 
 describe('lines of JSON', () => {
-  test('lines of JSON are appended and read back in order', async () => {
+  test('lines of JSON are appended in order', async () => {
     const path = join(dir, 'rows.jsonl');
     for (const draw of [0, 1, 2]) await appendLineDurable(path, JSON.stringify({ draw }));
     expect(await readFile(path, 'utf8')).toBe('{"draw":0}\n{"draw":1}\n{"draw":2}\n');
-    expect(await readJsonLines(path)).toEqual([{ draw: 0 }, { draw: 1 }, { draw: 2 }]);
   });
 
   test('a crash at any byte of lines of JSON keeps the whole rows and drops the torn one, and the next row is whole', async () => {
@@ -56,24 +55,10 @@ describe('lines of JSON', () => {
     const bytes = new TextEncoder().encode(whole);
     for (let end = 0; end <= bytes.length; end++) {
       await writeFile(path, bytes.subarray(0, end));
-      const kept = await readJsonLines(path);
-      expect(kept).toEqual([{ draw: 0 }, { é: [1] }].slice(0, end >= bytes.length - 1 ? 2 : end >= 10 ? 1 : 0));
+      const kept = ['{"draw":0}\n', '{"é":[1]}\n'].slice(0, end >= bytes.length - 1 ? 2 : end >= 10 ? 1 : 0);
       await appendLineDurable(path, '{"next":1}');
-      expect(await readJsonLines(path)).toEqual([...kept, { next: 1 }]);
+      expect(await readFile(path, 'utf8')).toBe([...kept, '{"next":1}\n'].join(''));
     }
-  });
-
-  test('lines of JSON may be blank and may end as on Windows', async () => {
-    const path = join(dir, 'rows.jsonl');
-    await writeFile(path, '{"a":1}\r\n\n{"a":2}\r\n');
-    expect(await readJsonLines(path)).toEqual([{ a: 1 }, { a: 2 }]);
-  });
-
-  test('a damaged line of JSON in the middle is refused with its number', async () => {
-    const path = join(dir, 'rows.jsonl');
-    await writeFile(path, '{"a":1}\n{"a":\n{"a":3}\n');
-    await expect(readJsonLines(path)).rejects.toThrow(`${path}:2: not JSON`);
-    await expect(readJsonLines(path)).rejects.toThrow(DataError);
   });
 
   test('a line of JSON cannot hold a line break', async () => {
@@ -82,13 +67,13 @@ describe('lines of JSON', () => {
   });
 
   test.skipIf(!existsSync('/dev/full'))('appending a line of JSON reports a full device', async () => {
-    await expect(appendLineDurable('/dev/full', '{}')).rejects.toThrow('no space left on the device');
+    await expect(appendLineDurable('/dev/full', '{}')).rejects.toThrow(DiskFullError);
   });
 });
 
 describe('messages of file errors', () => {
   test('a file error is one line with the path and what to do', () => {
-    for (const code of ['ENOENT', 'EACCES', 'ENOSPC']) {
+    for (const code of ['ENOENT', 'EACCES', 'EEXIST']) {
       const error = fileError('write', 'a/b', Object.assign(new Error('x'), { code }));
       expect(error).toBeInstanceOf(DataError);
       expect(error.message).toMatch(/^cannot write a\/b: .+; .+$/);
@@ -98,9 +83,21 @@ describe('messages of file errors', () => {
     );
   });
 
+  test.each([
+    ['ENOSPC', /the disk is full; free some space/],
+    ['EDQUOT', /quota is used up/],
+    ['EFBIG', /ulimit/],
+  ])('a file error of %s is a full disk with its own message and exit code 1', (code, message) => {
+    const error = fileError('write', 'a/b', Object.assign(new Error('x'), { code }));
+    expect(error).toBeInstanceOf(DiskFullError);
+    expect(error.exitCode).toBe(1);
+    expect(error.message).toMatch(message);
+    expect(error.message).toMatch(/--resume$/);
+  });
+
   test('a file error tells a missing file from a folder', async () => {
     await expect(readBytes(join(dir, 'none'))).rejects.toThrow(/no such file/);
-    await expect(readJsonLines(join(dir, 'none'))).rejects.toThrow(DataError);
+    await expect(readBytes(join(dir, 'none'))).rejects.toThrow(DataError);
     await expect(readBytes(dir)).rejects.toThrow(/is a folder/);
   });
 });

@@ -1,4 +1,5 @@
 /** Experiments with any data, victim, defences and attacks on the command line: run, sharded, repeated and reported. */
+import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -181,7 +182,16 @@ describe('any part of an experiment can be exchanged', () => {
     const { code } = await midas('attack', 'shallow', ...args, '--pretrained', networks, '--out', out);
     expect(code).toBe(0);
     expect(existsSync(join(out, 'victim.safetensors'))).toBe(false);
-    expect(read(out).rows[0].condition.kind).toBe('none');
+    const { rows, manifest } = read(out);
+    expect(rows[0].condition.kind).toBe('none');
+    const hash = createHash('sha256').update(readFileSync(join(networks, 'victim.safetensors')));
+    expect(manifest.networks).toEqual({ 'victim.safetensors': hash.digest('hex') });
+    const text = readFileSync(join(networks, 'victim.safetensors'));
+    text[text.length - 1] ^= 1;
+    writeFileSync(join(networks, 'victim.safetensors'), text);
+    const other = await midas('attack', 'shallow', ...args, '--pretrained', networks, '--resume', '--out', out);
+    expect(other.stderr).toMatch(/cannot resume, networks\.victim\.safetensors differs from the run there/);
+    expect(other.code).toBe(2);
   });
 
   it.each(['experiment', 'memory', 'results'])('the schema of %s describes its fields', async (what) => {

@@ -232,6 +232,86 @@ describe('running a whole experiment', () => {
     );
   });
 
+  const inversion = (...names: string[]) => ({
+    kind: 'inversion',
+    network: { kind: 'dense', hidden: [8] },
+    training: { epochs: 1, batchSize: 8, learningRate: 0.001 },
+    attackers: names.map((name, i) => ({ name, truncation: i + 1 })),
+  });
+  const stored = (name: string, bitErrorRate: number) => ({
+    name,
+    setting: name,
+    memory: {
+      layers: { '*': { kind: 'stored', format: { kind: 'fixed' }, faults: [{ kind: 'uniform', bitErrorRate }] } },
+    },
+  });
+
+  it.each<[string, Record<string, unknown>, RegExp]>([
+    ['a person who is no class', { people: [999] }, /people: 999 is not a class of 0\.\.3/],
+    [
+      'a set of noise with an unknown layer',
+      { noise: { kinds: ['gaussian'], sets: ['fc9'] } },
+      /"fc9" is neither a layer/,
+    ],
+    ['a set that names a layer twice', { sweeps: [{ layers: 'fc1+fc1', rates: [0.1] }] }, /names fc1 twice/],
+    ['two memories of one name', { memories: [stored('a', 0.1), stored('a', 0.2)] }, /there are two conditions "a"/],
+    [
+      'a memory called like another condition',
+      { memories: [stored('Undefended', 0.1)] },
+      /two conditions "Undefended"/,
+    ],
+    ['memories that differ in case alone', { memories: [stored('a', 0.1), stored('A', 0.2)] }, /would share a file/],
+    ['two attackers of one name', { attacks: [inversion('a', 'a')] }, /two attacks "inversion a, held-out"/],
+    ['attackers whose files would be the same', { attacks: [inversion('a b', 'a-b')] }, /would share a file/],
+    [
+      'two attacks that would share a network',
+      { attacks: [inversion('a', 'b'), inversion('c', 'd')] },
+      /share the network inversion\.safetensors; name all their attackers in one attack/,
+    ],
+  ])('an experiment refuses %s before it stores anything', async (_, changes, message) => {
+    const store = new InMemoryRunStore();
+    await expect(run(configuration('mlp', changes), store)).rejects.toThrow(message);
+    expect(store.files.size).toBe(0);
+  });
+
+  it.each([
+    ['nobody', []],
+    ['a person twice', [1, 1]],
+  ])('a configuration that attacks %s is refused', (_, people) => {
+    expect(() => configuration('mlp', { people })).toThrow(ConfigError);
+  });
+
+  it('photographs without contrast, or all alike, are refused before anything is stored', async () => {
+    const { dataset } = data;
+    const first = dataset.images.subarray(0, dataset.width * dataset.height);
+    const alike = dataset.images.map((_, i) => first[i % first.length]);
+    for (const images of [alike, new Uint8Array(dataset.images.length)]) {
+      const store = new InMemoryRunStore();
+      const context = { store, progress: SILENT, signal: new AbortController().signal };
+      const given = { ...data, dataset: { ...dataset, images } };
+      await expect(runExperiment(device.gpu, given, configuration('mlp'), context)).rejects.toThrow(DataError);
+      expect(store.files.size).toBe(0);
+    }
+  });
+
+  it('networks of attackers whose names are paths stay in the folder, and are not mixed', async () => {
+    const store = new InMemoryRunStore();
+    const attacks = [inversion('x', '/../../x', 'x/rounding-1')];
+    const releases = [{ kind: 'rounding', decimals: 1 }];
+    await run(configuration('mlp', { attacks, releases, sweeps: [], draws: 1 }), store);
+    const networks = [...store.files.keys()].filter((name) => name.startsWith('inversion'));
+    expect(networks.length).toBeGreaterThan(3);
+    for (const name of store.files.keys()) expect(name).toMatch(/^(pictures\/)?[\w.=+~-]+$/);
+  });
+
+  it('a network in the store that was trained otherwise is refused', async () => {
+    const store = new InMemoryRunStore();
+    await run(configuration('mlp'), store);
+    await expect(run(configuration('mlp', { seed: 6 }), store)).rejects.toThrow(
+      /victim\.safetensors: it was trained on other images, or in another way/,
+    );
+  });
+
   it('an experiment divided into shards measures every row once, and its rows are those of one run', async () => {
     const config = configuration('mlp', BATCHED);
     const whole = await run(config);
@@ -337,8 +417,10 @@ describe('running a whole experiment', () => {
     const pictures = async (seed: number) => {
       // The same victim and the same memory without errors: only the directions can differ.
       const store = new InMemoryRunStore();
-      if (victimOfSeed5) store.files.set('victim.safetensors', victimOfSeed5);
-      await run(configuration('softmax', { attacks, sweeps: [], draws: 1, seed }), store);
+      const given = victimOfSeed5 && new Map([['victim.safetensors', victimOfSeed5]]);
+      const context = { store, progress: SILENT, signal: new AbortController().signal };
+      const config = configuration('softmax', { attacks, sweeps: [], draws: 1, seed });
+      await runExperiment(device.gpu, { ...data, pretrained: given }, config, context);
       victimOfSeed5 ??= store.files.get('victim.safetensors');
       return [...store.files].filter(([name]) => name.includes('black-box')).map(([, bytes]) => bytes);
     };

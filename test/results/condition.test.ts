@@ -6,6 +6,7 @@ import {
   conditionKey,
   conditionLabel,
   conditionTitle,
+  fileName,
   isDefended,
   type Manifest,
   measuredDimms,
@@ -112,6 +113,24 @@ test('pictures keep the file names that old run folders have', () => {
     'pictures/mi-face-zero_none_none_rounding_2.npy',
   );
 });
+
+test.each([
+  ['a slash and a hyphen', 'x/a.json', 'x-a.json'],
+  ['two letters outside ASCII', 'Müller', 'Möller'],
+  ['two long names', `${'x'.repeat(300)}1`, `${'x'.repeat(300)}2`],
+  ['upper and lower case with a colon', 'A:', 'a:'],
+])('pictures of memories whose names differ in %s have different files', (_, one, other) => {
+  const [first, second] = [one, other].map((name) => pictureFile(fakeMemory(name), 'mi-face zero').toLowerCase());
+  expect(first).not.toBe(second);
+});
+
+test.each(['/../../x', '..', '..\\..\\x', 'a\0b', 'C:\\x', '~/x', 'y'.repeat(1000), '😀'])(
+  'a file named after %j stays in its folder',
+  (text) => {
+    expect(pictureFile(none, text)).toMatch(/^pictures\/[\w.=+~-]{1,215}$/);
+    expect(fileName(`inversion-${text}`)).toMatch(/^inversion-[\w.=+~-]{1,200}$/);
+  },
+);
 
 test.each<[string, string]>([
   ['none', '{"kind":"none","rates":{},"layers":"none"}'],

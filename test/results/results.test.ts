@@ -4,6 +4,7 @@ import {
   type Condition,
   formatDuration,
   METRICS,
+  markedRowToLine,
   parseResults,
   parseRows,
   type Row,
@@ -115,6 +116,34 @@ describe('reading and writing rows.jsonl', () => {
   test('the error names the damaged line of rows.jsonl', () => {
     const text = `${rowToLine(rows[0])}{"condition": 3}\n${rowToLine(rows[1])}`;
     expect(() => parseRows(text, 'rows.jsonl')).toThrow(/^rows\.jsonl:2: condition: /);
+  });
+
+  test('a repeated row of rows.jsonl is dropped with a warning', () => {
+    const warnings: string[] = [];
+    const text = [rows[0], rows[1], rows[0], rows[0]].map(rowToLine).join('');
+    expect(parseRows(text, 'rows.jsonl', { warn: (line) => warnings.push(line) })).toEqual(rows.slice(0, 2));
+    expect(warnings).toEqual(['rows.jsonl: 2 repeated rows were dropped']);
+  });
+
+  test('a row of rows.jsonl is repeated whatever the order of its keys', () => {
+    const { draw, ...rest } = JSON.parse(rowToLine(rows[0]));
+    expect(parseRows(`${rowToLine(rows[0])}${JSON.stringify({ ...rest, draw })}\n`, 'rows.jsonl')).toEqual([rows[0]]);
+  });
+
+  test('rows that contradict each other are refused with both lines of rows.jsonl', () => {
+    const text = [rows[0], rows[1], { ...rows[0], accuracy: 0.123 }].map(rowToLine).join('\n');
+    const read = () => parseRows(text, 'rows.jsonl');
+    expect(read).toThrow(DataError);
+    expect(read).toThrow(/^rows\.jsonl:5: draw 0 of "Bit errors 10 %, .+" under inversion contradicts line 1; remove/);
+  });
+
+  test('a row that does not belong to the run is refused with its line of rows.jsonl', () => {
+    const text = markedRowToLine(rows[0], 'here') + markedRowToLine(rows[1], 'elsewhere');
+    const refuse = (_: Row, run: unknown) => (run === 'here' ? undefined : 'the row belongs to another run');
+    expect(() => parseRows(text, 'rows.jsonl', { refuse })).toThrow(
+      /^rows\.jsonl:2: the row belongs to another run; remove the line$/,
+    );
+    expect(parseRows(text, 'rows.jsonl')).toEqual(rows.slice(0, 2));
   });
 
   test('a row with a number that JSON cannot hold is refused', () => {

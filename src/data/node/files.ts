@@ -1,7 +1,7 @@
 /** Reads files, and writes them so that a crash leaves no partial file or line. Failures become errors of one line. */
 import { type FileHandle, open, readFile, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { DataError } from '../../errors.ts';
+import { DataError, DiskFullError, MidasError } from '../../errors.ts';
 
 const REASONS: Record<string, string> = {
   ENOENT: 'no such file or folder; check the path',
@@ -10,13 +10,26 @@ const REASONS: Record<string, string> = {
   EACCES: 'permission denied; change the permissions or choose another folder',
   EPERM: 'not permitted; change the permissions or choose another folder',
   EROFS: 'the file system is read-only; choose another folder',
-  ENOSPC: 'no space left on the device; free some space or choose another folder',
+  EEXIST: 'there is a file of that name; choose another name',
+  ENAMETOOLONG: 'the name is too long; choose a shorter one',
 };
 
-/** Converts a system error to a DataError: "cannot read a/b.pgm: no such file or folder; check the path". */
-export function fileError(action: 'read' | 'write', path: string, cause: unknown): DataError {
-  if (cause instanceof DataError) return cause;
+/** Why a file does not fit, and what to do. */
+const FULL: Record<string, string> = {
+  ENOSPC: 'the disk is full; free some space',
+  EDQUOT: 'the disk quota is used up; free some space',
+  EFBIG: 'the file is larger than the system allows; raise the limit (ulimit -f)',
+};
+
+/** Converts a system error to a typed one: "cannot read a/b.pgm: no such file or folder; check the path". */
+export function fileError(action: 'read' | 'write', path: string, cause: unknown): MidasError {
+  if (cause instanceof MidasError) return cause;
   const { code, message } = cause as NodeJS.ErrnoException;
+  const full = FULL[code ?? ''];
+  if (full) {
+    const next = 'and give the command again; a run continues with --resume';
+    return new DiskFullError(`cannot ${action} ${path}: ${full} ${next}`, { cause });
+  }
   return new DataError(
     `cannot ${action} ${path}: ${REASONS[code ?? ''] ?? `${String(message).split('\n')[0]}; try again or choose another path`}`,
     { cause },
@@ -86,28 +99,6 @@ export async function appendLineDurable(path: string, line: string): Promise<voi
   } catch (error) {
     throw fileError('write', path, error);
   }
-}
-
-/**
- * Reads a file with one JSON object or array per line. Blank lines are skipped, and a last line that a crash cut short (no
- * line break at its end, not JSON) is dropped.
- *
- * @throws DataError when the file cannot be read, or another line is not JSON (file and line number)
- */
-export async function readJsonLines(path: string): Promise<unknown[]> {
-  const lines = new TextDecoder().decode(await readBytes(path)).split('\n');
-  const last = lines.pop() ?? '';
-  if (isComplete(last)) lines.push(last);
-  const values: unknown[] = [];
-  lines.forEach((line, index) => {
-    if (line.trim() === '') return;
-    try {
-      values.push(JSON.parse(line));
-    } catch (cause) {
-      throw new DataError(`${path}:${index + 1}: not JSON; remove the line or the file`, { cause });
-    }
-  });
-  return values;
 }
 
 /** No beginning of an object or array is itself JSON, so a last line that parses lacks only its line break. */

@@ -1,0 +1,110 @@
+/** The checks of an experiment that are made before its first file is written and its first network is trained. */
+import { attackOfKind } from '../attacks/registry.ts';
+import type { ImageDataset } from '../data/dataset.ts';
+import { ConfigError, DataError } from '../errors.ts';
+import { standardise } from '../metrics/similarity.ts';
+import { readCheckpoint } from '../models/checkpoint.ts';
+import { type Condition, conditionKey, conditionLabel, pictureFile } from '../results/results.ts';
+import { plannedConditions } from './conditions.ts';
+import type { ExperimentConfig } from './config.ts';
+import type { ExperimentData } from './faces.ts';
+import { VICTIM_FILE } from './networks.ts';
+import { trainedNetworks } from './plan.ts';
+import { attackedPeople, checkPublicFaces, victimSpec } from './testbed.ts';
+
+/**
+ * Checks that an experiment can be run to its end: its data, people, layers, memories, names and given networks.
+ * @returns its conditions, from plannedConditions
+ * @throws ConfigError, DataError
+ */
+export function checkExperiment(config: ExperimentConfig, data: ExperimentData): Condition[] {
+  const spec = victimSpec(config.victim, data.dataset);
+  attackedPeople(config, spec);
+  checkPublicFaces(data, config);
+  refuseEqualNames(config);
+  const planned = plannedConditions(config, spec);
+  refuseSharedFiles(config, planned);
+  checkNetworks(config, data);
+  refuseAlike(data.dataset, data.split.train, 'training');
+  refuseAlike(data.dataset, data.split.test, 'test');
+  return planned;
+}
+
+const outputsOf = ({ attacks }: ExperimentConfig) =>
+  attacks.flatMap((attack, i) =>
+    attackOfKind(attack.kind)
+      .outputs(attack)
+      .map(({ name }) => ({ name, i })),
+  );
+
+/** Rows name their attack by its output. @throws ConfigError where two outputs have the same name */
+function refuseEqualNames(config: ExperimentConfig): void {
+  const seen = new Set<string>();
+  for (const { name, i } of outputsOf(config)) {
+    if (seen.has(name)) throw new ConfigError(`attacks.${i}: there are two attacks "${name}"; change or drop one`);
+    seen.add(name);
+  }
+}
+
+/**
+ * Pictures are stored in a file per condition and attack; some file systems do not tell upper from lower case.
+ * @throws ConfigError where two conditions or two attacks would share a file
+ */
+function refuseSharedFiles(config: ExperimentConfig, planned: readonly Condition[]): void {
+  const files = new Map<string, { readonly condition: Condition; readonly name: string }>();
+  for (const condition of planned) {
+    for (const { name, i } of outputsOf(config)) {
+      const file = pictureFile(condition, name).toLowerCase();
+      const other = files.get(file);
+      files.set(file, { condition, name });
+      if (!other || (other.name === name && conditionKey(other.condition) === conditionKey(condition))) continue;
+      if (other.name !== name) {
+        throw new ConfigError(`attacks.${i}: "${name}" and "${other.name}" would share a file; rename one`);
+      }
+      const labels = [condition, other.condition].map((each) => `"${conditionLabel(each)}"`);
+      throw new ConfigError(`memories: ${labels.join(' and ')} would share a file; rename one`);
+    }
+  }
+}
+
+/** @throws DataError if a given network is not the one that is needed, ConfigError where two attacks would share one */
+function checkNetworks(config: ExperimentConfig, { dataset, pretrained }: ExperimentData): void {
+  const { width, height } = dataset;
+  const seen = new Set<string>();
+  for (const { name, spec } of trainedNetworks(config, { classes: dataset.classNames.length, width, height })) {
+    const file = `${name}.safetensors`;
+    if (seen.has(file)) {
+      throw new ConfigError(
+        `attacks: two attacks would share the network ${file}; name all their attackers in one attack`,
+      );
+    }
+    seen.add(file);
+    const bytes = pretrained?.get(file);
+    if (bytes) readCheckpoint(bytes, file, spec);
+    else if (pretrained && file === VICTIM_FILE) {
+      throw new DataError(`no ${file} among the trained networks (${[...pretrained.keys()].join(', ')}); train it`);
+    }
+  }
+}
+
+/** @throws DataError where similarities with the photographs of a split would mean nothing */
+function refuseAlike({ name, width, height, images, labels }: ImageDataset, split: Uint32Array, of: string): void {
+  const pixels = width * height;
+  const people = new Set<number>();
+  let first: Float64Array | undefined;
+  let differ = false;
+  for (const index of split) {
+    const image = standardise(Float32Array.from(images.subarray(index * pixels, (index + 1) * pixels)));
+    if (Number.isNaN(image[0])) continue;
+    people.add(labels[index]);
+    first ??= image;
+    const [own, other] = [image, first];
+    differ ||= own.some((value, i) => Math.abs(value - other[i]) > 1e-9);
+    if (differ && people.size > 1) return;
+  }
+  const what =
+    people.size > 1
+      ? 'are all alike'
+      : `show fewer than two people with contrast (${people.size}); at least two are needed`;
+  throw new DataError(`${name}: the ${of} photographs ${what}; give other photographs, or another split`);
+}

@@ -5,7 +5,7 @@ import { VICTIM_FILE } from '../experiments/networks.ts';
 import { Testbed } from '../experiments/testbed.ts';
 import { openNodeGpu } from '../gpu/node.ts';
 import { modelName } from '../models/specs.ts';
-import { loadData, readNetworks } from './experiment_data.ts';
+import { loadData } from './experiment_data.ts';
 import type { Asked } from './experiment_options.ts';
 import { RunFolder } from './run_folder.ts';
 import type { Session } from './session.ts';
@@ -25,7 +25,7 @@ export async function trainCommand(session: Session, asked: Asked, resume: boole
   try {
     const loaded = await loadData(gpu, config.data, files, config.seed);
     const { dataset, publicFaces, split } = loaded;
-    const data = { ...loaded, ...(pretrained !== undefined && { pretrained: await readNetworks(pretrained) }) };
+    const data = { ...loaded, ...(pretrained && { pretrained }) };
     const identity = {
       config,
       dataset: dataset.sha256,

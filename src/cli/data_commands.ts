@@ -76,13 +76,12 @@ export function addDataCommands(program: Command, { common, whole, args }: Comma
   common(
     program
       .command('import')
-      .argument('<file>', 'PyTorch checkpoint, .pth or .safetensors')
-      .description(
-        'convert a PyTorch checkpoint to the safetensors file --out; runs can load it if it is a published network',
-      ),
+      .argument('<file>', 'file of PyTorch or safetensors, under any name')
+      .description('convert a published network from PyTorch to the checkpoint --out, which runs can load')
+      .option('--key <name>', 'dictionary that holds the network, such as state_dict, where the file has several'),
     'runs/imported.safetensors',
-  ).action(async (file: string, options: CommonOptions) => {
+  ).action(async (file: string, options: CommonOptions & { key?: string }) => {
     const { importCheckpoint } = await import('./import.ts');
-    await importCheckpoint(new Session(options, args), file);
+    await importCheckpoint(new Session(options, args), file, options.key);
   });
 }

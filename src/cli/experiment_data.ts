@@ -1,10 +1,9 @@
 /** Loads or renders the faces of an experiment, as the `data` of its configuration says. */
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ImageDataset, type Split, seededSplit } from '../data/dataset.ts';
 import { refuseSharedIdentities } from '../data/identities.ts';
 import { loadAttFaces } from '../data/node/attfaces.ts';
-import { readBytes } from '../data/node/files.ts';
 import { importFaces } from '../data/node/import_faces.ts';
 import { loadPack } from '../data/node/packs.ts';
 import { augment, selectPeople } from '../data/people.ts';
@@ -119,12 +118,4 @@ function embeddedFaces({ size }: Files): Extract<DataConfig, { kind: 'procedural
   const { data } = presetInput('deep');
   if (data.kind !== 'procedural') throw new Error('the preset has no procedural faces');
   return { ...data, width: size ?? data.width, height: size ?? data.height };
-}
-
-/** Reads every checkpoint in a folder. @returns file name -> bytes. @throws DataError */
-export async function readNetworks(folder: string): Promise<Map<string, Uint8Array>> {
-  if (!existsSync(folder)) throw new DataError(`${folder}: no such folder; give one that holds victim.safetensors`);
-  const files = readdirSync(folder).filter((name) => name.endsWith('.safetensors'));
-  const networks = files.sort().map(async (name) => [name, await readBytes(join(folder, name))] as const);
-  return new Map(await Promise.all(networks));
 }

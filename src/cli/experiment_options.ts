@@ -22,6 +22,17 @@ import { readConfig } from './config_file.ts';
 import { type PrivateFiles, readPrivateFiles } from './experiment_data.ts';
 import { readMemory } from './memory_file.ts';
 import { choices, filePath, imageSize, layerSets, rateMap, rates, voltages, whole } from './option_values.ts';
+import {
+  fittingData,
+  knownPeople,
+  type Pretrained,
+  type PretrainedShapes,
+  readNetworks,
+  shapesOf,
+  victimKind,
+  widenedAttacks,
+  widenedVictim,
+} from './pretrained.ts';
 import type { CommonOptions } from './session.ts';
 
 /** The parsed values of the options below. An option that the user did not give is absent. */
@@ -112,7 +123,7 @@ export function addTestbedOptions(command: Command, preset?: PresetName): Comman
     .option('--size <WxH>', 'size of the images in pixels; for files, the side of a square', imageSize)
     .option(
       '--pretrained <dir>',
-      'folder with the networks of a run (victim.safetensors, ...), instead of training',
+      'folder with trained networks, of a run or of PyTorch; their widths and number of people are used',
       filePath,
     )
     .option('--epochs <n>', 'number of epochs of the victim’s training', whole)
@@ -190,7 +201,7 @@ export function addRunOptions(command: Command): Command {
 export interface Asked {
   readonly config: ExperimentConfig;
   readonly files: PrivateFiles | undefined;
-  readonly pretrained?: string;
+  readonly pretrained?: Pretrained;
   readonly shard: Shard;
 }
 
@@ -213,21 +224,27 @@ export async function askedExperiment(
   }
   const name = presetName ?? 'deep';
   const seed = options.seed ?? (typeof file.seed === 'number' ? file.seed : 1);
-  const victim = options.model ?? fileVictim(file);
+  const pretrained = options.pretrained === undefined ? undefined : await readNetworks(options.pretrained);
+  const shapes: PretrainedShapes = pretrained ? shapesOf(pretrained) : {};
+  const victim = options.model ?? fileVictim(file) ?? victimKind(shapes);
   const size = options.preset as PresetOptionsSize;
   const first = base ?? presetInput(name, { size, victim });
-  const data = askedData(options, (file.data ?? first.data) as ExperimentInput['data'], name);
-  const parsedData = parseData(data, options.config ?? 'configuration');
+  const before = (file.data as ExperimentInput['data'] | undefined) ?? fittingData(first.data, shapes);
+  const asked = askedData(options, before, name);
+  const parsedData = parseData(asked, options.config ?? 'configuration');
   const files = await readPrivateFiles(parsedData, seed);
+  const data = knownPeople(asked, files, shapes);
   const images = files ? { width: files.all.width, height: files.all.height } : drawnSize(parsedData);
-  const preset = base ?? presetInput(name, { size, victim, images });
+  const fitting = base ?? presetInput(name, { size, victim, images });
+  const preset = { ...fitting, victim: widenedVictim(fitting.victim, shapes) };
   const { seed: _, ...fields } = file;
   const draft = { ...preset, ...fields, data, seed } as ExperimentInput;
   if (options.model !== undefined) draft.victim = preset.victim;
   await applyOptions(draft, name, preset, options, images);
+  if (file.attacks === undefined) draft.attacks = widenedAttacks(draft.attacks, shapes);
   const config = parseExperiment(draft, options.config ?? 'configuration');
   const shard = options.shard === undefined ? WHOLE : parseShard(options.shard);
-  return { config, files, pretrained: options.pretrained, shard };
+  return { config, files, ...(pretrained && { pretrained }), shard };
 }
 
 type PresetOptionsSize = Parameters<typeof presetInput>[1] extends infer O

@@ -1,43 +1,39 @@
-/** `midas import`: converts a PyTorch checkpoint to safetensors, and to a checkpoint of midas if its model is known. */
+/** `midas import`: converts the file of a published network to a checkpoint of midas. */
 import { basename } from 'node:path';
 import { readBytes, writeFileAtomic } from '../data/node/files.ts';
-import { writeSafetensors } from '../formats/safetensors.ts';
-import { packTensors, writeCheckpoint } from '../models/checkpoint.ts';
+import { keyOf, writeCheckpoint } from '../models/checkpoint.ts';
 import { parameterCount } from '../models/plan.ts';
-import { readTensors, recogniseModel } from '../models/recognise.ts';
+import { importNetwork } from '../models/recognise.ts';
 import { modelName } from '../models/specs.ts';
+import { modelLayout } from '../models/trainer.ts';
 import { outputFile } from './output_file.ts';
 import type { Session } from './session.ts';
 
 /**
- * Converts the state dict of a file into `--out`. Names (without DataParallel's `module.`), shapes and dtypes stay those of
- * PyTorch. One of the published networks becomes a checkpoint of midas, which PyTorch can still load.
+ * Converts a published network into the checkpoint `--out`. Names and shapes stay those of PyTorch, without the parts that
+ * wrappers add, such as `module.` of DataParallel; PyTorch can still load the checkpoint.
  *
- * @throws DataError, with file and key, if the file is unreadable, lacks a part of a published network, or has a tensor of
- *   another shape or with a NaN
- * @throws ConfigError if --out is a folder
+ * @param key of the dictionary that holds the network, where the file has several
+ * @throws DataError, with file and key, if the file is unreadable, holds no published network, lacks a part of it, or has a
+ *   tensor of another shape or with a NaN; nothing is written then
+ * @throws ConfigError if --out is a folder, or the file has no dictionary `key`
  */
-export async function importCheckpoint(session: Session, file: string): Promise<void> {
-  const tensors = readTensors(await readBytes(file), file);
+export async function importCheckpoint(session: Session, file: string, key: string | undefined): Promise<void> {
+  const { spec, parameters, notes } = importNetwork(await readBytes(file), file, key);
   const out = outputFile(session.options.out);
-  const spec = recogniseModel(tensors, file);
-  const source = basename(file);
-  if (spec) {
-    const parameters = packTensors(spec, tensors, file);
-    const state = { epoch: 0, parameters, optimizer: [] };
-    await writeFileAtomic(out, writeCheckpoint({ spec, state, metadata: { source } }));
-  } else {
-    session.say(
-      `${file}: neither of the published networks; its tensors keep their names, but the file is not a checkpoint of midas`,
-    );
-    await writeFileAtomic(out, writeSafetensors(tensors, { format: 'pt', source }));
-  }
-  const list = [...tensors].map(([key, { dtype, shape }]) => ({ key, dtype, shape }));
-  const elements = [...tensors.values()].reduce((sum, { data }) => sum + data.length, 0);
-  const model = spec ? { name: modelName(spec), ...spec.description, parameters: parameterCount(spec) } : null;
-  session.answer({ file: out, source: file, model, elements, tensors: list }, [
-    ...list.map(({ key, dtype, shape }) => `${key} ${dtype} [${shape.join(', ')}]`),
+  const state = { epoch: 0, parameters, optimizer: [] };
+  await writeFileAtomic(out, writeCheckpoint({ spec, state, metadata: { source: basename(file) } }));
+  for (const note of notes) session.say(note);
+  const list = modelLayout(spec).slices.map((slice) => ({
+    key: keyOf(spec, slice),
+    dtype: 'F32',
+    shape: [...slice.shape],
+  }));
+  const elements = list.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
+  const model = { name: modelName(spec), ...spec.description, parameters: parameterCount(spec) };
+  session.answer({ file: out, source: file, model, elements, tensors: list, notes }, [
+    ...list.map(({ key: name, dtype, shape }) => `${name} ${dtype} [${shape.join(', ')}]`),
     `${out}: ${list.length} tensors, ${elements} elements`,
-    ...(model ? [`${model.name}: ${model.parameters} parameters, a checkpoint of midas`] : []),
+    `${model.name}: ${model.parameters} parameters, a checkpoint of midas`,
   ]);
 }

@@ -13,8 +13,9 @@ import { openNodeGpu } from '../gpu/node.ts';
 import { asWritten } from '../results/order.ts';
 import { headlines } from '../results/report.ts';
 import type { Manifest } from '../results/results.ts';
-import { loadData, readNetworks } from './experiment_data.ts';
+import { loadData } from './experiment_data.ts';
 import type { Asked } from './experiment_options.ts';
+import { readNetworks } from './pretrained.ts';
 import { type Answer, profileLines, writeProfile } from './profile.ts';
 import { resultsOf, writeRunFiles } from './run_files.ts';
 import { RunFolder, SHARD_FILE } from './run_folder.ts';
@@ -44,7 +45,7 @@ export async function runInto(
   try {
     const loaded = await loadData(gpu, config.data, files, config.seed);
     const { dataset, publicFaces, split } = loaded;
-    const data = { ...loaded, ...(pretrained !== undefined && { pretrained: await readNetworks(pretrained) }) };
+    const data = { ...loaded, ...(pretrained && { pretrained }) };
     // Throws here, naming the largest preset that fits, instead of at the first buffer that does not fit.
     planExperiment(
       config,
@@ -123,7 +124,7 @@ export async function demoCommand(session: Session, tiny: boolean, resume: boole
   const config = (name: keyof typeof inputs) => parseExperiment({ ...inputs[name], seed }, `demo ${name}`);
   const deepOut = join(out, 'deep');
   const first = await runInto(session, { config: config('shallow'), files: undefined, shard: WHOLE }, out, resume);
-  const deep = { config: config('deep'), files: undefined, pretrained: PRETRAINED, shard: WHOLE };
+  const deep = { config: config('deep'), files: undefined, pretrained: await readNetworks(PRETRAINED), shard: WHOLE };
   const second = await runInto(session, deep, deepOut, resume);
   const lines = [...summaryLines(first!, out), '', ...summaryLines(second!, deepOut)];
   session.answer({ ...first!, deep: second }, lines);

@@ -6,7 +6,7 @@ import { VICTIM_FILE } from '../experiments/networks.ts';
 import { Testbed } from '../experiments/testbed.ts';
 import { openNodeGpu } from '../gpu/node.ts';
 import { modelName } from '../models/specs.ts';
-import { loadData, readNetworks } from './experiment_data.ts';
+import { loadData } from './experiment_data.ts';
 import type { Asked } from './experiment_options.ts';
 import { RunFolder } from './run_folder.ts';
 import type { Session } from './session.ts';
@@ -25,7 +25,7 @@ export async function trainCommand(session: Session, asked: Asked, resume: boole
   let folder: RunFolder | undefined;
   try {
     const loaded = await loadData(gpu, config.data, files, config.seed);
-    const data = { ...loaded, ...(pretrained !== undefined && { pretrained: await readNetworks(pretrained) }) };
+    const data = { ...loaded, ...(pretrained && { pretrained }) };
     checkExperiment(config, data);
     const identity = await runIdentity({ version: session.version, config, data, adapter: gpu.adapter.name });
     folder = await RunFolder.open(out, identity, { resume, warn: progress.warn });

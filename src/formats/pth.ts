@@ -1,413 +1,289 @@
 /**
- * Reads PyTorch checkpoints as `torch.save` has written them since version 1.6: a zip of `<name>/data.pkl`, a pickle of
- * everything except the numbers, and `<name>/data/<key>`, the bytes of each storage
- * (https://docs.pytorch.org/docs/stable/notes/serialization.html). The pickle is read as data: it may name only what a
- * dictionary of tensors needs, and nothing in it is ever run. Sizes are checked before anything is unpacked.
+ * Reads PyTorch checkpoints as torch.save writes them (https://docs.pytorch.org/docs/stable/notes/serialization.html): since
+ * version 1.6 a zip of `<name>/data.pkl`, a pickle of everything except the numbers, and `<name>/data/<key>`, the bytes of
+ * each storage; before, five pickles and then the storages. Only tensors and the dictionaries that hold them are read;
+ * whatever else the pickle names is skipped, and nothing in it is ever run. Sizes are checked before anything is unpacked.
  */
-import { type UnzipFileInfo, unzipSync } from 'fflate';
-import { Parser } from 'pickleparser';
 import { DataError } from '../errors.ts';
-import type { Dtype, Tensor, TensorData } from './safetensors.ts';
+import { describeValue, type PickleHandlers, PickleObject, readPickle } from './pickle.ts';
+import { printable } from './printable.ts';
+import { type StorageRef, storageOf, TensorRef, tensorOf } from './pth_tensors.ts';
+import { guardReading, type StoredTensor, type TensorDictionary, type TensorFile } from './stored_tensor.ts';
+import { readZipDirectory, readZipEntry, type ZipEntry } from './zip.ts';
 
 const GIB = 2 ** 30;
 const MIB = 2 ** 20;
-/** Limits of the unpacked bytes: in total, and, beyond an allowance, as a multiple of the packed bytes. */
+/** Limits of the bytes that are unpacked or copied: in total, and, beyond an allowance, as a multiple of the file's. */
 const MAX_BYTES = 4 * GIB;
-const MAX_RATIO = 100;
+const MAX_RATIO = 20;
 const ALLOWANCE = MIB;
 const MAX_PICKLE = 64 * MIB;
-const MAX_ENTRIES = 100_000;
-/** The keys under which training scripts store the state dict in a larger checkpoint. */
-const STATE_DICT_KEYS = ['model', 'state_dict', 'model_state_dict'];
-const DATA_PARALLEL = 'module.';
+/** Dictionaries in dictionaries are searched for tensors down to this depth. */
+const MAX_DEPTH = 4;
+/** The integer that begins a file of before version 1.6. */
+const LEGACY_MAGIC = [0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
-interface StorageType {
-  readonly dtype: Dtype;
-  /** Bytes per element. */
-  readonly itemSize: number;
+const SAVE_WEIGHTS = 'save the weights alone: torch.save(model.state_dict(), file)';
+
+/** The parts of a checkpoint in either format. */
+interface Container {
+  /** The value of the pickle. */
+  readonly value: unknown;
+  /** The bytes of a storage. @param where file and key, for messages. @throws DataError */
+  storage(storage: StorageRef, where: string): Uint8Array;
 }
 
-/** torch.DoubleStorage is missing because this project's safetensors files have no float64. */
-const STORAGES: Readonly<Record<string, StorageType>> = {
-  FloatStorage: { dtype: 'F32', itemSize: 4 },
-  HalfStorage: { dtype: 'F16', itemSize: 2 },
-  BFloat16Storage: { dtype: 'BF16', itemSize: 2 },
-  LongStorage: { dtype: 'I64', itemSize: 8 },
-  IntStorage: { dtype: 'I32', itemSize: 4 },
-  ByteStorage: { dtype: 'U8', itemSize: 1 },
-  BoolStorage: { dtype: 'BOOL', itemSize: 1 },
-};
+/** Counts the bytes that are unpacked and copied. @throws DataError when there are too many */
+type Budget = (bytes: number, where: string) => void;
 
-/** A storage as the pickle describes it. It is frozen, because a pickle can change objects on its stack. */
-class StorageRef {
-  constructor(
-    readonly type: StorageType,
-    readonly key: string,
-    /** Number of elements. */
-    readonly count: number,
-  ) {
-    Object.freeze(this);
-  }
-}
-
-/** A tensor as the pickle describes it: a strided view of a storage, not checked yet. */
-class TensorRef {
-  readonly shape: readonly unknown[];
-  readonly stride: readonly unknown[];
-
-  constructor(
-    readonly storage: unknown,
-    readonly offset: unknown,
-    shape: unknown,
-    stride: unknown,
-  ) {
-    // Copied, because the tuples may still be on the stack.
-    this.shape = Object.freeze(Array.isArray(shape) ? [...shape] : [undefined]);
-    this.stride = Object.freeze(Array.isArray(stride) ? [...stride] : []);
-    Object.freeze(this);
-  }
-}
-
-/** A tensor whose view was found to lie in its storage; sizes in elements. */
-interface View {
-  readonly key: string;
-  readonly storage: StorageRef;
-  readonly offset: number;
-  readonly shape: number[];
-  readonly stride: readonly number[];
-  readonly elements: number;
+/** True if the bytes begin as a file of torch.save does: a zip, or the pickle of the older format. */
+export function isPth(bytes: Uint8Array): boolean {
+  return startsWith(bytes, [0x50, 0x4b, 0x03, 0x04]) || isLegacy(bytes);
 }
 
 /**
- * Reads the state dict of a checkpoint: the file's top level, or the value of its key `model`, `state_dict` or
- * `model_state_dict`. The prefix `module.` of DataParallel is removed; `num_batches_tracked` counters are left out.
- * Tensors are contiguous copies in PyTorch's layout (Linear [out, in], Conv2d OIHW, ConvTranspose2d IOHW), in the
- * state dict's order, with their bits unchanged.
+ * Lists the dictionaries of tensors in a checkpoint. Tensors are read as contiguous copies in PyTorch's layout (Linear
+ * [out, in], Conv2d OIHW, ConvTranspose2d IOHW), with their bits unchanged.
  *
- * @param name the file, for messages
- * @throws DataError naming the file, and the entry or key: not a zip of torch.save, truncated, a pickle that names
- *   anything but tensors (named in the message; not run), sizes out of bounds or that disagree, a view outside its
- *   storage, big-endian numbers, float64
+ * @param file name, for messages
+ * @throws DataError naming the file, and the entry, byte or key: not a file of torch.save, truncated, without a dictionary
+ *   of tensors, sizes out of bounds or that disagree, big-endian numbers
  */
-export function readPth(bytes: Uint8Array, name: string): Map<string, Tensor> {
-  refuseOtherFormats(bytes, name);
-  const entries = listEntries(bytes, name);
-  const pickleName = [...entries.keys()].find((entry) => /^[^/]+\/data\.pkl$/.test(entry));
-  if (pickleName === undefined) {
-    throw new DataError(`${name}: no data.pkl in this zip, so torch.save did not write it; give a .pth file`);
-  }
-  const root = pickleName.slice(0, -'data.pkl'.length);
-  if ((entries.get(pickleName)?.originalSize ?? 0) > MAX_PICKLE) {
-    throw new DataError(`${name}: ${pickleName} has more than ${MAX_PICKLE} bytes; save the state dict alone`);
-  }
-  const byteOrderName = `${root}byteorder`;
-  const small = unzipEntries(bytes, entries, new Set([pickleName, byteOrderName]), name);
-  const byteOrder = new TextDecoder().decode(small.get(byteOrderName)?.subarray(0, 16)).trim();
-  if (byteOrder !== '' && byteOrder !== 'little') {
-    throw new DataError(`${name}: ${byteOrderName} is "${printable(byteOrder)}"; save it on a little-endian machine`);
-  }
-
-  const pickle = parsePickle(small.get(pickleName) as Uint8Array, `${name}: ${pickleName}`);
-  const views = stateDict(findStateDict(pickle, name), name).map(([key, ref]) =>
-    checkView(key, ref, `${name}: key ${key}`),
-  );
-  const total = views.reduce((sum, view) => sum + view.elements * view.storage.type.itemSize, 0);
-  if (total > MAX_BYTES || total > ALLOWANCE + MAX_RATIO * bytes.length) {
-    throw new DataError(
-      `${name}: its tensors would need ${total} bytes, the file has ${bytes.length}; ` +
-        'damaged or made to fill the memory, fetch it again',
-    );
-  }
-  const entryOf = checkStorages(views, entries, root, name);
-  const storages = unzipEntries(bytes, entries, new Set(entryOf.values()), name);
-  return new Map(
-    views.map((view) => {
-      const data = storages.get(entryOf.get(view.storage.key) as string) as Uint8Array<ArrayBuffer>;
-      return [view.key, { dtype: view.storage.type.dtype, shape: view.shape, data: gather(view, data) }];
-    }),
-  );
+export function readPth(bytes: Uint8Array, file: string): TensorFile {
+  return guardReading(file, () => {
+    const budget = newBudget(bytes.length);
+    const container = isLegacy(bytes) ? openLegacy(bytes, file) : openZip(bytes, file, budget);
+    const read = (ref: TensorRef, key: string): StoredTensor =>
+      tensorOf(ref, `${file}: key ${printable(key)}`, (storage, needed, where) => {
+        budget(needed, where);
+        return container.storage(storage, where);
+      });
+    return findDictionaries(container.value, read, file);
+  });
 }
 
-/**
- * Returns the tensor of that name if it has the dtype and the shape a model needs. Use `requireFinite` to check for NaN.
- *
- * @param shape sizes in PyTorch's order
- * @param file the file, for messages
- * @throws DataError naming the file and the key: it is missing (with the keys that exist), or its dtype or shape differs
- */
-export function requireTensor(
-  tensors: ReadonlyMap<string, Tensor>,
-  key: string,
-  shape: readonly number[],
-  file: string,
-  dtype: Dtype = 'F32',
-): Tensor {
-  const tensor = tensors.get(key);
-  if (!tensor) {
-    const keys = [...tensors.keys()];
-    const alike = keys.filter((other) => tensors.get(other)?.shape.join() === shape.join());
-    const [what, shown] = alike.length > 0 ? ['of that shape it has', alike] : ['it has', keys];
-    const list = shown.length > 4 ? `${shown.slice(0, 4).join(', ')}, ...` : shown.join(', ');
-    throw new DataError(
-      `${file}: key ${key} [${shape}] is missing, ${what} ${list || 'nothing'}; rename it or give another file`,
-    );
-  }
-  if (tensor.dtype !== dtype || tensor.shape.join() !== shape.join()) {
-    throw new DataError(
-      `${file}: key ${key} is ${tensor.dtype} [${tensor.shape}], the model needs ${dtype} [${shape}]; ` +
-        'give a checkpoint of that model',
-    );
-  }
-  return tensor;
+function startsWith(bytes: Uint8Array, start: readonly number[], offset = 0): boolean {
+  return start.every((byte, i) => bytes[offset + i] === byte);
 }
 
-function refuseOtherFormats(bytes: Uint8Array, name: string): void {
-  const starts = (offset: number, text: string) =>
-    [...text].every((char, i) => bytes[offset + i] === char.charCodeAt(0));
-  if (starts(0, 'PK\u0003\u0004')) return;
-  if (bytes.length === 0) throw new DataError(`${name}: byte 0: the file is empty; fetch it again`);
-  const advice =
-    'save it again with a current PyTorch, torch.save(torch.load(file), file), or convert it to safetensors';
-  if (bytes[0] === 0x80 && bytes[1] >= 2 && bytes[1] <= 5) {
-    throw new DataError(`${name}: byte 0: a bare pickle, the format of PyTorch before 1.6; ${advice}`);
-  }
-  if (starts(257, 'ustar'))
-    throw new DataError(`${name}: byte 257: a tar file, the first format of PyTorch; ${advice}`);
-  const start = Array.from(bytes.subarray(0, 4), (byte) => byte.toString(16).padStart(2, '0')).join(' ');
-  throw new DataError(`${name}: byte 0: not a PyTorch checkpoint (starts with ${start}); give a .pth file`);
+function isLegacy(bytes: Uint8Array): boolean {
+  // Protocols above 3 have a frame of nine bytes between the protocol and the integer.
+  return bytes[0] === 0x80 && (startsWith(bytes, LEGACY_MAGIC, 2) || startsWith(bytes, LEGACY_MAGIC, 11));
 }
 
-/** The entries of the zip's directory by name, after validation. */
-function listEntries(bytes: Uint8Array, name: string): Map<string, UnzipFileInfo> {
-  const entries = new Map<string, UnzipFileInfo>();
-  let total = 0;
-  unzip(bytes, name, (entry) => {
-    const { size, originalSize, compression } = entry;
-    const where = `${name}: ${printable(entry.name)}`;
-    if (entries.has(entry.name) || entries.size === MAX_ENTRIES) {
-      throw new DataError(`${where}: the zip's directory is damaged; fetch the file again`);
-    }
-    total += originalSize;
-    const disagrees = compression === 0 && size !== originalSize;
-    if (disagrees || size > bytes.length || originalSize > ALLOWANCE + MAX_RATIO * size || total > MAX_BYTES) {
+function newBudget(fileBytes: number): Budget {
+  let spent = 0;
+  return (bytes, where) => {
+    spent += bytes;
+    if (spent > MAX_BYTES || spent > ALLOWANCE + MAX_RATIO * fileBytes) {
       throw new DataError(
-        `${where}: ${size} bytes would unpack to ${originalSize} (${total} so far); ` +
+        `${where}: its tensors would need ${spent} bytes, the file has ${fileBytes}; ` +
           'damaged or made to fill the memory, fetch it again',
       );
     }
-    entries.set(entry.name, entry);
-    return false;
-  });
-  return entries;
+  };
 }
 
-function unzipEntries(
-  bytes: Uint8Array,
-  entries: ReadonlyMap<string, UnzipFileInfo>,
-  wanted: ReadonlySet<string>,
-  name: string,
-): Map<string, Uint8Array<ArrayBuffer>> {
-  const files = new Map(Object.entries(unzip(bytes, name, (entry) => wanted.has(entry.name))));
-  for (const [entry, content] of files) {
-    const expected = entries.get(entry)?.originalSize;
-    if (content.length !== expected) {
-      throw new DataError(
-        `${name}: ${entry}: ${content.length} of ${expected} bytes; the file is damaged, fetch it again`,
-      );
-    }
-  }
-  return files;
+/** What the pickle's persistent ids and functions mean. `storages` collects what is named, by key. */
+function handlersFor(storages: Map<string, StorageRef>): PickleHandlers {
+  return {
+    call(name, args) {
+      switch (name) {
+        case 'torch._utils._rebuild_tensor':
+        case 'torch._utils._rebuild_tensor_v2':
+          return new TensorRef(args[0], args[1], args[2], args[3]);
+        case 'torch._utils._rebuild_tensor_v3':
+          return new TensorRef(args[0], args[1], args[2], args[3], args[6]);
+        case 'torch._utils._rebuild_parameter':
+        case 'torch._utils._rebuild_parameter_with_state':
+          return args[0];
+        case 'torch._tensor._rebuild_from_type_v2': {
+          // A tensor of a subclass or with attributes: the function that builds it, and its arguments.
+          const [inner, , list] = args as [{ name?: unknown } | undefined, unknown, unknown];
+          const isTensor = inner?.name === 'torch._utils._rebuild_tensor_v2' && Array.isArray(list);
+          return isTensor ? new TensorRef(list[0], list[1], list[2], list[3]) : undefined;
+        }
+        default:
+          return undefined;
+      }
+    },
+    persistent(id, where) {
+      const [tag, type, key, , count, view] = Array.isArray(id) ? id : [];
+      if (tag === 'module') return new PickleObject(describeValue(type));
+      const storage = tag === 'storage' ? storageOf(type, key, count, view) : undefined;
+      if (!storage) throw new DataError(`${where}: a persistent id is not a storage; ${SAVE_WEIGHTS}`);
+      storages.set(storage.key, storages.get(storage.key) ?? storage);
+      return storage;
+    },
+  };
 }
 
-function unzip(bytes: Uint8Array, name: string, filter: (entry: UnzipFileInfo) => boolean) {
-  try {
-    return unzipSync(bytes, { filter }) as Record<string, Uint8Array<ArrayBuffer>>;
-  } catch (cause) {
-    if (cause instanceof DataError) throw cause;
+function openZip(bytes: Uint8Array, file: string, budget: Budget): Container {
+  const entries = readZipDirectory(bytes, file);
+  const pickleName = [...entries.keys()]
+    .filter((name) => /(^|\/)data\.pkl$/.test(name))
+    .reduce<string | undefined>((a, b) => (a !== undefined && a.length <= b.length ? a : b), undefined);
+  if (pickleName === undefined) throw new DataError(`${file}: ${otherZip([...entries.keys()])}`);
+  const root = pickleName.slice(0, -'data.pkl'.length);
+  if (entries.has(`${root}constants.pkl`)) {
     throw new DataError(
-      `${name}: byte ${bytes.length}: truncated or damaged zip (${printable((cause as Error).message)}); fetch it again`,
-      { cause },
+      `${file}: a TorchScript program, not a checkpoint; load it with torch.jit.load and ${SAVE_WEIGHTS}`,
     );
   }
-}
-
-/** Parses the object of a pickle. Dictionaries become maps, tensors `TensorRef`s. */
-function parsePickle(pickle: Uint8Array, where: string): unknown {
-  // Created for every file and frozen, so that no pickle can affect later files.
-  const allowed = new Map<string, unknown>([
-    ['collections.OrderedDict', Object.freeze((pairs?: [unknown, unknown][]) => new Map(pairs))],
-    [
-      'torch._utils._rebuild_tensor_v2',
-      Object.freeze((...[storage, offset, shape, stride]: unknown[]) => new TensorRef(storage, offset, shape, stride)),
-    ],
-    ['torch._utils._rebuild_parameter', Object.freeze((data: unknown) => data)],
-    ...Object.entries(STORAGES).map(([type, storage]) => [`torch.${type}`, Object.freeze({ ...storage })] as const),
-  ]);
-  const storageTypes = new Set(Object.keys(STORAGES).map((type) => allowed.get(`torch.${type}`)));
-  const parser = new Parser({
-    unpicklingTypeOfDictionary: 'Map',
-    unpicklingTypeOfSet: 'Set',
-    nameResolver: {
-      resolve(module, type) {
-        const global = allowed.get(`${module}.${type}`);
-        if (global !== undefined) return global as () => unknown;
-        const what = printable(`${module}.${type}`);
-        if (what === 'torch.DoubleStorage') {
-          throw new DataError(`${where}: holds float64 tensors (${what}); save model.float().state_dict()`);
-        }
+  const content = (entry: ZipEntry) => {
+    if (entry.method !== 0) budget(entry.size, `${file}: ${printable(entry.name)}`);
+    return readZipEntry(bytes, entry, file);
+  };
+  const pickleEntry = entries.get(pickleName) as ZipEntry;
+  if (pickleEntry.size > MAX_PICKLE) {
+    throw new DataError(`${file}: ${printable(pickleName)} has more than ${MAX_PICKLE} bytes; ${SAVE_WEIGHTS}`);
+  }
+  const order = entries.get(`${root}byteorder`);
+  const byteOrder = order ? new TextDecoder().decode(content(order).subarray(0, 16)).trim() : 'little';
+  if (byteOrder !== 'little') {
+    const where = `${file}: ${printable(`${root}byteorder`)}`;
+    throw new DataError(`${where} is "${printable(byteOrder)}"; save it on a little-endian machine`);
+  }
+  const { value } = readPickle(content(pickleEntry), 0, `${file}: ${printable(pickleName)}`, handlersFor(new Map()));
+  const unpacked = new Map<string, Uint8Array>();
+  return {
+    value,
+    storage({ key, type, count }, where) {
+      const name = `${root}data/${key}`;
+      const entry = entries.get(name);
+      const needed = count * type.itemSize;
+      if (entry?.size !== needed) {
         throw new DataError(
-          `${where}: names ${what}, which no dictionary of tensors needs; it was not run, ` +
-            'save the weights alone: torch.save(model.state_dict(), file)',
+          `${where}: its storage ${printable(name)} has ${entry?.size ?? 'no'} bytes, ` +
+            `${count} of ${type.dtype} need ${needed}; the file is damaged`,
         );
-      },
+      }
+      const stored = unpacked.get(name) ?? content(entry);
+      unpacked.set(name, stored);
+      return stored;
     },
-    persistentResolver: {
-      resolve(id: unknown) {
-        const [tag, type, key, , count] = Array.isArray(id) ? id : [];
-        if (tag !== 'storage' || !storageTypes.has(type) || typeof key !== 'string' || !isCount(count)) {
-          throw new DataError(`${where}: a persistent id is not a storage; save the weights alone`);
-        }
-        return new StorageRef(type as StorageType, key, count);
-      },
-    },
-  });
-  try {
-    return parser.parse(pickle);
-  } catch (cause) {
-    if (cause instanceof DataError) throw cause;
-    const reason = printable((cause as Error).message);
-    throw new DataError(`${where}: not a pickle of torch.save (${reason}); fetch the file again`, { cause });
-  }
+  };
 }
 
-function findStateDict(top: unknown, name: string): [string, TensorRef][] {
-  if (!(top instanceof Map)) {
-    throw new DataError(`${name}: holds no dictionary; save the weights: torch.save(model.state_dict(), file)`);
+/** What a zip without a pickle of torch.save is, and what to do. */
+function otherZip(names: readonly string[]): string {
+  const checkpoint = names.find((name) => /\.(pth|pt|ckpt|tar|bin|safetensors)$/i.test(name));
+  if (checkpoint !== undefined) {
+    return `a zip that holds ${printable(checkpoint)}; unpack it and give the file inside`;
   }
-  const nestedKey = STATE_DICT_KEYS.find((key) => top.get(key) instanceof Map);
-  const dict = nestedKey === undefined ? top : (top.get(nestedKey) as Map<unknown, unknown>);
-  const entries = [...dict];
-  const stranger = entries.find(([key, value]) => typeof key !== 'string' || !(value instanceof TensorRef));
-  if (stranger || entries.length === 0) {
-    const prefix = nestedKey === undefined ? '' : `${nestedKey}.`;
-    const what = stranger ? `key ${prefix}${printable(String(stranger[0]))} is not a tensor` : 'no tensors';
-    throw new DataError(
-      `${name}: ${what}; a state dict is looked for at the top level and under ${STATE_DICT_KEYS.join(', ')}`,
-    );
+  if (names.length > 0 && names.every((name) => name.endsWith('.npy'))) {
+    return `an npz file of NumPy (${printable(names[0])}, ...), not a checkpoint; save the weights with torch.save`;
   }
-  return entries as [string, TensorRef][];
+  const shown = names.length > 0 ? `it holds ${printable(names[0])}` : 'it is empty';
+  return `no data.pkl in this zip (${shown}), so torch.save did not write it; give a .pth file`;
 }
 
-/**
- * The entries of a state dict without DataParallel's prefix `module.`, where all have it, and without
- * `num_batches_tracked`.
- *
- * @param name the file, for messages
- * @throws DataError naming the file and a key that cannot be a name
- */
-export function stateDict<T>(entries: Iterable<readonly [string, T]>, name: string): [string, T][] {
-  const all = [...entries];
-  const wrapped = all.every(([key]) => key.startsWith(DATA_PARALLEL));
-  const stripped = all.map(([key, value]): [string, T] => [wrapped ? key.slice(DATA_PARALLEL.length) : key, value]);
-  const odd = stripped.find(([key]) => key === '' || printable(key) !== key);
-  if (odd) throw new DataError(`${name}: key "${printable(odd[0])}" is not the name of a tensor; save it again`);
-  return stripped.filter(([key]) => !/(^|\.)num_batches_tracked$/.test(key));
-}
-
-function checkView(key: string, ref: TensorRef, where: string): View {
-  const { storage, offset, shape, stride } = ref;
-  const isList = (list: readonly unknown[]): list is number[] => list.every(isCount);
-  if (!(storage instanceof StorageRef) || !isCount(offset) || !isList(shape) || !isList(stride)) {
-    throw new DataError(
-      `${where}: storage, offset, shape or stride is missing or not a whole number >= 0; save it again`,
-    );
+/** Opens a file of before version 1.6: magic number, version, sizes of the writing machine, value, keys; then the storages. */
+function openLegacy(bytes: Uint8Array, file: string): Container {
+  const storages = new Map<string, StorageRef>();
+  const none: PickleHandlers = { call: () => undefined, persistent: () => undefined };
+  let at = 0;
+  const next = (handlers: PickleHandlers) => {
+    const { value, end } = readPickle(bytes, at, file, handlers);
+    at = end;
+    return value;
+  };
+  next(none);
+  const version = next(none);
+  if (version !== 1001) {
+    const problem = `version ${describeNumber(version)} of the older format, only 1001 is read`;
+    throw new DataError(`${file}: ${problem}; ${SAVE_WEIGHTS}`);
   }
-  const elements = shape.reduce((product, size) => product * size, 1);
-  const last = offset + shape.reduce((sum, size, i) => sum + (size - 1) * stride[i], 0);
-  if (shape.length !== stride.length || (elements > 0 && !(last < storage.count)) || !isCount(elements)) {
-    throw new DataError(
-      `${where}: shape [${shape}] with stride [${stride}] from element ${offset} does not lie in its storage ` +
-        `${printable(storage.key)} of ${storage.count}; the file is damaged`,
-    );
+  const system = next(none);
+  if (system instanceof Map && system.get('little_endian') === false) {
+    throw new DataError(`${file}: its numbers are big-endian; save it on a little-endian machine`);
   }
-  return { key, storage, offset, shape: [...shape], stride, elements };
-}
-
-/** Finds the zip entry of each storage key, and checks that its size is the one in the pickle. */
-function checkStorages(
-  views: readonly View[],
-  entries: ReadonlyMap<string, UnzipFileInfo>,
-  root: string,
-  name: string,
-): Map<string, string> {
-  const known = new Map<string, StorageRef>();
-  const entryOf = new Map<string, string>();
-  for (const { key, storage } of views) {
-    const entry = `${root}data/${storage.key}`;
-    const expected = storage.count * storage.type.itemSize;
-    const size = entries.get(entry)?.originalSize;
-    const before = known.get(storage.key) ?? storage;
-    if (size !== expected || before.type !== storage.type || before.count !== storage.count) {
+  const value = next(handlersFor(storages));
+  const keys = next(none);
+  if (!Array.isArray(keys)) throw new DataError(`${file}: byte ${at}: no list of storages; the file is damaged`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const places = new Map<string, Uint8Array>();
+  for (const key of keys) {
+    const storage = storages.get(key);
+    const where = `${file}: byte ${at}: storage ${printable(String(typeof key === 'string' ? key : ''))}`;
+    if (!storage) throw new DataError(`${where}: no tensor names it; the file is damaged`);
+    const needed = storage.count * storage.type.itemSize;
+    const count =
+      at + 8 <= bytes.length ? view.getUint32(at, true) + 2 ** 32 * view.getUint32(at + 4, true) : Number.NaN;
+    if (count !== storage.count || at + 8 + needed > bytes.length) {
       throw new DataError(
-        `${name}: key ${key}: its storage ${printable(entry)} has ${size ?? 'no'} bytes, ` +
-          `${storage.count} of ${storage.type.dtype} need ${expected}; the file is damaged`,
+        `${where}: truncated or damaged, ${storage.count} elements are missing; fetch the file again`,
       );
     }
-    known.set(storage.key, storage);
-    entryOf.set(storage.key, entry);
+    places.set(storage.key, bytes.subarray(at + 8, at + 8 + needed));
+    at += 8 + needed;
   }
-  return entryOf;
+  return {
+    value,
+    storage({ key, type, count }, where) {
+      const stored = places.get(key);
+      const needed = count * type.itemSize;
+      if (stored?.length !== needed) {
+        throw new DataError(
+          `${where}: its storage ${printable(key)} has ${stored?.length ?? 'no'} bytes, ` +
+            `${count} of ${type.dtype} need ${needed}; the file is damaged`,
+        );
+      }
+      return stored;
+    },
+  };
 }
 
-/** Copies a view's elements in row-major order, as words of their size and never as floats. */
-function gather({ storage, offset, shape, stride, elements }: View, bytes: Uint8Array<ArrayBuffer>): TensorData {
-  const { dtype, itemSize } = storage.type;
-  const packed = new Uint8Array(elements * itemSize);
-  const isContiguous = shape.every(
-    (size, i) => size === 1 || stride[i] === shape.slice(i + 1).reduce((product, inner) => product * inner, 1),
-  );
-  if (isContiguous || elements === 0) {
-    packed.set(bytes.subarray(offset * itemSize, offset * itemSize + packed.length));
-  } else {
-    const Words = itemSize === 1 ? Uint8Array : itemSize === 2 ? Uint16Array : Uint32Array;
-    const words = itemSize / Words.BYTES_PER_ELEMENT;
-    const source = new Words(bytes.buffer, bytes.byteOffset, storage.count * words);
-    const target = new Words(packed.buffer);
-    const index = new Uint32Array(shape.length);
-    let from = offset;
-    for (let to = 0; to < elements; to++) {
-      for (let word = 0; word < words; word++) target[to * words + word] = source[from * words + word];
-      for (let axis = shape.length - 1; axis >= 0; axis--) {
-        from += stride[axis];
-        if (++index[axis] < shape[axis]) break;
-        from -= stride[axis] * shape[axis];
-        index[axis] = 0;
+const describeNumber = (value: unknown) => (typeof value === 'number' ? String(value) : describeValue(value));
+
+/** Searches the value of a checkpoint for dictionaries of tensors. Each is visited one time, however often it is named. */
+function findDictionaries(top: unknown, read: (ref: TensorRef, key: string) => StoredTensor, file: string): TensorFile {
+  const root = itemsOf(top);
+  if (!root) {
+    const what = top instanceof TensorRef ? 'a single tensor' : describeValue(top);
+    const run = top instanceof PickleObject ? ', of which nothing was run' : '';
+    throw new DataError(`${file}: holds ${what}${run}, not a dictionary of tensors; ${SAVE_WEIGHTS}`);
+  }
+  const dictionaries: TensorDictionary[] = [];
+  const objects = new Map<string, string>();
+  const visited = new Set([root]);
+  const queue = [{ items: root, path: '', depth: 1 }];
+  for (const { items, path, depth } of queue) {
+    const tensors = new Map<string, StoredTensor>();
+    for (const [key, value] of items) {
+      if (typeof key !== 'string') continue;
+      const inner = itemsOf(value);
+      const innerPath = path === '' ? key : `${path}.${key}`;
+      if (value instanceof TensorRef) {
+        tensors.set(key, read(value, key));
+      } else if (inner && !visited.has(inner) && depth < MAX_DEPTH) {
+        visited.add(inner);
+        queue.push({ items: inner, path: innerPath, depth: depth + 1 });
+      } else if (value instanceof PickleObject && depth === 1) {
+        objects.set(key, value.name);
       }
     }
+    if (tensors.size > 0) dictionaries.push({ path, tensors });
   }
-  const { buffer } = packed;
-  switch (dtype) {
-    case 'F32':
-      return new Float32Array(buffer);
-    case 'I32':
-      return new Int32Array(buffer);
-    case 'I64':
-      return new BigInt64Array(buffer);
-    case 'F16':
-    case 'BF16':
-      return new Uint16Array(buffer);
-    default:
-      return packed;
+  if (dictionaries.length === 0) {
+    const [object] = objects;
+    const what = object
+      ? `key ${printable(object[0])} is an object of ${printable(object[1])}, of which nothing was run`
+      : `its keys: ${
+          printable(
+            [...root.keys()]
+              .filter((key) => typeof key === 'string')
+              .slice(0, 4)
+              .join(', '),
+          ) || 'none'
+        }`;
+    throw new DataError(`${file}: no tensors in its dictionaries (${what}); ${SAVE_WEIGHTS}`);
   }
+  return { dictionaries, objects };
 }
 
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
-}
-
-/** Makes text from a file printable: one line of at most about 100 characters, without control characters. */
-function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is replaced
-  const line = text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, '?');
-  return line.length > 100 ? `${line.slice(0, 100)}...` : line;
+/** The items of a dictionary, or of an object whose class is derived from dict. */
+function itemsOf(value: unknown): Map<unknown, unknown> | undefined {
+  if (value instanceof PickleObject) return value.items;
+  return value instanceof Map ? value : undefined;
 }

@@ -4,19 +4,39 @@
  * machine with WebGPU.
  */
 import { DataError } from '../errors.ts';
+import { fileKind } from './file_kind.ts';
+import { printable } from './printable.ts';
 
 const ARRAYS = {
+  F64: Float64Array,
   F32: Float32Array,
   /** The bits of IEEE binary16. */
   F16: Uint16Array,
   /** The bits of bfloat16. */
   BF16: Uint16Array,
-  I32: Int32Array,
   I64: BigInt64Array,
-  U8: Uint8Array,
+  I32: Int32Array,
+  I16: Int16Array,
+  I8: Int8Array,
+  U64: BigUint64Array,
   U32: Uint32Array,
+  U16: Uint16Array,
+  U8: Uint8Array,
   BOOL: Uint8Array,
 } as const;
+
+/** Types of the format whose numbers no typed array holds, and their bits. Tensors of these types are not read. */
+const UNREAD_BITS: ReadonlyMap<string, number> = new Map([
+  ['C64', 64],
+  ['F8_E4M3', 8],
+  ['F8_E4M3FNUZ', 8],
+  ['F8_E5M2', 8],
+  ['F8_E5M2FNUZ', 8],
+  ['F8_E8M0', 8],
+  ['F6_E2M3', 6],
+  ['F6_E3M2', 6],
+  ['F4', 4],
+]);
 
 export type Dtype = keyof typeof ARRAYS;
 export type TensorData = InstanceType<(typeof ARRAYS)[Dtype]>;
@@ -31,66 +51,91 @@ export interface Tensor {
 export interface Safetensors {
   tensors: Map<string, Tensor>;
   metadata: Record<string, string>;
+  /** Types and shapes of the tensors that are not read: complex numbers, and floats of 8 bits and fewer. */
+  unread: Map<string, { readonly dtype: string; readonly shape: number[] }>;
 }
 
-const MAX_HEADER = 100_000_000; // the reference implementation's limit
+/** A header of 100,000 tensors is about a third of this; the reference implementation allows three times as much. */
+const MAX_HEADER = 2 ** 25;
+/** Objects and lists of a header; a tensor has three. */
+const MAX_CONTAINERS = 2 ** 20;
 const METADATA = '__metadata__';
+
+/** The typed array of an element type, over the whole buffer. */
+export function typedArray(dtype: Dtype, buffer: ArrayBuffer): TensorData {
+  return new ARRAYS[dtype](buffer);
+}
+
+/** True if the bytes begin as a safetensors file does: eight bytes, and then an object of JSON. */
+export function isSafetensors(bytes: Uint8Array): boolean {
+  const begin = new TextDecoder().decode(bytes.subarray(8, 64));
+  return /^\s*\{\s*["}]/.test(begin);
+}
 
 /**
  * Reads a whole file. Tensors are in the order of their bytes; their data are copies. As in the reference implementation,
- * the tensors must fill the data exactly, without overlaps, gaps or trailing bytes.
+ * the tensors must fill the data exactly, without overlaps, gaps or trailing bytes, and metadata of null are none.
  *
  * @param name the file, for messages
  * @throws DataError (file, and key or offset) for any other content
  */
 export function readSafetensors(bytes: Uint8Array, name: string): Safetensors {
-  if (bytes.length < 8) {
-    throw new DataError(`${name}: byte 0: ${bytes.length} bytes are too few for a safetensors file; fetch it again`);
-  }
-  const headerLength = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
-  if (headerLength > MAX_HEADER || 8 + headerLength > bytes.length) {
-    throw new DataError(
-      `${name}: byte 0: header of ${headerLength} bytes in a file of ${bytes.length}; truncated or not safetensors`,
-    );
-  }
-  const { [METADATA]: metadata = {}, ...entries } = parseHeader(bytes.subarray(8, 8 + headerLength), name);
-  if (!isRecord(metadata) || !Object.values(metadata).every((value) => typeof value === 'string')) {
-    throw new DataError(`${name}: key ${METADATA}: not a map of strings; write it again`);
-  }
-
-  const dataStart = 8 + headerLength;
+  const { entries, metadata, dataStart } = readHeader(bytes, name);
   const dataLength = bytes.length - dataStart;
-  const layouts = Object.entries(entries).map(([key, entry]) => readEntry(entry, dataLength, `${name}: key ${key}`));
-  const keys = Object.keys(entries);
-  const order = keys
-    .map((_, i) => i)
-    .sort((a, b) => layouts[a].begin - layouts[b].begin || layouts[a].end - layouts[b].end);
+  const layouts = entries.map(([key, entry]) => readEntry(key, entry, dataLength, `${name}: key ${printable(key)}`));
+  layouts.sort((a, b) => a.begin - b.begin || a.end - b.end);
 
-  const tensors = new Map<string, Tensor>();
+  const tensors: Safetensors['tensors'] = new Map();
+  const unread: Safetensors['unread'] = new Map();
   let covered = 0;
-  for (const i of order) {
-    const { dtype, shape, begin, end } = layouts[i];
+  for (const { key, dtype, shape, begin, end } of layouts) {
     if (begin !== covered) {
       const problem =
         begin < covered
           ? 'overlaps the tensor before it, which ends'
           : 'leaves a gap after the tensor before it, which ends';
       throw new DataError(
-        `${name}: key ${keys[i]}: begins at data offset ${begin}, ${problem} at ${covered}; write it again`,
+        `${name}: key ${printable(key)}: begins at data offset ${begin}, ${problem} at ${covered}; write it again`,
       );
+    }
+    covered = end;
+    if (!isDtype(dtype)) {
+      unread.set(key, { dtype, shape });
+      continue;
     }
     // A fresh copy: the bytes may be unaligned, and `slice` of a Node Buffer would only be a view.
     const copy = new Uint8Array(end - begin);
     copy.set(bytes.subarray(dataStart + begin, dataStart + end));
-    tensors.set(keys[i], { dtype, shape, data: new ARRAYS[dtype](copy.buffer) });
-    covered = end;
+    tensors.set(key, { dtype, shape, data: typedArray(dtype, copy.buffer) });
   }
   if (covered !== dataLength) {
     throw new DataError(
       `${name}: byte ${dataStart + covered}: ${dataLength - covered} bytes belong to no tensor; the file is damaged`,
     );
   }
-  return { tensors, metadata: metadata as Record<string, string> };
+  return { tensors, metadata, unread };
+}
+
+/** Reads the header alone. @throws DataError */
+function readHeader(bytes: Uint8Array, name: string) {
+  const kind = isSafetensors(bytes) ? undefined : fileKind(bytes);
+  if (kind) throw new DataError(`${name}: ${kind.what}, not a safetensors file; ${kind.advice}`);
+  if (bytes.length < 8) {
+    throw new DataError(`${name}: byte 0: ${bytes.length} bytes are too few for a safetensors file; fetch it again`);
+  }
+  const headerLength = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
+  const dataStart = 8 + headerLength;
+  if (headerLength > MAX_HEADER || dataStart > bytes.length) {
+    throw new DataError(
+      `${name}: byte 0: header of ${headerLength} bytes in a file of ${bytes.length}; truncated or not safetensors`,
+    );
+  }
+  const { [METADATA]: stated, ...entries } = parseHeader(bytes.subarray(8, dataStart), name);
+  const metadata = stated ?? {};
+  if (!isRecord(metadata) || !Object.values(metadata).every((value) => typeof value === 'string')) {
+    throw new DataError(`${name}: key ${METADATA}: not a map of strings; write it again`);
+  }
+  return { entries: Object.entries(entries), metadata: metadata as Record<string, string>, dataStart };
 }
 
 /**
@@ -152,9 +197,14 @@ export function requireFinite(tensor: Tensor, name: string, key: string): void {
 }
 
 function parseHeader(bytes: Uint8Array, name: string): Record<string, unknown> {
+  let containers = 0;
+  for (const byte of bytes) if (byte === 0x5b || byte === 0x7b) containers++;
+  if (containers > MAX_CONTAINERS) {
+    throw new DataError(`${name}: byte 8: the header has more lists than any model; damaged or not safetensors`);
+  }
   let header: unknown;
   try {
-    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    header = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
   } catch (cause) {
     throw new DataError(`${name}: byte 8: the header is not JSON; damaged or not safetensors`, { cause });
   }
@@ -162,30 +212,35 @@ function parseHeader(bytes: Uint8Array, name: string): Record<string, unknown> {
   return header;
 }
 
-function readEntry(entry: unknown, dataLength: number, where: string) {
+function readEntry(key: string, entry: unknown, dataLength: number, where: string) {
   const { dtype, shape, data_offsets: offsets } = isRecord(entry) ? entry : {};
-  if (typeof dtype !== 'string' || !Object.hasOwn(ARRAYS, dtype)) {
-    throw new DataError(`${where}: dtype ${dtype} is not one of ${Object.keys(ARRAYS).join(', ')}; convert the tensor`);
+  const shown = (value: unknown) => printable(String(JSON.stringify(value)));
+  const bits = isDtype(dtype) ? 8 * itemSize(dtype) : UNREAD_BITS.get(dtype as string);
+  if (bits === undefined) {
+    const known = Object.keys(ARRAYS).join(', ');
+    throw new DataError(`${where}: dtype ${printable(String(dtype))} is not one of ${known}; convert the tensor`);
   }
   if (!isCountList(shape)) {
-    throw new DataError(`${where}: shape ${JSON.stringify(shape)} is not a list of sizes; write it again`);
+    throw new DataError(`${where}: shape ${shown(shape)} is not a list of sizes; write it again`);
   }
   if (!isCountList(offsets) || offsets.length !== 2 || offsets[0] > offsets[1] || offsets[1] > dataLength) {
     throw new DataError(
-      `${where}: data offsets ${JSON.stringify(offsets)} are not a range within the file's ${dataLength} data bytes; ` +
+      `${where}: data offsets ${shown(offsets)} are not a range within the file's ${dataLength} data bytes; ` +
         'truncated or damaged, fetch it again',
     );
   }
   const [begin, end] = offsets;
-  const needed = elementCount(shape) * itemSize(dtype as Dtype);
+  const needed = (elementCount(shape) * bits) / 8;
   if (needed !== end - begin) {
+    const size = `[${printable(shape.join(','))}]`;
     throw new DataError(
-      `${where}: ${dtype} [${shape}] needs ${needed} bytes, its data offsets hold ${end - begin}; write it again`,
+      `${where}: ${dtype} ${size} needs ${needed} bytes, its data offsets hold ${end - begin}; write it again`,
     );
   }
-  return { dtype: dtype as Dtype, shape, begin, end };
+  return { key, dtype: dtype as string, shape, begin, end };
 }
 
+const isDtype = (dtype: unknown): dtype is Dtype => typeof dtype === 'string' && Object.hasOwn(ARRAYS, dtype);
 const itemSize = (dtype: Dtype) => ARRAYS[dtype].BYTES_PER_ELEMENT;
 const elementCount = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1);
 const isRecord = (value: unknown): value is Record<string, unknown> =>

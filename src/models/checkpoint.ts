@@ -8,7 +8,8 @@ import { MODEL_KINDS, type ModelSpec } from './model_spec.ts';
 import { describedModel, modelName } from './specs.ts';
 import { modelLayout, type TrainingState } from './trainer.ts';
 
-const FORMAT = 'midas-checkpoint/1';
+/** The format of a checkpoint, in its metadata. */
+export const CHECKPOINT_FORMAT = 'midas-checkpoint/1';
 const OPTIMIZER = 'training.optimizer.';
 
 const Size = v.pipe(v.number(), v.integer(), v.minValue(1));
@@ -44,7 +45,7 @@ export function writeCheckpoint({ spec, state, metadata }: Checkpoint): Uint8Arr
   }
   return writeSafetensors(tensors, {
     ...metadata,
-    format: FORMAT,
+    format: CHECKPOINT_FORMAT,
     model: JSON.stringify(spec.description),
     epoch: String(state.epoch),
   });
@@ -57,15 +58,8 @@ export function writeCheckpoint({ spec, state, metadata }: Checkpoint): Uint8Arr
  */
 export function readCheckpoint(bytes: Uint8Array, name: string, expected?: ModelSpec): Checkpoint {
   const { tensors, metadata } = readSafetensors(bytes, name);
-  const { format, model, epoch, ...rest } = metadata;
-  if (format !== FORMAT || model === undefined) {
-    throw new DataError(
-      `${name}: key format: this is not a ${FORMAT} file; give one that a run saved, or a .pth to midas import`,
-    );
-  }
-  const described = v.safeParse(v.pipe(v.string(), v.parseJson(), ModelDescription), model);
-  if (!described.success) throw new DataError(`${name}: key model: ${described.issues[0].message}`);
-  const spec = describedModel(described.output);
+  const { format: _, model: __, epoch, ...rest } = metadata;
+  const spec = checkpointSpec(metadata, name);
   if (expected && modelName(spec) !== modelName(expected)) {
     throw new DataError(
       `${name}: it holds a ${modelName(spec)}, this run needs a ${modelName(expected)}; give another file`,
@@ -81,6 +75,22 @@ export function readCheckpoint(bytes: Uint8Array, name: string, expected?: Model
     optimizer.push(new Uint32Array(tensor.data.buffer as ArrayBuffer, tensor.data.byteOffset, tensor.data.length));
   }
   return { spec, state: { epoch: Number(epoch), parameters, optimizer }, metadata: rest };
+}
+
+/**
+ * The model that a checkpoint's metadata describe.
+ * @param name of the file
+ * @throws DataError for the metadata of another format
+ */
+export function checkpointSpec({ format, model }: Readonly<Record<string, string>>, name: string): ModelSpec {
+  if (format !== CHECKPOINT_FORMAT || model === undefined) {
+    throw new DataError(
+      `${name}: key format: this is not a ${CHECKPOINT_FORMAT} file; give one that a run saved, or convert it: midas import`,
+    );
+  }
+  const described = v.safeParse(v.pipe(v.string(), v.parseJson(), ModelDescription), model);
+  if (!described.success) throw new DataError(`${name}: key model: ${described.issues[0].message}`);
+  return describedModel(described.output);
 }
 
 /**

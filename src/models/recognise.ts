@@ -1,20 +1,46 @@
-/** Recognises the published networks by the names and shapes of a file's tensors. */
+/** Finds the published networks in files, by the names and shapes of their tensors. */
 
-import { DataError } from '../errors.ts';
-import { readPth, requireTensor, stateDict } from '../formats/pth.ts';
-import { readSafetensors, type Tensor } from '../formats/safetensors.ts';
-import { keyOf } from './checkpoint.ts';
+import { ConfigError, DataError } from '../errors.ts';
+import { FLOATING, toFloat32 } from '../formats/float.ts';
+import { printable } from '../formats/printable.ts';
+import type { Tensor } from '../formats/safetensors.ts';
+import type { StoredTensor, TensorDictionary, TensorFile } from '../formats/stored_tensor.ts';
+import { readTensorFile } from '../formats/tensor_file.ts';
+import { keyOf, packTensors } from './checkpoint.ts';
 import type { ModelDescription, ModelSpec } from './model_spec.ts';
-import { describedModel } from './specs.ts';
+import { describedModel, modelName } from './specs.ts';
 import { modelLayout } from './trainer.ts';
 
-type Tensors = ReadonlyMap<string, Tensor>;
+type Tensors = ReadonlyMap<string, StoredTensor>;
+
+/** A network of a file. */
+export interface ImportedNetwork {
+  readonly spec: ModelSpec;
+  /** In the model's padded layout, as float32. */
+  readonly parameters: Uint32Array<ArrayBuffer>;
+  /** What a user should know about the conversion, in whole sentences; usually nothing. */
+  readonly notes: readonly string[];
+}
 
 /** A published network of any size. */
 interface Family {
-  /** Names of its tensors in files. */
+  readonly title: string;
+  /** Names of its tensors in files; each has three parts, joined by dots. */
   readonly keys: ReadonlySet<string>;
   describe(tensors: Tensors, file: string): ModelDescription;
+}
+
+/** Tensors with the names of a published network. */
+interface Candidate {
+  readonly family: Family;
+  /** Path of their dictionary in the file. */
+  readonly dictionary: string;
+  /** The same with the part of the names that they share, as for `--key`; empty for the top level. */
+  readonly path: string;
+  /** By the names of the family. */
+  readonly tensors: Tensors;
+  /** Names beside them that only another network has. */
+  readonly others: readonly string[];
 }
 
 function keysOf(description: ModelDescription): Set<string> {
@@ -24,38 +50,202 @@ function keysOf(description: ModelDescription): Set<string> {
 
 const FAMILIES: readonly Family[] = [
   {
+    title: 'classifier',
     keys: keysOf({ kind: 'yang-classifier', size: 64, ndf: 1, classes: 1 }),
     describe: describeClassifier,
   },
   {
+    title: 'inversion network',
     // The keys of the network for 32 x 32 pixels are a subset.
     keys: keysOf({ kind: 'yang-inversion', size: 64, ngf: 1, classes: 1 }),
     describe: describeInversion,
   },
 ];
 
-/** The state dict of a .safetensors file or, under any other name, of a file of torch.save. @throws DataError */
-export function readTensors(bytes: Uint8Array, file: string): Map<string, Tensor> {
-  return file.endsWith('.safetensors')
-    ? new Map(stateDict(readSafetensors(bytes, file).tensors, file))
-    : readPth(bytes, file);
+/** Parts of names that DataParallel, torch.compile and FSDP add, anywhere in a name. */
+const WRAPPERS = /(?<=^|\.)(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\./g;
+
+/** Keys under which training scripts store a model, the most usual first: they decide where a file has several copies. */
+const USUAL_KEYS = [
+  'model',
+  'state_dict',
+  'model_state_dict',
+  'model_state',
+  'net',
+  'network',
+  'module',
+  'weights',
+  'params',
+];
+
+/**
+ * The classifier or the inversion network of Yang et al. (src/models/yang.ts) that a file of PyTorch or safetensors holds, in
+ * any of its dictionaries and below any module. Tensors of float16, bfloat16 and float64 become float32; what else the file
+ * holds is left out.
+ *
+ * @param file name, for messages
+ * @param key names the dictionary where there are several; its keys are joined by dots
+ * @throws DataError naming file and key: another format, neither of these networks, an incomplete one, another shape, integers,
+ *   a NaN, or several networks and no `key`
+ * @throws ConfigError if the file has no dictionary of the name `key`
+ */
+export function importNetwork(bytes: Uint8Array, file: string, key?: string): ImportedNetwork {
+  const found = readTensorFile(bytes, file);
+  const candidates = found.dictionaries.flatMap(candidatesIn);
+  const dictionaries = found.dictionaries.filter(({ path }) => key === undefined || path === key);
+  const asked = candidates.filter(({ dictionary, path }) => key === undefined || dictionary === key || path === key);
+  if (asked.length === 0 && dictionaries.length === 0) {
+    const paths = new Set([...found.dictionaries, ...candidates].map(({ path }) => path || 'the top level'));
+    throw new ConfigError(
+      `--key ${printable(key ?? '')}: ${file} has tensors in ${listed([...paths])}; name one of them, or leave --key out`,
+    );
+  }
+  const whole = asked.filter(({ others }) => others.length === 0);
+  if (whole.length === 0) throw new DataError(`${file}: ${unrecognised(dictionaries, asked, found)}`);
+  const { candidate, spec } = choose(
+    whole.map((each) => ({ candidate: each, spec: describedModel(each.family.describe(each.tensors, file)) })),
+    file,
+  );
+  const types = new Set<string>();
+  const tensors = new Map<string, Tensor>();
+  for (const slice of modelLayout(spec).slices) {
+    const name = keyOf(spec, slice);
+    const stored = requireStored(candidate.tensors, name, slice.shape, file);
+    types.add(stored.dtype);
+    tensors.set(name, asFloat32(stored.read(), `${file}: key ${name}`));
+  }
+  return { spec, parameters: packTensors(spec, tensors, file), notes: notesOf(types, file) };
+}
+
+/** The published networks in a dictionary: in its own names, or in those of a module, `net.encoder.0.weight`. */
+function candidatesIn({ path: dictionary, tensors }: TensorDictionary): Candidate[] {
+  const names = withoutWrappers(tensors);
+  const groups = new Map<string, { family: Family; prefix: string; members: Map<string, StoredTensor> }>();
+  const known = new Set<string>();
+  for (const [name, tensor] of names) {
+    const key = lastParts(name);
+    for (const family of FAMILIES.filter(({ keys }) => keys.has(key))) {
+      const prefix = name.slice(0, name.length - key.length);
+      const id = `${family.title} ${prefix}`;
+      const group = groups.get(id) ?? { family, prefix, members: new Map() };
+      group.members.set(key, tensor);
+      groups.set(id, group);
+      known.add(name);
+    }
+  }
+  // A name without a dot, or a tensor of integers, is no weight of a layer.
+  const strangers = [...names]
+    .filter(([name, { dtype }]) => !known.has(name) && name.includes('.') && FLOATING.has(dtype))
+    .map(([name]) => name);
+  return [...groups.values()]
+    .filter(({ family, members }) => 3 * members.size >= family.keys.size)
+    .map(({ family, prefix, members }) => ({
+      family,
+      dictionary,
+      path: [dictionary, prefix.slice(0, -1)].filter((part) => part !== '').join('.'),
+      tensors: members,
+      others: strangers.filter((name) => name.startsWith(prefix)),
+    }));
+}
+
+/** The tensors by their names without the parts that wrappers add, unless two names would become the same. */
+function withoutWrappers(tensors: Tensors): Tensors {
+  const stripped = new Map([...tensors].map(([name, tensor]) => [name.replace(WRAPPERS, ''), tensor]));
+  return stripped.size === tensors.size ? stripped : tensors;
+}
+
+/** The last three parts of a name, those after its third dot from the end. */
+function lastParts(name: string): string {
+  let dot = name.length;
+  for (let i = 0; i < 3 && dot > 0; i++) dot = name.lastIndexOf('.', dot - 1);
+  return name.slice(dot + 1);
+}
+
+/** The only network, or the one under the most usual key if all are copies of one. @throws DataError */
+function choose<T extends { readonly candidate: Candidate; readonly spec: ModelSpec }>(
+  all: readonly T[],
+  file: string,
+): T {
+  const rank = ({ candidate: { path } }: T) => {
+    const index = USUAL_KEYS.indexOf(path.split('.').at(-1) ?? '');
+    if (path === '') return -1;
+    return index < 0 ? Number.POSITIVE_INFINITY : index;
+  };
+  const ranks = all.map(rank);
+  const lowest = Math.min(...ranks);
+  const isCopies = all.every(({ spec }) => modelName(spec) === modelName(all[0].spec));
+  const first = all.filter((_, i) => ranks[i] === lowest);
+  if (all.length === 1 || (isCopies && first.length === 1)) return first[0];
+  const paths = all.map(({ candidate: { path, family } }) => `${path || 'the top level'} (${family.title})`);
+  throw new DataError(`${file}: holds several networks: ${listed(paths)}; name one: midas import FILE --key NAME`);
+}
+
+/** Why nothing in the dictionaries is a published network. */
+function unrecognised(
+  dictionaries: readonly TensorDictionary[],
+  candidates: readonly Candidate[],
+  { objects }: TensorFile,
+): string {
+  if (candidates.length > 0) {
+    const [{ family, others }] = candidates;
+    return `beside the tensors of the published ${family.title} it has ${listed(others)}, so it is another network; give a file of the published one`;
+  }
+  const most = dictionaries.reduce((a, b) => (b.tensors.size > a.tensors.size ? b : a));
+  const where = most.path === '' ? 'its tensors are' : `${printable(most.path)} holds`;
+  const [object] = objects;
+  const notRead = object
+    ? `; key ${printable(object[0])} is an object of ${printable(object[1])}, which was not read: save its state_dict()`
+    : '';
+  return (
+    'neither the classifier nor the inversion network of Yang et al. ' +
+    `(${where} ${listed([...most.tensors].map(([name, { dtype }]) => `${name} ${dtype}`))}); give a file of one of them${notRead}`
+  );
+}
+
+/** The first three names, printable. */
+function listed(names: readonly string[]): string {
+  const shown = names.slice(0, 3).map((name) => printable(name.slice(0, 40)));
+  return names.length > 3 ? `${shown.join(', ')} and ${names.length - 3} more` : shown.join(', ');
 }
 
 /**
- * The classifier or the inversion network of Yang et al. (src/models/yang.ts) that a file holds; undefined for another
- * model, that is if it has tensors of other names or fewer than a third of the network's tensors.
+ * Returns the tensor of that name if it has the shape that a model needs, and floating-point elements.
  *
- * @param tensors of a state dict, in PyTorch's shapes
- * @param file for messages
- * @throws DataError naming file and key, for an incomplete network, another shape or another type
+ * @param shape sizes in PyTorch's order
+ * @param file name, for messages
+ * @throws DataError naming file and key: it is missing (with keys of its shape), or its type or shape differs
  */
-export function recogniseModel(tensors: Tensors, file: string): ModelSpec | undefined {
-  const names = [...tensors.keys()];
-  const family = FAMILIES.find(({ keys }) => names.every((key) => keys.has(key)) && 3 * names.length >= keys.size);
-  if (!family) return undefined;
-  const spec = describedModel(family.describe(tensors, file));
-  for (const slice of modelLayout(spec).slices) requireTensor(tensors, keyOf(spec, slice), slice.shape, file);
-  return spec;
+function requireStored(tensors: Tensors, key: string, shape: readonly number[], file: string): StoredTensor {
+  const tensor = tensors.get(key);
+  if (!tensor) throw new DataError(`${file}: key ${key} [${shape}] is missing; give a file of the whole network`);
+  if (!FLOATING.has(tensor.dtype) || tensor.shape.join() !== shape.join()) {
+    throw new DataError(
+      `${file}: key ${key} is ${tensor.dtype} [${tensor.shape}], the model needs F32 [${shape}]; ` +
+        'give a checkpoint of that model',
+    );
+  }
+  return tensor;
+}
+
+/** @throws DataError for a number that is finite in float64 only */
+function asFloat32(tensor: Tensor, where: string): Tensor {
+  const data = toFloat32(tensor) as Float32Array<ArrayBuffer>;
+  if (tensor.dtype === 'F64') {
+    const wide = tensor.data as Float64Array;
+    const at = data.findIndex((value, i) => !Number.isFinite(value) && Number.isFinite(wide[i]));
+    if (at >= 0) {
+      throw new DataError(`${where}: element ${at} is ${wide[at]}, too large for float32; train or export it again`);
+    }
+  }
+  return { dtype: 'F32', shape: tensor.shape, data };
+}
+
+function notesOf(types: ReadonlySet<string>, file: string): string[] {
+  const exact = [types.has('F16') ? 'float16' : '', types.has('BF16') ? 'bfloat16' : ''].filter(Boolean);
+  return [
+    ...(types.has('F64') ? [`${file}: its float64 weights were rounded to float32.`] : []),
+    ...(exact.length > 0 ? [`${file}: its ${exact.join(' and ')} weights became float32, which is exact.`] : []),
+  ];
 }
 
 /** Reads ndf from the first convolution and nz from the last layer; four poolings each quarter the pixel count. */

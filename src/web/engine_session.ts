@@ -26,9 +26,9 @@ import { productLayers } from '../layers/stack.ts';
 import { codeAt } from '../memory/codec.ts';
 import { flippedLines, flipRates } from '../memory/flips.ts';
 import { pcc } from '../metrics/similarity.ts';
-import { packTensors, readCheckpoint, writeCheckpoint } from '../models/checkpoint.ts';
+import { readCheckpoint, writeCheckpoint } from '../models/checkpoint.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
-import { readTensors, recogniseModel } from '../models/recognise.ts';
+import { importNetwork } from '../models/recognise.ts';
 import { modelName } from '../models/specs.ts';
 import { modelLayout } from '../models/trainer.ts';
 import { levelled } from '../results/figures/sheet.ts';
@@ -678,11 +678,9 @@ async function networksOf(
 ): Promise<Networks> {
   const networks = new Map<string, Uint8Array>(shipped);
   for (const { name, bytes } of files) {
-    const tensors = readTensors(bytes, name);
-    const spec = recogniseModel(tensors, name);
-    if (!spec) throw new DataError(`${name}: neither a classifier nor an inversion network of Yang et al.`);
+    const { spec, parameters } = importNetwork(bytes, name);
     const file = spec.description.kind === 'yang-classifier' ? 'victim.safetensors' : 'inversion.safetensors';
-    const state = { epoch: 0, parameters: packTensors(spec, tensors, name), optimizer: [] };
+    const state = { epoch: 0, parameters, optimizer: [] };
     networks.set(file, writeCheckpoint({ spec, state, metadata: { source: name } }));
   }
   const describe = (file: string) => readCheckpoint(networks.get(file)!, file).spec.description;

@@ -7,13 +7,21 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { decodePng, encodeGrayPng } from '../../src/cli/render.ts';
 import { loadPack } from '../../src/data/node/packs.ts';
-import { readPth } from '../../src/formats/pth.ts';
-import { readSafetensors, type Tensor, writeSafetensors } from '../../src/formats/safetensors.ts';
+import { readSafetensors, writeSafetensors } from '../../src/formats/safetensors.ts';
+import { readTensorFile } from '../../src/formats/tensor_file.ts';
 import { readCheckpoint } from '../../src/models/checkpoint.ts';
 import { modelName } from '../../src/models/specs.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const fixture = (name: string) => join(root, 'test/fixtures', name);
+const data = (name: string) => fixture(join('cases', name));
+/** The tensors of a published network, which tests change. */
+const tensorsOf = (file: string) =>
+  new Map(
+    [
+      ...readTensorFile(readFileSync(fixture(file)), file).dictionaries.find(({ path }) => path === 'model')!.tensors,
+    ].map(([key, tensor]) => [key, tensor.read()]),
+  );
 const scratch = mkdtempSync(join(tmpdir(), 'midas-data-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
@@ -107,7 +115,7 @@ describe('a PyTorch checkpoint', () => {
     expect(answer.tensors).toHaveLength(28);
     expect(answer.tensors[0]).toEqual({ key: 'encoder.0.weight', dtype: 'F32', shape: [4, 1, 3, 3] });
     const { tensors } = readSafetensors(readFileSync(out), out);
-    expect(tensors).toEqual(readPth(readFileSync(fixture('classifier.pth')), 'classifier.pth'));
+    expect([...tensors.keys()]).toEqual(answer.tensors.map(({ key }: { key: string }) => key));
     expect(modelName(readCheckpoint(readFileSync(out), out).spec)).toBe(answer.model.name);
     const plain = await midas('import', fixture('inversion.pth'), '--out', out, '--quiet');
     expect(plain.stdout).toContain('decoder.0.weight F32 [7, 32, 4, 4]\n');
@@ -121,17 +129,21 @@ describe('a PyTorch checkpoint', () => {
     );
   });
 
-  it('a checkpoint of another model becomes safetensors with its tensor names and is reported as unknown', async () => {
-    const source = join(scratch, 'other.safetensors');
-    const data = Float32Array.of(1, 2, 3, 4);
-    const weight: Tensor = { dtype: 'F32', shape: [2, 2], data };
-    writeFileSync(source, writeSafetensors(new Map([['module.head.weight', weight]])));
-    const out = join(scratch, 'models', 'other.safetensors');
-    const { code, stdout, stderr } = await midas('import', source, '--out', out, '--json');
-    expect(stderr).toContain('other.safetensors: neither of the published networks');
+  it('a file with several networks is imported with --key', async () => {
+    const source = join(scratch, 'two.safetensors');
+    const network = readSafetensors(readFileSync(data('19-safetensors/plain.safetensors')), 'plain').tensors;
+    const both = ['first', 'second'].flatMap((name) =>
+      [...network].map(([key, tensor]) => [`${name}.${key}`, tensor] as const),
+    );
+    writeFileSync(source, writeSafetensors(new Map(both)));
+    const out = join(scratch, 'models', 'first.SAFETENSORS');
+    const unclear = await midas('import', source, '--out', out);
+    expect(unclear.stderr).toContain('holds several networks: first (classifier), second (classifier); name one');
+    expect(unclear.code).toBe(4);
+    const { code, stdout } = await midas('import', source, '--out', out, '--key', 'second', '--json');
     expect(code).toBe(0);
-    expect(JSON.parse(stdout)).toMatchObject({ model: null, elements: 4 });
-    expect(readSafetensors(readFileSync(out), out).tensors).toEqual(new Map([['head.weight', weight]]));
+    expect(JSON.parse(stdout).model.name).toBe('yang-classifier 32x32, ndf 1, nz 4');
+    expect(readSafetensors(readFileSync(out), out).tensors.size).toBe(28);
   });
 });
 
@@ -173,7 +185,7 @@ describe('bad input to the data and import commands', () => {
       'a file that is not a pack',
       () => ['data', 'info', written('text.safetensors', 'hello world')],
       4,
-      /byte 0: header of/,
+      /text\.safetensors: byte 0: header of/,
     ],
     [
       'a safetensors file that is not a pack',
@@ -196,8 +208,8 @@ describe('bad input to the data and import commands', () => {
     [
       'a published network with another shape',
       () => {
-        const tensors = readPth(readFileSync(fixture('classifier.pth')), 'classifier.pth');
-        tensors.set('fc.2.bias', { dtype: 'F32', shape: [8], data: new Float32Array(8) });
+        const tensors = tensorsOf('classifier.pth');
+        tensors.set('module.fc.2.bias', { dtype: 'F32', shape: [8], data: new Float32Array(8) });
         return ['import', written('bent.safetensors', writeSafetensors(tensors)), '--out', out];
       },
       4,
@@ -206,8 +218,8 @@ describe('bad input to the data and import commands', () => {
     [
       'a published network that is not finite',
       () => {
-        const tensors = readPth(readFileSync(fixture('inversion.pth')), 'inversion.pth');
-        tensors.get('decoder.3.bias')!.data[2] = Number.NaN;
+        const tensors = tensorsOf('inversion.pth');
+        tensors.get('module.decoder.3.bias')!.data[2] = Number.NaN;
         return ['import', written('nan.safetensors', writeSafetensors(tensors)), '--out', out];
       },
       4,
@@ -217,7 +229,19 @@ describe('bad input to the data and import commands', () => {
       'a checkpoint of another kind',
       () => ['import', written('page.pth', '<html>'), '--out', out],
       4,
-      /page\.pth: byte 0: not a PyTorch checkpoint/,
+      /page\.pth: a web page, not a checkpoint; open the link in a browser/,
+    ],
+    [
+      'a checkpoint without a published network',
+      () => ['import', data('34-hostile-pth/good.pth'), '--out', out],
+      4,
+      /good\.pth: neither the classifier nor the inversion network of Yang et al\. \(its tensors are a F32\)/,
+    ],
+    [
+      'a key that the file does not have',
+      () => ['import', data('13-beside/namespace.pth'), '--key', 'net', '--out', out],
+      2,
+      /--key net: .*namespace\.pth has tensors in state_dict; name one of them/,
     ],
   ];
 

@@ -63,6 +63,40 @@ describe('reading safetensors files', () => {
     expect(metadata).toEqual({ format: 'pt' });
   });
 
+  test('doubles and integers of 8, 16 and 64 bits are read, and types that no array holds are listed', () => {
+    const entry = (dtype: string, begin: number, end: number) => ({ dtype, shape: [1], data_offsets: [begin, end] });
+    const header = {
+      a: entry('F64', 0, 8),
+      b: entry('I16', 8, 10),
+      c: entry('U16', 10, 12),
+      d: entry('I8', 12, 13),
+      e: entry('F8_E4M3', 13, 14),
+      f: entry('U64', 14, 22),
+      g: entry('C64', 22, 30),
+    };
+    const data = [0, 0, 0, 0, 0, 0, 0xf8, 0x3f, 0xfe, 0xff, 0xfe, 0xff, 0xfe, 0x38, 1, 0, 0, 0, 0, 0, 0, 0x80];
+    const { tensors, unread } = read(header, ...data, ...Array(8).fill(0));
+    expect([...tensors].map(([key, tensor]) => [key, tensor.data])).toEqual([
+      ['a', Float64Array.of(1.5)],
+      ['b', Int16Array.of(-2)],
+      ['c', Uint16Array.of(65534)],
+      ['d', Int8Array.of(-2)],
+      ['f', BigUint64Array.of(2n ** 63n + 1n)],
+    ]);
+    expect([...unread]).toEqual([
+      ['e', { dtype: 'F8_E4M3', shape: [1] }],
+      ['g', { dtype: 'C64', shape: [1] }],
+    ]);
+    expect(failure(() => read({ e: { ...entry('F8_E4M3', 0, 1), shape: [2] } }, 1))).toMatch(/needs 2 bytes/);
+  });
+
+  test('metadata of null are none, and other metadata than a map of strings are refused', () => {
+    expect(read({ __metadata__: null, a: u8(0, 1) }, 5).metadata).toEqual({});
+    for (const metadata of [3, [], 'x', { a: 1 }, { a: null }]) {
+      expect(failure(() => read({ __metadata__: metadata }))).toMatch(/key __metadata__: not a map of strings/);
+    }
+  });
+
   test('tensors are returned in the order of their bytes, whatever the order of the header', () => {
     const { tensors } = read({ late: u8(2, 3), early: u8(0, 2) }, 1, 2, 3);
     expect([...tensors.keys()]).toEqual(['early', 'late']);
@@ -101,10 +135,30 @@ describe('reading safetensors files', () => {
     expect(failure(() => read({ __metadata__: { epoch: 3 } }))).toMatch(/key __metadata__: not a map of strings/);
   });
 
+  test('a header with a byte order mark, or of more lists than any model has, is refused', () => {
+    expect(failure(() => read(`\ufeff${JSON.stringify({ a: u8(0, 1) })}`, 1))).toMatch(
+      /byte 8: the header is not JSON/,
+    );
+    const json = new Uint8Array(2 ** 20 + 20).fill(0x5b);
+    const bytes = new Uint8Array(8 + json.length);
+    bytes.set([20, 0, 16]);
+    bytes.set(json, 8);
+    expect(failure(() => readSafetensors(bytes, 'm.safetensors'))).toMatch(/more lists than any model/);
+  });
+
+  test('a file of another format is named', () => {
+    const refused = (text: string) => () => readSafetensors(new TextEncoder().encode(text), 'm.safetensors');
+    expect(refused('<!DOCTYPE html><p>')).toThrow('m.safetensors: a web page, not a safetensors file; open the link');
+    expect(refused('version https://git-lfs.github.com/spec/v1\n')).toThrow('m.safetensors: a Git LFS pointer');
+    expect(refused('PK\u0003\u0004....')).toThrow('convert a PyTorch checkpoint with midas import');
+    expect(refused('')).toThrow('m.safetensors: an empty file, not a safetensors file; fetch it again');
+  });
+
   test('unknown dtypes, shapes and offsets are refused, naming the key', () => {
     const entry = { dtype: 'U8', shape: [2], data_offsets: [0, 2] };
     const refused = (change: object) => failure(() => read({ 'fc1.weight': { ...entry, ...change } }, 1, 2));
-    expect(refused({ dtype: 'F64' })).toMatch(/key fc1\.weight: dtype F64 is not one of F32/);
+    expect(refused({ dtype: 'F128' })).toMatch(/key fc1\.weight: dtype F128 is not one of F64, F32/);
+    expect(refused({ dtype: 'F64' })).toMatch(/F64 \[2\] needs 16 bytes/);
     expect(refused({ dtype: 'toString' })).toMatch(/dtype toString/);
     expect(refused({ shape: [-2] })).toMatch(/shape \[-2\]/);
     expect(refused({ shape: [0.5, 4] })).toMatch(/shape \[0\.5,4\]/);

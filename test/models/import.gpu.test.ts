@@ -1,13 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach, it } from 'vitest';
-import { readPth } from '../../src/formats/pth.ts';
 import { Arena } from '../../src/gpu/arena.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
 import { FlatParameters } from '../../src/layers/parameters.ts';
 import { plainWeights, planStack, recordStackForward } from '../../src/layers/stack.ts';
-import { packTensors, readCheckpoint, writeCheckpoint } from '../../src/models/checkpoint.ts';
-import { recogniseModel } from '../../src/models/recognise.ts';
+import { readCheckpoint, writeCheckpoint } from '../../src/models/checkpoint.ts';
+import { importNetwork } from '../../src/models/recognise.ts';
 import { modelLayout } from '../../src/models/trainer.ts';
 import { expectAllclose } from '../support/allclose.ts';
 import { loadFixture } from '../support/fixtures.ts';
@@ -27,10 +26,10 @@ it.each([
   const { gpu } = device;
   arena = new Arena(gpu);
   const file = `${name}.pth`;
-  const tensors = readPth(readFileSync(fileURLToPath(new URL(`../fixtures/${file}`, import.meta.url))), file);
-  const recognised = recogniseModel(tensors, file)!;
-  const imported = { epoch: 0, parameters: packTensors(recognised, tensors, file), optimizer: [] };
-  const { spec, state } = readCheckpoint(writeCheckpoint({ spec: recognised, state: imported, metadata: {} }), file);
+  const bytes = readFileSync(fileURLToPath(new URL(`../fixtures/${file}`, import.meta.url)));
+  const { spec: recognised, parameters: imported } = importNetwork(bytes, file);
+  const saved = { spec: recognised, state: { epoch: 0, parameters: imported, optimizer: [] }, metadata: {} };
+  const { spec, state } = readCheckpoint(writeCheckpoint(saved), file);
 
   const parameters = new FlatParameters(arena, 'parameters', modelLayout(spec));
   gpu.write(parameters.view, state.parameters);

@@ -68,7 +68,13 @@ function readSegments(bytes: Uint8Array, name: string): JpegFile {
     new DataError(`${name}: byte ${at}: a damaged JPEG, ${reason}; fetch it again`);
   if (bytes.length < 3) throw truncated();
   if (bytes[2] !== 0xff) throw damaged(2, 'no segment follows its first two bytes');
-  const segments = [bytes.subarray(0, 2)];
+  const data = new Uint8Array(bytes.length);
+  let used = 0;
+  const keep = (start: number, end: number) => {
+    data.set(bytes.subarray(start, end), used);
+    used += end - start;
+  };
+  keep(0, 2);
   let frame: Frame | undefined;
   let scans = 0;
   let scanBytes = 0;
@@ -79,7 +85,7 @@ function readSegments(bytes: Uint8Array, name: string): JpegFile {
     if (at < 0 || at + 1 >= bytes.length) throw truncated();
     const marker = bytes[at + 1];
     if (marker === END_OF_IMAGE) {
-      segments.push(bytes.subarray(at, at + 2));
+      keep(at, at + 2);
       break;
     }
     if (marker === START_OF_IMAGE) throw damaged(at, 'another image begins in it');
@@ -113,14 +119,14 @@ function readSegments(bytes: Uint8Array, name: string): JpegFile {
       if (end < 0) throw truncated();
       scanBytes += end - start;
     }
-    segments.push(bytes.subarray(at, end));
+    keep(at, end);
     at = end;
   }
   if (!frame || scans === 0) throw damaged(bytes.length, 'it has no pixels');
   // The code of every block has at least one bit.
   const blocks = [...frame.blocks.values()].reduce((sum, count) => sum + count, 0);
   if (blocks > 8 * scanBytes) throw truncated();
-  return { ...frame, data: concatenate(segments) };
+  return { ...frame, data: data.subarray(0, used) };
 }
 
 /** The offset of the marker that ends a scan, or -1. Inside a scan 0xff is followed by 0 or by a restart marker. */
@@ -159,16 +165,6 @@ function readFrame(content: Uint8Array, name: string, damaged: (reason: string) 
     blocks.set(content[6 + 3 * i], columns * Math.ceil((height * down[i]) / (8 * Math.max(...down))));
   }
   return { width, height, components, blocks };
-}
-
-function concatenate(segments: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(segments.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const segment of segments) {
-    whole.set(segment, at);
-    at += segment.length;
-  }
-  return whole;
 }
 
 /** The decoder of @jsquash/jpeg. */
@@ -231,8 +227,10 @@ async function decodeWithLibjpeg(file: JpegFile, name: string, source: JpegDecod
 async function decodeCmyk(file: JpegFile, name: string): Promise<DecodedImage> {
   const { decode } = await import('jpeg-js');
   // jpeg-js demands an Adobe segment. Without one, Pillow too takes the colours to be CMYK, inverted as Adobe writes them.
-  const start = file.data.subarray(0, 2);
-  const segments = concatenate([start, ADOBE_CMYK, file.data.subarray(2)]);
+  const segments = new Uint8Array(file.data.length + ADOBE_CMYK.length);
+  segments.set(file.data.subarray(0, 2));
+  segments.set(ADOBE_CMYK, 2);
+  segments.set(file.data.subarray(2), 2 + ADOBE_CMYK.length);
   try {
     const { width, height, data } = decode(segments, {
       useTArray: true,

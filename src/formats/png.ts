@@ -97,18 +97,21 @@ function readChunks(bytes: Uint8Array, name: string): PngFile {
     new DataError(`${name}: byte ${at}: a damaged PNG, ${reason}; fetch it again`);
   let header: Header | undefined;
   let palette = new Uint8Array(0);
-  const parts: Uint8Array[] = [];
+  const data = new Uint8Array(bytes.length);
+  let used: number | undefined;
   let checked = true;
   let at = PNG_START.length;
   while (at + 8 <= bytes.length) {
     const length = view.getUint32(at);
     const type = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
-    if (parts.length > 0 && type !== 'IDAT') break;
+    if (used !== undefined && type !== 'IDAT') break;
     const content = bytes.subarray(at + 8, at + 8 + length);
     const end = at + 12 + length;
     const matches = end <= bytes.length && crc32(bytes.subarray(at + 4, end - 4)) === view.getUint32(end - 4);
     if (type === 'IDAT') {
-      parts.push(content);
+      used ??= 0;
+      data.set(content, used);
+      used += content.length;
       checked &&= matches;
     } else {
       if (!/^[A-Za-z]{4}$/.test(type)) throw damaged(at, 'there is no chunk where one should begin');
@@ -123,7 +126,7 @@ function readChunks(bytes: Uint8Array, name: string): PngFile {
     }
     at = end;
   }
-  if (header && parts.length > 0) return { ...header, palette, data: concatenate(parts), checked };
+  if (header && used !== undefined) return { ...header, palette, data: data.subarray(0, used), checked };
   throw new DataError(`${name}: byte ${bytes.length}: a truncated PNG; fetch it again`);
 }
 
@@ -271,16 +274,6 @@ function writeRow(
       }
     }
   }
-}
-
-function concatenate(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
 
 /** The checksum at the end of a zlib stream (https://www.rfc-editor.org/rfc/rfc1950). */

@@ -1,17 +1,6 @@
 /** 8-bit gray PNG files (https://www.w3.org/TR/png-3/) for pictures in figures, without pngjs, which needs Node's zlib. */
 import { zlibSync } from 'fflate';
-
-const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
-  let crc = byte;
-  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
-  return crc;
-});
-
-function crc32(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
-  for (const byte of bytes) crc = (crc >>> 8) ^ TABLE[(crc ^ byte) & 0xff];
-  return (crc ^ 0xffffffff) >>> 0;
-}
+import { crc32 } from '../formats/crc32.ts';
 
 function chunk(type: string, data: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(12 + data.length);

@@ -1,7 +1,7 @@
 /** A visitor's own files. They are read in the page and never sent anywhere. */
+import jpegDecoderUrl from '@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm?url';
 import { centreSquare, resize, toGray } from '../data/image_ops.ts';
-import type { DecodedImage } from '../formats/image.ts';
-import { decodePgm } from '../formats/pgm.ts';
+import { checkImageSize, type DecodedImage } from '../formats/image.ts';
 import { byId, Gallery } from './dom.ts';
 import type { ChosenFile, ChosenImage, Reply } from './protocol.ts';
 import { describe } from './setting.ts';
@@ -29,21 +29,28 @@ export async function chosenImages(list: FileList | null, size: number): Promise
   );
 }
 
-/** Decodes an image with the browser's decoders, or with the decoder of this project for PGM, which browsers do not read. */
+/**
+ * Decodes an image with the decoders of this project, so that pixels are those of the command line, and other formats with
+ * the browser's. The decoders are loaded here, with the first image.
+ */
 async function decode(file: File): Promise<DecodedImage> {
-  if (/\.pgm$/i.test(file.name)) {
-    return { ...decodePgm(new Uint8Array(await file.arrayBuffer()), file.name), channels: 1 };
-  }
-  const bitmap = await createImageBitmap(file).catch(() => {
-    throw new Error(`${file.name}: not an image that this browser reads`);
-  });
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  const { decodeImage, imageKind } = await import('../formats/image_codec.ts');
+  const bitmap = imageKind(bytes) ? undefined : await createImageBitmap(file).catch(() => undefined);
+  if (!bitmap) return decodeImage(bytes, file.name, compileJpegDecoder);
   const { width, height } = bitmap;
+  checkImageSize(width, height, file.name);
   const context = new OffscreenCanvas(width, height).getContext('2d')!;
   context.drawImage(bitmap, 0, 0);
   const { data } = context.getImageData(0, 0, width, height);
   const pixels = new Uint8Array(width * height * 3);
   for (let i = 0; i < width * height; i++) pixels.set(data.subarray(4 * i, 4 * i + 3), 3 * i);
   return { width, height, channels: 3, pixels };
+}
+
+async function compileJpegDecoder(): Promise<WebAssembly.Module> {
+  // Not compileStreaming, which needs a server that sends the right content type.
+  return WebAssembly.compile(await (await fetch(jpegDecoderUrl)).arrayBuffer());
 }
 
 export class UploadPanel {

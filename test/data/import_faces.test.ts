@@ -225,10 +225,10 @@ describe('refusing a folder to import', () => {
     await put('a/1.png', png(2, 2, flat(1)));
     await put('b/1.jpg', 'hello');
     expect(await failure({ layout: 'folders' })).toContain(
-      `${join(dir, 'b/1.jpg')}: byte 0: neither PNG, JPEG nor PGM`,
+      `${join(dir, 'b/1.jpg')}: byte 0: a text file, not PNG, JPEG, PGM or PPM`,
     );
     await put('b/1.jpg', jpeg(30, 30, flat(1)).subarray(0, 300));
-    expect(await failure({ layout: 'folders' })).toContain(`${join(dir, 'b/1.jpg')}: a truncated, damaged`);
+    expect(await failure({ layout: 'folders' })).toContain(`${join(dir, 'b/1.jpg')}: byte 300: a truncated JPEG`);
     await rm(join(dir, 'b/1.jpg'));
     await put('b/c/1.jpg', 'x');
     expect(await failure({ layout: 'folders' })).toContain(`cannot read ${join(dir, 'b/c')}: is a folder`);

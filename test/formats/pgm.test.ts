@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { DataError, ShapeError } from '../../src/errors.ts';
-import { decodePgm, encodePgm } from '../../src/formats/pgm.ts';
+import { decodePgm, decodePixelMap, encodePgm } from '../../src/formats/pgm.ts';
 
 const bytes = (text: string, ...raster: number[]) => Uint8Array.of(...new TextEncoder().encode(text), ...raster);
 const decode = (text: string, ...raster: number[]) => decodePgm(bytes(text, ...raster), 'faces/x.pgm');
@@ -54,14 +54,28 @@ describe('decoding a PGM image', () => {
 
   test('an empty file and other formats are refused', () => {
     expect(failure('')).toMatch(/byte 0: the file is empty/);
-    expect(failure('', 0x89, 0x50, 0x4e, 0x47)).toMatch(/starts with 89 50, not P2 or P5/);
-    expect(failure('P6\n1 1\n255\n', 1, 2, 3)).toMatch(/not a PGM/);
+    expect(failure('', 0x89, 0x50, 0x4e, 0x47)).toMatch(/not a PGM or PPM image/);
+    expect(failure('P6\n1 1\n255\n', 1, 2, 3)).toMatch(/a PPM image, which has colours/);
+    expect(failure('P4\n1 1\n', 1)).toMatch(/not a PGM/);
+    expect(failure('P2P network')).toMatch(/not a PGM/);
     expect(failure('P')).toMatch(/not a PGM/);
   });
 
-  test('samples of 16 bits are refused', () => {
-    expect(failure('P5\n1 1\n65535\n', 1, 2)).toMatch(/byte 6: .*65535 means 16-bit/);
-    expect(failure('P2\n1 1\n256\n1')).toMatch(/256 means 16-bit/);
+  test('a maximum above 255 takes two bytes per raw sample, the high one first', () => {
+    expect(decode('P5 3 1 1023\n', 3, 0xff, 0, 0, 2, 0).pixels).toEqual(Uint8Array.of(255, 0, 128));
+    expect(decode('P5 2 1 65535\n', 0x80, 0x80, 0, 128).pixels).toEqual(Uint8Array.of(128, 0));
+    expect(decode('P2 2 1 256\n256 1').pixels).toEqual(Uint8Array.of(255, 1));
+    expect(failure('P5 2 1 256\n', 0, 1, 2)).toMatch(/truncated/);
+    expect(failure('P5 1 1 65536\n', 0, 1)).toMatch(/byte 6: the maximum value is 65536; it must be 1\.\.65535/);
+  });
+
+  test('raw and plain PPM images have three channels', () => {
+    const colour = (text: string, ...raster: number[]) => decodePixelMap(bytes(text, ...raster), 'x.ppm');
+    const expected = { width: 1, height: 2, channels: 3, pixels: Uint8Array.of(0, 51, 255, 102, 153, 204) };
+    expect(colour('P6\n1 2\n255\n', 0, 51, 255, 102, 153, 204)).toEqual(expected);
+    expect(colour('P3\n1 2\n# five\n5\n0 1 5\n2 3 4')).toEqual(expected);
+    expect(colour('P6 1 1 1023\n', 3, 255, 2, 0, 0, 16).pixels).toEqual(Uint8Array.of(255, 128, 4));
+    expect(() => colour('P6\n1 2\n255\n', 1, 2, 3, 4, 5)).toThrow(/truncated/);
   });
 
   test('the error names the byte where the data end', () => {
@@ -70,7 +84,7 @@ describe('decoding a PGM image', () => {
     );
     expect(failure('P5\n2 2\n255')).toMatch(/byte 10: truncated/);
     expect(failure('P5\n2')).toMatch(/byte 4: .*the height.*truncated/);
-    expect(failure('P2\n2 2\n255\n10 20 30')).toMatch(/byte 19: .*pixel 3 of 4.*truncated/);
+    expect(failure('P2\n2 2\n255\n10 20 30')).toMatch(/byte 19: .*sample 3 of 4.*truncated/);
   });
 
   test('every proper prefix of an image is refused', () => {
@@ -81,15 +95,16 @@ describe('decoding a PGM image', () => {
   });
 
   test('headers and samples that make no sense are refused', () => {
-    expect(failure('P5\n0 4\n255\n')).toMatch(/0x4/);
-    expect(failure('P5\n1 1\n0\n', 0)).toMatch(/maximum gray value 0/);
+    expect(() => decode('P5\n0 4\n255\n')).toThrow(/0x4/);
+    expect(failure('P5\n1 1\n0\n', 0)).toMatch(/maximum value is 0/);
     expect(failure('P5\n-1 1\n255\n', 0)).toMatch(/byte 3: the width/);
     expect(failure('P5\n1 1\n255x', 0)).toMatch(/no whitespace/);
     expect(failure('P5\n99999999999 1\n255\n', 0)).toMatch(/the width/);
-    expect(failure('P5\n100000 100000\n255\n', 0)).toMatch(/truncated/);
-    expect(failure('P5\n2 1\n9\n', 3, 10)).toMatch(/byte 10: pixel 1 is 10, above the maximum 9/);
-    expect(failure('P2\n2 1\n9\n3 10')).toMatch(/pixel 1 is 10/);
-    expect(failure('P2\n2 1\n9\n3 x')).toMatch(/pixel 1 of 2 is not a sensible number/);
+    expect(() => decode('P5\n99999 99999\n255\n', 0)).toThrow(/99999x99999, more than 40000000 pixels/);
+    expect(failure('P5\n6000 6000\n255\n', 0)).toMatch(/truncated/);
+    expect(failure('P5\n2 1\n9\n', 3, 10)).toMatch(/byte 10: sample 1 is 10, above the maximum 9/);
+    expect(failure('P2\n2 1\n9\n3 10')).toMatch(/sample 1 is 10/);
+    expect(failure('P2\n2 1\n9\n3 x')).toMatch(/sample 1 of 2 is not a sensible number/);
   });
 });
 

@@ -6,7 +6,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { ConfigError, DataError, InterruptedError } from '../../errors.ts';
-import { decodeImage } from '../../formats/image_codec.ts';
 import type { GrayImage } from '../../formats/pgm.ts';
 import { createDataset, type ImageDataset } from '../dataset.ts';
 import { normaliseIdentity } from '../identities.ts';
@@ -14,6 +13,7 @@ import { centreSquare, crop, resize, toGray } from '../image_ops.ts';
 import { FACE_LAYOUTS, type FaceLayout, type PackOrigin } from '../pack.ts';
 import { loadAttFaces } from './attfaces.ts';
 import { fileError, readBytes } from './files.ts';
+import { readImage } from './images.ts';
 
 export interface ImportFacesOptions {
   readonly layout: FaceLayout;
@@ -68,7 +68,7 @@ const CROPS: Readonly<Record<FaceLayout, string>> = {
 
 /**
  * Imports a folder. Hidden files and lists beside the photographs (.txt, .csv, .json, .md) are ignored; anything else
- * must be a PNG, a JPEG or a PGM, whatever its name says.
+ * must be a PNG, a JPEG, a PGM or a PPM, whatever its name says.
  *
  * @throws ConfigError when an option is out of range
  * @throws DataError naming the folder or file: missing, empty, not an image, of another size than the layout has, not in
@@ -233,7 +233,7 @@ async function readExclusions(path: string): Promise<Set<string>> {
 }
 
 async function readGray(path: string): Promise<GrayImage> {
-  return toGray(decodeImage(await readBytes(path), path));
+  return toGray(await readImage(path));
 }
 
 async function readLines(path: string): Promise<string[]> {

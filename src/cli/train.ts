@@ -24,6 +24,7 @@ export async function trainCommand(session: Session, asked: Asked, resume: boole
   let folder: RunFolder | undefined;
   try {
     const loaded = await loadData(gpu, config.data, files, config.seed);
+    for (const note of loaded.notes) progress.warn(note);
     const { dataset, publicFaces, split } = loaded;
     const data = { ...loaded, ...(pretrained !== undefined && { pretrained: await readNetworks(pretrained) }) };
     const identity = {

@@ -40,7 +40,8 @@ describe('an NPY file', () => {
     );
     expect(read(changed('|u1', '<f4'))).toThrow("x.npy: values of type <f4, expected bytes ('|u1')");
     expect(read(changed('False', 'True '))).toThrow('x.npy: not in C order');
-    expect(read(changed('\u0001\u0000', '\u0002\u0000'))).toThrow('x.npy: NPY version 2; only version 1 can be read');
+    expect(read(changed('\u0001\u0000', '\u0004\u0000'))).toThrow('x.npy: NPY version 4; only versions 1 to 3 can be read');
+    expect(read(changed('\u0001\u0000', '\u0002\u0000'))).toThrow('a header of 662372470 bytes');
     expect(read(values)).toThrow('x.npy: not an NPY file');
     expect(read(file.subarray(0, 6))).toThrow(DataError);
     expect(read(file.subarray(0, 40))).toThrow(DataError);

@@ -1,24 +1,28 @@
 /** `midas data import`, `midas data info` and `midas data synth`: commands that write and describe packs of images. */
+import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ImageDataset } from '../data/dataset.ts';
 import { type Population, requireInteger } from '../data/faces.ts';
+import { BadFilesError } from '../data/node/bad_files.ts';
 import { writeFileAtomic } from '../data/node/files.ts';
 import { importFaces } from '../data/node/import_faces.ts';
 import { loadPack, savePack } from '../data/node/packs.ts';
-import { type FaceLayout, PACK_FORMAT, type Pack } from '../data/pack.ts';
+import { type BadFile, type FaceLayout, PACK_FORMAT, type Pack } from '../data/pack.ts';
 import { renderFaces } from '../data/render_faces.ts';
 import { InterruptedError } from '../errors.ts';
 import { openNodeGpu } from '../gpu/node.ts';
+import { listed, printable, printableEnd } from '../printable.ts';
 import { makeFolder, outputFile } from './output_file.ts';
 import type { Session } from './session.ts';
 
 const PACK_ENDING = '.safetensors';
 
 export interface ImportArguments {
-  readonly layout: FaceLayout;
-  readonly size: number;
+  readonly layout?: FaceLayout;
+  readonly size?: number;
   readonly limit?: number;
   readonly exclude?: string;
+  readonly skipBad?: boolean;
 }
 
 export interface SynthArguments {
@@ -47,32 +51,57 @@ export interface PackSummary {
   readonly preparation: Readonly<Record<string, string>>;
   readonly sha256: string;
   readonly classNames: readonly string[];
+  /** Files that the import left out. */
+  readonly skipped: readonly BadFile[];
 }
 
+/** End of the name of the file that keeps the images of an import that is not finished. */
+const PARTIAL_ENDING = '.partial';
+
 /**
- * Imports a folder into the pack `--out`.
+ * Imports a folder into the pack `--out`. With --json, an import that bad files stop prints all of them.
  *
  * @throws DataError, ConfigError, InterruptedError; a file that `--out` named before is then unchanged
  */
 export async function dataImport(session: Session, dir: string, args: ImportArguments): Promise<void> {
   const { progress, options, signal } = session;
   const file = outputFile(options.out);
+  const partial = `${file}${PARTIAL_ENDING}`;
   let counted = 0;
-  const { dataset, origin, excluded, listed } = await importFaces(dir, {
+  const {
+    dataset,
+    origin,
+    excluded,
+    listed: count,
+    unmatched,
+    notes,
+  } = await importFaces(dir, {
     ...args,
+    partial,
     signal,
     onProgress(finished, total, id) {
-      if (finished === 0) progress.start(`import ${dir}`, total);
+      if (finished === 0) progress.start(`import ${printableEnd(dir, 60)}`, total);
       progress.advance(finished - counted, id);
       counted = finished;
     },
+  }).catch((error: unknown) => {
+    if (error instanceof BadFilesError && options.json) {
+      session.answer({ error: error.message, badFiles: error.files }, []);
+    }
+    throw error;
   });
   progress.done(`${dataset.labels.length} images`);
+  for (const note of notes) progress.warn(note);
   await savePack(file, { dataset, origin });
+  await rm(partial, { force: true });
   const summary = summarise(file, { dataset, origin });
-  const leftOut =
-    args.exclude === undefined ? [] : [`left out: ${excluded.length} people; ${args.exclude} lists ${listed} names`];
-  session.answer({ ...summary, excluded }, [...describe(summary), ...leftOut]);
+  session.answer({ ...summary, excluded, unmatched, notes }, [
+    ...describe(summary),
+    ...(args.exclude === undefined
+      ? []
+      : [`left out: ${excluded.length} people; ${printable(args.exclude, 80)} lists ${count} names`]),
+    ...(unmatched.length === 0 ? [] : [`listed, but nobody has the name: ${enumerate(unmatched)}`]),
+  ]);
 }
 
 /** Prints the content of a pack. @throws DataError if the file is not a pack or is damaged */
@@ -166,21 +195,34 @@ function summarise(file: string, { dataset, origin }: Pack): PackSummary {
     preparation: origin.preparation,
     sha256: dataset.sha256,
     classNames: dataset.classNames,
+    skipped: origin.skipped ?? [],
   };
 }
 
 function describe(summary: PackSummary): string[] {
-  const { file, name, images, people, imagesPerPerson, width, height, layout, preparation, sha256, classNames } =
-    summary;
+  const { images, people, imagesPerPerson, width, height, preparation, sha256, classNames, skipped } = summary;
   const { min, max } = imagesPerPerson;
-  const names = classNames.length > 6 ? [...classNames.slice(0, 5), '...', classNames.at(-1)] : classNames;
+  const names =
+    classNames.length > 6 ? [...classNames.slice(0, 5), '...', classNames[classNames.length - 1]] : classNames;
+  const shown = (text: string) => printable(text, 60);
   return [
-    `${file}: ${name}, ${images} images of ${people === 1 ? '1 person' : `${people} people`} (${min === max ? min : `${min} to ${max}`} each), ` +
-      `${width}x${height}`,
-    `people: ${names.join(', ')}`,
-    `from: ${layout}; ${Object.entries(preparation)
-      .map(([what, value]) => `${what} ${value}`)
+    `${printable(summary.file, 200)}: ${shown(summary.name)}, ${images} images of ${people === 1 ? '1 person' : `${people} people`} ` +
+      `(${min === max ? min : `${min} to ${max}`} each), ${width}x${height}`,
+    `people: ${names.map(shown).join(', ')}`,
+    `from: ${shown(summary.layout)}; ${Object.entries(preparation)
+      .map(([what, value]) => `${shown(what)} ${shown(value)}`)
       .join('; ')}`,
     `sha256: ${sha256}`,
+    ...(skipped.length === 0
+      ? []
+      : [`skipped: ${skipped.length} files that cannot be used: ${enumerate(skipped.map(({ file }) => file))}`]),
   ];
+}
+
+/** As many names as fit into a line, and the number of the others. */
+function enumerate(names: readonly string[]): string {
+  return listed(
+    names.map((name) => printable(name, 60)),
+    220,
+  );
 }

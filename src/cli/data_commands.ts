@@ -23,19 +23,29 @@ export function addDataCommands(program: Command, { common, whole, args }: Comma
   common(
     data
       .command('import')
-      .argument('<dir>', 'folder of photographs')
-      .description('crop, gray, resize and pack a folder of faces into the file --out')
+      .argument('<dir>', 'folder of photographs, or .npz or .npy file')
+      .description('crop, gray, resize and pack a folder of faces, or images of NumPy, into the file --out')
       .addOption(
-        new Option('--layout <name>', 'how the folder is laid out').choices(FACE_LAYOUTS).makeOptionMandatory(),
+        new Option('--layout <name>', 'how a folder of photographs is laid out; NumPy files have no layout').choices(
+          FACE_LAYOUTS,
+        ),
       )
-      .option('--size <n>', 'width and height of the images in pixels', whole, 64)
+      .option(
+        '--size <n>',
+        'width and height of the images in pixels (default: 64, or as in NumPy files of square images)',
+        whole,
+      )
+      .option(
+        '--skip-bad',
+        'leave out files that cannot be used, and list them in the pack; otherwise they are an error',
+      )
       .option('--limit <n>', 'import only the first <n> images', whole)
       .option('--exclude <file>', 'text file with the names of people to leave out, one per line', filePath),
     'runs/faces.safetensors',
   ).action(async (dir: string, options: CommonOptions & ImportArguments) => {
     const { dataImport } = await import('./data.ts');
-    const { layout, size, limit, exclude } = options;
-    await dataImport(new Session(options, args), dir, { layout, size, limit, exclude });
+    const { layout, size, limit, exclude, skipBad } = options;
+    await dataImport(new Session(options, args), dir, { layout, size, limit, exclude, skipBad });
   });
 
   common(

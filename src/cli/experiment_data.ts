@@ -1,10 +1,11 @@
 /** Loads or renders the faces of an experiment, as the `data` of its configuration says. */
 import { existsSync, statSync } from 'node:fs';
-import { join } from 'node:path';
 import { type ImageDataset, type Split, seededSplit } from '../data/dataset.ts';
 import { refuseSharedIdentities } from '../data/identities.ts';
-import { loadAttFaces } from '../data/node/attfaces.ts';
+import { isAttLayout, loadAttFaces } from '../data/node/attfaces.ts';
+import { readBytes } from '../data/node/files.ts';
 import { importFaces } from '../data/node/import_faces.ts';
+import { isNumpy } from '../data/node/numpy_faces.ts';
 import { loadPack } from '../data/node/packs.ts';
 import { augment, selectPeople } from '../data/people.ts';
 import { ConfigError, DataError } from '../errors.ts';
@@ -28,21 +29,39 @@ export interface PrivateFiles {
   /** Present if the files come with a split into training and test images. */
   readonly split?: Split;
   readonly splitName?: string;
+  /** Lines about what was found otherwise than expected, for a warning. */
+  readonly notes: readonly string[];
 }
 
 export interface LoadedData extends ExperimentData {
   /** Describes in words how the photographs were split. */
   readonly splitName: string;
+  /** Lines about files that were found otherwise than expected, for a warning. */
+  readonly notes: readonly string[];
 }
 
-const isAttLayout = (path: string) => existsSync(join(path, 's1', '1.pgm'));
+interface LoadedFaces {
+  readonly dataset: ImageDataset;
+  readonly notes: readonly string[];
+}
 
-/** Loads a pack, or a folder with one folder per person. @throws DataError, ConfigError */
-async function loadFaces(path: string, size: number | undefined): Promise<ImageDataset> {
-  if (!existsSync(path)) throw new DataError(`${path}: no such file or folder; give a folder of people or a pack`);
-  if (statSync(path).isFile()) return (await loadPack(path)).dataset;
-  if (size === undefined) throw new ConfigError(`${path}: photographs have many sizes; give --size, such as 64`);
-  return (await importFaces(path, { layout: isAttLayout(path) ? 'attfaces' : 'folders', size })).dataset;
+/** Loads a pack, files of NumPy, or a folder with one folder per person. @throws DataError, ConfigError */
+async function loadFaces(path: string, size: number | undefined): Promise<LoadedFaces> {
+  if (!existsSync(path)) {
+    throw new DataError(`${path}: no such file or folder; give a folder of people, a pack or a NumPy file`);
+  }
+  if (statSync(path).isFile()) {
+    return isNumpy(await readBytes(path))
+      ? importFaces(path, { size })
+      : { dataset: (await loadPack(path)).dataset, notes: [] };
+  }
+  const imported = await importFaces(path, { layout: (await isAttLayout(path)) ? 'attfaces' : 'folders', size });
+  if (size !== undefined || imported.origin.layout === 'numpy') return imported;
+  const { dataset, notes } = imported;
+  return {
+    dataset,
+    notes: [...notes, `cropped and resized to ${dataset.width}x${dataset.height}; --size changes this`],
+  };
 }
 
 /**
@@ -52,13 +71,13 @@ async function loadFaces(path: string, size: number | undefined): Promise<ImageD
 export async function readPrivateFiles(data: DataConfig, seed: number): Promise<PrivateFiles | undefined> {
   if (data.kind !== 'files' || data.private === EMBEDDED) return undefined;
   const { private: path, size, split: splitFile } = data;
-  const isFolder = existsSync(path) && !statSync(path).isFile();
-  if (size === undefined && (isFolder || !existsSync(path))) {
-    const { dataset, split, splitName: name } = await loadAttFaces(path, splitFile, seed);
-    return { all: dataset, split, splitName: name };
+  if (size === undefined && (!existsSync(path) || (statSync(path).isDirectory() && (await isAttLayout(path))))) {
+    const { dataset, split, splitName: name, notes } = await loadAttFaces(path, splitFile, seed);
+    return { all: dataset, split, splitName: name, notes };
   }
   if (splitFile !== undefined) throw new ConfigError('data.split: a split file needs a folder in the AT&T layout');
-  return { all: await loadFaces(path, size) };
+  const { dataset, notes } = await loadFaces(path, size);
+  return { all: dataset, notes };
 }
 
 /**
@@ -73,7 +92,7 @@ export async function loadData(
   seed: number,
 ): Promise<LoadedData> {
   if (data.kind === 'procedural') {
-    return { ...(await proceduralData(gpu, data, seed)), splitName: splitName(data.trained) };
+    return { ...(await proceduralData(gpu, data, seed)), splitName: splitName(data.trained), notes: [] };
   }
   const drawn = embeddedFaces(data);
   const all = files?.all ?? (await proceduralData(gpu, drawn, seed)).dataset;
@@ -81,14 +100,14 @@ export async function loadData(
   const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
   const takesAll = count === all.classNames.length;
   const dataset = takesAll ? all : await selectPeople(all, range(0, count));
-  const others = await publicFaces(gpu, data, all, count, seed);
+  const { dataset: others, notes } = await publicFaces(gpu, data, all, count, seed);
   if (others) refuseSharedIdentities(dataset, others, data.allowShared);
   const known = others && (await augment(others, data.augment, seed));
   const trained = data.trained ?? TRAINED;
   const given = takesAll && data.trained === undefined ? files?.split : undefined;
   const split = given ?? seededSplit(dataset, trained, seed);
   const name = given && files?.splitName ? files.splitName : splitName(trained);
-  return { ...experimentData(dataset, split, known), splitName: name };
+  return { ...experimentData(dataset, split, known), splitName: name, notes: [...(files?.notes ?? []), ...notes] };
 }
 
 async function publicFaces(
@@ -97,20 +116,18 @@ async function publicFaces(
   all: ImageDataset,
   count: number,
   seed: number,
-): Promise<ImageDataset | undefined> {
+): Promise<{ readonly dataset?: ImageDataset; readonly notes: readonly string[] }> {
   if (data.public === EMBEDDED || (data.public === undefined && data.private === EMBEDDED)) {
     const { width, height } = all;
-    return publicFacesOf(gpu, { ...embeddedFaces(data), width, height }, seed);
+    return { dataset: await publicFacesOf(gpu, { ...embeddedFaces(data), width, height }, seed), notes: [] };
   }
   if (data.public !== undefined) return loadFaces(data.public, data.size);
-  if (data.people === undefined) return undefined;
+  if (data.people === undefined) return { notes: [] };
   if (count >= all.classNames.length) {
     throw new ConfigError(`--people ${count}: no people are left for the attacker; give fewer, or --public`);
   }
-  return selectPeople(
-    all,
-    Array.from({ length: all.classNames.length - count }, (_, i) => count + i),
-  );
+  const left = Array.from({ length: all.classNames.length - count }, (_, i) => count + i);
+  return { dataset: await selectPeople(all, left), notes: [] };
 }
 
 /** The procedural faces that `embedded` means: those of the preset `deep`. */

@@ -44,6 +44,7 @@ export async function runInto(
   let folder: RunFolder | undefined;
   try {
     const loaded = await loadData(gpu, config.data, files, config.seed);
+    for (const note of loaded.notes) progress.warn(note);
     const { dataset, publicFaces, split } = loaded;
     const data = { ...loaded, ...(pretrained && { pretrained }) };
     // Throws here, naming the largest preset that fits, instead of at the first buffer that does not fit.

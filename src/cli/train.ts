@@ -25,6 +25,7 @@ export async function trainCommand(session: Session, asked: Asked, resume: boole
   let folder: RunFolder | undefined;
   try {
     const loaded = await loadData(gpu, config.data, files, config.seed);
+    for (const note of loaded.notes) progress.warn(note);
     const data = { ...loaded, ...(pretrained && { pretrained }) };
     checkExperiment(config, data);
     const identity = await runIdentity({ version: session.version, config, data, adapter: gpu.adapter.name });

@@ -29,10 +29,14 @@ export interface Split {
 /**
  * Creates a dataset: checks that the parts fit together and adds the hash.
  *
+ * @param hash computes it; in Node there is one that copies nothing
  * @throws ShapeError when images, labels or ids disagree on the count
  * @throws DataError when a label names no class
  */
-export async function createDataset(parts: Omit<ImageDataset, 'sha256'>): Promise<ImageDataset> {
+export async function createDataset(
+  parts: Omit<ImageDataset, 'sha256'>,
+  hash: HashFunction = datasetHash,
+): Promise<ImageDataset> {
   const { name, width, height, classNames, images, labels, ids } = parts;
   if (images.length !== labels.length * width * height || ids.length !== labels.length) {
     throw new ShapeError(
@@ -46,7 +50,26 @@ export async function createDataset(parts: Omit<ImageDataset, 'sha256'>): Promis
       `dataset ${name}: ${ids[bad]} has label ${labels[bad]} but there are ${classNames.length} classes; fix the label`,
     );
   }
-  return { ...parts, sha256: await datasetHash(parts) };
+  return { ...parts, sha256: await hash(parts) };
+}
+
+/** The parts of a dataset that its hash covers. */
+export type HashedParts = Pick<ImageDataset, 'width' | 'height' | 'labels' | 'images'>;
+
+/** Computes what {@link datasetHash} computes. */
+export type HashFunction = (parts: HashedParts) => string | Promise<string>;
+
+/** The words that are hashed before the images: width, height, count and the labels, all u32, little-endian. */
+export function hashedWords({ width, height, labels }: HashedParts): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(12 + labels.length * 4);
+  const view = new DataView(bytes.buffer);
+  [width, height, labels.length].forEach((word, i) => {
+    view.setUint32(i * 4, word, true);
+  });
+  labels.forEach((word, i) => {
+    view.setUint32(12 + i * 4, word, true);
+  });
+  return bytes;
 }
 
 /**
@@ -55,16 +78,11 @@ export async function createDataset(parts: Omit<ImageDataset, 'sha256'>): Promis
  *
  * @throws MidasError where the page has no `crypto.subtle`
  */
-export async function datasetHash(
-  dataset: Pick<ImageDataset, 'width' | 'height' | 'labels' | 'images'>,
-): Promise<string> {
-  const { width, height, labels, images } = dataset;
-  const bytes = new Uint8Array(12 + labels.length * 4 + images.length);
-  const view = new DataView(bytes.buffer);
-  [width, height, labels.length, ...labels].forEach((word, i) => {
-    view.setUint32(i * 4, word, true);
-  });
-  bytes.set(images, 12 + labels.length * 4);
+export async function datasetHash(dataset: HashedParts): Promise<string> {
+  const words = hashedWords(dataset);
+  const bytes = new Uint8Array(words.length + dataset.images.length);
+  bytes.set(words);
+  bytes.set(dataset.images, words.length);
   return sha256(bytes);
 }
 
@@ -118,20 +136,28 @@ export function seededSplit(dataset: ImageDataset, trainPerClass: number, seed: 
     );
   }
   const inTraining = new Uint8Array(dataset.labels.length);
-  dataset.classNames.forEach((className, label) => {
-    const members: number[] = [];
-    dataset.labels.forEach((each, index) => {
-      if (each === label) members.push(index);
-    });
-    const share = Math.min(Math.max(Math.round(trainPerClass * members.length), 1), members.length - 1);
-    const wanted = isShare ? share : trainPerClass;
-    if (wanted < 1 || wanted >= members.length) {
-      throw new DataError(
-        `dataset ${dataset.name}: class ${className} has ${members.length} images, a split with ` +
-          `${Math.max(wanted, 1)} for training needs at least ${Math.max(wanted, 1) + 1}; add images or leave it out`,
-      );
+  const membersOf: number[][] = dataset.classNames.map(() => []);
+  dataset.labels.forEach((label, index) => {
+    membersOf[label].push(index);
+  });
+  const shareOf = (count: number) => Math.min(Math.max(Math.round(trainPerClass * count), 1), count - 1);
+  const wantedOf = (count: number) => (isShare ? shareOf(count) : trainPerClass);
+  const isTooSmall = ({ length }: number[]) => wantedOf(length) < 1 || wantedOf(length) >= length;
+  const small = membersOf.findIndex(isTooSmall);
+  if (small >= 0) {
+    const { length } = membersOf[small];
+    const least = Math.max(wantedOf(length), 1);
+    const others = membersOf.filter(isTooSmall).length - 1;
+    throw new DataError(
+      `dataset ${dataset.name}: class ${dataset.classNames[small]} has ${length} images, a split with ` +
+        `${least} for training needs at least ${least + 1}${others > 0 ? `, and so do ${others} other classes` : ''}; ` +
+        'add images or leave it out',
+    );
+  }
+  membersOf.forEach((members, label) => {
+    for (const index of new Random(seed, label).shuffle(members).slice(0, wantedOf(members.length))) {
+      inTraining[index] = 1;
     }
-    for (const index of new Random(seed, label).shuffle(members).slice(0, wanted)) inTraining[index] = 1;
   });
   const all = Array.from(inTraining.keys());
   return {

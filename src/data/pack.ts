@@ -4,8 +4,8 @@
  */
 import * as v from 'valibot';
 import { DataError } from '../errors.ts';
-import { readSafetensors, type Tensor, writeSafetensors } from '../formats/safetensors.ts';
-import { createDataset, type ImageDataset } from './dataset.ts';
+import { concatenated, readSafetensors, safetensorsParts, type Tensor } from '../formats/safetensors.ts';
+import { createDataset, datasetHash, type HashFunction, type ImageDataset } from './dataset.ts';
 
 export const PACK_FORMAT = 'midas-pack/1';
 
@@ -26,6 +26,15 @@ export interface PackOrigin {
   readonly layout: string;
   /** The processing of every image, in words: crop, gray, filter, size; and the people who were left out. */
   readonly preparation: Readonly<Record<string, string>>;
+  /** Files that an import left out because they cannot be used; absent if there were none. */
+  readonly skipped?: readonly BadFile[];
+}
+
+/** A file that cannot be imported. */
+export interface BadFile {
+  /** Path inside the imported folder, with slashes. */
+  readonly file: string;
+  readonly reason: string;
 }
 
 /** A prepared data set and its origin. */
@@ -43,6 +52,7 @@ const metadataSchema = v.object({
   layout: v.string(),
   preparation: v.pipe(v.string(), v.parseJson(), v.record(v.string(), v.string())),
   sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, 'not a SHA-256')),
+  skipped: v.optional(v.pipe(v.string(), v.parseJson(), v.array(v.object({ file: v.string(), reason: v.string() })))),
 });
 
 /**
@@ -51,14 +61,23 @@ const metadataSchema = v.object({
  *
  * @throws DataError when the data set's parts do not fit together
  */
-export function writePack({ dataset, origin }: Pack): Uint8Array<ArrayBuffer> {
+export function writePack(pack: Pack): Uint8Array<ArrayBuffer> {
+  return concatenated(packParts(pack));
+}
+
+/**
+ * The bytes of {@link writePack} in several parts, which share the memory of the data set.
+ *
+ * @throws DataError when the data set's parts do not fit together
+ */
+export function packParts({ dataset, origin }: Pack): Uint8Array<ArrayBuffer>[] {
   const { name, width, height, classNames, images, labels, ids, sha256 } = dataset;
   const count = labels.length;
   const tensors = new Map<string, Tensor>([
     ['images', { dtype: 'U8', shape: [count, height, width], data: images as Uint8Array<ArrayBuffer> }],
     ['labels', { dtype: 'U32', shape: [count], data: labels as Uint32Array<ArrayBuffer> }],
   ]);
-  return writeSafetensors(tensors, {
+  return safetensorsParts(tensors, {
     format: PACK_FORMAT,
     name,
     classNames: JSON.stringify(classNames),
@@ -66,6 +85,7 @@ export function writePack({ dataset, origin }: Pack): Uint8Array<ArrayBuffer> {
     layout: origin.layout,
     preparation: JSON.stringify(origin.preparation),
     sha256,
+    ...(origin.skipped && { skipped: JSON.stringify(origin.skipped) }),
   });
 }
 
@@ -73,10 +93,11 @@ export function writePack({ dataset, origin }: Pack): Uint8Array<ArrayBuffer> {
  * Reads a pack and compares its checksum.
  *
  * @param name the file, for messages
+ * @param hash computes the checksum; in Node there is one that copies nothing
  * @throws DataError naming the file and the key: not a pack, parts that do not fit together, or a checksum that does not
  *   match sizes, labels and pixels
  */
-export async function readPack(bytes: Uint8Array, name: string): Promise<Pack> {
+export async function readPack(bytes: Uint8Array, name: string, hash: HashFunction = datasetHash): Promise<Pack> {
   const { tensors, metadata } = readSafetensors(bytes, name);
   const parsed = v.safeParse(metadataSchema, metadata);
   if (!parsed.success) {
@@ -84,7 +105,7 @@ export async function readPack(bytes: Uint8Array, name: string): Promise<Pack> {
     const key = v.getDotPath(issue) ?? 'format';
     throw new DataError(`${name}: key ${key}: ${issue.message}; make a pack with midas data import`);
   }
-  const { classNames, ids, layout, preparation, sha256 } = parsed.output;
+  const { classNames, ids, layout, preparation, sha256, skipped } = parsed.output;
   const images = tensors.get('images');
   const labels = tensors.get('labels');
   const [count, height, width] = images?.shape ?? [];
@@ -96,7 +117,7 @@ export async function readPack(bytes: Uint8Array, name: string): Promise<Pack> {
       `${name}: key labels: ${describe(labels)} and ${ids.length} ids do not fit ${count} images; import it again`,
     );
   }
-  const dataset = await createDataset({
+  const parts = {
     name: parsed.output.name,
     width,
     height,
@@ -104,14 +125,15 @@ export async function readPack(bytes: Uint8Array, name: string): Promise<Pack> {
     images: images.data as Uint8Array,
     labels: labels.data as Uint32Array,
     ids,
-  });
+  };
+  const dataset = await createDataset(parts, hash);
   if (dataset.sha256 !== sha256) {
     throw new DataError(
       `${name}: key sha256: sizes, labels and pixels give ${dataset.sha256.slice(0, 12)}..., but the key is ` +
         `${sha256.slice(0, 12)}...; the file is damaged, import it again`,
     );
   }
-  return { dataset, origin: { layout, preparation } };
+  return { dataset, origin: { layout, preparation, ...(skipped && { skipped }) } };
 }
 
 function describe(tensor: Tensor | undefined): string {

@@ -34,7 +34,7 @@ const Procedural = v.strictObject({
 
 const Files = v.strictObject({
   kind: v.literal('files'),
-  private: described('People of the victim: a folder with one folder per person, or a pack.', v.string()),
+  private: described('People of the victim: a folder with one folder per person, a pack, or a NumPy file.', v.string()),
   public: v.optional(
     described(
       'Faces that the attacker has: a folder or pack, or `embedded` for procedural faces. Default: the people of private ' +
@@ -52,7 +52,8 @@ const Files = v.strictObject({
   allowShared: v.optional(described('Continue even if private and public people share names.', v.boolean()), false),
   size: v.optional(
     described(
-      'Side of the square to which photographs are cropped and resized, pixels; by default they stay as they are.',
+      'Side of the square to which photographs are cropped and resized, pixels; by default those in the layout of the AT&T ' +
+        'faces, and images of NumPy, stay as they are, and others get 64.',
       whole(8, 1024),
     ),
   ),

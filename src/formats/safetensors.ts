@@ -148,6 +148,19 @@ export function writeSafetensors(
   tensors: ReadonlyMap<string, Tensor>,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array<ArrayBuffer> {
+  return concatenated(safetensorsParts(tensors, metadata));
+}
+
+/**
+ * The bytes of {@link writeSafetensors} in several parts: the header, then every tensor in its own memory, for files that
+ * should not be in memory twice.
+ *
+ * @throws DataError as writeSafetensors does
+ */
+export function safetensorsParts(
+  tensors: ReadonlyMap<string, Tensor>,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array<ArrayBuffer>[] {
   const ordered = [...tensors].sort(([, a], [, b]) => itemSize(b.dtype) - itemSize(a.dtype));
   let end = 0;
   const entries = ordered.map(([key, { dtype, shape, data }]) => {
@@ -166,14 +179,21 @@ export function writeSafetensors(
   const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries<unknown>(header)));
   const headerLength = Math.ceil(json.length / 8) * 8;
 
-  const bytes = new Uint8Array(8 + headerLength + end);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(headerLength), true);
-  bytes.fill(0x20, 8, 8 + headerLength);
-  bytes.set(json, 8);
-  let at = 8 + headerLength;
-  for (const [, { data }] of ordered) {
-    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
-    at += data.byteLength;
+  const start = new Uint8Array(8 + headerLength);
+  new DataView(start.buffer).setBigUint64(0, BigInt(headerLength), true);
+  start.fill(0x20, 8);
+  start.set(json, 8);
+  const bytesOf = ({ data }: Tensor) => new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+  return [start, ...ordered.map(([, tensor]) => bytesOf(tensor))];
+}
+
+/** One array with the bytes of all parts, in their order. */
+export function concatenated(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
   }
   return bytes;
 }

@@ -2,19 +2,27 @@
  * The AT&T faces (AT&T Laboratories Cambridge, "The Database of Faces") and folders laid out like them: one folder sN per
  * person, one photograph per file M.pgm.
  */
-import { access, readdir } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { access } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
 import * as v from 'valibot';
 import { DataError } from '../../errors.ts';
-import { decodePgm, type GrayImage } from '../../formats/pgm.ts';
+import type { GrayImage } from '../../formats/pgm.ts';
 import { packageFile } from '../../gpu/node/package.ts';
+import { listed, printable } from '../../printable.ts';
 import { createDataset, type ImageDataset, type Split, seededSplit } from '../dataset.ts';
-import { fileError, readBytes } from './files.ts';
+import type { BadFile } from '../pack.ts';
+import { BadFilesError, badFile } from './bad_files.ts';
+import { readText } from './files.ts';
+import { descend, type Folder, listFolder } from './listing.ts';
+import { readGray } from './photographs.ts';
 
 const SPLIT_FILE = 'att-split.json';
 const PUBLISHED_SPLIT = packageFile(`data/${SPLIT_FILE}`);
 
-const id = v.pipe(v.string(), v.regex(/^s\d+\/\d+\.pgm$/, 'expected a file name like "s1/3.pgm"'));
+const PERSON = /^s(\d+)$/i;
+const PHOTOGRAPH = /^(\d+)\.pgm$/i;
+
+const id = v.pipe(v.string(), v.regex(/^s\d+\/\d+\.pgm$/i, 'expected a file name like "s1/3.pgm"'));
 const splitSchema = v.object({
   train: v.pipe(v.array(id), v.minLength(1, 'expected at least one file')),
   test: v.pipe(v.array(id), v.minLength(1, 'expected at least one file')),
@@ -22,82 +30,157 @@ const splitSchema = v.object({
 });
 type SplitFile = v.InferOutput<typeof splitSchema>;
 
+/** The photographs of a folder in the layout of the AT&T faces, before any is read. */
+export interface AttListing {
+  /** The folder that holds the folders sN: the given one, or one inside it. */
+  readonly dir: string;
+  /** Names of the folders sN with photographs: in the order of the split file or, without one, of their numbers. */
+  readonly people: readonly string[];
+  readonly photographs: readonly { readonly id: string; readonly person: string }[];
+  readonly bad: readonly BadFile[];
+  /** Lines about what was found otherwise than expected. */
+  readonly notes: readonly string[];
+  /** Present if there is a split file; indices of photographs. */
+  readonly split?: Split;
+  readonly splitName?: string;
+}
+
 /** The result of {@link loadAttFaces}. */
 export interface AttFaces {
   dataset: ImageDataset;
   split: Split;
   /** Name of the split in the manifest: that of the split file, or a text such as "seeded 7/3, seed 0". */
   splitName: string;
+  /** Lines about what was found otherwise than expected, for a warning. */
+  notes: readonly string[];
 }
 
+/** True if a folder, or the only folder inside it, has a folder of the name sN. @throws DataError when it cannot be read */
+export async function isAttLayout(dir: string): Promise<boolean> {
+  return hasPeople((await descend(dir, hasPeople)).folder);
+}
+
+const hasPeople = ({ folders }: Folder) => folders.some((name) => PERSON.test(name));
+
 /**
- * Loads `dir/sN/M.pgm`; images are stored by N, then M. The split and the order of the classes come from the first of:
- * `splitFile`; att-split.json in `dir` or beside it; the published split shipped with this project, when `dir` holds
- * exactly s1..s40 with 1..10.pgm each. Without a split file, classes are in numeric order and 7 of 10 photographs of every
- * person are for training (`seededSplit`). Other files beside the sN folders, and hidden files, are ignored.
+ * Loads `dir/sN/M.pgm`; images are stored by N, then M. `s01/01.pgm` and `S1/1.PGM` are the same as `s1/1.pgm`. The split and
+ * the order of the classes come from the first of: `splitFile`; att-split.json in `dir` or beside it; the published split
+ * shipped with this project, when `dir` holds exactly s1..s40 with 1..10.pgm each. Without a split file, classes are in
+ * numeric order and 7 of 10 photographs of every person are for training (`seededSplit`). Other files beside the sN folders,
+ * files of the system, and people without photographs are left out.
  *
  * @param seed seed of the split without a split file
- * @throws DataError naming the folder or file: missing, empty, not a PGM, of another size than the first, fewer than two
- *   persons, or a split file that is malformed or does not fit the folder
+ * @throws BadFilesError naming all photographs that are not a picture, or of another size than the first
+ * @throws DataError naming the folder or file: missing, empty, fewer than two persons, or a split file that is malformed or
+ *   does not fit the folder
  */
-export async function loadAttFaces(dir: string, splitFile?: string, seed = 0): Promise<AttFaces> {
-  const folders = await listFolders(dir);
-  const splitPath = splitFile ?? (await findSplitFile(dir, folders));
-  const classNames = [...folders.keys()];
-  const ids = classNames.flatMap((folder) => (folders.get(folder) ?? []).map((file) => `${folder}/${file}`));
-
-  const published = splitPath === undefined ? undefined : await readSplitFile(splitPath);
-  if (published && splitPath) checkClasses(published.classes, classNames, splitPath, dir);
-  const order = published?.classes ?? classNames;
-
-  const { width, height, images } = await readImages(dir, ids);
+export async function loadAttFaces(path: string, splitFile?: string, seed = 0): Promise<AttFaces> {
+  const { dir, people, photographs, bad, notes, split, splitName } = await listAttFaces(path, splitFile);
+  const { width, height, images } = await readImages(
+    dir,
+    photographs.map(({ id: each }) => each),
+    bad,
+  );
   const dataset = await createDataset({
     name: basename(resolve(dir)),
     width,
     height,
-    classNames: order,
+    classNames: [...people],
     images,
-    labels: Uint32Array.from(ids, (each) => order.indexOf(dirname(each))),
-    ids,
+    labels: Uint32Array.from(photographs, ({ person }) => people.indexOf(person)),
+    ids: photographs.map(({ id: each }) => each),
   });
-  if (published && splitPath) {
-    return { dataset, split: findIndices(published, ids, splitPath, dir), splitName: basename(splitPath) };
-  }
-  return { dataset, split: seededSplit(dataset, 0.7, seed), splitName: `seeded 7/3, seed ${seed}` };
+  if (split && splitName) return { dataset, split, splitName, notes };
+  return { dataset, split: seededSplit(dataset, 0.7, seed), splitName: `seeded 7/3, seed ${seed}`, notes };
 }
 
-/** The folders and their file names, both in numeric order. */
-async function listFolders(dir: string): Promise<Map<string, string[]>> {
-  const number = (name: string) => Number(name.replace(/\D/g, ''));
-  const names = (await list(dir)).filter((name) => /^s\d+$/.test(name)).sort((a, b) => number(a) - number(b));
-  if (names.length < 2) {
-    throw new DataError(`${dir}: ${names.length} folders named sN, at least 2 persons are needed; check the path`);
+/**
+ * Lists a folder in the layout of the AT&T faces. A folder that holds nothing but one such folder is entered.
+ *
+ * @throws DataError as {@link loadAttFaces} does, apart from the content of the photographs
+ */
+export async function listAttFaces(path: string, splitFile?: string): Promise<AttListing> {
+  const { path: dir, folder } = await descend(path, hasPeople);
+  const bad: BadFile[] = [...folder.bad];
+  const notes: string[] = dir === path ? [] : [`the photographs were found in ${printable(dir)}`];
+  const persons = byNumber(folder.folders, PERSON, 'person', '', bad);
+  if (persons.length < 2) throw new DataError(describeMissing(dir, folder, persons.length));
+
+  const files = new Map<string, string[]>();
+  for (const { name } of persons) files.set(name, await listPerson(dir, name, bad));
+  const empty = persons.filter(({ name }) => files.get(name)?.length === 0).map(({ name }) => name);
+  if (empty.length > 0) notes.push(`left out, because they hold no photographs: ${listed(empty, 200)}`);
+  const people = persons.map(({ name }) => name).filter((name) => !empty.includes(name));
+  const capitals = people.filter((name) => name.startsWith('S'));
+  if (capitals.length > 0) notes.push(`read as s1, s2 and so on: ${listed(capitals, 200)}`);
+  if (people.length < 2) {
+    throw new DataError(`${dir}: ${people.length} folders named sN hold photographs, at least 2 are needed; add some`);
   }
-  const folders = new Map<string, string[]>();
-  for (const name of names) {
-    const files = (await list(join(dir, name))).filter((file) => !file.startsWith('.'));
-    const stranger = files.find((file) => !/^\d+\.pgm$/.test(file));
-    if (stranger !== undefined) {
-      throw new DataError(`${join(dir, name, stranger)}: not named like 1.pgm; convert or remove the file`);
-    }
-    if (files.length === 0) throw new DataError(`${join(dir, name)}: no photographs; add some or remove the folder`);
-    folders.set(
-      name,
-      files.sort((a, b) => number(a) - number(b)),
-    );
-  }
-  return folders;
+  const photographs = people.flatMap((person) =>
+    (files.get(person) ?? []).map((file) => ({ id: `${person}/${file}`, person })),
+  );
+  const listing = { dir, people, photographs, bad, notes };
+  const splitPath = splitFile ?? (await findSplitFile(dir, photographs));
+  if (splitPath === undefined) return listing;
+  const published = await readSplitFile(splitPath);
+  const classes = published.classes.map(canonical);
+  checkClasses(classes, people.map(canonical), splitPath, dir);
+  return {
+    ...listing,
+    people: [...people].sort((a, b) => classes.indexOf(canonical(a)) - classes.indexOf(canonical(b))),
+    split: findIndices(
+      published,
+      photographs.map(({ id: each }) => each),
+      splitPath,
+      dir,
+    ),
+    splitName: basename(splitPath),
+  };
 }
 
-async function list(dir: string): Promise<string[]> {
-  try {
-    return await readdir(dir);
-  } catch (error) {
-    throw fileError('read', dir, error);
-  }
+/** `S01/01.PGM` as the published files are named: `s1/1.pgm`. */
+function canonical(name: string): string {
+  return name.toLowerCase().replace(/(?<!\d)0+(?=\d)/g, '');
 }
 
-async function findSplitFile(dir: string, folders: Map<string, string[]>): Promise<string | undefined> {
+/** The names with a number, in the order of their numbers; those of a number that another name has go to `bad`. */
+function byNumber(names: readonly string[], pattern: RegExp, what: string, folder: string, bad: BadFile[]) {
+  const numbered = names.flatMap((name) => {
+    const digits = pattern.exec(name)?.[1];
+    return digits === undefined ? [] : [{ name, number: BigInt(digits) }];
+  });
+  numbered.sort((a, b) => (a.number < b.number ? -1 : Number(a.number > b.number)));
+  return numbered.filter(({ name, number }, index) => {
+    const first = numbered.find((other) => other.number === number);
+    if (first === numbered[index]) return true;
+    bad.push({ file: `${folder}${name}`, reason: `${what} ${number}, as ${first?.name} is` });
+    return false;
+  });
+}
+
+async function listPerson(dir: string, person: string, bad: BadFile[]): Promise<string[]> {
+  const { files, folders, bad: unusable } = await listFolder(join(dir, person));
+  const add = (name: string, reason: string) => bad.push({ file: `${person}/${name}`, reason });
+  for (const { file, reason } of unusable) add(file, reason);
+  for (const name of folders) add(name, 'a folder among the photographs');
+  for (const name of files) if (!PHOTOGRAPH.test(name)) add(name, 'not named like 1.pgm');
+  return byNumber(files, PHOTOGRAPH, 'photograph', `${person}/`, bad).map(({ name }) => name);
+}
+
+function describeMissing(dir: string, { files, folders }: Folder, count: number): string {
+  const start = `${dir}: ${count} folders named sN, at least 2 persons are needed`;
+  if (count > 0) return `${start}; check the path`;
+  if (PERSON.test(basename(resolve(dir))))
+    return `${start}; this is the folder of one person, give the folder around it`;
+  if (files.length > 0) {
+    return `${start}, but ${files.length} files side by side (${printable(files[0], 40)}); put photograph M of person N into sN/M.pgm`;
+  }
+  const names = folders.map((name) => printable(name, 40));
+  const seen = names.length > 0 ? ` (found ${listed(names, 100)})` : '';
+  return `${start}${seen}; check the path and the layout`;
+}
+
+async function findSplitFile(dir: string, photographs: AttListing['photographs']): Promise<string | undefined> {
   for (const path of [join(dir, SPLIT_FILE), join(dir, '..', SPLIT_FILE)]) {
     if (
       await access(path).then(
@@ -107,16 +190,15 @@ async function findSplitFile(dir: string, folders: Map<string, string[]>): Promi
     )
       return path;
   }
-  const persons = Array.from({ length: 40 }, (_, i) => `s${i + 1}`);
-  const photographs = Array.from({ length: 10 }, (_, i) => `${i + 1}.pgm`);
-  const isAtt = folders.size === 40 && persons.every((person) => `${folders.get(person)}` === `${photographs}`);
-  return isAtt ? PUBLISHED_SPLIT : undefined;
+  const expected = Array.from({ length: 400 }, (_, i) => `s${Math.floor(i / 10) + 1}/${(i % 10) + 1}.pgm`);
+  const found = photographs.map(({ id: each }) => canonical(each));
+  return found.join() === expected.join() ? PUBLISHED_SPLIT : undefined;
 }
 
 async function readSplitFile(path: string): Promise<SplitFile> {
   let json: unknown;
   try {
-    json = JSON.parse(new TextDecoder().decode(await readBytes(path)));
+    json = JSON.parse(await readText(path));
   } catch (cause) {
     if (cause instanceof DataError) throw cause;
     throw new DataError(`${path}: not JSON; fix or remove the split file`, { cause });
@@ -129,7 +211,9 @@ async function readSplitFile(path: string): Promise<SplitFile> {
 
 function checkClasses(classes: string[], folders: string[], path: string, dir: string): void {
   const missing = classes.find((name) => !folders.includes(name));
-  if (missing !== undefined) throw new DataError(`${path}: classes: ${missing} is not a folder of ${dir}; fix either`);
+  if (missing !== undefined) {
+    throw new DataError(`${path}: classes: ${printable(missing, 40)} is not a folder of ${dir}; fix either`);
+  }
   const repeated = classes.find((name, index) => classes.indexOf(name) !== index);
   if (repeated !== undefined) throw new DataError(`${path}: classes: ${repeated} appears twice; list it once`);
   const unlisted = folders.find((name) => !classes.includes(name));
@@ -137,10 +221,10 @@ function checkClasses(classes: string[], folders: string[], path: string, dir: s
 }
 
 function findIndices(file: SplitFile, ids: string[], path: string, dir: string): Split {
-  const positions = new Map(ids.map((each, index) => [each, index]));
+  const positions = new Map(ids.map((each, index) => [canonical(each), index]));
   const seen = new Set<string>();
   const find = (part: 'train' | 'test') =>
-    Uint32Array.from(file[part], (each, index) => {
+    Uint32Array.from(file[part].map(canonical), (each, index) => {
       const position = positions.get(each);
       if (position === undefined) {
         throw new DataError(`${path}: ${part}.${index}: ${each} is not in ${dir}; fetch it or fix the split file`);
@@ -152,20 +236,29 @@ function findIndices(file: SplitFile, ids: string[], path: string, dir: string):
   return { train: find('train'), test: find('test') };
 }
 
-async function readImages(dir: string, ids: string[]): Promise<{ width: number; height: number; images: Uint8Array }> {
-  const decoded: GrayImage[] = [];
+async function readImages(
+  dir: string,
+  ids: string[],
+  unusable: readonly BadFile[],
+): Promise<{ width: number; height: number; images: Uint8Array }> {
+  const decoded: (GrayImage & { readonly id: string })[] = [];
+  const bad: BadFile[] = [...unusable];
   for (const each of ids) {
     const path = join(dir, each);
-    const image = decodePgm(await readBytes(path), path);
-    const first = decoded[0] ?? image;
-    if (image.width !== first.width || image.height !== first.height) {
-      throw new DataError(
-        `${path}: ${image.width}x${image.height} pixels, but ${join(dir, ids[0])} has ${first.width}x${first.height}; ` +
-          'resize one of them',
-      );
+    try {
+      const image = await readGray(path);
+      const first = decoded[0] ?? { ...image, id: each };
+      if (image.width === first.width && image.height === first.height) decoded.push({ ...image, id: each });
+      else {
+        const sizes = `${image.width}x${image.height} pixels, but ${first.id} has ${first.width}x${first.height}`;
+        bad.push({ file: each, reason: sizes });
+      }
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+      bad.push(badFile(each, path, error));
     }
-    decoded.push(image);
   }
+  if (bad.length > 0) throw new BadFilesError(dir, bad, ids.length + unusable.length);
   const { width, height } = decoded[0];
   const images = new Uint8Array(ids.length * width * height);
   decoded.forEach((image, index) => {

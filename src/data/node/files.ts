@@ -12,6 +12,7 @@ const REASONS: Record<string, string> = {
   EROFS: 'the file system is read-only; choose another folder',
   EEXIST: 'there is a file of that name; choose another name',
   ENAMETOOLONG: 'the name is too long; choose a shorter one',
+  ELOOP: 'a link that leads back to itself; remove it',
 };
 
 /** Why a file does not fit, and what to do. */
@@ -49,22 +50,43 @@ export async function readBytes(path: string): Promise<Uint8Array> {
   }
 }
 
+/**
+ * Reads a text file in UTF-8 or, with a byte order mark, in UTF-16; the mark is not part of the text.
+ *
+ * @throws DataError when the file cannot be read, or is in another encoding
+ */
+export async function readText(path: string): Promise<string> {
+  const bytes = await readBytes(path);
+  const encoding =
+    bytes[0] === 0xff && bytes[1] === 0xfe ? 'utf-16le' : bytes[0] === 0xfe && bytes[1] === 0xff ? 'utf-16be' : 'utf-8';
+  try {
+    const text = new TextDecoder(encoding, { fatal: true }).decode(bytes);
+    if (!text.includes('\0')) return text;
+  } catch {
+    // Bytes that are no UTF-8 are as bad as zeros, which UTF-16 without a byte order mark has.
+  }
+  throw new DataError(`${path}: neither UTF-8 nor UTF-16 with a byte order mark; save it as UTF-8`);
+}
+
 let temporaries = 0;
 
 /**
  * Replaces `path` so that a reader, or a crash, sees the old content or the new one and never a part: writes to a
  * temporary file in the same folder, syncs it to the disk and renames it. A failure removes the temporary file.
  *
+ * @param bytes the content, which may come in several parts
  * @throws DataError when it cannot be written
  */
-export async function writeFileAtomic(path: string, bytes: Uint8Array | string): Promise<void> {
+export async function writeFileAtomic(path: string, bytes: Uint8Array | string | readonly Uint8Array[]): Promise<void> {
+  const parts = typeof bytes === 'string' || bytes instanceof Uint8Array ? [bytes] : bytes;
   const temporary = `${path}.${process.pid}.${temporaries++}.tmp`;
   let created = false;
   try {
     const file = await open(temporary, 'wx');
     created = true;
     try {
-      await file.writeFile(bytes);
+      // Each call writes on from where the one before ended.
+      for (const part of parts) await file.writeFile(part);
       await file.sync();
     } finally {
       await file.close();

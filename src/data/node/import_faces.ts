@@ -1,28 +1,44 @@
 /**
  * Imports folders of photographs, as they are published, into one data set: finds, converts to gray, crops and resizes them.
- * Files and people are in the order of their names (UTF-16 code units; for attfaces the order of loadAttFaces), so the same
- * folder gives the same bytes.
+ * Files and people are in the order of their names (NFC, UTF-16 code units; for attfaces the order of loadAttFaces), so the
+ * same folder gives the same bytes.
  */
-import { readdir, stat } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { stat } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
 import { ConfigError, DataError, InterruptedError } from '../../errors.ts';
 import type { GrayImage } from '../../formats/pgm.ts';
+import { listed, printable, printableEnd } from '../../printable.ts';
 import { createDataset, type ImageDataset } from '../dataset.ts';
 import { normaliseIdentity } from '../identities.ts';
-import { centreSquare, crop, resize, toGray } from '../image_ops.ts';
-import { FACE_LAYOUTS, type FaceLayout, type PackOrigin } from '../pack.ts';
-import { loadAttFaces } from './attfaces.ts';
-import { fileError, readBytes } from './files.ts';
-import { readImage } from './images.ts';
+import { centreSquare, resize } from '../image_ops.ts';
+import { type BadFile, FACE_LAYOUTS, type FaceLayout, type PackOrigin } from '../pack.ts';
+import { listAttFaces } from './attfaces.ts';
+import { BadFilesError, badFile } from './bad_files.ts';
+import { findCelebA, IDENTITY_FILE } from './celeba.ts';
+import { fileError, readBytes, readText } from './files.ts';
+import { listFolder } from './listing.ts';
+import { findInNumpyFile, findInNumpyFolder, isNumpy, numpyFiles } from './numpy_faces.ts';
+import { hashInPlace } from './packs.ts';
+import { PartialImport } from './partial_import.ts';
+import { findPeople } from './person_folders.ts';
+import { type Found, type Photograph, readGray } from './photographs.ts';
 
 export interface ImportFacesOptions {
-  readonly layout: FaceLayout;
-  /** Width and height of the result in pixels, 1..1024; 64 by default. */
+  /** Layout of a folder of photographs; files of NumPy have none. */
+  readonly layout?: FaceLayout;
+  /** Width and height of the result in pixels, 1..1024; by default 64, or those of files of NumPy with square images. */
   readonly size?: number;
   /** Only the first `limit` images are imported; all by default. */
   readonly limit?: number;
   /** A text file with one name per line; all images of these people are left out; # begins a comment. */
   readonly exclude?: string;
+  /** True to leave out files that cannot be used; by default they are an error. */
+  readonly skipBad?: boolean;
+  /**
+   * A file that keeps the images of a long import until it is finished. An import that was stopped takes them from there
+   * instead of decoding them again, where the photographs are the same.
+   */
+  readonly partial?: string;
   /** Called with the number of images finished so far, and the id of the next one, or '' at the end. */
   readonly onProgress?: (finished: number, total: number, id: string) => void;
   readonly signal?: AbortSignal;
@@ -34,75 +50,55 @@ export interface ImportedFaces {
   readonly origin: PackOrigin;
   /** Names of the people who were left out. */
   readonly excluded: readonly string[];
-  /** Number of names in the exclusion list. */
+  /** Number of names in the exclusion list, and those of them that nobody has. */
   readonly listed: number;
+  readonly unmatched: readonly string[];
+  /** Lines about what was found otherwise than expected, for a warning. */
+  readonly notes: readonly string[];
 }
 
-/** Photographs that were found, before any is decoded. */
-interface Found {
-  /** All names, in the order of the labels. */
-  readonly people: readonly string[];
-  readonly photographs: readonly Photograph[];
-  /** True if `people` names people, and not just the folder. */
-  readonly areIdentified: boolean;
-}
-
-interface Photograph {
-  /** Path inside the folder, with slashes. */
-  readonly id: string;
-  readonly person: string;
-  read(): Promise<GrayImage>;
-}
-
-const CELEBA_SIZE = { width: 178, height: 218 };
-const CELEBA_CROP = { x: 35, y: 70, width: 108, height: 108 };
-const IDENTITY_FILE = 'identity_CelebA.txt';
+const DEFAULT_SIZE = 64;
 const MAX_BYTES = 2 ** 30;
-
-const CROPS: Readonly<Record<FaceLayout, string>> = {
-  attfaces: 'centre square',
-  facescrub: 'none',
-  celeba: `${CELEBA_CROP.width}x${CELEBA_CROP.height} at ${CELEBA_CROP.x},${CELEBA_CROP.y}`,
-  folders: 'centre square',
-};
+/** Number of images from which `partial` is used: fewer take seconds. */
+const LONG = 1000;
 
 /**
- * Imports a folder. Hidden files and lists beside the photographs (.txt, .csv, .json, .md) are ignored; anything else
- * must be a PNG, a JPEG, a PGM or a PPM, whatever its name says.
+ * Imports a folder of photographs, or files of NumPy with images. Hidden files, those of the system, and lists beside the
+ * photographs (.txt, .csv, .json, .md, ...) are ignored; anything else must be a picture, whatever its name says.
  *
- * @throws ConfigError when an option is out of range
- * @throws DataError naming the folder or file: missing, empty, not an image, of another size than the layout has, not in
- *   the identity list, an exclusion list without names, or fewer than two people where several are needed
+ * @throws ConfigError when an option is out of range, or the layout of a folder is not given
+ * @throws BadFilesError naming all files that are empty, not a picture, of another size than the layout has, or not in the
+ *   identity list, unless `skipBad`
+ * @throws DataError naming the folder: missing, empty, in another layout, an exclusion list without names, or fewer than two
+ *   people where several are needed
  * @throws InterruptedError when `signal` is aborted
  */
 export async function importFaces(dir: string, options: ImportFacesOptions): Promise<ImportedFaces> {
-  const { layout, size = 64, limit = Number.MAX_SAFE_INTEGER, exclude, onProgress, signal } = options;
-  if (!FACE_LAYOUTS.includes(layout)) {
+  const { layout, limit = Number.MAX_SAFE_INTEGER, exclude, skipBad = false } = options;
+  if (layout !== undefined && !FACE_LAYOUTS.includes(layout)) {
     throw new ConfigError(`layout: "${layout}" is unknown; choose one of ${FACE_LAYOUTS.join(', ')}`);
   }
-  requireWhole('size', size, 1024);
+  if (options.size !== undefined) requireWhole('size', options.size, 1024);
   requireWhole('limit', limit, Number.MAX_SAFE_INTEGER);
-  const unwanted = exclude === undefined ? new Set<string>() : await readExclusions(exclude);
-  const found = await FINDERS[layout](dir);
+  const exclusions = exclude === undefined ? new Map<string, string>() : await readExclusions(exclude);
+  const { found, layout: foundLayout } = await find(dir, layout);
+  const size = options.size ?? (found.size !== undefined && found.size <= 1024 ? found.size : DEFAULT_SIZE);
   if (found.photographs.length === 0) {
-    throw new DataError(`${dir}: no photographs; check the path and the layout (${layout})`);
+    if (found.bad.length > 0) throw new BadFilesError(found.dir, found.bad, found.bad.length);
+    throw new DataError(`${dir}: no photographs; check the path and the layout (${foundLayout})`);
   }
   if (exclude !== undefined && !found.areIdentified) {
-    throw new DataError(`${dir}: excluding people needs ${IDENTITY_FILE}; put it into the folder or beside it`);
+    const needed =
+      foundLayout === 'numpy' ? 'labels; add them' : `${IDENTITY_FILE}; put it into the folder or beside it`;
+    throw new DataError(`${dir}: excluding people needs ${needed}`);
   }
 
-  const excluded = found.people.filter((name) => unwanted.has(normaliseIdentity(name)));
+  const excluded = found.people.filter((name) => exclusions.has(normaliseIdentity(name)));
   const isExcluded = new Set(excluded);
   const chosen = found.photographs.filter(({ person }) => !isExcluded.has(person)).slice(0, limit);
-  const present = new Set(chosen.map(({ person }) => person));
-  const people = found.people.filter((name) => present.has(name));
-  const atLeast = layout === 'celeba' ? 1 : 2;
-  if (people.length < atLeast) {
-    const left = excluded.length > 0 ? `, ${excluded.length} were excluded` : '';
-    throw new DataError(
-      `${dir}: ${people.length === 1 ? '1 person' : `${people.length} people`}${left}; at least ${atLeast} are needed: add some, exclude fewer or raise the limit`,
-    );
-  }
+  // A list of people, or of labels: one set of images without names is no mistake.
+  const atLeast = foundLayout === 'celeba' || !found.areIdentified ? 1 : 2;
+  requirePeople(dir, new Set(chosen.map(({ person }) => person)).size, atLeast, excluded.length);
   const pixels = size * size;
   if (chosen.length * pixels > MAX_BYTES) {
     throw new DataError(
@@ -111,161 +107,192 @@ export async function importFaces(dir: string, options: ImportFacesOptions): Pro
     );
   }
 
-  const images = new Uint8Array(chosen.length * pixels);
-  for (const [index, photograph] of chosen.entries()) {
-    if (signal?.aborted) throw new InterruptedError('interrupted: nothing was written');
-    onProgress?.(index, chosen.length, photograph.id);
-    images.set(resize(await photograph.read(), size, size).pixels, index * pixels);
+  const { images, good, bad } = await decodeAll(chosen, size, found.crop, options);
+  bad.unshift(...found.bad);
+  if (bad.length > 0 && (!skipBad || good.length === 0)) {
+    throw new BadFilesError(found.dir, bad, chosen.length + found.bad.length);
   }
-  onProgress?.(chosen.length, chosen.length, '');
+  const present = new Set(good.map(({ person }) => person));
+  requirePeople(dir, present.size, atLeast, excluded.length);
+  const people = found.people.filter((name) => present.has(name));
   const labelOf = new Map(people.map((name, label) => [name, label]));
-  const dataset = await createDataset({
-    name: basename(resolve(dir)),
+  const parts = {
+    name: found.name ?? basename(resolve(dir)),
     width: size,
     height: size,
     classNames: people,
     images,
-    labels: Uint32Array.from(chosen, ({ person }) => labelOf.get(person) as number),
-    ids: chosen.map(({ id }) => id),
-  });
+    labels: Uint32Array.from(good, ({ person }) => labelOf.get(person) as number),
+    ids: good.map(({ id }) => id),
+  };
+  const dataset = await createDataset(parts, hashInPlace);
   const preparation: Record<string, string> = {
-    crop: CROPS[layout],
+    crop: found.crop,
     gray: 'ITU-R 601',
     filter: 'bilinear, antialiased',
     size: `${size}x${size}`,
-    ...(exclude !== undefined && { excluded: `${excluded.length} of ${unwanted.size} listed identities` }),
+    ...(exclude !== undefined && { excluded: `${excluded.length} of ${exclusions.size} listed identities` }),
     ...(chosen.length < found.photographs.length && {
       images: `${chosen.length} of ${found.photographs.length}`,
     }),
   };
-  return { dataset, origin: { layout, preparation }, excluded, listed: unwanted.size };
+  const known = new Set(found.people.map(normaliseIdentity));
+  return {
+    dataset,
+    origin: { layout: foundLayout, preparation, ...(bad.length > 0 && { skipped: bad }) },
+    excluded,
+    listed: exclusions.size,
+    unmatched: [...exclusions].filter(([normal]) => !known.has(normal)).map(([, name]) => name),
+    notes: [...found.notes, ...notesOnPeople(chosen, good)],
+  };
+}
+
+/** The people whose photographs were all left out, and those with a single one. */
+function notesOnPeople(chosen: readonly Photograph[], good: readonly Photograph[]): string[] {
+  const counts = new Map<string, number>(chosen.map(({ person }) => [person, 0]));
+  for (const { person } of good) counts.set(person, (counts.get(person) ?? 0) + 1);
+  const named = (count: number) =>
+    [...counts].filter(([, each]) => each === count).map(([name]) => printable(name, 40));
+  const [none, one] = [named(0), named(1)];
+  return [
+    ...(none.length > 0 ? [`left out, because none of their files can be used: ${listed(none, 200)}`] : []),
+    ...(one.length > 0 && counts.size > 1
+      ? [`only one photograph each, so no victim can be trained and tested on them: ${listed(one, 200)}`]
+      : []),
+  ];
+}
+
+/** Decodes photographs into one array. Those that cannot be used are reported, and leave no gap. */
+async function decodeAll(
+  chosen: readonly Photograph[],
+  size: number,
+  cropped: string,
+  { partial, onProgress, signal }: ImportFacesOptions,
+): Promise<{ images: Uint8Array; good: Photograph[]; bad: BadFile[] }> {
+  const pixels = size * size;
+  const images = new Uint8Array(chosen.length * pixels);
+  const good: Photograph[] = [];
+  const bad: BadFile[] = [];
+  const kept =
+    partial !== undefined && chosen.length >= LONG
+      ? await PartialImport.open(partial, chosen.length, pixels)
+      : undefined;
+  try {
+    for (const [index, photograph] of chosen.entries()) {
+      if (signal?.aborted) {
+        throw new InterruptedError(`interrupted: ${kept ? 'run it again to continue' : 'nothing was written'}`);
+      }
+      onProgress?.(index, chosen.length, printable(photograph.id, 80));
+      const target = images.subarray(good.length * pixels, (good.length + 1) * pixels);
+      const stamp = kept && (await stampOf(photograph, cropped, size));
+      const isKept = stamp !== undefined && (await kept?.read(index, stamp, target));
+      const problem = isKept ? undefined : await decodeInto(target, photograph, size);
+      if (problem) {
+        bad.push(problem);
+        continue;
+      }
+      if (stamp !== undefined && !isKept) await kept?.write(index, stamp, target);
+      good.push(photograph);
+    }
+  } finally {
+    await kept?.close();
+  }
+  onProgress?.(chosen.length, chosen.length, '');
+  return { images: images.subarray(0, good.length * pixels), good, bad };
+}
+
+/** Decodes a photograph into `target`. @returns the problem if it cannot be used */
+async function decodeInto(target: Uint8Array, photograph: Photograph, size: number): Promise<BadFile | undefined> {
+  try {
+    target.set(resize(await photograph.read(), size, size).pixels);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    return badFile(photograph.id, photograph.path ?? photograph.id, error);
+  }
+}
+
+/** What an imported image depends on, in one line; undefined if it has no file of its own, or the file is gone. */
+async function stampOf({ id, path }: Photograph, cropped: string, size: number): Promise<string | undefined> {
+  const file = path === undefined ? undefined : await stat(path).catch(() => undefined);
+  return file && JSON.stringify([id, file.size, file.mtimeMs, cropped, size]);
+}
+
+/** Finds the photographs of a folder in its layout, or of files of NumPy, which are told by their content. */
+async function find(dir: string, layout: FaceLayout | undefined): Promise<{ found: Found; layout: string }> {
+  if (await isFile(dir)) {
+    const bytes = await readBytes(dir);
+    if (isNumpy(bytes)) return { found: await findInNumpyFile(dir, bytes), layout: 'numpy' };
+    throw new DataError(`${dir}: neither a folder nor a NumPy file; give the folder with the photographs`);
+  }
+  const folder = await listFolder(dir);
+  const arrays = numpyFiles(folder);
+  if (arrays.length > 0 && arrays.length === folder.files.length && (await haveOnlyArrays(dir, folder.folders))) {
+    return { found: await findInNumpyFolder(dir, arrays), layout: 'numpy' };
+  }
+  if (layout === undefined) {
+    throw new ConfigError(
+      `--layout: ${printableEnd(dir, 80)} is a folder; say which of ${FACE_LAYOUTS.join(', ')} it is`,
+    );
+  }
+  return { found: await FINDERS[layout](dir), layout };
+}
+
+/** True if no folder has other files than those of NumPy: people have photographs. */
+async function haveOnlyArrays(dir: string, folders: readonly string[]): Promise<boolean> {
+  for (const name of folders) {
+    const folder = await listFolder(join(dir, name));
+    if (folder.folders.length > 0 || numpyFiles(folder).length < folder.files.length) return false;
+  }
+  return true;
 }
 
 const FINDERS: Readonly<Record<FaceLayout, (dir: string) => Promise<Found>>> = {
   attfaces: findAttFaces,
-  facescrub: (dir) => findPeople(dir, (image) => image),
+  facescrub: (dir) => findPeople(dir, 'none', (image) => image),
   celeba: findCelebA,
-  folders: (dir) => findPeople(dir, centreSquare),
+  folders: (dir) => findPeople(dir, 'centre square', centreSquare),
 };
 
-async function findAttFaces(dir: string): Promise<Found> {
-  const { dataset } = await loadAttFaces(dir);
-  const { width, height } = dataset;
-  const pixels = width * height;
-  const photographs = dataset.ids.map((id, index) => ({
-    id,
-    person: dirname(id),
-    read: async () =>
-      centreSquare({ width, height, pixels: dataset.images.subarray(index * pixels, (index + 1) * pixels) }),
-  }));
-  return { people: dataset.classNames, photographs, areIdentified: true };
+async function findAttFaces(path: string): Promise<Found> {
+  const { dir, people, photographs, bad, notes } = await listAttFaces(path);
+  const read = async (file: string): Promise<GrayImage> => centreSquare(await readGray(file));
+  return {
+    dir,
+    people,
+    photographs: photographs.map(({ id, person }) => {
+      return { id, person, path: join(dir, id), read: () => read(join(dir, id)) };
+    }),
+    areIdentified: true,
+    bad,
+    notes,
+    crop: 'centre square',
+  };
 }
 
-async function findPeople(dir: string, cut: (image: GrayImage) => GrayImage): Promise<Found> {
-  const people: string[] = [];
-  const photographs: Photograph[] = [];
-  for (const person of await list(dir)) {
-    const folder = join(dir, person);
-    if (!(await isFolder(folder))) continue;
-    const files = await list(folder);
-    if (files.length === 0) throw new DataError(`${folder}: no photographs; add some or remove the folder`);
-    people.push(person);
-    for (const file of files) {
-      const read = async () => cut(await readGray(join(folder, file)));
-      photographs.push({ id: `${person}/${file}`, person, read });
-    }
-  }
-  if (people.length === 0) {
-    throw new DataError(`${dir}: no folders; this layout has one folder per person, check the path and the layout`);
-  }
-  return { people, photographs, areIdentified: true };
+function requirePeople(dir: string, count: number, atLeast: number, excluded: number): void {
+  if (count >= atLeast) return;
+  const left = excluded > 0 ? `, ${excluded} were excluded` : '';
+  throw new DataError(
+    `${dir}: ${count === 1 ? '1 person' : `${count} people`}${left}; at least ${atLeast} are needed: add some, exclude fewer or raise the limit`,
+  );
 }
 
-async function findCelebA(dir: string): Promise<Found> {
-  const files = await list(dir);
-  const identities = await readIdentities(dir);
-  const { x, y, width, height } = CELEBA_CROP;
-  const photographs = files.map((file): Photograph => {
-    const path = join(dir, file);
-    const person = identities ? identities.of.get(file) : basename(resolve(dir));
-    if (person === undefined) {
-      throw new DataError(`${path}: not in ${identities?.path}; add it to the list or remove the file`);
-    }
-    const read = async () => {
-      const image = await readGray(path);
-      if (image.width !== CELEBA_SIZE.width || image.height !== CELEBA_SIZE.height) {
-        throw new DataError(
-          `${path}: ${image.width}x${image.height} pixels, but the crop ${CROPS.celeba} is meant for the aligned ` +
-            `${CELEBA_SIZE.width}x${CELEBA_SIZE.height} images; give img_align_celeba or another layout`,
-        );
-      }
-      return crop(image, x, y, width, height, path);
-    };
-    return { id: file, person, read };
-  });
-  const people = [...new Set(photographs.map(({ person }) => person))].sort();
-  return { people, photographs, areIdentified: identities !== undefined };
+/** Reads names: normalised -> as they are written. */
+async function readExclusions(path: string): Promise<Map<string, string>> {
+  const lines = (await readText(path)).split('\n').map((line) => line.replace(/#.*$/, '').trim());
+  const names = new Map(lines.filter((line) => line !== '').map((line) => [normaliseIdentity(line), line]));
+  names.delete('');
+  if (names.size === 0) throw new DataError(`${path}: no names; give one identity per line`);
+  return names;
 }
 
-/** Reads the identity of each file from lines such as `000001.jpg 2880`; undefined if there is no list. */
-async function readIdentities(dir: string): Promise<{ path: string; of: Map<string, string> } | undefined> {
-  for (const path of [join(dir, IDENTITY_FILE), join(dir, '..', IDENTITY_FILE)]) {
-    if (!(await exists(path))) continue;
-    const of = new Map<string, string>();
-    for (const [index, line] of (await readLines(path)).entries()) {
-      if (line === '') continue;
-      const [, file, person] = /^(\S+)\s+(.+)$/.exec(line) ?? [];
-      if (file === undefined) {
-        throw new DataError(`${path}:${index + 1}: not a file and an identity, such as 000001.jpg 2880; fix the line`);
-      }
-      of.set(file, person);
-    }
-    return { path, of };
-  }
-  return undefined;
-}
-
-async function readExclusions(path: string): Promise<Set<string>> {
-  const lines = await readLines(path);
-  const names = lines.map((line) => normaliseIdentity(line.replace(/#.*$/, ''))).filter((name) => name !== '');
-  if (names.length === 0) throw new DataError(`${path}: no names; give one identity per line`);
-  return new Set(names);
-}
-
-async function readGray(path: string): Promise<GrayImage> {
-  return toGray(await readImage(path));
-}
-
-async function readLines(path: string): Promise<string[]> {
-  return new TextDecoder()
-    .decode(await readBytes(path))
-    .split('\n')
-    .map((line) => line.trim());
-}
-
-/** Names in a folder, sorted, without hidden files and lists. */
-async function list(dir: string): Promise<string[]> {
+async function isFile(path: string): Promise<boolean> {
   try {
-    const names = await readdir(dir);
-    return names.filter((name) => !name.startsWith('.') && !/\.(txt|csv|json|md)$/i.test(name)).sort();
-  } catch (error) {
-    throw fileError('read', dir, error);
-  }
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  try {
-    return (await stat(path)).isDirectory();
+    return (await stat(path)).isFile();
   } catch (error) {
     throw fileError('read', path, error);
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }
 
 function requireWhole(name: string, value: number, most: number): void {

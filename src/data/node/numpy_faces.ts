@@ -1,0 +1,192 @@
+/**
+ * Faces in files of NumPy: an archive .npz with images and labels, such as facescrub.npz, or files .npy, such as
+ * olivetti_faces.npy beside olivetti_faces_target.npy, or celebA_64_1.npy to celebA_64_10.npy without labels.
+ */
+import { readdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { DataError } from '../../errors.ts';
+import { isNpy, type NumberArray, readNpyNumbers } from '../../formats/npy.ts';
+import { isZip, listNpz, readNpz } from '../../formats/npz.ts';
+import type { GrayImage } from '../../formats/pgm.ts';
+import { listed, printable } from '../../printable.ts';
+import { type ArrayImages, areLabels, imagesOfArray, labelsOfArray } from '../face_arrays.ts';
+import { centreSquare } from '../image_ops.ts';
+import { readBytes } from './files.ts';
+import { byName, type Folder } from './listing.ts';
+import type { Found, Photograph } from './photographs.ts';
+
+/** Images that belong together, and their labels. */
+interface Part {
+  /** For the ids of its images. */
+  readonly name: string;
+  readonly images: Omit<ArrayImages, 'read'> & { read(index: number): GrayImage | Promise<GrayImage> };
+  readonly labels?: readonly number[];
+}
+
+const ENDING = /\.(npy|npz)$/i;
+
+/** True if bytes begin as a file of NumPy does, or as any other ZIP. */
+export const isNumpy = (bytes: Uint8Array) => isNpy(bytes) || isZip(bytes);
+
+/** Names of the files of NumPy in a folder. */
+export const numpyFiles = ({ files }: Folder) => files.filter((name) => ENDING.test(name));
+
+/**
+ * Finds the faces in one file.
+ *
+ * @param bytes of the file
+ * @throws DataError if it holds no images, or several arrays of images of which some have no labels
+ */
+export async function findInNumpyFile(path: string, bytes: Uint8Array): Promise<Found> {
+  const name = basename(path).replace(ENDING, '');
+  return isNpy(bytes) ? found(path, name, [await npyPart(path, bytes)]) : found(path, name, npzParts(path, bytes));
+}
+
+/**
+ * Finds the faces in the files of NumPy of a folder: one archive, or arrays whose names differ in a number, in the order of
+ * the numbers.
+ *
+ * @throws DataError if there are several data sets
+ */
+export async function findInNumpyFolder(dir: string, names: readonly string[]): Promise<Found> {
+  const stems = names.map((name) => name.replace(ENDING, ''));
+  const isOfOther = (stem: string) =>
+    stems.some((other) => other !== stem && labelNames(other).includes(stem.toLowerCase()));
+  const images = names.filter((_, index) => !isOfOther(stems[index]));
+  const groups = new Set(images.map((name) => name.replace(/\d+(?=\.\w+$)/, '')));
+  if (groups.size !== 1) {
+    const shown = images.map((name) => printable(name, 40));
+    throw new DataError(`${dir}: NumPy files of several data sets (${listed(shown, 120)}); give one of the files`);
+  }
+  const number = (name: string) => Number(/(\d+)\.\w+$/.exec(name)?.[1] ?? 0);
+  const ordered = [...images].sort((a, b) => number(a) - number(b) || byName(a, b));
+  const [first] = ordered;
+  if (first.toLowerCase().endsWith('.npz')) {
+    if (ordered.length === 1) return findInNumpyFile(join(dir, first), await readBytes(join(dir, first)));
+    throw new DataError(
+      `${dir}: ${ordered.length} archives of NumPy (${printable(first, 40)}, ...); give one of the files`,
+    );
+  }
+  // Files of 20,000 images each are not all kept in memory.
+  let kept: { readonly name: string; readonly part: Part } | undefined;
+  const load = async (name: string): Promise<Part> => {
+    const part = kept?.name === name ? kept.part : await npyPart(join(dir, name), await readBytes(join(dir, name)));
+    kept = { name, part };
+    return part;
+  };
+  const parts: Part[] = [];
+  for (const name of ordered) {
+    const { images, ...part } = await load(name);
+    const { count, width, height } = images;
+    parts.push({
+      ...part,
+      images: { count, width, height, read: async (index) => (await load(name)).images.read(index) },
+    });
+  }
+  return found(dir, [...groups][0].replace(ENDING, '').replace(/[_-]$/, ''), parts);
+}
+
+async function npyPart(path: string, bytes: Uint8Array): Promise<Part> {
+  const name = basename(path).replace(ENDING, '');
+  const array = readNpyNumbers(bytes, path);
+  const wanted = labelNames(name).map((each) => `${each}.npy`);
+  const beside = await readdir(dirname(path));
+  const labelFile = wanted.map((each) => beside.find((other) => other.toLowerCase() === each)).find(Boolean);
+  if (labelFile === undefined) return { name, images: imagesOfArray(array, false, path) };
+  const labelPath = join(dirname(path), labelFile);
+  return labelledPart(name, path, array, labelPath, readNpyNumbers(await readBytes(labelPath), labelPath));
+}
+
+function npzParts(path: string, bytes: Uint8Array): Part[] {
+  const names = listNpz(bytes, path);
+  if (names.length === 0) {
+    throw new DataError(`${path}: a ZIP archive; unpack it and give the folder with the photographs`);
+  }
+  const labelsOf = (name: string) =>
+    labelNames(name)
+      .map((each) => names.find((other) => other.toLowerCase() === each))
+      .find(Boolean);
+  // An archive can have the same images twice, as pictures and as rows of pixels, with one array of labels.
+  const pairs = names.flatMap((name) => {
+    const labels = labelsOf(name);
+    const others = names.filter((other) => other !== name && labels !== undefined && labelsOf(other) === labels);
+    const isSecond = others.some((other) => /image/i.test(other)) && !/image/i.test(name);
+    return labels === undefined || isSecond ? [] : [{ name, labels }];
+  });
+  if (pairs.length === 0 && names.length > 1) {
+    const shown = names.map((name) => printable(name, 30));
+    throw new DataError(
+      `${path}: NumPy file: no array of images with one of labels (${listed(shown, 80)}); ` +
+        'save them with numpy.savez(file, images=..., labels=...)',
+    );
+  }
+  const wanted = pairs.length === 0 ? names : pairs.flatMap(({ name, labels }) => [name, labels]);
+  const arrays = readNpz(bytes, path, new Set(wanted));
+  const get = (name: string) => arrays.get(name) as NumberArray;
+  const where = (name: string) => `${path}: ${printable(name, 40)}`;
+  if (pairs.length === 0) return [{ name: names[0], images: imagesOfArray(get(names[0]), false, where(names[0])) }];
+  return pairs.map(({ name, labels }) => labelledPart(name, where(name), get(name), where(labels), get(labels)));
+}
+
+function labelledPart(name: string, where: string, array: NumberArray, labelsWhere: string, labels: NumberArray): Part {
+  const images = imagesOfArray(array, true, where);
+  if (!areLabels(labels, images.count)) {
+    throw new DataError(
+      `${labelsWhere}: NumPy file: labels of shape (${labels.shape.join(', ')}) for ${images.count} images; ` +
+        'save one whole number per image',
+    );
+  }
+  return { name, images, labels: labelsOfArray(labels, labelsWhere) };
+}
+
+/** The names, in lower case, that the labels of an array of images can have. */
+function labelNames(images: string): string[] {
+  const name = images.toLowerCase();
+  const kinds = ['labels', 'label', 'targets', 'target', 'y'];
+  const instead = /(images|image|data|faces|x)$/;
+  const replaced = instead.test(name) ? kinds.map((kind) => name.replace(instead, kind)) : [];
+  const leading = /^x(?=_)/.test(name) ? [name.replace(/^x/, 'y')] : [];
+  return [...leading, ...replaced, ...kinds.map((kind) => `${name}_${kind}`)];
+}
+
+function found(dir: string, name: string, parts: readonly Part[]): Found {
+  const [first] = parts;
+  const other = parts.find(
+    ({ images }) => images.width !== first.images.width || images.height !== first.images.height,
+  );
+  if (other) {
+    const size = ({ images }: Part) => `${images.width}x${images.height}`;
+    throw new DataError(
+      `${dir}: NumPy file: ${printable(other.name, 40)} has images of ${size(other)}, ${printable(first.name, 40)} of ` +
+        `${size(first)}; make them equal`,
+    );
+  }
+  const without = parts.find(({ labels }) => labels === undefined);
+  if (without && parts.some(({ labels }) => labels !== undefined)) {
+    throw new DataError(`${dir}: NumPy file: ${printable(without.name, 40)} has no labels; add or remove its file`);
+  }
+  // A label is a number within its data set, so that equal labels of two data sets are not the same person.
+  const personOf = (label: number | undefined) => (label === undefined ? name : `${name} ${label}`);
+  const labels = [...new Set(parts.flatMap((part) => part.labels ?? []))].sort((a, b) => a - b);
+  const photographs = parts.flatMap(({ name: part, images, labels: own }) =>
+    Array.from({ length: images.count }, (_, index): Photograph => {
+      return {
+        id: `${part}/${index}`,
+        person: personOf(own?.[index]),
+        read: async () => centreSquare(await images.read(index)),
+      };
+    }),
+  );
+  const { width, height } = first.images;
+  return {
+    dir,
+    name,
+    people: labels.length > 0 ? labels.map(personOf) : [name],
+    photographs,
+    areIdentified: labels.length > 0,
+    bad: [],
+    notes: [],
+    crop: 'centre square',
+    ...(width === height && { size: width }),
+  };
+}

@@ -1,7 +1,7 @@
 /** Makes text that strangers chose, such as names of files, safe to print: on one line and without effect on a terminal. */
 
-/** The greatest length of a line for the user, in UTF-16 code units. */
-export const LINE_LENGTH = 300;
+/** The greatest length of a line for the user, in UTF-16 code units; with a longer mark before it, it stays below 300. */
+export const LINE_LENGTH = 297;
 
 /**
  * Control characters, line separators, marks that change the direction of text, characters without a glyph, and halves of
@@ -45,11 +45,11 @@ function wholeCharacters(text: string): string {
   return text.replace(/^[\udc00-\udfff]|[\ud800-\udbff]$/g, '');
 }
 
-/** The longest message that the command line prints, in characters. */
-const LONGEST_MESSAGE = 280;
+/** The greatest length of a message, before which the command line writes `midas: ` or `warning: `. */
+const LONGEST_MESSAGE = LINE_LENGTH - 'midas: '.length;
 
 /**
- * A message as one printable line of at most 280 characters. Line breaks become spaces; of a longer message the middle is left
+ * A message as one printable line of at most 290 characters. Line breaks become spaces; of a longer message the middle is left
  * out, because a path stands at its beginning and the advice at its end.
  */
 export function printableMessage(text: string): string {

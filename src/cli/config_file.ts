@@ -11,7 +11,8 @@ import { isObject, parseJsonObject } from '../formats/json.ts';
  * Reads a configuration, whole or in part, from a file of its own, or from the folder, the config.json or the results.json of a
  * run.
  * @returns its fields, each of which except `data` is valid by itself
- * @throws DataError if the file cannot be read, ConfigError with the path in it if it holds no such configuration
+ * @throws DataError if the file cannot be read or is the damaged file of a run, ConfigError with the path in it if it holds no
+ *   such configuration
  */
 export function readConfig(path: string): Record<string, unknown> {
   const file = existsSync(join(path, 'config.json')) ? join(path, 'config.json') : path;
@@ -24,7 +25,7 @@ export function readConfig(path: string): Record<string, unknown> {
       { cause },
     );
   }
-  // In the folder of a run nobody writes the file by hand: it is damaged data.
+  // Nobody writes the file of a run by hand: if it is no JSON, it is damaged.
   const top = parseJsonObject(bytes, file, file === path ? ConfigError : DataError);
   const fields = configOf(isObject(top.manifest) ? top.manifest : top, path) ?? top;
   // Flags may complete the data, so they are validated after the flags were applied.

@@ -77,6 +77,11 @@ describe('a configuration file of an experiment', () => {
     expect(readConfig(folder)).toEqual({ draws: 7 });
     expect(readConfig(written('{"manifest": {"config": {"draws": 8}}}'))).toEqual({ draws: 8 });
     expect(() => readConfig(join(scratch, 'missing.json'))).toThrow(DataError);
+    for (const damaged of ['', '{"config": {"dra', 'null']) {
+      writeFileSync(join(folder, 'config.json'), damaged);
+      expect(() => readConfig(folder)).toThrow(DataError);
+      expect(() => readConfig(folder)).toThrow(/run\/config\.json: /);
+    }
   });
 });
 

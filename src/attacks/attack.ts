@@ -112,7 +112,7 @@ export interface AttackContext {
   /**
    * Returns an attacker's network: trained on `data`, or read from the run's store or from a file that the user gave.
    * @param name of its file, without the extension; any text
-   * @param vectors the inputs that it learns from, besides the images
+   * @param vectors the inputs that it learns from, in addition to the images
    */
   network(
     name: string,

@@ -2,13 +2,12 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { seededSplit } from '../../src/data/dataset.ts';
 import { selectPeople } from '../../src/data/people.ts';
 import { renderFaces } from '../../src/data/render_faces.ts';
-import { ConfigError, DataError, InterruptedError } from '../../src/errors.ts';
-import { type ExperimentConfig, parseExperiment, type VictimKind } from '../../src/experiments/config.ts';
+import { InterruptedError } from '../../src/errors.ts';
+import type { ExperimentConfig } from '../../src/experiments/config.ts';
 import { linearDrawCost } from '../../src/experiments/draws.ts';
 import { type ExperimentOutcome, runExperiment } from '../../src/experiments/experiment.ts';
 import type { ExperimentData } from '../../src/experiments/faces.ts';
 import { experimentData } from '../../src/experiments/faces.ts';
-import { presetInput } from '../../src/experiments/presets.ts';
 import { InMemoryRunStore, SILENT } from '../../src/experiments/store.ts';
 import { meanErrorRate } from '../../src/memory/faults.ts';
 import { findPreset } from '../../src/memory/presets.ts';
@@ -23,6 +22,7 @@ import {
   rowToLine,
   summarise,
 } from '../../src/results/results.ts';
+import { configuration } from '../support/experiment.ts';
 import { useGpu } from '../support/gpu.ts';
 
 const device = useGpu();
@@ -34,32 +34,6 @@ beforeAll(async () => {
   const everybody = await renderFaces(device.gpu, { ...faces, population: 'public' });
   data = experimentData(dataset, seededSplit(dataset, 3, 3), everybody);
 });
-
-/** A small network trained for two epochs, one rate on all layers, two draws, and MI-Face of five iterations. */
-function configuration(kind: Exclude<VictimKind, 'yang'>, changes: Record<string, unknown> = {}): ExperimentConfig {
-  const preset = presetInput('shallow', { victim: kind, images: { width: 14, height: 16 } });
-  const { victim } = preset;
-  if (victim.kind === 'yang') throw new Error('the victim must have dense layers');
-  const small = {
-    victim: {
-      ...victim,
-      hidden: victim.hidden.map((width) => Math.ceil(width / 20)),
-      training: {
-        ...victim.training,
-        epochs: 2,
-        steps: undefined,
-        ...(kind === 'dae' && { reconstruction: { epochs: 2, deviation: 0.1, learningRate: 1e-3 } }),
-      },
-    },
-    sweeps: [{ layers: 'all', rates: [2 ** -4] }],
-    draws: 2,
-    evaluator: 'linear',
-    noise: { kinds: [] },
-    attacks: (preset.attacks as object[]).map((attack) => ({ ...attack, iterations: 5 })),
-    seed: 5,
-  };
-  return parseExperiment({ ...preset, ...small, ...changes }, 'test');
-}
 
 const run = (config: ExperimentConfig, store = new InMemoryRunStore(), signal = new AbortController().signal) =>
   runExperiment(device.gpu, data, config, { store, progress: SILENT, signal });
@@ -212,104 +186,6 @@ describe('running a whole experiment', () => {
     expect(new Set(noise.map((row) => row.condition.kind))).toEqual(new Set(['gaussian', 'laplacian']));
     const matched = rows.find((row) => row.condition.kind === 'bit-error') as Row;
     expect(matchedTo(noise[0].condition)).toBe(conditionKey(matched.condition));
-  });
-
-  it('an experiment refuses one class, an unknown layer and an unknown set before it trains', async () => {
-    const { dataset } = data;
-    const oneClass = { ...data, dataset: { ...dataset, labels: new Uint32Array(dataset.labels.length) } };
-    const context = { store: new InMemoryRunStore(), progress: SILENT, signal: new AbortController().signal };
-    await expect(runExperiment(device.gpu, oneClass, configuration('mlp'), context)).rejects.toThrow(DataError);
-    await expect(run(configuration('mlp', { sweeps: [{ layers: 'fc3', rates: [0.1] }] }))).rejects.toThrow(
-      /"fc3" is neither a layer/,
-    );
-    await expect(run(configuration('mlp', { rateMaps: [{ conv1: 0.1 }] }))).rejects.toThrow(ConfigError);
-  });
-
-  it('an experiment refuses two attacks of the same name', async () => {
-    const [attack] = configuration('mlp').attacks;
-    await expect(run(configuration('mlp', { attacks: [attack, attack] }))).rejects.toThrow(
-      /two attacks "mi-face zero"/,
-    );
-  });
-
-  const inversion = (...names: string[]) => ({
-    kind: 'inversion',
-    network: { kind: 'dense', hidden: [8] },
-    training: { epochs: 1, batchSize: 8, learningRate: 0.001 },
-    attackers: names.map((name, i) => ({ name, truncation: i + 1 })),
-  });
-  const stored = (name: string, bitErrorRate: number) => ({
-    name,
-    setting: name,
-    memory: {
-      layers: { '*': { kind: 'stored', format: { kind: 'fixed' }, faults: [{ kind: 'uniform', bitErrorRate }] } },
-    },
-  });
-
-  it.each<[string, Record<string, unknown>, RegExp]>([
-    ['a person who is no class', { people: [999] }, /people: 999 is not a class of 0\.\.3/],
-    [
-      'a set of noise with an unknown layer',
-      { noise: { kinds: ['gaussian'], sets: ['fc9'] } },
-      /"fc9" is neither a layer/,
-    ],
-    ['a set that names a layer twice', { sweeps: [{ layers: 'fc1+fc1', rates: [0.1] }] }, /names fc1 twice/],
-    ['two memories of one name', { memories: [stored('a', 0.1), stored('a', 0.2)] }, /there are two conditions "a"/],
-    [
-      'a memory called like another condition',
-      { memories: [stored('Undefended', 0.1)] },
-      /two conditions "Undefended"/,
-    ],
-    ['memories that differ in case alone', { memories: [stored('a', 0.1), stored('A', 0.2)] }, /would share a file/],
-    ['two attackers of one name', { attacks: [inversion('a', 'a')] }, /two attacks "inversion a, held-out"/],
-    ['attackers whose files would be the same', { attacks: [inversion('a b', 'a-b')] }, /would share a file/],
-    [
-      'two attacks that would share a network',
-      { attacks: [inversion('a', 'b'), inversion('c', 'd')] },
-      /share the network inversion\.safetensors; name all their attackers in one attack/,
-    ],
-  ])('an experiment refuses %s before it stores anything', async (_, changes, message) => {
-    const store = new InMemoryRunStore();
-    await expect(run(configuration('mlp', changes), store)).rejects.toThrow(message);
-    expect(store.files.size).toBe(0);
-  });
-
-  it.each([
-    ['nobody', []],
-    ['a person twice', [1, 1]],
-  ])('a configuration that attacks %s is refused', (_, people) => {
-    expect(() => configuration('mlp', { people })).toThrow(ConfigError);
-  });
-
-  it('photographs without contrast, or all alike, are refused before anything is stored', async () => {
-    const { dataset } = data;
-    const first = dataset.images.subarray(0, dataset.width * dataset.height);
-    const alike = dataset.images.map((_, i) => first[i % first.length]);
-    for (const images of [alike, new Uint8Array(dataset.images.length)]) {
-      const store = new InMemoryRunStore();
-      const context = { store, progress: SILENT, signal: new AbortController().signal };
-      const given = { ...data, dataset: { ...dataset, images } };
-      await expect(runExperiment(device.gpu, given, configuration('mlp'), context)).rejects.toThrow(DataError);
-      expect(store.files.size).toBe(0);
-    }
-  });
-
-  it('networks of attackers whose names are paths stay in the folder, and are not mixed', async () => {
-    const store = new InMemoryRunStore();
-    const attacks = [inversion('x', '/../../x', 'x/rounding-1')];
-    const releases = [{ kind: 'rounding', decimals: 1 }];
-    await run(configuration('mlp', { attacks, releases, sweeps: [], draws: 1 }), store);
-    const networks = [...store.files.keys()].filter((name) => name.startsWith('inversion'));
-    expect(networks.length).toBeGreaterThan(3);
-    for (const name of store.files.keys()) expect(name).toMatch(/^(pictures\/)?[\w.=+~-]+$/);
-  });
-
-  it('a network in the store that was trained otherwise is refused', async () => {
-    const store = new InMemoryRunStore();
-    await run(configuration('mlp'), store);
-    await expect(run(configuration('mlp', { seed: 6 }), store)).rejects.toThrow(
-      /victim\.safetensors: it was trained on other images, or in another way/,
-    );
   });
 
   it('an experiment divided into shards measures every row once, and its rows are those of one run', async () => {

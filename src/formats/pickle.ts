@@ -5,7 +5,7 @@
  * object here: dictionaries are maps, and everything else that a pickle could set is dropped.
  */
 import { DataError } from '../errors.ts';
-import { printable } from './printable.ts';
+import { printable } from '../printable.ts';
 
 const MAX_STEPS = 2 ** 22;
 /** Lists, tuples, dictionaries, objects and names. */

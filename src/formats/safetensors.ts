@@ -4,8 +4,8 @@
  * machine with WebGPU.
  */
 import { DataError } from '../errors.ts';
+import { printable } from '../printable.ts';
 import { fileKind } from './file_kind.ts';
-import { printable } from './printable.ts';
 
 const ARRAYS = {
   F64: Float64Array,

@@ -1,6 +1,6 @@
 /** Tensors in files that hold more than one model needs: they are listed first, and read one by one. */
 import { DataError, MidasError } from '../errors.ts';
-import { printable } from './printable.ts';
+import { printable } from '../printable.ts';
 import type { Tensor } from './safetensors.ts';
 
 /** A tensor in a file, which has not been read yet. */

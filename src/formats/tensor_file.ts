@@ -1,7 +1,7 @@
 /** Reads tensors from a checkpoint of any format that is told by its bytes, whatever the file is called. */
 import { DataError } from '../errors.ts';
+import { printable } from '../printable.ts';
 import { fileKind } from './file_kind.ts';
-import { printable } from './printable.ts';
 import { isPth, readPth } from './pth.ts';
 import { isSafetensors, readSafetensors } from './safetensors.ts';
 import { guardReading, type StoredTensor, type TensorFile } from './stored_tensor.ts';

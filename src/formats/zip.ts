@@ -5,7 +5,7 @@
  */
 import { Inflate } from 'fflate';
 import { DataError } from '../errors.ts';
-import { printable } from './printable.ts';
+import { printable } from '../printable.ts';
 
 const DIRECTORY_END = 0x06054b50;
 const DIRECTORY_END_64 = 0x06064b50;

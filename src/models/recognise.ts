@@ -2,10 +2,10 @@
 
 import { ConfigError, DataError } from '../errors.ts';
 import { FLOATING, toFloat32 } from '../formats/float.ts';
-import { printable } from '../formats/printable.ts';
 import type { Tensor } from '../formats/safetensors.ts';
 import type { StoredTensor, TensorDictionary, TensorFile } from '../formats/stored_tensor.ts';
 import { readTensorFile } from '../formats/tensor_file.ts';
+import { printable } from '../printable.ts';
 import { keyOf, packTensors } from './checkpoint.ts';
 import type { ModelDescription, ModelSpec } from './model_spec.ts';
 import { describedModel, modelName } from './specs.ts';

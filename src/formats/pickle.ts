@@ -9,7 +9,7 @@ import { printable } from './printable.ts';
 
 const MAX_STEPS = 2 ** 22;
 /** Lists, tuples, dictionaries, objects and names. */
-const MAX_CONTAINERS = 2 ** 20;
+const MAX_CONTAINERS = 2 ** 19;
 /** Longer strings are no names; they are skipped. */
 const MAX_TEXT = 4096;
 

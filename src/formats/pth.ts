@@ -18,6 +18,8 @@ const MAX_BYTES = 4 * GIB;
 const MAX_RATIO = 20;
 const ALLOWANCE = MIB;
 const MAX_PICKLE = 64 * MIB;
+/** Tensors in all dictionaries. */
+const MAX_TENSORS = 100_000;
 /** Dictionaries in dictionaries are searched for tensors down to this depth. */
 const MAX_DEPTH = 4;
 /** The integer that begins a file of before version 1.6. */
@@ -248,6 +250,7 @@ function findDictionaries(top: unknown, read: (ref: TensorRef, key: string) => S
   const objects = new Map<string, string>();
   const visited = new Set([root]);
   const queue = [{ items: root, path: '', depth: 1 }];
+  let count = 0;
   for (const { items, path, depth } of queue) {
     const tensors = new Map<string, StoredTensor>();
     for (const [key, value] of items) {
@@ -255,6 +258,8 @@ function findDictionaries(top: unknown, read: (ref: TensorRef, key: string) => S
       const inner = itemsOf(value);
       const innerPath = path === '' ? key : `${path}.${key}`;
       if (value instanceof TensorRef) {
+        if (++count > MAX_TENSORS)
+          throw new DataError(`${file}: has more than ${MAX_TENSORS} tensors; ${SAVE_WEIGHTS}`);
         tensors.set(key, read(value, key));
       } else if (inner && !visited.has(inner) && depth < MAX_DEPTH) {
         visited.add(inner);

@@ -5,7 +5,7 @@
  * whatever else the pickle names is skipped, and nothing in it is ever run. Sizes are checked before anything is unpacked.
  */
 import { DataError } from '../errors.ts';
-import { describeValue, type PickleHandlers, PickleObject, readPickle } from './pickle.ts';
+import { describeValue, PickleGlobal, type PickleHandlers, PickleObject, readPickle } from './pickle.ts';
 import { printable } from './printable.ts';
 import { type StorageRef, storageOf, TensorRef, tensorOf } from './pth_tensors.ts';
 import { guardReading, type StoredTensor, type TensorDictionary, type TensorFile } from './stored_tensor.ts';
@@ -111,7 +111,7 @@ function handlersFor(storages: Map<string, StorageRef>): PickleHandlers {
     },
     persistent(id, where) {
       const [tag, type, key, , count, view] = Array.isArray(id) ? id : [];
-      if (tag === 'module') return new PickleObject(describeValue(type));
+      if (tag === 'module') return new PickleObject(type instanceof PickleGlobal ? type.name : 'an unnamed class');
       const storage = tag === 'storage' ? storageOf(type, key, count, view) : undefined;
       if (!storage) throw new DataError(`${where}: a persistent id is not a storage; ${SAVE_WEIGHTS}`);
       storages.set(storage.key, storages.get(storage.key) ?? storage);

@@ -51,7 +51,7 @@ describe('a file of before PyTorch 1.6', () => {
 
   test('a whole module in a legacy file is named and not run', () => {
     const module = [...tuple(text('module'), global('models', 'Net'), text('net.py'), text('import os')), 0x51];
-    refused(legacy(module, {})).toThrow(/holds an object of the name models\.Net, of which nothing was run/);
+    refused(legacy(module, {})).toThrow(/holds an object of models\.Net, of which nothing was run/);
   });
 
   test('a legacy file is refused where it is cut, changed or of another machine', () => {

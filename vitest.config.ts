@@ -75,38 +75,42 @@ const browser: TestProjectInlineConfiguration = {
   },
 };
 
-export default defineConfig({
-  test: {
-    projects: [
-      {
-        test: {
-          name: 'unit',
-          include: ['test/**/*.test.ts'],
-          exclude: ['test/**/*.gpu.test.ts', 'test/e2e/**'],
-          maxWorkers: 2,
-          // Statistical tests take some seconds, and longer on a busy machine.
-          testTimeout: 30_000,
+export default defineConfig(({ mode }) => {
+  // `npm run test:long` is in the mode `long`; the processes of the tests inherit the variable.
+  if (mode === 'long') process.env.MIDAS_TEST_LONG = '1';
+  return {
+    test: {
+      projects: [
+        {
+          test: {
+            name: 'unit',
+            include: ['test/**/*.test.ts'],
+            exclude: ['test/**/*.gpu.test.ts', 'test/e2e/**'],
+            maxWorkers: 2,
+            // Statistical tests take some seconds, and longer on a busy machine.
+            testTimeout: 30_000,
+          },
         },
-      },
-      {
-        test: {
-          name: 'gpu',
-          include: ['test/**/*.gpu.test.ts'],
-          exclude: ['test/e2e/**'],
-          sequence: { groupOrder: 1 },
-          ...ofDevices,
+        {
+          test: {
+            name: 'gpu',
+            include: ['test/**/*.gpu.test.ts'],
+            exclude: ['test/e2e/**'],
+            sequence: { groupOrder: 1 },
+            ...ofDevices,
+          },
         },
-      },
-      ...(chromium ? [browser] : []),
-      {
-        test: {
-          name: 'e2e',
-          include: ['test/e2e/**/*.test.ts'],
-          sequence: { groupOrder: 2 },
-          ...ofDevices,
-          testTimeout: 600_000,
+        ...(chromium ? [browser] : []),
+        {
+          test: {
+            name: 'e2e',
+            include: ['test/e2e/**/*.test.ts'],
+            sequence: { groupOrder: 2 },
+            ...ofDevices,
+            testTimeout: 600_000,
+          },
         },
-      },
-    ],
-  },
+      ],
+    },
+  };
 });

@@ -11,7 +11,7 @@ const UNPACK = 'unpack it and give the file inside';
 
 /** The beginnings of files that people mistake for checkpoints and packs; text is compared without spaces before it. */
 const KINDS: readonly (readonly [start: string, what: string, advice: string])[] = [
-  ['PK\u0003\u0004', 'a zip, as torch.save writes it', 'convert a PyTorch checkpoint with midas import'],
+  ['PK\u0003\u0004', 'a zip, as PyTorch and NumPy write them', 'convert a PyTorch checkpoint with midas import'],
   ['PK\u0005\u0006', 'an empty zip', 'fetch the file again'],
   ['\u001f\u008b', 'a gzip file', UNPACK],
   ['BZh', 'a bzip2 file', UNPACK],
@@ -45,6 +45,10 @@ export function fileKind(bytes: Uint8Array): FileKind | undefined {
       what: 'a pickle that torch.save did not write',
       advice: 'save the weights with torch.save(model.state_dict(), file)',
     };
+  }
+  // Its first field is a version, the second the name of the program that wrote it.
+  if (bytes[0] === 8 && bytes[2] === 18 && /^(pytorch|onnx|tf2onnx|keras2onnx|skl2onnx)/.test(start.slice(4))) {
+    return { what: 'an ONNX file', advice: 'give a PyTorch or safetensors file' };
   }
   const text = start.replace(/^(\u00ef\u00bb\u00bf)?\s*/, '');
   for (const [begin, what, advice] of TEXTS) if (begin.test(text)) return { what, advice };

@@ -9,7 +9,7 @@ import { printable } from '../printable.ts';
 
 const MAX_STEPS = 2 ** 22;
 /** Lists, tuples, dictionaries, objects and names. */
-const MAX_CONTAINERS = 2 ** 20;
+const MAX_CONTAINERS = 2 ** 19;
 /** Longer strings are no names; they are skipped. */
 const MAX_TEXT = 4096;
 
@@ -438,6 +438,7 @@ export function describeValue(value: unknown): string {
   if (Array.isArray(value)) return `a list of ${value.length} values`;
   if (value instanceof PickleObject) return `an object of ${printable(value.name)}`;
   if (value instanceof PickleGlobal) return `the name ${printable(value.name)}`;
+  if (value === undefined) return 'missing';
   if (value === null) return 'None';
   if (value === SKIPPED) return 'bytes';
   return `a ${typeof value}`;

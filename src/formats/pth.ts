@@ -6,7 +6,7 @@
  */
 import { DataError } from '../errors.ts';
 import { printable } from '../printable.ts';
-import { describeValue, type PickleHandlers, PickleObject, readPickle } from './pickle.ts';
+import { describeValue, PickleGlobal, type PickleHandlers, PickleObject, readPickle } from './pickle.ts';
 import { type StorageRef, storageOf, TensorRef, tensorOf } from './pth_tensors.ts';
 import { guardReading, type StoredTensor, type TensorDictionary, type TensorFile } from './stored_tensor.ts';
 import { readZipDirectory, readZipEntry, type ZipEntry } from './zip.ts';
@@ -18,6 +18,8 @@ const MAX_BYTES = 4 * GIB;
 const MAX_RATIO = 20;
 const ALLOWANCE = MIB;
 const MAX_PICKLE = 64 * MIB;
+/** Tensors in all dictionaries. */
+const MAX_TENSORS = 100_000;
 /** Dictionaries in dictionaries are searched for tensors down to this depth. */
 const MAX_DEPTH = 4;
 /** The integer that begins a file of before version 1.6. */
@@ -109,7 +111,7 @@ function handlersFor(storages: Map<string, StorageRef>): PickleHandlers {
     },
     persistent(id, where) {
       const [tag, type, key, , count, view] = Array.isArray(id) ? id : [];
-      if (tag === 'module') return new PickleObject(describeValue(type));
+      if (tag === 'module') return new PickleObject(type instanceof PickleGlobal ? type.name : 'an unnamed class');
       const storage = tag === 'storage' ? storageOf(type, key, count, view) : undefined;
       if (!storage) throw new DataError(`${where}: a persistent id is not a storage; ${SAVE_WEIGHTS}`);
       storages.set(storage.key, storages.get(storage.key) ?? storage);
@@ -248,6 +250,7 @@ function findDictionaries(top: unknown, read: (ref: TensorRef, key: string) => S
   const objects = new Map<string, string>();
   const visited = new Set([root]);
   const queue = [{ items: root, path: '', depth: 1 }];
+  let count = 0;
   for (const { items, path, depth } of queue) {
     const tensors = new Map<string, StoredTensor>();
     for (const [key, value] of items) {
@@ -255,6 +258,8 @@ function findDictionaries(top: unknown, read: (ref: TensorRef, key: string) => S
       const inner = itemsOf(value);
       const innerPath = path === '' ? key : `${path}.${key}`;
       if (value instanceof TensorRef) {
+        if (++count > MAX_TENSORS)
+          throw new DataError(`${file}: has more than ${MAX_TENSORS} tensors; ${SAVE_WEIGHTS}`);
         tensors.set(key, read(value, key));
       } else if (inner && !visited.has(inner) && depth < MAX_DEPTH) {
         visited.add(inner);

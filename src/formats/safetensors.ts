@@ -58,7 +58,7 @@ export interface Safetensors {
 /** A header of 100,000 tensors is about a third of this; the reference implementation allows three times as much. */
 const MAX_HEADER = 2 ** 25;
 /** Objects and lists of a header; a tensor has three. */
-const MAX_CONTAINERS = 2 ** 20;
+const MAX_CONTAINERS = 2 ** 19;
 const METADATA = '__metadata__';
 
 /** The typed array of an element type, over the whole buffer. */

@@ -124,7 +124,9 @@ export async function dataSynth(session: Session, args: SynthArguments): Promise
   requireInteger('--size', width, 8, 4096);
   requireInteger('--size', height, 8, 4096);
   const file = outputFile(
-    options.out.endsWith(PACK_ENDING) ? options.out : join(options.out, `faces-${population}${PACK_ENDING}`),
+    options.out.toLowerCase().endsWith(PACK_ENDING)
+      ? options.out
+      : join(options.out, `faces-${population}${PACK_ENDING}`),
   );
   const gpu = await openNodeGpu({ adapter: options.adapter });
   session.opened(gpu);

@@ -13,16 +13,17 @@ export const FACE_LAYOUTS = ['attfaces', 'facescrub', 'celeba', 'folders'] as co
 /**
  * Layouts of folders of photographs, and the part of each image that is imported:
  * - `attfaces`: sN/M.pgm, at least two people; the largest square in the middle.
- * - `facescrub`: a folder per person, at least two, with aligned faces of about 150x150; the whole image.
+ * - `facescrub`: a folder per person, at least two, with aligned faces of about 150x150, which can be in a folder `face` in
+ *   it; the whole image.
  * - `celeba`: one folder of the aligned 178x218 images (img_align_celeba); 108x108 at 35,70, as Yang et al. cut them.
- *   Identities come from identity_CelebA.txt in the folder or beside it; without it all images have one label.
+ *   Identities come from identity_CelebA.txt in the folder, beside it or in Anno; without it all images have one label.
  * - `folders`: a folder per person, at least two, with any images; the largest square in the middle.
  */
 export type FaceLayout = (typeof FACE_LAYOUTS)[number];
 
 /** The origin of a pack's images, for readers and for the manifest of an experiment. */
 export interface PackOrigin {
-  /** A `FaceLayout` where a folder was imported, or 'procedural'. */
+  /** A `FaceLayout` where a folder was imported, 'numpy' for files of NumPy, or 'procedural'. */
   readonly layout: string;
   /** The processing of every image, in words: crop, gray, filter, size; and the people who were left out. */
   readonly preparation: Readonly<Record<string, string>>;

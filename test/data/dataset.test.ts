@@ -117,6 +117,10 @@ describe('a seeded split', () => {
     expect(() => seededSplit(small, 7, 0)).toThrow(/class s2 has 7 images.*at least 8/);
     const single = await classesOf(2, 1);
     expect(() => seededSplit(single, 0.7, 0)).toThrow(/class s2 has 1 images.*at least 2/);
+    const several = await classesOf(2, 1, 3, 1, 1);
+    expect(() => seededSplit(several, 0.7, 0)).toThrow(
+      'class s2 has 1 images, a split with 1 for training needs at least 2, and so do 2 other classes; ',
+    );
     for (const wanted of [0, -1, 1.5, Number.NaN]) expect(() => seededSplit(small, wanted, 0)).toThrow(ConfigError);
     expect(() => seededSplit(small, 1, -1)).toThrow(ConfigError);
   });

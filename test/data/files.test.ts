@@ -21,6 +21,12 @@ describe('writing a file atomically', () => {
     expect(await readdir(dir)).toEqual(['a.bin']);
   });
 
+  test('an atomic write puts several parts one after the other', async () => {
+    const path = join(dir, 'a.bin');
+    await writeFileAtomic(path, [Uint8Array.of(1, 2), new Uint8Array(0), Uint8Array.of(3)]);
+    expect([...(await readFile(path))]).toEqual([1, 2, 3]);
+  });
+
   test('an atomic write never shows a part of the file to a reader', async () => {
     const path = join(dir, 'a.txt');
     const texts = ['x', 'y'].map((letter) => letter.repeat(200_000));

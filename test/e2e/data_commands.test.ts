@@ -78,6 +78,32 @@ describe('a data set', () => {
     });
   });
 
+  it('files that cannot be used are all listed with --json, and skipped on request', async () => {
+    const dir = faces('with pages', { Ada: 10, Bob: 20 });
+    for (const name of ['Ada/2.jpg', 'Bob/2.jpg']) writeFileSync(join(dir, name), '<html>404</html>');
+    const list = join(scratch, 'nobody.txt');
+    writeFileSync(list, 'Eve\n');
+    const options = ['--layout', 'folders', '--size', '8', '--out', pack, '--quiet', '--exclude', list];
+    const refused = await midas('data', 'import', dir, ...options, '--json');
+    expect(refused.code).toBe(4);
+    const { error, badFiles } = JSON.parse(refused.stdout);
+    expect(refused.stderr).toBe(`midas: ${error}\n`);
+    expect(badFiles.map(({ file }: { file: string }) => file)).toEqual(['Ada/2.jpg', 'Bob/2.jpg']);
+
+    const skipped = await midas('data', 'import', dir, ...options, '--skip-bad', '--json');
+    expect(skipped.code).toBe(0);
+    expect(JSON.parse(skipped.stdout)).toMatchObject({ images: 2, skipped: badFiles, unmatched: ['Eve'] });
+    const info = await midas('data', 'info', pack);
+    expect(info.stdout).toContain('skipped: 2 files that cannot be used: Ada/2.jpg, Bob/2.jpg\n');
+  });
+
+  it('images of NumPy are imported without a layout', async () => {
+    const file = join(root, 'test/fixtures/cases/25-numpy/olivetti_faces.npy');
+    const { code, stdout } = await midas('data', 'import', file, '--out', pack, '--quiet', '--json');
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ images: 6, people: 3, width: 32, layout: 'numpy' });
+  });
+
   it('a rendered data set is the same for the same seed and can be imported from its pictures', async () => {
     const [out, pictures] = [join(scratch, 'synth'), join(scratch, 'pictures')];
     const options = ['--people', '2', '--photos', '2', '--size', '16', '--population', 'public', '--seed', '7'];
@@ -157,7 +183,7 @@ describe('bad input to the data and import commands', () => {
   const imported = (dir: string, ...more: string[]) => ['data', 'import', dir, '--out', out, ...more];
 
   const cases: [string, () => string[], number, RegExp][] = [
-    ['no layout', () => imported(scratch), 2, /required option '--layout <name>'/],
+    ['no layout', () => imported(scratch), 2, /--layout: .* say which of attfaces, facescrub, celeba, folders it is/],
     ['an unknown layout', () => imported(scratch, '--layout', 'flat'), 2, /Allowed choices are attfaces, facescrub/],
     ['a size of zero', () => imported(scratch, '--layout', 'folders', '--size', '0'), 2, /size: 0 is not an integer/],
     ['a folder that does not exist', () => imported(join(scratch, 'no'), '--layout', 'folders'), 4, /no such file/],
@@ -170,7 +196,7 @@ describe('bad input to the data and import commands', () => {
         return imported(dir, '--layout', 'facescrub');
       },
       4,
-      /b\/2\.jpg: byte 0: neither PNG, JPEG nor PGM/,
+      /b\/2\.jpg: .*; fix or remove the file, or leave it out with data import --skip-bad/,
     ],
     [
       'a folder as the file to write',

@@ -60,7 +60,7 @@ export interface ImportedFaces {
 const DEFAULT_SIZE = 64;
 const MAX_BYTES = 2 ** 30;
 /** Number of images from which `partial` is used: fewer take seconds. */
-const LONG = 1000;
+const LONG = 300;
 
 /**
  * Imports a folder of photographs, or files of NumPy with images. Hidden files, those of the system, and lists beside the

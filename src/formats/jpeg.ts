@@ -171,7 +171,7 @@ function readFrame(content: Uint8Array, name: string, damaged: (reason: string) 
 interface Libjpeg {
   /** Gives RGBA pixels; ends its module by an exception when a file cannot be decoded. */
   readonly module: { decode(data: Uint8Array, preserveOrientation: boolean): ImageData | null };
-  /** What libjpeg said about the file: its error, or the first of its warnings. */
+  /** What libjpeg said about the file: the first of its warnings, then its error. */
   readonly messages: string[];
 }
 
@@ -206,7 +206,8 @@ async function decodeWithLibjpeg(file: JpegFile, name: string, source: JpegDecod
     decoded = module.decode(file.data, false);
   } catch (cause) {
     libjpeg = undefined;
-    throw damagedJpeg(name, messages[0] ?? (cause as Error).message, cause);
+    // The last message is the error; warnings come before it.
+    throw damagedJpeg(name, messages.at(-1) ?? (cause as Error).message, cause);
   }
   if (file.width * file.height > KEPT_PIXELS) libjpeg = undefined;
   // Other warnings are about bytes that no pixel depends on.
@@ -239,7 +240,8 @@ async function decodeCmyk(file: JpegFile, name: string): Promise<DecodedImage> {
     });
     return { width, height, channels: 3, pixels: data };
   } catch (cause) {
-    throw damagedJpeg(name, (cause as Error).message, cause);
+    // jpeg-js uses tables without checking that the file has them.
+    throw damagedJpeg(name, cause instanceof TypeError ? 'a table is missing' : (cause as Error).message, cause);
   }
 }
 

@@ -87,6 +87,10 @@ describe('decoding a JPEG image', () => {
 
   test('damaged headers are refused with the reason', async () => {
     const frame = find(PLAIN, 0xc0);
+    const noTables = concat(PLAIN.subarray(0, find(PLAIN, 0xdb)), PLAIN.subarray(frame));
+    expect(await refusal(noTables)).toMatch(/Quantization table/);
+    const revision = PLAIN.findIndex((_, i) => text('JFIF').every((byte, k) => PLAIN[i + k] === byte)) + 5;
+    expect(await refusal(change(noTables, revision, 9))).toMatch(/Quantization table/);
     expect(await refusal(change(PLAIN, 2, 1))).toMatch(/no segment follows/);
     expect(await refusal(change(PLAIN, frame + 2, 0, 1))).toMatch(/a segment has 1 bytes/);
     expect(await refusal(change(PLAIN, frame + 2, 0, 9))).toMatch(/header is too short/);

@@ -154,8 +154,12 @@ const noiseMemory = (kind: NoiseKind) =>
   );
 
 /** The errors of one layer's weights and biases at each fetch: faults of a memory, or additive noise instead. */
-export const LayerMemory = v.variant('kind', [StoredMemory, ...NOISE_KINDS.map(noiseMemory)]);
-export type LayerMemory = v.InferOutput<typeof LayerMemory>;
+const layerMemory = v.variant('kind', [StoredMemory, ...NOISE_KINDS.map(noiseMemory)]);
+type LayerMemoryType = typeof layerMemory;
+/** The type of the schema, which has a name so that declarations of other types do not repeat it. */
+export interface LayerMemorySchema extends LayerMemoryType {}
+export const LayerMemory: LayerMemorySchema = layerMemory;
+export type LayerMemory = v.InferOutput<LayerMemorySchema>;
 
 const ActivationMemory = described(
   v.strictObject({
@@ -196,7 +200,7 @@ export const Geometry = described(
 );
 export type Geometry = v.InferOutput<typeof Geometry>;
 
-export const MemoryConfig = described(
+const memoryConfig = described(
   v.strictObject({
     seed: v.optional(
       described(v.pipe(v.number(), v.safeInteger(), v.minValue(0)), 'Seed of all random numbers of the memory.'),
@@ -241,7 +245,11 @@ export const MemoryConfig = described(
   }),
   'The parts of a network that lie in approximate memory, and the errors of that memory.',
 );
-export type MemoryConfig = v.InferOutput<typeof MemoryConfig>;
+type MemoryConfigType = typeof memoryConfig;
+/** The type of the schema, which has a name so that declarations of other types do not repeat it. */
+export interface MemoryConfigSchema extends MemoryConfigType {}
+export const MemoryConfig: MemoryConfigSchema = memoryConfig;
+export type MemoryConfig = v.InferOutput<MemoryConfigSchema>;
 export type MemoryConfigInput = v.InferInput<typeof MemoryConfig>;
 
 /** Named memory configurations, each of which is a condition of an experiment (src/experiments/config.ts). */

@@ -173,13 +173,17 @@ const NoiseCondition = v.strictObject({
   release,
 });
 
-export const ConditionSchema = v.variant('kind', [
+const conditionSchema = v.variant('kind', [
   NoneCondition,
   QuantisedCondition,
   BitErrorCondition,
   MemoryCondition,
   NoiseCondition,
 ]);
+type ConditionSchemaType = typeof conditionSchema;
+/** The type of the schema, which has a name so that declarations of other types do not repeat it. */
+export interface ConditionSchema extends ConditionSchemaType {}
+export const ConditionSchema: ConditionSchema = conditionSchema;
 /** The change made to the weights, and the change of the confidences before their release. */
 export type Condition = v.InferOutput<typeof ConditionSchema>;
 export type MemoryCondition = v.InferOutput<typeof MemoryCondition>;

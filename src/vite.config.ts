@@ -16,11 +16,23 @@ function isOfPages(id: string, graph: ModuleGraph, seen = new Set<string>()): bo
   return graph.getModuleInfo(id)?.importers.some((importer) => isOfPages(importer, graph, seen)) ?? false;
 }
 
+/** Leaves the comment lines of shaders out of the package: they are for readers of the sources. */
+const shadersWithoutComments = {
+  name: 'shaders-without-comments',
+  transform(code: string, id: string) {
+    const [, text] = /\.wgsl\?raw$/.test(id) ? (/^export default (".*");?$/s.exec(code.trim()) ?? []) : [];
+    if (text === undefined) return undefined;
+    const lines = (JSON.parse(text) as string).split('\n').filter((line) => !/^\s*\/\//.test(line));
+    return { code: `export default ${JSON.stringify(lines.join('\n'))}`, map: null };
+  },
+};
+
 /**
  * Builds the package: the entry `index` for pages, bundled with its shaders and packages, and the entries for Node. Code
  * that they share is in chunks/, so that an error thrown in one entry is an instance of the class that another exports.
  */
 export default defineConfig({
+  plugins: [shadersWithoutComments],
   build: {
     outDir: 'dist/lib',
     target: 'es2022',

@@ -5,7 +5,8 @@
  * whatever else the pickle names is skipped, and nothing in it is ever run. Sizes are checked before anything is unpacked.
  */
 import { DataError } from '../errors.ts';
-import { describeValue, PickleGlobal, type PickleHandlers, PickleObject, readPickle } from './pickle.ts';
+import { type PickleHandlers, readPickle } from './pickle.ts';
+import { describeValue, PickleGlobal, PickleObject } from './pickle_values.ts';
 import { printable } from './printable.ts';
 import { type StorageRef, storageOf, TensorRef, tensorOf } from './pth_tensors.ts';
 import { guardReading, type StoredTensor, type TensorDictionary, type TensorFile } from './stored_tensor.ts';

@@ -1,6 +1,6 @@
 /** Tensors as the pickle of torch.save describes them: strided views of storages. */
 import { DataError } from '../errors.ts';
-import { describeValue, PickleGlobal } from './pickle.ts';
+import { describeValue, PickleGlobal } from './pickle_values.ts';
 import { printable } from './printable.ts';
 import { type Dtype, typedArray } from './safetensors.ts';
 import type { StoredTensor } from './stored_tensor.ts';

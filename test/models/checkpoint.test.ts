@@ -76,7 +76,7 @@ describe('refusing a checkpoint file with a DataError', () => {
       damaged((_, metadata) => {
         metadata.format = 'midas-checkpoint/2';
       }),
-      /^model\.safetensors: key format: this is not a midas-checkpoint\/1 file; give one that a run saved, or a \.pth to midas import$/,
+      /^model\.safetensors: key format: this is not a midas-checkpoint\/1 file; give one that a run saved, or convert it: midas import$/,
     ],
     [
       'no metadata',

@@ -5,32 +5,13 @@
  * object here: dictionaries are maps, and everything else that a pickle could set is dropped.
  */
 import { DataError } from '../errors.ts';
-import { printable } from '../printable.ts';
+import { PickleGlobal, PickleObject, SKIPPED } from './pickle_values.ts';
 
 const MAX_STEPS = 2 ** 22;
 /** Lists, tuples, dictionaries, objects and names. */
 const MAX_CONTAINERS = 2 ** 19;
 /** Longer strings are no names; they are skipped. */
 const MAX_TEXT = 4096;
-
-/** A class or function of Python: its module and name, joined by a dot. */
-export class PickleGlobal {
-  constructor(readonly name: string) {
-    Object.freeze(this);
-  }
-}
-
-/** The result of a call that was not carried out: an object of a class, or the value of a function. */
-export class PickleObject {
-  /** The items of a subclass of dict. */
-  items: Map<unknown, unknown> | undefined;
-
-  /** @param name of the class or function, for messages */
-  constructor(readonly name: string) {}
-}
-
-/** Stands for a value that nothing needs: bytes, a text of more than 4096 bytes, an integer that a number cannot hold. */
-export const SKIPPED = Object.freeze({ kind: 'skipped' });
 
 export interface PickleHandlers {
   /** The value of a function for these arguments; undefined for any function that is not to be carried out. */
@@ -430,16 +411,4 @@ class PickleReader {
     }
     return map;
   }
-}
-
-/** What a value of a pickle is, in words for messages. */
-export function describeValue(value: unknown): string {
-  if (value instanceof Map) return 'a dictionary';
-  if (Array.isArray(value)) return `a list of ${value.length} values`;
-  if (value instanceof PickleObject) return `an object of ${printable(value.name)}`;
-  if (value instanceof PickleGlobal) return `the name ${printable(value.name)}`;
-  if (value === undefined) return 'missing';
-  if (value === null) return 'None';
-  if (value === SKIPPED) return 'bytes';
-  return `a ${typeof value}`;
 }

@@ -6,7 +6,8 @@
  */
 import { DataError } from '../errors.ts';
 import { printable } from '../printable.ts';
-import { describeValue, PickleGlobal, type PickleHandlers, PickleObject, readPickle } from './pickle.ts';
+import { type PickleHandlers, readPickle } from './pickle.ts';
+import { describeValue, PickleGlobal, PickleObject } from './pickle_values.ts';
 import { type StorageRef, storageOf, TensorRef, tensorOf } from './pth_tensors.ts';
 import { guardReading, type StoredTensor, type TensorDictionary, type TensorFile } from './stored_tensor.ts';
 import { readZipDirectory, readZipEntry, type ZipEntry } from './zip.ts';

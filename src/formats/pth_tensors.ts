@@ -1,7 +1,7 @@
 /** Tensors as the pickle of torch.save describes them: strided views of storages. */
 import { DataError } from '../errors.ts';
 import { printable } from '../printable.ts';
-import { describeValue, PickleGlobal } from './pickle.ts';
+import { describeValue, PickleGlobal } from './pickle_values.ts';
 import { type Dtype, typedArray } from './safetensors.ts';
 import type { StoredTensor } from './stored_tensor.ts';
 

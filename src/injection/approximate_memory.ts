@@ -240,7 +240,7 @@ export class ApproximateMemory {
     return {
       kind: 'fused',
       weight: this.#find(`${layer}.weight`).tensor,
-      bias: this.#find(`${layer}.bias`).tensor,
+      bias: this.#plan.tensors.find(({ slice }) => slice.name === `${layer}.bias`)?.tensor,
       codes: this.#codes!,
       faultTable: this.#table.parameters,
       perImage: this.config.granularity === 'inference',

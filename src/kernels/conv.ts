@@ -74,10 +74,10 @@ export interface ConvArguments {
   readonly pass: 'forward' | 'backward';
   readonly activation?: Activation;
   /**
-   * In the forward pass: batch normalisation with running statistics and PyTorch's epsilon, between bias and activation. The
+   * In the forward pass: batch normalisation with running statistics, between bias and activation. The
    * result has the same bits as recordBatchNormInference after the convolution.
    */
-  readonly normalisation?: BatchNormVectors;
+  readonly normalisation?: BatchNormVectors & { readonly epsilon?: number };
   /** Tile of pixels x channels; no quad tile where weights are fused. Default: chosen by adapter and channels. */
   readonly tile?: TileName;
 }
@@ -221,13 +221,12 @@ function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPla
     STRIDE_B: weights.weight.stride,
     ZERO_ROW: gathered.zeroRow ?? 0,
     NORMALISE: normalisation !== undefined,
-    ...(normalisation && { ...spreadOf(BATCH_NORM_EPSILON), FIRST_VECTOR: fused ? 5 : 4 }),
+    ...(normalisation && { ...spreadOf(normalisation.epsilon ?? BATCH_NORM_EPSILON), FIRST_VECTOR: fused ? 5 : 4 }),
   };
-  if (normalisation) requireVectors(label, written, { ...normalisation });
-  const vectors = normalisation
-    ? [normalisation.gamma, normalisation.beta, normalisation.runningMean, normalisation.runningVariance]
-    : [];
-  const normalised = vectors.map((vector) => ['read', vector] as const);
+  const { gamma, beta, runningMean, runningVariance } = normalisation ?? {};
+  const vectors = gamma && { gamma, beta: beta!, runningMean: runningMean!, runningVariance: runningVariance! };
+  if (vectors) requireVectors(label, written, vectors);
+  const normalised = Object.values(vectors ?? {}).map((vector) => ['read', vector] as const);
   const normalisationFile = `conv/normalisation${normalisation ? '' : '_none'}.wgsl`;
   const request = (tile: TileName) => {
     const grid = tileGrid(TILES[tile], images * gridPixels, written.columns, workgroupSize(gpu));

@@ -5,18 +5,19 @@ import {
   recordBatchNormInferenceBackward,
   recordBatchNormTraining,
 } from '../kernels/norm.ts';
-import type { ImageShape, LayerKind, LayerWeights } from './layer.ts';
+import type { ImageShape, LayerBase, LayerKind, LayerWeights } from './layer.ts';
 
 /** Batch normalisation per channel (statistics of the batch in training, else running statistics), then an activation. */
-export interface BatchNormSpec {
+export interface BatchNormSpec extends LayerBase {
   readonly kind: 'batch_norm';
-  readonly name: string;
   readonly input: ImageShape;
   readonly activation: Activation;
+  /** Added to the variance; PyTorch's default if absent. */
+  readonly epsilon?: number;
 }
 
 function vectorsOf(name: string, weights: LayerWeights) {
-  if (weights.kind !== 'plain' || !weights.runningMean || !weights.runningVariance) {
+  if (weights.kind !== 'plain' || !weights.bias || !weights.runningMean || !weights.runningVariance) {
     throw new Error(`${name}: batch normalisation can only read its parameters from a plain buffer`);
   }
   const { weight: gamma, bias: beta, runningMean, runningVariance } = weights;
@@ -24,8 +25,8 @@ function vectorsOf(name: string, weights: LayerWeights) {
 }
 
 /** Arguments with which a convolution applies the batch normalisation after it as its epilogue. */
-export function batchNormEpilogue({ name, activation }: BatchNormSpec, weights: LayerWeights) {
-  return { normalisation: vectorsOf(name, weights), activation };
+export function batchNormEpilogue({ name, activation, epsilon }: BatchNormSpec, weights: LayerWeights) {
+  return { normalisation: { ...vectorsOf(name, weights), epsilon }, activation };
 }
 
 /**
@@ -55,11 +56,12 @@ export const BATCH_NORM: LayerKind<BatchNormSpec> = {
   forward({ recorder, arena, spec, mode, weights, x: input, y: output, saved }) {
     if (input.buffer === output.buffer) return;
     const vectors = vectorsOf(spec.name, weights());
-    const { activation } = spec;
+    const { activation, epsilon } = spec;
+    const batchNorm = { ...vectors, input, output, activation, epsilon };
     if (mode.training) {
-      recordBatchNormTraining(recorder, arena, { ...vectors, input, output, activation, saved: saved.statistics! });
+      recordBatchNormTraining(recorder, arena, { ...batchNorm, saved: saved.statistics! });
     } else {
-      recordBatchNormInference(recorder, { ...vectors, input, output, activation });
+      recordBatchNormInference(recorder, batchNorm);
     }
   },
 
@@ -69,7 +71,7 @@ export const BATCH_NORM: LayerKind<BatchNormSpec> = {
   ) {
     const { gamma, runningMean, runningVariance } = vectorsOf(spec.name, weights());
     const activated = { activation: spec.activation, output: y };
-    const learned = parameters && { gradGamma: parameters.weight, gradBeta: parameters.bias };
+    const learned = parameters && { gradGamma: parameters.weight, gradBeta: parameters.bias! };
     if (mode.training) {
       if (!learned)
         throw new Error(`${spec.name}: a backward pass in training mode needs buffers for the parameter gradients`);
@@ -86,6 +88,7 @@ export const BATCH_NORM: LayerKind<BatchNormSpec> = {
         gradOutput,
         gradInput,
         parameters: wanted,
+        epsilon: spec.epsilon,
       });
     }
   },

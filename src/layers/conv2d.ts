@@ -8,18 +8,20 @@ import {
   recordConv2dWeightGradient,
 } from '../kernels/conv.ts';
 import { recordBiasGradient } from './dense.ts';
-import type { ImageShape, LayerKind } from './layer.ts';
+import type { ImageShape, LayerBase, LayerKind } from './layer.ts';
+import { biasParameter } from './parameters.ts';
 
 /** A convolution with square kernels, y = act(x * W + b). */
-export interface Conv2dSpec {
+export interface Conv2dSpec extends LayerBase {
   readonly kind: 'conv2d';
-  readonly name: string;
   readonly input: ImageShape;
   readonly channels: number;
   readonly kernelSize: number;
   readonly stride: number;
   readonly padding: number;
   readonly activation: Activation;
+  /** Whether it adds a bias. Default true. */
+  readonly bias?: boolean;
 }
 
 function shapeOf({ input, channels, kernelSize, stride, padding }: Conv2dSpec, batch: number): ConvShape {
@@ -33,7 +35,7 @@ export const CONV2D: LayerKind<Conv2dSpec> = {
   output: (spec) => ({ ...convOutputSize(shapeOf(spec, 1)), channels: spec.channels }),
 
   parameters: (spec) => {
-    const { name, input, channels, kernelSize } = spec;
+    const { name, input, channels, kernelSize, bias } = spec;
     return [
       {
         name: `${name}.weight`,
@@ -44,14 +46,7 @@ export const CONV2D: LayerKind<Conv2dSpec> = {
         taps: { height: kernelSize, width: kernelSize, channels: input.channels },
         initialization: { kind: 'kaimingNormal', fanOut: channels * kernelSize ** 2 },
       },
-      {
-        name: `${name}.bias`,
-        layer: name,
-        rows: 1,
-        columns: channels,
-        shape: [channels],
-        initialization: { kind: 'constant', value: 0 },
-      },
+      ...biasParameter(name, channels, bias),
     ];
   },
 
@@ -68,7 +63,7 @@ export const CONV2D: LayerKind<Conv2dSpec> = {
     if (parameters) {
       const { weight: dw, bias } = parameters;
       recordConv2dWeightGradient(recorder, arena, { label: `${name} weight gradient`, shape, x, dy, dw });
-      recordBiasGradient(recorder, arena, name, dy, bias);
+      if (bias) recordBiasGradient(recorder, arena, name, dy, bias);
     }
     if (dx) {
       const label = `${name} input gradient`;

@@ -7,21 +7,23 @@ import {
   recordConv2dWeightGradient,
 } from '../kernels/conv.ts';
 import { recordBiasGradient } from './dense.ts';
-import type { ImageShape, LayerKind } from './layer.ts';
+import type { ImageShape, LayerBase, LayerKind } from './layer.ts';
+import { biasParameter } from './parameters.ts';
 
 /**
  * A transposed convolution with square kernels, y = act(x *ᵀ W + b). Its forward pass is the input gradient of the
  * convolution that maps its output to its input, and its backward pass is that convolution.
  */
-export interface ConvTranspose2dSpec {
+export interface ConvTranspose2dSpec extends LayerBase {
   readonly kind: 'conv_transpose2d';
-  readonly name: string;
   readonly input: ImageShape;
   readonly channels: number;
   readonly kernelSize: number;
   readonly stride: number;
   readonly padding: number;
   readonly activation: Activation;
+  /** Whether it adds a bias. Default true. */
+  readonly bias?: boolean;
 }
 
 function outputOf({ input, channels, kernelSize, stride, padding }: ConvTranspose2dSpec): ImageShape {
@@ -45,7 +47,7 @@ export const CONV_TRANSPOSE2D: LayerKind<ConvTranspose2dSpec> = {
   output: outputOf,
 
   parameters: (spec) => {
-    const { name, input, channels, kernelSize } = spec;
+    const { name, input, channels, kernelSize, bias } = spec;
     const initialization = { kind: 'uniform', fanIn: channels * kernelSize ** 2 } as const;
     return [
       {
@@ -58,7 +60,7 @@ export const CONV_TRANSPOSE2D: LayerKind<ConvTranspose2dSpec> = {
         transposed: true,
         initialization,
       },
-      { name: `${name}.bias`, layer: name, rows: 1, columns: channels, shape: [channels], initialization },
+      ...biasParameter(name, channels, bias, initialization),
     ];
   },
 
@@ -82,7 +84,7 @@ export const CONV_TRANSPOSE2D: LayerKind<ConvTranspose2dSpec> = {
     if (parameters) {
       const { weight: dw, bias } = parameters;
       recordConv2dWeightGradient(recorder, arena, { label: `${name} weight gradient`, shape, x: dy, dy: x, dw });
-      recordBiasGradient(recorder, arena, name, dy, bias);
+      if (bias) recordBiasGradient(recorder, arena, name, dy, bias);
     }
     if (dx) {
       const label = `${name} input gradient`;

@@ -8,15 +8,17 @@ import {
   recordPerImageGemm,
 } from '../kernels/gemm.ts';
 import { columnSumScratchBytes, recordColumnSum } from '../kernels/reduce.ts';
-import { type ImageShape, type LayerKind, type LayerWeights, sizeOf, vectorShape } from './layer.ts';
+import { type ImageShape, type LayerBase, type LayerKind, type LayerWeights, sizeOf, vectorShape } from './layer.ts';
+import { biasParameter } from './parameters.ts';
 
 /** A fully connected layer, y = act(x Wᵀ + b), where W is outputs x inputs. */
-export interface DenseSpec {
+export interface DenseSpec extends LayerBase {
   readonly kind: 'dense';
-  readonly name: string;
   readonly inputs: number;
   readonly outputs: number;
   readonly activation: Activation;
+  /** Whether it adds a bias. Default true. */
+  readonly bias?: boolean;
   /** Shape of the image that was flattened into the inputs: channel by channel in PyTorch, pixel by pixel in the engine. */
   readonly flattened?: ImageShape;
 }
@@ -45,7 +47,7 @@ export const DENSE: LayerKind<DenseSpec> = {
   input: ({ inputs }) => vectorShape(inputs),
   output: ({ outputs }) => vectorShape(outputs),
 
-  parameters: ({ name, inputs, outputs, flattened }) => [
+  parameters: ({ name, inputs, outputs, flattened, bias = true }) => [
     {
       name: `${name}.weight`,
       layer: name,
@@ -55,14 +57,7 @@ export const DENSE: LayerKind<DenseSpec> = {
       taps: flattened && sizeOf(flattened) > flattened.channels ? flattened : undefined,
       initialization: { kind: 'xavierNormal', fanIn: inputs, fanOut: outputs },
     },
-    {
-      name: `${name}.bias`,
-      layer: name,
-      rows: 1,
-      columns: outputs,
-      shape: [outputs],
-      initialization: { kind: 'constant', value: 0 },
-    },
+    ...biasParameter(name, outputs, bias),
   ],
 
   forward({ recorder, arena, spec: { name, activation }, weights, x, y }) {
@@ -80,7 +75,7 @@ export const DENSE: LayerKind<DenseSpec> = {
     if (parameters) {
       const { weight, bias } = parameters;
       recordGemm(recorder, arena, { label: `${name} weight gradient`, transposition: 'tn', a: dy, b: x, c: weight });
-      recordBiasGradient(recorder, arena, name, dy, bias);
+      if (bias) recordBiasGradient(recorder, arena, name, dy, bias);
     }
     if (dx) {
       const source = weights();

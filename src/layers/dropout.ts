@@ -1,10 +1,9 @@
 import { recordDropout } from '../kernels/dropout.ts';
-import { type ImageShape, type LayerKind, NO_PARAMETERS } from './layer.ts';
+import { type ImageShape, type LayerBase, type LayerKind, NO_PARAMETERS } from './layer.ts';
 
 /** Dropout. In training each value is set to 0 with probability `rate`, else divided by 1 - rate; otherwise the identity. */
-export interface DropoutSpec {
+export interface DropoutSpec extends LayerBase {
   readonly kind: 'dropout';
-  readonly name: string;
   readonly input: ImageShape;
   /** Probability that a value is set to zero, in [0, 1). */
   readonly rate: number;

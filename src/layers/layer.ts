@@ -38,7 +38,8 @@ export type LayerWeights = {
   | {
       readonly kind: 'plain';
       readonly weight: Matrix;
-      readonly bias: Matrix;
+      /** Absent in a layer without one. */
+      readonly bias?: Matrix;
       /** Dense layers only: `weight` holds codes of 16 bits, which products decode. */
       readonly codes16?: Codes16;
       /** Batch normalisation only. */
@@ -48,7 +49,7 @@ export type LayerWeights = {
   | {
       readonly kind: 'fused';
       readonly weight: StoredTensor;
-      readonly bias: StoredTensor;
+      readonly bias?: StoredTensor;
       readonly codes: BufferView;
       readonly faultTable: BufferView;
       /** True at granularity `inference`: every image reads the weights separately. */
@@ -76,6 +77,14 @@ export interface Saved {
   readonly chosen?: BufferView;
 }
 
+/** What every layer of a network has. */
+export interface LayerBase {
+  /** Unique in the network. */
+  readonly name: string;
+  /** Names of the layers whose outputs it reads, or `input`; by default the layer before it. */
+  readonly from?: readonly string[];
+}
+
 /** One layer of a planned stack and its buffers for a batch. */
 export interface LayerRun<Spec> {
   readonly recorder: Recorder;
@@ -83,7 +92,10 @@ export interface LayerRun<Spec> {
   readonly spec: Spec;
   readonly batch: number;
   readonly mode: Mode;
+  /** The first input, which is the only one of most kinds. */
   readonly x: Matrix;
+  /** All inputs. */
+  readonly xs: readonly Matrix[];
   readonly y: Matrix;
   readonly saved: Saved;
   /** Returns the weights of a layer with parameters; each call counts as one read of them. */
@@ -96,15 +108,20 @@ export interface LayerRun<Spec> {
 export interface LayerGradient {
   /** With respect to the output: before the activation, or after it if the kind differentiates the activation itself. */
   readonly dy: Matrix;
-  /** With respect to the input; absent if not needed. */
+  /** With respect to the first input; absent if not needed. */
   readonly dx?: Matrix;
+  /** With respect to every input; absent ones are not needed. */
+  readonly dxs: readonly (Matrix | undefined)[];
   /** With respect to the parameters; absent in an attack. */
-  readonly parameters?: { readonly weight: Matrix; readonly bias: Matrix };
+  readonly parameters?: { readonly weight: Matrix; readonly bias?: Matrix };
 }
 
 /** One kind of layer. Recording throws ShapeError if shapes disagree. */
 export interface LayerKind<Spec> {
+  /** Shape of the first input, which is the only one of most kinds. */
   input(spec: Spec): ImageShape;
+  /** Shapes of all inputs, for kinds that read several. */
+  inputs?(spec: Spec): readonly ImageShape[];
   output(spec: Spec): ImageShape;
   parameters(spec: Spec): readonly ParameterDeclaration[];
   /** True if the kernels of the backward pass also differentiate the layer's activation. */

@@ -1,15 +1,14 @@
 import { roundUp } from '../gpu/arena.ts';
 import type { Activation } from '../kernels/activation.ts';
 import { type PoolShape, poolOutputSize, recordMaxPool2dBackward, recordMaxPool2dForward } from '../kernels/pool.ts';
-import { type ImageShape, type LayerKind, NO_PARAMETERS } from './layer.ts';
+import { type ImageShape, type LayerBase, type LayerKind, NO_PARAMETERS } from './layer.ts';
 
 /**
  * Max pooling over kernelSize x kernelSize windows that do not overlap, then an activation. Pixels at the edges that do not
  * fill a window are dropped.
  */
-export interface MaxPoolSpec {
+export interface MaxPoolSpec extends LayerBase {
   readonly kind: 'max_pool';
-  readonly name: string;
   readonly input: ImageShape;
   readonly kernelSize: number;
   readonly activation: Activation;

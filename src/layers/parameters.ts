@@ -23,6 +23,16 @@ export interface ParameterDeclaration {
   readonly trainable?: false;
 }
 
+/** The bias of a layer, one value per output, zero at first by default; nothing for a layer without one. */
+export function biasParameter(
+  layer: string,
+  outputs: number,
+  has = true,
+  initialization: Initialization = { kind: 'constant', value: 0 },
+): ParameterDeclaration[] {
+  return has ? [{ name: `${layer}.bias`, layer, rows: 1, columns: outputs, shape: [outputs], initialization }] : [];
+}
+
 /** A parameter's place in the flat buffers. Offsets and sizes are in f32 elements. */
 export interface ParameterSlice extends ParameterDeclaration {
   /** Position in the model: the tensor number in the keys of the random faults. */

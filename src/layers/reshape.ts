@@ -1,14 +1,13 @@
 import { type Matrix, ROW_ALIGNMENT } from '../gpu/arena.ts';
 import { recordRestride } from '../kernels/restride.ts';
-import { type ImageShape, type LayerKind, NO_PARAMETERS, sizeOf } from './layer.ts';
+import { type ImageShape, type LayerBase, type LayerKind, NO_PARAMETERS, sizeOf } from './layer.ts';
 
 /**
  * The same values in another shape: an image flattened to a vector in the order height, width, channels, or the inverse.
  * It records nothing if both shapes have the same layout in memory.
  */
-export interface ReshapeSpec {
+export interface ReshapeSpec extends LayerBase {
   readonly kind: 'reshape';
-  readonly name: string;
   readonly input: ImageShape;
   readonly output: ImageShape;
 }

@@ -80,12 +80,12 @@ export function plainWeights(parameters: FlatParameters): WeightsOf {
   return (layer) => {
     const optional = (part: string) =>
       parameters.layout.has(`${layer}.${part}`) ? parameters.matrix(`${layer}.${part}`) : undefined;
-    const [weight, bias] = [parameters.matrix(`${layer}.weight`), parameters.matrix(`${layer}.bias`)];
+    const weight = parameters.matrix(`${layer}.weight`);
     return {
       kind: 'plain',
       reads: [layer],
       weight,
-      bias,
+      bias: optional('bias'),
       runningMean: optional('running_mean'),
       runningVariance: optional('running_var'),
     };
@@ -223,7 +223,7 @@ export function recordStackForward(
       next?.kind === 'batch_norm' && y.buffer === values[i + 2].buffer
         ? () => batchNormEpilogue(next, read(next.name))
         : undefined;
-    const run = { recorder, arena, spec, batch, mode, x, y, saved: saved[i] };
+    const run = { recorder, arena, spec, batch, mode, x, xs: [x], y, saved: saved[i] };
     kindOf(spec).forward({ ...run, weights: () => read(spec.name), epilogue });
     onLayerOutput?.(spec.name, y);
   }
@@ -261,12 +261,14 @@ export function recordStackBackward(
       });
     }
     const learns = kind.parameters(spec).length > 0;
-    const run = { recorder, arena, spec, batch, mode, x, y, saved: saved[i] };
+    const run = { recorder, arena, spec, batch, mode, x, xs: [x], y, saved: saved[i] };
+    const dx = i > first || input ? gradients.values[i] : undefined;
     kind.backward(
       { ...run, weights: () => readWeights(recorder, weights, spec.name, batch) },
       {
         dy,
-        dx: i > first || input ? gradients.values[i] : undefined,
+        dx,
+        dxs: [dx],
         parameters:
           parameterGradients && learns
             ? {

@@ -78,7 +78,9 @@ function copyOf(arena: Arena, { rows, columns }: Matrix): Matrix {
 
 /** True for exactly two dense layers without an activation between them, so that their product is one layer. */
 export function isLinear(specs: readonly LayerSpec[]): specs is readonly DenseSpec[] {
-  return specs.length === 2 && specs[0].kind === 'dense' && specs[0].activation === 'none' && specs[1].kind === 'dense';
+  const [first, second] = specs;
+  if (specs.length !== 2 || first.kind !== 'dense' || second.kind !== 'dense') return false;
+  return first.activation === 'none' && first.bias !== false && second.bias !== false;
 }
 
 /** A victim that is the product of two layers, for several draws, and the programs that multiply them. */
@@ -115,12 +117,13 @@ export async function foldedVictim(
   };
   const [w1, w2] = [weights(first.name), weights(second.name)];
   if (w1.kind !== 'plain' || w2.kind !== 'plain') throw new Error('fused layers cannot be folded');
+  if (!w1.bias || !w2.bias) throw new Error('layers without a bias cannot be folded');
   if (w1.codes16 || w2.codes16) throw new Error('layers that are read every pass cannot be folded');
   const fold = (draw: number): Promise<Program> => {
     const recorder = new Recorder(arena.gpu);
     const weight = { label: 'fold weights', transposition: 'nn', a: w2.weight, b: w1.weight } as const;
     recordGemm(recorder, arena, { ...weight, c: matrix('weight', draw) });
-    const bias = { label: 'fold biases', transposition: 'nt', a: w1.bias, b: w2.weight, bias: w2.bias } as const;
+    const bias = { label: 'fold biases', transposition: 'nt', a: w1.bias!, b: w2.weight, bias: w2.bias } as const;
     recordGemm(recorder, arena, { ...bias, c: matrix('bias', draw) });
     return recorder.build('fold');
   };

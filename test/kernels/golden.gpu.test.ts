@@ -149,12 +149,13 @@ const linear: Runner = async (golden) => {
     mode: INFERENCE,
     place: 0,
     x,
+    xs: [x],
     y,
     saved: {},
     weights: () => weights,
   };
   DENSE.forward(layer);
-  DENSE.backward(layer, { dy: dz, dx, parameters: gradient });
+  DENSE.backward(layer, { dy: dz, dx, dxs: [dx], parameters: gradient });
   await run(bench);
   const result = async (matrix: Matrix, terms: number): Promise<Result> => ({
     values: await readMatrix(bench.gpu, matrix),

@@ -12,7 +12,7 @@ import {
   recordConv2dInputGradient,
   recordConv2dWeightGradient,
 } from '../src/kernels/conv.ts';
-import { outputShape } from '../src/layers/stack.ts';
+import { outputShape } from '../src/layers/kinds.ts';
 import { type Cost, CostRecorder, intensityOf } from './cost.ts';
 import { deepNetworks } from './deep_networks.ts';
 import { filled } from './inputs.ts';

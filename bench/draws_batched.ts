@@ -3,7 +3,7 @@ import { MiFace } from '../src/attacks/mi_face.ts';
 import { Arena } from '../src/gpu/arena.ts';
 import type { Gpu } from '../src/gpu/device.ts';
 import { FlatParameters } from '../src/layers/parameters.ts';
-import { plainWeights } from '../src/layers/stack.ts';
+import { plainWeights } from '../src/layers/weights.ts';
 import { modelSpec } from '../src/models/specs.ts';
 import { initializeParameters, modelLayout } from '../src/models/trainer.ts';
 import { foldedVictim } from '../src/models/victims.ts';

@@ -7,7 +7,7 @@ import { type Program, Recorder } from '../src/gpu/recorder.ts';
 import { ApproximateMemory } from '../src/injection/approximate_memory.ts';
 import { recordCopy } from '../src/kernels/probe.ts';
 import { FlatParameters } from '../src/layers/parameters.ts';
-import { plainWeights, type WeightsOf } from '../src/layers/stack.ts';
+import { plainWeights, type WeightsOf } from '../src/layers/weights.ts';
 import { BLOCK_CODES } from '../src/memory/codec.ts';
 import { type MemoryConfig, type MemoryConfigInput, parseMemoryConfig } from '../src/memory/config.ts';
 import { flipTable } from '../src/memory/fault_sampler.ts';

@@ -2,8 +2,8 @@
 
 import { type ConvShape, convOutputSize } from '../../src/kernels/conv.ts';
 import type { Transposition } from '../../src/kernels/gemm.ts';
+import { layerParameters } from '../../src/layers/kinds.ts';
 import type { ParameterDeclaration } from '../../src/layers/parameters.ts';
-import { stackParameters } from '../../src/layers/stack.ts';
 import type { ModelSpec } from '../../src/models/model_spec.ts';
 import { modelSpec } from '../../src/models/specs.ts';
 import { type OptimizerConfig, PUBLISHED_TRAINING } from '../../src/models/trainer.ts';
@@ -180,7 +180,7 @@ export function convInputs(compared: ConvCase): { large: Tensor; small: Tensor; 
 
 /** Initial parameters by name. None are all zero or all one, so that the omission of a term changes the results. */
 export function initialParameters(spec: ModelSpec): Map<string, Tensor> {
-  const declared = stackParameters(spec.layers);
+  const declared = layerParameters(spec.layers);
   return new Map(declared.map((declaration, i) => [declaration.name, initial(declaration, 100 + i)]));
 }
 

@@ -12,7 +12,7 @@ import {
 } from '../../src/kernels/conv.ts';
 import { recordGemm } from '../../src/kernels/gemm.ts';
 import { FlatParameters, ParameterLayout } from '../../src/layers/parameters.ts';
-import { plainWeights } from '../../src/layers/stack.ts';
+import { plainWeights } from '../../src/layers/weights.ts';
 import { uploadDataset } from '../../src/models/device_dataset.ts';
 import { modelLayout, Trainer } from '../../src/models/trainer.ts';
 import { stackVictim } from '../../src/models/victims.ts';

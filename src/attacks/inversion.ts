@@ -8,7 +8,9 @@ import type { BufferView } from '../gpu/guarded_device.ts';
 import { type Program, Recorder, type WeightRead } from '../gpu/recorder.ts';
 import { type ConfidenceFloor, recordTruncateAlign } from '../kernels/align.ts';
 import { recordGatherBatch } from '../kernels/batch.ts';
-import { type LayerSpec, planStack, recordStackForward, type WeightsOf } from '../layers/stack.ts';
+import { planGraph, recordForward } from '../layers/graph.ts';
+import type { LayerSpec } from '../layers/kinds.ts';
+import type { WeightsOf } from '../layers/weights.ts';
 import type { DeviceDataset } from '../models/device_dataset.ts';
 import type { Victim } from '../models/victim.ts';
 
@@ -113,7 +115,7 @@ export class Predictor {
     const targets = arena.allocate('targets', batches.size * 4);
     const recorder = new Recorder(gpu);
     recordGatherBatch(recorder, { ...batches.data, images, targets });
-    const run = victim.plan(arena, images);
+    const run = victim.plan(arena, images, false);
     run.recordForward(recorder);
     return new Predictor(arena, batches, await recorder.build('predict'), run.logits, indices.length);
   }
@@ -248,14 +250,14 @@ export class InversionAttack {
     const targets = arena.allocate('targets', size * 4);
     const recorder = new Recorder(gpu);
     recordGatherBatch(recorder, { ...batches.data, images, targets });
-    const run = victim.plan(arena, images);
+    const run = victim.plan(arena, images, false);
     run.recordForward(recorder);
     const outputs = attackers.map(({ name, alignment, layers, weights }) => {
       const vectors = arena.matrix(`${name} vectors`, size, victim.classes);
       const floored = arena.allocate(`${name} floored`, size * 4);
       recordTruncateAlign(recorder, { logits: run.logits, output: vectors, floored, ...alignment });
       const image = arena.matrix(`${name} reconstructions`, size, victim.inputs);
-      recordStackForward(recorder, arena, layers, weights, planStack(arena, layers, vectors, undefined, image));
+      recordForward(recorder, arena, layers, weights, planGraph(arena, layers, vectors, { output: image }));
       return { name, image, vectors, floored };
     });
     return new InversionAttack(arena, batches, await recorder.build('inversion'), outputs, indices.length);

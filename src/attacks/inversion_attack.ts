@@ -5,7 +5,7 @@
 import * as v from 'valibot';
 import { ConfigError } from '../errors.ts';
 import { Arena } from '../gpu/arena.ts';
-import { plainWeights } from '../layers/stack.ts';
+import { plainWeights } from '../layers/weights.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
 import { denseInversion } from '../models/specs.ts';
 import type { TrainingConfig } from '../models/trainer.ts';

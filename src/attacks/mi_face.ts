@@ -202,7 +202,7 @@ export class MiFace {
     let gradient: Matrix;
     if (search) {
       const many = Array.from({ length: 2 * search.directions }, () => this.#targets).flat();
-      const queries = victim.plan(arena, arena.matrix('queries', many.length, victim.inputs));
+      const queries = victim.plan(arena, arena.matrix('queries', many.length, victim.inputs), false);
       const answers = arena.allocate('answers', many.length * 8);
       gradient = arena.matrix('estimated gradient', rows, victim.inputs);
       const searchWidth = latent ? latent.size : width;

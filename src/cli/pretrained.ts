@@ -9,6 +9,7 @@ import { isSafetensors, readSafetensors } from '../formats/safetensors.ts';
 import { CHECKPOINT_FORMAT, checkpointSpec, writeCheckpoint } from '../models/checkpoint.ts';
 import type { ModelDescription } from '../models/model_spec.ts';
 import { importNetwork } from '../models/recognise.ts';
+import { describedModel } from '../models/specs.ts';
 import type { PrivateFiles } from './experiment_data.ts';
 
 /** Checkpoints by their file names in the folder of a run. */
@@ -74,10 +75,11 @@ export function shapesOf(networks: Pretrained): PretrainedShapes {
     return bytes && checkpointSpec(readSafetensors(bytes, file).metadata, file).description;
   };
   const [victim, inversion] = [describe(VICTIM_FILE), describe(INVERSION_FILE)];
-  if (victim && inversion && victim.classes !== inversion.classes) {
+  const [known, taken] = [victim && describedModel(victim).outputs, inversion && describedModel(inversion).inputs];
+  if (known !== undefined && taken !== undefined && known !== taken) {
     throw new ConfigError(
-      `--pretrained: the classifier knows ${victim.classes} people, the inversion network takes predictions of ` +
-        `${inversion.classes}; give two that belong together`,
+      `--pretrained: the classifier knows ${known} people, the inversion network takes predictions of ${taken}; give two ` +
+        'that belong together',
     );
   }
   return { victim, inversion };
@@ -125,7 +127,7 @@ export function fittingData(data: ExperimentInput['data'], shapes: PretrainedSha
   return {
     ...data,
     ...(size !== undefined && { width: size, height: size }),
-    ...(shapes.victim && { people: shapes.victim.classes }),
+    ...(shapes.victim && { people: describedModel(shapes.victim).outputs }),
   };
 }
 
@@ -136,6 +138,6 @@ export function knownPeople(
   { victim }: PretrainedShapes,
 ): ExperimentInput['data'] {
   if (data.kind !== 'files' || data.people !== undefined || !victim) return data;
-  const others = files && files.all.classNames.length <= victim.classes;
-  return others ? data : { ...data, people: victim.classes };
+  const people = describedModel(victim).outputs;
+  return files && files.all.classNames.length <= people ? data : { ...data, people };
 }

@@ -1,7 +1,7 @@
 /** Derives the conditions of a sweep from a configuration: the layers, the change of their weights, and its label. */
 import { ConfigError } from '../errors.ts';
 import { checkMemory } from '../injection/placement.ts';
-import { productLayers } from '../layers/stack.ts';
+import { productLayers } from '../layers/kinds.ts';
 import {
   type LayerMemory,
   type MemoryConfigInput,
@@ -29,19 +29,41 @@ function formatName(format: NumberFormat): string {
   return parts.join(' ');
 }
 
+/** The layers whose names a pattern matches, in which `*` stands for any text: `layers.0.*`. */
+function matching(pattern: string, layers: readonly string[]): string[] {
+  const parts = pattern.split('*').map((text) => text.replace(/[\\^$.|?+()[\]{}]/g, '\\$&'));
+  const expression = new RegExp(`^${parts.join('.*')}$`);
+  return layers.filter((layer) => expression.test(layer));
+}
+
 /**
- * The layers that a set names: one such as `fc1`, several as in `fc1+fc2`, `all`, or `both` in a model of two layers.
- * @throws ConfigError for any other name
+ * The layers that a set names: one such as `fc1`, several as in `fc1+fc2`, all whose names match as in `layers.0.*`, `all`, or
+ * `both` in a model of two layers.
+ * @throws ConfigError for any other name, and for a layer that is named twice
  */
 export function layersOfSet(set: string, layers: readonly string[]): string[] {
   if (set === 'all' || (set === 'both' && layers.length === 2)) return [...layers];
-  const members = set.split('+');
+  const members = set.split('+').flatMap((name) => (name.includes('*') ? matching(name, layers) : [name]));
   const repeated = members.find((layer, i) => members.indexOf(layer) !== i);
   if (repeated !== undefined) throw new ConfigError(`layers: "${set}" names ${repeated} twice`);
-  if (members.every((layer) => layers.includes(layer))) return members;
+  if (members.length > 0 && members.every((layer) => layers.includes(layer))) return members;
   throw new ConfigError(
     `layers: "${set}" is neither a layer (${layers.join(', ')}) nor all${layers.length === 2 ? ' nor both' : ''}`,
   );
+}
+
+/** Rates by layer, from rates by layer or pattern. @throws ConfigError for an unknown layer, or one with two rates */
+function ratesByLayer(rates: Readonly<Record<string, number>>, layers: readonly string[]): Record<string, number> {
+  const result: Record<string, number> = {};
+  for (const [name, rate] of Object.entries(rates)) {
+    const members = matching(name, layers);
+    if (members.length === 0) throw new ConfigError(`rateMaps: no layer "${name}"; this model has ${layers.join(', ')}`);
+    for (const layer of members) {
+      if (layer in result) throw new ConfigError(`rateMaps: "${name}" gives ${layer} a second rate; give each layer one`);
+      result[layer] = rate;
+    }
+  }
+  return result;
 }
 
 /** The name of a set of layers, the inverse of {@link layersOfSet}. */
@@ -66,10 +88,11 @@ export function plannedConditions(config: SweepConfig, spec: ModelSpec): Conditi
     layers: set,
   });
   const equal = (members: readonly string[], rate: number) => Object.fromEntries(members.map((layer) => [layer, rate]));
+  const rateMaps = config.rateMaps.map((rates) => ratesByLayer(rates, layers));
   const swept = new Set([
     ...config.sweeps.flatMap((sweep) => layersOfSet(sweep.layers, layers)),
     ...(config.grid.length > 0 ? layers.slice(0, 2) : []),
-    ...config.rateMaps.flatMap((rates) => Object.keys(rates)),
+    ...rateMaps.flatMap((rates) => Object.keys(rates)),
   ]);
   const stored = layers.filter((layer) => swept.has(layer));
   const conditions: Condition[] = [{ kind: 'none', rates: {}, layers: 'none' }];
@@ -87,11 +110,7 @@ export function plannedConditions(config: SweepConfig, spec: ModelSpec): Conditi
       for (const second of config.grid) conditions.push(bitErrors({ [layers[0]]: first, [layers[1]]: second }, set));
     }
   }
-  for (const rates of config.rateMaps) {
-    const unknown = Object.keys(rates).find((layer) => !layers.includes(layer));
-    if (unknown) throw new ConfigError(`rateMaps: no layer "${unknown}"; this model has ${layers.join(', ')}`);
-    conditions.push(bitErrors({ ...rates }, nameOfSet(Object.keys(rates), layers)));
-  }
+  for (const rates of rateMaps) conditions.push(bitErrors(rates, nameOfSet(Object.keys(rates), layers)));
   for (const memory of config.memories) conditions.push(memoryCondition(memory, config, spec));
   const layout = modelLayout(spec);
   for (const condition of conditions) {

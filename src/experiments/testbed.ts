@@ -22,8 +22,8 @@ import { Arena, type Matrix } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { Program, Recorder, WeightRead } from '../gpu/recorder.ts';
 import { ApproximateMemory } from '../injection/approximate_memory.ts';
-import { INFERENCE } from '../layers/layer.ts';
-import { plainWeights, planStack, recordStackForward } from '../layers/stack.ts';
+import { planGraph, recordForward } from '../layers/graph.ts';
+import { plainWeights } from '../layers/weights.ts';
 import type { MemoryConfig } from '../memory/config.ts';
 import { type NullBaselines, nullBaselines } from '../metrics/baselines.ts';
 import { binomialInterval, isNearChance } from '../metrics/binomial.ts';
@@ -579,11 +579,11 @@ function searched(
   const encoder = spec.layers.slice(0, spec.encoderLayers);
   const head = stackVictim(spec.layers.slice(spec.encoderLayers), weights, memory);
   const plan = (arena: Arena, code: Matrix, image: Matrix, processed: Matrix) => {
-    const decode = planStack(arena, spec.decoder, code, INFERENCE, image);
-    const encode = planStack(arena, encoder, processed, INFERENCE, code);
+    const decode = planGraph(arena, spec.decoder, code, { output: image });
+    const encode = planGraph(arena, encoder, processed, { output: code });
     return {
-      recordDecode: (recorder: Recorder) => recordStackForward(recorder, arena, spec.decoder, weights, decode),
-      recordEncode: (recorder: Recorder) => recordStackForward(recorder, arena, encoder, weights, encode),
+      recordDecode: (recorder: Recorder) => recordForward(recorder, arena, spec.decoder, weights, decode),
+      recordEncode: (recorder: Recorder) => recordForward(recorder, arena, encoder, weights, encode),
     };
   };
   return { victim: head, space: { height, width, latent: { size: head.inputs, plan } } };

@@ -13,7 +13,7 @@ import {
 import { fetchOf } from '../kernels/stored.ts';
 import type { LayerWeights } from '../layers/layer.ts';
 import { FlatParameters } from '../layers/parameters.ts';
-import { plainWeights } from '../layers/stack.ts';
+import { plainWeights } from '../layers/weights.ts';
 import { type Codec, formatBits, storageBitsOf } from '../memory/codec.ts';
 import type { MemoryConfig, StoredMemory } from '../memory/config.ts';
 import { deviceKey, type FaultSampler, readKey, tensorKey } from '../memory/fault_sampler.ts';

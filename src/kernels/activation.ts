@@ -15,6 +15,11 @@ export interface Activated {
   readonly output: Matrix;
 }
 
+/** An activation and the output after it; undefined if there is no activation, so that the output need not be kept. */
+export function activatedBy(activation: Activation, output: Matrix): Activated | undefined {
+  return activation === 'none' ? undefined : { activation, output };
+}
+
 /** Prelude constant of shaders/common/output_gradient.wgsl, which reads no output if there is no activation. */
 export const activationConstant = (activated: Activated | undefined) => ({
   ACTIVATION: ACTIVATION_CODE[activated?.activation ?? 'none'],

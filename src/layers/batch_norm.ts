@@ -1,4 +1,4 @@
-import type { Activation } from '../kernels/activation.ts';
+import { type Activation, activatedBy } from '../kernels/activation.ts';
 import {
   recordBatchNormBackward,
   recordBatchNormInference,
@@ -50,6 +50,7 @@ export const BATCH_NORM: LayerKind<BatchNormSpec> = {
   },
 
   differentiatesActivation: true,
+  backwardReads: ({ activation }, learns) => ({ x: learns, y: activation !== 'none' }),
 
   save: (arena, { name, input: { channels } }) => ({ statistics: arena.matrix(`${name} statistics`, 2, channels) }),
 
@@ -70,7 +71,7 @@ export const BATCH_NORM: LayerKind<BatchNormSpec> = {
     { dy: gradOutput, dx: gradInput, parameters },
   ) {
     const { gamma, runningMean, runningVariance } = vectorsOf(spec.name, weights());
-    const activated = { activation: spec.activation, output: y };
+    const activated = activatedBy(spec.activation, y);
     const learned = parameters && { gradGamma: parameters.weight, gradBeta: parameters.bias! };
     if (mode.training) {
       if (!learned)

@@ -50,6 +50,8 @@ export const CONV2D: LayerKind<Conv2dSpec> = {
     ];
   },
 
+  backwardReads: (_, learns) => ({ x: learns, y: false }),
+
   forward({ recorder, spec, batch, weights, epilogue, x, y }) {
     const shape = shapeOf(spec, batch);
     const { activation, name } = spec;

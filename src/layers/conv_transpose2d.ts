@@ -64,6 +64,8 @@ export const CONV_TRANSPOSE2D: LayerKind<ConvTranspose2dSpec> = {
     ];
   },
 
+  backwardReads: (_, learns) => ({ x: learns, y: false }),
+
   forward({ recorder, spec, batch, weights, epilogue, x, y }) {
     const { name, activation } = spec;
     recordConv2dInputGradient(recorder, {

@@ -60,6 +60,8 @@ export const DENSE: LayerKind<DenseSpec> = {
     ...biasParameter(name, outputs, bias),
   ],
 
+  backwardReads: (_, learns) => ({ x: learns, y: false }),
+
   forward({ recorder, arena, spec: { name, activation }, weights, x, y }) {
     const source = weights();
     const product = { label: `${name} forward`, transposition: 'nt', a: x, c: y, activation } as const;

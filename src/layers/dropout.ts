@@ -15,6 +15,7 @@ export const DROPOUT: LayerKind<DropoutSpec> = {
   input: ({ input }) => input,
   output: ({ input }) => input,
   parameters: () => NO_PARAMETERS,
+  backwardReads: () => ({ x: false, y: false }),
   view: (_, x, __, mode) => (mode.training ? undefined : x),
   forward({ recorder, spec, mode, x, y }) {
     if (!mode.training) return;

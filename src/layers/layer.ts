@@ -124,12 +124,19 @@ export interface LayerKind<Spec> {
   inputs?(spec: Spec): readonly ImageShape[];
   output(spec: Spec): ImageShape;
   parameters(spec: Spec): readonly ParameterDeclaration[];
+  /**
+   * Whether the backward pass reads the layer's inputs and its output, so that their buffers must keep them until then; by
+   * default both. @param learns true if it computes the gradients of the parameters
+   */
+  backwardReads?(spec: Spec, learns: boolean): { readonly x: boolean; readonly y: boolean };
   /** True if the kernels of the backward pass also differentiate the layer's activation. */
   readonly differentiatesActivation?: true;
   /** Allocates the buffers that the forward pass writes for the backward pass. */
   save?(arena: Arena, spec: Spec, batch: number): Saved;
   /** Returns the output as a view of the input's buffer, or undefined if it needs its own buffer. */
   view?(spec: Spec, x: Matrix, batch: number, mode: Mode): Matrix | undefined;
+  /** True if the gradient of an input is that of the output, so that they can share a buffer; default false. */
+  sharesGradient?(spec: Spec): boolean;
   forward(run: LayerRun<Spec>): void;
   backward(run: LayerRun<Spec>, gradient: LayerGradient): void;
 }

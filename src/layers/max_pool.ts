@@ -1,5 +1,5 @@
 import { roundUp } from '../gpu/arena.ts';
-import type { Activation } from '../kernels/activation.ts';
+import { type Activation, activatedBy } from '../kernels/activation.ts';
 import { type PoolShape, poolOutputSize, recordMaxPool2dBackward, recordMaxPool2dForward } from '../kernels/pool.ts';
 import { type ImageShape, type LayerBase, type LayerKind, NO_PARAMETERS } from './layer.ts';
 
@@ -23,6 +23,7 @@ export const MAX_POOL: LayerKind<MaxPoolSpec> = {
   output: (spec) => ({ ...poolOutputSize(shapeOf(spec, 1)), channels: spec.input.channels }),
   parameters: () => NO_PARAMETERS,
   differentiatesActivation: true,
+  backwardReads: ({ activation }) => ({ x: false, y: activation !== 'none' }),
   save(arena, spec, batch) {
     const { height, width, channels } = MAX_POOL.output(spec);
     return { chosen: arena.allocate(`${spec.name} chosen`, batch * height * width * roundUp(channels, 16) * 4) };
@@ -34,7 +35,7 @@ export const MAX_POOL: LayerKind<MaxPoolSpec> = {
   backward({ recorder, spec, batch, y, saved }, { dy: gradOutput, dx: gradInput }) {
     if (!gradInput) return;
     const shape = shapeOf(spec, batch);
-    const activated = { activation: spec.activation, output: y };
+    const activated = activatedBy(spec.activation, y);
     recordMaxPool2dBackward(recorder, { shape, chosen: saved.chosen!, activated, gradOutput, gradInput });
   },
 };

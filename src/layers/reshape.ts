@@ -16,6 +16,7 @@ export const RESHAPE: LayerKind<ReshapeSpec> = {
   input: ({ input }) => input,
   output: ({ output }) => output,
   parameters: () => NO_PARAMETERS,
+  backwardReads: () => ({ x: false, y: false }),
   view({ output }, x, batch): Matrix | undefined {
     const { height, width, channels } = output;
     const alignment = height * width === 1 ? ROW_ALIGNMENT : 4;

@@ -2,7 +2,8 @@
 import type { ExperimentInput, VictimKind } from '../experiments/config.ts';
 import { changedTraining, presetInput } from '../experiments/presets.ts';
 
-export { type LayerSpec, plainWeights, type WeightsOf } from '../layers/stack.ts';
+export type { LayerSpec } from '../layers/kinds.ts';
+export { plainWeights, type WeightsOf } from '../layers/weights.ts';
 export { type Checkpoint, loadParameters, readCheckpoint, writeCheckpoint } from '../models/checkpoint.ts';
 export { type DeviceDataset, uploadDataset } from '../models/device_dataset.ts';
 export { Evaluator } from '../models/evaluate.ts';

@@ -5,6 +5,7 @@ import { readSafetensors, requireFinite, type Tensor, writeSafetensors } from '.
 import type { Arena } from '../gpu/arena.ts';
 import { FlatParameters, type ParameterSlice } from '../layers/parameters.ts';
 import { MODEL_KINDS, type ModelSpec } from './model_spec.ts';
+import { NetworkDescription } from './network_description.ts';
 import { describedModel, modelName } from './specs.ts';
 import { modelLayout, type TrainingState } from './trainer.ts';
 
@@ -17,6 +18,7 @@ const ModelDescription = v.union([
   v.object({ kind: v.picklist(MODEL_KINDS), inputs: Size, classes: Size, hidden: v.array(Size) }),
   v.object({ kind: v.literal('dense-inversion'), classes: Size, hidden: v.array(Size), pixels: Size }),
   v.object({ kind: v.literal('face-network'), classes: Size }),
+  NetworkDescription,
   v.object({ kind: v.literal('yang-classifier'), size: Size, ndf: Size, classes: Size }),
   v.object({ kind: v.literal('yang-inversion'), size: Size, ngf: Size, classes: Size }),
 ]);

@@ -92,7 +92,7 @@ export class Evaluator {
       const recorder = new Recorder(gpu);
       const batch = firstRows(images, draws * rows);
       recordGatherBatch(recorder, { ...data, order, images: batch, targets });
-      const run = runs.get(rows) ?? victim.plan(arena, batch);
+      const run = runs.get(rows) ?? victim.plan(arena, batch, false);
       runs.set(rows, run);
       run.recordForward(recorder);
       // The gradient is not used; the victim's own would allocate buffers for every layer.

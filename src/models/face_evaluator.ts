@@ -8,8 +8,9 @@ import { DataError, ShapeError } from '../errors.ts';
 import { Arena, type Matrix } from '../gpu/arena.ts';
 import { type Program, Recorder } from '../gpu/recorder.ts';
 import { recordGatherBatch } from '../kernels/batch.ts';
+import { planGraph, recordForward } from '../layers/graph.ts';
 import type { FlatParameters } from '../layers/parameters.ts';
-import { plainWeights, planStack, recordStackForward } from '../layers/stack.ts';
+import { plainWeights } from '../layers/weights.ts';
 import { type Discriminant, trainDiscriminant } from '../metrics/discriminant.ts';
 import type { Recognition } from '../metrics/scoring.ts';
 import { Random } from '../random.ts';
@@ -300,10 +301,10 @@ class FeatureReader {
     );
     const images = arena.matrix('faces', BATCH, PIXELS);
     const targets = arena.allocate('targets', BATCH * 4);
-    const run = planStack(arena, layers, images);
+    const run = planGraph(arena, layers, images);
     const recorder = new Recorder(arena.gpu);
     recordGatherBatch(recorder, { ...data, images, targets });
-    recordStackForward(recorder, arena, layers, plainWeights(parameters), run);
+    recordForward(recorder, arena, layers, plainWeights(parameters), run);
     return new FeatureReader(arena, data, run.values[layers.length], await recorder.build('face features'));
   }
 

@@ -1,7 +1,8 @@
 /** The network of the face evaluator (src/models/face_evaluator.ts). */
+
+import { type LayerSpec, outputShape } from '../layers/kinds.ts';
 import { vectorShape } from '../layers/layer.ts';
 import { flatten } from '../layers/reshape.ts';
-import { type LayerSpec, outputShape } from '../layers/stack.ts';
 import type { FaceNetworkDescription, ModelSpec } from './model_spec.ts';
 
 /** Side of the square images that the network takes, in pixels. */

@@ -1,5 +1,6 @@
 /** A network as data: its description, from which it can be rebuilt, and its layers. */
-import type { LayerSpec } from '../layers/stack.ts';
+import type { LayerSpec } from '../layers/kinds.ts';
+import type { NetworkDescription } from './network_description.ts';
 
 export const MODEL_KINDS = ['softmax', 'mlp', 'mlp-sigmoid', 'dae'] as const;
 /**
@@ -61,6 +62,7 @@ export type ModelDescription =
   | DenseDescription
   | DenseInversionDescription
   | FaceNetworkDescription
+  | NetworkDescription
   | YangClassifierDescription
   | YangInversionDescription;
 

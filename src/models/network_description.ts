@@ -157,7 +157,7 @@ export const NetworkDescription = v.strictObject({
       'model releases, not a layer that an attacker has to differentiate.',
     v.pipe(v.array(LayerDescription), v.minLength(1, 'a network has at least one layer')),
   ),
-  classes: v.optional(described('Names of the classes, in the order of the outputs.', v.array(v.string()))),
+  classNames: v.optional(described('Names of the classes, in the order of the outputs.', v.array(v.string()))),
 });
 /** A network as data. Pixels are in 0..1 before `mean` and `deviation`; parameters have PyTorch's names, shapes and order. */
 export type NetworkDescription = v.InferOutput<typeof NetworkDescription>;

@@ -3,15 +3,10 @@ import { Arena, roundUp } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { Dispatch } from '../gpu/dispatch.ts';
 import { Recorder } from '../gpu/recorder.ts';
+import { planGraph, recordBackward, recordForward } from '../layers/graph.ts';
+import { layerParameters } from '../layers/kinds.ts';
 import { FlatParameters } from '../layers/parameters.ts';
-import {
-  plainWeights,
-  planGradients,
-  planStack,
-  recordStackBackward,
-  recordStackForward,
-  stackParameters,
-} from '../layers/stack.ts';
+import { plainWeights } from '../layers/weights.ts';
 import { formatBits, storageBitsOf } from '../memory/codec.ts';
 import type { ModelSpec } from './model_spec.ts';
 import { isInversion } from './specs.ts';
@@ -49,7 +44,7 @@ export interface NetworkPlan {
 
 /** The number of learned parameters of a model, as PyTorch counts them. */
 export function parameterCount(spec: ModelSpec): number {
-  return stackParameters([...spec.layers, ...spec.decoder])
+  return layerParameters([...spec.layers, ...spec.decoder])
     .filter(({ trainable }) => trainable !== false)
     .reduce((sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1), 0);
 }
@@ -76,10 +71,10 @@ export function planNetwork(spec: ModelSpec, { batchSize, optimizer, errors }: T
   const input = inverts ? arena.matrix('input', batchSize, spec.inputs) : images;
   const step = new WorkCounter(arena.gpu);
   const weights = plainWeights(parameters);
-  const run = planStack(arena, spec.layers, input, { training: true, seed: 0 });
-  const backward = planGradients(arena, spec.layers, run, false);
-  recordStackForward(step, arena, spec.layers, weights, run);
-  recordStackBackward(step, arena, spec.layers, weights, run, backward, gradients, false);
+  const mode = { training: true, seed: 0 };
+  const run = planGraph(arena, spec.layers, input, { mode, gradients: { parameters: true } });
+  recordForward(step, arena, spec.layers, weights, run);
+  recordBackward(step, arena, spec.layers, weights, run, gradients);
   const flat = parameters.view.size;
   const largest = layout.slices.reduce((a, b) => (b.length > a.length ? b : a));
   return {
@@ -103,7 +98,7 @@ function inferenceFlops(spec: ModelSpec): number {
   const parameters = new FlatParameters(arena, 'parameters', modelLayout(spec));
   const image = arena.matrix('image', 1, spec.inputs);
   const counter = new WorkCounter(arena.gpu);
-  recordStackForward(counter, arena, spec.layers, plainWeights(parameters), planStack(arena, spec.layers, image));
+  recordForward(counter, arena, spec.layers, plainWeights(parameters), planGraph(arena, spec.layers, image));
   return counter.flops;
 }
 

@@ -1,7 +1,7 @@
 import type { Activation } from '../kernels/activation.ts';
 import type { DenseSpec } from '../layers/dense.ts';
+import { type LayerSpec, layerParameters } from '../layers/kinds.ts';
 import { vectorShape } from '../layers/layer.ts';
-import { type LayerSpec, stackParameters } from '../layers/stack.ts';
 import { faceNetwork } from './face_network.ts';
 import type {
   DenseDescription,
@@ -10,6 +10,7 @@ import type {
   ModelKind,
   ModelSpec,
 } from './model_spec.ts';
+import { describedNetwork } from './network.ts';
 import { yangClassifier, yangInversion } from './yang.ts';
 
 /** A model of dense layers only. */
@@ -96,11 +97,12 @@ export function describedModel(description: ModelDescription): ModelSpec {
   if (description.kind === 'yang-inversion') return yangInversion(description);
   if (description.kind === 'dense-inversion') return denseInversion(description);
   if (description.kind === 'face-network') return faceNetwork(description);
+  if (description.kind === 'network') return describedNetwork(description);
   return modelSpec(description.kind, description.inputs, description.classes, description.hidden);
 }
 
 /** Name of a model for messages, for example `mlp 10304-1000-40`. */
-export function modelName({ description }: ModelSpec): string {
+export function modelName({ description, outputs }: ModelSpec): string {
   if (description.kind === 'dense-inversion') {
     const { kind, classes, hidden, pixels } = description;
     return `${kind} ${[classes, ...hidden, pixels].join('-')}`;
@@ -110,6 +112,10 @@ export function modelName({ description }: ModelSpec): string {
     return `${kind} ${[inputs, ...hidden, classes].join('-')}`;
   }
   if (description.kind === 'face-network') return `${description.kind} ${description.classes}`;
+  if (description.kind === 'network') {
+    const { height, width, channels } = description.input;
+    return `${description.name ?? 'network'}, ${channels} x ${height} x ${width} to ${outputs} classes`;
+  }
   const { kind, size, classes } = description;
   const width = 'ndf' in description ? `ndf ${description.ndf}` : `ngf ${description.ngf}`;
   return `${kind} ${size}x${size}, ${width}, nz ${classes}`;
@@ -117,5 +123,5 @@ export function modelName({ description }: ModelSpec): string {
 
 /** Names of the layers that a memory configuration may name: those that have parameters. */
 export function layerNames(spec: ModelSpec): string[] {
-  return [...new Set(stackParameters(spec.layers).map(({ layer }) => layer))];
+  return [...new Set(layerParameters(spec.layers).map(({ layer }) => layer))];
 }

@@ -9,20 +9,10 @@ import { recordCorrupt, recordGatherBatch, recordGatherRows } from '../kernels/b
 import { recordInitialize } from '../kernels/initialize.ts';
 import { recordAccumulateMetrics, recordMse, recordSoftmaxCrossEntropy } from '../kernels/loss.ts';
 import { recordAdam, recordClip, recordSgd, writeAdamStep, writeSgdStep } from '../kernels/optimizer.ts';
+import { firstImages, planGraph, recordBackward, recordForward } from '../layers/graph.ts';
+import { type LayerSpec, layerParameters, productLayers } from '../layers/kinds.ts';
 import { FlatParameters, ParameterLayout } from '../layers/parameters.ts';
-import {
-  firstGradients,
-  firstImages,
-  type LayerSpec,
-  plainWeights,
-  planGradients,
-  planStack,
-  productLayers,
-  recordStackBackward,
-  recordStackForward,
-  stackParameters,
-  type WeightsOf,
-} from '../layers/stack.ts';
+import { plainWeights, type WeightsOf } from '../layers/weights.ts';
 import { type MemoryConfig, type NumberFormat, parseMemoryConfig, uniformMemory } from '../memory/config.ts';
 import { Random } from '../random.ts';
 import { batchSizes, type DeviceDataset } from './device_dataset.ts';
@@ -137,7 +127,7 @@ export type TrainingData = DeviceDataset & { readonly vectors?: Matrix };
 
 /** The layout of all parameters of a model in one buffer: those of `layers`, then those of the decoder. */
 export function modelLayout(spec: ModelSpec): ParameterLayout {
-  return new ParameterLayout(stackParameters([...spec.layers, ...spec.decoder]));
+  return new ParameterLayout(layerParameters([...spec.layers, ...spec.decoder]));
 }
 
 /** Fills the parameters with the published initialisation. @param seed integer in 0..2^53-1 */
@@ -369,9 +359,11 @@ export class Trainer {
     const targets = arena.allocate('targets', sizes[0] * 4);
     const results = arena.allocate('results', sizes[0] * 8);
     const input = kind === 'classify' ? clean : arena.matrix('input', sizes[0], this.#spec.inputs);
-    const frozenRun = planStack(arena, frozen, input);
-    const run = planStack(arena, trained, frozenRun.values[frozen.length], { training: true, seed });
-    const backward = planGradients(arena, trained, run, false);
+    const frozenRun = planGraph(arena, frozen, input);
+    const run = planGraph(arena, trained, frozenRun.values[frozen.length], {
+      mode: { training: true, seed },
+      gradients: { parameters: true },
+    });
     const running = { phase, arena, steps: new Map<number, Program>(), sizes, metrics, optimizer };
     const { steps } = running;
     const { weightClip, errors } = this.#config;
@@ -397,19 +389,18 @@ export class Trainer {
       memory?.recordEncode(recorder);
       memory?.recordPass(recorder, 0);
       const weights: WeightsOf = (layer) => (stored.has(layer) ? memory!.weightsOf(layer) : plain(layer));
-      recordStackForward(recorder, arena, frozen, plain, firstImages(frozenRun, size));
+      recordForward(recorder, arena, frozen, plain, firstImages(frozenRun, size));
       const activations = firstImages(run, size);
-      recordStackForward(recorder, arena, trained, weights, activations);
+      recordForward(recorder, arena, trained, weights, activations);
       const output = activations.values[trained.length];
-      const back = firstGradients(backward, run.batch, size);
-      const gradOutput = back.values[trained.length];
+      const gradOutput = activations.gradients[trained.length]!;
       if (kind === 'classify') {
         recordSoftmaxCrossEntropy(recorder, { logits: output, targets, gradLogits: gradOutput, results });
       } else {
         recordMse(recorder, { output, target: images, gradOutput, results });
       }
       recordAccumulateMetrics(recorder, { rows: size, results, metrics });
-      recordStackBackward(recorder, arena, trained, weights, activations, back, gradients, false);
+      recordBackward(recorder, arena, trained, weights, activations, gradients);
       recordOptimizer(recorder, phase, parameters, gradients, optimizer);
       if (kind === 'classify' && weightClip !== undefined) {
         for (const layer of productLayers(trained)) {
@@ -473,7 +464,7 @@ function recordOptimizer(
   buffers: readonly BufferView[],
 ): void {
   const { layout } = parameters;
-  const moved = stackParameters(trained).filter(({ trainable }) => trainable !== false);
+  const moved = layerParameters(trained).filter(({ trainable }) => trainable !== false);
   const first = layout.find(moved[0].name).offset;
   const last = layout.find(moved[moved.length - 1].name);
   const count = last.offset + last.length - first;

@@ -14,9 +14,10 @@ export interface Victim {
   readonly draws: number;
   /**
    * Plans buffers for `x.rows` inputs, a multiple of `draws`; the result can record into any number of programs.
+   * @param gradient false if the gradient is not needed, so that values can share buffers; default true
    * @throws ShapeError where `x.rows` is not a multiple of `draws`
    */
-  plan(arena: Arena, x: Matrix): VictimRun;
+  plan(arena: Arena, x: Matrix, gradient?: boolean): VictimRun;
 }
 
 /** A victim planned for one batch of inputs. */

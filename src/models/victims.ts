@@ -7,19 +7,11 @@ import type { ApproximateMemory } from '../injection/approximate_memory.ts';
 import { recordGemm } from '../kernels/gemm.ts';
 import { recordRestride } from '../kernels/restride.ts';
 import type { DenseSpec } from '../layers/dense.ts';
-import { INFERENCE, sizeOf } from '../layers/layer.ts';
+import { planGraph, recordBackward, recordForward } from '../layers/graph.ts';
+import { inputShape, type LayerSpec, layerParameters, outputShape } from '../layers/kinds.ts';
+import { sizeOf } from '../layers/layer.ts';
 import { ParameterLayout } from '../layers/parameters.ts';
-import {
-  inputShape,
-  type LayerSpec,
-  outputShape,
-  planGradients,
-  planStack,
-  recordStackBackward,
-  recordStackForward,
-  stackParameters,
-  type WeightsOf,
-} from '../layers/stack.ts';
+import type { WeightsOf } from '../layers/weights.ts';
 import type { Victim, VictimRun } from './victim.ts';
 
 /**
@@ -35,24 +27,24 @@ export function stackVictim(specs: readonly LayerSpec[], weights: WeightsOf, mem
     get readsPerImage() {
       return memory?.config.granularity === 'inference';
     },
-    plan(arena: Arena, x: Matrix): VictimRun {
+    plan(arena: Arena, x: Matrix, gradient = true): VictimRun {
       const stores = (name: string) => memory?.storesActivation(name) ?? false;
       // The input belongs to the caller, who may be searching for it: memory errors go into a copy that the network reads.
       const input = stores('input') ? copyOf(arena, x) : x;
-      const activations = planStack(arena, specs, input, INFERENCE, undefined, stores);
-      let gradients: ReturnType<typeof planGradients> | undefined;
-      const planned = () => {
-        gradients ??= planGradients(arena, specs, activations, true);
-        return gradients;
+      const planned = planGraph(arena, specs, input, { gradients: { input: gradient }, keeps: stores });
+      const gradientOf = (value: number): Matrix => {
+        const found = planned.gradients[value];
+        if (!found) throw new Error('this victim was planned without its input gradient');
+        return found;
       };
       return {
         x,
-        logits: activations.values[specs.length],
+        logits: planned.values[specs.length],
         get gradLogits() {
-          return planned().values[specs.length];
+          return gradientOf(specs.length);
         },
         get gradInput() {
-          return planned().values[0];
+          return gradientOf(0);
         },
         recordForward(recorder) {
           memory?.recordPass(recorder, 0);
@@ -61,11 +53,11 @@ export function stackVictim(specs: readonly LayerSpec[], weights: WeightsOf, mem
           };
           if (input !== x) recordRestride(recorder, { input: x, output: input });
           store('input', input);
-          recordStackForward(recorder, arena, specs, weights, activations, store);
+          recordForward(recorder, arena, specs, weights, planned, store);
         },
         recordInputGradient(recorder) {
           memory?.recordPass(recorder, 1);
-          recordStackBackward(recorder, arena, specs, weights, activations, planned(), undefined, true);
+          recordBackward(recorder, arena, specs, weights, planned);
         },
       };
     },
@@ -107,7 +99,7 @@ export async function foldedVictim(
   const { inputs } = first;
   const classes = second.outputs;
   const folded: DenseSpec = { kind: 'dense', name: 'folded', inputs, outputs: classes, activation: 'none' };
-  const layout = new ParameterLayout(stackParameters([folded]));
+  const layout = new ParameterLayout(layerParameters([folded]));
   const products = arena.allocate('folded layers', draws * layout.length * 4);
   /** The weight or bias of a draw, in a view that reaches to the last draw. */
   const matrix = (name: string, draw: number): Matrix => {
@@ -206,7 +198,7 @@ export function releasedVictim(
       return victim.readsPerImage;
     },
     plan(arena: Arena, x: Matrix): VictimRun {
-      const run = victim.plan(arena, x);
+      const run = victim.plan(arena, x, false);
       const released = arena.matrix('released confidences', x.rows, victim.classes);
       const gradLogits = arena.matrix('gradient of released confidences', x.rows, victim.classes);
       return {

@@ -3,9 +3,9 @@
  * alignment", CCS'19), as MIDAS used them: a convolutional face classifier, and the network that inverts its predictions.
  */
 import { ConfigError } from '../errors.ts';
+import { type LayerSpec, outputShape } from '../layers/kinds.ts';
 import { type ImageShape, vectorShape } from '../layers/layer.ts';
 import { flatten } from '../layers/reshape.ts';
-import { type LayerSpec, outputShape } from '../layers/stack.ts';
 import type { ModelSpec, YangClassifierDescription, YangInversionDescription } from './model_spec.ts';
 
 /** Key of the dropout masks. The shipped networks were trained with it: a seed must continue to drop the same units. */

@@ -22,7 +22,7 @@ import { InMemoryRunStore, type ProgressSink, refuseAborted } from '../experimen
 import { type DrawResult, Sweep } from '../experiments/sweep.ts';
 import { Testbed } from '../experiments/testbed.ts';
 import { type Gpu, limitsOf } from '../gpu/device.ts';
-import { productLayers } from '../layers/stack.ts';
+import { productLayers } from '../layers/kinds.ts';
 import { codeAt } from '../memory/codec.ts';
 import { flippedLines, flipRates } from '../memory/flips.ts';
 import { pcc } from '../metrics/similarity.ts';

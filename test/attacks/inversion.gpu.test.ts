@@ -8,7 +8,7 @@ import {
 } from '../../src/attacks/inversion.ts';
 import { Arena } from '../../src/gpu/arena.ts';
 import { ApproximateMemory } from '../../src/injection/approximate_memory.ts';
-import { plainWeights } from '../../src/layers/stack.ts';
+import { plainWeights } from '../../src/layers/weights.ts';
 import { parseMemoryConfig } from '../../src/memory/config.ts';
 import { uploadDataset } from '../../src/models/device_dataset.ts';
 import { layerNames, modelSpec } from '../../src/models/specs.ts';

@@ -7,9 +7,9 @@ import { Arena } from '../../src/gpu/arena.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
 import { recordConfidenceCost } from '../../src/kernels/loss.ts';
 import { recordSearchDirections, recordSearchGradient } from '../../src/kernels/mi_face.ts';
-import { INFERENCE } from '../../src/layers/layer.ts';
+import { planGraph, recordForward } from '../../src/layers/graph.ts';
 import type { FlatParameters } from '../../src/layers/parameters.ts';
-import { plainWeights, planStack, recordStackForward } from '../../src/layers/stack.ts';
+import { plainWeights } from '../../src/layers/weights.ts';
 import { uploadDataset } from '../../src/models/device_dataset.ts';
 import { modelSpec } from '../../src/models/specs.ts';
 import { Trainer } from '../../src/models/trainer.ts';
@@ -320,11 +320,11 @@ describe('an attack in the latent space of an autoencoder', () => {
       latent: {
         size: 6,
         plan(planned, code, image, processed) {
-          const decode = planStack(planned, DAE.decoder, code, INFERENCE, image);
-          const encode = planStack(planned, encoder, processed, INFERENCE, code);
+          const decode = planGraph(planned, DAE.decoder, code, { output: image });
+          const encode = planGraph(planned, encoder, processed, { output: code });
           return {
-            recordDecode: (recorder) => recordStackForward(recorder, planned, DAE.decoder, weights, decode),
-            recordEncode: (recorder) => recordStackForward(recorder, planned, encoder, weights, encode),
+            recordDecode: (recorder) => recordForward(recorder, planned, DAE.decoder, weights, decode),
+            recordEncode: (recorder) => recordForward(recorder, planned, encoder, weights, encode),
           };
         },
       },

@@ -2,8 +2,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { Arena } from '../../src/gpu/arena.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
 import { ApproximateMemory } from '../../src/injection/approximate_memory.ts';
+import { type LayerSpec, layerParameters } from '../../src/layers/kinds.ts';
 import { FlatParameters, ParameterLayout } from '../../src/layers/parameters.ts';
-import { type LayerSpec, stackParameters } from '../../src/layers/stack.ts';
 import { storeActivations } from '../../src/memory/activations.ts';
 import { type FaultModel, type MemoryConfigInput, parseMemoryConfig } from '../../src/memory/config.ts';
 import { stackVictim } from '../../src/models/victims.ts';
@@ -37,7 +37,7 @@ const SPECS: readonly LayerSpec[] = [
   { kind: 'dense', name: 'fc1', inputs: 60, outputs: 6, activation: 'none' },
 ];
 const LAYERS = ['conv1', 'fc1'];
-const layout = new ParameterLayout(stackParameters(SPECS));
+const layout = new ParameterLayout(layerParameters(SPECS));
 
 let arena: Arena | undefined;
 afterEach(() => arena?.destroy());

@@ -3,15 +3,10 @@ import { Arena } from '../../src/gpu/arena.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
 import { ApproximateMemory } from '../../src/injection/approximate_memory.ts';
 import type { DenseSpec } from '../../src/layers/dense.ts';
-import { INFERENCE } from '../../src/layers/layer.ts';
+import { planGraph, recordBackward, recordForward } from '../../src/layers/graph.ts';
+import { layerParameters } from '../../src/layers/kinds.ts';
 import { FlatParameters, ParameterLayout } from '../../src/layers/parameters.ts';
-import {
-  plainWeights,
-  recordStackBackward,
-  recordStackForward,
-  stackParameters,
-  type WeightsOf,
-} from '../../src/layers/stack.ts';
+import { plainWeights, type WeightsOf } from '../../src/layers/weights.ts';
 import { fixedCodec, packCodes, storageBitsOf } from '../../src/memory/codec.ts';
 import { type MemoryConfigInput, parseMemoryConfig } from '../../src/memory/config.ts';
 import { fetchTensor, readKey, tensorKey } from '../../src/memory/fault_sampler.ts';
@@ -30,7 +25,7 @@ const SPECS: readonly DenseSpec[] = [
   { kind: 'dense', name: 'fc2', inputs: 6, outputs: 5, activation: 'none' },
 ];
 const LAYERS = ['fc1', 'fc2'];
-const layout = new ParameterLayout(stackParameters(SPECS));
+const layout = new ParameterLayout(layerParameters(SPECS));
 
 /** Tensors of very different ranges, one of them mostly negative, in the padded layout. */
 const weights = new Float32Array(layout.length);
@@ -437,19 +432,20 @@ describe("the source of a layer's weights", () => {
     await configure({ path: 'fused', granularity: 'pass', layers: { fc2: uniform(0.2) } });
     await memory.load(0);
     const recorder = new Recorder(device.gpu);
-    const [inputs, outputs] = [arena!.matrix('x', 3, 6), arena!.matrix('y', 3, 5)];
-    const [dz, dx] = [arena!.matrix('dz', 3, 5), arena!.matrix('dx', 3, 6)];
+    const inputs = arena!.matrix('x', 3, 6);
     const unit = (n: number) => Float32Array.from({ length: 3 * n }, (_, i) => Number(i % (n + 1) === 0));
     writeMatrix(device.gpu, inputs, unit(6));
-    writeMatrix(device.gpu, dz, unit(5));
-    const run = { batch: 3, mode: INFERENCE, values: [inputs, outputs], saved: [{}] };
-    const gradients = { values: [dx, dz], preactivations: [dz] };
-    recordStackForward(recorder, arena!, [SPECS[1]], memory.weightsOf, run);
-    recordStackBackward(recorder, arena!, [SPECS[1]], memory.weightsOf, run, gradients, undefined, true);
+    const run = planGraph(arena!, [SPECS[1]], inputs, { gradients: { input: true } });
+    writeMatrix(device.gpu, run.gradients[1]!, unit(5));
+    recordForward(recorder, arena!, [SPECS[1]], memory.weightsOf, run);
+    recordBackward(recorder, arena!, [SPECS[1]], memory.weightsOf, run);
     const program = await recorder.build('layer');
     program.setStep({ passIndex: 8 });
     program.run();
-    const [y, gradient] = [await readMatrix(device.gpu, outputs), await readMatrix(device.gpu, dx)];
+    const [y, gradient] = [
+      await readMatrix(device.gpu, run.values[1]),
+      await readMatrix(device.gpu, run.gradients[0]!),
+    ];
     const read = (name: string, pass: number) => {
       const key = readKey(tensorKey(1, 0, sliceOf(name).index), pass);
       const words = referenceRead(name, { exponent: fitted(name), rate: 0.2, key });

@@ -4,8 +4,8 @@ import { Recorder } from '../../src/gpu/recorder.ts';
 import { ApproximateMemory } from '../../src/injection/approximate_memory.ts';
 import { recordConv2d, recordConv2dInputGradient } from '../../src/kernels/conv.ts';
 import type { Conv2dSpec } from '../../src/layers/conv2d.ts';
+import { layerParameters } from '../../src/layers/kinds.ts';
 import { FlatParameters, ParameterLayout } from '../../src/layers/parameters.ts';
-import { stackParameters } from '../../src/layers/stack.ts';
 import { type MemoryConfigInput, parseMemoryConfig } from '../../src/memory/config.ts';
 import { expectAllclose } from '../support/allclose.ts';
 import { randomValues, useGpu } from '../support/gpu.ts';
@@ -24,7 +24,7 @@ const SPEC: Conv2dSpec = {
   padding: 1,
   activation: 'none',
 };
-const layout = new ParameterLayout(stackParameters([SPEC]));
+const layout = new ParameterLayout(layerParameters([SPEC]));
 const SHAPE = { batch: 2, height: 6, width: 5, inChannels: 5, outChannels: 7, kernelSize: 3, stride: 1, padding: 1 };
 
 type Layer = MemoryConfigInput['layers'][string];

@@ -1,8 +1,8 @@
 import { afterEach, expect, it } from 'vitest';
 import { Arena } from '../../src/gpu/arena.ts';
 import { ApproximateMemory } from '../../src/injection/approximate_memory.ts';
+import { layerParameters } from '../../src/layers/kinds.ts';
 import { FlatParameters, ParameterLayout } from '../../src/layers/parameters.ts';
-import { stackParameters } from '../../src/layers/stack.ts';
 import { type MemoryConfigInput, parseMemoryConfig } from '../../src/memory/config.ts';
 import { fetchCodes } from '../../src/memory/fault_sampler.ts';
 import { randomValues, useGpu } from '../support/gpu.ts';
@@ -14,7 +14,7 @@ let arena: Arena | undefined;
 afterEach(() => arena?.destroy());
 
 const layout = new ParameterLayout(
-  stackParameters([{ kind: 'dense', name: 'fc', inputs: 100, outputs: 64, activation: 'none' }]),
+  layerParameters([{ kind: 'dense', name: 'fc', inputs: 100, outputs: 64, activation: 'none' }]),
 );
 
 type Layer = Omit<Extract<MemoryConfigInput['layers'][string], { kind: 'stored' }>, 'kind'>;

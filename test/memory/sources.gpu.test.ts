@@ -3,9 +3,9 @@ import { Arena } from '../../src/gpu/arena.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
 import { ApproximateMemory } from '../../src/injection/approximate_memory.ts';
 import type { DenseSpec } from '../../src/layers/dense.ts';
-import { INFERENCE } from '../../src/layers/layer.ts';
+import { planGraph, recordBackward, recordForward } from '../../src/layers/graph.ts';
+import { layerParameters } from '../../src/layers/kinds.ts';
 import { FlatParameters, ParameterLayout } from '../../src/layers/parameters.ts';
-import { recordStackBackward, recordStackForward, stackParameters } from '../../src/layers/stack.ts';
 import { codeAt, packCodes } from '../../src/memory/codec.ts';
 import { type FaultModel, type MemoryConfigInput, parseMemoryConfig } from '../../src/memory/config.ts';
 import { fetchCodes, fetchTensor } from '../../src/memory/fault_sampler.ts';
@@ -19,7 +19,7 @@ const SPECS: readonly DenseSpec[] = [
   { kind: 'dense', name: 'fc2', inputs: 37, outputs: 19, activation: 'none' },
 ];
 const LAYERS = ['fc1', 'fc2'];
-const layout = new ParameterLayout(stackParameters(SPECS));
+const layout = new ParameterLayout(layerParameters(SPECS));
 const NAMES = layout.slices.map(({ name }) => name);
 
 const weights = new Float32Array(layout.length);
@@ -183,22 +183,19 @@ async function fusedWeights(config: MemoryConfigInput) {
   const unit = (n: number) => Float32Array.from({ length: n * n }, (_, i) => Number(i % (n + 1) === 0));
   const planned = arena!;
   const recorder = new Recorder(device.gpu);
-  const pass = (batch: number) => {
-    const [x, y] = [planned.matrix('x', batch, inputs), planned.matrix('y', batch, outputs)];
-    const [dz, dx] = [planned.matrix('dz', batch, outputs), planned.matrix('dx', batch, inputs)];
-    return { x, y, dz, dx, run: { batch, mode: INFERENCE, values: [x, y], saved: [{}] } };
-  };
+  const pass = (batch: number) =>
+    planGraph(planned, [SPECS[1]], planned.matrix('x', batch, inputs), { gradients: { input: true } });
   const forward = pass(inputs);
   const backward = pass(outputs);
-  writeMatrix(device.gpu, forward.x, unit(inputs));
-  writeMatrix(device.gpu, backward.dz, unit(outputs));
-  const gradients = { values: [backward.dx, backward.dz], preactivations: [backward.dz] };
-  recordStackForward(recorder, planned, [SPECS[1]], memory.weightsOf, forward.run);
-  recordStackBackward(recorder, planned, [SPECS[1]], memory.weightsOf, backward.run, gradients, undefined, true);
+  writeMatrix(device.gpu, forward.values[0], unit(inputs));
+  writeMatrix(device.gpu, backward.gradients[1]!, unit(outputs));
+  recordForward(recorder, planned, [SPECS[1]], memory.weightsOf, forward);
+  recordBackward(recorder, planned, [SPECS[1]], memory.weightsOf, backward);
   const program = await recorder.build('layer');
   program.setStep({ passIndex: 8 });
   program.run();
-  return { memory, y: await readMatrix(device.gpu, forward.y), dx: await readMatrix(device.gpu, backward.dx) };
+  const [y, dx] = [forward.values[1], backward.gradients[0]!];
+  return { memory, y: await readMatrix(device.gpu, y), dx: await readMatrix(device.gpu, dx) };
 }
 
 describe('fused products of every memory', () => {

@@ -6,7 +6,7 @@ import { loadAttFaces } from '../../src/data/node/attfaces.ts';
 import { renderFaces } from '../../src/data/render_faces.ts';
 import { DataError, ShapeError } from '../../src/errors.ts';
 import { Arena } from '../../src/gpu/arena.ts';
-import { plainWeights } from '../../src/layers/stack.ts';
+import { plainWeights } from '../../src/layers/weights.ts';
 import { trainIdentityClassifier } from '../../src/metrics/identity.ts';
 import { resemblanceThreshold, scoreReconstructions, type Truth } from '../../src/metrics/scoring.ts';
 import { indexPhotographs, liftsOfPhotographs } from '../../src/metrics/similarity.ts';

@@ -2,14 +2,9 @@ import { afterEach, expect, it } from 'vitest';
 import { Arena } from '../../src/gpu/arena.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
 import { recordMse, recordSoftmaxCrossEntropy } from '../../src/kernels/loss.ts';
+import { planGraph, recordBackward, recordForward } from '../../src/layers/graph.ts';
 import { FlatParameters } from '../../src/layers/parameters.ts';
-import {
-  plainWeights,
-  planGradients,
-  planStack,
-  recordStackBackward,
-  recordStackForward,
-} from '../../src/layers/stack.ts';
+import { plainWeights } from '../../src/layers/weights.ts';
 import type { ModelKind } from '../../src/models/model_spec.ts';
 import { modelSpec } from '../../src/models/specs.ts';
 import { modelLayout } from '../../src/models/trainer.ts';
@@ -50,14 +45,13 @@ it.each(CASES)('%s with hidden layers %s, %s: every gradient agrees with the ref
 
   const input = arena.matrix('x', BATCH, INPUTS);
   writeMatrix(gpu, input, x);
-  const run = planStack(arena, specs, input);
-  const backward = planGradients(arena, specs, run, true);
+  const run = planGraph(arena, specs, input, { gradients: { input: true, parameters: true } });
   const output = run.values[specs.length];
-  const gradOutput = backward.values[specs.length];
+  const gradOutput = run.gradients[specs.length]!;
   const results = arena.allocate('results', BATCH * 8);
   const recorder = new Recorder(gpu);
   const weights = plainWeights(parameters);
-  recordStackForward(recorder, arena, specs, weights, run);
+  recordForward(recorder, arena, specs, weights, run);
   if (loss === 'classify') {
     const classes = arena.allocate('targets', BATCH * 4);
     gpu.write(classes, targets);
@@ -67,7 +61,7 @@ it.each(CASES)('%s with hidden layers %s, %s: every gradient agrees with the ref
     writeMatrix(gpu, target, wanted);
     recordMse(recorder, { output, target, gradOutput, results });
   }
-  recordStackBackward(recorder, arena, specs, weights, run, backward, gradients, true);
+  recordBackward(recorder, arena, specs, weights, run, gradients);
   const program = await recorder.build('gradients');
   program.run();
   const [flat, gradient] = [await gpu.readWords(parameters.view), await gpu.readWords(gradients.view)];
@@ -85,7 +79,7 @@ it.each(CASES)('%s with hidden layers %s, %s: every gradient agrees with the ref
     const expected = reference.parameters.get(name) ?? new Float64Array(measured.get(name)!.length);
     expectAllclose(measured.get(name)!, expected, TOLERANCE, name);
   }
-  expectAllclose(await readMatrix(gpu, backward.values[0]), reference.input, TOLERANCE, 'input');
+  expectAllclose(await readMatrix(gpu, run.gradients[0]!), reference.input, TOLERANCE, 'input');
 
   // Pads and unused layers have no gradient, so that the optimiser does not change them.
   const logical = new Uint32Array(gradient.length);

@@ -2,17 +2,10 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { Arena } from '../../src/gpu/arena.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
 import { ApproximateMemory } from '../../src/injection/approximate_memory.ts';
+import { planGraph, recordBackward, recordForward } from '../../src/layers/graph.ts';
+import { type LayerSpec, layerParameters } from '../../src/layers/kinds.ts';
 import { FlatParameters, ParameterLayout } from '../../src/layers/parameters.ts';
-import {
-  type LayerSpec,
-  plainWeights,
-  planGradients,
-  planStack,
-  recordStackBackward,
-  recordStackForward,
-  stackParameters,
-  type WeightsOf,
-} from '../../src/layers/stack.ts';
+import { plainWeights, type WeightsOf } from '../../src/layers/weights.ts';
 import { type FaultModel, type MemoryConfigInput, parseMemoryConfig } from '../../src/memory/config.ts';
 import { stackVictim } from '../../src/models/victims.ts';
 import { parametersOf, stackBackward, stackForward } from '../reference/model.ts';
@@ -62,7 +55,7 @@ const SPECS: readonly LayerSpec[] = [
   },
 ];
 const LAYERS = ['conv1', 'bn1', 'deconv2', 'bn2'];
-const layout = new ParameterLayout(stackParameters(SPECS));
+const layout = new ParameterLayout(layerParameters(SPECS));
 const IMAGES = 3;
 const X = randomValues(IMAGES * 120, 8);
 const DY = randomValues(IMAGES * 120, 9);
@@ -84,16 +77,15 @@ function parametersOn(owner: Arena): FlatParameters {
 async function run(owner: Arena, weights: WeightsOf, keeps?: (layer: string) => boolean) {
   const x = owner.matrix('x', IMAGES, 120);
   writeMatrix(device.gpu, x, X);
-  const planned = planStack(owner, SPECS, x, undefined, undefined, keeps);
-  const gradients = planGradients(owner, SPECS, planned, true);
+  const planned = planGraph(owner, SPECS, x, { gradients: { input: true }, keeps });
   const recorder = new Recorder(device.gpu);
-  recordStackForward(recorder, owner, SPECS, weights, planned);
-  writeMatrix(device.gpu, gradients.values[SPECS.length], DY);
-  recordStackBackward(recorder, owner, SPECS, weights, planned, gradients, undefined, true);
+  recordForward(recorder, owner, SPECS, weights, planned);
+  writeMatrix(device.gpu, planned.gradients[SPECS.length]!, DY);
+  recordBackward(recorder, owner, SPECS, weights, planned);
   const program = await recorder.build('network');
   program.run();
   const output = await readMatrix(device.gpu, planned.values[SPECS.length]);
-  const gradient = await readMatrix(device.gpu, gradients.values[0]);
+  const gradient = await readMatrix(device.gpu, planned.gradients[0]!);
   return { output, gradient, dispatches: program.length };
 }
 
@@ -162,17 +154,15 @@ describe('a finished network normalises inside its convolutions', () => {
     expect(before).not.toEqual(behind);
   });
 
-  it('gradients of parameters are refused when the network normalises inside its convolutions', async () => {
+  it('a network that learns keeps the inputs of its batch normalisation, which their gradients need', () => {
     arena = new Arena(device.gpu);
-    const parameters = parametersOn(arena);
-    const gradients = new FlatParameters(arena, 'gradients', layout);
     const x = arena.matrix('x', IMAGES, 120);
-    const weights = plainWeights(parameters);
-    const planned = planStack(arena, SPECS, x);
-    const backward = planGradients(arena, SPECS, planned, true);
-    const recorder = new Recorder(device.gpu);
-    expect(() => recordStackBackward(recorder, arena!, SPECS, weights, planned, backward, gradients, true)).toThrow(
-      /bn2: the input, which the gradients need, has been overwritten/,
-    );
+    const value = SPECS.findIndex(({ kind }) => kind === 'batch_norm');
+    const buffers = (gradients: { input: boolean; parameters?: boolean }) =>
+      planGraph(arena!, SPECS, x, { gradients })
+        .values.slice(value, value + 2)
+        .map(({ buffer }) => buffer);
+    expect(new Set(buffers({ input: true })).size).toBe(1);
+    expect(new Set(buffers({ input: true, parameters: true })).size).toBe(2);
   });
 });

@@ -3,14 +3,9 @@ import { Arena } from '../../src/gpu/arena.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
 import { recordMse, recordSoftmaxCrossEntropy } from '../../src/kernels/loss.ts';
 import { recordAdam, writeAdamStep } from '../../src/kernels/optimizer.ts';
+import { planGraph, recordBackward, recordForward } from '../../src/layers/graph.ts';
 import { FlatParameters, type ParameterSlice } from '../../src/layers/parameters.ts';
-import {
-  plainWeights,
-  planGradients,
-  planStack,
-  recordStackBackward,
-  recordStackForward,
-} from '../../src/layers/stack.ts';
+import { plainWeights } from '../../src/layers/weights.ts';
 import type { ModelSpec } from '../../src/models/model_spec.ts';
 import { parameterCount } from '../../src/models/plan.ts';
 import { initializeParameters, modelLayout } from '../../src/models/trainer.ts';
@@ -64,13 +59,15 @@ async function compareStep(full: ModelSpec, kind: 'classify' | 'invert'): Promis
 
   const x = arena.matrix('x', BATCH, full.inputs);
   writeMatrix(gpu, x, inputs);
-  const run = planStack(arena, layers, x, { training: true, seed: 1 });
-  const backward = planGradients(arena, layers, run, false);
-  const [output, gradOutput] = [run.values[layers.length], backward.values[layers.length]];
+  const run = planGraph(arena, layers, x, {
+    mode: { training: true, seed: 1 },
+    gradients: { parameters: true },
+  });
+  const [output, gradOutput] = [run.values[layers.length], run.gradients[layers.length]!];
   const results = arena.allocate('results', BATCH * 8);
   const weights = plainWeights(parameters);
   const recorder = new Recorder(gpu);
-  recordStackForward(recorder, arena, layers, weights, run);
+  recordForward(recorder, arena, layers, weights, run);
   if (kind === 'classify') {
     const targets = arena.allocate('targets', BATCH * 4);
     gpu.write(targets, labels);
@@ -80,7 +77,7 @@ async function compareStep(full: ModelSpec, kind: 'classify' | 'invert'): Promis
     writeMatrix(gpu, target, images);
     recordMse(recorder, { output, target, gradOutput, results });
   }
-  recordStackBackward(recorder, arena, layers, weights, run, backward, gradients, false);
+  recordBackward(recorder, arena, layers, weights, run, gradients);
   const trainable = layout.slices.filter((slice) => slice.trainable !== false);
   const count = Math.max(...trainable.map(({ offset, length }) => offset + length));
   const update = new Recorder(gpu);

@@ -3,7 +3,7 @@ import { type ImageDataset, toFloat } from '../../src/data/dataset.ts';
 import { Arena } from '../../src/gpu/arena.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
 import { ApproximateMemory } from '../../src/injection/approximate_memory.ts';
-import { plainWeights } from '../../src/layers/stack.ts';
+import { plainWeights } from '../../src/layers/weights.ts';
 import { parseMemoryConfig } from '../../src/memory/config.ts';
 import { batchSizes, uploadDataset } from '../../src/models/device_dataset.ts';
 import { Evaluator } from '../../src/models/evaluate.ts';

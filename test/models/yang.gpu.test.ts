@@ -4,14 +4,9 @@ import { Arena, type Matrix } from '../../src/gpu/arena.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
 import { recordMse, recordSoftmaxCrossEntropy } from '../../src/kernels/loss.ts';
 import { recordAdam, writeAdamStep } from '../../src/kernels/optimizer.ts';
+import { planGraph, recordBackward, recordForward } from '../../src/layers/graph.ts';
 import { FlatParameters } from '../../src/layers/parameters.ts';
-import {
-  plainWeights,
-  planGradients,
-  planStack,
-  recordStackBackward,
-  recordStackForward,
-} from '../../src/layers/stack.ts';
+import { plainWeights } from '../../src/layers/weights.ts';
 import { packTensors } from '../../src/models/checkpoint.ts';
 import type { ModelSpec } from '../../src/models/model_spec.ts';
 import { modelLayout } from '../../src/models/trainer.ts';
@@ -62,18 +57,20 @@ async function train(spec: ModelSpec, name: string, input: Float32Array, lossOf:
   const labels = arena.allocate('labels', IMAGES * 4);
   device.gpu.write(labels, Uint32Array.from(yang.tensor('target').data as ArrayLike<number>));
   const results = arena.allocate('results', IMAGES * 8);
-  const run = planStack(arena, spec.layers, x, { training: true, seed: 1 });
-  const backward = planGradients(arena, spec.layers, run, false);
-  const [output, gradOutput] = [run.values[spec.layers.length], backward.values[spec.layers.length]];
+  const run = planGraph(arena, spec.layers, x, {
+    mode: { training: true, seed: 1 },
+    gradients: { parameters: true },
+  });
+  const [output, gradOutput] = [run.values[spec.layers.length], run.gradients[spec.layers.length]!];
   const weights = plainWeights(parameters);
   const recorder = new Recorder(device.gpu);
-  recordStackForward(recorder, arena, spec.layers, weights, run);
+  recordForward(recorder, arena, spec.layers, weights, run);
   if (lossOf === 'labels') {
     recordSoftmaxCrossEntropy(recorder, { logits: output, targets: labels, gradLogits: gradOutput, results });
   } else {
     recordMse(recorder, { output, target, gradOutput, results });
   }
-  recordStackBackward(recorder, arena, spec.layers, weights, run, backward, gradients, false);
+  recordBackward(recorder, arena, spec.layers, weights, run, gradients);
   const gradient = await recorder.build('gradient');
   const update = new Recorder(device.gpu);
   recordAdam(update, {
@@ -103,8 +100,8 @@ async function train(spec: ModelSpec, name: string, input: Float32Array, lossOf:
   }
   const after = await device.gpu.readWords(parameters.view);
   const evaluate = new Recorder(device.gpu);
-  const evaluated = planStack(arena, spec.layers, x);
-  recordStackForward(evaluate, arena, spec.layers, weights, evaluated);
+  const evaluated = planGraph(arena, spec.layers, x);
+  recordForward(evaluate, arena, spec.layers, weights, evaluated);
   (await evaluate.build('evaluate')).run();
   const evalOutput = await readMatrix(device.gpu, evaluated.values[spec.layers.length] as Matrix);
   const tensors = (words: Uint32Array) =>

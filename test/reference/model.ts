@@ -2,8 +2,9 @@
  * Float64 reference of src/layers/stack.ts, forward and backward; every layer is computed by its reference. Images are NHWC
  * without padding. Parameters have PyTorch's order and shape, as in files.
  */
+
+import { inputShape, type LayerSpec, outputShape } from '../../src/layers/kinds.ts';
 import type { FlatParameters } from '../../src/layers/parameters.ts';
-import { inputShape, type LayerSpec, outputShape } from '../../src/layers/stack.ts';
 import { activationBackward, activationForward } from '../../src/reference/activation.ts';
 import { conv2d, conv2dInputGradient, conv2dWeightGradient } from '../../src/reference/conv.ts';
 import { gemm } from '../../src/reference/gemm.ts';

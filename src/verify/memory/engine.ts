@@ -5,8 +5,8 @@ import { Recorder } from '../../gpu/recorder.ts';
 import { ApproximateMemory } from '../../injection/approximate_memory.ts';
 import { recordApproximateGemm } from '../../kernels/gemm.ts';
 import type { DenseSpec } from '../../layers/dense.ts';
+import { layerParameters } from '../../layers/kinds.ts';
 import { FlatParameters, ParameterLayout } from '../../layers/parameters.ts';
-import { stackParameters } from '../../layers/stack.ts';
 import { packCodes } from '../../memory/codec.ts';
 import { parseMemoryConfig } from '../../memory/config.ts';
 import { weightReadEnergy } from '../../memory/energy.ts';
@@ -23,7 +23,7 @@ const SMALL: readonly DenseSpec[] = [
 ];
 
 async function smallMemory(gpu: Gpu, arena: Arena): Promise<{ memory: ApproximateMemory; weights: Float32Array }> {
-  const layout = new ParameterLayout(stackParameters(SMALL));
+  const layout = new ParameterLayout(layerParameters(SMALL));
   const parameters = new FlatParameters(arena, 'parameters', layout);
   const values = noise(layout.length, 2);
   const weights = new Float32Array(layout.length);

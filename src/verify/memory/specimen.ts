@@ -3,8 +3,8 @@ import { Arena } from '../../gpu/arena.ts';
 import type { Gpu } from '../../gpu/device.ts';
 import { ApproximateMemory } from '../../injection/approximate_memory.ts';
 import type { DenseSpec } from '../../layers/dense.ts';
+import { layerParameters } from '../../layers/kinds.ts';
 import { FlatParameters, ParameterLayout } from '../../layers/parameters.ts';
-import { stackParameters } from '../../layers/stack.ts';
 import type { StorageBits } from '../../memory/codec.ts';
 import { type MemoryConfigInput, parseMemoryConfig } from '../../memory/config.ts';
 import { pcg4d } from '../../memory/hash.ts';
@@ -27,7 +27,7 @@ export class Specimen {
   static async create(gpu: Gpu, rows: number): Promise<Specimen> {
     const arena = new Arena(gpu);
     const spec: DenseSpec = { kind: 'dense', name: 'fc1', inputs: 4096, outputs: rows, activation: 'none' };
-    const parameters = new FlatParameters(arena, 'parameters', new ParameterLayout(stackParameters([spec])));
+    const parameters = new FlatParameters(arena, 'parameters', new ParameterLayout(layerParameters([spec])));
     gpu.write(parameters.view, noise(parameters.layout.length, 1));
     return new Specimen(arena, await ApproximateMemory.store(arena, parameters));
   }

@@ -4,14 +4,8 @@ import type { PresetSize } from '../src/experiments/presets.ts';
 import { Arena } from '../src/gpu/arena.ts';
 import type { Gpu } from '../src/gpu/device.ts';
 import type { Program, Recorder } from '../src/gpu/recorder.ts';
-import {
-  type ConvShape,
-  convOutputSize,
-  convWeightColumns,
-  recordConv2d,
-  recordConv2dInputGradient,
-  recordConv2dWeightGradient,
-} from '../src/kernels/conv.ts';
+import { recordConv2d, recordConv2dInputGradient, recordConv2dWeightGradient } from '../src/kernels/conv.ts';
+import { type ConvShape, convOutputSize, convWeightColumns } from '../src/kernels/conv_shape.ts';
 import { outputShape } from '../src/layers/kinds.ts';
 import { type Cost, CostRecorder, intensityOf } from './cost.ts';
 import { deepNetworks } from './deep_networks.ts';

@@ -1,6 +1,6 @@
 /** The cases of the comparison: shapes, networks and numbers, the same for every engine. Numbers are in PyTorch's layouts. */
 
-import { type ConvShape, convOutputSize } from '../../src/kernels/conv.ts';
+import { convOutputSize, type SquareShape } from '../../src/kernels/conv_shape.ts';
 import type { Transposition } from '../../src/kernels/gemm.ts';
 import { layerParameters } from '../../src/layers/kinds.ts';
 import type { ParameterDeclaration } from '../../src/layers/parameters.ts';
@@ -27,7 +27,7 @@ export interface ConvCase {
   readonly transposed: boolean;
   readonly direction: Direction;
   /** The shape; for a transposed convolution, that of the convolution that it transposes. */
-  readonly shape: ConvShape;
+  readonly shape: SquareShape;
 }
 
 export interface NetworkCase {
@@ -62,7 +62,7 @@ function withoutDropout(spec: ModelSpec): ModelSpec {
   return { ...spec, layers: spec.layers.filter(({ kind }) => kind !== 'dropout') };
 }
 
-function convolutions(name: string, transposed: boolean, shape: ConvShape): ConvCase[] {
+function convolutions(name: string, transposed: boolean, shape: SquareShape): ConvCase[] {
   const directions = ['forward', 'input gradient', 'weight gradient'] as const;
   return directions.map((direction) => ({
     kind: 'conv',

@@ -15,7 +15,7 @@ import {
   type Tensor,
 } from './cases.ts';
 import { COMPARED_STEPS, type Engine, type Runnable } from './engine.ts';
-import { transpose } from './layouts.ts';
+import { squareLayer, transpose } from './layouts.ts';
 
 // The parts of the library's types that are used here; the project is type-checked without the library.
 interface JaxArray {
@@ -239,14 +239,16 @@ function forward(
       case 'dense':
         x = numpy.matmul(x.reshape([batch, layer.inputs]), own('weight')).add(own('bias'));
         break;
-      case 'conv2d':
-        x = conv(jax, image(layer.input), own('weight'), layer.stride, layer.padding).add(channelwise(own('bias')));
+      case 'conv2d': {
+        const { stride, padding } = squareLayer(layer);
+        x = conv(jax, image(layer.input), own('weight'), stride, padding).add(channelwise(own('bias')));
         break;
-      case 'conv_transpose2d':
-        x = convTranspose(jax, image(layer.input), own('weight'), layer.stride, layer.padding).add(
-          channelwise(own('bias')),
-        );
+      }
+      case 'conv_transpose2d': {
+        const { stride, padding } = squareLayer(layer);
+        x = convTranspose(jax, image(layer.input), own('weight'), stride, padding).add(channelwise(own('bias')));
         break;
+      }
       case 'batch_norm': {
         const names = [`${layer.name}.running_mean`, `${layer.name}.running_var`];
         const [runningMean, runningVariance] = names.map((name) => statistics[name]);

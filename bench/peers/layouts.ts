@@ -1,4 +1,6 @@
 /** Conversions between PyTorch's layouts (those of the cases) and the engines' layouts. */
+import { ShapeError } from '../../src/errors.ts';
+import { type Padding, type Pair, squareOf } from '../../src/kernels/geometry.ts';
 import type { Tensor } from './cases.ts';
 
 /** The tensor with its axes in another order: axis i of the result is axis `axes[i]` of `tensor`. */
@@ -29,4 +31,20 @@ export function pixelByPixel(weight: Tensor, image: { height: number; width: num
   const [rows] = weight.shape;
   const { values } = transpose({ shape: [rows, channels, height, width], values: weight.values }, [0, 2, 3, 1]);
   return { shape: weight.shape, values };
+}
+
+/**
+ * The windows of a convolution layer as plain numbers: those of the compared networks are the same on both axes.
+ * @throws ShapeError for other layers
+ */
+export function squareLayer(layer: { name: string; kernelSize: Pair; stride: Pair; padding: Padding }): {
+  kernelSize: number;
+  stride: number;
+  padding: number;
+} {
+  const [kernelSize, stride, padding] = [layer.kernelSize, layer.stride, layer.padding].map(squareOf);
+  if (kernelSize === undefined || stride === undefined || padding === undefined) {
+    throw new ShapeError(`${layer.name}: only square convolutions are compared`);
+  }
+  return { kernelSize, stride, padding };
 }

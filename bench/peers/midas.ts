@@ -4,12 +4,8 @@ import { Arena, type Matrix } from '../../src/gpu/arena.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 import { openNodeGpu } from '../../src/gpu/node.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
-import {
-  convWeightColumns,
-  recordConv2d,
-  recordConv2dInputGradient,
-  recordConv2dWeightGradient,
-} from '../../src/kernels/conv.ts';
+import { recordConv2d, recordConv2dInputGradient, recordConv2dWeightGradient } from '../../src/kernels/conv.ts';
+import { convWeightColumns } from '../../src/kernels/conv_shape.ts';
 import { recordGemm } from '../../src/kernels/gemm.ts';
 import { FlatParameters, ParameterLayout } from '../../src/layers/parameters.ts';
 import { plainWeights } from '../../src/layers/weights.ts';

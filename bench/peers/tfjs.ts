@@ -18,7 +18,7 @@ import {
   type Tensor as Numbers,
 } from './cases.ts';
 import { COMPARED_STEPS, type Engine, type Runnable } from './engine.ts';
-import { pixelByPixel, toNchw, toNhwc, transpose } from './layouts.ts';
+import { pixelByPixel, squareLayer, toNchw, toNhwc, transpose } from './layouts.ts';
 
 // The parts of the library's types that are used here; the project is type-checked without the library.
 interface Tensor {
@@ -205,14 +205,14 @@ function forward(
         x = tf.fused.matMul({ a: tf.reshape(x, [batch, layer.inputs]), b: own('weight'), bias: own('bias') });
         break;
       case 'conv2d': {
-        const { stride: strides, padding: pad } = layer;
+        const { stride: strides, padding: pad } = squareLayer(layer);
         x = tf.fused.conv2d({ x: image(layer.input), filter: own('weight'), strides, pad, bias: own('bias') });
         break;
       }
       case 'conv_transpose2d': {
-        const { kernelSize, stride, padding, channels } = layer;
+        const { kernelSize, stride, padding } = squareLayer(layer);
         const size = (n: number) => (n - 1) * stride - 2 * padding + kernelSize;
-        const output = [batch, size(layer.input.height), size(layer.input.width), channels];
+        const output = [batch, size(layer.input.height), size(layer.input.width), layer.channels];
         x = tf.add(tf.conv2dTranspose(image(layer.input), own('weight'), output, stride, padding), own('bias'));
         break;
       }

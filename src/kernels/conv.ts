@@ -1,115 +1,68 @@
-import { LimitError, ShapeError } from '../errors.ts';
-import { type Arena, type Matrix, roundUp } from '../gpu/arena.ts';
+import type { Arena, Matrix } from '../gpu/arena.ts';
 import type { ShaderConstant, ShaderRequest } from '../gpu/composer.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { DispatchVariant } from '../gpu/dispatch.ts';
-import type { BufferView } from '../gpu/guarded_device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
-import { ACTIVATION_CODE, type Activation } from './activation.ts';
-import { requireBytes } from './check.ts';
+import { ACTIVATION_CODE } from './activation.ts';
+import { recordDirectProduct, recordDirectWeightGradient } from './conv_direct.ts';
+import {
+  type ConvArguments,
+  type ConvShape,
+  checkGrid,
+  checkShape,
+  checkWeightMatrix,
+  checkWeights,
+  convOutputSize,
+  fetchConstants,
+  flops,
+  imagesOfGroup,
+  normalisationOf,
+  type SquareShape,
+  squareShape,
+  withZeroRow,
+} from './conv_shape.ts';
 import { recordSplitReduction, type StoreConstants } from './gemm.ts';
-import { type FlatGrid, flatGrid, MAX_WORKGROUPS } from './grid.ts';
-import { BATCH_NORM_EPSILON, type BatchNormVectors, requireVectors, spreadOf } from './norm.ts';
-import type { StoredTensor } from './stored.ts';
+import { type FlatGrid, flatGrid } from './grid.ts';
 import { busyTiles, isQuad, quadTiles, recordVariants, shapeKey, TILES, type TileName, tileGrid } from './tiles.ts';
 
 /**
- * A convolution with square kernels of a batch of images of height x width pixels. It also describes the transposed
- * convolution that is its input gradient: height, width and inChannels are then those of the result, the larger side, so
- * that no output padding has to be given.
- */
-export interface ConvShape {
-  readonly batch: number;
-  readonly height: number;
-  readonly width: number;
-  readonly inChannels: number;
-  readonly outChannels: number;
-  readonly kernelSize: number;
-  readonly stride: number;
-  /** Number of zero pixels added on every side. */
-  readonly padding: number;
-}
-
-/** Height and width of the result in pixels: floor((n + 2 padding - kernelSize) / stride) + 1. */
-export function convOutputSize(shape: Pick<ConvShape, 'height' | 'width' | 'kernelSize' | 'stride' | 'padding'>): {
-  height: number;
-  width: number;
-} {
-  const size = (n: number) => Math.floor((n + 2 * shape.padding - shape.kernelSize) / shape.stride) + 1;
-  return { height: size(shape.height), width: size(shape.width) };
-}
-
-/**
- * Number of columns of a weight matrix, which has one row per output channel. The weight of tap (ky, kx) and input
- * channel ic is in column (ky * kernelSize + kx) * roundUp(inChannels, 4) + ic; the columns of padding channels hold zeros.
- */
-export function convWeightColumns(shape: Pick<ConvShape, 'inChannels' | 'kernelSize'>): number {
-  return shape.kernelSize ** 2 * roundUp(shape.inChannels, 4);
-}
-
-/**
- * The source of the weights, outChannels x {@link convWeightColumns}, and of the bias: plain f32, or approximate memory
- * fetched inside the kernel. Rows up to the next multiple of 4 are read and must hold finite numbers.
- */
-export type ConvWeights =
-  | { readonly kind: 'plain'; readonly weight: Matrix; readonly bias?: BufferView }
-  | {
-      readonly kind: 'fused';
-      readonly weight: StoredTensor;
-      readonly bias?: StoredTensor;
-      readonly codes: BufferView;
-      readonly faultTable: BufferView;
-      /** True at granularity `inference`: every image of the batch reads the weights separately. */
-      readonly perImage: boolean;
-    };
-
-export interface ConvArguments {
-  readonly label: string;
-  readonly shape: ConvShape;
-  readonly weights: ConvWeights;
-  /**
-   * `forward` applies bias, normalisation and activation. `backward` ignores bias and activation, and at granularity `pass`
-   * it fetches the weights as the read that follows the forward pass.
-   */
-  readonly pass: 'forward' | 'backward';
-  readonly activation?: Activation;
-  /**
-   * In the forward pass: batch normalisation with running statistics, between bias and activation. The
-   * result has the same bits as recordBatchNormInference after the convolution.
-   */
-  readonly normalisation?: BatchNormVectors & { readonly epsilon?: number };
-  /** Tile of pixels x channels; no quad tile where weights are fused. Default: chosen by adapter and channels. */
-  readonly tile?: TileName;
-}
-
-/**
  * Records y = act(norm(conv(x, W) + bias)); with `pass: 'backward'` the input gradient of a transposed convolution.
+ * Square shapes of one group have tile kernels, depthwise and all other convolutions those of conv_direct.ts.
  *
  * @param args.x images of batch x height x width, inChannels columns, with a row of zeros (Arena.image)
  * @param args.y images of {@link convOutputSize}, outChannels columns; pads are written zero
  * @throws ShapeError, LimitError
  */
 export function recordConv2d(recorder: Recorder, args: ConvArguments & { x: Matrix; y: Matrix }): void {
-  const { label, shape, weights, x, y } = args;
-  const { small } = checkShape(label, shape, { large: ['x', x], small: ['y', y] });
-  checkWeights(args, shape.outChannels);
+  const { label, weights, x, y } = args;
+  const { small } = checkShape(label, args.shape, { large: ['x', x], small: ['y', y] });
+  checkWeights(args, args.shape.outChannels);
+  const shape = squareShape(args.shape);
+  if (!shape) {
+    recordDirectProduct(recorder, args, { transposed: false, gathered: ['x', x], written: y });
+    return;
+  }
   const images = imagesOfGroup(shape, weights);
-  recordProduct(recorder, args, {
-    shader: 'conv2d_forward',
-    gathered: ['x', x],
-    written: y,
-    groups: shape.batch / images,
-    gridPixels: small.height * small.width,
-    constants: {
-      A_HEIGHT: shape.height,
-      A_WIDTH: shape.width,
-      C_HEIGHT: small.height,
-      C_WIDTH: small.width,
-      GRID_STEP: shape.stride,
-      TARGET_STEP: 1,
+  recordProduct(
+    recorder,
+    { ...args, shape },
+    {
+      shader: 'conv2d_forward',
+      gathered: ['x', x],
+      written: y,
+      groups: shape.batch / images,
+      gridPixels: small.height * small.width,
+      constants: {
+        A_HEIGHT: shape.height,
+        A_WIDTH: shape.width,
+        C_HEIGHT: small.height,
+        C_WIDTH: small.width,
+        GRID_STEP: shape.stride,
+        TARGET_STEP: 1,
+      },
+      oneChannel: isOneChannel(shape) ? forwardOfOneChannel(recorder.gpu, shape) : undefined,
     },
-    oneChannel: isOneChannel(shape) ? forwardOfOneChannel(recorder.gpu, shape) : undefined,
-  });
+  );
 }
 
 /**
@@ -121,30 +74,40 @@ export function recordConv2d(recorder: Recorder, args: ConvArguments & { x: Matr
  * @throws ShapeError, LimitError
  */
 export function recordConv2dInputGradient(recorder: Recorder, args: ConvArguments & { dy: Matrix; dx: Matrix }): void {
-  const { label, shape, weights, dy, dx } = args;
-  const { small } = checkShape(label, shape, { large: ['dx', dx], small: ['dy', dy] });
-  checkWeights(args, shape.inChannels);
+  const { label, weights, dy, dx } = args;
+  const { small } = checkShape(label, args.shape, { large: ['dx', dx], small: ['dy', dy] });
+  checkWeights(args, args.shape.inChannels);
+  const shape = squareShape(args.shape);
+  if (!shape) {
+    recordDirectProduct(recorder, args, { transposed: true, gathered: ['dy', dy], written: dx });
+    return;
+  }
   const images = imagesOfGroup(shape, weights);
   const classSize = (n: number) => Math.ceil(n / shape.stride);
-  recordProduct(recorder, args, {
-    shader: 'conv2d_input_gradient',
-    gathered: ['dy', dy],
-    written: dx,
-    // Size of the largest class; other classes may have one row or one column of pixels less.
-    gridPixels: classSize(shape.height) * classSize(shape.width),
-    groups: (shape.batch / images) * shape.stride ** 2,
-    constants: {
-      A_HEIGHT: small.height,
-      A_WIDTH: small.width,
-      C_HEIGHT: shape.height,
-      C_WIDTH: shape.width,
-      GRID_STEP: 1,
-      TARGET_STEP: shape.stride,
-      STRIDE: shape.stride,
-      DY_CHANNELS4: Math.ceil(shape.outChannels / 4),
+  recordProduct(
+    recorder,
+    { ...args, shape },
+    {
+      shader: 'conv2d_input_gradient',
+      gathered: ['dy', dy],
+      written: dx,
+      // Size of the largest class; other classes may have one row or one column of pixels less.
+      gridPixels: classSize(shape.height) * classSize(shape.width),
+      groups: (shape.batch / images) * shape.stride ** 2,
+      constants: {
+        A_HEIGHT: small.height,
+        A_WIDTH: small.width,
+        C_HEIGHT: shape.height,
+        C_WIDTH: shape.width,
+        GRID_STEP: 1,
+        TARGET_STEP: shape.stride,
+        STRIDE: shape.stride,
+        DY_CHANNELS4: Math.ceil(shape.outChannels / 4),
+      },
+      oneChannel:
+        recorder.gpu.quads && isOneChannel(shape) ? inputGradientOfOneChannel(recorder.gpu, shape) : undefined,
     },
-    oneChannel: recorder.gpu.quads && isOneChannel(shape) ? inputGradientOfOneChannel(recorder.gpu, shape) : undefined,
-  });
+  );
 }
 
 /** Output channels, and adjacent output pixels, that an invocation of shaders/conv/one_channel.wgsl computes at a time. */
@@ -152,14 +115,14 @@ const CHANNELS_EACH = 8;
 const PIXELS_EACH = 4;
 
 /** True if the kernels called one_channel support the shape. */
-function isOneChannel({ inChannels, kernelSize, stride }: ConvShape): boolean {
+function isOneChannel({ inChannels, kernelSize, stride }: SquareShape): boolean {
   return inChannels === 1 && kernelSize <= 4 && stride <= 2;
 }
 
 /** Grid of a one_channel kernel, and its constants that the tile kernels lack or set differently. */
 type OneChannelPlan = Pick<FlatGrid, 'workgroups'> & { readonly constants: Readonly<Record<string, ShaderConstant>> };
 
-function forwardOfOneChannel(gpu: Gpu, shape: ConvShape): OneChannelPlan {
+function forwardOfOneChannel(gpu: Gpu, shape: SquareShape): OneChannelPlan {
   const { height, width } = convOutputSize(shape);
   const lines = shape.batch * height;
   const across = Math.ceil(shape.outChannels / CHANNELS_EACH) * Math.ceil(width / PIXELS_EACH);
@@ -170,7 +133,7 @@ function forwardOfOneChannel(gpu: Gpu, shape: ConvShape): OneChannelPlan {
   return { workgroups, constants: { ...x, LINES: linesEach, COLUMNS4: CHANNELS_EACH / 4, ...constants } };
 }
 
-function inputGradientOfOneChannel(gpu: Gpu, { batch, height, width, stride, padding }: ConvShape): OneChannelPlan {
+function inputGradientOfOneChannel(gpu: Gpu, { batch, height, width, stride, padding }: SquareShape): OneChannelPlan {
   const blocks = (n: number) => Math.floor((n + (padding % stride) + 1) / 2);
   // A quad computes 16 blocks x their four pixels.
   const tile = { rows: 16, columns: 4, invocations: 4 };
@@ -200,14 +163,15 @@ interface ProductPlan {
   readonly oneChannel?: OneChannelPlan;
 }
 
-function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPlan): void {
-  const { label, shape, weights, pass, normalisation } = args;
+function recordProduct(recorder: Recorder, args: ConvArguments & { shape: SquareShape }, plan: ProductPlan): void {
+  const { label, shape, weights, pass } = args;
   const { gridPixels, groups, written } = plan;
   const [name, gathered] = plan.gathered;
   const { gpu } = recorder;
   const fused = weights.kind === 'fused';
   const forward = plan.shader === 'conv2d_forward';
   const images = imagesOfGroup(shape, weights);
+  const normalisation = normalisationOf(args, written);
   const fixed = {
     ...plan.constants,
     ...kernelConstants(shape),
@@ -220,19 +184,13 @@ function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPla
     STRIDE_A: gathered.stride,
     STRIDE_B: weights.weight.stride,
     ZERO_ROW: gathered.zeroRow ?? 0,
-    NORMALISE: normalisation !== undefined,
-    ...(normalisation && { ...spreadOf(normalisation.epsilon ?? BATCH_NORM_EPSILON), FIRST_VECTOR: fused ? 5 : 4 }),
+    ...normalisation.constants,
   };
-  const { gamma, beta, runningMean, runningVariance } = normalisation ?? {};
-  const vectors = gamma && { gamma, beta: beta!, runningMean: runningMean!, runningVariance: runningVariance! };
-  if (vectors) requireVectors(label, written, vectors);
-  const normalised = Object.values(vectors ?? {}).map((vector) => ['read', vector] as const);
-  const normalisationFile = `conv/normalisation${normalisation ? '' : '_none'}.wgsl`;
   const request = (tile: TileName) => {
     const grid = tileGrid(TILES[tile], images * gridPixels, written.columns, workgroupSize(gpu));
     const rows = isQuad(tile) ? 'quad' : TILES[tile].rows;
     const includes: ShaderRequest['includes'] = {
-      normalisation: normalisationFile,
+      normalisation: normalisation.file,
       ...(!(fused && forward) && { tile: `gemm/tile_${tile}.wgsl`, rows: `conv/rows_${rows}.wgsl` }),
     };
     return {
@@ -242,7 +200,7 @@ function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPla
       workgroups: checkGrid(label, [...grid.workgroups, groups]),
     };
   };
-  const operations = flops(shape) + (normalisation ? 3 * written.rows * written.columns : 0);
+  const operations = flops(shape) + (args.normalisation ? 3 * written.rows * written.columns : 0);
   const tiles = args.tile ? [args.tile] : pickTiles(gpu, written.columns, fused);
   const a = withZeroRow(label, name, gathered);
   if (weights.kind === 'plain') {
@@ -260,7 +218,7 @@ function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPla
       shader: {
         path: `conv/${plan.shader}_one_channel.wgsl`,
         constants: { ...fixed, ...constants },
-        includes: { normalisation: normalisationFile },
+        includes: { normalisation: normalisation.file },
       },
       workgroups: checkGrid(label, workgroups),
     }));
@@ -272,11 +230,11 @@ function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPla
         ['read', weights.weight],
         ['read', weights.bias ?? weights.weight],
         ['write', written],
-        ...normalised,
+        ...normalisation.bindings,
       ],
     });
   } else {
-    const { weight, bias, codes, faultTable, perImage } = weights;
+    const { weight, codes, faultTable } = weights;
     const { constants, includes, workgroups } = request(forward ? '16x4' : tiles[0]);
     recorder.record({
       label,
@@ -286,13 +244,7 @@ function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPla
         path: `conv/${plan.shader}_approximate.wgsl`,
         constants: {
           ...constants,
-          PER_IMAGE: perImage,
-          WEIGHT_MAP: weight.map,
-          WEIGHT_ORIGIN: weight.origin,
-          BIAS_MAP: bias?.map ?? 0,
-          BIAS_ORIGIN: bias?.origin ?? 0,
-          PASS_OFFSET: pass === 'forward' ? 0 : 1,
-          ...weight.fetch.constants,
+          ...fetchConstants(weights, pass),
         },
         includes: { ...includes, ...weight.fetch.includes },
       },
@@ -302,7 +254,7 @@ function recordProduct(recorder: Recorder, args: ConvArguments, plan: ProductPla
         ['read', faultTable],
         ['write', written],
         ['uniform', recorder.step],
-        ...normalised,
+        ...normalisation.bindings,
       ],
     });
   }
@@ -333,9 +285,14 @@ export function recordConv2dWeightGradient(
     tile?: Exclude<TileName, '16x8' | '16x4'>;
   },
 ): void {
-  const { label, shape, x, dy, dw } = args;
-  const { small } = checkShape(label, shape, { large: ['x', x], small: ['dy', dy] });
-  checkWeightMatrix(label, 'dw', shape, dw);
+  const { label, x, dy, dw } = args;
+  const { small } = checkShape(label, args.shape, { large: ['x', x], small: ['dy', dy] });
+  checkWeightMatrix(label, 'dw', args.shape, dw);
+  const shape = squareShape(args.shape);
+  if (!shape) {
+    recordDirectWeightGradient(recorder, arena, args);
+    return;
+  }
   const { gpu } = recorder;
   const tiles = args.tile ? [args.tile] : pickGradientTiles(gpu, dw.columns);
   const lines = shape.batch * small.height;
@@ -405,17 +362,11 @@ export function recordConv2dWeightGradient(
   if (slices > 1) recordSplitReduction(recorder, { label, shape: store, partial, bias: x, c: dw });
 }
 
-const kernelConstants = (shape: ConvShape) => ({
+const kernelConstants = (shape: SquareShape) => ({
   KERNEL: shape.kernelSize,
   PADDING: shape.padding,
   CHANNELS4: Math.ceil(shape.inChannels / 4),
 });
-
-/** Twice the multiply-adds of the convolution, including those with padding; the same for all passes. */
-function flops(shape: ConvShape): number {
-  const { height, width } = convOutputSize(shape);
-  return 2 * shape.batch * height * width * shape.outChannels * shape.kernelSize ** 2 * shape.inChannels;
-}
 
 /**
  * If at least this share of all taps lies outside the image, rows run over images first, so that whole tiles skip those
@@ -424,7 +375,7 @@ function flops(shape: ConvShape): number {
 const OUTSIDE_SHARE = 0.15;
 
 /** The share of the taps of a kernel, in the forward pass or the input gradient, that lie outside the image. */
-function outsideShare(shape: ConvShape, forward: boolean): number {
+function outsideShare(shape: SquareShape, forward: boolean): number {
   const { kernelSize, stride, padding } = shape;
   const { height, width } = convOutputSize(shape);
   const inside = (large: number, small: number) => {
@@ -441,11 +392,6 @@ function outsideShare(shape: ConvShape, forward: boolean): number {
     return all > 0 ? met / all : 0;
   };
   return 1 - inside(shape.height, height) * inside(shape.width, width);
-}
-
-/** Number of images whose pixels may share a tile, because they read the same weights. */
-function imagesOfGroup(shape: ConvShape, weights: ConvWeights): number {
-  return weights.kind === 'fused' && weights.perImage ? 1 : shape.batch;
 }
 
 /**
@@ -477,99 +423,3 @@ function pickSlices(gpu: Gpu, dw: Matrix, lines: number, width: number): number 
 
 /** Maximum number of invocations per workgroup. */
 const workgroupSize = (gpu: Gpu) => (gpu.adapter.software ? 16 : 64);
-
-/** @throws LimitError when a dimension is longer than WebGPU allows */
-function checkGrid(label: string, workgroups: FlatGrid['workgroups']): FlatGrid['workgroups'] {
-  if (Math.max(...workgroups) > MAX_WORKGROUPS) {
-    throw new LimitError(
-      `${label}: needs ${workgroups.join(' x ')} workgroups, at most ${MAX_WORKGROUPS} per dimension; split the batch`,
-    );
-  }
-  return workgroups;
-}
-
-/** The view extended by its row of zeros. @throws ShapeError when it has no such row */
-function withZeroRow(label: string, name: string, matrix: Matrix): BufferView {
-  const { buffer, offset, zeroRow, rows, stride } = matrix;
-  if (zeroRow === undefined) {
-    throw new ShapeError(
-      `${label}: ${name} has no row of zeros behind it; allocate it with Arena.image or Arena.matrix`,
-    );
-  }
-  const size = (zeroRow + 1) * stride * 4;
-  if (zeroRow < rows || offset + size > buffer.size) {
-    throw new ShapeError(`${label}: ${name} has its row of zeros at ${zeroRow}, which is not behind its ${rows} rows`);
-  }
-  return { buffer, offset, size };
-}
-
-type Named = readonly [name: string, matrix: Matrix];
-
-/**
- * Returns the sizes of both sides after checking them and the shape.
- * @throws ShapeError when a size is not a whole number, the result has no pixels, or a side has other pixels or channels
- */
-function checkShape(
-  label: string,
-  shape: ConvShape,
-  sides: { large: Named; small: Named },
-): { small: { height: number; width: number } } {
-  const { batch, height, width, inChannels, outChannels, kernelSize, stride, padding } = shape;
-  const small = convOutputSize(shape);
-  const counts = [batch, height, width, inChannels, outChannels, kernelSize, stride, padding + 1];
-  if (!counts.every((n) => Number.isInteger(n) && n >= 1) || small.height < 1 || small.width < 1) {
-    throw new ShapeError(
-      `${label}: a ${kernelSize} x ${kernelSize} kernel of ${inChannels} to ${outChannels} channels, stride ${stride}, ` +
-        `padding ${padding}, does not fit ${batch} images of ${height} x ${width}`,
-    );
-  }
-  checkSide(label, sides.large, batch, height, width, inChannels);
-  checkSide(label, sides.small, batch, small.height, small.width, outChannels);
-  return { small };
-}
-
-function checkSide(
-  label: string,
-  [name, matrix]: Named,
-  batch: number,
-  height: number,
-  width: number,
-  channels: number,
-): void {
-  const { rows, columns, stride } = matrix;
-  if (rows !== batch * height * width || columns !== channels || stride < columns || stride % 4 !== 0) {
-    throw new ShapeError(
-      `${label}: ${name} is ${rows} x ${columns} (stride ${stride}) but ${batch} images of ${height} x ${width} x ` +
-        `${channels} are ${batch * height * width} x ${channels} with a stride that is a multiple of 4`,
-    );
-  }
-  requireBytes(label, name, matrix, rows * stride * 4);
-}
-
-function checkWeightMatrix(
-  label: string,
-  name: string,
-  shape: ConvShape,
-  weight: Pick<Matrix, 'rows' | 'columns' | 'stride'> & Partial<BufferView>,
-): void {
-  const columns = convWeightColumns(shape);
-  if (weight.rows !== shape.outChannels || weight.columns !== columns || weight.stride % 16 !== 0) {
-    throw new ShapeError(
-      `${label}: ${name} is ${weight.rows} x ${weight.columns} (stride ${weight.stride}) but ${shape.inChannels} to ` +
-        `${shape.outChannels} channels of ${shape.kernelSize} x ${shape.kernelSize} taps are ${shape.outChannels} x ` +
-        `${columns} with a stride that is a multiple of 16`,
-    );
-  }
-}
-
-function checkWeights({ label, shape, weights, pass }: ConvArguments, biases: number): void {
-  checkWeightMatrix(label, 'weight', shape, weights.weight);
-  if (weights.kind === 'plain') {
-    const { weight, bias } = weights;
-    requireBytes(label, 'weight', weight, weight.rows * weight.stride * 4);
-    if (bias && pass === 'forward') requireBytes(label, 'bias', bias, biases * 4);
-  } else if (weights.bias && pass === 'forward' && (weights.bias.rows !== 1 || weights.bias.columns !== biases)) {
-    const { rows, columns } = weights.bias;
-    throw new ShapeError(`${label}: bias is ${rows} x ${columns} but the result has ${biases} channels`);
-  }
-}

@@ -2,7 +2,7 @@
 import type { Arena, Matrix } from '../gpu/arena.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
-import type { ConvArguments } from '../kernels/conv.ts';
+import type { ConvArguments } from '../kernels/conv_shape.ts';
 import type { Codes16, StoredTensor } from '../kernels/stored.ts';
 import type { ParameterDeclaration } from './parameters.ts';
 

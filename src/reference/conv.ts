@@ -1,28 +1,33 @@
 /** Float64 references of the convolution kernels. Images (NHWC) and weights (rows of taps) have no padding. */
 import type { Activation } from '../kernels/activation.ts';
-import { type ConvShape, convOutputSize } from '../kernels/conv.ts';
+import { type ConvShape, convOutputSize, groupChannels, tapsOf } from '../kernels/conv_shape.ts';
+import { edgesOf, pairOf } from '../kernels/geometry.ts';
 import { activationForward } from './activation.ts';
 
 /**
- * Calls `visit` for every multiplication of a convolution, with indices into x (or dx), W [oc, ky, kx, ic] and y (or dy).
- * It skips taps outside the image.
+ * Calls `visit` for every multiplication of a convolution, with indices into x (or dx), W [oc, ky, kx, ic], ic being a
+ * channel of the group of oc, and y (or dy). It skips taps outside the image.
  */
 function forEachProduct(shape: ConvShape, visit: (x: number, w: number, y: number) => void): void {
-  const { batch, height, width, inChannels, outChannels, kernelSize, stride, padding } = shape;
+  const { batch, height, width, inChannels, outChannels, groups = 1 } = shape;
+  const [kernels, strides, dilations] = [shape.kernelSize, shape.stride, shape.dilation ?? 1].map(pairOf);
+  const { top, left } = edgesOf(shape.padding);
+  const channels = groupChannels(shape);
   const out = convOutputSize(shape);
   for (let n = 0; n < batch; n++) {
     for (let oy = 0; oy < out.height; oy++) {
       for (let ox = 0; ox < out.width; ox++) {
-        for (let ky = 0; ky < kernelSize; ky++) {
-          for (let kx = 0; kx < kernelSize; kx++) {
-            const y = oy * stride + ky - padding;
-            const x = ox * stride + kx - padding;
+        for (let ky = 0; ky < kernels[0]; ky++) {
+          for (let kx = 0; kx < kernels[1]; kx++) {
+            const y = oy * strides[0] + ky * dilations[0] - top;
+            const x = ox * strides[1] + kx * dilations[1] - left;
             if (y < 0 || y >= height || x < 0 || x >= width) continue;
             const from = ((n * height + y) * width + x) * inChannels;
             const to = ((n * out.height + oy) * out.width + ox) * outChannels;
             for (let oc = 0; oc < outChannels; oc++) {
-              const row = ((oc * kernelSize + ky) * kernelSize + kx) * inChannels;
-              for (let ic = 0; ic < inChannels; ic++) visit(from + ic, row + ic, to + oc);
+              const row = ((oc * kernels[0] + ky) * kernels[1] + kx) * channels;
+              const first = from + Math.floor((oc * groups) / outChannels) * channels;
+              for (let ic = 0; ic < channels; ic++) visit(first + ic, row + ic, to + oc);
             }
           }
         }
@@ -70,7 +75,7 @@ export function conv2dInputGradient(
 
 /** dW, the gradient of {@link conv2d} with respect to its weights. */
 export function conv2dWeightGradient(shape: ConvShape, x: ArrayLike<number>, dy: ArrayLike<number>): Float64Array {
-  const dw = new Float64Array(shape.outChannels * shape.kernelSize ** 2 * shape.inChannels);
+  const dw = new Float64Array(shape.outChannels * tapsOf(shape) * groupChannels(shape));
   forEachProduct(shape, (atX, atW, atY) => {
     dw[atW] += dy[atY] * x[atX];
   });

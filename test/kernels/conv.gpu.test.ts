@@ -2,16 +2,15 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { LimitError, ShapeError } from '../../src/errors.ts';
 import { type Matrix, roundUp } from '../../src/gpu/arena.ts';
 import type { Activation } from '../../src/kernels/activation.ts';
+import { recordConv2d, recordConv2dInputGradient, recordConv2dWeightGradient } from '../../src/kernels/conv.ts';
 import {
   type ConvArguments,
   type ConvShape,
   type ConvWeights,
   convOutputSize,
   convWeightColumns,
-  recordConv2d,
-  recordConv2dInputGradient,
-  recordConv2dWeightGradient,
-} from '../../src/kernels/conv.ts';
+  tapsOf,
+} from '../../src/kernels/conv_shape.ts';
 import { recordMaterialise } from '../../src/kernels/memory.ts';
 import { recordBatchNormInference } from '../../src/kernels/norm.ts';
 import { isQuad, type TileName } from '../../src/kernels/tiles.ts';
@@ -96,10 +95,10 @@ function sumOf(count: number): Tolerance {
 
 /** Records one direction of a random convolution; returns its outputs and the image behind with the expected values. */
 function record(bench: Bench, direction: Direction, shape: ConvShape, seed: number, options: Options = {}): Output[] {
-  const { batch, inChannels, outChannels, kernelSize } = shape;
+  const { batch, inChannels, outChannels } = shape;
   const { activation, bias, tile, slices } = options;
   const [large, small] = [largeSide(shape), smallSide(shape)];
-  const taps = kernelSize ** 2;
+  const taps = tapsOf(shape);
   const x = randomValues(pixelCount(batch, large) * inChannels, seed);
   const w = randomValues(outChannels * taps * inChannels, seed + 1);
   const dy = randomValues(pixelCount(batch, small) * outChannels, seed + 2);
@@ -507,7 +506,7 @@ describe.each(FUSED_CASES.map((shape) => [name(shape), shape] as const))('a fuse
   const [large, small] = [largeSide(shape), smallSide(shape)];
   const x = randomValues(pixelCount(batch, large) * inChannels, 5);
   const dy = randomValues(pixelCount(batch, small) * outChannels, 6);
-  const terms = shape.kernelSize ** 2 * Math.max(inChannels, outChannels);
+  const terms = tapsOf(shape) * Math.max(inChannels, outChannels);
 
   it('a fused batch gives the same as materialising and convolving', async () => {
     const { fused, weights, pads } = memory(shape, Math.max(inChannels, outChannels), 0);

@@ -2,13 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { Arena, type Matrix, rowOf } from '../../src/gpu/arena.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
 import { type Activation, recordActivationBackward } from '../../src/kernels/activation.ts';
-import {
-  type ConvShape,
-  convWeightColumns,
-  recordConv2d,
-  recordConv2dInputGradient,
-  recordConv2dWeightGradient,
-} from '../../src/kernels/conv.ts';
+import { recordConv2d, recordConv2dInputGradient, recordConv2dWeightGradient } from '../../src/kernels/conv.ts';
+import { type ConvShape, convWeightColumns } from '../../src/kernels/conv_shape.ts';
 import { recordMse, recordSoftmaxCrossEntropy } from '../../src/kernels/loss.ts';
 import {
   recordBatchNormBackward,

@@ -1,8 +1,9 @@
 /**
- * Float64 reference of src/layers/stack.ts, forward and backward; every layer is computed by its reference. Images are NHWC
+ * Float64 reference of src/layers/graph.ts for a chain of layers, forward and backward; every layer is computed by its reference. Images are NHWC
  * without padding. Parameters have PyTorch's order and shape, as in files.
  */
 
+import { groupChannels, tapsOf as kernelTaps } from '../../src/kernels/conv_shape.ts';
 import { inputShape, type LayerSpec, outputShape } from '../../src/layers/kinds.ts';
 import type { FlatParameters } from '../../src/layers/parameters.ts';
 import { activationBackward, activationForward } from '../../src/reference/activation.ts';
@@ -49,8 +50,10 @@ function engineWeights(spec: LayerSpec, parameters: Parameters): Float64Array {
 }
 
 function tapsOf(spec: LayerSpec): [channels: number, taps: number] {
-  if (spec.kind === 'conv2d') return [spec.input.channels, spec.kernelSize ** 2];
-  if (spec.kind === 'conv_transpose2d') return [spec.channels, spec.kernelSize ** 2];
+  if (spec.kind === 'conv2d' || spec.kind === 'conv_transpose2d') {
+    const shape = convShape(spec, 1);
+    return [groupChannels(shape), kernelTaps(shape)];
+  }
   if (spec.kind === 'dense' && spec.flattened) {
     const { height, width, channels } = spec.flattened;
     return [channels, height * width];
@@ -60,11 +63,18 @@ function tapsOf(spec: LayerSpec): [channels: number, taps: number] {
 
 /** The shape of a convolution; for a transposed one, of the convolution whose input gradient it computes. */
 function convShape(spec: Extract<LayerSpec, { kind: 'conv2d' | 'conv_transpose2d' }>, batch: number) {
-  const { kernelSize, stride, padding } = spec;
+  const { kernelSize, stride, padding, dilation, groups } = spec;
   const [large, small] =
     spec.kind === 'conv2d' ? [spec.input, outputShape(spec)] : [outputShape(spec), inputShape(spec)];
   const { height, width, channels: inChannels } = large;
-  return { batch, height, width, inChannels, outChannels: small.channels, kernelSize, stride, padding };
+  return {
+    batch,
+    height,
+    width,
+    inChannels,
+    outChannels: small.channels,
+    ...{ kernelSize, stride, padding, dilation, groups },
+  };
 }
 
 function addBias(values: Float64Array, bias: Float64Array): Float64Array {

@@ -1,6 +1,13 @@
 /** Converts images and weights of convolutions between the layouts of the references and of the kernels. */
 import { firstRows, type Matrix, roundUp } from '../../src/gpu/arena.ts';
-import { type ConvShape, convOutputSize, convWeightColumns } from '../../src/kernels/conv.ts';
+import {
+  type ConvShape,
+  convOutputSize,
+  convWeightColumns,
+  groupChannels,
+  tapColumns,
+  tapsOf,
+} from '../../src/kernels/conv_shape.ts';
 import { type Bench, writeMatrix } from './gpu.ts';
 
 /** Height, width and channels. */
@@ -44,15 +51,16 @@ export function outputImage(bench: Bench, batch: number, size: ImageSize): Matri
 
 /** Weights [oc, ky, kx, ic] on the device, NaN behind the rows that kernels may read. */
 export function weightMatrix(bench: Bench, shape: ConvShape, values: ArrayLike<number>): Matrix {
-  const { inChannels, outChannels, kernelSize } = shape;
+  const { outChannels } = shape;
+  const [channels, padded] = [groupChannels(shape), tapColumns(shape)];
   const rows = roundUp(outChannels, 4);
   const matrix = bench.arena.matrix('weights', rows + 1, convWeightColumns(shape));
   const words = new Float32Array(matrix.rows * matrix.stride).fill(Number.NaN, rows * matrix.stride);
-  const taps = kernelSize ** 2;
-  for (let i = 0; i < outChannels * taps * inChannels; i++) {
-    const tap = Math.floor(i / inChannels);
-    const at = Math.floor(tap / taps) * matrix.stride + (tap % taps) * roundUp(inChannels, 4);
-    words[at + (i % inChannels)] = values[i];
+  const taps = tapsOf(shape);
+  for (let i = 0; i < outChannels * taps * channels; i++) {
+    const tap = Math.floor(i / channels);
+    const at = Math.floor(tap / taps) * matrix.stride + (tap % taps) * padded;
+    words[at + (i % channels)] = values[i];
   }
   bench.gpu.write(matrix, words);
   return { ...matrix, rows: outChannels, size: rows * matrix.stride * 4 };
@@ -64,17 +72,17 @@ export function unpadWeights(
   padded: ArrayLike<number>,
   rowLength: number,
 ): Float32Array<ArrayBuffer> {
-  const { inChannels, outChannels, kernelSize } = shape;
-  const taps = kernelSize ** 2;
-  return Float32Array.from({ length: outChannels * taps * inChannels }, (_, i) => {
-    const tap = Math.floor(i / inChannels);
-    return padded[Math.floor(tap / taps) * rowLength + (tap % taps) * roundUp(inChannels, 4) + (i % inChannels)];
+  const [taps, channels, columns] = [tapsOf(shape), groupChannels(shape), tapColumns(shape)];
+  return Float32Array.from({ length: shape.outChannels * taps * channels }, (_, i) => {
+    const tap = Math.floor(i / channels);
+    return padded[Math.floor(tap / taps) * rowLength + (tap % taps) * columns + (i % channels)];
   });
 }
 
 /** The values in the pad channels of rows of `rowLength` values. */
 export function padChannels(shape: ConvShape, padded: ArrayLike<number>, rowLength: number): number[] {
-  const channels = roundUp(shape.inChannels, 4);
-  const columns = convWeightColumns(shape);
-  return Array.from(padded).filter((_, i) => i % rowLength < columns && (i % rowLength) % channels >= shape.inChannels);
+  const [columns, perTap] = [convWeightColumns(shape), tapColumns(shape)];
+  return Array.from(padded).filter(
+    (_, i) => i % rowLength < columns && (i % rowLength) % perTap >= groupChannels(shape),
+  );
 }

@@ -4,15 +4,14 @@
  */
 
 import { roundUp } from '../../gpu/arena.ts';
+import { recordConv2d, recordConv2dInputGradient, recordConv2dWeightGradient } from '../../kernels/conv.ts';
 import {
   type ConvArguments,
   type ConvShape,
   convOutputSize,
   convWeightColumns,
-  recordConv2d,
-  recordConv2dInputGradient,
-  recordConv2dWeightGradient,
-} from '../../kernels/conv.ts';
+  tapsOf,
+} from '../../kernels/conv_shape.ts';
 import { isQuad } from '../../kernels/tiles.ts';
 import { activationForward } from '../../reference/activation.ts';
 import { conv2d, conv2dInputGradient, conv2dWeightGradient } from '../../reference/conv.ts';
@@ -33,7 +32,7 @@ const SHAPE: ConvShape = {
   padding: 1,
 };
 const { batch: BATCH, inChannels: IN, outChannels: OUT } = SHAPE;
-const TAPS = SHAPE.kernelSize ** 2;
+const TAPS = tapsOf(SHAPE);
 const OUTPUT = convOutputSize(SHAPE);
 /** Pixels of an image on the large side, the input of the forward pass, and on the small side. */
 const LARGE = SHAPE.height * SHAPE.width;

@@ -61,9 +61,9 @@ const MAX_HEADER = 2 ** 25;
 const MAX_CONTAINERS = 2 ** 19;
 const METADATA = '__metadata__';
 
-/** The typed array of an element type, over the whole buffer. */
-export function typedArray(dtype: Dtype, buffer: ArrayBuffer): TensorData {
-  return new ARRAYS[dtype](buffer);
+/** The typed array of an element type over a buffer: the whole of it, or `length` elements from an aligned offset on. */
+export function typedArray(dtype: Dtype, buffer: ArrayBufferLike, byteOffset = 0, length?: number): TensorData {
+  return new ARRAYS[dtype](buffer as ArrayBuffer, byteOffset, length);
 }
 
 /** True if the bytes begin as a safetensors file does: eight bytes, and then an object of JSON. */
@@ -261,7 +261,8 @@ function readEntry(key: string, entry: unknown, dataLength: number, where: strin
 }
 
 const isDtype = (dtype: unknown): dtype is Dtype => typeof dtype === 'string' && Object.hasOwn(ARRAYS, dtype);
-const itemSize = (dtype: Dtype) => ARRAYS[dtype].BYTES_PER_ELEMENT;
+/** Bytes per element. */
+export const itemSize = (dtype: Dtype) => ARRAYS[dtype].BYTES_PER_ELEMENT;
 const elementCount = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1);
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

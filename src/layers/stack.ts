@@ -1,6 +1,7 @@
 import { type Arena, firstRows, type Matrix } from '../gpu/arena.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import { type Activation, recordActivationBackward } from '../kernels/activation.ts';
+import { ACTIVATION, type ActivationSpec } from './activation.ts';
 import { BATCH_NORM, type BatchNormSpec, batchNormEpilogue } from './batch_norm.ts';
 import { CONV_TRANSPOSE2D, type ConvTranspose2dSpec } from './conv_transpose2d.ts';
 import { CONV2D, type Conv2dSpec } from './conv2d.ts';
@@ -27,7 +28,8 @@ export type LayerSpec =
   | BatchNormSpec
   | MaxPoolSpec
   | DropoutSpec
-  | ReshapeSpec;
+  | ReshapeSpec
+  | ActivationSpec;
 
 const KINDS = {
   dense: DENSE,
@@ -37,6 +39,7 @@ const KINDS = {
   max_pool: MAX_POOL,
   dropout: DROPOUT,
   reshape: RESHAPE,
+  activation: ACTIVATION,
 };
 
 // Each kind of spec belongs to one kind of layer, which the type of the table cannot express.

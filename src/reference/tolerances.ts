@@ -20,6 +20,7 @@ export const TOLERANCES = {
   exact: EXACT,
   none: EXACT,
   relu: EXACT,
+  relu6: EXACT,
   /** Near saturation tanh and sigmoid lose digits: their absolute error is about an ulp of 1. */
   tanh: ELEMENTWISE,
   sigmoid: ELEMENTWISE,

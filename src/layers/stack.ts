@@ -2,11 +2,13 @@ import { type Arena, firstRows, type Matrix } from '../gpu/arena.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import { type Activation, recordActivationBackward } from '../kernels/activation.ts';
 import { ACTIVATION, type ActivationSpec } from './activation.ts';
+import { AVG_POOL, type AvgPoolSpec } from './avg_pool.ts';
 import { BATCH_NORM, type BatchNormSpec, batchNormEpilogue } from './batch_norm.ts';
 import { CONV_TRANSPOSE2D, type ConvTranspose2dSpec } from './conv_transpose2d.ts';
 import { CONV2D, type Conv2dSpec } from './conv2d.ts';
 import { DENSE, type DenseSpec } from './dense.ts';
 import { DROPOUT, type DropoutSpec } from './dropout.ts';
+import { GLOBAL_AVG_POOL, type GlobalAvgPoolSpec } from './global_avg_pool.ts';
 import {
   type ImageShape,
   INFERENCE,
@@ -29,7 +31,9 @@ export type LayerSpec =
   | MaxPoolSpec
   | DropoutSpec
   | ReshapeSpec
-  | ActivationSpec;
+  | ActivationSpec
+  | AvgPoolSpec
+  | GlobalAvgPoolSpec;
 
 const KINDS = {
   dense: DENSE,
@@ -40,6 +44,8 @@ const KINDS = {
   dropout: DROPOUT,
   reshape: RESHAPE,
   activation: ACTIVATION,
+  avg_pool: AVG_POOL,
+  global_avg_pool: GLOBAL_AVG_POOL,
 };
 
 // Each kind of spec belongs to one kind of layer, which the type of the table cannot express.

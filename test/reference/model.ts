@@ -3,6 +3,7 @@
  * without padding. Parameters have PyTorch's order and shape, as in files.
  */
 import type { FlatParameters } from '../../src/layers/parameters.ts';
+import { poolShape } from '../../src/layers/pool_shape.ts';
 import { inputShape, type LayerSpec, outputShape } from '../../src/layers/stack.ts';
 import { activationBackward, activationForward } from '../../src/reference/activation.ts';
 import { conv2d, conv2dInputGradient, conv2dWeightGradient } from '../../src/reference/conv.ts';
@@ -119,10 +120,8 @@ export function stackForward(
         );
         break;
       case 'max_pool': {
-        const { height, width, channels } = spec.input;
-        const { kernelSize, activation } = spec;
-        const { output } = maxPool2d({ batch, height, width, kernelSize, stride: kernelSize }, input, channels);
-        values.push(activationForward(activation, output));
+        const { output } = maxPool2d(poolShape(spec.name, batch, spec.input, spec), input, spec.input.channels);
+        values.push(activationForward(spec.activation, output));
         break;
       }
       default:
@@ -186,10 +185,9 @@ export function stackBackward(
         break;
       }
       case 'max_pool': {
-        const { kernelSize, input: image } = spec;
-        const shape = { batch, height: image.height, width: image.width, kernelSize, stride: kernelSize };
-        const { chosen } = maxPool2d(shape, input, image.channels);
-        gradient = maxPool2dBackward(shape, chosen, gradient, image.channels);
+        const shape = poolShape(spec.name, batch, spec.input, spec);
+        const { chosen } = maxPool2d(shape, input, spec.input.channels);
+        gradient = maxPool2dBackward(shape, chosen, gradient, spec.input.channels);
         break;
       }
       default:

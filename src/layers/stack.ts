@@ -2,8 +2,10 @@ import { type Arena, firstRows, type Matrix } from '../gpu/arena.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import { type Activation, recordActivationBackward } from '../kernels/activation.ts';
 import { ACTIVATION, type ActivationSpec } from './activation.ts';
+import { ADD, type AddSpec } from './add.ts';
 import { AVG_POOL, type AvgPoolSpec } from './avg_pool.ts';
 import { BATCH_NORM, type BatchNormSpec, batchNormEpilogue } from './batch_norm.ts';
+import { CONCAT, type ConcatSpec } from './concat.ts';
 import { CONV_TRANSPOSE2D, type ConvTranspose2dSpec } from './conv_transpose2d.ts';
 import { CONV2D, type Conv2dSpec } from './conv2d.ts';
 import { DENSE, type DenseSpec } from './dense.ts';
@@ -19,8 +21,12 @@ import {
   type Saved,
 } from './layer.ts';
 import { MAX_POOL, type MaxPoolSpec } from './max_pool.ts';
+import { NORMALISE, type NormaliseSpec } from './normalise.ts';
+import { PAD, type PadSpec } from './pad.ts';
 import type { FlatParameters, ParameterDeclaration } from './parameters.ts';
 import { RESHAPE, type ReshapeSpec } from './reshape.ts';
+import { RESHAPE_CHANNELS_FIRST, type ReshapeChannelsFirstSpec } from './reshape_channels_first.ts';
+import { LOG_SOFTMAX, type LogSoftmaxSpec, SOFTMAX, type SoftmaxSpec } from './softmax.ts';
 
 /** A layer of a network, discriminated by its kind. */
 export type LayerSpec =
@@ -33,7 +39,14 @@ export type LayerSpec =
   | ReshapeSpec
   | ActivationSpec
   | AvgPoolSpec
-  | GlobalAvgPoolSpec;
+  | GlobalAvgPoolSpec
+  | AddSpec
+  | ConcatSpec
+  | PadSpec
+  | NormaliseSpec
+  | ReshapeChannelsFirstSpec
+  | SoftmaxSpec
+  | LogSoftmaxSpec;
 
 const KINDS = {
   dense: DENSE,
@@ -46,6 +59,13 @@ const KINDS = {
   activation: ACTIVATION,
   avg_pool: AVG_POOL,
   global_avg_pool: GLOBAL_AVG_POOL,
+  add: ADD,
+  concat: CONCAT,
+  pad: PAD,
+  normalise: NORMALISE,
+  reshape_channels_first: RESHAPE_CHANNELS_FIRST,
+  softmax: SOFTMAX,
+  log_softmax: LOG_SOFTMAX,
 };
 
 // Each kind of spec belongs to one kind of layer, which the type of the table cannot express.

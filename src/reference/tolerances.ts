@@ -25,6 +25,8 @@ export const TOLERANCES = {
   tanh: ELEMENTWISE,
   sigmoid: ELEMENTWISE,
   activationBackward: ELEMENTWISE,
+  /** A difference of numbers of magnitude up to 1, and a division, which may be off by 2.5 ulp. */
+  normalise: ELEMENTWISE,
   /** The error of WGSL's log may be 2^-21 between 0.5 and 2. */
   cross_entropy: ELEMENTWISE,
   crossEntropyGradient: { relative: 1e-6, absolute: 2e-7 },

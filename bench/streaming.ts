@@ -11,8 +11,9 @@ import { recordMse, recordSoftmaxCrossEntropy } from '../src/kernels/loss.ts';
 import { recordEncode, recordMaterialise } from '../src/kernels/memory.ts';
 import { recordBatchNormBackward, recordBatchNormTraining } from '../src/kernels/norm.ts';
 import { recordAdam, recordClip, recordSgd } from '../src/kernels/optimizer.ts';
-import { poolOutputSize, recordMaxPool2dBackward, recordMaxPool2dForward } from '../src/kernels/pool.ts';
+import { recordMaxPool2dBackward, recordMaxPool2dForward } from '../src/kernels/pool.ts';
 import { columnSumScratchBytes, recordColumnSum } from '../src/kernels/reduce.ts';
+import { poolShape } from '../src/layers/pool_shape.ts';
 import { CostRecorder, intensityOf } from './cost.ts';
 import { filled } from './inputs.ts';
 import { uniformSampler } from './masks.ts';
@@ -20,7 +21,7 @@ import { makeRow, type Row } from './rows.ts';
 import { type Case, interleave, ratios, type Timing } from './timing.ts';
 
 /** Images of a batch, or weights: 4.2 million numbers, 17 MB, which a GPU's caches do not hold. */
-const POOL = { batch: 16, height: 64, width: 64, kernelSize: 2, stride: 2 } as const;
+const POOL = poolShape('pool', 16, { height: 64, width: 64 }, { kernelSize: 2 });
 const CHANNELS = 64;
 const COUNT = POOL.batch * POOL.height * POOL.width * CHANNELS;
 /** Classes of the shallow model, and enough rows that the kernel takes longer than its launch. */
@@ -68,8 +69,7 @@ function kernels(arena: Arena): Record<string, Kernel> {
   const image = (label: string) => arena.image(label, POOL.batch, POOL.height, POOL.width, CHANNELS);
   const [x, dy] = [filled(gpu, image('x')), filled(gpu, image('dy'))];
   const [y, dx] = [image('y'), image('dx')];
-  const small = poolOutputSize(POOL);
-  const pooled = (label: string) => arena.image(label, POOL.batch, small.height, small.width, CHANNELS);
+  const pooled = (label: string) => arena.image(label, POOL.batch, POOL.outHeight, POOL.outWidth, CHANNELS);
   const [coarse, gradCoarse] = [pooled('coarse'), filled(gpu, pooled('gradient of coarse'))];
   const chosen = arena.allocate('chosen', coarse.size);
   const vector = (label: string) => filled(gpu, arena.matrix(label, 1, CHANNELS));

@@ -2,6 +2,7 @@
  * jax-js on its WebGPU backend. Images are NCHW, everything runs under `jit`, gradients come from `vjp` and `valueAndGrad`,
  * and a whole training step is one compiled function. Every use of an array consumes a reference; `.ref` adds one.
  */
+import type { Activation } from '../../src/kernels/activation.ts';
 import type { OptimizerConfig } from '../../src/models/trainer.ts';
 import {
   batchOf,
@@ -271,6 +272,7 @@ function forward(
       case 'max_pool': {
         // This is faster than `reduceWindow` for windows that do not overlap.
         const { kernelSize: size, input } = layer;
+        if (typeof size !== 'number') throw new Error('no compared network has windows that are not square');
         const windows = [batch, input.channels, input.height / size, size, input.width / size, size];
         x = numpy.max(x.reshape(windows), [3, 5]);
         break;
@@ -281,8 +283,9 @@ function forward(
   return [x.reshape([batch, spec.outputs]), moved];
 }
 
-function activate({ nn, numpy }: Jax, activation: 'none' | 'relu' | 'sigmoid' | 'tanh', x: JaxArray): JaxArray {
+function activate({ nn, numpy }: Jax, activation: Activation, x: JaxArray): JaxArray {
   if (activation === 'none') return x;
+  if (activation === 'relu6') throw new Error('no compared network has relu6');
   return activation === 'tanh' ? numpy.tanh(x) : nn[activation](x);
 }
 

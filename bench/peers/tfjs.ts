@@ -4,6 +4,7 @@
  * tensor operations.
  */
 import { createRequire } from 'node:module';
+import type { Activation } from '../../src/kernels/activation.ts';
 import type { OptimizerConfig } from '../../src/models/trainer.ts';
 import {
   batchOf,
@@ -54,6 +55,7 @@ interface Tf {
   sqrt: Unary;
   square: Unary;
   relu: Unary;
+  relu6: Unary;
   sigmoid: Unary;
   tanh: Unary;
   matMul(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean): Tensor;
@@ -232,6 +234,8 @@ function forward(
         break;
       }
       case 'max_pool':
+        if (typeof layer.kernelSize !== 'number')
+          throw new Error('no compared network has windows that are not square');
         x = tf.maxPool(x, layer.kernelSize, layer.kernelSize, 'valid');
         break;
     }
@@ -240,7 +244,7 @@ function forward(
   return tf.reshape(x, [batch, spec.outputs]);
 }
 
-function activate(tf: Tf, activation: 'none' | 'relu' | 'sigmoid' | 'tanh', x: Tensor): Tensor {
+function activate(tf: Tf, activation: Activation, x: Tensor): Tensor {
   return activation === 'none' ? x : tf[activation](x);
 }
 

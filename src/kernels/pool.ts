@@ -12,43 +12,50 @@ import {
 import { requireBytes, shapeConstants } from './check.ts';
 import { flatGrid } from './grid.ts';
 
-/** The sizes of a batch of images and of the square windows over them, in pixels. */
+/** The sizes of a batch of images and of the windows over them, in pixels. */
 export interface PoolShape {
   readonly batch: number;
   readonly height: number;
   readonly width: number;
-  readonly kernelSize: number;
-  /** Distance from one window to the next; PyTorch's default is kernelSize. */
-  readonly stride: number;
-  /** Pixels by which windows may extend beyond each edge, at most half of kernelSize. Default 0. */
-  readonly padding?: number;
+  /** Height and width of the pooled images: the numbers of windows. */
+  readonly outHeight: number;
+  readonly outWidth: number;
+  readonly kernelSize: readonly [vertical: number, horizontal: number];
+  /** Distance from one window to the next. */
+  readonly stride: readonly [vertical: number, horizontal: number];
+  /** Pixels added at each edge, fewer than a window has, so that every window has a pixel of the image. */
+  readonly padding: readonly [top: number, left: number, bottom: number, right: number];
+}
+
+/** @throws ShapeError unless all sizes are in range and every window, also the last one, has a pixel of the image */
+function requireWindows(kernel: string, shape: PoolShape): void {
+  const { batch, height, width, outHeight, outWidth, kernelSize, stride, padding } = shape;
+  const [top, left, bottom, right] = padding;
+  const text =
+    `${batch} images of ${height} x ${width}, ${outHeight} x ${outWidth} windows of ${kernelSize.join(' x ')}, ` +
+    `stride ${stride.join(' x ')}, padding ${padding.join(', ')}`;
+  const sizes = [batch, height, width, outHeight, outWidth, ...kernelSize, ...stride];
+  if (!sizes.every((n) => Number.isInteger(n) && n > 0)) {
+    throw new ShapeError(`${kernel}: ${text}; give positive integers`);
+  }
+  const inRange = (n: number, size: number) => Number.isInteger(n) && n >= 0 && n < size;
+  if (
+    ![top, bottom].every((n) => inRange(n, kernelSize[0])) ||
+    ![left, right].every((n) => inRange(n, kernelSize[1]))
+  ) {
+    throw new ShapeError(`${kernel}: ${text}; padding must be an integer from 0 to below the size of a window`);
+  }
+  if ((outHeight - 1) * stride[0] >= height + top || (outWidth - 1) * stride[1] >= width + left) {
+    throw new ShapeError(`${kernel}: ${text}; the last windows begin beyond the image`);
+  }
 }
 
 /**
- * Height and width of the pooled images: floor((size + 2 padding - kernelSize) / stride) + 1.
- * @throws ShapeError when a size is not a positive integer, padding is out of range or a window is larger than an image
- */
-export function poolOutputSize(shape: PoolShape): { height: number; width: number } {
-  const { batch, height, width, kernelSize, stride, padding = 0 } = shape;
-  const text = `images of ${height} x ${width}, windows of ${kernelSize}, stride ${stride}, padding ${padding}`;
-  if (![batch, height, width, kernelSize, stride].every((n) => Number.isInteger(n) && n > 0)) {
-    throw new ShapeError(`max_pool2d: batch ${batch}, ${text}; give positive integers`);
-  }
-  if (!Number.isInteger(padding) || padding < 0 || padding > kernelSize / 2) {
-    throw new ShapeError(`max_pool2d: ${text}; padding must be an integer from 0 to half the window`);
-  }
-  const size = (n: number) => Math.floor((n + 2 * padding - kernelSize) / stride) + 1;
-  const output = { height: size(height), width: size(width) };
-  if (output.height < 1 || output.width < 1) throw new ShapeError(`max_pool2d: ${text}; the windows are too large`);
-  return output;
-}
-
-/**
- * output = act(the maximum of every window), channel by channel; chosen = index ky * kernelSize + kx of the maximum in its
- * window. As in PyTorch, the first of equal values wins, and NaN wins over numbers.
+ * output = act(the maximum of every window), channel by channel; chosen = index ky * kernelSize[1] + kx of the maximum in
+ * its window. As in PyTorch, the first of equal values wins, and NaN wins over numbers.
  *
  * @param args.input [batch * height * width (NHWC), channels]
- * @param args.output [batch * output height * output width, channels], see {@link poolOutputSize}; its stride may differ
+ * @param args.output [batch * outHeight * outWidth, channels]; its stride may differ
  * @param args.chosen u32, as many as the output has f32 with pads (rows x stride), for {@link recordMaxPool2dBackward}
  * @param args.activation default none
  * @throws ShapeError
@@ -59,7 +66,8 @@ export function recordMaxPool2dForward(
 ): void {
   const { shape, input, output, chosen, activation = 'none' } = args;
   const kernel = 'max_pool2d_forward';
-  const constants = poolConstants(kernel, shape, 'input', input, 'output', output, chosen);
+  const constants = poolConstants(kernel, shape, 'input', input, 'output', output);
+  requireBytes(kernel, 'chosen', chosen, output.rows * output.stride * 4);
   const grid = flatGrid((output.rows * output.stride) / 4);
   recorder.record({
     label: kernel,
@@ -73,7 +81,7 @@ export function recordMaxPool2dForward(
       ['write', chosen],
     ],
     workgroups: grid.workgroups,
-    flops: shape.kernelSize ** 2 * output.rows * output.columns,
+    flops: shape.kernelSize[0] * shape.kernelSize[1] * output.rows * output.columns,
   });
 }
 
@@ -93,14 +101,18 @@ export function recordMaxPool2dBackward(
   const { shape, chosen, activated, gradOutput, gradInput } = args;
   const kernel = 'max_pool2d_backward';
   const constants = {
-    ...poolConstants(kernel, shape, 'gradInput', gradInput, 'gradOutput', gradOutput, chosen),
+    ...poolConstants(kernel, shape, 'gradInput', gradInput, 'gradOutput', gradOutput),
     ...activationConstant(activated),
   };
+  requireBytes(kernel, 'chosen', chosen, gradOutput.rows * gradOutput.stride * 4);
   requireActivated(kernel, gradOutput, activated);
-  const { batch, height, width, kernelSize, stride, padding = 0 } = shape;
-  // Windows that do not overlap each have one block of stride x stride pixels, up to the edge.
-  const [blocksX, blocksY] = [Math.ceil((width + padding) / stride), Math.ceil((height + padding) / stride)];
-  const blocks = kernelSize <= stride ? batch * blocksX * blocksY : 0;
+  const { batch, height, width, kernelSize, stride, padding } = shape;
+  // Windows that do not overlap each have one block of stride[0] x stride[1] pixels, up to the edge.
+  const [blocksY, blocksX] = [
+    Math.ceil((height + padding[0]) / stride[0]),
+    Math.ceil((width + padding[1]) / stride[1]),
+  ];
+  const blocks = kernelSize[0] <= stride[0] && kernelSize[1] <= stride[1] ? batch * blocksX * blocksY : 0;
   const grid = flatGrid(((blocks || gradInput.rows) * gradInput.stride) / 4);
   recorder.record({
     label: kernel,
@@ -117,22 +129,29 @@ export function recordMaxPool2dBackward(
       ['write', gradInput],
     ],
     workgroups: grid.workgroups,
-    flops: Math.ceil(kernelSize / stride) ** 2 * gradInput.rows * gradInput.columns,
+    flops: windowsPerPixel(shape) * gradInput.rows * gradInput.columns,
   });
 }
 
-/** Constants of both directions: `fine` has the pixels before pooling, `coarse` those after it. */
-function poolConstants(
+/** The largest number of windows that have a pixel in common. */
+export function windowsPerPixel({ kernelSize, stride }: PoolShape): number {
+  return Math.ceil(kernelSize[0] / stride[0]) * Math.ceil(kernelSize[1] / stride[1]);
+}
+
+/**
+ * Constants of both directions: `fine` has the pixels before pooling, `coarse` those after it.
+ * @throws ShapeError if the shape is out of range or a matrix disagrees with it
+ */
+export function poolConstants(
   kernel: string,
   shape: PoolShape,
   fineName: string,
   fine: Matrix,
   coarseName: string,
   coarse: Matrix,
-  chosen: BufferView,
 ) {
-  const { batch, height, width, kernelSize, stride, padding = 0 } = shape;
-  const pooled = poolOutputSize(shape);
+  const { batch, height, width, outHeight, outWidth, kernelSize, stride, padding } = shape;
+  requireWindows(kernel, shape);
   const before = shapeConstants(kernel, fineName, fine);
   const after = shapeConstants(kernel, coarseName, coarse);
   const require = (name: string, matrix: Matrix, size: { height: number; width: number }): void => {
@@ -144,18 +163,20 @@ function poolConstants(
     );
   };
   require(fineName, fine, { height, width });
-  require(coarseName, coarse, pooled);
-  requireBytes(kernel, 'chosen', chosen, coarse.rows * coarse.stride * 4);
+  require(coarseName, coarse, { height: outHeight, width: outWidth });
   return {
     ...before,
     OUT_ROWS: after.ROWS,
     OUT_STRIDE: after.STRIDE,
     HEIGHT: height,
     WIDTH: width,
-    OUT_HEIGHT: pooled.height,
-    OUT_WIDTH: pooled.width,
-    KERNEL_SIZE: kernelSize,
-    POOL_STRIDE: stride,
-    PADDING: padding,
+    OUT_HEIGHT: outHeight,
+    OUT_WIDTH: outWidth,
+    KERNEL_HEIGHT: kernelSize[0],
+    KERNEL_WIDTH: kernelSize[1],
+    POOL_STRIDE_Y: stride[0],
+    POOL_STRIDE_X: stride[1],
+    PADDING_TOP: padding[0],
+    PADDING_LEFT: padding[1],
   };
 }

@@ -176,10 +176,11 @@ export function planGraph(
     const source = sources[value - 1]?.find((each) => gradients[each] && readers[each].length === 1);
     const target = source === undefined ? undefined : gradients[source];
     const { view, sharesGradient } = spec ? kindOf(spec) : {};
-    const to = sharesGradient?.(spec) ? (matrix: Matrix) => matrix : view && ((m: Matrix) => view(spec, m, batch, mode));
+    const to = sharesGradient?.(spec)
+      ? (matrix: Matrix) => matrix
+      : view && ((m: Matrix) => view(spec, m, batch, mode));
     gradients.push(
-      (target && to && pool.tryView(target, step, to)) ??
-        pool.value(`${nameOf(value)} gradient`, shapeOf(value), step),
+      (target && to && pool.tryView(target, step, to)) ?? pool.value(`${nameOf(value)} gradient`, shapeOf(value), step),
     );
   }
   const preactivations = specs.map((spec, i) => {

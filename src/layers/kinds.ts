@@ -1,13 +1,22 @@
 /** The kinds of layers: one line each in the union and in the table. */
+import { ACTIVATION, type ActivationSpec } from './activation.ts';
+import { ADD, type AddSpec } from './add.ts';
+import { AVG_POOL, type AvgPoolSpec } from './avg_pool.ts';
 import { BATCH_NORM, type BatchNormSpec } from './batch_norm.ts';
+import { CONCAT, type ConcatSpec } from './concat.ts';
 import { CONV_TRANSPOSE2D, type ConvTranspose2dSpec } from './conv_transpose2d.ts';
 import { CONV2D, type Conv2dSpec } from './conv2d.ts';
 import { DENSE, type DenseSpec } from './dense.ts';
 import { DROPOUT, type DropoutSpec } from './dropout.ts';
+import { GLOBAL_AVG_POOL, type GlobalAvgPoolSpec } from './global_avg_pool.ts';
 import type { ImageShape, LayerKind } from './layer.ts';
 import { MAX_POOL, type MaxPoolSpec } from './max_pool.ts';
+import { NORMALISE, type NormaliseSpec } from './normalise.ts';
+import { PAD, type PadSpec } from './pad.ts';
 import type { ParameterDeclaration } from './parameters.ts';
 import { RESHAPE, type ReshapeSpec } from './reshape.ts';
+import { RESHAPE_CHANNELS_FIRST, type ReshapeChannelsFirstSpec } from './reshape_channels_first.ts';
+import { LOG_SOFTMAX, type LogSoftmaxSpec, SOFTMAX, type SoftmaxSpec } from './softmax.ts';
 
 /** A layer of a network, discriminated by its kind. */
 export type LayerSpec =
@@ -17,7 +26,17 @@ export type LayerSpec =
   | BatchNormSpec
   | MaxPoolSpec
   | DropoutSpec
-  | ReshapeSpec;
+  | ReshapeSpec
+  | ActivationSpec
+  | AddSpec
+  | AvgPoolSpec
+  | ConcatSpec
+  | GlobalAvgPoolSpec
+  | NormaliseSpec
+  | PadSpec
+  | ReshapeChannelsFirstSpec
+  | SoftmaxSpec
+  | LogSoftmaxSpec;
 
 const KINDS = {
   dense: DENSE,
@@ -27,6 +46,16 @@ const KINDS = {
   max_pool: MAX_POOL,
   dropout: DROPOUT,
   reshape: RESHAPE,
+  activation: ACTIVATION,
+  add: ADD,
+  avg_pool: AVG_POOL,
+  concat: CONCAT,
+  global_avg_pool: GLOBAL_AVG_POOL,
+  normalise: NORMALISE,
+  pad: PAD,
+  reshape_channels_first: RESHAPE_CHANNELS_FIRST,
+  softmax: SOFTMAX,
+  log_softmax: LOG_SOFTMAX,
 };
 
 // Each kind of spec belongs to one kind of layer, which the type of the table cannot express.

@@ -1,26 +1,27 @@
 import { roundUp } from '../gpu/arena.ts';
 import { type Activation, activatedBy } from '../kernels/activation.ts';
-import { type PoolShape, poolOutputSize, recordMaxPool2dBackward, recordMaxPool2dForward } from '../kernels/pool.ts';
+import { recordMaxPool2dBackward, recordMaxPool2dForward } from '../kernels/pool.ts';
 import { type ImageShape, type LayerBase, type LayerKind, NO_PARAMETERS } from './layer.ts';
+import { type PoolWindows, poolShape } from './pool_shape.ts';
 
 /**
- * Max pooling over kernelSize x kernelSize windows that do not overlap, then an activation. Pixels at the edges that do not
- * fill a window are dropped.
+ * Max pooling, then an activation. Padding never wins. Pixels at the edges that do not fill a window are dropped unless
+ * `ceilMode` is true.
  */
-export interface MaxPoolSpec extends LayerBase {
+export interface MaxPoolSpec extends LayerBase, PoolWindows {
   readonly kind: 'max_pool';
   readonly input: ImageShape;
-  readonly kernelSize: number;
   readonly activation: Activation;
 }
 
-function shapeOf({ input: { height, width }, kernelSize }: MaxPoolSpec, batch: number): PoolShape {
-  return { batch, height, width, kernelSize, stride: kernelSize };
-}
+const shapeOf = (spec: MaxPoolSpec, batch: number) => poolShape(spec.name, batch, spec.input, spec);
 
 export const MAX_POOL: LayerKind<MaxPoolSpec> = {
   input: ({ input }) => input,
-  output: (spec) => ({ ...poolOutputSize(shapeOf(spec, 1)), channels: spec.input.channels }),
+  output(spec) {
+    const { outHeight, outWidth } = shapeOf(spec, 1);
+    return { height: outHeight, width: outWidth, channels: spec.input.channels };
+  },
   parameters: () => NO_PARAMETERS,
   differentiatesActivation: true,
   backwardReads: ({ activation }) => ({ x: false, y: activation !== 'none' }),

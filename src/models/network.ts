@@ -63,7 +63,9 @@ export function describedNetwork(description: NetworkDescription): ModelSpec {
   const { input, classNames } = description;
   if (shape.height * shape.width !== 1) {
     const text = `${shape.channels} x ${shape.height} x ${shape.width}`;
-    throw new ConfigError(`${output.layer.name}: the last layer returns ${text}; a classifier returns one value per class`);
+    throw new ConfigError(
+      `${output.layer.name}: the last layer returns ${text}; a classifier returns one value per class`,
+    );
   }
   if (classNames && classNames.length !== shape.channels) {
     throw new ConfigError(`classNames: ${classNames.length} names, but the network has ${shape.channels} outputs`);
@@ -86,12 +88,14 @@ function sorted({ layers }: NetworkDescription): Node[] {
   });
   const names = new Set(['input']);
   for (const { name } of layers) {
-    if (names.has(name)) throw new ConfigError(`${name}: two layers have this name; give each its own (input is taken)`);
+    if (names.has(name))
+      throw new ConfigError(`${name}: two layers have this name; give each its own (input is taken)`);
     names.add(name);
   }
   for (const { layer, inputs } of nodes) {
     const unknown = inputs.find((name) => !names.has(name));
-    if (unknown !== undefined) throw new ConfigError(`${layer.name}: it reads ${unknown}, but there is no layer of this name`);
+    if (unknown !== undefined)
+      throw new ConfigError(`${layer.name}: it reads ${unknown}, but there is no layer of this name`);
     const most = layer.kind === 'add' || layer.kind === 'concat' ? [2, Number.POSITIVE_INFINITY] : [1, 1];
     if (inputs.length < most[0] || inputs.length > most[1]) {
       throw new ConfigError(
@@ -104,7 +108,8 @@ function sorted({ layers }: NetworkDescription): Node[] {
   let waiting = nodes;
   while (waiting.length > 0) {
     const ready = waiting.find(({ inputs }) => inputs.every((name) => done.has(name)));
-    if (!ready) throw new ConfigError(`${cycleOf(waiting)}: these layers read each other in a circle; a network has none`);
+    if (!ready)
+      throw new ConfigError(`${cycleOf(waiting)}: these layers read each other in a circle; a network has none`);
     order.push(ready);
     done.add(ready.layer.name);
     waiting = waiting.filter((node) => node !== ready);
@@ -171,11 +176,15 @@ class Builder {
     const vector = vectorShape(sizeOf(shape));
     for (const [name, values] of Object.entries({ mean, deviation })) {
       if (values.length !== 1 && values.length !== channels) {
-        throw new ConfigError(`input.${name}: ${values.length} values for ${channels} channels; give one, or one a channel`);
+        throw new ConfigError(
+          `input.${name}: ${values.length} values for ${channels} channels; give one, or one a channel`,
+        );
       }
     }
     const normalises = mean.some((value) => value !== 0) || deviation.some((value) => value !== 1);
-    const flattens = this.#readersOf('input').every(({ layer }) => layer.kind === 'flatten' && this.#isUnordered(layer.name));
+    const flattens = this.#readersOf('input').every(
+      ({ layer }) => layer.kind === 'flatten' && this.#isUnordered(layer.name),
+    );
     if (flattens && !normalises) return { layer: 'input', shape };
     this.#layers.push({ kind: 'reshape', name: IMAGE, input: vector, output: shape });
     if (!normalises) return { layer: IMAGE, shape };
@@ -280,7 +289,9 @@ class Builder {
       }
       case 'dense': {
         if (input.height * input.width !== 1) {
-          throw new ConfigError(`${name}: a dense layer reads a vector; put a flatten or global_avg_pool layer before it`);
+          throw new ConfigError(
+            `${name}: a dense layer reads a vector; put a flatten or global_avg_pool layer before it`,
+          );
         }
         const { outputs, bias } = layer;
         return { kind: 'dense', name, inputs: input.channels, outputs, bias, activation: 'none', flattened };
@@ -317,7 +328,7 @@ class Builder {
       case 'concat': {
         const other = values.find(({ shape }) => shape.height !== input.height || shape.width !== input.width);
         if (other) throw new ConfigError(`${name}: ${textOf(input)} and ${textOf(other.shape)} cannot be joined`);
-        return { kind: 'concat', name, parts: values.map(({ shape }) => shape) };
+        return { kind: 'concat', name, inputs: values.map(({ shape }) => shape) };
       }
       case 'pad':
         return { kind: 'pad', name, input, padding: layer.padding, value: layer.value };

@@ -1,31 +1,44 @@
 /** Float64 references of shaders/activation. */
-import type { Activation } from '../kernels/activation.ts';
+import type { Activation, ElementwiseFunction } from '../kernels/activation.ts';
 
-const FUNCTIONS: Record<Activation, (x: number) => number> = {
-  none: (x) => x,
-  relu: (x) => Math.max(x, 0),
-  tanh: Math.tanh,
-  sigmoid: (x) => 1 / (1 + Math.exp(-x)),
+/** A function and its slope act'(x), as a function of y = act(x). */
+interface Definition {
+  readonly value: (x: number) => number;
+  readonly slope: (y: number) => number;
+}
+
+/** Bounds are rounded to f32, as the shader has them: a value at a bound must be recognised as such. */
+function clipTo(low: number, high: number): Definition {
+  const [least, most] = [Math.fround(low), Math.fround(high)];
+  return { value: (x) => Math.min(Math.max(x, least), most), slope: (y) => (y > least && y < most ? 1 : 0) };
+}
+
+const ACTIVATIONS: Record<Activation, Definition> = {
+  none: { value: (x) => x, slope: () => 1 },
+  relu: { value: (x) => Math.max(x, 0), slope: (y) => (y > 0 ? 1 : 0) },
+  tanh: { value: Math.tanh, slope: (y) => 1 - y * y },
+  sigmoid: { value: (x) => 1 / (1 + Math.exp(-x)), slope: (y) => y * (1 - y) },
+  relu6: clipTo(0, 6),
 };
 
-/** act'(x) as a function of y = act(x). */
-const SLOPES: Record<Activation, (y: number) => number> = {
-  none: () => 1,
-  relu: (y) => (y > 0 ? 1 : 0),
-  tanh: (y) => 1 - y * y,
-  sigmoid: (y) => y * (1 - y),
-};
+function definitionOf(activation: ElementwiseFunction): Definition {
+  if (typeof activation === 'string') return ACTIVATIONS[activation];
+  if (activation.name === 'clip') return clipTo(activation.low, activation.high);
+  const { slope } = activation;
+  return { value: (x) => (x > 0 ? x : slope * x), slope: (y) => (y > 0 ? 1 : slope) };
+}
 
 /** Returns act(x) for every element. */
-export function activationForward(activation: Activation, x: ArrayLike<number>): Float64Array {
-  return Float64Array.from(x, FUNCTIONS[activation]);
+export function activationForward(activation: ElementwiseFunction, x: ArrayLike<number>): Float64Array {
+  return Float64Array.from(x, definitionOf(activation).value);
 }
 
 /** Returns gradOutput * act'(x), with act' computed from the output y = act(x). */
 export function activationBackward(
-  activation: Activation,
+  activation: ElementwiseFunction,
   y: ArrayLike<number>,
   gradOutput: ArrayLike<number>,
 ): Float64Array {
-  return Float64Array.from(y, (value, i) => gradOutput[i] * SLOPES[activation](value));
+  const { slope } = definitionOf(activation);
+  return Float64Array.from(y, (value, i) => gradOutput[i] * slope(value));
 }

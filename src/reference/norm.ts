@@ -35,6 +35,11 @@ export function inverseDeviation(variance: ArrayLike<number>, epsilon = 1e-5): F
   return Float64Array.from(variance, (value) => 1 / Math.sqrt(value + epsilon));
 }
 
+/** Returns (x - mean) / deviation, with one mean and one deviation per channel. */
+export function normalise(x: ArrayLike<number>, mean: ArrayLike<number>, deviation: ArrayLike<number>): Float64Array {
+  return Float64Array.from(x, (value, i) => (value - mean[i % mean.length]) / deviation[i % mean.length]);
+}
+
 /** The parameters of a normalisation, one value per channel each. */
 export interface Normalisation {
   readonly gamma: ArrayLike<number>;

@@ -20,10 +20,13 @@ export const TOLERANCES = {
   exact: EXACT,
   none: EXACT,
   relu: EXACT,
+  relu6: EXACT,
   /** Near saturation tanh and sigmoid lose digits: their absolute error is about an ulp of 1. */
   tanh: ELEMENTWISE,
   sigmoid: ELEMENTWISE,
   activationBackward: ELEMENTWISE,
+  /** A difference of numbers of magnitude up to 1, and a division, which may be off by 2.5 ulp. */
+  normalise: ELEMENTWISE,
   /** The error of WGSL's log may be 2^-21 between 0.5 and 2. */
   cross_entropy: ELEMENTWISE,
   crossEntropyGradient: { relative: 1e-6, absolute: 2e-7 },

@@ -11,7 +11,7 @@ import type { Program } from '../gpu/recorder.ts';
 import { ACTIVATION_LAYERS } from './kernels/activation.ts';
 import { CONVOLUTIONS } from './kernels/conv.ts';
 import { GEMMS } from './kernels/gemm.ts';
-import { BATCHES, IMAGE_FILTERS } from './kernels/image.ts';
+import { BATCHES, COPIES, IMAGE_FILTERS } from './kernels/image.ts';
 import { LOSSES } from './kernels/loss.ts';
 import { MEMORY } from './kernels/memory.ts';
 import { MI_FACE } from './kernels/mi_face.ts';
@@ -47,6 +47,7 @@ const CHECKS: readonly Check[] = [
   ...REDUCTIONS,
   ...OPTIMIZERS,
   ...BATCHES,
+  ...COPIES,
   ...IMAGE_FILTERS,
   ...MI_FACE,
   ...PROBES,

@@ -5,10 +5,11 @@ import type { BufferView } from '../../src/gpu/guarded_device.ts';
 import type { Activation } from '../../src/kernels/activation.ts';
 import {
   type PoolShape,
-  poolOutputSize,
   recordMaxPool2dBackward,
   recordMaxPool2dForward,
+  windowsPerPixel,
 } from '../../src/kernels/pool.ts';
+import { type PoolWindows, poolShape } from '../../src/layers/pool_shape.ts';
 import { activationBackward, activationForward } from '../../src/reference/activation.ts';
 import { maxPool2d, maxPool2dBackward } from '../../src/reference/pool.ts';
 import { sumTolerance, TOLERANCES } from '../../src/reference/tolerances.ts';
@@ -17,17 +18,23 @@ import { imageRows, imageRowsToWrite } from '../support/nhwc.ts';
 
 const device = useGpu();
 
-const SHAPES: readonly PoolShape[] = [
-  { batch: 2, height: 7, width: 10, kernelSize: 2, stride: 2 },
-  { batch: 1, height: 2, width: 2, kernelSize: 2, stride: 2 },
-  { batch: 1, height: 5, width: 3, kernelSize: 1, stride: 1 },
-  { batch: 1, height: 1, width: 9, kernelSize: 1, stride: 2 },
-  { batch: 3, height: 9, width: 8, kernelSize: 3, stride: 2, padding: 1 },
-  { batch: 2, height: 6, width: 7, kernelSize: 3, stride: 1, padding: 1 },
-  { batch: 2, height: 11, width: 5, kernelSize: 2, stride: 3 },
-  { batch: 2, height: 5, width: 13, kernelSize: 5, stride: 1, padding: 2 },
-  { batch: 1, height: 3, width: 4, kernelSize: 4, stride: 4, padding: 2 },
+const WINDOWS: readonly (readonly [batch: number, height: number, width: number, windows: PoolWindows])[] = [
+  [2, 7, 10, { kernelSize: 2 }],
+  [1, 2, 2, { kernelSize: 2 }],
+  [1, 5, 3, { kernelSize: 1 }],
+  [1, 1, 9, { kernelSize: 1, stride: 2 }],
+  [3, 9, 8, { kernelSize: 3, stride: 2, padding: 1 }],
+  [2, 6, 7, { kernelSize: 3, stride: 1, padding: 1 }],
+  [2, 11, 5, { kernelSize: 2, stride: 3 }],
+  [2, 5, 13, { kernelSize: 5, stride: 1, padding: 2 }],
+  [1, 3, 4, { kernelSize: 4, padding: 2 }],
+  [2, 7, 9, { kernelSize: [2, 3], stride: [1, 2], padding: [1, 0] }],
+  [1, 8, 5, { kernelSize: [3, 1], stride: [3, 2], ceilMode: true }],
+  [3, 6, 7, { kernelSize: 3, stride: 2, padding: [0, 2, 1, 1] }],
+  [1, 6, 6, { kernelSize: 3, stride: 2, padding: [1, 0, 2, 2], ceilMode: true }],
 ];
+
+const SHAPES = WINDOWS.map(([batch, height, width, windows]) => poolShape('pool', batch, { height, width }, windows));
 
 const ACTIVATIONS: readonly Activation[] = ['relu', 'none', 'tanh', 'sigmoid'];
 
@@ -45,13 +52,12 @@ const CASES = SHAPES.flatMap((shape, i) =>
 );
 
 function nameOf({ shape, channels, activation }: (typeof CASES)[number]): string {
-  const { batch, height, width, kernelSize, stride, padding = 0 } = shape;
+  const { batch, height, width, kernelSize, stride, padding } = shape;
   return `${batch} x ${height} x ${width} x ${channels}, windows of ${kernelSize} / ${stride} + ${padding}, ${activation}`;
 }
 
-function rowsOf(shape: PoolShape): { before: number; after: number } {
-  const { height, width } = poolOutputSize(shape);
-  return { before: shape.batch * shape.height * shape.width, after: shape.batch * height * width };
+function rowsOf({ batch, height, width, outHeight, outWidth }: PoolShape): { before: number; after: number } {
+  return { before: batch * height * width, after: batch * outHeight * outWidth };
 }
 
 /** Values of rows of `channels` with zero pads up to `stride`. */
@@ -108,7 +114,7 @@ it('max pooling backward agrees with its reference', async () => {
         name: nameOf(each),
         view: gradInput,
         expected: maxPool2dBackward(shape, chosen, activationBackward(activation, y, dy), channels),
-        tolerance: sumTolerance(Math.ceil(shape.kernelSize / shape.stride) ** 2),
+        tolerance: sumTolerance(windowsPerPixel(shape)),
       };
     }),
   );
@@ -141,7 +147,7 @@ it('max pooling propagates NaN, compares infinities like numbers and chooses the
     [0, -0, 0, 0],
     [-2, -1, -1, -3],
   ];
-  const shape: PoolShape = { batch: 1, height: 2, width: 2, kernelSize: 2, stride: 2 };
+  const shape = poolShape('pool', 1, { height: 2, width: 2 }, { kernelSize: 2 });
   const x = Float32Array.from({ length: 24 }, (_, i) => windows[i % 6][Math.floor(i / 6)]);
   const bench = new Bench(device.gpu);
   const output = imageRowsToWrite(bench, 1, 6);
@@ -154,9 +160,23 @@ it('max pooling propagates NaN, compares infinities like numbers and chooses the
   bench.arena.destroy();
 });
 
+it('max pooling counts and fills windows as PyTorch does', async () => {
+  const pooled = (size: number, windows: PoolWindows, x: number[]) => {
+    const shape = poolShape('pool', 1, { height: 1, width: size }, windows);
+    return [...maxPool2d(shape, x, 1).output];
+  };
+  const row = { kernelSize: [1, 2], stride: [1, 2] } as const;
+  // The last window of five pixels only partly fits; with padding after the image it would begin beyond it, and is dropped.
+  expect(pooled(5, row, [5, 1, 2, 3, 4])).toEqual([5, 3]);
+  expect(pooled(5, { ...row, ceilMode: true }, [5, 1, 2, 3, 4])).toEqual([5, 3, 4]);
+  expect(pooled(5, { ...row, padding: [0, 1], ceilMode: true }, [5, 1, 2, 3, 4])).toEqual([5, 2, 4]);
+  // Padding is not zero: it never wins.
+  expect(pooled(3, { ...row, padding: [0, 1] }, [-5, -1, -2])).toEqual([-5, -1]);
+});
+
 it('max pooling names the shapes that disagree', () => {
   const bench = new Bench(device.gpu);
-  const shape: PoolShape = { batch: 2, height: 6, width: 6, kernelSize: 2, stride: 2 };
+  const shape = poolShape('pool', 2, { height: 6, width: 6 }, { kernelSize: 2 });
   const input = imageRowsToWrite(bench, 72, 3);
   const output = imageRowsToWrite(bench, 18, 3);
   const chosen = placesToWrite(bench, output);
@@ -168,8 +188,9 @@ it('max pooling names the shapes that disagree', () => {
     /output is 17 x 3 but 2 images of 3 x 3 are 18 x 3/,
   );
   expect(record({ chosen: { ...chosen, size: 16 } })).toThrow(/chosen has 16 bytes, 288 are needed/);
-  expect(() => poolOutputSize({ ...shape, padding: 2 })).toThrow(/padding/);
-  expect(() => poolOutputSize({ ...shape, kernelSize: 7 })).toThrow(/too large/);
-  expect(() => poolOutputSize({ ...shape, stride: 0 })).toThrow(/positive/);
+  expect(record({ shape: { ...shape, padding: [0, 0, 2, 0] } })).toThrow(/padding must be an integer from 0 to below/);
+  expect(record({ shape: { ...shape, outWidth: 4 } })).toThrow(/the last windows begin beyond the image/);
+  expect(record({ shape: { ...shape, stride: [0, 2] } })).toThrow(/positive/);
+  expect(() => poolShape('pool', 1, { height: 6, width: 6 }, { kernelSize: 7 })).toThrow(/larger than the padded/);
   bench.arena.destroy();
 });

@@ -36,7 +36,13 @@ function network(name: string) {
   const parameters = packTensors(spec, tensors as ReadonlyMap<string, Tensor>, file);
   const golden = loadFixture(`networks/${name}`);
   const last = description.layers[description.layers.length - 1];
-  return { spec, parameters, golden, shape: imagesShape(golden.tensor('x').shape), endsInSoftmax: last.kind === 'softmax' };
+  return {
+    spec,
+    parameters,
+    golden,
+    shape: imagesShape(golden.tensor('x').shape),
+    endsInSoftmax: last.kind === 'softmax',
+  };
 }
 
 /** The layers that PyTorch ran: a description's last softmax is not among those of the engine. */

@@ -1,11 +1,12 @@
 /**
- * Float64 reference of src/layers/graph.ts for a chain of layers, forward and backward; every layer is computed by its reference. Images are NHWC
- * without padding. Parameters have PyTorch's order and shape, as in files.
+ * Float64 reference of src/layers/graph.ts for chains of layers, forward and backward; every layer is computed by its
+ * reference. Images are NHWC without padding. Parameters have PyTorch's order and shape, as in files.
  */
 
 import { groupChannels, tapsOf as kernelTaps } from '../../src/kernels/conv_shape.ts';
 import { inputShape, type LayerSpec, outputShape } from '../../src/layers/kinds.ts';
 import type { FlatParameters } from '../../src/layers/parameters.ts';
+import { poolShape } from '../../src/layers/pool_shape.ts';
 import { activationBackward, activationForward } from '../../src/reference/activation.ts';
 import { conv2d, conv2dInputGradient, conv2dWeightGradient } from '../../src/reference/conv.ts';
 import { gemm } from '../../src/reference/gemm.ts';
@@ -130,10 +131,8 @@ export function stackForward(
         );
         break;
       case 'max_pool': {
-        const { height, width, channels } = spec.input;
-        const { kernelSize, activation } = spec;
-        const { output } = maxPool2d({ batch, height, width, kernelSize, stride: kernelSize }, input, channels);
-        values.push(activationForward(activation, output));
+        const { output } = maxPool2d(poolShape(spec.name, batch, spec.input, spec), input, spec.input.channels);
+        values.push(activationForward(spec.activation, output));
         break;
       }
       default:
@@ -197,10 +196,9 @@ export function stackBackward(
         break;
       }
       case 'max_pool': {
-        const { kernelSize, input: image } = spec;
-        const shape = { batch, height: image.height, width: image.width, kernelSize, stride: kernelSize };
-        const { chosen } = maxPool2d(shape, input, image.channels);
-        gradient = maxPool2dBackward(shape, chosen, gradient, image.channels);
+        const shape = poolShape(spec.name, batch, spec.input, spec);
+        const { chosen } = maxPool2d(shape, input, spec.input.channels);
+        gradient = maxPool2dBackward(shape, chosen, gradient, spec.input.channels);
         break;
       }
       default:

@@ -2,7 +2,7 @@
  * Float64 reference of a network's description, forward: plain loops over values in PyTorch's order (image, channel, row,
  * column). Parameters are named `<layer>.weight` and so on, in PyTorch's shapes. Dropout is the identity.
  */
-import { edgesOf, pairOf, type Windows, windowedSize } from '../../src/layers/geometry.ts';
+import { edgesOf, pairOf, type Windows, windowedSize } from '../../src/kernels/geometry.ts';
 import type { LayerDescription, NetworkDescription } from '../../src/models/network_description.ts';
 
 /** The result of a layer for a batch. */

@@ -1,7 +1,7 @@
 /** Sizes of windows of convolutions and pooling layers from the attributes of nodes. */
 
 import { ShapeError } from '../../errors.ts';
-import { type Padding, type Pair, windowedSize } from '../../layers/geometry.ts';
+import { type Padding, type Pair, windowedSize } from '../../kernels/geometry.ts';
 import type { NodeReader } from './node_reader.ts';
 
 export interface NodeWindows {

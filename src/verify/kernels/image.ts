@@ -1,14 +1,17 @@
-/** Checks of shaders/image: batches from a data set, and filters. */
+/** Checks of shaders/image: batches from a data set, copies between images, and filters. */
 
 import type { Program } from '../../gpu/recorder.ts';
 import { packImages, recordCorrupt, recordGatherBatch, recordGatherRows } from '../../kernels/batch.ts';
+import { recordCopyWindow, type WindowCopy } from '../../kernels/copy_window.ts';
 import {
   recordNonLocalMeans,
   recordSharpen,
   recordTotalVariation,
   recordTotalVariationValue,
 } from '../../kernels/image.ts';
+import { recordReshapeChannelsFirst } from '../../kernels/reshape_channels_first.ts';
 import { recordRestride } from '../../kernels/restride.ts';
+import { copyWindow, reshapeChannelsFirst } from '../../reference/copy_window.ts';
 import { nonLocalMeans, sharpen, totalVariation, totalVariationGradient } from '../../reference/image.ts';
 import { corrupt } from '../../reference/random.ts';
 import { sumTolerance, TOLERANCES } from '../../reference/tolerances.ts';
@@ -88,6 +91,58 @@ export const BATCHES: readonly Check[] = [
     prepare(program) {
       program.setStep({ batchOffset: BATCH_OFFSET });
       program.setStep({ draw: DRAW });
+    },
+  },
+];
+
+function copyCheck(name: string, copy: WindowCopy, inputChannels: number, outputChannels: number): Check {
+  return {
+    kernel: `copy_window ${name}`,
+    record(trial) {
+      const { batch, from, to } = copy;
+      const [before, after] = [from, to].map(({ height, width }) => batch * height * width);
+      const x = numbers(before * inputChannels, 1);
+      const [input, output] = [trial.images(before, inputChannels, x), trial.imagesOutput(after, outputChannels)];
+      recordCopyWindow(trial.recorder, { copy, input, output });
+      const expected = new Float64Array(after * outputChannels).fill(99);
+      copyWindow(copy, x, inputChannels, expected, outputChannels);
+      trial.expectMatrix(output, expected, TOLERANCES.exact);
+    },
+  };
+}
+
+export const COPIES: readonly Check[] = [
+  copyCheck(
+    'of single channels',
+    { batch: 2, from: { height: 3, width: 4 }, to: { height: 3, width: 4 }, fromChannel: 1, toChannel: 2, channels: 5 },
+    6,
+    9,
+  ),
+  copyCheck(
+    'with a margin',
+    {
+      batch: 2,
+      from: { height: 3, width: 4 },
+      to: { height: 6, width: 3 },
+      top: -2,
+      left: 1,
+      channels: 5,
+      fill: -0.75,
+    },
+    5,
+    5,
+  ),
+  {
+    kernel: 'reshape_channels_first',
+    record(trial) {
+      const [from, to] = [
+        { pixels: 6, channels: 5 },
+        { pixels: 10, channels: 3 },
+      ];
+      const x = numbers(60, 1);
+      const [input, output] = [trial.images(12, 5, x), trial.imagesOutput(20, 3)];
+      recordReshapeChannelsFirst(trial.recorder, { batch: 2, input, output });
+      trial.expectMatrix(output, reshapeChannelsFirst(x, from, to), TOLERANCES.exact);
     },
   },
 ];

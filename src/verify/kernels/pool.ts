@@ -1,19 +1,31 @@
 /** Checks of shaders/pool. */
 
-import { type PoolShape, poolOutputSize, recordMaxPool2dBackward, recordMaxPool2dForward } from '../../kernels/pool.ts';
+import { recordAvgPool2dBackward, recordAvgPool2dForward } from '../../kernels/avg_pool.ts';
+import {
+  type PoolShape,
+  recordMaxPool2dBackward,
+  recordMaxPool2dForward,
+  windowsPerPixel,
+} from '../../kernels/pool.ts';
+import { poolShape } from '../../layers/pool_shape.ts';
 import { activationBackward, activationForward } from '../../reference/activation.ts';
-import { maxPool2d, maxPool2dBackward } from '../../reference/pool.ts';
+import { avgPool2d, avgPool2dBackward, maxPool2d, maxPool2dBackward } from '../../reference/pool.ts';
 import { sumTolerance, TOLERANCES } from '../../reference/tolerances.ts';
 import { type Check, numbers, pad } from './trial.ts';
 
 const CHANNELS = 5;
+const IMAGE = { height: 6, width: 7 };
 /** Overlapping windows that extend over the edges, and windows with gaps between them that leave out the last pixels. */
-const OVERLAPPING: PoolShape = { batch: 2, height: 6, width: 7, kernelSize: 3, stride: 2, padding: 1 };
-const DISJOINT: PoolShape = { batch: 2, height: 6, width: 7, kernelSize: 2, stride: 3 };
+const OVERLAPPING = poolShape('overlapping', 2, IMAGE, {
+  kernelSize: [3, 4],
+  stride: 2,
+  padding: [1, 2, 0, 1],
+  ceilMode: true,
+});
+const DISJOINT = poolShape('disjoint', 2, IMAGE, { kernelSize: [2, 1], stride: [3, 2] });
 
-function rowsOf(shape: PoolShape): { before: number; after: number } {
-  const { height, width } = poolOutputSize(shape);
-  return { before: shape.batch * shape.height * shape.width, after: shape.batch * height * width };
+function rowsOf({ batch, height, width, outHeight, outWidth }: PoolShape): { before: number; after: number } {
+  return { before: batch * height * width, after: batch * outHeight * outWidth };
 }
 
 /** Integers, so that some values of a window are equal. */
@@ -56,7 +68,7 @@ function backwardCheck(kernel: string, shape: PoolShape): Check {
         gradOutput,
         gradInput,
       });
-      const windows = Math.ceil(shape.kernelSize / shape.stride) ** 2;
+      const windows = windowsPerPixel(shape);
       const tolerance = windows > 1 ? sumTolerance(windows) : TOLERANCES.exact;
       const passed = activationBackward('relu', y, dy);
       trial.expectMatrix(gradInput, maxPool2dBackward(shape, chosen, passed, CHANNELS), tolerance);
@@ -64,8 +76,35 @@ function backwardCheck(kernel: string, shape: PoolShape): Check {
   };
 }
 
+const averageForwardCheck: Check = {
+  kernel: 'avg_pool2d_forward',
+  record(trial) {
+    const shape = OVERLAPPING;
+    const { before, after } = rowsOf(shape);
+    const x = numbers(before * CHANNELS, 1);
+    const [input, output] = [trial.images(before, CHANNELS, x), trial.imagesOutput(after, CHANNELS)];
+    recordAvgPool2dForward(trial.recorder, { shape, countIncludePad: true, input, output });
+    trial.expectMatrix(output, avgPool2d(shape, x, CHANNELS, true), sumTolerance(12));
+  },
+};
+
+const averageBackwardCheck: Check = {
+  kernel: 'avg_pool2d_backward',
+  record(trial) {
+    const shape = OVERLAPPING;
+    const { before, after } = rowsOf(shape);
+    const dy = numbers(after * CHANNELS, 2);
+    const [gradOutput, gradInput] = [trial.images(after, CHANNELS, dy), trial.imagesOutput(before, CHANNELS)];
+    recordAvgPool2dBackward(trial.recorder, { shape, countIncludePad: false, gradOutput, gradInput });
+    const expected = avgPool2dBackward(shape, dy, CHANNELS, false);
+    trial.expectMatrix(gradInput, expected, sumTolerance(windowsPerPixel(shape)));
+  },
+};
+
 export const POOLS: readonly Check[] = [
   forwardCheck,
   backwardCheck('max_pool2d_backward', OVERLAPPING),
   backwardCheck('max_pool2d_backward disjoint', DISJOINT),
+  averageForwardCheck,
+  averageBackwardCheck,
 ];

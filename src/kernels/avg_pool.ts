@@ -1,7 +1,7 @@
 import type { Matrix } from '../gpu/arena.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import { flatGrid } from './grid.ts';
-import { type PoolShape, poolConstants, windowsPerPixel } from './pool.ts';
+import { disjointBlocks, type PoolShape, poolConstants, windowsPerPixel } from './pool.ts';
 
 /** Constants of the divisor, shaders/pool/window_pixels.wgsl. */
 const divisorConstants = ({ padding: [, , bottom, right] }: PoolShape, countIncludePad: boolean) => ({
@@ -55,12 +55,13 @@ export function recordAvgPool2dBackward(
   const { shape, countIncludePad, gradOutput, gradInput } = args;
   const kernel = 'avg_pool2d_backward';
   const constants = poolConstants(kernel, shape, 'gradInput', gradInput, 'gradOutput', gradOutput);
-  const grid = flatGrid((gradInput.rows * gradInput.stride) / 4);
+  const blocks = disjointBlocks(shape);
+  const grid = flatGrid(((blocks?.BLOCKS ?? gradInput.rows) * gradInput.stride) / 4);
   recorder.record({
     label: kernel,
     shader: {
-      path: 'pool/avg_pool2d_backward.wgsl',
-      constants: { ...constants, ...divisorConstants(shape, countIncludePad), ...grid.constants },
+      path: blocks ? 'pool/avg_pool2d_backward_disjoint.wgsl' : 'pool/avg_pool2d_backward.wgsl',
+      constants: { ...constants, ...divisorConstants(shape, countIncludePad), ...grid.constants, ...blocks },
     },
     bindings: [
       ['read', gradOutput],

@@ -106,22 +106,14 @@ export function recordMaxPool2dBackward(
   };
   requireBytes(kernel, 'chosen', chosen, gradOutput.rows * gradOutput.stride * 4);
   requireActivated(kernel, gradOutput, activated);
-  const { batch, height, width, kernelSize, stride, padding } = shape;
-  // Windows that do not overlap each have one block of stride[0] x stride[1] pixels, up to the edge.
-  const [blocksY, blocksX] = [
-    Math.ceil((height + padding[0]) / stride[0]),
-    Math.ceil((width + padding[1]) / stride[1]),
-  ];
-  const blocks = kernelSize[0] <= stride[0] && kernelSize[1] <= stride[1] ? batch * blocksX * blocksY : 0;
-  const grid = flatGrid(((blocks || gradInput.rows) * gradInput.stride) / 4);
+  const blocks = disjointBlocks(shape);
+  const grid = flatGrid(((blocks?.BLOCKS ?? gradInput.rows) * gradInput.stride) / 4);
   recorder.record({
     label: kernel,
-    shader: blocks
-      ? {
-          path: 'pool/max_pool2d_backward_disjoint.wgsl',
-          constants: { ...constants, ...grid.constants, BLOCKS: blocks, BLOCKS_X: blocksX, BLOCKS_Y: blocksY },
-        }
-      : { path: 'pool/max_pool2d_backward.wgsl', constants: { ...constants, ...grid.constants } },
+    shader: {
+      path: blocks ? 'pool/max_pool2d_backward_disjoint.wgsl' : 'pool/max_pool2d_backward.wgsl',
+      constants: { ...constants, ...grid.constants, ...blocks },
+    },
     bindings: [
       ['read', chosen],
       ['read', activated?.output ?? gradOutput],
@@ -131,6 +123,19 @@ export function recordMaxPool2dBackward(
     workgroups: grid.workgroups,
     flops: windowsPerPixel(shape) * gradInput.rows * gradInput.columns,
   });
+}
+
+/**
+ * Windows that do not overlap each have one block of stride[0] x stride[1] pixels, up to the edge: constants of the backward
+ * kernels for such windows, undefined for windows that overlap.
+ */
+export function disjointBlocks({ batch, height, width, kernelSize, stride, padding }: PoolShape) {
+  if (kernelSize[0] > stride[0] || kernelSize[1] > stride[1]) return undefined;
+  const [blocksY, blocksX] = [
+    Math.ceil((height + padding[0]) / stride[0]),
+    Math.ceil((width + padding[1]) / stride[1]),
+  ];
+  return { BLOCKS: batch * blocksX * blocksY, BLOCKS_X: blocksX, BLOCKS_Y: blocksY };
 }
 
 /** The largest number of windows that have a pixel in common. */

@@ -88,23 +88,25 @@ const averageForwardCheck: Check = {
   },
 };
 
-const averageBackwardCheck: Check = {
-  kernel: 'avg_pool2d_backward',
-  record(trial) {
-    const shape = OVERLAPPING;
-    const { before, after } = rowsOf(shape);
-    const dy = numbers(after * CHANNELS, 2);
-    const [gradOutput, gradInput] = [trial.images(after, CHANNELS, dy), trial.imagesOutput(before, CHANNELS)];
-    recordAvgPool2dBackward(trial.recorder, { shape, countIncludePad: false, gradOutput, gradInput });
-    const expected = avgPool2dBackward(shape, dy, CHANNELS, false);
-    trial.expectMatrix(gradInput, expected, sumTolerance(windowsPerPixel(shape)));
-  },
-};
+function averageBackwardCheck(kernel: string, shape: PoolShape): Check {
+  return {
+    kernel,
+    record(trial) {
+      const { before, after } = rowsOf(shape);
+      const dy = numbers(after * CHANNELS, 2);
+      const [gradOutput, gradInput] = [trial.images(after, CHANNELS, dy), trial.imagesOutput(before, CHANNELS)];
+      recordAvgPool2dBackward(trial.recorder, { shape, countIncludePad: false, gradOutput, gradInput });
+      const expected = avgPool2dBackward(shape, dy, CHANNELS, false);
+      trial.expectMatrix(gradInput, expected, sumTolerance(windowsPerPixel(shape)));
+    },
+  };
+}
 
 export const POOLS: readonly Check[] = [
   forwardCheck,
   backwardCheck('max_pool2d_backward', OVERLAPPING),
   backwardCheck('max_pool2d_backward disjoint', DISJOINT),
   averageForwardCheck,
-  averageBackwardCheck,
+  averageBackwardCheck('avg_pool2d_backward', OVERLAPPING),
+  averageBackwardCheck('avg_pool2d_backward disjoint', DISJOINT),
 ];

@@ -57,9 +57,11 @@ function ratesByLayer(rates: Readonly<Record<string, number>>, layers: readonly 
   const result: Record<string, number> = {};
   for (const [name, rate] of Object.entries(rates)) {
     const members = matching(name, layers);
-    if (members.length === 0) throw new ConfigError(`rateMaps: no layer "${name}"; this model has ${layers.join(', ')}`);
+    if (members.length === 0)
+      throw new ConfigError(`rateMaps: no layer "${name}"; this model has ${layers.join(', ')}`);
     for (const layer of members) {
-      if (layer in result) throw new ConfigError(`rateMaps: "${name}" gives ${layer} a second rate; give each layer one`);
+      if (layer in result)
+        throw new ConfigError(`rateMaps: "${name}" gives ${layer} a second rate; give each layer one`);
       result[layer] = rate;
     }
   }

@@ -319,7 +319,8 @@ function readTensor(reading: Reading, bytes: Uint8Array): OnnxTensor {
       : onnxTensor(name, type, [0], { kind: 'bytes', bytes: new Uint8Array() }, `${where} [${count}]`);
   }
   let elements: Elements;
-  if (raw || varints.length === 0) elements = { kind: 'bytes', bytes: raw ?? (floats.length === 1 ? floats[0] : concatenated(floats)) };
+  if (raw || varints.length === 0)
+    elements = { kind: 'bytes', bytes: raw ?? (floats.length === 1 ? floats[0] : concatenated(floats)) };
   else elements = { kind: 'varints', parts: varints };
   return onnxTensor(name, type, shape, elements, where);
 }

@@ -1,6 +1,7 @@
 /** The windows of pooling layers. */
-import type { PoolShape } from '../kernels/pool.ts';
+
 import { edgesOf, type Padding, type Pair, pairOf, windowedSize } from '../kernels/geometry.ts';
+import type { PoolShape } from '../kernels/pool.ts';
 import type { ImageShape } from './layer.ts';
 
 export interface PoolWindows {

@@ -199,6 +199,7 @@ export function planGraph(
   );
   const before = arena.bytes;
   const matrixOf = pool.allocate(arena);
+  const bytes = { shared: arena.bytes - before, alone: pool.bytesAlone };
   return {
     batch,
     mode,
@@ -208,7 +209,7 @@ export function planGraph(
     gradients: gradients.map((place) => place && matrixOf(place)),
     preactivations: preactivations.map((place) => place && matrixOf(place)),
     parts: parts.map((ofLayer) => ofLayer.map((place) => place && matrixOf(place))),
-    bytes: { shared: arena.bytes - before, alone: pool.bytesAlone },
+    bytes,
   };
 }
 

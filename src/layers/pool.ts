@@ -68,9 +68,9 @@ export class Pool {
     return to(place.from(standIn)) && this.view(place, steps, (matrix) => to(matrix)!);
   }
 
-  /** Bytes that the values would take without sharing. */
+  /** Bytes that the values and their rows of zeros would take without sharing. */
   get bytesAlone(): number {
-    return this.#roots.reduce((sum, root) => sum + bytesOf(root), 0);
+    return this.#roots.reduce((sum, root) => sum + bytesOf(root) + root.stride * 4, 0);
   }
 
   /**

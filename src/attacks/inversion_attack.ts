@@ -3,6 +3,7 @@
  * people's faces, it turns the prediction for a photograph back into that photograph.
  */
 import * as v from 'valibot';
+import { type ImageSizeInput, imageValues } from '../data/dataset.ts';
 import { ConfigError } from '../errors.ts';
 import { Arena } from '../gpu/arena.ts';
 import { plainWeights } from '../layers/stack.ts';
@@ -178,10 +179,11 @@ function hasYangSize(width: number, height: number): boolean {
 export function inversionNetwork(
   { network }: Pick<InversionConfig, 'network'>,
   classes: number,
-  { width, height }: { readonly width: number; readonly height: number },
+  size: ImageSizeInput,
 ): ModelSpec {
+  const { width, height, channels } = size;
   if (network.kind === 'dense') {
-    return denseInversion({ kind: 'dense-inversion', classes, hidden: network.hidden, pixels: width * height });
+    return denseInversion({ kind: 'dense-inversion', classes, hidden: network.hidden, pixels: imageValues(size) });
   }
   if (!hasYangSize(width, height)) {
     throw new ConfigError(
@@ -189,7 +191,8 @@ export function inversionNetwork(
         'use the network dense, or images of that size',
     );
   }
-  return yangInversion({ kind: 'yang-inversion', size: width, ngf: network.ngf, classes });
+  const colour = channels === 3 ? { channels } : {};
+  return yangInversion({ kind: 'yang-inversion', size: width, ...colour, ngf: network.ngf, classes });
 }
 
 /** The published recipe, Adam with AMSGrad, at the configuration's learning rate. */

@@ -1,10 +1,13 @@
 import { DataError } from '../errors.ts';
 
+/** Values per pixel: 1 for gray, 3 for red, green and blue. */
+export type Channels = 1 | 3;
+
 /** `pixels` is [height, width, channels], row-major, 8 bits. One channel is gray; three are red, green and blue. */
 export interface DecodedImage {
   width: number;
   height: number;
-  channels: 1 | 3;
+  channels: Channels;
   pixels: Uint8Array;
 }
 

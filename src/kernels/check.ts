@@ -41,11 +41,27 @@ export function requireSameShape(
   requireBytes(kernel, name, matrix, matrix.rows * matrix.stride * 4);
 }
 
-/** @throws ShapeError when a row does not have height x width columns */
-export function requireImages(kernel: string, name: string, matrix: Matrix, height: number, width: number): void {
-  if (height < 1 || width < 1 || matrix.columns !== height * width) {
+/** Size of every image of a batch; an image is one matrix row, row-major, the channels of a pixel side by side. */
+export interface ImageSize {
+  /** Pixels. */
+  readonly height: number;
+  readonly width: number;
+  /** Values per pixel: 1 (default) or 3. */
+  readonly channels?: 1 | 3;
+}
+
+/** @throws ShapeError when a row does not have height x width x channels columns */
+export function requireImages(
+  kernel: string,
+  name: string,
+  matrix: Matrix,
+  { height, width, channels = 1 }: ImageSize,
+): void {
+  const values = height * width * channels;
+  if (height < 1 || width < 1 || matrix.columns !== values) {
+    const size = channels === 1 ? `${height} x ${width}` : `${height} x ${width} x ${channels}`;
     throw new ShapeError(
-      `${kernel}: ${name} is ${describe(matrix)} but images of ${height} x ${width} have ${height * width} pixels`,
+      `${kernel}: ${name} is ${describe(matrix)} but images of ${size} have ${values} ${channels === 1 ? 'pixels' : 'values'}`,
     );
   }
 }

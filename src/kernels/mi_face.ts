@@ -106,14 +106,20 @@ export interface SearchOptions {
   readonly directions: number;
   /** Step along a direction to either side, in pixel units. */
   readonly sigma: number;
-  /** Side length in pixels of the squares whose pixels share a sign. */
+  /** Side length in pixels of the squares whose pixels share a sign, in each channel. */
   readonly cell: number;
+}
+
+/** Width of the searched images in pixels, and their values per pixel: 1 (default) or 3. */
+export interface SearchedImages {
+  readonly width: number;
+  readonly channels?: 1 | 3;
 }
 
 /** queries = x +- sigma u for every direction. `queries` is [2 * directions * rows, pixels]. @throws ShapeError */
 export function recordSearchDirections(
   recorder: Recorder,
-  args: { x: Matrix; queries: Matrix; width: number } & SearchOptions,
+  args: { x: Matrix; queries: Matrix } & SearchedImages & SearchOptions,
 ): void {
   const { x, queries } = args;
   const kernel = 'search_directions';
@@ -131,6 +137,7 @@ export function recordSearchDirections(
     shader: {
       path: 'optimizer/search_directions.wgsl',
       constants: { ...constants, ...shape, ...searchConstants(args) },
+      includes: { sign: signFor(args) },
     },
     bindings: [
       ['read', x],
@@ -144,7 +151,7 @@ export function recordSearchDirections(
 /** gradient = mean over directions of the central difference of the cost times the direction. @throws ShapeError */
 export function recordSearchGradient(
   recorder: Recorder,
-  args: { results: BufferView; gradient: Matrix; width: number } & SearchOptions,
+  args: { results: BufferView; gradient: Matrix } & SearchedImages & SearchOptions,
 ): void {
   const { results, gradient } = args;
   const kernel = 'search_gradient';
@@ -153,7 +160,11 @@ export function recordSearchGradient(
   const { workgroups, constants } = flatGrid(gradient.rows * gradient.stride);
   recorder.record({
     label: kernel,
-    shader: { path: 'optimizer/search_gradient.wgsl', constants: { ...constants, ...shape, ...searchConstants(args) } },
+    shader: {
+      path: 'optimizer/search_gradient.wgsl',
+      constants: { ...constants, ...shape, ...searchConstants(args) },
+      includes: { sign: signFor(args) },
+    },
     bindings: [
       ['read', results],
       ['write', gradient],
@@ -163,6 +174,9 @@ export function recordSearchGradient(
   });
 }
 
-function searchConstants({ directions, sigma, cell, width }: SearchOptions & { width: number }) {
+const signFor = ({ channels = 1 }: SearchedImages) =>
+  channels === 3 ? 'optimizer/search_sign_rgb.wgsl' : 'optimizer/search_sign.wgsl';
+
+function searchConstants({ directions, sigma, cell, width }: SearchOptions & SearchedImages) {
   return { DIRECTIONS: directions, SIGMA: f32(sigma), CELL: cell, WIDTH: width };
 }

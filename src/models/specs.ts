@@ -29,7 +29,7 @@ export const PUBLISHED_HIDDEN: Record<ModelKind, readonly number[]> = {
 
 /**
  * A classifier of dense layers: fc1, fc2 and so on; a DAE also has decoder1, decoder2.
- * @param inputs pixels of an image
+ * @param inputs values of an image: pixels times channels
  * @param classes people
  * @param hidden widths of the hidden layers, the publications' by default
  */
@@ -69,7 +69,7 @@ export function modelSpec(
 }
 
 /**
- * Prediction vector -> [dense layer, batch normalisation, tanh] for each hidden width -> dense layer with sigmoid, the pixels.
+ * Prediction vector -> [dense layer, batch normalisation, tanh] for each hidden width -> dense layer with sigmoid, the values of the image.
  * Aligned vectors have values around 50: without the normalisation every tanh would saturate.
  */
 export function denseInversion(description: DenseInversionDescription): ModelSpec {
@@ -112,7 +112,8 @@ export function modelName({ description }: ModelSpec): string {
   if (description.kind === 'face-network') return `${description.kind} ${description.classes}`;
   const { kind, size, classes } = description;
   const width = 'ndf' in description ? `ndf ${description.ndf}` : `ngf ${description.ngf}`;
-  return `${kind} ${size}x${size}, ${width}, nz ${classes}`;
+  const colour = 'channels' in description ? ' RGB' : '';
+  return `${kind} ${size}x${size}${colour}, ${width}, nz ${classes}`;
 }
 
 /** Names of the layers that a memory configuration may name: those that have parameters. */

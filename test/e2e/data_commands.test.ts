@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { decodePng, encodeGrayPng } from '../../src/cli/render.ts';
+import { decodePng, encodePng } from '../../src/cli/render.ts';
 import { loadPack } from '../../src/data/node/packs.ts';
 import { readSafetensors, writeSafetensors } from '../../src/formats/safetensors.ts';
 import { readTensorFile } from '../../src/formats/tensor_file.ts';
@@ -40,7 +40,7 @@ function faces(name: string, people: Record<string, number>): string {
   for (const [person, level] of Object.entries(people)) {
     const path = join(dir, person, '1.png');
     mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, encodeGrayPng(new Uint8Array(20 * 30).fill(level), 20, 30));
+    writeFileSync(path, encodePng(new Uint8Array(20 * 30).fill(level), 20, 30));
   }
   return dir;
 }

@@ -5,12 +5,13 @@ import { describe, expect, test } from 'vitest';
 import { centreSquare, crop, resize, toGray } from '../../src/data/image_ops.ts';
 import { DataError, ShapeError } from '../../src/errors.ts';
 import type { DecodedImage } from '../../src/formats/image.ts';
-import { encodePgm, type GrayImage } from '../../src/formats/pgm.ts';
+import { encodePgm } from '../../src/formats/pgm.ts';
 import { decode, refusal } from '../support/images.ts';
 
-const gray = (width: number, height: number, pixel: (i: number) => number): GrayImage => ({
+const gray = (width: number, height: number, pixel: (i: number) => number): DecodedImage => ({
   width,
   height,
+  channels: 1,
   pixels: Uint8Array.from({ length: width * height }, (_, i) => pixel(i)),
 });
 const rgba = (width: number, height: number, pixel: (i: number) => number[]) =>
@@ -100,7 +101,12 @@ describe('cropping an image', () => {
   const image = gray(4, 3, (i) => i);
 
   test('a crop is the requested part of the image', () => {
-    expect(crop(image, 1, 1, 2, 2, 'a.jpg')).toEqual({ width: 2, height: 2, pixels: Uint8Array.of(5, 6, 9, 10) });
+    expect(crop(image, 1, 1, 2, 2, 'a.jpg')).toEqual({
+      width: 2,
+      height: 2,
+      channels: 1,
+      pixels: Uint8Array.of(5, 6, 9, 10),
+    });
     expect(crop(image, 0, 0, 4, 3, 'a.jpg').pixels).toEqual(image.pixels);
     expect(centreSquare(image).pixels).toEqual(Uint8Array.of(0, 1, 2, 4, 5, 6, 8, 9, 10));
     expect(centreSquare(gray(2, 6, (i) => i)).pixels).toEqual(Uint8Array.of(4, 5, 6, 7));
@@ -153,7 +159,7 @@ describe('resizing an image', () => {
     // First: (0 + 0.75 10 + 0.25 20) / 1.75 = 7.1; last: (0.25 50 + 0.75 60 + 0.75 70) / 1.75 = 62.9.
     const ramp = gray(8, 1, (i) => i * 10);
     expect([...resize(ramp, 4, 1).pixels]).toEqual([7, 25, 45, 63]);
-    const column = { width: 1, height: 8, pixels: ramp.pixels };
+    const column: DecodedImage = { width: 1, height: 8, channels: 1, pixels: ramp.pixels };
     expect([...resize(column, 1, 4).pixels]).toEqual([7, 25, 45, 63]);
   });
 
@@ -177,7 +183,7 @@ describe('resizing an image', () => {
       11, 32, 59, 85, 111, 138, 159, 104, 125, 115, 50, 76, 103, 124,
     ]);
     const photograph = gray(178, 218, (i) => (i * i * 31 + i * 7) % 251);
-    const hash = (result: GrayImage) => createHash('sha256').update(result.pixels).digest('hex').slice(0, 16);
+    const hash = (result: DecodedImage) => createHash('sha256').update(result.pixels).digest('hex').slice(0, 16);
     expect(hash(resize(crop(photograph, 35, 70, 108, 108, 'a'), 64, 64))).toBe('2e37530755d00a6b');
     expect(hash(resize(photograph, 64, 64))).toBe('6cfc5fb756ed9ddc');
     expect(hash(resize(photograph, 300, 31))).toBe('a5a73c444d3144d4');

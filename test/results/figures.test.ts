@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { Resvg } from '@resvg/resvg-js';
 import { describe, expect, test } from 'vitest';
-import { createDocument, decodePng, encodeGrayPng, svgToPng } from '../../src/cli/render.ts';
+import { createDocument, decodePng, encodePng, svgToPng } from '../../src/cli/render.ts';
 import { ConfigError, ShapeError } from '../../src/errors.ts';
 import { berHeatmap } from '../../src/results/figures/ber_heatmap.ts';
 import { perLayerPlot } from '../../src/results/figures/per_layer.ts';
@@ -62,7 +62,7 @@ function sheet(options: Partial<SheetOptions> = {}): string {
     height,
     title: 'Reconstructions',
     footnote: 'Truth on top.',
-    encodeGrayPng,
+    encodePng,
     ...options,
   });
 }

@@ -1,11 +1,12 @@
 /** Folders with one folder of photographs per person. */
 import { basename, join, resolve } from 'node:path';
 import { DataError } from '../../errors.ts';
-import type { GrayImage } from '../../formats/pgm.ts';
+import type { DecodedImage } from '../../formats/image.ts';
 import { listed, printable } from '../../printable.ts';
 import type { BadFile } from '../pack.ts';
+import { readImage } from './images.ts';
 import { byName, descend, type Folder, listFolder } from './listing.ts';
-import { type Found, type Photograph, readGray } from './photographs.ts';
+import type { Found, Photograph } from './photographs.ts';
 
 /** The folder in which a downloader keeps the faces that it cut out of the photographs beside it. */
 const FACES = /^faces?$/i;
@@ -29,7 +30,11 @@ interface Person {
  * @param cropped the part of each image that `cut` returns, in words
  * @throws DataError naming the folder
  */
-export async function findPeople(path: string, cropped: string, cut: (image: GrayImage) => GrayImage): Promise<Found> {
+export async function findPeople(
+  path: string,
+  cropped: string,
+  cut: (image: DecodedImage) => DecodedImage,
+): Promise<Found> {
   // The people are the folders of the first folder that has several, or has one with photographs or faces in it.
   const { path: dir, folder: root } = await descend(path, async ({ folders }, at) => {
     if (folders.length !== 1) return folders.length > 1;
@@ -58,7 +63,7 @@ export async function findPeople(path: string, cropped: string, cut: (image: Gra
     bad.push(...folder.bad.map(({ file, reason }) => ({ file: `${prefix}${file}`, reason })));
     for (const file of folder.files) {
       const at = join(dir, name, inside, file);
-      const read = async () => cut(await readGray(at));
+      const read = async () => cut(await readImage(at));
       photographs.push({ id: `${prefix}${file}`, person: name.normalize('NFC'), path: at, read });
     }
   }

@@ -14,7 +14,7 @@ const Names = v.array(v.string());
  * @throws DataError if there are fewer than two names, an empty one or the same twice
  */
 export function parseClassNames(text: string, where: string): string[] {
-  const names = text.trimStart().startsWith('[') ? fromJson(text, where) : text.trimEnd().split(/\r?\n/);
+  const names = text.trimStart().startsWith('[') ? fromJson(text, where) : linesOf(text);
   const trimmed = names.map((name) => name.trim().normalize('NFC'));
   if (trimmed.length < 2) throw new DataError(`${where}: ${trimmed.length} class name; give one per class, at least 2`);
   const empty = trimmed.indexOf('');
@@ -22,6 +22,10 @@ export function parseClassNames(text: string, where: string): string[] {
   const repeated = trimmed.find((name, index) => trimmed.indexOf(name) !== index);
   if (repeated !== undefined) throw new DataError(`${where}: ${printable(repeated, 40)} appears twice; list it once`);
   return trimmed;
+}
+
+function linesOf(text: string): string[] {
+  return text.trim() === '' ? [] : text.trimEnd().split(/\r?\n/);
 }
 
 function fromJson(text: string, where: string): string[] {

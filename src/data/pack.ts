@@ -12,12 +12,12 @@ export const PACK_FORMAT = 'midas-pack/1';
 export const FACE_LAYOUTS = ['attfaces', 'facescrub', 'celeba', 'folders'] as const;
 /**
  * Layouts of folders of photographs, and the part of each image that is imported:
- * - `attfaces`: sN/M.pgm, at least two people; the largest square in the middle.
+ * - `attfaces`: sN/M.pgm, at least two people; the largest part in the middle, of the shape of the result.
  * - `facescrub`: a folder per person, at least two, with aligned faces of about 150x150, which can be in a folder `face` in
  *   it; the whole image.
  * - `celeba`: one folder of the aligned 178x218 images (img_align_celeba); 108x108 at 35,70, as Yang et al. cut them.
  *   Identities come from identity_CelebA.txt in the folder, beside it or in Anno; without it all images have one label.
- * - `folders`: a folder per person, at least two, with any images; the largest square in the middle.
+ * - `folders`: a folder per person or class, at least two, with any images; the largest part in the middle, as above.
  */
 export type FaceLayout = (typeof FACE_LAYOUTS)[number];
 

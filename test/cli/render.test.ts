@@ -54,6 +54,14 @@ describe('encoding a gray PNG', () => {
     expect([...png.subarray(24, 26)]).toEqual([8, 0]);
   });
 
+  test('an RGB PNG is stored in three 8-bit channels and decoded as it was encoded', () => {
+    const values = Uint8Array.from({ length: 5 * 3 * 3 }, (_, i) => (i * 37) & 255);
+    const png = encodePng(values, 5, 3, 3);
+    expect([...png.subarray(24, 26)]).toEqual([8, 2]);
+    expect(decodePng(png).data.filter((_, i) => i % 4 < 3)).toEqual(values);
+    expect(() => encodePng(values, 5, 3)).toThrow('png: 45 pixels for 5 x 3, expected 15');
+  });
+
   test('the pixels of a gray PNG may be a view into a larger buffer', () => {
     const view = Uint8Array.of(9, 9, 1, 2, 3, 4).subarray(2);
     expect([...decodePng(encodePng(view, 2, 2)).data].filter((_, i) => i % 4 === 0)).toEqual([1, 2, 3, 4]);

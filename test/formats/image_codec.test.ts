@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { encode as encodeJpeg } from 'jpeg-js';
 import { PNG } from 'pngjs';
 import { describe, expect, test } from 'vitest';
-import { centreSquare, crop, resize, toGray } from '../../src/data/image_ops.ts';
+import { centreOfShape, centreSquare, crop, luma, resize, toGray, toRgb } from '../../src/data/image_ops.ts';
 import { DataError, ShapeError } from '../../src/errors.ts';
 import type { DecodedImage } from '../../src/formats/image.ts';
 import { encodePgm } from '../../src/formats/pgm.ts';
@@ -125,6 +125,61 @@ describe('cropping an image', () => {
     ]) {
       failure(() => crop(image, x, y, w, h, 'a.jpg'));
     }
+  });
+});
+
+describe('processing a colour image', () => {
+  const colour = (width: number, height: number): DecodedImage => ({
+    width,
+    height,
+    channels: 3,
+    pixels: Uint8Array.from({ length: width * height * 3 }, (_, i) => (i * i * 7 + i * 3) % 256),
+  });
+  const channelOf = ({ width, height, pixels }: DecodedImage, channel: number): DecodedImage => ({
+    width,
+    height,
+    channels: 1,
+    pixels: pixels.filter((_, i) => i % 3 === channel),
+  });
+
+  test('a crop and a resized image have the channels of the gray ones', () => {
+    const image = colour(9, 7);
+    for (const change of [
+      (each: DecodedImage) => crop(each, 2, 1, 5, 4, 'a.jpg'),
+      centreSquare,
+      (each: DecodedImage) => resize(each, 4, 11),
+      (each: DecodedImage) => resize(each, 9, 3),
+    ]) {
+      const changed = change(image);
+      expect(changed.channels).toBe(3);
+      for (const channel of [0, 1, 2]) expect(channelOf(changed, channel)).toEqual(change(channelOf(image, channel)));
+    }
+  });
+
+  test('conversion to RGB and back keeps gray pixels, and luma is that of ITU-R 601', () => {
+    const image = gray(3, 2, (i) => i * 50);
+    expect(toRgb(image).pixels.subarray(3, 9)).toEqual(Uint8Array.of(50, 50, 50, 100, 100, 100));
+    expect(toGray(toRgb(image))).toEqual(image);
+    expect(toRgb(toRgb(image))).toEqual(toRgb(image));
+    const bright = luma(Float32Array.of(1, 0, 0, 0, 1, 0, 0, 0, 1), 3);
+    [0.299, 0.587, 0.114].forEach((weight, i) => {
+      expect(bright[i]).toBeCloseTo(weight, 6);
+    });
+    const values = Float32Array.of(1, 2);
+    expect(luma(values, 1)).toBe(values);
+  });
+
+  test('the middle of a shape is as large as the image allows', () => {
+    const size = ({ width, height }: DecodedImage) => [width, height];
+    expect(size(centreOfShape(colour(40, 30), 2, 1))).toEqual([40, 20]);
+    expect(size(centreOfShape(colour(40, 30), 24, 32))).toEqual([23, 30]);
+    expect(
+      centreOfShape(
+        gray(4, 6, (i) => i),
+        4,
+        2,
+      ).pixels,
+    ).toEqual(Uint8Array.of(8, 9, 10, 11, 12, 13, 14, 15));
   });
 });
 

@@ -6,12 +6,12 @@
 import { stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { ConfigError, DataError, InterruptedError } from '../../errors.ts';
-import type { Channels, DecodedImage } from '../../formats/image.ts';
+import type { Channels } from '../../formats/image.ts';
 import { listed, printable, printableEnd } from '../../printable.ts';
 import { orderClasses, parseClassNames } from '../class_names.ts';
 import { createDataset, type ImageDataset, type ImageSize, imageValues, sizeName } from '../dataset.ts';
 import { normaliseIdentity } from '../identities.ts';
-import { centreOfShape, centreSquare, resize, withChannels } from '../image_ops.ts';
+import { centreOfShape, resize, withChannels } from '../image_ops.ts';
 import { type BadFile, FACE_LAYOUTS, type FaceLayout, type PackOrigin } from '../pack.ts';
 import { listAttFaces } from './attfaces.ts';
 import { BadFilesError, badFile } from './bad_files.ts';
@@ -30,7 +30,8 @@ export interface ImportFacesOptions {
   readonly layout?: FaceLayout;
   /**
    * Side of the result, or its width and height, in pixels, 1..1024; by default 64, or those of files of NumPy with square
-   * images. A result that is not square shows the largest part in the middle of the same shape.
+   * images. Where the layout has no crop of its own, the
+   * largest part in the middle of the shape of the result is imported.
    */
   readonly size?: number | { readonly width: number; readonly height: number };
   /** Channels of the result: 1 for gray (default), into which colours are converted, or 3 for RGB. */
@@ -126,7 +127,7 @@ export async function importFaces(dir: string, options: ImportFacesOptions): Pro
     );
   }
 
-  const { images, good, bad } = await decodeAll(chosen, size, found.crop, options);
+  const { images, good, bad } = await decodeAll(chosen, size, found, options);
   bad.unshift(...found.bad);
   if (bad.length > 0 && (!skipBad || good.length === 0)) {
     throw new BadFilesError(found.dir, bad, chosen.length + found.bad.length);
@@ -146,7 +147,7 @@ export async function importFaces(dir: string, options: ImportFacesOptions): Pro
   const inOrder = await createDataset(parts, hashInPlace);
   const dataset = names ? await orderClasses(inOrder, names, options.classNames as string, hashInPlace) : inOrder;
   const preparation: Record<string, string> = {
-    crop: size.width === size.height ? found.crop : `${found.crop}, then the middle of the shape ${sizeName(size)}`,
+    crop: cropName(found, size),
     ...(channels === 1 ? { gray: 'ITU-R 601' } : { colour: 'RGB' }),
     filter: 'bilinear, antialiased',
     size: `${size.width}x${size.height}`,
@@ -185,7 +186,7 @@ function notesOnPeople(chosen: readonly Photograph[], good: readonly Photograph[
 async function decodeAll(
   chosen: readonly Photograph[],
   size: ImageSize,
-  cropped: string,
+  found: Found,
   { partial, onProgress, signal }: ImportFacesOptions,
 ): Promise<{ images: Uint8Array; good: Photograph[]; bad: BadFile[] }> {
   const values = imageValues(size);
@@ -203,9 +204,9 @@ async function decodeAll(
       }
       onProgress?.(index, chosen.length, printable(photograph.id, 80));
       const target = images.subarray(good.length * values, (good.length + 1) * values);
-      const stamp = kept && (await stampOf(photograph, cropped, size));
+      const stamp = kept && (await stampOf(photograph, cropName(found, size), size));
       const isKept = stamp !== undefined && (await kept?.read(index, stamp, target));
-      const problem = isKept ? undefined : await decodeInto(target, photograph, size);
+      const problem = isKept ? undefined : await decodeInto(target, photograph, size, takesCentre(found, size));
       if (problem) {
         bad.push(problem);
         continue;
@@ -220,13 +221,30 @@ async function decodeAll(
   return { images: images.subarray(0, good.length * values), good, bad };
 }
 
+/** True if the centre of each image is imported, in the shape of the result. A crop of a layout is only reshaped if it must. */
+function takesCentre({ crop }: Found, { width, height }: ImageSize): boolean {
+  return crop === undefined || width !== height;
+}
+
+/** The part of each image that is imported, in words. */
+function cropName({ crop }: Found, { width, height }: ImageSize): string {
+  const centre = width === height ? 'centre square' : `centre in the shape ${width}x${height}`;
+  if (crop === undefined) return centre;
+  return width === height ? crop : `${crop}, ${centre}`;
+}
+
 /** Decodes a photograph into `target`. @returns the problem if it cannot be used */
-async function decodeInto(target: Uint8Array, photograph: Photograph, size: ImageSize): Promise<BadFile | undefined> {
+async function decodeInto(
+  target: Uint8Array,
+  photograph: Photograph,
+  size: ImageSize,
+  isCentre: boolean,
+): Promise<BadFile | undefined> {
   const { width, height, channels } = size;
   try {
     const image = await photograph.read();
-    const shaped = width === height ? image : centreOfShape(image, width, height);
-    target.set(resize(withChannels(shaped, channels), width, height).pixels);
+    const cut = isCentre ? centreOfShape(image, width, height) : image;
+    target.set(resize(withChannels(cut, channels), width, height).pixels);
     return undefined;
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
@@ -271,24 +289,22 @@ async function haveOnlyArrays(dir: string, folders: readonly string[]): Promise<
 
 const FINDERS: Readonly<Record<FaceLayout, (dir: string) => Promise<Found>>> = {
   attfaces: findAttFaces,
-  facescrub: (dir) => findPeople(dir, 'none', (image) => image),
+  facescrub: (dir) => findPeople(dir, 'none'),
   celeba: findCelebA,
-  folders: (dir) => findPeople(dir, 'centre square', centreSquare),
+  folders: (dir) => findPeople(dir),
 };
 
 async function findAttFaces(path: string): Promise<Found> {
   const { dir, people, photographs, bad, notes } = await listAttFaces(path);
-  const read = async (file: string): Promise<DecodedImage> => centreSquare(await readImage(file));
   return {
     dir,
     people,
     photographs: photographs.map(({ id, person }) => {
-      return { id, person, path: join(dir, id), read: () => read(join(dir, id)) };
+      return { id, person, path: join(dir, id), read: () => readImage(join(dir, id)) };
     }),
     areIdentified: true,
     bad,
     notes,
-    crop: 'centre square',
   };
 }
 

@@ -10,7 +10,6 @@ import { isNpy, type NumberArray, readNpyNumbers } from '../../formats/npy.ts';
 import { isZip, listNpz, readNpz } from '../../formats/npz.ts';
 import { listed, printable } from '../../printable.ts';
 import { type ArrayImages, areLabels, imagesOfArray, labelsOfArray } from '../face_arrays.ts';
-import { centreSquare } from '../image_ops.ts';
 import { readBytes } from './files.ts';
 import { byName, type Folder } from './listing.ts';
 import type { Found, Photograph } from './photographs.ts';
@@ -173,7 +172,7 @@ function found(dir: string, name: string, parts: readonly Part[]): Found {
       return {
         id: `${part}/${index}`,
         person: personOf(own?.[index]),
-        read: async () => centreSquare(await images.read(index)),
+        read: () => images.read(index),
       };
     }),
   );
@@ -187,7 +186,6 @@ function found(dir: string, name: string, parts: readonly Part[]): Found {
     areIdentified: labels.length > 0,
     bad: [],
     notes: [],
-    crop: 'centre square',
     ...(width === height && { size: width }),
   };
 }

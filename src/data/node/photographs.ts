@@ -19,8 +19,8 @@ export interface Found {
   readonly notes: readonly string[];
   /** Name of the data set; by default that of the folder. */
   readonly name?: string;
-  /** The part of each image that is imported, in words. */
-  readonly crop: string;
+  /** The part of each image that `read` returns, in words; absent if the centre of the whole image is imported. */
+  readonly crop?: string;
   /** The size that is imported where none is given: width and height in pixels. */
   readonly size?: number;
 }

@@ -3,10 +3,11 @@
  * every victim and under every defence, because it sees the victim only through {@link Victim}. A new attack needs one file
  * that exports an {@link Attack}, and one line in src/attacks/registry.ts.
  */
+
 import type * as v from 'valibot';
-import type { ImageSize, ImageSizeInput } from '../data/dataset.ts';
 import type { Arena } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
+import type { ImageSize, ImageSizeInput } from '../image_size.ts';
 import type { FlatParameters } from '../layers/parameters.ts';
 import type { DeviceDataset } from '../models/device_dataset.ts';
 import type { ModelSpec } from '../models/model_spec.ts';

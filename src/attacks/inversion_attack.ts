@@ -2,10 +2,11 @@
  * The inversion network (Yang et al., CCS'19) as an attack of an experiment: trained on the victim's predictions for other
  * people's faces, it turns the prediction for a photograph back into that photograph.
  */
+
 import * as v from 'valibot';
-import { type ImageSizeInput, imageValues } from '../data/dataset.ts';
 import { ConfigError } from '../errors.ts';
 import { Arena } from '../gpu/arena.ts';
+import { type ImageSizeInput, imageValues } from '../image_size.ts';
 import { plainWeights } from '../layers/stack.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
 import { denseInversion } from '../models/specs.ts';

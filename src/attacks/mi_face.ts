@@ -1,10 +1,10 @@
-import { type ImageSizeInput, imageValues } from '../data/dataset.ts';
 import { ConfigError, ShapeError } from '../errors.ts';
 import { Arena, type Matrix } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
 import { type Program, Recorder } from '../gpu/recorder.ts';
 import { MI_FACE_STATE, writeFields } from '../gpu/structs.ts';
+import { type ImageSizeInput, imageValues } from '../image_size.ts';
 import {
   recordNonLocalMeans,
   recordSharpen,

@@ -1,5 +1,5 @@
 /** MI-Face as an attack of an experiment: it makes an image of every attacked person and needs only the victim. */
-import { imageValues } from '../data/dataset.ts';
+import { imageValues } from '../image_size.ts';
 import { Random } from '../random.ts';
 import type {
   Attack,

@@ -1,7 +1,8 @@
 /** `midas data import`, `midas data info` and `midas data synth`: commands that write and describe packs of images. */
+
 import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { type ImageDataset, imageValues } from '../data/dataset.ts';
+import type { ImageDataset } from '../data/dataset.ts';
 import { type Population, requireInteger } from '../data/faces.ts';
 import { BadFilesError } from '../data/node/bad_files.ts';
 import { writeFileAtomic } from '../data/node/files.ts';
@@ -11,8 +12,8 @@ import { type BadFile, type FaceLayout, PACK_FORMAT, type Pack } from '../data/p
 import { renderFaces } from '../data/render_faces.ts';
 import { InterruptedError } from '../errors.ts';
 import { type Colours, channelsOf } from '../experiments/config.ts';
-import type { Channels } from '../formats/image.ts';
 import { openNodeGpu } from '../gpu/node.ts';
+import { type Channels, imageValues } from '../image_size.ts';
 import { listed, printable, printableEnd } from '../printable.ts';
 import { makeFolder, outputFile } from './output_file.ts';
 import type { Session } from './session.ts';

@@ -1,4 +1,5 @@
 /** Loads or renders the faces of an experiment, as the `data` of its configuration says. */
+
 import { existsSync, statSync } from 'node:fs';
 import { orderClasses, parseClassNames } from '../data/class_names.ts';
 import { type ImageDataset, type Split, seededSplit } from '../data/dataset.ts';
@@ -14,8 +15,8 @@ import { channelsOf, type DataConfig } from '../experiments/config.ts';
 import type { ExperimentData } from '../experiments/faces.ts';
 import { experimentData, proceduralData, publicFacesOf, splitName } from '../experiments/faces.ts';
 import { presetInput } from '../experiments/presets.ts';
-import type { Channels } from '../formats/image.ts';
 import type { Gpu } from '../gpu/device.ts';
+import type { Channels } from '../image_size.ts';
 
 type Files = Extract<DataConfig, { kind: 'files' }>;
 

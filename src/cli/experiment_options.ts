@@ -1,8 +1,8 @@
 /** The options of the commands that run an experiment. Each changes one field of the configuration of a preset or a file. */
+
 import { type Command, Option } from 'commander';
 import * as v from 'valibot';
 import { ATTACKS } from '../attacks/registry.ts';
-import type { ImageSizeInput } from '../data/dataset.ts';
 import { RELEASE_DEFENCES, TRAINING_DEFENCES } from '../defences/registry.ts';
 import { ConfigError } from '../errors.ts';
 import {
@@ -19,6 +19,7 @@ import {
 import { attacksOfKinds, changedTraining, PRESETS, type PresetName, presetInput } from '../experiments/presets.ts';
 import { parseShard, type Shard, WHOLE } from '../experiments/shard.ts';
 import { voltageMemories } from '../experiments/voltage.ts';
+import type { ImageSizeInput } from '../image_size.ts';
 import { GRANULARITIES, NOISE_KINDS, NUMBER_FORMAT_KINDS } from '../memory/config.ts';
 import type { Vendor } from '../memory/undervolting.ts';
 import { readConfig } from './config_file.ts';

@@ -9,7 +9,7 @@ import { Resvg } from '@resvg/resvg-js';
 import { JSDOM } from 'jsdom';
 import { PNG } from 'pngjs';
 import { DataError, ShapeError } from '../errors.ts';
-import type { Channels } from '../formats/image.ts';
+import type { Channels } from '../image_size.ts';
 import { embedFont, type FontFile } from '../results/figures/font.ts';
 
 /** An empty document with the APIs that Observable Plot draws with. */

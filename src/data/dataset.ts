@@ -1,6 +1,6 @@
 /** A set of equally large 8-bit images, gray or RGB, with class labels, and functions that split, hash and convert it. */
 import { ConfigError, DataError, ShapeError } from '../errors.ts';
-import type { Channels } from '../formats/image.ts';
+import { type Channels, type ImageSizeInput, imageValues, sizeName } from '../image_size.ts';
 import { Random } from '../random.ts';
 import { sha256 } from './sha256.ts';
 
@@ -21,22 +21,6 @@ export interface ImageDataset {
   ids: string[];
   /** `datasetHash` of this dataset. */
   sha256: string;
-}
-
-/** The size of an image: pixels, and values per pixel. */
-export type ImageSize = Readonly<Pick<ImageDataset, 'width' | 'height' | 'channels'>>;
-
-/** A size of images that are gray unless it says otherwise. */
-export type ImageSizeInput = Omit<ImageSize, 'channels'> & Partial<ImageSize>;
-
-/** Number of values of an image: those of all its pixels and channels. */
-export function imageValues({ width, height, channels = 1 }: ImageSizeInput): number {
-  return width * height * channels;
-}
-
-/** A size for messages: `64x48`, or `64x48 RGB`. */
-export function sizeName({ width, height, channels }: ImageSizeInput): string {
-  return `${width}x${height}${channels === 3 ? ' RGB' : ''}`;
 }
 
 /** Indices into a dataset. */

@@ -1,7 +1,9 @@
 /** Turns arrays of numbers into images and labels. */
+
 import { DataError } from '../errors.ts';
-import type { Channels, DecodedImage } from '../formats/image.ts';
+import type { DecodedImage } from '../formats/image.ts';
 import type { NumberArray, NumberData } from '../formats/npy.ts';
+import type { Channels } from '../image_size.ts';
 
 /** Images in an array. */
 export interface ArrayImages {

@@ -3,8 +3,10 @@
  * and resizing give the same bytes as Pillow, with which the published data sets were prepared
  * (https://github.com/python-pillow/Pillow, src/libImaging/Convert.c and Resample.c).
  */
+
 import { DataError, ShapeError } from '../errors.ts';
-import type { Channels, DecodedImage } from '../formats/image.ts';
+import type { DecodedImage } from '../formats/image.ts';
+import type { Channels } from '../image_size.ts';
 
 /** Converts an image to the luma of ITU-R 601 in 16-bit fixed point, with the same bytes as Pillow's convert('L'). */
 export function toGray(image: DecodedImage): DecodedImage {

@@ -1,8 +1,10 @@
 /** Selects people from a set of faces, and augments a set with variations of its photographs. */
+
 import { mat2d, vec2 } from 'gl-matrix';
 import { ConfigError } from '../errors.ts';
+import { type ImageSize, imageValues } from '../image_size.ts';
 import { Random } from '../random.ts';
-import { createDataset, type ImageDataset, type ImageSize, imageValues } from './dataset.ts';
+import { createDataset, type ImageDataset } from './dataset.ts';
 
 /**
  * The photographs of some people, with new labels in the given order.

@@ -1,7 +1,9 @@
 /** The checks of an experiment that are made before its first file is written and its first network is trained. */
+
 import { attackOfKind } from '../attacks/registry.ts';
-import { type ImageDataset, imageValues } from '../data/dataset.ts';
+import type { ImageDataset } from '../data/dataset.ts';
 import { ConfigError, DataError } from '../errors.ts';
+import { imageValues } from '../image_size.ts';
 import { standardise } from '../metrics/similarity.ts';
 import { readCheckpoint } from '../models/checkpoint.ts';
 import { type Condition, conditionKey, conditionLabel, pictureFile } from '../results/results.ts';

@@ -2,11 +2,12 @@
  * The configuration of an experiment: data x victim x defences x attacks, measured draw by draw. One schema validates it
  * on input; after that it is a plain typed object. The manifest of a run holds all of it, so that the run can be repeated.
  */
+
 import * as v from 'valibot';
 import { AttackSchema } from '../attacks/registry.ts';
 import { RELEASE_DEFENCES, TRAINING_DEFENCES } from '../defences/registry.ts';
 import { ConfigError } from '../errors.ts';
-import type { Channels } from '../formats/image.ts';
+import type { Channels } from '../image_size.ts';
 import { FETCH_PATHS, GRANULARITIES, NamedMemories, NOISE_KINDS, NumberFormat, Rate } from '../memory/config.ts';
 import { MODEL_KINDS } from '../models/model_spec.ts';
 

@@ -1,8 +1,9 @@
 /** Plans the memory of an experiment and the time of its training from its configuration, without running it. */
+
 import { attackOfKind } from '../attacks/registry.ts';
-import { type ImageSizeInput, imageValues } from '../data/dataset.ts';
 import { LimitError } from '../errors.ts';
 import { ROW_ALIGNMENT, roundUp } from '../gpu/arena.ts';
+import { type ImageSizeInput, imageValues } from '../image_size.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
 import { type NetworkPlan, type PlannedBuffer, planNetwork } from '../models/plan.ts';
 import { isInversion } from '../models/specs.ts';

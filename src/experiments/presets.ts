@@ -1,7 +1,8 @@
 /** Presets: named configurations, whose fields a user may change. */
+
 import { ATTACKS } from '../attacks/registry.ts';
-import { type ImageSizeInput, imageValues } from '../data/dataset.ts';
 import { ConfigError } from '../errors.ts';
+import { type ImageSizeInput, imageValues } from '../image_size.ts';
 import type { ExperimentInput, VictimKind } from './config.ts';
 
 /** Presets by name, each in several sizes, the first of which is the default. */

@@ -2,6 +2,7 @@
  * A testbed: one victim ready in approximate memory, and attacks that are ready to run against it under any configuration of
  * that memory. Built once for a whole sweep, or for everything that a user of the page tries.
  */
+
 import {
   type AttackContext,
   type AttackedVictim,
@@ -15,13 +16,13 @@ import {
 } from '../attacks/attack.ts';
 import type { SearchSpace } from '../attacks/mi_face.ts';
 import { attackOfKind } from '../attacks/registry.ts';
-import { type ImageDataset, type ImageSizeInput, imageValues, labelsOf, meanImage } from '../data/dataset.ts';
+import { type ImageDataset, labelsOf, meanImage } from '../data/dataset.ts';
 import { releaseDefence, TRAINING_DEFENCES } from '../defences/registry.ts';
 import { ConfigError, DataError } from '../errors.ts';
-import type { Channels } from '../formats/image.ts';
 import { Arena, type Matrix } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { Program, Recorder, WeightRead } from '../gpu/recorder.ts';
+import { type Channels, type ImageSizeInput, imageValues } from '../image_size.ts';
 import { ApproximateMemory } from '../injection/approximate_memory.ts';
 import { INFERENCE } from '../layers/layer.ts';
 import { plainWeights, planStack, recordStackForward } from '../layers/stack.ts';

@@ -1,7 +1,5 @@
 import { DataError } from '../errors.ts';
-
-/** Values per pixel: 1 for gray, 3 for red, green and blue. */
-export type Channels = 1 | 3;
+import type { Channels } from '../image_size.ts';
 
 /** `pixels` is [height, width, channels], row-major, 8 bits. One channel is gray; three are red, green and blue. */
 export interface DecodedImage {

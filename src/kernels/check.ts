@@ -2,6 +2,7 @@ import { ShapeError } from '../errors.ts';
 import type { Matrix } from '../gpu/arena.ts';
 import type { ShaderConstant } from '../gpu/composer.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
+import { type ImageSizeInput, imageValues } from '../image_size.ts';
 
 const describe = (matrix: Pick<Matrix, 'rows' | 'columns' | 'stride'>) =>
   `${matrix.rows} x ${matrix.columns} (stride ${matrix.stride})`;
@@ -41,27 +42,14 @@ export function requireSameShape(
   requireBytes(kernel, name, matrix, matrix.rows * matrix.stride * 4);
 }
 
-/** Size of every image of a batch; an image is one matrix row, row-major, the channels of a pixel side by side. */
-export interface ImageSize {
-  /** Pixels. */
-  readonly height: number;
-  readonly width: number;
-  /** Values per pixel: 1 (default) or 3. */
-  readonly channels?: 1 | 3;
-}
-
-/** @throws ShapeError when a row does not have height x width x channels columns */
-export function requireImages(
-  kernel: string,
-  name: string,
-  matrix: Matrix,
-  { height, width, channels = 1 }: ImageSize,
-): void {
-  const values = height * width * channels;
+/** @throws ShapeError when a row does not have the height x width x channels values of an image */
+export function requireImages(kernel: string, name: string, matrix: Matrix, size: ImageSizeInput): void {
+  const { height, width, channels = 1 } = size;
+  const values = imageValues(size);
   if (height < 1 || width < 1 || matrix.columns !== values) {
-    const size = channels === 1 ? `${height} x ${width}` : `${height} x ${width} x ${channels}`;
+    const shape = channels === 1 ? `${height} x ${width}` : `${height} x ${width} x ${channels}`;
     throw new ShapeError(
-      `${kernel}: ${name} is ${describe(matrix)} but images of ${size} have ${values} ${channels === 1 ? 'pixels' : 'values'}`,
+      `${kernel}: ${name} is ${describe(matrix)} but images of ${shape} have ${values} ${channels === 1 ? 'pixels' : 'values'}`,
     );
   }
 }

@@ -3,11 +3,12 @@ import type { Matrix } from '../gpu/arena.ts';
 import { f32 } from '../gpu/composer.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
-import { type ImageSize, requireBytes, requireImages, requireSameShape, shapeConstants } from './check.ts';
+import type { ImageSizeInput } from '../image_size.ts';
+import { requireBytes, requireImages, requireSameShape, shapeConstants } from './check.ts';
 import { flatGrid } from './grid.ts';
 
 /** The shader of a filter for gray images, or that for RGB. */
-const shaderFor = (kernel: string, { channels = 1 }: ImageSize) =>
+const shaderFor = (kernel: string, { channels = 1 }: ImageSizeInput) =>
   `image/${kernel}${channels === 3 ? '_rgb' : ''}.wgsl`;
 
 /**
@@ -24,7 +25,7 @@ const shaderFor = (kernel: string, { channels = 1 }: ImageSize) =>
  */
 export function recordNonLocalMeans(
   recorder: Recorder,
-  args: ImageSize & { input: Matrix; output: Matrix; patchRadius: number; searchRadius: number; strength: number },
+  args: ImageSizeInput & { input: Matrix; output: Matrix; patchRadius: number; searchRadius: number; strength: number },
 ): void {
   const { input, output, height, width, channels = 1, patchRadius, searchRadius, strength } = args;
   const kernel = 'non_local_means';
@@ -71,7 +72,7 @@ export function recordNonLocalMeans(
  */
 export function recordSharpen(
   recorder: Recorder,
-  args: ImageSize & { input: Matrix; output: Matrix; amount: number },
+  args: ImageSizeInput & { input: Matrix; output: Matrix; amount: number },
 ): void {
   const { input, output, height, width, amount } = args;
   const kernel = 'sharpen';
@@ -105,7 +106,7 @@ export function recordSharpen(
  */
 export function recordTotalVariation(
   recorder: Recorder,
-  args: ImageSize & { input: Matrix; gradient: Matrix; weight: number; epsilon?: number },
+  args: ImageSizeInput & { input: Matrix; gradient: Matrix; weight: number; epsilon?: number },
 ): void {
   const { input, gradient, height, width, channels = 1, weight, epsilon = 1e-6 } = args;
   const kernel = 'total_variation';
@@ -153,7 +154,7 @@ function requireRange(name: string, value: number, least: number, most: number):
  */
 export function recordTotalVariationValue(
   recorder: Recorder,
-  args: ImageSize & { input: Matrix; results: BufferView; weight: number; epsilon: number },
+  args: ImageSizeInput & { input: Matrix; results: BufferView; weight: number; epsilon: number },
 ): void {
   const { input, results, height, width, weight, epsilon } = args;
   const kernel = 'total_variation_value';

@@ -4,6 +4,7 @@ import { f32 } from '../gpu/composer.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import { MI_FACE_STATE } from '../gpu/structs.ts';
+import type { ImageSizeInput } from '../image_size.ts';
 import { requireBytes, requireSameShape, shapeConstants } from './check.ts';
 import { flatGrid } from './grid.ts';
 
@@ -110,11 +111,8 @@ export interface SearchOptions {
   readonly cell: number;
 }
 
-/** Width of the searched images in pixels, and their values per pixel: 1 (default) or 3. */
-export interface SearchedImages {
-  readonly width: number;
-  readonly channels?: 1 | 3;
-}
+/** Width of the searched images in pixels, and their channels. */
+export type SearchedImages = Pick<ImageSizeInput, 'width' | 'channels'>;
 
 /** queries = x +- sigma u for every direction. `queries` is [2 * directions * rows, pixels]. @throws ShapeError */
 export function recordSearchDirections(

@@ -5,6 +5,7 @@
  * that does not exist is NaN: where an image has a NaN, or no contrast, or a person has no photograph to compare with.
  */
 import { DataError, ShapeError } from '../errors.ts';
+import { type Channels, type ImageSize, imageValues, sizeName } from '../image_size.ts';
 
 /**
  * Pearson's correlation coefficient, signed: -1..1. It is NaN when either image is constant: then it is not defined.
@@ -47,24 +48,14 @@ export function psnr(a: Float32Array, b: Float32Array): number {
  *
  * @throws ShapeError when either image is not width x height x channels
  */
-export function ssim(a: Float32Array, b: Float32Array, width: number, height: number, channels = 1): number {
+export function ssim(a: Float32Array, b: Float32Array, width: number, height: number, channels: Channels = 1): number {
   requireSameLength('ssim', a, b);
-  if (a.length !== width * height * channels) {
-    const size = `${width}x${height}${channels === 1 ? '' : `x${channels}`}`;
-    throw new ShapeError(`ssim: ${a.length} pixels are not a ${size} image; pass the image's own size`);
-  }
   const shape = { width, height, channels };
+  if (a.length !== imageValues(shape)) {
+    throw new ShapeError(`ssim: ${a.length} pixels are not a ${sizeName(shape)} image; pass the image's own size`);
+  }
   return ssimOfMoments(a, localMoments(a, shape), b, localMoments(b, shape), shape);
 }
-
-/** Pixels, and values per pixel. */
-interface Shape {
-  readonly width: number;
-  readonly height: number;
-  readonly channels: number;
-}
-
-const valuesOf = ({ width, height, channels }: Shape) => width * height * channels;
 
 /** Gaussian-weighted means of an image and of its square around every position where the window fits, channel by channel. */
 interface LocalMoments {
@@ -72,13 +63,13 @@ interface LocalMoments {
   square: Float64Array;
 }
 
-function localMoments(image: Float32Array, shape: Shape): LocalMoments {
+function localMoments(image: Float32Array, shape: ImageSize): LocalMoments {
   const window = ssimWindow(shape);
   const squared = Float64Array.from(image, (value) => value * value);
   return { mean: blur(image, shape, window), square: blur(squared, shape, window) };
 }
 
-function ssimWindow({ width, height }: Shape): Float64Array {
+function ssimWindow({ width, height }: ImageSize): Float64Array {
   const fits = Math.min(width, height, 11);
   return gaussianWindow(fits % 2 === 1 ? fits : fits - 1, 1.5);
 }
@@ -88,7 +79,7 @@ function ssimOfMoments(
   momentsA: LocalMoments,
   b: Float32Array,
   momentsB: LocalMoments,
-  shape: Shape,
+  shape: ImageSize,
 ): number {
   const products = Float64Array.from(a, (value, i) => value * b[i]);
   const meanAB = blur(products, shape, ssimWindow(shape));
@@ -118,7 +109,7 @@ interface PersonSums {
  * Photographs prepared for comparison with many reconstructions. The mean PCC with a group of photographs is one dot
  * product with the sum of their standardised images, so a mean PCC costs the same however many photographs the group has.
  */
-export interface PhotographIndex extends Shape {
+export interface PhotographIndex extends ImageSize {
   /** [count, height, width, channels], 0..1. */
   readonly photographs: Float32Array;
   /** Person -> positions of the person's photographs; empty for a person without any. */
@@ -150,10 +141,10 @@ export function indexPhotographs(
   width: number,
   height: number,
   meanFace?: Float32Array,
-  channels = 1,
+  channels: Channels = 1,
 ): PhotographIndex {
-  const shape: Shape = { width, height, channels };
-  const pixels = valuesOf(shape);
+  const shape: ImageSize = { width, height, channels };
+  const pixels = imageValues(shape);
   if (photographs.length !== labels.length * pixels || pixels === 0 || (meanFace && meanFace.length !== pixels)) {
     throw new ShapeError(
       `indexPhotographs: ${photographs.length} pixels are not ${labels.length} images of ${width}x${height}; pass one label ` +
@@ -300,7 +291,7 @@ function comparisonWith(
 
 /** A photograph of the index, standardised, and without the mean face if the group is. */
 function standardisedAt(index: PhotographIndex, group: PersonSums, position: number): Float64Array {
-  const pixels = valuesOf(index);
+  const pixels = imageValues(index);
   const image = standardise(index.photographs.subarray(position * pixels, (position + 1) * pixels));
   return group === index.meanFree && index.meanFace ? withoutMean(image, index.meanFace) : image;
 }
@@ -329,7 +320,7 @@ function pixelErrors(
   positions: readonly number[],
 ): Pick<Similarity, 'mse' | 'psnr' | 'ssim'> {
   const { photographs } = index;
-  const pixels = valuesOf(index);
+  const pixels = imageValues(index);
   const sums = { mse: 0, psnr: 0, ssim: 0 };
   const moments = localMoments(reconstruction, index);
   for (const position of positions) {
@@ -361,7 +352,7 @@ export function meanPccs(
 
 function checkedImage(image: Float32Array, index: PhotographIndex, person: number): Float64Array {
   const { width, height, members } = index;
-  if (image.length !== valuesOf(index)) {
+  if (image.length !== imageValues(index)) {
     throw new ShapeError(
       `similarity: the image has ${image.length} pixels, but the photographs are ${width}x${height}; resize the image`,
     );
@@ -417,7 +408,7 @@ function gaussianWindow(size: number, sigma: number): Float64Array {
 /** Separable filter of every channel over the valid region: [height - size + 1, width - size + 1, channels]. */
 function blur(
   image: Float32Array | Float64Array,
-  { width, height, channels }: Shape,
+  { width, height, channels }: ImageSize,
   window: Float64Array,
 ): Float64Array {
   const size = window.length;

@@ -1,6 +1,7 @@
-import { type ImageDataset, imageValues } from '../data/dataset.ts';
+import type { ImageDataset } from '../data/dataset.ts';
 import type { Arena } from '../gpu/arena.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
+import { imageValues } from '../image_size.ts';
 import { packImages } from '../kernels/batch.ts';
 
 /** A data set on the device: 8 bits per value, labels, and the order in which batches read it. */

@@ -3,12 +3,14 @@
  * of its own, trained on strong variations of a few photographs, whose features a linear discriminant reads. Of colour images it
  * sees the luma of ITU-R 601.
  */
-import { type ImageDataset, type ImageSize, imageValues, sizeName } from '../data/dataset.ts';
+
+import type { ImageDataset } from '../data/dataset.ts';
 import { FACE_VIEWS, type FaceSource, faceSource, varyFace, viewFace } from '../data/face_views.ts';
 import { luma } from '../data/image_ops.ts';
 import { DataError, ShapeError } from '../errors.ts';
 import { Arena, type Matrix } from '../gpu/arena.ts';
 import { type Program, Recorder } from '../gpu/recorder.ts';
+import { type ImageSize, imageValues, sizeName } from '../image_size.ts';
 import { recordGatherBatch } from '../kernels/batch.ts';
 import type { FlatParameters } from '../layers/parameters.ts';
 import { plainWeights, planStack, recordStackForward } from '../layers/stack.ts';

@@ -1,7 +1,8 @@
 /** Reads and writes reconstructions as NPY files, one array per condition and attack. */
+
 import { DataError, ShapeError } from '../errors.ts';
-import type { Channels } from '../formats/image.ts';
 import { isNpy, readNpy, writeNpy } from '../formats/npy.ts';
+import type { Channels } from '../image_size.ts';
 
 export interface Pictures {
   readonly width: number;

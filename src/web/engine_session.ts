@@ -2,9 +2,10 @@
  * The engine behind the page: opens a device, keeps the victims and the rows that were measured, and runs one job at a time.
  * It does not depend on a page or a worker: replies are passed to a function.
  */
+
 import { SPLITS, type SplitName } from '../attacks/attack.ts';
 import { attackOfKind } from '../attacks/registry.ts';
-import { createDataset, type ImageSize, imageValues, toFloat } from '../data/dataset.ts';
+import { createDataset, toFloat } from '../data/dataset.ts';
 import { DataError, DeviceLostError, InterruptedError, MidasError } from '../errors.ts';
 import { plannedConditions } from '../experiments/conditions.ts';
 import {
@@ -22,6 +23,7 @@ import { InMemoryRunStore, type ProgressSink, refuseAborted } from '../experimen
 import { type DrawResult, Sweep } from '../experiments/sweep.ts';
 import { Testbed } from '../experiments/testbed.ts';
 import { type Gpu, limitsOf } from '../gpu/device.ts';
+import { type ImageSize, imageValues } from '../image_size.ts';
 import { productLayers } from '../layers/stack.ts';
 import { codeAt } from '../memory/codec.ts';
 import { flippedLines, flipRates } from '../memory/flips.ts';

@@ -1,6 +1,7 @@
 /** The page: sends the visitor's choices to the engine, and shows the results of the engine. */
+
 import { attackOfKind } from '../attacks/registry.ts';
-import type { Channels } from '../formats/image.ts';
+import type { Channels } from '../image_size.ts';
 import { showAdapter, showChecks } from './adapter.ts';
 import { AttackPanel } from './attack_panel.ts';
 import { Controls } from './controls.ts';

@@ -1,7 +1,8 @@
 /** 8-bit PNG files, gray or RGB (https://www.w3.org/TR/png-3/) for pictures in figures, without pngjs, which needs Node's zlib. */
+
 import { zlibSync } from 'fflate';
 import { crc32 } from '../formats/crc32.ts';
-import type { Channels } from '../formats/image.ts';
+import type { Channels } from '../image_size.ts';
 
 function chunk(type: string, data: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(12 + data.length);

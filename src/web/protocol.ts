@@ -1,10 +1,9 @@
 /** The messages between the page and the worker that holds the engine. */
 
 import type { SplitName } from '../attacks/attack.ts';
-import type { ImageSize } from '../data/dataset.ts';
 import type { VictimKind } from '../experiments/config.ts';
-import type { Channels } from '../formats/image.ts';
 import type { AdapterSummary } from '../gpu/guarded_device.ts';
+import type { Channels, ImageSize } from '../image_size.ts';
 import type { FlipRate } from '../memory/flips.ts';
 import type { Baselines, Results, Row, SummaryEntry } from '../results/results.ts';
 import type { KernelCheck } from '../verify/kernels.ts';

@@ -1,7 +1,9 @@
 /** A visitor's own files. They are read in the page and never sent anywhere. */
+
 import jpegDecoderUrl from '@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm?url';
 import { centreSquare, resize, withChannels } from '../data/image_ops.ts';
-import { type Channels, checkImageSize, type DecodedImage } from '../formats/image.ts';
+import { checkImageSize, type DecodedImage } from '../formats/image.ts';
+import type { Channels } from '../image_size.ts';
 import { byId, Gallery } from './dom.ts';
 import type { ChosenFile, ChosenImage, Reply } from './protocol.ts';
 import { describe } from './setting.ts';

@@ -107,7 +107,7 @@ describe('the structural similarity (SSIM)', () => {
     const each = [0, 1, 2].map((channel) => ssim(channelOf(a, channel), channelOf(b, channel), 13, 16));
     expect(ssim(a, b, 13, 16, 3)).toBeCloseTo((each[0] + each[1] + each[2]) / 3, 12);
     expect(() => ssim(a, b, 13, 16)).toThrow(/624 pixels are not a 13x16 image/);
-    expect(() => ssim(a, b, 13, 15, 3)).toThrow(/624 pixels are not a 13x15x3 image/);
+    expect(() => ssim(a, b, 13, 15, 3)).toThrow(/624 pixels are not a 13x15 RGB image/);
   });
 
   test('SSIM works down to one pixel', () => {

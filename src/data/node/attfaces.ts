@@ -2,14 +2,16 @@
  * The AT&T faces (AT&T Laboratories Cambridge, "The Database of Faces") and folders laid out like them: one folder sN per
  * person, one photograph per file M.pgm.
  */
+
 import { access } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import * as v from 'valibot';
 import { DataError } from '../../errors.ts';
-import type { Channels, DecodedImage } from '../../formats/image.ts';
+import type { DecodedImage } from '../../formats/image.ts';
 import { packageFile } from '../../gpu/node/package.ts';
+import { type Channels, imageValues } from '../../image_size.ts';
 import { listed, printable } from '../../printable.ts';
-import { createDataset, type ImageDataset, imageValues, type Split, seededSplit } from '../dataset.ts';
+import { createDataset, type ImageDataset, type Split, seededSplit } from '../dataset.ts';
 import { withChannels } from '../image_ops.ts';
 import type { BadFile } from '../pack.ts';
 import { BadFilesError, badFile } from './bad_files.ts';

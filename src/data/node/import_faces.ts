@@ -3,13 +3,14 @@
  * Files and people are in the order of their names (NFC, UTF-16 code units; for attfaces the order of loadAttFaces), so the
  * same folder gives the same bytes.
  */
+
 import { stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { ConfigError, DataError, InterruptedError } from '../../errors.ts';
-import type { Channels } from '../../formats/image.ts';
+import { type Channels, type ImageSize, imageValues, sizeName } from '../../image_size.ts';
 import { listed, printable, printableEnd } from '../../printable.ts';
 import { orderClasses, parseClassNames } from '../class_names.ts';
-import { createDataset, type ImageDataset, type ImageSize, imageValues, sizeName } from '../dataset.ts';
+import { createDataset, type ImageDataset } from '../dataset.ts';
 import { normaliseIdentity } from '../identities.ts';
 import { centreOfShape, resize, withChannels } from '../image_ops.ts';
 import { type BadFile, FACE_LAYOUTS, type FaceLayout, type PackOrigin } from '../pack.ts';

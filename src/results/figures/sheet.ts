@@ -1,6 +1,7 @@
 /** The contact sheet: one row of pictures per condition. */
+
 import { ShapeError } from '../../errors.ts';
-import type { Channels } from '../../formats/image.ts';
+import type { Channels } from '../../image_size.ts';
 import {
   type EncodePng,
   escapeXml,

@@ -7,7 +7,7 @@
  * legend and labels in the margin. The text is in Inter where it is installed (the command line ships it); its width comes
  * from a table of advances.
  */
-import type { Channels } from '../../formats/image.ts';
+import type { Channels } from '../../image_size.ts';
 import type { ConditionKind } from '../schema.ts';
 
 export const FONT_FAMILY = "Inter, 'Helvetica Neue', Arial, sans-serif";

@@ -60,7 +60,7 @@ const Files = v.strictObject({
   ),
   people: v.optional(
     described(
-      'How many people of private the victim is trained on, in the order of their names; all by default.',
+      'How many people, or classes, of private the victim is trained on, the first in their order; all by default.',
       whole(2, 65_535),
     ),
   ),

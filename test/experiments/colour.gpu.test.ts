@@ -140,6 +140,20 @@ describe('an experiment on RGB images', () => {
   });
 });
 
+it('an autoencoder of RGB images is searched through its code, and PROCESS filters its images', async () => {
+  const training = { ...VICTIM.training, epochs: 3, reconstruction: { epochs: 3, deviation: 0.1, learningRate: 1e-3 } };
+  const attacks = [
+    { kind: 'mi-face', start: 'mean', iterations: 6, step: 1, process: { every: 2, strength: 0.1, sharpen: 0.3 } },
+  ];
+  const store = new InMemoryRunStore();
+  const { rows } = await run(configuration({ victim: { kind: 'dae', hidden: [12, 8], training }, attacks }), store);
+  expect(rows).toHaveLength(1);
+  const file = pictureFile(rows[0].condition, rows[0].attack);
+  const { images, ...size } = decodePictures((await store.read(file))!, file);
+  expect(size).toEqual(COLOUR_SIZE);
+  expect(new Set(images[0]).size).toBeGreaterThan(20);
+});
+
 describe('images that do not fit an experiment', () => {
   it('the convolutional victim refuses RGB images and says what to do', async () => {
     const { dataset } = data;

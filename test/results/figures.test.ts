@@ -111,6 +111,21 @@ describe('the sheet of reconstructions', () => {
     expect([...data].filter((_, i) => i % 4 === 0)).toEqual([0, 0, 255, 255, 0, 0, 255, 255]);
   });
 
+  test('the sheet shows and enlarges pictures in colour', () => {
+    const options = { columns: ['a'], width: 2, height: 1, channels: 3 as const };
+    const pixels = Uint8Array.of(255, 0, 9, 0, 200, 30);
+    const row = { label: 'x', images: [pixels] };
+    const decoded = (svg: string) =>
+      decodePng(Buffer.from(/data:image\/png;base64,([^"]+)"/.exec(svg)![1], 'base64')).data.filter(
+        (_, i) => i % 4 < 3,
+      );
+    expect(decoded(sheet({ ...options, rows: [row] }))).toEqual(pixels);
+    const [red, green] = [pixels.subarray(0, 3), pixels.subarray(3)];
+    const line = [...red, ...red, ...green, ...green];
+    expect([...decoded(sheet({ ...options, rows: [row], scale: 2, smooth: false }))]).toEqual([...line, ...line]);
+    expect(() => sheet({ ...options, rows: [{ label: 'x', images: [Uint8Array.of(1, 2)] }] })).toThrow(ShapeError);
+  });
+
   test('the sheet renders to a picture that contains its text', () => {
     const svg = sheet();
     const [, width, height] = /width="(\d+)" height="(\d+)"/.exec(svg)!.map(Number);

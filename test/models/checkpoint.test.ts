@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { DataError } from '../../src/errors.ts';
 import { readSafetensors, type Tensor, writeSafetensors } from '../../src/formats/safetensors.ts';
 import { readCheckpoint, writeCheckpoint } from '../../src/models/checkpoint.ts';
-import type { ModelKind } from '../../src/models/model_spec.ts';
+import type { ModelKind, ModelSpec } from '../../src/models/model_spec.ts';
 import { modelSpec } from '../../src/models/specs.ts';
 import { modelLayout } from '../../src/models/trainer.ts';
 import { yangInversion } from '../../src/models/yang.ts';
@@ -16,7 +16,7 @@ const KINDS: readonly (readonly [ModelKind, number[]])[] = [
 ];
 
 /** Finite random parameters in the padded layout, including subnormals and both zeros. */
-function exampleState(spec: ReturnType<typeof modelSpec>) {
+function exampleState(spec: ModelSpec) {
   const layout = modelLayout(spec);
   const random = new Random(2);
   const parameters = new Uint32Array(layout.length);

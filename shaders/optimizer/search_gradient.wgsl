@@ -8,7 +8,7 @@
 @group(0) @binding(2) var<uniform> step: Step;
 
 #include "struct/step"
-#include "optimizer/search_sign.wgsl"
+#include <sign>
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3u) {

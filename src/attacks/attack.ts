@@ -3,9 +3,11 @@
  * every victim and under every defence, because it sees the victim only through {@link Victim}. A new attack needs one file
  * that exports an {@link Attack}, and one line in src/attacks/registry.ts.
  */
+
 import type * as v from 'valibot';
 import type { Arena } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
+import type { ImageSize, ImageSizeInput } from '../image_size.ts';
 import type { FlatParameters } from '../layers/parameters.ts';
 import type { DeviceDataset } from '../models/device_dataset.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
@@ -42,7 +44,7 @@ export type MeanFaceOf = 'public' | 'training';
 
 /** An image that an attack returned. */
 export interface Reconstruction {
-  /** [height, width], 0..1. */
+  /** [height, width, channels], 0..1. */
   readonly image: Float32Array;
   /** The person that it should show, a class of the victim. */
   readonly person: number;
@@ -78,8 +80,8 @@ export interface AttackedVictim {
   readonly release?: Release;
 }
 
-/** The experiment as an attack sees it, before the memory has errors. */
-export interface AttackContext {
+/** The experiment as an attack sees it, before the memory has errors; the size is that of the victim's images. */
+export interface AttackContext extends ImageSize {
   readonly gpu: Gpu;
   /** Owns buffers that live as long as the experiment, such as those of an attacker's trained network. */
   readonly arena: Arena;
@@ -91,13 +93,11 @@ export interface AttackContext {
   readonly people: readonly number[];
   /** Number of people that the victim distinguishes. */
   readonly classes: number;
-  readonly width: number;
-  readonly height: number;
   /** Photographs that are classified together. */
   readonly batchSize: number;
   readonly seed: number;
   /**
-   * A mean face that the attacker has, [height, width], 0..1: of the public faces or, without any, of the photographs that the
+   * A mean face that the attacker has, [height, width, channels], 0..1: of the public faces or, without any, of the photographs that the
    * victim was trained on.
    */
   readonly meanFace: Float32Array;
@@ -173,11 +173,9 @@ export interface PreparedAttack {
   ): Promise<ReadonlyMap<string, readonly Float32Array[]>>;
 }
 
-/** The facts about a victim before it is built. */
-export interface VictimShape {
+/** The facts about a victim before it is built; the size is that of its images. */
+export interface VictimShape extends ImageSizeInput {
   readonly classes: number;
-  readonly width: number;
-  readonly height: number;
   readonly seed: number;
 }
 
@@ -206,9 +204,7 @@ export interface Attack<C extends { readonly kind: string } = { readonly kind: s
    * Its configuration where a user gives only the kind; the schema adds the other defaults.
    * @param victim size of its images, and whether it is searched through the code of an autoencoder
    */
-  defaults(victim: { readonly width: number; readonly height: number; readonly latent: boolean }): {
-    readonly kind: C['kind'];
-  };
+  defaults(victim: ImageSizeInput & { readonly latent: boolean }): { readonly kind: C['kind'] };
   /** @param meanOf the faces of the attacker's mean face, where they are known: titles name them */
   outputs(config: C, meanOf?: MeanFaceOf): readonly AttackOutput[];
   /** The part of a configuration that one output depends on; all of it by default. */

@@ -34,7 +34,7 @@ export interface InversionAttacker {
 
 /** The images that one attacker reconstructed. */
 export interface Reconstructions {
-  /** One image per attacked image, in the order of the indices: [height, width], 0..1. */
+  /** One image per attacked image, in the order of the indices: [height, width, channels], 0..1. */
   readonly images: readonly Float32Array[];
   /** True for every image whose prediction vector holds a NaN, because the victim returned no confidences for it. */
   readonly failed: readonly boolean[];

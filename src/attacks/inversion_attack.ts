@@ -2,9 +2,11 @@
  * The inversion network (Yang et al., CCS'19) as an attack of an experiment: trained on the victim's predictions for other
  * people's faces, it turns the prediction for a photograph back into that photograph.
  */
+
 import * as v from 'valibot';
 import { ConfigError } from '../errors.ts';
 import { Arena } from '../gpu/arena.ts';
+import { type ImageSizeInput, imageValues } from '../image_size.ts';
 import { plainWeights } from '../layers/weights.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
 import { denseInversion } from '../models/specs.ts';
@@ -178,10 +180,11 @@ function hasYangSize(width: number, height: number): boolean {
 export function inversionNetwork(
   { network }: Pick<InversionConfig, 'network'>,
   classes: number,
-  { width, height }: { readonly width: number; readonly height: number },
+  size: ImageSizeInput,
 ): ModelSpec {
+  const { width, height, channels } = size;
   if (network.kind === 'dense') {
-    return denseInversion({ kind: 'dense-inversion', classes, hidden: network.hidden, pixels: width * height });
+    return denseInversion({ kind: 'dense-inversion', classes, hidden: network.hidden, pixels: imageValues(size) });
   }
   if (!hasYangSize(width, height)) {
     throw new ConfigError(
@@ -189,7 +192,8 @@ export function inversionNetwork(
         'use the network dense, or images of that size',
     );
   }
-  return yangInversion({ kind: 'yang-inversion', size: width, ngf: network.ngf, classes });
+  const colour = channels === 3 ? { channels } : {};
+  return yangInversion({ kind: 'yang-inversion', size: width, ...colour, ngf: network.ngf, classes });
 }
 
 /** The published recipe, Adam with AMSGrad, at the configuration's learning rate. */

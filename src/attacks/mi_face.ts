@@ -4,6 +4,7 @@ import type { Gpu } from '../gpu/device.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
 import { type Program, Recorder } from '../gpu/recorder.ts';
 import { MI_FACE_STATE, writeFields } from '../gpu/structs.ts';
+import { type ImageSizeInput, imageValues } from '../image_size.ts';
 import {
   recordNonLocalMeans,
   recordSharpen,
@@ -23,9 +24,7 @@ import { Random } from '../random.ts';
 import type { MiFaceConfig } from './mi_face_config.ts';
 
 /** The space in which the attacker searches: images, or the code of an autoencoder whose decoder gives the image. */
-export interface SearchSpace {
-  readonly height: number;
-  readonly width: number;
+export interface SearchSpace extends ImageSizeInput {
   /** Latent space only: plans and records the decoder, code -> image, and the encoder, processed -> code. */
   readonly latent?: {
     readonly size: number;
@@ -42,7 +41,7 @@ export interface SearchSpace {
 export interface MiFaceResult {
   /** The attacked class. */
   readonly target: number;
-  /** height x width, 0..1: the image of the lowest objective, or the last one (see `keep`). */
+  /** [height, width, channels], 0..1: the image of the lowest objective, or the last one (see `keep`). */
   readonly image: Float32Array;
   /** Cost plus total variation of that image; the cost alone with `keep` last and no early stop. */
   readonly objective: number;
@@ -110,7 +109,7 @@ export class MiFace {
     this.#velocity = arena.matrix('attack velocity', rows, victim.inputs);
     this.#retained = arena.matrix('attack retained', rows, victim.inputs);
     this.#state = arena.allocate('attack state', rows * MI_FACE_STATE.words * 4);
-    this.#image = space.latent ? arena.matrix('attack image', rows, space.height * space.width) : this.#x;
+    this.#image = space.latent ? arena.matrix('attack image', rows, imageValues(space)) : this.#x;
   }
 
   /**
@@ -133,7 +132,7 @@ export class MiFace {
 
   /**
    * Runs the attack against the weights that the memory returns now.
-   * @param start one image (height x width, 0..1) for all rows, or one per entry of the targets
+   * @param start one image ([height, width, channels], 0..1) for all rows, or one per entry of the targets
    * @param key of the random directions of a black-box attack, from {@link searchKey}; nothing else depends on it
    * @param onIteration called and awaited after every synchronisation with the device; may read {@link results}
    * @throws DeviceLostError
@@ -185,7 +184,7 @@ export class MiFace {
     const { cost, totalVariation, epsilon, momentum, normalise, search, process, beta, gamma, keep } = this.#config;
     const rows = this.#targets.length;
     const x = this.#x;
-    const { height, width, latent } = this.#space;
+    const { height, width, channels, latent } = this.#space;
     const norms = arena.allocate('norms', rows * 4);
     const run = victim.plan(arena, x);
     const recorder = new Recorder(this.#gpu);
@@ -205,8 +204,8 @@ export class MiFace {
       const queries = victim.plan(arena, arena.matrix('queries', many.length, victim.inputs), false);
       const answers = arena.allocate('answers', many.length * 8);
       gradient = arena.matrix('estimated gradient', rows, victim.inputs);
-      const searchWidth = latent ? latent.size : width;
-      recordSearchDirections(recorder, { ...search, x, queries: queries.x, width: searchWidth });
+      const searched = latent ? { width: latent.size } : { width, channels };
+      recordSearchDirections(recorder, { ...search, x, queries: queries.x, ...searched });
       queries.recordForward(recorder);
       recordConfidenceCost(recorder, {
         cost,
@@ -215,13 +214,13 @@ export class MiFace {
         gradLogits: queries.gradLogits,
         results: answers,
       });
-      recordSearchGradient(recorder, { ...search, results: answers, gradient, width: searchWidth });
+      recordSearchGradient(recorder, { ...search, results: answers, gradient, ...searched });
     } else {
       run.recordInputGradient(recorder);
       gradient = run.gradInput;
     }
     if (totalVariation > 0) {
-      const image = { input: x, height, width, epsilon, weight: totalVariation };
+      const image = { input: x, height, width, channels, epsilon, weight: totalVariation };
       recordTotalVariation(recorder, { ...image, gradient });
       // The value is needed only where the objective is judged: for early stops, or to keep the best image.
       if (this.#judged) recordTotalVariationValue(recorder, { ...image, results });
@@ -237,9 +236,9 @@ export class MiFace {
 
   async #recordProcess(process: MiFaceConfig['process']): Promise<void> {
     const arena = this.#arena;
-    const { height, width, latent } = this.#space;
+    const { height, width, channels, latent } = this.#space;
     const rows = this.#targets.length;
-    const filtered = (label: string) => arena.matrix(label, rows, height * width);
+    const filtered = (label: string) => arena.matrix(label, rows, imageValues(this.#space));
     const denoised = filtered('denoised');
     const processed = latent ? filtered('processed') : this.#x;
     const coder = latent?.plan(arena, this.#x, this.#image, processed);
@@ -247,7 +246,7 @@ export class MiFace {
       const recorder = new Recorder(this.#gpu);
       coder?.recordDecode(recorder);
       const { strength, sharpen: amount } = process;
-      const size = { height, width };
+      const size = { height, width, channels };
       recordNonLocalMeans(recorder, {
         ...size,
         input: this.#image,
@@ -273,13 +272,13 @@ export class MiFace {
   }
 
   async #start(start: Float32Array | readonly Float32Array[]): Promise<void> {
-    const { height, width } = this.#space;
+    const values = imageValues(this.#space);
     const target = this.#startImage ?? this.#x;
     const pixels = new Float32Array(target.rows * target.stride);
     for (const row of this.#targets.keys()) {
       const image = Array.isArray(start) ? start[row] : start;
-      if (image?.length !== height * width) {
-        throw new ShapeError(`start image ${row} has ${image?.length} pixels, ${height * width} are needed`);
+      if (image?.length !== values) {
+        throw new ShapeError(`start image ${row} has ${image?.length} pixels, ${values} are needed`);
       }
       pixels.set(image, row * target.stride);
     }
@@ -308,7 +307,7 @@ export class MiFace {
     const state = new Uint32Array(words);
     const floats = new Float32Array(words);
     const images = new Float32Array(imageBytes);
-    const pixels = this.#space.height * this.#space.width;
+    const pixels = imageValues(this.#space);
     return this.#targets.map((target, row) => {
       const first = row * MI_FACE_STATE.words;
       const { at } = MI_FACE_STATE;
@@ -333,7 +332,7 @@ export class MiFace {
 }
 
 function check(victim: Victim, space: SearchSpace, targets: readonly number[], config: MiFaceConfig): void {
-  const inputs = space.latent?.size ?? space.height * space.width;
+  const inputs = space.latent?.size ?? imageValues(space);
   if (victim.inputs !== inputs) {
     throw new ShapeError(`the victim takes ${victim.inputs} inputs, the attack searches ${inputs}`);
   }

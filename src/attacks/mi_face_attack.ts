@@ -1,4 +1,5 @@
 /** MI-Face as an attack of an experiment: it makes an image of every attacked person and needs only the victim. */
+import { imageValues } from '../image_size.ts';
 import { Random } from '../random.ts';
 import type {
   Attack,
@@ -39,10 +40,10 @@ export const MI_FACE: Attack<MiFaceConfig> = {
     'MI-Face (Fredrikson et al., CCS 2015): moves the pixels along the gradient until the victim recognises the person.',
   schema: MiFaceOptions,
   access: ({ search }) => (search ? 'scores' : 'white-box'),
-  defaults({ width, height, latent }) {
+  defaults({ latent, ...size }) {
     if (latent) return { kind: 'mi-face', start: 'zero', iterations: 60, step: 1 };
-    // The step scales with the square root of the number of pixels, the weight of total variation with that number.
-    const scale = Math.sqrt((width * height) / 10304);
+    // The step scales with the square root of the number of values, the weight of total variation with that number.
+    const scale = Math.sqrt(imageValues(size) / 10304);
     const input = { kind: 'mi-face', start: 'zero', iterations: 60, keep: 'last' } as const;
     return { ...input, step: 8 * scale, totalVariation: 5000 * scale ** 2 };
   },
@@ -107,12 +108,12 @@ class BuiltMiFace implements BuiltAttack {
   }
 
   #starts(draw: number): Float32Array[] {
-    const { people, width, height, meanFace, trainingMean, seed } = this.#context;
+    const { people, meanFace, trainingMean, seed } = this.#context;
     const { start } = this.#config;
     return people.map((target) => {
       if (start === 'mean') return meanFace;
       if (start === 'training-mean') return trainingMean;
-      const image = new Float32Array(width * height);
+      const image = new Float32Array(imageValues(this.#context));
       if (start === 'noise') {
         const random = new Random(seed, 1 + draw * 0x10000 + target);
         for (let i = 0; i < image.length; i++) image[i] = random.nextU32() / 2 ** 32;

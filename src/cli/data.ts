@@ -1,4 +1,5 @@
 /** `midas data import`, `midas data info` and `midas data synth`: commands that write and describe packs of images. */
+
 import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ImageDataset } from '../data/dataset.ts';
@@ -10,7 +11,9 @@ import { loadPack, savePack } from '../data/node/packs.ts';
 import { type BadFile, type FaceLayout, PACK_FORMAT, type Pack } from '../data/pack.ts';
 import { renderFaces } from '../data/render_faces.ts';
 import { InterruptedError } from '../errors.ts';
+import { type Colours, channelsOf } from '../experiments/config.ts';
 import { openNodeGpu } from '../gpu/node.ts';
+import { type Channels, imageValues } from '../image_size.ts';
 import { listed, printable, printableEnd } from '../printable.ts';
 import { makeFolder, outputFile } from './output_file.ts';
 import type { Session } from './session.ts';
@@ -19,7 +22,9 @@ const PACK_ENDING = '.safetensors';
 
 export interface ImportArguments {
   readonly layout?: FaceLayout;
-  readonly size?: number;
+  readonly size?: { readonly width: number; readonly height: number };
+  readonly channels?: Colours;
+  readonly classNames?: string;
   readonly limit?: number;
   readonly exclude?: string;
   readonly skipBad?: boolean;
@@ -47,6 +52,8 @@ export interface PackSummary {
   readonly imagesPerPerson: { readonly min: number; readonly max: number };
   readonly width: number;
   readonly height: number;
+  /** Values per pixel: 1 for gray, 3 for RGB. */
+  readonly channels: Channels;
   readonly layout: string;
   readonly preparation: Readonly<Record<string, string>>;
   readonly sha256: string;
@@ -77,6 +84,7 @@ export async function dataImport(session: Session, dir: string, args: ImportArgu
     notes,
   } = await importFaces(dir, {
     ...args,
+    channels: args.channels && channelsOf(args.channels),
     partial,
     signal,
     onProgress(finished, total, id) {
@@ -165,14 +173,14 @@ export async function dataSynth(session: Session, args: SynthArguments): Promise
 
 /** Writes `private-7/3.png` and so on: one folder per person, as `data import --layout folders` reads them. */
 async function writePngs(dataset: ImageDataset, dir: string): Promise<void> {
-  const { encodeGrayPng } = await import('./render.ts');
-  const { width, height, images, ids } = dataset;
-  const pixels = width * height;
+  const { encodePng } = await import('./render.ts');
+  const { width, height, channels, images, ids } = dataset;
+  const pixels = imageValues(dataset);
   for (const [index, id] of ids.entries()) {
     const path = join(dir, `${id}.png`);
     makeFolder(dirname(path));
     const image = images.subarray(index * pixels, (index + 1) * pixels);
-    await writeFileAtomic(path, encodeGrayPng(image, width, height));
+    await writeFileAtomic(path, encodePng(image, width, height, channels));
   }
 }
 
@@ -191,6 +199,7 @@ function summarise(file: string, { dataset, origin }: Pack): PackSummary {
     },
     width: dataset.width,
     height: dataset.height,
+    channels: dataset.channels,
     layout: origin.layout,
     preparation: origin.preparation,
     sha256: dataset.sha256,
@@ -200,14 +209,15 @@ function summarise(file: string, { dataset, origin }: Pack): PackSummary {
 }
 
 function describe(summary: PackSummary): string[] {
-  const { images, people, imagesPerPerson, width, height, preparation, sha256, classNames, skipped } = summary;
+  const { images, people, imagesPerPerson, width, height, channels, preparation, sha256, classNames, skipped } =
+    summary;
   const { min, max } = imagesPerPerson;
   const names =
     classNames.length > 6 ? [...classNames.slice(0, 5), '...', classNames[classNames.length - 1]] : classNames;
   const shown = (text: string) => printable(text, 60);
   return [
     `${printable(summary.file, 200)}: ${shown(summary.name)}, ${images} images of ${people === 1 ? '1 person' : `${people} people`} ` +
-      `(${min === max ? min : `${min} to ${max}`} each), ${width}x${height}`,
+      `(${min === max ? min : `${min} to ${max}`} each), ${width}x${height}${channels === 3 ? ' RGB' : ''}`,
     `people: ${names.map(shown).join(', ')}`,
     `from: ${shown(summary.layout)}; ${Object.entries(preparation)
       .map(([what, value]) => `${shown(what)} ${shown(value)}`)

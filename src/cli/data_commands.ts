@@ -1,6 +1,7 @@
 /** The options of `midas data ...` and `midas import`; the code of these commands is loaded when they run. */
 import { type Command, Option } from 'commander';
 import { FACE_LAYOUTS } from '../data/pack.ts';
+import { COLOURS } from '../experiments/config.ts';
 import type { ImportArguments, SynthArguments } from './data.ts';
 import { filePath, imageSize } from './option_values.ts';
 import { type CommonOptions, Session } from './session.ts';
@@ -24,16 +25,30 @@ export function addDataCommands(program: Command, { common, whole, args }: Comma
     data
       .command('import')
       .argument('<dir>', 'folder of photographs, or .npz or .npy file')
-      .description('crop, gray, resize and pack a folder of faces, or images of NumPy, into the file --out')
+      .description('crop, resize and pack a folder of labelled images, or images of NumPy, into the file --out')
       .addOption(
         new Option('--layout <name>', 'how a folder of photographs is laid out; NumPy files have no layout').choices(
           FACE_LAYOUTS,
         ),
       )
       .option(
-        '--size <n>',
-        'width and height of the images in pixels (default: 64, or as in NumPy files of square images)',
-        whole,
+        '--size <WxH>',
+        'size of the images in pixels; one number for a square (default: 64, or as in NumPy files of square images)',
+        imageSize,
+      )
+      .addOption(
+        new Option(
+          '--channels <name>',
+          'colours of the pack; photographs become gray unless rgb is asked for, because the networks of the presets are gray',
+        )
+          .choices(COLOURS)
+          .default('gray'),
+      )
+      .option(
+        '--class-names <file>',
+        'names of all classes in their order, a JSON array or one per line; labels in NumPy files are numbers of these ' +
+          'classes (default: in the order of the names of the folders)',
+        filePath,
       )
       .option(
         '--skip-bad',
@@ -44,8 +59,9 @@ export function addDataCommands(program: Command, { common, whole, args }: Comma
     'runs/faces.safetensors',
   ).action(async (dir: string, options: CommonOptions & ImportArguments) => {
     const { dataImport } = await import('./data.ts');
-    const { layout, size, limit, exclude, skipBad } = options;
-    await dataImport(new Session(options, args), dir, { layout, size, limit, exclude, skipBad });
+    const { layout, size, channels, classNames, limit, exclude, skipBad } = options;
+    const asked = { layout, size, channels, classNames, limit, exclude, skipBad };
+    await dataImport(new Session(options, args), dir, asked);
   });
 
   common(

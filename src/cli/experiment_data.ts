@@ -1,19 +1,22 @@
 /** Loads or renders the faces of an experiment, as the `data` of its configuration says. */
+
 import { existsSync, statSync } from 'node:fs';
+import { orderClasses, parseClassNames } from '../data/class_names.ts';
 import { type ImageDataset, type Split, seededSplit } from '../data/dataset.ts';
 import { refuseSharedIdentities } from '../data/identities.ts';
 import { isAttLayout, loadAttFaces } from '../data/node/attfaces.ts';
-import { readBytes } from '../data/node/files.ts';
-import { importFaces } from '../data/node/import_faces.ts';
+import { readBytes, readText } from '../data/node/files.ts';
+import { type ImportFacesOptions, importFaces } from '../data/node/import_faces.ts';
 import { isNumpy } from '../data/node/numpy_faces.ts';
 import { loadPack } from '../data/node/packs.ts';
 import { augment, selectPeople } from '../data/people.ts';
 import { ConfigError, DataError } from '../errors.ts';
-import type { DataConfig } from '../experiments/config.ts';
+import { channelsOf, type DataConfig } from '../experiments/config.ts';
 import type { ExperimentData } from '../experiments/faces.ts';
 import { experimentData, proceduralData, publicFacesOf, splitName } from '../experiments/faces.ts';
 import { presetInput } from '../experiments/presets.ts';
 import type { Gpu } from '../gpu/device.ts';
+import type { Channels } from '../image_size.ts';
 
 type Files = Extract<DataConfig, { kind: 'files' }>;
 
@@ -45,23 +48,42 @@ interface LoadedFaces {
   readonly notes: readonly string[];
 }
 
+/** How files are imported. */
+interface ImportOptions extends Pick<ImportFacesOptions, 'size' | 'classNames'> {
+  /** Channels of the images; by default those of a pack, and gray of other files. */
+  readonly channels?: Channels;
+}
+
 /** Loads a pack, files of NumPy, or a folder with one folder per person. @throws DataError, ConfigError */
-async function loadFaces(path: string, size: number | undefined): Promise<LoadedFaces> {
+async function loadFaces(path: string, options: ImportOptions): Promise<LoadedFaces> {
   if (!existsSync(path)) {
     throw new DataError(`${path}: no such file or folder; give a folder of people, a pack or a NumPy file`);
   }
   if (statSync(path).isFile()) {
-    return isNumpy(await readBytes(path))
-      ? importFaces(path, { size })
-      : { dataset: (await loadPack(path)).dataset, notes: [] };
+    if (isNumpy(await readBytes(path))) return importFaces(path, options);
+    const { dataset } = await loadPack(path);
+    if (options.channels !== undefined && options.channels !== dataset.channels) {
+      const [own, wanted] = dataset.channels === 1 ? ['gray', 'rgb'] : ['rgb', 'gray'];
+      throw new DataError(
+        `${path}: the images of this pack are ${own}, ${wanted} is asked for; import them again with --channels ${wanted}`,
+      );
+    }
+    return { dataset: await inOrderOf(dataset, options.classNames), notes: [] };
   }
-  const imported = await importFaces(path, { layout: (await isAttLayout(path)) ? 'attfaces' : 'folders', size });
-  if (size !== undefined || imported.origin.layout === 'numpy') return imported;
+  const layout = (await isAttLayout(path)) ? 'attfaces' : 'folders';
+  const imported = await importFaces(path, { layout, ...options });
+  if (options.size !== undefined || imported.origin.layout === 'numpy') return imported;
   const { dataset, notes } = imported;
   return {
     dataset,
     notes: [...notes, `cropped and resized to ${dataset.width}x${dataset.height}; --size changes this`],
   };
+}
+
+/** A data set with its classes in the order of a file of class names, if there is one. @throws DataError */
+async function inOrderOf(dataset: ImageDataset, file: string | undefined): Promise<ImageDataset> {
+  if (file === undefined) return dataset;
+  return orderClasses(dataset, parseClassNames(await readText(file), file), file);
 }
 
 /**
@@ -70,13 +92,14 @@ async function loadFaces(path: string, size: number | undefined): Promise<Loaded
  */
 export async function readPrivateFiles(data: DataConfig, seed: number): Promise<PrivateFiles | undefined> {
   if (data.kind !== 'files' || data.private === EMBEDDED) return undefined;
-  const { private: path, size, split: splitFile } = data;
+  const { private: path, size, split: splitFile, classNames } = data;
+  const channels = data.channels && channelsOf(data.channels);
   if (size === undefined && (!existsSync(path) || (statSync(path).isDirectory() && (await isAttLayout(path))))) {
-    const { dataset, split, splitName: name, notes } = await loadAttFaces(path, splitFile, seed);
-    return { all: dataset, split, splitName: name, notes };
+    const { dataset, split, splitName: name, notes } = await loadAttFaces(path, splitFile, seed, channels);
+    return { all: await inOrderOf(dataset, classNames), split, splitName: name, notes };
   }
   if (splitFile !== undefined) throw new ConfigError('data.split: a split file needs a folder in the AT&T layout');
-  const { dataset, notes } = await loadFaces(path, size);
+  const { dataset, notes } = await loadFaces(path, { size, channels, classNames });
   return { all: dataset, notes };
 }
 
@@ -121,7 +144,7 @@ async function publicFaces(
     const { width, height } = all;
     return { dataset: await publicFacesOf(gpu, { ...embeddedFaces(data), width, height }, seed), notes: [] };
   }
-  if (data.public !== undefined) return loadFaces(data.public, data.size);
+  if (data.public !== undefined) return loadFaces(data.public, { size: data.size, channels: all.channels });
   if (data.people === undefined) return { notes: [] };
   if (count >= all.classNames.length) {
     throw new ConfigError(`--people ${count}: no people are left for the attacker; give fewer, or --public`);
@@ -134,5 +157,5 @@ async function publicFaces(
 function embeddedFaces({ size }: Files): Extract<DataConfig, { kind: 'procedural' }> {
   const { data } = presetInput('deep');
   if (data.kind !== 'procedural') throw new Error('the preset has no procedural faces');
-  return { ...data, width: size ?? data.width, height: size ?? data.height };
+  return { ...data, ...(typeof size === 'number' ? { width: size, height: size } : size) };
 }

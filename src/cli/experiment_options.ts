@@ -1,10 +1,13 @@
 /** The options of the commands that run an experiment. Each changes one field of the configuration of a preset or a file. */
+
 import { type Command, Option } from 'commander';
 import * as v from 'valibot';
 import { ATTACKS } from '../attacks/registry.ts';
 import { RELEASE_DEFENCES, TRAINING_DEFENCES } from '../defences/registry.ts';
 import { ConfigError } from '../errors.ts';
 import {
+  COLOURS,
+  type Colours,
   DataConfig,
   EVALUATORS,
   type ExperimentConfig,
@@ -16,6 +19,7 @@ import {
 import { attacksOfKinds, changedTraining, PRESETS, type PresetName, presetInput } from '../experiments/presets.ts';
 import { parseShard, type Shard, WHOLE } from '../experiments/shard.ts';
 import { voltageMemories } from '../experiments/voltage.ts';
+import type { ImageSizeInput } from '../image_size.ts';
 import { GRANULARITIES, NOISE_KINDS, NUMBER_FORMAT_KINDS } from '../memory/config.ts';
 import type { Vendor } from '../memory/undervolting.ts';
 import { readConfig } from './config_file.ts';
@@ -50,6 +54,8 @@ export interface ExperimentOptions extends CommonOptions {
   readonly allowShared?: boolean;
   readonly split?: string;
   readonly size?: { width: number; height: number };
+  readonly channels?: Colours;
+  readonly classNames?: string;
   readonly pretrained?: string;
   readonly epochs?: number;
   readonly steps?: number;
@@ -120,7 +126,18 @@ export function addTestbedOptions(command: Command, preset?: PresetName): Comman
       'JSON with train, test and classes; default: the published split of the AT&T faces',
       filePath,
     )
-    .option('--size <WxH>', 'size of the images in pixels; for files, the side of a square', imageSize)
+    .option('--size <WxH>', 'size of the images in pixels; one number for a square', imageSize)
+    .addOption(
+      new Option(
+        '--channels <name>',
+        'colours of the images of files; default: gray, or those of a pack. The victim yang takes gray images only',
+      ).choices(COLOURS),
+    )
+    .option(
+      '--class-names <file>',
+      'names of all classes in their order, a JSON array or one per line; default: in the order of the names',
+      filePath,
+    )
     .option(
       '--pretrained <dir>',
       'folder with trained networks, of a run or of PyTorch; their widths and number of people are used',
@@ -234,7 +251,7 @@ export async function askedExperiment(
   const parsedData = parseData(asked, options.config ?? 'configuration');
   const files = await readPrivateFiles(parsedData, seed);
   const data = knownPeople(asked, files, shapes);
-  const images = files ? { width: files.all.width, height: files.all.height } : drawnSize(parsedData);
+  const images = files?.all ?? drawnSize(parsedData);
   const fitting = base ?? presetInput(name, { size, victim, images });
   const preset = { ...fitting, victim: widenedVictim(fitting.victim, shapes) };
   const { seed: _, ...fields } = file;
@@ -267,7 +284,8 @@ function parseData(data: unknown, where: string): DataConfig {
 
 function drawnSize(data: DataConfig): { width: number; height: number } {
   if (data.kind === 'procedural') return data;
-  return { width: data.size ?? 32, height: data.size ?? 32 };
+  const { size = 32 } = data;
+  return typeof size === 'number' ? { width: size, height: size } : size;
 }
 
 /** The configuration of the faces, changed by the flags. @throws ConfigError for flags that exclude each other */
@@ -276,7 +294,7 @@ function askedData(
   data: ExperimentInput['data'],
   preset: PresetName,
 ): ExperimentInput['data'] {
-  const { people, trained, augment, allowShared, split, size } = options;
+  const { people, trained, augment, allowShared, split, size, channels, classNames } = options;
   if (trained !== undefined && split !== undefined)
     throw new ConfigError('--trained and --split: give only one of them');
   if (options.data !== undefined && options.private !== undefined && options.data !== options.private) {
@@ -285,7 +303,14 @@ function askedData(
   const path = options.data ?? options.private;
   const fromFiles = path !== undefined || options.public !== undefined || data.kind === 'files';
   if (!fromFiles) {
-    for (const [flag, value] of Object.entries({ people, augment, 'allow-shared': allowShared, split })) {
+    for (const [flag, value] of Object.entries({
+      people,
+      augment,
+      'allow-shared': allowShared,
+      split,
+      channels,
+      'class-names': classNames,
+    })) {
       if (value !== undefined)
         throw new ConfigError(
           `--${flag} applies to photographs; give --private as well, or change data in a --config file`,
@@ -293,11 +318,10 @@ function askedData(
     }
     return data.kind === 'procedural' ? { ...data, ...size, ...(trained !== undefined && { trained }) } : data;
   }
-  if (size && size.width !== size.height)
-    throw new ConfigError('--size: photographs are cropped to squares; give one number');
   const before = data.kind === 'files' ? data : { kind: 'files' as const, private: 'embedded' };
   // The networks of the deep preset need square images; those of the shallow preset take photographs of any shape.
-  const side = size?.width ?? (data.kind === 'procedural' && preset === 'deep' ? data.width : undefined);
+  const asked = size?.width === size?.height ? size?.width : size;
+  const shape = asked ?? (data.kind === 'procedural' && preset === 'deep' ? data.width : undefined);
   return {
     ...before,
     ...(path !== undefined && { private: path }),
@@ -307,7 +331,9 @@ function askedData(
     ...(augment !== undefined && { augment }),
     ...(allowShared && { allowShared }),
     ...(split !== undefined && { split }),
-    ...(side !== undefined && { size: side }),
+    ...(shape !== undefined && { size: shape }),
+    ...(channels !== undefined && { channels }),
+    ...(classNames !== undefined && { classNames }),
   };
 }
 
@@ -317,7 +343,7 @@ async function applyOptions(
   name: PresetName,
   preset: ExperimentInput,
   options: ExperimentOptions,
-  images: { readonly width: number; readonly height: number },
+  images: ImageSizeInput,
 ): Promise<void> {
   const { attack, epochs, steps, evaluator, draws, granularity, grid } = options;
   if (attack) draft.attacks = attacksOfKinds(attack, draft, images);

@@ -136,7 +136,7 @@ export async function memoryMap(session: Session, args: MapArguments): Promise<v
       cacheLines: { ...lines, rate: lines.flipped / lines.lines },
       picture,
     };
-    const { encodeGrayPng, svgToPng } = await import('./render.ts');
+    const { encodePng, svgToPng } = await import('./render.ts');
     const svg = faultMapFigure({
       title: `Faults of ${slice.name} in the memory ${args.memory}`,
       subtitle:
@@ -147,7 +147,7 @@ export async function memoryMap(session: Session, args: MapArguments): Promise<v
       geometry: memoryConfig.geometry,
       // A block has 16 codes; `origin` counts blocks, `address` bytes.
       address: origin * 2 * storageBits,
-      encodeGrayPng,
+      encodePng,
     });
     await writeFileAtomic(picture, svgToPng(svg, 1200));
     session.answer(report, reportLines(report));

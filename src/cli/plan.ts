@@ -1,7 +1,7 @@
 /** `midas plan`: the memory and time that an experiment needs on this adapter, without running it. */
 
 import { ConfigError } from '../errors.ts';
-import type { ExperimentConfig } from '../experiments/config.ts';
+import { channelsOf, type ExperimentConfig } from '../experiments/config.ts';
 import {
   DEFAULT_LIMITS,
   type PlannedData,
@@ -41,11 +41,21 @@ type NetworkAnswer = Omit<PlannedTraining, 'buffers' | 'spec'> & TrainingTime & 
 
 /** Numbers of people and images in a configuration; for files they are unknown before the files are read. */
 function usualFaces({ data }: ExperimentConfig) {
-  if (data.kind === 'files')
-    return { people: data.people ?? 40, trained: 14, publicImages: 1200, width: data.size ?? 64 };
+  if (data.kind === 'files') {
+    const { size = 64, channels = 'gray' } = data;
+    const images = typeof size === 'number' ? { width: size, height: size } : size;
+    return { people: data.people ?? 40, trained: 14, publicImages: 1200, ...images, channels: channelsOf(channels) };
+  }
   const { people, photographs, trained, width, height, public: others } = data;
   const each = trained < 1 ? Math.round(trained * photographs) : trained;
-  return { people, trained: each, publicImages: others.people * others.photographs, width, height };
+  return {
+    people,
+    trained: each,
+    publicImages: others.people * others.photographs,
+    width,
+    height,
+    channels: 1 as const,
+  };
 }
 
 /**
@@ -73,8 +83,9 @@ export async function planCommand(session: Session, config: ExperimentConfig, ar
   try {
     const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
     const limits = { maxStorageBufferBindingSize, maxBufferSize };
-    const { width, height = width } = drawn;
-    const data: PlannedData = { classes: people, width, height, trained: images.victim, publicFaces: images.inversion };
+    const { width, height, channels } = drawn;
+    const size = { width, height, channels };
+    const data: PlannedData = { classes: people, ...size, trained: images.victim, publicFaces: images.inversion };
     const plan = planExperiment(config, data, limits);
     const gemm512Gflops = await measureGemm(gpu);
     const networks = plan.map((network): NetworkAnswer => {

@@ -9,6 +9,7 @@ import { Resvg } from '@resvg/resvg-js';
 import { JSDOM } from 'jsdom';
 import { PNG } from 'pngjs';
 import { DataError, ShapeError } from '../errors.ts';
+import type { Channels } from '../image_size.ts';
 import { embedFont, type FontFile } from '../results/figures/font.ts';
 
 /** An empty document with the APIs that Observable Plot draws with. */
@@ -66,18 +67,23 @@ export function svgToPng(svg: string, width: number): Uint8Array {
 }
 
 /**
- * Encodes 8-bit gray pixels, row by row from the top, as a gray PNG.
+ * Encodes 8-bit pixels, row by row from the top, as a PNG: gray, or RGB where `channels` is 3.
  *
- * @throws ShapeError if there are not `width * height` pixels
+ * @throws ShapeError if there are not `width * height * channels` values
  */
-export function encodeGrayPng(pixels: Uint8Array, width: number, height: number): Uint8Array {
-  if (pixels.length !== width * height) {
-    throw new ShapeError(`png: ${pixels.length} pixels for ${width} x ${height}, expected ${width * height}`);
+export function encodePng(pixels: Uint8Array, width: number, height: number, channels: Channels = 1): Uint8Array {
+  const values = width * height * channels;
+  if (pixels.length !== values) {
+    const size = channels === 1 ? `${width} x ${height}` : `${width} x ${height} x ${channels}`;
+    throw new ShapeError(`png: ${pixels.length} pixels for ${size}, expected ${values}`);
   }
   const png = new PNG({ width, height });
   png.data = Buffer.from(pixels.buffer, pixels.byteOffset, pixels.byteLength);
-  // colorType 0 is gray; pngjs reads the input as one byte per pixel when told that it is gray too.
-  return new Uint8Array(PNG.sync.write(png, { colorType: 0, inputColorType: 0, inputHasAlpha: false, bitDepth: 8 }));
+  // Colour type 0 is gray, 2 is RGB; pngjs reads as many bytes per pixel of the input as its colour type has.
+  const colorType = channels === 1 ? 0 : 2;
+  return new Uint8Array(
+    PNG.sync.write(png, { colorType, inputColorType: colorType, inputHasAlpha: false, bitDepth: 8 }),
+  );
 }
 
 export interface DecodedPng {

@@ -54,6 +54,7 @@ export async function runInto(
         classes: dataset.classNames.length,
         width: dataset.width,
         height: dataset.height,
+        channels: dataset.channels,
         trained: split.train.length,
         publicFaces: publicFaces?.labels.length ?? 0,
       },

@@ -56,11 +56,11 @@ export function resultsOf(manifest: Manifest, rows: readonly Row[], presentation
 /** Writes every file of a finished run; results.json last, so that its presence means that the run is finished. */
 export async function writeRunFiles(folder: RunFolder, { results, presentation }: FinishedRun): Promise<void> {
   // jsdom and resvg take a second to load: they are imported only here.
-  const { createDocument, encodeGrayPng, figureFonts, svgFile, svgToPng } = await import('./render.ts');
+  const { createDocument, encodePng, figureFonts, svgFile, svgToPng } = await import('./render.ts');
   const document = createDocument();
   const pictures = await readPictures(folder, results, presentation);
   const { noise } = results.manifest.config as { noise?: { matched?: string } };
-  const sheets = contactSheets(results, presentation, pictures, { layers: noise?.matched, encodeGrayPng });
+  const sheets = contactSheets(results, presentation, pictures, { layers: noise?.matched, encodePng });
   const pngs = sheets.map(({ name, svg }) => ({ name, png: svgToPng(svg, 1400) }));
   for (const { name, png } of pngs) await folder.write(`${name}.png`, png);
   const figures = drawFigures(results, { document });

@@ -1,5 +1,6 @@
-/** A set of equally large 8-bit gray images with class labels, and functions that split, hash and convert it to floats. */
+/** A set of equally large 8-bit images, gray or RGB, with class labels, and functions that split, hash and convert it. */
 import { ConfigError, DataError, ShapeError } from '../errors.ts';
+import { type Channels, type ImageSizeInput, imageValues, sizeName } from '../image_size.ts';
 import { Random } from '../random.ts';
 import { sha256 } from './sha256.ts';
 
@@ -8,9 +9,11 @@ export interface ImageDataset {
   /** Pixels. */
   width: number;
   height: number;
+  /** Values per pixel of every image: 1 for gray, 3 for red, green and blue. */
+  channels: Channels;
   /** Class index -> name, for example 's40'. */
   classNames: string[];
-  /** [count, height, width], row-major, 8-bit gray. */
+  /** [count, height, width, channels], row-major, 8 bits per value. */
   images: Uint8Array;
   /** [count], index into `classNames`. */
   labels: Uint32Array;
@@ -26,22 +29,24 @@ export interface Split {
   test: Uint32Array;
 }
 
+/** The parts of a dataset from which {@link createDataset} makes one. */
+export type DatasetParts = Omit<ImageDataset, 'sha256' | 'channels'> & Partial<Pick<ImageDataset, 'channels'>>;
+
 /**
  * Creates a dataset: checks that the parts fit together and adds the hash.
  *
+ * @param given images are gray unless `channels` is 3
  * @param hash computes it; in Node there is one that copies nothing
  * @throws ShapeError when images, labels or ids disagree on the count
  * @throws DataError when a label names no class
  */
-export async function createDataset(
-  parts: Omit<ImageDataset, 'sha256'>,
-  hash: HashFunction = datasetHash,
-): Promise<ImageDataset> {
-  const { name, width, height, classNames, images, labels, ids } = parts;
-  if (images.length !== labels.length * width * height || ids.length !== labels.length) {
+export async function createDataset(given: DatasetParts, hash: HashFunction = datasetHash): Promise<ImageDataset> {
+  const parts = { ...given, channels: given.channels ?? 1 };
+  const { name, classNames, images, labels, ids } = parts;
+  if (images.length !== labels.length * imageValues(parts) || ids.length !== labels.length) {
     throw new ShapeError(
       `dataset ${name}: ${images.length} bytes and ${ids.length} ids do not fit ${labels.length} labels of ` +
-        `${width}x${height} images; give one image and one id per label`,
+        `${sizeName(parts)} images; give one image and one id per label`,
     );
   }
   const bad = labels.findIndex((label) => label >= classNames.length);
@@ -54,27 +59,30 @@ export async function createDataset(
 }
 
 /** The parts of a dataset that its hash covers. */
-export type HashedParts = Pick<ImageDataset, 'width' | 'height' | 'labels' | 'images'>;
+export type HashedParts = ImageSizeInput & Pick<ImageDataset, 'labels' | 'images'>;
 
 /** Computes what {@link datasetHash} computes. */
 export type HashFunction = (parts: HashedParts) => string | Promise<string>;
 
-/** The words that are hashed before the images: width, height, count and the labels, all u32, little-endian. */
-export function hashedWords({ width, height, labels }: HashedParts): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(12 + labels.length * 4);
+/**
+ * The words that are hashed before the images: width, height, count, for colour images the number of channels, and the labels,
+ * all u32, little-endian.
+ */
+export function hashedWords({ width, height, channels = 1, labels }: HashedParts): Uint8Array<ArrayBuffer> {
+  const words = [width, height, labels.length, ...(channels === 1 ? [] : [channels])];
+  const bytes = new Uint8Array((words.length + labels.length) * 4);
   const view = new DataView(bytes.buffer);
-  [width, height, labels.length].forEach((word, i) => {
+  words.forEach((word, i) => {
     view.setUint32(i * 4, word, true);
   });
   labels.forEach((word, i) => {
-    view.setUint32(12 + i * 4, word, true);
+    view.setUint32((words.length + i) * 4, word, true);
   });
   return bytes;
 }
 
 /**
- * SHA-256, in hex, over width, height, count and the labels (all u32, little-endian), then the image bytes. Names and
- * ids are not included.
+ * SHA-256, in hex, over the words of {@link hashedWords}, then the image bytes. Names and ids are not included.
  *
  * @throws MidasError where the page has no `crypto.subtle`
  */
@@ -92,13 +100,13 @@ export function labelsOf({ labels }: ImageDataset, indices: Uint32Array): Uint32
 }
 
 /**
- * The mean of the images at `indices`: [height, width], 0..1 (pixels / 255), summed exactly.
+ * The mean of the images at `indices`: [height, width, channels], 0..1 (bytes / 255), summed exactly.
  *
  * @throws DataError when `indices` is empty or an index is out of range
  */
 export function meanImage(dataset: ImageDataset, indices: ArrayLike<number>): Float32Array<ArrayBuffer> {
   if (indices.length === 0) throw new DataError(`dataset ${dataset.name}: no images to average; give some indices`);
-  const sums = new Float64Array(dataset.width * dataset.height);
+  const sums = new Float64Array(imageValues(dataset));
   eachImage(dataset, indices, (image) => {
     for (let i = 0; i < sums.length; i++) sums[i] += image[i];
   });
@@ -106,15 +114,15 @@ export function meanImage(dataset: ImageDataset, indices: ArrayLike<number>): Fl
 }
 
 /**
- * The images at `indices` as [indices.length, height, width], 0..1 (pixels / 255).
+ * The images at `indices` as [indices.length, height, width, channels], 0..1 (bytes / 255).
  *
  * @throws DataError when an index is out of range
  */
 export function toFloat(dataset: ImageDataset, indices: ArrayLike<number>): Float32Array<ArrayBuffer> {
-  const pixels = dataset.width * dataset.height;
-  const floats = new Float32Array(indices.length * pixels);
+  const values = imageValues(dataset);
+  const floats = new Float32Array(indices.length * values);
   eachImage(dataset, indices, (image, position) => {
-    for (let i = 0; i < pixels; i++) floats[position * pixels + i] = image[i] / 255;
+    for (let i = 0; i < values; i++) floats[position * values + i] = image[i] / 255;
   });
   return floats;
 }
@@ -171,13 +179,13 @@ function eachImage(
   indices: ArrayLike<number>,
   visit: (image: Uint8Array, position: number) => void,
 ): void {
-  const pixels = dataset.width * dataset.height;
+  const values = imageValues(dataset);
   const count = dataset.labels.length;
   for (let position = 0; position < indices.length; position++) {
     const index = indices[position];
     if (!Number.isInteger(index) || index < 0 || index >= count) {
       throw new DataError(`dataset ${dataset.name}: index ${index} is not in 0..${count - 1}; fix the index list`);
     }
-    visit(dataset.images.subarray(index * pixels, (index + 1) * pixels), position);
+    visit(dataset.images.subarray(index * values, (index + 1) * values), position);
   }
 }

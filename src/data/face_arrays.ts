@@ -1,8 +1,9 @@
-/** Turns arrays of numbers into gray images and labels. */
+/** Turns arrays of numbers into images and labels. */
+
 import { DataError } from '../errors.ts';
+import type { DecodedImage } from '../formats/image.ts';
 import type { NumberArray, NumberData } from '../formats/npy.ts';
-import type { GrayImage } from '../formats/pgm.ts';
-import { toGray } from './image_ops.ts';
+import type { Channels } from '../image_size.ts';
 
 /** Images in an array. */
 export interface ArrayImages {
@@ -10,14 +11,14 @@ export interface ArrayImages {
   readonly width: number;
   readonly height: number;
   /** The image at an index below `count`. */
-  read(index: number): GrayImage;
+  read(index: number): DecodedImage;
 }
 
 /** How the values of an array are arranged. */
 interface Arrangement {
   readonly width: number;
   readonly height: number;
-  readonly channels: 1 | 3;
+  readonly channels: Channels;
   /** True if a whole channel comes before the next. */
   readonly isPlanar: boolean;
 }
@@ -52,7 +53,7 @@ export function imagesOfArray({ shape, data, type }: NumberArray, areFlat: boole
         const at = isPlanar ? (i % channels) * width * height + Math.floor(i / channels) : i;
         pixels[i] = Math.round(Number(data[index * size + at]) * scale);
       }
-      return toGray({ width, height, channels, pixels });
+      return { width, height, channels, pixels };
     },
   };
 }
@@ -74,7 +75,7 @@ export function labelsOfArray({ data, type }: NumberArray, name: string): number
 
 function arrangementOf(shape: readonly number[], areFlat: boolean): Arrangement | undefined {
   const [, a, b, c] = shape;
-  const isChannels = (size: number): size is 1 | 3 => size === 1 || size === 3;
+  const isChannels = (size: number): size is Channels => size === 1 || size === 3;
   if (shape.length === 2 && areFlat) {
     const side = Math.round(Math.sqrt(a));
     return side * side === a && side > 1 ? { width: side, height: side, channels: 1, isPlanar: false } : undefined;

@@ -24,7 +24,7 @@ const FLAT = 0.15;
 
 /**
  * Resizes an image of any size, of any range and unit.
- * @param image [height, width]
+ * @param image [height, width], gray
  * @returns undefined for an image without contrast or with a value that is not finite
  */
 export function faceSource(
@@ -37,7 +37,7 @@ export function faceSource(
   // In an image of one value, rounding may leave a small deviation.
   if (!(deviation > 1e-6 * Math.abs(mean))) return undefined;
   const pixels = Uint8Array.from(image, (value) => toGray((value - mean) / deviation));
-  const { pixels: resized } = resize({ width, height, pixels }, 2 * side, 2 * side);
+  const { pixels: resized } = resize({ width, height, channels: 1, pixels }, 2 * side, 2 * side);
   const knots = 2 * side - 1;
   const means = Float32Array.from({ length: knots * knots }, (_, i) => {
     const at = Math.floor(i / knots) * 2 * side + (i % knots);

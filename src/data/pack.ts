@@ -1,6 +1,6 @@
 /**
  * Reads and writes a prepared data set as one file, `midas-pack/1`: a safetensors file with `images` U8 [count, height,
- * width] and `labels` U32 [count], and with names, origin and checksum in its metadata.
+ * width], or [count, height, width, 3] in RGB, and `labels` U32 [count], and with names, origin and checksum in its metadata.
  */
 import * as v from 'valibot';
 import { DataError } from '../errors.ts';
@@ -12,12 +12,12 @@ export const PACK_FORMAT = 'midas-pack/1';
 export const FACE_LAYOUTS = ['attfaces', 'facescrub', 'celeba', 'folders'] as const;
 /**
  * Layouts of folders of photographs, and the part of each image that is imported:
- * - `attfaces`: sN/M.pgm, at least two people; the largest square in the middle.
+ * - `attfaces`: sN/M.pgm, at least two people; the largest part in the middle, of the shape of the result.
  * - `facescrub`: a folder per person, at least two, with aligned faces of about 150x150, which can be in a folder `face` in
  *   it; the whole image.
  * - `celeba`: one folder of the aligned 178x218 images (img_align_celeba); 108x108 at 35,70, as Yang et al. cut them.
  *   Identities come from identity_CelebA.txt in the folder, beside it or in Anno; without it all images have one label.
- * - `folders`: a folder per person, at least two, with any images; the largest square in the middle.
+ * - `folders`: a folder per person or class, at least two, with any images; the largest part in the middle, as above.
  */
 export type FaceLayout = (typeof FACE_LAYOUTS)[number];
 
@@ -72,10 +72,11 @@ export function writePack(pack: Pack): Uint8Array<ArrayBuffer> {
  * @throws DataError when the data set's parts do not fit together
  */
 export function packParts({ dataset, origin }: Pack): Uint8Array<ArrayBuffer>[] {
-  const { name, width, height, classNames, images, labels, ids, sha256 } = dataset;
+  const { name, width, height, channels, classNames, images, labels, ids, sha256 } = dataset;
   const count = labels.length;
+  const shape = channels === 1 ? [count, height, width] : [count, height, width, channels];
   const tensors = new Map<string, Tensor>([
-    ['images', { dtype: 'U8', shape: [count, height, width], data: images as Uint8Array<ArrayBuffer> }],
+    ['images', { dtype: 'U8', shape, data: images as Uint8Array<ArrayBuffer> }],
     ['labels', { dtype: 'U32', shape: [count], data: labels as Uint32Array<ArrayBuffer> }],
   ]);
   return safetensorsParts(tensors, {
@@ -109,9 +110,13 @@ export async function readPack(bytes: Uint8Array, name: string, hash: HashFuncti
   const { classNames, ids, layout, preparation, sha256, skipped } = parsed.output;
   const images = tensors.get('images');
   const labels = tensors.get('labels');
-  const [count, height, width] = images?.shape ?? [];
-  if (images?.dtype !== 'U8' || images.shape.length !== 3 || images.shape.includes(0)) {
-    throw new DataError(`${name}: key images: ${describe(images)} is not a U8 [count, height, width]; import it again`);
+  const [count, height, width, channels] = images?.shape ?? [];
+  const isShape = images?.shape.length === 3 || (images?.shape.length === 4 && channels === 3);
+  if (images?.dtype !== 'U8' || !isShape || images.shape.includes(0)) {
+    throw new DataError(
+      `${name}: key images: ${describe(images)} is not a U8 [count, height, width] or [count, height, width, 3]; ` +
+        'import it again',
+    );
   }
   if (labels?.dtype !== 'U32' || labels.shape.join() !== String(count) || ids.length !== count) {
     throw new DataError(
@@ -122,6 +127,7 @@ export async function readPack(bytes: Uint8Array, name: string, hash: HashFuncti
     name: parsed.output.name,
     width,
     height,
+    channels: channels === 3 ? (3 as const) : (1 as const),
     classNames,
     images: images.data as Uint8Array,
     labels: labels.data as Uint32Array,

@@ -1,6 +1,8 @@
 /** Selects people from a set of faces, and augments a set with variations of its photographs. */
+
 import { mat2d, vec2 } from 'gl-matrix';
 import { ConfigError } from '../errors.ts';
+import { type ImageSize, imageValues } from '../image_size.ts';
 import { Random } from '../random.ts';
 import { createDataset, type ImageDataset } from './dataset.ts';
 
@@ -15,11 +17,11 @@ export async function selectPeople(dataset: ImageDataset, people: readonly numbe
     throw new ConfigError(`${dataset.name}: there is no person ${bad}; it has ${dataset.classNames.length} people`);
   }
   const newLabel = new Map(people.map((person, label) => [person, label]));
-  const pixels = dataset.width * dataset.height;
+  const values = imageValues(dataset);
   const chosen = [...dataset.labels.keys()].filter((image) => newLabel.has(dataset.labels[image]));
-  const images = new Uint8Array(chosen.length * pixels);
+  const images = new Uint8Array(chosen.length * values);
   chosen.forEach((image, i) => {
-    images.set(dataset.images.subarray(image * pixels, (image + 1) * pixels), i * pixels);
+    images.set(dataset.images.subarray(image * values, (image + 1) * values), i * values);
   });
   return createDataset({
     ...dataset,
@@ -32,22 +34,23 @@ export async function selectPeople(dataset: ImageDataset, people: readonly numbe
 
 /**
  * Adds `copies` variations to every photograph: mirrored or not, turned by up to 8 degrees, scaled by up to 10 %, moved by
- * up to 6 % of the side, contrast and brightness changed by up to 15 %. The same seed gives the same pixels.
+ * up to 6 % of the side, contrast and brightness changed by up to 15 %. All channels of an image are changed alike. The same
+ * seed gives the same pixels.
  * @param copies integer >= 0
  * @throws ConfigError
  */
 export async function augment(dataset: ImageDataset, copies: number, seed: number): Promise<ImageDataset> {
   if (!(Number.isInteger(copies) && copies >= 0)) throw new ConfigError(`augment: ${copies} is not a number of copies`);
-  const { width, height, labels, ids } = dataset;
-  const pixels = width * height;
+  const { labels, ids } = dataset;
+  const values = imageValues(dataset);
   const each = copies + 1;
-  const images = new Uint8Array(labels.length * each * pixels);
+  const images = new Uint8Array(labels.length * each * values);
   for (let image = 0; image < labels.length; image++) {
-    const source = dataset.images.subarray(image * pixels, (image + 1) * pixels);
-    images.set(source, image * each * pixels);
+    const source = dataset.images.subarray(image * values, (image + 1) * values);
+    images.set(source, image * each * values);
     const random = new Random(seed, image);
     for (let copy = 1; copy < each; copy++) {
-      images.set(vary(source, width, height, random), (image * each + copy) * pixels);
+      images.set(vary(source, dataset, random), (image * each + copy) * values);
     }
   }
   const repeated = Array.from({ length: labels.length * each }, (_, i) => Math.floor(i / each));
@@ -61,7 +64,7 @@ export async function augment(dataset: ImageDataset, copies: number, seed: numbe
 }
 
 /** One variation of a photograph; pixels beyond its edge repeat the nearest pixel. */
-function vary(source: Uint8Array, width: number, height: number, random: Random): Uint8Array {
+function vary(source: Uint8Array, { width, height, channels }: ImageSize, random: Random): Uint8Array {
   const within = (range: number) => (2 * (random.nextU32() / 2 ** 32) - 1) * range;
   const mirrored = random.nextU32() < 2 ** 31 ? -1 : 1;
   const [angle, scale] = [within((8 * Math.PI) / 180), 1 + within(0.1)];
@@ -76,18 +79,21 @@ function vary(source: Uint8Array, width: number, height: number, random: Random)
   const result = new Uint8Array(source.length);
   const point = vec2.create();
   const at = (x: number, y: number) =>
-    source[Math.min(Math.max(y, 0), height - 1) * width + Math.min(Math.max(x, 0), width - 1)];
+    (Math.min(Math.max(y, 0), height - 1) * width + Math.min(Math.max(x, 0), width - 1)) * channels;
   for (let row = 0; row < height; row++) {
     for (let column = 0; column < width; column++) {
       vec2.transformMat2d(point, vec2.set(point, column - middleX, row - middleY), place);
       const [x, y] = [point[0] + middleX, point[1] + middleY];
       const [left, top] = [Math.floor(x), Math.floor(y)];
       const [right, below] = [x - left, y - top];
-      const value =
-        (at(left, top) * (1 - right) + at(left + 1, top) * right) * (1 - below) +
-        (at(left, top + 1) * (1 - right) + at(left + 1, top + 1) * right) * below;
-      const changed = (value - 127.5) * contrast + 127.5 + brightness;
-      result[row * width + column] = Math.min(Math.max(Math.round(changed), 0), 255);
+      const [a, b, c, d] = [at(left, top), at(left + 1, top), at(left, top + 1), at(left + 1, top + 1)];
+      for (let channel = 0; channel < channels; channel++) {
+        const value =
+          (source[a + channel] * (1 - right) + source[b + channel] * right) * (1 - below) +
+          (source[c + channel] * (1 - right) + source[d + channel] * right) * below;
+        const changed = (value - 127.5) * contrast + 127.5 + brightness;
+        result[(row * width + column) * channels + channel] = Math.min(Math.max(Math.round(changed), 0), 255);
+      }
     }
   }
   return result;

@@ -1,7 +1,9 @@
 /** The checks of an experiment that are made before its first file is written and its first network is trained. */
+
 import { attackOfKind } from '../attacks/registry.ts';
 import type { ImageDataset } from '../data/dataset.ts';
 import { ConfigError, DataError } from '../errors.ts';
+import { imageValues } from '../image_size.ts';
 import { standardise } from '../metrics/similarity.ts';
 import { readCheckpoint } from '../models/checkpoint.ts';
 import { type Condition, conditionKey, conditionLabel, pictureFile } from '../results/results.ts';
@@ -69,9 +71,10 @@ function refuseSharedFiles(config: ExperimentConfig, planned: readonly Condition
 
 /** @throws DataError if a given network is not the one that is needed, ConfigError where two attacks would share one */
 function checkNetworks(config: ExperimentConfig, { dataset, pretrained }: ExperimentData): void {
-  const { width, height } = dataset;
+  const { width, height, channels } = dataset;
+  const shape = { classes: dataset.classNames.length, width, height, channels };
   const seen = new Set<string>();
-  for (const { name, spec } of trainedNetworks(config, { classes: dataset.classNames.length, width, height })) {
+  for (const { name, spec } of trainedNetworks(config, shape)) {
     const file = `${name}.safetensors`;
     if (seen.has(file)) {
       throw new ConfigError(
@@ -88,8 +91,9 @@ function checkNetworks(config: ExperimentConfig, { dataset, pretrained }: Experi
 }
 
 /** @throws DataError where similarities with the photographs of a split would mean nothing */
-function refuseAlike({ name, width, height, images, labels }: ImageDataset, split: Uint32Array, of: string): void {
-  const pixels = width * height;
+function refuseAlike(dataset: ImageDataset, split: Uint32Array, of: string): void {
+  const { name, images, labels } = dataset;
+  const pixels = imageValues(dataset);
   const people = new Set<number>();
   let first: Float64Array | undefined;
   let differ = false;

@@ -2,10 +2,12 @@
  * The configuration of an experiment: data x victim x defences x attacks, measured draw by draw. One schema validates it
  * on input; after that it is a plain typed object. The manifest of a run holds all of it, so that the run can be repeated.
  */
+
 import * as v from 'valibot';
 import { AttackSchema } from '../attacks/registry.ts';
 import { RELEASE_DEFENCES, TRAINING_DEFENCES } from '../defences/registry.ts';
 import { ConfigError } from '../errors.ts';
+import type { Channels } from '../image_size.ts';
 import { FETCH_PATHS, GRANULARITIES, NamedMemories, NOISE_KINDS, NumberFormat, Rate } from '../memory/config.ts';
 import { MODEL_KINDS } from '../models/model_spec.ts';
 
@@ -13,6 +15,17 @@ const whole = (low: number, high: number) =>
   v.pipe(v.number('must be a number'), v.integer('must be a whole number'), v.minValue(low), v.maxValue(high));
 const number = (low: number, high: number) => v.pipe(v.number('must be a number'), v.minValue(low), v.maxValue(high));
 const described = <S extends v.GenericSchema>(text: string, schema: S) => v.pipe(schema, v.description(text));
+
+const side = whole(8, 1024);
+
+/** Colours of images, as configurations and flags name them. */
+export const COLOURS = ['gray', 'rgb'] as const;
+export type Colours = (typeof COLOURS)[number];
+
+/** Values per pixel. */
+export function channelsOf(colours: Colours): Channels {
+  return colours === 'rgb' ? 3 : 1;
+}
 
 const trained = described(
   'Photographs of each person that the victim is trained on: a number or, below 1, a share of them.',
@@ -34,7 +47,10 @@ const Procedural = v.strictObject({
 
 const Files = v.strictObject({
   kind: v.literal('files'),
-  private: described('People of the victim: a folder with one folder per person, a pack, or a NumPy file.', v.string()),
+  private: described(
+    'People, or classes, of the victim: a folder with one folder per class, a pack, or a NumPy file.',
+    v.string(),
+  ),
   public: v.optional(
     described(
       'Faces that the attacker has: a folder or pack, or `embedded` for procedural faces. Default: the people of private ' +
@@ -44,7 +60,7 @@ const Files = v.strictObject({
   ),
   people: v.optional(
     described(
-      'How many people of private the victim is trained on, in the order of their names; all by default.',
+      'How many people, or classes, of private the victim is trained on, the first in their order; all by default.',
       whole(2, 65_535),
     ),
   ),
@@ -52,9 +68,24 @@ const Files = v.strictObject({
   allowShared: v.optional(described('Continue even if private and public people share names.', v.boolean()), false),
   size: v.optional(
     described(
-      'Side of the square to which photographs are cropped and resized, pixels; by default those in the layout of the AT&T ' +
-        'faces, and images of NumPy, stay as they are, and others get 64.',
-      whole(8, 1024),
+      'Side of the square to which images are cropped and resized, pixels, or width and height of another shape; by default ' +
+        'images in the layout of the AT&T faces, and square images of NumPy, stay as they are, and others get 64. Packs keep ' +
+        'their size.',
+      v.union([side, v.strictObject({ width: side, height: side })]),
+    ),
+  ),
+  channels: v.optional(
+    described(
+      'Colours of the images: gray (default for folders and NumPy files, into which colours are converted) or rgb. A pack ' +
+        'keeps its own, and public images follow those of private.',
+      v.picklist(COLOURS),
+    ),
+  ),
+  classNames: v.optional(
+    described(
+      'File with the names of all classes in their order: a JSON array, or one name per line. Folders must have these names; ' +
+        'labels in NumPy files are numbers of these classes. By default the order of the names.',
+      v.string(),
     ),
   ),
   split: v.optional(
@@ -117,7 +148,7 @@ const VictimConfig = v.variant('kind', [
   }),
   v.strictObject({
     kind: described(
-      'yang: the convolutional network of Yang et al., for square images of 32 or 64 pixels.',
+      'yang: the convolutional network of Yang et al., for square gray images of 32 or 64 pixels.',
       v.literal('yang'),
     ),
     ndf: described('Channels of the first convolution.', whole(1, 1024)),

@@ -66,7 +66,7 @@ async function present(
   { store }: RunContext,
 ): Promise<Presentation> {
   const { dataset, split, meanFace, publicFaces } = data;
-  const { width, height } = dataset;
+  const { width, height, channels } = dataset;
   const firstOf = (person: number) => split.train.find((image) => dataset.labels[image] === person) ?? 0;
   const meanFaceOf = publicFaces ? 'public' : 'training';
   const attacks: Presentation['attacks'][number][] = [];
@@ -76,7 +76,7 @@ async function present(
       const shown = testbed.shown(output, photographs);
       const truth = `pictures/truth_${photographs ? output.split : 'persons'}.npy`;
       const images = shown.map(({ person, photograph }) => toFloat(dataset, [photograph ?? firstOf(person)]));
-      await store.write(truth, encodePictures({ images, width, height }));
+      await store.write(truth, encodePictures({ images, width, height, channels }));
       const { name, title } = output;
       const description = {
         ...{ name, kind, family, title },
@@ -90,7 +90,7 @@ async function present(
       });
     }
   }
-  await store.write(MEAN_FACE_FILE, encodePictures({ images: [meanFace], width, height }));
+  await store.write(MEAN_FACE_FILE, encodePictures({ images: [meanFace], width, height, channels }));
   const [first] = testbed.outputs;
   const undefended = planned.find(isUndefended);
   const file = undefended && pictureFile(undefended, first.name);
@@ -98,6 +98,7 @@ async function present(
   const presentation: Presentation = {
     width,
     height,
+    ...(channels === 3 && { channels }),
     trainAccuracy: testbed.trainAccuracy,
     evaluators: testbed.evaluatorAccuracies(),
     procedural: config.data.kind === 'procedural',

@@ -9,9 +9,9 @@ export interface ExperimentData {
   /** The victim's people. */
   readonly dataset: ImageDataset;
   readonly split: Split;
-  /** The mean face that the attacker has, also used as null baseline; [height, width], 0..1. */
+  /** The mean face that the attacker has, also used as null baseline; [height, width, channels], 0..1. */
   readonly meanFace: Float32Array;
-  /** Faces of other people that the attacker has; images of the same size. */
+  /** Faces of other people that the attacker has; images of the same size and channels. */
   readonly publicFaces?: ImageDataset;
   /**
    * Checkpoints to use instead of training, by their file names in the folder of a run (`victim.safetensors`,

@@ -1,7 +1,9 @@
 /** Plans the memory of an experiment and the time of its training from its configuration, without running it. */
+
 import { attackOfKind } from '../attacks/registry.ts';
 import { LimitError } from '../errors.ts';
 import { ROW_ALIGNMENT, roundUp } from '../gpu/arena.ts';
+import { type ImageSizeInput, imageValues } from '../image_size.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
 import { type NetworkPlan, type PlannedBuffer, planNetwork } from '../models/plan.ts';
 import { isInversion } from '../models/specs.ts';
@@ -20,10 +22,8 @@ export interface StorageLimits {
 export const DEFAULT_LIMITS: StorageLimits = { maxStorageBufferBindingSize: 2 ** 27, maxBufferSize: 2 ** 28 };
 
 /** The faces of an experiment, as far as a plan needs them. */
-export interface PlannedData {
+export interface PlannedData extends ImageSizeInput {
   readonly classes: number;
-  readonly width: number;
-  readonly height: number;
   /** Photographs that the victim is trained on, and faces that the attacker has; 0 where they are not known. */
   readonly trained: number;
   readonly publicFaces: number;
@@ -59,7 +59,7 @@ export function planExperiment(config: ExperimentConfig, data: PlannedData, limi
     const preset = parseExperiment(presetInput('deep', { size }), size);
     if (preset.data.kind !== 'procedural') return false;
     const { width, height } = preset.data;
-    return !tooLarge(planNetworks(preset, { ...data, width, height }), limits);
+    return !tooLarge(planNetworks(preset, { ...data, width, height, channels: 1 }), limits);
   });
   const { maxStorageBufferBindingSize, maxBufferSize } = limits;
   throw new LimitError(
@@ -75,20 +75,20 @@ export function planExperiment(config: ExperimentConfig, data: PlannedData, limi
  */
 export function trainedNetworks(
   config: ExperimentConfig,
-  { classes, width, height }: Pick<PlannedData, 'classes' | 'width' | 'height'>,
+  { classes, width, height, channels }: ImageSizeInput & Pick<PlannedData, 'classes'>,
 ): { readonly name: string; readonly spec: ModelSpec; readonly training: TrainingConfig }[] {
-  const faces = { name: 'faces', width, height, classNames: [...Array(classes).keys()].map(String) };
+  const faces = { name: 'faces', width, height, channels, classNames: [...Array(classes).keys()].map(String) };
   const victim = victimSpec(config.victim, { ...faces, labels: Uint32Array.from({ length: classes }, (_, i) => i) });
-  const shape = { classes, width, height, seed: config.seed };
+  const shape = { classes, width, height, channels, seed: config.seed };
   const attackers = config.attacks.flatMap((attack) => attackOfKind(attack.kind).networks?.(attack, shape) ?? []);
   return [{ name: 'victim', spec: victim, training: victimTraining(config) }, ...attackers];
 }
 
 function planNetworks(config: ExperimentConfig, data: PlannedData): ExperimentPlan {
-  const { classes, width, height, trained, publicFaces } = data;
+  const { classes, trained, publicFaces } = data;
   const plan = (name: string, spec: ModelSpec, training: TrainingConfig, count: number): PlannedTraining => {
     const planned = planNetwork(spec, training);
-    const buffers = [{ label: 'images', bytes: count * width * height }];
+    const buffers = [{ label: 'images', bytes: count * imageValues(data) }];
     if (isInversion(spec)) {
       buffers.push({ label: 'prediction vectors', bytes: count * roundUp(classes, ROW_ALIGNMENT) * 4 });
     }

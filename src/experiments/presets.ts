@@ -1,6 +1,8 @@
 /** Presets: named configurations, whose fields a user may change. */
+
 import { ATTACKS } from '../attacks/registry.ts';
 import { ConfigError } from '../errors.ts';
+import { type ImageSizeInput, imageValues } from '../image_size.ts';
 import type { ExperimentInput, VictimKind } from './config.ts';
 
 /** Presets by name, each in several sizes, the first of which is the default. */
@@ -12,8 +14,8 @@ export interface PresetOptions<Name extends PresetName = PresetName> {
   readonly size?: PresetSize<Name>;
   /** Kind of victim; the preset's by default. */
   readonly victim?: VictimKind;
-  /** Width and height of the images, pixels; the preset's by default. */
-  readonly images?: { readonly width: number; readonly height: number };
+  /** Size of the images; the preset's by default. */
+  readonly images?: ImageSizeInput;
 }
 
 /** Bit error rates of the published tables: on fc1 and fc2 together, and on one layer alone. */
@@ -87,7 +89,8 @@ export function presetInput<Name extends PresetName>(name: Name, options: Preset
 }
 
 function shallow(full: boolean, { victim = 'mlp', images }: PresetOptions): ExperimentInput {
-  const { width, height } = images ?? (victim === 'yang' ? { width: 32, height: 32 } : { width: 56, height: 64 });
+  const size = images ?? (victim === 'yang' ? { width: 32, height: 32 } : { width: 56, height: 64 });
+  const { width, height } = size;
   const { all, each } = LAYERS[victim];
   return {
     data: {
@@ -108,7 +111,7 @@ function shallow(full: boolean, { victim = 'mlp', images }: PresetOptions): Expe
     })),
     draws: full ? 5 : 3,
     noise: { kinds: full ? ['gaussian', 'laplacian'] : ['gaussian'] },
-    attacks: miFaceAttacks(victim, width * height),
+    attacks: miFaceAttacks(victim, imageValues(size)),
     // The convolutional network is trained with small batches; classifying in the same size needs no further kernels.
     ...(victim === 'yang' && { evaluationBatch: DEEP.tiny.batchSize }),
   };
@@ -194,8 +197,8 @@ function denseVictim(kind: Exclude<VictimKind, 'yang'>, full: boolean): Experime
   };
 }
 
-/** Steps scale with the square root of the number of pixels, total variation with the number; 92 x 112 has scale 1. */
-function miFaceAttacks(victim: VictimKind, pixels: number): ExperimentInput['attacks'] {
+/** Steps scale with the square root of the number of values, total variation with the number; 92 x 112 gray has scale 1. */
+function miFaceAttacks(victim: VictimKind, values: number): ExperimentInput['attacks'] {
   if (victim === 'dae') {
     const latent = { kind: 'mi-face', iterations: 60, process: { every: 10, strength: 0.1, sharpen: 0.3 } };
     return [
@@ -203,7 +206,7 @@ function miFaceAttacks(victim: VictimKind, pixels: number): ExperimentInput['att
       { ...latent, start: 'mean', step: 0.5 },
     ];
   }
-  const scale = Math.sqrt(pixels / 10304);
+  const scale = Math.sqrt(values / 10304);
   const inPixels = { kind: 'mi-face', iterations: 60, epsilon: 0.01, keep: 'last' };
   return [
     { ...inPixels, start: 'zero', step: 8 * scale, totalVariation: 5000 * scale ** 2 },
@@ -218,7 +221,7 @@ function miFaceAttacks(victim: VictimKind, pixels: number): ExperimentInput['att
 export function attacksOfKinds(
   kinds: readonly string[],
   input: Pick<ExperimentInput, 'attacks' | 'victim'>,
-  images: { readonly width: number; readonly height: number },
+  images: ImageSizeInput,
 ): ExperimentInput['attacks'] {
   return kinds.flatMap((kind) => {
     const attack = ATTACKS.find((each) => each.kind === kind);

@@ -380,8 +380,8 @@ export class Sweep {
   }
 
   async #savePicture(condition: Condition, attack: string, images: readonly Float32Array[]): Promise<void> {
-    const { width, height } = this.#testbed;
-    await this.#store.write(pictureFile(condition, attack), encodePictures({ images, width, height }));
+    const { width, height, channels } = this.#testbed;
+    await this.#store.write(pictureFile(condition, attack), encodePictures({ images, width, height, channels }));
   }
 
   #interruptible(): void {

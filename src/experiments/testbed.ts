@@ -2,6 +2,7 @@
  * A testbed: one victim ready in approximate memory, and attacks that are ready to run against it under any configuration of
  * that memory. Built once for a whole sweep, or for everything that a user of the page tries.
  */
+
 import {
   type AttackContext,
   type AttackedVictim,
@@ -21,6 +22,7 @@ import { ConfigError, DataError } from '../errors.ts';
 import { Arena, type Matrix } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { Program, Recorder, WeightRead } from '../gpu/recorder.ts';
+import { type Channels, type ImageSizeInput, imageValues } from '../image_size.ts';
 import { ApproximateMemory } from '../injection/approximate_memory.ts';
 import { planGraph, recordForward } from '../layers/graph.ts';
 import { plainWeights } from '../layers/weights.ts';
@@ -52,7 +54,7 @@ export interface Measurement {
   readonly n: number;
   /** Queries to the victim per reconstruction. */
   readonly queries: number;
-  /** The reconstructions that are stored as pictures, [height, width] each. */
+  /** The reconstructions that are stored as pictures, [height, width, channels] each. */
   readonly images: readonly Float32Array[];
   readonly underflow?: number;
 }
@@ -63,12 +65,17 @@ export interface Measurement {
  */
 export function victimSpec(
   victim: VictimConfig,
-  dataset: Pick<ImageDataset, 'name' | 'width' | 'height' | 'classNames' | 'labels'>,
+  dataset: ImageSizeInput & Pick<ImageDataset, 'name' | 'classNames' | 'labels'>,
 ): ModelSpec {
-  const { width, height, name, classNames } = dataset;
+  const { width, height, channels, name, classNames } = dataset;
   const people = new Set(dataset.labels).size;
   if (people < 2) throw new DataError(`${name}: ${people} class; a classifier needs at least 2`);
-  if (victim.kind !== 'yang') return modelSpec(victim.kind, width * height, classNames.length, victim.hidden);
+  if (victim.kind !== 'yang') return modelSpec(victim.kind, imageValues(dataset), classNames.length, victim.hidden);
+  if (channels === 3) {
+    throw new DataError(
+      `${name}: images are RGB, the network yang takes gray images; convert them (channels: gray), or choose another victim`,
+    );
+  }
   if (width !== height || (width !== 32 && width !== 64)) {
     throw new DataError(`${name}: images are ${width}x${height}, the network yang takes 32x32 or 64x64`);
   }
@@ -94,9 +101,10 @@ export class Testbed {
   readonly heldOutPersons: Uint32Array;
   /** The share of one photograph in the accuracy on the photographs that calibrate noise. */
   readonly calibrationStep: number;
-  /** Width and height of the images in pixels. */
+  /** Width and height of the images in pixels, and their values per pixel. */
   readonly width: number;
   readonly height: number;
+  readonly channels: Channels;
   /** The victim's memory. */
   readonly memory: ApproximateMemory;
   /** Accuracy of the error-free victim on its training images. */
@@ -139,6 +147,7 @@ export class Testbed {
     this.#data = data;
     this.width = data.dataset.width;
     this.height = data.dataset.height;
+    this.channels = data.dataset.channels;
     this.#config = config;
     this.spec = spec;
     this.layers = layerNames(spec);
@@ -224,6 +233,7 @@ export class Testbed {
         classes: spec.outputs,
         width: dataset.width,
         height: dataset.height,
+        channels: dataset.channels,
         batchSize: config.evaluationBatch,
         seed: config.seed,
         meanFace: data.meanFace,
@@ -451,13 +461,17 @@ export function checkPublicFaces({ dataset, publicFaces }: ExperimentData, { att
     );
   }
   if (!publicFaces) return;
-  const { name, width, height } = publicFaces;
-  if (width !== dataset.width || height !== dataset.height) {
+  const { name, width, height, channels } = publicFaces;
+  if (width !== dataset.width || height !== dataset.height || channels !== dataset.channels) {
+    const [own, other] = channels === dataset.channels ? ['', ''] : [colourName(publicFaces), colourName(dataset)];
     throw new DataError(
-      `${name}: images are ${width}x${height}, those of ${dataset.name} are ${dataset.width}x${dataset.height}`,
+      `${name}: images are ${width}x${height}${own}, those of ${dataset.name} are ` +
+        `${dataset.width}x${dataset.height}${other}`,
     );
   }
 }
+
+const colourName = ({ channels }: ImageDataset) => (channels === 3 ? ' RGB' : ' gray');
 
 /** The splits whose people or photographs the attacks of a configuration show. */
 function attackedSplits({ attacks }: ExperimentConfig): SplitName[] {
@@ -571,9 +585,9 @@ function searched(
   victim: Victim,
   spec: ModelSpec,
   memory: ApproximateMemory,
-  { width, height }: ImageDataset,
+  { width, height, channels }: ImageDataset,
 ): { victim: Victim; space: SearchSpace } {
-  if (spec.decoder.length === 0) return { victim, space: { height, width } };
+  if (spec.decoder.length === 0) return { victim, space: { height, width, channels } };
   // Fredrikson's attack on the DAE moves the code; the model's encoder and decoder convert between code and image.
   const weights = memory.weightsOf;
   const encoder = spec.layers.slice(0, spec.encoderLayers);
@@ -586,5 +600,5 @@ function searched(
       recordEncode: (recorder: Recorder) => recordForward(recorder, arena, encoder, weights, encode),
     };
   };
-  return { victim: head, space: { height, width, latent: { size: head.inputs, plan } } };
+  return { victim: head, space: { height, width, channels, latent: { size: head.inputs, plan } } };
 }

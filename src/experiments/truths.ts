@@ -101,10 +101,17 @@ export class Truths {
     const known = this.#known.get(split);
     if (known) return known;
     const { dataset, meanFace } = this.#data;
-    const { width, height } = dataset;
+    const { width, height, channels } = dataset;
     const own = this.#indicesOf(split);
     const other = this.#learnedFrom(split);
-    const photographs = indexPhotographs(toFloat(dataset, own), labelsOf(dataset, own), width, height, meanFace);
+    const photographs = indexPhotographs(
+      toFloat(dataset, own),
+      labelsOf(dataset, own),
+      width,
+      height,
+      meanFace,
+      channels,
+    );
     const targets: SplitTargets = {
       ...this.attacked[split],
       photographs,

@@ -1,10 +1,11 @@
 import { DataError } from '../errors.ts';
+import type { Channels } from '../image_size.ts';
 
 /** `pixels` is [height, width, channels], row-major, 8 bits. One channel is gray; three are red, green and blue. */
 export interface DecodedImage {
   width: number;
   height: number;
-  channels: 1 | 3;
+  channels: Channels;
   pixels: Uint8Array;
 }
 

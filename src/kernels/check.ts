@@ -2,6 +2,7 @@ import { ShapeError } from '../errors.ts';
 import type { Matrix } from '../gpu/arena.ts';
 import type { ShaderConstant } from '../gpu/composer.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
+import { type ImageSizeInput, imageValues } from '../image_size.ts';
 
 const describe = (matrix: Pick<Matrix, 'rows' | 'columns' | 'stride'>) =>
   `${matrix.rows} x ${matrix.columns} (stride ${matrix.stride})`;
@@ -41,11 +42,14 @@ export function requireSameShape(
   requireBytes(kernel, name, matrix, matrix.rows * matrix.stride * 4);
 }
 
-/** @throws ShapeError when a row does not have height x width columns */
-export function requireImages(kernel: string, name: string, matrix: Matrix, height: number, width: number): void {
-  if (height < 1 || width < 1 || matrix.columns !== height * width) {
+/** @throws ShapeError when a row does not have the height x width x channels values of an image */
+export function requireImages(kernel: string, name: string, matrix: Matrix, size: ImageSizeInput): void {
+  const { height, width, channels = 1 } = size;
+  const values = imageValues(size);
+  if (height < 1 || width < 1 || matrix.columns !== values) {
+    const shape = channels === 1 ? `${height} x ${width}` : `${height} x ${width} x ${channels}`;
     throw new ShapeError(
-      `${kernel}: ${name} is ${describe(matrix)} but images of ${height} x ${width} have ${height * width} pixels`,
+      `${kernel}: ${name} is ${describe(matrix)} but images of ${shape} have ${values} ${channels === 1 ? 'pixels' : 'values'}`,
     );
   }
 }

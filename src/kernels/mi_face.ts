@@ -4,6 +4,7 @@ import { f32 } from '../gpu/composer.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import { MI_FACE_STATE } from '../gpu/structs.ts';
+import type { ImageSizeInput } from '../image_size.ts';
 import { requireBytes, requireSameShape, shapeConstants } from './check.ts';
 import { flatGrid } from './grid.ts';
 
@@ -106,14 +107,17 @@ export interface SearchOptions {
   readonly directions: number;
   /** Step along a direction to either side, in pixel units. */
   readonly sigma: number;
-  /** Side length in pixels of the squares whose pixels share a sign. */
+  /** Side length in pixels of the squares whose pixels share a sign, in each channel. */
   readonly cell: number;
 }
+
+/** Width of the searched images in pixels, and their channels. */
+export type SearchedImages = Pick<ImageSizeInput, 'width' | 'channels'>;
 
 /** queries = x +- sigma u for every direction. `queries` is [2 * directions * rows, pixels]. @throws ShapeError */
 export function recordSearchDirections(
   recorder: Recorder,
-  args: { x: Matrix; queries: Matrix; width: number } & SearchOptions,
+  args: { x: Matrix; queries: Matrix } & SearchedImages & SearchOptions,
 ): void {
   const { x, queries } = args;
   const kernel = 'search_directions';
@@ -131,6 +135,7 @@ export function recordSearchDirections(
     shader: {
       path: 'optimizer/search_directions.wgsl',
       constants: { ...constants, ...shape, ...searchConstants(args) },
+      includes: { sign: signFor(args) },
     },
     bindings: [
       ['read', x],
@@ -144,7 +149,7 @@ export function recordSearchDirections(
 /** gradient = mean over directions of the central difference of the cost times the direction. @throws ShapeError */
 export function recordSearchGradient(
   recorder: Recorder,
-  args: { results: BufferView; gradient: Matrix; width: number } & SearchOptions,
+  args: { results: BufferView; gradient: Matrix } & SearchedImages & SearchOptions,
 ): void {
   const { results, gradient } = args;
   const kernel = 'search_gradient';
@@ -153,7 +158,11 @@ export function recordSearchGradient(
   const { workgroups, constants } = flatGrid(gradient.rows * gradient.stride);
   recorder.record({
     label: kernel,
-    shader: { path: 'optimizer/search_gradient.wgsl', constants: { ...constants, ...shape, ...searchConstants(args) } },
+    shader: {
+      path: 'optimizer/search_gradient.wgsl',
+      constants: { ...constants, ...shape, ...searchConstants(args) },
+      includes: { sign: signFor(args) },
+    },
     bindings: [
       ['read', results],
       ['write', gradient],
@@ -163,6 +172,9 @@ export function recordSearchGradient(
   });
 }
 
-function searchConstants({ directions, sigma, cell, width }: SearchOptions & { width: number }) {
+const signFor = ({ channels = 1 }: SearchedImages) =>
+  channels === 3 ? 'optimizer/search_sign_rgb.wgsl' : 'optimizer/search_sign.wgsl';
+
+function searchConstants({ directions, sigma, cell, width }: SearchOptions & SearchedImages) {
   return { DIRECTIONS: directions, SIGMA: f32(sigma), CELL: cell, WIDTH: width };
 }

@@ -2,15 +2,23 @@
 import type { DataConfig } from '../experiments/config.ts';
 import { presetInput } from '../experiments/presets.ts';
 
-export { createDataset, type ImageDataset, meanImage, type Split, seededSplit, toFloat } from '../data/dataset.ts';
+export {
+  createDataset,
+  type DatasetParts,
+  type ImageDataset,
+  meanImage,
+  type Split,
+  seededSplit,
+  toFloat,
+} from '../data/dataset.ts';
 export type { Population } from '../data/faces.ts';
-export { centreSquare, resize, toGray } from '../data/image_ops.ts';
+export { centreSquare, resize, toGray, toRgb } from '../data/image_ops.ts';
 export { augment, selectPeople } from '../data/people.ts';
 export { type RenderFacesOptions, renderFaces } from '../data/render_faces.ts';
 export type { ExperimentData } from '../experiments/faces.ts';
 export { experimentData, proceduralData } from '../experiments/faces.ts';
 export type { DecodedImage } from '../formats/image.ts';
-export type { GrayImage } from '../formats/pgm.ts';
+export type { Channels, ImageSize } from '../image_size.ts';
 export type { DataConfig };
 
 type Procedural = Extract<DataConfig, { kind: 'procedural' }>;

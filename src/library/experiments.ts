@@ -61,7 +61,9 @@ export async function run(gpu: Gpu, input: RunInput = {}, options: RunOptions = 
   const images = faces?.dataset ?? (data.kind === 'procedural' ? data : undefined);
   if (!images)
     throw new ConfigError('data: the library reads no files; give photographs as faces (data.experimentData)');
-  const shape = { width: images.width, height: images.height, latent: victim.kind === 'dae' };
+  const { width, height } = images;
+  const channels = faces?.dataset.channels;
+  const shape = { width, height, channels, latent: victim.kind === 'dae' };
   // An attack of an unknown kind has no defaults; the schema refuses it.
   const attacks = (input.attacks ?? [miFace()]).map((attack) => ({
     ...ATTACKS.find(({ kind }) => kind === attack.kind)?.defaults(shape),

@@ -28,7 +28,7 @@ export function nullBaselines(
 /**
  * Mean PCC of one face (usually `meanImage` of the training photographs) with everybody's photographs.
  *
- * @param meanFace [height, width], 0..1
+ * @param meanFace [height, width, channels], 0..1
  * @throws ShapeError when it has another size than the photographs
  */
 export function meanFacePcc(meanFace: Float32Array, index: PhotographIndex): number {
@@ -53,7 +53,7 @@ export function wrongIdentityPcc(index: PhotographIndex): number {
 /**
  * Mean PCC of each reconstruction with the photographs of another person, chosen by a seeded derangement of the persons.
  *
- * @param reconstructions each [height, width], 0..1
+ * @param reconstructions each [height, width, channels], 0..1
  * @param persons the person that each reconstruction is meant to show
  * @throws ShapeError when there are none, or not as many as `persons`, or one has another size than the photographs
  * @throws DataError when a person has no photographs

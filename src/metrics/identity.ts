@@ -1,6 +1,7 @@
 /**
  * The identity classifier: an evaluator that is independent of the victim. It is of another kind and trained on other
- * photographs, so that a reconstruction cannot pass merely by fitting the victim's own weights.
+ * photographs, so that a reconstruction cannot pass merely by fitting the victim's own weights. Images are rows of all their values:
+ * of a colour image, of all channels.
  */
 import { ConfigError, DataError, ShapeError } from '../errors.ts';
 import { choleskyInPlace, solve } from './cholesky.ts';

@@ -34,7 +34,7 @@ export interface Recognition {
 
 /** A reconstruction, and what it should show. */
 export interface ScoredImage {
-  /** [height, width], 0..1. */
+  /** [height, width, channels], 0..1. */
   readonly image: Float32Array;
   /** The person that it should show. */
   readonly person: number;

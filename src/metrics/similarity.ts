@@ -1,9 +1,11 @@
 /**
- * Measures how similar two gray images are, and how similar a reconstruction is to the photographs of the right person and
- * of all other persons. Images are Float32Array, [height, width] row-major, 0..1; all arithmetic is in float64. A similarity
+ * Measures how similar two images are, and how similar a reconstruction is to the photographs of the right person and of all
+ * other persons. Images are Float32Array, [height, width, channels] row-major, 0..1; all arithmetic is in float64. PCC, MSE and
+ * PSNR are computed over all values of an image, so over all channels together. A similarity
  * that does not exist is NaN: where an image has a NaN, or no contrast, or a person has no photograph to compare with.
  */
 import { DataError, ShapeError } from '../errors.ts';
+import { type Channels, type ImageSize, imageValues, sizeName } from '../image_size.ts';
 
 /**
  * Pearson's correlation coefficient, signed: -1..1. It is NaN when either image is constant: then it is not defined.
@@ -41,31 +43,33 @@ export function psnr(a: Float32Array, b: Float32Array): number {
  * Structural similarity, at most 1 (equal): Wang, Bovik, Sheikh and Simoncelli, "Image Quality Assessment: From Error
  * Visibility to Structural Similarity", IEEE Transactions on Image Processing 13(4), 2004. Gaussian window 11x11 with
  * sigma 1.5, K1 = 0.01, K2 = 0.03, L = 1, averaged over the positions where the window lies inside the image. An image
- * narrower or shorter than 11 pixels gets the largest odd window that fits, with the same sigma.
+ * narrower or shorter than 11 pixels gets the largest odd window that fits, with the same sigma. Of a colour image it is the
+ * mean over the channels, as with `channel_axis` in scikit-image.
  *
- * @throws ShapeError when either image is not width x height
+ * @throws ShapeError when either image is not width x height x channels
  */
-export function ssim(a: Float32Array, b: Float32Array, width: number, height: number): number {
+export function ssim(a: Float32Array, b: Float32Array, width: number, height: number, channels: Channels = 1): number {
   requireSameLength('ssim', a, b);
-  if (a.length !== width * height) {
-    throw new ShapeError(`ssim: ${a.length} pixels are not a ${width}x${height} image; pass the image's own size`);
+  const shape = { width, height, channels };
+  if (a.length !== imageValues(shape)) {
+    throw new ShapeError(`ssim: ${a.length} pixels are not a ${sizeName(shape)} image; pass the image's own size`);
   }
-  return ssimOfMoments(a, localMoments(a, width, height), b, localMoments(b, width, height), width, height);
+  return ssimOfMoments(a, localMoments(a, shape), b, localMoments(b, shape), shape);
 }
 
-/** Gaussian-weighted means of an image and of its square around every position where the window fits. */
+/** Gaussian-weighted means of an image and of its square around every position where the window fits, channel by channel. */
 interface LocalMoments {
   mean: Float64Array;
   square: Float64Array;
 }
 
-function localMoments(image: Float32Array, width: number, height: number): LocalMoments {
-  const window = ssimWindow(width, height);
+function localMoments(image: Float32Array, shape: ImageSize): LocalMoments {
+  const window = ssimWindow(shape);
   const squared = Float64Array.from(image, (value) => value * value);
-  return { mean: blur(image, width, height, window), square: blur(squared, width, height, window) };
+  return { mean: blur(image, shape, window), square: blur(squared, shape, window) };
 }
 
-function ssimWindow(width: number, height: number): Float64Array {
+function ssimWindow({ width, height }: ImageSize): Float64Array {
   const fits = Math.min(width, height, 11);
   return gaussianWindow(fits % 2 === 1 ? fits : fits - 1, 1.5);
 }
@@ -75,11 +79,10 @@ function ssimOfMoments(
   momentsA: LocalMoments,
   b: Float32Array,
   momentsB: LocalMoments,
-  width: number,
-  height: number,
+  shape: ImageSize,
 ): number {
   const products = Float64Array.from(a, (value, i) => value * b[i]);
-  const meanAB = blur(products, width, height, ssimWindow(width, height));
+  const meanAB = blur(products, shape, ssimWindow(shape));
   const c1 = 0.01 ** 2;
   const c2 = 0.03 ** 2;
   let sum = 0;
@@ -96,9 +99,9 @@ function ssimOfMoments(
 
 /** Sums of standardised images, so that a mean PCC with a group of photographs is one dot product. */
 interface PersonSums {
-  /** Person -> sum of the person's standardised photographs, [height * width]. */
+  /** Person -> sum of the person's standardised photographs, [height * width * channels]. */
   readonly sums: readonly Float64Array[];
-  /** Sum of all of them, [height * width]. */
+  /** Sum of all of them, [height * width * channels]. */
   readonly total: Float64Array;
 }
 
@@ -106,10 +109,8 @@ interface PersonSums {
  * Photographs prepared for comparison with many reconstructions. The mean PCC with a group of photographs is one dot
  * product with the sum of their standardised images, so a mean PCC costs the same however many photographs the group has.
  */
-export interface PhotographIndex {
-  readonly width: number;
-  readonly height: number;
-  /** [count, height, width], 0..1. */
+export interface PhotographIndex extends ImageSize {
+  /** [count, height, width, channels], 0..1. */
   readonly photographs: Float32Array;
   /** Person -> positions of the person's photographs; empty for a person without any. */
   readonly members: readonly number[][];
@@ -119,7 +120,7 @@ export interface PhotographIndex {
   readonly raw: PersonSums;
   /** Of the photographs without the mean face; `raw` where no mean face was given. */
   readonly meanFree: PersonSums;
-  /** The standardised mean face, [height * width]. */
+  /** The standardised mean face, [height * width * channels]. */
   readonly meanFace: Float64Array | undefined;
   /** Window statistics of each photograph, for SSIM; computed when first needed. */
   readonly moments: (LocalMoments | undefined)[];
@@ -128,9 +129,9 @@ export interface PhotographIndex {
 /**
  * Prepares photographs once. Photographs without contrast are left out: no similarity to them exists.
  *
- * @param photographs [labels.length, height, width], 0..1, as `toFloat` gives them
+ * @param photographs [labels.length, height, width, channels], 0..1, as `toFloat` gives them
  * @param labels person of each photograph
- * @param meanFace [height, width], the face whose part is removed from both sides for the mean-free measures
+ * @param meanFace [height, width, channels], the face whose part is removed from both sides for the mean-free measures
  * @throws ShapeError when the sizes do not fit
  * @throws DataError when there are fewer than two persons
  */
@@ -140,8 +141,10 @@ export function indexPhotographs(
   width: number,
   height: number,
   meanFace?: Float32Array,
+  channels: Channels = 1,
 ): PhotographIndex {
-  const pixels = width * height;
+  const shape: ImageSize = { width, height, channels };
+  const pixels = imageValues(shape);
   if (photographs.length !== labels.length * pixels || pixels === 0 || (meanFace && meanFace.length !== pixels)) {
     throw new ShapeError(
       `indexPhotographs: ${photographs.length} pixels are not ${labels.length} images of ${width}x${height}; pass one label ` +
@@ -172,7 +175,7 @@ export function indexPhotographs(
       'indexPhotographs: the photographs show fewer than two persons; the comparison needs at least one other person',
     );
   }
-  return { width, height, photographs, members, count, raw, meanFree, meanFace: usableMean, moments: [] };
+  return { ...shape, photographs, members, count, raw, meanFree, meanFace: usableMean, moments: [] };
 }
 
 function add({ sums, total }: PersonSums, person: number, image: Float64Array): void {
@@ -212,7 +215,7 @@ export interface Similarity {
 }
 
 /**
- * Compares a reconstruction, [height, width] in 0..1, with photographs of `person` (see {@link Similarity}). `psnr` over several
+ * Compares a reconstruction, [height, width, channels] in 0..1, with photographs of `person` (see {@link Similarity}). `psnr` over several
  * photographs is the mean of the decibels.
  *
  * Identification ranks all persons of the index by the mean mean-free PCC of the reconstruction with their photographs. Where
@@ -288,7 +291,7 @@ function comparisonWith(
 
 /** A photograph of the index, standardised, and without the mean face if the group is. */
 function standardisedAt(index: PhotographIndex, group: PersonSums, position: number): Float64Array {
-  const pixels = index.width * index.height;
+  const pixels = imageValues(index);
   const image = standardise(index.photographs.subarray(position * pixels, (position + 1) * pixels));
   return group === index.meanFree && index.meanFace ? withoutMean(image, index.meanFace) : image;
 }
@@ -316,16 +319,16 @@ function pixelErrors(
   index: PhotographIndex,
   positions: readonly number[],
 ): Pick<Similarity, 'mse' | 'psnr' | 'ssim'> {
-  const { width, height, photographs } = index;
-  const pixels = width * height;
+  const { photographs } = index;
+  const pixels = imageValues(index);
   const sums = { mse: 0, psnr: 0, ssim: 0 };
-  const moments = localMoments(reconstruction, width, height);
+  const moments = localMoments(reconstruction, index);
   for (const position of positions) {
     const photograph = photographs.subarray(position * pixels, (position + 1) * pixels);
     sums.mse += mse(reconstruction, photograph);
     sums.psnr += psnr(reconstruction, photograph);
-    index.moments[position] ??= localMoments(photograph, width, height);
-    sums.ssim += ssimOfMoments(reconstruction, moments, photograph, index.moments[position], width, height);
+    index.moments[position] ??= localMoments(photograph, index);
+    sums.ssim += ssimOfMoments(reconstruction, moments, photograph, index.moments[position], index);
   }
   const count = positions.length;
   return { mse: sums.mse / count, psnr: sums.psnr / count, ssim: sums.ssim / count };
@@ -347,8 +350,9 @@ export function meanPccs(
   return { own, wrong, all: dot(standardised, index.raw.total) / index.count };
 }
 
-function checkedImage(image: Float32Array, { width, height, members }: PhotographIndex, person: number): Float64Array {
-  if (image.length !== width * height) {
+function checkedImage(image: Float32Array, index: PhotographIndex, person: number): Float64Array {
+  const { width, height, members } = index;
+  if (image.length !== imageValues(index)) {
     throw new ShapeError(
       `similarity: the image has ${image.length} pixels, but the photographs are ${width}x${height}; resize the image`,
     );
@@ -401,16 +405,21 @@ function gaussianWindow(size: number, sigma: number): Float64Array {
   return weights.map((weight) => weight / sum);
 }
 
-/** Separable filter over the valid region: [height - size + 1, width - size + 1]. */
-function blur(image: Float32Array | Float64Array, width: number, height: number, window: Float64Array): Float64Array {
+/** Separable filter of every channel over the valid region: [height - size + 1, width - size + 1, channels]. */
+function blur(
+  image: Float32Array | Float64Array,
+  { width, height, channels }: ImageSize,
+  window: Float64Array,
+): Float64Array {
   const size = window.length;
-  const outWidth = width - size + 1;
+  const row = width * channels;
+  const outWidth = (width - size + 1) * channels;
   const outHeight = height - size + 1;
   const rows = new Float64Array(height * outWidth);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < outWidth; x++) {
       let sum = 0;
-      for (let k = 0; k < size; k++) sum += window[k] * image[y * width + x + k];
+      for (let k = 0; k < size; k++) sum += window[k] * image[y * row + x + k * channels];
       rows[y * outWidth + x] = sum;
     }
   }

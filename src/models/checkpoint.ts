@@ -20,7 +20,13 @@ const ModelDescription = v.union([
   v.object({ kind: v.literal('face-network'), classes: Size }),
   NetworkDescription,
   v.object({ kind: v.literal('yang-classifier'), size: Size, ndf: Size, classes: Size }),
-  v.object({ kind: v.literal('yang-inversion'), size: Size, ngf: Size, classes: Size }),
+  v.object({
+    kind: v.literal('yang-inversion'),
+    size: Size,
+    channels: v.optional(v.literal(3)),
+    ngf: Size,
+    classes: Size,
+  }),
 ]);
 
 export interface Checkpoint {

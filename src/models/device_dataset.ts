@@ -1,9 +1,10 @@
 import type { ImageDataset } from '../data/dataset.ts';
 import type { Arena } from '../gpu/arena.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
+import { imageValues } from '../image_size.ts';
 import { packImages } from '../kernels/batch.ts';
 
-/** A data set on the device: 8 bits per pixel, labels, and the order in which batches read it. */
+/** A data set on the device: 8 bits per value, labels, and the order in which batches read it. */
 export interface DeviceDataset {
   readonly pixels: BufferView;
   readonly labels: BufferView;
@@ -11,7 +12,7 @@ export interface DeviceDataset {
   readonly order: BufferView;
   /** Number of images. */
   readonly count: number;
-  /** Pixels of an image. */
+  /** Values of an image: pixels times channels. */
   readonly imageSize: number;
 }
 
@@ -21,7 +22,7 @@ export interface DeviceDataset {
  * @throws LimitError where the adapter allows no buffer of that size
  */
 export function uploadDataset(arena: Arena, dataset: ImageDataset): DeviceDataset {
-  const imageSize = dataset.width * dataset.height;
+  const imageSize = imageValues(dataset);
   const packed = packImages(dataset.images, imageSize);
   const pixels = arena.allocate('images', packed.byteLength);
   const labels = arena.allocate('labels', dataset.labels.byteLength);

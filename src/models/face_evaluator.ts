@@ -1,12 +1,16 @@
 /**
  * The face evaluator: recognises people in reconstructions, independently of the victim. It is a small convolutional network
- * of its own, trained on strong variations of a few photographs, whose features a linear discriminant reads.
+ * of its own, trained on strong variations of a few photographs, whose features a linear discriminant reads. Of colour images it
+ * sees the luma of ITU-R 601.
  */
+
 import type { ImageDataset } from '../data/dataset.ts';
 import { FACE_VIEWS, type FaceSource, faceSource, varyFace, viewFace } from '../data/face_views.ts';
+import { luma } from '../data/image_ops.ts';
 import { DataError, ShapeError } from '../errors.ts';
 import { Arena, type Matrix } from '../gpu/arena.ts';
 import { type Program, Recorder } from '../gpu/recorder.ts';
+import { type ImageSize, imageValues, sizeName } from '../image_size.ts';
 import { recordGatherBatch } from '../kernels/batch.ts';
 import { planGraph, recordForward } from '../layers/graph.ts';
 import type { FlatParameters } from '../layers/parameters.ts';
@@ -80,8 +84,7 @@ export class FaceEvaluator {
   readonly #reader: FeatureReader;
   readonly #discriminant: Discriminant;
   readonly #classes: number;
-  readonly #width: number;
-  readonly #height: number;
+  readonly #size: ImageSize;
 
   private constructor(
     reader: FeatureReader,
@@ -91,8 +94,7 @@ export class FaceEvaluator {
     this.#reader = reader;
     this.#discriminant = discriminant;
     this.#classes = classes;
-    this.#width = dataset.width;
-    this.#height = dataset.height;
+    this.#size = dataset;
   }
 
   /**
@@ -116,18 +118,18 @@ export class FaceEvaluator {
 
   /**
    * Ranks all people for every image.
-   * @param images each [height, width] of the size of the photographs, of any range: contrast and brightness do not matter
+   * @param images each [height, width, channels] of the size of the photographs, of any range: contrast and brightness do not matter
    * @returns per image the people, the most likely first, and the features before the network's last layer, averaged over two
    *   views; undefined for an image without contrast or with a value that is not finite
    * @throws ShapeError, DeviceLostError
    */
   async recognise(images: readonly Float32Array[]): Promise<(Recognition | undefined)[]> {
-    const [width, height] = [this.#width, this.#height];
+    const { width, height, channels } = this.#size;
     const found = images.map((image) => {
-      if (image.length !== width * height) {
-        throw new ShapeError(`face evaluator: ${image.length} pixels are not an image of ${width}x${height}`);
+      if (image.length !== imageValues(this.#size)) {
+        throw new ShapeError(`face evaluator: ${image.length} pixels are not an image of ${sizeName(this.#size)}`);
       }
-      return faceSource(image, width, height, FACE_SIDE);
+      return faceSource(luma(image, channels), width, height, FACE_SIDE);
     });
     const known = found.flatMap((source) => (source ? [source] : []));
     const views = new Uint8Array(known.length * SEEN.length * PIXELS);
@@ -171,12 +173,13 @@ export class FaceEvaluator {
 
 /** The photographs as sources of variations, except those without contrast. @throws DataError if none is left */
 function sourcesOf({ dataset, indices }: FaceExamples): { sources: FaceSource[]; labels: Uint32Array } {
-  const { width, height } = dataset;
+  const { width, height, channels } = dataset;
+  const values = imageValues(dataset);
   const sources: FaceSource[] = [];
   const labels: number[] = [];
   for (const image of indices) {
-    const pixels = dataset.images.subarray(image * width * height, (image + 1) * width * height);
-    const source = faceSource(pixels, width, height, FACE_SIDE);
+    const pixels = dataset.images.subarray(image * values, (image + 1) * values);
+    const source = faceSource(luma(pixels, channels), width, height, FACE_SIDE);
     if (!source) continue;
     sources.push(source);
     labels.push(dataset.labels[image]);
@@ -334,5 +337,6 @@ function imageAt(images: Uint8Array, i: number): Uint8Array {
 
 /** A data set of the network's input, as far as the device needs it. */
 function packed(images: Uint8Array, labels: Uint32Array): ImageDataset {
-  return { name: 'faces', width: FACE_SIDE, height: FACE_SIDE, classNames: [], images, labels, ids: [], sha256: '' };
+  const size = { width: FACE_SIDE, height: FACE_SIDE, channels: 1 } as const;
+  return { name: 'faces', ...size, classNames: [], images, labels, ids: [], sha256: '' };
 }

@@ -32,21 +32,23 @@ export interface YangClassifierDescription {
 /** The inversion network of Yang et al. (src/models/yang.ts). */
 export interface YangInversionDescription {
   readonly kind: 'yang-inversion';
-  /** Side of the square gray image in pixels, 32 or 64. */
+  /** Side of the square image in pixels, 32 or 64. */
   readonly size: number;
+  /** 3 for RGB images; absent for gray ones. */
+  readonly channels?: 3;
   /** Channels before the last transposed convolution. */
   readonly ngf: number;
   /** Length of the prediction vector (nz). */
   readonly classes: number;
 }
 
-/** A network of dense layers that inverts prediction vectors, for images of any size. */
+/** A network of dense layers that inverts prediction vectors, for images of any size, gray or RGB. */
 export interface DenseInversionDescription {
   readonly kind: 'dense-inversion';
   /** Length of the prediction vector. */
   readonly classes: number;
   readonly hidden: readonly number[];
-  /** Pixels of an image. */
+  /** Values of an image: its pixels, times its channels. */
   readonly pixels: number;
 }
 
@@ -69,9 +71,9 @@ export type ModelDescription =
 /** A network: `layers` from input to output; a DAE also has a decoder. */
 export interface ModelSpec {
   readonly description: ModelDescription;
-  /** Pixels of an image; for an inversion network the length of a prediction vector. */
+  /** Values of an image (pixels times channels); for an inversion network the length of a prediction vector. */
   readonly inputs: number;
-  /** People; for an inversion network the pixels of an image. */
+  /** People; for an inversion network the values of an image. */
   readonly outputs: number;
   readonly layers: readonly LayerSpec[];
   /** How many of `layers` are the encoder of a DAE; 0 for other models. */

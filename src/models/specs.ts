@@ -30,7 +30,7 @@ export const PUBLISHED_HIDDEN: Record<ModelKind, readonly number[]> = {
 
 /**
  * A classifier of dense layers: fc1, fc2 and so on; a DAE also has decoder1, decoder2.
- * @param inputs pixels of an image
+ * @param inputs values of an image: pixels times channels
  * @param classes people
  * @param hidden widths of the hidden layers, the publications' by default
  */
@@ -70,7 +70,7 @@ export function modelSpec(
 }
 
 /**
- * Prediction vector -> [dense layer, batch normalisation, tanh] for each hidden width -> dense layer with sigmoid, the pixels.
+ * Prediction vector -> [dense layer, batch normalisation, tanh] for each hidden width -> dense layer with sigmoid, the values of the image.
  * Aligned vectors have values around 50: without the normalisation every tanh would saturate.
  */
 export function denseInversion(description: DenseInversionDescription): ModelSpec {
@@ -118,7 +118,8 @@ export function modelName({ description, outputs }: ModelSpec): string {
   }
   const { kind, size, classes } = description;
   const width = 'ndf' in description ? `ndf ${description.ndf}` : `ngf ${description.ngf}`;
-  return `${kind} ${size}x${size}, ${width}, nz ${classes}`;
+  const colour = 'channels' in description ? ' RGB' : '';
+  return `${kind} ${size}x${size}${colour}, ${width}, nz ${classes}`;
 }
 
 /** Names of the layers that a memory configuration may name: those that have parameters. */

@@ -63,17 +63,18 @@ export function yangClassifier(description: YangClassifierDescription): ModelSpe
 
 /**
  * Prediction vector -> 4 x 4 transposed convolution to 4 x 4 pixels -> [batch normalisation, tanh, 4 x 4 transposed
- * convolution of stride 2] until size x size -> sigmoid. 8 ngf, 4 ngf, 2 ngf, ngf channels; size 32 leaves the first out.
+ * convolution of stride 2] until size x size -> sigmoid. 8 ngf, 4 ngf, 2 ngf, ngf channels; size 32 leaves the first out. The
+ * published network has one output channel; for RGB images it has three.
  * @throws ConfigError
  */
 export function yangInversion(description: YangInversionDescription): ModelSpec {
-  const { size, ngf, classes } = description;
+  const { size, ngf, classes, channels: ofImage = 1 } = description;
   checkSize(size);
   const widths = size === 64 ? [8, 4, 2, 1] : [4, 2, 1];
   const layers: LayerSpec[] = [];
   const keys: Record<string, string> = {};
   const shape = (): ImageShape => (layers.length === 0 ? vectorShape(classes) : outputShape(layers[layers.length - 1]));
-  for (const [i, channels] of [...widths.map((factor) => factor * ngf), 1].entries()) {
+  for (const [i, channels] of [...widths.map((factor) => factor * ngf), ofImage].entries()) {
     const n = i + 1;
     const last = i === widths.length;
     layers.push({
@@ -92,5 +93,5 @@ export function yangInversion(description: YangInversionDescription): ModelSpec 
     keys[`bn${n}`] = `decoder.${3 * i + 1}`;
   }
   layers.push(flatten('pixels', shape()));
-  return { description, inputs: classes, outputs: size * size, layers, encoderLayers: 0, decoder: [], keys };
+  return { description, inputs: classes, outputs: size * size * ofImage, layers, encoderLayers: 0, decoder: [], keys };
 }

@@ -1,19 +1,22 @@
-/** Float64 references of the image kernels. A batch is [images, height * width], row-major. */
+/** Float64 references of the image kernels. A batch is [images, height * width * channels], row-major; gray has one channel. */
 
-type Pixel = (line: number, column: number) => number;
+type Value = (line: number, column: number, channel: number) => number;
 
-/** Calls `f` for every pixel with an accessor of its image that clamps coordinates to the edges. */
-function mapPixels(
+/** Calls `f` for every value with an accessor of its image that clamps coordinates to the edges. */
+function mapValues(
   x: ArrayLike<number>,
   height: number,
   width: number,
-  f: (pixel: Pixel, line: number, column: number) => number,
+  channels: number,
+  f: (value: Value, line: number, column: number, channel: number) => number,
 ): Float64Array {
   const clamp = (value: number, size: number) => Math.min(Math.max(value, 0), size - 1);
   return Float64Array.from(x, (_, i) => {
-    const first = i - (i % (height * width));
-    const pixel: Pixel = (line, column) => x[first + clamp(line, height) * width + clamp(column, width)];
-    return f(pixel, Math.floor((i - first) / width), (i - first) % width);
+    const first = i - (i % (height * width * channels));
+    const value: Value = (line, column, channel) =>
+      x[first + (clamp(line, height) * width + clamp(column, width)) * channels + channel];
+    const pixel = Math.floor((i - first) / channels);
+    return f(value, Math.floor(pixel / width), pixel % width, (i - first) % channels);
   });
 }
 
@@ -24,14 +27,15 @@ export interface NonLocalMeans {
   strength: number;
 }
 
-/** Non-local means (Buades, Coll, Morel, CVPR 2005). */
+/** Non-local means (Buades, Coll, Morel, CVPR 2005). Patches are compared in all channels together. */
 export function nonLocalMeans(
   x: ArrayLike<number>,
   height: number,
   width: number,
   { patchRadius, searchRadius, strength }: NonLocalMeans,
+  channels = 1,
 ): Float64Array {
-  return mapPixels(x, height, width, (pixel, line, column) => {
+  return mapValues(x, height, width, channels, (value, line, column, channel) => {
     let [sum, weights] = [0, 0];
     for (let dy = -searchRadius; dy <= searchRadius; dy++) {
       for (let dx = -searchRadius; dx <= searchRadius; dx++) {
@@ -39,11 +43,13 @@ export function nonLocalMeans(
         let squares = 0;
         for (let v = -patchRadius; v <= patchRadius; v++) {
           for (let u = -patchRadius; u <= patchRadius; u++) {
-            squares += (pixel(line + v, column + u) - pixel(qLine + v, qColumn + u)) ** 2;
+            for (let c = 0; c < channels; c++) {
+              squares += (value(line + v, column + u, c) - value(qLine + v, qColumn + u, c)) ** 2;
+            }
           }
         }
-        const weight = Math.exp(-squares / (2 * patchRadius + 1) ** 2 / strength ** 2);
-        sum += weight * pixel(qLine, qColumn);
+        const weight = Math.exp(-squares / (channels * (2 * patchRadius + 1) ** 2) / strength ** 2);
+        sum += weight * value(qLine, qColumn, channel);
         weights += weight;
       }
     }
@@ -51,32 +57,57 @@ export function nonLocalMeans(
   });
 }
 
-/** Unsharp mask with a 3 x 3 binomial blur, clamped to 0..1. */
-export function sharpen(x: ArrayLike<number>, height: number, width: number, amount: number): Float64Array {
+/** Unsharp mask with a 3 x 3 binomial blur of every channel, clamped to 0..1. */
+export function sharpen(
+  x: ArrayLike<number>,
+  height: number,
+  width: number,
+  amount: number,
+  channels = 1,
+): Float64Array {
   const binomial = [1, 2, 1];
-  return mapPixels(x, height, width, (pixel, line, column) => {
+  return mapValues(x, height, width, channels, (value, line, column, channel) => {
     let blur = 0;
     for (let v = -1; v <= 1; v++) {
       for (let u = -1; u <= 1; u++) {
-        blur += (binomial[v + 1] * binomial[u + 1] * pixel(line + v, column + u)) / 16;
+        blur += (binomial[v + 1] * binomial[u + 1] * value(line + v, column + u, channel)) / 16;
       }
     }
-    const here = pixel(line, column);
+    const here = value(line, column, channel);
     return Math.min(Math.max(here + amount * (here - blur), 0), 1);
   });
 }
 
-/** The smoothed total variation whose gradient the kernel adds: one value per image. */
-export function totalVariation(x: ArrayLike<number>, height: number, width: number, epsilon: number): Float64Array {
-  const pixels = height * width;
-  const energies = new Float64Array(x.length / pixels);
-  for (let i = 0; i < x.length; i++) {
-    const here = i % pixels;
-    const image = Math.floor(i / pixels);
-    if ((here % width) + 1 < width) energies[image] += Math.sqrt((x[i + 1] - x[i]) ** 2 + epsilon) / pixels;
-    if (here + width < pixels) energies[image] += Math.sqrt((x[i + width] - x[i]) ** 2 + epsilon) / pixels;
+/** Calls `visit` for every pair of values of one channel in neighbouring pixels of an image. */
+function eachDifference(
+  values: number,
+  width: number,
+  channels: number,
+  visit: (from: number, to: number) => void,
+): void {
+  const row = width * channels;
+  for (let i = 0; i < values; i++) {
+    if ((i % row) + channels < row) visit(i, i + channels);
+    if (i + row < values) visit(i, i + row);
   }
-  return energies;
+}
+
+/** The smoothed total variation whose gradient the kernel adds: one value per image. */
+export function totalVariation(
+  x: ArrayLike<number>,
+  height: number,
+  width: number,
+  epsilon: number,
+  channels = 1,
+): Float64Array {
+  const values = height * width * channels;
+  return Float64Array.from({ length: x.length / values }, (_, image) => {
+    let energy = 0;
+    eachDifference(values, width, channels, (from, to) => {
+      energy += Math.sqrt((x[image * values + to] - x[image * values + from]) ** 2 + epsilon) / values;
+    });
+    return energy;
+  });
 }
 
 /** `weight` times the gradient of {@link totalVariation}. */
@@ -86,19 +117,17 @@ export function totalVariationGradient(
   width: number,
   weight: number,
   epsilon: number,
+  channels = 1,
 ): Float64Array {
-  const pixels = height * width;
+  const values = height * width * channels;
   const gradient = new Float64Array(x.length);
-  const scatter = (from: number, to: number) => {
-    const difference = x[to] - x[from];
-    const slope = ((weight / pixels) * difference) / Math.sqrt(difference ** 2 + epsilon);
-    gradient[to] += slope;
-    gradient[from] -= slope;
-  };
-  for (let i = 0; i < x.length; i++) {
-    const here = i % pixels;
-    if ((here % width) + 1 < width) scatter(i, i + 1);
-    if (here + width < pixels) scatter(i, i + width);
+  for (let first = 0; first < x.length; first += values) {
+    eachDifference(values, width, channels, (from, to) => {
+      const difference = x[first + to] - x[first + from];
+      const slope = ((weight / values) * difference) / Math.sqrt(difference ** 2 + epsilon);
+      gradient[first + to] += slope;
+      gradient[first + from] -= slope;
+    });
   }
   return gradient;
 }

@@ -1,6 +1,6 @@
 /** Float64 references of the kernels of src/kernels/mi_face.ts. Judge and step change their arrays in place. */
 import { MI_FACE_STATE } from '../gpu/structs.ts';
-import type { SearchOptions } from '../kernels/mi_face.ts';
+import type { SearchedImages, SearchOptions } from '../kernels/mi_face.ts';
 import { pcg4d } from '../memory/hash.ts';
 
 const { at: AT, words: WORDS } = MI_FACE_STATE;
@@ -68,19 +68,22 @@ export function miFaceStep(
 }
 
 /** Options and step of a black-box search, which together determine its directions. */
-export interface SearchStep extends SearchOptions {
-  readonly width: number;
+export interface SearchStep extends SearchOptions, SearchedImages {
   readonly iteration: number;
   /** Key of the seed and the draw, a u32. */
   readonly draw: number;
 }
 
-/** Sign of a direction at a pixel, the same for all pixels of a cell of `cell` x `cell`. */
-export function searchSign(step: SearchStep, direction: number, row: number, pixel: number): number {
-  const { cell, width, iteration, draw } = step;
+/** Sign of a direction at a value of an image, the same for all pixels of a cell of `cell` x `cell` in one channel. */
+export function searchSign(step: SearchStep, direction: number, row: number, value: number): number {
+  const { cell, width, channels = 1, iteration, draw } = step;
+  const pixel = Math.floor(value / channels);
   const line = Math.floor(Math.floor(pixel / width) / cell);
   const column = Math.floor((pixel % width) / cell);
-  return pcg4d(line * width + column, (row << 12) | direction, iteration, draw)[0] >>> 31 ? 1 : -1;
+  return pcg4d((line * width + column) * channels + (value % channels), (row << 12) | direction, iteration, draw)[0] >>>
+    31
+    ? 1
+    : -1;
 }
 
 /** Returns [2 directions rows, columns]: for each direction all rows of x moved forward, then all moved back. */

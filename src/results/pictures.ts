@@ -1,22 +1,27 @@
 /** Reads and writes reconstructions as NPY files, one array per condition and attack. */
+
 import { DataError, ShapeError } from '../errors.ts';
 import { isNpy, readNpy, writeNpy } from '../formats/npy.ts';
+import type { Channels } from '../image_size.ts';
 
 export interface Pictures {
   readonly width: number;
   readonly height: number;
-  /** `height * width` values per image, row by row, 0..1. */
+  /** Values per pixel: 1 for gray (default), 3 for red, green and blue. */
+  readonly channels?: Channels;
+  /** [height, width, channels] each, 0..1. */
   readonly images: readonly Float32Array[];
 }
 
 /**
- * An NPY file of uint8 [images, height, width]: 0 is black, 255 is white, and values outside 0..1 are clamped.
+ * An NPY file of uint8, [images, height, width] in gray and [images, height, width, 3] in colour: 0 is black, 255 is white, and
+ * values outside 0..1 are clamped.
  *
- * @throws ShapeError if an image does not have `width * height` pixels
- * @throws DataError if a pixel is NaN, which no byte can represent
+ * @throws ShapeError if an image does not have `width * height * channels` values
+ * @throws DataError if a value is NaN, which no byte can represent
  */
-export function encodePictures({ width, height, images }: Pictures): Uint8Array<ArrayBuffer> {
-  const size = width * height;
+export function encodePictures({ width, height, channels = 1, images }: Pictures): Uint8Array<ArrayBuffer> {
+  const size = width * height * channels;
   const data = new Uint8Array(images.length * size);
   for (const [i, image] of images.entries()) {
     if (image.length !== size) {
@@ -27,7 +32,8 @@ export function encodePictures({ width, height, images }: Pictures): Uint8Array<
       data[i * size + k] = Math.round(255 * Math.min(Math.max(value, 0), 1));
     }
   }
-  return writeNpy({ shape: [images.length, height, width], data });
+  const shape = [images.length, height, width, ...(channels === 1 ? [] : [channels])];
+  return writeNpy({ shape, data });
 }
 
 /**
@@ -39,13 +45,17 @@ export function encodePictures({ width, height, images }: Pictures): Uint8Array<
  */
 export function decodePictures(bytes: Uint8Array, name: string, gray?: Pick<Pictures, 'width' | 'height'>): Pictures {
   const { shape, data } = isNpy(bytes) || !gray ? readNpy(bytes, name) : rawPictures(bytes, name, gray);
-  if (shape.length !== 3) throw new DataError(`${name}: an array of ${shape.length} dimensions, expected 3`);
+  const isColour = shape.length === 4 && shape[3] === 3;
+  if (shape.length !== 3 && !isColour) {
+    throw new DataError(`${name}: an array of ${shape.length} dimensions, expected 3, or 4 of which the last is 3`);
+  }
   const [count, height, width] = shape;
-  const size = width * height;
+  const channels = isColour ? 3 : 1;
+  const size = width * height * channels;
   const images = Array.from({ length: count }, (_, i) =>
     Float32Array.from(data.subarray(i * size, (i + 1) * size), (byte) => byte / 255),
   );
-  return { width, height, images };
+  return { width, height, channels, images };
 }
 
 function rawPictures(data: Uint8Array, name: string, { width, height }: Pick<Pictures, 'width' | 'height'>) {

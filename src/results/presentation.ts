@@ -14,6 +14,9 @@ const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const PresentationSchema = v.object({
   width: field(count, 'Width of every picture, pixels.'),
   height: field(count, 'Height of every picture, pixels.'),
+  channels: v.optional(
+    field(v.picklist([1, 3]), 'Values per pixel of every picture: 1 for gray (default), 3 for RGB.'),
+  ),
   trainAccuracy: field(number, 'Accuracy of the error-free victim on its training images, 0..1.'),
   evaluators: EvaluatorsSchema,
   procedural: field(v.boolean(), 'True if the faces are procedural.'),

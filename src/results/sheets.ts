@@ -1,7 +1,7 @@
 /** The contact sheets of a run: true faces, and their reconstructions under selected conditions. */
 import { calibratedTo, conditionKey, equalRate, isUndefended } from './condition.ts';
 import { levelled, reconstructionSheet, type SheetRow } from './figures/sheet.ts';
-import type { EncodeGrayPng } from './figures/style.ts';
+import type { EncodePng } from './figures/style.ts';
 import { formatNumber } from './format.ts';
 import { attackedTitle, conditionLabel } from './labels.ts';
 import type { Presentation } from './presentation.ts';
@@ -29,7 +29,7 @@ export function contactSheets(
   results: Results,
   presentation: Presentation,
   pictures: SheetPictures,
-  options: { readonly layers?: string; readonly encodeGrayPng: EncodeGrayPng },
+  options: { readonly layers?: string; readonly encodePng: EncodePng },
 ): { readonly name: string; readonly svg: string }[] {
   const kinds = [...new Set(presentation.attacks.map(({ kind }) => kind))];
   return kinds.map((kind, i) => {
@@ -43,13 +43,14 @@ export function contactSheets(
         rows: sheetRows(results, own, pictures, columns.length, options.layers),
         width: presentation.width,
         height: presentation.height,
+        channels: presentation.channels,
         title: attackedTitle(manifest),
         footnote:
           `${manifest.dataset.name}. First draw of each condition; numbers are means over all draws and people.` +
           (own[0].photographs
             ? ''
             : ' Brightness and contrast of every reconstruction are set to those of the mean face, which no PCC sees.'),
-        encodeGrayPng: options.encodeGrayPng,
+        encodePng: options.encodePng,
       }),
     };
   });

@@ -1,6 +1,6 @@
 /** Functions with which all parts of the page change the document. */
 import { toBase64 } from '../results/figures/style.ts';
-import { encodeGrayPng } from './png.ts';
+import { encodePng } from './png.ts';
 import type { Pictures } from './protocol.ts';
 
 type Child = Node | string | undefined;
@@ -50,8 +50,8 @@ export function table(caption: string, rows: readonly (readonly (string | Node)[
 const urls = new WeakMap<Uint8Array, string>();
 
 /** Pixels as a data URL, because a canvas can lose its picture with the device. */
-function pngUrl(pixels: Uint8Array, width: number, height: number): string {
-  const url = urls.get(pixels) ?? `data:image/png;base64,${toBase64(encodeGrayPng(pixels, width, height))}`;
+function pngUrl(pixels: Uint8Array, { width, height, channels }: Pictures): string {
+  const url = urls.get(pixels) ?? `data:image/png;base64,${toBase64(encodePng(pixels, width, height, channels))}`;
   urls.set(pixels, url);
   return url;
 }
@@ -88,7 +88,7 @@ export class Gallery {
     const shown = [...row.querySelectorAll('img')];
     if (shown.length === images.length && !notes) {
       for (const [i, image] of shown.entries()) {
-        image.src = pngUrl(images[i], width, height);
+        image.src = pngUrl(images[i], pictures);
         image.alt = text(i);
       }
       row.querySelector('.gallery-label')!.replaceWith(labelOf(label, detail));
@@ -98,7 +98,7 @@ export class Gallery {
       el(
         'div',
         { class: 'gallery-cell' },
-        el('img', { src: pngUrl(pixels, width, height), width, height, alt: text(i) }),
+        el('img', { src: pngUrl(pixels, pictures), width, height, alt: text(i) }),
         notes && el('span', { class: 'note' }, notes[i]),
       ),
     );

@@ -1,7 +1,7 @@
 /** Files that a visitor downloads. */
 import { reconstructionSheet } from '../results/figures/sheet.ts';
 import { el } from './dom.ts';
-import { encodeGrayPng } from './png.ts';
+import { encodePng } from './png.ts';
 import type { Pictures } from './protocol.ts';
 
 export function download(name: string, content: Blob): void {
@@ -21,9 +21,10 @@ export function sheetSvg(
     rows: rows.map(({ label, detail, pictures: { images } }) => ({ label, detail, images: [...images] })),
     width: pictures.width,
     height: pictures.height,
+    channels: pictures.channels,
     title: 'Faces reconstructed from the predictions of a classifier',
     footnote,
-    encodeGrayPng,
+    encodePng,
   });
 }
 

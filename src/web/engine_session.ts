@@ -2,6 +2,7 @@
  * The engine behind the page: opens a device, keeps the victims and the rows that were measured, and runs one job at a time.
  * It does not depend on a page or a worker: replies are passed to a function.
  */
+
 import { SPLITS, type SplitName } from '../attacks/attack.ts';
 import { attackOfKind } from '../attacks/registry.ts';
 import { createDataset, toFloat } from '../data/dataset.ts';
@@ -22,6 +23,7 @@ import { InMemoryRunStore, type ProgressSink, refuseAborted } from '../experimen
 import { type DrawResult, Sweep } from '../experiments/sweep.ts';
 import { Testbed } from '../experiments/testbed.ts';
 import { type Gpu, limitsOf } from '../gpu/device.ts';
+import { type ImageSize, imageValues } from '../image_size.ts';
 import { productLayers } from '../layers/kinds.ts';
 import { codeAt } from '../memory/codec.ts';
 import { flippedLines, flipRates } from '../memory/flips.ts';
@@ -430,7 +432,8 @@ export class EngineSession {
     progress.start('drawing faces', 1);
     const { testbed, data, config } = await this.#searched(opened, setting, signal);
     const { dataset, split, meanFace } = data;
-    const { width, height } = dataset;
+    const { width, height, channels } = dataset;
+    const size = { width, height, channels };
     const sweepConfig = sweepOfLayers(setting, productLayers(testbed.spec.layers));
     const conditions = plannedConditions(sweepConfig, testbed.spec);
     const store = new InMemoryRunStore();
@@ -439,14 +442,13 @@ export class EngineSession {
     const iterations = output.units;
     const people = config.people!;
     const names = people.map((person) => dataset.classNames[person]);
-    const pixels = width * height;
+    const pixels = imageValues(size);
     const photographs = people.map((person) => split.train.find((image) => dataset.labels[image] === person)!);
     const reply = (what: 'truth' | 'none' | 'memory', iteration: number, shown: Pictures) =>
       ({ kind: 'inversion', setting, what, iteration, iterations, names, pictures: shown }) as const;
     post(
       reply('truth', 0, {
-        width,
-        height,
+        ...size,
         images: photographs.map((i) => dataset.images.slice(i * pixels, (i + 1) * pixels)),
       }),
     );
@@ -454,8 +456,7 @@ export class EngineSession {
     const shown = (images: readonly Float32Array[]) =>
       pictures(
         images.map((image) => levelled(image, meanFace)),
-        width,
-        height,
+        size,
       );
     let baselines: Baselines | undefined;
     for (const what of ['none', 'memory'] as const) {
@@ -509,20 +510,21 @@ export class EngineSession {
     const { setting, images } = job;
     const planned = await this.#planned(opened, setting, 'one', this.#progress(), signal);
     const { sweep, undefended, condition: defended, ready } = planned;
-    const { width: size } = ready.testbed;
+    const { width, height, channels } = ready.testbed;
+    const size = { width, height, channels };
     const dataset = await createDataset({
       name: 'your images',
-      width: size,
-      height: size,
+      ...size,
       classNames: ['you'],
       images: Uint8Array.from(images.flatMap(({ pixels }) => [...pixels])),
       labels: new Uint32Array(images.length),
       ids: images.map(({ name }) => name),
     });
     const floats = toFloat(dataset, [...dataset.labels.keys()]);
-    const truth = images.map((_, i) => floats.subarray(i * size * size, (i + 1) * size * size));
+    const values = imageValues(size);
+    const truth = images.map((_, i) => floats.subarray(i * values, (i + 1) * values));
     type OwnRow = Extract<Reply, { kind: 'own' }>['rows'][number];
-    const shown: OwnRow[] = [{ label: 'your images', pictures: pictures(truth, size, size) }];
+    const shown: OwnRow[] = [{ label: 'your images', pictures: pictures(truth, size) }];
     for (const [label, condition] of [
       ['reconstructed, no defence', undefended],
       ['reconstructed, approximate memory', defended],
@@ -530,7 +532,7 @@ export class EngineSession {
       await sweep.measure(condition, setting.draw);
       const found = (await ready.testbed.invert(dataset, condition.release)).get(setting.attacker)!;
       const similarity = found.map((image, i) => pcc(image, truth[i]));
-      shown.push({ label, pictures: pictures(found, size, size), pcc: similarity });
+      shown.push({ label, pictures: pictures(found, size), pcc: similarity });
     }
     this.#options.post({ kind: 'own', setting, names: images.map(({ name }) => name), rows: shown });
   }
@@ -577,12 +579,12 @@ function outputsOf({ testbed }: Ready): ShownOutput[] {
 }
 
 function shownAttacks(ready: Ready, results: readonly DrawResult[]): ShownAttack[] {
-  const { width, height } = ready.testbed;
+  const { width, height, channels } = ready.testbed;
   const outputs = outputsOf(ready);
   return results.map(({ row, images }) => ({
     row,
     output: outputs.find(({ name }) => name === row.attack)!,
-    pictures: pictures(images, width, height),
+    pictures: pictures(images, { width, height, channels }),
   }));
 }
 
@@ -596,14 +598,15 @@ function descriptionsOf({ config }: Ready): AttackDescription[] {
 
 function victimReply(victim: VictimKind, ready: Ready): Reply {
   const { testbed, data } = ready;
-  const { width, height, images, labels, classNames } = data.dataset;
-  const pixels = width * height;
+  const { width, height, channels, images, labels, classNames } = data.dataset;
+  const pixels = imageValues(data.dataset);
   const truth = (split: SplitName) => {
     const output = testbed.outputs.find((each) => each.split === split)!;
     const shown = testbed.shown(output, true).map(({ photograph }) => photograph!);
     return {
       width,
       height,
+      channels,
       images: shown.map((image) => images.slice(image * pixels, (image + 1) * pixels)),
       names: shown.map((image) => classNames[labels[image]]),
     };
@@ -616,6 +619,7 @@ function victimReply(victim: VictimKind, ready: Ready): Reply {
     victim,
     tensors: tensors.map(({ name }) => name),
     size: width,
+    channels,
     outputs: outputsOf(ready),
     truth: { [heldOut]: truth(heldOut), [training]: truth(training) } as Record<SplitName, ReturnType<typeof truth>>,
     trainAccuracy: testbed.trainAccuracy,
@@ -651,9 +655,9 @@ function asStored(image: Float32Array): Float32Array {
 }
 
 /** Images in 0..1 as bytes. */
-function pictures(images: readonly Float32Array[], width: number, height: number): Pictures {
+function pictures(images: readonly Float32Array[], { width, height, channels }: ImageSize): Pictures {
   const bytes = (image: Float32Array) => Uint8Array.from(image, (x) => Math.round(255 * Math.min(Math.max(x, 0), 1)));
-  return { width, height, images: images.map(bytes) };
+  return { width, height, channels, images: images.map(bytes) };
 }
 
 interface Networks {

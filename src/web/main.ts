@@ -1,5 +1,7 @@
 /** The page: sends the visitor's choices to the engine, and shows the results of the engine. */
+
 import { attackOfKind } from '../attacks/registry.ts';
+import type { Channels } from '../image_size.ts';
 import { showAdapter, showChecks } from './adapter.ts';
 import { AttackPanel } from './attack_panel.ts';
 import { Controls } from './controls.ts';
@@ -45,6 +47,7 @@ function start(): void {
   let networks: readonly ChosenFile[] = [];
   let images: readonly ChosenImage[] = [];
   let size = 32;
+  let channels: Channels = 1;
   let adapter: Extract<Reply, { kind: 'opened' }> | undefined;
 
   const engine = new Engine((message) => {
@@ -155,6 +158,7 @@ function start(): void {
   });
   engine.on('victim', (reply) => {
     size = reply.size;
+    channels = reply.channels;
     panel.open(reply);
     if (adapter) showAdapter(adapter, reply);
     const tensors = reply.tensors.map((name) => el('option', { value: name, selected: name === setting.tensor }, name));
@@ -244,7 +248,7 @@ function start(): void {
   byId('own-images').addEventListener('change', async (event) => {
     try {
       const input = event.target as HTMLInputElement;
-      images = await chosenImages(input.files, size);
+      images = await chosenImages(input.files, size, channels);
       // Choosing the same file again must be a change, too.
       input.value = '';
       if (images.length > 0) send({ kind: 'own', setting, images });

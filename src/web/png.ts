@@ -1,6 +1,8 @@
-/** 8-bit gray PNG files (https://www.w3.org/TR/png-3/) for pictures in figures, without pngjs, which needs Node's zlib. */
+/** 8-bit PNG files, gray or RGB (https://www.w3.org/TR/png-3/) for pictures in figures, without pngjs, which needs Node's zlib. */
+
 import { zlibSync } from 'fflate';
 import { crc32 } from '../formats/crc32.ts';
+import type { Channels } from '../image_size.ts';
 
 function chunk(type: string, data: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(12 + data.length);
@@ -12,15 +14,23 @@ function chunk(type: string, data: Uint8Array): Uint8Array {
   return bytes;
 }
 
-/** Encodes gray pixels as a PNG file. @param pixels [height, width], row-major */
-export function encodeGrayPng(pixels: Uint8Array, width: number, height: number): Uint8Array<ArrayBuffer> {
+/** Encodes pixels as a PNG file. @param pixels [height, width, channels], row-major */
+export function encodePng(
+  pixels: Uint8Array,
+  width: number,
+  height: number,
+  channels: Channels = 1,
+): Uint8Array<ArrayBuffer> {
   const header = new Uint8Array(13);
   new DataView(header.buffer).setUint32(0, width);
   new DataView(header.buffer).setUint32(4, height);
+  // Bits per value, then the colour type: 0 is gray, 2 is RGB.
   header[8] = 8;
+  header[9] = channels === 1 ? 0 : 2;
   // Every row begins with its filter type, 0 (none).
-  const rows = new Uint8Array(height * (width + 1));
-  for (let y = 0; y < height; y++) rows.set(pixels.subarray(y * width, (y + 1) * width), y * (width + 1) + 1);
+  const line = width * channels;
+  const rows = new Uint8Array(height * (line + 1));
+  for (let y = 0; y < height; y++) rows.set(pixels.subarray(y * line, (y + 1) * line), y * (line + 1) + 1);
   const signature = Uint8Array.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
   const parts = [signature, chunk('IHDR', header), chunk('IDAT', zlibSync(rows)), chunk('IEND', new Uint8Array(0))];
   const file = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));

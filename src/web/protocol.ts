@@ -3,6 +3,7 @@
 import type { SplitName } from '../attacks/attack.ts';
 import type { VictimKind } from '../experiments/config.ts';
 import type { AdapterSummary } from '../gpu/guarded_device.ts';
+import type { Channels, ImageSize } from '../image_size.ts';
 import type { FlipRate } from '../memory/flips.ts';
 import type { Baselines, Results, Row, SummaryEntry } from '../results/results.ts';
 import type { KernelCheck } from '../verify/kernels.ts';
@@ -14,7 +15,7 @@ export interface ChosenFile {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** An image that a visitor chose, 8-bit gray, of the size that the victim takes. */
+/** An image that a visitor chose, 8 bits per value, of the size and with the channels that the victim takes. */
 export interface ChosenImage {
   readonly name: string;
   readonly pixels: Uint8Array<ArrayBuffer>;
@@ -41,10 +42,8 @@ export type JobKind = Job['kind'];
 /** A job and its `id`, which every reply about its progress repeats. */
 export type Request = (Job & { readonly id: number }) | { readonly kind: 'pause' | 'go on' | 'stop' };
 
-/** Images for the page: [count, height, width], 8-bit gray. */
-export interface Pictures {
-  readonly width: number;
-  readonly height: number;
+/** Images for the page: [count, height, width, channels], 8 bits per value. */
+export interface Pictures extends ImageSize {
   readonly images: readonly Uint8Array[];
 }
 
@@ -81,6 +80,8 @@ export type Reply =
       readonly tensors: readonly string[];
       /** Side of an image, pixels. */
       readonly size: number;
+      /** Values per pixel of these images. */
+      readonly channels: Channels;
       readonly outputs: readonly ShownOutput[];
       readonly truth: Readonly<Record<SplitName, Pictures & { readonly names: readonly string[] }>>;
       readonly trainAccuracy: number;

@@ -1,7 +1,9 @@
 /** A visitor's own files. They are read in the page and never sent anywhere. */
+
 import jpegDecoderUrl from '@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm?url';
-import { centreSquare, resize, toGray } from '../data/image_ops.ts';
+import { centreSquare, resize, withChannels } from '../data/image_ops.ts';
 import { checkImageSize, type DecodedImage } from '../formats/image.ts';
+import type { Channels } from '../image_size.ts';
 import { byId, Gallery } from './dom.ts';
 import type { ChosenFile, ChosenImage, Reply } from './protocol.ts';
 import { describe } from './setting.ts';
@@ -16,14 +18,14 @@ export async function chosenFiles(list: FileList | null): Promise<ChosenFile[]> 
 }
 
 /**
- * Images as the victim takes them: the middle square, gray, size x size.
+ * Images as the victim takes them: the middle square, gray or RGB, size x size.
  * @throws Error naming a file that is not an image
  */
-export async function chosenImages(list: FileList | null, size: number): Promise<ChosenImage[]> {
+export async function chosenImages(list: FileList | null, size: number, channels: Channels): Promise<ChosenImage[]> {
   const files = [...(list ?? [])].slice(0, MOST);
   return Promise.all(
     files.map(async (file) => {
-      const { pixels } = resize(centreSquare(toGray(await decode(file))), size, size);
+      const { pixels } = resize(withChannels(centreSquare(await decode(file)), channels), size, size);
       return { name: file.name, pixels: Uint8Array.from(pixels) };
     }),
   );

@@ -7,6 +7,7 @@ import { readPrivateFiles } from '../../src/cli/experiment_data.ts';
 import { importFaces } from '../../src/data/node/import_faces.ts';
 import { savePack } from '../../src/data/node/packs.ts';
 import { ConfigError, DataError } from '../../src/errors.ts';
+import type { DataConfig } from '../../src/experiments/config.ts';
 
 const cases = fileURLToPath(new URL('../fixtures/cases', import.meta.url));
 const folder = join(cases, '03-system-files/faces');
@@ -17,7 +18,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(dir, { recursive: true }));
 
-const read = (path: string, more: { size?: number; split?: string } = {}) =>
+const read = (path: string, more: Partial<Extract<DataConfig, { kind: 'files' }>> = {}) =>
   readPrivateFiles({ kind: 'files', private: path, augment: 0, allowShared: false, ...more }, 1);
 const sizeOf = async (...args: Parameters<typeof read>) => {
   const all = (await read(...args))?.all;
@@ -47,6 +48,34 @@ describe('the photographs of an experiment without a size', () => {
     expect(await sizeOf(join(cases, '25-numpy/facescrub'))).toEqual([64, 64, 8]);
     await cp(join(cases, '25-numpy/facescrub/facescrub.npz'), join(dir, 'Faces.NPZ'));
     expect(await sizeOf(join(dir, 'Faces.NPZ'), { size: 16 })).toEqual([16, 16, 8]);
+  });
+
+  test('images are gray unless the configuration asks for RGB, and packs keep their channels', async () => {
+    const channels = async (...args: Parameters<typeof read>) => (await read(...args))?.all.channels;
+    expect(await channels(folder)).toBe(1);
+    expect(await channels(folder, { channels: 'rgb' })).toBe(3);
+    expect(await channels(join(cases, '23-att/nested'), { channels: 'rgb' })).toBe(3);
+    const pack = join(dir, 'faces.safetensors');
+    await savePack(pack, await importFaces(folder, { layout: 'folders', size: 8, channels: 3 }));
+    expect([await channels(pack), await channels(pack, { channels: 'rgb' })]).toEqual([3, 3]);
+    await expect(read(pack, { channels: 'gray' })).rejects.toThrow(
+      `${pack}: the images of this pack are rgb, gray is asked for; import them again with --channels gray`,
+    );
+  });
+
+  test('images of files can have any shape, and classes the order of a file', async () => {
+    const size = { width: 12, height: 8 };
+    const all = (await read(folder, { size }))!.all;
+    expect([all.width, all.height]).toEqual([12, 8]);
+    const classNames = join(dir, 'names.json');
+    const reversed = [...all.classNames].reverse();
+    await writeFile(classNames, JSON.stringify(reversed));
+    const ordered = (await read(folder, { size, classNames }))!.all;
+    expect(ordered.classNames).toEqual(reversed);
+    expect(ordered.labels[0]).toBe(reversed.length - 1);
+    const pack = join(dir, 'faces.safetensors');
+    await savePack(pack, await importFaces(folder, { layout: 'folders', size: 8 }));
+    expect((await read(pack, { classNames }))!.all.classNames).toEqual(reversed);
   });
 
   test('missing, flat and other files, and a split for another layout, are refused by name', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { decodePng, encodeGrayPng, svgFile, svgToPng } from '../../src/cli/render.ts';
+import { decodePng, encodePng, svgFile, svgToPng } from '../../src/cli/render.ts';
 import { DataError, ShapeError } from '../../src/errors.ts';
 
 const XMLNS = 'xmlns="http://www.w3.org/2000/svg"';
@@ -41,7 +41,7 @@ describe('rendering SVG to PNG', () => {
 describe('encoding a gray PNG', () => {
   test('a gray PNG is decoded as it was encoded', () => {
     const pixels = Uint8Array.from({ length: 256 * 3 }, (_, i) => (i * 37) & 255);
-    const { width, height, data } = decodePng(encodeGrayPng(pixels, 256, 3));
+    const { width, height, data } = decodePng(encodePng(pixels, 256, 3));
     expect([width, height]).toEqual([256, 3]);
     for (let i = 0; i < pixels.length; i++) {
       expect([...data.subarray(i * 4, i * 4 + 4)]).toEqual([pixels[i], pixels[i], pixels[i], 255]);
@@ -49,18 +49,26 @@ describe('encoding a gray PNG', () => {
   });
 
   test('a gray PNG is stored as one 8-bit channel', () => {
-    const png = encodeGrayPng(new Uint8Array(4), 2, 2);
+    const png = encodePng(new Uint8Array(4), 2, 2);
     // IHDR: bit depth and colour type follow width and height.
     expect([...png.subarray(24, 26)]).toEqual([8, 0]);
   });
 
+  test('an RGB PNG is stored in three 8-bit channels and decoded as it was encoded', () => {
+    const values = Uint8Array.from({ length: 5 * 3 * 3 }, (_, i) => (i * 37) & 255);
+    const png = encodePng(values, 5, 3, 3);
+    expect([...png.subarray(24, 26)]).toEqual([8, 2]);
+    expect(decodePng(png).data.filter((_, i) => i % 4 < 3)).toEqual(values);
+    expect(() => encodePng(values, 5, 3)).toThrow('png: 45 pixels for 5 x 3, expected 15');
+  });
+
   test('the pixels of a gray PNG may be a view into a larger buffer', () => {
     const view = Uint8Array.of(9, 9, 1, 2, 3, 4).subarray(2);
-    expect([...decodePng(encodeGrayPng(view, 2, 2)).data].filter((_, i) => i % 4 === 0)).toEqual([1, 2, 3, 4]);
+    expect([...decodePng(encodePng(view, 2, 2)).data].filter((_, i) => i % 4 === 0)).toEqual([1, 2, 3, 4]);
   });
 
   test('a wrong number of pixels and a file that is not a PNG are refused', () => {
-    expect(() => encodeGrayPng(new Uint8Array(5), 2, 2)).toThrow(ShapeError);
+    expect(() => encodePng(new Uint8Array(5), 2, 2)).toThrow(ShapeError);
     expect(() => decodePng(Uint8Array.of(1, 2, 3), 'face.png')).toThrow(/^face\.png: not a PNG: /);
   });
 });

@@ -5,7 +5,7 @@ import { inflateSync } from 'node:zlib';
 import { Command } from 'commander';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { svgToPdf } from '../../src/cli/pdf.ts';
-import { decodePng, encodeGrayPng } from '../../src/cli/render.ts';
+import { decodePng, encodePng } from '../../src/cli/render.ts';
 import { type ReportArguments, reportCommand } from '../../src/cli/report.ts';
 import { addReportCommands } from '../../src/cli/report_commands.ts';
 import { Session } from '../../src/cli/session.ts';
@@ -23,7 +23,7 @@ beforeAll(() => {
     results.manifest.config = { ...results.manifest.config, seed: i + 1 };
     mkdirSync(dir);
     writeFileSync(join(dir, 'results.json'), JSON.stringify(results));
-    writeFileSync(join(dir, 'recon.png'), encodeGrayPng(new Uint8Array(4), 2, 2));
+    writeFileSync(join(dir, 'recon.png'), encodePng(new Uint8Array(4), 2, 2));
     const presentation: Presentation = {
       width: 2,
       height: 2,

@@ -53,6 +53,23 @@ describe('a dataset of images', () => {
     expect((await createDataset({ ...tiny(), name: 'other', ids: ['x', 'y'] })).sha256).toBe(original);
   });
 
+  test('the hash of a colour dataset covers the number of channels', async () => {
+    const colour = { ...tiny(), width: 1, height: 1, channels: 3 as const, images: Uint8Array.of(1, 2, 3, 4, 5, 6) };
+    const dataset = await createDataset(colour);
+    // sha256 of the little-endian words 1 1 2 3 1 0 and the bytes 1 2 3 4 5 6, by Python's hashlib.
+    expect(dataset.sha256).toBe('9b5aa2f6450fc55fd128af9e736643813dd5f9b96953f6f5bc42c6ac15273675');
+    const wide = { ...colour, channels: 1 as const, width: 3 };
+    expect((await createDataset(wide)).sha256).not.toBe(dataset.sha256);
+    await expect(createDataset({ ...colour, width: 2 })).rejects.toThrow(/2 labels of 2x1 RGB images/);
+  });
+
+  test('floats and the mean of colour images keep the channels of a pixel together', async () => {
+    const images = Uint8Array.of(255, 0, 51, 0, 255, 51);
+    const dataset = await createDataset({ ...tiny(), width: 1, height: 1, channels: 3, images });
+    expect(toFloat(dataset, [1])).toEqual(Float32Array.of(0, 1, 51 / 255));
+    expect(meanImage(dataset, [0, 1])).toEqual(Float32Array.of(0.5, 0.5, 51 / 255));
+  });
+
   test('a dataset cannot be hashed on an insecure page, and the message says what to do', async () => {
     vi.stubGlobal('crypto', {});
     await expect(datasetHash(tiny())).rejects.toThrow(MidasError);

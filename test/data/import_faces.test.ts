@@ -51,6 +51,72 @@ const failure = async (options: ImportFacesOptions, from = dir) => {
   return message;
 };
 
+describe('importing colour images, other shapes and class names', () => {
+  const red: Pixel = () => [200, 10, 20];
+  const ramp: Pixel = (x) => [x, 0, 255 - x];
+
+  test('colours become gray unless RGB is asked for, and gray pictures get three channels then', async () => {
+    await put('cat/1.png', png(20, 20, red));
+    await put('dog/1.pgm', encodePgm({ width: 3, height: 3, pixels: new Uint8Array(9).fill(7) }));
+    const gray = await importFaces(dir, { layout: 'folders', size: 2 });
+    expect([gray.dataset.channels, ...gray.dataset.images]).toEqual([1, 68, 68, 68, 68, 7, 7, 7, 7]);
+    const { dataset, origin } = await importFaces(dir, { layout: 'folders', size: 2, channels: 3 });
+    expect(dataset.channels).toBe(3);
+    expect([...dataset.images]).toEqual([...[1, 2, 3, 4].flatMap(() => [200, 10, 20]), ...new Array(12).fill(7)]);
+    expect(origin.preparation).toEqual({
+      crop: 'centre square',
+      colour: 'RGB',
+      filter: 'bilinear, antialiased',
+      size: '2x2',
+    });
+  });
+
+  test('images of another shape show the middle', async () => {
+    await put('a/1.png', png(100, 40, ramp));
+    await put('b/1.png', png(40, 100, flat(9)));
+    const size = { width: 4, height: 8 };
+    const { dataset, origin } = await importFaces(dir, { layout: 'folders', size, channels: 3 });
+    expect([dataset.width, dataset.height, dataset.images.length]).toEqual([4, 8, 2 * 4 * 8 * 3]);
+    // The middle of the first in the shape 1 : 2 has the columns 40 to 59.
+    expect([...dataset.images.subarray(0, 12)].filter((_, i) => i % 3 === 0)).toEqual([42, 47, 52, 57]);
+    expect(origin.preparation.crop).toBe('centre in the shape 4x8');
+    const wide = await importFaces(dir, { layout: 'folders', size: { width: 10, height: 4 }, channels: 3 });
+    expect(wide.dataset.images[0]).toBeLessThan(8);
+    const scrub = await importFaces(dir, { layout: 'facescrub', size });
+    expect(scrub.origin.preparation.crop).toBe('none, centre in the shape 4x8');
+  });
+
+  test('a file of class names gives the order of the classes, and keeps those without images', async () => {
+    await put('cat/1.png', png(9, 9, flat(1)));
+    await put('ant/1.png', png(9, 9, flat(2)));
+    await put('names.txt', 'dog\ncat\nant\n', root);
+    await put('names.json', '["cat", "ant"]', root);
+    const of = (classNames: string) => importFaces(dir, { layout: 'folders', size: 2, classNames });
+    const { dataset } = await of(join(root, 'names.txt'));
+    expect(dataset.classNames).toEqual(['dog', 'cat', 'ant']);
+    expect([...dataset.labels]).toEqual([2, 1]);
+    expect(dataset.ids).toEqual(['ant/1.png', 'cat/1.png']);
+    expect([...(await of(join(root, 'names.json'))).dataset.labels]).toEqual([1, 0]);
+    await put('bird/1.png', png(9, 9, flat(3)));
+    await expect(of(join(root, 'names.json'))).rejects.toThrow(
+      `${join(root, 'names.json')}: bird of faces is not among the 2 class names; add what is missing, or rename the folders`,
+    );
+  });
+
+  test.each([
+    ['', '0 class name'],
+    ['a\n', '1 class name'],
+    ['a\n\nb\n', 'the name of class 1 is empty'],
+    ['a\nb\na\n', 'a appears twice'],
+    ['["a", 3]', 'not a JSON array of class names'],
+    ['["a"', 'not a JSON array of class names'],
+  ])('a file of class names with the content %j is refused', async (text, message) => {
+    await put('a/1.png', png(9, 9, flat(1)));
+    await put('names.txt', text, root);
+    expect(await failure({ layout: 'folders', classNames: join(root, 'names.txt') })).toContain(message);
+  });
+});
+
 describe('importing one folder per person', () => {
   test('folders are read in the order of their names, and image formats are detected by content', async () => {
     await put('Bo_Li/2.jpg', png(150, 150, flat(40)));

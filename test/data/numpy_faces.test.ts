@@ -104,6 +104,29 @@ describe('data sets of NumPy as they are published', () => {
     expect([...(await importFaces(await put('levels.npy', levels), {})).dataset.images]).toEqual([0, 128, 200, 255]);
   });
 
+  test('colours of both layouts are kept where RGB is asked for', async () => {
+    const last = npyFile('|u1', [1, 2, 2, 3], Uint8Array.of(255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9));
+    const { dataset } = await importFaces(await put('last.npy', last), { channels: 3 });
+    expect([dataset.width, dataset.height, dataset.channels]).toEqual([2, 2, 3]);
+    expect([...dataset.images]).toEqual([255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9]);
+    const planes = npyFile('|u1', [1, 3, 2, 2], Uint8Array.of(255, 0, 0, 9, 0, 255, 0, 9, 0, 0, 255, 9));
+    const other = await importFaces(await put('planes.npy', planes), { channels: 3 });
+    expect(other.dataset.images).toEqual(dataset.images);
+  });
+
+  test('a file of class names names the labels of NumPy files', async () => {
+    const parts = { 'images.npy': images(4), 'labels.npy': labels([2, 0, 2, 0]) };
+    const file = await put('set.npz', zipSync(parts));
+    const classNames = await put('names.txt', Buffer.from('cat\ndog\nant\n'));
+    const { dataset } = await importFaces(file, { classNames });
+    expect(dataset.classNames).toEqual(['cat', 'dog', 'ant']);
+    expect([...dataset.labels]).toEqual([2, 0, 2, 0]);
+    const few = await put('few.txt', Buffer.from('cat\ndog\n'));
+    await expect(importFaces(file, { classNames: few })).rejects.toThrow(
+      /few\.txt: 2 class names, but .*set\.npz has a label 2; labels begin at 0/,
+    );
+  });
+
   test('people of a data set of NumPy can be left out by its name and their label', async () => {
     const exclude = await put('list.txt', Buffer.from('FACESCRUB 2\nfacescrub 9\n'));
     const { dataset, excluded, unmatched } = await importFaces(join(cases, 'facescrub'), { exclude });

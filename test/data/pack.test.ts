@@ -51,6 +51,24 @@ describe('reading and writing a pack', () => {
     expect(JSON.parse(metadata.classNames)).toEqual(['Ada', 'Élodie "E"']);
   });
 
+  test('a pack of colour images has their channels as the last index, and is read back', async () => {
+    const { dataset } = pack;
+    const images = Uint8Array.from({ length: 3 * dataset.images.length }, (_, i) => (i * 5) % 256);
+    const colour = { dataset: await createDataset({ ...dataset, channels: 3, images }), origin };
+    const bytes = writePack(colour);
+    expect(readSafetensors(bytes, 'p').tensors.get('images')).toMatchObject({ dtype: 'U8', shape: [3, 3, 2, 3] });
+    expect(await readPack(bytes, 'p.safetensors')).toEqual(colour);
+    expect(colour.dataset.sha256).not.toBe(dataset.sha256);
+  });
+
+  test('a pack of images of four channels is refused', async () => {
+    const { tensors, metadata } = readSafetensors(writePack(pack), 'p');
+    tensors.set('images', { dtype: 'U8', shape: [3, 3, 2, 4], data: new Uint8Array(72) });
+    expect(await failure(writeSafetensors(tensors, metadata))).toContain(
+      'key images: U8 [3,3,2,4] is not a U8 [count, height, width] or [count, height, width, 3]',
+    );
+  });
+
   test('a pack with a changed pixel or label is refused', async () => {
     const bytes = writePack(pack);
     for (const back of [1, 18, 18 + 12]) {

@@ -53,6 +53,19 @@ describe('augmentation of a dataset', () => {
     expect(varied.ids.slice(0, 3)).toEqual(['photo 0', 'photo 0~1', 'photo 0~2']);
   });
 
+  it('augmentation changes all channels of a colour image alike', async () => {
+    const gray = await people();
+    const images = Uint8Array.from({ length: 3 * gray.images.length }, (_, i) => gray.images[Math.floor(i / 3)]);
+    const colour = await createDataset({ ...gray, channels: 3, images });
+    const [varied, expected] = [await augment(colour, 2, 7), await augment(gray, 2, 7)];
+    expect(varied.images).toEqual(
+      Uint8Array.from({ length: 3 * expected.images.length }, (_, i) => expected.images[Math.floor(i / 3)]),
+    );
+    const chosen = await selectPeople(colour, [1]);
+    expect(chosen.channels).toBe(3);
+    expect(chosen.images.length).toBe(2 * 3 * WIDTH * HEIGHT);
+  });
+
   it('augmentation gives the same pixels for the same seed and others for another seed', async () => {
     const all = await people();
     const [first, again, other] = [await augment(all, 2, 5), await augment(all, 2, 5), await augment(all, 2, 6)];

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { decodePng, encodeGrayPng } from '../../src/cli/render.ts';
+import { decodePng, encodePng } from '../../src/cli/render.ts';
 import { loadPack } from '../../src/data/node/packs.ts';
 import { readSafetensors, writeSafetensors } from '../../src/formats/safetensors.ts';
 import { readTensorFile } from '../../src/formats/tensor_file.ts';
@@ -40,10 +40,44 @@ function faces(name: string, people: Record<string, number>): string {
   for (const [person, level] of Object.entries(people)) {
     const path = join(dir, person, '1.png');
     mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, encodeGrayPng(new Uint8Array(20 * 30).fill(level), 20, 30));
+    writeFileSync(path, encodePng(new Uint8Array(20 * 30).fill(level), 20, 30));
   }
   return dir;
 }
+
+describe('a data set in colour', () => {
+  it('a folder is imported in RGB, in another shape and in the order of a file, and described', async () => {
+    const dir = join(scratch, 'colours');
+    for (const [name, colour] of Object.entries({ blue: [0, 0, 250], red: [250, 0, 0] })) {
+      mkdirSync(join(dir, name), { recursive: true });
+      const values = Uint8Array.from({ length: 20 * 30 * 3 }, (_, i) => colour[i % 3]);
+      writeFileSync(join(dir, name, '1.png'), encodePng(values, 20, 30, 3));
+    }
+    const names = join(scratch, 'classes.txt');
+    writeFileSync(names, 'red\nblue\n');
+    const pack = join(scratch, 'colours.safetensors');
+    const options = [
+      '--layout',
+      'folders',
+      '--channels',
+      'rgb',
+      '--size',
+      '8x10',
+      '--class-names',
+      names,
+      '--out',
+      pack,
+    ];
+    const { code, stdout, stderr } = await midas('data', 'import', dir, ...options);
+    expect(stderr).not.toContain('midas:');
+    expect(code).toBe(0);
+    expect(stdout).toContain('2 images of 2 people (1 each), 8x10 RGB');
+    expect(stdout).toContain('people: red, blue');
+    const { dataset } = await loadPack(pack);
+    expect([...dataset.labels]).toEqual([1, 0]);
+    expect([...dataset.images.subarray(0, 6)]).toEqual([0, 0, 250, 0, 0, 250]);
+  });
+});
 
 describe('a data set', () => {
   const pack = join(scratch, 'packs', 'faces.safetensors');

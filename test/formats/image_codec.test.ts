@@ -2,15 +2,16 @@ import { createHash } from 'node:crypto';
 import { encode as encodeJpeg } from 'jpeg-js';
 import { PNG } from 'pngjs';
 import { describe, expect, test } from 'vitest';
-import { centreSquare, crop, resize, toGray } from '../../src/data/image_ops.ts';
+import { centreOfShape, centreSquare, crop, luma, resize, toGray, toRgb } from '../../src/data/image_ops.ts';
 import { DataError, ShapeError } from '../../src/errors.ts';
 import type { DecodedImage } from '../../src/formats/image.ts';
-import { encodePgm, type GrayImage } from '../../src/formats/pgm.ts';
+import { encodePgm } from '../../src/formats/pgm.ts';
 import { decode, refusal } from '../support/images.ts';
 
-const gray = (width: number, height: number, pixel: (i: number) => number): GrayImage => ({
+const gray = (width: number, height: number, pixel: (i: number) => number): DecodedImage => ({
   width,
   height,
+  channels: 1,
   pixels: Uint8Array.from({ length: width * height }, (_, i) => pixel(i)),
 });
 const rgba = (width: number, height: number, pixel: (i: number) => number[]) =>
@@ -100,7 +101,12 @@ describe('cropping an image', () => {
   const image = gray(4, 3, (i) => i);
 
   test('a crop is the requested part of the image', () => {
-    expect(crop(image, 1, 1, 2, 2, 'a.jpg')).toEqual({ width: 2, height: 2, pixels: Uint8Array.of(5, 6, 9, 10) });
+    expect(crop(image, 1, 1, 2, 2, 'a.jpg')).toEqual({
+      width: 2,
+      height: 2,
+      channels: 1,
+      pixels: Uint8Array.of(5, 6, 9, 10),
+    });
     expect(crop(image, 0, 0, 4, 3, 'a.jpg').pixels).toEqual(image.pixels);
     expect(centreSquare(image).pixels).toEqual(Uint8Array.of(0, 1, 2, 4, 5, 6, 8, 9, 10));
     expect(centreSquare(gray(2, 6, (i) => i)).pixels).toEqual(Uint8Array.of(4, 5, 6, 7));
@@ -119,6 +125,61 @@ describe('cropping an image', () => {
     ]) {
       failure(() => crop(image, x, y, w, h, 'a.jpg'));
     }
+  });
+});
+
+describe('processing a colour image', () => {
+  const colour = (width: number, height: number): DecodedImage => ({
+    width,
+    height,
+    channels: 3,
+    pixels: Uint8Array.from({ length: width * height * 3 }, (_, i) => (i * i * 7 + i * 3) % 256),
+  });
+  const channelOf = ({ width, height, pixels }: DecodedImage, channel: number): DecodedImage => ({
+    width,
+    height,
+    channels: 1,
+    pixels: pixels.filter((_, i) => i % 3 === channel),
+  });
+
+  test('a crop and a resized image have the channels of the gray ones', () => {
+    const image = colour(9, 7);
+    for (const change of [
+      (each: DecodedImage) => crop(each, 2, 1, 5, 4, 'a.jpg'),
+      centreSquare,
+      (each: DecodedImage) => resize(each, 4, 11),
+      (each: DecodedImage) => resize(each, 9, 3),
+    ]) {
+      const changed = change(image);
+      expect(changed.channels).toBe(3);
+      for (const channel of [0, 1, 2]) expect(channelOf(changed, channel)).toEqual(change(channelOf(image, channel)));
+    }
+  });
+
+  test('conversion to RGB and back keeps gray pixels, and luma is that of ITU-R 601', () => {
+    const image = gray(3, 2, (i) => i * 50);
+    expect(toRgb(image).pixels.subarray(3, 9)).toEqual(Uint8Array.of(50, 50, 50, 100, 100, 100));
+    expect(toGray(toRgb(image))).toEqual(image);
+    expect(toRgb(toRgb(image))).toEqual(toRgb(image));
+    const bright = luma(Float32Array.of(1, 0, 0, 0, 1, 0, 0, 0, 1), 3);
+    [0.299, 0.587, 0.114].forEach((weight, i) => {
+      expect(bright[i]).toBeCloseTo(weight, 6);
+    });
+    const values = Float32Array.of(1, 2);
+    expect(luma(values, 1)).toBe(values);
+  });
+
+  test('the middle of a shape is as large as the image allows', () => {
+    const size = ({ width, height }: DecodedImage) => [width, height];
+    expect(size(centreOfShape(colour(40, 30), 2, 1))).toEqual([40, 20]);
+    expect(size(centreOfShape(colour(40, 30), 24, 32))).toEqual([23, 30]);
+    expect(
+      centreOfShape(
+        gray(4, 6, (i) => i),
+        4,
+        2,
+      ).pixels,
+    ).toEqual(Uint8Array.of(8, 9, 10, 11, 12, 13, 14, 15));
   });
 });
 
@@ -153,7 +214,7 @@ describe('resizing an image', () => {
     // First: (0 + 0.75 10 + 0.25 20) / 1.75 = 7.1; last: (0.25 50 + 0.75 60 + 0.75 70) / 1.75 = 62.9.
     const ramp = gray(8, 1, (i) => i * 10);
     expect([...resize(ramp, 4, 1).pixels]).toEqual([7, 25, 45, 63]);
-    const column = { width: 1, height: 8, pixels: ramp.pixels };
+    const column: DecodedImage = { width: 1, height: 8, channels: 1, pixels: ramp.pixels };
     expect([...resize(column, 1, 4).pixels]).toEqual([7, 25, 45, 63]);
   });
 
@@ -177,7 +238,7 @@ describe('resizing an image', () => {
       11, 32, 59, 85, 111, 138, 159, 104, 125, 115, 50, 76, 103, 124,
     ]);
     const photograph = gray(178, 218, (i) => (i * i * 31 + i * 7) % 251);
-    const hash = (result: GrayImage) => createHash('sha256').update(result.pixels).digest('hex').slice(0, 16);
+    const hash = (result: DecodedImage) => createHash('sha256').update(result.pixels).digest('hex').slice(0, 16);
     expect(hash(resize(crop(photograph, 35, 70, 108, 108, 'a'), 64, 64))).toBe('2e37530755d00a6b');
     expect(hash(resize(photograph, 64, 64))).toBe('6cfc5fb756ed9ddc');
     expect(hash(resize(photograph, 300, 31))).toBe('a5a73c444d3144d4');

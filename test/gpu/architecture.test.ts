@@ -80,7 +80,7 @@ const ARROWS: Record<string, readonly string[]> = {
 };
 
 /** Files that every folder may import. They import only each other. */
-const COMMON = ['src/errors.ts', 'src/printable.ts', 'src/random.ts'];
+const COMMON = ['src/errors.ts', 'src/image_size.ts', 'src/printable.ts', 'src/random.ts'];
 
 /** Files that other projects import: the namespaces, and how devices are opened. */
 const LIBRARY = ['src/index.ts', 'src/node.ts', 'src/software.ts'];

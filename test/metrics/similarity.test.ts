@@ -101,6 +101,15 @@ describe('the structural similarity (SSIM)', () => {
     expect(ssim(a, withNoise(0.1), 20, 20)).toBeGreaterThan(ssim(a, withNoise(0.5), 20, 20));
   });
 
+  test('SSIM of a colour image is the mean over its channels', () => {
+    const [a, b] = [noise(3 * 13 * 16, 3), noise(3 * 13 * 16, 4)];
+    const channelOf = (image: Float32Array, channel: number) => image.filter((_, i) => i % 3 === channel);
+    const each = [0, 1, 2].map((channel) => ssim(channelOf(a, channel), channelOf(b, channel), 13, 16));
+    expect(ssim(a, b, 13, 16, 3)).toBeCloseTo((each[0] + each[1] + each[2]) / 3, 12);
+    expect(() => ssim(a, b, 13, 16)).toThrow(/624 pixels are not a 13x16 image/);
+    expect(() => ssim(a, b, 13, 15, 3)).toThrow(/624 pixels are not a 13x15 RGB image/);
+  });
+
   test('SSIM works down to one pixel', () => {
     expect(ssim(f32(0.5), f32(0.5), 1, 1)).toBeCloseTo(1, 12);
   });
@@ -113,6 +122,30 @@ test('images of different or no size are refused', () => {
   }
   expect(() => ssim(f32(1, 2), f32(1, 2), 2, 2)).toThrow(/2 pixels are not a 2x2 image/);
   expect(() => ssim(f32(1, 2), f32(1), 2, 1)).toThrow(ShapeError);
+});
+
+test('colour photographs are compared over all channels, with the SSIM of each', () => {
+  const size = 12 * 10 * 3;
+  const labels = [0, 0, 1];
+  const photographs = noise(labels.length * size, 5);
+  const index = indexPhotographs(photographs, labels, 12, 10, undefined, 3);
+  const reconstruction = noise(size, 6);
+  const own = [0, 1].map((i) => photographs.subarray(i * size, (i + 1) * size));
+  const { ssim: structure, psnr: decibels, pcc: correlation } = similarityToPerson(reconstruction, index, 0);
+  const mean = (measure: (other: Float32Array) => number) => (measure(own[0]) + measure(own[1])) / 2;
+  expect(structure).toBeCloseTo(
+    mean((other) => ssim(reconstruction, other, 12, 10, 3)),
+    12,
+  );
+  expect(decibels).toBeCloseTo(
+    mean((other) => psnr(reconstruction, other)),
+    12,
+  );
+  expect(correlation).toBeCloseTo(
+    mean((other) => pcc(reconstruction, other)),
+    12,
+  );
+  expect(() => indexPhotographs(photographs, labels, 12, 10)).toThrow(ShapeError);
 });
 
 describe('similarity to photographs', () => {

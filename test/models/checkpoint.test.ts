@@ -2,9 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { DataError } from '../../src/errors.ts';
 import { readSafetensors, type Tensor, writeSafetensors } from '../../src/formats/safetensors.ts';
 import { readCheckpoint, writeCheckpoint } from '../../src/models/checkpoint.ts';
-import type { ModelKind } from '../../src/models/model_spec.ts';
+import type { ModelKind, ModelSpec } from '../../src/models/model_spec.ts';
 import { modelSpec } from '../../src/models/specs.ts';
 import { modelLayout } from '../../src/models/trainer.ts';
+import { yangInversion } from '../../src/models/yang.ts';
 import { Random } from '../../src/random.ts';
 
 const KINDS: readonly (readonly [ModelKind, number[]])[] = [
@@ -15,7 +16,7 @@ const KINDS: readonly (readonly [ModelKind, number[]])[] = [
 ];
 
 /** Finite random parameters in the padded layout, including subnormals and both zeros. */
-function exampleState(spec: ReturnType<typeof modelSpec>) {
+function exampleState(spec: ModelSpec) {
   const layout = modelLayout(spec);
   const random = new Random(2);
   const parameters = new Uint32Array(layout.length);
@@ -39,6 +40,19 @@ describe('reading and writing a checkpoint file', () => {
     const bytes = writeCheckpoint({ spec, state, metadata: METADATA });
     expect(readCheckpoint(bytes, 'a.safetensors', spec)).toEqual({ spec, state, metadata: METADATA });
     expect(readCheckpoint(bytes, 'a.safetensors')).toEqual({ spec, state, metadata: METADATA });
+  });
+
+  it('a checkpoint of an inversion network for RGB is told from one for gray', () => {
+    const gray = yangInversion({ kind: 'yang-inversion', size: 32, ngf: 2, classes: 5 });
+    const rgb = yangInversion({ kind: 'yang-inversion', size: 32, channels: 3, ngf: 2, classes: 5 });
+    const state = { ...exampleState(rgb), optimizer: [] };
+    const bytes = writeCheckpoint({ spec: rgb, state, metadata: {} });
+    expect(readCheckpoint(bytes, 'a', rgb)).toEqual({ spec: rgb, state, metadata: {} });
+    expect(() => readCheckpoint(bytes, 'a', gray)).toThrow(
+      'a: it holds a yang-inversion 32x32 RGB, ngf 2, nz 5, this run needs a yang-inversion 32x32, ngf 2, nz 5',
+    );
+    const plain = writeCheckpoint({ spec: gray, state: { ...exampleState(gray), optimizer: [] }, metadata: {} });
+    expect(readSafetensors(plain, 'a').metadata.model).not.toContain('channels');
   });
 
   it('a checkpoint without optimiser state is read back without it', () => {

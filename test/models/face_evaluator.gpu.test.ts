@@ -47,6 +47,33 @@ async function trained(dataset: ImageDataset, indices: Uint32Array, seed = 1): P
   return FaceEvaluator.build(arena, await trainFaceNetwork(arena, examples, () => {}), examples);
 }
 
+describe('the face evaluator of colour images', () => {
+  it('an evaluator judges colour images by their luma', async () => {
+    const training = { ...faceTraining(PEOPLE), epochs: 1, steps: 3, batchSize: 16, readOut: 2 * PEOPLE };
+    const indices = split.train.subarray(0, 2 * PEOPLE);
+    const images = Uint8Array.from({ length: 3 * faces.images.length }, (_, i) => faces.images[Math.floor(i / 3)]);
+    const colour: ImageDataset = { ...faces, channels: 3, images };
+    const own = new Arena(device.gpu);
+    const examples = { dataset: faces, indices, classes: PEOPLE, seed: 1 };
+    const parameters = await trainFaceNetwork(own, examples, () => {}, training);
+    const ofGray = await FaceEvaluator.build(own, parameters, examples, training);
+    const ofColour = await FaceEvaluator.build(own, parameters, { ...examples, dataset: colour }, training);
+    const [gray, repeated] = [faces, colour].map((dataset) => toFloat(dataset, [split.test[0]]));
+    // Every other pixel has a colour cast whose luma is 0: 0.299 * 0.587 = 0.587 * 0.299.
+    const cast = repeated.map((value, i) => value + (Math.floor(i / 3) % 2) * [0.587, -0.299, 0][i % 3]);
+    const [[expected], answers] = [await ofGray.recognise([gray]), await ofColour.recognise([repeated, cast])];
+    for (const answer of answers) {
+      expect(answer!.ranking).toEqual(expected!.ranking);
+      const largest = Math.max(...expected!.features.map(Math.abs));
+      answer!.features.forEach((value, i) => {
+        expect(Math.abs(value - expected!.features[i])).toBeLessThan(0.02 * largest);
+      });
+    }
+    await expect(ofColour.recognise([gray])).rejects.toThrow(`${WIDTH * HEIGHT} pixels are not an image of 24x28 RGB`);
+    own.destroy();
+  });
+});
+
 describe('the face evaluator', () => {
   it('the evaluator recognises photographs that it has not seen, whatever their contrast and brightness', async () => {
     const evaluator = await trained(faces, split.train);

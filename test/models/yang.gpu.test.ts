@@ -160,3 +160,46 @@ it('golden: the inversion network takes three AMSGrad steps as in PyTorch', asyn
   expectTensors(result.after, 'inversion/after3/', 2 * ROUNDING, 1e-4);
   expectAllclose(result.evalOutput, yang.floats('inversion/recon_eval'), { absolute: 5e-3, relative: 0 }, 'evalOutput');
 });
+
+it('the inversion network for RGB gives every channel the image of the gray network with that channel’s weights', async () => {
+  const gray = yangInversion({ kind: 'yang-inversion', size: SIZE, ngf, classes: nz });
+  const rgb = yangInversion({ kind: 'yang-inversion', size: SIZE, channels: 3, ngf, classes: nz });
+  expect(rgb.outputs).toBe(3 * gray.outputs);
+  const tensors = tensorsOf('inversion/init/');
+  const last = `${gray.keys[gray.layers.findLast(({ kind }) => kind === 'conv_transpose2d')!.name]}.weight`;
+  const { shape, data } = tensors.get(last)!;
+  const [inputs, , side] = shape;
+  const taps = side * side;
+  // Green has the weights of red times -1, and blue half of them; the biases are equal.
+  const factors = [1, -1, 0.5];
+  const weightsOf = (own: readonly number[]) =>
+    Float32Array.from({ length: inputs * own.length * taps }, (_, i) => {
+      const [input, channel] = [Math.floor(i / (own.length * taps)), Math.floor(i / taps) % own.length];
+      return own[channel] * (data as Float32Array)[input * taps + (i % taps)];
+    });
+  const bias = last.replace('weight', 'bias');
+  const biases = tensors.get(bias)!.data as Float32Array;
+  const imagesOf = async (spec: ModelSpec, own: readonly number[]) => {
+    const arena = new Arena(device.gpu);
+    const parameters = new FlatParameters(arena, 'parameters', modelLayout(spec));
+    const changed = new Map(tensors);
+    changed.set(last, { dtype: 'F32', shape: [inputs, own.length, side, side], data: weightsOf(own) });
+    changed.set(bias, { dtype: 'F32', shape: [own.length], data: Float32Array.from(own, () => biases[0]) });
+    device.gpu.write(parameters.view, packTensors(spec, changed, 'yang'));
+    const x = arena.matrix('x', IMAGES, spec.inputs);
+    writeMatrix(device.gpu, x, yang.floats('inversion/input'));
+    const run = planGraph(arena, spec.layers, x);
+    const recorder = new Recorder(device.gpu);
+    recordForward(recorder, arena, spec.layers, plainWeights(parameters), run);
+    (await recorder.build('inversion')).run();
+    const images = await readMatrix(device.gpu, run.values[spec.layers.length] as Matrix);
+    arena.destroy();
+    return images;
+  };
+  const colour = await imagesOf(rgb, factors);
+  for (const [channel, factor] of factors.entries()) {
+    const expected = await imagesOf(gray, [factor]);
+    const own = colour.filter((_, i) => i % 3 === channel);
+    expectAllclose(own, expected, { absolute: 1e-6, relative: 1e-5 }, `channel ${channel}`);
+  }
+});

@@ -25,7 +25,7 @@ function draw(rows: number, flips: readonly (readonly [row: number, column: numb
     // A row of the tensor takes two rows of the memory, in two banks.
     geometry: { banks: 4, rows: 1024, rowBytes: 64 },
     address: 0,
-    encodeGrayPng(pixels, width, height) {
+    encodePng(pixels, width, height) {
       pictures.push({ pixels, width, height });
       return new Uint8Array(1);
     },
@@ -92,7 +92,7 @@ it('a tensor within one row of the memory is drawn alone', () => {
     planes: flipRates(read).planes,
     geometry: { banks: 8, rows: 1024, rowBytes: 8192 },
     address: 8192 * 9 + 256,
-    encodeGrayPng(pixels, width, height) {
+    encodePng(pixels, width, height) {
       pictures.push({ pixels, width, height });
       return new Uint8Array(1);
     },

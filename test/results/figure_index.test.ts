@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createDocument, encodeGrayPng } from '../../src/cli/render.ts';
+import { createDocument, encodePng } from '../../src/cli/render.ts';
 import { FIGURES, figuresOf } from '../../src/results/figures/index.ts';
 import { reconstructionSheet } from '../../src/results/figures/sheet.ts';
 import { type Condition, conditionKey, type Results, type Row, summarise } from '../../src/results/results.ts';
@@ -137,7 +137,7 @@ describe('a figure of a run', () => {
           height: 1,
           title: 't',
           theme,
-          encodeGrayPng,
+          encodePng,
         }),
       ];
       for (const svg of svgs) {

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { Resvg } from '@resvg/resvg-js';
 import { describe, expect, test } from 'vitest';
-import { createDocument, decodePng, encodeGrayPng, svgToPng } from '../../src/cli/render.ts';
+import { createDocument, decodePng, encodePng, svgToPng } from '../../src/cli/render.ts';
 import { ConfigError, ShapeError } from '../../src/errors.ts';
 import { berHeatmap } from '../../src/results/figures/ber_heatmap.ts';
 import { perLayerPlot } from '../../src/results/figures/per_layer.ts';
@@ -62,7 +62,7 @@ function sheet(options: Partial<SheetOptions> = {}): string {
     height,
     title: 'Reconstructions',
     footnote: 'Truth on top.',
-    encodeGrayPng,
+    encodePng,
     ...options,
   });
 }
@@ -109,6 +109,21 @@ describe('the sheet of reconstructions', () => {
     const { data, width, height } = decodePng(png);
     expect([width, height]).toEqual([4, 2]);
     expect([...data].filter((_, i) => i % 4 === 0)).toEqual([0, 0, 255, 255, 0, 0, 255, 255]);
+  });
+
+  test('the sheet shows and enlarges pictures in colour', () => {
+    const options = { columns: ['a'], width: 2, height: 1, channels: 3 as const };
+    const pixels = Uint8Array.of(255, 0, 9, 0, 200, 30);
+    const row = { label: 'x', images: [pixels] };
+    const decoded = (svg: string) =>
+      decodePng(Buffer.from(/data:image\/png;base64,([^"]+)"/.exec(svg)![1], 'base64')).data.filter(
+        (_, i) => i % 4 < 3,
+      );
+    expect(decoded(sheet({ ...options, rows: [row] }))).toEqual(pixels);
+    const [red, green] = [pixels.subarray(0, 3), pixels.subarray(3)];
+    const line = [...red, ...red, ...green, ...green];
+    expect([...decoded(sheet({ ...options, rows: [row], scale: 2, smooth: false }))]).toEqual([...line, ...line]);
+    expect(() => sheet({ ...options, rows: [{ label: 'x', images: [Uint8Array.of(1, 2)] }] })).toThrow(ShapeError);
   });
 
   test('the sheet renders to a picture that contains its text', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { DataError, ShapeError } from '../../src/errors.ts';
-import { readNpy } from '../../src/formats/npy.ts';
+import { readNpy, writeNpy } from '../../src/formats/npy.ts';
 import { decodePictures, encodePictures } from '../../src/results/pictures.ts';
 
 const images = [Float32Array.of(0, 0.5, 1, 0.25, 0.75, 0.1), Float32Array.of(1, 1, 1, 0, 0, 0)];
@@ -17,6 +17,16 @@ describe('a file of pictures', () => {
     expect(pictures).toMatchObject({ width: 3, height: 2 });
     expect(pictures.images[1]).toEqual(images[1]);
     for (const [k, value] of images[0].entries()) expect(Math.abs(pictures.images[0][k] - value)).toBeLessThan(1 / 500);
+  });
+
+  test('a file of colour pictures has red, green and blue as the last index', () => {
+    const colour = [Float32Array.of(1, 0, 0, 0, 1, 0)];
+    const file = encodePictures({ width: 2, height: 1, channels: 3, images: colour });
+    expect(readNpy(file, 'p.npy').shape).toEqual([1, 1, 2, 3]);
+    expect(decodePictures(file, 'p.npy')).toEqual({ width: 2, height: 1, channels: 3, images: colour });
+    expect(() => encodePictures({ width: 2, height: 1, images: colour })).toThrow(ShapeError);
+    const four = writeNpy({ shape: [1, 1, 1, 4], data: new Uint8Array(4) });
+    expect(() => decodePictures(four, 'p.npy')).toThrow(DataError);
   });
 
   test('encoding pictures clamps values outside 0..1, and refuses NaN and a wrong number of pixels', () => {

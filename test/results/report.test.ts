@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createDocument, decodePng, encodeGrayPng, figureFonts } from '../../src/cli/render.ts';
+import { createDocument, decodePng, encodePng, figureFonts } from '../../src/cli/render.ts';
 import { DataError } from '../../src/errors.ts';
 import { privacyCurve } from '../../src/results/figures/privacy_curve.ts';
 import { headlines, reportHtml, summaryTable } from '../../src/results/report.ts';
@@ -10,7 +10,7 @@ const results = fakeResults({ draws: 2, identities: 6, perLayer: true });
 const document = createDocument();
 const { summary, baselines } = results;
 const svg = privacyCurve({ summary, baselines, title: 'Curve', document });
-const reconPng = encodeGrayPng(new Uint8Array(12).fill(9), 4, 3);
+const reconPng = encodePng(new Uint8Array(12).fill(9), 4, 3);
 const html = reportHtml({ results, figures: [{ name: 'curve', svg, caption: 'The curve.' }], reconPng });
 
 /** A signed number as the report prints it. */

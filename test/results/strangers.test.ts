@@ -1,7 +1,7 @@
 /** Names from strangers in the files of a run: none of them loses a figure, and none becomes a formula of a spreadsheet. */
 import { describe, expect, test } from 'vitest';
 import { svgToPdf } from '../../src/cli/pdf.ts';
-import { createDocument, encodeGrayPng, figureFonts, svgFile, svgToPng } from '../../src/cli/render.ts';
+import { createDocument, encodePng, figureFonts, svgFile, svgToPng } from '../../src/cli/render.ts';
 import { drawFigures } from '../../src/results/figures/index.ts';
 import { reconstructionSheet } from '../../src/results/figures/sheet.ts';
 import { escapeXml } from '../../src/results/figures/style.ts';
@@ -71,7 +71,7 @@ describe('figures with names that XML cannot hold', () => {
       height: 4,
       title: HOSTILE,
       footnote: HOSTILE,
-      encodeGrayPng,
+      encodePng,
     });
     expect(svgToPng(sheet, 300).length).toBeGreaterThan(500);
   });

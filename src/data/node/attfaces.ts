@@ -2,19 +2,22 @@
  * The AT&T faces (AT&T Laboratories Cambridge, "The Database of Faces") and folders laid out like them: one folder sN per
  * person, one photograph per file M.pgm.
  */
+
 import { access } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import * as v from 'valibot';
 import { DataError } from '../../errors.ts';
-import type { GrayImage } from '../../formats/pgm.ts';
+import type { DecodedImage } from '../../formats/image.ts';
 import { packageFile } from '../../gpu/node/package.ts';
+import { type Channels, imageValues } from '../../image_size.ts';
 import { listed, printable } from '../../printable.ts';
 import { createDataset, type ImageDataset, type Split, seededSplit } from '../dataset.ts';
+import { withChannels } from '../image_ops.ts';
 import type { BadFile } from '../pack.ts';
 import { BadFilesError, badFile } from './bad_files.ts';
 import { readText } from './files.ts';
+import { readImage } from './images.ts';
 import { descend, type Folder, listFolder } from './listing.ts';
-import { readGray } from './photographs.ts';
 
 const SPLIT_FILE = 'att-split.json';
 const PUBLISHED_SPLIT = packageFile(`data/${SPLIT_FILE}`);
@@ -70,21 +73,29 @@ const hasPeople = ({ folders }: Folder) => folders.some((name) => PERSON.test(na
  * files of the system, and people without photographs are left out.
  *
  * @param seed seed of the split without a split file
+ * @param channels of the images: 1 for gray, 3 for RGB
  * @throws BadFilesError naming all photographs that are not a picture, or of another size than the first
  * @throws DataError naming the folder or file: missing, empty, fewer than two persons, or a split file that is malformed or
  *   does not fit the folder
  */
-export async function loadAttFaces(path: string, splitFile?: string, seed = 0): Promise<AttFaces> {
+export async function loadAttFaces(
+  path: string,
+  splitFile?: string,
+  seed = 0,
+  channels: Channels = 1,
+): Promise<AttFaces> {
   const { dir, people, photographs, bad, notes, split, splitName } = await listAttFaces(path, splitFile);
   const { width, height, images } = await readImages(
     dir,
     photographs.map(({ id: each }) => each),
     bad,
+    channels,
   );
   const dataset = await createDataset({
     name: basename(resolve(dir)),
     width,
     height,
+    channels,
     classNames: [...people],
     images,
     labels: Uint32Array.from(photographs, ({ person }) => people.indexOf(person)),
@@ -240,13 +251,14 @@ async function readImages(
   dir: string,
   ids: string[],
   unusable: readonly BadFile[],
+  channels: Channels,
 ): Promise<{ width: number; height: number; images: Uint8Array }> {
-  const decoded: (GrayImage & { readonly id: string })[] = [];
+  const decoded: (DecodedImage & { readonly id: string })[] = [];
   const bad: BadFile[] = [...unusable];
   for (const each of ids) {
     const path = join(dir, each);
     try {
-      const image = await readGray(path);
+      const image = withChannels(await readImage(path), channels);
       const first = decoded[0] ?? { ...image, id: each };
       if (image.width === first.width && image.height === first.height) decoded.push({ ...image, id: each });
       else {
@@ -260,9 +272,10 @@ async function readImages(
   }
   if (bad.length > 0) throw new BadFilesError(dir, bad, ids.length + unusable.length);
   const { width, height } = decoded[0];
-  const images = new Uint8Array(ids.length * width * height);
+  const values = imageValues(decoded[0]);
+  const images = new Uint8Array(ids.length * values);
   decoded.forEach((image, index) => {
-    images.set(image.pixels, index * width * height);
+    images.set(image.pixels, index * values);
   });
   return { width, height, images };
 }

@@ -6,8 +6,9 @@ import { listed, printable } from '../../printable.ts';
 import { crop } from '../image_ops.ts';
 import type { BadFile } from '../pack.ts';
 import { readText } from './files.ts';
+import { readImage } from './images.ts';
 import { type Folder, listFolder } from './listing.ts';
-import { type Found, type Photograph, readGray } from './photographs.ts';
+import type { Found, Photograph } from './photographs.ts';
 
 const SIZE = { width: 178, height: 218 };
 const CROP = { x: 35, y: 70, width: 108, height: 108 };
@@ -148,7 +149,7 @@ function describeLine(line: string): string {
 }
 
 async function readFace(path: string) {
-  const image = await readGray(path);
+  const image = await readImage(path);
   if (image.width !== SIZE.width || image.height !== SIZE.height) {
     throw new DataError(
       `${path}: ${image.width}x${image.height} pixels, but the crop ${CROP_NAME} is meant for the aligned ` +

@@ -1,33 +1,47 @@
 /**
- * Imports folders of photographs, as they are published, into one data set: finds, converts to gray, crops and resizes them.
+ * Imports folders of photographs, as they are published, into one data set: finds, crops, converts and resizes them.
  * Files and people are in the order of their names (NFC, UTF-16 code units; for attfaces the order of loadAttFaces), so the
  * same folder gives the same bytes.
  */
+
 import { stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { ConfigError, DataError, InterruptedError } from '../../errors.ts';
-import type { GrayImage } from '../../formats/pgm.ts';
+import { type Channels, type ImageSize, imageValues, sizeName } from '../../image_size.ts';
 import { listed, printable, printableEnd } from '../../printable.ts';
+import { orderClasses, parseClassNames } from '../class_names.ts';
 import { createDataset, type ImageDataset } from '../dataset.ts';
 import { normaliseIdentity } from '../identities.ts';
-import { centreSquare, resize } from '../image_ops.ts';
+import { centreOfShape, resize, withChannels } from '../image_ops.ts';
 import { type BadFile, FACE_LAYOUTS, type FaceLayout, type PackOrigin } from '../pack.ts';
 import { listAttFaces } from './attfaces.ts';
 import { BadFilesError, badFile } from './bad_files.ts';
 import { findCelebA, IDENTITY_FILE } from './celeba.ts';
 import { fileError, readBytes, readText } from './files.ts';
+import { readImage } from './images.ts';
 import { listFolder } from './listing.ts';
 import { findInNumpyFile, findInNumpyFolder, isNumpy, numpyFiles } from './numpy_faces.ts';
 import { hashInPlace } from './packs.ts';
 import { PartialImport } from './partial_import.ts';
 import { findPeople } from './person_folders.ts';
-import { type Found, type Photograph, readGray } from './photographs.ts';
+import type { Found, Photograph } from './photographs.ts';
 
 export interface ImportFacesOptions {
   /** Layout of a folder of photographs; files of NumPy have none. */
   readonly layout?: FaceLayout;
-  /** Width and height of the result in pixels, 1..1024; by default 64, or those of files of NumPy with square images. */
-  readonly size?: number;
+  /**
+   * Side of the result, or its width and height, in pixels, 1..1024; by default 64, or those of files of NumPy with square
+   * images. Where the layout has no crop of its own, the
+   * largest part in the middle of the shape of the result is imported.
+   */
+  readonly size?: number | { readonly width: number; readonly height: number };
+  /** Channels of the result: 1 for gray (default), into which colours are converted, or 3 for RGB. */
+  readonly channels?: Channels;
+  /**
+   * A file with the names of all classes in their order (see {@link parseClassNames}). Labels in files of NumPy are numbers
+   * of these classes; folders have their names. Without it the classes are in the order of their names.
+   */
+  readonly classNames?: string;
   /** Only the first `limit` images are imported; all by default. */
   readonly limit?: number;
   /** A text file with one name per line; all images of these people are left out; # begins a comment. */
@@ -74,15 +88,22 @@ const LONG = 300;
  * @throws InterruptedError when `signal` is aborted
  */
 export async function importFaces(dir: string, options: ImportFacesOptions): Promise<ImportedFaces> {
-  const { layout, limit = Number.MAX_SAFE_INTEGER, exclude, skipBad = false } = options;
+  const { layout, limit = Number.MAX_SAFE_INTEGER, exclude, skipBad = false, channels = 1 } = options;
   if (layout !== undefined && !FACE_LAYOUTS.includes(layout)) {
     throw new ConfigError(`layout: "${layout}" is unknown; choose one of ${FACE_LAYOUTS.join(', ')}`);
   }
-  if (options.size !== undefined) requireWhole('size', options.size, 1024);
+  const given = typeof options.size === 'number' ? { width: options.size, height: options.size } : options.size;
+  for (const side of given ? [given.width, given.height] : []) requireWhole('size', side, 1024);
   requireWhole('limit', limit, Number.MAX_SAFE_INTEGER);
   const exclusions = exclude === undefined ? new Map<string, string>() : await readExclusions(exclude);
-  const { found, layout: foundLayout } = await find(dir, layout);
-  const size = options.size ?? (found.size !== undefined && found.size <= 1024 ? found.size : DEFAULT_SIZE);
+  const names =
+    options.classNames === undefined
+      ? undefined
+      : parseClassNames(await readText(options.classNames), options.classNames);
+  const { found: asFound, layout: foundLayout } = await find(dir, layout);
+  const found = names ? withNames(asFound, names, options.classNames as string) : asFound;
+  const side = found.size !== undefined && found.size <= 1024 ? found.size : DEFAULT_SIZE;
+  const size: ImageSize = { width: side, height: side, ...given, channels };
   if (found.photographs.length === 0) {
     if (found.bad.length > 0) throw new BadFilesError(found.dir, found.bad, found.bad.length);
     throw new DataError(`${dir}: no photographs; check the path and the layout (${foundLayout})`);
@@ -99,15 +120,15 @@ export async function importFaces(dir: string, options: ImportFacesOptions): Pro
   // A list of people, or of labels: one set of images without names is no mistake.
   const atLeast = foundLayout === 'celeba' || !found.areIdentified ? 1 : 2;
   requirePeople(dir, new Set(chosen.map(({ person }) => person)).size, atLeast, excluded.length);
-  const pixels = size * size;
-  if (chosen.length * pixels > MAX_BYTES) {
+  const bytes = chosen.length * imageValues(size);
+  if (bytes > MAX_BYTES) {
     throw new DataError(
-      `${dir}: ${chosen.length} images of ${size}x${size} need ${chosen.length * pixels} bytes, a data set can have at ` +
+      `${dir}: ${chosen.length} images of ${sizeName(size)} need ${bytes} bytes, a data set can have at ` +
         `most ${MAX_BYTES}; give a smaller size or a limit`,
     );
   }
 
-  const { images, good, bad } = await decodeAll(chosen, size, found.crop, options);
+  const { images, good, bad } = await decodeAll(chosen, size, found, options);
   bad.unshift(...found.bad);
   if (bad.length > 0 && (!skipBad || good.length === 0)) {
     throw new BadFilesError(found.dir, bad, chosen.length + found.bad.length);
@@ -118,19 +139,19 @@ export async function importFaces(dir: string, options: ImportFacesOptions): Pro
   const labelOf = new Map(people.map((name, label) => [name, label]));
   const parts = {
     name: found.name ?? basename(resolve(dir)),
-    width: size,
-    height: size,
+    ...size,
     classNames: people,
     images,
     labels: Uint32Array.from(good, ({ person }) => labelOf.get(person) as number),
     ids: good.map(({ id }) => id),
   };
-  const dataset = await createDataset(parts, hashInPlace);
+  const inOrder = await createDataset(parts, hashInPlace);
+  const dataset = names ? await orderClasses(inOrder, names, options.classNames as string, hashInPlace) : inOrder;
   const preparation: Record<string, string> = {
-    crop: found.crop,
-    gray: 'ITU-R 601',
+    crop: cropName(found, size),
+    ...(channels === 1 ? { gray: 'ITU-R 601' } : { colour: 'RGB' }),
     filter: 'bilinear, antialiased',
-    size: `${size}x${size}`,
+    size: `${size.width}x${size.height}`,
     ...(exclude !== undefined && { excluded: `${excluded.length} of ${exclusions.size} listed identities` }),
     ...(chosen.length < found.photographs.length && {
       images: `${chosen.length} of ${found.photographs.length}`,
@@ -165,17 +186,17 @@ function notesOnPeople(chosen: readonly Photograph[], good: readonly Photograph[
 /** Decodes photographs into one array. Those that cannot be used are reported, and leave no gap. */
 async function decodeAll(
   chosen: readonly Photograph[],
-  size: number,
-  cropped: string,
+  size: ImageSize,
+  found: Found,
   { partial, onProgress, signal }: ImportFacesOptions,
 ): Promise<{ images: Uint8Array; good: Photograph[]; bad: BadFile[] }> {
-  const pixels = size * size;
-  const images = new Uint8Array(chosen.length * pixels);
+  const values = imageValues(size);
+  const images = new Uint8Array(chosen.length * values);
   const good: Photograph[] = [];
   const bad: BadFile[] = [];
   const kept =
     partial !== undefined && chosen.length >= LONG
-      ? await PartialImport.open(partial, chosen.length, pixels)
+      ? await PartialImport.open(partial, chosen.length, values)
       : undefined;
   try {
     for (const [index, photograph] of chosen.entries()) {
@@ -183,10 +204,10 @@ async function decodeAll(
         throw new InterruptedError(`interrupted: ${kept ? 'run it again to continue' : 'nothing was written'}`);
       }
       onProgress?.(index, chosen.length, printable(photograph.id, 80));
-      const target = images.subarray(good.length * pixels, (good.length + 1) * pixels);
-      const stamp = kept && (await stampOf(photograph, cropped, size));
+      const target = images.subarray(good.length * values, (good.length + 1) * values);
+      const stamp = kept && (await stampOf(photograph, cropName(found, size), size));
       const isKept = stamp !== undefined && (await kept?.read(index, stamp, target));
-      const problem = isKept ? undefined : await decodeInto(target, photograph, size);
+      const problem = isKept ? undefined : await decodeInto(target, photograph, size, takesCentre(found, size));
       if (problem) {
         bad.push(problem);
         continue;
@@ -198,13 +219,33 @@ async function decodeAll(
     await kept?.close();
   }
   onProgress?.(chosen.length, chosen.length, '');
-  return { images: images.subarray(0, good.length * pixels), good, bad };
+  return { images: images.subarray(0, good.length * values), good, bad };
+}
+
+/** True if the centre of each image is imported, in the shape of the result. A crop of a layout is only reshaped if it must. */
+function takesCentre({ crop }: Found, { width, height }: ImageSize): boolean {
+  return crop === undefined || width !== height;
+}
+
+/** The part of each image that is imported, in words. */
+function cropName({ crop }: Found, { width, height }: ImageSize): string {
+  const centre = width === height ? 'centre square' : `centre in the shape ${width}x${height}`;
+  if (crop === undefined) return centre;
+  return width === height ? crop : `${crop}, ${centre}`;
 }
 
 /** Decodes a photograph into `target`. @returns the problem if it cannot be used */
-async function decodeInto(target: Uint8Array, photograph: Photograph, size: number): Promise<BadFile | undefined> {
+async function decodeInto(
+  target: Uint8Array,
+  photograph: Photograph,
+  size: ImageSize,
+  isCentre: boolean,
+): Promise<BadFile | undefined> {
+  const { width, height, channels } = size;
   try {
-    target.set(resize(await photograph.read(), size, size).pixels);
+    const image = await photograph.read();
+    const cut = isCentre ? centreOfShape(image, width, height) : image;
+    target.set(resize(withChannels(cut, channels), width, height).pixels);
     return undefined;
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
@@ -213,9 +254,9 @@ async function decodeInto(target: Uint8Array, photograph: Photograph, size: numb
 }
 
 /** What an imported image depends on, in one line; undefined if it has no file of its own, or the file is gone. */
-async function stampOf({ id, path }: Photograph, cropped: string, size: number): Promise<string | undefined> {
+async function stampOf({ id, path }: Photograph, cropped: string, size: ImageSize): Promise<string | undefined> {
   const file = path === undefined ? undefined : await stat(path).catch(() => undefined);
-  return file && JSON.stringify([id, file.size, file.mtimeMs, cropped, size]);
+  return file && JSON.stringify([id, file.size, file.mtimeMs, cropped, sizeName(size)]);
 }
 
 /** Finds the photographs of a folder in its layout, or of files of NumPy, which are told by their content. */
@@ -249,25 +290,38 @@ async function haveOnlyArrays(dir: string, folders: readonly string[]): Promise<
 
 const FINDERS: Readonly<Record<FaceLayout, (dir: string) => Promise<Found>>> = {
   attfaces: findAttFaces,
-  facescrub: (dir) => findPeople(dir, 'none', (image) => image),
+  facescrub: (dir) => findPeople(dir, 'none'),
   celeba: findCelebA,
-  folders: (dir) => findPeople(dir, 'centre square', centreSquare),
+  folders: (dir) => findPeople(dir),
 };
 
 async function findAttFaces(path: string): Promise<Found> {
   const { dir, people, photographs, bad, notes } = await listAttFaces(path);
-  const read = async (file: string): Promise<GrayImage> => centreSquare(await readGray(file));
   return {
     dir,
     people,
     photographs: photographs.map(({ id, person }) => {
-      return { id, person, path: join(dir, id), read: () => read(join(dir, id)) };
+      return { id, person, path: join(dir, id), read: () => readImage(join(dir, id)) };
     }),
     areIdentified: true,
     bad,
     notes,
-    crop: 'centre square',
   };
+}
+
+/** Gives numbered classes their names. @throws DataError if a number has none */
+function withNames(found: Found, names: readonly string[], file: string): Found {
+  const { numbers } = found;
+  if (!numbers) return found;
+  const bad = numbers.find((number) => names[number] === undefined);
+  if (bad !== undefined) {
+    throw new DataError(
+      `${file}: ${names.length} class names, but ${printable(found.dir, 60)} has a label ${bad}; labels begin at 0`,
+    );
+  }
+  const nameOf = new Map(found.people.map((person, index) => [person, names[numbers[index]]]));
+  const photographs = found.photographs.map((each) => ({ ...each, person: nameOf.get(each.person) as string }));
+  return { ...found, people: numbers.map((number) => names[number]), photographs };
 }
 
 function requirePeople(dir: string, count: number, atLeast: number, excluded: number): void {

@@ -5,12 +5,11 @@
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { DataError } from '../../errors.ts';
+import type { DecodedImage } from '../../formats/image.ts';
 import { isNpy, type NumberArray, readNpyNumbers } from '../../formats/npy.ts';
 import { isZip, listNpz, readNpz } from '../../formats/npz.ts';
-import type { GrayImage } from '../../formats/pgm.ts';
 import { listed, printable } from '../../printable.ts';
 import { type ArrayImages, areLabels, imagesOfArray, labelsOfArray } from '../face_arrays.ts';
-import { centreSquare } from '../image_ops.ts';
 import { readBytes } from './files.ts';
 import { byName, type Folder } from './listing.ts';
 import type { Found, Photograph } from './photographs.ts';
@@ -19,7 +18,7 @@ import type { Found, Photograph } from './photographs.ts';
 interface Part {
   /** For the ids of its images. */
   readonly name: string;
-  readonly images: Omit<ArrayImages, 'read'> & { read(index: number): GrayImage | Promise<GrayImage> };
+  readonly images: Omit<ArrayImages, 'read'> & { read(index: number): DecodedImage | Promise<DecodedImage> };
   readonly labels?: readonly number[];
 }
 
@@ -173,7 +172,7 @@ function found(dir: string, name: string, parts: readonly Part[]): Found {
       return {
         id: `${part}/${index}`,
         person: personOf(own?.[index]),
-        read: async () => centreSquare(await images.read(index)),
+        read: () => images.read(index),
       };
     }),
   );
@@ -182,11 +181,11 @@ function found(dir: string, name: string, parts: readonly Part[]): Found {
     dir,
     name,
     people: labels.length > 0 ? labels.map(personOf) : [name],
+    ...(labels.length > 0 && { numbers: labels }),
     photographs,
     areIdentified: labels.length > 0,
     bad: [],
     notes: [],
-    crop: 'centre square',
     ...(width === height && { size: width }),
   };
 }

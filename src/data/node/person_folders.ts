@@ -1,11 +1,11 @@
 /** Folders with one folder of photographs per person. */
 import { basename, join, resolve } from 'node:path';
 import { DataError } from '../../errors.ts';
-import type { GrayImage } from '../../formats/pgm.ts';
 import { listed, printable } from '../../printable.ts';
 import type { BadFile } from '../pack.ts';
+import { readImage } from './images.ts';
 import { byName, descend, type Folder, listFolder } from './listing.ts';
-import { type Found, type Photograph, readGray } from './photographs.ts';
+import type { Found, Photograph } from './photographs.ts';
 
 /** The folder in which a downloader keeps the faces that it cut out of the photographs beside it. */
 const FACES = /^faces?$/i;
@@ -26,10 +26,10 @@ interface Person {
  * so is a folder that is the only one in a person's folder. Where people have folders named `face`, the photographs there
  * are taken, and those around them are not. People without photographs are left out.
  *
- * @param cropped the part of each image that `cut` returns, in words
+ * @param crop the part of each image that is imported, in words; by default the centre
  * @throws DataError naming the folder
  */
-export async function findPeople(path: string, cropped: string, cut: (image: GrayImage) => GrayImage): Promise<Found> {
+export async function findPeople(path: string, crop?: string): Promise<Found> {
   // The people are the folders of the first folder that has several, or has one with photographs or faces in it.
   const { path: dir, folder: root } = await descend(path, async ({ folders }, at) => {
     if (folders.length !== 1) return folders.length > 1;
@@ -58,8 +58,7 @@ export async function findPeople(path: string, cropped: string, cut: (image: Gra
     bad.push(...folder.bad.map(({ file, reason }) => ({ file: `${prefix}${file}`, reason })));
     for (const file of folder.files) {
       const at = join(dir, name, inside, file);
-      const read = async () => cut(await readGray(at));
-      photographs.push({ id: `${prefix}${file}`, person: name.normalize('NFC'), path: at, read });
+      photographs.push({ id: `${prefix}${file}`, person: name.normalize('NFC'), path: at, read: () => readImage(at) });
     }
   }
   if (empty.length === people.length) {
@@ -73,7 +72,7 @@ export async function findPeople(path: string, cropped: string, cut: (image: Gra
     notes.push(`left out, because they hold no photographs: ${listed(names, NAMES)}`);
   }
   const named = people.filter(({ folder }) => folder.files.length > 0).map(({ name }) => name.normalize('NFC'));
-  return { dir, people: named, photographs, areIdentified: true, bad, notes, crop: cropped };
+  return { dir, people: named, photographs, areIdentified: true, bad, notes, ...(crop && { crop }) };
 }
 
 /** Finds the folder that holds a person's photographs: the person's own, its folder `face`, or the only one in it. */

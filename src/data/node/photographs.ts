@@ -1,8 +1,6 @@
 /** The photographs of a data set, before any is decoded. */
-import type { GrayImage } from '../../formats/pgm.ts';
-import { toGray } from '../image_ops.ts';
+import type { DecodedImage } from '../../formats/image.ts';
 import type { BadFile } from '../pack.ts';
-import { readImage } from './images.ts';
 
 /** What a folder holds. */
 export interface Found {
@@ -10,6 +8,8 @@ export interface Found {
   readonly dir: string;
   /** All names, in the order of the labels. */
   readonly people: readonly string[];
+  /** The number that stands for each of them in the files; absent where the files have names. */
+  readonly numbers?: readonly number[];
   readonly photographs: readonly Photograph[];
   /** False if `people` names only the data set, because nothing tells the people apart. */
   readonly areIdentified: boolean;
@@ -19,8 +19,8 @@ export interface Found {
   readonly notes: readonly string[];
   /** Name of the data set; by default that of the folder. */
   readonly name?: string;
-  /** The part of each image that is imported, in words. */
-  readonly crop: string;
+  /** The part of each image that `read` returns, in words; absent if the centre of the whole image is imported. */
+  readonly crop?: string;
   /** The size that is imported where none is given: width and height in pixels. */
   readonly size?: number;
 }
@@ -31,11 +31,6 @@ export interface Photograph {
   readonly person: string;
   /** The file; absent if it holds other photographs too. */
   readonly path?: string;
-  /** Decodes, crops. @throws DataError if it cannot be used */
-  read(): Promise<GrayImage> | GrayImage;
-}
-
-/** Decodes a picture to gray levels. @throws DataError naming the file */
-export async function readGray(path: string): Promise<GrayImage> {
-  return toGray(await readImage(path));
+  /** Decodes, crops; gray or RGB, as the file is. @throws DataError if it cannot be used */
+  read(): Promise<DecodedImage> | DecodedImage;
 }

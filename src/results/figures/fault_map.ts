@@ -3,7 +3,7 @@ import type { Geometry } from '../../memory/config.ts';
 import { type FlipRate, forEachFlip, type TensorRead } from '../../memory/flips.ts';
 import { formatPercent } from '../format.ts';
 import {
-  type EncodeGrayPng,
+  type EncodePng,
   escapeXml,
   heading,
   MARGIN,
@@ -27,7 +27,7 @@ export interface FaultMapFigureOptions {
   /** First byte of the tensor in the memory. */
   readonly address: number;
   readonly theme?: ThemeName;
-  readonly encodeGrayPng: EncodeGrayPng;
+  readonly encodePng: EncodePng;
 }
 
 /** Largest size in pixels of the map of the memory, and of the picture of a bit plane. */
@@ -69,7 +69,7 @@ function count(bins: Bins, column: number, row: number): void {
  * first.
  */
 export function faultMapFigure(options: FaultMapFigureOptions): string {
-  const { title, subtitle, read, planes, geometry, address, encodeGrayPng } = options;
+  const { title, subtitle, read, planes, geometry, address, encodePng } = options;
   const theme = THEMES[options.theme ?? 'light'];
   const banks = mapBanks(read, geometry, address);
   const pictures = planes.map(() =>
@@ -89,7 +89,7 @@ export function faultMapFigure(options: FaultMapFigureOptions): string {
       const [row, column] = [Math.floor(i / width / scaleY), Math.floor((i % width) / scaleX)];
       return grayOf(bins.counts[row * bins.width + column] / bins.cells, largest);
     });
-    return imageSvg(x, y, width, height, encodeGrayPng(pixels, width, height), name);
+    return imageSvg(x, y, width, height, encodePng(pixels, width, height), name);
   };
 
   const head = heading(title, subtitle, WIDTH, theme);
@@ -161,7 +161,7 @@ export function faultMapFigure(options: FaultMapFigureOptions): string {
 
   const scale = Uint8Array.from({ length: 240 * 12 }, (_, i) => grayOf((i % 240) / 239, 1));
   svg += svgText(MARGIN, y + 11, '0', { size: 12.5, fill: theme.soft });
-  svg += imageSvg(MARGIN + 14, y, 240, 12, encodeGrayPng(scale, 240, 12), 'scale');
+  svg += imageSvg(MARGIN + 14, y, 240, 12, encodePng(scale, 240, 12), 'scale');
   svg += `<rect x="${MARGIN + 13.5}" y="${y - 0.5}" width="241" height="13" fill="none" stroke="${theme.border}"/>`;
   const most = largest === 0 ? 'no cell failed' : `${formatPercent(largest)} of a pixel’s cells failed`;
   svg += svgText(MARGIN + 262, y + 11, most, { size: 12.5, fill: theme.soft });

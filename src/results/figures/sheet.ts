@@ -1,7 +1,9 @@
 /** The contact sheet: one row of pictures per condition. */
+
 import { ShapeError } from '../../errors.ts';
+import type { Channels } from '../../image_size.ts';
 import {
-  type EncodeGrayPng,
+  type EncodePng,
   escapeXml,
   heading,
   MARGIN,
@@ -21,7 +23,7 @@ export interface SheetRow {
   label: string;
   /** Its numbers: 'accuracy 0.84\nPCC 0.59, lift 0.21'. Line feeds are kept, longer lines are broken. */
   detail?: string;
-  /** One picture per column, `width * height` gray pixels: floats are 0..1, bytes 0..255; values outside are clamped. */
+  /** One picture per column, [height, width, channels]: floats are 0..1, bytes 0..255; values outside are clamped. */
   images: (Float32Array | Uint8Array)[];
 }
 
@@ -33,6 +35,8 @@ export interface SheetOptions {
   /** Size of each picture in pixels. */
   width: number;
   height: number;
+  /** Values per pixel: 1 for gray (default), 3 for red, green and blue. */
+  channels?: Channels;
   /** Size on the sheet of one pixel of a picture; by default such that a picture is about 112 px high. */
   scale?: number;
   /** True (default): enlarged pictures are smoothed. False: their pixels are squares. */
@@ -40,17 +44,18 @@ export interface SheetOptions {
   title: string;
   footnote?: string;
   theme?: ThemeName;
-  encodeGrayPng: EncodeGrayPng;
+  encodePng: EncodePng;
 }
 
 /**
  * Draws one row of pictures per condition, labelled at the left, and one column per person; the first row, the truth, is set
  * apart. A picture with a pixel that is not finite is crossed out instead.
  *
- * @throws ShapeError if a row does not have one picture per column, or a picture does not have `width * height` pixels
+ * @throws ShapeError if a row does not have one picture per column, or a picture does not have `width * height * channels`
+ *   values
  */
 export function reconstructionSheet(options: SheetOptions): string {
-  const { columns, rows, width, height, title, footnote, smooth = true, encodeGrayPng } = options;
+  const { columns, rows, width, height, channels = 1, title, footnote, smooth = true, encodePng } = options;
   const theme = THEMES[options.theme ?? 'light'];
   const scale = options.scale ?? (height >= 112 ? 112 / height : Math.round(112 / height));
   const [cellWidth, cellHeight] = [width * scale, height * scale];
@@ -107,7 +112,7 @@ export function reconstructionSheet(options: SheetOptions): string {
     for (const [c, image] of row.images.entries()) {
       const x = left + c * (cellWidth + gap);
       const place = `x="${round(x)}" y="${round(imageY)}" width="${round(cellWidth)}" height="${round(cellHeight)}"`;
-      const bytes = grayBytes(image, width * height, `sheet row '${row.label}', column '${columns[c]}'`);
+      const bytes = pixelBytes(image, width * height * channels, `sheet row '${row.label}', column '${columns[c]}'`);
       if (bytes === undefined) {
         const [x2, y2] = [round(x + cellWidth), round(imageY + cellHeight)];
         svg +=
@@ -122,7 +127,12 @@ export function reconstructionSheet(options: SheetOptions): string {
       }
       // Square pixels are enlarged here: viewers and renderers do not agree on `image-rendering`.
       const factor = smooth ? 1 : Math.ceil(scale);
-      const png = encodeGrayPng(enlarge(bytes, width, height, factor), width * factor, height * factor);
+      const png = encodePng(
+        enlarge(bytes, { width, height, channels }, factor),
+        width * factor,
+        height * factor,
+        channels,
+      );
       const href = `data:image/png;base64,${toBase64(png)}`;
       svg +=
         `<image ${place} preserveAspectRatio="none" href="${href}" xlink:href="${href}">` +
@@ -140,7 +150,7 @@ export function reconstructionSheet(options: SheetOptions): string {
 }
 
 /** Pixels as bytes; undefined if one is not finite. */
-function grayBytes(image: Float32Array | Uint8Array, length: number, name: string): Uint8Array | undefined {
+function pixelBytes(image: Float32Array | Uint8Array, length: number, name: string): Uint8Array | undefined {
   if (image.length !== length) throw new ShapeError(`${name}: ${image.length} pixels, expected ${length}`);
   if (image instanceof Uint8Array) return image;
   const bytes = new Uint8Array(length);
@@ -152,16 +162,24 @@ function grayBytes(image: Float32Array | Uint8Array, length: number, name: strin
 }
 
 /** Turns every pixel into a square of `factor * factor` pixels. */
-function enlarge(pixels: Uint8Array, width: number, height: number, factor: number): Uint8Array {
-  if (factor === 1) return pixels;
+function enlarge(
+  values: Uint8Array,
+  { width, height, channels }: { width: number; height: number; channels: Channels },
+  factor: number,
+): Uint8Array {
+  if (factor === 1) return values;
   const wide = width * factor;
-  return Uint8Array.from(
-    { length: wide * height * factor },
-    (_, i) => pixels[Math.floor(i / wide / factor) * width + Math.floor((i % wide) / factor)],
-  );
+  return Uint8Array.from({ length: wide * height * factor * channels }, (_, i) => {
+    const at = Math.floor(i / channels);
+    const pixel = Math.floor(at / wide / factor) * width + Math.floor((at % wide) / factor);
+    return values[pixel * channels + (i % channels)];
+  });
 }
 
-/** The image with the mean and standard deviation of `like`: attacks that start from black leave faces too dark to see. */
+/**
+ * The image with the mean and standard deviation of `like`, over all channels together, so that its hues stay: attacks that start
+ * from black leave faces too dark to see.
+ */
 export function levelled(image: Float32Array, like: Float32Array): Float32Array {
   const moments = (x: Float32Array) => {
     const mean = x.reduce((sum, value) => sum + value, 0) / x.length;

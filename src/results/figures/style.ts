@@ -7,6 +7,7 @@
  * legend and labels in the margin. The text is in Inter where it is installed (the command line ships it); its width comes
  * from a table of advances.
  */
+import type { Channels } from '../../image_size.ts';
 import type { ConditionKind } from '../schema.ts';
 
 export const FONT_FAMILY = "Inter, 'Helvetica Neue', Arial, sans-serif";
@@ -124,8 +125,8 @@ export function darker(color: string): string {
   return `#${parts.map((part) => part.toString(16).padStart(2, '0')).join('')}`;
 }
 
-/** Writes 8-bit gray pixels (row by row) as a PNG file; injected, so that Node and browser may differ. */
-export type EncodeGrayPng = (pixels: Uint8Array, width: number, height: number) => Uint8Array;
+/** Writes 8-bit pixels, [height, width, channels], as a PNG file: gray by default. Injected, so that Node and browser may differ. */
+export type EncodePng = (pixels: Uint8Array, width: number, height: number, channels?: Channels) => Uint8Array;
 
 // ------------------------------------------------------------------------------------------------- SVG by hand
 

@@ -147,62 +147,68 @@ export const COPIES: readonly Check[] = [
   },
 ];
 
-const IMAGE = { height: 9, width: 7 };
-const IMAGE_SIZE = IMAGE.height * IMAGE.width;
+/** Sizes of the images that are filtered, with the end of the kernels' names. */
+const GRAY = { height: 9, width: 7, channels: 1, ending: '' } as const;
+const RGB = { height: 5, width: 7, channels: 3, ending: '_rgb' } as const;
 
-export const IMAGE_FILTERS: readonly Check[] = [
-  {
-    kernel: 'non_local_means',
-    record(trial) {
-      const options = { patchRadius: 1, searchRadius: 3, strength: 0.3 };
-      const x = pixels(2 * IMAGE_SIZE, 1);
-      const output = trial.output(2, IMAGE_SIZE);
-      recordNonLocalMeans(trial.recorder, { ...IMAGE, ...options, input: trial.matrix(2, IMAGE_SIZE, x), output });
-      trial.expectMatrix(output, nonLocalMeans(x, IMAGE.height, IMAGE.width, options), TOLERANCES.nonLocalMeans);
+function filtersOf({ ending, ...image }: typeof GRAY | typeof RGB): Check[] {
+  const { height, width, channels } = image;
+  const size = height * width * channels;
+  return [
+    {
+      kernel: `non_local_means${ending}`,
+      record(trial) {
+        const options = { patchRadius: 1, searchRadius: 3, strength: 0.3 };
+        const x = pixels(2 * size, 1);
+        const output = trial.output(2, size);
+        recordNonLocalMeans(trial.recorder, { ...image, ...options, input: trial.matrix(2, size, x), output });
+        trial.expectMatrix(output, nonLocalMeans(x, height, width, options, channels), TOLERANCES.nonLocalMeans);
+      },
     },
-  },
-  {
-    kernel: 'sharpen',
-    record(trial) {
-      const x = pixels(2 * IMAGE_SIZE, 1);
-      const output = trial.output(2, IMAGE_SIZE);
-      recordSharpen(trial.recorder, { ...IMAGE, amount: 0.75, input: trial.matrix(2, IMAGE_SIZE, x), output });
-      trial.expectMatrix(output, sharpen(x, IMAGE.height, IMAGE.width, 0.75), TOLERANCES.image);
+    {
+      kernel: `sharpen${ending}`,
+      record(trial) {
+        const x = pixels(2 * size, 1);
+        const output = trial.output(2, size);
+        recordSharpen(trial.recorder, { ...image, amount: 0.75, input: trial.matrix(2, size, x), output });
+        trial.expectMatrix(output, sharpen(x, height, width, 0.75, channels), TOLERANCES.image);
+      },
     },
-  },
-  {
-    kernel: 'total_variation',
-    record(trial) {
-      const [x, before] = [pixels(2 * IMAGE_SIZE, 1), numbers(2 * IMAGE_SIZE, 2)];
-      const [weight, epsilon] = [3, 0.01];
-      const gradient = trial.matrix(2, IMAGE_SIZE, before);
-      const input = trial.matrix(2, IMAGE_SIZE, x);
-      recordTotalVariation(trial.recorder, { ...IMAGE, input, gradient, weight, epsilon });
-      const added = totalVariationGradient(x, IMAGE.height, IMAGE.width, weight, epsilon);
-      trial.expectMatrix(
-        gradient,
-        added.map((value, i) => value + before[i]),
-        TOLERANCES.image,
-      );
+    {
+      kernel: `total_variation${ending}`,
+      record(trial) {
+        const [x, before] = [pixels(2 * size, 1), numbers(2 * size, 2)];
+        const [weight, epsilon] = [3, 0.01];
+        const gradient = trial.matrix(2, size, before);
+        const input = trial.matrix(2, size, x);
+        recordTotalVariation(trial.recorder, { ...image, input, gradient, weight, epsilon });
+        const added = totalVariationGradient(x, height, width, weight, epsilon, channels);
+        trial.expectMatrix(
+          gradient,
+          added.map((value, i) => value + before[i]),
+          TOLERANCES.image,
+        );
+      },
     },
-  },
-  {
-    kernel: 'total_variation_value',
-    record(trial) {
-      const { height, width } = IMAGE;
-      const [x, before] = [pixels(2 * IMAGE_SIZE, 1), numbers(2 * 2, 2)];
-      const [weight, epsilon] = [3, 0.01];
-      const results = trial.buffer(before);
-      const input = trial.matrix(2, IMAGE_SIZE, x);
-      recordTotalVariationValue(trial.recorder, { ...IMAGE, input, results, weight, epsilon });
-      // The kernel subtracts the value of a flat image, all of whose differences are sqrt(epsilon).
-      const differences = height * (width - 1) + (height - 1) * width;
-      const flat = (differences * Math.sqrt(epsilon)) / IMAGE_SIZE;
-      const expected = Float64Array.from(before);
-      totalVariation(x, height, width, epsilon).forEach((energy, image) => {
-        expected[2 * image] += weight * (energy - flat);
-      });
-      trial.expect(results, expected, sumTolerance(differences));
+    {
+      kernel: `total_variation_value${ending}`,
+      record(trial) {
+        const [x, before] = [pixels(2 * size, 1), numbers(2 * 2, 2)];
+        const [weight, epsilon] = [3, 0.01];
+        const results = trial.buffer(before);
+        const input = trial.matrix(2, size, x);
+        recordTotalVariationValue(trial.recorder, { ...image, input, results, weight, epsilon });
+        // The kernel subtracts the value of a flat image, all of whose differences are sqrt(epsilon).
+        const differences = (height * (width - 1) + (height - 1) * width) * channels;
+        const flat = (differences * Math.sqrt(epsilon)) / size;
+        const expected = Float64Array.from(before);
+        totalVariation(x, height, width, epsilon, channels).forEach((energy, i) => {
+          expected[2 * i] += weight * (energy - flat);
+        });
+        trial.expect(results, expected, sumTolerance(differences));
+      },
     },
-  },
-];
+  ];
+}
+
+export const IMAGE_FILTERS: readonly Check[] = [...filtersOf(GRAY), ...filtersOf(RGB)];

@@ -7,6 +7,8 @@ import {
   recordMiFaceStep,
   recordSearchDirections,
   recordSearchGradient,
+  type SearchedImages,
+  type SearchOptions,
 } from '../../kernels/mi_face.ts';
 import { miFaceJudge, miFaceStep, searchDirections, searchGradient } from '../../reference/mi_face.ts';
 import { TOLERANCES } from '../../reference/tolerances.ts';
@@ -27,11 +29,38 @@ function miFaceState(): { state: Uint32Array<ArrayBuffer>; results: Float32Array
 }
 
 const SEARCH = { directions: 3, sigma: 0.125, cell: 2, width: 7 };
-const SEARCH_STEP = { ...SEARCH, iteration: ITERATION, draw: DRAW };
+/** COLUMNS values are 4 lines of 3 pixels of three channels, and one value of the next line. */
+const RGB_SEARCH = { ...SEARCH, width: 3, channels: 3 } as const;
 const prepareSearch = (program: Program) => {
   program.setStep({ iteration: ITERATION });
   program.setStep({ draw: DRAW });
 };
+
+function searchesOf(ending: string, search: SearchOptions & SearchedImages): Check[] {
+  const step = { ...search, iteration: ITERATION, draw: DRAW };
+  return [
+    {
+      kernel: `search_directions${ending}`,
+      record(trial) {
+        const x = pixels(SIZE, 1);
+        const queries = trial.output(2 * search.directions * ROWS, COLUMNS);
+        recordSearchDirections(trial.recorder, { ...search, x: trial.matrix(ROWS, COLUMNS, x), queries });
+        trial.expectMatrix(queries, searchDirections(x, COLUMNS, step), TOLERANCES.image);
+      },
+      prepare: prepareSearch,
+    },
+    {
+      kernel: `search_gradient${ending}`,
+      record(trial) {
+        const results = pixels(4 * search.directions * ROWS, 1);
+        const gradient = trial.output(ROWS, COLUMNS);
+        recordSearchGradient(trial.recorder, { ...search, results: trial.buffer(results), gradient });
+        trial.expectMatrix(gradient, searchGradient(results, ROWS, COLUMNS, step), TOLERANCES.image);
+      },
+      prepare: prepareSearch,
+    },
+  ];
+}
 
 export const MI_FACE: readonly Check[] = [
   {
@@ -81,24 +110,6 @@ export const MI_FACE: readonly Check[] = [
       program.setStep({ learningRate: 0.25 });
     },
   },
-  {
-    kernel: 'search_directions',
-    record(trial) {
-      const x = pixels(SIZE, 1);
-      const queries = trial.output(2 * SEARCH.directions * ROWS, COLUMNS);
-      recordSearchDirections(trial.recorder, { ...SEARCH, x: trial.matrix(ROWS, COLUMNS, x), queries });
-      trial.expectMatrix(queries, searchDirections(x, COLUMNS, SEARCH_STEP), TOLERANCES.image);
-    },
-    prepare: prepareSearch,
-  },
-  {
-    kernel: 'search_gradient',
-    record(trial) {
-      const results = pixels(4 * SEARCH.directions * ROWS, 1);
-      const gradient = trial.output(ROWS, COLUMNS);
-      recordSearchGradient(trial.recorder, { ...SEARCH, results: trial.buffer(results), gradient });
-      trial.expectMatrix(gradient, searchGradient(results, ROWS, COLUMNS, SEARCH_STEP), TOLERANCES.image);
-    },
-    prepare: prepareSearch,
-  },
+  ...searchesOf('', SEARCH),
+  ...searchesOf('_rgb', RGB_SEARCH),
 ];

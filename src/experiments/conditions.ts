@@ -36,8 +36,6 @@ function formatName(format: NumberFormat): string {
 export function layersOfSet(set: string, layers: readonly string[]): string[] {
   if (set === 'all' || (set === 'both' && layers.length === 2)) return [...layers];
   const members = set.split('+');
-  const repeated = members.find((layer, i) => members.indexOf(layer) !== i);
-  if (repeated !== undefined) throw new ConfigError(`layers: "${set}" names ${repeated} twice`);
   if (members.every((layer) => layers.includes(layer))) return members;
   throw new ConfigError(
     `layers: "${set}" is neither a layer (${layers.join(', ')}) nor all${layers.length === 2 ? ' nor both' : ''}`,
@@ -66,6 +64,7 @@ export function plannedConditions(config: SweepConfig, spec: ModelSpec): Conditi
     layers: set,
   });
   const equal = (members: readonly string[], rate: number) => Object.fromEntries(members.map((layer) => [layer, rate]));
+  refuseEqualSets(config, layers);
   const swept = new Set([
     ...config.sweeps.flatMap((sweep) => layersOfSet(sweep.layers, layers)),
     ...(config.grid.length > 0 ? layers.slice(0, 2) : []),
@@ -112,6 +111,18 @@ export function plannedConditions(config: SweepConfig, spec: ModelSpec): Conditi
   });
   refuseEqualLabels(unique);
   return released(unique, config);
+}
+
+/** @throws ConfigError where two names, such as `both` and `fc1+fc2`, are of the same layers, which would be measured twice */
+function refuseEqualSets({ sweeps }: SweepConfig, layers: readonly string[]): void {
+  const names = new Map<string, string>();
+  for (const { layers: set } of sweeps) {
+    const members = layersOfSet(set, layers).sort().join('+');
+    const other = names.get(members);
+    if (other !== undefined)
+      throw new ConfigError(`sweeps: "${other}" and "${set}" are the same layers; name them once`);
+    names.set(members, set);
+  }
 }
 
 /** Noise is planned only when the bit errors were measured. @throws ConfigError for a layer that the model does not have */

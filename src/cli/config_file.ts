@@ -26,7 +26,7 @@ export function readConfig(path: string): Record<string, unknown> {
     );
   }
   // Nobody writes the file of a run by hand: if it is no JSON, it is damaged.
-  const top = parseJsonObject(bytes, file, file === path ? ConfigError : DataError);
+  const top = parseJsonObject(bytes, file, { error: file === path ? ConfigError : DataError });
   const fields = configOf(isObject(top.manifest) ? top.manifest : top, path) ?? top;
   // Flags may complete the data, so they are validated after the flags were applied.
   const { data = {}, ...rest } = fields;

@@ -6,13 +6,13 @@ import { ConfigError, InterruptedError, MidasError } from '../errors.ts';
 import { PRESETS, type PresetName } from '../experiments/presets.ts';
 import { packageFile, packageVersion } from '../gpu/node/package.ts';
 import { printable, printableMessage } from '../printable.ts';
+import { askedExperiment } from './asked_experiment.ts';
 import { addDataCommands } from './data_commands.ts';
 import {
   addDefenceOptions,
   addRunOptions,
   addSweepOptions,
   addTestbedOptions,
-  askedExperiment,
   type ExperimentOptions,
 } from './experiment_options.ts';
 import { addMemoryCommands } from './memory_commands.ts';

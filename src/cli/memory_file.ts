@@ -11,7 +11,7 @@ import { findPreset } from '../memory/presets.ts';
  */
 export async function readMemory(name: string): Promise<{ input: object; where: string }> {
   if (!/\.json$/i.test(name)) return { input: findPreset(name).memory, where: 'memory' };
-  const content = parseJsonObject(await readBytes(name), name, ConfigError);
+  const content = parseJsonObject(await readBytes(name), name, { error: ConfigError });
   const input = 'memory' in content ? content.memory : content;
   if (!isObject(input)) throw new ConfigError(`${name}: memory: no object; midas memory show prints an example`);
   return { input, where: `${name}: memory` };

@@ -6,9 +6,10 @@ import { fileError, readBytes } from '../data/node/files.ts';
 import { ConfigError, DataError } from '../errors.ts';
 import { CALIBRATION_FILE } from '../experiments/sweep.ts';
 import { TRAININGS_FILE } from '../experiments/training.ts';
+import { parseJson } from '../formats/json.ts';
 import { asWritten } from '../results/order.ts';
 import { PRESENTATION_FILE, type Presentation } from '../results/presentation.ts';
-import { type Manifest, ManifestSchema, parseJson, type Row, rowKey } from '../results/results.ts';
+import { type Manifest, ManifestSchema, type Row, rowKey } from '../results/results.ts';
 import { summaryLines } from './run.ts';
 import { readPresentation, resultsOf, writeRunFiles } from './run_files.ts';
 import { RunFolder, SHARD_FILE } from './run_folder.ts';
@@ -79,9 +80,9 @@ async function readShard(dir: string): Promise<FinishedShard> {
   const path = join(dir, SHARD_FILE);
   if (!existsSync(path))
     throw new DataError(`${dir}: no finished shard in this folder; continue the run with --resume`);
-  const json = parseJson(new TextDecoder().decode(await readBytes(path)), path, 'continue the run with --resume');
-  const result = v.safeParse(FinishedSchema, json);
-  if (!result.success) throw new DataError(`${path}: ${result.issues[0].message}; continue the run with --resume`);
+  const advice = 'continue the run with --resume';
+  const result = v.safeParse(FinishedSchema, parseJson(await readBytes(path), path, { advice }));
+  if (!result.success) throw new DataError(`${path}: ${result.issues[0].message}; ${advice}`);
   const folder = await RunFolder.read(dir);
   return { dir, folder, ...result.output, presentation: await readPresentation(folder), rows: await folder.readRows() };
 }

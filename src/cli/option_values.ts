@@ -57,23 +57,27 @@ export function rateMap(text: string, previous: Record<string, number>[] = []): 
 
 const list = (text: string) => text.split(',').filter((part) => part !== '');
 
+function refuseRepeated(names: readonly string[]): void {
+  const repeated = names.find((name, i) => names.indexOf(name) !== i);
+  if (repeated !== undefined) throw new InvalidArgumentError(`${repeated} occurs twice; name it once.`);
+}
+
 /** Parses sets of layers, such as `fc1,fc1+fc2,all`. */
 export function layerSets(text: string): string[] {
   const sets = list(text);
-  for (const names of [sets, ...sets.map((set) => set.split('+'))]) {
-    const repeated = names.find((name, i) => names.indexOf(name) !== i);
-    if (repeated !== undefined) throw new InvalidArgumentError(`${repeated} occurs twice; name it once.`);
-  }
+  for (const names of [sets, ...sets.map((set) => set.split('+'))]) refuseRepeated(names);
   return sets;
 }
 
-/** A parser of names, separated by commas, all of which must be `allowed`. */
+/** A parser of names, separated by commas, all of which must be `allowed` and differ. */
 export const choices =
   (allowed: readonly string[]) =>
   (text: string): string[] => {
-    const wrong = list(text).find((part) => !allowed.includes(part));
+    const names = list(text);
+    const wrong = names.find((name) => !allowed.includes(name));
     if (wrong !== undefined) throw new InvalidArgumentError(`"${wrong}" is not one of ${allowed.join(', ')}.`);
-    return list(text);
+    refuseRepeated(names);
+    return names;
   };
 
 /** Parses `64` or `56x64` into width and height. */

@@ -121,7 +121,7 @@ async function readRun(dir: string): Promise<Results> {
   if (!existsSync(path)) {
     throw new DataError(`${path}: no such file; give the folder of a finished run`);
   }
-  return parseResults(new TextDecoder().decode(await readBytes(path)), path);
+  return parseResults(await readBytes(path), path);
 }
 
 function formatsOf(names: readonly string[]): FigureFormat[] {

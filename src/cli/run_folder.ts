@@ -7,8 +7,9 @@ import { dependencies, parseIdentity, RowMarks, type RunIdentity } from '../expe
 import type { RunStore } from '../experiments/store.ts';
 import { CALIBRATION_FILE } from '../experiments/sweep.ts';
 import { TRAININGS_FILE } from '../experiments/training.ts';
+import { decodeJson, parseJson } from '../formats/json.ts';
 import { PRESENTATION_FILE } from '../results/presentation.ts';
-import { markedRowToLine, parseJson, parseRows, type Row, type RowChecks } from '../results/results.ts';
+import { markedRowToLine, parseRows, type Row, type RowChecks } from '../results/results.ts';
 import { makeFolder } from './output_file.ts';
 import { RunLock } from './run_lock.ts';
 
@@ -138,8 +139,10 @@ export class RunFolder implements RunStore {
   }
 
   async #rowsText(): Promise<string> {
-    const bytes = await this.read(ROWS);
-    return bytes ? new TextDecoder().decode(bytes) : '';
+    const bytes = (await this.read(ROWS)) ?? new Uint8Array();
+    // An interruption may have cut a character, but only in the last line.
+    const end = bytes.lastIndexOf(0x0a) + 1;
+    return decodeJson(bytes.subarray(0, end), this.describe(ROWS)) + new TextDecoder().decode(bytes.subarray(end));
   }
 
   /** @param args.marks receives the mark of every row */
@@ -197,11 +200,7 @@ function namesIn(dir: string, inside?: string): string[] {
  */
 async function readIdentity(dir: string, version?: string): Promise<RunIdentity> {
   const path = join(dir, CONFIG);
-  const json = parseJson(
-    new TextDecoder().decode(await readBytes(path)),
-    path,
-    'delete the folder, or give another --out',
-  );
+  const json = parseJson(await readBytes(path), path, { advice: 'delete the folder, or give another --out' });
   const made = (json as { version?: unknown } | null)?.version;
   // The configuration of another version need not be valid in this one.
   if (version !== undefined && json !== null && typeof json === 'object' && 'config' in json && made !== version) {

@@ -6,8 +6,8 @@ import { VICTIM_FILE } from '../experiments/networks.ts';
 import { Testbed } from '../experiments/testbed.ts';
 import { openNodeGpu } from '../gpu/node.ts';
 import { modelName } from '../models/specs.ts';
+import type { Asked } from './asked_experiment.ts';
 import { loadData } from './experiment_data.ts';
-import type { Asked } from './experiment_options.ts';
 import { RunFolder } from './run_folder.ts';
 import type { Session } from './session.ts';
 

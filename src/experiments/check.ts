@@ -23,7 +23,6 @@ export function checkExperiment(config: ExperimentConfig, data: ExperimentData):
   const spec = victimSpec(config.victim, data.dataset);
   attackedPeople(config, spec);
   checkPublicFaces(data, config);
-  refuseEqualNames(config);
   const planned = plannedConditions(config, spec);
   refuseSharedFiles(config, planned);
   checkNetworks(config, data);
@@ -38,15 +37,6 @@ const outputsOf = ({ attacks }: ExperimentConfig) =>
       .outputs(attack)
       .map(({ name }) => ({ name, i })),
   );
-
-/** Rows name their attack by its output. @throws ConfigError where two outputs have the same name */
-function refuseEqualNames(config: ExperimentConfig): void {
-  const seen = new Set<string>();
-  for (const { name, i } of outputsOf(config)) {
-    if (seen.has(name)) throw new ConfigError(`attacks.${i}: there are two attacks "${name}"; change or drop one`);
-    seen.add(name);
-  }
-}
 
 /**
  * Pictures are stored in a file per condition and attack; some file systems do not tell upper from lower case.

@@ -90,6 +90,7 @@ export function plannedConditions(config: SweepConfig, spec: ModelSpec): Conditi
     layers: set,
   });
   const equal = (members: readonly string[], rate: number) => Object.fromEntries(members.map((layer) => [layer, rate]));
+  refuseEqualSets(config, layers);
   const rateMaps = config.rateMaps.map((rates) => ratesByLayer(rates, layers));
   const swept = new Set([
     ...config.sweeps.flatMap((sweep) => layersOfSet(sweep.layers, layers)),
@@ -133,6 +134,18 @@ export function plannedConditions(config: SweepConfig, spec: ModelSpec): Conditi
   });
   refuseEqualLabels(unique);
   return released(unique, config);
+}
+
+/** @throws ConfigError where two names, such as `both` and `fc1+fc2`, are of the same layers, which would be measured twice */
+function refuseEqualSets({ sweeps }: SweepConfig, layers: readonly string[]): void {
+  const names = new Map<string, string>();
+  for (const { layers: set } of sweeps) {
+    const members = layersOfSet(set, layers).sort().join('+');
+    const other = names.get(members);
+    if (other !== undefined)
+      throw new ConfigError(`sweeps: "${other}" and "${set}" are the same layers; name them once`);
+    names.set(members, set);
+  }
 }
 
 /** Noise is planned only when the bit errors were measured. @throws ConfigError for a layer that the model does not have */

@@ -4,7 +4,7 @@
  */
 
 import * as v from 'valibot';
-import { AttackSchema } from '../attacks/registry.ts';
+import { type AttackConfig, AttackSchema, attackOfKind } from '../attacks/registry.ts';
 import { RELEASE_DEFENCES, TRAINING_DEFENCES } from '../defences/registry.ts';
 import { ConfigError } from '../errors.ts';
 import type { Channels } from '../image_size.ts';
@@ -26,6 +26,32 @@ export type Colours = (typeof COLOURS)[number];
 export function channelsOf(colours: Colours): Channels {
   return colours === 'rgb' ? 3 : 1;
 }
+/** The first of some texts that occurs twice; undefined if there is none. */
+const repeated = (texts: readonly string[]) => texts.find((text, i) => texts.indexOf(text) !== i);
+
+const LayerSet = v.pipe(
+  v.string(),
+  v.check((set) => repeated(set.split('+')) === undefined, 'names a layer twice'),
+);
+/** The same for every order in which the layers of a set are named. */
+const sorted = (set: string) => set.split('+').sort().join('+');
+
+/** Rows name their attack by its output: two outputs of the same name could not be told apart. */
+const attackNames = v.rawCheck<AttackConfig[]>(({ dataset, addIssue }) => {
+  if (!dataset.typed) return;
+  const seen = new Set<string>();
+  for (const [key, attack] of dataset.value.entries()) {
+    for (const { name } of attackOfKind(attack.kind).outputs(attack)) {
+      if (seen.has(name)) {
+        addIssue({
+          message: `there are two attacks "${name}"; change or drop one`,
+          path: [{ type: 'array', origin: 'value', input: dataset.value, key, value: attack }],
+        });
+      }
+      seen.add(name);
+    }
+  }
+});
 
 const trained = described(
   'Photographs of each person that the victim is trained on: a number or, below 1, a share of them.',
@@ -210,7 +236,13 @@ export const ExperimentConfig = v.strictObject({
   sweeps: v.optional(
     described(
       'Bit error rates, the same on every layer of a set: `fc1`, `fc1+fc2`, `all`, or `both` in a model of two layers.',
-      v.array(v.strictObject({ layers: v.string(), rates: v.array(Rate) })),
+      v.pipe(
+        v.array(v.strictObject({ layers: LayerSet, rates: v.array(Rate) })),
+        v.check(
+          (sweeps) => repeated(sweeps.map(({ layers }) => sorted(layers))) === undefined,
+          'names the same layers twice; give all their rates in one entry',
+        ),
+      ),
     ),
     [],
   ),
@@ -224,21 +256,30 @@ export const ExperimentConfig = v.strictObject({
     described(
       'Additive noise on the weights to compare bit errors with.',
       v.strictObject({
-        kinds: described('Distributions.', v.array(v.picklist(NOISE_KINDS))),
+        kinds: described(
+          'Distributions.',
+          v.pipe(
+            v.array(v.picklist(NOISE_KINDS)),
+            v.check((kinds) => repeated(kinds) === undefined, 'names a kind twice'),
+          ),
+        ),
         sets: v.optional(
           described(
             'Sets of layers whose noise is calibrated to the accuracies under bit errors; those of sweeps by default.',
-            v.array(v.string()),
+            v.pipe(
+              v.array(LayerSet),
+              v.check((sets) => repeated(sets.map(sorted)) === undefined, 'names the same layers twice'),
+            ),
           ),
         ),
         matched: v.optional(
-          described('The set whose bit errors are matched; by default each set is matched to itself.', v.string()),
+          described('The set whose bit errors are matched; by default each set is matched to itself.', LayerSet),
         ),
         levels: v.optional(
           described(
             'Fixed scales in units of the weights, the same on every layer of a set, as in the published tables.',
             v.strictObject({
-              layers: v.string(),
+              layers: LayerSet,
               gaussian: v.array(number(0, 1e6)),
               laplacian: v.array(number(0, 1e6)),
             }),
@@ -258,7 +299,7 @@ export const ExperimentConfig = v.strictObject({
   draws: v.optional(described('Samples of the faults per condition.', whole(1, 10_000)), 3),
   attacks: described(
     'Attacks on the victim.',
-    v.pipe(v.array(AttackSchema), v.minLength(1, 'name at least one attack')),
+    v.pipe(v.array(AttackSchema), v.minLength(1, 'name at least one attack'), attackNames),
   ),
   people: v.optional(
     described(

@@ -3,6 +3,7 @@
  * attack are stored, one row per draw, before the next attack begins, so an interrupted sweep continues where it stopped.
  */
 import type { AttackOutput, Tick } from '../attacks/attack.ts';
+import { parseJson } from '../formats/json.ts';
 import type { WeightRead } from '../gpu/recorder.ts';
 import type { ApproximateMemory } from '../injection/approximate_memory.ts';
 import { type MemoryConfig, parseMemoryConfig, uniformMemory } from '../memory/config.ts';
@@ -20,7 +21,6 @@ import {
   conditionKey,
   conditionLabel,
   type NoiseCondition,
-  parseJson,
   pictureFile,
   type Row,
 } from '../results/results.ts';
@@ -292,7 +292,7 @@ export class Sweep {
     const saved = await this.#store.read(CALIBRATION_FILE);
     const name = this.#store.describe(CALIBRATION_FILE);
     const curves: Record<string, CalibrationCurve> = saved
-      ? Calibration.parse(parseJson(new TextDecoder().decode(saved), name, 'delete it to calibrate again'), name)
+      ? Calibration.parse(parseJson(saved, name, { advice: 'delete it to calibrate again' }), name)
       : {};
     const fullScale = await this.#fullScales();
     const accuracyStep = this.#testbed.calibrationStep;

@@ -2,12 +2,12 @@
 import * as v from 'valibot';
 import { sha256 } from '../data/sha256.ts';
 import { DataError } from '../errors.ts';
+import { parseJson } from '../formats/json.ts';
 import type { Arena } from '../gpu/arena.ts';
 import { readCheckpoint, writeCheckpoint } from '../models/checkpoint.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
 import { Trainer, type TrainingConfig, type TrainingData } from '../models/trainer.ts';
 import { canonical } from '../results/condition.ts';
-import { parseJson } from '../results/results.ts';
 import { type ProgressSink, type RunStore, refuseAborted } from './store.ts';
 
 /** File of a run with the hash of what each of its networks was trained on. */
@@ -70,9 +70,10 @@ export async function trainModel(args: {
 async function recordTraining(store: RunStore, file: string, training: string, isThere: boolean): Promise<void> {
   const name = store.describe(TRAININGS_FILE);
   const saved = await store.read(TRAININGS_FILE);
-  const json = saved ? parseJson(new TextDecoder().decode(saved), name, 'give another --out') : {};
+  const advice = 'give another --out';
+  const json = saved ? parseJson(saved, name, { advice }) : {};
   const known = v.safeParse(v.record(v.string(), v.string()), json);
-  if (!known.success) throw new DataError(`${name}: ${known.issues[0].message}; give another --out`);
+  if (!known.success) throw new DataError(`${name}: ${known.issues[0].message}; ${advice}`);
   if (known.output[file] === training) return;
   if (isThere) {
     const path = store.describe(file);

@@ -4,14 +4,13 @@
  * pickle's length; numbers of values, containers and bytes are bounded. No value of the pickle is ever a property of an
  * object here: dictionaries are maps, and everything else that a pickle could set is dropped.
  */
-import { DataError } from '../errors.ts';
+import type { DataError } from '../errors.ts';
+import { PickleInput } from './pickle_input.ts';
 import { PickleGlobal, PickleObject, SKIPPED } from './pickle_values.ts';
 
 const MAX_STEPS = 2 ** 22;
 /** Lists, tuples, dictionaries, objects and names. */
 const MAX_CONTAINERS = 2 ** 19;
-/** Longer strings are no names; they are skipped. */
-const MAX_TEXT = 4096;
 
 export interface PickleHandlers {
   /** The value of a function for these arguments; undefined for any function that is not to be carried out. */
@@ -35,17 +34,13 @@ export function readPickle(
   where: string,
   handlers: PickleHandlers,
 ): { readonly value: unknown; readonly end: number } {
-  const reader = new PickleReader(bytes, start, where, handlers);
-  return { value: reader.run(), end: reader.at };
+  const input = new PickleInput(bytes, start, where);
+  return { value: new PickleMachine(input, handlers).run(), end: input.at };
 }
 
-const text = new TextDecoder('utf-8', { ignoreBOM: true });
-
-class PickleReader {
-  at: number;
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
-  readonly #where: string;
+/** The stack, the marks and the memo of a pickle, on which its opcodes work. */
+class PickleMachine {
+  readonly #input: PickleInput;
   readonly #handlers: PickleHandlers;
   readonly #stack: unknown[] = [];
   /** Heights of the stack at its marks. */
@@ -55,35 +50,29 @@ class PickleReader {
   #containers = 0;
   /** Pairs that calls of OrderedDict may still copy. */
   #copies = MAX_CONTAINERS;
-  /** Offset of the current opcode. */
-  #opcodeAt = 0;
 
-  constructor(bytes: Uint8Array, start: number, where: string, handlers: PickleHandlers) {
-    this.at = start;
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#where = where;
+  constructor(input: PickleInput, handlers: PickleHandlers) {
+    this.#input = input;
     this.#handlers = handlers;
   }
 
   run(): unknown {
     for (let step = 0; step < MAX_STEPS; step++) {
-      this.#opcodeAt = this.at;
-      const opcode = this.#bytes[this.#skip(1)];
+      const opcode = this.#input.opcode();
       if (opcode === 0x2e) return this.#pop();
       this.#execute(opcode);
     }
-    throw this.#refusal(`has more than ${MAX_STEPS} values, more than any checkpoint; save the weights alone`);
+    throw this.#input.refusal(`has more than ${MAX_STEPS} values, more than any checkpoint; save the weights alone`);
   }
 
   #execute(opcode: number): void {
     switch (opcode) {
       case 0x80: // PROTO
-        if (this.#bytes[this.#skip(1)] > 5)
-          throw this.#refusal('is of a newer protocol; save it with pickle_protocol=2');
+        if (this.#input.uint8() > 5)
+          throw this.#input.refusal('is of a newer protocol; save it with pickle_protocol=2');
         return;
       case 0x95: // FRAME
-        this.#skip(8);
+        this.#input.skip(8);
         return;
       case 0x28: // MARK
         this.#marks.push(this.#stack.length);
@@ -106,63 +95,63 @@ class PickleReader {
         this.#stack.push(opcode === 0x88);
         return;
       case 0x4a: // BININT
-        this.#stack.push(this.#view.getInt32(this.#skip(4), true));
+        this.#stack.push(this.#input.int32());
         return;
       case 0x4b: // BININT1
-        this.#stack.push(this.#bytes[this.#skip(1)]);
+        this.#stack.push(this.#input.uint8());
         return;
       case 0x4d: // BININT2
-        this.#stack.push(this.#view.getUint16(this.#skip(2), true));
+        this.#stack.push(this.#input.uint16());
         return;
       case 0x8a: // LONG1
-        this.#stack.push(this.#integer(this.#bytes[this.#skip(1)]));
+        this.#stack.push(this.#input.integer(this.#input.uint8()));
         return;
       case 0x8b: // LONG4
-        this.#stack.push(this.#integer(this.#view.getInt32(this.#skip(4), true)));
+        this.#stack.push(this.#input.integer(this.#input.int32()));
         return;
       case 0x47: // BINFLOAT
-        this.#stack.push(this.#view.getFloat64(this.#skip(8)));
+        this.#stack.push(this.#input.float64());
         return;
       case 0x49: // INT
       case 0x4c: // LONG
       case 0x46: // FLOAT
-        this.#stack.push(this.#number(this.#line()));
+        this.#stack.push(this.#input.number());
         return;
       case 0x55: // SHORT_BINSTRING
       case 0x8c: // SHORT_BINUNICODE
-        this.#stack.push(this.#text(this.#bytes[this.#skip(1)]));
+        this.#stack.push(this.#input.text(this.#input.uint8()));
         return;
       case 0x54: // BINSTRING
       case 0x58: // BINUNICODE
-        this.#stack.push(this.#text(this.#view.getUint32(this.#skip(4), true)));
+        this.#stack.push(this.#input.text(this.#input.uint32()));
         return;
       case 0x8d: // BINUNICODE8
-        this.#stack.push(this.#text(this.#length64()));
+        this.#stack.push(this.#input.text(this.#input.length64()));
         return;
       case 0x43: // SHORT_BINBYTES
-        this.#skipBytes(this.#bytes[this.#skip(1)]);
+        this.#skipBytes(this.#input.uint8());
         return;
       case 0x42: // BINBYTES
-        this.#skipBytes(this.#view.getUint32(this.#skip(4), true));
+        this.#skipBytes(this.#input.uint32());
         return;
       case 0x8e: // BINBYTES8
       case 0x96: // BYTEARRAY8
-        this.#skipBytes(this.#length64());
+        this.#skipBytes(this.#input.length64());
         return;
       case 0x71: // BINPUT
-        this.#memo.set(this.#bytes[this.#skip(1)], this.#top());
+        this.#memo.set(this.#input.uint8(), this.#top());
         return;
       case 0x72: // LONG_BINPUT
-        this.#memo.set(this.#view.getUint32(this.#skip(4), true), this.#top());
+        this.#memo.set(this.#input.uint32(), this.#top());
         return;
       case 0x94: // MEMOIZE
         this.#memo.set(this.#memo.size, this.#top());
         return;
       case 0x68: // BINGET
-        this.#remember(this.#bytes[this.#skip(1)]);
+        this.#remember(this.#input.uint8());
         return;
       case 0x6a: // LONG_BINGET
-        this.#remember(this.#view.getUint32(this.#skip(4), true));
+        this.#remember(this.#input.uint32());
         return;
       default:
         this.#build(opcode);
@@ -207,7 +196,7 @@ class PickleReader {
         this.#append(this.#popMark());
         return;
       case 0x63: // GLOBAL
-        this.#stack.push(this.#global(this.#line(), this.#line()));
+        this.#stack.push(this.#global(this.#input.line(), this.#input.line()));
         return;
       case 0x93: {
         // STACK_GLOBAL
@@ -217,7 +206,7 @@ class PickleReader {
       }
       case 0x69: {
         // INST
-        const global = this.#global(this.#line(), this.#line());
+        const global = this.#global(this.#input.line(), this.#input.line());
         this.#call(global, this.#popMark());
         return;
       }
@@ -245,75 +234,24 @@ class PickleReader {
         this.#top();
         return;
       case 0x51: // BINPERSID
-        this.#push(this.#handlers.persistent(this.#pop(), this.#place()));
+        this.#push(this.#handlers.persistent(this.#pop(), this.#input.place()));
         return;
       default: {
         const hex = opcode.toString(16).padStart(2, '0');
-        throw this.#refusal(
+        throw this.#input.refusal(
           `has an opcode that torch.save does not write (0x${hex}); give the file that torch.save wrote`,
         );
       }
     }
   }
 
-  #place(): string {
-    return `${this.#where}: byte ${this.#opcodeAt}`;
-  }
-
-  #refusal(problem: string): DataError {
-    return new DataError(`${this.#place()}: the pickle ${problem}`);
-  }
-
-  #damaged(problem: string): DataError {
-    return this.#refusal(`${problem}; the file is damaged, fetch it again`);
-  }
-
-  /** Moves on by some bytes. @returns the offset of the first */
-  #skip(count: number): number {
-    const from = this.at;
-    if (!(count >= 0 && count <= this.#bytes.length - from)) throw this.#damaged('is cut short');
-    this.at += count;
-    return from;
-  }
-
-  #length64(): number {
-    const at = this.#skip(8);
-    return this.#view.getUint32(at, true) + 2 ** 32 * this.#view.getUint32(at + 4, true);
-  }
-
   #skipBytes(length: number): void {
-    this.#skip(length);
+    this.#input.skip(length);
     this.#stack.push(SKIPPED);
   }
 
-  #text(length: number): unknown {
-    const from = this.#skip(length);
-    return length > MAX_TEXT ? SKIPPED : text.decode(this.#bytes.subarray(from, from + length));
-  }
-
-  /** The text up to the next line break. */
-  #line(): string {
-    const from = this.at;
-    const length = this.#bytes.subarray(from, from + MAX_TEXT).indexOf(0x0a);
-    if (length < 0) throw this.#damaged('has a name without an end');
-    this.at += length + 1;
-    return text.decode(this.#bytes.subarray(from, from + length));
-  }
-
-  /** A number in decimal digits; `01` and `00` are booleans. */
-  #number(digits: string): unknown {
-    if (digits === '01' || digits === '00') return digits === '01';
-    const value = Number(digits.replace(/L$/, ''));
-    return Number.isInteger(value) && !Number.isSafeInteger(value) ? SKIPPED : value;
-  }
-
-  /** An integer in two's complement, lowest byte first. */
-  #integer(length: number): unknown {
-    const from = this.#skip(length);
-    if (length > 8) return SKIPPED;
-    let value = length > 0 && this.#bytes[from + length - 1] >= 128 ? -1 : 0;
-    for (let i = length - 1; i >= 0; i--) value = 256 * value + this.#bytes[from + i];
-    return Number.isSafeInteger(value) ? value : SKIPPED;
+  #damaged(problem: string): DataError {
+    return this.#input.damaged(problem);
   }
 
   #global(module: unknown, name: unknown): PickleGlobal {
@@ -339,7 +277,7 @@ class PickleReader {
 
   #count(): void {
     if (++this.#containers > MAX_CONTAINERS) {
-      throw this.#refusal(`has more than ${MAX_CONTAINERS} lists and dictionaries; save the weights alone`);
+      throw this.#input.refusal(`has more than ${MAX_CONTAINERS} lists and dictionaries; save the weights alone`);
     }
   }
 
@@ -402,7 +340,7 @@ class PickleReader {
     if (pairs instanceof Map) return this.#orderedDict([...pairs]);
     if (!Array.isArray(pairs)) throw this.#damaged('fills a dictionary from something else than pairs');
     this.#copies -= pairs.length;
-    if (this.#copies < 0) throw this.#refusal('copies the same dictionary many times; save the weights alone');
+    if (this.#copies < 0) throw this.#input.refusal('copies the same dictionary many times; save the weights alone');
     const map = new Map<unknown, unknown>();
     for (const pair of pairs) {
       if (!Array.isArray(pair) || pair.length !== 2)

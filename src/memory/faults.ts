@@ -90,14 +90,23 @@ export function isUniform(sources: readonly FaultSource[], ecc: Ecc | undefined)
 
 /**
  * Expected share of a layer's stored bits that one read returns wrong, 0..1, before any correction. Where a model depends on
- * the stored value, half of the bits are assumed to be ones. A cell that several sources fail is counted once for each, so
- * the share is then slightly too high.
+ * the stored value, half of the bits are assumed to be ones. Several models are assumed to fail bits independently, and a bit
+ * that two of them fail is wrong once.
+ *
+ * @throws ConfigError as {@link faultSources}
  */
 export function meanErrorRate(memory: StoredMemory, chip: number, where: string): number {
   const bits = formatBits(memory.format);
-  return faultSources(memory, chip, where).reduce((sum, { rate, bits: width, stored, effect, lines, failure }) => {
+  const shareOf = ({ rate, bits: width, stored, effect, lines, failure }: FaultSource) => {
     const cells = (Math.min(width, bits) / bits) * (stored === 'any' && effect === 'flip' ? 1 : 0.5);
-    return sum + rate * failure * cells * (lines ? lines.to - lines.from : 1);
+    return rate * failure * cells * (lines ? lines.to - lines.from : 1);
+  };
+  // The path of an error needs the place of its model among all models.
+  faultSources(memory, chip, where);
+  return memory.faults.reduce((failed, model) => {
+    // The shares of one model add up: its sources fail bits of different values, places or lines.
+    const own = faultSources({ ...memory, faults: [model] }, chip, where).reduce((sum, each) => sum + shareOf(each), 0);
+    return failed + own * (1 - failed);
   }, 0);
 }
 

@@ -1,6 +1,7 @@
 /** Reads and writes the files of a run, and validates them in both directions. */
 import * as v from 'valibot';
 import { DataError } from '../errors.ts';
+import { parseJson } from '../formats/json.ts';
 import { canonical, conditionKey } from './condition.ts';
 import { conditionLabel } from './labels.ts';
 import { RESULTS_SCHEMA, type Results, ResultsSchema, type Row, RowSchema } from './schema.ts';
@@ -8,12 +9,12 @@ import { RESULTS_SCHEMA, type Results, ResultsSchema, type Row, RowSchema } from
 /**
  * Reads `results.json`.
  *
- * @param json the file's text, or the value parsed from it
+ * @param json the file's bytes or text, or the value parsed from it
  * @param name the file's name, for messages
  * @throws DataError naming the file and the path that is wrong
  */
 export function parseResults(json: unknown, name: string): Results {
-  const value = typeof json === 'string' ? parseJson(json, name) : json;
+  const value = typeof json === 'string' || json instanceof Uint8Array ? parseJson(json, name) : json;
   const schema = (value as { schema?: unknown } | null)?.schema;
   if (typeof schema === 'string' && schema !== RESULTS_SCHEMA) {
     throw new DataError(`${name}: schema is '${schema}', this version reads '${RESULTS_SCHEMA}'`);
@@ -93,21 +94,6 @@ function inLineOrder(row: Row): object {
   const condition: Readonly<Record<string, unknown>> = checked.condition;
   const first = LINE_ORDER.filter((key) => condition[key] !== undefined).map((key) => [key, condition[key]]);
   return { ...checked, condition: { ...Object.fromEntries(first), ...condition } };
-}
-
-/**
- * Parses a text that a run wrote as JSON.
- * @param name of the file, for messages
- * @param advice what to do about a damaged file
- * @throws DataError
- */
-export function parseJson(text: string, name: string, advice?: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    const reason = (cause as Error).message.replace(/\s+/g, ' ');
-    throw new DataError(`${name}: not JSON: ${reason}${advice === undefined ? '' : `; ${advice}`}`, { cause });
-  }
 }
 
 function check<S extends v.GenericSchema>(schema: S, value: unknown, name: string): v.InferOutput<S> {

@@ -4,6 +4,7 @@
  */
 import * as v from 'valibot';
 import { DataError } from '../errors.ts';
+import { parseJson } from '../formats/json.ts';
 import { AttackSchema, BaselinesSchema, EvaluatorsSchema, field } from './schema.ts';
 
 export const PRESENTATION_FILE = 'presentation.json';
@@ -55,16 +56,11 @@ export type Presentation = v.InferOutput<typeof PresentationSchema>;
  * @throws DataError if it is not JSON, or does not match the schema
  */
 export function parsePresentation(bytes: Uint8Array, name: string): Presentation {
-  let json: unknown;
-  try {
-    json = JSON.parse(new TextDecoder().decode(bytes));
-  } catch (cause) {
-    throw new DataError(`${name}: not JSON; run again with --resume`, { cause });
-  }
-  const result = v.safeParse(PresentationSchema, json);
+  const advice = 'run again with --resume';
+  const result = v.safeParse(PresentationSchema, parseJson(bytes, name, { advice }));
   if (result.success) return result.output;
   const issue = result.issues[0];
-  throw new DataError(`${name}: ${v.getDotPath(issue)}: ${issue.message}; run again with --resume`);
+  throw new DataError(`${name}: ${v.getDotPath(issue)}: ${issue.message}; ${advice}`);
 }
 
 /** Caveats of the numbers of a run, one sentence each. */

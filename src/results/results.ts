@@ -34,7 +34,7 @@ export {
 } from './labels.ts';
 export { latexTable } from './latex.ts';
 export { asWritten, inOrder, type RowOrder } from './order.ts';
-export { markedRowToLine, parseJson, parseResults, parseRows, type RowChecks, rowKey, rowToLine } from './parse.ts';
+export { markedRowToLine, parseResults, parseRows, type RowChecks, rowKey, rowToLine } from './parse.ts';
 export { decodePictures, encodePictures, type Pictures } from './pictures.ts';
 export {
   type AttackDescription,

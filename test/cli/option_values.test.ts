@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import { expect, it } from 'vitest';
-import { filePath, layerSets, rateMap, rates, whole } from '../../src/cli/option_values.ts';
+import { choices, filePath, layerSets, rateMap, rates, whole } from '../../src/cli/option_values.ts';
 
 it('rates are read as numbers and as powers of two, separated by commas', () => {
   expect(rates('0.01,2^-6, 1e-3 ,0,1')).toEqual([0.01, 2 ** -6, 1e-3, 0, 1]);
@@ -29,6 +29,11 @@ it('a set of layers that is named twice, or names a layer twice, is refused', ()
   expect(layerSets('fc1,fc1+fc2,all')).toEqual(['fc1', 'fc1+fc2', 'all']);
   expect(() => layerSets('fc1,fc2,fc1')).toThrow('fc1 occurs twice');
   expect(() => layerSets('fc2+fc2')).toThrow('fc2 occurs twice');
+});
+
+it('a choice that is made twice is refused', () => {
+  expect(choices(['a', 'b'])('b,a')).toEqual(['b', 'a']);
+  expect(() => choices(['a', 'b'])('a,b,a')).toThrow('a occurs twice');
 });
 
 it('an empty path and a number that is not exact are refused', () => {

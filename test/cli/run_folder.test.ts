@@ -141,6 +141,8 @@ describe('the identity of a run', () => {
     ['cut', '{"config": {"data'],
     ['null', 'null'],
     ['an array', '[]'],
+    ['of two configurations', '{"config": {}, "config": {}}'],
+    ['nested without end', '['.repeat(100) + ']'.repeat(100)],
     ['of something else', '{"draws": 3}'],
     ['without a valid configuration', '{"version":"1.0.0","config":{},"dataset":"","split":"","adapter":""}'],
   ])('a config.json that is %s is refused as bad data', async (_, text) => {
@@ -148,7 +150,7 @@ describe('the identity of a run', () => {
     writeFileSync(join(out, 'config.json'), text);
     const resumed = resume(await identityOf());
     await expect(resumed).rejects.toThrow(DataError);
-    await expect(resumed).rejects.toThrow(/config\.json: not .*give another --out$/);
+    await expect(resumed).rejects.toThrow(/config\.json: .*give another --out$/);
   });
 });
 
@@ -182,6 +184,18 @@ describe('the rows of a run', () => {
     expect(await resume(identity, (line) => warnings.push(line))).toEqual([rowOf(0), rowOf(1)]);
     expect(warnings).toEqual([`${rowsFile()}: 2 repeated rows were dropped`]);
     expect(textOf('rows.jsonl')).toBe(text);
+  });
+
+  test('rows behind a byte order mark are read, and rows that are no text are refused', async () => {
+    const identity = await identityOf();
+    await unfinished(identity, [rowOf(0)]);
+    const text = textOf('rows.jsonl');
+    writeFileSync(rowsFile(), `\ufeff${text}`);
+    expect(await resume(identity)).toEqual([rowOf(0)]);
+    writeFileSync(rowsFile(), Buffer.concat([Buffer.from(text), Buffer.from([0xff]), Buffer.from('\n')]));
+    await expect(resume(identity)).rejects.toThrow(/rows\.jsonl: not text in UTF-8/);
+    writeFileSync(rowsFile(), Buffer.concat([Buffer.from(text), Buffer.from('{"label": "é').subarray(0, -1)]));
+    expect(await resume(identity)).toEqual([rowOf(0)]);
   });
 
   test('rows that contradict each other are refused with file and line', async () => {

@@ -76,6 +76,18 @@ describe('loading a folder of faces', () => {
     expect(splitName).toBe('mine.json');
   });
 
+  test('a split file may begin with a byte order mark, and is refused in UTF-16', async () => {
+    await putPersons(2, 2);
+    const path = join(root, 'mine.json');
+    const text = '\ufeff{"train": ["s1/1.pgm"], "test": ["s2/1.pgm"], "classes": ["s1", "s2"]}';
+    await writeFile(path, text);
+    expect((await loadAttFaces(dir, path)).splitName).toBe('mine.json');
+    await writeFile(path, text, 'utf16le');
+    await expect(loadAttFaces(dir, path)).rejects.toThrow(
+      /mine\.json: the text is UTF-16; fix or remove the split file$/,
+    );
+  });
+
   test('loading prefers a split file inside the folder to one beside it', async () => {
     await putPersons(2, 2);
     const text = (train: string, held: string) =>

@@ -101,6 +101,16 @@ describe('messages of file errors', () => {
     expect(error.message).toMatch(/--resume$/);
   });
 
+  test('a file error is printable, whatever the path and however long', () => {
+    const error = Object.assign(new Error('ENOENT: no such file'), { code: 'ENOENT' });
+    expect(fileError('read', 'a\u001b[31m\n\u202eb', error).message).toBe(
+      'cannot read a\\u{1b}[31m \\u{202e}b: no such file or folder; check the path',
+    );
+    const { message } = fileError('write', `a/${'b'.repeat(4000)}`, error);
+    expect(message).toMatch(/^cannot write a\/b+ \.\.\. b*: no such file or folder; check the path$/);
+    expect(message.length).toBeLessThan(300);
+  });
+
   test('a file error tells a missing file from a folder', async () => {
     await expect(readBytes(join(dir, 'none'))).rejects.toThrow(/no such file/);
     await expect(readBytes(join(dir, 'none'))).rejects.toThrow(DataError);

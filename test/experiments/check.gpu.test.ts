@@ -30,6 +30,7 @@ describe('checks before an experiment', () => {
     training: { epochs: 1, batchSize: 8, learningRate: 0.001 },
     attackers: names.map((name, i) => ({ name, truncation: i + 1 })),
   });
+  const MI_FACE = { kind: 'mi-face', start: 'zero', iterations: 3, step: 1 };
   const stored = (name: string, bitErrorRate: number) => ({
     name,
     setting: name,
@@ -45,7 +46,16 @@ describe('checks before an experiment', () => {
       { noise: { kinds: ['gaussian'], sets: ['fc9'] } },
       /"fc9" is neither a layer/,
     ],
-    ['a set that names a layer twice', { sweeps: [{ layers: 'fc1+fc1', rates: [0.1] }] }, /names fc1 twice/],
+    [
+      'two names of the same layers',
+      {
+        sweeps: [
+          { layers: 'fc2+fc1', rates: [0.1] },
+          { layers: 'all', rates: [0.2] },
+        ],
+      },
+      /"fc2\+fc1" and "all" are the same layers; name them once/,
+    ],
     ['two memories of one name', { memories: [stored('a', 0.1), stored('a', 0.2)] }, /there are two conditions "a"/],
     [
       'a memory called like another condition',
@@ -53,7 +63,6 @@ describe('checks before an experiment', () => {
       /two conditions "Undefended"/,
     ],
     ['memories that differ in case alone', { memories: [stored('a', 0.1), stored('A', 0.2)] }, /would share a file/],
-    ['two attackers of one name', { attacks: [inversion('a', 'a')] }, /two attacks "inversion a, held-out"/],
     ['attackers whose files would be the same', { attacks: [inversion('a b', 'a-b')] }, /would share a file/],
     [
       'two attacks that would share a network',
@@ -66,11 +75,31 @@ describe('checks before an experiment', () => {
     expect(store.files.size).toBe(0);
   });
 
-  it.each([
-    ['nobody', []],
-    ['a person twice', [1, 1]],
-  ])('a configuration that attacks %s is refused', (_, people) => {
-    expect(() => configuration('mlp', { people })).toThrow(ConfigError);
+  it.each<[string, Record<string, unknown>, RegExp]>([
+    ['no person', { people: [] }, /people: name at least one/],
+    ['a person twice', { people: [1, 1] }, /people: names a person twice/],
+    ['two attackers of one name', { attacks: [inversion('a', 'a')] }, /attacks\.0: .* attacks "inversion a, held-out"/],
+    ['an attack twice', { attacks: [MI_FACE, MI_FACE] }, /attacks\.1: there are two attacks "mi-face zero"/],
+    ['a layer twice', { sweeps: [{ layers: 'fc1+fc1', rates: [0.1] }] }, /sweeps\.0\.layers: names a layer twice/],
+    [
+      'a set of layers twice',
+      {
+        sweeps: [
+          { layers: 'fc1+fc2', rates: [0.1] },
+          { layers: 'fc2+fc1', rates: [0.2] },
+        ],
+      },
+      /sweeps: names the same layers twice/,
+    ],
+    [
+      'a set of noise twice',
+      { noise: { kinds: [], sets: ['fc1', 'fc1'] } },
+      /noise\.sets: names the same layers twice/,
+    ],
+    ['noise twice', { noise: { kinds: ['gaussian', 'gaussian'] } }, /noise\.kinds: names a kind twice/],
+  ])('a configuration with %s is refused with its path', (_, changes, message) => {
+    expect(() => configuration('mlp', changes)).toThrow(ConfigError);
+    expect(() => configuration('mlp', changes)).toThrow(message);
   });
 
   it('photographs without contrast, or all alike, are refused before anything is stored', async () => {
@@ -113,12 +142,5 @@ describe('checks before an experiment', () => {
       /"fc3" is neither a layer/,
     );
     await expect(run(configuration('mlp', { rateMaps: [{ conv1: 0.1 }] }))).rejects.toThrow(ConfigError);
-  });
-
-  it('an experiment refuses two attacks of the same name', async () => {
-    const [attack] = configuration('mlp').attacks;
-    await expect(run(configuration('mlp', { attacks: [attack, attack] }))).rejects.toThrow(
-      /two attacks "mi-face zero"/,
-    );
   });
 });

@@ -40,10 +40,18 @@ describe('the text of a JSON file', () => {
   });
 
   it('the class of the error is that which the caller names', () => {
-    expect(() => parseJson('{', 'a.json', ConfigError)).toThrow(ConfigError);
+    expect(() => parseJson('{', 'a.json', { error: ConfigError })).toThrow(ConfigError);
     expect(() => parseJson('{', 'a.json')).toThrow(DataError);
   });
 });
+
+it.each(['', '{', 'null', '{"a":1,"a":2}', '{"__proto__":1}', utf16('{"a":1}', 'le'), Uint8Array.of(0x7b, 0xe4, 0x7d)])(
+  'advice about a JSON file that nobody writes by hand replaces all other advice: %j',
+  (json) => {
+    const parse = () => parseJsonObject(json, 'a.json', { advice: 'run again' });
+    expect(parse).toThrow(/^a\.json: [^;]+; run again$/);
+  },
+);
 
 describe('the keys of a JSON file', () => {
   it('a key that occurs twice in one object is refused with its path, and the same key in two objects is not', () => {
@@ -73,7 +81,7 @@ describe('the keys of a JSON file', () => {
     ['array', 'an array'],
     ['string', 'a string'],
   ])('a file that holds %s is refused as no object', (name, found) => {
-    expect(() => parseJsonObject(caseFile(name), 'a.json', ConfigError)).toThrow(
+    expect(() => parseJsonObject(caseFile(name), 'a.json', { error: ConfigError })).toThrow(
       `a.json: it holds ${found}, no object`,
     );
   });

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { type LayerMemory, parseMemoryConfig } from '../../src/memory/config.ts';
 import { behaviourOf, FAULT_MODELS, type FaultModel } from '../../src/memory/faults/registry.ts';
-import { faultSources, supplyVolts } from '../../src/memory/faults.ts';
+import { faultSources, meanErrorRate, supplyVolts } from '../../src/memory/faults.ts';
 
 const read = { drawn: 'read' } as const;
 const lines = [{ share: 0.5, weakCells: 0.1, failure: 1 }];
@@ -44,4 +44,20 @@ it('the supply voltage is the lowest that a model names, and nominal otherwise',
   expect(supplyVolts(stored([SAMPLES[0][0]]))).toBe(1.35);
   expect(supplyVolts(stored([]))).toBe(1.35);
   expect(supplyVolts({ kind: 'gaussian', scale: 0.1 })).toBe(1.35);
+});
+
+it('a bit that several fault models fail counts once in the mean bit error rate', () => {
+  const uniform = (bitErrorRate: number): FaultModel => ({ kind: 'uniform', bitErrorRate, ...read });
+  const meanOf = (...faults: FaultModel[]) => {
+    const memory = stored(faults);
+    if (memory.kind !== 'stored') throw new Error('not stored');
+    return meanErrorRate(memory, 0, 'memory');
+  };
+  expect(meanOf(uniform(0.1))).toBe(0.1);
+  expect(meanOf(uniform(1), uniform(1))).toBe(1);
+  expect(meanOf(uniform(0.5), uniform(0.5), uniform(0.5))).toBe(0.875);
+  expect(meanOf({ kind: 'bit-plane', rates: Array(12).fill(0.25), ...read }, uniform(0.5))).toBeCloseTo(0.625, 12);
+  expect(() => meanOf(uniform(0.1), { kind: 'bit-plane', rates: Array(13).fill(0), ...read })).toThrow(
+    /memory\.faults\.1\.rates/,
+  );
 });

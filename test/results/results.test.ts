@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { DataError, ShapeError } from '../../src/errors.ts';
+import { parsePresentation } from '../../src/results/presentation.ts';
 import {
   type Condition,
   formatDuration,
@@ -97,6 +98,18 @@ describe('reading and writing results.json', () => {
   test('a file that is not JSON is refused with its name', () => {
     expect(() => parseResults('{"rows": [', 'r.json')).toThrow(/^r\.json: not JSON: /);
   });
+
+  test('results.json may begin with a byte order mark, and no key may occur twice in it', () => {
+    const text = JSON.stringify(fakeResults({ draws: 1, identities: 2 }));
+    const bytes = new TextEncoder().encode(`\ufeff${text}`);
+    expect(parseResults(bytes, 'r.json')).toEqual(parseResults(text, 'r.json'));
+    expect(() => parseResults(text.replace('{', '{"schema":"x",'), 'r.json')).toThrow(
+      /^r\.json: schema: this key occurs/,
+    );
+    expect(() => parsePresentation(new TextEncoder().encode('{"width":1,"width":2}'), 'p.json')).toThrow(
+      /^p\.json: width: this key occurs twice; run again with --resume$/,
+    );
+  });
 });
 
 describe('reading and writing rows.jsonl', () => {
@@ -114,8 +127,9 @@ describe('reading and writing rows.jsonl', () => {
   });
 
   test('the error names the damaged line of rows.jsonl', () => {
-    const text = `${rowToLine(rows[0])}{"condition": 3}\n${rowToLine(rows[1])}`;
-    expect(() => parseRows(text, 'rows.jsonl')).toThrow(/^rows\.jsonl:2: condition: /);
+    const text = (line: string) => `${rowToLine(rows[0])}${line}\n${rowToLine(rows[1])}`;
+    expect(() => parseRows(text('{"condition": 3}'), 'rows.jsonl')).toThrow(/^rows\.jsonl:2: condition: /);
+    expect(() => parseRows(text('{"draw": 1, "draw": 2}'), 'rows.jsonl')).toThrow(/^rows\.jsonl:2: draw: .* twice/);
   });
 
   test('a repeated row of rows.jsonl is dropped with a warning', () => {

@@ -8,6 +8,7 @@ import { basename, join, resolve } from 'node:path';
 import * as v from 'valibot';
 import { DataError } from '../../errors.ts';
 import type { DecodedImage } from '../../formats/image.ts';
+import { parseJson } from '../../formats/json.ts';
 import { packageFile } from '../../gpu/node/package.ts';
 import { type Channels, imageValues } from '../../image_size.ts';
 import { listed, printable } from '../../printable.ts';
@@ -15,7 +16,7 @@ import { createDataset, type ImageDataset, type Split, seededSplit } from '../da
 import { withChannels } from '../image_ops.ts';
 import type { BadFile } from '../pack.ts';
 import { BadFilesError, badFile } from './bad_files.ts';
-import { readText } from './files.ts';
+import { readBytes } from './files.ts';
 import { readImage } from './images.ts';
 import { descend, type Folder, listFolder } from './listing.ts';
 
@@ -207,17 +208,11 @@ async function findSplitFile(dir: string, photographs: AttListing['photographs']
 }
 
 async function readSplitFile(path: string): Promise<SplitFile> {
-  let json: unknown;
-  try {
-    json = JSON.parse(await readText(path));
-  } catch (cause) {
-    if (cause instanceof DataError) throw cause;
-    throw new DataError(`${path}: not JSON; fix or remove the split file`, { cause });
-  }
-  const result = v.safeParse(splitSchema, json);
+  const advice = 'fix or remove the split file';
+  const result = v.safeParse(splitSchema, parseJson(await readBytes(path), path, { advice }));
   if (result.success) return result.output;
   const [issue] = result.issues;
-  throw new DataError(`${path}: ${v.getDotPath(issue) ?? 'top level'}: ${issue.message}; fix or remove the split file`);
+  throw new DataError(`${path}: ${v.getDotPath(issue) ?? 'top level'}: ${issue.message}; ${advice}`);
 }
 
 function checkClasses(classes: string[], folders: string[], path: string, dir: string): void {

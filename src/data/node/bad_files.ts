@@ -55,6 +55,7 @@ function namesByReason(files: readonly BadFile[], room: number): string {
  * @param path the file as the reader knows it, and so as the message names it
  */
 export function badFile(file: string, path: string, error: DataError): BadFile {
-  const [problem] = error.message.replace(`cannot read ${path}: `, '').replace(`${path}: `, '').split('; ');
+  const unread = `cannot read ${printable(path, Number.POSITIVE_INFINITY)}: `;
+  const [problem] = error.message.replace(unread, '').replace(`${path}: `, '').split('; ');
   return { file, reason: printable(problem.replaceAll(path, file)) };
 }

@@ -2,6 +2,7 @@
 import { type FileHandle, open, readFile, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DataError, DiskFullError, MidasError } from '../../errors.ts';
+import { printableMessage } from '../../printable.ts';
 
 const REASONS: Record<string, string> = {
   ENOENT: 'no such file or folder; check the path',
@@ -22,19 +23,18 @@ const FULL: Record<string, string> = {
   EFBIG: 'the file is larger than the system allows; raise the limit (ulimit -f)',
 };
 
-/** Converts a system error to a typed one: "cannot read a/b.pgm: no such file or folder; check the path". */
+/** Converts a system error to a typed, printable one: "cannot read a/b.pgm: no such file or folder; check the path". */
 export function fileError(action: 'read' | 'write', path: string, cause: unknown): MidasError {
   if (cause instanceof MidasError) return cause;
   const { code, message } = cause as NodeJS.ErrnoException;
+  const line = (reason: string) => printableMessage(`cannot ${action} ${path}: ${reason}`);
   const full = FULL[code ?? ''];
   if (full) {
     const next = 'and give the command again; a run continues with --resume';
-    return new DiskFullError(`cannot ${action} ${path}: ${full} ${next}`, { cause });
+    return new DiskFullError(line(`${full} ${next}`), { cause });
   }
-  return new DataError(
-    `cannot ${action} ${path}: ${REASONS[code ?? ''] ?? `${String(message).split('\n')[0]}; try again or choose another path`}`,
-    { cause },
-  );
+  const reason = REASONS[code ?? ''] ?? `${String(message).split('\n')[0]}; try again or choose another path`;
+  return new DataError(line(reason), { cause });
 }
 
 /**

@@ -1,0 +1,265 @@
+/** The experiment that the options of a command ask for: the configuration of a preset, changed by a file and by flags. */
+import { Option } from 'commander';
+import * as v from 'valibot';
+import { RELEASE_DEFENCES, TRAINING_DEFENCES } from '../defences/registry.ts';
+import { ConfigError } from '../errors.ts';
+import {
+  DataConfig,
+  type ExperimentConfig,
+  type ExperimentInput,
+  parseExperiment,
+  VICTIM_KINDS,
+  type VictimKind,
+} from '../experiments/config.ts';
+import { attacksOfKinds, changedTraining, type PresetName, presetInput } from '../experiments/presets.ts';
+import { parseShard, type Shard, WHOLE } from '../experiments/shard.ts';
+import { voltageMemories } from '../experiments/voltage.ts';
+import type { ImageSizeInput } from '../image_size.ts';
+import type { NOISE_KINDS } from '../memory/config.ts';
+import { readConfig } from './config_file.ts';
+import { type PrivateFiles, readPrivateFiles } from './experiment_data.ts';
+import type { ExperimentOptions } from './experiment_options.ts';
+import { readMemory } from './memory_file.ts';
+import {
+  fittingData,
+  knownPeople,
+  type Pretrained,
+  type PretrainedShapes,
+  readNetworks,
+  shapesOf,
+  victimKind,
+  widenedAttacks,
+  widenedVictim,
+} from './pretrained.ts';
+
+/** An experiment as the command line describes it. */
+export interface Asked {
+  readonly config: ExperimentConfig;
+  readonly files: PrivateFiles | undefined;
+  readonly pretrained?: Pretrained;
+  readonly shard: Shard;
+}
+
+/**
+ * Reads the configuration of an experiment: that of a preset, changed first by a file and then by flags.
+ * @param presetName undefined if the file must be a whole configuration
+ * @param base configuration to start from, instead of the preset's
+ * @throws ConfigError, DataError
+ */
+export async function askedExperiment(
+  presetName: PresetName | undefined,
+  options: ExperimentOptions,
+  base?: ExperimentInput,
+): Promise<Asked> {
+  const file = options.config === undefined ? {} : readConfig(options.config);
+  if (presetName === undefined && !('victim' in file && 'attacks' in file)) {
+    throw new ConfigError(
+      `${options.config}: it does not have both victim and attacks; name a preset: run shallow --config FILE`,
+    );
+  }
+  const name = presetName ?? 'deep';
+  const seed = options.seed ?? (typeof file.seed === 'number' ? file.seed : 1);
+  const pretrained = options.pretrained === undefined ? undefined : await readNetworks(options.pretrained);
+  const shapes: PretrainedShapes = pretrained ? shapesOf(pretrained) : {};
+  const victim = options.model ?? fileVictim(file) ?? victimKind(shapes);
+  const size = options.preset as PresetOptionsSize;
+  const first = base ?? presetInput(name, { size, victim });
+  const before = (file.data as ExperimentInput['data'] | undefined) ?? fittingData(first.data, shapes);
+  const asked = askedData(options, before, name);
+  const parsedData = parseData(asked, options.config ?? 'configuration');
+  const files = await readPrivateFiles(parsedData, seed);
+  const data = knownPeople(asked, files, shapes);
+  const images = files?.all ?? drawnSize(parsedData);
+  const fitting = base ?? presetInput(name, { size, victim, images });
+  const preset = { ...fitting, victim: widenedVictim(fitting.victim, shapes) };
+  const { seed: _, ...fields } = file;
+  const draft = { ...preset, ...fields, data, seed } as ExperimentInput;
+  if (options.model !== undefined) draft.victim = preset.victim;
+  await applyOptions(draft, name, preset, options, images);
+  if (file.attacks === undefined) draft.attacks = widenedAttacks(draft.attacks, shapes);
+  const config = parseExperiment(draft, options.config ?? 'configuration');
+  const shard = options.shard === undefined ? WHOLE : parseShard(options.shard);
+  return { config, files, ...(pretrained && { pretrained }), shard };
+}
+
+type PresetOptionsSize = Parameters<typeof presetInput>[1] extends infer O
+  ? O extends { size?: infer S }
+    ? S
+    : never
+  : never;
+
+function fileVictim({ victim }: Record<string, unknown>): VictimKind | undefined {
+  const kind = (victim as { kind?: unknown } | undefined)?.kind;
+  return VICTIM_KINDS.find((each) => each === kind);
+}
+
+function parseData(data: unknown, where: string): DataConfig {
+  const result = v.safeParse(DataConfig, data);
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  throw new ConfigError(`${[where, 'data', v.getDotPath(issue)].filter(Boolean).join('.')}: ${issue.message}`);
+}
+
+function drawnSize(data: DataConfig): { width: number; height: number } {
+  if (data.kind === 'procedural') return data;
+  const { size = 32 } = data;
+  return typeof size === 'number' ? { width: size, height: size } : size;
+}
+
+/** The configuration of the faces, changed by the flags. @throws ConfigError for flags that exclude each other */
+function askedData(
+  options: ExperimentOptions,
+  data: ExperimentInput['data'],
+  preset: PresetName,
+): ExperimentInput['data'] {
+  const { people, trained, augment, allowShared, split, size, channels, classNames } = options;
+  if (trained !== undefined && split !== undefined)
+    throw new ConfigError('--trained and --split: give only one of them');
+  if (options.data !== undefined && options.private !== undefined && options.data !== options.private) {
+    throw new ConfigError('--data and --private: give only one of them');
+  }
+  const path = options.data ?? options.private;
+  const fromFiles = path !== undefined || options.public !== undefined || data.kind === 'files';
+  if (!fromFiles) {
+    for (const [flag, value] of Object.entries({
+      people,
+      augment,
+      'allow-shared': allowShared,
+      split,
+      channels,
+      'class-names': classNames,
+    })) {
+      if (value !== undefined)
+        throw new ConfigError(
+          `--${flag} applies to photographs; give --private as well, or change data in a --config file`,
+        );
+    }
+    return data.kind === 'procedural' ? { ...data, ...size, ...(trained !== undefined && { trained }) } : data;
+  }
+  const before = data.kind === 'files' ? data : { kind: 'files' as const, private: 'embedded' };
+  // The networks of the deep preset need square images; those of the shallow preset take photographs of any shape.
+  const asked = size?.width === size?.height ? size?.width : size;
+  const shape = asked ?? (data.kind === 'procedural' && preset === 'deep' ? data.width : undefined);
+  return {
+    ...before,
+    ...(path !== undefined && { private: path }),
+    ...(options.public !== undefined && { public: options.public }),
+    ...(people !== undefined && { people }),
+    ...(trained !== undefined && { trained }),
+    ...(augment !== undefined && { augment }),
+    ...(allowShared && { allowShared }),
+    ...(split !== undefined && { split }),
+    ...(shape !== undefined && { size: shape }),
+    ...(channels !== undefined && { channels }),
+    ...(classNames !== undefined && { classNames }),
+  };
+}
+
+/** Changes the fields of a draft to which flags apply. */
+async function applyOptions(
+  draft: ExperimentInput,
+  name: PresetName,
+  preset: ExperimentInput,
+  options: ExperimentOptions,
+  images: ImageSizeInput,
+): Promise<void> {
+  const { attack, epochs, steps, evaluator, draws, granularity, grid } = options;
+  if (attack) draft.attacks = attacksOfKinds(attack, draft, images);
+  const asked = { ...(epochs !== undefined && { epochs }), ...(steps !== undefined && { steps }) };
+  draft.victim.training = changedTraining(draft.victim.training, asked);
+  if (draws !== undefined) draft.draws = draws;
+  const format = askedFormat(options);
+  if (format) draft.format = format;
+  await applyMemories(draft, name, options, format);
+  if (evaluator !== undefined) draft.evaluator = evaluator as ExperimentInput['evaluator'];
+  if (granularity !== undefined) draft.granularity = granularity as ExperimentInput['granularity'];
+  applyRates(draft, preset, options);
+  if (grid) draft.grid = grid;
+  if (options.rateMap) draft.rateMaps = options.rateMap;
+  if (options.noise) draft.noise = { ...draft.noise, kinds: options.noise as (typeof NOISE_KINDS)[number][] };
+  applyDefences(draft, options as unknown as Record<string, unknown>, format);
+}
+
+/** Replaces the sweep over rates, and the noise that is compared with it, by the memories of the flags. */
+async function applyMemories(
+  draft: ExperimentInput,
+  preset: PresetName,
+  { memory = [], voltages: asked, granularity, format, bits, headroom, faithful }: ExperimentOptions,
+  stored: ExperimentInput['format'],
+): Promise<void> {
+  if (memory.length === 0 && !asked) return;
+  if (granularity !== undefined)
+    throw new ConfigError('--granularity: a memory has a granularity of its own; copy it and change that');
+  if (memory.length > 0 && !asked && [format, bits, headroom, faithful].some((each) => each !== undefined)) {
+    throw new ConfigError('--format: a memory of --memory has a number format of its own; copy it and change that');
+  }
+  const memories: NonNullable<ExperimentInput['memories']> = asked
+    ? voltageMemories(asked.vendor, asked.volts, stored ?? { kind: 'fixed' })
+    : [];
+  for (const name of memory) {
+    const { input } = await readMemory(name);
+    memories.push({ name, setting: name, memory: input } as (typeof memories)[number]);
+  }
+  // The shallow preset compares memories with the quantised model, whose quantised layers are those of the sweeps.
+  const sweeps = preset === 'shallow' ? (draft.sweeps ?? []).map(({ layers }) => ({ layers, rates: [] })) : [];
+  Object.assign(draft, { memories, sweeps, grid: [], rateMaps: [], noise: { kinds: [] } });
+}
+
+/** Applies `--rates` and `--layers`; each leaves what the other sets unchanged. */
+function applyRates(
+  draft: ExperimentInput,
+  preset: ExperimentInput,
+  { rates: asked, layers }: ExperimentOptions,
+): void {
+  if (!asked && !layers) return;
+  const before = draft.sweeps?.length ? draft.sweeps : (preset.sweeps ?? []);
+  const sets = layers ?? [...new Set(before.map((sweep) => sweep.layers))];
+  draft.sweeps = sets.map((set) => ({
+    layers: set,
+    rates: asked ?? before.find((sweep) => sweep.layers === set)?.rates ?? before[0]?.rates ?? [],
+  }));
+  // The configured noise belongs to sets of layers that are no longer swept; every new set is compared with its own noise.
+  if (layers && draft.noise) draft.noise = { kinds: draft.noise.kinds };
+}
+
+function applyDefences(
+  draft: ExperimentInput,
+  options: Record<string, unknown>,
+  format: ExperimentInput['format'],
+): void {
+  const given = (flags: string) => options[new Option(flags).attributeName()] as string | undefined;
+  for (const { name, flags } of TRAINING_DEFENCES) {
+    let asked: unknown;
+    for (const flag of flags) {
+      const text = given(flag.flags);
+      if (text !== undefined) asked = flag.read(text, asked);
+    }
+    if (asked === undefined) continue;
+    // A defence that trains with a number format uses the one in which the weights will be stored.
+    const own = typeof asked === 'object' && format ? { format, ...asked } : asked;
+    draft.defences = { ...draft.defences, [name]: own };
+  }
+  for (const { flag } of RELEASE_DEFENCES) {
+    const text = given(flag.flags);
+    if (text !== undefined) draft.releases = [...(draft.releases ?? []), ...flag.read(text)] as typeof draft.releases;
+  }
+}
+
+/** The number format of the flags; undefined if no flag names one. */
+function askedFormat({ format, bits, headroom, faithful }: ExperimentOptions): ExperimentInput['format'] {
+  if (format !== undefined && format !== 'fixed') {
+    if (bits !== undefined || headroom !== undefined || faithful) {
+      throw new ConfigError(`--format ${format}: --bits, --headroom and --faithful apply to fixed point only`);
+    }
+    // No similarity can be computed with NaN or infinity: the largest finite value replaces them.
+    const kind = { kind: format, ...(format.startsWith('int') ? {} : { nonFinite: 'saturate' }) };
+    return kind as ExperimentInput['format'];
+  }
+  if (format === undefined && bits === undefined && headroom === undefined && !faithful) return undefined;
+  return {
+    kind: 'fixed',
+    ...(bits !== undefined && { bits }),
+    ...(headroom !== undefined && { headroom }),
+    ...(faithful && { encoding: 'faithful' as const, exponent: { layer: 'fc1' } }),
+  };
+}

@@ -9,11 +9,11 @@ const described = <S extends v.GenericSchema>(text: string, schema: S) => v.pipe
 const whole = (low: number, high = 1e9) =>
   v.pipe(v.number('must be a number'), v.integer('must be a whole number'), v.minValue(low), v.maxValue(high));
 const finite = v.pipe(v.number('must be a number'), v.finite('must be finite'));
-const pair = (low: number) => v.union([whole(low, 65_535), v.tuple([whole(low, 65_535), whole(low, 65_535)])]);
+const pair = (low: number) => v.union([whole(low, 65_535), v.strictTuple([whole(low, 65_535), whole(low, 65_535)])]);
 const edge = whole(0, 65_535);
 const padding = described(
   'Pixels added at the edges: one number, [vertical, horizontal], or [top, left, bottom, right]. Default 0.',
-  v.union([edge, v.tuple([edge, edge]), v.tuple([edge, edge, edge, edge])]),
+  v.union([edge, v.strictTuple([edge, edge]), v.strictTuple([edge, edge, edge, edge])]),
 );
 
 const common = {
@@ -113,7 +113,7 @@ export const LayerDescription = v.variant('kind', [
     ...common,
     shape: described(
       "Shape of the result without the batch, in PyTorch's order of values: [features], or [channels, height, width].",
-      v.union([v.tuple([whole(1)]), v.tuple([whole(1), whole(1), whole(1)])]),
+      v.union([v.strictTuple([whole(1)]), v.strictTuple([whole(1), whole(1), whole(1)])]),
     ),
   }),
   v.strictObject({

@@ -11,6 +11,7 @@ import { NodeReader, UnsupportedNode } from './onnx/node_reader.ts';
 import { OPERATORS } from './onnx/operators.ts';
 import { insteadOf, isQuantised, quantisedError, unsupportedError } from './onnx/unsupported.ts';
 import { type Activation, productOf, tensorValue, UNKNOWN, type Value } from './onnx/values.ts';
+import { conversionNotes } from './state_dict.ts';
 
 /** A network that was read from a file of another program. */
 export interface ForeignNetwork {
@@ -270,10 +271,7 @@ function notesOf(
   file: string,
 ): string[] {
   const { types, normalisation } = builder;
-  const exact = [types.has('F16') ? 'float16' : '', types.has('BF16') ? 'bfloat16' : ''].filter(Boolean);
-  const notes: string[] = [];
-  if (types.has('F64')) notes.push(`${file}: its float64 weights were rounded to float32.`);
-  if (exact.length > 0) notes.push(`${file}: its ${exact.join(' and ')} weights became float32, which is exact.`);
+  const notes = conversionNotes(types, file);
   if (others.length > 0) {
     const names = listed(
       others.map(({ name }) => printable(name, 40)),

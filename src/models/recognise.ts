@@ -1,7 +1,7 @@
 /** Finds the published networks in files, by the names and shapes of their tensors. */
 
 import { ConfigError, DataError } from '../errors.ts';
-import { FLOATING, toFloat32 } from '../formats/float.ts';
+import { FLOATING } from '../formats/float.ts';
 import type { Tensor } from '../formats/safetensors.ts';
 import type { StoredTensor, TensorDictionary, TensorFile } from '../formats/stored_tensor.ts';
 import { readTensorFile } from '../formats/tensor_file.ts';
@@ -9,6 +9,7 @@ import { printable } from '../printable.ts';
 import { keyOf, packTensors } from './checkpoint.ts';
 import type { ModelDescription, ModelSpec } from './model_spec.ts';
 import { describedModel, modelName } from './specs.ts';
+import { asFloat32, conversionNotes, firstNames, keyRank, withoutWrappers } from './state_dict.ts';
 import { modelLayout } from './trainer.ts';
 
 type Tensors = ReadonlyMap<string, StoredTensor>;
@@ -62,22 +63,6 @@ const FAMILIES: readonly Family[] = [
   },
 ];
 
-/** Parts of names that DataParallel, torch.compile and FSDP add, anywhere in a name. */
-const WRAPPERS = /(?<=^|\.)(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\./g;
-
-/** Keys under which training scripts store a model, the most usual first: they decide where a file has several copies. */
-const USUAL_KEYS = [
-  'model',
-  'state_dict',
-  'model_state_dict',
-  'model_state',
-  'net',
-  'network',
-  'module',
-  'weights',
-  'params',
-];
-
 /**
  * The classifier or the inversion network of Yang et al. (src/models/yang.ts) that a file of PyTorch or safetensors holds, in
  * any of its dictionaries and below any module. Tensors of float16, bfloat16 and float64 become float32; what else the file
@@ -97,7 +82,7 @@ export function importNetwork(bytes: Uint8Array, file: string, key?: string): Im
   if (asked.length === 0 && dictionaries.length === 0) {
     const paths = new Set([...found.dictionaries, ...candidates].map(({ path }) => path || 'the top level'));
     throw new ConfigError(
-      `--key ${printable(key ?? '')}: ${file} has tensors in ${listed([...paths])}; name one of them, or leave --key out`,
+      `--key ${printable(key ?? '')}: ${file} has tensors in ${firstNames([...paths])}; name one of them, or leave --key out`,
     );
   }
   const whole = asked.filter(({ others }) => others.length === 0);
@@ -114,7 +99,7 @@ export function importNetwork(bytes: Uint8Array, file: string, key?: string): Im
     types.add(stored.dtype);
     tensors.set(name, asFloat32(stored.read(), `${file}: key ${name}`));
   }
-  return { spec, parameters: packTensors(spec, tensors, file), notes: notesOf(types, file) };
+  return { spec, parameters: packTensors(spec, tensors, file), notes: conversionNotes(types, file) };
 }
 
 /** The published networks in a dictionary: in its own names, or in those of a module, `net.encoder.0.weight`. */
@@ -148,12 +133,6 @@ function candidatesIn({ path: dictionary, tensors }: TensorDictionary): Candidat
     }));
 }
 
-/** The tensors by their names without the parts that wrappers add, unless two names would become the same. */
-function withoutWrappers(tensors: Tensors): Tensors {
-  const stripped = new Map([...tensors].map(([name, tensor]) => [name.replace(WRAPPERS, ''), tensor]));
-  return stripped.size === tensors.size ? stripped : tensors;
-}
-
 /** The last three parts of a name, those after its third dot from the end. */
 function lastParts(name: string): string {
   let dot = name.length;
@@ -166,18 +145,13 @@ function choose<T extends { readonly candidate: Candidate; readonly spec: ModelS
   all: readonly T[],
   file: string,
 ): T {
-  const rank = ({ candidate: { path } }: T) => {
-    const index = USUAL_KEYS.indexOf(path.split('.').at(-1) ?? '');
-    if (path === '') return -1;
-    return index < 0 ? Number.POSITIVE_INFINITY : index;
-  };
-  const ranks = all.map(rank);
+  const ranks = all.map(({ candidate }) => keyRank(candidate.path));
   const lowest = Math.min(...ranks);
   const isCopies = all.every(({ spec }) => modelName(spec) === modelName(all[0].spec));
   const first = all.filter((_, i) => ranks[i] === lowest);
   if (all.length === 1 || (isCopies && first.length === 1)) return first[0];
   const paths = all.map(({ candidate: { path, family } }) => `${path || 'the top level'} (${family.title})`);
-  throw new DataError(`${file}: holds several networks: ${listed(paths)}; name one: midas import FILE --key NAME`);
+  throw new DataError(`${file}: holds several networks: ${firstNames(paths)}; name one: midas import FILE --key NAME`);
 }
 
 /** Why nothing in the dictionaries is a published network. */
@@ -188,7 +162,7 @@ function unrecognised(
 ): string {
   if (candidates.length > 0) {
     const [{ family, others }] = candidates;
-    return `beside the tensors of the published ${family.title} it has ${listed(others)}, so it is another network; give a file of the published one`;
+    return `beside the tensors of the published ${family.title} it has ${firstNames(others)}, so it is another network; give a file of the published one`;
   }
   const most = dictionaries.reduce((a, b) => (b.tensors.size > a.tensors.size ? b : a));
   const where = most.path === '' ? 'its tensors are' : `${printable(most.path)} holds`;
@@ -198,14 +172,8 @@ function unrecognised(
     : '';
   return (
     'neither the classifier nor the inversion network of Yang et al. ' +
-    `(${where} ${listed([...most.tensors].map(([name, { dtype }]) => `${name} ${dtype}`))}); give a file of one of them${notRead}`
+    `(${where} ${firstNames([...most.tensors].map(([name, { dtype }]) => `${name} ${dtype}`))}); give a file of one of them${notRead}`
   );
-}
-
-/** The first three names, printable. */
-function listed(names: readonly string[]): string {
-  const shown = names.slice(0, 3).map((name) => printable(name.slice(0, 40)));
-  return names.length > 3 ? `${shown.join(', ')} and ${names.length - 3} more` : shown.join(', ');
 }
 
 /**
@@ -225,27 +193,6 @@ function requireStored(tensors: Tensors, key: string, shape: readonly number[], 
     );
   }
   return tensor;
-}
-
-/** @throws DataError for a number that is finite in float64 only */
-function asFloat32(tensor: Tensor, where: string): Tensor {
-  const data = toFloat32(tensor) as Float32Array<ArrayBuffer>;
-  if (tensor.dtype === 'F64') {
-    const wide = tensor.data as Float64Array;
-    const at = data.findIndex((value, i) => !Number.isFinite(value) && Number.isFinite(wide[i]));
-    if (at >= 0) {
-      throw new DataError(`${where}: element ${at} is ${wide[at]}, too large for float32; train or export it again`);
-    }
-  }
-  return { dtype: 'F32', shape: tensor.shape, data };
-}
-
-function notesOf(types: ReadonlySet<string>, file: string): string[] {
-  const exact = [types.has('F16') ? 'float16' : '', types.has('BF16') ? 'bfloat16' : ''].filter(Boolean);
-  return [
-    ...(types.has('F64') ? [`${file}: its float64 weights were rounded to float32.`] : []),
-    ...(exact.length > 0 ? [`${file}: its ${exact.join(' and ')} weights became float32, which is exact.`] : []),
-  ];
 }
 
 /** Reads ndf from the first convolution and nz from the last layer; four poolings each quarter the pixel count. */

@@ -1,8 +1,6 @@
 /** Names of layers: those of the modules in PyTorch wherever the file still tells them. */
 import type { OnnxNode } from '../../formats/onnx.ts';
-
-/** Parts of names that DataParallel, torch.compile and FSDP add, anywhere in a name. */
-export const WRAPPERS = /(?<=^|\.)(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\./g;
+import { WRAPPERS } from '../state_dict.ts';
 
 /** The name of a parameter; exporters that fold a batch normalisation write `conv1.weight_bias` for the new bias. */
 const PARAMETER = /^(?=.*[A-Za-z0-9])(.+)\.(?:weight|bias|running_mean|running_var|gamma|beta)(?:_\w+)?$/;

@@ -3,13 +3,13 @@ import type { NetworkBuilder } from './builder.ts';
 import { axisOf } from './movement.ts';
 import type { NodeReader } from './node_reader.ts';
 import { type Activation, productOf, sameShape } from './values.ts';
-import { describeWindows, shortPair, slideWindows, windowsOf } from './windows.ts';
+import { describeWindows, type NodeWindows, shortPair, slideWindows, windowsOf } from './windows.ts';
 
 const CEIL = { ceilMode: true };
 
 function pooled(kind: 'max_pool' | 'avg_pool', node: NodeReader, builder: NetworkBuilder): Activation {
   const image = builder.image(node.activation(0), node);
-  const windows = windowsOf(node, image);
+  const windows = withoutUnusedPads(windowsOf(node, image), image);
   if (windows.dilation.some((distance) => distance !== 1)) node.unsupported('with dilation', 'use a dilation of 1');
   const [top, left, bottom, right] = windows.pads;
   if (Math.max(top, bottom) >= windows.kernel[0] || Math.max(left, right) >= windows.kernel[1]) {
@@ -22,6 +22,17 @@ function pooled(kind: 'max_pool' | 'avg_pool', node: NodeReader, builder: Networ
     kind === 'avg_pool' && windows.pads.some((pad) => pad !== 0) && node.int('count_include_pad') !== 1;
   const body = { kind, ...described, ...(isExclusive ? { countIncludePad: false } : {}) };
   return builder.addPlain(node.node, body, [image.layer], [image.channels, height, width]);
+}
+
+/** Padding at the end that no window reaches is left out: before opset 10, exporters wrote the ceil mode by it. */
+function withoutUnusedPads(windows: NodeWindows, image: { height: number; width: number }): NodeWindows {
+  const { kernel, stride, pads, ceilMode } = windows;
+  if (ceilMode) return windows;
+  const [bottom, right] = [image.height, image.width].map((size, axis) => {
+    const count = Math.floor((size + pads[axis] + pads[axis + 2] - kernel[axis]) / stride[axis]);
+    return Math.min(pads[axis + 2], Math.max(0, count * stride[axis] + kernel[axis] - size - pads[axis]));
+  });
+  return { ...windows, pads: [pads[0], pads[1], bottom, right] };
 }
 
 export function maxPool(node: NodeReader, builder: NetworkBuilder): Activation {

@@ -1,5 +1,5 @@
 // The common part of conv2d_depthwise_forward, conv2d_depthwise_input_gradient and their approximate variants. One
-// invocation computes a strip of 4 pixels x 4 channels in LINES adjacent lines of one class (conv/windows.wgsl), and reads
+// invocation computes a strip of 4 pixels x 4 channels in LINES_EACH adjacent lines of one class (conv/windows.wgsl), and reads
 // every line of A once, with the weights in registers. Invocations run over channels, strips, lines and images.
 // Needs open_weights(channel, image) and weight_at(channel, tap), the weights of channels channel .. channel + 3; and N,
 // STRIDE_C, IMAGES, GRID_WIDTH and the array `c`.
@@ -79,7 +79,7 @@ const OPEN: u32 = (TAPS.x + GRID_STEP.x - 1u) / GRID_STEP.x;
 fn convolve(id: vec3u) {
   let pixels = pixel_class(id.z);
   let strips = (pixels.size.y + STRIP - 1u) / STRIP;
-  let parts = (pixels.size.x + LINES - 1u) / LINES;
+  let parts = (pixels.size.x + LINES_EACH - 1u) / LINES_EACH;
   let at = id.x + id.y * GRID_WIDTH;
   if (at >= CHANNELS4 * strips * parts * IMAGES) { return; }
   let channel4 = at % CHANNELS4;
@@ -97,8 +97,8 @@ fn convolve(id: vec3u) {
   if (TAPS.x > 2u) { w[2] = load_row(pixels, channel, 2u); }
   if (TAPS.x > 3u) { w[3] = load_row(pixels, channel, 3u); }
   if (TAPS.x > 4u) { w[4] = load_row(pixels, channel, 4u); }
-  let first = part % parts * LINES;
-  let end = min(first + LINES, pixels.size.x) + OPEN - 1u;
+  let first = part % parts * LINES_EACH;
+  let end = min(first + LINES_EACH, pixels.size.x) + OPEN - 1u;
   // The pixel of A at position (0, 0) of pixel (0, x).
   let start = pixels.origin + vec2i(0, i32(x * STEP)) - select(vec2i(), vec2i(TAPS) - 1, TRANSPOSED);
   var s0: mat4x4f;

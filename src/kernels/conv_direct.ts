@@ -142,7 +142,7 @@ export function recordDirectProduct(
       const lines = linesEach(recorder.gpu, across * classes, height);
       const flat = flatGrid(across * Math.ceil(height / lines), workgroupSize(recorder.gpu));
       const [x, y] = flat.workgroups;
-      return { workgroups: [x, y, classes] as const, constants: { ...flat.constants, LINES: lines } };
+      return { workgroups: [x, y, classes] as const, constants: { ...flat.constants, LINES_EACH: lines } };
     }
     const tiles = tileGrid(TILES['16x4'], images * height * width, written.columns, workgroupSize(recorder.gpu));
     const groups = (shape.batch / images) * classes;

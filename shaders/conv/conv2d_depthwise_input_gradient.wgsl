@@ -3,8 +3,8 @@
 // dx[n, iy, ix, k] = act(sum over ky, kx with iy + PADDING_Y - ky = oy STRIDE_Y and ix + PADDING_X - kx = ox STRIDE_X of
 //                        dy[n, oy, ox, k] W[k, ky, kx] + bias[k]).
 // dy (here a): NHWC, one pixel per row of STRIDE_A, with a row of zeros at ZERO_ROW. W as there. dx (here c): NHWC, N
-// channels, stride STRIDE_C. One invocation computes 2 lines of 8 pixels of one class (conv/windows.wgsl) x 4 channels;
-// workgroup z is the class.
+// channels, stride STRIDE_C. One invocation computes 4 pixels x 4 channels in LINES_EACH lines of one class
+// (conv/windows.wgsl); workgroup z is the class.
 // Bindings: dy, weights, bias, c, and with NORMALISE those of conv/normalisation.wgsl. Launched by
 // recordConv2dInputGradient (src/kernels/conv.ts).
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;

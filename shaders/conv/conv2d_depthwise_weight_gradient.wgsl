@@ -18,51 +18,28 @@ fn load_gradient(line: u32, x: u32, channel4: u32) -> vec4f {
   return select(vec4f(), dy[(line * C_WIDTH + x) * (STRIDE_DY / 4u) + channel4], x < C_WIDTH);
 }
 
-fn load_gradients(line: u32, x: u32, channel4: u32) -> Strip {
-  return Strip(
-    mat4x4f(
-      load_gradient(line, x, channel4),
-      load_gradient(line, x + 1u, channel4),
-      load_gradient(line, x + 2u, channel4),
-      load_gradient(line, x + 3u, channel4),
-    ),
-    mat4x4f(
-      load_gradient(line, x + 4u, channel4),
-      load_gradient(line, x + 5u, channel4),
-      load_gradient(line, x + 6u, channel4),
-      load_gradient(line, x + 7u, channel4),
-    ),
+fn load_gradients(line: u32, x: u32, channel4: u32) -> mat4x4f {
+  return mat4x4f(
+    load_gradient(line, x, channel4),
+    load_gradient(line, x + 1u, channel4),
+    load_gradient(line, x + 2u, channel4),
+    load_gradient(line, x + 3u, channel4),
   );
 }
 
 // Adds the products of the strip's pixels at one tap.
-fn add_tap(a: mat4x4f, b: mat4x4f, g: Strip, before: vec4f) -> vec4f {
-  var sum = fma(a[0], g.p0[0], before);
-  sum = fma(a[1], g.p0[1], sum);
-  sum = fma(a[2], g.p0[2], sum);
-  sum = fma(a[3], g.p0[3], sum);
-  sum = fma(b[0], g.p1[0], sum);
-  sum = fma(b[1], g.p1[1], sum);
-  sum = fma(b[2], g.p1[2], sum);
-  return fma(b[3], g.p1[3], sum);
+fn add_tap(x0: vec4f, x1: vec4f, x2: vec4f, x3: vec4f, g: mat4x4f, before: vec4f) -> vec4f {
+  return fma(x3, g[3], fma(x2, g[2], fma(x1, g[1], fma(x0, g[0], before))));
 }
 
 // Adds the products of the strip's pixels in one kernel row.
-fn add_row(x: Span, g: Strip, s: Row) -> Row {
-  var sums = s;
-  sums.t0 = add_tap(mat4x4f(x[0], x[STEP], x[2u * STEP], x[3u * STEP]), mat4x4f(x[4u * STEP], x[5u * STEP], x[6u * STEP], x[7u * STEP]), g, s.t0);
-  if (TAPS.y > 1u) {
-    sums.t1 = add_tap(mat4x4f(x[1], x[STEP + 1u], x[2u * STEP + 1u], x[3u * STEP + 1u]), mat4x4f(x[4u * STEP + 1u], x[5u * STEP + 1u], x[6u * STEP + 1u], x[7u * STEP + 1u]), g, s.t1);
-  }
-  if (TAPS.y > 2u) {
-    sums.t2 = add_tap(mat4x4f(x[2], x[STEP + 2u], x[2u * STEP + 2u], x[3u * STEP + 2u]), mat4x4f(x[4u * STEP + 2u], x[5u * STEP + 2u], x[6u * STEP + 2u], x[7u * STEP + 2u]), g, s.t2);
-  }
-  if (TAPS.y > 3u) {
-    sums.t3 = add_tap(mat4x4f(x[3], x[STEP + 3u], x[2u * STEP + 3u], x[3u * STEP + 3u]), mat4x4f(x[4u * STEP + 3u], x[5u * STEP + 3u], x[6u * STEP + 3u], x[7u * STEP + 3u]), g, s.t3);
-  }
-  if (TAPS.y > 4u) {
-    sums.t4 = add_tap(mat4x4f(x[4], x[STEP + 4u], x[2u * STEP + 4u], x[3u * STEP + 4u]), mat4x4f(x[4u * STEP + 4u], x[5u * STEP + 4u], x[6u * STEP + 4u], x[7u * STEP + 4u]), g, s.t4);
-  }
+fn add_row(x: Span, g: mat4x4f, s: Row) -> Row {
+  var sums: Row;
+  sums.t0 = add_tap(x[0], x[STEP], x[2u * STEP], x[3u * STEP], g, s.t0);
+  if (TAPS.y > 1u) { sums.t1 = add_tap(x[1], x[STEP + 1u], x[2u * STEP + 1u], x[3u * STEP + 1u], g, s.t1); }
+  if (TAPS.y > 2u) { sums.t2 = add_tap(x[2], x[STEP + 2u], x[2u * STEP + 2u], x[3u * STEP + 2u], g, s.t2); }
+  if (TAPS.y > 3u) { sums.t3 = add_tap(x[3], x[STEP + 3u], x[2u * STEP + 3u], x[3u * STEP + 3u], g, s.t3); }
+  if (TAPS.y > 4u) { sums.t4 = add_tap(x[4], x[STEP + 4u], x[2u * STEP + 4u], x[3u * STEP + 4u], g, s.t4); }
   return sums;
 }
 

@@ -4,20 +4,15 @@
 // Needs A_HEIGHT, A_WIDTH, STRIDE_A, ZERO_ROW, the array `a`, and what conv/windows.wgsl needs.
 #include "conv/windows.wgsl"
 
-const STRIP: u32 = 8u;
+const STRIP: u32 = 4u;
 // Most taps of a class. Positions of taps run in the order of the pixels of A; with TRANSPOSED, taps run backwards.
 const TAPS: vec2u = (KERNEL + (TAP_STEP - 1u)) / TAP_STEP;
 // Pixels of A from one pixel of a line to the next.
 const STEP: u32 = GRID_STEP.y;
 // Number of pixels of a line of A that a strip meets.
 const SPAN: u32 = (STRIP - 1u) * STEP + TAPS.y;
-alias Span = array<vec4f, 19>;
+alias Span = array<vec4f, 11>;
 const_assert all(TAPS <= vec2u(5u)) && all(GRID_STEP <= vec2u(2u)) && all(TAP_MOVE == vec2i(select(1, -1, TRANSPOSED)));
-
-// Values of a strip's pixels.
-struct Strip {
-  p0: mat4x4f, p1: mat4x4f,
-}
 
 // Values of a kernel row: weights or sums, for four channels.
 struct Row {
@@ -49,20 +44,12 @@ fn load_span(line: Line) -> Span {
   x[1] = load_pixel(line, 1u);
   x[2] = load_pixel(line, 2u);
   x[3] = load_pixel(line, 3u);
-  x[4] = load_pixel(line, 4u);
-  x[5] = load_pixel(line, 5u);
-  x[6] = load_pixel(line, 6u);
-  x[7] = load_pixel(line, 7u);
+  if (SPAN > 4u) { x[4] = load_pixel(line, 4u); }
+  if (SPAN > 5u) { x[5] = load_pixel(line, 5u); }
+  if (SPAN > 6u) { x[6] = load_pixel(line, 6u); }
+  if (SPAN > 7u) { x[7] = load_pixel(line, 7u); }
   if (SPAN > 8u) { x[8] = load_pixel(line, 8u); }
   if (SPAN > 9u) { x[9] = load_pixel(line, 9u); }
   if (SPAN > 10u) { x[10] = load_pixel(line, 10u); }
-  if (SPAN > 11u) { x[11] = load_pixel(line, 11u); }
-  if (SPAN > 12u) { x[12] = load_pixel(line, 12u); }
-  if (SPAN > 13u) { x[13] = load_pixel(line, 13u); }
-  if (SPAN > 14u) { x[14] = load_pixel(line, 14u); }
-  if (SPAN > 15u) { x[15] = load_pixel(line, 15u); }
-  if (SPAN > 16u) { x[16] = load_pixel(line, 16u); }
-  if (SPAN > 17u) { x[17] = load_pixel(line, 17u); }
-  if (SPAN > 18u) { x[18] = load_pixel(line, 18u); }
   return x;
 }

@@ -27,8 +27,8 @@ import { edgesOf, pairOf } from './geometry.ts';
 import { flatGrid } from './grid.ts';
 import { busyTiles, TILES, tileGrid } from './tiles.ts';
 
-/** Lines and pixels of a line that an invocation of a depthwise product computes, and its limits. */
-const DEPTHWISE = { lines: 2, strip: 8, kernel: 5, stride: 2 } as const;
+/** Pixels of a line that an invocation of a depthwise product computes at a time, and the limits of its shape. */
+const DEPTHWISE = { strip: 4, kernel: 5, stride: 2 } as const;
 
 /** Size of a block of the weight gradient: output channels x columns. */
 const GRADIENT_TILE = { rows: 4, columns: 4, invocations: 1 } as const;
@@ -138,9 +138,11 @@ export function recordDirectProduct(
   const normalisation = normalisationOf(args, written);
   const grid = () => {
     if (depthwise) {
-      const blocks = Math.ceil(height / DEPTHWISE.lines) * Math.ceil(width / DEPTHWISE.strip);
-      const flat = flatGrid(Math.ceil(written.columns / 4) * blocks * images, workgroupSize(recorder.gpu));
-      return { workgroups: [flat.workgroups[0], flat.workgroups[1], classes] as const, constants: flat.constants };
+      const across = Math.ceil(written.columns / 4) * Math.ceil(width / DEPTHWISE.strip) * images;
+      const lines = linesEach(recorder.gpu, across * classes, height);
+      const flat = flatGrid(across * Math.ceil(height / lines), workgroupSize(recorder.gpu));
+      const [x, y] = flat.workgroups;
+      return { workgroups: [x, y, classes] as const, constants: { ...flat.constants, LINES_EACH: lines } };
     }
     const tiles = tileGrid(TILES['16x4'], images * height * width, written.columns, workgroupSize(recorder.gpu));
     const groups = (shape.batch / images) * classes;
@@ -283,6 +285,16 @@ export function recordDirectWeightGradient(
     });
   }
   if (slices > 1) recordSplitReduction(recorder, { label, shape: store, partial, bias: x, c: dw });
+}
+
+/**
+ * Number of lines that an invocation of a depthwise product computes: it reads a few lines more than it writes, so as many
+ * as leave enough invocations to keep the adapter busy.
+ * @param across invocations for one line each
+ */
+function linesEach(gpu: Gpu, across: number, lines: number): number {
+  const parts = Math.ceil((64 * busyTiles(gpu)) / across);
+  return Math.ceil(lines / Math.min(parts, Math.ceil(lines / 4)));
 }
 
 /** Number of slices of at least 128 output pixels each that keeps the adapter busy with this many invocations per slice. */

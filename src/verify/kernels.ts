@@ -10,6 +10,7 @@ import type { Gpu } from '../gpu/device.ts';
 import type { Program } from '../gpu/recorder.ts';
 import { ACTIVATION_LAYERS } from './kernels/activation.ts';
 import { CONVOLUTIONS } from './kernels/conv.ts';
+import { DIRECT_CONVOLUTIONS } from './kernels/conv_direct.ts';
 import { GEMMS } from './kernels/gemm.ts';
 import { BATCHES, COPIES, IMAGE_FILTERS } from './kernels/image.ts';
 import { LOSSES } from './kernels/loss.ts';
@@ -39,6 +40,7 @@ export interface KernelCheck {
 const CHECKS: readonly Check[] = [
   ...GEMMS,
   ...CONVOLUTIONS,
+  ...DIRECT_CONVOLUTIONS,
   ...MEMORY,
   ...ACTIVATION_LAYERS,
   ...NORMS,

@@ -9,6 +9,7 @@ import { type ConvShape, convOutputSize, convWeightColumns } from '../src/kernel
 import { outputShape } from '../src/layers/kinds.ts';
 import { type Cost, CostRecorder, intensityOf } from './cost.ts';
 import { deepNetworks } from './deep_networks.ts';
+import { buildNaiveDepthwise } from './depthwise.ts';
 import { filled } from './inputs.ts';
 import { atLeast, makeRow, type Row } from './rows.ts';
 import { type Case, interleave, ratios, type Timing } from './timing.ts';
@@ -22,10 +23,15 @@ interface Layer {
   readonly transposed: boolean;
   /** True if the roofline shows it. */
   readonly drawn: boolean;
+  /** Target of every direction in per cent of the ceiling; none for depthwise convolutions, which memory limits. */
+  readonly target?: number;
 }
 
 const same = { kernelSize: 3, stride: 1, padding: 1, batch: 16 } as const;
 const doubling = { kernelSize: 4, stride: 2, padding: 1, batch: 16 } as const;
+
+/** Target of every convolution, in per cent of the ceiling. */
+const SHARE = 45;
 
 const LARGE: readonly Layer[] = [
   { name: 'conv 3x3 32x32x32->64', shape: { ...same, height: 32, width: 32, inChannels: 32, outChannels: 64 } },
@@ -34,12 +40,14 @@ const LARGE: readonly Layer[] = [
     name: 'transposed conv 4x4 s2 8x8x64->16x16x32',
     shape: { ...doubling, height: 16, width: 16, inChannels: 32, outChannels: 64 },
   },
-].map((layer) => ({ ...layer, transposed: layer.shape.stride === 2, drawn: true }));
+].map((layer) => ({ ...layer, transposed: layer.shape.stride === 2, drawn: true, target: SHARE }));
+
+const DEPTHWISE: readonly Layer[] = [1, 2].map((stride) => {
+  const shape = { ...same, stride, height: 32, width: 32, inChannels: 64, outChannels: 64, groups: 64 };
+  return { name: `depthwise conv 3x3 s${stride} 32x32x64`, shape, transposed: false, drawn: false };
+});
 
 const PEOPLE = 30;
-
-/** Target of every convolution, in per cent of the ceiling. */
-const SHARE = 45;
 
 /** The convolutions of a preset's victim and of its inversion network, at the preset's batch. */
 function layersOf(preset: PresetSize<'deep'>): Layer[] {
@@ -55,20 +63,22 @@ function layersOf(preset: PresetSize<'deep'>): Layer[] {
       const { height, width, channels: inChannels } = large;
       const shape = { batch, height, width, inChannels, outChannels: small.channels, kernelSize, stride, padding };
       const name = `${preset} ${spec.name} ${from.height}x${from.width}x${from.channels}->${to.channels}`;
-      return [{ name, shape, transposed, drawn: false }];
+      return [{ name, shape, transposed, drawn: false, target: SHARE }];
     }),
   );
 }
 
-/** Measures every convolution in per cent of the ceiling. Multiplications with padding count as operations. */
+/** Measures every convolution in per cent of the ceiling, and depthwise ones against a naive kernel too. Multiplications with padding count as operations. */
 export async function benchConv(gpu: Gpu, timing: Timing): Promise<Row[]> {
   const rows: Row[] = [];
-  for (const { name, shape, transposed, drawn } of [...LARGE, ...layersOf('tiny'), ...layersOf('small')]) {
+  const layers = [...LARGE, ...DEPTHWISE, ...layersOf('tiny'), ...layersOf('small')];
+  for (const { name, shape, transposed, drawn, target } of layers) {
     const arena = new Arena(gpu);
     const { fma } = await buildProbes(gpu, arena);
-    const programs = await buildConv(gpu, arena, shape, transposed);
+    const { programs, naive } = await buildConv(gpu, arena, shape, transposed);
     const cases: Record<string, Case> = { fma: { run: () => fma.program.run() } };
     for (const [direction, { program }] of Object.entries(programs)) cases[direction] = { run: () => program.run() };
+    if (naive) cases.naive = { run: () => naive.run() };
     const times = await interleave(gpu, cases, timing);
     const ceiling = times.fma.map((ms) => fma.work / ms / 1e6);
     for (const [direction, { cost }] of Object.entries(programs)) {
@@ -76,7 +86,15 @@ export async function benchConv(gpu: Gpu, timing: Timing): Promise<Row[]> {
       const share = ratios(rates, ceiling).map((ratio) => 100 * ratio);
       const kernel = `${name} ${direction}`;
       const roofline = drawn ? ({ kernel, kind: 'convolution', intensity: intensityOf(cost) } as const) : undefined;
-      rows.push(makeRow(`${kernel}, % of FMA ceiling`, share, '%', atLeast(SHARE), { roofline }));
+      rows.push(
+        makeRow(`${kernel}, % of FMA ceiling`, share, '%', target === undefined ? undefined : atLeast(target), {
+          roofline,
+        }),
+      );
+    }
+    if (naive) {
+      const gain = ratios(times.naive, times.forward);
+      rows.push(makeRow(`${name} forward, relative to one pixel per invocation`, gain, 'times as fast'));
     }
     arena.destroy();
   }
@@ -93,7 +111,7 @@ async function buildConv(
   arena: Arena,
   shape: ConvShape,
   transposed: boolean,
-): Promise<Record<Direction, Built>> {
+): Promise<{ programs: Record<Direction, Built>; naive?: Program }> {
   const { batch, height, width, inChannels, outChannels } = shape;
   const small = convOutputSize(shape);
   const x = filled(gpu, arena.image('x', batch, height, width, inChannels));
@@ -122,5 +140,6 @@ async function buildConv(
       recordConv2dWeightGradient(recorder, arena, { label: 'weight gradient', shape, x, dy, dw }),
     ),
   };
-  return built as Record<Direction, Built>;
+  const naive = shape.groups === undefined ? undefined : await buildNaiveDepthwise(gpu, shape, { x, weight, y });
+  return { programs: built as Record<Direction, Built>, naive };
 }

@@ -1,10 +1,8 @@
 /** Compares methods of drawing bit flips, on the same codes in the same rounds. */
-import { readFile } from 'node:fs/promises';
 import { Arena } from '../src/gpu/arena.ts';
 import type { ShaderConstant } from '../src/gpu/composer.ts';
 import type { Gpu } from '../src/gpu/device.ts';
 import type { BufferView } from '../src/gpu/guarded_device.ts';
-import { fileShaderSource } from '../src/gpu/node.ts';
 import { PipelineCache } from '../src/gpu/pipelines.ts';
 import { Recorder } from '../src/gpu/recorder.ts';
 import { FAULT_ENTRY_WORDS } from '../src/gpu/structs.ts';
@@ -17,19 +15,12 @@ import { uniformMemory } from '../src/memory/config.ts';
 import { deviceKey, flipTable, tensorKey } from '../src/memory/fault_sampler.ts';
 import { faultSources } from '../src/memory/faults.ts';
 import { makeRow, type Row } from './rows.ts';
+import { benchShaderSource } from './shader_source.ts';
 import { interleave, ratios, type Timing } from './timing.ts';
 
 const RATES = [0.001, 0.01, 0.0625] as const;
 const [ROWS, COLUMNS] = [1000, 10304];
 const GEOMETRY = { banks: 8, rows: 32768, rowBytes: 8192 };
-
-/** Shaders of the engine; paths that begin with `bench/` name slower variants in bench/shaders. */
-const source = {
-  read: (path: string) =>
-    path.startsWith('bench/')
-      ? readFile(new URL(`./shaders/${path.slice(6)}`, import.meta.url), 'utf8')
-      : fileShaderSource.read(path),
-};
 
 /** The fault table of a tensor of 12-bit codes whose bits fail uniformly, and the shader parts that fetch the tensor. */
 export function uniformSampler(
@@ -52,7 +43,7 @@ export function uniformSampler(
 /** Measures a materialised read of 10.3 million 12-bit codes by each method, as a multiple of a copy of the weights. */
 export async function benchMasks(gpu: Gpu, timing: Timing): Promise<Row[]> {
   const arena = new Arena(gpu);
-  const cache = new PipelineCache(gpu, source);
+  const cache = new PipelineCache(gpu, benchShaderSource);
   const codes = arena.allocate('codes', ROWS * COLUMNS * 2);
   const fetched = arena.allocate('fetched', ROWS * COLUMNS * 4);
   const copied = arena.allocate('copied', ROWS * COLUMNS * 4);

@@ -1,9 +1,9 @@
 // conv2d_depthwise_forward without bias and activation, as a direct sum: one invocation computes one pixel x 4 channels and
-// loads every weight and every pixel for itself. The constants are those of conv2d_depthwise_forward.
+// loads every weight and every pixel for itself. Bindings: x (here a), weights, y (here c). Launched by
+// buildNaiveDepthwise (bench/depthwise.ts).
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;
 @group(0) @binding(1) var<storage, read> weights: array<f32>;
-@group(0) @binding(2) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> c: array<vec4f>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3u) {

@@ -1,5 +1,6 @@
-// conv2d_depthwise_input_gradient with W and bias fetched from approximate memory inside the product (the fused path): the decoded
-// weights exist only in registers. The result has the same bits as materialise followed by conv2d_depthwise_input_gradient.
+// conv2d_depthwise_input_gradient with W and bias fetched from approximate memory inside the product (the fused path): the
+// decoded weights exist only in registers. The result has the same bits as materialise followed by
+// conv2d_depthwise_input_gradient.
 // With PER_IMAGE (granularity `inference`), the number of the image, step.first_image + n, is part of the random key with
 // which the faults of its weights are drawn.
 // Bindings: dy, codes, fault_table, c, step, and with NORMALISE those of conv/normalisation.wgsl. Launched by

@@ -1,5 +1,6 @@
 // The gradient of conv2d_depthwise_forward with respect to its weights:
-// dW[k, ky, kx] = sum over n, oy, ox of dy[n, oy, ox, k] x[n, oy STRIDE_Y + ky - PADDING_Y, ox STRIDE_X + kx - PADDING_X, k].
+// dW[k, ky, kx] = sum over n, oy, ox of dy[n, oy, ox, k]
+//                 x[n, oy STRIDE_Y + ky - PADDING_Y, ox STRIDE_X + kx - PADDING_X, k].
 // x (here a): NHWC, stride STRIDE_A, with a row of zeros at ZERO_ROW. dy: NHWC, C_HEIGHT x C_WIDTH pixels, stride STRIDE_DY.
 // dW (here c): M channels x N columns ky KERNEL_X + kx, stride STRIDE_C. One invocation computes all taps of 4 channels in a
 // slice of LINES_SLICE lines of output pixels, strip by strip; invocations run over channels and slices.

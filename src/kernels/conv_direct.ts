@@ -30,6 +30,9 @@ import { busyTiles, TILES, tileGrid } from './tiles.ts';
 /** Pixels of a line that an invocation of a depthwise product computes at a time, and the limits of its shape. */
 const DEPTHWISE = { strip: 4, kernel: 5, stride: 2 } as const;
 
+/** Invocations of a depthwise product that keep an adapter busy. On a software adapter more of them only cost time. */
+const BUSY_INVOCATIONS = { hardware: 65_536, software: 1024 } as const;
+
 /** Size of a block of the weight gradient: output channels x columns. */
 const GRADIENT_TILE = { rows: 4, columns: 4, invocations: 1 } as const;
 
@@ -293,7 +296,7 @@ export function recordDirectWeightGradient(
  * @param across invocations for one line each
  */
 function linesEach(gpu: Gpu, across: number, lines: number): number {
-  const parts = Math.ceil((64 * busyTiles(gpu)) / across);
+  const parts = Math.ceil(BUSY_INVOCATIONS[gpu.adapter.software ? 'software' : 'hardware'] / across);
   return Math.ceil(lines / Math.min(parts, Math.ceil(lines / 4)));
 }
 

@@ -94,11 +94,13 @@ export class Pool {
     }
     const matrices = new Map<Root, Matrix>();
     for (const { roots, bytes } of slots) {
+      roots.sort((a, b) => bytesOf(b) - bytesOf(a));
       const rowBytes = (root: Root) => root.stride * 4;
       // The row of zeros of a value is the first of its rows that begins behind all values.
       const zeroRow = (root: Root) => Math.ceil(bytes / rowBytes(root));
       const size = Math.max(...roots.map((root) => (zeroRow(root) + 1) * rowBytes(root)));
-      const { buffer, offset } = arena.allocate(roots.map(({ label }) => label).join(', '), size);
+      const label = roots.length === 1 ? roots[0].label : `${roots[0].label} (with ${roots.length - 1} others)`;
+      const { buffer, offset } = arena.allocate(label, size);
       for (const root of roots) {
         const { rows, columns, stride } = root;
         matrices.set(root, { buffer, offset, size: bytesOf(root), rows, columns, stride, zeroRow: zeroRow(root) });

@@ -6,16 +6,9 @@ import type { ConvTranspose2dSpec } from '../../src/layers/conv_transpose2d.ts';
 import type { Conv2dSpec } from '../../src/layers/conv2d.ts';
 import { sizeOf, vectorShape } from '../../src/layers/layer.ts';
 import { FlatParameters, ParameterLayout } from '../../src/layers/parameters.ts';
-import {
-  type LayerSpec,
-  outputShape,
-  plainWeights,
-  planGradients,
-  planStack,
-  recordStackBackward,
-  recordStackForward,
-  stackParameters,
-} from '../../src/layers/stack.ts';
+import { planGraph, recordBackward, recordForward } from '../../src/layers/graph.ts';
+import { type LayerSpec, layerParameters, outputShape } from '../../src/layers/kinds.ts';
+import { plainWeights } from '../../src/layers/weights.ts';
 import { randomValues, readMatrix, useGpu, writeMatrix } from '../support/gpu.ts';
 
 const device = useGpu();
@@ -70,7 +63,7 @@ it.each(Object.keys(LAYERS))('the gradients of %s agree with differences of its 
   const { gpu } = device;
   const spec = LAYERS[name];
   arena = new Arena(gpu);
-  const layout = new ParameterLayout(stackParameters([spec]));
+  const layout = new ParameterLayout(layerParameters([spec]));
   const [parameters, gradients] = ['parameters', 'gradients'].map((label) => new FlatParameters(arena!, label, layout));
   const counts = layout.slices.map(({ shape }) => shape.reduce((product, n) => product * n, 1));
   const flat = (tensors: readonly Float32Array<ArrayBuffer>[]) => {
@@ -81,12 +74,11 @@ it.each(Object.keys(LAYERS))('the gradients of %s agree with differences of its 
   const pixels = sizeOf(spec.input);
   const specs: LayerSpec[] = [{ kind: 'reshape', name: 'image', input: vectorShape(pixels), output: spec.input }, spec];
   const input = arena.matrix('x', BATCH, pixels);
-  const run = planStack(arena, specs, input);
-  const backward = planGradients(arena, specs, run, true);
+  const run = planGraph(arena, specs, input, { gradients: { input: true, parameters: true } });
   const [forwardPass, backwardPass] = [new Recorder(gpu), new Recorder(gpu)];
   const weights = plainWeights(parameters);
-  recordStackForward(forwardPass, arena, specs, weights, run);
-  recordStackBackward(backwardPass, arena, specs, weights, run, backward, gradients, true);
+  recordForward(forwardPass, arena, specs, weights, run);
+  recordBackward(backwardPass, arena, specs, weights, run, gradients);
   const forward = await forwardPass.build('forward');
   const back = await backwardPass.build('backward');
 
@@ -100,11 +92,11 @@ it.each(Object.keys(LAYERS))('the gradients of %s agree with differences of its 
     return dot(await readMatrix(gpu, run.values[2]), dy);
   };
   const loss = await lossOf(x, tensors);
-  writeMatrix(gpu, backward.values[2], dy);
+  writeMatrix(gpu, run.gradients[2]!, dy);
   back.run();
   const words = await gpu.readWords(gradients.view);
   const gradientOf = layout.slices.map((slice) => new Float32Array(layout.unpack(slice, words).buffer));
-  const gradientOfX = await readMatrix(gpu, backward.values[0]);
+  const gradientOfX = await readMatrix(gpu, run.gradients[0]!);
 
   const moved = (values: Float32Array, by: Float32Array) => values.map((value, i) => value + by[i]) as typeof x;
   for (const [i, { name: tensor }] of layout.slices.entries()) {
@@ -140,12 +132,12 @@ it.each<readonly [string, Conv2dSpec | ConvTranspose2dSpec, string]>([
 });
 
 it('a convolution layer refuses groups that do not divide its channels', () => {
-  expect(() => stackParameters([{ ...CONV, groups: 4 }])).toThrow('conv1: 4 groups do not divide 6 and 6 channels');
-  expect(() => stackParameters([{ ...TRANSPOSED, groups: 4 }])).toThrow(ShapeError);
+  expect(() => layerParameters([{ ...CONV, groups: 4 }])).toThrow('conv1: 4 groups do not divide 6 and 6 channels');
+  expect(() => layerParameters([{ ...TRANSPOSED, groups: 4 }])).toThrow(ShapeError);
 });
 
 it("a depthwise layer's weights are packed from PyTorch's order without pads between taps", () => {
-  const layout = new ParameterLayout(stackParameters([{ ...CONV, groups: 6, bias: false }]));
+  const layout = new ParameterLayout(layerParameters([{ ...CONV, groups: 6, bias: false }]));
   const [slice] = layout.slices;
   expect([slice.rows, slice.columns, slice.stride, slice.shape]).toEqual([6, 9, 16, [6, 1, 3, 3]]);
   const values = Uint32Array.from({ length: 54 }, (_, i) => i + 1);

@@ -48,6 +48,11 @@ export class LayerNames {
     return this.#unique(cleaned(scope === '' || isOwn ? scope : `${scope}.${kind}`) || this.#numbered(kind));
   }
 
+  /** The name of a layer that no node asks for. */
+  ofKind(kind: string): string {
+    return this.#unique(this.#numbered(kind));
+  }
+
   #numbered(kind: string): string {
     const short = SHORT[kind] ?? kind;
     const count = (this.#counts.get(short) ?? 0) + 1;

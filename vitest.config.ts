@@ -37,7 +37,7 @@ const browser: TestProjectInlineConfiguration = {
   },
   server: { fs: { allow: [path('.'), fixtures] } },
   // A dependency that is discovered while tests are running would reload the page.
-  optimizeDeps: { include: ['valibot', 'gl-matrix'] },
+  optimizeDeps: { include: ['valibot', 'gl-matrix', 'pbf'] },
   test: {
     name: 'browser',
     include: ['test/{attacks,data,injection,kernels,memory,models}/**/*.gpu.test.ts'],

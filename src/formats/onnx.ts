@@ -66,8 +66,10 @@ export interface OnnxModel {
  */
 export type ExternalFiles = (location: string) => Uint8Array | undefined;
 
-/** Messages, names and numbers of lists in a file; a network of 1000 layers has about 30,000. Tensors' elements do not count. */
-const MAX_ITEMS = 1_000_000;
+/** Messages, names and numbers of lists in a file; a network of 1000 layers has about 50,000. Tensors' elements do not count. */
+const MAX_ITEMS = 500_000;
+/** A node takes as much memory as this number of other messages. */
+const NODE_ITEMS = 10;
 
 const VARINT = 0;
 const FIXED64 = 1;
@@ -193,6 +195,7 @@ function readGraph(reading: Reading, bytes: Uint8Array): Graph {
 }
 
 function readNode(reading: Reading, bytes: Uint8Array): OnnxNode {
+  spend(reading, NODE_ITEMS);
   const node = { name: '', operator: '', domain: '' };
   const inputs: string[] = [];
   const outputs: string[] = [];

@@ -113,16 +113,17 @@ export class NetworkBuilder {
   }
 
   #makeReal(value: Activation, node: NodeReader): Result {
-    const { shape, view, order, viewedBy = node.node } = value;
+    const { shape, view, order, viewedBy } = value;
     if (order && (view.length === 1 || !sameShape(shape, view) || order.some((axis, i) => axis !== i))) {
       return node.unsupported('of transposed values', 'leave the order of axes as it is');
     }
     const layer = this.read(value, node);
     if (sameShape(shape, view)) return { layer, shape };
-    if (view.length === 1) return this.addPlain(viewedBy, { kind: 'flatten' }, [layer], [...view]);
+    const nameOf = (kind: string) => (viewedBy ? this.names.ofNode(kind, viewedBy) : this.names.ofKind(kind));
+    if (view.length === 1) return this.add(nameOf('flatten'), { kind: 'flatten' }, [layer], view);
     if (view.length === 3) {
       const [channels, height, width] = view;
-      return this.addPlain(viewedBy, { kind: 'reshape', shape: [channels, height, width] }, [layer], [...view]);
+      return this.add(nameOf('reshape'), { kind: 'reshape', shape: [channels, height, width] }, [layer], view);
     }
     return node.unsupported(`of values of shape [batch,${view}]`, 'keep images as [batch,channels,height,width]');
   }

@@ -41,11 +41,16 @@ export class LayerNames {
     return this.#unique(cleaned(module) || this.#numbered(kind));
   }
 
-  /** The name of a layer without parameters: its module and its kind, `layers.0.relu`. */
+  /** The name of a layer without parameters: its module and its kind, `layers.0.relu`; or its own, if it has one. */
   ofNode(kind: string, node: OnnxNode): string {
     const scope = moduleOf(node);
-    if (scope === '') return this.#unique(this.#numbered(kind));
-    return this.#unique(cleaned(`${scope}.${kind}`) || this.#numbered(kind));
+    const isOwn = scope === node.name;
+    return this.#unique(cleaned(scope === '' || isOwn ? scope : `${scope}.${kind}`) || this.#numbered(kind));
+  }
+
+  /** The name of a layer that no node asks for. */
+  ofKind(kind: string): string {
+    return this.#unique(this.#numbered(kind));
   }
 
   #numbered(kind: string): string {

@@ -60,7 +60,7 @@ const OF_TRANSFORMERS: ReadonlySet<string> = new Set([
 /** What would do instead of an operator that is not supported at all. */
 export function insteadOf({ operator, domain }: OnnxNode): string {
   if (domain !== '') return `export it with operators of ONNX, not of ${domain}`;
-  return INSTEAD[operator] ?? 'build the network of the layers in the table of operators';
+  return INSTEAD[operator] ?? 'use convolutions, pooling, dense layers and ReLU';
 }
 
 /** True for an operator of networks with 8-bit integers. */

@@ -11,17 +11,20 @@ import {
   VICTIM_KINDS,
   type VictimKind,
 } from '../experiments/config.ts';
+import { VICTIM_FILE } from '../experiments/networks.ts';
 import { attacksOfKinds, changedTraining, type PresetName, presetInput } from '../experiments/presets.ts';
 import { parseShard, type Shard, WHOLE } from '../experiments/shard.ts';
 import { voltageMemories } from '../experiments/voltage.ts';
 import type { ImageSizeInput } from '../image_size.ts';
 import type { NOISE_KINDS } from '../memory/config.ts';
+import { type NetworkDescription, parseNetwork } from '../models/network_description.ts';
 import { readConfig } from './config_file.ts';
 import { type PrivateFiles, readPrivateFiles } from './experiment_data.ts';
 import type { ExperimentOptions } from './experiment_options.ts';
 import { readMemory } from './memory_file.ts';
 import {
   fittingData,
+  fittingFiles,
   knownPeople,
   type Pretrained,
   type PretrainedShapes,
@@ -31,6 +34,7 @@ import {
   widenedAttacks,
   widenedVictim,
 } from './pretrained.ts';
+import { readVictim } from './victim_file.ts';
 
 /** An experiment as the command line describes it. */
 export interface Asked {
@@ -38,6 +42,8 @@ export interface Asked {
   readonly files: PrivateFiles | undefined;
   readonly pretrained?: Pretrained;
   readonly shard: Shard;
+  /** What a user should know about the victim's file, in whole sentences. */
+  readonly notes: readonly string[];
 }
 
 /**
@@ -59,13 +65,20 @@ export async function askedExperiment(
   }
   const name = presetName ?? 'deep';
   const seed = options.seed ?? (typeof file.seed === 'number' ? file.seed : 1);
-  const pretrained = options.pretrained === undefined ? undefined : await readNetworks(options.pretrained);
-  const shapes: PretrainedShapes = pretrained ? shapesOf(pretrained) : {};
+  const folder = options.pretrained === undefined ? undefined : await readNetworks(options.pretrained);
+  const given = options.victim === undefined ? undefined : await readVictim(options.victim);
+  if (given && options.model !== undefined) throw new ConfigError('--victim and --model: give only one of them');
+  const trained = given?.checkpoint && new Map([...(folder ?? []), [VICTIM_FILE, given.checkpoint]]);
+  const pretrained = trained ?? folder;
+  const shapes: PretrainedShapes = {
+    ...(pretrained && shapesOf(pretrained)),
+    ...(given && { victim: given.description }),
+  };
   const victim = options.model ?? fileVictim(file) ?? victimKind(shapes);
   const size = options.preset as PresetOptionsSize;
   const first = base ?? presetInput(name, { size, victim });
   const before = (file.data as ExperimentInput['data'] | undefined) ?? fittingData(first.data, shapes);
-  const asked = askedData(options, before, name);
+  const asked = fittingFiles(askedData(options, before, name), shapes);
   const parsedData = parseData(asked, options.config ?? 'configuration');
   const files = await readPrivateFiles(parsedData, seed);
   const data = knownPeople(asked, files, shapes);
@@ -74,12 +87,12 @@ export async function askedExperiment(
   const preset = { ...fitting, victim: widenedVictim(fitting.victim, shapes) };
   const { seed: _, ...fields } = file;
   const draft = { ...preset, ...fields, data, seed } as ExperimentInput;
-  if (options.model !== undefined) draft.victim = preset.victim;
+  if (options.model !== undefined || given) draft.victim = preset.victim;
   await applyOptions(draft, name, preset, options, images);
   if (file.attacks === undefined) draft.attacks = widenedAttacks(draft.attacks, shapes);
   const config = parseExperiment(draft, options.config ?? 'configuration');
   const shard = options.shard === undefined ? WHOLE : parseShard(options.shard);
-  return { config, files, ...(pretrained && { pretrained }), shard };
+  return { config, files, notes: given?.notes ?? [], ...(pretrained && { pretrained }), shard };
 }
 
 type PresetOptionsSize = Parameters<typeof presetInput>[1] extends infer O
@@ -88,8 +101,9 @@ type PresetOptionsSize = Parameters<typeof presetInput>[1] extends infer O
     : never
   : never;
 
-function fileVictim({ victim }: Record<string, unknown>): VictimKind | undefined {
-  const kind = (victim as { kind?: unknown } | undefined)?.kind;
+function fileVictim({ victim }: Record<string, unknown>): VictimKind | NetworkDescription | undefined {
+  const { kind, network } = (victim ?? {}) as { kind?: unknown; network?: unknown };
+  if (kind === 'network') return parseNetwork(network, 'victim.network');
   return VICTIM_KINDS.find((each) => each === kind);
 }
 

@@ -102,12 +102,17 @@ export function addDataCommands(program: Command, { common, whole, args }: Comma
   common(
     program
       .command('import')
-      .argument('<file>', 'file of PyTorch or safetensors, under any name')
-      .description('convert a published network from PyTorch to the checkpoint --out, which runs can load')
+      .argument('<file>', 'file of ONNX, PyTorch or safetensors, under any name')
+      .description('convert a network to the checkpoint --out, which runs can load')
+      .option(
+        '--network <file>',
+        'description in JSON of the network whose parameters a file of PyTorch holds',
+        filePath,
+      )
       .option('--key <name>', 'dictionary that holds the network, such as state_dict, where the file has several'),
     'runs/imported.safetensors',
-  ).action(async (file: string, options: CommonOptions & { key?: string }) => {
+  ).action(async (file: string, options: CommonOptions & { key?: string; network?: string }) => {
     const { importCheckpoint } = await import('./import.ts');
-    await importCheckpoint(new Session(options, args), file, options.key);
+    await importCheckpoint(new Session(options, args), file, options);
   });
 }

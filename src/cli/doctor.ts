@@ -205,7 +205,7 @@ const DEMO_FIXED_SECONDS = 35;
 export function demoFlops(): number {
   const config = parseExperiment(demoInputs(false).shallow, 'demo');
   const { victim, data } = config;
-  if (victim.kind === 'yang' || data.kind !== 'procedural') throw new Error('the demo has a victim of dense layers');
+  if (!('hidden' in victim) || data.kind !== 'procedural') throw new Error('the demo has a victim of dense layers');
   const pixels = data.width * data.height;
   const people = data.people;
   const [trained, tested] = [data.trained * people, (data.photographs - data.trained) * people];

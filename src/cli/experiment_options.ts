@@ -14,6 +14,7 @@ export interface ExperimentOptions extends CommonOptions {
   readonly preset?: string;
   readonly config?: string;
   readonly model?: VictimKind;
+  readonly victim?: string;
   readonly attack?: string[];
   readonly data?: string;
   readonly private?: string;
@@ -63,6 +64,11 @@ export function addTestbedOptions(command: Command, preset?: PresetName): Comman
       filePath,
     )
     .addOption(new Option('--model <name>', 'kind of victim; default: the preset’s').choices(VICTIM_KINDS))
+    .option(
+      '--victim <file>',
+      'any network as victim: an ONNX file, a checkpoint of midas import, or a description in JSON, which is trained first',
+      filePath,
+    )
     .option(
       '--attack <kinds>',
       `attacks, separated by commas (the command attack takes one); default: the preset’s. ${kinds}`,

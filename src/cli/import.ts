@@ -1,25 +1,33 @@
-/** `midas import`: converts the file of a published network to a checkpoint of midas. */
+/** `midas import`: converts the file of a network to a checkpoint of midas. */
 import { basename } from 'node:path';
 import { readBytes, writeFileAtomic } from '../data/node/files.ts';
 import { keyOf, writeCheckpoint } from '../models/checkpoint.ts';
+import { importAnyNetwork } from '../models/import_network.ts';
 import { parameterCount } from '../models/plan.ts';
-import { importNetwork } from '../models/recognise.ts';
 import { modelName } from '../models/specs.ts';
 import { modelLayout } from '../models/trainer.ts';
 import { outputFile } from './output_file.ts';
 import type { Session } from './session.ts';
+import { filesBeside, readDescription } from './victim_file.ts';
 
 /**
- * Converts a published network into the checkpoint `--out`. Names and shapes stay those of PyTorch, without the parts that
- * wrappers add, such as `module.` of DataParallel; PyTorch can still load the checkpoint.
+ * Converts the network of an ONNX file, or of a file of PyTorch or safetensors, into the checkpoint `--out`. Names and shapes are
+ * those of PyTorch, without the parts that wrappers add, such as `module.` of DataParallel; PyTorch can load the checkpoint.
  *
- * @param key of the dictionary that holds the network, where the file has several
- * @throws DataError, with file and key, if the file is unreadable, holds no published network, lacks a part of it, or has a
+ * @param options.key of the dictionary that holds the network, where the file has several
+ * @param options.network file with the network's description, for parameters of PyTorch; by default one of the published networks
+ * @throws DataError naming file and tensor or node, if the file is unreadable, holds another network, lacks a part of it, or has a
  *   tensor of another shape or with a NaN; nothing is written then
- * @throws ConfigError if --out is a folder, or the file has no dictionary `key`
+ * @throws ConfigError if --out is a folder, the file has no dictionary `key`, or the description is not valid
  */
-export async function importCheckpoint(session: Session, file: string, key: string | undefined): Promise<void> {
-  const { spec, parameters, notes } = importNetwork(await readBytes(file), file, key);
+export async function importCheckpoint(
+  session: Session,
+  file: string,
+  { key, network }: { readonly key?: string; readonly network?: string },
+): Promise<void> {
+  const description = network === undefined ? undefined : await readDescription(network);
+  const options = { key, network: description, external: filesBeside(file) };
+  const { spec, parameters, notes } = importAnyNetwork(await readBytes(file), file, options);
   const out = outputFile(session.options.out);
   const state = { epoch: 0, parameters, optimizer: [] };
   await writeFileAtomic(out, writeCheckpoint({ spec, state, metadata: { source: basename(file) } }));

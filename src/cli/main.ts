@@ -118,6 +118,7 @@ async function runAsked(preset: PresetName | undefined, options: ExperimentOptio
 function presetOf(what: string | undefined, options: ExperimentOptions): [PresetName | undefined, ExperimentOptions] {
   if (what === undefined) {
     if (options.config !== undefined) return [undefined, options];
+    if (options.victim !== undefined) return ['shallow', options];
     throw new ConfigError(
       `give a preset (${Object.keys(PRESETS).join(', ')}), a configuration file or the folder of a run`,
     );
@@ -218,7 +219,7 @@ common(
 common(
   program
     .command('schema')
-    .argument('<what>', 'experiment, memory or results')
+    .argument('<what>', 'experiment, memory, network or results')
     .description('print the JSON Schema of a configuration, a memory, or results.json; every field has a description'),
   'runs/schema',
 ).action(async (what: string, options: CommonOptions) => {

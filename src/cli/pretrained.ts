@@ -8,6 +8,7 @@ import { VICTIM_FILE } from '../experiments/networks.ts';
 import { isSafetensors, readSafetensors } from '../formats/safetensors.ts';
 import { CHECKPOINT_FORMAT, checkpointSpec, writeCheckpoint } from '../models/checkpoint.ts';
 import type { ModelDescription } from '../models/model_spec.ts';
+import type { NetworkDescription } from '../models/network_description.ts';
 import { importNetwork } from '../models/recognise.ts';
 import { describedModel } from '../models/specs.ts';
 import type { PrivateFiles } from './experiment_data.ts';
@@ -86,7 +87,8 @@ export function shapesOf(networks: Pretrained): PretrainedShapes {
 }
 
 /** The kind of victim that the networks include; undefined if they include none. */
-export function victimKind({ victim }: PretrainedShapes): VictimKind | undefined {
+export function victimKind({ victim }: PretrainedShapes): VictimKind | NetworkDescription | undefined {
+  if (victim?.kind === 'network') return victim;
   if (victim?.kind === 'yang-classifier') return 'yang';
   return victim && 'inputs' in victim ? victim.kind : undefined;
 }
@@ -103,7 +105,8 @@ export function widenedVictim(
   { victim: given }: PretrainedShapes,
 ): ExperimentInput['victim'] {
   if (preset.kind === 'yang') return given?.kind === 'yang-classifier' ? { ...preset, ndf: given.ndf } : preset;
-  return given?.kind === preset.kind ? { ...preset, hidden: [...given.hidden] } : preset;
+  if (preset.kind === 'network' || given?.kind !== preset.kind) return preset;
+  return { ...preset, hidden: [...given.hidden] };
 }
 
 /** Attacks whose inversion networks are the given one. */
@@ -122,12 +125,27 @@ export function widenedAttacks(
 
 /** Procedural faces of the size and the number of people that trained networks know. */
 export function fittingData(data: ExperimentInput['data'], shapes: PretrainedShapes): ExperimentInput['data'] {
-  const size = sizeOf(shapes);
   if (data.kind !== 'procedural') return data;
+  if (shapes.victim?.kind === 'network') {
+    const { height, width } = shapes.victim.input;
+    return { ...data, width, height, people: describedModel(shapes.victim).outputs };
+  }
+  const size = sizeOf(shapes);
   return {
     ...data,
     ...(size !== undefined && { width: size, height: size }),
     ...(shapes.victim && { people: describedModel(shapes.victim).outputs }),
+  };
+}
+
+/** Files whose images have the size and colours that a network takes, unless others are given. */
+export function fittingFiles(data: ExperimentInput['data'], { victim }: PretrainedShapes): ExperimentInput['data'] {
+  if (data.kind !== 'files' || victim?.kind !== 'network') return data;
+  const { height, width, channels } = victim.input;
+  return {
+    ...data,
+    size: data.size ?? (width === height ? width : { width, height }),
+    channels: data.channels ?? (channels === 3 ? 'rgb' : 'gray'),
   };
 }
 

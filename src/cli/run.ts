@@ -34,7 +34,7 @@ export async function runInto(
   resume: boolean,
 ): Promise<Answer | undefined> {
   const { options, progress, signal } = session;
-  const { config, files, pretrained, shard } = asked;
+  const { config, files, pretrained, shard, notes } = asked;
   // Checked before a device is opened, which takes a second.
   RunFolder.refuseOccupied(out, resume);
   const started = new Date();
@@ -44,7 +44,7 @@ export async function runInto(
   let folder: RunFolder | undefined;
   try {
     const loaded = await loadData(gpu, config.data, files, config.seed);
-    for (const note of loaded.notes) progress.warn(note);
+    for (const note of [...notes, ...loaded.notes]) progress.warn(note);
     const { dataset, publicFaces, split } = loaded;
     const data = { ...loaded, ...(pretrained && { pretrained }) };
     // Throws here, naming the largest preset that fits, instead of at the first buffer that does not fit.
@@ -125,8 +125,19 @@ export async function demoCommand(session: Session, tiny: boolean, resume: boole
   const inputs = demoInputs(tiny);
   const config = (name: keyof typeof inputs) => parseExperiment({ ...inputs[name], seed }, `demo ${name}`);
   const deepOut = join(out, 'deep');
-  const first = await runInto(session, { config: config('shallow'), files: undefined, shard: WHOLE }, out, resume);
-  const deep = { config: config('deep'), files: undefined, pretrained: await readNetworks(PRETRAINED), shard: WHOLE };
+  const first = await runInto(
+    session,
+    { config: config('shallow'), files: undefined, notes: [], shard: WHOLE },
+    out,
+    resume,
+  );
+  const deep = {
+    config: config('deep'),
+    files: undefined,
+    notes: [],
+    pretrained: await readNetworks(PRETRAINED),
+    shard: WHOLE,
+  };
   const second = await runInto(session, deep, deepOut, resume);
   const lines = [...summaryLines(first!, out), '', ...summaryLines(second!, deepOut)];
   session.answer({ ...first!, deep: second }, lines);

@@ -3,12 +3,14 @@ import { toJsonSchema } from '@valibot/to-json-schema';
 import { ConfigError } from '../errors.ts';
 import { ExperimentConfig } from '../experiments/config.ts';
 import { memoryJsonSchema } from '../memory/schema.ts';
+import { NetworkDescription } from '../models/network_description.ts';
 import { resultsJsonSchema } from '../results/json_schema.ts';
 import type { Session } from './session.ts';
 
 const SCHEMAS: Readonly<Record<string, () => object>> = {
   experiment: () => toJsonSchema(ExperimentConfig, { typeMode: 'input', errorMode: 'ignore' }),
   memory: memoryJsonSchema,
+  network: () => toJsonSchema(NetworkDescription, { typeMode: 'input', errorMode: 'ignore' }),
   results: resultsJsonSchema,
 };
 

@@ -17,7 +17,7 @@ import type { Session } from './session.ts';
  */
 export async function trainCommand(session: Session, asked: Asked, resume: boolean): Promise<void> {
   const { options, progress, signal } = session;
-  const { config, files, pretrained } = asked;
+  const { config, files, pretrained, notes } = asked;
   const { out } = options;
   RunFolder.refuseOccupied(out, resume);
   const gpu = await openNodeGpu({ adapter: options.adapter, profile: options.profile, tune: options.tune });
@@ -25,7 +25,7 @@ export async function trainCommand(session: Session, asked: Asked, resume: boole
   let folder: RunFolder | undefined;
   try {
     const loaded = await loadData(gpu, config.data, files, config.seed);
-    for (const note of loaded.notes) progress.warn(note);
+    for (const note of [...notes, ...loaded.notes]) progress.warn(note);
     const data = { ...loaded, ...(pretrained && { pretrained }) };
     checkExperiment(config, data);
     const identity = await runIdentity({ version: session.version, config, data, adapter: gpu.adapter.name });

@@ -6,6 +6,7 @@ import { ConfigError, DataError } from '../errors.ts';
 import { imageValues } from '../image_size.ts';
 import { standardise } from '../metrics/similarity.ts';
 import { readCheckpoint } from '../models/checkpoint.ts';
+import { printable } from '../printable.ts';
 import { type Condition, conditionKey, conditionLabel, pictureFile } from '../results/results.ts';
 import { plannedConditions } from './conditions.ts';
 import type { ExperimentConfig } from './config.ts';
@@ -13,6 +14,17 @@ import type { ExperimentData } from './faces.ts';
 import { VICTIM_FILE } from './networks.ts';
 import { trainedNetworks } from './plan.ts';
 import { attackedPeople, checkPublicFaces, victimSpec } from './testbed.ts';
+
+/** @throws DataError where the network names its classes, and the data set has others or another order */
+function checkClassNames({ victim }: ExperimentConfig, { name, classNames }: ImageDataset): void {
+  const known = victim.kind === 'network' ? victim.network.classNames : undefined;
+  const at = known?.findIndex((each, i) => each !== classNames[i]) ?? -1;
+  if (!known || at < 0) return;
+  throw new DataError(
+    `${name}: class ${at} is ${printable(classNames[at])}, that of the network is ${printable(known[at])}; rename the folders, ` +
+      'or give the order of the classes with --class-names',
+  );
+}
 
 /**
  * Checks that an experiment can be run to its end: its data, people, layers, memories, names and given networks.
@@ -22,6 +34,7 @@ import { attackedPeople, checkPublicFaces, victimSpec } from './testbed.ts';
 export function checkExperiment(config: ExperimentConfig, data: ExperimentData): Condition[] {
   const spec = victimSpec(config.victim, data.dataset);
   attackedPeople(config, spec);
+  checkClassNames(config, data.dataset);
   checkPublicFaces(data, config);
   const planned = plannedConditions(config, spec);
   refuseSharedFiles(config, planned);

@@ -10,6 +10,7 @@ import { ConfigError } from '../errors.ts';
 import type { Channels } from '../image_size.ts';
 import { FETCH_PATHS, GRANULARITIES, NamedMemories, NOISE_KINDS, NumberFormat, Rate } from '../memory/config.ts';
 import { MODEL_KINDS } from '../models/model_spec.ts';
+import { NetworkDescription } from '../models/network_description.ts';
 
 const whole = (low: number, high: number) =>
   v.pipe(v.number('must be a number'), v.integer('must be a whole number'), v.minValue(low), v.maxValue(high));
@@ -178,6 +179,11 @@ const VictimConfig = v.variant('kind', [
       v.literal('yang'),
     ),
     ndf: described('Channels of the first convolution.', whole(1, 1024)),
+    training: Training,
+  }),
+  v.strictObject({
+    kind: described('network: any network that is described layer by layer.', v.literal('network')),
+    network: NetworkDescription,
     training: Training,
   }),
 ]);

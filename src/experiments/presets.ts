@@ -3,6 +3,7 @@
 import { ATTACKS } from '../attacks/registry.ts';
 import { ConfigError } from '../errors.ts';
 import { type ImageSizeInput, imageValues } from '../image_size.ts';
+import type { NetworkDescription } from '../models/network_description.ts';
 import type { ExperimentInput, VictimKind } from './config.ts';
 
 /** Presets by name, each in several sizes, the first of which is the default. */
@@ -12,8 +13,8 @@ export type PresetSize<Name extends PresetName = PresetName> = (typeof PRESETS)[
 
 export interface PresetOptions<Name extends PresetName = PresetName> {
   readonly size?: PresetSize<Name>;
-  /** Kind of victim; the preset's by default. */
-  readonly victim?: VictimKind;
+  /** Kind of victim, or the description of another network; the preset's by default. */
+  readonly victim?: VictimKind | NetworkDescription;
   /** Size of the images; the preset's by default. */
   readonly images?: ImageSizeInput;
 }
@@ -66,13 +67,25 @@ const DEEP = {
 } as const;
 
 /** Layers that a preset sweeps, by kind of victim: those of the published sweep together, and each alone. */
-const LAYERS: Record<VictimKind, { readonly all: string; readonly each: readonly string[] }> = {
+const LAYERS: Record<VictimKind | 'network', { readonly all: string; readonly each: readonly string[] }> = {
   softmax: { all: 'all', each: [] },
   mlp: { all: 'both', each: ['fc1', 'fc2'] },
   'mlp-sigmoid': { all: 'both', each: ['fc1', 'fc2'] },
   dae: { all: 'all', each: ['fc1', 'fc2', 'fc3'] },
   yang: { all: 'fc1+fc2', each: ['fc1', 'fc2', 'conv1', 'conv2', 'conv3', 'conv4'] },
+  network: { all: 'all', each: [] },
 };
+
+/** Training of a network that a user describes: Adam, and at least as many steps as on the procedural faces. */
+const NETWORK_TRAINING: ExperimentInput['victim']['training'] = {
+  epochs: 60,
+  steps: 600,
+  batchSize: 32,
+  optimizer: { kind: 'adam', learningRate: 1e-3, betas: [0.9, 0.999], epsilon: 1e-8, amsgrad: false },
+  dropLast: true,
+};
+
+const kindOf = (victim: VictimKind | NetworkDescription) => (typeof victim === 'string' ? victim : victim.kind);
 
 /**
  * The configuration of a preset. `shallow` is the published MI-Face protocol with its bugs fixed, `deep` that of the inversion
@@ -91,7 +104,8 @@ export function presetInput<Name extends PresetName>(name: Name, options: Preset
 function shallow(full: boolean, { victim = 'mlp', images }: PresetOptions): ExperimentInput {
   const size = images ?? (victim === 'yang' ? { width: 32, height: 32 } : { width: 56, height: 64 });
   const { width, height } = size;
-  const { all, each } = LAYERS[victim];
+  const kind = kindOf(victim);
+  const { all, each } = LAYERS[kind];
   return {
     data: {
       kind: 'procedural',
@@ -102,7 +116,7 @@ function shallow(full: boolean, { victim = 'mlp', images }: PresetOptions): Expe
       trained: 7,
       public: { people: 40, photographs: 10 },
     },
-    victim: victim === 'yang' ? yangVictim('tiny') : denseVictim(victim, full),
+    victim: victimOf(victim, 'tiny', full),
     format: { kind: 'fixed', bits: 12, exponent: 'per-tensor', headroom: 0, encoding: 'corrected' },
     granularity: 'load',
     sweeps: [...(full ? each : each.slice(0, 1)), all].map((layers) => ({
@@ -111,16 +125,17 @@ function shallow(full: boolean, { victim = 'mlp', images }: PresetOptions): Expe
     })),
     draws: full ? 5 : 3,
     noise: { kinds: full ? ['gaussian', 'laplacian'] : ['gaussian'] },
-    attacks: miFaceAttacks(victim, imageValues(size)),
+    attacks: miFaceAttacks(kind, imageValues(size)),
     // The convolutional network is trained with small batches; classifying in the same size needs no further kernels.
-    ...(victim === 'yang' && { evaluationBatch: DEEP.tiny.batchSize }),
+    ...((kind === 'yang' || kind === 'network') && { evaluationBatch: DEEP.tiny.batchSize }),
   };
 }
 
 function deep(size: PresetSize<'deep'>, { victim = 'yang', images }: PresetOptions): ExperimentInput {
   const { pixels, ngf, inversionEpochs, batchSize, rate: learningRate } = DEEP[size];
   const { width, height } = images ?? { width: pixels, height: pixels };
-  const both = victim === 'mlp' || victim === 'mlp-sigmoid' ? 'fc1+fc2' : LAYERS[victim].all;
+  const { all, each } = LAYERS[kindOf(victim)];
+  const both = victim === 'mlp' || victim === 'mlp-sigmoid' ? 'fc1+fc2' : all;
   const isSquare = width === height && (width === 32 || width === 64);
   return {
     data: {
@@ -132,18 +147,18 @@ function deep(size: PresetSize<'deep'>, { victim = 'yang', images }: PresetOptio
       trained: 0.7,
       public: { people: 150, photographs: 8 },
     },
-    victim: victim === 'yang' ? yangVictim(size) : denseVictim(victim, size === 'paper'),
+    victim: victimOf(victim, size, size === 'paper'),
     // One bit of headroom, the least that the published format has.
     format: { kind: 'fixed', bits: 12, exponent: 'per-tensor', headroom: 1, encoding: 'corrected' },
     granularity: 'load',
     sweeps: [
       { layers: both, rates: PUBLISHED_DIAGONAL },
-      ...LAYERS[victim].each.map((layers) => ({ layers, rates: PUBLISHED_SINGLE })),
+      ...each.map((layers) => ({ layers, rates: PUBLISHED_SINGLE })),
     ],
     draws: 5,
     noise: {
       kinds: ['gaussian', 'laplacian'],
-      sets: [both, ...LAYERS[victim].each.slice(0, 2)],
+      sets: [both, ...each.slice(0, 2)],
       matched: both,
       levels: { layers: both, ...PUBLISHED_LEVELS },
       moments: true,
@@ -167,6 +182,15 @@ export function changedTraining<T extends { readonly epochs: number; readonly st
   changes: Partial<T>,
 ): T {
   return { ...training, ...(changes.epochs !== undefined && { steps: undefined }), ...changes };
+}
+
+function victimOf(
+  victim: VictimKind | NetworkDescription,
+  size: PresetSize<'deep'>,
+  full: boolean,
+): ExperimentInput['victim'] {
+  if (typeof victim !== 'string') return { kind: 'network', network: victim, training: NETWORK_TRAINING };
+  return victim === 'yang' ? yangVictim(size) : denseVictim(victim, full);
 }
 
 function yangVictim(size: PresetSize<'deep'>): ExperimentInput['victim'] {
@@ -198,7 +222,7 @@ function denseVictim(kind: Exclude<VictimKind, 'yang'>, full: boolean): Experime
 }
 
 /** Steps scale with the square root of the number of values, total variation with the number; 92 x 112 gray has scale 1. */
-function miFaceAttacks(victim: VictimKind, values: number): ExperimentInput['attacks'] {
+function miFaceAttacks(victim: VictimKind | 'network', values: number): ExperimentInput['attacks'] {
   if (victim === 'dae') {
     const latent = { kind: 'mi-face', iterations: 60, process: { every: 10, strength: 0.1, sharpen: 0.3 } };
     return [

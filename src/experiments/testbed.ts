@@ -33,6 +33,7 @@ import type { PersonScores } from '../metrics/scoring.ts';
 import { type DeviceDataset, uploadDataset } from '../models/device_dataset.ts';
 import { type Evaluation, Evaluator } from '../models/evaluate.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
+import { describedNetwork } from '../models/network.ts';
 import { layerNames, modelSpec } from '../models/specs.ts';
 import type { TrainingConfig } from '../models/trainer.ts';
 import type { Victim } from '../models/victim.ts';
@@ -70,6 +71,18 @@ export function victimSpec(
   const { width, height, channels, name, classNames } = dataset;
   const people = new Set(dataset.labels).size;
   if (people < 2) throw new DataError(`${name}: ${people} class; a classifier needs at least 2`);
+  if (victim.kind === 'network') {
+    const spec = describedNetwork(victim.network);
+    const { input } = victim.network;
+    if (width !== input.width || height !== input.height || channels !== input.channels) {
+      const text = (size: ImageSizeInput) => `${size.width}x${size.height} ${size.channels === 3 ? 'RGB' : 'gray'}`;
+      throw new DataError(`${name}: images are ${text(dataset)}, the network takes ${text(input as ImageSizeInput)}`);
+    }
+    if (spec.outputs !== classNames.length) {
+      throw new DataError(`${name}: it has ${classNames.length} classes, the network has ${spec.outputs} outputs`);
+    }
+    return spec;
+  }
   if (victim.kind !== 'yang') return modelSpec(victim.kind, imageValues(dataset), classNames.length, victim.hidden);
   if (channels === 3) {
     throw new DataError(

@@ -55,7 +55,8 @@ export async function run(gpu: Gpu, input: RunInput = {}, options: RunOptions = 
   if (faces && input.data?.kind === 'procedural') {
     throw new ConfigError('data: procedural data and faces exclude each other; give one of them');
   }
-  const preset = presetInput('shallow', { victim: input.victim?.kind });
+  const asked = input.victim;
+  const preset = presetInput('shallow', { victim: asked?.kind === 'network' ? asked.network : asked?.kind });
   const { victim = preset.victim } = input;
   const data = input.data ?? (faces ? { kind: 'files', private: faces.dataset.name } : preset.data);
   const images = faces?.dataset ?? (data.kind === 'procedural' ? data : undefined);

@@ -109,7 +109,7 @@ async function run(out: string): Promise<void> {
     answer() {},
   };
   const config = parseExperiment(INPUT, 'test');
-  await runInto(session as unknown as Session, { config, files: undefined, shard: WHOLE }, out, true);
+  await runInto(session as unknown as Session, { config, files: undefined, notes: [], shard: WHOLE }, out, true);
 }
 
 /** Runs the experiment with a fault. @returns the error that ended it */

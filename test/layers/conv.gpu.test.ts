@@ -4,10 +4,10 @@ import { Arena } from '../../src/gpu/arena.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
 import type { ConvTranspose2dSpec } from '../../src/layers/conv_transpose2d.ts';
 import type { Conv2dSpec } from '../../src/layers/conv2d.ts';
-import { sizeOf, vectorShape } from '../../src/layers/layer.ts';
-import { FlatParameters, ParameterLayout } from '../../src/layers/parameters.ts';
 import { planGraph, recordBackward, recordForward } from '../../src/layers/graph.ts';
 import { type LayerSpec, layerParameters, outputShape } from '../../src/layers/kinds.ts';
+import { sizeOf, vectorShape } from '../../src/layers/layer.ts';
+import { FlatParameters, ParameterLayout } from '../../src/layers/parameters.ts';
 import { plainWeights } from '../../src/layers/weights.ts';
 import { randomValues, readMatrix, useGpu, writeMatrix } from '../support/gpu.ts';
 

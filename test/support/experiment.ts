@@ -9,7 +9,7 @@ export function configuration(
 ): ExperimentConfig {
   const preset = presetInput('shallow', { victim: kind, images: { width: 14, height: 16 } });
   const { victim } = preset;
-  if (victim.kind === 'yang') throw new Error('the victim must have dense layers');
+  if (!('hidden' in victim)) throw new Error('the victim must have dense layers');
   const small = {
     victim: {
       ...victim,

@@ -1,0 +1,55 @@
+/** The network of `--victim`: an ONNX file, a checkpoint, or a description in JSON. */
+import { readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { readBytes } from '../data/node/files.ts';
+import { parseJson } from '../formats/json.ts';
+import type { ExternalFiles } from '../formats/onnx.ts';
+import { isSafetensors, readSafetensors } from '../formats/safetensors.ts';
+import { CHECKPOINT_FORMAT, checkpointSpec, writeCheckpoint } from '../models/checkpoint.ts';
+import { importAnyNetwork } from '../models/import_network.ts';
+import type { ModelDescription } from '../models/model_spec.ts';
+import { type NetworkDescription, parseNetwork } from '../models/network_description.ts';
+
+export interface VictimFile {
+  readonly description: ModelDescription;
+  /** Its checkpoint; absent if the file only describes the network. */
+  readonly checkpoint?: Uint8Array;
+  /** What a user should know about the conversion, in whole sentences. */
+  readonly notes: readonly string[];
+}
+
+/** The files beside an ONNX file in which its tensors are. */
+export function filesBeside(path: string): ExternalFiles {
+  return (location) => {
+    try {
+      return readFileSync(join(dirname(path), location));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
+    }
+  };
+}
+
+/** Reads the description of a network. @throws DataError for a file that is no JSON, ConfigError naming the path in it */
+export async function readDescription(path: string): Promise<NetworkDescription> {
+  const advice = 'give the description of a network; midas schema network says what it may hold';
+  return parseNetwork(parseJson(await readBytes(path), path, { advice }), path);
+}
+
+/** @throws DataError, ConfigError naming the file */
+export async function readVictim(path: string): Promise<VictimFile> {
+  const bytes = await readBytes(path);
+  if (/^[\s\uFEFF]*\{/.test(new TextDecoder().decode(bytes.subarray(0, 64)))) {
+    return { description: await readDescription(path), notes: [] };
+  }
+  if (isSafetensors(bytes)) {
+    const { metadata } = readSafetensors(bytes, path);
+    if (metadata.format === CHECKPOINT_FORMAT) {
+      return { description: checkpointSpec(metadata, path).description, checkpoint: bytes, notes: [] };
+    }
+  }
+  const { spec, parameters, notes } = importAnyNetwork(bytes, path, { external: filesBeside(path) });
+  const state = { epoch: 0, parameters, optimizer: [] };
+  const checkpoint = writeCheckpoint({ spec, state, metadata: { source: basename(path) } });
+  return { description: spec.description, checkpoint, notes };
+}

@@ -199,6 +199,7 @@ common(
     .description('estimate the memory and time that a configuration needs on this adapter, without running it')
     .option('--preset <size>', 'size of the preset')
     .option('--config <file>', 'JSON whose keys replace the preset’s', filePath)
+    .option('--victim <file>', 'any network as victim: ONNX, a checkpoint, or a description in JSON', filePath)
     .option(
       '--people <n>',
       'how many people the victim knows; default: those of the preset (530, as published, for the size paper)',

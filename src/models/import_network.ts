@@ -33,7 +33,8 @@ export function importAnyNetwork(
       throw new ConfigError(`${file}: an ONNX file describes its network itself; leave --network and --key out`);
     }
     const { description, tensors, notes } = onnxNetwork(readOnnx(bytes, file, external), file);
-    const spec = describedNetwork(description);
+    const stem = file.replace(/^.*[\\/]/, '').replace(/\.onnx$/i, '');
+    const spec = describedNetwork({ name: stem, ...description });
     return { spec, parameters: packTensors(spec, tensors, file), notes };
   }
   if (!network) return importNetwork(bytes, file, key);

@@ -122,5 +122,5 @@ function standIn(created: PlannedBuffer[]): Gpu {
   };
   const device = { createBuffer: ({ label, size }: { label: string; size: number }) => ({ label, size }) };
   // Plans do not depend on the adapter: slices of split sums are chosen by shape alone.
-  return { createBuffer: bufferOf, device, adapter: { software: true } } as unknown as Gpu;
+  return { createBuffer: bufferOf, write() {}, device, adapter: { software: true } } as unknown as Gpu;
 }

@@ -172,7 +172,7 @@ function unrecognised(
     : '';
   return (
     'neither the classifier nor the inversion network of Yang et al. ' +
-    `(${where} ${firstNames([...most.tensors].map(([name, { dtype }]) => `${name} ${dtype}`))}); give a file of one of them${notRead}`
+    `(${where} ${firstNames([...most.tensors].map(([name, { dtype }]) => `${name} ${dtype}`))}); give a file of one of them, or describe the network (midas import --network)${notRead}`
   );
 }
 

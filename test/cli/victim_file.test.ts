@@ -1,0 +1,87 @@
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readVictim } from '../../src/cli/victim_file.ts';
+import { ConfigError, DataError } from '../../src/errors.ts';
+import { readCheckpoint, writeCheckpoint } from '../../src/models/checkpoint.ts';
+import { importAnyNetwork } from '../../src/models/import_network.ts';
+import { parseNetwork } from '../../src/models/network_description.ts';
+import { modelName } from '../../src/models/specs.ts';
+import { readFixture } from '../support/platform.ts';
+
+const FIXTURES = fileURLToPath(new URL('../fixtures/networks/', import.meta.url));
+const MLP = {
+  kind: 'network',
+  input: { height: 28, width: 20, channels: 1 },
+  layers: [
+    { kind: 'flatten', name: 'flat' },
+    { kind: 'dense', name: 'a', outputs: 64 },
+    { kind: 'relu', name: 'ra' },
+    { kind: 'dense', name: 'b', outputs: 33 },
+    { kind: 'relu', name: 'rb' },
+    { kind: 'dense', name: 'c', outputs: 12 },
+  ],
+};
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'midas-victim-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+const file = (name: string, content: string | Uint8Array) => {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+};
+
+describe('the file of a victim', () => {
+  it('an ONNX file under any name gives a network with its parameters, called after the file', async () => {
+    const path = join(folder, 'residual.bin');
+    copyFileSync(join(FIXTURES, 'resnet_rgb.onnx'), path);
+    const { checkpoint } = await readVictim(path);
+    const { spec } = readCheckpoint(checkpoint!, 'victim');
+    expect(modelName(spec)).toBe('residual.bin, 3 x 32 x 32 to 10 classes');
+  });
+
+  it('a description in JSON has no parameters yet', async () => {
+    const { description, checkpoint } = await readVictim(file('net.json', `\uFEFF ${JSON.stringify(MLP)}`));
+    expect(description).toEqual(MLP);
+    expect(checkpoint).toBeUndefined();
+  });
+
+  it('a checkpoint stays as it is', async () => {
+    const { spec, parameters } = importAnyNetwork(readFixture('networks/mlp3.onnx'), 'mlp3.onnx', {});
+    const bytes = writeCheckpoint({ spec, state: { epoch: 0, parameters, optimizer: [] }, metadata: {} });
+    expect((await readVictim(file('mlp.safetensors', bytes))).checkpoint).toEqual(Buffer.from(bytes));
+  });
+
+  it('a description that is not valid is refused with file and path', async () => {
+    const path = file('wrong.json', JSON.stringify({ ...MLP, layers: [{ kind: 'dense', name: 'a' }] }));
+    await expect(readVictim(path)).rejects.toThrow(ConfigError);
+    await expect(readVictim(path)).rejects.toThrow(/wrong\.json: layers\.0\.outputs/);
+  });
+
+  it('a state dict of an unknown network is refused', async () => {
+    await expect(readVictim(join(FIXTURES, 'mlp3.pth'))).rejects.toThrow(DataError);
+  });
+});
+
+describe('an imported network', () => {
+  it('a state dict with a description has the parameters of the same network in ONNX', () => {
+    const network = parseNetwork(MLP, 'test');
+    const fromTorch = importAnyNetwork(readFixture('networks/mlp3.pth'), 'mlp3.pth', { network });
+    const fromOnnx = importAnyNetwork(readFixture('networks/mlp3.onnx'), 'mlp3.onnx', {});
+    expect(fromTorch.parameters).toEqual(fromOnnx.parameters);
+    expect(fromTorch.notes.join(' ')).toMatch(/by order and shape/);
+  });
+
+  it('an ONNX file with a description is refused', () => {
+    const network = parseNetwork(MLP, 'test');
+    const bytes = readFixture('networks/mlp3.onnx');
+    expect(() => importAnyNetwork(bytes, 'mlp3.onnx', { network })).toThrow(
+      'an ONNX file describes its network itself',
+    );
+  });
+});

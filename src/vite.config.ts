@@ -49,6 +49,7 @@ export default defineConfig({
         chunkFileNames: 'chunks/[name].js',
         // The type declarations have the documentation comments; licence comments stay here.
         comments: { jsdoc: false },
+        minify: { compress: false, mangle: { toplevel: false, keepNames: true }, codegen: { removeWhitespace: true } },
         // A page without a bundler requests every file separately, so there are only two. `software` imports `errors` too.
         codeSplitting: {
           groups: [

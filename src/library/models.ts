@@ -9,10 +9,10 @@ export { plainWeights, type WeightsOf } from '../layers/weights.ts';
 export { type Checkpoint, loadParameters, readCheckpoint, writeCheckpoint } from '../models/checkpoint.ts';
 export { type DeviceDataset, uploadDataset } from '../models/device_dataset.ts';
 export { Evaluator } from '../models/evaluate.ts';
-export { type ImportOptions, importAnyNetwork } from '../models/import_network.ts';
 export type { ModelDescription, ModelKind, ModelSpec } from '../models/model_spec.ts';
 export { describedNetwork } from '../models/network.ts';
 export type { LayerDescription, NetworkDescription } from '../models/network_description.ts';
+export { importOnnx } from '../models/onnx_file.ts';
 export { layerNames, modelSpec } from '../models/specs.ts';
 export {
   type EpochResult,

@@ -1,12 +1,13 @@
 /** Reads a network of another program: an ONNX file, or a file of PyTorch or safetensors, alone or with a description. */
 import { ConfigError } from '../errors.ts';
-import { type ExternalFiles, isOnnx, readOnnx } from '../formats/onnx.ts';
+import { type ExternalFiles, isOnnx } from '../formats/onnx.ts';
 import { packTensors } from './checkpoint.ts';
 import { importParameters } from './match.ts';
+import type { ImportedNetwork } from './model_spec.ts';
 import { describedNetwork } from './network.ts';
 import type { NetworkDescription } from './network_description.ts';
-import { onnxNetwork } from './onnx_network.ts';
-import { type ImportedNetwork, importNetwork } from './recognise.ts';
+import { importOnnx } from './onnx_file.ts';
+import { importNetwork } from './recognise.ts';
 import { modelLayout } from './trainer.ts';
 
 export interface ImportOptions {
@@ -32,10 +33,7 @@ export function importAnyNetwork(
     if (key !== undefined || network) {
       throw new ConfigError(`${file}: an ONNX file describes its network itself; leave --network and --key out`);
     }
-    const { description, tensors, notes } = onnxNetwork(readOnnx(bytes, file, external), file);
-    const stem = file.replace(/^.*[\\/]/, '').replace(/\.onnx$/i, '');
-    const spec = describedNetwork({ name: stem, ...description });
-    return { spec, parameters: packTensors(spec, tensors, file), notes };
+    return importOnnx(bytes, file, external);
   }
   if (!network) return importNetwork(bytes, file, key);
   const spec = describedNetwork(network);

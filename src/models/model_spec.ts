@@ -83,3 +83,12 @@ export interface ModelSpec {
   /** The publication's names of layers in files, where they differ from the engine's: `encoder.0` for `conv1`. */
   readonly keys: Readonly<Record<string, string>>;
 }
+
+/** A network of a file. */
+export interface ImportedNetwork {
+  readonly spec: ModelSpec;
+  /** In the model's padded layout, as float32. */
+  readonly parameters: Uint32Array<ArrayBuffer>;
+  /** What a user should know about the conversion, in whole sentences; usually nothing. */
+  readonly notes: readonly string[];
+}

@@ -7,21 +7,12 @@ import type { StoredTensor, TensorDictionary, TensorFile } from '../formats/stor
 import { readTensorFile } from '../formats/tensor_file.ts';
 import { printable } from '../printable.ts';
 import { keyOf, packTensors } from './checkpoint.ts';
-import type { ModelDescription, ModelSpec } from './model_spec.ts';
+import type { ImportedNetwork, ModelDescription, ModelSpec } from './model_spec.ts';
 import { describedModel, modelName } from './specs.ts';
 import { asFloat32, conversionNotes, firstNames, keyRank, withoutWrappers } from './state_dict.ts';
 import { modelLayout } from './trainer.ts';
 
 type Tensors = ReadonlyMap<string, StoredTensor>;
-
-/** A network of a file. */
-export interface ImportedNetwork {
-  readonly spec: ModelSpec;
-  /** In the model's padded layout, as float32. */
-  readonly parameters: Uint32Array<ArrayBuffer>;
-  /** What a user should know about the conversion, in whole sentences; usually nothing. */
-  readonly notes: readonly string[];
-}
 
 /** A published network of any size. */
 interface Family {

@@ -18,6 +18,7 @@ import { benchGemm } from './gemm.ts';
 import { benchGrowth } from './growth.ts';
 import { benchHost } from './host.ts';
 import { benchMasks } from './masks.ts';
+import { benchNetworks } from './networks.ts';
 import { benchPage } from './page.ts';
 import { benchPeers, type PeersResult } from './peers/peers.ts';
 import type { Ceilings } from './roofline.ts';
@@ -36,6 +37,7 @@ const GROUPS = [
   'draws',
   'training',
   'deep',
+  'networks',
   'growth',
   'memory',
   'masks',
@@ -156,6 +158,7 @@ async function main(): Promise<void> {
       draws: benchDraws,
       training: benchTraining,
       deep: benchDeep,
+      networks: benchNetworks,
       growth: benchGrowth,
       memory: benchMemory,
       masks: benchMasks,

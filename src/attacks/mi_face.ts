@@ -186,7 +186,7 @@ export class MiFace {
     const x = this.#x;
     const { height, width, channels, latent } = this.#space;
     const norms = arena.allocate('norms', rows * 4);
-    const run = victim.plan(arena, x);
+    const run = victim.plan(arena, x, !search);
     const recorder = new Recorder(this.#gpu);
     const results = arena.allocate('attack results', rows * 8);
     const targets = this.#targetBuffer('targets', this.#targets);

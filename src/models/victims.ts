@@ -32,19 +32,20 @@ export function stackVictim(specs: readonly LayerSpec[], weights: WeightsOf, mem
       // The input belongs to the caller, who may be searching for it: memory errors go into a copy that the network reads.
       const input = stores('input') ? copyOf(arena, x) : x;
       const planned = planGraph(arena, specs, input, { gradients: { input: gradient }, keeps: stores });
-      const gradientOf = (value: number): Matrix => {
-        const found = planned.gradients[value];
-        if (!found) throw new Error('this victim was planned without its input gradient');
-        return found;
-      };
+      const logits = planned.values[specs.length];
+      // A cost writes its gradient also where nothing reads it.
+      let unread: Matrix | undefined;
       return {
         x,
-        logits: planned.values[specs.length],
+        logits,
         get gradLogits() {
-          return gradientOf(specs.length);
+          unread ??= planned.gradients[specs.length] ?? arena.matrix('unread gradient', logits.rows, logits.columns);
+          return unread;
         },
         get gradInput() {
-          return gradientOf(0);
+          const [gradInput] = planned.gradients;
+          if (!gradInput) throw new Error('this victim was planned without its input gradient');
+          return gradInput;
         },
         recordForward(recorder) {
           memory?.recordPass(recorder, 0);

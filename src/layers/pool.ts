@@ -49,7 +49,15 @@ export class Pool {
   /** A new value: one row per pixel, or one per image for vectors, whose rows are wider, as dense layers read them. */
   value(label: string, { height, width, channels }: ImageShape, steps: Steps): Place {
     const stride = roundUp(channels, height * width === 1 ? ROW_ALIGNMENT : 4);
-    const root = { label, rows: this.#batch * height * width, columns: channels, stride, steps };
+    // Kernels write whole vec4, and leave further zeros at the end of a row as they are: such a value keeps its buffer.
+    const alone = stride > roundUp(channels, 4);
+    const root = {
+      label,
+      rows: this.#batch * height * width,
+      columns: channels,
+      stride,
+      steps: alone ? { first: ALWAYS, last: Number.POSITIVE_INFINITY } : steps,
+    };
     this.#roots.push(root);
     return { root, from: itself };
   }

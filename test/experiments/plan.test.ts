@@ -115,7 +115,7 @@ describe('an adapter that is too small', () => {
 
   it('an adapter that is too small is refused with the numbers and the preset that fits', () => {
     expect(refusal('paper', 530, DEFAULT_LIMITS)).toBe(
-      'victim: conv1 gradient (with 6 others) needs a storage buffer of 268447232 bytes, this adapter has maxStorageBufferBindingSize ' +
+      'victim: conv1 gradient (with 4 others) needs a storage buffer of 268439552 bytes, this adapter has maxStorageBufferBindingSize ' +
         '134217728 and maxBufferSize 268435456; the largest preset that fits is small',
     );
     const tight = { maxStorageBufferBindingSize: 2 ** 21, maxBufferSize: 2 ** 21 };

@@ -6,16 +6,19 @@ export { openWebGpu as openTestGpu } from '../../src/gpu/web.ts';
 export const shaderSource = bundledShaders!;
 
 // Fixtures are fetched before any test is defined, because some tests are generated from their content.
-const urls = import.meta.glob<string>('fixtures/*.{json,safetensors}', {
-  query: '?url',
-  import: 'default',
-  eager: true,
-});
+const urls = import.meta.glob<string>(
+  ['fixtures/*.{json,safetensors}', 'fixtures/networks/*.{json,safetensors,onnx}'],
+  {
+    query: '?url',
+    import: 'default',
+    eager: true,
+  },
+);
 const files = new Map<string, Uint8Array>();
 for (const [path, url] of Object.entries(urls)) {
   const answer = await fetch(url);
   if (!answer.ok) throw new Error(`${path}: ${answer.status} ${answer.statusText}`);
-  files.set(path.slice(path.lastIndexOf('/') + 1), new Uint8Array(await answer.arrayBuffer()));
+  files.set(path.slice(path.lastIndexOf('fixtures/') + 'fixtures/'.length), new Uint8Array(await answer.arrayBuffer()));
 }
 
 /**

@@ -28,6 +28,18 @@ export function formatNumber(value: number | null, digits = 3): string {
   return Number(text) === 0 ? text.replace('-', '') : text.replace('-', '−');
 }
 
+/**
+ * A difference with its sign, '+0.012', '−0.003'; below 0.0005 with its first digit, '−0.0002', so that the end of an interval
+ * without zero does not read as zero.
+ */
+export function formatDifference(value: number | null): string {
+  if (value === null) return formatNumber(value);
+  const size = Math.abs(value);
+  const digits = size >= 0.0005 || size < 1e-9 ? 3 : Math.ceil(-Math.log10(size));
+  const text = formatNumber(value, digits);
+  return Number(text) > 0 ? `+${text}` : text;
+}
+
 /** '0.693 [0.647, 0.741]'; the mean alone if there is no interval. */
 export function formatInterval({ mean, ci95 }: Interval): string {
   return ci95 === null

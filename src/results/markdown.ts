@@ -1,7 +1,7 @@
 /** The summary and the comparisons of a report as Markdown, for the README of a study. */
 import { attackTitle } from './attacks.ts';
 import { type Comparison, comparisons, type Untested } from './comparisons.ts';
-import { formatInterval, formatNumber } from './format.ts';
+import { formatDifference, formatNumber } from './format.ts';
 import { conditionLabel, METRIC_LABELS } from './labels.ts';
 import { summaryTable, type Table } from './report.ts';
 import type { Results } from './schema.ts';
@@ -21,7 +21,9 @@ function comparisonTable(compared: readonly Comparison[], { manifest }: Results)
       kind,
       `${formatNumber(accuracy.first)}, ${formatNumber(accuracy.second)}`,
       METRIC_LABELS[metric],
-      formatInterval({ mean, ci95: interval && [interval[0], interval[1]] }),
+      interval === null
+        ? formatDifference(mean)
+        : `${formatDifference(mean)} [${interval.map(formatDifference).join(', ')}]`,
       verdict === 'equivalent' ? `same within ±${margin}` : verdict === 'open' ? openText(untested) : verdict,
     ],
   );

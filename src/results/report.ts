@@ -12,7 +12,7 @@ import { CHEAP, type Comparison, comparisons, strongestCheap } from './compariso
 import { conditionKey, isDefended, isErrorFree, isUndefended } from './condition.ts';
 import { type FontFile, fontRules } from './figures/font.ts';
 import { escapeXml, toBase64 } from './figures/style.ts';
-import { formatDuration, formatInterval, formatNumber } from './format.ts';
+import { formatDifference, formatDuration, formatInterval, formatNumber } from './format.ts';
 import { groupedBy } from './groups.ts';
 import { conditionLabel, METRIC_LABELS, metricHeading, runTitle } from './labels.ts';
 import type { Interval, Metric, Results, SummaryEntry } from './schema.ts';
@@ -179,20 +179,21 @@ function finding({ metric, mean, interval, untested, verdict, margin, family }: 
   const name = METRIC_IN_TEXT[metric] ?? METRIC_LABELS[metric];
   if (mean === null || untested === 'unmeasured') return `too little could be measured to compare ${name}`;
   if (untested === 'draws')
-    return `${name} differs by ${signed(mean)}, but a single draw or victim cannot show a difference`;
+    return `${name} differs by ${formatDifference(mean)}, but a single draw or victim cannot show a difference`;
   if (untested === 'accuracy') return `${name} could not be compared, because the accuracies could not be made equal`;
-  if (interval === null) return `${name} differs by ${signed(mean)}, but a single value cannot show a difference`;
+  if (interval === null)
+    return `${name} differs by ${formatDifference(mean)}, but a single value cannot show a difference`;
   const [low, high] = interval;
-  const ends = `${signed(low)} to ${signed(high)}`;
+  const ends = `${formatDifference(low)} to ${formatDifference(high)}`;
   if (verdict === 'lower' || verdict === 'higher') {
     return `${name} is ${verdict} by ${formatNumber(Math.abs(mean))} (${ends}, paired, corrected for ${family} comparisons)`;
   }
   if (verdict === 'equivalent') {
-    return `${name} is the same within ±${margin} (equivalence test; difference ${signed(mean)}, ${ends})`;
+    return `${name} is the same within ±${margin} (equivalence test; difference ${formatDifference(mean)}, ${ends})`;
   }
   // An interval this wide says nothing about the attack, only that there are few draws, people or victims.
   const open = high - low > UNTOLD ? 'too few data to tell a difference' : 'no difference shown';
-  return `${open} in ${name} (${signed(mean)}, ${ends})`;
+  return `${open} in ${name} (${formatDifference(mean)}, ${ends})`;
 }
 
 function unmeasuredLine({ summary }: Results): string[] {
@@ -220,11 +221,6 @@ function singleDrawLine({ summary }: Results): string[] {
 function share({ mean, ci95 }: Interval): string {
   if (mean === null) return 'not measured';
   return ci95 === null ? percent(mean) : `${percent(mean)} [${percent(ci95[0])}, ${percent(ci95[1])}]`;
-}
-
-function signed(value: number): string {
-  const text = formatNumber(value);
-  return text.startsWith('−') || Number(text) === 0 ? text : `+${text}`;
 }
 
 function percent(share: number): string {

@@ -28,16 +28,16 @@ export function formatNumber(value: number | null, digits = 3): string {
   return Number(text) === 0 ? text.replace('-', '') : text.replace('-', '−');
 }
 
-/**
- * A difference with its sign, '+0.012', '−0.003'; below 0.0005 with its first digit, '−0.0002', so that the end of an interval
- * without zero does not read as zero.
- */
-export function formatDifference(value: number | null): string {
-  if (value === null) return formatNumber(value);
-  const size = Math.abs(value);
-  const digits = size >= 0.0005 || size < 1e-9 ? 3 : Math.ceil(-Math.log10(size));
+/** A difference with its sign: '+0.012', '−0.003', '0.000'. */
+export function formatDifference(value: number | null, digits = 3): string {
   const text = formatNumber(value, digits);
-  return Number(text) > 0 ? `+${text}` : text;
+  return value !== null && Number(text) > 0 ? `+${text}` : text;
+}
+
+/** Digits with which an interval of a difference is shown: three, or more if an end of an interval without zero would read as zero. */
+export function differenceDigits([low, high]: readonly [number, number]): number {
+  const nearest = Math.min(Math.abs(low), Math.abs(high));
+  return low * high > 0 && nearest < 0.0005 ? Math.ceil(-Math.log10(nearest)) : 3;
 }
 
 /** '0.693 [0.647, 0.741]'; the mean alone if there is no interval. */

@@ -1,7 +1,7 @@
 /** The summary and the comparisons of a report as Markdown, for the README of a study. */
 import { attackTitle } from './attacks.ts';
 import { type Comparison, comparisons, type Untested } from './comparisons.ts';
-import { formatDifference, formatNumber } from './format.ts';
+import { differenceDigits, formatDifference, formatNumber } from './format.ts';
 import { conditionLabel, METRIC_LABELS } from './labels.ts';
 import { summaryTable, type Table } from './report.ts';
 import type { Results } from './schema.ts';
@@ -21,9 +21,7 @@ function comparisonTable(compared: readonly Comparison[], { manifest }: Results)
       kind,
       `${formatNumber(accuracy.first)}, ${formatNumber(accuracy.second)}`,
       METRIC_LABELS[metric],
-      interval === null
-        ? formatDifference(mean)
-        : `${formatDifference(mean)} [${interval.map(formatDifference).join(', ')}]`,
+      differenceWithInterval(mean, interval),
       verdict === 'equivalent' ? `same within ±${margin}` : verdict === 'open' ? openText(untested) : verdict,
     ],
   );
@@ -37,6 +35,12 @@ function comparisonTable(compared: readonly Comparison[], { manifest }: Results)
     'Verdict',
   ];
   return { columns, rows };
+}
+
+function differenceWithInterval(mean: number | null, interval: readonly [number, number] | null): string {
+  if (interval === null) return formatDifference(mean);
+  const digits = differenceDigits(interval);
+  return `${formatDifference(mean, digits)} [${interval.map((end) => formatDifference(end, digits)).join(', ')}]`;
 }
 
 const UNTESTED = {

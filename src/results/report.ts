@@ -12,7 +12,7 @@ import { CHEAP, type Comparison, comparisons, strongestCheap } from './compariso
 import { conditionKey, isDefended, isErrorFree, isUndefended } from './condition.ts';
 import { type FontFile, fontRules } from './figures/font.ts';
 import { escapeXml, toBase64 } from './figures/style.ts';
-import { formatDifference, formatDuration, formatInterval, formatNumber } from './format.ts';
+import { differenceDigits, formatDifference, formatDuration, formatInterval, formatNumber } from './format.ts';
 import { groupedBy } from './groups.ts';
 import { conditionLabel, METRIC_LABELS, metricHeading, runTitle } from './labels.ts';
 import type { Interval, Metric, Results, SummaryEntry } from './schema.ts';
@@ -184,16 +184,18 @@ function finding({ metric, mean, interval, untested, verdict, margin, family }: 
   if (interval === null)
     return `${name} differs by ${formatDifference(mean)}, but a single value cannot show a difference`;
   const [low, high] = interval;
-  const ends = `${formatDifference(low)} to ${formatDifference(high)}`;
+  const digits = differenceDigits(interval);
+  const difference = formatDifference(mean, digits);
+  const ends = `${formatDifference(low, digits)} to ${formatDifference(high, digits)}`;
   if (verdict === 'lower' || verdict === 'higher') {
     return `${name} is ${verdict} by ${formatNumber(Math.abs(mean))} (${ends}, paired, corrected for ${family} comparisons)`;
   }
   if (verdict === 'equivalent') {
-    return `${name} is the same within ±${margin} (equivalence test; difference ${formatDifference(mean)}, ${ends})`;
+    return `${name} is the same within ±${margin} (equivalence test; difference ${difference}, ${ends})`;
   }
   // An interval this wide says nothing about the attack, only that there are few draws, people or victims.
   const open = high - low > UNTOLD ? 'too few data to tell a difference' : 'no difference shown';
-  return `${open} in ${name} (${formatDifference(mean)}, ${ends})`;
+  return `${open} in ${name} (${difference}, ${ends})`;
 }
 
 function unmeasuredLine({ summary }: Results): string[] {

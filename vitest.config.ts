@@ -105,6 +105,7 @@ export default defineConfig(({ mode }) => {
           test: {
             name: 'e2e',
             include: ['test/e2e/**/*.test.ts'],
+            globalSetup: 'test/support/build_command_line.ts',
             sequence: { groupOrder: 2 },
             ...ofDevices,
             testTimeout: 600_000,

@@ -44,8 +44,9 @@ const browser: TestProjectInlineConfiguration = {
     exclude: [
       // This file reads fixtures with node:fs.
       'test/models/import.gpu.test.ts',
-      // These files take longer than all others together.
-      'test/kernels/conv.gpu.test.ts',
+      // These files take longer than all others together. The page's own check of every shader runs in Chromium too.
+      'test/kernels/{activation,align,conv,conv_direct,gemm,norm}.gpu.test.ts',
+      'test/injection/fused_conv.gpu.test.ts',
       'test/memory/sources.gpu.test.ts',
       'test/models/{deep_memory,paper}.gpu.test.ts',
       // This file looks for real faces on the disk.

@@ -29,6 +29,18 @@ vi.mock('../../src/experiments/presets.ts', async (original) => {
   return { ...presets, presetInput };
 });
 
+// Every session draws the same faces; drawing them once saves most of the time that opening takes.
+vi.mock('../../src/experiments/faces.ts', async (original) => {
+  const faces = await original<typeof import('../../src/experiments/faces.ts')>();
+  const drawn = new Map<string, ReturnType<typeof faces.proceduralData>>();
+  const proceduralData: typeof faces.proceduralData = (gpu, data, seed) => {
+    const key = JSON.stringify([data, seed]);
+    if (!drawn.has(key)) drawn.set(key, faces.proceduralData(gpu, data, seed));
+    return drawn.get(key)!;
+  };
+  return { ...faces, proceduralData };
+});
+
 const NETWORKS = fileURLToPath(new URL('../../data/deep-tiny/', import.meta.url));
 const FILES = ['victim.safetensors', 'inversion.safetensors'];
 const fileOf = (name: string, folder = NETWORKS) => Uint8Array.from(readFileSync(folder + name));

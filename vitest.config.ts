@@ -27,6 +27,8 @@ const provider = playwright({
 
 const fixtures = resolve(process.env.MIDAS_FIXTURES ?? path('test/fixtures'));
 
+const setupFiles = path('test/support/equality.ts');
+
 /** Runs files of `gpu` unchanged, with test/support/platform.browser.ts in place of platform.ts. */
 const browser: TestProjectInlineConfiguration = {
   resolve: {
@@ -40,6 +42,7 @@ const browser: TestProjectInlineConfiguration = {
   optimizeDeps: { include: ['valibot', 'gl-matrix', 'pbf'] },
   test: {
     name: 'browser',
+    setupFiles,
     include: ['test/{attacks,data,injection,kernels,memory,models}/**/*.gpu.test.ts'],
     exclude: [
       // This file reads fixtures with node:fs.
@@ -85,6 +88,7 @@ export default defineConfig(({ mode }) => {
         {
           test: {
             name: 'unit',
+            setupFiles,
             include: ['test/**/*.test.ts'],
             exclude: ['test/**/*.gpu.test.ts', 'test/e2e/**'],
             maxWorkers: 2,
@@ -95,6 +99,7 @@ export default defineConfig(({ mode }) => {
         {
           test: {
             name: 'gpu',
+            setupFiles,
             include: ['test/**/*.gpu.test.ts'],
             exclude: ['test/e2e/**'],
             sequence: { groupOrder: 1 },
@@ -105,6 +110,7 @@ export default defineConfig(({ mode }) => {
         {
           test: {
             name: 'e2e',
+            setupFiles,
             include: ['test/e2e/**/*.test.ts'],
             globalSetup: 'test/support/build_command_line.ts',
             sequence: { groupOrder: 2 },

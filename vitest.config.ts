@@ -27,6 +27,8 @@ const provider = playwright({
 
 const fixtures = resolve(process.env.MIDAS_FIXTURES ?? path('test/fixtures'));
 
+const setupFiles = path('test/support/equality.ts');
+
 /** Runs files of `gpu` unchanged, with test/support/platform.browser.ts in place of platform.ts. */
 const browser: TestProjectInlineConfiguration = {
   resolve: {
@@ -40,12 +42,14 @@ const browser: TestProjectInlineConfiguration = {
   optimizeDeps: { include: ['valibot', 'gl-matrix', 'pbf'] },
   test: {
     name: 'browser',
+    setupFiles,
     include: ['test/{attacks,data,injection,kernels,memory,models}/**/*.gpu.test.ts'],
     exclude: [
       // This file reads fixtures with node:fs.
       'test/models/import.gpu.test.ts',
-      // These files take longer than all others together.
-      'test/kernels/conv.gpu.test.ts',
+      // These files take longer than all others together. The page's own check of every shader runs in Chromium too.
+      'test/kernels/{activation,align,conv,conv_direct,gemm,norm}.gpu.test.ts',
+      'test/injection/fused_conv.gpu.test.ts',
       'test/memory/sources.gpu.test.ts',
       'test/models/{deep_memory,paper}.gpu.test.ts',
       // This file looks for real faces on the disk.
@@ -84,6 +88,7 @@ export default defineConfig(({ mode }) => {
         {
           test: {
             name: 'unit',
+            setupFiles,
             include: ['test/**/*.test.ts'],
             exclude: ['test/**/*.gpu.test.ts', 'test/e2e/**'],
             maxWorkers: 2,
@@ -94,6 +99,7 @@ export default defineConfig(({ mode }) => {
         {
           test: {
             name: 'gpu',
+            setupFiles,
             include: ['test/**/*.gpu.test.ts'],
             exclude: ['test/e2e/**'],
             sequence: { groupOrder: 1 },
@@ -104,7 +110,9 @@ export default defineConfig(({ mode }) => {
         {
           test: {
             name: 'e2e',
+            setupFiles,
             include: ['test/e2e/**/*.test.ts'],
+            globalSetup: 'test/support/build_command_line.ts',
             sequence: { groupOrder: 2 },
             ...ofDevices,
             testTimeout: 600_000,

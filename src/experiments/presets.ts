@@ -276,6 +276,10 @@ export function demoInputs(tiny: boolean): { readonly shallow: ExperimentInput; 
       ...shallowInput,
       evaluator,
       ...(tiny && {
+        data: {
+          ...shallowInput.data,
+          ...{ people: 12, photographs: 6, trained: 4, public: { people: 12, photographs: 6 } },
+        } as typeof shallowInput.data,
         victim: {
           ...victim,
           hidden: [32],
@@ -289,10 +293,14 @@ export function demoInputs(tiny: boolean): { readonly shallow: ExperimentInput; 
     deep: {
       ...deepInput,
       evaluator,
+      // The attacker's network is not trained here, so the public faces of the tiny demo only give a mean face.
+      ...(tiny && {
+        data: { ...deepInput.data, photographs: 8, public: { people: 20, photographs: 4 } } as typeof deepInput.data,
+      }),
       // Two bits of headroom, one more than the preset: in a network this small they show the published effect.
       format: { kind: 'fixed', bits: 12, headroom: 2 },
       sweeps: tiny
-        ? [{ layers: both, rates: [2 ** -8, 2 ** -6] }]
+        ? [{ layers: both, rates: [2 ** -6] }]
         : [
             { layers: both, rates: [2 ** -9, 2 ** -8, 2 ** -7, 2 ** -6] },
             { layers: 'fc1', rates: [2 ** -6, 2 ** -5, 2 ** -4] },

@@ -30,7 +30,11 @@ function definitionOf(activation: ElementwiseFunction): Definition {
 
 /** Returns act(x) for every element. */
 export function activationForward(activation: ElementwiseFunction, x: ArrayLike<number>): Float64Array {
-  return Float64Array.from(x, definitionOf(activation).value);
+  const y = new Float64Array(x);
+  if (activation === 'none') return y;
+  const { value } = definitionOf(activation);
+  for (let i = 0; i < y.length; i++) y[i] = value(y[i]);
+  return y;
 }
 
 /** Returns gradOutput * act'(x), with act' computed from the output y = act(x). */
@@ -39,6 +43,9 @@ export function activationBackward(
   y: ArrayLike<number>,
   gradOutput: ArrayLike<number>,
 ): Float64Array {
+  const gradient = new Float64Array(gradOutput);
+  if (activation === 'none') return gradient;
   const { slope } = definitionOf(activation);
-  return Float64Array.from(y, (value, i) => gradOutput[i] * slope(value));
+  for (let i = 0; i < gradient.length; i++) gradient[i] *= slope(y[i]);
+  return gradient;
 }

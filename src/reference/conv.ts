@@ -5,10 +5,11 @@ import { edgesOf, pairOf } from '../kernels/geometry.ts';
 import { activationForward } from './activation.ts';
 
 /**
- * Calls `visit` for every multiplication of a convolution, with indices into x (or dx), W [oc, ky, kx, ic], ic being a
- * channel of the group of oc, and y (or dy). It skips taps outside the image.
+ * Calls `visit` for every tap of every output pixel and channel of a convolution, with the indices of its first
+ * multiplication into x (or dx) and W [oc, ky, kx, ic], ic being a channel of the group of oc, and the index into y (or dy).
+ * The tap has as many multiplications as a group has channels. It skips taps outside the image.
  */
-function forEachProduct(shape: ConvShape, visit: (x: number, w: number, y: number) => void): void {
+function forEachTap(shape: ConvShape, visit: (x: number, w: number, y: number) => void): void {
   const { batch, height, width, inChannels, outChannels, groups = 1 } = shape;
   const [kernels, strides, dilations] = [shape.kernelSize, shape.stride, shape.dilation ?? 1].map(pairOf);
   const { top, left } = edgesOf(shape.padding);
@@ -26,8 +27,7 @@ function forEachProduct(shape: ConvShape, visit: (x: number, w: number, y: numbe
             const to = ((n * out.height + oy) * out.width + ox) * outChannels;
             for (let oc = 0; oc < outChannels; oc++) {
               const row = ((oc * kernels[0] + ky) * kernels[1] + kx) * channels;
-              const first = from + Math.floor((oc * groups) / outChannels) * channels;
-              for (let ic = 0; ic < channels; ic++) visit(first + ic, row + ic, to + oc);
+              visit(from + Math.floor((oc * groups) / outChannels) * channels, row, to + oc);
             }
           }
         }
@@ -49,9 +49,12 @@ export function conv2d(
   activation: Activation = 'none',
 ): Float64Array {
   const out = convOutputSize(shape);
+  const channels = groupChannels(shape);
   const y = new Float64Array(shape.batch * out.height * out.width * shape.outChannels);
-  forEachProduct(shape, (atX, atW, atY) => {
-    y[atY] += x[atX] * w[atW];
+  forEachTap(shape, (atX, atW, atY) => {
+    let sum = y[atY];
+    for (let i = 0; i < channels; i++) sum += x[atX + i] * w[atW + i];
+    y[atY] = sum;
   });
   addBias(y, bias);
   return activationForward(activation, y);
@@ -65,9 +68,11 @@ export function conv2dInputGradient(
   bias?: ArrayLike<number>,
   activation: Activation = 'none',
 ): Float64Array {
+  const channels = groupChannels(shape);
   const dx = new Float64Array(shape.batch * shape.height * shape.width * shape.inChannels);
-  forEachProduct(shape, (atX, atW, atY) => {
-    dx[atX] += dy[atY] * w[atW];
+  forEachTap(shape, (atX, atW, atY) => {
+    const factor = dy[atY];
+    for (let i = 0; i < channels; i++) dx[atX + i] += factor * w[atW + i];
   });
   addBias(dx, bias);
   return activationForward(activation, dx);
@@ -75,9 +80,11 @@ export function conv2dInputGradient(
 
 /** dW, the gradient of {@link conv2d} with respect to its weights. */
 export function conv2dWeightGradient(shape: ConvShape, x: ArrayLike<number>, dy: ArrayLike<number>): Float64Array {
-  const dw = new Float64Array(shape.outChannels * tapsOf(shape) * groupChannels(shape));
-  forEachProduct(shape, (atX, atW, atY) => {
-    dw[atW] += dy[atY] * x[atX];
+  const channels = groupChannels(shape);
+  const dw = new Float64Array(shape.outChannels * tapsOf(shape) * channels);
+  forEachTap(shape, (atX, atW, atY) => {
+    const factor = dy[atY];
+    for (let i = 0; i < channels; i++) dw[atW + i] += factor * x[atX + i];
   });
   return dw;
 }

@@ -25,13 +25,22 @@ export function gemm(
   activation: Activation = 'none',
 ): Float64Array {
   const [rowOfA, stepOfA] = transposition === 'tn' ? [1, m] : [k, 1];
-  const [columnOfB, stepOfB] = transposition === 'nt' ? [k, 1] : [1, n];
   const c = new Float64Array(m * n);
   for (let row = 0; row < m; row++) {
-    for (let column = 0; column < n; column++) {
-      let sum = bias?.[column] ?? 0;
-      for (let i = 0; i < k; i++) sum += a[row * rowOfA + i * stepOfA] * b[column * columnOfB + i * stepOfB];
-      c[row * n + column] = sum;
+    const [fromA, toC] = [row * rowOfA, row * n];
+    if (bias) for (let column = 0; column < n; column++) c[toC + column] = bias[column];
+    // Both orders of the loops visit B along its rows and add the products of an element of C in the same order.
+    if (transposition === 'nt') {
+      for (let column = 0; column < n; column++) {
+        let sum = c[toC + column];
+        for (let i = 0; i < k; i++) sum += a[fromA + i] * b[column * k + i];
+        c[toC + column] = sum;
+      }
+    } else {
+      for (let i = 0; i < k; i++) {
+        const factor = a[fromA + i * stepOfA];
+        for (let column = 0; column < n; column++) c[toC + column] += factor * b[i * n + column];
+      }
     }
   }
   return activationForward(activation, c);

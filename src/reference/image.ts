@@ -11,7 +11,7 @@ function mapValues(
   f: (value: Value, line: number, column: number, channel: number) => number,
 ): Float64Array {
   const clamp = (value: number, size: number) => Math.min(Math.max(value, 0), size - 1);
-  return Float64Array.from(x, (_, i) => {
+  return new Float64Array(x).map((_, i) => {
     const first = i - (i % (height * width * channels));
     const value: Value = (line, column, channel) =>
       x[first + (clamp(line, height) * width + clamp(column, width)) * channels + channel];

@@ -53,7 +53,7 @@ export function confidenceCost(
 
 /** Mean squared error over all elements. */
 export function mse(x: ArrayLike<number>, target: ArrayLike<number>, columns: number): LossResult {
-  const gradient = Float64Array.from(x, (value, i) => (2 * (value - target[i])) / x.length);
+  const gradient = new Float64Array(x).map((value, i) => (2 * (value - target[i])) / x.length);
   const results = new Float64Array((x.length / columns) * 2);
   for (let i = 0; i < x.length; i++) results[2 * Math.floor(i / columns)] += (x[i] - target[i]) ** 2 / columns;
   return { gradient, results };

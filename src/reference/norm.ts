@@ -32,12 +32,12 @@ export function batchNormStatistics(
 
 /** Returns 1 / sqrt(variance + epsilon), an argument of the functions below. */
 export function inverseDeviation(variance: ArrayLike<number>, epsilon = 1e-5): Float64Array {
-  return Float64Array.from(variance, (value) => 1 / Math.sqrt(value + epsilon));
+  return new Float64Array(variance).map((value) => 1 / Math.sqrt(value + epsilon));
 }
 
 /** Returns (x - mean) / deviation, with one mean and one deviation per channel. */
 export function normalise(x: ArrayLike<number>, mean: ArrayLike<number>, deviation: ArrayLike<number>): Float64Array {
-  return Float64Array.from(x, (value, i) => (value - mean[i % mean.length]) / deviation[i % mean.length]);
+  return new Float64Array(x).map((value, i) => (value - mean[i % mean.length]) / deviation[i % mean.length]);
 }
 
 /** The parameters of a normalisation, one value per channel each. */
@@ -54,7 +54,7 @@ export function batchNormForward(
   beta: ArrayLike<number>,
 ): Float64Array {
   const channels = gamma.length;
-  return Float64Array.from(x, (value, i) => {
+  return new Float64Array(x).map((value, i) => {
     const c = i % channels;
     return (value - mean[c]) * inverseDeviation[c] * gamma[c] + beta[c];
   });
@@ -78,7 +78,9 @@ export function batchNormBackward(
 ): BatchNormGradients {
   const channels = gamma.length;
   const rows = x.length / channels;
-  const normalised = Float64Array.from(x, (value, i) => (value - mean[i % channels]) * inverseDeviation[i % channels]);
+  const normalised = new Float64Array(x).map(
+    (value, i) => (value - mean[i % channels]) * inverseDeviation[i % channels],
+  );
   const gradGamma = new Float64Array(channels);
   const gradBeta = new Float64Array(channels);
   for (let i = 0; i < x.length; i++) {
@@ -93,6 +95,6 @@ export function batchNormBackward(
       const c = i % channels;
       return scale(i) * (gradOutput[i] - gradBeta[c] / rows - (value * gradGamma[c]) / rows);
     }),
-    inputOfInference: Float64Array.from(gradOutput, (value, i) => scale(i) * value),
+    inputOfInference: new Float64Array(gradOutput).map((value, i) => scale(i) * value),
   };
 }

@@ -38,7 +38,7 @@ export function corrupt(
 ): Float64Array {
   const columns = x.length / images.length;
   const stream = corruptionStream(seed);
-  return Float64Array.from(x, (value, i) => {
+  return new Float64Array(x).map((value, i) => {
     const column = i % columns;
     const words = pcg4d(Math.floor(column / 4), images[Math.floor(i / columns)], draw, stream);
     const pair = column % 4 < 2 ? standardNormals(words[0], words[1]) : standardNormals(words[2], words[3]);

@@ -16,7 +16,7 @@ function rowSum(x: ArrayLike<number>, columns: number): Float64Array {
 /** The L2 norm of every row. */
 export function rowNorm(x: ArrayLike<number>, columns: number): Float64Array {
   return rowSum(
-    Float64Array.from(x, (value) => value * value),
+    new Float64Array(x).map((value) => value * value),
     columns,
   ).map(Math.sqrt);
 }

@@ -1,5 +1,4 @@
 /** `midas data ...` and `midas import` as a user meets them: child processes, exit codes, files on disk. */
-import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -11,6 +10,7 @@ import { readSafetensors, writeSafetensors } from '../../src/formats/safetensors
 import { readTensorFile } from '../../src/formats/tensor_file.ts';
 import { readCheckpoint } from '../../src/models/checkpoint.ts';
 import { modelName } from '../../src/models/specs.ts';
+import { midas } from '../support/command_line.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const fixture = (name: string) => join(root, 'test/fixtures', name);
@@ -24,15 +24,6 @@ const tensorsOf = (file: string) =>
   );
 const scratch = mkdtempSync(join(tmpdir(), 'midas-data-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
-
-function midas(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  return new Promise((resolve) => {
-    const command = ['--import', 'tsx', 'src/cli/main.ts', ...args];
-    const child = execFile(process.execPath, command, { cwd: root, timeout: 120_000 }, (_, stdout, stderr) =>
-      resolve({ code: child.exitCode ?? -1, stdout, stderr }),
-    );
-  });
-}
 
 /** A folder with one folder per person, each with one image of a constant gray. */
 function faces(name: string, people: Record<string, number>): string {

@@ -36,6 +36,10 @@ afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
 const example = /^## As a library\n[\s\S]*?```js\n([\s\S]*?)```/m.exec(readme)![1];
 
+/** The example with the evaluator that takes no training, for one of the places where it runs. */
+const quickExample = example.replace('attacks: [', "evaluator: 'linear',\n  attacks: [");
+if (quickExample === example) throw new Error('the example in the README has no attacks to put the evaluator before');
+
 /** A program that passes a wrong argument and logs the error. */
 const mistake = `
 import { ConfigError, memory } from 'midas-webgpu';
@@ -166,10 +170,10 @@ describe.skipIf(chromium === undefined)('the example in Chromium', () => {
     }
   }
 
-  /** Writes a page that runs the example, then the mistake. */
-  function writePage(folder: string, head = ''): void {
+  /** Writes a page that runs an example, then the mistake. */
+  function writePage(folder: string, text: string, head = ''): void {
     mkdirSync(folder, { recursive: true });
-    writeFileSync(join(folder, 'example.js'), example);
+    writeFileSync(join(folder, 'example.js'), text);
     writeFileSync(join(folder, 'mistake.js'), mistake);
     const script = `await import('./example.js'); await import('./mistake.js'); document.title = 'done';`;
     const page = `<!doctype html><link rel="icon" href="data:,">${head}<script type="module">${script}</script>`;
@@ -178,7 +182,7 @@ describe.skipIf(chromium === undefined)('the example in Chromium', () => {
 
   it('the example runs from the built file without a bundler', async () => {
     const site = join(scratch, 'site');
-    writePage(site, '<script type="importmap">{ "imports": { "midas-webgpu": "./index.js" } }</script>');
+    writePage(site, example, '<script type="importmap">{ "imports": { "midas-webgpu": "./index.js" } }</script>');
     for (const file of ['index.js', 'chunks']) {
       cpSync(join(installed, 'dist', 'lib', file), join(site, file), { recursive: true });
     }
@@ -186,7 +190,7 @@ describe.skipIf(chromium === undefined)('the example in Chromium', () => {
   });
 
   it('the example runs from a minified bundle', async () => {
-    writePage(project);
+    writePage(project, quickExample);
     await runPackage(project, 'vite/bin/vite.js', 'build', '--base', './');
     expectStory(await visit(join(project, 'dist')));
   });

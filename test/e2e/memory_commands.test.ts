@@ -1,27 +1,18 @@
 /** `midas memory ...` as a user meets it: child processes, exit codes, files on disk. */
-import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { FaultMapReport } from '../../src/cli/memory.ts';
 import { decodePng } from '../../src/cli/render.ts';
 import { PRESETS } from '../../src/memory/presets.ts';
+import { midas as commandLine } from '../support/command_line.ts';
 import { binomialSigmas } from '../support/statistics.ts';
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), 'midas-memory-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-function midas(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  return new Promise((resolve) => {
-    const command = ['--import', 'tsx', 'src/cli/main.ts', 'memory', ...args];
-    const child = execFile(process.execPath, command, { cwd: root, timeout: 120_000 }, (_, stdout, stderr) =>
-      resolve({ code: child.exitCode ?? -1, stdout, stderr }),
-    );
-  });
-}
+const midas = (...args: string[]) => commandLine('memory', ...args);
 
 describe('the named memory configurations', () => {
   it('memory configurations are listed, one per line', async () => {

@@ -14,25 +14,31 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { collect, midas, start } from '../support/command_line.ts';
+import { BUILT, collect, midas, start } from '../support/command_line.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), 'midas-terminal-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-const COMMAND = ['--import', import.meta.resolve('tsx'), join(root, 'src/cli/main.ts')];
-
 /** Runs the command line in another folder, or with another standard output. */
 function run(args: readonly string[], options: { cwd?: string; env?: NodeJS.ProcessEnv; stdout?: number }) {
   const { cwd = root, env, stdout } = options;
   return collect(
-    spawn(process.execPath, [...COMMAND, ...args], {
+    spawn(process.execPath, [BUILT, ...args], {
       cwd,
       env: { ...process.env, ...env },
       stdio: ['ignore', stdout ?? 'pipe', 'pipe'],
     }),
   );
 }
+
+it('the command line runs from its sources without a build', async () => {
+  // tsx as a loader, not as a command: signals then reach the program itself.
+  const sources = ['--import', 'tsx', 'src/cli/main.ts', '--help'];
+  const { code, stdout } = await collect(spawn(process.execPath, sources, { cwd: root }));
+  expect(code).toBe(0);
+  expect(stdout).toBe((await midas('--help')).stdout);
+});
 
 describe('a standard output that takes nothing', () => {
   it.each(['schema results', '--help', 'memory list --json'])(

@@ -25,7 +25,7 @@ export type Parameters = ReadonlyMap<string, Float64Array>;
 /** The parameters by name, from the words of a flat buffer. */
 export function parametersOf(layout: FlatParameters['layout'], words: Uint32Array): Map<string, Float64Array> {
   return new Map(
-    layout.slices.map((slice) => [slice.name, Float64Array.from(new Float32Array(layout.unpack(slice, words).buffer))]),
+    layout.slices.map((slice) => [slice.name, new Float64Array(new Float32Array(layout.unpack(slice, words).buffer))]),
   );
 }
 
@@ -35,10 +35,10 @@ export type Activations = readonly Float64Array[];
 /** [rows, channels, taps] <-> [rows, taps, channels]: PyTorch's order and the engine's. */
 function transposeTaps(values: ArrayLike<number>, channels: number, taps: number): Float64Array {
   const result = new Float64Array(values.length);
-  for (let i = 0; i < values.length; i++) {
-    const [row, rest] = [Math.floor(i / (channels * taps)), i % (channels * taps)];
-    const [channel, tap] = [Math.floor(rest / taps), rest % taps];
-    result[row * channels * taps + tap * channels + channel] = values[i];
+  for (let row = 0, i = 0; i < values.length; row++) {
+    for (let channel = 0; channel < channels; channel++) {
+      for (let tap = 0; tap < taps; tap++, i++) result[(row * taps + tap) * channels + channel] = values[i];
+    }
   }
   return result;
 }
@@ -102,7 +102,7 @@ export function stackForward(
   batch: number,
   training = false,
 ): Activations {
-  const values: Float64Array[] = [Float64Array.from(x)];
+  const values: Float64Array[] = [new Float64Array(x)];
   for (const spec of specs) {
     const input = values[values.length - 1];
     const bias = () => parameters.get(`${spec.name}.bias`)!;
@@ -156,7 +156,7 @@ export function stackBackward(
   training = false,
 ): { parameters: Map<string, Float64Array>; input: Float64Array } {
   const gradients = new Map<string, Float64Array>();
-  let gradient: Float64Array = Float64Array.from(gradOutput);
+  let gradient: Float64Array = new Float64Array(gradOutput);
   const { height, width, channels } = inputShape(specs[0]);
   const batch = values[0].length / (height * width * channels);
   for (let i = specs.length - 1; i >= 0; i--) {

@@ -4,6 +4,9 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
+/** The command line as built for the package: it starts in a fifth of the time that tsx takes. Vitest builds it first. */
+export const BUILT = `${root}dist/e2e/midas.js`;
+
 export interface Finished {
   readonly code: number | null;
   readonly stdout: string;
@@ -38,8 +41,7 @@ export function start(
   args: readonly string[],
   env: NodeJS.ProcessEnv = {},
 ): { child: ChildProcess; finished: Promise<Finished> } {
-  // tsx as a loader, not as a command: signals then reach the program itself.
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', ...args], {
+  const child = spawn(process.execPath, [BUILT, ...args], {
     cwd: root,
     env: { ...process.env, ...env },
   });

@@ -74,13 +74,14 @@ export async function askedExperiment(
     ...(pretrained && shapesOf(pretrained)),
     ...(given && { victim: given.description }),
   };
-  const victim = options.model ?? fileVictim(file) ?? victimKind(shapes);
+  const victim = options.model ?? (given ? undefined : fileVictim(file)) ?? victimKind(shapes);
   const size = options.preset as PresetOptionsSize;
   const first = base ?? presetInput(name, { size, victim });
   const before = (file.data as ExperimentInput['data'] | undefined) ?? fittingData(first.data, shapes);
   const asked = fittingFiles(askedData(options, before, name), shapes);
   const parsedData = parseData(asked, options.config ?? 'configuration');
-  const files = await readPrivateFiles(parsedData, seed);
+  const names = typeof victim === 'object' ? victim.classNames : undefined;
+  const files = await readPrivateFiles(parsedData, seed, names && { names, where: options.victim ?? 'the network' });
   const data = knownPeople(asked, files, shapes);
   const images = files?.all ?? drawnSize(parsedData);
   const fitting = base ?? presetInput(name, { size, victim, images });

@@ -6,7 +6,7 @@ import type { ImageDataset } from '../data/dataset.ts';
 import { type Population, requireInteger } from '../data/faces.ts';
 import { BadFilesError } from '../data/node/bad_files.ts';
 import { writeFileAtomic } from '../data/node/files.ts';
-import { importFaces } from '../data/node/import_faces.ts';
+import { importFaces, readClassNames } from '../data/node/import_faces.ts';
 import { loadPack, savePack } from '../data/node/packs.ts';
 import { type BadFile, type FaceLayout, PACK_FORMAT, type Pack } from '../data/pack.ts';
 import { renderFaces } from '../data/render_faces.ts';
@@ -84,6 +84,7 @@ export async function dataImport(session: Session, dir: string, args: ImportArgu
     notes,
   } = await importFaces(dir, {
     ...args,
+    classNames: args.classNames === undefined ? undefined : await readClassNames(args.classNames),
     channels: args.channels && channelsOf(args.channels),
     partial,
     signal,

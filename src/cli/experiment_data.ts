@@ -1,12 +1,12 @@
 /** Loads or renders the faces of an experiment, as the `data` of its configuration says. */
 
 import { existsSync, statSync } from 'node:fs';
-import { orderClasses, parseClassNames } from '../data/class_names.ts';
+import { type ClassOrder, orderClasses } from '../data/class_names.ts';
 import { type ImageDataset, type Split, seededSplit } from '../data/dataset.ts';
 import { refuseSharedIdentities } from '../data/identities.ts';
 import { isAttLayout, loadAttFaces } from '../data/node/attfaces.ts';
-import { readBytes, readText } from '../data/node/files.ts';
-import { type ImportFacesOptions, importFaces } from '../data/node/import_faces.ts';
+import { readBytes } from '../data/node/files.ts';
+import { type ImportFacesOptions, importFaces, readClassNames } from '../data/node/import_faces.ts';
 import { isNumpy } from '../data/node/numpy_faces.ts';
 import { loadPack } from '../data/node/packs.ts';
 import { augment, selectPeople } from '../data/people.ts';
@@ -80,19 +80,25 @@ async function loadFaces(path: string, options: ImportOptions): Promise<LoadedFa
   };
 }
 
-/** A data set with its classes in the order of a file of class names, if there is one. @throws DataError */
-async function inOrderOf(dataset: ImageDataset, file: string | undefined): Promise<ImageDataset> {
-  if (file === undefined) return dataset;
-  return orderClasses(dataset, parseClassNames(await readText(file), file), file);
+/** A data set with its classes in an order, if there is one. @throws DataError */
+async function inOrderOf(dataset: ImageDataset, order: ClassOrder | undefined): Promise<ImageDataset> {
+  return order ? orderClasses(dataset, order) : dataset;
 }
 
 /**
  * Reads the photographs of `private`. Called before a device is opened, so that a wrong folder is refused without that delay.
+ * @param known the classes of a network that names them: they come first, in its order, unless the configuration has an order
  * @throws DataError, ConfigError
  */
-export async function readPrivateFiles(data: DataConfig, seed: number): Promise<PrivateFiles | undefined> {
+export async function readPrivateFiles(
+  data: DataConfig,
+  seed: number,
+  known?: Omit<ClassOrder, 'othersFollow'>,
+): Promise<PrivateFiles | undefined> {
   if (data.kind !== 'files' || data.private === EMBEDDED) return undefined;
-  const { private: path, size, split: splitFile, classNames } = data;
+  const { private: path, size, split: splitFile } = data;
+  const asked = data.classNames === undefined ? undefined : await readClassNames(data.classNames);
+  const classNames = asked ?? (known && { ...known, othersFollow: true });
   const channels = data.channels && channelsOf(data.channels);
   if (size === undefined && (!existsSync(path) || (statSync(path).isDirectory() && (await isAttLayout(path))))) {
     const { dataset, split, splitName: name, notes } = await loadAttFaces(path, splitFile, seed, channels);

@@ -182,13 +182,18 @@ experiment(
   program
     .command('train')
     .argument('[preset or file]', 'as for run')
-    .description('train the networks of the victim and the attackers, and write them as checkpoints into --out'),
+    .description('train the networks of the victim and the attackers, and write them as checkpoints into --out')
+    .option(
+      '--network <file>',
+      'description of the victim in JSON (midas schema network); --victim is for networks that are trained already',
+      filePath,
+    ),
   undefined,
   'runs/train',
-).action(async (what: string | undefined, options: ExperimentOptions) => {
-  const [preset, asked] = presetOf(what, options);
+).action(async (what: string | undefined, options: ExperimentOptions & { network?: string }) => {
   const session = new Session(options, args);
-  const { trainCommand } = await import('./train.ts');
+  const { trainCommand, trainOptions } = await import('./train.ts');
+  const [preset, asked] = presetOf(what, await trainOptions(options));
   await trainCommand(session, await askedExperiment(preset, asked), options.resume === true);
 });
 

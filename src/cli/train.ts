@@ -1,5 +1,7 @@
 /** `midas train`: trains the networks of an experiment and writes them as checkpoints. */
 import { join } from 'node:path';
+import { readBytes } from '../data/node/files.ts';
+import { ConfigError } from '../errors.ts';
 import { checkExperiment } from '../experiments/check.ts';
 import { runIdentity } from '../experiments/identity.ts';
 import { VICTIM_FILE } from '../experiments/networks.ts';
@@ -8,8 +10,34 @@ import { openNodeGpu } from '../gpu/node.ts';
 import { modelName } from '../models/specs.ts';
 import type { Asked } from './asked_experiment.ts';
 import { loadData } from './experiment_data.ts';
+import type { ExperimentOptions } from './experiment_options.ts';
 import { RunFolder } from './run_folder.ts';
 import type { Session } from './session.ts';
+import { isDescription } from './victim_file.ts';
+
+/**
+ * The options of a training. `network` is the file with the description of the victim to train; a `victim` is trained already,
+ * and the attackers' networks are trained for it.
+ * @throws ConfigError where both are given, or one is a file for the other; DataError for a file that cannot be read
+ */
+export async function trainOptions({
+  network,
+  ...options
+}: ExperimentOptions & { readonly network?: string }): Promise<ExperimentOptions> {
+  const { victim } = options;
+  if (network !== undefined) {
+    if (victim !== undefined) throw new ConfigError('--network and --victim: give only one of them');
+    if (options.model !== undefined) throw new ConfigError('--network and --model: give only one of them');
+    if (isDescription(await readBytes(network))) return { ...options, victim: network };
+    throw new ConfigError(
+      `--network ${network}: not a description in JSON (midas schema network); a trained network is a --victim, for run and attack too`,
+    );
+  }
+  if (victim !== undefined && isDescription(await readBytes(victim))) {
+    throw new ConfigError(`--victim ${victim}: a description, which is not trained yet; train it: --network ${victim}`);
+  }
+  return options;
+}
 
 /**
  * Trains the networks of the victim and the attackers, and prints the victim's accuracy on its training images.
@@ -38,7 +66,7 @@ export async function trainCommand(session: Session, asked: Asked, resume: boole
     session.answer({ model: modelName(spec), trainAccuracy, adapter: gpu.adapter.name, victim }, [
       `${modelName(spec)}: ${(100 * trainAccuracy).toFixed(1)} % right on its training images`,
       `checkpoint: ${victim}`,
-      `use it: midas run ... --pretrained ${out}`,
+      `use it: midas run ${spec.description.kind === 'network' ? `--victim ${victim}` : `... --pretrained ${out}`}`,
     ]);
   } finally {
     folder?.close();

@@ -36,12 +36,15 @@ export async function readDescription(path: string): Promise<NetworkDescription>
   return parseNetwork(parseJson(await readBytes(path), path, { advice }), path);
 }
 
+/** True for the bytes of JSON, as which descriptions are written. */
+export function isDescription(bytes: Uint8Array): boolean {
+  return /^[\s\uFEFF]*\{/.test(new TextDecoder().decode(bytes.subarray(0, 64)));
+}
+
 /** @throws DataError, ConfigError naming the file */
 export async function readVictim(path: string): Promise<VictimFile> {
   const bytes = await readBytes(path);
-  if (/^[\s\uFEFF]*\{/.test(new TextDecoder().decode(bytes.subarray(0, 64)))) {
-    return { description: await readDescription(path), notes: [] };
-  }
+  if (isDescription(bytes)) return { description: await readDescription(path), notes: [] };
   if (isSafetensors(bytes)) {
     const { metadata } = readSafetensors(bytes, path);
     if (metadata.format === CHECKPOINT_FORMAT) {

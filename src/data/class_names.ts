@@ -6,6 +6,15 @@ import { createDataset, type HashFunction, type ImageDataset } from './dataset.t
 
 const Names = v.array(v.string());
 
+/** Names in the order of the class numbers. */
+export interface ClassOrder {
+  readonly names: readonly string[];
+  /** The file or network that gives them, for messages. */
+  readonly where: string;
+  /** True if classes of other names come after these, as people whom a network does not know; default: they are an error. */
+  readonly othersFollow?: boolean;
+}
+
 /**
  * Reads names of classes in the order of the class numbers: a JSON array of strings, or text with one name per line, where
  * empty lines at the end do not count.
@@ -35,28 +44,42 @@ function fromJson(text: string, where: string): string[] {
 }
 
 /**
- * The same images with the classes in the order of `names`. Classes without images are kept: class k is `names[k]`.
+ * The same images with the classes in the order of the names. Classes without images are kept: class k is `names[k]`.
  *
- * @param where the source of the names, for messages
- * @throws DataError if an image has a class that is not among the names
+ * @throws DataError if a name is given twice, if an image has a class that is not among the names, or, where other classes
+ *   follow, if there are such classes while a class of the names has no images
  */
 export async function orderClasses(
   dataset: ImageDataset,
-  names: readonly string[],
-  where: string,
+  { names, where, othersFollow = false }: ClassOrder,
   hash?: HashFunction,
 ): Promise<ImageDataset> {
-  const position = new Map(names.map((name, index) => [name, index]));
-  const used = [...new Set(dataset.labels)].map((label) => dataset.classNames[label]);
-  const unknown = used.filter((name) => !position.has(name.normalize('NFC')));
-  if (unknown.length > 0) {
-    const shown = unknown.map((name) => printable(name, 40));
+  const normalised = names.map((name) => name.normalize('NFC'));
+  const position = new Map(normalised.map((name, index) => [name, index]));
+  const repeated = normalised.find((name, index) => position.get(name) !== index);
+  if (repeated !== undefined) {
+    throw new DataError(`${where}: the class name ${printable(repeated, 40)} appears twice; give each class its own`);
+  }
+  const present = new Set([...new Set(dataset.labels)].map((label) => dataset.classNames[label].normalize('NFC')));
+  const unknown = dataset.classNames
+    .map((name) => name.normalize('NFC'))
+    .filter((name) => present.has(name) && !position.has(name));
+  const empty = normalised.filter((name) => !present.has(name));
+  if (unknown.length > 0 && (!othersFollow || empty.length > 0)) {
+    const shown = (some: readonly string[]) =>
+      listed(
+        some.map((name) => printable(name, 40)),
+        80,
+      );
+    const ofData = `${shown(unknown)} of ${printable(dataset.name, 60)} ${unknown.length === 1 ? 'is' : 'are'}`;
     throw new DataError(
-      `${where}: ${listed(shown, 120)} of ${printable(dataset.name, 60)} ${unknown.length === 1 ? 'is' : 'are'} not among the ` +
-        `${names.length} class names; add what is missing, or rename the folders`,
+      othersFollow
+        ? `${where}: ${ofData} no class of the network, whose ${shown(empty)} has no images; rename the folders`
+        : `${where}: ${ofData} not among the ${names.length} class names; add what is missing, or rename the folders`,
     );
   }
+  for (const name of unknown) position.set(name, position.size);
   const labelOf = dataset.classNames.map((name) => position.get(name.normalize('NFC')) ?? 0);
   const labels = dataset.labels.map((label) => labelOf[label]);
-  return createDataset({ ...dataset, classNames: [...names], labels }, hash);
+  return createDataset({ ...dataset, classNames: [...names, ...unknown], labels }, hash);
 }

@@ -21,8 +21,8 @@ function checkClassNames({ victim }: ExperimentConfig, { name, classNames }: Ima
   const at = known?.findIndex((each, i) => each !== classNames[i]) ?? -1;
   if (!known || at < 0) return;
   throw new DataError(
-    `${name}: class ${at} is ${printable(classNames[at])}, that of the network is ${printable(known[at])}; rename the folders, ` +
-      'or give the order of the classes with --class-names',
+    `${name}: class ${at} is ${printable(classNames[at])}, that of the network is ${printable(known[at])}; give images of its classes, ` +
+      'in folders with their names',
   );
 }
 

@@ -47,25 +47,18 @@ interface Value {
 }
 
 /**
- * The layers of a description, ready for the engine. A last softmax or log_softmax is left out: the engine works with the
- * logits, and attackers see the softmax of them in any case.
- * @throws ConfigError naming the layer: a name that is used twice or not at all, a cycle, several outputs, another number of
- *   inputs than the kind takes, an output that is no vector, or another number of class names
+ * A classifier by its description.
+ * @throws ConfigError as {@link networkLayers}, and for an output that is no vector, or another number of class names
  * @throws ShapeError if windows do not fit
  */
 export function describedNetwork(description: NetworkDescription): ModelSpec {
-  const nodes = sorted(description);
-  const output = outputOf(nodes);
-  const released = output.layer.kind === 'softmax' || output.layer.kind === 'log_softmax';
-  const builder = new Builder(description, released ? nodes.filter((node) => node !== output) : nodes);
-  const layers = builder.build();
+  const layers = networkLayers(description);
   const shape = outputShape(layers[layers.length - 1]);
   const { input, classNames } = description;
   if (shape.height * shape.width !== 1) {
     const text = `${shape.channels} x ${shape.height} x ${shape.width}`;
-    throw new ConfigError(
-      `${output.layer.name}: the last layer returns ${text}; a classifier returns one value per class`,
-    );
+    const name = outputOf(sorted(description)).layer.name;
+    throw new ConfigError(`${name}: the last layer returns ${text}; a classifier returns one value per class`);
   }
   if (classNames && classNames.length !== shape.channels) {
     throw new ConfigError(`classNames: ${classNames.length} names, but the network has ${shape.channels} outputs`);
@@ -79,6 +72,20 @@ export function describedNetwork(description: NetworkDescription): ModelSpec {
     decoder: [],
     keys: {},
   };
+}
+
+/**
+ * The layers of a description, ready for the engine. A last softmax or log_softmax is left out: the engine works with the
+ * logits, and attackers see the softmax of them in any case.
+ * @throws ConfigError naming the layer: a name that is used twice or not at all, a cycle, several outputs, another number of
+ *   inputs than the kind takes
+ * @throws ShapeError if windows do not fit
+ */
+export function networkLayers(description: NetworkDescription): LayerSpec[] {
+  const nodes = sorted(description);
+  const output = outputOf(nodes);
+  const released = output.layer.kind === 'softmax' || output.layer.kind === 'log_softmax';
+  return new Builder(description, released ? nodes.filter((node) => node !== output) : nodes).build();
 }
 
 /** The layers in an order in which each comes after those that it reads; their own order where that is one. */
@@ -185,7 +192,8 @@ class Builder {
     const flattens = this.#readersOf('input').every(
       ({ layer }) => layer.kind === 'flatten' && this.#isUnordered(layer.name),
     );
-    if (flattens && !normalises) return { layer: 'input', shape };
+    const isVector = height * width === 1;
+    if ((flattens || isVector) && !normalises) return { layer: 'input', shape };
     this.#layers.push({ kind: 'reshape', name: IMAGE, input: vector, output: shape });
     if (!normalises) return { layer: IMAGE, shape };
     const each = (values: readonly number[]) => Array.from({ length: channels }, (_, i) => values[i] ?? values[0]);

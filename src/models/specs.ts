@@ -1,7 +1,5 @@
-import type { Activation } from '../kernels/activation.ts';
 import type { DenseSpec } from '../layers/dense.ts';
 import { type LayerSpec, layerParameters } from '../layers/kinds.ts';
-import { vectorShape } from '../layers/layer.ts';
 import { faceNetwork } from './face_network.ts';
 import type {
   DenseDescription,
@@ -10,10 +8,11 @@ import type {
   ModelKind,
   ModelSpec,
 } from './model_spec.ts';
-import { describedNetwork } from './network.ts';
+import { describedNetwork, networkLayers } from './network.ts';
+import type { LayerDescription } from './network_description.ts';
 import { yangClassifier, yangInversion } from './yang.ts';
 
-/** A model of dense layers only. */
+/** A model of dense layers only: each activation is part of the layer before it. */
 export interface DenseModelSpec extends ModelSpec {
   readonly description: DenseDescription;
   readonly layers: readonly DenseSpec[];
@@ -40,33 +39,31 @@ export function modelSpec(
   classes: number,
   hidden: readonly number[] = PUBLISHED_HIDDEN[kind],
 ): DenseModelSpec {
-  const activation: Activation = kind === 'mlp' ? 'none' : 'sigmoid';
-  const dense = (name: string, from: number, to: number, act: Activation): DenseSpec => ({
-    kind: 'dense',
-    name,
-    inputs: from,
-    outputs: to,
-    activation: act,
-  });
-  const widths = [inputs, ...hidden];
-  const body = hidden.map((width, i) => dense(`fc${i + 1}`, widths[i], width, activation));
-  const head = dense(`fc${hidden.length + 1}`, widths[hidden.length], classes, 'none');
-  const decoder =
-    kind === 'dae'
-      ? hidden.map((_, i) => {
-          const from = hidden.length - i;
-          return dense(`decoder${i + 1}`, widths[from], widths[from - 1], 'sigmoid');
-        })
-      : [];
+  const body = hidden.flatMap((width, i) => block(`fc${i + 1}`, width, kind === 'mlp' ? undefined : 'sigmoid'));
+  const layers = layersFrom(inputs, [...body, ...block(`fc${hidden.length + 1}`, classes)]) as DenseSpec[];
+  const widths = [inputs, ...hidden.slice(0, -1)].reverse();
+  const code = kind === 'dae' ? hidden.at(-1) : undefined;
+  const decoder = widths.flatMap((width, i) => block(`decoder${i + 1}`, width, 'sigmoid'));
   return {
     description: { kind, inputs, classes, hidden },
     inputs,
     outputs: classes,
-    layers: [...body, head],
+    layers,
     encoderLayers: kind === 'dae' ? hidden.length : 0,
-    decoder,
+    decoder: code === undefined ? [] : (layersFrom(code, decoder) as DenseSpec[]),
     keys: {},
   };
+}
+
+/** A dense layer and its activation. */
+function block(name: string, outputs: number, activation?: 'sigmoid'): LayerDescription[] {
+  const dense: LayerDescription = { kind: 'dense', name, outputs };
+  return activation ? [dense, { kind: activation, name: `${name}.${activation}` }] : [dense];
+}
+
+/** The layers of a network that takes vectors. */
+function layersFrom(inputs: number, layers: LayerDescription[]): LayerSpec[] {
+  return networkLayers({ kind: 'network', input: { height: 1, width: 1, channels: inputs }, layers });
 }
 
 /**
@@ -75,14 +72,12 @@ export function modelSpec(
  */
 export function denseInversion(description: DenseInversionDescription): ModelSpec {
   const { classes, hidden, pixels } = description;
-  const layers: LayerSpec[] = [];
-  let inputs = classes;
-  for (const [i, outputs] of hidden.entries()) {
-    layers.push({ kind: 'dense', name: `fc${i + 1}`, inputs, outputs, activation: 'none' });
-    layers.push({ kind: 'batch_norm', name: `bn${i + 1}`, input: vectorShape(outputs), activation: 'tanh' });
-    inputs = outputs;
-  }
-  layers.push({ kind: 'dense', name: `fc${hidden.length + 1}`, inputs, outputs: pixels, activation: 'sigmoid' });
+  const blocks = hidden.map((width, i): LayerDescription[] => [
+    ...block(`fc${i + 1}`, width),
+    { kind: 'batch_norm', name: `bn${i + 1}` },
+    { kind: 'tanh', name: `tanh${i + 1}` },
+  ]);
+  const layers = layersFrom(classes, [...blocks.flat(), ...block(`fc${hidden.length + 1}`, pixels, 'sigmoid')]);
   return { description, inputs: classes, outputs: pixels, layers, encoderLayers: 0, decoder: [], keys: {} };
 }
 

@@ -63,6 +63,25 @@ describe('the photographs of an experiment without a size', () => {
     );
   });
 
+  test('the classes that a network names come first, in its order, and others after them', async () => {
+    const data: DataConfig = { kind: 'files', private: folder, augment: 0, allowShared: false, size: 8 };
+    const classesOf = async (...names: string[]) =>
+      (await readPrivateFiles(data, 1, { names, where: 'net.onnx' }))!.all.classNames;
+    const sorted = (await readPrivateFiles(data, 1))!.all.classNames;
+    expect(sorted.length).toBeGreaterThan(2);
+    const reversed = [...sorted].reverse();
+    expect(await classesOf(...reversed)).toEqual(reversed);
+    expect(await classesOf(sorted[1])).toEqual([sorted[1], sorted[0], ...sorted.slice(2)]);
+    await expect(classesOf(...sorted.slice(1), 'Nobody')).rejects.toThrow(
+      `net.onnx: ${sorted[0]} of faces is no class of the network, whose Nobody has no images; rename the folders`,
+    );
+    await expect(classesOf(sorted[0], sorted[0])).rejects.toThrow(`the class name ${sorted[0]} appears twice`);
+    const classNames = join(dir, 'order.json');
+    await writeFile(classNames, JSON.stringify(sorted));
+    const asked = await readPrivateFiles({ ...data, classNames }, 1, { names: reversed, where: 'net.onnx' });
+    expect(asked!.all.classNames).toEqual(sorted);
+  });
+
   test('images of files can have any shape, and classes the order of a file', async () => {
     const size = { width: 12, height: 8 };
     const all = (await read(folder, { size }))!.all;

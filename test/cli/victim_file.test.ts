@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ExperimentOptions } from '../../src/cli/experiment_options.ts';
+import { trainOptions } from '../../src/cli/train.ts';
 import { readVictim } from '../../src/cli/victim_file.ts';
 import { ConfigError, DataError } from '../../src/errors.ts';
 import { readCheckpoint, writeCheckpoint } from '../../src/models/checkpoint.ts';
@@ -65,6 +67,28 @@ describe('the file of a victim', () => {
 
   it('a state dict of an unknown network is refused', async () => {
     await expect(readVictim(join(FIXTURES, 'mlp3.pth'))).rejects.toThrow(DataError);
+  });
+});
+
+describe('the network of a training', () => {
+  const options = { out: 'x', adapter: 'auto', json: false, quiet: true, seed: 1 } as ExperimentOptions;
+  const asked = (more: object) => trainOptions({ ...options, ...more });
+  const onnx = join(FIXTURES, 'mlp3.onnx');
+
+  it('is a description, or a network that is trained already', async () => {
+    const network = file('train.json', JSON.stringify(MLP));
+    expect(await asked({ network })).toEqual({ ...options, victim: network });
+    expect(await asked({ victim: onnx })).toEqual({ ...options, victim: onnx });
+  });
+
+  it('is refused under the other name, with the name to use', async () => {
+    const victim = file('train.json', JSON.stringify(MLP));
+    await expect(asked({ victim })).rejects.toThrow(/not trained yet; train it: --network .*train\.json$/);
+    await expect(asked({ network: onnx })).rejects.toThrow(
+      /not a description in JSON .*a trained network is a --victim/,
+    );
+    await expect(asked({ network: victim, victim: onnx })).rejects.toThrow('--network and --victim: give only one');
+    await expect(asked({ network: victim, model: 'mlp' })).rejects.toThrow('--network and --model: give only one');
   });
 });
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Zippable, zipSync } from 'fflate';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { importFaces } from '../../src/data/node/import_faces.ts';
+import { importFaces, readClassNames } from '../../src/data/node/import_faces.ts';
 import { DataError } from '../../src/errors.ts';
 import { npyFile } from '../support/npy.ts';
 
@@ -118,11 +118,11 @@ describe('data sets of NumPy as they are published', () => {
     const parts = { 'images.npy': images(4), 'labels.npy': labels([2, 0, 2, 0]) };
     const file = await put('set.npz', zipSync(parts));
     const classNames = await put('names.txt', Buffer.from('cat\ndog\nant\n'));
-    const { dataset } = await importFaces(file, { classNames });
+    const { dataset } = await importFaces(file, { classNames: await readClassNames(classNames) });
     expect(dataset.classNames).toEqual(['cat', 'dog', 'ant']);
     expect([...dataset.labels]).toEqual([2, 0, 2, 0]);
     const few = await put('few.txt', Buffer.from('cat\ndog\n'));
-    await expect(importFaces(file, { classNames: few })).rejects.toThrow(
+    await expect(importFaces(file, { classNames: await readClassNames(few) })).rejects.toThrow(
       /few\.txt: 2 class names, but .*set\.npz has a label 2; labels begin at 0/,
     );
   });

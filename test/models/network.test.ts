@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../src/errors.ts';
 import { type graph, sequential } from '../../src/library/models.ts';
+import type { ModelSpec } from '../../src/models/model_spec.ts';
 import { describedNetwork } from '../../src/models/network.ts';
 import { type LayerDescription, parseNetwork } from '../../src/models/network_description.ts';
+import { modelSpec } from '../../src/models/specs.ts';
+import { yangClassifier, yangInversion } from '../../src/models/yang.ts';
 
 const INPUT = { height: 8, width: 6, channels: 3 };
 const conv = (name: string, inputs?: string[]): LayerDescription => ({
@@ -64,6 +67,11 @@ describe('a described network', () => {
     expect(layers.map(({ name }) => name)).toEqual(['input/image', 'a', 'pool', 'fc']);
   });
 
+  it('reads vectors as they are', () => {
+    const fc: LayerDescription = { kind: 'dense', name: 'fc', outputs: 5 };
+    expect(layersOf([fc], { height: 1, width: 1, channels: 7 })).toMatchObject([{ kind: 'dense', inputs: 7 }]);
+  });
+
   it('leaves out a last softmax, which the model releases in any case', () => {
     expect(layersOf([conv('a'), ...head, { kind: 'softmax', name: 's' }]).map(({ kind }) => kind)).not.toContain(
       'softmax',
@@ -109,4 +117,31 @@ it('sequential names layers by their kind and number', () => {
     { kind: 'dense', outputs: 2, name: 'head' },
   ]);
   expect(layers.map(({ name }) => name)).toEqual(['conv2d1', 'relu1', 'conv2d2', 'flatten1', 'head']);
+});
+
+describe('a published network', () => {
+  const namesOf = ({ layers }: ModelSpec) => layers.map(({ name }) => name);
+
+  it('is made of described layers, and each activation is part of the layer before it', () => {
+    const spec = yangClassifier({ kind: 'yang-classifier', size: 32, ndf: 2, classes: 3 });
+    const blocks = [1, 2, 3, 4].flatMap((n) => [`conv${n}`, `bn${n}`, `pool${n}`]);
+    expect(namesOf(spec)).toEqual(['input/image', ...blocks, 'flatten', 'fc1', 'dropout', 'fc2']);
+    expect(spec.layers.filter((layer) => 'activation' in layer && layer.activation === 'relu')).toHaveLength(4);
+    expect(namesOf(modelSpec('dae', 6, 2, [5, 4]))).toEqual(['fc1', 'fc2', 'fc3']);
+    expect(modelSpec('dae', 6, 2, [5, 4]).decoder).toMatchObject([
+      { name: 'decoder1', inputs: 4, outputs: 5, activation: 'sigmoid' },
+      { name: 'decoder2', inputs: 5, outputs: 6, activation: 'sigmoid' },
+    ]);
+  });
+
+  it('drops the units that it dropped when the shipped networks were trained', () => {
+    const { layers } = yangClassifier({ kind: 'yang-classifier', size: 64, ndf: 2, classes: 3 });
+    expect(layers.find(({ kind }) => kind === 'dropout')).toMatchObject({ key: 19 });
+  });
+
+  it('returns images pixel by pixel, as data sets hold them', () => {
+    const { layers } = yangInversion({ kind: 'yang-inversion', size: 32, channels: 3, ngf: 2, classes: 3 });
+    expect(layers[0]).toMatchObject({ kind: 'conv_transpose2d', input: { height: 1, width: 1, channels: 3 } });
+    expect(layers.at(-1)).toMatchObject({ kind: 'reshape', input: { height: 32, width: 32, channels: 3 } });
+  });
 });

@@ -9,7 +9,7 @@ import { basename, join, resolve } from 'node:path';
 import { ConfigError, DataError, InterruptedError } from '../../errors.ts';
 import { type Channels, type ImageSize, imageValues, sizeName } from '../../image_size.ts';
 import { listed, printable, printableEnd } from '../../printable.ts';
-import { orderClasses, parseClassNames } from '../class_names.ts';
+import { type ClassOrder, orderClasses, parseClassNames } from '../class_names.ts';
 import { createDataset, type ImageDataset } from '../dataset.ts';
 import { normaliseIdentity } from '../identities.ts';
 import { centreOfShape, resize, withChannels } from '../image_ops.ts';
@@ -38,10 +38,10 @@ export interface ImportFacesOptions {
   /** Channels of the result: 1 for gray (default), into which colours are converted, or 3 for RGB. */
   readonly channels?: Channels;
   /**
-   * A file with the names of all classes in their order (see {@link parseClassNames}). Labels in files of NumPy are numbers
-   * of these classes; folders have their names. Without it the classes are in the order of their names.
+   * The names of the classes in their order. Labels in files of NumPy are numbers of these classes; folders have their names.
+   * Without it the classes are in the order of their names.
    */
-  readonly classNames?: string;
+  readonly classNames?: ClassOrder;
   /** Only the first `limit` images are imported; all by default. */
   readonly limit?: number;
   /** A text file with one name per line; all images of these people are left out; # begins a comment. */
@@ -76,6 +76,11 @@ const MAX_BYTES = 2 ** 30;
 /** Number of images from which `partial` is used: fewer take seconds. */
 const LONG = 300;
 
+/** The class names in a file, see {@link parseClassNames}. @throws DataError */
+export async function readClassNames(file: string): Promise<ClassOrder> {
+  return { names: parseClassNames(await readText(file), file), where: file };
+}
+
 /**
  * Imports a folder of photographs, or files of NumPy with images. Hidden files, those of the system, and lists beside the
  * photographs (.txt, .csv, .json, .md, ...) are ignored; anything else must be a picture, whatever its name says.
@@ -96,12 +101,9 @@ export async function importFaces(dir: string, options: ImportFacesOptions): Pro
   for (const side of given ? [given.width, given.height] : []) requireWhole('size', side, 1024);
   requireWhole('limit', limit, Number.MAX_SAFE_INTEGER);
   const exclusions = exclude === undefined ? new Map<string, string>() : await readExclusions(exclude);
-  const names =
-    options.classNames === undefined
-      ? undefined
-      : parseClassNames(await readText(options.classNames), options.classNames);
+  const { classNames: order } = options;
   const { found: asFound, layout: foundLayout } = await find(dir, layout);
-  const found = names ? withNames(asFound, names, options.classNames as string) : asFound;
+  const found = order ? withNames(asFound, order) : asFound;
   const side = found.size !== undefined && found.size <= 1024 ? found.size : DEFAULT_SIZE;
   const size: ImageSize = { width: side, height: side, ...given, channels };
   if (found.photographs.length === 0) {
@@ -146,7 +148,7 @@ export async function importFaces(dir: string, options: ImportFacesOptions): Pro
     ids: good.map(({ id }) => id),
   };
   const inOrder = await createDataset(parts, hashInPlace);
-  const dataset = names ? await orderClasses(inOrder, names, options.classNames as string, hashInPlace) : inOrder;
+  const dataset = order ? await orderClasses(inOrder, order, hashInPlace) : inOrder;
   const preparation: Record<string, string> = {
     crop: cropName(found, size),
     ...(channels === 1 ? { gray: 'ITU-R 601' } : { colour: 'RGB' }),
@@ -310,13 +312,13 @@ async function findAttFaces(path: string): Promise<Found> {
 }
 
 /** Gives numbered classes their names. @throws DataError if a number has none */
-function withNames(found: Found, names: readonly string[], file: string): Found {
+function withNames(found: Found, { names, where }: ClassOrder): Found {
   const { numbers } = found;
   if (!numbers) return found;
   const bad = numbers.find((number) => names[number] === undefined);
   if (bad !== undefined) {
     throw new DataError(
-      `${file}: ${names.length} class names, but ${printable(found.dir, 60)} has a label ${bad}; labels begin at 0`,
+      `${where}: ${names.length} class names, but ${printable(found.dir, 60)} has a label ${bad}; labels begin at 0`,
     );
   }
   const nameOf = new Map(found.people.map((person, index) => [person, names[numbers[index]]]));

@@ -63,6 +63,15 @@ export interface ShownOutput {
   readonly attacker?: string;
 }
 
+/** The answers of a network without errors to the reconstructions of an attack. */
+export interface Believed {
+  /** How many reconstructions it assigns to the class that they should show. */
+  readonly recognised: number;
+  readonly of: number;
+  /** Its mean confidence in that class, 0..1. */
+  readonly confidence: number;
+}
+
 export type Reply =
   | {
       readonly kind: 'opened';
@@ -106,6 +115,8 @@ export type Reply =
     }
   | {
       readonly kind: 'inversion';
+      /** `model`: the published model of the setting. `network`: the network of the visitor. */
+      readonly of: 'model' | 'network';
       readonly setting: Setting;
       readonly what: 'truth' | 'none' | 'memory';
       readonly iteration: number;
@@ -114,7 +125,9 @@ export type Reply =
       readonly pictures: Pictures;
       /** Present when the attack is over. */
       readonly row?: Row;
+      /** Present when the attack is over and there are images with which its reconstructions are compared. */
       readonly baselines?: Baselines;
+      readonly believed?: Believed;
     }
   | {
       readonly kind: 'map';

@@ -9,6 +9,9 @@ import { type Gpu, limitsOf } from '../gpu/device.ts';
 import { Gate, type LiveStore } from './live_store.ts';
 import type { Job, JobKind, Reply, Request } from './protocol.ts';
 import { attackModel } from './session/attack_job.ts';
+import { attackBrought, bring } from './session/bring_job.ts';
+import type { ImageDecoder } from './session/brought_images.ts';
+import type { BroughtVictim } from './session/brought_victim.ts';
 import { invertImages } from './session/images_job.ts';
 import type { JobContext, Opened } from './session/job.ts';
 import { mapFlips } from './session/map_job.ts';
@@ -24,6 +27,8 @@ export interface SessionOptions {
   /** The networks that come with the project, by their file names in a run folder. */
   shipped(): Promise<ReadonlyMap<string, Uint8Array<ArrayBuffer>>>;
   readonly version: string;
+  /** Decodes an image of a visitor. @throws DataError naming it */
+  readonly decodeImage: ImageDecoder;
   post(reply: Reply): void;
 }
 
@@ -37,6 +42,10 @@ export class EngineSession {
   #url = '';
   /** The victim that the page shows. */
   #shown = '';
+  /** The network of a visitor; it is kept when a device is lost. */
+  #brought: BroughtVictim | undefined;
+  /** Number of the drops that were taken so far. */
+  #broughtId = 0;
   /** Number of the job that is running. */
   #id = 0;
   /** Rows by the hash of the networks and the `sweepKey` of the setting; they are kept when a device is lost. */
@@ -113,6 +122,18 @@ export class EngineSession {
         return mapFlips(context, job.setting);
       case 'own':
         return invertImages(context, job.setting, job.images);
+      case 'bring': {
+        const before = this.#broughtId;
+        this.#brought = await bring(context, job.files, before + 1, this.#brought, this.#options.decodeImage);
+        this.#broughtId = before + 1;
+        context.testbeds.destroy(`brought ${before} `);
+        this.#trained.delete(`brought ${before}`);
+        return;
+      }
+      case 'attack': {
+        if (!this.#brought) throw new MidasError('there is no network yet; drop an .onnx file');
+        return attackBrought(context, this.#brought, job.setting, job.attack, job.layers);
+      }
       case 'check': {
         const { checkedKernels, selfCheck } = await import('../verify/kernels.ts');
         const { gpu, progress } = context;

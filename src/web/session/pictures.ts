@@ -1,5 +1,6 @@
 /** Images and outputs of attacks as the page shows them. */
 import { SPLITS, type SplitName } from '../../attacks/attack.ts';
+import type { ImageDataset } from '../../data/dataset.ts';
 import type { VictimKind } from '../../experiments/config.ts';
 import type { DrawResult } from '../../experiments/sweep.ts';
 import { type ImageSize, imageValues } from '../../image_size.ts';
@@ -21,6 +22,11 @@ export function picturesOf(images: readonly Float32Array[], { width, height, cha
 
 /** Images of a victim's data set. */
 export function photographsOf({ data: { dataset } }: Ready, indices: readonly number[]): Pictures {
+  return photographsIn(dataset, indices);
+}
+
+/** Images of a data set. */
+export function photographsIn(dataset: ImageDataset, indices: readonly number[]): Pictures {
   const { width, height, channels, images } = dataset;
   const values = imageValues(dataset);
   return { width, height, channels, images: indices.map((i) => images.slice(i * values, (i + 1) * values)) };

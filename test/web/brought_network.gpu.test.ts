@@ -114,9 +114,9 @@ describe('a network that a visitor brings', () => {
     const rows = await rowsOfEngine(dataset, chosen.join('+'));
     expect(ends.map(({ row }) => row)).toEqual(rows);
     expect(images!.right / 24).toBe(rows[0].accuracy);
-    // MI-Face moves its images until the network is sure of the class.
-    expect(ends[0].believed!.recognised).toBe(10);
-    expect(ends[0].believed!.confidence).toBeGreaterThan(0.5);
+    // The weights are random, so that confidences are about equal before the attack raises those of its classes.
+    expect(ends[0].believed!.of).toBe(10);
+    expect(ends[0].believed!.confidence).toBeGreaterThan(1.1 / CLASSES);
   });
 
   it('an attack on predictions learns from all images but the first of every class, which it reconstructs', async () => {

@@ -16,7 +16,7 @@ import { COMMON, FACES_SEED, type PageVictim, type VictimExperiment } from './vi
 const ATTACKED = 10;
 /** Least number of images from which an attacker's network learns, and the least number of its training steps. */
 const LEAST_PUBLIC = 4;
-const LEAST_STEPS = 400;
+const LEAST_STEPS = 250;
 
 export interface BroughtVictim extends PageVictim {
   readonly network: BroughtNetwork;

@@ -1,53 +1,77 @@
-/** Shows an attack that reconstructs people, iteration by iteration. */
+/** Shows an attack that reconstructs people, or classes of a visitor's network, iteration by iteration. */
 import { formatNumber } from '../results/format.ts';
-import type { Row } from '../results/results.ts';
 import { byId, Gallery, table } from './dom.ts';
 import type { Reply } from './protocol.ts';
 import { describe } from './setting.ts';
 
-const LABELS = { truth: 'true faces', none: 'no defence', memory: 'this memory' } as const;
+const LABELS = { none: 'no defence', memory: 'this memory' } as const;
+
+type AttackReply = Extract<Reply, { kind: 'inversion' }>;
+/** The end of an attack under one memory. */
+export type AttackEnd = AttackReply & Required<Pick<AttackReply, 'row'>>;
+
+/** A line of the table: its label, and the number of an attack; undefined if the attack has none. */
+export type AttackLine = readonly [label: string, value: (end: AttackEnd) => string | undefined];
+
+type Metric = 'accuracy' | 'pcc' | 'liftMeanFree' | 'rank1' | 'identity';
+
+export const measured = (label: string, metric: Metric): AttackLine => [
+  label,
+  ({ row }) => (row[metric] === undefined ? undefined : formatNumber(row[metric], 2)),
+];
+
+/** What an attack on people is measured by. */
+export const PEOPLE_LINES: readonly AttackLine[] = [
+  measured('accuracy of the classifier', 'accuracy'),
+  measured('similarity to the right person (PCC)', 'pcc'),
+  measured('lift over wrong people, without the mean face', 'liftMeanFree'),
+  measured('most similar to the right person', 'rank1'),
+  measured('recognised by a linear evaluator', 'identity'),
+];
 
 export class AttackPanel {
-  readonly #gallery = new Gallery(byId('inversion-faces'));
-  #rows: { none?: Row; memory?: Row } = {};
+  readonly #gallery: Gallery;
+  readonly #numbers: HTMLElement;
+  #ends: { none?: AttackEnd; memory?: AttackEnd } = {};
+
+  /** @param id begins the ids of its two elements, `-faces` and `-numbers` */
+  constructor(id: string) {
+    this.#gallery = new Gallery(byId(`${id}-faces`));
+    this.#numbers = byId(`${id}-numbers`);
+  }
 
   begin(): void {
     this.#gallery.clear();
-    this.#rows = {};
-    byId('inversion-numbers').replaceChildren();
+    this.#ends = {};
+    this.#numbers.replaceChildren();
   }
 
-  show({
-    setting,
-    what,
-    iteration,
-    iterations,
-    names,
-    pictures,
-    row,
-    baselines,
-  }: Extract<Reply, { kind: 'inversion' }>): void {
+  /** @param truth label and detail of the true images */
+  show(
+    reply: AttackReply,
+    truth: readonly [label: string, detail: string],
+    lines: readonly AttackLine[],
+    caption: (end: AttackEnd) => string,
+  ): void {
+    const { setting, what, iteration, iterations, names, pictures } = reply;
     const memory = what === 'memory' ? `${describe(setting)}: ` : '';
-    const detail = what === 'truth' ? 'a training photograph' : `${memory}iteration ${iteration} of ${iterations}`;
-    this.#gallery.show({ id: what, label: LABELS[what], detail, pictures }, names);
-    if (what === 'truth' || !row) return;
-    this.#rows[what] = row;
-    const { none, memory: defended } = this.#rows;
-    const text = (value: number | null | undefined) => (value === undefined ? '' : formatNumber(value, 2));
-    const line = (label: string, metric: 'accuracy' | 'pcc' | 'liftMeanFree' | 'rank1' | 'identity') => [
-      label,
-      text(none?.[metric]),
-      text(defended?.[metric]),
-    ];
-    byId('inversion-numbers').replaceChildren(
-      table(`One draw, ${row.n} people; a mean face alone has a PCC of ${text(baselines?.meanFacePcc)}`, [
-        ['', 'no defence', 'this memory'],
-        line('accuracy of the classifier', 'accuracy'),
-        line('similarity to the right person (PCC)', 'pcc'),
-        line('lift over wrong people, without the mean face', 'liftMeanFree'),
-        line('most similar to the right person', 'rank1'),
-        line('recognised by a linear evaluator', 'identity'),
-      ]),
-    );
+    const [label, detail] =
+      what === 'truth' ? truth : [LABELS[what], `${memory}iteration ${iteration} of ${iterations}`];
+    this.#gallery.show({ id: what, label, detail, pictures }, names);
+    if (what === 'truth' || !reply.row) return;
+    const end = reply as AttackEnd;
+    this.#ends[what] = end;
+    const { none, memory: defended } = this.#ends;
+    const rows = lines.flatMap(([label, value]) => {
+      const cells = [none, defended].map((each) => each && value(each));
+      return cells.every((cell) => cell === undefined) ? [] : [[label, ...cells.map((cell) => cell ?? '')]];
+    });
+    this.#numbers.replaceChildren(table(caption(end), [['', 'no defence', 'this memory'], ...rows]));
   }
+}
+
+/** The caption of an attack on people. */
+export function peopleCaption({ row, baselines }: AttackEnd): string {
+  const meanFace = baselines ? formatNumber(baselines.meanFacePcc, 2) : '';
+  return `One draw, ${row.n} people; a mean face alone has a PCC of ${meanFace}`;
 }

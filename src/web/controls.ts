@@ -32,36 +32,8 @@ function options(entries: readonly (readonly [string, string])[], chosen: string
   return entries.map(([value, text]) => el('option', { value, selected: value === chosen }, text));
 }
 
-/** A labelled select. */
-function select(
-  name: keyof Setting,
-  label: string,
-  entries: readonly (readonly [string, string])[],
-  setting: Setting,
-  change: Change,
-  disabled = false,
-): HTMLElement {
-  const chosen = String(setting[name]);
-  const onchange = (event: Event) => change({ [name]: (event.target as HTMLSelectElement).value });
-  const input = el('select', { name, id: `control-${name}`, disabled, onchange }, ...options(entries, chosen));
-  return el('div', { class: 'field' }, el('label', { for: `control-${name}` }, label), input);
-}
-
-function numberField(name: 'seed' | 'draw', label: string, setting: Setting, change: Change): HTMLElement {
-  const onchange = (event: Event) => {
-    change({ [name]: (event.target as HTMLInputElement).valueAsNumber });
-  };
-  const input = el('input', {
-    name,
-    id: `control-${name}`,
-    type: 'number',
-    min: 0,
-    step: 1,
-    value: setting[name],
-    onchange,
-  });
-  return el('div', { class: 'field' }, el('label', { for: `control-${name}` }, label), input);
-}
+/** Fields that are as wide as the form. */
+const WIDE: readonly (keyof Setting)[] = ['victim', 'memory', 'layers', 'release'];
 
 /** The position of the slider and its number of steps; undefined for a memory without a slider. */
 function scaleOf(setting: Setting): { values: readonly number[]; at: number; text: string; label: string } | undefined {
@@ -80,15 +52,31 @@ function scaleOf(setting: Setting): { values: readonly number[]; at: number; tex
 
 const GENTLEST: Record<string, string> = { 'supply voltage': 'nominal', 'bit error rate': 'few errors' };
 
+/** A form, and the parts of a setting that it shows. */
+export interface ControlsOptions {
+  /** Id of the form. */
+  readonly root: string;
+  /** Id of the element for the slider. */
+  readonly slider: string;
+  /** Begins the ids of all fields; they end with the names of the parts. */
+  readonly prefix: string;
+  /** Id of the slider itself. */
+  readonly strength: string;
+  readonly fields: readonly (keyof Setting)[];
+}
+
 /** Builds the form again if the memory or the victim changes; otherwise only updates its values, so that the focus stays. */
 export class Controls {
-  readonly #root = byId('controls');
+  readonly #options: ControlsOptions;
+  readonly #root: HTMLElement;
   readonly #change: Change;
   #drawn = '';
   /** Values at the slider's positions. */
   #values: readonly number[] = [];
 
-  constructor(change: Change) {
+  constructor(options: ControlsOptions, change: Change) {
+    this.#options = options;
+    this.#root = byId(options.root);
     this.#change = change;
     this.#root.addEventListener('submit', (event) => event.preventDefault());
   }
@@ -105,19 +93,20 @@ export class Controls {
     }
     this.#drawn = drawn;
     const focused = document.activeElement?.id;
-    byId('slider').replaceChildren(this.#slider(setting, scale));
+    byId(this.#options.slider).replaceChildren(this.#slider(setting, scale));
     this.#root.replaceChildren(...this.#fields(setting));
     if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus();
   }
 
   #move({ values, at, text }: NonNullable<ReturnType<typeof scaleOf>>): void {
-    const slider = byId<HTMLInputElement>('strength');
+    const { strength } = this.#options;
+    const slider = byId<HTMLInputElement>(strength);
     // Other draws are other DIMMs, which were measured down to other voltages.
     slider.max = String(values.length - 1);
     this.#values = values;
     slider.value = String(at);
     slider.setAttribute('aria-valuetext', text);
-    byId('strength-value').textContent = text;
+    byId(`${strength}-value`).textContent = text;
   }
 
   #slider(setting: Setting, scale: ReturnType<typeof scaleOf>): HTMLElement {
@@ -128,13 +117,14 @@ export class Controls {
     const { values, at, text, label } = scale;
     this.#values = values;
     const name = vendorOf(setting.memory) ? 'volts' : 'rate';
+    const { strength } = this.#options;
     const oninput = (event: Event) =>
       this.#change({ [name]: this.#values[(event.target as HTMLInputElement).valueAsNumber] });
-    const range = { id: 'strength', type: 'range', min: 0, max: values.length - 1, step: 1, value: at };
+    const range = { id: strength, type: 'range', min: 0, max: values.length - 1, step: 1, value: at };
     return el(
       'div',
       { class: 'field slider' },
-      el('label', { for: 'strength' }, `${label} `, el('output', { id: 'strength-value', for: 'strength' }, text)),
+      el('label', { for: strength }, `${label} `, el('output', { id: `${strength}-value`, for: strength }, text)),
       el('input', { ...range, 'aria-valuetext': text, oninput }),
       el(
         'span',
@@ -146,7 +136,6 @@ export class Controls {
   }
 
   #fields(setting: Setting): HTMLElement[] {
-    const change = this.#change;
     const vendor = vendorOf(setting.memory);
     const named = !vendor && setting.memory !== 'uniform';
     const memories = [
@@ -163,49 +152,64 @@ export class Controls {
       ['inference', 'per image'],
       ['chip', 'once per chip'],
     ] as const;
+    const sides = [
+      ['held-out', 'held-out'],
+      ['training', 'training'],
+    ] as const;
+    const attackers = [
+      ['direct', 'plain'],
+      ['clipped', 'clipping'],
+    ] as const;
     const victims = VICTIM_KINDS.map((kind) => [kind, VICTIM_NAMES[kind]] as const);
-    return [
-      select('victim', 'victim', victims, setting, change),
-      select('memory', 'memory', memories, setting, change),
-      select('layers', 'layers in this memory', layers, setting, change),
-      select(
-        'format',
-        'number format',
-        FORMAT_NAMES.map((name) => [name, name] as const),
-        setting,
-        change,
-        named,
-      ),
-      select('granularity', 'errors are drawn', granularities, setting, change, named || vendor !== undefined),
-      select(
-        'side',
-        'photographs',
-        [
-          ['held-out', 'held-out'],
-          ['training', 'training'],
-        ],
-        setting,
-        change,
-      ),
-      select(
-        'attacker',
-        'attacker',
-        [
-          ['direct', 'plain'],
-          ['clipped', 'clipping'],
-        ],
-        setting,
-        change,
-      ),
-      select(
-        'release',
-        'confidences released',
-        [...RELEASES.keys()].map((name) => [name, releaseText(name) ?? 'exact'] as const),
-        setting,
-        change,
-      ),
-      numberField('draw', 'draw', setting, change),
-      numberField('seed', 'seed', setting, change),
-    ];
+    const formats = FORMAT_NAMES.map((name) => [name, name] as const);
+    const releases = [...RELEASES.keys()].map((name) => [name, releaseText(name) ?? 'exact'] as const);
+    const select = (name: keyof Setting, label: string, entries: readonly (readonly [string, string])[], off = false) =>
+      [name, () => this.#select(name, label, entries, setting, off)] as const;
+    const fields = new Map<keyof Setting, () => HTMLElement>([
+      select('victim', 'victim', victims),
+      select('memory', 'memory', memories),
+      select('layers', 'layers in this memory', layers),
+      select('format', 'number format', formats, named),
+      select('granularity', 'errors are drawn', granularities, named || vendor !== undefined),
+      select('side', 'photographs', sides),
+      select('attacker', 'attacker', attackers),
+      select('release', 'confidences released', releases),
+      ['draw', () => this.#number('draw', setting)],
+      ['seed', () => this.#number('seed', setting)],
+    ]);
+    return this.#options.fields.map((name) => fields.get(name)!());
+  }
+
+  /** A labelled select. */
+  #select(
+    name: keyof Setting,
+    label: string,
+    entries: readonly (readonly [string, string])[],
+    setting: Setting,
+    disabled: boolean,
+  ): HTMLElement {
+    const onchange = (event: Event) => this.#change({ [name]: (event.target as HTMLSelectElement).value });
+    const id = `${this.#options.prefix}-${name}`;
+    const input = el('select', { name, id, disabled, onchange }, ...options(entries, String(setting[name])));
+    return this.#field(name, label, input);
+  }
+
+  #number(name: 'seed' | 'draw', setting: Setting): HTMLElement {
+    const onchange = (event: Event) => this.#change({ [name]: (event.target as HTMLInputElement).valueAsNumber });
+    const id = `${this.#options.prefix}-${name}`;
+    return this.#field(
+      name,
+      name,
+      el('input', { name, id, type: 'number', min: 0, step: 1, value: setting[name], onchange }),
+    );
+  }
+
+  #field(name: keyof Setting, label: string, input: HTMLElement): HTMLElement {
+    return el(
+      'div',
+      { class: WIDE.includes(name) ? 'field wide' : 'field' },
+      el('label', { for: input.id }, label),
+      input,
+    );
   }
 }

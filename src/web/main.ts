@@ -3,16 +3,17 @@
 import { attackOfKind } from '../attacks/registry.ts';
 import type { Channels } from '../image_size.ts';
 import { showAdapter, showChecks } from './adapter.ts';
-import { AttackPanel } from './attack_panel.ts';
-import { Controls } from './controls.ts';
+import { AttackPanel, PEOPLE_LINES, peopleCaption } from './attack_panel.ts';
+import { Controls, type ControlsOptions } from './controls.ts';
 import { Curve } from './curve.ts';
 import { byId, el } from './dom.ts';
 import { Engine } from './engine.ts';
 import { FaultMapView } from './fault_map.ts';
+import { NetworkPanel } from './network_panel.ts';
 import type { ChosenFile, ChosenImage, Job, JobKind, Reply } from './protocol.ts';
 import { ReconstructionPanel } from './reconstruction_panel.ts';
 import { isSetting, normalised, PERSON_ATTACKS, readSetting, type Setting, writeSetting } from './setting.ts';
-import { chosenFiles, chosenImages, UploadPanel } from './upload_panel.ts';
+import { chosenFiles, chosenImages, droppedFiles, UploadPanel } from './upload_panel.ts';
 
 function noWebGpu(why: string): void {
   byId('no-webgpu').hidden = false;
@@ -28,8 +29,19 @@ const NAMES: Record<JobKind, string> = {
   invert: 'the attack',
   map: 'the fault map',
   own: 'your images',
+  bring: 'reading your files',
+  attack: 'the attack on your network',
   check: 'the check of the kernels',
 };
+
+/** The form of the faces. */
+const STORY_CONTROLS: ControlsOptions = {
+  ...{ root: 'controls', slider: 'slider', prefix: 'control', strength: 'strength' },
+  fields: ['victim', 'memory', 'layers', 'format', 'granularity', 'side', 'attacker', 'release', 'draw', 'seed'],
+};
+
+/** Jobs that can be paused; the others are short. */
+const PAUSABLE: readonly (JobKind | undefined)[] = ['measure', 'curve', 'invert', 'attack'];
 
 function start(): void {
   const { setting: chosen, wrong } = readSetting(new URLSearchParams(location.search));
@@ -56,13 +68,15 @@ function start(): void {
   });
   const panel = new ReconstructionPanel();
   const curve = new Curve(panel, ({ message }) => fail(message));
-  const inversion = new AttackPanel();
+  const inversion = new AttackPanel('inversion');
   const map = new FaultMapView();
   const own = new UploadPanel();
 
-  const fail = (message: string) => {
-    byId('failure').hidden = message === '';
-    byId('failure').textContent = message;
+  const fail = (message: string, at = 'failure') => {
+    for (const id of ['failure', 'network-failure']) {
+      byId(id).hidden = id !== at || message === '';
+      byId(id).textContent = id === at ? message : '';
+    }
   };
   /** Shows that no job is running. */
   const rest = (status: string) => {
@@ -91,11 +105,13 @@ function start(): void {
     for (const id of ['curve-run', 'inversion-run', 'map-run', 'check-run']) {
       byId<HTMLButtonElement>(id).disabled = !opened;
     }
-    for (const input of ['own-images', 'own-networks']) byId<HTMLInputElement>(input).disabled = !opened;
+    document.body.dataset.device = opened ? 'open' : 'none';
+    network.enable(opened);
+    for (const input of ['own-images', 'own-networks', 'network-files', 'network-folder'])
+      byId<HTMLInputElement>(input).disabled = !opened;
     byId('own-again').hidden = images.length === 0;
     byId<HTMLButtonElement>('own-again').disabled = !opened;
-    // The other jobs are short and cannot be paused.
-    byId<HTMLButtonElement>('pause').disabled = running !== 'measure' && running !== 'curve' && running !== 'invert';
+    byId<HTMLButtonElement>('pause').disabled = !PAUSABLE.includes(running);
     byId<HTMLButtonElement>('stop').disabled = running === undefined;
     byId('pause').textContent = paused ? 'Continue' : 'Pause';
   };
@@ -124,7 +140,13 @@ function start(): void {
     if (opened) send({ kind: 'measure', setting });
   };
 
-  const controls = new Controls((change) => choose(change));
+  const network = new NetworkPanel(send);
+  /** Takes files that may hold a network, images for it, or both. */
+  const bring = (files: readonly ChosenFile[]) => {
+    if (files.length > 0 && opened) send({ kind: 'bring', files });
+  };
+
+  const controls = new Controls(STORY_CONTROLS, (change) => choose(change));
   const show = () => {
     controls.show(setting);
     byId<HTMLSelectElement>('tensor').value = setting.tensor;
@@ -177,7 +199,13 @@ function start(): void {
   const still = matchMedia('(prefers-reduced-motion: reduce)');
   engine.on('inversion', (reply) => {
     // With reduced motion only the beginning and the end of an attack are shown.
-    if (!still.matches || reply.what === 'truth' || reply.row) inversion.show(reply);
+    if (still.matches && reply.what !== 'truth' && !reply.row) return;
+    if (reply.of === 'network') network.attacked(reply);
+    else inversion.show(reply, ['true faces', 'a training photograph'], PEOPLE_LINES, peopleCaption);
+  });
+  engine.on('brought', (reply) => {
+    network.show(reply);
+    byId('network-panel').scrollIntoView({ behavior: still.matches ? 'auto' : 'smooth', block: 'nearest' });
   });
   engine.on('map', (reply) => map.show(reply));
   engine.on('own', (reply) => own.show(reply));
@@ -213,7 +241,7 @@ function start(): void {
     }
     rest('stopped');
     afterwards = undefined;
-    fail(message);
+    fail(message, job === 'bring' || job === 'attack' ? 'network-failure' : 'failure');
     buttons();
   });
   engine.on('lost', ({ message }) => halt('The GPU device was lost', `The browser says: ${message.split(';')[0]}`));
@@ -260,6 +288,29 @@ function start(): void {
   byId('own-networks').addEventListener('change', async (event) => {
     const files = await chosenFiles((event.target as HTMLInputElement).files);
     if (files.length > 0) openWith(files);
+  });
+  for (const id of ['network-files', 'network-folder']) {
+    byId(id).addEventListener('change', async (event) => {
+      const input = event.target as HTMLInputElement;
+      const files = await chosenFiles(input.files);
+      // Choosing the same file again must be a change, too.
+      input.value = '';
+      bring(files);
+    });
+  }
+  // Files may be dropped anywhere: elsewhere the browser would leave the page for them.
+  const drop = byId('network-drop');
+  document.addEventListener('dragover', (event) => {
+    event.preventDefault();
+    drop.classList.add('over');
+  });
+  document.addEventListener('dragleave', ({ relatedTarget }) => {
+    if (!relatedTarget) drop.classList.remove('over');
+  });
+  document.addEventListener('drop', async (event) => {
+    event.preventDefault();
+    drop.classList.remove('over');
+    if (event.dataTransfer) bring(await droppedFiles(event.dataTransfer));
   });
   byId('own-reset').addEventListener('click', () => openWith([]));
 

@@ -35,6 +35,19 @@ export type Job =
   | { readonly kind: 'map'; readonly setting: Setting }
   /** Classifies and inverts the images of a visitor. */
   | { readonly kind: 'own'; readonly setting: Setting; readonly images: readonly ChosenImage[] }
+  /**
+   * Reads a network of a visitor, with or without images and class names; without a network, images for the last one. The files
+   * of a dropped folder have their paths as names.
+   */
+  | { readonly kind: 'bring'; readonly files: readonly ChosenFile[] }
+  /** Attacks the network that was brought, without a defence and with some of its layers in the memory of a setting. */
+  | {
+      readonly kind: 'attack';
+      readonly setting: Setting;
+      /** Kind of the attack, from the registry. */
+      readonly attack: string;
+      readonly layers: readonly string[];
+    }
   /** Checks every kernel against its reference. */
   | { readonly kind: 'check' };
 export type JobKind = Job['kind'];
@@ -61,6 +74,56 @@ export interface ShownOutput {
   readonly split: SplitName;
   /** Name of the attacker, if several attack the same predictions. */
   readonly attacker?: string;
+}
+
+/** The answers of a network without errors to the reconstructions of an attack. */
+export interface Believed {
+  /** How many reconstructions it assigns to the class that they should show. */
+  readonly recognised: number;
+  readonly of: number;
+  /** Its mean confidence in that class, 0..1. */
+  readonly confidence: number;
+}
+
+/** A layer that has weights. */
+export interface ShownLayer {
+  readonly name: string;
+  readonly kind: string;
+  /** Shape of its result: `16 x 8 x 8`, channels first. */
+  readonly output: string;
+  readonly parameters: number;
+}
+
+/** A kind of attack. */
+export interface ShownKind {
+  readonly kind: string;
+  readonly title: string;
+  readonly description: string;
+  readonly onPhotographs: boolean;
+}
+
+/** What a network of a visitor is, and what it answers to the visitor's images. */
+export interface BroughtReply {
+  readonly kind: 'brought';
+  readonly name: string;
+  readonly input: ImageSize;
+  readonly classes: number;
+  readonly parameters: number;
+  readonly layers: readonly ShownLayer[];
+  /** What the visitor should know about the conversion, in whole sentences. */
+  readonly notes: readonly string[];
+  /** Attacks that can run: those on photographs need images. */
+  readonly attacks: readonly ShownKind[];
+  readonly images?: {
+    readonly count: number;
+    /** False if the images had no labels; the network's own answers are their labels then. */
+    readonly areLabelled: boolean;
+    /** How many the network without errors assigns to their class. */
+    readonly right: number;
+    /** Some of the images, with the network's answers. */
+    readonly shown: readonly { readonly name: string; readonly answer: string }[];
+    readonly pictures: Pictures;
+  };
 }
 
 export type Reply =
@@ -106,6 +169,8 @@ export type Reply =
     }
   | {
       readonly kind: 'inversion';
+      /** `model`: the published model of the setting. `network`: the network of the visitor. */
+      readonly of: 'model' | 'network';
       readonly setting: Setting;
       readonly what: 'truth' | 'none' | 'memory';
       readonly iteration: number;
@@ -114,7 +179,9 @@ export type Reply =
       readonly pictures: Pictures;
       /** Present when the attack is over. */
       readonly row?: Row;
+      /** Present when the attack is over and there are images with which its reconstructions are compared. */
       readonly baselines?: Baselines;
+      readonly believed?: Believed;
     }
   | {
       readonly kind: 'map';
@@ -140,6 +207,7 @@ export type Reply =
         readonly pcc?: readonly number[];
       }[];
     }
+  | BroughtReply
   | { readonly kind: 'checked'; readonly checks: readonly KernelCheck[] }
   | {
       readonly kind: 'progress';

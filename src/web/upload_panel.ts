@@ -1,20 +1,44 @@
 /** A visitor's own files. They are read in the page and never sent anywhere. */
 
-import jpegDecoderUrl from '@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm?url';
 import { centreSquare, resize, withChannels } from '../data/image_ops.ts';
-import { checkImageSize, type DecodedImage } from '../formats/image.ts';
 import type { Channels } from '../image_size.ts';
+import { decodeChosen } from './decode_image.ts';
 import { byId, Gallery } from './dom.ts';
 import type { ChosenFile, ChosenImage, Reply } from './protocol.ts';
 import { describe } from './setting.ts';
 
 const MOST = 64;
 
-/** Reads the files of a file input. */
+/** Reads the files of a file input. Those of a folder have their paths in it as names. */
 export async function chosenFiles(list: FileList | null): Promise<ChosenFile[]> {
   return Promise.all(
-    [...(list ?? [])].map(async (file) => ({ name: file.name, bytes: new Uint8Array(await file.arrayBuffer()) })),
+    [...(list ?? [])].map(async (file) => ({
+      name: file.webkitRelativePath || file.name,
+      bytes: new Uint8Array(await file.arrayBuffer()),
+    })),
   );
+}
+
+/** The files that were dropped on the page, with those of dropped folders. */
+export async function droppedFiles({ items }: DataTransfer): Promise<ChosenFile[]> {
+  // Entries must be taken before the first wait: the list is empty afterwards.
+  const entries = [...items].flatMap((item) => item.webkitGetAsEntry() ?? []);
+  return (await Promise.all(entries.map((entry) => filesOf(entry)))).flat();
+}
+
+async function filesOf(entry: FileSystemEntry): Promise<ChosenFile[]> {
+  if (entry.isFile) {
+    const file = await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject));
+    return [{ name: entry.fullPath.replace(/^\//, ''), bytes: new Uint8Array(await file.arrayBuffer()) }];
+  }
+  const reader = (entry as FileSystemDirectoryEntry).createReader();
+  const found: ChosenFile[] = [];
+  // Chromium returns at most 100 entries at a time.
+  for (;;) {
+    const entries = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
+    if (entries.length === 0) return found;
+    for (const each of entries) found.push(...(await filesOf(each)));
+  }
 }
 
 /**
@@ -25,34 +49,11 @@ export async function chosenImages(list: FileList | null, size: number, channels
   const files = [...(list ?? [])].slice(0, MOST);
   return Promise.all(
     files.map(async (file) => {
-      const { pixels } = resize(withChannels(centreSquare(await decode(file)), channels), size, size);
+      const image = await decodeChosen(new Uint8Array(await file.arrayBuffer()), file.name);
+      const { pixels } = resize(withChannels(centreSquare(image), channels), size, size);
       return { name: file.name, pixels: Uint8Array.from(pixels) };
     }),
   );
-}
-
-/**
- * Decodes an image with the decoders of this project, so that pixels are those of the command line, and other formats with
- * the browser's. The decoders are loaded here, with the first image.
- */
-async function decode(file: File): Promise<DecodedImage> {
-  const bytes = new Uint8Array(await file.arrayBuffer());
-  const { decodeImage, imageKind } = await import('../formats/image_codec.ts');
-  const bitmap = imageKind(bytes) ? undefined : await createImageBitmap(file).catch(() => undefined);
-  if (!bitmap) return decodeImage(bytes, file.name, compileJpegDecoder);
-  const { width, height } = bitmap;
-  checkImageSize(width, height, file.name);
-  const context = new OffscreenCanvas(width, height).getContext('2d')!;
-  context.drawImage(bitmap, 0, 0);
-  const { data } = context.getImageData(0, 0, width, height);
-  const pixels = new Uint8Array(width * height * 3);
-  for (let i = 0; i < width * height; i++) pixels.set(data.subarray(4 * i, 4 * i + 3), 3 * i);
-  return { width, height, channels: 3, pixels };
-}
-
-async function compileJpegDecoder(): Promise<WebAssembly.Module> {
-  // Not compileStreaming, which needs a server that sends the right content type.
-  return WebAssembly.compile(await (await fetch(jpegDecoderUrl)).arrayBuffer());
 }
 
 export class UploadPanel {

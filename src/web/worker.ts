@@ -5,6 +5,7 @@ import victim from '../../data/deep-tiny/victim.safetensors?url';
 import { version } from '../../package.json';
 import { DataError } from '../errors.ts';
 import { openWebGpu } from '../gpu/web.ts';
+import { decodeChosen } from './decode_image.ts';
 import { EngineSession } from './engine_session.ts';
 import type { Request } from './protocol.ts';
 
@@ -19,6 +20,7 @@ const session = new EngineSession({
   shipped: async () =>
     new Map(await Promise.all([fetched('victim.safetensors', victim), fetched('inversion.safetensors', inversion)])),
   version,
+  decodeImage: decodeChosen,
   post: (reply) => self.postMessage(reply),
 });
 

@@ -3,13 +3,30 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { zipSync } from 'fflate';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { PNG } from 'pngjs';
 import { build } from 'vite';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { Random } from '../../src/random.ts';
 import { parseResults } from '../../src/results/results.ts';
 import { findChromium, launchChromium } from '../support/chromium.ts';
 import { serveFolder } from '../support/static_server.ts';
+
+/** A zip of two PGM files of noise for each class, in a folder per class. */
+function photosOfClasses(classes: number, width: number, height: number): Uint8Array {
+  const random = new Random(4);
+  const photo = (label: number) =>
+    Buffer.concat([
+      Buffer.from(`P5 ${width} ${height} 255\n`),
+      Uint8Array.from({ length: width * height }, () => 8 * label + random.uniformInt(100)),
+    ]);
+  const files = Array.from({ length: 2 * classes }, (_, i): [string, Uint8Array] => {
+    const label = Math.floor(i / 2);
+    return [`photos/class${String(label).padStart(2, '0')}/${i % 2}.pgm`, photo(label)];
+  });
+  return zipSync(Object.fromEntries(files));
+}
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
@@ -235,6 +252,42 @@ describe.runIf(findChromium())('the page in Chromium', () => {
     await ended('measure done');
     expect(await page!.locator('#own-reset').isHidden()).toBe(true);
     expect(await page!.locator('#failure').isVisible()).toBe(true);
+  });
+
+  it('the page attacks a dropped network, and refuses one that it does not support beside the drop zone', async () => {
+    await visit('?draws=1', { viewport: { width: 1440, height: 1000 } });
+    await ended('measure done');
+    const networks = join(ROOT, 'test/fixtures/networks');
+    await page!.setInputFiles('#network-files', [
+      { name: 'net.onnx', mimeType: '', buffer: readFileSync(join(networks, 'mlp3.onnx')).subarray(0, 5000) },
+    ]);
+    await page!.locator('#network-failure', { hasText: 'net.onnx: ' }).waitFor();
+    expect(await page!.locator('#network-panel').isHidden()).toBe(true);
+    await page!.setInputFiles('#network-files', [
+      { name: 'mlp3.onnx', mimeType: '', buffer: readFileSync(join(networks, 'mlp3.onnx')) },
+      { name: 'photos.zip', mimeType: '', buffer: Buffer.from(photosOfClasses(12, 20, 28)) },
+    ]);
+    await ended('bring done');
+    expect(await page!.locator('#network-failure').isHidden()).toBe(true);
+    expect(await page!.locator('#network-summary').textContent()).toMatch(
+      /gray images of 20 x 28 pixels .* 12 classes/,
+    );
+    expect(await page!.locator('#network-accuracy').textContent()).toMatch(
+      /^Accuracy without errors: \d+ of 24 images/,
+    );
+    await page!.locator('#network-layers input').first().uncheck();
+    expect(await page!.locator('#network-chosen').textContent()).toBe('2 of 3');
+    await page!.click('#network-run');
+    await ended('attack done');
+    expect(await page!.locator('#network-faces img').count()).toBe(30);
+    expect(await page!.locator('#network-numbers tbody tr').count()).toBe(4);
+    await page!.locator('#network-title').scrollIntoViewIfNeeded();
+    await shoot('network');
+    await page!.setViewportSize({ width: 390, height: 844 });
+    expect(await page!.evaluate(() => document.documentElement.scrollWidth)).toBe(390);
+    await page!.locator('#network-title').scrollIntoViewIfNeeded();
+    await shoot('network-phone');
+    expect(await accessibility()).toEqual([]);
   });
 
   it('the page reports a lost device and continues after one key press', async () => {

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { parseExperiment } from '../../src/experiments/config.ts';
@@ -6,13 +5,11 @@ import { runExperiment } from '../../src/experiments/experiment.ts';
 import { proceduralData } from '../../src/experiments/faces.ts';
 import { presetInput } from '../../src/experiments/presets.ts';
 import { InMemoryRunStore, SILENT } from '../../src/experiments/store.ts';
-import type { Gpu } from '../../src/gpu/device.ts';
-import { openNodeGpu } from '../../src/gpu/node.ts';
 import { readCheckpoint, writeCheckpoint } from '../../src/models/checkpoint.ts';
 import { parseResults } from '../../src/results/results.ts';
-import { EngineSession } from '../../src/web/engine_session.ts';
-import type { Job, Reply } from '../../src/web/protocol.ts';
+import type { Reply } from '../../src/web/protocol.ts';
 import { DEFAULTS, normalised, type Setting } from '../../src/web/setting.ts';
+import { fileOf, Page, shipped } from '../support/page.ts';
 
 // The network that inverts a dense victim is trained for two epochs instead of forty: its pictures are not judged here.
 vi.mock('../../src/experiments/presets.ts', async (original) => {
@@ -41,47 +38,8 @@ vi.mock('../../src/experiments/faces.ts', async (original) => {
   return { ...faces, proceduralData };
 });
 
-const NETWORKS = fileURLToPath(new URL('../../data/deep-tiny/', import.meta.url));
-const FILES = ['victim.safetensors', 'inversion.safetensors'];
-const fileOf = (name: string, folder = NETWORKS) => Uint8Array.from(readFileSync(folder + name));
-const shipped = async () => new Map(FILES.map((name) => [name, fileOf(name)]));
 const URL_OF_PAGE = 'https://example.org/midas/';
 const QUICK: Setting = { ...DEFAULTS, draws: 2 };
-
-/** A session whose replies are kept; `posted` is called with each of them. */
-class Page {
-  replies: Reply[] = [];
-  posted: (reply: Reply) => void = () => {};
-  gpu!: Gpu;
-  #id = 0;
-  readonly session = new EngineSession({
-    openGpu: async () => {
-      this.gpu = await openNodeGpu({ adapter: 'software' });
-      return this.gpu;
-    },
-    shipped,
-    version: '0.0.0',
-    post: (reply) => {
-      this.replies.push(structuredClone(reply));
-      this.posted(reply);
-    },
-  });
-
-  /** Sends a request. @returns the replies to it */
-  async ask(job: Job): Promise<Reply[]> {
-    this.replies = [];
-    await this.start(job);
-    return this.replies;
-  }
-
-  start(job: Job): Promise<void> {
-    return this.session.handle({ ...job, id: ++this.#id });
-  }
-
-  of<K extends Reply['kind']>(kind: K): Extract<Reply, { kind: K }>[] {
-    return this.replies.filter((reply) => reply.kind === kind) as Extract<Reply, { kind: K }>[];
-  }
-}
 
 let page: Page;
 beforeAll(async () => {
@@ -90,8 +48,7 @@ beforeAll(async () => {
 });
 afterAll(() => page.session.close());
 
-it('opening shows the true faces of both splits and the accuracies of the networks', async () => {
-  await page.ask({ kind: 'open', url: URL_OF_PAGE });
+it('opening shows the true faces of both splits and the accuracies of the networks', () => {
   const [{ truth, trainAccuracy, evaluatorAccuracy, tensors }] = page.of('victim');
   for (const side of ['held-out', 'training'] as const) {
     expect(truth[side].images).toHaveLength(10);
@@ -279,7 +236,7 @@ it('a visitor’s images are reconstructed beside the true ones', async () => {
 });
 
 describe('networks of a visitor', () => {
-  it('a visitor’s networks have their own rows, also under a name that was used before', async () => {
+  it('a visitor’s networks replace the shipped ones and have their own rows, also under a name that was used before', async () => {
     const accuracies: number[] = [];
     for (const scale of [1, 0.3]) {
       const { spec, state } = readCheckpoint(fileOf('victim.safetensors'), 'victim');
@@ -287,7 +244,9 @@ describe('networks of a visitor', () => {
         Float32Array.from(new Float32Array(state.parameters.buffer), (x) => x * scale).buffer,
       );
       const bytes = writeCheckpoint({ spec, state: { epoch: 0, parameters, optimizer: [] }, metadata: {} });
-      await page.ask({ kind: 'open', url: URL_OF_PAGE, files: [{ name: 'victim.safetensors', bytes }] });
+      await page.ask({ kind: 'open', url: URL_OF_PAGE, files: [{ name: 'mine.safetensors', bytes }] });
+      expect(page.of('opened')[0].networks).toMatch(/ndf 8.*mine.safetensors/);
+      if (scale === 1) expect(page.of('victim')[0].trainAccuracy).toBeGreaterThan(0.99);
       await page.ask({ kind: 'measure', setting: { ...QUICK, draws: 1 } });
       accuracies.push(
         page
@@ -297,16 +256,6 @@ describe('networks of a visitor', () => {
       );
     }
     expect(accuracies[1]).toBeLessThan(accuracies[0] / 2);
-  });
-
-  it('a visitor’s networks replace the shipped ones', async () => {
-    await page.ask({
-      kind: 'open',
-      url: URL_OF_PAGE,
-      files: [{ name: 'mine.safetensors', bytes: fileOf('victim.safetensors') }],
-    });
-    expect(page.of('opened')[0].networks).toMatch(/ndf 8.*mine.safetensors/);
-    expect(page.of('victim')[0].trainAccuracy).toBeGreaterThan(0.99);
   });
 
   it('files that are not networks or know other people are refused, and the shipped networks return', async () => {

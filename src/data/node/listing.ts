@@ -2,6 +2,7 @@
 import type { Dirent, Stats } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { byName, LIST, SYSTEM } from '../file_names.ts';
 import type { BadFile } from '../pack.ts';
 import { fileError } from './files.ts';
 
@@ -13,14 +14,6 @@ export interface Folder {
   /** Links that lead nowhere, and what is neither a file nor a folder. */
   readonly bad: readonly BadFile[];
 }
-
-/** Files and folders that macOS, Windows, desktop programs and network storage leave behind; hidden ones also. */
-const SYSTEM =
-  /^(\..*|__MACOSX|Icon\r|(eh)?thumbs(_vista)?\.db(:.*)?|desktop\.ini|.*:Zone\.Identifier|@eaDir|@Recycle|@tmp|#recycle|#snapshot|lost\+found|\$RECYCLE\.BIN|System Volume Information)$/i;
-
-/** Files that describe photographs. */
-const LIST =
-  /(\.(txt|csv|tsv|json|xml|ya?ml|md|rst|html?|log|ini|db|lnk|url|mat|pts)|^(readme|licen[cs]e|copying|notice|changelog|authors))$/i;
 
 /** How many folders that hold nothing but one folder are entered; an archive unpacked twice needs one. */
 const DEEPEST = 8;
@@ -42,13 +35,6 @@ export async function listFolder(path: string): Promise<Folder> {
     else if (kind !== 'file') bad.push({ file: entry.name, reason: kind });
   }
   return { files: files.sort(byName), folders: folders.sort(byName), bad };
-}
-
-/** Compares two names by the composed form, so that a folder that was copied from a Mac keeps its order. */
-export function byName(a: string, b: string): number {
-  const [first, second] = [a.normalize('NFC'), b.normalize('NFC')];
-  if (first !== second) return first < second ? -1 : 1;
-  return a < b ? -1 : Number(a > b);
 }
 
 /**

@@ -5,22 +5,15 @@
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { DataError } from '../../errors.ts';
-import type { DecodedImage } from '../../formats/image.ts';
-import { isNpy, type NumberArray, readNpyNumbers } from '../../formats/npy.ts';
-import { isZip, listNpz, readNpz } from '../../formats/npz.ts';
+import { isNpy, readNpyNumbers } from '../../formats/npy.ts';
+import { isZip } from '../../formats/npz.ts';
 import { listed, printable } from '../../printable.ts';
-import { type ArrayImages, areLabels, imagesOfArray, labelsOfArray } from '../face_arrays.ts';
+import { imagesOfArray } from '../face_arrays.ts';
+import { byName } from '../file_names.ts';
+import { labelledPart, labelNames, type NumpyPart, npzParts } from '../numpy_parts.ts';
 import { readBytes } from './files.ts';
-import { byName, type Folder } from './listing.ts';
+import type { Folder } from './listing.ts';
 import type { Found, Photograph } from './photographs.ts';
-
-/** Images that belong together, and their labels. */
-interface Part {
-  /** For the ids of its images. */
-  readonly name: string;
-  readonly images: Omit<ArrayImages, 'read'> & { read(index: number): DecodedImage | Promise<DecodedImage> };
-  readonly labels?: readonly number[];
-}
 
 const ENDING = /\.(npy|npz)$/i;
 
@@ -67,13 +60,13 @@ export async function findInNumpyFolder(dir: string, names: readonly string[]): 
     );
   }
   // Files of 20,000 images each are not all kept in memory.
-  let kept: { readonly name: string; readonly part: Part } | undefined;
-  const load = async (name: string): Promise<Part> => {
+  let kept: { readonly name: string; readonly part: NumpyPart } | undefined;
+  const load = async (name: string): Promise<NumpyPart> => {
     const part = kept?.name === name ? kept.part : await npyPart(join(dir, name), await readBytes(join(dir, name)));
     kept = { name, part };
     return part;
   };
-  const parts: Part[] = [];
+  const parts: NumpyPart[] = [];
   for (const name of ordered) {
     const { images, ...part } = await load(name);
     const { count, width, height } = images;
@@ -85,7 +78,7 @@ export async function findInNumpyFolder(dir: string, names: readonly string[]): 
   return found(dir, [...groups][0].replace(ENDING, '').replace(/[_-]$/, ''), parts);
 }
 
-async function npyPart(path: string, bytes: Uint8Array): Promise<Part> {
+async function npyPart(path: string, bytes: Uint8Array): Promise<NumpyPart> {
   const name = basename(path).replace(ENDING, '');
   const array = readNpyNumbers(bytes, path);
   const wanted = labelNames(name).map((each) => `${each}.npy`);
@@ -96,65 +89,13 @@ async function npyPart(path: string, bytes: Uint8Array): Promise<Part> {
   return labelledPart(name, path, array, labelPath, readNpyNumbers(await readBytes(labelPath), labelPath));
 }
 
-function npzParts(path: string, bytes: Uint8Array): Part[] {
-  const names = listNpz(bytes, path);
-  if (names.length === 0) {
-    throw new DataError(`${path}: a ZIP archive; unpack it and give the folder with the photographs`);
-  }
-  const labelsOf = (name: string) =>
-    labelNames(name)
-      .map((each) => names.find((other) => other.toLowerCase() === each))
-      .find(Boolean);
-  // An archive can have the same images twice, as pictures and as rows of pixels, with one array of labels.
-  const pairs = names.flatMap((name) => {
-    const labels = labelsOf(name);
-    const others = names.filter((other) => other !== name && labels !== undefined && labelsOf(other) === labels);
-    const isSecond = others.some((other) => /image/i.test(other)) && !/image/i.test(name);
-    return labels === undefined || isSecond ? [] : [{ name, labels }];
-  });
-  if (pairs.length === 0 && names.length > 1) {
-    const shown = names.map((name) => printable(name, 30));
-    throw new DataError(
-      `${path}: NumPy file: no array of images with one of labels (${listed(shown, 80)}); ` +
-        'save them with numpy.savez(file, images=..., labels=...)',
-    );
-  }
-  const wanted = pairs.length === 0 ? names : pairs.flatMap(({ name, labels }) => [name, labels]);
-  const arrays = readNpz(bytes, path, new Set(wanted));
-  const get = (name: string) => arrays.get(name) as NumberArray;
-  const where = (name: string) => `${path}: ${printable(name, 40)}`;
-  if (pairs.length === 0) return [{ name: names[0], images: imagesOfArray(get(names[0]), false, where(names[0])) }];
-  return pairs.map(({ name, labels }) => labelledPart(name, where(name), get(name), where(labels), get(labels)));
-}
-
-function labelledPart(name: string, where: string, array: NumberArray, labelsWhere: string, labels: NumberArray): Part {
-  const images = imagesOfArray(array, true, where);
-  if (!areLabels(labels, images.count)) {
-    throw new DataError(
-      `${labelsWhere}: NumPy file: labels of shape (${labels.shape.join(', ')}) for ${images.count} images; ` +
-        'save one whole number per image',
-    );
-  }
-  return { name, images, labels: labelsOfArray(labels, labelsWhere) };
-}
-
-/** The names, in lower case, that the labels of an array of images can have. */
-function labelNames(images: string): string[] {
-  const name = images.toLowerCase();
-  const kinds = ['labels', 'label', 'targets', 'target', 'y'];
-  const instead = /(images|image|data|faces|x)$/;
-  const replaced = instead.test(name) ? kinds.map((kind) => name.replace(instead, kind)) : [];
-  const leading = /^x(?=_)/.test(name) ? [name.replace(/^x/, 'y')] : [];
-  return [...leading, ...replaced, ...kinds.map((kind) => `${name}_${kind}`)];
-}
-
-function found(dir: string, name: string, parts: readonly Part[]): Found {
+function found(dir: string, name: string, parts: readonly NumpyPart[]): Found {
   const [first] = parts;
   const other = parts.find(
     ({ images }) => images.width !== first.images.width || images.height !== first.images.height,
   );
   if (other) {
-    const size = ({ images }: Part) => `${images.width}x${images.height}`;
+    const size = ({ images }: NumpyPart) => `${images.width}x${images.height}`;
     throw new DataError(
       `${dir}: NumPy file: ${printable(other.name, 40)} has images of ${size(other)}, ${printable(first.name, 40)} of ` +
         `${size(first)}; make them equal`,

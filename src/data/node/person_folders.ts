@@ -2,9 +2,10 @@
 import { basename, join, resolve } from 'node:path';
 import { DataError } from '../../errors.ts';
 import { listed, printable } from '../../printable.ts';
+import { byName } from '../file_names.ts';
 import type { BadFile } from '../pack.ts';
 import { readImage } from './images.ts';
-import { byName, descend, type Folder, listFolder } from './listing.ts';
+import { descend, type Folder, listFolder } from './listing.ts';
 import type { Found, Photograph } from './photographs.ts';
 
 /** The folder in which a downloader keeps the faces that it cut out of the photographs beside it. */

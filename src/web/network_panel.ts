@@ -1,0 +1,168 @@
+/** A network that a visitor brought: what it is, what it answers, and what attacks get out of it. */
+import { formatNumber } from '../results/format.ts';
+import { type AttackEnd, type AttackLine, AttackPanel, measured } from './attack_panel.ts';
+import { Controls } from './controls.ts';
+import { byId, el, Gallery } from './dom.ts';
+import type { BroughtReply, Job, Reply, ShownLayer } from './protocol.ts';
+import { DEFAULTS, isSetting, normalised, type Setting } from './setting.ts';
+
+const whole = new Intl.NumberFormat('en');
+const some = (count: number, one: string, more: string) => `${whole.format(count)} ${count === 1 ? one : more}`;
+
+/** Recognition by the network itself, which needs no images to compare with. */
+const BELIEVED: AttackLine = [
+  'recognised by the network without errors',
+  ({ believed }) =>
+    believed && `${believed.recognised} of ${believed.of}, mean confidence ${formatNumber(believed.confidence, 2)}`,
+];
+
+export class NetworkPanel {
+  readonly #gallery = new Gallery(byId('network-images'));
+  readonly #attack = new AttackPanel('network');
+  readonly #controls: Controls;
+  readonly #send: (job: Job) => void;
+  /** Its memory is its own: the address of the page cannot hold the network that it belongs to. */
+  #setting: Setting = DEFAULTS;
+  #shown: BroughtReply | undefined;
+
+  constructor(send: (job: Job) => void) {
+    this.#send = send;
+    const form = {
+      root: 'network-controls',
+      slider: 'network-slider',
+      prefix: 'network',
+      strength: 'network-strength',
+    };
+    const fields = ['memory', 'format', 'granularity', 'draw', 'seed'] as const;
+    this.#controls = new Controls({ ...form, fields }, (change) => {
+      const wanted = { ...this.#setting, ...change };
+      if (isSetting(wanted)) this.#setting = normalised(wanted);
+      this.#controls.show(this.#setting);
+    });
+    this.#controls.show(this.#setting);
+    byId('network-attack').addEventListener('change', () => this.#describeAttack());
+    for (const [id, checked] of [
+      ['network-all', true],
+      ['network-none', false],
+    ] as const) {
+      byId(id).addEventListener('click', () => {
+        for (const box of this.#boxes()) box.checked = checked;
+        this.#count();
+      });
+    }
+    byId('network-layers').addEventListener('change', () => this.#count());
+    byId('network-run').addEventListener('click', () => this.#run());
+  }
+
+  /** @param opened true if an attack can start */
+  enable(opened: boolean): void {
+    byId<HTMLButtonElement>('network-run').disabled = !opened || !this.#shown || this.#chosen().length === 0;
+  }
+
+  show(reply: BroughtReply): void {
+    this.#shown = reply;
+    const { name, input, classes, parameters, layers, notes, attacks, images } = reply;
+    this.#attack.begin();
+    byId('network-panel').hidden = false;
+    byId('network-name').textContent = name;
+    byId('network-summary').textContent =
+      `Takes ${input.channels === 3 ? 'RGB' : 'gray'} images of ${input.width} x ${input.height} pixels and tells ` +
+      `${whole.format(classes)} classes apart; ${some(layers.length, 'layer', 'layers')} with weights, ` +
+      `${some(parameters, 'parameter', 'parameters')}.`;
+    byId('network-notes').replaceChildren(...notes.map((note) => el('li', {}, note)));
+    byId('network-layers').replaceChildren(...layers.map(layerRow));
+    byId('network-attack').replaceChildren(...attacks.map(({ kind, title }) => el('option', { value: kind }, title)));
+    this.#describeAttack();
+    this.#count();
+    this.#gallery.clear();
+    byId('network-accuracy').textContent = images ? answersText(images) : NO_IMAGES;
+    if (images) {
+      const { shown, pictures } = images;
+      const row = { id: 'answers', label: 'your images', detail: 'what the network answers', pictures };
+      this.#gallery.show(
+        { ...row, notes: shown.map(({ answer }) => answer) },
+        shown.map(({ name }) => name),
+      );
+    }
+  }
+
+  attacked(reply: Extract<Reply, { kind: 'inversion' }>): void {
+    const images = this.#shown?.images;
+    const onImages = this.#attackShown()?.onPhotographs === true;
+    const lines: AttackLine[] = [
+      ...(images
+        ? [
+            measured(
+              images.areLabelled ? 'accuracy on your images' : 'answers to your images that stay the same',
+              'accuracy',
+            ),
+          ]
+        : []),
+      BELIEVED,
+      ...(images
+        ? [
+            measured('similarity to your images (PCC)', 'pcc'),
+            measured('lift over images of other classes, without the mean image', 'liftMeanFree'),
+          ]
+        : []),
+    ];
+    const caption = ({ row, baselines }: AttackEnd) =>
+      `One draw, ${row.n} ${onImages ? 'images' : 'classes'}` +
+      (baselines ? `; the mean image alone has a PCC of ${formatNumber(baselines.meanFacePcc, 2)}` : '');
+    this.#attack.show(reply, ['your images', onImages ? 'as attacked' : 'one of every class'], lines, caption);
+  }
+
+  #run(): void {
+    const attack = this.#attackShown();
+    if (!attack) return;
+    this.#attack.begin();
+    this.#send({ kind: 'attack', setting: this.#setting, attack: attack.kind, layers: this.#chosen() });
+  }
+
+  #attackShown() {
+    return this.#shown?.attacks.find(({ kind }) => kind === byId<HTMLSelectElement>('network-attack').value);
+  }
+
+  #describeAttack(): void {
+    byId('network-attack-description').textContent = this.#attackShown()?.description ?? '';
+  }
+
+  #boxes(): HTMLInputElement[] {
+    return [...byId('network-layers').querySelectorAll('input')];
+  }
+
+  /** Names of the layers in approximate memory. */
+  #chosen(): string[] {
+    return this.#boxes().flatMap(({ checked, value }) => (checked ? [value] : []));
+  }
+
+  #count(): void {
+    const [chosen, all] = [this.#chosen().length, this.#boxes().length];
+    byId('network-chosen').textContent = chosen === all ? `all ${all}` : `${chosen} of ${all}`;
+    byId<HTMLButtonElement>('network-run').disabled = chosen === 0 || document.body.dataset.device !== 'open';
+  }
+}
+
+const NO_IMAGES =
+  'Without images the attacks are judged by the network itself. Add images, in one folder per class, to see its accuracy and to ' +
+  'compare them with what the attacker gets.';
+
+function answersText({ count, areLabelled, right }: NonNullable<BroughtReply['images']>): string {
+  if (!areLabelled) {
+    return (
+      `${some(count, 'image', 'images')} without labels: below, accuracy is the share of answers that stay as they are without ` +
+      'errors. Put images into one folder per class to give them labels.'
+    );
+  }
+  return `Accuracy without errors: ${right} of ${some(count, 'image', 'images')} (${((100 * right) / count).toFixed(1)} %).`;
+}
+
+function layerRow({ name, kind, output, parameters }: ShownLayer): HTMLElement {
+  return el(
+    'label',
+    { class: 'layer' },
+    el('input', { type: 'checkbox', value: name, checked: true }),
+    el('span', {}, name),
+    el('span', { class: 'note' }, `${kind}, ${output}; ${whole.format(parameters)}`),
+  );
+}

@@ -139,7 +139,7 @@ export function addDefenceOptions(command: Command): Command {
 
 /** Adds the options of the memory, which choose the conditions to measure. */
 export function addSweepOptions(command: Command): Command {
-  return command
+  command
     .option('--rates <list>', 'bit error rates, such as 0.01,2^-6', rates)
     .option('--layers <list>', 'sets of layers in approximate memory, such as fc1,fc1+fc2,all', layerSets)
     .option('--grid <list>', 'bit error rates of the first two layers, measured in every combination', rates)
@@ -166,7 +166,13 @@ export function addSweepOptions(command: Command): Command {
         'judges of the reconstructions: linear alone, or convolutional too, which is trained first',
       ).choices(EVALUATORS),
     )
-    .addOption(new Option('--granularity <name>', 'how often faults are drawn anew').choices(GRANULARITIES))
+    .addOption(new Option('--granularity <name>', 'how often faults are drawn anew').choices(GRANULARITIES));
+  return addFormatOptions(command);
+}
+
+/** Adds the options of the number format in which weights are stored. */
+export function addFormatOptions(command: Command): Command {
+  return command
     .addOption(new Option('--format <name>', 'how weights are stored').choices(NUMBER_FORMAT_KINDS))
     .option('--bits <n>', 'bits of a stored fixed-point weight, 2..16', whole)
     .option('--headroom <n>', 'bits between the fixed-point format’s top bit and the weights', whole)

@@ -200,6 +200,25 @@ export const Geometry = described(
 );
 export type Geometry = v.InferOutput<typeof Geometry>;
 
+export const ChosenFlip = described(
+  v.strictObject({
+    parameter: described(
+      v.pipe(v.string(), v.regex(/.\.(weight|bias)$/, 'must be a parameter such as fc1.weight')),
+      'Name of the parameter: that of its layer, a point, and weight or bias.',
+    ),
+    index: described(
+      v.pipe(whole, v.minValue(0, 'must be at least 0')),
+      "Position of the value in the flattened tensor, in PyTorch's order.",
+    ),
+    bit: described(
+      v.pipe(whole, v.minValue(0, 'must be in 0..31'), v.maxValue(31, 'must be in 0..31')),
+      'Bit of the stored code, 0 for the lowest.',
+    ),
+  }),
+  'One stored bit that reads inverted.',
+);
+export type ChosenFlip = v.InferOutput<typeof ChosenFlip>;
+
 const memoryConfig = described(
   v.strictObject({
     seed: v.optional(
@@ -241,6 +260,13 @@ const memoryConfig = described(
         'Memory of the input, or of the output of a layer by its name. Activations without an entry are exact.',
       ),
       {},
+    ),
+    flips: v.optional(
+      described(
+        v.array(ChosenFlip),
+        'Bits that are inverted once the weights are stored, chosen one by one instead of drawn, as by an attacker who can ' +
+          'write to the memory; midas flips finds the most damaging ones. Faults are added at every read.',
+      ),
     ),
   }),
   'The parts of a network that lie in approximate memory, and the errors of that memory.',

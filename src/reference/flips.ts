@@ -33,8 +33,10 @@ export function forEachFlipScore(
         const code = codeAt(words, position, storageBits);
         const row = Math.floor(position / stride);
         const changed = floatOfBits(codec.decode((code ^ (1 << bit)) >>> 0, row));
-        const score = gradient[position] * (changed - floatOfBits(codec.decode(code, row)));
-        if (Number.isFinite(changed) && Number.isFinite(Math.fround(score))) visit({ score, position, bit });
+        // A difference beyond the range of f32 is infinite on the device.
+        const change = Math.fround(changed - floatOfBits(codec.decode(code, row)));
+        const score = gradient[position] * change;
+        if (Number.isFinite(change) && Number.isFinite(Math.fround(score))) visit({ score, position, bit });
       }
     }
   }

@@ -5,6 +5,7 @@ import { RELEASE_DEFENCES, TRAINING_DEFENCES } from '../defences/registry.ts';
 import { COLOURS, type Colours, EVALUATORS, VICTIM_KINDS, type VictimKind } from '../experiments/config.ts';
 import { PRESETS, type PresetName } from '../experiments/presets.ts';
 import { GRANULARITIES, NOISE_KINDS, NUMBER_FORMAT_KINDS } from '../memory/config.ts';
+import { FIXED_REPRESENTATIONS, type FixedRepresentation } from '../memory/fixed_point.ts';
 import type { Vendor } from '../memory/undervolting.ts';
 import { choices, filePath, imageSize, layerSets, rateMap, rates, voltages, whole } from './option_values.ts';
 import type { CommonOptions } from './session.ts';
@@ -43,6 +44,7 @@ export interface ExperimentOptions extends CommonOptions {
   readonly format?: string;
   readonly bits?: number;
   readonly headroom?: number;
+  readonly representation?: FixedRepresentation;
   readonly faithful?: boolean;
   readonly resume?: boolean;
   readonly shard?: string;
@@ -176,6 +178,11 @@ export function addFormatOptions(command: Command): Command {
     .addOption(new Option('--format <name>', 'how weights are stored').choices(NUMBER_FORMAT_KINDS))
     .option('--bits <n>', 'bits of a stored fixed-point weight, 2..16', whole)
     .option('--headroom <n>', 'bits between the fixed-point format’s top bit and the weights', whole)
+    .addOption(
+      new Option('--representation <name>', 'how a negative fixed-point weight is stored').choices(
+        FIXED_REPRESENTATIONS,
+      ),
+    )
     .option('--faithful', 'fixed-point format as published, including its bugs');
 }
 

@@ -17,6 +17,7 @@ import { plainWeights } from '../layers/weights.ts';
 import { type Codec, formatBits, storageBitsOf } from '../memory/codec.ts';
 import type { ChosenFlip, MemoryConfig, StoredMemory } from '../memory/config.ts';
 import { deviceKey, type FaultSampler, readKey, tensorKey } from '../memory/fault_sampler.ts';
+import { failingBits } from '../memory/faults.ts';
 import { decodeCode16 } from '../memory/fixed_point.ts';
 import { flipVariance } from '../memory/noise.ts';
 import { BitFlipper, flippedWords } from './chosen_flips.ts';
@@ -270,10 +271,10 @@ export class ApproximateMemory {
     return this.#plan.tensors.some(({ slice, uniform }) => slice.layer === layer && uniform);
   }
 
-  /** Bytes that one read of a layer moves, including pads and check bits. Exact layers are f32. */
+  /** Bytes that one read of a layer moves, including pads, check bits and the flags of inverted storage. Exact layers are f32. */
   bytesOf(layer: string): number {
     const stored = this.#plan.tensors.filter(({ slice }) => slice.layer === layer);
-    if (stored.length > 0) return stored.reduce((sum, { size, memory }) => sum + size * (memory.ecc ? 9 / 8 : 1), 0);
+    if (stored.length > 0) return stored.reduce((sum, { size, memory }) => sum + storedBytes(size, memory), 0);
     const slices = this.#parameters.layout.slices.filter((slice) => slice.layer === layer);
     return slices.reduce((sum, { length }) => sum + 4 * length, 0);
   }
@@ -354,6 +355,7 @@ export class ApproximateMemory {
       storageBits: storageBitsOf(formatBits(memory.format)),
       sources,
       ecc: memory.ecc,
+      invertedBits: memory.inverted ? failingBits(memory) : undefined,
       geometry,
       keys: {
         chip: readKey(key, 0),
@@ -386,7 +388,7 @@ export class ApproximateMemory {
         await this.readCodes(slice.name),
         slice,
         codec,
-        memory.format.kind === 'fixed',
+        memory.format.kind === 'fixed' && memory.format.representation !== 'twos-complement',
         rate,
       );
       sum += slice.rows * slice.columns * variance;
@@ -490,4 +492,10 @@ export class ApproximateMemory {
     }
     return program;
   }
+}
+
+/** Bytes of `size` bytes of codes with their check bits and the flags of inverted storage, one bit for 16 codes. */
+function storedBytes(size: number, { ecc, inverted, format }: StoredMemory): number {
+  const flags = inverted ? size / (2 * storageBitsOf(formatBits(format))) / 8 : 0;
+  return size * (ecc ? 9 / 8 : 1) + flags;
 }

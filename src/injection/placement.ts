@@ -75,7 +75,8 @@ function plannedFaults(memory: StoredMemory, chip: number, config: MemoryConfig,
   const { geometry, granularity } = config;
   const sources = faultSources(memory, chip, path);
   const storageBits = storageBitsOf(formatBits(memory.format));
-  return { sources, words: faultWords({ sources, storageBits, ecc: memory.ecc, geometry, granularity, where: path }) };
+  const { ecc, inverted } = memory;
+  return { sources, words: faultWords({ sources, storageBits, ecc, inverted, geometry, granularity, where: path }) };
 }
 
 /**

@@ -199,13 +199,17 @@ async function applyOptions(
 async function applyMemories(
   draft: ExperimentInput,
   preset: PresetName,
-  { memory = [], voltages: asked, granularity, format, bits, headroom, faithful }: ExperimentOptions,
+  { memory = [], voltages: asked, granularity, format, bits, headroom, representation, faithful }: ExperimentOptions,
   stored: ExperimentInput['format'],
 ): Promise<void> {
   if (memory.length === 0 && !asked) return;
   if (granularity !== undefined)
     throw new ConfigError('--granularity: a memory has a granularity of its own; copy it and change that');
-  if (memory.length > 0 && !asked && [format, bits, headroom, faithful].some((each) => each !== undefined)) {
+  if (
+    memory.length > 0 &&
+    !asked &&
+    [format, bits, headroom, representation, faithful].some((each) => each !== undefined)
+  ) {
     throw new ConfigError('--format: a memory of --memory has a number format of its own; copy it and change that');
   }
   const memories: NonNullable<ExperimentInput['memories']> = asked
@@ -261,20 +265,30 @@ function applyDefences(
 }
 
 /** The number format of the flags; undefined if no flag names one. */
-function askedFormat({ format, bits, headroom, faithful }: ExperimentOptions): ExperimentInput['format'] {
+function askedFormat({
+  format,
+  bits,
+  headroom,
+  representation,
+  faithful,
+}: ExperimentOptions): ExperimentInput['format'] {
   if (format !== undefined && format !== 'fixed') {
-    if (bits !== undefined || headroom !== undefined || faithful) {
-      throw new ConfigError(`--format ${format}: --bits, --headroom and --faithful apply to fixed point only`);
+    if (bits !== undefined || headroom !== undefined || representation !== undefined || faithful) {
+      throw new ConfigError(
+        `--format ${format}: --bits, --headroom, --representation and --faithful apply to fixed point only`,
+      );
     }
     // No similarity can be computed with NaN or infinity: the largest finite value replaces them.
     const kind = { kind: format, ...(format.startsWith('int') ? {} : { nonFinite: 'saturate' }) };
     return kind as ExperimentInput['format'];
   }
-  if (format === undefined && bits === undefined && headroom === undefined && !faithful) return undefined;
+  const asked = [format, bits, headroom, representation].some((each) => each !== undefined);
+  if (!asked && !faithful) return undefined;
   return {
     kind: 'fixed',
     ...(bits !== undefined && { bits }),
     ...(headroom !== undefined && { headroom }),
+    ...(representation !== undefined && { representation }),
     ...(faithful && { encoding: 'faithful' as const, exponent: { layer: 'fc1' } }),
   };
 }

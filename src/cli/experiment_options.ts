@@ -5,6 +5,7 @@ import { RELEASE_DEFENCES, TRAINING_DEFENCES } from '../defences/registry.ts';
 import { COLOURS, type Colours, EVALUATORS, VICTIM_KINDS, type VictimKind } from '../experiments/config.ts';
 import { PRESETS, type PresetName } from '../experiments/presets.ts';
 import { GRANULARITIES, NOISE_KINDS, NUMBER_FORMAT_KINDS } from '../memory/config.ts';
+import { FIXED_REPRESENTATIONS, type FixedRepresentation } from '../memory/fixed_point.ts';
 import type { Vendor } from '../memory/undervolting.ts';
 import { choices, filePath, imageSize, layerSets, rateMap, rates, voltages, whole } from './option_values.ts';
 import type { CommonOptions } from './session.ts';
@@ -43,6 +44,7 @@ export interface ExperimentOptions extends CommonOptions {
   readonly format?: string;
   readonly bits?: number;
   readonly headroom?: number;
+  readonly representation?: FixedRepresentation;
   readonly faithful?: boolean;
   readonly resume?: boolean;
   readonly shard?: string;
@@ -139,7 +141,7 @@ export function addDefenceOptions(command: Command): Command {
 
 /** Adds the options of the memory, which choose the conditions to measure. */
 export function addSweepOptions(command: Command): Command {
-  return command
+  command
     .option('--rates <list>', 'bit error rates, such as 0.01,2^-6', rates)
     .option('--layers <list>', 'sets of layers in approximate memory, such as fc1,fc1+fc2,all', layerSets)
     .option('--grid <list>', 'bit error rates of the first two layers, measured in every combination', rates)
@@ -166,10 +168,21 @@ export function addSweepOptions(command: Command): Command {
         'judges of the reconstructions: linear alone, or convolutional too, which is trained first',
       ).choices(EVALUATORS),
     )
-    .addOption(new Option('--granularity <name>', 'how often faults are drawn anew').choices(GRANULARITIES))
+    .addOption(new Option('--granularity <name>', 'how often faults are drawn anew').choices(GRANULARITIES));
+  return addFormatOptions(command);
+}
+
+/** Adds the options of the number format in which weights are stored. */
+export function addFormatOptions(command: Command): Command {
+  return command
     .addOption(new Option('--format <name>', 'how weights are stored').choices(NUMBER_FORMAT_KINDS))
     .option('--bits <n>', 'bits of a stored fixed-point weight, 2..16', whole)
     .option('--headroom <n>', 'bits between the fixed-point format’s top bit and the weights', whole)
+    .addOption(
+      new Option('--representation <name>', 'how a negative fixed-point weight is stored').choices(
+        FIXED_REPRESENTATIONS,
+      ),
+    )
     .option('--faithful', 'fixed-point format as published, including its bugs');
 }
 

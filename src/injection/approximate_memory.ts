@@ -15,10 +15,12 @@ import type { LayerWeights } from '../layers/layer.ts';
 import { FlatParameters } from '../layers/parameters.ts';
 import { plainWeights } from '../layers/weights.ts';
 import { type Codec, formatBits, storageBitsOf } from '../memory/codec.ts';
-import type { MemoryConfig, StoredMemory } from '../memory/config.ts';
+import type { ChosenFlip, MemoryConfig, StoredMemory } from '../memory/config.ts';
 import { deviceKey, type FaultSampler, readKey, tensorKey } from '../memory/fault_sampler.ts';
+import { failingBits } from '../memory/faults.ts';
 import { decodeCode16 } from '../memory/fixed_point.ts';
 import { flipVariance } from '../memory/noise.ts';
+import { BitFlipper, flippedWords } from './chosen_flips.ts';
 import { FaultTable } from './fault_table.ts';
 import {
   type ChipFaults,
@@ -53,10 +55,11 @@ export class ApproximateMemory {
   readonly #parameters: FlatParameters;
   readonly #ranges: ParameterRanges;
   readonly #table: FaultTable;
+  readonly #flipper: BitFlipper;
   readonly #programs = new Map<string, Promise<Program>>();
   #codes: BufferView | undefined;
   #config: MemoryConfig | undefined;
-  #plan: MemoryPlan = { tensors: [], activations: [], bytes: 0, faults: NO_FAULTS };
+  #plan: MemoryPlan = { tensors: [], activations: [], bytes: 0, faults: NO_FAULTS, flips: [] };
   /** Fitted formats of the stored parameters, by parameter name. */
   #formats: ReadonlyMap<string, FittedFormat> = new Map();
   /** The faults on the chip of the current draw. */
@@ -71,6 +74,7 @@ export class ApproximateMemory {
     this.fetched = new FlatParameters(arena, 'fetched parameters', parameters.layout);
     this.#ranges = new ParameterRanges(arena.gpu, parameters);
     this.#table = new FaultTable(arena, parameters.layout);
+    this.#flipper = new BitFlipper(arena);
   }
 
   /**
@@ -118,7 +122,7 @@ export class ApproximateMemory {
     const fetched = this.#plan.tensors.filter(({ slice }) => !perLoad || this.fused(slice.layer));
     const noise = perLoad ? [] : Object.entries(layers).map(([layer, { kind }]) => `${layer} ${kind}`);
     const activations = this.#plan.activations.map(({ name, format, fetch }) => [name, format, fetch]);
-    const weights = [noise, fetched.map(({ tensor }) => tensor), this.#imageBytes()];
+    const weights = [noise, fetched.map(({ tensor }) => tensor), this.imageBytes];
     return JSON.stringify([perLoad ? 'load' : granularity, weights, activations]);
   }
 
@@ -140,8 +144,8 @@ export class ApproximateMemory {
 
   /** Encodes the parameters, unless the image is already in these formats. */
   async #encode(): Promise<void> {
-    const { tensors, bytes } = this.#plan;
-    if (bytes > this.#imageBytes()) {
+    const { tensors, bytes, flips } = this.#plan;
+    if (bytes > this.imageBytes) {
       this.#codes = this.#arena.allocate('memory image', bytes);
       this.#programs.clear();
       this.#encoded = '';
@@ -149,13 +153,25 @@ export class ApproximateMemory {
     const formats = JSON.stringify(
       tensors.map(({ slice, memory, tensor }) => [slice.name, memory.format, tensor.origin]),
     );
-    if (tensors.length === 0 || this.#encoded === formats) return;
+    const content = flips.length === 0 ? formats : JSON.stringify([formats, flips]);
+    if (tensors.length === 0 || this.#encoded === content) return;
     // Rows that only pad a matrix to 4 rows are not encoded: clear what another layout left there.
     const encoder = this.#gpu.device.createCommandEncoder({ label: 'clear the image' });
     encoder.clearBuffer(this.#codes!.buffer, this.#codes!.offset, this.#codes!.size);
     this.#gpu.submit(encoder);
     (await this.#program('encode', formats, (recorder) => this.recordEncode(recorder))).run();
-    this.#encoded = formats;
+    await this.#flipper.flip(this.#codes!, flips);
+    this.#encoded = content;
+  }
+
+  /**
+   * Inverts stored bits, or restores them if they are inverted already. `load` must follow; `configure` encodes again.
+   * @param image an image of {@link imageBytes} bytes; by default the memory image
+   * @throws ConfigError for bits that the memory does not hold, DeviceLostError
+   */
+  async flip(flips: readonly ChosenFlip[], image = this.#codes!): Promise<void> {
+    if (image === this.#codes) this.#encoded = '';
+    await this.#flipper.flip(image, flippedWords(flips, this.#plan.tensors, 'flips'));
   }
 
   /**
@@ -255,10 +271,10 @@ export class ApproximateMemory {
     return this.#plan.tensors.some(({ slice, uniform }) => slice.layer === layer && uniform);
   }
 
-  /** Bytes that one read of a layer moves, including pads and check bits. Exact layers are f32. */
+  /** Bytes that one read of a layer moves, including pads, check bits and the flags of inverted storage. Exact layers are f32. */
   bytesOf(layer: string): number {
     const stored = this.#plan.tensors.filter(({ slice }) => slice.layer === layer);
-    if (stored.length > 0) return stored.reduce((sum, { size, memory }) => sum + size * (memory.ecc ? 9 / 8 : 1), 0);
+    if (stored.length > 0) return stored.reduce((sum, { size, memory }) => sum + storedBytes(size, memory), 0);
     const slices = this.#parameters.layout.slices.filter((slice) => slice.layer === layer);
     return slices.reduce((sum, { length }) => sum + 4 * length, 0);
   }
@@ -339,6 +355,7 @@ export class ApproximateMemory {
       storageBits: storageBitsOf(formatBits(memory.format)),
       sources,
       ecc: memory.ecc,
+      invertedBits: memory.inverted ? failingBits(memory) : undefined,
       geometry,
       keys: {
         chip: readKey(key, 0),
@@ -371,7 +388,7 @@ export class ApproximateMemory {
         await this.readCodes(slice.name),
         slice,
         codec,
-        memory.format.kind === 'fixed',
+        memory.format.kind === 'fixed' && memory.format.representation !== 'twos-complement',
         rate,
       );
       sum += slice.rows * slice.columns * variance;
@@ -414,8 +431,14 @@ export class ApproximateMemory {
     return { ...matrix, size: matrix.size / 2 };
   }
 
-  #imageBytes(): number {
+  /** Size of the memory image; 0 before anything was stored. */
+  get imageBytes(): number {
     return this.#codes?.size ?? 0;
+  }
+
+  /** A stored parameter, and the buffers from which kernels read it. @throws Error if it is not stored */
+  storedTensor(name: string): { planned: PlannedTensor; codes: BufferView; faultTable: BufferView } {
+    return { planned: this.#find(name), codes: this.#codes!, faultTable: this.#table.parameters };
   }
 
   /** Records the encoding of the current parameters, with the ranges of the last measurement. */
@@ -469,4 +492,10 @@ export class ApproximateMemory {
     }
     return program;
   }
+}
+
+/** Bytes of `size` bytes of codes with their check bits and the flags of inverted storage, one bit for 16 codes. */
+function storedBytes(size: number, { ecc, inverted, format }: StoredMemory): number {
+  const flags = inverted ? size / (2 * storageBitsOf(formatBits(format))) / 8 : 0;
+  return size * (ecc ? 9 / 8 : 1) + flags;
 }

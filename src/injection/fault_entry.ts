@@ -7,10 +7,12 @@ import type { Ecc, Geometry } from '../memory/config.ts';
 import { type Granularity, type Key, LINE_KIND, sourceLimits } from '../memory/fault_sampler.ts';
 import { type FaultSource, isUniform, scrubbedCount } from '../memory/faults.ts';
 import { sparseFaultTables } from '../memory/sparse_faults.ts';
+import { avoidedValue } from '../memory/stored_bits.ts';
 
 const GRANULARITY: Readonly<Record<Granularity, number>> = { chip: 0, load: 0, pass: 1, inference: 2 };
 const DRAWN = { chip: 0, load: 1, read: 2 } as const;
 const STORED = { any: 0, zero: 1, one: 2 } as const;
+const AVOIDED = { none: 0, one: 1, zero: 2 } as const;
 const EFFECT = { flip: 0, 'stuck-at-0': 1, 'stuck-at-1': 2 } as const;
 
 /** The fields of an entry that change with every load. */
@@ -65,6 +67,8 @@ export interface EntryFaults {
   readonly sources: readonly FaultSource[];
   readonly storageBits: StorageBits;
   readonly ecc: Ecc | undefined;
+  /** True for inverted storage. */
+  readonly inverted?: boolean;
   readonly geometry: Geometry;
   readonly granularity: Granularity;
   /** The path of the layer in the configuration, for errors; default: memory. */
@@ -78,7 +82,7 @@ export interface EntryFaults {
  * @throws ConfigError when the sources' tables do not fit an entry
  */
 export function faultWords(args: EntryFaults): Uint32Array<ArrayBuffer> {
-  const { sources, storageBits, ecc, geometry, granularity, where = 'memory' } = args;
+  const { sources, storageBits, ecc, inverted = false, geometry, granularity, where = 'memory' } = args;
   const words = new Uint32Array(FAULT_ENTRY_WORDS);
   let free = FAULT_ENTRY.words + Math.max(1, sources.length) * FAULT_SOURCE.words;
   const place = (table: Uint32Array, room: number): number => {
@@ -99,6 +103,8 @@ export function faultWords(args: EntryFaults): Uint32Array<ArrayBuffer> {
     count: sources.length,
     scrubbed: scrubbedCount(sources, ecc),
   });
+  // Directly behind the sources, where memory/faults_inverted.wgsl looks for it.
+  if (inverted && sources.length > 0) place(Uint32Array.of(AVOIDED[avoidedValue(sources)]), 1);
   for (const [i, source] of sources.entries()) {
     const { table, failure, from, to } = sourceLimits(source, storageBits, ecc !== undefined);
     const fields = {

@@ -7,6 +7,7 @@ import { BLOCK_CODES, formatBits, storageBitsOf } from '../memory/codec.ts';
 import type { ActivationMemory, Granularity, MemoryConfig, StoredMemory } from '../memory/config.ts';
 import type { FaultSource } from '../memory/faults/model.ts';
 import { faultSources, isUniform } from '../memory/faults.ts';
+import { flippedWords } from './chosen_flips.ts';
 import { faultWords } from './fault_entry.ts';
 import { type FittedFormat, fitFormat } from './ranges.ts';
 
@@ -59,6 +60,8 @@ export interface MemoryPlan {
   readonly bytes: number;
   /** The faults on the first chip. */
   readonly faults: ChipFaults;
+  /** Words of the image in which the configuration inverts bits, and the masks of these bits. */
+  readonly flips: readonly (readonly [word: number, mask: number])[];
 }
 
 /** The faults in the memories of a configuration on one chip, by the name of the layer or activation. */
@@ -72,7 +75,8 @@ function plannedFaults(memory: StoredMemory, chip: number, config: MemoryConfig,
   const { geometry, granularity } = config;
   const sources = faultSources(memory, chip, path);
   const storageBits = storageBitsOf(formatBits(memory.format));
-  return { sources, words: faultWords({ sources, storageBits, ecc: memory.ecc, geometry, granularity, where: path }) };
+  const { ecc, inverted } = memory;
+  return { sources, words: faultWords({ sources, storageBits, ecc, inverted, geometry, granularity, where: path }) };
 }
 
 /**
@@ -148,7 +152,7 @@ export function planMemory(config: MemoryConfig, layout: ParameterLayout, where 
     format: fitFormat(memory.format, memory.range ?? 1),
     fetch: fetchOf(memory, faults.activations.get(name)!.sources),
   }));
-  return { tensors, activations, bytes, faults };
+  return { tensors, activations, bytes, faults, flips: flippedWords(config.flips ?? [], tensors, `${where}.flips`) };
 }
 
 /** @throws ConfigError if the granularity does not support this many draws */

@@ -39,9 +39,9 @@ export function fitFormat(
     return { codec: floatCodec(format.kind, format.nonFinite), scale: 1, inverse: 1, fullScale: largest };
   }
   if (format.kind === 'fixed') {
-    const { bits, headroom, encoding } = format;
+    const { bits, headroom, encoding, representation } = format;
     const exponent = fixed.exponent ?? fixedExponent(largest, bits, headroom, encoding);
-    const codec = fixedCodec(bits, exponent, encoding);
+    const codec = fixedCodec(bits, exponent, encoding, representation);
     return { codec, scale: 2 ** exponent, inverse: 2 ** -exponent, fullScale: 2 ** (exponent + bits - 1) };
   }
   const bits = INTEGER_BITS[format.kind];

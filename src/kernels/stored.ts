@@ -2,8 +2,8 @@
 import type { ShaderRequest } from '../gpu/composer.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
 import { formatBits, storageBitsOf } from '../memory/codec.ts';
-import type { StoredMemory } from '../memory/config.ts';
-import { type FaultSource, isUniform } from '../memory/faults.ts';
+import type { NumberFormat, StoredMemory } from '../memory/config.ts';
+import { type FaultSource, failingBits, isUniform } from '../memory/faults.ts';
 
 /** Includes and constants of a shader that fetches from approximate memory. */
 export interface Fetch {
@@ -30,21 +30,31 @@ export interface Codes16 {
   readonly map: number;
 }
 
-/** True if a read may be retained as codes of 16 bits, which a product decodes: fixed point of 9 to 15 bits. */
+/** True if a read may be retained as codes of 16 bits, which a product decodes: sign-magnitude of 9 to 15 bits. */
 export function retainsCodes16({ format }: StoredMemory): boolean {
-  return format.kind === 'fixed' && format.bits > 8 && format.bits < 16;
+  return format.kind === 'fixed' && !isTwosComplement(format) && format.bits > 8 && format.bits < 16;
+}
+
+function isTwosComplement(format: NumberFormat): boolean {
+  return format.kind === 'fixed' && format.representation === 'twos-complement';
 }
 
 const NON_FINITE = { propagate: 0, zero: 1, saturate: 2 } as const;
 const ECC = { zero: 1, pass: 2 } as const;
 
 /** The fetch of the tensors of a layer. @param sources fault sources of the layer; empty for a read without faults */
-export function fetchOf({ format, ecc }: StoredMemory, sources: readonly FaultSource[]): Fetch {
-  const kind = format.kind === 'int8' || format.kind === 'int4' ? 'integer' : format.kind;
+export function fetchOf(memory: StoredMemory, sources: readonly FaultSource[]): Fetch {
+  const { format, ecc, inverted } = memory;
+  const kind = isTwosComplement(format)
+    ? 'fixed_twos_complement'
+    : format.kind === 'int8' || format.kind === 'int4'
+      ? 'integer'
+      : format.kind;
   const storageBits = storageBitsOf(formatBits(format));
   // The number of cells of a block that two random words select; some may turn out unused.
   const places = storageBits === 32 ? 4 : 8;
-  const faults = sources.length === 0 ? 'none' : isUniform(sources, ecc) ? 'uniform' : 'sources';
+  const faults =
+    sources.length === 0 ? 'none' : isUniform(sources, ecc) ? 'uniform' : inverted ? 'inverted' : 'sources';
   return {
     includes: {
       words: `memory/words_${storageBits}.wgsl`,
@@ -56,7 +66,8 @@ export function fetchOf({ format, ecc }: StoredMemory, sources: readonly FaultSo
       ...(format.kind === 'fixed' && { FAITHFUL: format.encoding === 'faithful' }),
       ...('scale' in format && { PER_CHANNEL: format.scale === 'per-channel' }),
       ...('nonFinite' in format && { NON_FINITE: NON_FINITE[format.nonFinite] }),
-      ...(faults === 'sources' && {
+      ...(faults === 'inverted' && { INVERTED_BITS: failingBits(memory) }),
+      ...((faults === 'sources' || faults === 'inverted') && {
         ECC: ecc ? ECC[ecc.detected] : 0,
         LINES: sources.some(({ lines }) => lines && lines.kind !== 'bitline'),
         EACH: sources.some(({ lines, failure }) => lines?.kind === 'bitline' || failure < 1),

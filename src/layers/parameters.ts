@@ -125,6 +125,32 @@ function forEachElement(slice: ParameterSlice, visit: (packed: number, flat: num
   }
 }
 
+/** Number of values of a parameter, without padding. */
+export function valueCount({ shape }: ParameterDeclaration): number {
+  return shape.reduce((product, n) => product * n, 1);
+}
+
+/** The position, in the padded layout of a parameter, of value `index` of its flattened tensor in PyTorch's order. */
+export function positionOf(slice: ParameterSlice, index: number): number {
+  const { channels, taps, padded } = rowOf(slice);
+  const inRow = index % (channels * taps);
+  const row = Math.floor(index / (channels * taps));
+  return row * slice.stride + (inRow % taps) * padded + Math.floor(inRow / taps);
+}
+
+/** The inverse of {@link positionOf}. @param position of a value, not of a pad */
+export function indexOf(slice: ParameterSlice, position: number): number {
+  const { channels, taps, padded } = rowOf(slice);
+  const column = position % slice.stride;
+  const row = Math.floor(position / slice.stride);
+  return row * channels * taps + (column % padded) * taps + Math.floor(column / padded);
+}
+
+function rowOf({ columns, taps }: ParameterSlice): { channels: number; taps: number; padded: number } {
+  const { height, width, channels } = taps ?? { height: 1, width: 1, channels: columns };
+  return { channels, taps: height * width, padded: columns / (height * width) };
+}
+
 /** A flat buffer in a model's layout: parameters, gradients, optimiser state, or the result of a read of memory. */
 export class FlatParameters {
   readonly layout: ParameterLayout;

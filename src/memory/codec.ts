@@ -1,6 +1,12 @@
 /** Number formats, as the reference of the device uses them: encoding, decoding, and packing of codes into words. */
 import type { NumberFormat } from './config.ts';
-import { decodeFixed, encodeFixed, type FixedEncoding } from './fixed_point.ts';
+import {
+  decodeFixed,
+  encodeFixed,
+  encodeTwosComplement,
+  type FixedEncoding,
+  type FixedRepresentation,
+} from './fixed_point.ts';
 import {
   bitsOfFloat,
   decodeFloat,
@@ -41,8 +47,21 @@ export function formatBits(format: NumberFormat): number {
   return format.kind === 'fixed' ? format.bits : CODE_BITS[format.kind];
 }
 
-/** The codec of sign-magnitude fixed point. @param exponent one unit of a code is worth 2^exponent */
-export function fixedCodec(bits: number, exponent: number, encoding: FixedEncoding): Codec {
+/** The codec of fixed point. @param exponent one unit of a code is worth 2^exponent */
+export function fixedCodec(
+  bits: number,
+  exponent: number,
+  encoding: FixedEncoding,
+  representation: FixedRepresentation = 'sign-magnitude',
+): Codec {
+  if (representation === 'twos-complement') {
+    return {
+      bits,
+      storageBits: storageBitsOf(bits),
+      encode: (weight) => encodeTwosComplement(weight, bits, exponent),
+      decode: (code) => bitsOfFloat(decodeInteger(code, bits, 2 ** exponent)),
+    };
+  }
   return {
     bits,
     storageBits: storageBitsOf(bits),

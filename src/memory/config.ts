@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { ConfigError } from '../errors.ts';
 import { behaviourOf, FaultModel } from './faults/registry.ts';
 import { described, whole } from './fields.ts';
-import { FIXED_ENCODINGS } from './fixed_point.ts';
+import { FIXED_ENCODINGS, FIXED_REPRESENTATIONS } from './fixed_point.ts';
 import { FLOAT_KINDS, NON_FINITE_POLICIES } from './floating_point.ts';
 import { INTEGER_KINDS } from './integer.ts';
 
@@ -62,8 +62,15 @@ export const FixedFormat = described(
       ),
       'corrected',
     ),
+    representation: v.optional(
+      described(
+        v.picklist(FIXED_REPRESENTATIONS),
+        "How a negative value is stored: its magnitude with a sign bit (default), or two's complement. The values are the same; " +
+          'what a flip does to them is not.',
+      ),
+    ),
   }),
-  'Sign-magnitude fixed point.',
+  "Fixed point, in sign-magnitude or two's complement.",
 );
 export type FixedFormat = v.InferOutput<typeof FixedFormat>;
 
@@ -134,6 +141,20 @@ const StoredMemory = described(
       0,
     ),
     ecc: v.optional(Ecc),
+    inverted: v.optional(
+      described(
+        v.boolean(),
+        'If true, the bits of every 16 codes are stored inverted where this puts fewer cells into the state that fails more ' +
+          'often on the chip. The flag, one bit for 16 codes, lies in memory without errors; its bytes count as read.',
+      ),
+    ),
+    reordered: v.optional(
+      described(
+        v.boolean(),
+        'If true, the bits of a code are stored in the order of how often their places fail: the most significant bit in ' +
+          'the best place. All faults must be of the model bit-plane, which knows the places.',
+      ),
+    ),
   }),
   'Approximate memory, from which weights and biases are read with faults.',
 );
@@ -200,6 +221,25 @@ export const Geometry = described(
 );
 export type Geometry = v.InferOutput<typeof Geometry>;
 
+export const ChosenFlip = described(
+  v.strictObject({
+    parameter: described(
+      v.pipe(v.string(), v.regex(/.\.(weight|bias)$/, 'must be a parameter such as fc1.weight')),
+      'Name of the parameter: that of its layer, a point, and weight or bias.',
+    ),
+    index: described(
+      v.pipe(whole, v.minValue(0, 'must be at least 0')),
+      "Position of the value in the flattened tensor, in PyTorch's order.",
+    ),
+    bit: described(
+      v.pipe(whole, v.minValue(0, 'must be in 0..31'), v.maxValue(31, 'must be in 0..31')),
+      'Bit of the stored code, 0 for the lowest.',
+    ),
+  }),
+  'One stored bit that reads inverted.',
+);
+export type ChosenFlip = v.InferOutput<typeof ChosenFlip>;
+
 const memoryConfig = described(
   v.strictObject({
     seed: v.optional(
@@ -241,6 +281,13 @@ const memoryConfig = described(
         'Memory of the input, or of the output of a layer by its name. Activations without an entry are exact.',
       ),
       {},
+    ),
+    flips: v.optional(
+      described(
+        v.array(ChosenFlip),
+        'Bits that are inverted once the weights are stored, chosen one by one instead of drawn, as by an attacker who can ' +
+          'write to the memory; midas flips finds the most damaging ones. Faults are added at every read.',
+      ),
     ),
   }),
   'The parts of a network that lie in approximate memory, and the errors of that memory.',
@@ -295,6 +342,7 @@ export function parseMemoryConfig(
       throw new ConfigError(`${where}.layers.${layer}: no such layer; this model has ${layers.join(', ')}`);
     }
     if (memory.kind === 'stored') {
+      checkRepresentation(memory, `${where}.layers.${layer}`);
       const exponent = memory.format.kind === 'fixed' ? memory.format.exponent : undefined;
       if (typeof exponent === 'object' && !layers.includes(exponent.layer)) {
         throw new ConfigError(
@@ -312,6 +360,7 @@ export function parseMemoryConfig(
     if (name !== 'input' && !layers.includes(name)) {
       throw new ConfigError(`${path}: no such layer; give input or one of ${layers.join(', ')}`);
     }
+    checkRepresentation(memory, path);
     const { format, range } = memory;
     if (memory.faults.some((model) => behaviourOf(model).needsAddresses?.(model))) {
       throw new ConfigError(`${path}.faults: activations have no addresses, so no model can fail cells by line`);
@@ -330,4 +379,10 @@ export function parseMemoryConfig(
     throw new ConfigError(`${where}.path: granularity inference draws faults per image and cannot be materialised`);
   }
   return config;
+}
+
+/** @throws ConfigError for the published code, which knows sign-magnitude only, in two's complement */
+function checkRepresentation({ format }: StoredMemory, path: string): void {
+  if (format.kind !== 'fixed' || format.representation !== 'twos-complement' || format.encoding !== 'faithful') return;
+  throw new ConfigError(`${path}.format.representation: the faithful encoding is sign-magnitude; use corrected`);
 }

@@ -12,6 +12,7 @@ import type { LineKind } from './faults/model.ts';
 import { type Drawn, type FaultSource, scrubbedCount, sourceCells } from './faults.ts';
 import { pcg4d } from './hash.ts';
 import { secdedCheck, secdedDecode } from './secded.ts';
+import { asStored, avoidedValue } from './stored_bits.ts';
 
 export type { Granularity } from './config.ts';
 
@@ -135,6 +136,8 @@ export interface FaultSampler {
   readonly storageBits: StorageBits;
   readonly sources: readonly FaultSource[];
   readonly ecc?: Ecc;
+  /** Given for inverted storage: the number of the lowest bits of a code that are inverted (src/memory/stored_bits.ts). */
+  readonly invertedBits?: number;
   readonly geometry: Geometry;
   /** Hash keys of cells that are drawn once per chip, once per load and at every read. */
   readonly keys: Readonly<Record<Drawn, Key>>;
@@ -179,7 +182,8 @@ export const LINE_KIND: Readonly<Record<LineKind, number>> = { 'cache-line': 1, 
  * @returns a function that gives the mask of the wrong bits of a block, whose `stored` words are given
  */
 export function blockFaults(sampler: FaultSampler): (block: number, stored: Uint32Array) => Uint32Array {
-  const { storageBits, sources, ecc, geometry, keys, device, origin } = sampler;
+  const { storageBits, sources, ecc, invertedBits, geometry, keys, device, origin } = sampler;
+  const avoided = invertedBits === undefined ? 'none' : avoidedValue(sources);
   const check = ecc !== undefined;
   const limits = sources.map((source) => sourceLimits(source, storageBits, check));
   const scrubbed = scrubbedCount(sources, ecc);
@@ -204,8 +208,9 @@ export function blockFaults(sampler: FaultSampler): (block: number, stored: Uint
   };
   return (block, stored) => {
     const held = new Uint32Array(MASK_WORDS);
-    held.set(stored);
-    if (check) held.set(checkBits(stored), CHECK_WORD);
+    const cells = asStored(stored, { storageBits, bits: invertedBits ?? 0, avoided });
+    held.set(cells);
+    if (check) held.set(checkBits(cells), CHECK_WORD);
     let errors: Uint32Array = new Uint32Array(MASK_WORDS);
     const byte = (origin + block) * 2 * storageBits;
     for (const [i, source] of sources.entries()) {

@@ -8,6 +8,7 @@ import type { Ecc, LayerMemory, StoredMemory } from './config.ts';
 import { NOMINAL_VOLTS } from './energy.ts';
 import type { FaultSource } from './faults/model.ts';
 import { behaviourOf } from './faults/registry.ts';
+import { reorderedSources } from './stored_bits.ts';
 
 export type { Drawn, FaultSource } from './faults/model.ts';
 
@@ -17,6 +18,12 @@ export type { Drawn, FaultSource } from './faults/model.ts';
  */
 export function sourceCells(source: Pick<FaultSource, 'bits'>, storageBits: StorageBits, check: boolean): number {
   return 16 * source.bits + (check ? 2 * storageBits : 0);
+}
+
+/** Number of the lowest bits of a code that can fail. With ECC all bits that a code takes in memory are in the code word. */
+export function failingBits({ format, ecc, protectedBits }: StoredMemory): number {
+  const bits = formatBits(format);
+  return ecc ? storageBitsOf(bits) : bits - protectedBits;
 }
 
 /**
@@ -36,8 +43,7 @@ export function faultSources(memory: StoredMemory, chip: number, where = 'memory
       `${where}.protectedBits: protected bits are in no code word; use either protectedBits or ecc`,
     );
   }
-  // With ECC all bits that a code takes in memory are in the code word, and those that it does not use can fail too.
-  const width = ecc ? storageBitsOf(bits) : bits - protectedBits;
+  const width = failingBits(memory);
   let salt = 0;
   const whole = { firstBit: 0, bits: width, stored: 'any', effect: 'flip', failure: 1, drawn: 'read' } as const;
   // Cells of codes among the 64 bytes of a cache line, and with ECC one check bit for every eight bits.
@@ -68,7 +74,8 @@ export function faultSources(memory: StoredMemory, chip: number, where = 'memory
   if (salt > 128) throw new ConfigError(`${where}.faults: the models need ${salt} sources of faults, at most 128 fit`);
   const order = (source: FaultSource) =>
     ecc?.scrub && source.drawn === 'load' && source.effect === 'flip' ? 0 : source.effect === 'flip' ? 1 : 2;
-  return sources.filter(({ bits: width }) => width > 0).sort((a, b) => order(a) - order(b));
+  const placed = memory.reordered ? reorderedSources(sources, memory.format, width, where) : sources;
+  return placed.filter(({ bits: width }) => width > 0).sort((a, b) => order(a) - order(b));
 }
 
 /** The number of leading sources that are scrubbed on load. */

@@ -2,11 +2,15 @@
  * Sign-magnitude fixed point, the number format of the publication: n bits, of which the highest is the sign; one unit of
  * the magnitude is worth 2^exponent. Reference of shaders/memory/format_fixed.wgsl.
  */
-import { roundHalfEven } from './integer.ts';
+import { encodeInteger, roundHalfEven } from './integer.ts';
 
 /** `corrected`: round to nearest even, saturate. `faithful`: truncate, wrap modulo 2^(n-1), as the published code does. */
 export const FIXED_ENCODINGS = ['corrected', 'faithful'] as const;
 export type FixedEncoding = (typeof FIXED_ENCODINGS)[number];
+
+/** How a negative value is stored: as its magnitude and a sign bit, or in two's complement. */
+export const FIXED_REPRESENTATIONS = ['sign-magnitude', 'twos-complement'] as const;
+export type FixedRepresentation = (typeof FIXED_REPRESENTATIONS)[number];
 
 const bitsOf = new DataView(new ArrayBuffer(4));
 
@@ -36,6 +40,14 @@ export function encodeFixed(weight: number, bits: number, exponent: number, enco
   const units = Math.abs(weight) * 2 ** -exponent; // exact in float64
   const magnitude = encoding === 'faithful' ? Math.trunc(units) % range : Math.min(roundHalfEven(units), range - 1);
   return magnitude + (weight < 0 ? range : 0);
+}
+
+/**
+ * Encodes a weight in two's complement: the values of {@link encodeFixed} with `corrected`, within +-(2^(bits-1) - 1) units.
+ * Reference of shaders/memory/format_fixed_twos_complement.wgsl.
+ */
+export function encodeTwosComplement(weight: number, bits: number, exponent: number): number {
+  return encodeInteger(weight, bits, 2 ** -exponent);
 }
 
 /**

@@ -26,6 +26,9 @@ function uniform(bitErrorRate: number, drawn: Drawn = 'read'): FaultInput {
   return { kind: 'uniform', bitErrorRate, drawn };
 }
 
+/** The places of bits 5 and 11 of a code fail. */
+const BAD_PLACES: FaultInput = { kind: 'bit-plane', rates: [0, 0, 0, 0, 0, 0.06, 0, 0, 0, 0, 0, 0.06] };
+
 /** Every draw is another chip: its faults lie elsewhere. */
 const PER_CHIP = { granularity: 'chip' } as const;
 
@@ -104,6 +107,30 @@ export const PRESETS: readonly Preset[] = [
       'Cells lose charge more often than they gain it: a 1 reads as 0 with probability 1.8 %, a 0 as 1 with 0.2 % (an ' +
       'example).',
     memory: memory({ faults: [{ kind: 'asymmetric', zeroToOne: 0.002, oneToZero: 0.018 }] }),
+  },
+  {
+    name: 'asymmetric-inverted',
+    description:
+      'As asymmetric, but 16 weights at a time are stored inverted where that puts fewer cells into the state 1, which fails more ' +
+      'often (an example of a defence).',
+    memory: memory({ faults: [{ kind: 'asymmetric', zeroToOne: 0.002, oneToZero: 0.018 }], inverted: true }),
+  },
+  {
+    name: 'twos-complement',
+    description:
+      "As uniform-0.01, with negative weights in two's complement instead of sign and magnitude (an example).",
+    memory: memory({ format: { kind: 'fixed', representation: 'twos-complement' }, faults: [uniform(0.01)] }),
+  },
+  {
+    name: 'bit-planes',
+    description:
+      'Two of the twelve places of a code fail with probability 6 %, among them that of the sign (an example).',
+    memory: memory({ faults: [BAD_PLACES] }),
+  },
+  {
+    name: 'bit-planes-reordered',
+    description: 'As bit-planes, with the bits that weigh least in the two bad places (an example of a defence).',
+    memory: memory({ faults: [BAD_PLACES], reordered: true }),
   },
   {
     name: 'stuck-at',

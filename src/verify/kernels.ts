@@ -11,6 +11,7 @@ import type { Program } from '../gpu/recorder.ts';
 import { ACTIVATION_LAYERS } from './kernels/activation.ts';
 import { CONVOLUTIONS } from './kernels/conv.ts';
 import { DIRECT_CONVOLUTIONS } from './kernels/conv_direct.ts';
+import { FLIPS } from './kernels/flips.ts';
 import { GEMMS } from './kernels/gemm.ts';
 import { BATCHES, COPIES, IMAGE_FILTERS } from './kernels/image.ts';
 import { LOSSES } from './kernels/loss.ts';
@@ -42,6 +43,7 @@ const CHECKS: readonly Check[] = [
   ...CONVOLUTIONS,
   ...DIRECT_CONVOLUTIONS,
   ...MEMORY,
+  ...FLIPS,
   ...ACTIVATION_LAYERS,
   ...NORMS,
   ...POOLS,

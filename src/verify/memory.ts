@@ -9,6 +9,7 @@ import { independent, models, nested, uniformRates } from './memory/faults.ts';
 import { corrected, lines } from './memory/lines.ts';
 import type { Proof, ProofSize } from './memory/proof.ts';
 import { Specimen } from './memory/specimen.ts';
+import { inverted, reordered } from './memory/stored.ts';
 
 export const FULL_PROOF: ProofSize = { rows: 2048, bits: 1e8 };
 
@@ -24,6 +25,8 @@ export async function* proveMemory(gpu: Gpu, size: ProofSize = FULL_PROOF): Asyn
   yield* models(specimen);
   yield* lines(specimen);
   yield* corrected(specimen);
+  yield* inverted(specimen);
+  yield* reordered(specimen);
   specimen.destroy();
   yield await presetReferences(gpu);
   yield await fused(gpu);

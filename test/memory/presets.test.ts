@@ -105,6 +105,7 @@ it('the JSON Schema accepts every preset and refuses unknown kinds and keys', ()
     'geometry',
     'layers',
     'activations',
+    'flips',
   ]);
   for (const { name, memory } of PRESETS) expect(accepts(schema, memory), name).toBe(true);
   expect(accepts(schema, { layers: { '*': { kind: 'stored', faults: [{ kind: 'cosmic' }] } } })).toBe(false);

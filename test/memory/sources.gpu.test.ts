@@ -140,6 +140,57 @@ const MEMORIES: Readonly<Record<string, Layer>> = {
     ],
     ecc: { scrub: true },
   },
+  "two's complement of 12 bits": {
+    kind: 'stored',
+    format: { kind: 'fixed', representation: 'twos-complement' },
+    faults: [uniform],
+  },
+  "two's complement of 5 bits": {
+    kind: 'stored',
+    format: { kind: 'fixed', bits: 5, representation: 'twos-complement' },
+    faults: [uniform],
+  },
+  'inverted storage': {
+    kind: 'stored',
+    faults: [{ kind: 'asymmetric', zeroToOne: 0.08, oneToZero: 0.01 }],
+    inverted: true,
+  },
+  'inverted storage, int8': {
+    kind: 'stored',
+    format: { kind: 'int8' },
+    faults: [{ kind: 'asymmetric', zeroToOne: 0.01, oneToZero: 0.05 }],
+    inverted: true,
+  },
+  'inverted storage under protected bits, int4': {
+    kind: 'stored',
+    format: { kind: 'int4' },
+    faults: [{ kind: 'stuck-at', zero: 0.1, one: 0.02 }],
+    protectedBits: 1,
+    inverted: true,
+  },
+  'inverted storage, fp32': {
+    kind: 'stored',
+    format: { kind: 'fp32', nonFinite: 'zero' },
+    faults: [{ kind: 'eden', model: 'EM3', weakCells: 0.1, failureOfOnes: 0.1, failureOfZeros: 0.5 }],
+    inverted: true,
+  },
+  'inverted storage under SECDED': {
+    kind: 'stored',
+    faults: [{ kind: 'asymmetric', zeroToOne: 0.03, oneToZero: 0.003 }],
+    ecc: {},
+    inverted: true,
+  },
+  'inverted storage of symmetric faults': {
+    kind: 'stored',
+    faults: [{ kind: 'clustered', lines: 0.3, bitErrorRate: 0.05 }],
+    inverted: true,
+  },
+  'reordered bits': {
+    kind: 'stored',
+    format: { kind: 'bf16', nonFinite: 'saturate' },
+    faults: [{ kind: 'bit-plane', rates: [0.01, 0.2, 0, 0.05, 0.3, 0.02] }],
+    reordered: true,
+  },
 };
 
 const GEOMETRY = { banks: 4, rows: 4096, rowBytes: 64 } as const;
@@ -209,6 +260,10 @@ describe('fused products of every memory', () => {
     'fp32, zeros for what is not finite',
     'EDEN EM1',
     'SECDED over stored values, int4',
+    "two's complement of 12 bits",
+    'inverted storage',
+    'inverted storage under protected bits, int4',
+    'reordered bits',
   ];
 
   it.each(FUSED)('fused products of %s multiply with exactly the weights that a pass reads', async (kind) => {

@@ -57,7 +57,7 @@ export const FIRST_IMAGE = 3;
 const GEOMETRY: Geometry = { banks: 8, rows: 32768, rowBytes: 8192 };
 
 /** A memory of this number format with uniform faults. */
-function checkedMemory(format: NumberFormat, encoding: FixedEncoding = 'corrected'): StoredMemory {
+export function checkedMemory(format: NumberFormat, encoding: FixedEncoding = 'corrected'): StoredMemory {
   return uniformMemory(format.kind === 'fixed' ? { ...format, encoding } : format, 0.02);
 }
 
@@ -155,7 +155,8 @@ function codecOf(format: NumberFormat): Codec {
   return integerCodec(INTEGER_BITS[format.kind], [scaleOf(format)]);
 }
 
-const FORMATS: readonly NumberFormat[] = [
+/** One of every kind. */
+export const FORMATS: readonly NumberFormat[] = [
   FIXED,
   ...INTEGER_KINDS.map((kind) => ({ kind, scale: 'per-tensor' }) as const),
   ...FLOAT_KINDS.map((kind) => ({ kind, nonFinite: 'saturate' }) as const),

@@ -18,6 +18,7 @@ import { voltageMemories } from '../experiments/voltage.ts';
 import type { ImageSizeInput } from '../image_size.ts';
 import type { NOISE_KINDS } from '../memory/config.ts';
 import { type NetworkDescription, parseNetwork } from '../models/network_description.ts';
+import { listed } from '../printable.ts';
 import { readConfig } from './config_file.ts';
 import { type PrivateFiles, readPrivateFiles } from './experiment_data.ts';
 import type { ExperimentOptions } from './experiment_options.ts';
@@ -34,7 +35,7 @@ import {
   widenedAttacks,
   widenedVictim,
 } from './pretrained.ts';
-import { readVictim } from './victim_file.ts';
+import { readVictim, type VictimFile } from './victim_file.ts';
 
 /** An experiment as the command line describes it. */
 export interface Asked {
@@ -45,6 +46,8 @@ export interface Asked {
   /** What a user should know about the victim's file, in whole sentences. */
   readonly notes: readonly string[];
 }
+
+const NO_FILE: ReturnType<typeof readConfig> = { fields: {}, networks: [] };
 
 /**
  * Reads the configuration of an experiment: that of a preset, changed first by a file and then by flags.
@@ -57,7 +60,7 @@ export async function askedExperiment(
   options: ExperimentOptions,
   base?: ExperimentInput,
 ): Promise<Asked> {
-  const file = options.config === undefined ? {} : readConfig(options.config);
+  const { fields: file, networks } = options.config === undefined ? NO_FILE : readConfig(options.config);
   if (presetName === undefined && !('victim' in file && 'attacks' in file)) {
     throw new ConfigError(
       `${options.config}: it does not have both victim and attacks; name a preset: run shallow --config FILE`,
@@ -70,6 +73,12 @@ export async function askedExperiment(
   if (given && options.model !== undefined) throw new ConfigError('--victim and --model: give only one of them');
   const trained = given?.checkpoint && new Map([...(folder ?? []), [VICTIM_FILE, given.checkpoint]]);
   const pretrained = trained ?? folder;
+  if (networks.length > 0 && !pretrained) {
+    throw new ConfigError(
+      `${options.config}: this run was given its networks (${listed(networks, 60)}), which it does not contain; give them again, with ` +
+        '--victim FILE or --pretrained FOLDER',
+    );
+  }
   const shapes: PretrainedShapes = {
     ...(pretrained && shapesOf(pretrained)),
     ...(given && { victim: given.description }),
@@ -83,6 +92,7 @@ export async function askedExperiment(
   const names = typeof victim === 'object' ? victim.classNames : undefined;
   const files = await readPrivateFiles(parsedData, seed, names && { names, where: options.victim ?? 'the network' });
   const data = knownPeople(asked, files, shapes);
+  if (given?.checkpoint && options.victim !== undefined) checkTrained(options, given, file);
   const images = files?.all ?? drawnSize(parsedData);
   const fitting = base ?? presetInput(name, { size, victim, images });
   const preset = { ...fitting, victim: widenedVictim(fitting.victim, shapes) };
@@ -101,6 +111,20 @@ type PresetOptionsSize = Parameters<typeof presetInput>[1] extends infer O
     ? S
     : never
   : never;
+
+/** @throws ConfigError for a trained network without images, or with options that train it */
+function checkTrained(options: ExperimentOptions, { description }: VictimFile, file: Record<string, unknown>): void {
+  const { victim, data, private: own, epochs, steps } = options;
+  const given = data ?? own ?? file.data;
+  if (description.kind === 'network' && given === undefined) {
+    throw new ConfigError(`${victim}: give the images that it classifies: --data FOLDER, with one folder per class`);
+  }
+  if (epochs !== undefined || steps !== undefined) {
+    throw new ConfigError(
+      `${victim}: this network is trained already; leave out ${epochs !== undefined ? '--epochs' : '--steps'}`,
+    );
+  }
+}
 
 function fileVictim({ victim }: Record<string, unknown>): VictimKind | NetworkDescription | undefined {
   const { kind, network } = (victim ?? {}) as { kind?: unknown; network?: unknown };

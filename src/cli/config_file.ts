@@ -10,11 +10,11 @@ import { isObject, parseJsonObject } from '../formats/json.ts';
 /**
  * Reads a configuration, whole or in part, from a file of its own, or from the folder, the config.json or the results.json of a
  * run.
- * @returns its fields, each of which except `data` is valid by itself
+ * @returns its fields, each of which except `data` is valid by itself, and the names of the networks that the run was given
  * @throws DataError if the file cannot be read or is the damaged file of a run, ConfigError with the path in it if it holds no
  *   such configuration
  */
-export function readConfig(path: string): Record<string, unknown> {
+export function readConfig(path: string): { fields: Record<string, unknown>; networks: readonly string[] } {
   const file = existsSync(join(path, 'config.json')) ? join(path, 'config.json') : path;
   let bytes: Uint8Array;
   try {
@@ -27,12 +27,15 @@ export function readConfig(path: string): Record<string, unknown> {
   }
   // Nobody writes the file of a run by hand: if it is no JSON, it is damaged.
   const top = parseJsonObject(bytes, file, { error: file === path ? ConfigError : DataError });
-  const fields = configOf(isObject(top.manifest) ? top.manifest : top, path) ?? top;
+  const holder = isObject(top.manifest) ? top.manifest : top;
+  const held = configOf(holder, path);
+  const fields = held ?? top;
+  const networks = held && isObject(holder.networks) ? Object.keys(holder.networks) : [];
   // Flags may complete the data, so they are validated after the flags were applied.
   const { data = {}, ...rest } = fields;
   if (!isObject(data)) throw new ConfigError(`${path}: data: no object; give its kind`);
   const result = v.safeParse(v.partial(ExperimentConfig), rest);
-  if (result.success) return fields;
+  if (result.success) return { fields, networks };
   const [issue] = result.issues;
   throw new ConfigError(`${[path, v.getDotPath(issue)].filter(Boolean).join(': ')}: ${issue.message}`);
 }

@@ -5,6 +5,7 @@ import { checkExperiment } from '../experiments/check.ts';
 import { parseExperiment } from '../experiments/config.ts';
 import { runExperiment } from '../experiments/experiment.ts';
 import { runIdentity } from '../experiments/identity.ts';
+import { isTrainedElsewhere } from '../experiments/networks.ts';
 import { planExperiment } from '../experiments/plan.ts';
 import { demoInputs } from '../experiments/presets.ts';
 import { WHOLE } from '../experiments/shard.ts';
@@ -80,6 +81,7 @@ export async function runInto(
         ...(publicFaces && { publicFaces: { name: publicFaces.name, sha256: publicFaces.sha256 } }),
       },
       ...(identity.networks && { networks: identity.networks }),
+      ...(isTrainedElsewhere(data) && { trainedElsewhere: true }),
       started: started.toISOString(),
       seconds: Math.round((performance.now() - before) / 100) / 10,
     };

@@ -1,6 +1,7 @@
 /** The networks of an experiment: the victim, the attackers' networks and the evaluators. */
 import type { SplitName } from '../attacks/attack.ts';
 import { DataError } from '../errors.ts';
+import { readSafetensors } from '../formats/safetensors.ts';
 import type { Arena } from '../gpu/arena.ts';
 import type { FlatParameters } from '../layers/parameters.ts';
 import { loadParameters, readCheckpoint, writeCheckpoint } from '../models/checkpoint.ts';
@@ -14,6 +15,15 @@ import { trainModel } from './training.ts';
 
 /** File of the victim's checkpoint in a run. */
 export const VICTIM_FILE = 'victim.safetensors';
+
+/**
+ * True if the victim was given and its file does not name the images of the experiment as those it was trained on. Whether it has seen
+ * the held-out ones is then not known.
+ */
+export function isTrainedElsewhere({ pretrained, dataset }: Pick<ExperimentData, 'pretrained' | 'dataset'>): boolean {
+  const bytes = pretrained?.get(VICTIM_FILE);
+  return bytes !== undefined && readSafetensors(bytes, VICTIM_FILE).metadata.dataset !== dataset.sha256;
+}
 
 /**
  * The networks of an experiment, given as checkpoints or trained; checkpoints must include the victim. Keeps the memory

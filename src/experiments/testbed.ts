@@ -39,6 +39,7 @@ import type { TrainingConfig } from '../models/trainer.ts';
 import type { Victim } from '../models/victim.ts';
 import { foldedVictim, isLinear, releasedVictim, stackVictim } from '../models/victims.ts';
 import { yangClassifier } from '../models/yang.ts';
+import { listed, printable } from '../printable.ts';
 import { isCalibrationImage } from '../results/comparisons.ts';
 import { fileName, releaseName } from '../results/results.ts';
 import type { ExperimentConfig, ReleaseConfig, VictimConfig } from './config.ts';
@@ -229,7 +230,7 @@ export class Testbed {
         return answers;
       };
       const { accuracy: trainAccuracy } = await answersTo(split.train);
-      warnNearChance(await answersTo(split.test), spec.outputs, run);
+      warnNearChance(await answersTo(split.test), data, run);
       const truths = new Truths(data, config, people, spec.outputs);
       if (config.evaluator === 'convolutional') {
         for (const split of attackedSplits(config)) {
@@ -454,13 +455,27 @@ export function attackedPeople({ people }: ExperimentConfig, spec: ModelSpec): r
 }
 
 /** Says right after the training that the victim has learned too little: by its answers to held-out photographs. */
-function warnNearChance({ correct }: Evaluation, classes: number, { progress }: RunContext): void {
+function warnNearChance({ correct }: Evaluation, data: ExperimentData, { progress }: RunContext): void {
+  const { classNames } = data.dataset;
+  const classes = classNames.length;
   const right = correct.filter(Boolean).length;
   const [low] = binomialInterval(right, correct.length, 0.05);
   if (!isNearChance(right / correct.length, low, classes)) return;
   progress.warn(
     `the victim classifies ${right} of ${correct.length} held-out photographs correctly, about as many as guessing among ` +
-      `${classes} people: train it longer (--epochs, --steps) before you conclude anything`,
+      `${classes} people: ${adviceNearChance(data)} before you conclude anything`,
+  );
+}
+
+function adviceNearChance(data: ExperimentData): string {
+  if (!data.pretrained) return 'train it longer (--epochs, --steps)';
+  const classes = listed(
+    data.dataset.classNames.map((name) => printable(name, 20)),
+    60,
+  );
+  return (
+    `see whether its classes have the order ${classes} (else --class-names), and whether its input is normalised as in its ` +
+    'training (inside the network, or by input.mean and input.deviation of a description)'
   );
 }
 

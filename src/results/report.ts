@@ -60,7 +60,7 @@ const GOOD_EVALUATOR = 0.8;
  */
 export function headlines(results: Results): string[] {
   const attacks = [...new Set(results.summary.map((entry) => entry.attack))];
-  const warnings = evaluatorWarning(results);
+  const warnings = [...trainingWarning(results), ...evaluatorWarning(results)];
   const chance = nearChance(results);
   if (chance !== undefined) return [...warnings, chance];
   const compared = comparisons(results);
@@ -78,6 +78,14 @@ export function headlines(results: Results): string[] {
     `a photograph of somebody else ${formatNumber(results.baselines.wrongIdentityPcc)}. A PCC near these shows a face, not a person; ` +
     'the lift without the mean face of a picture that shows nobody is 0.';
   return [...warnings, ...lines, ...unmeasuredLine(results), ...singleDrawLine(results), meanFace];
+}
+
+function trainingWarning({ manifest: { trainedElsewhere } }: Results): string[] {
+  if (!trainedElsewhere) return [];
+  return [
+    'The victim was given, and whether it has seen the held-out images in its training is not known: its accuracy on them may be that on ' +
+      'images it has learned.',
+  ];
 }
 
 function evaluatorWarning({ manifest: { evaluators } }: Results): string[] {
@@ -101,8 +109,10 @@ function nearChance(results: Results): string | undefined {
   if (!isNearChance(base.accuracy.mean, low, classes)) return undefined;
   return (
     `The victim classifies ${percent(base.accuracy.mean)} of the held-out images correctly; guessing would give ` +
-    `${percent(1 / classes)}. It has hardly learned to tell people apart, and no conclusions are drawn. Train it longer (--epochs, ` +
-    '--steps).'
+    `${percent(1 / classes)}. ` +
+    (manifest.trainedElsewhere
+      ? 'No conclusions are drawn. See whether the order of its classes and the normalisation of its input are those of its training.'
+      : 'It has hardly learned to tell people apart, and no conclusions are drawn. Train it longer (--epochs, --steps).')
   );
 }
 

@@ -388,6 +388,13 @@ export const ManifestSchema = v.object({
       'SHA-256 of the networks that were given instead of being trained, by file.',
     ),
   ),
+  trainedElsewhere: v.optional(
+    field(
+      v.boolean(),
+      'True if the victim was given and its file does not name this data set as the one it was trained on: whether it has seen the ' +
+        'held-out images is not known.',
+    ),
+  ),
   evaluators: v.optional(EvaluatorsSchema),
   started: field(v.string(), 'Start of the run, ISO 8601.'),
   seconds: field(positive, 'Duration of the run in seconds.'),

@@ -71,13 +71,23 @@ describe('a configuration file of an experiment', () => {
     await expect(askedExperiment('shallow', flags)).rejects.toThrow(reason);
   });
 
+  it('a run that was given its networks is not repeated without them', async () => {
+    const networks = { 'victim.safetensors': '0' };
+    const config = written(JSON.stringify({ config: { draws: 7 }, networks }));
+    await expect(askedExperiment('shallow', { ...OPTIONS, config })).rejects.toThrow(
+      /this run was given its networks \(victim\.safetensors\).*--victim FILE or --pretrained FOLDER/,
+    );
+  });
+
   it('the configuration of a run is found in its folder and in its results, and a missing file is a DataError', () => {
     const folder = join(scratch, 'run');
     mkdirSync(folder);
     writeFileSync(join(folder, 'config.json'), '\ufeff{"config": {"draws": 7}, "dataset": "x"}');
-    expect(readConfig(folder)).toEqual({ draws: 7 });
-    expect(readConfig(written('{"manifest": {"config": {"draws": 8}}}'))).toEqual({ draws: 8 });
+    expect(readConfig(folder).fields).toEqual({ draws: 7 });
+    expect(readConfig(written('{"manifest": {"config": {"draws": 8}}}')).fields).toEqual({ draws: 8 });
     expect(() => readConfig(join(scratch, 'missing.json'))).toThrow(DataError);
+    writeFileSync(join(folder, 'config.json'), '{"config": {"draws": 7}, "networks": {"victim.safetensors": "0"}}');
+    expect(readConfig(folder).networks).toEqual(['victim.safetensors']);
     for (const damaged of ['', '{"config": {"dra', 'null']) {
       writeFileSync(join(folder, 'config.json'), damaged);
       expect(() => readConfig(folder)).toThrow(DataError);

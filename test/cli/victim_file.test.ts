@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { askedExperiment } from '../../src/cli/asked_experiment.ts';
 import type { ExperimentOptions } from '../../src/cli/experiment_options.ts';
 import { trainOptions } from '../../src/cli/train.ts';
 import { readVictim } from '../../src/cli/victim_file.ts';
@@ -67,6 +68,28 @@ describe('the file of a victim', () => {
 
   it('a state dict of an unknown network is refused', async () => {
     await expect(readVictim(join(FIXTURES, 'mlp3.pth'))).rejects.toThrow(DataError);
+  });
+});
+
+describe('an experiment with a trained network', () => {
+  const options = { out: 'x', adapter: 'auto', json: false, quiet: true, seed: 1 } as ExperimentOptions;
+  const victim = join(FIXTURES, 'mlp3.onnx');
+  const FACES = {
+    ...{ kind: 'procedural', width: 8, height: 8, people: 4, photographs: 4, trained: 2 },
+    public: { people: 4, photographs: 4 },
+  };
+
+  it('is refused without images', async () => {
+    await expect(askedExperiment('deep', { ...options, victim })).rejects.toThrow(
+      /mlp3\.onnx: give the images that it classifies: --data FOLDER/,
+    );
+  });
+
+  it('is refused with options of a training', async () => {
+    const config = file('faces.json', JSON.stringify({ data: FACES }));
+    await expect(askedExperiment('deep', { ...options, victim, config, epochs: 3 })).rejects.toThrow(
+      /mlp3\.onnx: this network is trained already; leave out --epochs/,
+    );
   });
 });
 

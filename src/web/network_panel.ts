@@ -163,6 +163,6 @@ function layerRow({ name, kind, output, parameters }: ShownLayer): HTMLElement {
     { class: 'layer' },
     el('input', { type: 'checkbox', value: name, checked: true }),
     el('span', {}, name),
-    el('span', { class: 'note' }, `${kind}, ${output}; ${whole.format(parameters)}`),
+    el('span', { class: 'note' }, `${kind}, result ${output}, ${some(parameters, 'parameter', 'parameters')}`),
   );
 }

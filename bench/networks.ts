@@ -23,7 +23,7 @@ export async function benchNetworks(gpu: Gpu, timing: Timing): Promise<Row[]> {
     const arena = new Arena(gpu);
     const file = fileURLToPath(new URL(`../test/fixtures/networks/${name}.onnx`, import.meta.url));
     const { spec, parameters } = importOnnx(readFileSync(file), file);
-    const weights = plainWeights(loadParameters(arena, { spec, state: { epoch: 0, parameters, optimizer: [] } }));
+    const weights = plainWeights(loadParameters(arena, { spec, parameters }));
     const x = arena.matrix('images', BATCH, spec.inputs);
     const plan = planGraph(arena, spec.layers, x, { gradients: { input: true } });
     const [forward, backward] = [new CostRecorder(gpu), new CostRecorder(gpu)];

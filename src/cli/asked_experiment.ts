@@ -14,6 +14,7 @@ import {
 import { VICTIM_FILE } from '../experiments/networks.ts';
 import { attacksOfKinds, changedTraining, type PresetName, presetInput } from '../experiments/presets.ts';
 import { parseShard, type Shard, WHOLE } from '../experiments/shard.ts';
+import { victimKind, widenedVictim } from '../experiments/trained_victim.ts';
 import { voltageMemories } from '../experiments/voltage.ts';
 import type { ImageSizeInput } from '../image_size.ts';
 import type { NOISE_KINDS } from '../memory/config.ts';
@@ -31,9 +32,7 @@ import {
   type PretrainedShapes,
   readNetworks,
   shapesOf,
-  victimKind,
   widenedAttacks,
-  widenedVictim,
 } from './pretrained.ts';
 import { readVictim, type VictimFile } from './victim_file.ts';
 
@@ -83,7 +82,7 @@ export async function askedExperiment(
     ...(pretrained && shapesOf(pretrained)),
     ...(given && { victim: given.description }),
   };
-  const victim = options.model ?? (given ? undefined : fileVictim(file)) ?? victimKind(shapes);
+  const victim = options.model ?? (given ? undefined : fileVictim(file)) ?? victimKind(shapes.victim);
   const size = options.preset as PresetOptionsSize;
   const first = base ?? presetInput(name, { size, victim });
   const before = (file.data as ExperimentInput['data'] | undefined) ?? fittingData(first.data, shapes);
@@ -95,7 +94,7 @@ export async function askedExperiment(
   if (given?.checkpoint && options.victim !== undefined) checkTrained(options, given, file);
   const images = files?.all ?? drawnSize(parsedData);
   const fitting = base ?? presetInput(name, { size, victim, images });
-  const preset = { ...fitting, victim: widenedVictim(fitting.victim, shapes) };
+  const preset = { ...fitting, victim: widenedVictim(fitting.victim, shapes.victim) };
   const { seed: _, ...fields } = file;
   const draft = { ...preset, ...fields, data, seed } as ExperimentInput;
   if (options.model !== undefined || given) draft.victim = preset.victim;

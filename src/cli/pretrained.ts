@@ -1,14 +1,13 @@
 /** The networks of `--pretrained`: read from a folder, and a configuration that fits them. */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { readBytes } from '../data/node/files.ts';
 import { ConfigError, DataError } from '../errors.ts';
-import type { ExperimentInput, VictimKind } from '../experiments/config.ts';
+import type { ExperimentInput } from '../experiments/config.ts';
 import { VICTIM_FILE } from '../experiments/networks.ts';
 import { isSafetensors, readSafetensors } from '../formats/safetensors.ts';
 import { CHECKPOINT_FORMAT, checkpointSpec, writeCheckpoint } from '../models/checkpoint.ts';
 import type { ModelDescription } from '../models/model_spec.ts';
-import type { NetworkDescription } from '../models/network_description.ts';
 import { importNetwork } from '../models/recognise.ts';
 import { describedModel } from '../models/specs.ts';
 import type { PrivateFiles } from './experiment_data.ts';
@@ -29,10 +28,13 @@ const FILES: Partial<Record<ModelDescription['kind'], string>> = {
  * Reads the networks in a folder: checkpoints of midas by their names, and files of PyTorch or safetensors, which are imported.
  * A classifier or an inversion network of Yang et al. under any name serves as the victim or the attacker's network if the
  * folder has no file of that name.
- * @throws DataError for a missing folder, a file that is no network, or two that could both be the victim
+ * @throws DataError for a missing or empty folder, a file that is no network, or two that could both be the victim
  */
 export async function readNetworks(folder: string): Promise<Pretrained> {
   if (!existsSync(folder)) throw new DataError(`${folder}: no such folder; give one that holds ${VICTIM_FILE}`);
+  if (!statSync(folder).isDirectory()) {
+    throw new DataError(`${folder}: a file; --pretrained takes a folder, --victim the file of one network`);
+  }
   const networks = new Map<string, Uint8Array>();
   const others: { readonly name: string; readonly file: string | undefined; readonly bytes: Uint8Array }[] = [];
   const names = readdirSync(folder).filter((name) => ENDING.test(name) && !name.startsWith('.'));
@@ -51,6 +53,9 @@ export async function readNetworks(folder: string): Promise<Pretrained> {
         others.push({ name, file: FILES[checkpointSpec(metadata, path).description.kind], bytes });
       }
     }
+  }
+  if (networks.size + others.length === 0) {
+    throw new DataError(`${folder}: holds no networks of midas or PyTorch; an ONNX file is a --victim`);
   }
   for (const file of [VICTIM_FILE, INVERSION_FILE].filter((each) => !networks.has(each))) {
     const fitting = others.filter((other) => other.file === file);
@@ -86,27 +91,10 @@ export function shapesOf(networks: Pretrained): PretrainedShapes {
   return { victim, inversion };
 }
 
-/** The kind of victim that the networks include; undefined if they include none. */
-export function victimKind({ victim }: PretrainedShapes): VictimKind | NetworkDescription | undefined {
-  if (victim?.kind === 'network') return victim;
-  if (victim?.kind === 'yang-classifier') return 'yang';
-  return victim && 'inputs' in victim ? victim.kind : undefined;
-}
-
 /** The side of the images of the networks in pixels, if they only take squares of one size. */
 function sizeOf({ victim, inversion }: PretrainedShapes): number | undefined {
   for (const network of [victim, inversion]) if (network && 'size' in network) return network.size;
   return undefined;
-}
-
-/** A victim of the same kind with the width of the given one. */
-export function widenedVictim(
-  preset: ExperimentInput['victim'],
-  { victim: given }: PretrainedShapes,
-): ExperimentInput['victim'] {
-  if (preset.kind === 'yang') return given?.kind === 'yang-classifier' ? { ...preset, ndf: given.ndf } : preset;
-  if (preset.kind === 'network' || given?.kind !== preset.kind) return preset;
-  return { ...preset, hidden: [...given.hidden] };
 }
 
 /** Attacks whose inversion networks are the given one. */

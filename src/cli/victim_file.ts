@@ -4,9 +4,8 @@ import { basename, dirname, join } from 'node:path';
 import { readBytes } from '../data/node/files.ts';
 import { parseJson } from '../formats/json.ts';
 import type { ExternalFiles } from '../formats/onnx.ts';
-import { isSafetensors, readSafetensors } from '../formats/safetensors.ts';
-import { CHECKPOINT_FORMAT, checkpointSpec, writeCheckpoint } from '../models/checkpoint.ts';
-import { importAnyNetwork } from '../models/import_network.ts';
+import { writeCheckpoint } from '../models/checkpoint.ts';
+import { importAnyNetwork, isCheckpoint } from '../models/import_network.ts';
 import type { ModelDescription } from '../models/model_spec.ts';
 import { type NetworkDescription, parseNetwork } from '../models/network_description.ts';
 
@@ -45,13 +44,8 @@ export function isDescription(bytes: Uint8Array): boolean {
 export async function readVictim(path: string): Promise<VictimFile> {
   const bytes = await readBytes(path);
   if (isDescription(bytes)) return { description: await readDescription(path), notes: [] };
-  if (isSafetensors(bytes)) {
-    const { metadata } = readSafetensors(bytes, path);
-    if (metadata.format === CHECKPOINT_FORMAT) {
-      return { description: checkpointSpec(metadata, path).description, checkpoint: bytes, notes: [] };
-    }
-  }
   const { spec, parameters, notes } = importAnyNetwork(bytes, path, { external: filesBeside(path) });
+  if (isCheckpoint(bytes, path)) return { description: spec.description, checkpoint: bytes, notes };
   const state = { epoch: 0, parameters, optimizer: [] };
   const checkpoint = writeCheckpoint({ spec, state, metadata: { source: basename(path) } });
   return { description: spec.description, checkpoint, notes };

@@ -57,7 +57,7 @@ export class Networks {
   ): Promise<FlatParameters> {
     const arena = this.#arena;
     const bytes = this.#pretrained?.get(file);
-    if (bytes) return loadParameters(arena, readCheckpoint(bytes, file, spec));
+    if (bytes) return loadParameters(arena, { spec, parameters: readCheckpoint(bytes, file, spec).state.parameters });
     if (this.#pretrained) {
       const files = [...this.#pretrained.keys()].join(', ');
       if (file === VICTIM_FILE) throw new DataError(`no ${file} among the trained networks (${files}); train it`);
@@ -76,8 +76,8 @@ export class Networks {
     const spec = faceNetwork({ kind: 'face-network', classes: examples.classes });
     const bytes = this.#pretrained?.get(file) ?? (await store.read(file));
     if (bytes) {
-      const checkpoint = readCheckpoint(bytes, store.describe(file), spec);
-      return FaceEvaluator.build(this.#arena, loadParameters(this.#arena, checkpoint), examples);
+      const { parameters } = readCheckpoint(bytes, store.describe(file), spec).state;
+      return FaceEvaluator.build(this.#arena, loadParameters(this.#arena, { spec, parameters }), examples);
     }
     const training = faceTraining(examples.classes);
     progress.start(`training the evaluator of ${split} photographs`, training.epochs);

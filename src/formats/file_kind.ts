@@ -48,7 +48,7 @@ export function fileKind(bytes: Uint8Array): FileKind | undefined {
   }
   // Its first field is a version, the second the name of the program that wrote it.
   if (bytes[0] === 8 && bytes[2] === 18 && /^(pytorch|onnx|tf2onnx|keras2onnx|skl2onnx)/.test(start.slice(4))) {
-    return { what: 'an ONNX file', advice: 'give a PyTorch or safetensors file' };
+    return { what: 'an ONNX file', advice: 'convert it with midas import, or give it as --victim' };
   }
   const text = start.replace(/^(\u00ef\u00bb\u00bf)?\s*/, '');
   for (const [begin, what, advice] of TEXTS) if (begin.test(text)) return { what, advice };

@@ -57,6 +57,8 @@ export interface OnnxModel {
   /** The inputs that are no initializers. */
   readonly inputs: readonly OnnxValue[];
   readonly outputs: readonly OnnxValue[];
+  /** What programs add to a file: texts by their keys. */
+  readonly metadata: ReadonlyMap<string, string>;
 }
 
 /**
@@ -140,6 +142,7 @@ function readModel(reading: Reading): OnnxModel {
   let producer = '';
   let version = '';
   const opsets = new Map<string, number>();
+  const metadata = new Map<string, string>();
   let graph: Graph | undefined;
   readMessage(reading, reading.bytes, 'model', (field, reader) => {
     if (field === 2) producer = textOf(reading, reader);
@@ -148,7 +151,7 @@ function readModel(reading: Reading): OnnxModel {
     else if (field === 8) {
       const [domain, number] = readOpset(reading, bytesOf(reading, reader));
       opsets.set(domain, number);
-    }
+    } else if (field === 14) metadata.set(...readEntry(reading, bytesOf(reading, reader)));
   });
   if (!graph) throw new DataError(`${reading.file}: it has no graph; it is truncated, fetch it again`);
   const opset = opsets.get('') ?? opsets.get('ai.onnx');
@@ -158,7 +161,8 @@ function readModel(reading: Reading): OnnxModel {
   const { nodes, initializers, outputs } = graph;
   // Before version 4 of the format every initializer was an input, too.
   const inputs = graph.inputs.filter(({ name }) => !initializers.has(name));
-  return { producer: [producer, version].filter(Boolean).join(' '), opset, nodes, initializers, inputs, outputs };
+  const program = [producer, version].filter(Boolean).join(' ');
+  return { producer: program, opset, nodes, initializers, inputs, outputs, metadata };
 }
 
 function readOpset(reading: Reading, bytes: Uint8Array): [domain: string, version: number] {

@@ -1,5 +1,7 @@
 /** Whole experiments: data x victim x defences x attacks, measured draw by draw. */
 import { ATTACKS } from '../attacks/registry.ts';
+import { orderClasses } from '../data/class_names.ts';
+import type { ImageDataset } from '../data/dataset.ts';
 import { ConfigError } from '../errors.ts';
 import {
   type DataConfig,
@@ -10,9 +12,13 @@ import {
 import { type ExperimentOutcome, runExperiment } from '../experiments/experiment.ts';
 import type { ExperimentData } from '../experiments/faces.ts';
 import { proceduralData } from '../experiments/faces.ts';
+import { VICTIM_FILE } from '../experiments/networks.ts';
 import { presetInput } from '../experiments/presets.ts';
 import { InMemoryRunStore, type RunContext, SILENT } from '../experiments/store.ts';
+import { victimKind, widenedVictim } from '../experiments/trained_victim.ts';
 import type { Gpu } from '../gpu/device.ts';
+import { writeCheckpoint } from '../models/checkpoint.ts';
+import type { TrainedNetwork } from '../models/model_spec.ts';
 import { type AttackInput, miFace } from './attacks.ts';
 
 export { plannedConditions } from '../experiments/conditions.ts';
@@ -28,7 +34,11 @@ export type { ExperimentConfig, ExperimentData, ExperimentInput, ExperimentOutco
 type ProceduralConfig = Extract<DataConfig, { kind: 'procedural' }>;
 
 /** The input of {@link run}. Every field has a default; `midas schema experiment` describes them all. */
-export type RunInput = Partial<Omit<ExperimentInput, 'attacks'>> & { readonly attacks?: readonly AttackInput[] };
+export type RunInput = Partial<Omit<ExperimentInput, 'attacks' | 'victim'>> & {
+  readonly attacks?: readonly AttackInput[];
+  /** A victim to train, or a classifier that is trained already, as {@link models.importNetwork} returns it. */
+  readonly victim?: ExperimentInput['victim'] | TrainedNetwork;
+};
 
 export interface RunOptions extends Partial<RunContext> {
   /** Faces to use instead of those that `data` describes, such as photographs; {@link data.experimentData} makes them. */
@@ -43,21 +53,24 @@ export interface RunResult extends ExperimentOutcome {
 /**
  * Runs an experiment. By default {@link attacks.miFace} attacks {@link models.mlp}, trained on {@link data.procedural} faces,
  * without faults: `sweeps`, `memories` and `releases` add conditions. The same input on the same adapter gives the same
- * rows.
+ * rows. If a network names its classes, those of `faces` are put into that order.
  * @param options the store of finished work (by default in memory, so lost with the page), the sink of progress, and the
  *   signal that interrupts the run
  * @throws ConfigError naming the path of the field, DataError, InterruptedError, DeviceLostError
  * @example
  * const { rows } = await experiments.run(gpu, { sweeps: [{ layers: 'all', rates: [1 / 64, 1 / 16] }] });
+ * @example
+ * const victim = models.importNetwork(bytes, 'net.onnx');
+ * const { rows } = await experiments.run(gpu, { victim, memories: [memory.preset('eden-em1')] }, { faces });
  */
 export async function run(gpu: Gpu, input: RunInput = {}, options: RunOptions = {}): Promise<RunResult> {
-  const { faces, ...context } = options;
+  const { faces: given, ...context } = options;
+  const { victim, pretrained } = askedVictim(input.victim);
+  const faces = given && { ...given, dataset: await inOrderOf(victim, given.dataset) };
   if (faces && input.data?.kind === 'procedural') {
     throw new ConfigError('data: procedural data and faces exclude each other; give one of them');
   }
-  const asked = input.victim;
-  const preset = presetInput('shallow', { victim: asked?.kind === 'network' ? asked.network : asked?.kind });
-  const { victim = preset.victim } = input;
+  const preset = presetInput('shallow', { victim: victim.kind === 'network' ? victim.network : victim.kind });
   const data = input.data ?? (faces ? { kind: 'files', private: faces.dataset.name } : preset.data);
   const images = faces?.dataset ?? (data.kind === 'procedural' ? data : undefined);
   if (!images)
@@ -72,11 +85,33 @@ export async function run(gpu: Gpu, input: RunInput = {}, options: RunOptions = 
   }));
   const config = parseExperiment({ ...input, data, victim, attacks }, '');
   const used = faces ?? (await proceduralData(gpu, config.data as ProceduralConfig, config.seed));
-  const outcome = await runExperiment(gpu, used, config, {
+  const networks = pretrained && new Map([...(used.pretrained ?? []), [VICTIM_FILE, pretrained]]);
+  const outcome = await runExperiment(gpu, networks ? { ...used, pretrained: networks } : used, config, {
     store: new InMemoryRunStore(),
     progress: SILENT,
     signal: new AbortController().signal,
     ...context,
   });
   return { ...outcome, config };
+}
+
+type VictimInput = ExperimentInput['victim'];
+
+/** The victim of the configuration, and its checkpoint if it is trained already. @throws ConfigError for no classifier */
+function askedVictim(asked: RunInput['victim']): { victim: VictimInput; pretrained?: Uint8Array } {
+  if (!asked) return { victim: presetInput('shallow').victim };
+  if (!('spec' in asked)) return { victim: asked };
+  const { spec, parameters } = asked;
+  const kind = victimKind(spec.description);
+  if (kind === undefined) throw new ConfigError('victim: this network is no classifier; give one');
+  const victim = widenedVictim(presetInput('shallow', { victim: kind }).victim, spec.description);
+  const state = { epoch: 0, parameters, optimizer: [] };
+  return { victim, pretrained: writeCheckpoint({ spec, state, metadata: {} }) };
+}
+
+/** A data set whose classes have the order of a network that names them. @throws DataError if the names differ */
+async function inOrderOf(victim: VictimInput, dataset: ImageDataset): Promise<ImageDataset> {
+  const names = victim.kind === 'network' ? victim.network.classNames : undefined;
+  if (!names || names.join('\n') === dataset.classNames.join('\n')) return dataset;
+  return orderClasses(dataset, { names, where: 'victim' });
 }

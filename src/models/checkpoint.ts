@@ -4,7 +4,7 @@ import { DataError } from '../errors.ts';
 import { readSafetensors, requireFinite, type Tensor, writeSafetensors } from '../formats/safetensors.ts';
 import type { Arena } from '../gpu/arena.ts';
 import { FlatParameters, type ParameterSlice } from '../layers/parameters.ts';
-import { MODEL_KINDS, type ModelSpec } from './model_spec.ts';
+import { MODEL_KINDS, type ModelSpec, type TrainedNetwork } from './model_spec.ts';
 import { NetworkDescription } from './network_description.ts';
 import { describedModel, modelName } from './specs.ts';
 import { modelLayout, type TrainingState } from './trainer.ts';
@@ -102,14 +102,14 @@ export function checkpointSpec({ format, model }: Readonly<Record<string, string
 }
 
 /**
- * Puts the parameters of a checkpoint on the device, for a model that is not trained any further.
+ * Puts the parameters of a network on the device, for a model that is not trained any further.
  * @param arena that owns them
  * @throws LimitError where the adapter allows no buffer of that size
  */
-export function loadParameters(arena: Arena, { spec, state }: Pick<Checkpoint, 'spec' | 'state'>): FlatParameters {
-  const parameters = new FlatParameters(arena, modelName(spec), modelLayout(spec));
-  arena.gpu.write(parameters.view, state.parameters);
-  return parameters;
+export function loadParameters(arena: Arena, { spec, parameters }: TrainedNetwork): FlatParameters {
+  const onDevice = new FlatParameters(arena, modelName(spec), modelLayout(spec));
+  arena.gpu.write(onDevice.view, parameters);
+  return onDevice;
 }
 
 /** A parameter's name in files: `encoder.0.weight` for `conv1.weight` in a model with the publication's names. */

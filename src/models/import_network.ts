@@ -1,7 +1,8 @@
 /** Reads a network of another program: an ONNX file, or a file of PyTorch or safetensors, alone or with a description. */
 import { ConfigError } from '../errors.ts';
 import { type ExternalFiles, isOnnx } from '../formats/onnx.ts';
-import { packTensors } from './checkpoint.ts';
+import { isSafetensors, readSafetensors } from '../formats/safetensors.ts';
+import { CHECKPOINT_FORMAT, packTensors, readCheckpoint } from './checkpoint.ts';
 import { importParameters } from './match.ts';
 import type { ImportedNetwork } from './model_spec.ts';
 import { describedNetwork } from './network.ts';
@@ -20,14 +21,15 @@ export interface ImportOptions {
 }
 
 /**
- * The network in a file, told by its bytes.
+ * The network in a file, told by its bytes: an ONNX file, a checkpoint of midas, or a state dict of PyTorch or safetensors, whose
+ * network is described by `network` or one of the published ones.
  * @param file name, for messages
  * @throws DataError naming file and tensor or node, ConfigError for options that do not apply
  */
 export function importAnyNetwork(
   bytes: Uint8Array,
   file: string,
-  { key, network, external }: ImportOptions,
+  { key, network, external }: ImportOptions = {},
 ): ImportedNetwork {
   if (isOnnx(bytes)) {
     if (key !== undefined || network) {
@@ -35,8 +37,17 @@ export function importAnyNetwork(
     }
     return importOnnx(bytes, file, external);
   }
+  if (!network && key === undefined && isCheckpoint(bytes, file)) {
+    const { spec, state } = readCheckpoint(bytes, file);
+    return { spec, parameters: state.parameters, notes: [] };
+  }
   if (!network) return importNetwork(bytes, file, key);
   const spec = describedNetwork(network);
   const { tensors, notes } = importParameters(bytes, file, modelLayout(spec).slices, key);
   return { spec, parameters: packTensors(spec, tensors, file), notes };
+}
+
+/** True for the bytes of a checkpoint of midas. */
+export function isCheckpoint(bytes: Uint8Array, file: string): boolean {
+  return isSafetensors(bytes) && readSafetensors(bytes, file).metadata.format === CHECKPOINT_FORMAT;
 }

@@ -84,11 +84,15 @@ export interface ModelSpec {
   readonly keys: Readonly<Record<string, string>>;
 }
 
-/** A network of a file. */
-export interface ImportedNetwork {
+/** A network with its parameters. */
+export interface TrainedNetwork {
   readonly spec: ModelSpec;
   /** In the model's padded layout, as float32. */
   readonly parameters: Uint32Array<ArrayBuffer>;
+}
+
+/** A network of a file. */
+export interface ImportedNetwork extends TrainedNetwork {
   /** What a user should know about the conversion, in whole sentences; usually nothing. */
   readonly notes: readonly string[];
 }

@@ -58,6 +58,12 @@ describe('the networks of a folder', () => {
     expect((await readNetworks(two)).has('victim.safetensors')).toBe(true);
   });
 
+  it('a file, and a folder without networks, are refused with the option to use', async () => {
+    const onnx = folder('onnx', { 'net.onnx': new TextEncoder().encode('onnx') });
+    await expect(readNetworks(onnx)).rejects.toThrow(/holds no networks .*; an ONNX file is a --victim$/);
+    await expect(readNetworks(join(onnx, 'net.onnx'))).rejects.toThrow(/takes a folder, --victim the file of one/);
+  });
+
   it('a file of PyTorch that is no network is refused', async () => {
     const web = folder('web', { 'victim.pth': new TextEncoder().encode('<html>') });
     await expect(readNetworks(web)).rejects.toThrow(DataError);

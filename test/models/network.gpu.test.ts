@@ -88,7 +88,7 @@ describe.each(NETWORKS)('network %s as PyTorch exported it', (name) => {
   it('golden: its outputs and input gradient', async () => {
     arena = new Arena(device.gpu);
     const { spec, parameters, golden, shape, endsInSoftmax } = network(name);
-    const weights = plainWeights(loadParameters(arena, { spec, state: { epoch: 0, parameters, optimizer: [] } }));
+    const weights = plainWeights(loadParameters(arena, { spec, parameters }));
     const images = toNhwc(golden.floats('x'), shape);
     const { outputs, gradient, bytes } = await run(
       layersOf(spec, endsInSoftmax),
@@ -117,8 +117,7 @@ describe.each(NETWORKS)('network %s as PyTorch exported it', (name) => {
     const layers = productLayers(spec.layers);
     const answer = async (path: 'fused' | 'materialised') => {
       arena = new Arena(device.gpu);
-      const state = { epoch: 0, parameters, optimizer: [] };
-      const memory = await ApproximateMemory.store(arena, loadParameters(arena, { spec, state }));
+      const memory = await ApproximateMemory.store(arena, loadParameters(arena, { spec, parameters }));
       const config = { path, granularity: 'load', layers: Object.fromEntries(layers.map((layer) => [layer, stored])) };
       await memory.configure(parseMemoryConfig(config as MemoryConfigInput, layers, 'memory'));
       await memory.load(0);

@@ -5,6 +5,7 @@ import { describe, expect, it, test } from 'vitest';
 import { DataError } from '../../src/errors.ts';
 import { readOnnx } from '../../src/formats/onnx.ts';
 import { readSafetensors } from '../../src/formats/safetensors.ts';
+import { importOnnx } from '../../src/models/onnx_file.ts';
 import { type ImageSize, onnxNetwork } from '../../src/models/onnx_network.ts';
 import { networkForward } from '../reference/network.ts';
 import { expectAllclose } from '../support/allclose.ts';
@@ -38,6 +39,33 @@ function expectGolden(name: string, golden: string): void {
   const largest = logits.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   expectAllclose(values, logits, { relative: 1e-5, absolute: 1e-6 * largest }, name);
 }
+
+describe('the names of classes in an ONNX file', () => {
+  const named = (classNames: string) =>
+    importOnnx(
+      onnxFile({
+        nodes: [node('Flatten', ['image'], 'flat'), node('Gemm', ['flat', 'fc.weight'], 'y', { transB: 1 })],
+        initializers: { 'fc.weight': weights([2, 36], 1) },
+        metadata: { author: 'somebody', classNames },
+      }),
+      'n.onnx',
+    );
+
+  it.each(['["dog", "cat"]', 'dog\ncat\n'])('%j are those of the network', (text) => {
+    const { spec, notes } = named(text);
+    expect(spec.description).toMatchObject({ name: 'n', classNames: ['dog', 'cat'] });
+    expect(notes).toEqual([]);
+  });
+
+  it.each([
+    ['["dog", "dog"]', 'dog appears twice'],
+    ['["dog", "cat", "ant"]', 'its 3 classNames are not used: it has 2 outputs'],
+  ])('%j are not used, which is said', (text, message) => {
+    const { spec, notes } = named(text);
+    expect(spec.description).not.toHaveProperty('classNames');
+    expect(notes.join()).toContain(message);
+  });
+});
 
 describe('networks as PyTorch exports them', () => {
   test.each(['lenet', 'mlp3', 'mobile', 'resnet_rgb', 'vgg_rgb'])(

@@ -110,6 +110,7 @@ export interface TestModel {
   readonly initializers?: Readonly<Record<string, TestTensor>>;
   /** Shapes by name; by default `image` of [batch, 1, 6, 6]. */
   readonly inputs?: Readonly<Record<string, readonly (number | string)[] | undefined>>;
+  readonly metadata?: Readonly<Record<string, string>>;
   /** By default the last node's. */
   readonly outputs?: Readonly<Record<string, readonly (number | string)[] | undefined>>;
 }
@@ -153,6 +154,11 @@ function writeAttribute([name, value]: [string, TestAttribute], writer: PbfWrite
   }
 }
 
+function writeEntry([key, value]: [string, string], writer: PbfWriter): void {
+  writer.writeStringField(1, key);
+  writer.writeStringField(2, value);
+}
+
 function writeNode(
   { operator, inputs, outputs, name = '', domain = '', attributes = {}, metadata = {} }: TestNode,
   writer: PbfWriter,
@@ -163,16 +169,7 @@ function writeNode(
   writer.writeStringField(4, operator);
   for (const attribute of Object.entries(attributes)) writer.writeMessage(5, writeAttribute, attribute);
   if (domain !== '') writer.writeStringField(7, domain);
-  for (const entry of Object.entries(metadata)) {
-    writer.writeMessage(
-      9,
-      ([key, value], inner) => {
-        inner.writeStringField(1, key);
-        inner.writeStringField(2, value);
-      },
-      entry,
-    );
-  }
+  for (const entry of Object.entries(metadata)) writer.writeMessage(9, writeEntry, entry);
 }
 
 function writeValue([name, shape]: [string, readonly (number | string)[] | undefined], writer: PbfWriter): void {
@@ -192,7 +189,14 @@ function writeValue([name, shape]: [string, readonly (number | string)[] | undef
 }
 
 /** The bytes of a file. */
-export function onnxFile({ opset = 13, nodes, initializers = {}, inputs, outputs }: TestModel): Uint8Array {
+export function onnxFile({
+  opset = 13,
+  nodes,
+  initializers = {},
+  inputs,
+  outputs,
+  metadata = {},
+}: TestModel): Uint8Array {
   const writer = new PbfWriter();
   const last = nodes.at(-1);
   const result = last?.outputs?.[0] ?? last?.name ?? 'result';
@@ -219,5 +223,6 @@ export function onnxFile({ opset = 13, nodes, initializers = {}, inputs, outputs
     },
     undefined,
   );
+  for (const entry of Object.entries(metadata)) writer.writeMessage(14, writeEntry, entry);
   return writer.finish().slice();
 }

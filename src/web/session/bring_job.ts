@@ -158,8 +158,7 @@ interface Answers {
 async function answersTo(gpu: Gpu, { spec, parameters }: BroughtNetwork, dataset: ImageDataset): Promise<Answers> {
   const arena = new Arena(gpu);
   try {
-    const state = { epoch: 0, parameters, optimizer: [] };
-    const victim = stackVictim(spec.layers, plainWeights(loadParameters(arena, { spec, state })));
+    const victim = stackVictim(spec.layers, plainWeights(loadParameters(arena, { spec, parameters })));
     const indices = Uint32Array.from(dataset.labels.keys());
     const predictor = await Predictor.build(gpu, victim, uploadDataset(arena, dataset), indices, BATCH);
     const logits = await predictor.run();

@@ -276,10 +276,6 @@ export function demoInputs(tiny: boolean): { readonly shallow: ExperimentInput; 
       ...shallowInput,
       evaluator,
       ...(tiny && {
-        data: {
-          ...shallowInput.data,
-          ...{ people: 12, photographs: 6, trained: 4, public: { people: 12, photographs: 6 } },
-        } as typeof shallowInput.data,
         victim: {
           ...victim,
           hidden: [32],

@@ -161,7 +161,7 @@ describe('the demo command', () => {
     );
     const other = await midas('demo', '--tiny', '--out', dir, '--resume', '--quiet', '--adapter', 'software');
     expect(other.code).toBe(4);
-    expect(other.stderr).toMatch(/it holds a mlp .*-31-12, this run needs a mlp .*-32-12/);
+    expect(other.stderr).toMatch(/it holds a mlp .*-31-40, this run needs a mlp .*-32-40/);
   });
 });
 

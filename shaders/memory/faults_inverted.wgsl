@@ -15,8 +15,8 @@ fn as_stored(faults: Faults, words: Words) -> Words {
   var ones = 0u;
   var every = Words();
   for (var i = 0u; i < PAIRS; i++) {
-    let set = countOneBits(words_pair(words, i) & vec2u(WORD_MASK));
-    ones += set.x + set.y;
+    let counts = countOneBits(words_pair(words, i) & vec2u(WORD_MASK));
+    ones += counts.x + counts.y;
     every = words_or(every, words_of_pair(i, vec2u(WORD_MASK)));
   }
   let cells = 16u * INVERTED_BITS;

@@ -12,6 +12,14 @@ export {
   type NumberFormat,
   parseMemoryConfig,
 } from '../memory/config.ts';
+export {
+  accessTime,
+  type DramActivity,
+  type DramEnergy,
+  dramEnergy,
+  ENERGY_LEAVES_OUT,
+  TIME_LEAVES_OUT,
+} from '../memory/energy.ts';
 export { findPreset, PRESETS, type Preset } from '../memory/presets.ts';
 
 /** A memory of an experiment before its defaults are filled in: an element of `memories`. */

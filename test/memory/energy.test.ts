@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../src/errors.ts';
-import { NOMINAL_VOLTS, relativeEnergy, weightReadEnergy } from '../../src/memory/energy.ts';
+import { accessTime, dramEnergy, NOMINAL_VOLTS, relativeEnergy, weightReadEnergy } from '../../src/memory/energy.ts';
 
 describe('relative energy of a read', () => {
   it('relative energy is the square of the voltage relative to the nominal voltage of DDR3L', () => {
@@ -63,5 +63,62 @@ describe('energy of weight reads', () => {
       expect(read(bytes, 1.1)).toThrow(ConfigError);
       expect(read(bytes, 1.1)).toThrow(`fc2.bytes: ${bytes} `);
     }
+  });
+});
+
+describe('energy of DRAM by cause', () => {
+  const idle = { bytes: 0, bytesPerActivation: 8192, seconds: 0, openShare: 0, volts: 1.35 };
+
+  it('every cause has the energy of the formulas of TN-41-01, computed by hand', () => {
+    // Eight chips at 1.35 V take (1.35 / 1.5)^2 of 1.5 V times mA times ns: 8 * 1.5 * 0.81 = 9.72 pJ.
+    const { activate, ...others } = dramEnergy({ ...idle, bytes: 8192 });
+    // 55 * 48.75 - 38 * 35 - 32 * 13.75 = 911.25 mA ns.
+    expect(activate).toBeCloseTo(911.25 * 9.72e-12, 20);
+    // 128 bursts of 5 ns at 157 - 38 mA.
+    expect(others.read).toBeCloseTo(128 * 595 * 9.72e-12, 20);
+    expect([others.background, others.refresh]).toEqual([0, 0]);
+    const second = dramEnergy({ ...idle, seconds: 1, openShare: 0.25 });
+    expect(second.background).toBeCloseTo(33.5e9 * 9.72e-12, 12);
+    expect(second.refresh).toBeCloseTo((1e9 / 7800) * 197 * 260 * 9.72e-12, 12);
+    expect([second.activate, second.read]).toEqual([0, 0]);
+    expect(second.total).toBeCloseTo(second.background + second.refresh, 15);
+  });
+
+  it('energy falls with the square of the voltage, and random reads need more activations than rows in order', () => {
+    const busy = { bytes: 1e6, bytesPerActivation: 8192, seconds: 1e-3, openShare: 1, volts: 1.35 };
+    const [high, low] = [dramEnergy(busy), dramEnergy({ ...busy, volts: 1.1 })];
+    for (const cause of ['activate', 'read', 'background', 'refresh', 'total'] as const) {
+      expect(low[cause] / high[cause]).toBeCloseTo(relativeEnergy(1.1), 12);
+    }
+    expect(dramEnergy({ ...busy, bytesPerActivation: 64 }).activate / high.activate).toBeCloseTo(128, 9);
+  });
+
+  it.each([
+    [{ bytes: -1 }, /bytes: -1/],
+    [{ bytesPerActivation: 32 }, /bytesPerActivation: 32 is less than a burst/],
+    [{ seconds: Number.NaN }, /seconds: NaN/],
+    [{ openShare: 2 }, /openShare: 2 is not in 0\.\.1/],
+    [{ volts: 1.5 }, /1\.5 V is not above 0/],
+  ])('numbers out of range are refused: %o', (change, message) => {
+    expect(() => dramEnergy({ ...idle, ...change })).toThrow(message);
+  });
+});
+
+describe('time of an access', () => {
+  it('shorter timings save time only where a row is opened', () => {
+    // 13.75 + 13.75 + 13.75 + 5 ns at standard timings.
+    expect(accessTime({}, 0)).toEqual({ ns: 46.25, standard: 46.25, saving: 0 });
+    expect(accessTime({ tRCD: 7.5 }, 0).saving).toBeCloseTo(6.25 / 46.25, 12);
+    expect(accessTime({ tRCD: 7.5, tRP: 7.5 }, 0).saving).toBeCloseTo(12.5 / 46.25, 12);
+    expect(accessTime({ tRCD: 7.5 }, 0.5)).toMatchObject({ ns: 29.375, standard: 32.5 });
+    expect(accessTime({ tRCD: 5 }, 1)).toEqual({ ns: 18.75, standard: 18.75, saving: 0 });
+  });
+
+  it.each([
+    [{ tRCD: 0 }, 0, /tRCD: 0 ns/],
+    [{ tRP: 14 }, 0, /tRP: 14 ns is not above 0 and at most 13\.75, standard/],
+    [{}, -0.1, /hitShare: -0\.1/],
+  ])('timings out of range are refused: %o', (timing, share, message) => {
+    expect(() => accessTime(timing, share)).toThrow(message);
   });
 });

@@ -23,7 +23,7 @@ function countOf(block: Uint32Array, storageBits: number, bits: number, value: 0
   return count;
 }
 
-describe('inverted storage', () => {
+describe('inverted storage of blocks', () => {
   it.each([
     [16, 12],
     [16, 16],
@@ -87,7 +87,7 @@ function usedMask(storageBits: number, bits: number): number {
   return mask >>> 0;
 }
 
-describe('reordered bits', () => {
+describe('reordered bits of codes', () => {
   it('the most significant bit gets the best place, and cells that are drawn stay the same', () => {
     const faults: Layer['faults'] = [{ kind: 'bit-plane', rates: [0.01, 0, 0.03, 0.02] }];
     const format = { kind: 'int4' } as const;

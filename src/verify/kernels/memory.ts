@@ -39,7 +39,7 @@ import {
   readKey,
   tensorKey,
 } from '../../memory/fault_sampler.ts';
-import { faultSources } from '../../memory/faults.ts';
+import { failingBits, faultSources } from '../../memory/faults.ts';
 import type { FixedEncoding } from '../../memory/fixed_point.ts';
 import { FLOAT_KINDS } from '../../memory/floating_point.ts';
 import { INTEGER_BITS, INTEGER_KINDS, integerScale } from '../../memory/integer.ts';
@@ -62,6 +62,8 @@ export function checkedMemory(format: NumberFormat, encoding: FixedEncoding = 'c
 }
 
 const FIXED: NumberFormat = { kind: 'fixed', bits: BITS, exponent: EXPONENT, headroom: 0, encoding: 'corrected' };
+
+const COMPLEMENT: NumberFormat = { ...FIXED, representation: 'twos-complement' };
 
 /** All kinds of sources together, with an error-correcting code. */
 const MANY_SOURCES: StoredMemory = {
@@ -108,7 +110,8 @@ export function memoryImage(
     writeDraw(faultTable, map, { key, device, load: READ, read: READ });
     const { scale, inverse } = scaleOf(memory.format);
     writeScale(faultTable, map, { granularity, scale, inverse, bits: codec.bits });
-    const cells = { sources, storageBits, ecc: memory.ecc, geometry: GEOMETRY, granularity };
+    const { ecc, inverted } = memory;
+    const cells = { sources, storageBits, ecc, inverted, geometry: GEOMETRY, granularity };
     writeFaults(faultTable, map, faultWords(cells), { rows, columns, stride });
     const random = new Random(20 + map);
     const codes = Array.from({ length: rows * columns }, () => random.nextU32() >>> (32 - codec.bits));
@@ -120,7 +123,8 @@ export function memoryImage(
     const memoryImage = { words, rows, columns, stride, codec };
     const faults = (pass: number, image?: number): FaultSampler => {
       const keys = { chip: readKey(key, 0), load: readKey(key, READ), read: readKey(key, READ + pass, image) };
-      return { storageBits, sources, ecc: memory.ecc, geometry: GEOMETRY, keys, device, origin: stored.origin };
+      const invertedBits = inverted ? failingBits(memory) : undefined;
+      return { storageBits, sources, ecc, invertedBits, geometry: GEOMETRY, keys, device, origin: stored.origin };
     };
     origin += whole.length / (storageBits / 2);
     return {
@@ -150,7 +154,7 @@ function scaleOf(format: NumberFormat): { scale: number; inverse: number } {
 }
 
 function codecOf(format: NumberFormat): Codec {
-  if (format.kind === 'fixed') return fixedCodec(BITS, EXPONENT, format.encoding);
+  if (format.kind === 'fixed') return fixedCodec(BITS, EXPONENT, format.encoding, format.representation);
   if ('nonFinite' in format) return floatCodec(format.kind, format.nonFinite);
   return integerCodec(INTEGER_BITS[format.kind], [scaleOf(format)]);
 }
@@ -164,7 +168,7 @@ export const FORMATS: readonly NumberFormat[] = [
 
 function encodeCheck(format: NumberFormat, encoding: FixedEncoding = 'corrected'): Check {
   return {
-    kernel: `encode ${format.kind}${encoding === 'faithful' ? ' faithful' : ''}`,
+    kernel: `encode ${format.kind}${format === COMPLEMENT ? " two's complement" : ''}${encoding === 'faithful' ? ' faithful' : ''}`,
     record(trial) {
       const weights = numbers(SIZE, 1, 1.2);
       const memory = checkedMemory(format, encoding);
@@ -273,6 +277,9 @@ export const MEMORY: readonly Check[] = [
   encodeCheck(FIXED, 'faithful'),
   ...FORMATS.map((format) => materialiseCheck(format.kind, checkedMemory(format))),
   materialiseCheck('many sources and ECC', MANY_SOURCES),
+  encodeCheck(COMPLEMENT),
+  materialiseCheck("two's complement", checkedMemory(COMPLEMENT)),
+  materialiseCheck('inverted storage', { ...MANY_SOURCES, inverted: true }),
   materialiseCheck('without faults', { ...checkedMemory(FIXED), faults: [] }),
   fetchCodesCheck,
   activationsCheck,

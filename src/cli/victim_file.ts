@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { readBytes } from '../data/node/files.ts';
 import { parseJson } from '../formats/json.ts';
-import type { ExternalFiles } from '../formats/onnx.ts';
-import { isSafetensors, readSafetensors } from '../formats/safetensors.ts';
-import { CHECKPOINT_FORMAT, checkpointSpec, writeCheckpoint } from '../models/checkpoint.ts';
+import type { ExternalFiles } from '../formats/onnx_tensor.ts';
+import { isSafetensors, readSafetensors, writeSafetensors } from '../formats/safetensors.ts';
+import { CHECKPOINT_FORMAT, checkpointSpec, importedCheckpoint } from '../models/checkpoint.ts';
 import { importAnyNetwork } from '../models/import_network.ts';
 import type { ModelDescription } from '../models/model_spec.ts';
 import { type NetworkDescription, parseNetwork } from '../models/network_description.ts';
@@ -51,8 +51,7 @@ export async function readVictim(path: string): Promise<VictimFile> {
       return { description: checkpointSpec(metadata, path).description, checkpoint: bytes, notes: [] };
     }
   }
-  const { spec, parameters, notes } = importAnyNetwork(bytes, path, { external: filesBeside(path) });
-  const state = { epoch: 0, parameters, optimizer: [] };
-  const checkpoint = writeCheckpoint({ spec, state, metadata: { source: basename(path) } });
-  return { description: spec.description, checkpoint, notes };
+  const network = importAnyNetwork(bytes, path, { external: filesBeside(path) });
+  const checkpoint = writeSafetensors(...importedCheckpoint(network, { source: basename(path) }));
+  return { description: network.spec.description, checkpoint, notes: network.notes };
 }

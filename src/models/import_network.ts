@@ -1,7 +1,8 @@
 /** Reads a network of another program: an ONNX file, or a file of PyTorch or safetensors, alone or with a description. */
 import { ConfigError } from '../errors.ts';
-import { type ExternalFiles, isOnnx } from '../formats/onnx.ts';
-import { packTensors } from './checkpoint.ts';
+import { isOnnx } from '../formats/onnx.ts';
+import type { ExternalFiles } from '../formats/onnx_tensor.ts';
+import { importedNetwork } from './checkpoint.ts';
 import { importParameters } from './match.ts';
 import type { ImportedNetwork } from './model_spec.ts';
 import { describedNetwork } from './network.ts';
@@ -38,5 +39,5 @@ export function importAnyNetwork(
   if (!network) return importNetwork(bytes, file, key);
   const spec = describedNetwork(network);
   const { tensors, notes } = importParameters(bytes, file, modelLayout(spec).slices, key);
-  return { spec, parameters: packTensors(spec, tensors, file), notes };
+  return importedNetwork(spec, tensors, file, notes);
 }

@@ -1,6 +1,7 @@
 /** Reads a network from an ONNX file. */
-import { type ExternalFiles, readOnnx } from '../formats/onnx.ts';
-import { packTensors } from './checkpoint.ts';
+import { readOnnx } from '../formats/onnx.ts';
+import type { ExternalFiles } from '../formats/onnx_tensor.ts';
+import { importedNetwork } from './checkpoint.ts';
 import type { ImportedNetwork } from './model_spec.ts';
 import { describedNetwork } from './network.ts';
 import { onnxNetwork } from './onnx_network.ts';
@@ -15,5 +16,5 @@ export function importOnnx(bytes: Uint8Array, file: string, external?: ExternalF
   const { description, tensors, notes } = onnxNetwork(readOnnx(bytes, file, external), file);
   const stem = file.replace(/^.*[\\/]/, '').replace(/\.onnx$/i, '');
   const spec = describedNetwork({ name: stem, ...description });
-  return { spec, parameters: packTensors(spec, tensors, file), notes };
+  return importedNetwork(spec, tensors, file, notes);
 }

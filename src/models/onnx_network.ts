@@ -1,7 +1,7 @@
 /** Turns the graph of an ONNX file into a network's description and its parameters by PyTorch's names and shapes. */
 import { ConfigError, DataError } from '../errors.ts';
 import type { OnnxModel, OnnxNode, OnnxValue } from '../formats/onnx.ts';
-import type { Tensor } from '../formats/safetensors.ts';
+import type { LazyTensor } from '../formats/safetensors.ts';
 import { listed, printable } from '../printable.ts';
 import { type NetworkDescription, parseNetwork } from './network_description.ts';
 import { NetworkBuilder } from './onnx/builder.ts';
@@ -17,10 +17,10 @@ import { conversionNotes } from './state_dict.ts';
 export interface ForeignNetwork {
   readonly description: NetworkDescription;
   /**
-   * Float32 parameters named `<layer>.weight`, `.bias`, `.running_mean` and `.running_var`, in PyTorch's shapes. They are views
-   * of the file's bytes where these are aligned.
+   * Float32 parameters named `<layer>.weight`, `.bias`, `.running_mean` and `.running_var`, in PyTorch's shapes. They are read
+   * when they are used, as views of the file's bytes where these are aligned.
    */
-  readonly tensors: Map<string, Tensor>;
+  readonly tensors: Map<string, LazyTensor>;
   /** What a user should know about the conversion, in whole sentences. */
   readonly notes: readonly string[];
 }

@@ -1,11 +1,11 @@
 /** `midas import`: converts the file of a network to a checkpoint of midas. */
 import { basename } from 'node:path';
 import { readBytes, writeFileAtomic } from '../data/node/files.ts';
-import { keyOf, writeCheckpoint } from '../models/checkpoint.ts';
+import { safetensorsParts } from '../formats/safetensors.ts';
+import { importedCheckpoint } from '../models/checkpoint.ts';
 import { importAnyNetwork } from '../models/import_network.ts';
 import { parameterCount } from '../models/plan.ts';
 import { modelName } from '../models/specs.ts';
-import { modelLayout } from '../models/trainer.ts';
 import { outputFile } from './output_file.ts';
 import type { Session } from './session.ts';
 import { filesBeside, readDescription } from './victim_file.ts';
@@ -23,20 +23,16 @@ import { filesBeside, readDescription } from './victim_file.ts';
 export async function importCheckpoint(
   session: Session,
   file: string,
-  { key, network }: { readonly key?: string; readonly network?: string },
+  { key, network: described }: { readonly key?: string; readonly network?: string },
 ): Promise<void> {
-  const description = network === undefined ? undefined : await readDescription(network);
+  const description = described === undefined ? undefined : await readDescription(described);
   const options = { key, network: description, external: filesBeside(file) };
-  const { spec, parameters, notes } = importAnyNetwork(await readBytes(file), file, options);
+  const network = importAnyNetwork(await readBytes(file), file, options);
+  const { spec, tensors, notes } = network;
   const out = outputFile(session.options.out);
-  const state = { epoch: 0, parameters, optimizer: [] };
-  await writeFileAtomic(out, writeCheckpoint({ spec, state, metadata: { source: basename(file) } }));
+  await writeFileAtomic(out, safetensorsParts(...importedCheckpoint(network, { source: basename(file) })));
   for (const note of notes) session.say(note);
-  const list = modelLayout(spec).slices.map((slice) => ({
-    key: keyOf(spec, slice),
-    dtype: 'F32',
-    shape: [...slice.shape],
-  }));
+  const list = [...tensors].map(([key, { dtype, shape }]) => ({ key, dtype, shape: [...shape] }));
   const elements = list.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
   const model = { name: modelName(spec), ...spec.description, parameters: parameterCount(spec) };
   session.answer({ file: out, source: file, model, elements, tensors: list, notes }, [

@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { readBytes } from '../data/node/files.ts';
 import { parseJson } from '../formats/json.ts';
-import type { ExternalFiles } from '../formats/onnx.ts';
-import { writeCheckpoint } from '../models/checkpoint.ts';
+import type { ExternalFiles } from '../formats/onnx_tensor.ts';
+import { writeSafetensors } from '../formats/safetensors.ts';
+import { importedCheckpoint } from '../models/checkpoint.ts';
 import { importAnyNetwork, isCheckpoint } from '../models/import_network.ts';
 import type { ModelDescription } from '../models/model_spec.ts';
 import { type NetworkDescription, parseNetwork } from '../models/network_description.ts';
@@ -44,9 +45,9 @@ export function isDescription(bytes: Uint8Array): boolean {
 export async function readVictim(path: string): Promise<VictimFile> {
   const bytes = await readBytes(path);
   if (isDescription(bytes)) return { description: await readDescription(path), notes: [] };
-  const { spec, parameters, notes } = importAnyNetwork(bytes, path, { external: filesBeside(path) });
+  const network = importAnyNetwork(bytes, path, { external: filesBeside(path) });
+  const { notes, spec } = network;
   if (isCheckpoint(bytes, path)) return { description: spec.description, checkpoint: bytes, notes };
-  const state = { epoch: 0, parameters, optimizer: [] };
-  const checkpoint = writeCheckpoint({ spec, state, metadata: { source: basename(path) } });
+  const checkpoint = writeSafetensors(...importedCheckpoint(network, { source: basename(path) }));
   return { description: spec.description, checkpoint, notes };
 }

@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot';
 import { DataError } from '../errors.ts';
-import { concatenated, readSafetensors, safetensorsParts, type Tensor } from '../formats/safetensors.ts';
+import { readSafetensors, safetensorsParts, type Tensor, writeSafetensors } from '../formats/safetensors.ts';
 import { createDataset, datasetHash, type HashFunction, type ImageDataset } from './dataset.ts';
 
 export const PACK_FORMAT = 'midas-pack/1';
@@ -63,7 +63,7 @@ const metadataSchema = v.object({
  * @throws DataError when the data set's parts do not fit together
  */
 export function writePack(pack: Pack): Uint8Array<ArrayBuffer> {
-  return concatenated(packParts(pack));
+  return writeSafetensors(...contentOf(pack));
 }
 
 /**
@@ -71,7 +71,12 @@ export function writePack(pack: Pack): Uint8Array<ArrayBuffer> {
  *
  * @throws DataError when the data set's parts do not fit together
  */
-export function packParts({ dataset, origin }: Pack): Uint8Array<ArrayBuffer>[] {
+export function packParts(pack: Pack): Iterable<Uint8Array> {
+  return safetensorsParts(...contentOf(pack));
+}
+
+/** The tensors of a pack, and its metadata. */
+function contentOf({ dataset, origin }: Pack): [tensors: Map<string, Tensor>, metadata: Record<string, string>] {
   const { name, width, height, channels, classNames, images, labels, ids, sha256 } = dataset;
   const count = labels.length;
   const shape = channels === 1 ? [count, height, width] : [count, height, width, channels];
@@ -79,7 +84,7 @@ export function packParts({ dataset, origin }: Pack): Uint8Array<ArrayBuffer>[] 
     ['images', { dtype: 'U8', shape, data: images as Uint8Array<ArrayBuffer> }],
     ['labels', { dtype: 'U32', shape: [count], data: labels as Uint32Array<ArrayBuffer> }],
   ]);
-  return safetensorsParts(tensors, {
+  const metadata = {
     format: PACK_FORMAT,
     name,
     classNames: JSON.stringify(classNames),
@@ -88,7 +93,8 @@ export function packParts({ dataset, origin }: Pack): Uint8Array<ArrayBuffer>[] 
     preparation: JSON.stringify(origin.preparation),
     sha256,
     ...(origin.skipped && { skipped: JSON.stringify(origin.skipped) }),
-  });
+  };
+  return [tensors, metadata];
 }
 
 /**

@@ -13,14 +13,21 @@ export function toFloat32({ dtype, data }: Tensor): Float32Array<ArrayBuffer> | 
     case 'F32':
       return data as Float32Array<ArrayBuffer>;
     case 'F64':
-      return Float32Array.from(data as Float64Array);
+      return new Float32Array(data as Float64Array);
     case 'BF16':
-      return new Float32Array(Uint32Array.from(data as Uint16Array, (bits) => bits << 16).buffer);
+      return new Float32Array(new Uint32Array(data as Uint16Array).map((bits) => bits << 16).buffer);
     case 'F16':
-      return Float32Array.from(data as Uint16Array, halfToNumber);
+      return halvesToFloat32(data as Uint16Array);
     default:
       return undefined;
   }
+}
+
+/** A loop, because Float32Array.from needs many times the memory of its result. */
+function halvesToFloat32(halves: Uint16Array): Float32Array<ArrayBuffer> {
+  const values = new Float32Array(halves.length);
+  for (let i = 0; i < halves.length; i++) values[i] = halfToNumber(halves[i]);
+  return values;
 }
 
 /** The value of the bits of IEEE binary16. */

@@ -2,7 +2,18 @@
 import { PbfReader } from 'pbf';
 import { DataError } from '../errors.ts';
 import { printable } from '../printable.ts';
-import { type Dtype, itemSize, type TensorData, typedArray } from './safetensors.ts';
+import {
+  addIntegers,
+  bytesOf,
+  fixed32Of,
+  fixed64Of,
+  integerOf,
+  readMessage,
+  type Source,
+  textOf,
+  varintsOf,
+} from './protobuf.ts';
+import { concatenated, type Dtype, itemSize, type TensorData, typedArray } from './safetensors.ts';
 
 /** Element types by their numbers in files (TensorProto.DataType): names of safetensors where they can be read, else ONNX's. */
 const ELEMENT_TYPES: ReadonlyMap<number, Dtype | string> = new Map([
@@ -72,19 +83,114 @@ export interface OnnxTensor {
   read(begin?: number, end?: number): TensorData;
 }
 
+/**
+ * The bytes of a file that tensors of a model are in.
+ * @param location path relative to the folder of the model, which it does not leave; with `/` between its parts
+ * @returns undefined if there is no such file
+ */
+export type ExternalFiles = (location: string) => Uint8Array | undefined;
+
+/** A file whose tensors are read. */
+export interface TensorSource extends Source {
+  readonly external: ExternalFiles;
+  /** Files of tensors that are not there. */
+  readonly missing: Set<string>;
+}
+
 /** Where the elements of a tensor are. */
-export type Elements =
+type Elements =
   /** Little-endian, without gaps. */
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
   /** As protocol buffers write integers; half floats are the integers of their bits. */
   | { readonly kind: 'varints'; readonly parts: readonly Uint8Array[] };
+
+/** A key and its value. */
+export function readEntry(source: Source, bytes: Uint8Array): [key: string, value: string] {
+  let key = '';
+  let value = '';
+  readMessage(source, bytes, 'entry', (field, reader) => {
+    if (field === 1) key = textOf(source, reader);
+    else if (field === 2) value = textOf(source, reader);
+  });
+  return [key, value];
+}
+
+/** A tensor of a message. @throws DataError */
+export function readTensor(source: TensorSource, bytes: Uint8Array): OnnxTensor {
+  let name = '';
+  let type = 0;
+  const shape: number[] = [];
+  let raw: Uint8Array | undefined;
+  const floats: Uint8Array[] = [];
+  const varints: Uint8Array[] = [];
+  let isExternal = false;
+  let isSegment = false;
+  const external = new Map<string, string>();
+  readMessage(source, bytes, 'tensor', (field, reader) => {
+    if (field === 1) addIntegers(source, reader, shape);
+    else if (field === 2) type = integerOf(source, reader);
+    else if (field === 3) isSegment = true;
+    else if (field === 4) floats.push(fixed32Of(source, reader));
+    else if (field === 10) floats.push(fixed64Of(source, reader));
+    else if (field === 5 || field === 7 || field === 11) varints.push(varintsOf(source, reader));
+    else if (field === 8) name = textOf(source, reader);
+    else if (field === 9) raw = bytesOf(source, reader);
+    else if (field === 13) external.set(...readEntry(source, bytesOf(source, reader)));
+    else if (field === 14) isExternal = integerOf(source, reader) === 1;
+  });
+  const where = `${source.file}: tensor ${printable(name, 60) || 'without a name'}`;
+  if (isSegment) throw new DataError(`${where}: it is stored in segments, which are not read; export it again`);
+  if (isExternal) {
+    const count = shape.reduce((product, size) => product * size, 1);
+    const found = externalBytes(source, external, where);
+    // The tensor of a file that is not there is replaced by an empty one; all such files are named together later.
+    return found
+      ? onnxTensor(name, type, shape, { kind: 'bytes', bytes: found }, where)
+      : onnxTensor(name, type, [0], { kind: 'bytes', bytes: new Uint8Array() }, `${where} [${count}]`);
+  }
+  let elements: Elements;
+  if (raw || varints.length === 0)
+    elements = { kind: 'bytes', bytes: raw ?? (floats.length === 1 ? floats[0] : concatenated(floats)) };
+  else elements = { kind: 'varints', parts: varints };
+  return onnxTensor(name, type, shape, elements, where);
+}
+
+/** The bytes of a tensor in another file; undefined if there is no such file. @throws DataError */
+function externalBytes(
+  source: TensorSource,
+  entries: ReadonlyMap<string, string>,
+  where: string,
+): Uint8Array | undefined {
+  const location = (entries.get('location') ?? '').replace(/^(\.\/)+/, '');
+  const parts = location.split('/');
+  if (location === '' || /[\\:\0]/.test(location) || parts.includes('') || parts.includes('..')) {
+    throw new DataError(
+      `${where}: its file ${JSON.stringify(printable(location, 80))} is not in the folder of the network; export it again`,
+    );
+  }
+  const bytes = source.external(location);
+  if (!bytes) {
+    source.missing.add(location);
+    return undefined;
+  }
+  const offset = Number(entries.get('offset') ?? 0);
+  const length = Number(entries.get('length') ?? bytes.length - offset);
+  const isCount = (n: number) => Number.isSafeInteger(n) && n >= 0;
+  if (!isCount(offset) || !isCount(length) || offset + length > bytes.length) {
+    throw new DataError(
+      `${where}: it is bytes ${offset} to ${offset + length} of ${printable(location, 60)}, which has ${bytes.length}; ` +
+        'fetch both files again',
+    );
+  }
+  return bytes.subarray(offset, offset + length);
+}
 
 /**
  * A tensor of these elements.
  * @param where file and tensor, for messages
  * @throws DataError for sizes that are none, and for bytes that are fewer or more than the shape says
  */
-export function onnxTensor(
+function onnxTensor(
   name: string,
   type: number,
   shape: readonly number[],

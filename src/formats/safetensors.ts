@@ -48,6 +48,15 @@ export interface Tensor {
   data: TensorData;
 }
 
+/** A tensor that is read from its file part by part. Its `data` are read as a whole, again at every use. */
+export interface LazyTensor extends Tensor {
+  /** The elements from `begin` up to `end`. */
+  read(begin: number, end: number): TensorData;
+}
+
+/** Elements of a lazy tensor that are in memory together: 1 MiB of float32. */
+const PART = 2 ** 18;
+
 export interface Safetensors {
   tensors: Map<string, Tensor>;
   metadata: Record<string, string>;
@@ -148,31 +157,65 @@ export function writeSafetensors(
   tensors: ReadonlyMap<string, Tensor>,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array<ArrayBuffer> {
-  return concatenated(safetensorsParts(tensors, metadata));
+  const { start, ordered, length } = layOut(tensors, metadata);
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const part of fileParts(start, ordered)) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
 }
 
 /**
- * The bytes of {@link writeSafetensors} in several parts: the header, then every tensor in its own memory, for files that
- * should not be in memory twice.
+ * The bytes of {@link writeSafetensors} in several parts, for files that should not be in memory twice: the header, then every
+ * tensor in its own memory, and lazy tensors part by part.
  *
  * @throws DataError as writeSafetensors does
  */
 export function safetensorsParts(
   tensors: ReadonlyMap<string, Tensor>,
   metadata: Readonly<Record<string, string>> = {},
-): Uint8Array<ArrayBuffer>[] {
+): Iterable<Uint8Array<ArrayBuffer>> {
+  const { start, ordered } = layOut(tensors, metadata);
+  return fileParts(start, ordered);
+}
+
+function* fileParts(start: Uint8Array<ArrayBuffer>, tensors: readonly Tensor[]) {
+  yield start;
+  for (const tensor of tensors) {
+    for (const { buffer, byteOffset, byteLength } of dataParts(tensor)) {
+      yield new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
+    }
+  }
+}
+
+/** The elements of a tensor: all together, or those of a lazy one part by part. */
+function* dataParts(tensor: Tensor): Generator<TensorData> {
+  if (!isLazy(tensor)) {
+    yield tensor.data;
+    return;
+  }
+  const count = elementCount(tensor.shape);
+  for (let begin = 0; begin < count; begin += PART) yield tensor.read(begin, Math.min(count, begin + PART));
+}
+
+/** The header of a file, its tensors in their order, and the length of the file. @throws DataError */
+function layOut(tensors: ReadonlyMap<string, Tensor>, metadata: Readonly<Record<string, string>>) {
   const ordered = [...tensors].sort(([, a], [, b]) => itemSize(b.dtype) - itemSize(a.dtype));
   let end = 0;
-  const entries = ordered.map(([key, { dtype, shape, data }]) => {
+  const entries = ordered.map(([key, tensor]) => {
+    const { dtype, shape } = tensor;
     if (key === METADATA) throw new DataError(`safetensors: key ${key} is reserved; rename the tensor`);
-    if (!(data instanceof ARRAYS[dtype]) || elementCount(shape) !== data.length) {
+    const data = isLazy(tensor) ? undefined : tensor.data;
+    if (data && (!(data instanceof ARRAYS[dtype]) || elementCount(shape) !== data.length)) {
       throw new DataError(
         `safetensors: key ${key}: a ${data.constructor.name} of ${data.length} is not ${dtype} [${shape}]; ` +
           `give a ${ARRAYS[dtype].name} of ${elementCount(shape)}`,
       );
     }
     const begin = end;
-    end += data.byteLength;
+    end += elementCount(shape) * itemSize(dtype);
     return [key, { dtype, shape, data_offsets: [begin, end] }] as const;
   });
   const header = Object.keys(metadata).length > 0 ? [[METADATA, metadata] as const, ...entries] : entries;
@@ -183,8 +226,7 @@ export function safetensorsParts(
   new DataView(start.buffer).setBigUint64(0, BigInt(headerLength), true);
   start.fill(0x20, 8);
   start.set(json, 8);
-  const bytesOf = ({ data }: Tensor) => new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
-  return [start, ...ordered.map(([, tensor]) => bytesOf(tensor))];
+  return { start, ordered: ordered.map(([, tensor]) => tensor), length: start.length + end };
 }
 
 /** One array with the bytes of all parts, in their order. */
@@ -206,13 +248,19 @@ export function concatenated(parts: readonly Uint8Array[]): Uint8Array<ArrayBuff
 export function requireFinite(tensor: Tensor, name: string, key: string): void {
   const exponent = { F32: 0x7f800000, F16: 0x7c00, BF16: 0x7f80 }[tensor.dtype as string];
   if (exponent === undefined) return;
-  const { buffer, byteOffset, length } = tensor.data;
-  const bits = tensor.dtype === 'F32' ? new Uint32Array(buffer, byteOffset, length) : (tensor.data as Uint16Array);
-  for (let i = 0; i < length; i++) {
-    if ((bits[i] & exponent) === exponent) {
-      const hex = bits[i].toString(16).padStart(tensor.dtype === 'F32' ? 8 : 4, '0');
-      throw new DataError(`${name}: key ${key}: element ${i} is not finite (0x${hex}); train or export it again`);
+  let first = 0;
+  for (const data of dataParts(tensor)) {
+    const { buffer, byteOffset, length } = data;
+    const bits = tensor.dtype === 'F32' ? new Uint32Array(buffer, byteOffset, length) : (data as Uint16Array);
+    for (let i = 0; i < length; i++) {
+      if ((bits[i] & exponent) === exponent) {
+        const hex = bits[i].toString(16).padStart(tensor.dtype === 'F32' ? 8 : 4, '0');
+        throw new DataError(
+          `${name}: key ${key}: element ${first + i} is not finite (0x${hex}); train or export it again`,
+        );
+      }
     }
+    first += length;
   }
 }
 
@@ -260,6 +308,7 @@ function readEntry(key: string, entry: unknown, dataLength: number, where: strin
   return { key, dtype: dtype as string, shape, begin, end };
 }
 
+const isLazy = (tensor: Tensor): tensor is LazyTensor => 'read' in tensor;
 const isDtype = (dtype: unknown): dtype is Dtype => typeof dtype === 'string' && Object.hasOwn(ARRAYS, dtype);
 /** Bytes per element. */
 export const itemSize = (dtype: Dtype) => ARRAYS[dtype].BYTES_PER_ELEMENT;

@@ -69,12 +69,14 @@ export interface Mode {
 /** The mode in which a trained network is used. */
 export const INFERENCE: Mode = { training: false, seed: 0 };
 
-/** Buffers that a forward pass writes for the backward pass, in addition to inputs and outputs. */
+/** Buffers of a layer in addition to inputs and outputs: what the forward pass writes for the backward pass, and constants. */
 export interface Saved {
   /** Batch normalisation: means and inverse deviations, 2 x channels. */
   readonly statistics?: Matrix;
   /** Max pooling: index of the maximum in each window. */
   readonly chosen?: BufferView;
+  /** Normalisation: means and deviations, 2 x channels, for the values and for their gradients, whose means are zero. */
+  readonly constants?: { readonly forward: Matrix; readonly backward: Matrix };
 }
 
 /** What every layer of a network has. */
@@ -131,7 +133,7 @@ export interface LayerKind<Spec> {
   backwardReads?(spec: Spec, learns: boolean): { readonly x: boolean; readonly y: boolean };
   /** True if the kernels of the backward pass also differentiate the layer's activation. */
   readonly differentiatesActivation?: true;
-  /** Allocates the buffers that the forward pass writes for the backward pass. */
+  /** Allocates the buffers that the forward pass writes for the backward pass, and writes constants. */
   save?(arena: Arena, spec: Spec, batch: number): Saved;
   /** Returns the output as a view of the input's buffer, or undefined if it needs its own buffer. */
   view?(spec: Spec, x: Matrix, batch: number, mode: Mode): Matrix | undefined;

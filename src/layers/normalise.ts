@@ -13,8 +13,8 @@ export interface NormaliseSpec extends LayerBase {
   readonly deviation: readonly number[];
 }
 
-/** A buffer of means and deviations. @throws ConfigError unless there is a mean and a deviation above 0 per channel */
-function constantsOf(arena: Arena, { name, input: { channels }, mean, deviation }: NormaliseSpec): Matrix {
+/** @throws ConfigError unless there is a mean and a deviation above 0 per channel */
+function requireConstants({ name, input: { channels }, mean, deviation }: NormaliseSpec): void {
   for (const [what, values] of Object.entries({ mean, deviation })) {
     if (values.length !== channels) {
       throw new ConfigError(`${name}.${what}: ${values.length} values for ${channels} channels; give one per channel`);
@@ -26,7 +26,11 @@ function constantsOf(arena: Arena, { name, input: { channels }, mean, deviation 
       throw new ConfigError(`${name}.${what}[${wrong}]: ${values[wrong]} is not ${wanted}`);
     }
   }
-  const matrix = arena.matrix(`${name} constants`, 2, channels);
+}
+
+/** A buffer of means and deviations. */
+function constantsOf(arena: Arena, label: string, mean: readonly number[], deviation: readonly number[]): Matrix {
+  const matrix = arena.matrix(label, 2, mean.length);
   const values = new Float32Array(2 * matrix.stride);
   values.set(mean);
   values.set(deviation, matrix.stride);
@@ -39,12 +43,21 @@ export const NORMALISE: LayerKind<NormaliseSpec> = {
   output: ({ input }) => input,
   parameters: () => NO_PARAMETERS,
   backwardReads: () => ({ x: false, y: false }),
-  forward({ recorder, arena, spec, x: input, y: output }) {
-    recordNormalise(recorder, { input, constants: constantsOf(arena, spec), output });
+  save(arena, spec) {
+    requireConstants(spec);
+    const { name, mean, deviation } = spec;
+    const none = mean.map(() => 0);
+    return {
+      constants: {
+        forward: constantsOf(arena, `${name} constants`, mean, deviation),
+        backward: constantsOf(arena, `${name} gradient constants`, none, deviation),
+      },
+    };
   },
-  backward({ recorder, arena, spec }, { dy: input, dx: output }) {
-    if (!output) return;
-    const constants = constantsOf(arena, { ...spec, mean: spec.mean.map(() => 0) });
-    recordNormalise(recorder, { input, constants, output });
+  forward({ recorder, x: input, y: output, saved }) {
+    recordNormalise(recorder, { input, constants: saved.constants!.forward, output });
+  },
+  backward({ recorder, saved }, { dy: input, dx: output }) {
+    if (output) recordNormalise(recorder, { input, constants: saved.constants!.backward, output });
   },
 };

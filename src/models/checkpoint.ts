@@ -4,7 +4,7 @@ import { DataError } from '../errors.ts';
 import { readSafetensors, requireFinite, type Tensor, writeSafetensors } from '../formats/safetensors.ts';
 import type { Arena } from '../gpu/arena.ts';
 import { FlatParameters, type ParameterSlice } from '../layers/parameters.ts';
-import { MODEL_KINDS, type ModelSpec, type TrainedNetwork } from './model_spec.ts';
+import { type ImportedNetwork, MODEL_KINDS, type ModelSpec, type TrainedNetwork } from './model_spec.ts';
 import { NetworkDescription } from './network_description.ts';
 import { describedModel, modelName } from './specs.ts';
 import { modelLayout, type TrainingState } from './trainer.ts';
@@ -51,12 +51,51 @@ export function writeCheckpoint({ spec, state, metadata }: Checkpoint): Uint8Arr
   for (const [i, data] of state.optimizer.entries()) {
     tensors.set(`${OPTIMIZER}${i}`, { dtype: 'U32', shape: [data.length], data });
   }
-  return writeSafetensors(tensors, {
-    ...metadata,
-    format: CHECKPOINT_FORMAT,
-    model: JSON.stringify(spec.description),
-    epoch: String(state.epoch),
-  });
+  return writeSafetensors(tensors, { ...metadata, ...described(spec, state.epoch) });
+}
+
+/** The metadata that tell what a checkpoint is. */
+function described({ description }: ModelSpec, epoch: number): Record<string, string> {
+  return { format: CHECKPOINT_FORMAT, model: JSON.stringify(description), epoch: String(epoch) };
+}
+
+/**
+ * The network of a file of another program.
+ * @param tensors float32 parameters by their keys in checkpoints
+ * @param file name, for messages
+ * @throws DataError naming file and key, for a missing tensor, another shape or NaN
+ */
+export function importedNetwork(
+  spec: ModelSpec,
+  tensors: ReadonlyMap<string, Tensor>,
+  file: string,
+  notes: readonly string[],
+): ImportedNetwork {
+  const ordered = new Map<string, Tensor>();
+  for (const slice of modelLayout(spec).slices) {
+    const key = keyOf(spec, slice);
+    ordered.set(key, requireTensor(tensors, key, slice.shape, file));
+  }
+  const pack = () => packTensors(spec, ordered, file);
+  return {
+    spec,
+    tensors: ordered,
+    notes,
+    get parameters() {
+      return pack();
+    },
+  };
+}
+
+/**
+ * The tensors and metadata of an imported network's checkpoint, for writeSafetensors or safetensorsParts. The file is the one that
+ * {@link writeCheckpoint} gives for its parameters before any training.
+ */
+export function importedCheckpoint(
+  { spec, tensors }: ImportedNetwork,
+  metadata: Readonly<Record<string, string>>,
+): [tensors: ReadonlyMap<string, Tensor>, metadata: Record<string, string>] {
+  return [tensors, { ...metadata, ...described(spec, 0) }];
 }
 
 /**
@@ -130,16 +169,24 @@ export function packTensors(
   const layout = modelLayout(spec);
   const parameters = new Uint32Array(layout.length);
   for (const slice of layout.slices) {
-    const key = keyOf(spec, slice);
-    const tensor = tensors.get(key);
-    if (!tensor) throw new DataError(`${name}: key ${key} is missing`);
-    if (tensor.dtype !== 'F32' || tensor.shape.join() !== slice.shape.join()) {
-      throw new DataError(
-        `${name}: key ${key} is ${tensor.dtype} [${tensor.shape}], the model needs F32 [${slice.shape}]`,
-      );
-    }
-    requireFinite(tensor, name, key);
-    layout.pack(slice, new Uint32Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.length), parameters);
+    const { data } = requireTensor(tensors, keyOf(spec, slice), slice.shape, name);
+    layout.pack(slice, new Uint32Array(data.buffer, data.byteOffset, data.length), parameters);
   }
   return parameters;
+}
+
+/** @throws DataError naming file and key, for a missing tensor, another shape or NaN */
+function requireTensor(
+  tensors: ReadonlyMap<string, Tensor>,
+  key: string,
+  shape: readonly number[],
+  name: string,
+): Tensor {
+  const tensor = tensors.get(key);
+  if (!tensor) throw new DataError(`${name}: key ${key} is missing`);
+  if (tensor.dtype !== 'F32' || tensor.shape.join() !== shape.join()) {
+    throw new DataError(`${name}: key ${key} is ${tensor.dtype} [${tensor.shape}], the model needs F32 [${shape}]`);
+  }
+  requireFinite(tensor, name, key);
+  return tensor;
 }

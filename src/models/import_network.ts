@@ -1,8 +1,9 @@
 /** Reads a network of another program: an ONNX file, or a file of PyTorch or safetensors, alone or with a description. */
 import { ConfigError } from '../errors.ts';
-import { type ExternalFiles, isOnnx } from '../formats/onnx.ts';
+import { isOnnx } from '../formats/onnx.ts';
+import type { ExternalFiles } from '../formats/onnx_tensor.ts';
 import { isSafetensors, readSafetensors } from '../formats/safetensors.ts';
-import { CHECKPOINT_FORMAT, packTensors, readCheckpoint } from './checkpoint.ts';
+import { CHECKPOINT_FORMAT, checkpointSpec, importedNetwork } from './checkpoint.ts';
 import { importParameters } from './match.ts';
 import type { ImportedNetwork } from './model_spec.ts';
 import { describedNetwork } from './network.ts';
@@ -38,13 +39,13 @@ export function importAnyNetwork(
     return importOnnx(bytes, file, external);
   }
   if (!network && key === undefined && isCheckpoint(bytes, file)) {
-    const { spec, state } = readCheckpoint(bytes, file);
-    return { spec, parameters: state.parameters, notes: [] };
+    const { tensors, metadata } = readSafetensors(bytes, file);
+    return importedNetwork(checkpointSpec(metadata, file), tensors, file, []);
   }
   if (!network) return importNetwork(bytes, file, key);
   const spec = describedNetwork(network);
   const { tensors, notes } = importParameters(bytes, file, modelLayout(spec).slices, key);
-  return { spec, parameters: packTensors(spec, tensors, file), notes };
+  return importedNetwork(spec, tensors, file, notes);
 }
 
 /** True for the bytes of a checkpoint of midas. */

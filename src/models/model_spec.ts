@@ -1,4 +1,5 @@
 /** A network as data: its description, from which it can be rebuilt, and its layers. */
+import type { Tensor } from '../formats/safetensors.ts';
 import type { LayerSpec } from '../layers/kinds.ts';
 import type { NetworkDescription } from './network_description.ts';
 
@@ -87,12 +88,14 @@ export interface ModelSpec {
 /** A network with its parameters. */
 export interface TrainedNetwork {
   readonly spec: ModelSpec;
-  /** In the model's padded layout, as float32. */
+  /** Float32 parameters in the model's padded layout; those of an imported network are packed again at every use. */
   readonly parameters: Uint32Array<ArrayBuffer>;
 }
 
 /** A network of a file. */
 export interface ImportedNetwork extends TrainedNetwork {
+  /** The parameters by their names in checkpoints; those of an ONNX file are read when they are used. */
+  readonly tensors: ReadonlyMap<string, Tensor>;
   /** What a user should know about the conversion, in whole sentences; usually nothing. */
   readonly notes: readonly string[];
 }

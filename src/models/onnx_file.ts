@@ -1,8 +1,9 @@
 /** Reads a network from an ONNX file. */
 import { parseClassNames } from '../data/class_names.ts';
 import { DataError } from '../errors.ts';
-import { type ExternalFiles, type OnnxModel, readOnnx } from '../formats/onnx.ts';
-import { packTensors } from './checkpoint.ts';
+import { type OnnxModel, readOnnx } from '../formats/onnx.ts';
+import type { ExternalFiles } from '../formats/onnx_tensor.ts';
+import { importedNetwork } from './checkpoint.ts';
 import type { ImportedNetwork } from './model_spec.ts';
 import { describedNetwork } from './network.ts';
 import { onnxNetwork } from './onnx_network.ts';
@@ -21,7 +22,7 @@ export function importOnnx(bytes: Uint8Array, file: string, external?: ExternalF
   const unnamed = describedNetwork({ name: stem, ...description });
   const { classNames, problem } = classNamesOf(model, unnamed.outputs, file);
   const spec = classNames ? describedNetwork({ name: stem, ...description, classNames }) : unnamed;
-  return { spec, parameters: packTensors(spec, tensors, file), notes: problem ? [...notes, problem] : notes };
+  return importedNetwork(spec, tensors, file, problem ? [...notes, problem] : notes);
 }
 
 /** The names of the classes in a file's metadata, or why they are not used. */

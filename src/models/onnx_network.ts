@@ -1,26 +1,27 @@
 /** Turns the graph of an ONNX file into a network's description and its parameters by PyTorch's names and shapes. */
 import { ConfigError, DataError } from '../errors.ts';
-import type { OnnxModel, OnnxNode, OnnxValue } from '../formats/onnx.ts';
-import type { Tensor } from '../formats/safetensors.ts';
+import type { OnnxGraph, OnnxModel, OnnxNode, OnnxValue } from '../formats/onnx.ts';
+import type { LazyTensor } from '../formats/safetensors.ts';
 import { listed, printable } from '../printable.ts';
 import { type NetworkDescription, parseNetwork } from './network_description.ts';
 import { NetworkBuilder } from './onnx/builder.ts';
 import { fold, isFoldable } from './onnx/fold.ts';
 import { nodeText, orderNodes } from './onnx/graph.ts';
+import { inlineFunctions } from './onnx/inline.ts';
 import { NodeReader, UnsupportedNode } from './onnx/node_reader.ts';
 import { OPERATORS } from './onnx/operators.ts';
 import { insteadOf, isQuantised, quantisedError, unsupportedError } from './onnx/unsupported.ts';
-import { type Activation, productOf, tensorValue, UNKNOWN, type Value } from './onnx/values.ts';
+import { type Activation, productOf, scalarOf, tensorValue, UNKNOWN, type Value } from './onnx/values.ts';
 import { conversionNotes } from './state_dict.ts';
 
 /** A network that was read from a file of another program. */
 export interface ForeignNetwork {
   readonly description: NetworkDescription;
   /**
-   * Float32 parameters named `<layer>.weight`, `.bias`, `.running_mean` and `.running_var`, in PyTorch's shapes. They are views
-   * of the file's bytes where these are aligned.
+   * Float32 parameters named `<layer>.weight`, `.bias`, `.running_mean` and `.running_var`, in PyTorch's shapes. They are read
+   * when they are used, as views of the file's bytes where these are aligned.
    */
-  readonly tensors: Map<string, Tensor>;
+  readonly tensors: Map<string, LazyTensor>;
   /** What a user should know about the conversion, in whole sentences. */
   readonly notes: readonly string[];
 }
@@ -41,7 +42,8 @@ export interface ImageSize {
  * @throws DataError naming file and node: operators that are not supported (all of them together), networks of integers, a
  *   circle, a missing tensor, shapes that do not agree
  */
-export function onnxNetwork(model: OnnxModel, file: string, image?: ImageSize): ForeignNetwork {
+export function onnxNetwork(called: OnnxModel, file: string, image?: ImageSize): ForeignNetwork {
+  const model = inlineFunctions(called, file);
   const quantised = model.nodes.find(isQuantised);
   if (quantised) throw quantisedError(quantised, file);
   const [output, ...others] = model.outputs;
@@ -72,17 +74,29 @@ export function onnxNetwork(model: OnnxModel, file: string, image?: ImageSize): 
     }
     return value;
   };
-  for (const node of nodes) {
-    const reader = new NodeReader(node, node.inputs.map(valueNamed), model.opset, readers, file);
-    const results = convert(reader, builder, batch, problems);
-    node.outputs.forEach((name, i) => {
-      if (name !== '') values.set(name, results[i] ?? UNKNOWN);
-    });
-  }
+  const convertAll = (all: readonly OnnxNode[]) => {
+    for (const node of all) {
+      const reader = new NodeReader(node, node.inputs.map(valueNamed), model.opset, readers, file);
+      const branch = branchOf(reader);
+      for (const [name, tensor] of branch?.initializers ?? []) values.set(name, tensorValue(tensor));
+      if (branch) convertAll(branch.nodes);
+      const results = branch ? branch.results.map(valueNamed) : convert(reader, builder, batch, problems);
+      node.outputs.forEach((name, i) => {
+        if (name !== '') values.set(name, results[i] ?? UNKNOWN);
+      });
+    }
+  };
+  convertAll(nodes);
   if (problems.length > 0) throw unsupportedError(problems, file);
   finish(valueNamed(output.name), output, nodes, builder, model, file);
   const description = describe(size, builder, file);
   return { description, tensors: builder.tensors, notes: notesOf(builder, others, input, size, file) };
+}
+
+/** The branch that an If takes, if its condition does not depend on the image. */
+function branchOf(node: NodeReader): OnnxGraph | undefined {
+  const condition = node.operator === 'If' && node.node.domain === '' ? scalarOf(node.input(0)) : undefined;
+  return condition === undefined ? undefined : node.attribute(condition === 0 ? 'else_branch' : 'then_branch')?.graph;
 }
 
 /** The values of a node's results. Problems with it are added to `problems`. */
@@ -124,10 +138,11 @@ interface Input {
 /** What the graph's input is: images, perhaps with their channels last, or as vectors. */
 function inputValue(
   { name, dtype, shape }: OnnxValue,
-  readers: readonly OnnxNode[],
+  allReaders: readonly OnnxNode[],
   file: string,
   image?: ImageSize,
 ): Input {
+  const readers = allReaders.filter(({ operator }) => operator !== 'Shape');
   const where = `${file}: input ${printable(name, 60)}`;
   if (!['F32', 'F16', 'F64', 'BF16', 'U8', ''].includes(dtype)) {
     throw new DataError(`${where}: it is ${dtype}; give a network that takes images of floats`);

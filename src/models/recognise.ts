@@ -6,7 +6,7 @@ import type { Tensor } from '../formats/safetensors.ts';
 import type { StoredTensor, TensorDictionary, TensorFile } from '../formats/stored_tensor.ts';
 import { readTensorFile } from '../formats/tensor_file.ts';
 import { printable } from '../printable.ts';
-import { keyOf, packTensors } from './checkpoint.ts';
+import { importedNetwork, keyOf } from './checkpoint.ts';
 import type { ImportedNetwork, ModelDescription, ModelSpec } from './model_spec.ts';
 import { describedModel, modelName } from './specs.ts';
 import { asFloat32, conversionNotes, firstNames, keyRank, withoutWrappers } from './state_dict.ts';
@@ -90,7 +90,7 @@ export function importNetwork(bytes: Uint8Array, file: string, key?: string): Im
     types.add(stored.dtype);
     tensors.set(name, asFloat32(stored.read(), `${file}: key ${name}`));
   }
-  return { spec, parameters: packTensors(spec, tensors, file), notes: conversionNotes(types, file) };
+  return importedNetwork(spec, tensors, file, conversionNotes(types, file));
 }
 
 /** The published networks in a dictionary: in its own names, or in those of a module, `net.encoder.0.weight`. */

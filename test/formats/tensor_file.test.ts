@@ -35,7 +35,11 @@ describe('files of other formats', () => {
     ],
     ['an npy array', bytesOf('\u0093NUMPY\u0001\u0000'), /: an npy array of NumPy/],
     ['an HDF5 file', bytesOf('\u0089HDF\r\n'), /: an HDF5 file, as Keras writes it/],
-    ['an ONNX file', bytesOf('\b\u0007\u0012\u0007pytorch\u001a\u00052.0.1:'), /: an ONNX file, not a checkpoint; convert it with midas import, or give it as --victim$/],
+    [
+      'an ONNX file',
+      bytesOf('\b\u0007\u0012\u0007pytorch\u001a\u00052.0.1:'),
+      /: an ONNX file, not a checkpoint; convert it with midas import, or give it as --victim$/,
+    ],
     ['a picture', bytesOf('\u0089PNG\r\n'), /: a PNG picture/],
     ['an empty zip', zipSync({}), /: an empty zip/],
     ['a checkpoint in a zip', zipSync({ 'x/net.pth': Uint8Array.of(1) }), /: a zip that holds x\/net\.pth; unpack it/],

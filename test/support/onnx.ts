@@ -104,7 +104,17 @@ export interface TestNode {
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
+/** A function of a file, which nodes of its domain call by its name. */
+export interface TestFunction {
+  readonly name: string;
+  readonly domain: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly nodes: readonly TestNode[];
+}
+
 export interface TestModel {
+  readonly functions?: readonly TestFunction[];
   readonly opset?: number;
   readonly nodes: readonly TestNode[];
   readonly initializers?: Readonly<Record<string, TestTensor>>;
@@ -188,6 +198,14 @@ function writeValue([name, shape]: [string, readonly (number | string)[] | undef
   writer.writeMessage(2, (_, inner) => inner.writeMessage(1, writeType, undefined), undefined);
 }
 
+function writeFunction({ name, domain, inputs, outputs, nodes }: TestFunction, writer: PbfWriter): void {
+  writer.writeStringField(1, name);
+  for (const input of inputs) writer.writeStringField(4, input);
+  for (const output of outputs) writer.writeStringField(5, output);
+  for (const each of nodes) writer.writeMessage(7, writeNode, each);
+  writer.writeStringField(10, domain);
+}
+
 /** The bytes of a file. */
 export function onnxFile({
   opset = 13,
@@ -196,6 +214,7 @@ export function onnxFile({
   inputs,
   outputs,
   metadata = {},
+  functions = [],
 }: TestModel): Uint8Array {
   const writer = new PbfWriter();
   const last = nodes.at(-1);
@@ -224,5 +243,6 @@ export function onnxFile({
     undefined,
   );
   for (const entry of Object.entries(metadata)) writer.writeMessage(14, writeEntry, entry);
+  for (const each of functions) writer.writeMessage(25, writeFunction, each);
   return writer.finish().slice();
 }

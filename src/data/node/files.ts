@@ -74,10 +74,10 @@ let temporaries = 0;
  * Replaces `path` so that a reader, or a crash, sees the old content or the new one and never a part: writes to a
  * temporary file in the same folder, syncs it to the disk and renames it. A failure removes the temporary file.
  *
- * @param bytes the content, which may come in several parts
+ * @param bytes the content, which may come in several parts; an error while they are made leaves no file either
  * @throws DataError when it cannot be written
  */
-export async function writeFileAtomic(path: string, bytes: Uint8Array | string | readonly Uint8Array[]): Promise<void> {
+export async function writeFileAtomic(path: string, bytes: Uint8Array | string | Iterable<Uint8Array>): Promise<void> {
   const parts = typeof bytes === 'string' || bytes instanceof Uint8Array ? [bytes] : bytes;
   const temporary = `${path}.${process.pid}.${temporaries++}.tmp`;
   let created = false;

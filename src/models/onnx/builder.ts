@@ -1,10 +1,10 @@
 /** Collects the layers of a network and their parameters while an ONNX graph is read. */
 import type { OnnxNode } from '../../formats/onnx.ts';
-import { requireFinite, type Tensor } from '../../formats/safetensors.ts';
+import type { LazyTensor } from '../../formats/safetensors.ts';
 import type { LayerDescription } from '../network_description.ts';
 import { LayerNames } from './names.ts';
 import type { NodeReader } from './node_reader.ts';
-import { type Activation, type Affine, type Constant, productOf, sameShape } from './values.ts';
+import { type Activation, type Affine, type Constant, computed, productOf, sameShape } from './values.ts';
 
 /** A layer without its name and inputs. */
 export type LayerBody = LayerDescription extends infer L
@@ -20,7 +20,7 @@ const IDENTITY: Affine = { scale: [1], shift: [0] };
 
 export class NetworkBuilder {
   readonly layers: LayerDescription[] = [];
-  readonly tensors = new Map<string, Tensor>();
+  readonly tensors = new Map<string, LazyTensor>();
   /** Element types of the parameters in the file. */
   readonly types = new Set<string>();
   readonly names = new LayerNames();
@@ -49,17 +49,17 @@ export class NetworkBuilder {
     return this.add(this.names.ofNode(body.kind, node), body, reads, shape);
   }
 
-  /** Sets a parameter of a layer. @throws DataError if an element is not finite */
-  setParameter(
-    name: string,
-    { dtype }: { readonly dtype: string },
-    shape: readonly number[],
-    data: Float32Array,
-  ): void {
-    const tensor: Tensor = { dtype: 'F32', shape: [...shape], data: data as Float32Array<ArrayBuffer> };
-    requireFinite(tensor, this.file, name);
+  /** Sets a parameter of a layer, which stays in the file until it is used. */
+  setParameter(name: string, { dtype, shape, read }: Constant): void {
     this.types.add(dtype);
-    this.tensors.set(name, tensor);
+    this.tensors.set(name, {
+      dtype: 'F32',
+      shape: [...shape],
+      get data() {
+        return read() as Float32Array<ArrayBuffer>;
+      },
+      read: (begin, end) => read(begin, end) as Float32Array<ArrayBuffer>,
+    });
   }
 
   /** The name of the layer whose result a value is, after its scale and shift. */
@@ -91,12 +91,14 @@ export class NetworkBuilder {
     const [channels] = shape;
     const name = this.names.ofNode('batch_norm', scaledBy!);
     const all = (values: readonly number[]) =>
-      Float32Array.from({ length: channels }, (_, c) => values[values.length === 1 ? 0 : c]);
-    const source = { dtype: 'F32' };
-    this.setParameter(`${name}.weight`, source, [channels], all(scale));
-    this.setParameter(`${name}.bias`, source, [channels], all(shift));
-    this.setParameter(`${name}.running_mean`, source, [channels], new Float32Array(channels));
-    this.setParameter(`${name}.running_var`, source, [channels], new Float32Array(channels).fill(1));
+      computed(
+        Float32Array.from({ length: channels }, (_, c) => values[values.length === 1 ? 0 : c]),
+        [channels],
+      );
+    this.setParameter(`${name}.weight`, all(scale));
+    this.setParameter(`${name}.bias`, all(shift));
+    this.setParameter(`${name}.running_mean`, all([0]));
+    this.setParameter(`${name}.running_var`, all([1]));
     // So small that the variance stays 1 in float32.
     this.add(name, { kind: 'batch_norm', epsilon: 1e-12 }, [layer], shape);
     this.#scaled.set(affine, name);

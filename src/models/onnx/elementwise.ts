@@ -171,7 +171,6 @@ const STEPS: Readonly<
 const INSTEAD: Readonly<Record<string, string>> = {
   Mul: 'leave gates, such as SiLU and squeeze-and-excitation, out',
   Div: 'divide by fixed numbers only',
-  Sub: 'add values instead',
 };
 
 /** Add, Sub, Mul and Div: of two results of layers, or of one and a constant for every channel. */
@@ -180,6 +179,7 @@ export function arithmetic(node: NodeReader, builder: NetworkBuilder): Activatio
   const [left, right] = [node.input(0), node.input(1)];
   if (left?.kind === 'activation' && right?.kind === 'activation') {
     if (operator === 'Add') return sum(node, builder, [left, right]);
+    if (operator === 'Sub') return sum(node, builder, [left, negative(right, node)]);
     return node.unsupported('of two activations', INSTEAD[operator]);
   }
   const isConstantFirst = left?.kind === 'constant';
@@ -197,6 +197,13 @@ export function arithmetic(node: NodeReader, builder: NetworkBuilder): Activatio
   const isIdentity = affine.scale.every((scale) => scale === 1) && affine.shift.every((shift) => shift === 0);
   if (isIdentity) return { ...seen, affine: undefined };
   return { ...seen, affine, scaledBy: node.node };
+}
+
+export const negated = (node: NodeReader): Activation => negative(node.activation(0), node);
+
+function negative(value: Activation, node: NodeReader): Activation {
+  const { scale, shift } = value.affine ?? { scale: [1], shift: [0] };
+  return { ...value, affine: { scale: scale.map((a) => -a), shift: shift.map((a) => -a) }, scaledBy: node.node };
 }
 
 /** Numbers for every value of a flattened image are for a vector, not for channels. */

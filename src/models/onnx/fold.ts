@@ -89,13 +89,14 @@ export function transpose(value: Known, order: readonly number[]): Known | undef
   if (value.transposed) return value.transposed;
   const [rows, columns] = value.shape;
   const read = (begin = 0, end = value.count) => {
-    const result = new Float32Array(value.count);
-    // Row by row: a copy of unaligned weights would be in memory in addition to the result.
+    // The columns with the elements that are asked for; row by row, because a copy of unaligned weights needs memory, too.
+    const [first, last] = [Math.floor(begin / rows), Math.ceil(end / rows)];
+    const result = new Float32Array((last - first) * rows);
     for (let row = 0; row < rows; row++) {
-      const values = value.read(row * columns, (row + 1) * columns);
-      for (let column = 0; column < columns; column++) result[column * rows + row] = values[column];
+      const values = value.read(row * columns + first, row * columns + last);
+      for (let column = 0; column < values.length; column++) result[column * rows + row] = values[column];
     }
-    return result.subarray(begin, end);
+    return result.subarray(begin - first * rows, end - first * rows);
   };
   return { ...value, shape: [columns, rows], read, transposed: value };
 }

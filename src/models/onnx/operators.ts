@@ -1,6 +1,6 @@
 /** The operators of ONNX and what converts them; the order is that of the documentation. */
 import type { NetworkBuilder } from './builder.ts';
-import { activation, arithmetic, clip, leakyRelu, limited, pRelu, softmax, sumOf } from './elementwise.ts';
+import { activation, arithmetic, clip, leakyRelu, limited, negated, pRelu, softmax, sumOf } from './elementwise.ts';
 import type { NodeReader } from './node_reader.ts';
 import { averagePool, globalAveragePool, globalMaxPool, maxPool, reduced } from './pooling.ts';
 import { batchNormalization, conv, convTranspose, gemm, matMul } from './products.ts';
@@ -48,12 +48,14 @@ export const OPERATORS: Readonly<Record<string, Convert>> = {
   AveragePool: averagePool,
   GlobalAveragePool: globalAveragePool,
   GlobalMaxPool: globalMaxPool,
-  ReduceMean: reduced(false),
-  ReduceMax: reduced(true),
+  ReduceMean: reduced('mean'),
+  ReduceSum: reduced('sum'),
+  ReduceMax: reduced('max'),
   Add: arithmetic,
   Sub: arithmetic,
   Mul: arithmetic,
   Div: arithmetic,
+  Neg: negated,
   Sum: sumOf,
   Concat: concat,
   Pad: pad,

@@ -55,9 +55,9 @@ export function globalMaxPool(node: NodeReader, builder: NetworkBuilder): Activa
   return builder.addPlain(node.node, body, [layer], [channels, 1, 1]);
 }
 
-/** ReduceMean and ReduceMax over height, width or both. */
+/** ReduceMean, ReduceSum and ReduceMax over height, width or both. A sum is a multiple of the mean. */
 export const reduced =
-  (isMax: boolean) =>
+  (kind: 'mean' | 'sum' | 'max') =>
   (node: NodeReader, builder: NetworkBuilder): Activation => {
     const value = node.activation(0);
     const { shape, view, order } = value;
@@ -83,9 +83,9 @@ export const reduced =
     const layer = builder.read(value, node);
     const result = [shape[0], shape[1] / kernel[0], shape[2] / kernel[1]];
     const body =
-      height && width && !isMax
+      height && width && kind !== 'max'
         ? { kind: 'global_avg_pool' as const }
-        : { kind: isMax ? ('max_pool' as const) : ('avg_pool' as const), kernelSize: shortPair(kernel) };
+        : { kind: kind === 'max' ? ('max_pool' as const) : ('avg_pool' as const), kernelSize: shortPair(kernel) };
     const added = builder.addPlain(node.node, body, [layer], result);
     const isOnePixel = result[1] === 1 && result[2] === 1;
     return {
@@ -93,6 +93,7 @@ export const reduced =
       view: left,
       order: isOnePixel || !order ? undefined : keeps ? order : undefined,
       viewedBy: node.node,
+      ...(kind === 'sum' ? { affine: { scale: [productOf(kernel)], shift: [0] }, scaledBy: node.node } : {}),
     };
   };
 

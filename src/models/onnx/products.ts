@@ -5,7 +5,7 @@ import { transpose } from './fold.ts';
 import { transposed } from './movement.ts';
 import { isParameterName } from './names.ts';
 import type { NodeReader } from './node_reader.ts';
-import { type Activation, type Constant, productOf, sameShape } from './values.ts';
+import { type Activation, type Constant, computed, productOf, reshaped, sameShape } from './values.ts';
 import { describeWindows, explicitPads, halves, pairAttribute, shortPair, slideWindows, windowsOf } from './windows.ts';
 
 /** The bias of a node, of as many values as the result has channels; undefined if it has none or one that does nothing. */
@@ -46,9 +46,7 @@ function nameLayer(
 }
 
 function setBias(builder: NetworkBuilder, layer: string, bias: Constant | undefined, factor = 1): void {
-  if (!bias) return;
-  const values = factor === 1 ? bias.read() : bias.read().map((value) => value * factor);
-  builder.setParameter(`${layer}.bias`, bias, [bias.count], values);
+  if (bias) builder.setParameter(`${layer}.bias`, multiplied(reshaped(bias, [bias.count]), factor));
 }
 
 export function conv(node: NodeReader, builder: NetworkBuilder): Activation {
@@ -67,7 +65,7 @@ export function conv(node: NodeReader, builder: NetworkBuilder): Activation {
   const windows = windowsOf(node, image, [kernel[0], kernel[1]]);
   const { height, width } = slideWindows(node, image, windows);
   const name = nameLayer(builder, 'conv2d', node, [weight, bias]);
-  builder.setParameter(`${name}.weight`, weight, weight.shape, weight.read());
+  builder.setParameter(`${name}.weight`, weight);
   setBias(builder, name, bias);
   const body = {
     kind: 'conv2d' as const,
@@ -133,7 +131,7 @@ export function convTranspose(node: NodeReader, builder: NetworkBuilder): Activa
   const [height, width] = windows.sizes;
   if (!(height > 0 && width > 0)) node.wrong(`its result would be ${height} x ${width} pixels; export it again`);
   const name = nameLayer(builder, 'conv_transpose2d', node, [weight, bias]);
-  builder.setParameter(`${name}.weight`, weight, weight.shape, weight.read());
+  builder.setParameter(`${name}.weight`, weight);
   setBias(builder, name, bias);
   const body = {
     kind: 'conv_transpose2d' as const,
@@ -165,24 +163,33 @@ function dense(
   if (weight.count === 0) node.wrong(`weight ${nameOf(weight)} [${weight.shape}] is empty; export it again`);
   const flat = builder.flat(value, node);
   const name = nameLayer(builder, 'dense', node, [weight, bias]);
-  const ordered = value.order ? inOrder(weight, value.shape, value.order) : weight.read();
-  const values = weightFactor === 1 ? ordered : ordered.map((each) => each * weightFactor);
-  builder.setParameter(`${name}.weight`, weight, weight.shape, values);
+  const ordered = value.order ? inOrder(weight, value.shape, value.order) : weight;
+  builder.setParameter(`${name}.weight`, multiplied(ordered, weightFactor));
   setBias(builder, name, bias, biasFactor);
   const body = { kind: 'dense' as const, outputs, ...(bias ? {} : { bias: false }) };
   return builder.add(name, body, [flat.layer], [outputs]);
 }
 
 /** Weights whose columns are for values of `shape` after their axes were transposed, for the values before. */
-function inOrder(weight: Constant, shape: readonly number[], order: readonly number[]): Float32Array {
-  const [outputs, inputs] = weight.shape;
+function inOrder(weight: Constant, shape: readonly number[], order: readonly number[]): Constant {
+  const [, inputs] = weight.shape;
   const { from } = transposed(shape, order)!;
-  const values = weight.read();
-  const result = new Float32Array(values.length);
-  for (let row = 0; row < outputs; row++) {
-    for (let column = 0; column < inputs; column++) result[row * inputs + from[column]] = values[row * inputs + column];
-  }
-  return result;
+  const read = (begin = 0, end = weight.count) => {
+    const first = Math.floor(begin / inputs) * inputs;
+    const values = weight.read(first, Math.ceil(end / inputs) * inputs);
+    const result = new Float32Array(values.length);
+    for (let row = 0; row < values.length; row += inputs) {
+      for (let column = 0; column < inputs; column++) result[row + from[column]] = values[row + column];
+    }
+    return result.subarray(begin - first, end - first);
+  };
+  return { ...weight, read, transposed: undefined };
+}
+
+/** A constant times a number. */
+function multiplied(constant: Constant, factor: number): Constant {
+  if (factor === 1) return constant;
+  return { ...constant, read: (begin, end) => constant.read(begin, end).map((value) => value * factor) };
 }
 
 const transposedMatrix = (matrix: Constant) => transpose(matrix, [1, 0]) as Constant;
@@ -211,7 +218,12 @@ export function gemm(node: NodeReader, builder: NetworkBuilder): Activation {
 /** A constant of one element as one of many. */
 function repeated(constant: Constant, count: number): Constant {
   const [value] = constant.read();
-  return { ...constant, shape: [count], count, read: () => new Float32Array(count).fill(value) };
+  return {
+    ...constant,
+    shape: [count],
+    count,
+    read: (begin = 0, end = count) => new Float32Array(end - begin).fill(value),
+  };
 }
 
 export function matMul(node: NodeReader, builder: NetworkBuilder): Activation {
@@ -246,7 +258,7 @@ export function absorbBias(
   if (layer.bias !== false || value.affine || readers !== 1) return false;
   const [channels] = value.shape;
   const data = Float32Array.from({ length: channels }, (_, c) => values[values.length === 1 ? 0 : c]);
-  builder.setParameter(`${layer.name}.bias`, bias, [channels], data);
+  builder.setParameter(`${layer.name}.bias`, { ...computed(data, [channels]), dtype: bias.dtype });
   delete layer.bias;
   return true;
 }
@@ -279,7 +291,7 @@ export function batchNormalization(node: NodeReader, builder: NetworkBuilder): A
     if (part === 'running_var' && values.some((variance) => !(variance + epsilon > 0))) {
       node.wrong(`${nameOf(parameters[i])} has a negative variance; train or export it again`);
     }
-    builder.setParameter(`${name}.${part}`, parameters[i], [channels], values);
+    builder.setParameter(`${name}.${part}`, parameters[i]);
   }
   // 1e-5 as float32 is 0.00001 within its precision.
   const short = Number(epsilon.toPrecision(7));

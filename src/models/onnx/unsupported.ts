@@ -40,7 +40,7 @@ const INSTEAD: Readonly<Record<string, string>> = {
   LSTM: 'use an image classifier',
   GRU: 'use an image classifier',
   RNN: 'use an image classifier',
-  If: 'export the network without branches',
+  If: 'export the network without branches that depend on the image',
   Loop: 'export the network without loops',
   Scan: 'export the network without loops',
 };

@@ -2,10 +2,9 @@
 import { DataError } from '../../errors.ts';
 import { parseJson } from '../../formats/json.ts';
 import { isOnnx } from '../../formats/onnx.ts';
-import { isSafetensors, readSafetensors } from '../../formats/safetensors.ts';
 import type { ImageSize } from '../../image_size.ts';
 import { layerParameters, outputShape } from '../../layers/kinds.ts';
-import { CHECKPOINT_FORMAT, readCheckpoint, writeCheckpoint } from '../../models/checkpoint.ts';
+import { writeCheckpoint } from '../../models/checkpoint.ts';
 import { importAnyNetwork } from '../../models/import_network.ts';
 import type { ImportedNetwork, ModelSpec } from '../../models/model_spec.ts';
 import { parseNetwork } from '../../models/network_description.ts';
@@ -70,11 +69,7 @@ function parametersOf({ name, bytes }: ChosenFile, { description, others }: Netw
     const json = parseJson(description.bytes, description.name, { advice });
     return importAnyNetwork(bytes, name, { network: parseNetwork(json, description.name) });
   }
-  if (isSafetensors(bytes) && readSafetensors(bytes, name).metadata.format === CHECKPOINT_FORMAT) {
-    const { spec, state } = readCheckpoint(bytes, name);
-    return { spec, parameters: state.parameters as Uint32Array<ArrayBuffer>, notes: [] };
-  }
-  return importAnyNetwork(bytes, name, {});
+  return importAnyNetwork(bytes, name);
 }
 
 /** @throws DataError for a network that says no size of images, or takes neither gray nor RGB */

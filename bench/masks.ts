@@ -58,12 +58,19 @@ export async function benchMasks(gpu: Gpu, timing: Timing): Promise<Row[]> {
     const { faultTable, fetch } = uniformSampler(arena, rate, { rows: ROWS, columns: COLUMNS, stride: COLUMNS });
     const step = new Recorder(gpu).step;
 
+    const limit = 'memory/limit_image.wgsl';
     const variant = async (faults: string, more: Record<string, ShaderConstant>, fast = 'whole') => {
       const { pipeline, layout } = await cache.get(
         {
           path: 'memory/materialise.wgsl',
           constants: { ...constants, ...shape, ...fetch.constants, ...more },
-          includes: { ...fetch.includes, faults, fast: `memory/fast_${fast}.wgsl`, retained: 'memory/write_f32.wgsl' },
+          includes: {
+            ...fetch.includes,
+            faults,
+            limit,
+            fast: `memory/fast_${fast}.wgsl`,
+            retained: 'memory/write_f32.wgsl',
+          },
         },
         ['read', 'read', 'write', 'uniform'],
       );

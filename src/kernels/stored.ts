@@ -55,11 +55,13 @@ export function fetchOf(memory: StoredMemory, sources: readonly FaultSource[]): 
   const places = storageBits === 32 ? 4 : 8;
   const faults =
     sources.length === 0 ? 'none' : isUniform(sources, ecc) ? 'uniform' : inverted ? 'inverted' : 'sources';
+  const zoned = sources.some(({ zone }) => zone);
   return {
     includes: {
       words: `memory/words_${storageBits}.wgsl`,
       format: `memory/format_${kind}.wgsl`,
       faults: `memory/faults_${faults}.wgsl`,
+      ...((faults === 'sources' || faults === 'inverted') && { limit: `memory/limit_${zoned ? 'zones' : 'image'}.wgsl` }),
     },
     constants: {
       FINITE: !('nonFinite' in format && format.nonFinite === 'propagate'),

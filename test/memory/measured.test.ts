@@ -53,7 +53,7 @@ describe('measured maps of rows', () => {
 
   it('maps of a DIMM nest: no share of bad rows falls as the voltage falls, measured or interpolated', () => {
     for (const name of MAPPED_DIMMS) {
-      const known = [];
+      const known: RowMap[] = [];
       for (let millivolts = 1350; millivolts >= 1100; millivolts -= 2.5) {
         try {
           known.push(rowMapOf(name, millivolts / 1000));

@@ -79,7 +79,9 @@ export function fetchOf(memory: StoredMemory, sources: readonly FaultSource[]): 
       words: `memory/words_${storageBits}.wgsl`,
       format: `memory/format_${kind}.wgsl`,
       faults: `memory/faults_${faults}.wgsl`,
-      ...((faults === 'sources' || faults === 'inverted') && { limit: `memory/limit_${zoned ? 'zones' : 'image'}.wgsl` }),
+      ...((faults === 'sources' || faults === 'inverted') && {
+        limit: `memory/limit_${zoned ? 'zones' : 'image'}.wgsl`,
+      }),
     },
     constants: {
       FINITE: !('nonFinite' in format && format.nonFinite === 'propagate'),

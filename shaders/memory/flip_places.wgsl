@@ -1,3 +1,4 @@
+// Looks up the number of drawn cells of a block in the first entries of a table of `Faults`, and flips so many places.
 fn map_entries(at: u32) -> vec4u { return vec4u(fault_table[at], fault_table[at + 1u], fault_table[at + 2u], fault_table[at + 3u]); }
 
 // fast_count returns this if the first 12 entries do not determine the number of flips, so that slow_count has to.

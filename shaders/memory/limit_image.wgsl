@@ -1,3 +1,4 @@
+// The quantile table of a source for a block, and its length: 0 outside of its lines. Included in source_cells as <limit>.
   let table = faults.map + fault_table[source + SOURCE_TABLE];
   var limit = fault_table[source + SOURCE_LIMIT];
   if (LINES) {

@@ -1,5 +1,5 @@
-  // As limit_image.wgsl, and sources with a zone: cells fail only in bad rows, or as often as the table of their bank says.
-  // Included in source_cells of faults_sources.wgsl as <limit>.
+// As limit_image.wgsl, and sources with a zone: cells fail only in bad rows, or as often as the table of their bank says.
+// Included in source_cells of faults_sources.wgsl as <limit>.
 #include "struct/fault_zones"
   var table = faults.map + fault_table[source + SOURCE_TABLE];
   var limit = fault_table[source + SOURCE_LIMIT];

@@ -1,5 +1,4 @@
 /** The banks and bad rows in which the parts of a tensor lie. */
-import type { Key } from './fault_sampler.ts';
 import { pcg4d } from './hash.ts';
 
 /**
@@ -25,6 +24,6 @@ const ROW_KIND = 4;
  * @param row number of the row among those of all banks
  * @param share share of bad rows there, 0..1
  */
-export function inBadRow(device: Key, row: number, share: number): boolean {
+export function inBadRow(device: readonly [number, number], row: number, share: number): boolean {
   return pcg4d(row, ROW_KIND, device[0], device[1])[0] < Math.round(share * 2 ** 32);
 }

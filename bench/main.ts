@@ -17,7 +17,7 @@ import { benchDraws } from './draws_batched.ts';
 import { benchGemm } from './gemm.ts';
 import { benchGrowth } from './growth.ts';
 import { benchHost } from './host.ts';
-import { benchMasks } from './masks.ts';
+import { benchMasks, benchMeasured } from './masks.ts';
 import { benchNetworks } from './networks.ts';
 import { benchPage } from './page.ts';
 import { benchPeers, type PeersResult } from './peers/peers.ts';
@@ -41,6 +41,7 @@ const GROUPS = [
   'growth',
   'memory',
   'masks',
+  'measured',
   'host',
   'doctor',
   'demo',
@@ -162,6 +163,7 @@ async function main(): Promise<void> {
       growth: benchGrowth,
       memory: benchMemory,
       masks: benchMasks,
+      measured: benchMeasured,
       tiles: benchTiles,
     };
     for (const [group, bench] of Object.entries(onDevice)) {

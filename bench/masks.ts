@@ -6,14 +6,17 @@ import type { BufferView } from '../src/gpu/guarded_device.ts';
 import { PipelineCache } from '../src/gpu/pipelines.ts';
 import { Recorder } from '../src/gpu/recorder.ts';
 import { FAULT_ENTRY_WORDS } from '../src/gpu/structs.ts';
+import { ApproximateMemory } from '../src/injection/approximate_memory.ts';
 import { type EntryShape, faultWords, writeDraw, writeFaults, writeScale } from '../src/injection/fault_entry.ts';
 import { flatGrid } from '../src/kernels/grid.ts';
 import { BLOCKS_EACH } from '../src/kernels/memory.ts';
 import { recordCopy } from '../src/kernels/probe.ts';
 import { type Fetch, fetchOf } from '../src/kernels/stored.ts';
-import { uniformMemory } from '../src/memory/config.ts';
+import { layerParameters } from '../src/layers/kinds.ts';
+import { FlatParameters, ParameterLayout } from '../src/layers/parameters.ts';
+import { type FaultModel, parseMemoryConfig, uniformMemory } from '../src/memory/config.ts';
 import { deviceKey, flipTable, tensorKey } from '../src/memory/fault_sampler.ts';
-import { faultSources } from '../src/memory/faults.ts';
+import { faultSources, meanErrorRate } from '../src/memory/faults.ts';
 import { makeRow, type Row } from './rows.ts';
 import { benchShaderSource } from './shader_source.ts';
 import { interleave, ratios, type Timing } from './timing.ts';
@@ -40,6 +43,51 @@ export function uniformSampler(
   return { faultTable, fetch: fetchOf(memory, sources) };
 }
 
+/** A dense layer of 10.3 million weights in a memory, of which a pass fetches every weight. */
+async function passOf(gpu: Gpu, arena: Arena, fault: FaultModel): Promise<{ run(): void }> {
+  const spec = { kind: 'dense', name: 'fc1', inputs: COLUMNS, outputs: ROWS, activation: 'none' } as const;
+  const parameters = new FlatParameters(arena, 'parameters', new ParameterLayout(layerParameters([spec])));
+  gpu.write(
+    parameters.view,
+    Float32Array.from({ length: parameters.layout.length }, (_, i) => ((i * 37) % 101) / 50 - 1),
+  );
+  const memory = await ApproximateMemory.store(arena, parameters);
+  const layers = { fc1: { kind: 'stored', faults: [fault] } };
+  await memory.configure(parseMemoryConfig({ granularity: 'pass', layers }, ['fc1']));
+  await memory.load(0);
+  const recorder = new Recorder(gpu);
+  memory.recordPass(recorder, 0);
+  return recorder.build('pass');
+}
+
+/** Measures a pass that draws by measured rows and banks, as multiples of one that draws uniformly at the same rate. */
+export async function benchMeasured(gpu: Gpu, timing: Timing): Promise<Row[]> {
+  const cases: readonly (readonly [name: string, fault: FaultModel])[] = [
+    ['rows of C1 at 1.15 V', { kind: 'rows', dimm: 'C1', volts: 1.15, bitErrorRate: 0.05, drawn: 'read' }],
+    ['rows of C1 at 1.25 V', { kind: 'rows', dimm: 'C1', volts: 1.25, bitErrorRate: 0.05, drawn: 'read' }],
+    ['latency, vendor A at tRCD 7.5 ns', { kind: 'latency', vendor: 'A', dimm: 'b18', tRCD: 7.5, drawn: 'read' }],
+    ['latency, vendor B at tRCD 7.5 ns', { kind: 'latency', vendor: 'B', dimm: 'p1', tRCD: 7.5, drawn: 'read' }],
+  ];
+  const rows: Row[] = [];
+  for (const [name, fault] of cases) {
+    const arena = new Arena(gpu);
+    const layers = { fc1: { kind: 'stored', faults: [fault] } };
+    const { fc1 } = parseMemoryConfig({ layers }, ['fc1']).layers;
+    const rate = fc1.kind === 'stored' ? meanErrorRate(fc1, 0, 'fc1') : 0;
+    const uniform = await passOf(gpu, arena, { kind: 'uniform', bitErrorRate: rate, drawn: 'read' });
+    const measured = await passOf(gpu, arena, fault);
+    const times = await interleave(
+      gpu,
+      { uniform: { run: () => uniform.run() }, measured: { run: () => measured.run() } },
+      timing,
+    );
+    const label = `pass with ${name}, mean BER ${rate.toPrecision(2)}, relative to uniform errors at this rate`;
+    rows.push(makeRow(label, ratios(times.measured, times.uniform), 'times', 1.5));
+    arena.destroy();
+  }
+  return rows;
+}
+
 /** Measures a materialised read of 10.3 million 12-bit codes by each method, as a multiple of a copy of the weights. */
 export async function benchMasks(gpu: Gpu, timing: Timing): Promise<Row[]> {
   const arena = new Arena(gpu);
@@ -58,12 +106,19 @@ export async function benchMasks(gpu: Gpu, timing: Timing): Promise<Row[]> {
     const { faultTable, fetch } = uniformSampler(arena, rate, { rows: ROWS, columns: COLUMNS, stride: COLUMNS });
     const step = new Recorder(gpu).step;
 
+    const limit = 'memory/limit_image.wgsl';
     const variant = async (faults: string, more: Record<string, ShaderConstant>, fast = 'whole') => {
       const { pipeline, layout } = await cache.get(
         {
           path: 'memory/materialise.wgsl',
           constants: { ...constants, ...shape, ...fetch.constants, ...more },
-          includes: { ...fetch.includes, faults, fast: `memory/fast_${fast}.wgsl`, retained: 'memory/write_f32.wgsl' },
+          includes: {
+            ...fetch.includes,
+            faults,
+            limit,
+            fast: `memory/fast_${fast}.wgsl`,
+            retained: 'memory/write_f32.wgsl',
+          },
         },
         ['read', 'read', 'write', 'uniform'],
       );

@@ -103,14 +103,7 @@ fn source_cells(faults: Faults, source: u32, block: u32) -> Cells {
   var slice = fault_table[source + SOURCE_SALT] << 24u;
   var random = pcg4d(vec4u(block, slice, key));
   let draw = random.x;
-  let table = faults.map + fault_table[source + SOURCE_TABLE];
-  var limit = fault_table[source + SOURCE_LIMIT];
-  if (LINES) {
-    let kind = fault_table[source + SOURCE_LINES];
-    let byte = (faults.origin + block) * 2u * STORAGE_BITS;
-    let line = select(byte / 64u, byte / (fault_table[faults.map + ENTRY_ROW_BITS] / 8u), kind == 2u);
-    if ((kind == 1u || kind == 2u) && !in_lines(source, line_hash(faults, kind, line))) { limit = 0u; }
-  }
+#include <limit>
   var count = 0u;
   while (count < limit && draw <= fault_table[table + count]) { count++; }
   var cells = Drawn(Cells(), Cells(), count);

@@ -15,7 +15,7 @@ import { VICTIM_FILE } from '../experiments/networks.ts';
 import { attacksOfKinds, changedTraining, type PresetName, presetInput } from '../experiments/presets.ts';
 import { parseShard, type Shard, WHOLE } from '../experiments/shard.ts';
 import { victimKind, widenedVictim } from '../experiments/trained_victim.ts';
-import { voltageMemories } from '../experiments/voltage.ts';
+import { latencyMemories, measuredVoltageMemories } from '../experiments/voltage.ts';
 import type { ImageSizeInput } from '../image_size.ts';
 import type { NOISE_KINDS } from '../memory/config.ts';
 import { type NetworkDescription, parseNetwork } from '../models/network_description.ts';
@@ -222,9 +222,16 @@ async function applyOptions(
 async function applyMemories(
   draft: ExperimentInput,
   preset: PresetName,
-  { memory = [], voltages: asked, granularity, format, bits, headroom, representation, faithful }: ExperimentOptions,
+  options: ExperimentOptions,
   stored: ExperimentInput['format'],
 ): Promise<void> {
+  const { memory = [], voltages, badBits, latency, dimm, granularity, format, bits, headroom } = options;
+  const { representation, faithful } = options;
+  if (badBits && !voltages) throw new ConfigError('--bad-bits: give --voltages too; only they have bad rows and lines');
+  if (dimm !== undefined && !latency) {
+    throw new ConfigError('--dimm: give --latency too; --voltages names a DIMM itself, such as C1:1.25');
+  }
+  const asked = voltages ?? latency;
   if (memory.length === 0 && !asked) return;
   if (granularity !== undefined)
     throw new ConfigError('--granularity: a memory has a granularity of its own; copy it and change that');
@@ -235,9 +242,10 @@ async function applyMemories(
   ) {
     throw new ConfigError('--format: a memory of --memory has a number format of its own; copy it and change that');
   }
-  const memories: NonNullable<ExperimentInput['memories']> = asked
-    ? voltageMemories(asked.vendor, asked.volts, stored ?? { kind: 'fixed' })
-    : [];
+  const memories: NonNullable<ExperimentInput['memories']> = [
+    ...(voltages ? measuredVoltageMemories(voltages, stored, badBits) : []),
+    ...(latency ? latencyMemories({ ...latency, dimm }, stored) : []),
+  ];
   for (const name of memory) {
     const { input } = await readMemory(name);
     memories.push({ name, setting: name, memory: input } as (typeof memories)[number]);

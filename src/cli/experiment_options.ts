@@ -4,10 +4,20 @@ import { ATTACKS } from '../attacks/registry.ts';
 import { RELEASE_DEFENCES, TRAINING_DEFENCES } from '../defences/registry.ts';
 import { COLOURS, type Colours, EVALUATORS, VICTIM_KINDS, type VictimKind } from '../experiments/config.ts';
 import { PRESETS, type PresetName } from '../experiments/presets.ts';
+import type { AskedLatency, AskedVoltages } from '../experiments/voltage.ts';
 import { GRANULARITIES, NOISE_KINDS, NUMBER_FORMAT_KINDS } from '../memory/config.ts';
 import { FIXED_REPRESENTATIONS, type FixedRepresentation } from '../memory/fixed_point.ts';
-import type { Vendor } from '../memory/undervolting.ts';
-import { choices, filePath, imageSize, layerSets, rateMap, rates, voltages, whole } from './option_values.ts';
+import {
+  choices,
+  filePath,
+  imageSize,
+  latencies,
+  layerSets,
+  rateMap,
+  rates,
+  voltages,
+  whole,
+} from './option_values.ts';
 import type { CommonOptions } from './session.ts';
 
 /** The parsed values of the options below. An option that the user did not give is absent. */
@@ -37,7 +47,10 @@ export interface ExperimentOptions extends CommonOptions {
   readonly grid?: number[];
   readonly rateMap?: Record<string, number>[];
   readonly memory?: string[];
-  readonly voltages?: { vendor: Vendor; volts: number[] };
+  readonly voltages?: AskedVoltages;
+  readonly badBits?: number[];
+  readonly latency?: AskedLatency;
+  readonly dimm?: string;
   readonly noise?: string[];
   readonly draws?: number;
   readonly granularity?: string;
@@ -152,10 +165,22 @@ export function addSweepOptions(command: Command): Command {
       (name: string, before: string[] = []) => [...before, name],
     )
     .option(
-      '--voltages <vendor:list>',
-      'sweep the supply voltage of measured DIMMs instead of the rates, such as C:1.35,1.25,1.15',
+      '--voltages <dimms:list>',
+      'sweep the supply voltage of measured DIMMs instead of the rates: C:1.35,1.25,1.15 of all DIMMs of vendor C that ' +
+        'were measured at each, C1:1.25,1.2 of one; vendor C by rows, A and B by cache lines',
       voltages,
     )
+    .option(
+      '--bad-bits <list>',
+      'with --voltages: bit error rates in bad rows and lines, which were not measured, such as 0.002,0.05,0.5; default: 0.05',
+      rates,
+    )
+    .option(
+      '--latency <vendor:list>',
+      'sweep the timing of measured DIMMs that are read early instead of the rates, in nanoseconds: B:tRCD=7.5,5 or A:tRP=7.5',
+      latencies,
+    )
+    .option('--dimm <name>', 'with --latency: one DIMM of the vendor, such as p1; default: every draw is another')
     .option(
       '--noise <kinds>',
       `kinds of noise to compare bit errors with: ${NOISE_KINDS.join(',')}, or none`,

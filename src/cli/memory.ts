@@ -8,16 +8,21 @@ import { Arena } from '../gpu/arena.ts';
 import { openNodeGpu } from '../gpu/node.ts';
 import { ApproximateMemory } from '../injection/approximate_memory.ts';
 import { checkMemory, chipFaults } from '../injection/placement.ts';
-import { FlatParameters } from '../layers/parameters.ts';
+import { FlatParameters, type ParameterSlice } from '../layers/parameters.ts';
+import { LINE_BYTES, placeOf } from '../memory/addresses.ts';
 import { MemoryConfig, parseMemoryConfig } from '../memory/config.ts';
 import { type FlipRate, flippedLines, flipRates, type TensorRead } from '../memory/flips.ts';
+import { latencyDimms, measuredTimings } from '../memory/latency.ts';
 import { findPreset, PRESETS } from '../memory/presets.ts';
+import { MAPPED_DIMMS, mappedVoltages } from '../memory/row_maps.ts';
 import { memoryJsonSchema } from '../memory/schema.ts';
+import { VENDORS } from '../memory/undervolting.ts';
 import { readCheckpoint } from '../models/checkpoint.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
 import { layerNames, modelName, modelSpec } from '../models/specs.ts';
 import { initializeParameters, modelLayout } from '../models/trainer.ts';
 import { faultMapFigure } from '../results/figures/fault_map.ts';
+import { type PlacementMapOptions, placementMapFigure } from '../results/figures/placement_map.ts';
 import { formatPercent } from '../results/results.ts';
 import { readMemory } from './memory_file.ts';
 import { makeFolder } from './output_file.ts';
@@ -55,14 +60,33 @@ export interface FaultMapReport {
   readonly total: FlipRate;
   readonly cacheLines: { readonly lines: number; readonly flipped: number; readonly rate: number };
   readonly picture: string;
+  /** Picture of the banks and rows in which the layers lie, for memories whose faults depend on them. */
+  readonly placement?: string;
 }
 
 export function memoryList(session: Session): void {
   const wide = Math.max(...PRESETS.map(({ name }) => name.length));
   session.answer(
     PRESETS.map(({ name, description }) => ({ name, description })),
-    PRESETS.map(({ name, description }) => `${name.padEnd(wide)}  ${description}`),
+    [...PRESETS.map(({ name, description }) => `${name.padEnd(wide)}  ${description}`), '', ...measuredLines()],
   );
+}
+
+/** What was measured, for --voltages and --latency, and what is assumed. */
+function measuredLines(): string[] {
+  const volts = MAPPED_DIMMS.map((dimm) => `  ${dimm}: ${mappedVoltages(dimm).join(', ')}`);
+  const timings = VENDORS.map((vendor) => {
+    const of = (name: 'tRCD' | 'tRP') => `${name} ${measuredTimings(vendor, name).join(', ')}`;
+    return `  ${vendor}: ${of('tRCD')}; ${of('tRP')}; DIMMs ${latencyDimms(vendor).join(', ')}`;
+  });
+  return [
+    'Measured rows, --voltages C:... or C1:..., in V (Chang et al., SIGMETRICS 2017). Assumed: how many bits of a bad row flip',
+    '(--bad-bits); maps between these voltages follow the measured share of bad lines and are marked as interpolated.',
+    ...volts,
+    'Measured cache lines, --voltages A:... or B:... (the same study): shares only. Assumed: bad lines lie anywhere.',
+    'Measured early reads, --latency A:..., in ns (Chang et al., SIGMETRICS 2016). Assumed: cells of a bank fail independently.',
+    ...timings,
+  ];
 }
 
 /** @throws ConfigError for an unknown name */
@@ -76,7 +100,7 @@ export function memorySchema(session: Session): void {
 
 /**
  * Stores a network in a memory, reads one parameter once and prints a {@link FaultMapReport} or its table. Draws the flips
- * into `fault_map.png` in `--out`.
+ * into `fault_map.png` in `--out`, and the rows in which the layers lie into `placement.png` if faults depend on them.
  *
  * @throws ConfigError for an unknown configuration or parameter, DataError for a file that cannot be read or written,
  *   AdapterError, DeviceLostError
@@ -124,6 +148,8 @@ export async function memoryMap(session: Session, args: MapArguments): Promise<v
     const { planes, total } = flipRates(read);
     const lines = flippedLines(read);
     const picture = join(out, 'fault_map.png');
+    const placed = memory.placed.addressOf(slice.name, 0) !== undefined;
+    const placement = join(out, 'placement.png');
     const report: FaultMapReport = {
       model: modelName(spec),
       adapter: gpu.adapter.name,
@@ -135,6 +161,7 @@ export async function memoryMap(session: Session, args: MapArguments): Promise<v
       total,
       cacheLines: { ...lines, rate: lines.flipped / lines.lines },
       picture,
+      ...(placed && { placement }),
     };
     const { encodePng, svgToPng } = await import('./render.ts');
     const svg = faultMapFigure({
@@ -150,10 +177,45 @@ export async function memoryMap(session: Session, args: MapArguments): Promise<v
       encodePng,
     });
     await writeFileAtomic(picture, svgToPng(svg, 1200));
+    if (placed) {
+      const { geometry } = memoryConfig;
+      const title = `Layers in the memory ${args.memory}, draw ${draw}`;
+      const map = placementMapFigure({ title, ...layerRows(memory, stored), rows: geometry.rows });
+      await writeFileAtomic(placement, svgToPng(map, 1200));
+    }
     session.answer(report, reportLines(report));
   } finally {
     await gpu.close();
   }
+}
+
+/** The rows in which every layer lies, and whether rows are bad for it. */
+function layerRows(
+  memory: ApproximateMemory,
+  stored: readonly ParameterSlice[],
+): Pick<PlacementMapOptions, 'banks' | 'layers' | 'isBad'> {
+  const { placed, config } = memory;
+  const { geometry, layers } = config;
+  const rowsOf = new Map<string, Set<number>>();
+  for (const { name, layer, length } of stored) {
+    const { storageBits } = memory.faultSamplerOf(name);
+    const rows = rowsOf.get(layer) ?? new Set<number>();
+    rowsOf.set(layer, rows);
+    // Parts of a tensor of a line each; none of them lies in two rows.
+    for (let byte = 0; byte < (length * storageBits) / 8; byte += LINE_BYTES) {
+      const { bank, row } = placeOf(geometry, placed.addressOf(name, byte)!);
+      rows.add(bank * geometry.rows + row);
+    }
+  }
+  const withRows = stored.find(({ layer }) => {
+    const own = layers[layer];
+    return own.kind === 'stored' && own.faults.some(({ kind }) => kind === 'rows');
+  });
+  return {
+    banks: (geometry.channels ?? 1) * geometry.banks,
+    layers: [...rowsOf].map(([name, rows]) => ({ name, rows })),
+    ...(withRows && { isBad: (bank, row) => placed.isBad(withRows.name, bank, row) }),
+  };
 }
 
 /** The network of a checkpoint; without one, that of the preset `shallow` without weights. */
@@ -189,5 +251,6 @@ function reportLines(report: FaultMapReport): string[] {
     `cache lines with a flip: ${cacheLines.flipped} of ${cacheLines.lines}, ${formatPercent(cacheLines.rate)}`,
     `bytes: ${bytes}`,
     `picture: ${picture}`,
+    ...(report.placement === undefined ? [] : [`where the layers lie: ${report.placement}`]),
   ];
 }

@@ -6,7 +6,7 @@ import { FULL_PROOF, proveMemory } from '../verify/memory.ts';
 import type { Session } from './session.ts';
 
 /** Number of claims in a whole proof, for the progress bar. */
-const CLAIMS = 35;
+const CLAIMS = 39;
 
 /** The object that `midas memory verify --json` prints. */
 export interface VerifyReport {

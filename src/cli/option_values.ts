@@ -1,6 +1,7 @@
 /** Parsers of option values. Each throws InvalidArgumentError, which commander prints with the name of the option. */
 import { InvalidArgumentError } from 'commander';
 import type { ConfigError } from '../errors.ts';
+import type { AskedLatency, AskedVoltages } from '../experiments/voltage.ts';
 import { RESERVED_KEYS } from '../formats/json.ts';
 import { parseRate } from '../memory/rate_text.ts';
 import { VENDORS, type Vendor } from '../memory/undervolting.ts';
@@ -32,14 +33,26 @@ export function rates(text: string): number[] {
   return text.split(',').map(rate);
 }
 
-/** Parses `C:1.35,1.25`: the vendor of the DIMMs and supply voltages. */
-export function voltages(text: string): { vendor: Vendor; volts: number[] } {
-  const [vendor, list = ''] = text.split(':');
+/** Parses `C:1.35,1.25` and `C1:1.35,1.25`: the DIMMs of a vendor or one of them, and supply voltages. */
+export function voltages(text: string): AskedVoltages {
+  const [, vendor, number, list = ''] = /^([A-Z])(\d*):(.*)$/.exec(text) ?? [];
   const volts = list.split(',').map(Number);
   if (!(VENDORS as readonly string[]).includes(vendor) || !volts.every((each) => each > 0)) {
     throw new InvalidArgumentError(`give a vendor (${VENDORS.join(', ')}), a colon and volts.`);
   }
-  return { vendor: vendor as Vendor, volts };
+  return { vendor: vendor as Vendor, ...(number !== '' && { dimm: vendor + number }), volts };
+}
+
+/** Parses `B:tRCD=7.5,5`: the vendor of the DIMMs, and times in nanoseconds. */
+export function latencies(text: string): AskedLatency {
+  const [, vendor, timing, list = ''] = /^([A-Z]):(tRCD|tRP)=(.*)$/.exec(text) ?? [];
+  const nanoseconds = list.split(',').map(Number);
+  if (!(VENDORS as readonly string[]).includes(vendor) || !nanoseconds.every((each) => each > 0)) {
+    throw new InvalidArgumentError(
+      `give a vendor (${VENDORS.join(', ')}), a colon, tRCD= or tRP= and nanoseconds, such as B:tRCD=7.5,5.`,
+    );
+  }
+  return { vendor: vendor as Vendor, timing: timing as AskedLatency['timing'], nanoseconds };
 }
 
 /** Parses `fc1=0.01,fc2=2^-9` and appends the result to those of earlier uses of the option. */

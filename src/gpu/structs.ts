@@ -143,6 +143,16 @@ export const FAULT_SOURCE = wordsOf('SOURCE', {
   failure: ['u32', 'a drawn cell fails in a read if its hash is <= this'],
 });
 
+/**
+ * The head of the zones of a tensor (src/memory/zones.ts), which lie behind the entries of all tensors, where TO of a source with
+ * a zone says. Such a source has LINES 4, and cells fail only in units of which a bit of FROM is set; or 5, and its TABLE begins
+ * with a record of LIMIT words for each bank: the number of values in the bank's table, and the values.
+ */
+export const FAULT_ZONES = wordsOf('ZONES', {
+  shift: ['u32', 'block b of the tensor lies in unit (FIRST + b) >> SHIFT'],
+  first: ['u32', 'see SHIFT'],
+});
+
 /** Number of words of a tensor's entry in the fault table, including its sources and their tables. */
 export const FAULT_ENTRY_WORDS = 2048;
 
@@ -156,4 +166,5 @@ export const STRUCTS: Readonly<Record<string, string>> = {
     `const ENTRY_SOURCES: u32 = ${FAULT_ENTRY.words}u; // where the sources begin`,
     FAULT_SOURCE.wgsl,
   ].join('\n'),
+  fault_zones: FAULT_ZONES.wgsl,
 };

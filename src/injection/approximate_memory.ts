@@ -32,6 +32,7 @@ import {
   planMemory,
 } from './placement.ts';
 import { type FittedFormat, ParameterRanges } from './ranges.ts';
+import { type PlacedTensors, placeTensors } from './zones.ts';
 
 /** Pass numbers per load, so that two loads never share the number of a pass: LOADS x PASSES = 2^32. */
 const PASSES = 2 ** 20;
@@ -64,6 +65,8 @@ export class ApproximateMemory {
   #formats: ReadonlyMap<string, FittedFormat> = new Map();
   /** The faults on the chip of the current draw. */
   #faults: ChipFaults = NO_FAULTS;
+  /** The places of the tensors in the current draw. */
+  #placed: PlacedTensors | undefined;
   #encoded = '';
   #draw = 0;
 
@@ -122,7 +125,7 @@ export class ApproximateMemory {
     const fetched = this.#plan.tensors.filter(({ slice }) => !perLoad || this.fused(slice.layer));
     const noise = perLoad ? [] : Object.entries(layers).map(([layer, { kind }]) => `${layer} ${kind}`);
     const activations = this.#plan.activations.map(({ name, format, fetch }) => [name, format, fetch]);
-    const weights = [noise, fetched.map(({ tensor }) => tensor), this.imageBytes];
+    const weights = [noise, fetched.map(({ tensor }) => tensor), this.imageBytes, this.#table.parameters.size];
     return JSON.stringify([perLoad ? 'load' : granularity, weights, activations]);
   }
 
@@ -137,7 +140,9 @@ export class ApproximateMemory {
     this.#formats = new Map(
       plan.tensors.map(({ slice, memory }) => [slice.name, this.#ranges.fit(slice, memory, stored)]),
     );
+    const { parameters: table } = this.#table;
     this.#table.configure(config, plan, this.#formats);
+    if (this.#table.parameters !== table) this.#programs.clear();
     this.#table.upload();
     await this.#encode();
   }
@@ -190,6 +195,8 @@ export class ApproximateMemory {
       this.#table.setFaults(this.#plan, this.#faults);
     }
     const [load, read] = this.#readNumbers();
+    this.#placed = placeTensors(this.config, this.#plan.tensors, this.#faults, load);
+    this.#table.setZones(this.#plan, this.#faults, this.#placed);
     this.#table.draw(seed, this.#plan, { chip, device: deviceKey(seed, chip), load, read });
     const encoder = this.#gpu.device.createCommandEncoder({ label: 'exact layers' });
     const { slices } = this.#parameters.layout;
@@ -339,7 +346,8 @@ export class ApproximateMemory {
   faultSamplerOf(name: string, pass = 0, image?: number): FaultSampler {
     const { slice, memory, tensor } = this.#find(name);
     const faults = this.#faults.layers.get(slice.layer)!;
-    return this.#faultSampler(memory, faults, { number: slice.index, origin: tensor.origin, pass, image });
+    const sampler = this.#faultSampler(memory, faults, { number: slice.index, origin: tensor.origin, pass, image });
+    return { ...sampler, zones: this.#placed?.zonesOf(name) };
   }
 
   #faultSampler(
@@ -365,6 +373,12 @@ export class ApproximateMemory {
       device: deviceKey(seed, this.#chip()),
       origin: read.origin,
     };
+  }
+
+  /** The places of the parameters in the current load. @throws Error before `load` */
+  get placed(): PlacedTensors {
+    if (!this.#placed) throw new Error('the memory has no draw; call load first');
+    return this.#placed;
   }
 
   /** The full scale of a parameter's format, just above its largest value; noise levels are multiples of it. */

@@ -1,13 +1,22 @@
 /** The entries of the fault table in the device's layout, one per tensor (src/gpu/structs.ts). */
 
 import { ConfigError } from '../errors.ts';
-import { FAULT_ENTRY, FAULT_ENTRY_WORDS, FAULT_SOURCE, writeFields } from '../gpu/structs.ts';
+import { FAULT_ENTRY, FAULT_ENTRY_WORDS, FAULT_SOURCE, FAULT_ZONES, writeFields } from '../gpu/structs.ts';
 import { BLOCK_CODES, type StorageBits } from '../memory/codec.ts';
 import type { Ecc, Geometry } from '../memory/config.ts';
-import { type Granularity, type Key, LINE_KIND, sourceLimits } from '../memory/fault_sampler.ts';
-import { type FaultSource, isUniform, scrubbedCount } from '../memory/faults.ts';
+import {
+  bankTables,
+  type Granularity,
+  type Key,
+  LINE_KIND,
+  rowFlags,
+  sourceLimits,
+  ZONE_KIND,
+} from '../memory/fault_sampler.ts';
+import { type FaultSource, isUniform, scrubbedCount, sourceCells } from '../memory/faults.ts';
 import { sparseFaultTables } from '../memory/sparse_faults.ts';
 import { avoidedValue } from '../memory/stored_bits.ts';
+import type { Zones } from '../memory/zones.ts';
 
 const GRANULARITY: Readonly<Record<Granularity, number>> = { chip: 0, load: 0, pass: 1, inference: 2 };
 const DRAWN = { chip: 0, load: 1, read: 2 } as const;
@@ -105,23 +114,28 @@ export function faultWords(args: EntryFaults): Uint32Array<ArrayBuffer> {
   });
   // Directly behind the sources, where memory/faults_inverted.wgsl looks for it.
   if (inverted && sources.length > 0) place(Uint32Array.of(AVOIDED[avoidedValue(sources)]), 1);
+  const flags = rowFlags(sources);
+  let record = 0;
   for (const [i, source] of sources.entries()) {
     const { table, failure, from, to } = sourceLimits(source, storageBits, ecc !== undefined);
+    const { zone } = source;
+    const length = recordLength(source, storageBits, ecc !== undefined);
     const fields = {
-      // The uniform kernels read twelve entries together.
-      table: place(table, 12),
-      limit: table.length,
+      // The uniform kernels read twelve entries together. Tables of banks lie behind the entries; see zoneTables.
+      table: zone?.kind === 'banks' ? record : place(table, 12),
+      limit: zone?.kind === 'banks' ? length : table.length,
       firstBit: source.firstBit,
       bits: source.bits,
       drawn: DRAWN[source.drawn],
       salt: source.salt,
       stored: STORED[source.stored],
       effect: EFFECT[source.effect],
-      lines: source.lines ? LINE_KIND[source.lines.kind] : 0,
-      from,
+      lines: zone ? ZONE_KIND[zone.kind] : source.lines ? LINE_KIND[source.lines.kind] : 0,
+      from: zone ? flags[i] : from,
       to,
       failure,
     };
+    if (zone?.kind === 'banks') record += length * zone.rates.length;
     writeFields(FAULT_SOURCE, words, fields, FAULT_ENTRY.words + i * FAULT_SOURCE.words);
   }
   if (granularity === 'inference' && isUniform(sources, ecc)) {
@@ -133,6 +147,66 @@ export function faultWords(args: EntryFaults): Uint32Array<ArrayBuffer> {
     writeFields(FAULT_ENTRY, words, { sparseFaults: header });
   }
   return words;
+}
+
+/** Words of the record of a bank: the number of values of its quantile table, then the values and zeros. */
+function recordLength(source: FaultSource, storageBits: StorageBits, check: boolean): number {
+  return 1 + Math.max(12, sourceCells(source, storageBits, check));
+}
+
+/** The quantile tables of all sources with a zone of banks: a record per bank. Their length does not depend on the rates. */
+export function zoneTables({ sources, storageBits, ecc }: EntryFaults): Uint32Array<ArrayBuffer> {
+  const check = ecc !== undefined;
+  const records = sources
+    .filter(({ zone }) => zone?.kind === 'banks')
+    .flatMap((source) => {
+      return bankTables(source, storageBits, check).map((table) => {
+        const words = new Uint32Array(recordLength(source, storageBits, check));
+        words[0] = table.length;
+        words.set(table, 1);
+        return words;
+      });
+    });
+  const all = new Uint32Array(records.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const record of records) {
+    all.set(record, at);
+    at += record.length;
+  }
+  return all;
+}
+
+/** Number of words that {@link writeZones} needs at `at`. */
+export function zoneExtent(tables: Uint32Array, units: number): number {
+  return tables.length + FAULT_ZONES.words + units;
+}
+
+/**
+ * Writes the zones of a tensor and the tables of its banks behind the entries, and where they are into entry `entry`, after
+ * {@link writeFaults}.
+ * @param tables the result of {@link zoneTables}
+ * @param at word of the fault table at which they begin
+ */
+export function writeZones(
+  words: Uint32Array<ArrayBuffer>,
+  entry: number,
+  sources: readonly FaultSource[],
+  { tables, zones, at }: { tables: Uint32Array; zones: Zones; at: number },
+): void {
+  const first = entry * FAULT_ENTRY_WORDS;
+  const header = at + tables.length;
+  words.set(tables, at);
+  writeFields(FAULT_ZONES, words, { shift: zones.shift, first: zones.first }, header);
+  words.set(zones.words, header + FAULT_ZONES.words);
+  let record = at;
+  for (const [i, { zone }] of sources.entries()) {
+    if (!zone) continue;
+    const source = first + FAULT_ENTRY.words + i * FAULT_SOURCE.words;
+    words[source + FAULT_SOURCE.at.to] = header - first;
+    if (zone.kind !== 'banks') continue;
+    words[source + FAULT_SOURCE.at.table] = record - first;
+    record += words[source + FAULT_SOURCE.at.limit] * zone.rates.length;
+  }
 }
 
 /** Writes the faults of a tensor of this shape into entry `entry`. @param faults the result of {@link faultWords} */

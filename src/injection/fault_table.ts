@@ -7,9 +7,10 @@ import type { ParameterLayout } from '../layers/parameters.ts';
 import { BLOCK_CODES, formatBits } from '../memory/codec.ts';
 import type { MemoryConfig } from '../memory/config.ts';
 import { type Key, tensorKey } from '../memory/fault_sampler.ts';
-import { writeDraw, writeFaults, writeScale } from './fault_entry.ts';
+import { writeDraw, writeFaults, writeScale, writeZones, zoneExtent } from './fault_entry.ts';
 import { type ChipFaults, MAX_ACTIVATIONS, type MemoryPlan } from './placement.ts';
 import type { FittedFormat } from './ranges.ts';
+import { mostUnits, type PlacedTensors } from './zones.ts';
 
 /** The shape of one block, in which activations are stored: their layout changes with every read. */
 const BLOCK = { rows: 1, columns: BLOCK_CODES, stride: BLOCK_CODES };
@@ -26,14 +27,19 @@ export interface TableDraw {
 
 /** Two tables: one with the parameters by index, one with the activations in the order of the configuration. */
 export class FaultTable {
-  readonly parameters: BufferView;
   readonly activations: BufferView;
+  #parameters: BufferView;
   readonly #gpu: Gpu;
+  readonly #arena: Arena;
   readonly #layout: ParameterLayout;
-  readonly #words: Uint32Array<ArrayBuffer>;
+  #words: Uint32Array<ArrayBuffer>;
   readonly #activationWords = new Uint32Array(FAULT_ENTRY_WORDS * MAX_ACTIVATIONS);
   /** For each parameter, the word at which the scales of its rows begin. */
   readonly #rowScales: readonly number[];
+  /** Words of the entries and scales; zones lie behind. */
+  readonly #fixedWords: number;
+  /** The words at which the zones of parameters begin, by name. */
+  readonly #zones = new Map<string, number>();
 
   constructor(arena: Arena, layout: ParameterLayout) {
     let words = layout.slices.length * FAULT_ENTRY_WORDS;
@@ -43,10 +49,17 @@ export class FaultTable {
       return at;
     });
     this.#gpu = arena.gpu;
+    this.#arena = arena;
+    this.#fixedWords = words;
     this.#layout = layout;
     this.#words = new Uint32Array(words);
-    this.parameters = arena.allocate('fault table', words * 4);
+    this.#parameters = arena.allocate('fault table', words * 4);
     this.activations = arena.allocate('fault table of activations', this.#activationWords.byteLength);
+  }
+
+  /** The table of the parameters, another buffer after a `configure` that needs more room. */
+  get parameters(): BufferView {
+    return this.#parameters;
   }
 
   /**
@@ -72,10 +85,28 @@ export class FaultTable {
         pairs.set([scale, inverse], 2 * row);
       }
     }
+    this.#reserveZones(config, plan);
     for (const [entry, { format }] of plan.activations.entries()) {
       writeScale(this.#activationWords, entry, { granularity, ...format, bits: format.codec.bits });
     }
     this.setFaults(plan, plan.faults);
+  }
+
+  /** Finds room for the zones of all tensors on any chip, and moves to a larger buffer if they need it. */
+  #reserveZones(config: MemoryConfig, { tensors, faults }: MemoryPlan): void {
+    this.#zones.clear();
+    let words = this.#fixedWords;
+    for (const { slice, size } of tensors) {
+      const { sources, tables } = faults.layers.get(slice.layer)!;
+      if (!sources.some(({ zone }) => zone)) continue;
+      this.#zones.set(slice.name, words);
+      words += zoneExtent(tables, mostUnits(config, size));
+    }
+    if (words <= this.#words.length) return;
+    const before = this.#words;
+    this.#words = new Uint32Array(words);
+    this.#words.set(before);
+    this.#parameters = this.#arena.allocate('fault table', words * 4);
   }
 
   /** Writes the faults of a chip; `draw` or `upload` must follow. */
@@ -83,6 +114,17 @@ export class FaultTable {
     for (const { slice } of plan.tensors) writeFaults(this.#words, slice.index, layers.get(slice.layer)!.words, slice);
     for (const [entry, { name }] of plan.activations.entries()) {
       writeFaults(this.#activationWords, entry, activations.get(name)!.words, BLOCK);
+    }
+  }
+
+  /** Writes the places of a draw, after the faults of its chip; `draw` or `upload` must follow. */
+  setZones(plan: MemoryPlan, { layers }: ChipFaults, placed: PlacedTensors): void {
+    for (const { slice } of plan.tensors) {
+      const at = this.#zones.get(slice.name);
+      if (at === undefined) continue;
+      const { sources, words, tables } = layers.get(slice.layer)!;
+      writeFaults(this.#words, slice.index, words, slice);
+      writeZones(this.#words, slice.index, sources, { tables, zones: placed.zonesOf(slice.name)!, at });
     }
   }
 

@@ -3,13 +3,15 @@ import { ConfigError } from '../errors.ts';
 import { roundUp } from '../gpu/arena.ts';
 import { type Fetch, fetchOf, retainsCodes16, type StoredTensor } from '../kernels/stored.ts';
 import type { ParameterLayout, ParameterSlice } from '../layers/parameters.ts';
+import { capacityOf } from '../memory/addresses.ts';
 import { BLOCK_CODES, formatBits, storageBitsOf } from '../memory/codec.ts';
 import type { ActivationMemory, Granularity, MemoryConfig, StoredMemory } from '../memory/config.ts';
 import type { FaultSource } from '../memory/faults/model.ts';
 import { faultSources, isUniform } from '../memory/faults.ts';
 import { flippedWords } from './chosen_flips.ts';
-import { faultWords } from './fault_entry.ts';
+import { faultWords, zoneTables } from './fault_entry.ts';
 import { type FittedFormat, fitFormat } from './ranges.ts';
+import { placeTensors, TENSOR_ALIGNMENT } from './zones.ts';
 
 /** Maximum number of loads at granularities `pass` and `inference`, whose reads are numbered across loads. */
 export const LOADS = 2 ** 12;
@@ -17,14 +19,13 @@ export const LOADS = 2 ** 12;
 /** Maximum number of activations in approximate memory. */
 export const MAX_ACTIVATIONS = 16;
 
-/** Every tensor starts on a multiple of this many bytes in the image. */
-const TENSOR_ALIGNMENT = 256;
-
 /** The faults in the memory of one layer or activation on one chip. */
 export interface PlannedFaults {
   readonly sources: readonly FaultSource[];
   /** Their words in an entry of the fault table, from faultWords. */
   readonly words: Uint32Array<ArrayBuffer>;
+  /** The quantile tables of banks, from zoneTables; empty without a source with a zone of banks. */
+  readonly tables: Uint32Array<ArrayBuffer>;
 }
 
 /** A parameter that a configuration stores in approximate memory. */
@@ -76,7 +77,8 @@ function plannedFaults(memory: StoredMemory, chip: number, config: MemoryConfig,
   const sources = faultSources(memory, chip, path);
   const storageBits = storageBitsOf(formatBits(memory.format));
   const { ecc, inverted } = memory;
-  return { sources, words: faultWords({ sources, storageBits, ecc, inverted, geometry, granularity, where: path }) };
+  const cells = { sources, storageBits, ecc, inverted, geometry, granularity, where: path };
+  return { sources, words: faultWords(cells), tables: zoneTables(cells) };
 }
 
 /**
@@ -138,13 +140,15 @@ export function planMemory(config: MemoryConfig, layout: ParameterLayout, where 
     tensors.push({ slice, memory, tensor, offset: bytes, size, uniform, codes16 });
     bytes = roundUp(bytes + size, TENSOR_ALIGNMENT);
   }
-  const capacity = geometry.banks * geometry.rows * geometry.rowBytes;
+  const { channels = 1 } = geometry;
+  const capacity = capacityOf(geometry);
   if (bytes > capacity) {
     throw new ConfigError(
-      `${where}.geometry: ${geometry.banks} banks of ${geometry.rows} rows of ${geometry.rowBytes} bytes hold ${capacity} ` +
+      `${where}.geometry: ${channels > 1 ? `${channels} channels of ` : ''}${geometry.banks} banks of ${geometry.rows} rows of ${geometry.rowBytes} bytes hold ${capacity} ` +
         `bytes, but the image has ${bytes}`,
     );
   }
+  placeTensors(config, tensors, faults, 0, where);
   const activations = Object.entries(config.activations).map(([name, memory]) => ({
     name,
     memory,
@@ -169,10 +173,12 @@ export function checkDraws(granularity: Granularity, draws: number): void {
  */
 export function checkMemory(config: MemoryConfig, layout: ParameterLayout, draws: number, where = 'memory'): void {
   checkDraws(config.granularity, draws);
-  planMemory(config, layout, where);
-  // At granularity chip every draw is another chip, which may not have been measured at the voltage.
+  const { tensors } = planMemory(config, layout, where);
+  // At granularity chip every draw is another chip, which may not have been measured at the voltage, or has fewer good rows.
   if (config.granularity !== 'chip') return;
-  for (let draw = 1; draw < draws; draw++) chipFaults(config, config.chip + draw, where);
+  for (let draw = 1; draw < draws; draw++) {
+    placeTensors(config, tensors, chipFaults(config, config.chip + draw, where), 0, where);
+  }
 }
 
 function activationNumber(name: string): number {

@@ -42,6 +42,25 @@ function isTwosComplement(format: NumberFormat): boolean {
 const NON_FINITE = { propagate: 0, zero: 1, saturate: 2 } as const;
 const ECC = { zero: 1, pass: 2 } as const;
 
+/** The shader that draws these faults: faults_sources.wgsl draws any, the others some more quickly. */
+function samplerOf(
+  { ecc, inverted }: StoredMemory,
+  sources: readonly FaultSource[],
+): 'none' | 'uniform' | 'rows' | 'banks' | 'sources' | 'inverted' {
+  if (sources.length === 0) return 'none';
+  if (isUniform(sources, ecc)) return 'uniform';
+  if (inverted) return 'inverted';
+  const [first, second] = sources;
+  const plain = sources.every(
+    ({ firstBit, effect, failure, lines, drawn }) =>
+      firstBit === 0 && effect === 'flip' && failure === 1 && !lines && drawn === first.drawn,
+  );
+  if (ecc || !plain) return 'sources';
+  if (!second && first.zone?.kind === 'rows' && first.stored === 'any') return 'rows';
+  const banks = sources.length === 2 && sources.every(({ zone }) => zone?.kind === 'banks');
+  return banks && first.stored === 'zero' && second.stored === 'one' ? 'banks' : 'sources';
+}
+
 /** The fetch of the tensors of a layer. @param sources fault sources of the layer; empty for a read without faults */
 export function fetchOf(memory: StoredMemory, sources: readonly FaultSource[]): Fetch {
   const { format, ecc, inverted } = memory;
@@ -53,13 +72,16 @@ export function fetchOf(memory: StoredMemory, sources: readonly FaultSource[]): 
   const storageBits = storageBitsOf(formatBits(format));
   // The number of cells of a block that two random words select; some may turn out unused.
   const places = storageBits === 32 ? 4 : 8;
-  const faults =
-    sources.length === 0 ? 'none' : isUniform(sources, ecc) ? 'uniform' : inverted ? 'inverted' : 'sources';
+  const faults = samplerOf(memory, sources);
+  const zoned = sources.some(({ zone }) => zone);
   return {
     includes: {
       words: `memory/words_${storageBits}.wgsl`,
       format: `memory/format_${kind}.wgsl`,
       faults: `memory/faults_${faults}.wgsl`,
+      ...((faults === 'sources' || faults === 'inverted') && {
+        limit: `memory/limit_${zoned ? 'zones' : 'image'}.wgsl`,
+      }),
     },
     constants: {
       FINITE: !('nonFinite' in format && format.nonFinite === 'propagate'),

@@ -1,6 +1,8 @@
 /** A memory configuration: plain data, validated once, written unchanged into every result's manifest. */
 import * as v from 'valibot';
 import { ConfigError } from '../errors.ts';
+import { MAPPING_NAMES, MAPPINGS } from './addresses.ts';
+import { checkRegions, REGION } from './allocation.ts';
 import { behaviourOf, FaultModel } from './faults/registry.ts';
 import { described, whole } from './fields.ts';
 import { FIXED_ENCODINGS, FIXED_REPRESENTATIONS } from './fixed_point.ts';
@@ -216,8 +218,25 @@ export const Geometry = described(
       ),
       8192,
     ),
+    channels: v.optional(
+      described(
+        v.pipe(whole, v.minValue(1, 'must be in 1..8'), v.maxValue(8, 'must be in 1..8'), powerOfTwo),
+        'Number of channels, a power of two, each with such banks; default: 1.',
+      ),
+    ),
+    mapping: v.optional(
+      described(
+        v.picklist(MAPPING_NAMES, `must be one of ${MAPPING_NAMES.join(', ')}`),
+        `The fields of an address from its highest bits to its lowest; default: row-interleaved. ${Object.entries(
+          MAPPINGS,
+        )
+          .map(([name, fields]) => `${name}: ${fields}`)
+          .join('. ')}.`,
+      ),
+    ),
   }),
-  'Layout of addresses: the memory image fills one row of every bank in turn, then the next row.',
+  'Layout of addresses. Models with lines place the memory image at address 0, row-interleaved in one channel; the models ' +
+    'rows and latency at the pages that place names.',
 );
 export type Geometry = v.InferOutput<typeof Geometry>;
 
@@ -270,6 +289,20 @@ const memoryConfig = described(
       'auto',
     ),
     geometry: v.optional(Geometry, {}),
+    place: v.optional(
+      described(
+        v.record(
+          v.string(),
+          described(
+            v.pipe(v.string(), v.regex(REGION, 'must be anywhere, bank:0,2, rows:good or rows:bad')),
+            'Region of the layer.',
+          ),
+        ),
+        'Where layers with the fault models rows and latency lie, by name; * stands for the others: anywhere, in banks ' +
+          '(bank:0,2), or in rows that are good or bad in this draw (rows:good, rows:bad). A region is filled page by page ' +
+          'from a random one on. Default: all layers together anywhere.',
+      ),
+    ),
     layers: described(
       v.record(v.string(), LayerMemory),
       'Memory of each layer by its name; * stands for all layers without an entry of their own, in experiments only for ' +
@@ -355,6 +388,7 @@ export function parseMemoryConfig(
       );
     }
   }
+  checkPlaces(config, where);
   for (const [name, memory] of Object.entries(config.activations)) {
     const path = `${where}.activations.${name}`;
     if (name !== 'input' && !layers.includes(name)) {
@@ -385,4 +419,18 @@ export function parseMemoryConfig(
 function checkRepresentation({ format }: StoredMemory, path: string): void {
   if (format.kind !== 'fixed' || format.representation !== 'twos-complement' || format.encoding !== 'faithful') return;
   throw new ConfigError(`${path}.format.representation: the faithful encoding is sign-magnitude; use corrected`);
+}
+
+/** Checks that every place belongs to a layer whose faults depend on it, and that no two overlap. @throws ConfigError */
+function checkPlaces({ place, layers, geometry }: MemoryConfig, where: string): void {
+  if (!place) return;
+  const depends = (memory: LayerMemory | undefined) =>
+    memory?.kind === 'stored' && memory.faults.some((model) => behaviourOf(model).placed);
+  for (const layer of Object.keys(place)) {
+    if (layer === '*' ? Object.values(layers).some(depends) : depends(layers[layer])) continue;
+    throw new ConfigError(
+      `${where}.place.${layer}: no faults depend on where it lies; give the layer the fault model rows or latency`,
+    );
+  }
+  checkRegions(place, geometry, `${where}.place`);
 }

@@ -13,6 +13,7 @@ import { type Drawn, type FaultSource, scrubbedCount, sourceCells } from './faul
 import { pcg4d } from './hash.ts';
 import { secdedCheck, secdedDecode } from './secded.ts';
 import { asStored, avoidedValue } from './stored_bits.ts';
+import { BAD_ROW, type Zones } from './zones.ts';
 
 export type { Granularity } from './config.ts';
 
@@ -145,6 +146,8 @@ export interface FaultSampler {
   readonly device: Key;
   /** First block of the tensor in the memory image, counted in blocks of the tensor's own size. */
   readonly origin: number;
+  /** Where the tensor lies in DRAM; needed for sources with a zone. */
+  readonly zones?: Zones;
 }
 
 /** Converts a probability above 0 to the largest random u32 at which the event occurs. */
@@ -172,20 +175,32 @@ export function sourceLimits(source: FaultSource, storageBits: StorageBits, chec
   return { table, failure: chanceLimit(source.failure), from, to: end - 1 };
 }
 
+/** The quantile tables of a source with a zone of banks, by bank; those of every bank are equal in other sources. */
+export function bankTables(source: FaultSource, storageBits: StorageBits, check: boolean): Uint32Array[] {
+  if (source.zone?.kind !== 'banks') return [sourceLimits(source, storageBits, check).table];
+  const cells = sourceCells(source, storageBits, check);
+  return source.zone.rates.map((rate) => flipTable(cells, source.failure === 0 ? 0 : rate));
+}
+
 const ALWAYS = 0xffffffff;
 
 /** Numbers of the kinds of lines in the fault table and in hashes. */
 export const LINE_KIND: Readonly<Record<LineKind, number>> = { 'cache-line': 1, wordline: 2, bitline: 3 };
+
+/** Numbers of the kinds of zones in the fault table, above those of lines. */
+export const ZONE_KIND = { rows: 4, banks: 5 } as const;
 
 /**
  * Prepares a {@link FaultSampler} for many blocks.
  * @returns a function that gives the mask of the wrong bits of a block, whose `stored` words are given
  */
 export function blockFaults(sampler: FaultSampler): (block: number, stored: Uint32Array) => Uint32Array {
-  const { storageBits, sources, ecc, invertedBits, geometry, keys, device, origin } = sampler;
+  const { storageBits, sources, ecc, invertedBits, geometry, keys, device, origin, zones } = sampler;
   const avoided = invertedBits === undefined ? 'none' : avoidedValue(sources);
   const check = ecc !== undefined;
   const limits = sources.map((source) => sourceLimits(source, storageBits, check));
+  const tables = sources.map((source) => bankTables(source, storageBits, check));
+  const badRow = rowFlags(sources);
   const scrubbed = scrubbedCount(sources, ecc);
   const rowBits = geometry.rowBytes * 8;
   const inLines = (kind: LineKind, line: number, { from, to }: SourceLimits) => {
@@ -213,12 +228,14 @@ export function blockFaults(sampler: FaultSampler): (block: number, stored: Uint
     if (check) held.set(checkBits(cells), CHECK_WORD);
     let errors: Uint32Array = new Uint32Array(MASK_WORDS);
     const byte = (origin + block) * 2 * storageBits;
+    const zone = zones ? zones.words[(zones.first + block) >>> zones.shift] : 0;
     for (const [i, source] of sources.entries()) {
       const limit = limits[i];
       const kind = source.lines?.kind;
       const here =
         (kind !== 'cache-line' || inLines(kind, Math.floor(byte / 64), limit)) &&
-        (kind !== 'wordline' || inLines(kind, Math.floor(byte / geometry.rowBytes), limit));
+        (kind !== 'wordline' || inLines(kind, Math.floor(byte / geometry.rowBytes), limit)) &&
+        (source.zone?.kind !== 'rows' || (zone & badRow[i]) !== 0);
       if (here) {
         const each = kind === 'bitline' || limit.failure !== ALWAYS;
         const cells = drawCells(
@@ -226,7 +243,7 @@ export function blockFaults(sampler: FaultSampler): (block: number, stored: Uint
           block,
           source.salt,
           { storageBits, check, firstBit: source.firstBit, bits: source.bits },
-          limit.table,
+          tables[i][source.zone?.kind === 'banks' ? zone & 0xffff : 0],
           each ? (place) => cellFails(source, limit, block, place) : undefined,
         );
         for (let w = 0; w < MASK_WORDS; w++) {
@@ -240,6 +257,17 @@ export function blockFaults(sampler: FaultSampler): (block: number, stored: Uint
     }
     return ecc ? corrected(errors, stored, ecc, false) : errors;
   };
+}
+
+/** For each source, the bit of its bad rows in a word of zones; 0 for a source without a zone of rows. */
+export function rowFlags(sources: readonly FaultSource[]): number[] {
+  let next = BAD_ROW;
+  return sources.map(({ zone }) => {
+    if (zone?.kind !== 'rows') return 0;
+    const flag = next;
+    next <<= 1;
+    return flag >>> 0;
+  });
 }
 
 /** The check bits of the stored words: two words, with one byte for each 64 bits of data. */

@@ -59,14 +59,14 @@ export function faultSources(memory: StoredMemory, chip: number, where = 'memory
       path,
       source: (given) => ({ ...whole, salt: salt++, ...given }),
     });
-    for (const { firstBit, bits: count, lines } of made) {
+    for (const { firstBit, bits: count, lines, zone } of made) {
       if (firstBit + count > width) {
         throw new ConfigError(
           `${path}: the model fails bit ${firstBit + count - 1}, but only ${width} bits of a code can fail`,
         );
       }
-      if (lines && !behaviour.needsAddresses?.(model)) {
-        throw new Error(`the fault model ${model.kind} has lines, so its needsAddresses must return true`);
+      if ((lines || zone) && !behaviour.needsAddresses?.(model)) {
+        throw new Error(`the fault model ${model.kind} has lines or zones, so its needsAddresses must return true`);
       }
     }
     return made;
@@ -89,24 +89,33 @@ export function scrubbedCount(sources: readonly FaultSource[], ecc: Ecc | undefi
  */
 export function isUniform(sources: readonly FaultSource[], ecc: Ecc | undefined): boolean {
   if (sources.length !== 1 || ecc) return false;
-  const [{ drawn, salt, firstBit, stored, effect, lines, failure }] = sources;
+  const [{ drawn, salt, firstBit, stored, effect, lines, zone, failure }] = sources;
+  const everywhere = !lines && !zone;
   return (
-    drawn === 'read' && salt === 0 && firstBit === 0 && stored === 'any' && effect === 'flip' && !lines && failure === 1
+    drawn === 'read' &&
+    salt === 0 &&
+    firstBit === 0 &&
+    stored === 'any' &&
+    effect === 'flip' &&
+    everywhere &&
+    failure === 1
   );
 }
 
 /**
  * Expected share of a layer's stored bits that one read returns wrong, 0..1, before any correction. Where a model depends on
  * the stored value, half of the bits are assumed to be ones. Several models are assumed to fail bits independently, and a bit
- * that two of them fail is wrong once.
+ * that two of them fail is wrong once. Where faults depend on the bank and row, it is the mean over the whole memory.
  *
  * @throws ConfigError as {@link faultSources}
  */
 export function meanErrorRate(memory: StoredMemory, chip: number, where: string): number {
   const bits = formatBits(memory.format);
-  const shareOf = ({ rate, bits: width, stored, effect, lines, failure }: FaultSource) => {
+  const shareOf = ({ rate, bits: width, stored, effect, lines, zone, failure }: FaultSource) => {
     const cells = (Math.min(width, bits) / bits) * (stored === 'any' && effect === 'flip' ? 1 : 0.5);
-    return rate * failure * cells * (lines ? lines.to - lines.from : 1);
+    const rows = zone?.kind === 'rows' ? zone.shares.flat() : [1];
+    const badRows = rows.reduce((sum, share) => sum + share, 0) / rows.length;
+    return rate * failure * cells * (lines ? lines.to - lines.from : 1) * badRows;
   };
   // The path of an error needs the place of its model among all models.
   faultSources(memory, chip, where);

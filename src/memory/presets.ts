@@ -61,6 +61,29 @@ function dram(vendor: Vendor, volts: string, what: string, dimm?: number): Prese
   };
 }
 
+const ROWS =
+  'Chang et al., SIGMETRICS 2017; where rows are bad was measured, that 5 % of their bits flip is an assumption';
+const EARLY =
+  'Chang et al., SIGMETRICS 2016; rates by bank and stored value were measured, that errors are independent is assumed';
+
+/** Rows of one measured DIMM; every draw is another chip with the same map. */
+function rows(dimm: string, volts: string, what: string): Preset {
+  return {
+    name: `rows-${dimm.toLowerCase()}-${volts}v`,
+    description: `DDR3L DRAM, rows of DIMM ${dimm} at ${volts} V: ${what}; every draw is another chip like it (${ROWS}).`,
+    memory: memory({ faults: [{ kind: 'rows', dimm, volts: Number(volts) }] }, PER_CHIP),
+  };
+}
+
+/** All DIMMs of a vendor that were measured at a timing; every draw is another. */
+function latency(vendor: Vendor, tRCD: number, what: string): Preset {
+  return {
+    name: `latency-${vendor.toLowerCase()}-${tRCD}ns`,
+    description: `DDR3 DRAM of vendor ${vendor} that is read ${tRCD} ns after its row is activated (standard: 13.75 ns): ${what} (${EARLY}).`,
+    memory: memory({ faults: [{ kind: 'latency', vendor, tRCD }] }, PER_CHIP),
+  };
+}
+
 function sram(profile: SramProfile): Preset {
   const { total, zeroToOne, oneToZero } = SRAM_CHIPS[profile];
   const percent = (share: number) => `${Number((100 * share).toPrecision(4))} %`;
@@ -215,6 +238,11 @@ export const PRESETS: readonly Preset[] = [
   dram('C', '1.250', 'every draw is another of nine DIMMs, with errors in 0 to 25 % of their cache lines'),
   dram('C', '1.200', 'every draw is another of nine DIMMs, with errors in 4.5 to 49 % of their cache lines'),
   dram('C', '1.150', 'draws 0 to 5 are the DIMMs C1 to C6, with errors in 16 to 50 % of their cache lines'),
+  rows('C1', '1.250', 'half of the rows of bank 2 and 44 % of bank 6 are bad, and nearly none elsewhere'),
+  rows('C1', '1.125', 'every other band of rows is bad in all banks'),
+  latency('A', 7.5, 'every draw is another of eight DIMMs; medians are 0.036 % of zeros and 0.025 % of ones'),
+  latency('B', 7.5, 'every draw is another of nine DIMMs; medians are 3.7 % of zeros and 1.0 % of ones'),
+  latency('C', 5, 'every draw is another of thirteen DIMMs; medians are 24 % of zeros and 1.3 % of ones'),
   ...(Object.keys(SRAM_CHIPS) as SramProfile[]).map(sram),
   {
     name: 'refresh-relaxed',

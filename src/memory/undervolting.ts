@@ -105,6 +105,21 @@ export function dimmOfChip(vendor: Vendor, chip: number): Dimm {
   return population[chip % population.length];
 }
 
+/** The DIMM of a name, such as C1. @throws ConfigError for another name */
+export function dimmOfName(name: string, where = 'dimm'): Dimm {
+  const found = DIMMS.find((dimm) => dimm.name === name);
+  if (found) return found;
+  throw new ConfigError(
+    `${where}: no DIMM ${name} was measured; there are ${DIMMS.map((dimm) => dimm.name).join(', ')}`,
+  );
+}
+
+/** The number of a DIMM among those of its vendor, from 0. @throws ConfigError for an unknown name */
+export function dimmNumber(name: string, where = 'dimm'): number {
+  const { vendor } = dimmOfName(name, where);
+  return DIMMS.filter((dimm) => dimm.vendor === vendor).findIndex((dimm) => dimm.name === name);
+}
+
 /** True if a DIMM of the vendor was measured at this voltage; between such voltages shares of bad lines are interpolated. */
 export function isMeasuredVoltage(vendor: Vendor, volts: number): boolean {
   return DIMMS.some((dimm) => dimm.vendor === vendor && dimm.points.some(([measured]) => measured === volts));

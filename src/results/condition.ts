@@ -1,5 +1,6 @@
 /** Answers questions about a condition from its typed fields; labels are for display and are never parsed. */
-import type { Vendor } from '../memory/undervolting.ts';
+import { badRows, rowMapOf, rowMapsAt } from '../memory/row_maps.ts';
+import { dimmOfChip, isMeasuredVoltage, lineErrorRate } from '../memory/undervolting.ts';
 import type { Condition, NoiseCondition } from './schema.ts';
 
 /**
@@ -60,13 +61,18 @@ export function equalRate({ rates }: Condition): number | undefined {
   return values.length > 0 && values.every((value) => value === values[0]) ? values[0] : undefined;
 }
 
-/** A memory that consists of measured DIMMs. */
+/** A memory that consists of measured DIMMs at a supply voltage. */
 export interface MeasuredDimms {
-  readonly vendor: Vendor;
+  /** The named DIMM, or the vendor. */
+  readonly dimms: string;
   /** Supply voltage, V. */
   readonly volts: number;
-  /** Number of the DIMM of a draw. */
-  readonly dimmOf: (draw: number) => number;
+  /** The unit whose share with errors was measured. */
+  readonly unit: 'lines' | 'rows';
+  /** True if no DIMM was measured at this voltage. */
+  readonly interpolated: boolean;
+  /** Share of lines or rows with errors, 0..1, of the DIMM of a draw. */
+  readonly shareOf: (draw: number) => number;
 }
 
 /**
@@ -78,12 +84,26 @@ export function measuredDimms(condition: Condition): MeasuredDimms | undefined {
   const layers = Object.values(condition.memory.layers);
   const faults = layers.flatMap((layer) => (layer.kind === 'stored' ? layer.faults : []));
   const [first] = faults;
-  if (first?.kind !== 'voltage') return undefined;
-  const { vendor, volts, dimm } = first;
   const { chip } = condition.memory;
-  const alike = faults.every(
-    (fault) => fault.kind === 'voltage' && fault.vendor === vendor && fault.volts === volts && fault.dimm === dimm,
-  );
-  if (!alike || !layers.every(({ kind }) => kind === 'stored')) return undefined;
-  return { vendor, volts, dimmOf: (draw) => dimm ?? chip + draw };
+  if (!layers.every(({ kind }) => kind === 'stored')) return undefined;
+  if (first?.kind === 'voltage') {
+    const { vendor, volts, dimm } = first;
+    const alike = faults.every(
+      (fault) => fault.kind === 'voltage' && fault.vendor === vendor && fault.volts === volts && fault.dimm === dimm,
+    );
+    if (!alike) return undefined;
+    const shareOf = (draw: number) => lineErrorRate(dimmOfChip(vendor, dimm ?? chip + draw), volts);
+    const interpolated = !isMeasuredVoltage(vendor, volts);
+    return { dimms: vendor, volts, unit: 'lines', interpolated, shareOf };
+  }
+  if (first?.kind === 'rows') {
+    const { volts, dimm } = first;
+    const alike = faults.every((fault) => fault.kind === 'rows' && fault.volts === volts && fault.dimm === dimm);
+    if (!alike) return undefined;
+    const maps = dimm === undefined ? rowMapsAt(volts) : [rowMapOf(dimm, volts)];
+    const interpolated = maps.every((map) => map.interpolated);
+    const shareOf = (draw: number) => badRows(maps[(chip + draw) % maps.length]);
+    return { dimms: dimm ?? 'C', volts, unit: 'rows', interpolated, shareOf };
+  }
+  return undefined;
 }

@@ -1,5 +1,4 @@
 /** The data of the figure that shows a sweep over the supply voltage of measured DIMMs. */
-import { dimmOfChip, isMeasuredVoltage, lineErrorRate } from '../memory/undervolting.ts';
 import { attackTitle } from './attacks.ts';
 import { canonical, conditionKey, measuredDimms } from './condition.ts';
 import { releaseLabel } from './labels.ts';
@@ -17,8 +16,10 @@ export interface VoltagePoint {
   readonly lift: Interval;
   /** Energy of weight reads over that at nominal voltage, 0..1: an upper bound of the saving. */
   readonly energy: number;
-  /** Mean share of cache lines with at least one flipped bit, 0..1. */
+  /** Mean share of cache lines, or of rows, with at least one flipped bit, 0..1. */
   readonly badLines: number;
+  /** Default: lines. */
+  readonly unit?: 'lines' | 'rows';
   /** True if no DIMM of the vendor was measured at this voltage, so that `badLines` is interpolated. */
   readonly interpolated?: boolean;
 }
@@ -58,19 +59,21 @@ export function voltageSeries({
   for (const { condition, attack, accuracy, pcc, [metric]: lift } of summary) {
     const dimms = measuredDimms(condition);
     if (dimms === undefined) continue;
-    const { vendor, volts, dimmOf } = dimms;
+    const { volts, unit, interpolated, shareOf } = dimms;
     const key = conditionKey(condition);
     const own = rows.filter((row) => row.attack === attack && conditionKey(row.condition) === key);
     // Every draw is another chip, usually the next DIMM of the vendor; the energy of reads is the same in all of them.
     const draws = [...new Set(own.map((row) => row.draw))];
-    const shares = draws.map((draw) => lineErrorRate(dimmOfChip(vendor, dimmOf(draw)), volts));
+    const shares = draws.map(shareOf);
     const badLines = shares.reduce((sum, share) => sum + share, 0) / shares.length;
     const energy = own[0]?.energy?.relative ?? Number.NaN;
     const lineName = `${attack}\n${lineKey(condition)}`;
-    const memory = [`DRAM ${vendor}`, releaseLabel(condition.release)].filter((part) => part !== undefined).join(', ');
+    const memory = [`DRAM ${dimms.dimms}${unit === 'rows' ? ' rows' : ''}`, releaseLabel(condition.release)]
+      .filter((part) => part !== undefined)
+      .join(', ');
     const line = lines.get(lineName) ?? { attack, memory, points: [] };
-    const interpolated = !isMeasuredVoltage(vendor, volts);
-    line.points.push({ volts, accuracy, pcc, lift, energy, badLines, ...(interpolated && { interpolated }) });
+    const rest = { ...(interpolated && { interpolated }), ...(unit === 'rows' && { unit }) };
+    line.points.push({ volts, accuracy, pcc, lift, energy, badLines, ...rest });
     lines.set(lineName, line);
   }
   const all = [...lines.values()];

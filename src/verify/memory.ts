@@ -7,6 +7,7 @@ import type { Gpu } from '../gpu/device.ts';
 import { batches, energy, fused, presetReferences } from './memory/engine.ts';
 import { independent, models, nested, uniformRates } from './memory/faults.ts';
 import { corrected, lines } from './memory/lines.ts';
+import { measured } from './memory/measured.ts';
 import type { Proof, ProofSize } from './memory/proof.ts';
 import { Specimen } from './memory/specimen.ts';
 import { inverted, reordered } from './memory/stored.ts';
@@ -28,6 +29,7 @@ export async function* proveMemory(gpu: Gpu, size: ProofSize = FULL_PROOF): Asyn
   yield* inverted(specimen);
   yield* reordered(specimen);
   specimen.destroy();
+  yield* measured(gpu);
   yield await presetReferences(gpu);
   yield await fused(gpu);
   yield await batches(gpu);

@@ -327,13 +327,20 @@ describe('memories as conditions', () => {
     const { rows, manifest } = parseResults(readFileSync(join(out, 'results.json'), 'utf8'), 'results.json');
     const nameOf = ({ condition }: Row) => (condition.kind === 'memory' ? condition.label : condition.kind);
     const labels = [...new Set(rows.map(nameOf))];
-    expect(labels).toEqual(['none', 'quantised', 'DRAM C, 1.350 V', 'DRAM C, 1.200 V', 'DRAM C, 1.100 V', 'eden-em1']);
+    expect(labels).toEqual([
+      'none',
+      'quantised',
+      'DRAM C rows, 1.350 V',
+      'DRAM C rows, 1.200 V',
+      'DRAM C rows, 1.100 V',
+      'eden-em1',
+    ]);
     const first = (label: string) => rows.find((row) => nameOf(row) === label)!;
     // Codes of eight bits are read in a quarter of the bytes; at 1.1 V a read costs (1.1 / 1.35)^2.
-    expect(first('none').energy!.bytes).toBe(4 * first('DRAM C, 1.350 V').energy!.bytes);
-    expect(first('DRAM C, 1.350 V').energy!.relative).toBe(1);
-    expect(first('DRAM C, 1.100 V').energy!.relative).toBeCloseTo((1.1 / 1.35) ** 2, 12);
-    expect(first('DRAM C, 1.350 V').accuracy).toBe(first('quantised').accuracy);
+    expect(first('none').energy!.bytes).toBe(4 * first('DRAM C rows, 1.350 V').energy!.bytes);
+    expect(first('DRAM C rows, 1.350 V').energy!.relative).toBe(1);
+    expect(first('DRAM C rows, 1.100 V').energy!.relative).toBeCloseTo((1.1 / 1.35) ** 2, 12);
+    expect(first('DRAM C rows, 1.350 V').accuracy).toBe(first('quantised').accuracy);
     expect((manifest.config.memories as unknown[]).length).toBe(4);
     expect(decodePng(readFileSync(join(out, 'voltage.png')), 'voltage.png').width).toBe(1400);
     expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('supply voltage');
@@ -341,7 +348,22 @@ describe('memories as conditions', () => {
 
   it.each([
     ['an unknown memory', ['--memory', 'eden-em9'], /no memory .*eden-em9.*eden-em0/s],
-    ['a voltage that was not measured', ['--voltages', 'C:0.9'], /0\.9 V is outside 1\.1\.\.1\.35 V/],
+    [
+      'a voltage that was not measured',
+      ['--voltages', 'C:0.9'],
+      /--voltages: no DIMM has a map of its rows at 0\.9 V; maps are of 1\.35/,
+    ],
+    [
+      'rows of a DIMM that were not measured',
+      ['--voltages', 'C8:1.2'],
+      /the rows of DIMM C8 were not measured; .* C1, C2/,
+    ],
+    [
+      'a timing that was not measured',
+      ['--latency', 'B:tRCD=6'],
+      /no DIMM of vendor B was measured at tRCD 6 ns, only/,
+    ],
+    ['a DIMM without a timing', ['--dimm', 'p1'], /--dimm: give --latency too/],
     ['a vendor that was not measured', ['--voltages', 'D:1.2'], /give a vendor \(A, B, C\), a colon and volts/],
     ['bits for a format that fixes them', ['--format', 'int8', '--bits', '8'], /--format int8: --bits, --headroom/],
     ['a ramp without errors', ['--train-ramp', '3'], /--train-ramp: give --train-ber too/],

@@ -17,6 +17,8 @@ const SAMPLES: readonly (readonly [FaultModel, needsAddresses: boolean, sources:
   [{ kind: 'eden', model: 'EM3', weakCells: 0.1, failureOfOnes: 0.5, failureOfZeros: 0.4 }, false, 2],
   [{ kind: 'clustered', lines: 0.1, bitErrorRate: 0.05, ...read }, true, 1],
   [{ kind: 'voltage', vendor: 'C', volts: 1.2, bitErrorRate: 0.05, ...read }, true, 1],
+  [{ kind: 'rows', volts: 1.2, bitErrorRate: 0.05, ...read }, true, 1],
+  [{ kind: 'latency', vendor: 'B', tRCD: 7.5, ...read }, true, 2],
   [{ kind: 'sram-chip', profile: 'chip1-high' }, false, 4],
 ];
 

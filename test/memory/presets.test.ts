@@ -103,6 +103,7 @@ it('the JSON Schema accepts every preset and refuses unknown kinds and keys', ()
     'granularity',
     'path',
     'geometry',
+    'place',
     'layers',
     'activations',
     'flips',

@@ -161,11 +161,22 @@ test('a parsed condition has its keys in the order in which experiments write th
 describe('memories of measured DIMMs', () => {
   test('measured DIMMs are recognised by the faults of a memory, not by its label', () => {
     const measured = measuredDimms(dimms(1.2, 'A'))!;
-    expect(measured).toMatchObject({ vendor: 'A', volts: 1.2 });
-    // Every draw is the next DIMM.
-    expect([0, 1, 2].map(measured.dimmOf)).toEqual([0, 1, 2]);
+    expect(measured).toMatchObject({ dimms: 'A', volts: 1.2, unit: 'lines', interpolated: false });
+    // Every draw is the next DIMM: A1 and A4.
+    const shares = [0, 3].map(measuredDimms(dimms(1.1, 'A'))!.shareOf);
+    expect(shares.map((share) => Number(share.toFixed(4)))).toEqual([0.001, 0.8188]);
     expect(measuredDimms(fakeMemory('DRAM C, 1.200 V'))).toBeUndefined();
     expect(measuredDimms(bits({ fc1: 0.1 }))).toBeUndefined();
+  });
+
+  test('rows of measured DIMMs are recognised too, with the share of bad rows of the DIMM of each draw', () => {
+    const rows = (fault: object) =>
+      fakeMemory('m', { fc1: { kind: 'stored', faults: [{ kind: 'rows', ...fault }] } } as never);
+    const population = measuredDimms(rows({ volts: 1.25 }))!;
+    expect(population).toMatchObject({ dimms: 'C', volts: 1.25, unit: 'rows', interpolated: false });
+    // C1, C2 and, after C9, C1 again.
+    expect([0, 1, 7].map((draw) => Number(population.shareOf(draw).toFixed(3)))).toEqual([0.125, 0, 0.125]);
+    expect(measuredDimms(rows({ volts: 1.2, dimm: 'C1' }))).toMatchObject({ dimms: 'C1', interpolated: true });
   });
 
   test('a memory with one chip for all draws, or with other faults in a layer, is not taken for measured DIMMs', () => {

@@ -11,7 +11,7 @@ export type LineKind = 'cache-line' | 'wordline' | 'bitline';
 
 /**
  * Draws cells at random, each independently with the same probability, and says under which conditions a drawn cell fails.
- * A source cannot name a single cell: lines are chosen by a hash of their position.
+ * A source cannot name a single cell: lines and rows are chosen by a hash of their position.
  */
 export interface FaultSource {
   /** Probability that a cell is drawn, 0..1. */
@@ -28,8 +28,24 @@ export interface FaultSource {
   readonly effect: 'flip' | 'stuck-at-0' | 'stuck-at-1';
   /** If given, cells fail only in lines whose hash, as a fraction of 2^32, lies in from .. to, 0..1. */
   readonly lines?: { readonly kind: LineKind; readonly from: number; readonly to: number };
+  /** If given, the faults depend on the bank and row in which a cell lies. */
+  readonly zone?: RowZone | BankZone;
   /** Probability that a drawn cell fails in a read, 0..1. */
   readonly failure: number;
+}
+
+/** Cells fail only in bad rows. Bad rows are chosen by a hash of their position, which chips do not share. */
+export interface RowZone {
+  readonly kind: 'rows';
+  /** Share of bad rows, 0..1, by bank and by bin of neighbouring rows. */
+  readonly shares: readonly (readonly number[])[];
+}
+
+/** The probability that a cell is drawn depends on its bank; `rate` of the source is the mean. */
+export interface BankZone {
+  readonly kind: 'banks';
+  /** Probability that a cell of a bank is drawn, 0..1, by bank. */
+  readonly rates: readonly number[];
 }
 
 /** The memory to which a model is applied. */
@@ -54,8 +70,10 @@ export interface FaultBehaviour<Model extends { readonly kind: string }> {
   readonly kind: Model['kind'];
   /** The sources of faults that make up the model; a cell fails if any of them makes it fail. @throws ConfigError */
   sources(model: Model, site: FaultSite): FaultSource[];
-  /** True if faults depend on the address: true where a source has `lines`. By default they do not. */
+  /** True if faults depend on the address: true where a source has `lines` or a `zone`. By default they do not. */
   needsAddresses?(model: Model): boolean;
+  /** True if faults depend on the bank and row, so that `place` of a configuration has an effect: where a source has a `zone`. */
+  readonly placed?: boolean;
   /** Supply voltage at which these faults occur, for models that name one. */
   supplyVolts?(model: Model): number;
 }

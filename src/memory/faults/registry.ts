@@ -4,7 +4,9 @@ import { asymmetric } from './asymmetric.ts';
 import { bitPlane } from './bit_plane.ts';
 import { clustered } from './clustered.ts';
 import { eden } from './eden.ts';
+import { latency } from './latency.ts';
 import type { FaultBehaviour } from './model.ts';
+import { rows } from './rows.ts';
 import { sramChip } from './sram_chip.ts';
 import { stuckAt } from './stuck_at.ts';
 import { uniform } from './uniform.ts';
@@ -20,6 +22,8 @@ export const FAULT_MODELS = [
   eden,
   clustered,
   voltage,
+  rows,
+  latency,
   sramChip,
 ] as const;
 

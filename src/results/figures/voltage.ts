@@ -51,8 +51,8 @@ function linesNote(supply: readonly VoltagePoint[]): string {
   const interpolated =
     between.length === 0
       ? ''
-      : ` The share of bad lines at ${between.join(', ')} is interpolated between measured voltages.`;
-  return `How many bits of a bad line flip was not measured: it is an assumption of the memory.${interpolated}`;
+      : ` The share of bad ${supply[0].unit ?? 'lines'} at ${between.join(', ')} is interpolated between measured voltages.`;
+  return `How many bits of a bad ${supply[0].unit === 'rows' ? 'row' : 'line'} flip was not measured: it is an assumption of the memory.${interpolated}`;
 }
 
 /** Palette indices of accuracy, of energy, and of the series, which use the remaining colours, strongest first. */
@@ -181,7 +181,8 @@ export function voltageFigure(args: VoltageFigureOptions): string {
     );
     y += 16 + panel.height + 16;
   }
-  svg += svgText(MARGIN, y + 12, 'Cache lines with at least one flipped bit', { size: 14, weight: 500 }, theme);
+  const unit = supply.every((point) => point.unit === 'rows') ? 'Rows' : 'Cache lines';
+  svg += svgText(MARGIN, y + 12, `${unit} with at least one flipped bit`, { size: 14, weight: 500 }, theme);
   const strip = stripOf(supply, xDomain, panel, theme);
   svg += panelSvg(document, MARGIN, y + 22, strip.panel, strip.options, theme);
   y += 22 + strip.panel.height + 14;

@@ -79,12 +79,18 @@ export async function presetReferences(gpu: Gpu): Promise<Proof> {
 export async function fused(gpu: Gpu): Promise<Proof> {
   let [differences, words] = [0, 0];
   const { name, inputs, outputs } = SMALL[1];
-  for (const format of FORMATS) {
-    const arena = new Arena(gpu);
-    const { memory } = await smallMemory(gpu, arena);
+  const layers = FORMATS.map((format) => {
     // A weight that is not finite would make a whole row of the product not finite.
     const finite = format.kind.startsWith('fp') || format.kind === 'bf16' ? { nonFinite: 'zero' as const } : {};
-    const layer = stored([uniform(0.03)], { format: { ...format, ...finite } as Layer['format'] });
+    return stored([uniform(0.03)], { format: { ...format, ...finite } as Layer['format'] });
+  });
+  layers.push(
+    stored([{ kind: 'rows', volts: 1.1, bitErrorRate: 0.1, drawn: 'read' }]),
+    stored([{ kind: 'latency', vendor: 'B', tRCD: 7.5, drawn: 'read' }]),
+  );
+  for (const layer of layers) {
+    const arena = new Arena(gpu);
+    const { memory } = await smallMemory(gpu, arena);
     const config = { seed: SEED, granularity: 'pass', path: 'fused', layers: { [name]: layer } };
     await memory.configure(parseMemoryConfig(config, ['fc1', 'fc2']));
     await memory.load(0);
@@ -122,7 +128,7 @@ export async function fused(gpu: Gpu): Promise<Proof> {
     arena.destroy();
   }
   return exactly(
-    'products read the same weights, forward and backward, in every format',
+    'products read the same weights, forward and backward, in every format and in measured DRAM',
     differences,
     `${words} weights`,
   );

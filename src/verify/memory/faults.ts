@@ -58,7 +58,9 @@ export async function* uniformRates(specimen: Specimen, { bits }: ProofSize): As
 }
 
 /** Counts words in which a failed cell is lost, or a new one appears, from one read of a list to the next. */
-async function violations(reads: readonly (() => Promise<Uint32Array>)[]): Promise<{ lost: number; grown: number }> {
+export async function violations(
+  reads: readonly (() => Promise<Uint32Array>)[],
+): Promise<{ lost: number; grown: number }> {
   let below: Uint32Array | undefined;
   let [lost, grown] = [0, 0];
   for (const read of reads) {

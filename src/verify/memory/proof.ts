@@ -11,7 +11,7 @@ export interface Proof {
   readonly ok: boolean;
 }
 
-/** A count with a smaller p-value fails. A proof has about 550 counts, so fewer than one in 10^6 proofs fails by chance. */
+/** A count with a smaller p-value fails. A proof has about 3000 counts, so fewer than four in 10^6 proofs fail by chance. */
 const SMALLEST_P = 1e-9;
 
 export type Layer = Extract<MemoryConfigInput['layers'][string], { kind: 'stored' }>;

@@ -48,6 +48,11 @@ export class Specimen {
     return this.#memory.codecOf(this.#name);
   }
 
+  /** The address of a word of the tensor, for memories whose faults depend on it. */
+  addressOf(word: number): number {
+    return this.#memory.placed.addressOf(this.#name, 4 * word)!;
+  }
+
   get stored(): Uint32Array {
     return this.#stored!.words;
   }

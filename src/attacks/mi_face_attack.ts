@@ -28,22 +28,19 @@ function startedFrom(start: MiFaceConfig['start'], meanOf: MeanFaceOf | undefine
 /** The output of a configuration. Its name is `mi-face zero`, followed by the differences from the plain white-box attack. */
 function outputOf(config: MiFaceConfig, meanOf?: MeanFaceOf): AttackOutput {
   const { start, search, process, reads, combine, shift, iterations } = config;
-  const short = [
-    ...(search ? ['black-box'] : []),
-    ...(process ? ['PROCESS'] : []),
-    ...(reads ? [`${reads} reads`] : []),
+  const votes = combine === 'votes';
+  // Each difference in a name and in a title.
+  const differences = [
+    ...(search ? [['black-box', 'black box']] : []),
+    ...(process ? [['PROCESS', 'with PROCESS']] : []),
+    ...(reads
+      ? [votes ? [`${reads} votes`, `majority of ${reads} reads`] : [`${reads} reads`, `mean of ${reads} reads`]]
+      : []),
+    ...(shift ? [[`shift ${shift}`, `moved by up to ${shift} pixels`]] : []),
   ];
-  if (shift) short.push(`shift ${shift}`);
-  const name = ['mi-face', start, ...short].join(' ');
-  const long = [
-    ...(search ? ['black box'] : []),
-    ...(process ? ['with PROCESS'] : []),
-    ...(reads ? [`${combine === 'votes' ? 'majority' : 'mean'} of ${reads} reads`] : []),
-  ];
-  if (shift) long.push(`moved by up to ${shift} pixels`);
-  const extras = long.map((each) => `, ${each}`);
-  const title = `MI-Face from ${startedFrom(start, meanOf)}${extras.join('')}`;
-  return { name, title, split: 'training', units: iterations * (combine === 'votes' ? 1 : (reads ?? 1)) };
+  const name = ['mi-face', start, ...differences.map(([short]) => short)].join(' ');
+  const title = `MI-Face from ${startedFrom(start, meanOf)}${differences.map(([, long]) => `, ${long}`).join('')}`;
+  return { name, title, split: 'training', units: iterations * (votes ? 1 : (reads ?? 1)) };
 }
 
 export const MI_FACE: Attack<MiFaceConfig> = {
@@ -73,10 +70,8 @@ export const MI_FACE: Attack<MiFaceConfig> = {
       outputs: [outputOf(config)],
       // Black and mean starts do not change from draw to draw; random directions and shifts do.
       varies: config.start === 'noise' || config.search !== undefined || config.shift !== undefined,
-      // x, velocity, gradient and the retained image, one more with PROCESS. A black-box attack takes one draw at a time.
-      imagesPerDraw: config.search
-        ? undefined
-        : (config.process ? 5 : 4) + (reads - 1) * perRead + (config.shift ? 2 * reads : 0),
+      // x, velocity, gradient and the retained image, one more with PROCESS. Random directions and shifts are those of one draw.
+      imagesPerDraw: config.search || config.shift ? undefined : (config.process ? 5 : 4) + (reads - 1) * perRead,
       build: (attacked) => BuiltMiFace.build(config, context, attacked),
     };
   },

@@ -33,8 +33,13 @@ async function attack(granularity: string, ...attackers: object[]) {
   const changes = { victim: LEARNED, granularity, attacks: [inversion], sweeps: [{ layers: 'all', rates: [2 ** -4] }] };
   const context = { store, progress: SILENT, signal: new AbortController().signal };
   const { rows } = await runExperiment(device.gpu, data, configuration('mlp', changes), context);
-  const of = (name: string, kind = 'bit-error'): Row[] =>
-    rows.filter(({ attack, condition }) => attack === `inversion ${name}, held-out` && condition.kind === kind);
+  const of = (name: string, kind = 'bit-error'): Row[] => {
+    const found = rows.filter(
+      ({ attack, condition }) => attack === `inversion ${name}, held-out` && condition.kind === kind,
+    );
+    expect(found.length, name).toBeGreaterThan(0);
+    return found;
+  };
   const mse = (name: string) => of(name).reduce((sum, row) => sum + row.mse!, 0) / of(name).length;
   return { store, of, mse };
 }

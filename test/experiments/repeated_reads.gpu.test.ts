@@ -32,8 +32,11 @@ async function rowsOf(kind: 'mlp' | 'mlp-sigmoid', granularity: string, attacks:
   return [...(await runExperiment(device.gpu, data, config, context)).rows];
 }
 
-const named = (rows: readonly Row[], attack: string, kind = 'bit-error') =>
-  rows.filter((row) => row.attack === attack && row.condition.kind === kind);
+function named(rows: readonly Row[], attack: string, kind = 'bit-error'): Row[] {
+  const found = rows.filter((row) => row.attack === attack && row.condition.kind === kind);
+  expect(found.length, attack).toBeGreaterThan(0);
+  return found;
+}
 const measures = (row: Row) => METRICS.map((metric) => row[metric]);
 
 describe('an attack that reads the weights again', () => {

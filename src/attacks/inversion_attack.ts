@@ -73,13 +73,13 @@ export const INVERSION: Attack<InversionConfig> = {
     // The first attacker's network is shared by all whose prediction vectors equal the first attacker's.
     return { ...common, attacker: attackers.find(({ name }) => name === attacker), first: attackers[0] };
   },
-  networks: (config, victim) => [
-    {
-      name: 'inversion',
-      spec: inversionNetwork(config, victim.classes, victim),
-      training: inversionTraining(config, victim.seed),
-    },
-  ],
+  networks(config, victim) {
+    const spec = inversionNetwork(config, victim.classes, victim);
+    const training = inversionTraining(config, victim.seed);
+    const learning = config.attackers.filter(({ learns }) => learns);
+    const names = ['inversion', ...learning.map(({ name }) => `inversion ${name}, for every condition`)];
+    return names.map((name) => ({ name, spec, training }));
+  },
   async prepare(config, context): Promise<PreparedAttack> {
     const networks = await trainNetworks(config, context);
     return {

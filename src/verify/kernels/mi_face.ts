@@ -67,9 +67,9 @@ function addScaledCheck(accumulate: boolean): Check {
   return {
     kernel: accumulate ? 'add_scaled accumulate' : 'add_scaled',
     record(trial) {
-      const [value, before] = [numbers(SIZE, 1), numbers(SIZE, 2)];
+      const [value, before] = [numbers(4 * SIZE, 1), numbers(4 * SIZE, 2)];
       const sum = trial.buffer(before);
-      const options = { vectors: SIZE / 4, scale: 0.375, accumulate };
+      const options = { vectors: SIZE, scale: 0.375, accumulate };
       recordAddScaled(trial.recorder, { ...options, value: trial.buffer(value), sum });
       const expected = Float64Array.from(before);
       addScaled(expected, value, options.scale, accumulate);

@@ -9,7 +9,7 @@ import type { Victim, VictimRun } from '../models/victim.ts';
 import type { MiFaceConfig } from './mi_face_config.ts';
 import type { SearchSpace } from './search_space.ts';
 
-/** What the cost of an image depends on, besides the victim. */
+/** Everything except the victim that the cost of an image depends on. */
 interface CostOptions extends Pick<MiFaceConfig, 'cost' | 'search' | 'shift'> {
   readonly space: SearchSpace;
   /** The attacked class of every row. */

@@ -6,7 +6,7 @@ const CLASSES = 6;
 const random = new Random(5);
 const LOGITS = Float32Array.from({ length: 20 * CLASSES }, () => (random.nextU32() / 2 ** 31 - 1) * 4);
 
-describe('recalibration', () => {
+describe('recalibration of confidences by temperature', () => {
   it('entropy is that of the softmax', () => {
     expect(meanEntropy(new Float32Array(12), 6)).toBeCloseTo(Math.log(6), 12);
     expect(meanEntropy(Float32Array.of(0, 1e4, 0), 3)).toBe(0);

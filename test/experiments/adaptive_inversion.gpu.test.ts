@@ -79,19 +79,22 @@ describe('an attacker who adapts', () => {
     ['pass', 0.8],
     // Other faults for every image cost little accuracy here, so there is less to adapt to.
     ['inference', 1],
-  ])('attackers adapt to errors per %s by averaging, training and recalibration', async (granularity, margin) => {
-    const { of, mse } = await attack(
-      granularity,
-      { name: 'all', reads: 4, learns: { maps: 2 }, temperature: 'matched' },
-      { name: 'half', temperature: 2 },
-    );
-    for (const name of ['all', 'half']) {
-      for (const row of of(name)) {
-        expect(row.unmeasured).toBe(0);
-        expect(row.reloads).toBeUndefined();
-        expect(row.mse).not.toBe(of('naive')[row.draw].mse);
+  ] as const)(
+    'attackers adapt to errors per %s by averaging, training and recalibration',
+    async (granularity, margin) => {
+      const { of, mse } = await attack(
+        granularity,
+        { name: 'all', reads: 4, learns: { maps: 2 }, temperature: 'matched' },
+        { name: 'half', temperature: 2 },
+      );
+      for (const name of ['all', 'half']) {
+        for (const row of of(name)) {
+          expect(row.unmeasured).toBe(0);
+          expect(row.reloads).toBeUndefined();
+          expect(row.mse).not.toBe(of('naive')[row.draw].mse);
+        }
       }
-    }
-    expect(mse('all')).toBeLessThan(margin * mse('naive'));
-  });
+      expect(mse('all')).toBeLessThan(margin * mse('naive'));
+    },
+  );
 });

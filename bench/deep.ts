@@ -1,5 +1,5 @@
 /** Times training steps of the preset `tiny`'s deep networks. */
-import { inversionTraining } from '../src/attacks/inversion_attack.ts';
+import { inversionTraining } from '../src/attacks/inversion_networks.ts';
 import { planExperiment } from '../src/experiments/plan.ts';
 import { Arena } from '../src/gpu/arena.ts';
 import type { Gpu } from '../src/gpu/device.ts';

@@ -1,5 +1,5 @@
 /** Measures how the time of a training step grows with batch size and network width: slopes of log time over log size. */
-import { inversionTraining } from '../src/attacks/inversion_attack.ts';
+import { inversionTraining } from '../src/attacks/inversion_networks.ts';
 import { Arena } from '../src/gpu/arena.ts';
 import type { Gpu } from '../src/gpu/device.ts';
 import { uploadDataset } from '../src/models/device_dataset.ts';

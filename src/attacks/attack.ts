@@ -13,7 +13,8 @@ import type { DeviceDataset } from '../models/device_dataset.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
 import type { TrainingConfig, TrainingData } from '../models/trainer.ts';
 import type { Victim } from '../models/victim.ts';
-import type { SearchSpace } from './mi_face.ts';
+import type { RepeatedReads } from './repeated_reads.ts';
+import type { SearchSpace } from './search_space.ts';
 
 /** The victim's photographs that are attacked: those it was trained on, or held-out ones of the same people. */
 export const SPLITS = ['held-out', 'training'] as const;
@@ -59,6 +60,8 @@ export interface AttackResult {
   readonly reconstructions: readonly Reconstruction[];
   /** Queries to the victim per reconstruction; for a white-box attack, evaluations of its gradient. */
   readonly queries: number;
+  /** Further loads of the weights that the attacker waited for and read; absent if the attack read only the measured one. */
+  readonly reloads?: number;
   /** Share of the prediction vectors in which a confidence underflows in float32; absent if the attack reads none. */
   readonly underflow?: number;
 }
@@ -78,6 +81,7 @@ export interface AttackedVictim {
   readonly search: { readonly victim: Victim; readonly space: SearchSpace };
   /** The change of the released confidences; absent where there is none. */
   readonly release?: Release;
+  readonly reads: RepeatedReads;
 }
 
 /** The experiment as an attack sees it, before the memory has errors; the size is that of the victim's images. */
@@ -113,6 +117,7 @@ export interface AttackContext extends ImageSize {
    * Returns an attacker's network: trained on `data`, or read from the run's store or from a file that the user gave.
    * @param name of its file, without the extension; any text
    * @param vectors the inputs that it learns from, in addition to the images
+   * @param owner of its parameters; the experiment by default
    */
   network(
     name: string,
@@ -121,6 +126,7 @@ export interface AttackContext extends ImageSize {
     indices: Uint32Array,
     training: TrainingConfig,
     vectors: Float32Array,
+    owner?: Arena,
   ): Promise<FlatParameters>;
 }
 
@@ -161,6 +167,8 @@ export interface PreparedAttack {
    * Absent where it attacks one draw at a time.
    */
   readonly imagesPerDraw?: number;
+  /** True if it needs the public faces on the device until the experiment ends. */
+  readonly keepsPublicFaces?: boolean;
   build(attacked: AttackedVictim): Promise<BuiltAttack>;
   /**
    * Attacks other photographs once; absent where the attack takes no photographs.
@@ -199,6 +207,8 @@ export interface Attack<C extends { readonly kind: string } = { readonly kind: s
   readonly description: string;
   /** A strict object whose `kind` is a literal and whose fields have descriptions. */
   readonly schema: v.GenericSchema<unknown, C>;
+  /** What is wrong with options that contradict each other; undefined if nothing is. Without it, none do. */
+  contradiction?(config: C): string | undefined;
   access(config: C): Access;
   /**
    * Its configuration where a user gives only the kind; the schema adds the other defaults.

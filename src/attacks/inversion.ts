@@ -66,11 +66,16 @@ class Batches {
     this.data = { ...data, order };
   }
 
-  /** Runs the program once per batch, then calls `finished` with the index of its first image and its count of images. */
-  async run(program: Program, finished: (offset: number, count: number) => Promise<void>): Promise<void> {
+  /**
+   * Runs the program once per batch, then calls `finished` with the index of its first image and its count of images.
+   * @param read how often the images were read before, so that every read has passes of its own
+   */
+  async run(program: Program, finished: (offset: number, count: number) => Promise<void>, read = 0): Promise<void> {
+    const batches = Math.ceil(this.#count / this.size);
     for (let offset = 0; offset < this.#count; offset += this.size) {
       // At granularity `inference` the image key is the position among the images; at `pass` every batch is a pass.
-      program.setStep({ passIndex: this.#victim.readsPerImage ? 0 : (2 * offset) / this.size });
+      const pass = this.#victim.readsPerImage ? read : read * batches + offset / this.size;
+      program.setStep({ passIndex: 2 * pass });
       program.setStep({ firstImage: offset });
       program.setStep({ batchOffset: offset });
       program.run();
@@ -120,17 +125,27 @@ export class Predictor {
     return new Predictor(arena, batches, await recorder.build('predict'), run.logits, indices.length);
   }
 
-  /** Logits of every image, [images, classes], with the weights that the memory returns now. @throws DeviceLostError */
-  async run(): Promise<Float32Array> {
+  /**
+   * Logits of every image, [images, classes], with the weights that the memory returns now.
+   * @param read number of earlier reads of the same load: where every pass has other faults, another number gives other logits
+   * @throws DeviceLostError
+   */
+  async run(read = 0): Promise<Float32Array> {
     const { columns, stride } = this.#logits;
     const result = new Float32Array(this.#count * columns);
-    await this.#batches.run(this.#program, async (offset, count) => {
+    const collect = async (offset: number, count: number) => {
       const rows = await this.#gpu.readFloats(this.#logits);
       for (let row = 0; row < count; row++) {
         result.set(rows.subarray(row * stride, row * stride + columns), (offset + row) * columns);
       }
-    });
+    };
+    await this.#batches.run(this.#program, collect, read);
     return result;
+  }
+
+  /** Memory plan as a text, for example `arena 8.2 MB, 12 buffers`. */
+  get plan(): string {
+    return String(this.#arena);
   }
 
   /** Reads of weights in one run. */
@@ -199,17 +214,63 @@ export function smallestLogConfidence(logits: Float32Array, classes: number): nu
   return smallest;
 }
 
-/** The buffers of an attacker's images, of its prediction vectors, and of the counts of underflown confidences. */
-interface Output {
-  readonly name: string;
-  readonly image: Matrix;
-  readonly vectors: Matrix;
-  readonly floored: BufferView;
-}
-
 /** True for the bits of a NaN; compilers may assume that comparisons of floats see none. */
 function isNaNBits(word: number): boolean {
   return (word & 0x7fffffff) > 0x7f800000;
+}
+
+/** The part of an attack that turns a batch of logits into one attacker's images, and what it found so far. */
+export class Inverter {
+  readonly name: string;
+  readonly #image: Matrix;
+  readonly #vectors: Matrix;
+  /** Number of underflown confidences in each row of the batch. */
+  readonly #floored: BufferView;
+  #images: Float32Array[] = [];
+  #failed: boolean[] = [];
+  #underflows = 0;
+
+  /** Records the alignment of the logits and the attacker's network. @param pixels values of an image */
+  constructor(
+    recorder: Recorder,
+    arena: Arena,
+    logits: Matrix,
+    pixels: number,
+    { name, alignment, layers, weights }: InversionAttacker,
+  ) {
+    this.name = name;
+    this.#vectors = arena.matrix(`${name} vectors`, logits.rows, logits.columns);
+    this.#floored = arena.allocate(`${name} floored`, logits.rows * 4);
+    recordTruncateAlign(recorder, { logits, output: this.#vectors, floored: this.#floored, ...alignment });
+    this.#image = arena.matrix(`${name} reconstructions`, logits.rows, pixels);
+    recordForward(recorder, arena, layers, weights, planGraph(arena, layers, this.#vectors, { output: this.#image }));
+  }
+
+  /** The buffers that {@link add} needs. */
+  get views(): readonly BufferView[] {
+    return [this.#image, this.#vectors, this.#floored];
+  }
+
+  /** Adds the first `count` images of the batch to those found so far. @param bytes the contents of {@link views} */
+  add(bytes: readonly ArrayBuffer[], count: number): void {
+    const [pixels, words] = [new Float32Array(bytes[0]), new Uint32Array(bytes[1])];
+    const [image, vectors] = [this.#image, this.#vectors];
+    for (let row = 0; row < count; row++) {
+      this.#images.push(pixels.slice(row * image.stride, row * image.stride + image.columns));
+      const vector = words.subarray(row * vectors.stride, row * vectors.stride + vectors.columns);
+      this.#failed.push(vector.some(isNaNBits));
+    }
+    this.#underflows += new Uint32Array(bytes[2]).subarray(0, count).filter((floored) => floored > 0).length;
+  }
+
+  /** Returns what was found, and begins anew. */
+  take(): Reconstructions {
+    const [images, failed, underflows] = [this.#images, this.#failed, this.#underflows];
+    this.#images = [];
+    this.#failed = [];
+    this.#underflows = 0;
+    return { images, failed, underflow: underflows / images.length };
+  }
 }
 
 /** Several attackers on the same predictions. Built once, run for every draw of the victim's memory. */
@@ -218,16 +279,14 @@ export class InversionAttack {
   readonly #arena: Arena;
   readonly #batches: Batches;
   readonly #program: Program;
-  readonly #outputs: readonly Output[];
-  readonly #count: number;
+  readonly #inverters: readonly Inverter[];
 
-  private constructor(arena: Arena, batches: Batches, program: Program, outputs: readonly Output[], count: number) {
+  private constructor(arena: Arena, batches: Batches, program: Program, inverters: readonly Inverter[]) {
     this.#gpu = arena.gpu;
     this.#arena = arena;
     this.#batches = batches;
     this.#program = program;
-    this.#outputs = outputs;
-    this.#count = count;
+    this.#inverters = inverters;
   }
 
   /**
@@ -252,42 +311,18 @@ export class InversionAttack {
     recordGatherBatch(recorder, { ...batches.data, images, targets });
     const run = victim.plan(arena, images, false);
     run.recordForward(recorder);
-    const outputs = attackers.map(({ name, alignment, layers, weights }) => {
-      const vectors = arena.matrix(`${name} vectors`, size, victim.classes);
-      const floored = arena.allocate(`${name} floored`, size * 4);
-      recordTruncateAlign(recorder, { logits: run.logits, output: vectors, floored, ...alignment });
-      const image = arena.matrix(`${name} reconstructions`, size, victim.inputs);
-      recordForward(recorder, arena, layers, weights, planGraph(arena, layers, vectors, { output: image }));
-      return { name, image, vectors, floored };
-    });
-    return new InversionAttack(arena, batches, await recorder.build('inversion'), outputs, indices.length);
+    const inverters = attackers.map((each) => new Inverter(recorder, arena, run.logits, victim.inputs, each));
+    return new InversionAttack(arena, batches, await recorder.build('inversion'), inverters);
   }
 
   /** Attacks the weights that the memory returns now. @returns reconstructions by attacker. @throws DeviceLostError */
   async run(): Promise<Map<string, Reconstructions>> {
-    const images = this.#outputs.map((): Float32Array[] => []);
-    const failed = this.#outputs.map((): boolean[] => []);
-    const underflows = this.#outputs.map(() => 0);
+    const views = this.#inverters.map((inverter) => inverter.views);
     await this.#batches.run(this.#program, async (_, count) => {
-      const bytes = await this.#gpu.read(
-        ...this.#outputs.flatMap(({ image, vectors, floored }) => [image, vectors, floored]),
-      );
-      for (const [i, { image, vectors }] of this.#outputs.entries()) {
-        const pixels = new Float32Array(bytes[3 * i]);
-        const words = new Uint32Array(bytes[3 * i + 1]);
-        for (let row = 0; row < count; row++) {
-          images[i].push(pixels.slice(row * image.stride, row * image.stride + image.columns));
-          failed[i].push(words.subarray(row * vectors.stride, row * vectors.stride + vectors.columns).some(isNaNBits));
-        }
-        underflows[i] += new Uint32Array(bytes[3 * i + 2]).subarray(0, count).filter((floored) => floored > 0).length;
-      }
+      const bytes = await this.#gpu.read(...views.flat());
+      for (const [i, inverter] of this.#inverters.entries()) inverter.add(bytes.slice(3 * i, 3 * i + 3), count);
     });
-    return new Map(
-      this.#outputs.map(({ name }, i) => [
-        name,
-        { images: images[i], failed: failed[i], underflow: underflows[i] / this.#count },
-      ]),
-    );
+    return new Map(this.#inverters.map((inverter) => [inverter.name, inverter.take()]));
   }
 
   /** Memory plan as a text, for example `arena 8.2 MB, 12 buffers`. */

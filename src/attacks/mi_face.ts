@@ -4,38 +4,20 @@ import type { Gpu } from '../gpu/device.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
 import { type Program, Recorder } from '../gpu/recorder.ts';
 import { MI_FACE_STATE, writeFields } from '../gpu/structs.ts';
-import { type ImageSizeInput, imageValues } from '../image_size.ts';
+import { imageValues } from '../image_size.ts';
 import {
   recordNonLocalMeans,
   recordSharpen,
   recordTotalVariation,
   recordTotalVariationValue,
 } from '../kernels/image.ts';
-import { recordConfidenceCost } from '../kernels/loss.ts';
-import {
-  recordMiFaceJudge,
-  recordMiFaceStep,
-  recordSearchDirections,
-  recordSearchGradient,
-} from '../kernels/mi_face.ts';
+import { recordMiFaceJudge, recordMiFaceStep } from '../kernels/mi_face.ts';
 import { recordRowNorm } from '../kernels/reduce.ts';
 import type { Victim } from '../models/victim.ts';
 import { Random } from '../random.ts';
-import type { MiFaceConfig } from './mi_face_config.ts';
-
-/** The space in which the attacker searches: images, or the code of an autoencoder whose decoder gives the image. */
-export interface SearchSpace extends ImageSizeInput {
-  /** Latent space only: plans and records the decoder, code -> image, and the encoder, processed -> code. */
-  readonly latent?: {
-    readonly size: number;
-    plan(
-      arena: Arena,
-      code: Matrix,
-      image: Matrix,
-      processed: Matrix,
-    ): { recordDecode(recorder: Recorder): void; recordEncode(recorder: Recorder): void };
-  };
-}
+import { type MiFaceConfig, miFaceContradiction } from './mi_face_config.ts';
+import { GradientReads, recordCostGradient, type VictimReads } from './mi_face_gradient.ts';
+import type { SearchSpace } from './search_space.ts';
 
 /** The result of the attack on one class. */
 export interface MiFaceResult {
@@ -66,7 +48,7 @@ export function searchKey(seed: number, draw: number): number {
 /** The lowest objective before the first one, as f32; every number is below. */
 const HIGHEST = Math.fround(3.4e38);
 
-/** Iterations between two synchronisations with the device, so that its queue never holds seconds of work. */
+/** Reads of the victim between two synchronisations with the device, so that its queue never holds seconds of work. */
 const SYNC_EVERY = 8;
 
 /**
@@ -85,6 +67,9 @@ export class MiFace {
   readonly #retained: Matrix;
   readonly #state: BufferView;
   readonly #image: Matrix;
+  readonly #reads: VictimReads | undefined;
+  /** The mean of gradient and objective over several reads, computed before {@link #iterate}. */
+  #mean: GradientReads | undefined;
   #iterate!: Program;
   #process: Program | undefined;
   #decodeResult: Program | undefined;
@@ -98,10 +83,12 @@ export class MiFace {
     space: SearchSpace,
     targets: readonly number[],
     config: MiFaceConfig,
+    reads: VictimReads | undefined,
   ) {
     this.#gpu = arena.gpu;
     this.#arena = arena;
     this.#config = config;
+    this.#reads = reads;
     this.#space = space;
     this.#targets = targets;
     const rows = targets.length;
@@ -115,6 +102,7 @@ export class MiFace {
   /**
    * @param space the space that is searched; a data set stands for images of its size
    * @param targets the attacked class of every row; for a victim that holds several draws, the rows are ordered by draw
+   * @param reads the reads over which objective and gradient are averaged; by default the victim is read once per iteration
    * @throws ConfigError for a bad argument, ShapeError where the victim does not take inputs from that space
    */
   static async build(
@@ -123,9 +111,10 @@ export class MiFace {
     space: SearchSpace,
     targets: readonly number[],
     config: MiFaceConfig,
+    reads?: VictimReads,
   ): Promise<MiFace> {
     check(victim, space, targets, config);
-    const attack = new MiFace(new Arena(gpu), victim, space, targets, config);
+    const attack = new MiFace(new Arena(gpu), victim, space, targets, config, reads);
     await attack.#record(victim);
     return attack;
   }
@@ -144,9 +133,11 @@ export class MiFace {
   ): Promise<MiFaceResult[]> {
     const { iterations, step, schedule, process } = this.#config;
     await this.#start(start);
+    const every = Math.max(1, Math.floor(SYNC_EVERY / (this.#reads?.victims.length ?? 1)));
     const stops = this.#config.beta !== null || this.#config.gamma !== null;
     for (let t = 0; t <= iterations; t++) {
       const program = this.#iterate;
+      await this.#mean?.run(t, key);
       program.setStep({ passIndex: 2 * t });
       program.setStep({ iteration: t });
       // The last round only judges the image that the last step made.
@@ -156,7 +147,7 @@ export class MiFace {
       program.setStep({ draw: key });
       program.run();
       if (this.#process && process && (t + 1) % process.every === 0 && t + 1 < iterations) this.#process.run();
-      if (t % SYNC_EVERY === SYNC_EVERY - 1) {
+      if (t % every === every - 1) {
         if (stops) {
           const state = await this.#gpu.readWords(this.#state);
           if (this.#targets.every((_, row) => state[row * MI_FACE_STATE.words + MI_FACE_STATE.at.isActive] === 0))
@@ -181,43 +172,22 @@ export class MiFace {
 
   async #record(victim: Victim): Promise<void> {
     const arena = this.#arena;
-    const { cost, totalVariation, epsilon, momentum, normalise, search, process, beta, gamma, keep } = this.#config;
+    const { cost, totalVariation, epsilon, momentum, normalise, search, shift, process, beta, gamma, keep } =
+      this.#config;
     const rows = this.#targets.length;
     const x = this.#x;
     const { height, width, channels, latent } = this.#space;
     const norms = arena.allocate('norms', rows * 4);
-    const run = victim.plan(arena, x, !search);
     const recorder = new Recorder(this.#gpu);
-    const results = arena.allocate('attack results', rows * 8);
-    const targets = this.#targetBuffer('targets', this.#targets);
-    run.recordForward(recorder);
-    recordConfidenceCost(recorder, {
-      cost,
-      logits: run.logits,
-      targets,
-      gradLogits: run.gradLogits,
-      results,
-    });
+    const gradients = { cost, search, shift, space: this.#space, targets: this.#targets };
     let gradient: Matrix;
-    if (search) {
-      const many = Array.from({ length: 2 * search.directions }, () => this.#targets).flat();
-      const queries = victim.plan(arena, arena.matrix('queries', many.length, victim.inputs), false);
-      const answers = arena.allocate('answers', many.length * 8);
-      gradient = arena.matrix('estimated gradient', rows, victim.inputs);
-      const searched = latent ? { width: latent.size } : { width, channels };
-      recordSearchDirections(recorder, { ...search, x, queries: queries.x, ...searched });
-      queries.recordForward(recorder);
-      recordConfidenceCost(recorder, {
-        cost,
-        logits: queries.logits,
-        targets: this.#targetBuffer('query targets', many),
-        gradLogits: queries.gradLogits,
-        results: answers,
-      });
-      recordSearchGradient(recorder, { ...search, results: answers, gradient, ...searched });
+    let results: BufferView;
+    if (this.#reads) {
+      const mean = await GradientReads.build(arena, this.#reads, x, gradients);
+      [gradient, results] = [mean.gradient, mean.results];
+      this.#mean = mean;
     } else {
-      run.recordInputGradient(recorder);
-      gradient = run.gradInput;
+      ({ gradient, results } = recordCostGradient(recorder, arena, victim, x, gradients));
     }
     if (totalVariation > 0) {
       const image = { input: x, height, width, channels, epsilon, weight: totalVariation };
@@ -323,12 +293,6 @@ export class MiFace {
       };
     });
   }
-
-  #targetBuffer(label: string, targets: readonly number[]): BufferView {
-    const buffer = this.#arena.allocate(label, targets.length * 4);
-    this.#gpu.write(buffer, Uint32Array.from(targets));
-    return buffer;
-  }
 }
 
 function check(victim: Victim, space: SearchSpace, targets: readonly number[], config: MiFaceConfig): void {
@@ -345,6 +309,11 @@ function check(victim: Victim, space: SearchSpace, targets: readonly number[], c
   };
   if (config.search && victim.draws > 1) {
     throw new ConfigError('attack.search: a black-box attack runs on one draw of the memory at a time');
+  }
+  const wrong = miFaceContradiction(config);
+  if (wrong) throw new ConfigError(`attack.${wrong}`);
+  if (config.shift && space.latent) {
+    throw new ConfigError('attack.shift: an attack in latent space has no pixels to move; leave it out');
   }
   range('iterations', 1, 1e6);
   range('step', 0, 1e6);

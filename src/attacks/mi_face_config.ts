@@ -1,5 +1,6 @@
 /** The options of MI-Face as data: they are validated once and written into the manifest. */
 import * as v from 'valibot';
+import { MOST_READS } from './repeated_reads.ts';
 
 const whole = (low: number, high: number) =>
   v.pipe(v.number('must be a number'), v.integer('must be a whole number'), v.minValue(low), v.maxValue(high));
@@ -80,6 +81,34 @@ export const MiFaceOptions = v.strictObject({
       v.description('PROCESS of Fredrikson et al.: every few iterations the images are denoised and sharpened.'),
     ),
   ),
+  reads: v.optional(
+    v.pipe(
+      whole(2, MOST_READS),
+      v.description(
+        'How often the attacker reads the weights: objective and gradient of every iteration are the mean over these reads ' +
+          '(expectation over fault maps). Where faults are drawn with every load, the reads are that many loads, the same in ' +
+          'all iterations; at pass and inference every iteration reads anew. One read by default.',
+      ),
+    ),
+  ),
+  combine: v.optional(
+    v.pipe(
+      v.picklist(['gradients', 'votes']),
+      v.description(
+        'What the attacker does with several reads: gradients, averages gradients and objectives (default), or votes, takes ' +
+          'every stored bit as most reads return it, and attacks the weights that it recovers.',
+      ),
+    ),
+  ),
+  shift: v.optional(
+    v.pipe(
+      whole(1, 64),
+      v.description(
+        'In every read the victim sees the image moved by up to this number of pixels, at random: expectation over ' +
+          'transformations. Not for black-box attacks or an attack in latent space.',
+      ),
+    ),
+  ),
   search: v.optional(
     v.pipe(
       v.strictObject({
@@ -105,4 +134,13 @@ export type MiFaceInput = v.InferInput<typeof MiFaceOptions>;
 /** Fills in the options of MI-Face that are not given: a black start, and the defaults. @throws ValiError */
 export function miFaceOptions(input: Partial<MiFaceInput> & Pick<MiFaceInput, 'iterations' | 'step'>): MiFaceConfig {
   return v.parse(MiFaceOptions, { kind: 'mi-face', start: 'zero', ...input });
+}
+
+/** What is wrong with options that contradict each other; undefined if nothing is. */
+export function miFaceContradiction({ reads, combine, search, shift }: MiFaceConfig): string | undefined {
+  if (combine && !reads) return 'combine: there is nothing to combine; give the number of reads';
+  if (search && combine === 'votes')
+    return 'combine: a black-box attacker cannot read the bits of the weights; use gradients';
+  if (search && shift) return 'shift: only an attack that follows the gradient of the victim moves images';
+  return undefined;
 }

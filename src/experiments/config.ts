@@ -37,11 +37,20 @@ const LayerSet = v.pipe(
 /** The same for every order in which the layers of a set are named. */
 const sorted = (set: string) => set.split('+').sort().join('+');
 
-/** Rows name their attack by its output: two outputs of the same name could not be told apart. */
+/**
+ * Rows name their attack by its output: two outputs of the same name could not be told apart. Nor may the options of an attack
+ * contradict each other.
+ */
 const attackNames = v.rawCheck<AttackConfig[]>(({ dataset, addIssue }) => {
   if (!dataset.typed) return;
   const seen = new Set<string>();
   for (const [key, attack] of dataset.value.entries()) {
+    const wrong = attackOfKind(attack.kind).contradiction?.(attack);
+    if (wrong)
+      addIssue({
+        message: wrong,
+        path: [{ type: 'array', origin: 'value', input: dataset.value, key, value: attack }],
+      });
     for (const { name } of attackOfKind(attack.kind).outputs(attack)) {
       if (seen.has(name)) {
         addIssue({

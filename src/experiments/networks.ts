@@ -44,6 +44,7 @@ export class Networks {
   /**
    * @param dataset hashes of the images
    * @param reads anything else that the training depends on
+   * @param arena that owns the parameters; that of the experiment by default
    */
   async get(
     file: string,
@@ -54,8 +55,8 @@ export class Networks {
     config: TrainingConfig,
     dataset: string,
     reads?: Uint8Array,
+    arena = this.#arena,
   ): Promise<FlatParameters> {
-    const arena = this.#arena;
     const bytes = this.#pretrained?.get(file);
     if (bytes) return loadParameters(arena, { spec, parameters: readCheckpoint(bytes, file, spec).state.parameters });
     if (this.#pretrained) {

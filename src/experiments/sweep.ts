@@ -415,7 +415,7 @@ function rowOf(
   common: Pick<Row, 'condition' | 'draw' | 'energy' | 'attack' | 'rates'>,
   { accuracy, correct }: Evaluation,
   heldOutPersons: Uint32Array,
-  { perIdentity, n, queries, underflow }: Measurement,
+  { perIdentity, n, queries, reloads, underflow }: Measurement,
 ): Row {
   const { condition, draw, attack, energy, rates } = common;
   const of = <M extends keyof PersonScores>(metrics: readonly M[]) =>
@@ -435,6 +435,7 @@ function rowOf(
     ...of(PERSON_MEASURES),
     unmeasured: perIdentity.pcc.filter((value) => value === null).length,
     queries,
+    ...(reloads !== undefined && { reloads }),
     ...(rates && { rates }),
     correct: correct.map(Number).join(''),
     personAccuracy: personAccuracies(correct, heldOutPersons),

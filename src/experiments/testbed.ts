@@ -14,8 +14,8 @@ import {
   type SplitName,
   type Tick,
 } from '../attacks/attack.ts';
-import type { SearchSpace } from '../attacks/mi_face.ts';
 import { attackOfKind } from '../attacks/registry.ts';
+import type { SearchSpace } from '../attacks/search_space.ts';
 import { type ImageDataset, labelsOf, meanImage } from '../data/dataset.ts';
 import { releaseDefence, TRAINING_DEFENCES } from '../defences/registry.ts';
 import { ConfigError, DataError } from '../errors.ts';
@@ -25,7 +25,7 @@ import type { Program, Recorder, WeightRead } from '../gpu/recorder.ts';
 import { type Channels, type ImageSizeInput, imageValues } from '../image_size.ts';
 import { ApproximateMemory } from '../injection/approximate_memory.ts';
 import { planGraph, recordForward } from '../layers/graph.ts';
-import { plainWeights } from '../layers/weights.ts';
+import { plainWeights, type WeightsOf } from '../layers/weights.ts';
 import type { MemoryConfig } from '../memory/config.ts';
 import { type NullBaselines, nullBaselines } from '../metrics/baselines.ts';
 import { binomialInterval, isNearChance } from '../metrics/binomial.ts';
@@ -46,7 +46,8 @@ import type { ExperimentConfig, ReleaseConfig, VictimConfig } from './config.ts'
 import { type DrawBudget, drawBudget, drawsWithin, linearDrawCost } from './draws.ts';
 import type { ExperimentData } from './faces.ts';
 import { Networks, VICTIM_FILE } from './networks.ts';
-import type { RunContext } from './store.ts';
+import { MemoryReads } from './reads.ts';
+import { type RunContext, SILENT } from './store.ts';
 import { type EvaluatorAccuracies, Truths } from './truths.ts';
 
 /** The result of one attack on one draw. */
@@ -58,6 +59,7 @@ export interface Measurement {
   readonly queries: number;
   /** The reconstructions that are stored as pictures, [height, width, channels] each. */
   readonly images: readonly Float32Array[];
+  readonly reloads?: number;
   readonly underflow?: number;
 }
 
@@ -125,6 +127,8 @@ export class Testbed {
   readonly trainAccuracy: number;
   readonly #gpu: Gpu;
   readonly #arena: Arena;
+  /** The public faces, where an attack needs them until the end. */
+  readonly #publicArena: Arena | undefined;
   readonly #data: ExperimentData;
   readonly #config: ExperimentConfig;
   readonly #photographs: DeviceDataset;
@@ -143,6 +147,7 @@ export class Testbed {
 
   private constructor(args: {
     arena: Arena;
+    publicArena: Arena | undefined;
     data: ExperimentData;
     config: ExperimentConfig;
     spec: ModelSpec;
@@ -158,6 +163,7 @@ export class Testbed {
     const { arena, data, config, spec, attacks } = args;
     this.#gpu = arena.gpu;
     this.#arena = arena;
+    this.#publicArena = args.publicArena;
     this.#data = data;
     this.width = data.dataset.width;
     this.height = data.dataset.height;
@@ -208,9 +214,14 @@ export class Testbed {
     const people = attackedPeople(config, spec);
     const arena = new Arena(gpu);
     const publicArena = new Arena(gpu);
+    let keepsPublic = false;
     try {
       const photographs = uploadDataset(arena, dataset);
       const networks = new Networks(arena, data.pretrained, run);
+      // Networks that attackers train while they attack belong to a unit of work that has begun, and are never given.
+      const { advance } = run.progress;
+      const within = { ...SILENT, advance: (_: number, note?: string) => advance(0, note) };
+      const adapting = new Networks(arena, undefined, { ...run, progress: within });
       const training = victimTraining(config);
       const parameters = await networks.get(
         VICTIM_FILE,
@@ -258,8 +269,8 @@ export class Testbed {
         },
         exact,
         releases,
-        network: (name, network, from, indices, how, vectors) =>
-          networks.get(
+        network: (name, network, from, indices, how, vectors, owner) =>
+          (owner ? adapting : networks).get(
             `${fileName(name)}.safetensors`,
             'training the inversion network',
             network,
@@ -268,19 +279,22 @@ export class Testbed {
             how,
             `${dataset.sha256} ${publicFaces?.sha256}`,
             new Uint8Array(vectors.buffer, vectors.byteOffset, vectors.byteLength),
+            owner,
           ),
       };
       const attacks: PreparedAttack[] = [];
       for (const attack of config.attacks) attacks.push(await attackOfKind(attack.kind).prepare(attack, context));
       const plans = networks.plans;
+      keepsPublic = attacks.some(({ keepsPublicFaces }) => keepsPublicFaces);
       return new Testbed({
+        publicArena: keepsPublic ? publicArena : undefined,
         ...{ arena, data, config, spec, photographs, memory, trainAccuracy, truths, attacks, plans, releases, budget },
       });
     } catch (error) {
       arena.destroy();
       throw error;
     } finally {
-      publicArena.destroy();
+      if (!keepsPublic) publicArena.destroy();
     }
   }
 
@@ -369,16 +383,18 @@ export class Testbed {
     tick: Tick,
   ): Promise<Measurement[]> {
     const attack = this.#attacks.find(({ outputs }) => outputs.some(({ name }) => name === output.name))!;
-    const built = await this.#prepared!.attack(attack, release && this.#releaseOf(release));
+    const prepared = this.#prepared!;
+    const built = await prepared.attack(attack, release && this.#releaseOf(release));
     this.#gpu.profiler?.enter('attack');
     const before = performance.now();
     const results = await built.run(output, draws, tick);
+    await prepared.reads.restore(draws);
     this.#addTime(output.name, (performance.now() - before) / 1000, draws.length);
     this.#gpu.profiler?.enter('sweep');
     const measurements: Measurement[] = [];
-    for (const { reconstructions, queries, underflow } of results) {
+    for (const { reconstructions, ...cost } of results) {
       const scored = await this.#truths.measure(output.split, reconstructions);
-      measurements.push({ ...scored, queries, ...(underflow !== undefined && { underflow }) });
+      measurements.push({ ...scored, ...cost });
     }
     return measurements;
   }
@@ -429,6 +445,7 @@ export class Testbed {
   destroy(): void {
     this.#retire();
     this.#arena.destroy();
+    this.#publicArena?.destroy();
   }
 
   /** True if two linear layers are read once per load, so that their product can replace them. */
@@ -523,6 +540,7 @@ function namedRelease(config: ReleaseConfig): NamedRelease {
 class PreparedVictim {
   readonly key: string;
   readonly evaluator: Evaluator;
+  readonly reads: MemoryReads;
   readonly #arena: Arena;
   readonly #attacked: AttackedVictim;
   readonly #folds: readonly Program[];
@@ -532,13 +550,15 @@ class PreparedVictim {
     key: string,
     arena: Arena,
     evaluator: Evaluator,
-    attacked: AttackedVictim,
+    attacked: Omit<AttackedVictim, 'release' | 'reads'>,
+    reads: MemoryReads,
     folds: readonly Program[],
   ) {
     this.key = key;
     this.#arena = arena;
     this.evaluator = evaluator;
-    this.#attacked = attacked;
+    this.reads = reads;
+    this.#attacked = { ...attacked, reads };
     this.#folds = folds;
   }
 
@@ -558,11 +578,20 @@ class PreparedVictim {
     try {
       const weights = memory.weightsOf;
       const { layers } = spec;
-      const folded = fold && isLinear(layers) ? await foldedVictim(arena, layers, weights, draws) : undefined;
-      const victim = folded?.victim ?? stackVictim(layers, weights, memory);
+      const copy =
+        fold && isLinear(layers)
+          ? (owner: Arena, from: WeightsOf) => foldedVictim(owner, layers, from, draws)
+          : undefined;
+      const folding = copy && { victim: await copy(arena, weights), copy };
+      const victim = folding?.victim.victim ?? stackVictim(layers, weights, memory);
       const evaluator = await Evaluator.build(gpu, victim, args.photographs, data.split.test, args.batchSize);
       const search = searched(victim, spec, memory, data.dataset);
-      return new PreparedVictim(args.key, arena, evaluator, { victim, search }, folded?.folds ?? []);
+      const reads = new MemoryReads(gpu, memory, {
+        victim: search.victim,
+        with: (from) => stackVictim(searchedLayers(spec), from),
+        folding,
+      });
+      return new PreparedVictim(args.key, arena, evaluator, { victim, search }, reads, folding?.victim.folds ?? []);
     } catch (error) {
       arena.destroy();
       throw error;
@@ -608,6 +637,11 @@ class PreparedVictim {
   }
 }
 
+/** The layers between the searched space and the logits: all of them or, for an autoencoder, those after its encoder. */
+function searchedLayers({ layers, decoder, encoderLayers }: ModelSpec): ModelSpec['layers'] {
+  return decoder.length === 0 ? layers : layers.slice(encoderLayers);
+}
+
 /** The space in which an attack searches for inputs: images, or the code of an autoencoder, whose decoder gives the image. */
 function searched(
   victim: Victim,
@@ -619,7 +653,7 @@ function searched(
   // Fredrikson's attack on the DAE moves the code; the model's encoder and decoder convert between code and image.
   const weights = memory.weightsOf;
   const encoder = spec.layers.slice(0, spec.encoderLayers);
-  const head = stackVictim(spec.layers.slice(spec.encoderLayers), weights, memory);
+  const head = stackVictim(searchedLayers(spec), weights, memory);
   const plan = (arena: Arena, code: Matrix, image: Matrix, processed: Matrix) => {
     const decode = planGraph(arena, spec.decoder, code, { output: image });
     const encode = planGraph(arena, encoder, processed, { output: code });

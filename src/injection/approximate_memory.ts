@@ -325,6 +325,37 @@ export class ApproximateMemory {
     return words;
   }
 
+  /** Names of the parameters that are stored as codes. */
+  get storedParameters(): readonly string[] {
+    return this.#plan.tensors.map(({ slice }) => slice.name);
+  }
+
+  /**
+   * Decodes codes of stored parameters, as {@link fetchCodes} returns them, without any further error.
+   * @param codes by the name of the parameter
+   * @param output into which the weights are written
+   */
+  async decode(codes: ReadonlyMap<string, Uint32Array<ArrayBuffer>>, output: FlatParameters): Promise<void> {
+    if (codes.size === 0) return;
+    const work = new Arena(this.#gpu);
+    const image = work.allocate('codes', this.#plan.bytes);
+    const recorder = new Recorder(this.#gpu);
+    for (const [name, words] of codes) {
+      const { tensor, memory, offset } = this.#find(name);
+      this.#gpu.write(image, words, offset);
+      recordMaterialise(recorder, {
+        tensor: { ...tensor, fetch: fetchOf(memory, []) },
+        codes: image,
+        faultTable: this.#table.parameters,
+        fetched: output.matrix(name),
+        passOffset: 0,
+      });
+    }
+    (await recorder.build('decode')).run();
+    await this.#gpu.idle();
+    work.destroy();
+  }
+
   /** Weights of the last read of a parameter: bits of f32, rows x stride, zeros in the pads. @throws DeviceLostError */
   async fetchedWeights(name: string): Promise<Uint32Array<ArrayBuffer>> {
     const { rows, columns, stride } = this.fetched.layout.find(name);

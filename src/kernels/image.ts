@@ -96,6 +96,41 @@ export function recordSharpen(
 }
 
 /**
+ * Moves every image by its own random number of whole pixels; what moves in from outside is 0. The distances depend on the
+ * step's `draw` and `pass_index`, and on the row.
+ *
+ * @param args.input [images, height * width * channels]
+ * @param args.output the same shape
+ * @param args.shift largest distance in each direction, in pixels, 1..64
+ * @param args.back moves the other way, which is the adjoint
+ * @throws ShapeError
+ */
+export function recordTranslate(
+  recorder: Recorder,
+  args: ImageSizeInput & { input: Matrix; output: Matrix; shift: number; back: boolean },
+): void {
+  const { input, output, width, channels = 1, shift, back } = args;
+  const kernel = 'translate';
+  const shape = shapeConstants(kernel, 'input', input);
+  requireImages(kernel, 'input', input, args);
+  requireSameShape(kernel, 'input', input, 'output', output);
+  const { workgroups, constants } = flatGrid(input.rows * input.stride);
+  recorder.record({
+    label: kernel,
+    shader: {
+      path: 'image/translate.wgsl',
+      constants: { ...shape, ...constants, WIDTH: width, CHANNELS: channels, SHIFT: shift, BACK: back },
+    },
+    bindings: [
+      ['read', input],
+      ['write', output],
+      ['uniform', recorder.step],
+    ],
+    workgroups,
+  });
+}
+
+/**
  * Adds the gradient of weight * (smoothed anisotropic total variation of an image, divided by the number of its values) to a
  * gradient. The channels of colour images are smoothed separately.
  *

@@ -101,6 +101,35 @@ export function recordMiFaceStep(
   });
 }
 
+/**
+ * sum = scale * value, or sum += scale * value, over flat buffers: the mean of several reads.
+ * @param args.vectors number of vec4s
+ * @throws ShapeError
+ */
+export function recordAddScaled(
+  recorder: Recorder,
+  args: { vectors: number; value: BufferView; sum: BufferView; scale: number; accumulate: boolean },
+): void {
+  const { vectors, value, sum, scale, accumulate } = args;
+  const kernel = 'add_scaled';
+  requireBytes(kernel, 'value', value, vectors * 16);
+  requireBytes(kernel, 'sum', sum, vectors * 16);
+  const { workgroups, constants } = flatGrid(vectors);
+  recorder.record({
+    label: kernel,
+    shader: {
+      path: 'optimizer/add_scaled.wgsl',
+      constants: { ...constants, VECTORS: vectors, SCALE: f32(scale), ACCUMULATE: accumulate },
+    },
+    bindings: [
+      ['read', value],
+      ['write', sum],
+    ],
+    workgroups,
+    flops: 8 * vectors,
+  });
+}
+
 /** Parameters of a black-box attacker's search along random directions. */
 export interface SearchOptions {
   /** Random directions per iteration; each costs two queries per class. */

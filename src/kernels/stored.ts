@@ -63,7 +63,7 @@ function samplerOf(
 
 /** The fetch of the tensors of a layer. @param sources fault sources of the layer; empty for a read without faults */
 export function fetchOf(memory: StoredMemory, sources: readonly FaultSource[]): Fetch {
-  const { format, ecc, inverted } = memory;
+  const { format, ecc } = memory;
   const kind = isTwosComplement(format)
     ? 'fixed_twos_complement'
     : format.kind === 'int8' || format.kind === 'int4'

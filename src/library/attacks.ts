@@ -1,5 +1,5 @@
 /** Attacks, as part of an experiment and for direct use against any victim. */
-import type { InversionInput } from '../attacks/inversion_attack.ts';
+import type { InversionInput } from '../attacks/inversion_config.ts';
 import type { MiFaceInput } from '../attacks/mi_face_config.ts';
 
 export type {
@@ -20,10 +20,12 @@ export {
   Predictor,
   type Reconstructions,
 } from '../attacks/inversion.ts';
-export type { InversionConfig } from '../attacks/inversion_attack.ts';
-export { MiFace, type MiFaceResult, type SearchSpace } from '../attacks/mi_face.ts';
+export type { InversionConfig } from '../attacks/inversion_config.ts';
+export { MiFace, type MiFaceResult } from '../attacks/mi_face.ts';
 export { type MiFaceConfig, type MiFaceInput, miFaceOptions } from '../attacks/mi_face_config.ts';
 export { ATTACKS, type AttackConfig } from '../attacks/registry.ts';
+export type { HeldReads, RepeatedReads } from '../attacks/repeated_reads.ts';
+export type { SearchSpace } from '../attacks/search_space.ts';
 export type { InversionInput };
 
 /** An attack of an experiment: its kind, and any of its options. Omitted options get defaults that suit the images. */

@@ -2,7 +2,7 @@ import type { ImageDataset } from '../data/dataset.ts';
 import type { Arena } from '../gpu/arena.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
 import { imageValues } from '../image_size.ts';
-import { packImages } from '../kernels/batch.ts';
+import { packedImageWords, packImages } from '../kernels/batch.ts';
 
 /** A data set on the device: 8 bits per value, labels, and the order in which batches read it. */
 export interface DeviceDataset {
@@ -30,6 +30,20 @@ export function uploadDataset(arena: Arena, dataset: ImageDataset): DeviceDatase
   arena.gpu.write(labels, Uint32Array.from(dataset.labels));
   const order = arena.allocate('order', dataset.labels.byteLength);
   return { pixels, labels, order, count: dataset.labels.length, imageSize };
+}
+
+/** A data set whose images and labels occur several times, one whole copy after the other. @throws LimitError */
+export function repeatDataset(arena: Arena, data: DeviceDataset, times: number): DeviceDataset {
+  const { gpu } = arena;
+  const pixelBytes = data.count * packedImageWords(data.imageSize) * 4;
+  const pixels = arena.allocate('repeated images', times * pixelBytes);
+  const labels = arena.allocate('repeated labels', times * data.count * 4);
+  for (let copy = 0; copy < times; copy++) {
+    gpu.copy(data.pixels, pixels, pixelBytes, copy * pixelBytes);
+    gpu.copy(data.labels, labels, data.count * 4, copy * data.count * 4);
+  }
+  const order = arena.allocate('repeated order', times * data.count * 4);
+  return { pixels, labels, order, count: times * data.count, imageSize: data.imageSize };
 }
 
 /** Sizes of the batches of an epoch over `count` images: full ones, then the rest. */

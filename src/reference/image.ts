@@ -1,4 +1,5 @@
 /** Float64 references of the image kernels. A batch is [images, height * width * channels], row-major; gray has one channel. */
+import { pcg4d } from '../memory/hash.ts';
 
 type Value = (line: number, column: number, channel: number) => number;
 
@@ -130,4 +131,34 @@ export function totalVariationGradient(
     });
   }
   return gradient;
+}
+
+/**
+ * Images [rows, columns] moved by random whole pixels, 0 from outside.
+ * @param move.read number of the read
+ * @param move.back true for the adjoint
+ */
+export function translate(
+  input: ArrayLike<number>,
+  columns: number,
+  move: { width: number; channels: number; shift: number; back: boolean; key: number; read: number },
+): Float64Array {
+  const { width, channels, shift, back, key, read } = move;
+  const height = columns / channels / width;
+  const output = new Float64Array(input.length);
+  for (let row = 0; row < input.length / columns; row++) {
+    const random = pcg4d(row, read, key, 0x6d6f7665);
+    const [dx, dy] = [0, 1].map((axis) => (((random[axis] >>> 0) % (2 * shift + 1)) - shift) * (back ? -1 : 1));
+    for (let y = 0; y < height; y++) {
+      for (let x = 0; x < width; x++) {
+        const [fromX, fromY] = [x - dx, y - dy];
+        if (fromX < 0 || fromY < 0 || fromX >= width || fromY >= height) continue;
+        for (let c = 0; c < channels; c++) {
+          output[row * columns + (y * width + x) * channels + c] =
+            input[row * columns + (fromY * width + fromX) * channels + c];
+        }
+      }
+    }
+  }
+  return output;
 }

@@ -115,3 +115,8 @@ export function searchGradient(
     return sum / (2 * step.sigma * step.directions);
   });
 }
+
+/** sum = scale * value, or sum += scale * value, in place. */
+export function addScaled(sum: Float64Array, value: ArrayLike<number>, scale: number, accumulate: boolean): void {
+  for (const [i, before] of sum.entries()) sum[i] = (accumulate ? before : 0) + scale * value[i];
+}

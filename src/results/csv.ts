@@ -8,10 +8,11 @@ import { type Condition, METRICS, type Row, type SummaryEntry } from './schema.t
 
 /**
  * Rows as CSV, one line per row. Rates, those of the row's own chip, are in columns `rate.<layer>`, the further keys of a
- * condition in columns `condition.<key>`. A value that could not be measured is an empty cell. Values per identity are only in the JSON.
+ * condition in columns `condition.<key>`; `reloads` is a column if an attack of any row waited for some. A value that could not be measured is an empty cell. Values per identity are only in the JSON.
  */
 export function toCsv(rows: readonly Row[]): string {
   const condition = conditionColumns(rows);
+  const reloads = rows.some((row) => row.reloads !== undefined);
   const header = [
     ...condition.header,
     'attack',
@@ -20,6 +21,7 @@ export function toCsv(rows: readonly Row[]): string {
     'n',
     'unmeasured',
     'queries',
+    ...(reloads ? ['reloads'] : []),
     'weightBytes',
     'energy',
   ];
@@ -31,6 +33,7 @@ export function toCsv(rows: readonly Row[]): string {
     row.n,
     row.unmeasured,
     row.queries,
+    ...(reloads ? [row.reloads ?? 0] : []),
     row.energy?.bytes,
     row.energy?.relative,
   ]);

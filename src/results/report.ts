@@ -287,6 +287,34 @@ export function summaryTable(
 }
 
 /**
+ * The cost of every attack: queries per reconstruction, mean over rows, further loads of the weights, and seconds per draw.
+ * Undefined if no row says how many queries it took.
+ */
+export function costTable({ rows, manifest }: Results): Table | undefined {
+  const names = [...new Set(rows.map(({ attack }) => attack))];
+  const seconds = manifest.attackSeconds;
+  const cost = names.flatMap((name) => {
+    const own = rows.filter(({ attack, queries }) => attack === name && queries !== undefined);
+    if (own.length === 0) return [];
+    const queries = own.reduce((sum, row) => sum + row.queries!, 0) / own.length;
+    const reloads = Math.max(...own.map((row) => row.reloads ?? 0));
+    const time = seconds?.[name];
+    const title = attackTitle(manifest.attacks, name);
+    return [
+      [
+        title,
+        formatNumber(queries, 1),
+        reloads,
+        ...(seconds ? [time === undefined ? '–' : formatNumber(time, 2)] : []),
+      ],
+    ];
+  });
+  if (cost.length === 0) return undefined;
+  const columns = ['Attack', 'Queries per picture', 'Further loads', ...(seconds ? ['Seconds per draw'] : [])];
+  return { columns, rows: cost };
+}
+
+/**
  * The report as one HTML document.
  *
  * @throws DataError where a figure is not an SVG
@@ -309,6 +337,7 @@ export function reportHtml(options: ReportOptions): string {
 <figure><div class="picture"><img alt="Reconstructions: one row per condition, the truth on top, one column per person" src="data:image/png;base64,${toBase64(reconPng)}"></div>
 <figcaption>One row per condition, the truth on top, one column per person.</figcaption></figure></section>`
     : '';
+  const costs = costTable(results);
   const clone = manifest.command.replace(/^midas /, 'npm run midas -- ');
 
   const html = (rules: string) => `<!doctype html>
@@ -346,6 +375,7 @@ ${tableHtml({
   ],
 })}
 </section>
+${costs ? `<section aria-labelledby="costs"><h2 id="costs">Cost of the attacks</h2>\n${tableHtml(costs)}\n</section>` : ''}
 <section aria-labelledby="conditions"><h2 id="conditions">All conditions</h2>
 ${figures.length > 0 ? `<details><summary>${results.summary.length} conditions and attacks</summary>${tableHtml(summaryTable(results))}</details>` : tableHtml(summaryTable(results))}
 </section>

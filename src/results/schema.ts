@@ -261,6 +261,12 @@ export const RowSchema = v.object({
   queries: v.optional(
     field(positive, 'Queries to the victim per reconstruction; for a white-box attack, evaluations of its gradient.'),
   ),
+  reloads: v.optional(
+    field(
+      count,
+      'Further loads of the weights that the attacker waited for and read; absent if the attack read only the measured one.',
+    ),
+  ),
   rates: v.optional(
     field(
       v.record(v.string(), share),

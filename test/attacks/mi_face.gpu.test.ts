@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { MiFace, type MiFaceResult, type SearchSpace } from '../../src/attacks/mi_face.ts';
+import { MiFace, type MiFaceResult } from '../../src/attacks/mi_face.ts';
 import type { MiFaceConfig } from '../../src/attacks/mi_face_config.ts';
+import type { SearchSpace } from '../../src/attacks/search_space.ts';
 import type { ImageDataset } from '../../src/data/dataset.ts';
 import { ConfigError, ShapeError } from '../../src/errors.ts';
 import { Arena } from '../../src/gpu/arena.ts';

@@ -37,9 +37,11 @@ function victimOf(kind: VictimKind): object {
   return { kind, hidden, training: { ...training, ...(kind === 'dae' && { reconstruction }) } };
 }
 
-/** Every kind of attack: MI-Face from every start, with weights or with confidences only, and inversion. */
+/** Every kind of attack: MI-Face from every start, with weights, several reads or confidences only, and inversion. */
 const attacks = [
   { kind: 'mi-face', start: 'zero', iterations: 1, step: 1 },
+  { kind: 'mi-face', start: 'zero', iterations: 1, step: 1, reads: 2 },
+  { kind: 'mi-face', start: 'zero', iterations: 1, step: 1, reads: 3, combine: 'votes' },
   { kind: 'mi-face', start: 'mean', iterations: 1, step: 1, process: { every: 1, strength: 0.1, sharpen: 0.3 } },
   {
     kind: 'mi-face',
@@ -53,7 +55,7 @@ const attacks = [
     kind: 'inversion',
     network: { kind: 'dense', hidden: [4] },
     training: { epochs: 1, batchSize: 4, learningRate: 1e-3 },
-    attackers: [{ name: 'direct' }, { name: 'top', truncation: 1 }],
+    attackers: [{ name: 'direct' }, { name: 'top', truncation: 1 }, { name: 'again', reads: 2, temperature: 1.5 }],
   },
 ];
 

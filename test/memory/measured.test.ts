@@ -8,6 +8,7 @@ import {
   binOfRow,
   MAPPED_DIMMS,
   ROW_BINS,
+  type RowMap,
   rowMapOf,
   rowMapOfChip,
   rowMapsAt,

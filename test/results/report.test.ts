@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { createDocument, decodePng, encodePng, figureFonts } from '../../src/cli/render.ts';
 import { DataError } from '../../src/errors.ts';
 import { privacyCurve } from '../../src/results/figures/privacy_curve.ts';
-import { headlines, reportHtml, summaryTable } from '../../src/results/report.ts';
+import { costTable, headlines, reportHtml, summaryTable } from '../../src/results/report.ts';
 import { type Row, summarise, toCsv } from '../../src/results/results.ts';
 import { EARLY_ROW, fakeMemory, fakeResults } from './fake.ts';
 
@@ -52,6 +52,22 @@ describe('the report of a run', () => {
     expect(text).toContain('"ndf": 8');
     expect(text).toContain('procedural');
     expect(text).toContain('only 2 draws');
+  });
+
+  test('the report has the cost of every attack whose rows know it', () => {
+    expect(html).not.toContain('Cost of the attacks');
+    const [first] = results.rows;
+    const rows = results.rows.map((row, i) => ({
+      ...row,
+      queries: row.attack === first.attack ? i % 2 : 7,
+      reloads: 3,
+    }));
+    const manifest = { ...results.manifest, attackSeconds: { [first.attack]: 1.25 } };
+    const table = costTable({ ...results, rows, manifest })!;
+    expect(table.columns).toEqual(['Attack', 'Queries per picture', 'Further loads', 'Seconds per draw']);
+    expect(table.rows).toHaveLength(new Set(rows.map(({ attack }) => attack)).size);
+    expect(table.rows[0].slice(2)).toEqual([3, '1.25']);
+    expect(reportHtml({ results: { ...results, rows, manifest }, figures: [] })).toContain('Cost of the attacks');
   });
 
   test('the report has the picture, each figure with a table behind it, and the baselines', () => {

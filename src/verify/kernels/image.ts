@@ -8,14 +8,18 @@ import {
   recordSharpen,
   recordTotalVariation,
   recordTotalVariationValue,
+  recordTranslate,
 } from '../../kernels/image.ts';
 import { recordReshapeChannelsFirst } from '../../kernels/reshape_channels_first.ts';
 import { recordRestride } from '../../kernels/restride.ts';
 import { copyWindow, reshapeChannelsFirst } from '../../reference/copy_window.ts';
-import { nonLocalMeans, sharpen, totalVariation, totalVariationGradient } from '../../reference/image.ts';
+import { nonLocalMeans, sharpen, totalVariation, totalVariationGradient, translate } from '../../reference/image.ts';
 import { corrupt } from '../../reference/random.ts';
 import { sumTolerance, TOLERANCES } from '../../reference/tolerances.ts';
 import { type Check, COLUMNS, DRAW, numbers, pixels, ROWS, SIZE } from './trial.ts';
+
+/** Number of the read by which images are moved. */
+const PASS = 6;
 
 /** A data set of 11 images in shuffled order, and a batch that starts at the third. */
 const IMAGES = 11;
@@ -165,6 +169,22 @@ function filtersOf({ ending, ...image }: typeof GRAY | typeof RGB): Check[] {
         trial.expectMatrix(output, nonLocalMeans(x, height, width, options, channels), TOLERANCES.nonLocalMeans);
       },
     },
+    ...[false, true].map(
+      (back): Check => ({
+        kernel: `translate${ending}${back ? ' back' : ''}`,
+        record(trial) {
+          const x = pixels(4 * size, 1);
+          const output = trial.output(4, size);
+          recordTranslate(trial.recorder, { ...image, shift: 2, back, input: trial.matrix(4, size, x), output });
+          const move = { width, channels, shift: 2, back, key: DRAW, read: PASS };
+          trial.expectMatrix(output, translate(x, size, move), TOLERANCES.image);
+        },
+        prepare(program) {
+          program.setStep({ passIndex: PASS });
+          program.setStep({ draw: DRAW });
+        },
+      }),
+    ),
     {
       kernel: `sharpen${ending}`,
       record(trial) {

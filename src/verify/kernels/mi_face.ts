@@ -3,6 +3,7 @@
 import type { Program } from '../../gpu/recorder.ts';
 import { MI_FACE_STATE, writeFields } from '../../gpu/structs.ts';
 import {
+  recordAddScaled,
   recordMiFaceJudge,
   recordMiFaceStep,
   recordSearchDirections,
@@ -10,7 +11,7 @@ import {
   type SearchedImages,
   type SearchOptions,
 } from '../../kernels/mi_face.ts';
-import { miFaceJudge, miFaceStep, searchDirections, searchGradient } from '../../reference/mi_face.ts';
+import { addScaled, miFaceJudge, miFaceStep, searchDirections, searchGradient } from '../../reference/mi_face.ts';
 import { TOLERANCES } from '../../reference/tolerances.ts';
 import { type Check, COLUMNS, DRAW, ITERATION, numbers, pixels, ROWS, SIZE } from './trial.ts';
 
@@ -62,6 +63,21 @@ function searchesOf(ending: string, search: SearchOptions & SearchedImages): Che
   ];
 }
 
+function addScaledCheck(accumulate: boolean): Check {
+  return {
+    kernel: accumulate ? 'add_scaled accumulate' : 'add_scaled',
+    record(trial) {
+      const [value, before] = [numbers(4 * SIZE, 1), numbers(4 * SIZE, 2)];
+      const sum = trial.buffer(before);
+      const options = { vectors: SIZE, scale: 0.375, accumulate };
+      recordAddScaled(trial.recorder, { ...options, value: trial.buffer(value), sum });
+      const expected = Float64Array.from(before);
+      addScaled(expected, value, options.scale, accumulate);
+      trial.expect(sum, expected, TOLERANCES.sgd);
+    },
+  };
+}
+
 export const MI_FACE: readonly Check[] = [
   {
     kernel: 'mi_face_judge',
@@ -110,6 +126,8 @@ export const MI_FACE: readonly Check[] = [
       program.setStep({ learningRate: 0.25 });
     },
   },
+  addScaledCheck(false),
+  addScaledCheck(true),
   ...searchesOf('', SEARCH),
   ...searchesOf('_rgb', RGB_SEARCH),
 ];

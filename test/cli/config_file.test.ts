@@ -82,7 +82,8 @@ describe('a configuration file of an experiment', () => {
   it('a file without a victim is completed by --victim, and refused without one', async () => {
     const network = fileURLToPath(new URL('../fixtures/networks/resnet_rgb.onnx', import.meta.url));
     const attack = { kind: 'mi-face', start: 'zero', iterations: 3, step: 1 };
-    const flags = { ...OPTIONS, config: written(JSON.stringify({ attacks: [attack] })) };
+    const data = { kind: 'files', private: 'embedded' };
+    const flags = { ...OPTIONS, config: written(JSON.stringify({ data, attacks: [attack] })) };
     const { config } = await askedExperiment(undefined, { ...flags, victim: network });
     expect([config.victim.kind, config.attacks.length]).toEqual(['network', 1]);
     await expect(askedExperiment(undefined, flags)).rejects.toThrow('it has no victim; give --victim FILE');

@@ -20,6 +20,7 @@ import type { ImageSizeInput } from '../image_size.ts';
 import type { NOISE_KINDS } from '../memory/config.ts';
 import { type NetworkDescription, parseNetwork } from '../models/network_description.ts';
 import { listed } from '../printable.ts';
+import { schemaMessage } from '../schema_message.ts';
 import { readConfig } from './config_file.ts';
 import { type PrivateFiles, readPrivateFiles } from './experiment_data.ts';
 import type { ExperimentOptions } from './experiment_options.ts';
@@ -50,7 +51,7 @@ const NO_FILE: ReturnType<typeof readConfig> = { fields: {}, networks: [] };
 
 /**
  * Reads the configuration of an experiment: that of a preset, changed first by a file and then by flags.
- * @param presetName undefined if the file must be a whole configuration
+ * @param presetName undefined if the file must be a whole configuration, or --victim gives the victim
  * @param base configuration to start from, instead of the preset's
  * @throws ConfigError, DataError
  */
@@ -60,12 +61,15 @@ export async function askedExperiment(
   base?: ExperimentInput,
 ): Promise<Asked> {
   const { fields: file, networks } = options.config === undefined ? NO_FILE : readConfig(options.config);
-  if (presetName === undefined && !('victim' in file && 'attacks' in file)) {
+  const isWhole = 'victim' in file && 'attacks' in file;
+  if (presetName === undefined && !isWhole && options.victim === undefined) {
+    const missing = ['victim', 'attacks'].filter((field) => !(field in file)).join(' and no ');
     throw new ConfigError(
-      `${options.config}: it does not have both victim and attacks; name a preset: run shallow --config FILE`,
+      `${options.config}: it has no ${missing}; give --victim FILE, or name a preset: run shallow --config FILE`,
     );
   }
-  const name = presetName ?? 'deep';
+  // The option --victim alone asks for the shallow preset; a file changes its fields.
+  const name = presetName ?? (isWhole ? 'deep' : 'shallow');
   const seed = options.seed ?? (typeof file.seed === 'number' ? file.seed : 1);
   const folder = options.pretrained === undefined ? undefined : await readNetworks(options.pretrained);
   const given = options.victim === undefined ? undefined : await readVictim(options.victim);
@@ -102,7 +106,16 @@ export async function askedExperiment(
   if (file.attacks === undefined) draft.attacks = widenedAttacks(draft.attacks, shapes);
   const config = parseExperiment(draft, options.config ?? 'configuration');
   const shard = options.shard === undefined ? WHOLE : parseShard(options.shard);
-  return { config, files, notes: given?.notes ?? [], ...(pretrained && { pretrained }), shard };
+  const notes = [...(given?.notes ?? []), ...trainingNotes(options)];
+  return { config, files, notes, ...(pretrained && { pretrained }), shard };
+}
+
+/** What two options of the training mean together. */
+function trainingNotes({ epochs, steps }: ExperimentOptions): string[] {
+  if (epochs === undefined || steps === undefined) return [];
+  return [
+    `--epochs ${epochs} and --steps ${steps}: training goes on until both are reached, so few images take more than ${epochs} epochs`,
+  ];
 }
 
 type PresetOptionsSize = Parameters<typeof presetInput>[1] extends infer O
@@ -135,7 +148,8 @@ function parseData(data: unknown, where: string): DataConfig {
   const result = v.safeParse(DataConfig, data);
   if (result.success) return result.output;
   const [issue] = result.issues;
-  throw new ConfigError(`${[where, 'data', v.getDotPath(issue)].filter(Boolean).join('.')}: ${issue.message}`);
+  const place = [where, 'data', v.getDotPath(issue)].filter(Boolean).join('.');
+  throw new ConfigError(`${place}: ${schemaMessage(DataConfig, issue)}`);
 }
 
 function drawnSize(data: DataConfig): { width: number; height: number } {

@@ -6,6 +6,7 @@ import { ConfigError, DataError } from '../errors.ts';
 import { ExperimentConfig } from '../experiments/config.ts';
 import { PRESETS } from '../experiments/presets.ts';
 import { isObject, parseJsonObject } from '../formats/json.ts';
+import { schemaMessage } from '../schema_message.ts';
 
 /**
  * Reads a configuration, whole or in part, from a file of its own, or from the folder, the config.json or the results.json of a
@@ -34,10 +35,12 @@ export function readConfig(path: string): { fields: Record<string, unknown>; net
   // Flags may complete the data, so they are validated after the flags were applied.
   const { data = {}, ...rest } = fields;
   if (!isObject(data)) throw new ConfigError(`${path}: data: no object; give its kind`);
-  const result = v.safeParse(v.partial(ExperimentConfig), rest);
+  const schema = v.partial(ExperimentConfig);
+  const result = v.safeParse(schema, rest);
   if (result.success) return { fields, networks };
   const [issue] = result.issues;
-  throw new ConfigError(`${[path, v.getDotPath(issue)].filter(Boolean).join(': ')}: ${issue.message}`);
+  const place = [path, v.getDotPath(issue)].filter(Boolean).join(': ');
+  throw new ConfigError(`${place}: ${schemaMessage(schema, issue)}`);
 }
 
 /** The field `config` of a run's files; undefined if there is none. */

@@ -1,11 +1,14 @@
 /** `midas import`: converts the file of a network to a checkpoint of midas. */
 import { basename } from 'node:path';
 import { readBytes, writeFileAtomic } from '../data/node/files.ts';
+import { isOnnx } from '../formats/onnx.ts';
 import { safetensorsParts } from '../formats/safetensors.ts';
 import { importedCheckpoint } from '../models/checkpoint.ts';
 import { importAnyNetwork } from '../models/import_network.ts';
+import type { ModelSpec } from '../models/model_spec.ts';
 import { parameterCount } from '../models/plan.ts';
-import { modelName } from '../models/specs.ts';
+import { layerNames, modelName } from '../models/specs.ts';
+import { listed, printable } from '../printable.ts';
 import { outputFile } from './output_file.ts';
 import type { Session } from './session.ts';
 import { filesBeside, readDescription } from './victim_file.ts';
@@ -27,11 +30,13 @@ export async function importCheckpoint(
 ): Promise<void> {
   const description = described === undefined ? undefined : await readDescription(described);
   const options = { key, network: description, external: filesBeside(file) };
-  const network = importAnyNetwork(await readBytes(file), file, options);
+  const bytes = await readBytes(file);
+  const network = importAnyNetwork(bytes, file, options);
   const { spec, tensors, notes } = network;
   const out = outputFile(session.options.out);
   await writeFileAtomic(out, safetensorsParts(...importedCheckpoint(network, { source: basename(file) })));
   for (const note of notes) session.say(note);
+  const found = summaryOf(spec, isOnnx(bytes));
   const list = [...tensors].map(([key, { dtype, shape }]) => ({ key, dtype, shape: [...shape] }));
   const elements = list.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
   const model = { name: modelName(spec), ...spec.description, parameters: parameterCount(spec) };
@@ -39,5 +44,48 @@ export async function importCheckpoint(
     ...list.map(({ key: name, dtype, shape }) => `${name} ${dtype} [${shape.join(', ')}]`),
     `${out}: ${list.length} tensors, ${elements} elements`,
     `${model.name}: ${model.parameters} parameters, a checkpoint of midas`,
+    ...found,
   ]);
+}
+
+/** What was read of a described network, in lines for the user; none for a published network. */
+function summaryOf(spec: ModelSpec, isExport: boolean): string[] {
+  const { description } = spec;
+  if (description.kind !== 'network') return [];
+  const { height, width, channels, mean, deviation } = description.input;
+  const colours = channels === 3 ? 'RGB' : channels === 1 ? 'gray' : `${channels} channels`;
+  const normalised = [
+    ...(mean ? [`mean ${mean.join(', ')}`] : []),
+    ...(deviation ? [`deviation ${deviation.join(', ')}`] : []),
+  ];
+  const kinds = new Set(description.layers.map(({ kind }) => kind));
+  const isFolded = isExport && kinds.has('conv2d') && !kinds.has('batch_norm');
+  const layers = layerNames(spec);
+  return [
+    `input: ${width}x${height} ${colours}, ${normalised.length > 0 ? `normalised with ${normalised.join(' and ')}` : 'not normalised'}`,
+    `classes: ${spec.outputs}${
+      description.classNames
+        ? ` (${listed(
+            description.classNames.map((name) => printable(name, 30)),
+            120,
+          )})`
+        : ''
+    }`,
+    ...(isFolded ? ['batch normalisation: none; exporters fold it into the convolutions before it'] : []),
+    `layers whose weights get bit errors (all): ${listed(patternsOf(layers), 160)}`,
+  ];
+}
+
+/** Most layers that are listed by their names. */
+const MOST_NAMES = 12;
+
+/** The names of layers; of many, those that share the first part of their names as a pattern: `layers.*`. */
+function patternsOf(layers: readonly string[]): string[] {
+  if (layers.length <= MOST_NAMES) return [...layers];
+  const groups = new Map<string, string[]>();
+  for (const name of layers) {
+    const [first] = name.split('.');
+    groups.set(first, [...(groups.get(first) ?? []), name]);
+  }
+  return [...groups].map(([first, names]) => (names.length > 1 ? `${first}.* (${names.length})` : names[0]));
 }

@@ -119,6 +119,9 @@ async function caveatsOfRuns(dirs: readonly string[], runs: readonly Results[]):
 async function readRun(dir: string): Promise<Results> {
   const path = join(dir, 'results.json');
   if (!existsSync(path)) {
+    if (existsSync(join(dir, 'config.json')) && !existsSync(join(dir, 'shard.json'))) {
+      throw new DataError(`${dir}: the run there is not finished; finish it: the same command with --resume`);
+    }
     throw new DataError(`${path}: no such file; give the folder of a finished run`);
   }
   return parseResults(await readBytes(path), path);

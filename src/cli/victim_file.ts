@@ -2,13 +2,15 @@
 import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { readBytes } from '../data/node/files.ts';
+import { DataError } from '../errors.ts';
 import { parseJson } from '../formats/json.ts';
 import type { ExternalFiles } from '../formats/onnx_tensor.ts';
 import { writeSafetensors } from '../formats/safetensors.ts';
 import { importedCheckpoint } from '../models/checkpoint.ts';
 import { importAnyNetwork, isCheckpoint } from '../models/import_network.ts';
-import type { ModelDescription } from '../models/model_spec.ts';
+import type { ImportedNetwork, ModelDescription } from '../models/model_spec.ts';
 import { type NetworkDescription, parseNetwork } from '../models/network_description.ts';
+import { UnknownNetworkError } from '../models/recognise.ts';
 
 export interface VictimFile {
   readonly description: ModelDescription;
@@ -41,11 +43,26 @@ export function isDescription(bytes: Uint8Array): boolean {
   return /^[\s\uFEFF]*\{/.test(new TextDecoder().decode(bytes.subarray(0, 64)));
 }
 
+/** @throws DataError for parameters without a description, with the commands that add one */
+function importVictim(bytes: Uint8Array, path: string): ImportedNetwork {
+  try {
+    return importAnyNetwork(bytes, path, { external: filesBeside(path) });
+  } catch (error) {
+    if (!(error instanceof UnknownNetworkError)) throw error;
+    const stem = basename(path).replace(/\.\w+$/, '');
+    throw new DataError(
+      `${path}: parameters without their network. Describe it (midas schema network): ` +
+        `midas import ${path} --network net.json --out ${stem}.safetensors. An ONNX export needs no description`,
+      { cause: error },
+    );
+  }
+}
+
 /** @throws DataError, ConfigError naming the file */
 export async function readVictim(path: string): Promise<VictimFile> {
   const bytes = await readBytes(path);
   if (isDescription(bytes)) return { description: await readDescription(path), notes: [] };
-  const network = importAnyNetwork(bytes, path, { external: filesBeside(path) });
+  const network = importVictim(bytes, path);
   const { notes, spec } = network;
   if (isCheckpoint(bytes, path)) return { description: spec.description, checkpoint: bytes, notes };
   const checkpoint = writeSafetensors(...importedCheckpoint(network, { source: basename(path) }));

@@ -32,7 +32,9 @@ function checkClassNames({ victim }: ExperimentConfig, { name, classNames }: Ima
  * @throws ConfigError, DataError
  */
 export function checkExperiment(config: ExperimentConfig, data: ExperimentData): Condition[] {
-  const spec = victimSpec(config.victim, data.dataset);
+  // Files are known to the user by their path.
+  const name = config.data.kind === 'files' ? config.data.private : data.dataset.name;
+  const spec = victimSpec(config.victim, { ...data.dataset, name });
   attackedPeople(config, spec);
   checkClassNames(config, data.dataset);
   checkPublicFaces(data, config);

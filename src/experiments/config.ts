@@ -11,6 +11,7 @@ import type { Channels } from '../image_size.ts';
 import { FETCH_PATHS, GRANULARITIES, NamedMemories, NOISE_KINDS, NumberFormat, Rate } from '../memory/config.ts';
 import { MODEL_KINDS } from '../models/model_spec.ts';
 import { NetworkDescription } from '../models/network_description.ts';
+import { schemaMessage } from '../schema_message.ts';
 
 const whole = (low: number, high: number) =>
   v.pipe(v.number('must be a number'), v.integer('must be a whole number'), v.minValue(low), v.maxValue(high));
@@ -362,7 +363,8 @@ export function parseExperiment(input: unknown, where: string): ExperimentConfig
   const result = v.safeParse(ExperimentConfig, input);
   if (result.success) return result.output;
   const issue = result.issues[0];
-  throw new ConfigError(`${[where, v.getDotPath(issue)].filter(Boolean).join(': ')}: ${issue.message}`);
+  const place = [where, v.getDotPath(issue)].filter(Boolean).join(': ');
+  throw new ConfigError(`${place}: ${schemaMessage(ExperimentConfig, issue)}`);
 }
 
 /** The part of a configuration that determines the conditions under which a testbed is measured. */

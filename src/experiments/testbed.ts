@@ -39,7 +39,7 @@ import type { TrainingConfig } from '../models/trainer.ts';
 import type { Victim } from '../models/victim.ts';
 import { foldedVictim, isLinear, releasedVictim, stackVictim } from '../models/victims.ts';
 import { yangClassifier } from '../models/yang.ts';
-import { listed, printable } from '../printable.ts';
+import { listed, printable, printableEnd } from '../printable.ts';
 import { isCalibrationImage } from '../results/comparisons.ts';
 import { fileName, releaseName } from '../results/results.ts';
 import type { ExperimentConfig, ReleaseConfig, VictimConfig } from './config.ts';
@@ -77,12 +77,22 @@ export function victimSpec(
   if (victim.kind === 'network') {
     const spec = describedNetwork(victim.network);
     const { input } = victim.network;
+    const shown = (text: string) => printableEnd(text, 60);
+    const called = victim.network.name === undefined ? '' : ` ${shown(victim.network.name)}`;
     if (width !== input.width || height !== input.height || channels !== input.channels) {
       const text = (size: ImageSizeInput) => `${size.width}x${size.height} ${size.channels === 3 ? 'RGB' : 'gray'}`;
-      throw new DataError(`${name}: images are ${text(dataset)}, the network takes ${text(input as ImageSizeInput)}`);
+      throw new DataError(
+        `data ${shown(name)}: images are ${text(dataset)}, the network${called} takes ${text(input as ImageSizeInput)}; ` +
+          'leave --size and --channels out, or give those of the network',
+      );
     }
     if (spec.outputs !== classNames.length) {
-      throw new DataError(`${name}: it has ${classNames.length} classes, the network has ${spec.outputs} outputs`);
+      const some = listed(classNames.map((each) => printable(each, 20)).slice(0, 3), 80);
+      const more = classNames.length > 3 ? ', ...' : '';
+      throw new DataError(
+        `data ${shown(name)}: ${classNames.length} classes (${some}${more}), the network${called} has ${spec.outputs} outputs; ` +
+          'give images of its classes, or a network for these',
+      );
     }
     return spec;
   }

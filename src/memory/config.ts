@@ -1,6 +1,7 @@
 /** A memory configuration: plain data, validated once, written unchanged into every result's manifest. */
 import * as v from 'valibot';
 import { ConfigError } from '../errors.ts';
+import { schemaMessage } from '../schema_message.ts';
 import { MAPPING_NAMES, MAPPINGS } from './addresses.ts';
 import { checkRegions, REGION } from './allocation.ts';
 import { behaviourOf, FaultModel } from './faults/registry.ts';
@@ -365,7 +366,8 @@ export function parseMemoryConfig(
   const result = v.safeParse(MemoryConfig, input);
   if (!result.success) {
     const issue = result.issues[0];
-    throw new ConfigError(`${[where, v.getDotPath(issue)].filter(Boolean).join('.')}: ${issue.message}`);
+    const place = [where, v.getDotPath(issue)].filter(Boolean).join('.');
+    throw new ConfigError(`${place}: ${schemaMessage(MemoryConfig, issue)}`);
   }
   const { '*': others, ...named } = result.output.layers;
   const rest = others ? starred.filter((layer) => !Object.hasOwn(named, layer)).map((layer) => [layer, others]) : [];

@@ -138,7 +138,9 @@ function assign(
   }
   const open = needed.filter((group) => !taken.has(group));
   // With a prefix, what is beside the module belongs to other networks.
-  const candidates = [...left].filter(({ layer }) => prefix === '' || layer.startsWith(`${prefix}.`));
+  const inside = [...left].filter(({ layer }) => prefix === '' || layer.startsWith(`${prefix}.`));
+  const candidates = inside.filter(isLayer);
+  const unused = [...left].filter((group) => !candidates.includes(group));
   if (open.length > 0) {
     const { pairs, how } = byShape(open, candidates, isOrdered, file);
     for (const [group, other] of pairs) {
@@ -155,6 +157,11 @@ function assign(
     throw new DataError(
       `${file}: the network has no layer for ${listed(texts, 200)}; describe those layers, or save the file without them`,
     );
+  }
+  if (unused.length > 0) {
+    const texts = unused.flatMap(({ parts }) => [...parts.values()].map(parameterText));
+    const advice = '; if they normalise the input, put them into input.mean and input.deviation';
+    notes.push(`${file}: not used: ${listed(texts, 120)}${unused.every(isLayer) ? '' : advice}.`);
   }
   const pairs = needed.flatMap((group) =>
     [...group.parts].map(([part, { name, shape }]) => {
@@ -173,6 +180,9 @@ function assign(
   }
   return { pairs, notes };
 }
+
+/** A layer has a weight or statistics; tensors without them, such as the buffers of a normalisation, are no layer. */
+const isLayer = ({ parts }: Group) => ['weight', 'bias', 'running_mean', 'running_var'].some((part) => parts.has(part));
 
 /** Layers with their parameters, in their order. */
 function groupsOf(parameters: Iterable<ParameterShape>): Group[] {

@@ -4,6 +4,7 @@
  */
 import * as v from 'valibot';
 import { ConfigError } from '../errors.ts';
+import { schemaMessage } from '../schema_message.ts';
 
 const described = <S extends v.GenericSchema>(text: string, schema: S) => v.pipe(schema, v.description(text));
 const whole = (low: number, high = 1e9) =>
@@ -167,5 +168,6 @@ export function parseNetwork(input: unknown, where: string): NetworkDescription 
   const result = v.safeParse(NetworkDescription, input);
   if (result.success) return result.output;
   const issue = result.issues[0];
-  throw new ConfigError(`${[where, v.getDotPath(issue)].filter(Boolean).join(': ')}: ${issue.message}`);
+  const place = [where, v.getDotPath(issue)].filter(Boolean).join(': ');
+  throw new ConfigError(`${place}: ${schemaMessage(NetworkDescription, issue)}`);
 }

@@ -10,7 +10,7 @@ import { nodeText, orderNodes } from './onnx/graph.ts';
 import { inlineFunctions } from './onnx/inline.ts';
 import { NodeReader, UnsupportedNode } from './onnx/node_reader.ts';
 import { OPERATORS } from './onnx/operators.ts';
-import { insteadOf, isQuantised, quantisedError, unsupportedError } from './onnx/unsupported.ts';
+import { hasAttention, insteadOf, isQuantised, quantisedError, unsupportedError } from './onnx/unsupported.ts';
 import { type Activation, productOf, scalarOf, tensorValue, UNKNOWN, type Value } from './onnx/values.ts';
 import { conversionNotes } from './state_dict.ts';
 
@@ -87,7 +87,8 @@ export function onnxNetwork(called: OnnxModel, file: string, image?: ImageSize):
     }
   };
   convertAll(nodes);
-  if (problems.length > 0) throw unsupportedError(problems, file);
+  const isTransformer = hasAttention(nodes, input.name);
+  if (problems.length > 0) throw unsupportedError(problems, file, { isTransformer });
   finish(valueNamed(output.name), output, nodes, builder, model, file);
   const description = describe(size, builder, file);
   return { description, tensors: builder.tensors, notes: notesOf(builder, others, input, size, file) };
@@ -166,7 +167,8 @@ function inputValue(
     const width = w ?? image?.width;
     if (channels === undefined || height === undefined || width === undefined) {
       throw new DataError(
-        `${where}: it has shape ${shown ?? 'none'}; export it for images of a fixed size, or say which`,
+        `${where}: it has shape ${shown ?? 'none'}; export it for images of a fixed size: ` +
+          "torch.onnx.export(model, torch.zeros(1, 3, 32, 32), 'net.onnx') without dynamic_axes or dynamic_shapes",
       );
     }
     const whole = [channels, height, width];
@@ -237,7 +239,7 @@ function finish(
       throw new DataError(`${file}: ${nodeText(last)} is not the last layer; give a network with one result`);
     }
   } catch (error) {
-    throw error instanceof UnsupportedNode ? unsupportedError([error], file) : error;
+    throw error instanceof UnsupportedNode ? unsupportedError([error], file, { isTransformer: false }) : error;
   }
 }
 

@@ -14,6 +14,9 @@ import { modelLayout } from './trainer.ts';
 
 type Tensors = ReadonlyMap<string, StoredTensor>;
 
+/** A file holds parameters, but not those of a published network. */
+export class UnknownNetworkError extends DataError {}
+
 /** A published network of any size. */
 interface Family {
   readonly title: string;
@@ -77,7 +80,7 @@ export function importNetwork(bytes: Uint8Array, file: string, key?: string): Im
     );
   }
   const whole = asked.filter(({ others }) => others.length === 0);
-  if (whole.length === 0) throw new DataError(`${file}: ${unrecognised(dictionaries, asked, found)}`);
+  if (whole.length === 0) throw new UnknownNetworkError(`${file}: ${unrecognised(dictionaries, asked, found)}`);
   const { candidate, spec } = choose(
     whole.map((each) => ({ candidate: each, spec: describedModel(each.family.describe(each.tensors, file)) })),
     file,

@@ -79,6 +79,22 @@ describe('a configuration file of an experiment', () => {
     );
   });
 
+  it('a file without a victim is completed by --victim, and refused without one', async () => {
+    const network = fileURLToPath(new URL('../fixtures/networks/resnet_rgb.onnx', import.meta.url));
+    const attack = { kind: 'mi-face', start: 'zero', iterations: 3, step: 1 };
+    const data = { kind: 'files', private: 'embedded' };
+    const flags = { ...OPTIONS, config: written(JSON.stringify({ data, attacks: [attack] })) };
+    const { config } = await askedExperiment(undefined, { ...flags, victim: network });
+    expect([config.victim.kind, config.attacks.length]).toEqual(['network', 1]);
+    await expect(askedExperiment(undefined, flags)).rejects.toThrow('it has no victim; give --victim FILE');
+  });
+
+  it('--epochs with --steps is explained in one line', async () => {
+    const { notes } = await askedExperiment('shallow', { ...OPTIONS, epochs: 5, steps: 40 });
+    expect(notes).toEqual([expect.stringContaining('training goes on until both are reached')]);
+    expect((await askedExperiment('shallow', { ...OPTIONS, epochs: 5 })).notes).toEqual([]);
+  });
+
   it('the configuration of a run is found in its folder and in its results, and a missing file is a DataError', () => {
     const folder = join(scratch, 'run');
     mkdirSync(folder);

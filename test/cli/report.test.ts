@@ -178,3 +178,10 @@ describe('a figure as PDF', () => {
     await expect(svgToPdf('<b/>', 'x')).rejects.toThrow(new DataError('x: not an SVG with a width and a height'));
   });
 });
+
+test('a report of an unfinished run says how to finish it', async () => {
+  const dir = mkdtempSync(join(scratch, 'unfinished-'));
+  await expect(report({ dirs: [dir] })).rejects.toThrow('give the folder of a finished run');
+  writeFileSync(join(dir, 'config.json'), '{}');
+  await expect(report({ dirs: [dir] })).rejects.toThrow('not finished; finish it: the same command with --resume');
+});

@@ -66,8 +66,13 @@ describe('the file of a victim', () => {
     await expect(readVictim(path)).rejects.toThrow(/wrong\.json: layers\.0\.outputs/);
   });
 
-  it('a state dict of an unknown network is refused', async () => {
-    await expect(readVictim(join(FIXTURES, 'mlp3.pth'))).rejects.toThrow(DataError);
+  it('a state dict of an unknown network is refused with the command that describes it', async () => {
+    const path = join(FIXTURES, 'mlp3.pth');
+    await expect(readVictim(path)).rejects.toThrow(DataError);
+    await expect(readVictim(path)).rejects.toThrow(
+      `${path}: parameters without their network. Describe it (midas schema network): ` +
+        `midas import ${path} --network net.json --out mlp3.safetensors`,
+    );
   });
 });
 

@@ -101,13 +101,15 @@ describe('an experiment on a described network', () => {
   it('images of another shape, or another number of classes, are refused with both', async () => {
     const other = graph({ ...COLOUR_SIZE, channels: 1 }, NETWORK.layers);
     await expect(run(configuration({ victim: network(other) }))).rejects.toThrow(
-      /images are .* RGB, the network takes .* gray/,
+      /images are .* RGB, the network.* takes .* gray; leave --size and --channels out/,
     );
     const wide = graph(
       COLOUR_SIZE,
       NETWORK.layers.map((layer) => (layer.kind === 'dense' ? { ...layer, outputs: 9 } : layer)),
     );
     await expect(run(configuration({ victim: network(wide) }))).rejects.toThrow(DataError);
-    await expect(run(configuration({ victim: network(wide) }))).rejects.toThrow('4 classes, the network has 9 outputs');
+    await expect(run(configuration({ victim: network(wide) }))).rejects.toThrow(
+      /data .*: 4 classes \(.*\), the network.* has 9 outputs; give images of its classes/,
+    );
   });
 });

@@ -72,8 +72,22 @@ describe('matching a state dict to a described network', () => {
   it('the names below a module match, and the parameters beside the module are left out', () => {
     const tensors = dictionary((name) => `net.student.${name}`);
     tensors.set('net.teacher.fc.weight', tensorOf([3, 8]));
-    expect(match(tensors).notes).toEqual(['m.pth: its parameters are those of net.student.']);
+    expect(match(tensors).notes).toEqual([
+      'm.pth: its parameters are those of net.student.',
+      'm.pth: not used: net.teacher.fc.weight [3,8].',
+    ]);
   });
+
+  it.each(['', 'net.'])(
+    'buffers that no layer uses are named with the place of a normalisation, below "%s"',
+    (prefix) => {
+      const tensors = dictionary((name) => prefix + name);
+      tensors.set('mean', tensorOf([1, 3, 1, 1])).set('std', tensorOf([1, 3, 1, 1]));
+      expect(match(tensors).notes.at(-1)).toBe(
+        'm.pth: not used: mean [1,3,1,1], std [1,3,1,1]; if they normalise the input, put them into input.mean and input.deviation.',
+      );
+    },
+  );
 
   it('other names match by order and shape, which a note tells', () => {
     const names: Record<string, string> = { conv1: 'features.0', bn1: 'features.1', conv2: 'features.3', fc: 'head' };

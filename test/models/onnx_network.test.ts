@@ -576,9 +576,18 @@ describe('networks of ONNX that are refused', () => {
     expect(refusal({ nodes: [node('MatMul', ['image', 'image'], 'y')] })).toMatch(
       /^n\.onnx: a transformer, which is not supported/,
     );
-    expect(refusal({ nodes: [node('LayerNormalization', ['image'], 'y')] })).toMatch(
-      /^n\.onnx: a transformer, which is not supported/,
-    );
+    // Convolutional networks have layer normalisations, too.
+    const norm = node('LayerNormalization', ['image'], 'y');
+    expect(refusal({ nodes: [norm] })).toMatch(/^n\.onnx: not supported: LayerNormalization .*: use BatchNorm2d$/);
+    const attention = [node('LayerNormalization', ['image'], 'n'), node('MatMul', ['n', 'n'], 'y')];
+    expect(refusal({ nodes: attention })).toMatch(/^n\.onnx: a transformer, which is not supported: LayerNorm/);
+  });
+
+  it('many gathers are named as an adaptive pooling, in a message that is not cut', () => {
+    const gathers = Array.from({ length: 30 }, (_, i) => node('Gather', [i === 0 ? 'image' : `g${i - 1}`], `g${i}`));
+    const text = refusal({ nodes: [...gathers, node('Erf', ['g29'], 'y')] });
+    expect(text).toMatch(/Gather \(.* and 29 more\): probably AdaptiveAvgPool2d/);
+    expect(text.length).toBeLessThan(290);
   });
 
   it.each(['QuantizeLinear', 'DequantizeLinear', 'QLinearConv', 'ConvInteger', 'MatMulInteger'])(

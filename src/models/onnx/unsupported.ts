@@ -45,17 +45,30 @@ const INSTEAD: Readonly<Record<string, string>> = {
   Scan: 'export the network without loops',
 };
 
-/** Operators that only transformers have. */
+/** Operators that only networks with attention have. */
 const OF_TRANSFORMERS: ReadonlySet<string> = new Set([
   'Attention',
   'MultiHeadAttention',
   'GroupQueryAttention',
-  'LayerNormalization',
-  'SkipLayerNormalization',
-  'SimplifiedLayerNormalization',
-  'RMSNormalization',
   'RotaryEmbedding',
 ]);
+
+const ADAPTIVE = 'probably AdaptiveAvgPool2d to a size that does not divide its input; use AvgPool2d';
+
+/** From this number on, gathers are the windows of a pooling that an exporter has written out. */
+const MANY_GATHERS = 8;
+
+/** True if a network multiplies two results that depend on its input, as attention does. @param nodes in their order */
+export function hasAttention(nodes: readonly OnnxNode[], input: string): boolean {
+  const dependent = new Set([input]);
+  let found = false;
+  for (const { operator, inputs, outputs } of nodes) {
+    const read = inputs.filter((name) => dependent.has(name));
+    found ||= OF_TRANSFORMERS.has(operator) || (/^(MatMul|Einsum)$/.test(operator) && read.length > 1);
+    if (read.length > 0) for (const name of outputs) dependent.add(name);
+  }
+  return found;
+}
 
 /** What would do instead of an operator that is not supported at all. */
 export function insteadOf({ operator, domain }: OnnxNode): string {
@@ -78,7 +91,11 @@ export function quantisedError(node: OnnxNode, file: string): DataError {
 }
 
 /** The error for all nodes that are not supported: each kind of problem once, with its first node. */
-export function unsupportedError(nodes: readonly UnsupportedNode[], file: string): DataError {
+export function unsupportedError(
+  nodes: readonly UnsupportedNode[],
+  file: string,
+  { isTransformer }: { readonly isTransformer: boolean },
+): DataError {
   const kinds = new Map<string, { readonly first: UnsupportedNode; count: number }>();
   for (const each of nodes) {
     const kind = `${each.node.domain} ${each.node.operator} ${each.problem}`;
@@ -89,11 +106,11 @@ export function unsupportedError(nodes: readonly UnsupportedNode[], file: string
   const texts = [...kinds.values()].map(({ first, count }) => {
     const more = count > 1 ? ` and ${count - 1} more` : '';
     const text = nodeText(first.node).replace(/\)$/, `${more})`);
-    return `${text}${first.problem ? ` ${first.problem}` : ''}: ${first.instead}`;
+    const isPooling = first.node.operator === 'Gather' && count >= MANY_GATHERS;
+    const instead = isPooling ? ADAPTIVE : first.instead;
+    return `${text}${first.problem ? ` ${first.problem}` : ''}: ${instead}`;
   });
-  const isTransformer = nodes.some(
-    ({ node, problem }) => OF_TRANSFORMERS.has(node.operator) || problem.endsWith('as in attention'),
-  );
   const what = isTransformer ? 'a transformer, which is not supported' : 'not supported';
-  return new DataError(`${file}: ${what}: ${listed(texts, 420 - Math.min(120, file.length))}`);
+  // What would be left out of a longer message is the middle of the list.
+  return new DataError(`${file}: ${what}: ${listed(texts, Math.max(120, 280 - file.length - what.length))}`);
 }

@@ -1,3 +1,4 @@
+// The cells of a block that any number of sources fail (memory/fault_cells.wgsl), as the mask that flips its stored words.
 #include "memory/fault_cells.wgsl"
 fn block_mask(faults: Faults, block: u32, stored: Words) -> Words {
   var held = Cells(stored, vec2u());

@@ -65,7 +65,8 @@ describe('measured maps of rows', () => {
       expect(known.length, name).toBeGreaterThan(60);
       for (const [i, { shares, volts }] of known.entries()) {
         if (i === 0) continue;
-        const fallen = shares.flat().filter((share, at) => share < known[i - 1].shares.flat()[at]);
+        const before = known[i - 1].shares.flat();
+        const fallen = shares.flat().filter((share, at) => share < before[at]);
         expect(fallen, `${name} at ${volts} V`).toEqual([]);
       }
     }

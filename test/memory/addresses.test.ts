@@ -98,7 +98,11 @@ describe('places in a configuration', () => {
   const rows = { kind: 'stored', faults: [{ kind: 'rows', volts: 1.2 }] };
   const parse = (more: object) => () => parseMemoryConfig({ layers: { '*': rows }, ...more }, ['fc1', 'fc2']);
   const refused: readonly (readonly [string, object, RegExp])[] = [
-    ['an unknown mapping', { geometry: { mapping: 'random' } }, /^memory\.geometry\.mapping: unknown: random; .*row-interleaved/],
+    [
+      'an unknown mapping',
+      { geometry: { mapping: 'random' } },
+      /^memory\.geometry\.mapping: unknown: random; .*row-interleaved/,
+    ],
     [
       'an unknown region',
       { place: { fc1: 'row:good' } },

@@ -106,8 +106,19 @@ export async function askedExperiment(
   if (file.attacks === undefined) draft.attacks = widenedAttacks(draft.attacks, shapes);
   const config = parseExperiment(draft, options.config ?? 'configuration');
   const shard = options.shard === undefined ? WHOLE : parseShard(options.shard);
-  const notes = [...(given?.notes ?? []), ...trainingNotes(options)];
+  const notes = [...(given?.notes ?? []), ...resizingNotes(given, config), ...trainingNotes(options)];
   return { config, files, notes, ...(pretrained && { pretrained }), shard };
+}
+
+/** How images become those that a trained network takes, which may differ from how its own training made them. */
+function resizingNotes(given: VictimFile | undefined, { data }: ExperimentConfig): string[] {
+  if (given?.checkpoint === undefined || given.description.kind !== 'network' || data.kind !== 'files') return [];
+  const { width, height } = given.description.input;
+  const part = width === height ? 'the centre square' : `the centre in this shape`;
+  return [
+    `images of another size than ${width}x${height} are cropped to ${part} and resized (bilinear, antialiased); if the network ` +
+      'was trained on images that were made otherwise, prepare them in its way',
+  ];
 }
 
 /** What two options of the training mean together. */

@@ -16,13 +16,16 @@ function isOfPages(id: string, graph: ModuleGraph, seen = new Set<string>()): bo
   return graph.getModuleInfo(id)?.importers.some((importer) => isOfPages(importer, graph, seen)) ?? false;
 }
 
-/** Leaves the comment lines of shaders out of the package: they are for readers of the sources. */
+/** Leaves the comment lines and the indentation of shaders out of the package: they are for readers of the sources. */
 const shadersWithoutComments = {
   name: 'shaders-without-comments',
   transform(code: string, id: string) {
     const [, text] = /\.wgsl\?raw$/.test(id) ? (/^export default (".*");?$/s.exec(code.trim()) ?? []) : [];
     if (text === undefined) return undefined;
-    const lines = (JSON.parse(text) as string).split('\n').filter((line) => !/^\s*\/\//.test(line));
+    const lines = (JSON.parse(text) as string)
+      .split('\n')
+      .map((line) => line.trim())
+      .filter((line) => line !== '' && !line.startsWith('//'));
     return { code: `export default ${JSON.stringify(lines.join('\n'))}`, map: null };
   },
 };
@@ -49,7 +52,7 @@ export default defineConfig({
         chunkFileNames: 'chunks/[name].js',
         // The type declarations have the documentation comments; licence comments stay here.
         comments: { jsdoc: false },
-        minify: { compress: false, mangle: { toplevel: false, keepNames: true }, codegen: { removeWhitespace: true } },
+        minify: { compress: true, mangle: { toplevel: true, keepNames: true }, codegen: { removeWhitespace: true } },
         // A page without a bundler requests every file separately, so there are only two. `software` imports `errors` too.
         codeSplitting: {
           groups: [

@@ -4,15 +4,9 @@
  */
 import { DataError } from '../errors.ts';
 import { listed, printable } from '../printable.ts';
+import type { ExternalFiles } from './external_files.ts';
 import { fileKind } from './file_kind.ts';
-import {
-  type ExternalFiles,
-  elementType,
-  type OnnxTensor,
-  readEntry,
-  readTensor,
-  type TensorSource,
-} from './onnx_tensor.ts';
+import { elementType, type OnnxTensor, readEntry, readTensor, type TensorSource } from './onnx_tensor.ts';
 import {
   addFloats,
   addIntegers,

@@ -2,6 +2,7 @@
 import { PbfReader } from 'pbf';
 import { DataError } from '../errors.ts';
 import { printable } from '../printable.ts';
+import type { ExternalFiles } from './external_files.ts';
 import {
   addIntegers,
   bytesOf,
@@ -82,13 +83,6 @@ export interface OnnxTensor {
    */
   read(begin?: number, end?: number): TensorData;
 }
-
-/**
- * The bytes of a file that tensors of a model are in.
- * @param location path relative to the folder of the model, which it does not leave; with `/` between its parts
- * @returns undefined if there is no such file
- */
-export type ExternalFiles = (location: string) => Uint8Array | undefined;
 
 /** A file whose tensors are read. */
 export interface TensorSource extends Source {

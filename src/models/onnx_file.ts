@@ -1,8 +1,8 @@
 /** Reads a network from an ONNX file. */
 import { parseClassNames } from '../data/class_names.ts';
 import { DataError } from '../errors.ts';
+import type { ExternalFiles } from '../formats/external_files.ts';
 import { type OnnxModel, readOnnx } from '../formats/onnx.ts';
-import type { ExternalFiles } from '../formats/onnx_tensor.ts';
 import { importedNetwork } from './checkpoint.ts';
 import type { ImportedNetwork } from './model_spec.ts';
 import { describedNetwork } from './network.ts';

@@ -15,12 +15,15 @@ afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 const midas = (...args: string[]) => commandLine('memory', ...args);
 
 describe('the named memory configurations', () => {
-  it('memory configurations are listed, one per line', async () => {
+  it('memory configurations are listed, one per line, and then the measured DIMMs', async () => {
     const { code, stdout, stderr } = await midas('list');
     expect(stderr).toBe('');
     expect(code).toBe(0);
-    const lines = stdout.trimEnd().split('\n');
-    expect(lines.map((line) => line.split(' ')[0])).toEqual(PRESETS.map(({ name }) => name));
+    const [named, measured] = stdout.trimEnd().split('\n\n');
+    expect(named.split('\n').map((line) => line.split(' ')[0])).toEqual(PRESETS.map(({ name }) => name));
+    expect(measured).toMatch(/^Measured rows, .*Assumed: /s);
+    expect(measured).toContain('  C1: 1.35, 1.3, 1.25, ');
+    expect(measured).toContain('Measured early reads, --latency');
   });
 
   it('memory configurations are listed as JSON for scripts', async () => {

@@ -383,8 +383,11 @@ it('layers name what is wrong with their specification', () => {
   const weights = () => {
     throw new Error('this layer has no weights');
   };
-  const record = (mean: number[], deviation: number[]) => () =>
-    NORMALISE.forward({ ...run, weights, spec: { kind: 'normalise', name: 'pixels', input, mean, deviation } });
+  const record = (mean: number[], deviation: number[]) => () => {
+    const spec = { kind: 'normalise', name: 'pixels', input, mean, deviation } as const;
+    const saved = NORMALISE.save?.(bench.arena, spec, 1) ?? {};
+    NORMALISE.forward({ ...run, saved, weights, spec });
+  };
   expect(record([0, 0], [1, 1])).not.toThrow();
   expect(record([0], [1, 1])).toThrow(/pixels.mean: 1 values for 2 channels; give one per channel/);
   expect(record([0, 0], [1, 0])).toThrow(/pixels.deviation\[1\]: 0 is not a number above 0/);

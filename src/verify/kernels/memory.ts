@@ -2,7 +2,15 @@
 import { roundUp } from '../../gpu/arena.ts';
 import type { BufferView } from '../../gpu/guarded_device.ts';
 import { FAULT_ENTRY_WORDS } from '../../gpu/structs.ts';
-import { faultWords, writeDraw, writeFaults, writeScale } from '../../injection/fault_entry.ts';
+import {
+  faultWords,
+  writeDraw,
+  writeFaults,
+  writeScale,
+  writeZones,
+  zoneExtent,
+  zoneTables,
+} from '../../injection/fault_entry.ts';
 import {
   recordEncode,
   recordFetchCodes,
@@ -37,14 +45,17 @@ import {
   fetchTensor,
   type MemoryImage,
   readKey,
+  rowFlags,
   tensorKey,
 } from '../../memory/fault_sampler.ts';
+import type { FaultSource } from '../../memory/faults/model.ts';
 import { failingBits, faultSources } from '../../memory/faults.ts';
 import type { FixedEncoding } from '../../memory/fixed_point.ts';
 import { FLOAT_KINDS } from '../../memory/floating_point.ts';
 import { INTEGER_BITS, INTEGER_KINDS, integerScale } from '../../memory/integer.ts';
 import { noiseTensor } from '../../memory/noise.ts';
 import { fetchTensorBySparseFaults } from '../../memory/sparse_faults.ts';
+import type { Zones } from '../../memory/zones.ts';
 import { Random } from '../../random.ts';
 import { type Check, COLUMNS, numbers, pad, ROWS, SIZE, type Trial, unpad } from './trial.ts';
 
@@ -79,6 +90,30 @@ const MANY_SOURCES: StoredMemory = {
   ecc: { code: 'secded', detected: 'zero', scrub: true },
 };
 
+/** Bad rows of a DIMM, and early reads of another. */
+const ROW_FAULTS: StoredMemory = {
+  ...checkedMemory(FIXED),
+  faults: [{ kind: 'rows', volts: 1.15, dimm: 'C1', bitErrorRate: 0.05, drawn: 'chip' }],
+};
+const LATENCY_FAULTS: StoredMemory = {
+  ...checkedMemory(FIXED),
+  faults: [{ kind: 'latency', vendor: 'B', tRCD: 7.5, drawn: 'read' }],
+};
+
+/** Number of units of DRAM in which a tensor of the checks lies, of two blocks each. */
+const UNITS = 512;
+
+/** A bank for every unit of a tensor, and whether its row is bad for each of the sources. */
+function zonesOf(sources: readonly FaultSource[], seed: number): Zones {
+  const random = new Random(40 + seed);
+  const flags = rowFlags(sources).reduce((all, flag) => all | flag, 0);
+  const words = Uint32Array.from(
+    { length: UNITS },
+    () => (random.nextU32() % GEOMETRY.banks) | (random.nextU32() & flags),
+  );
+  return { shift: 1, first: 1, words };
+}
+
 export interface CheckedTensor {
   readonly stored: StoredTensor;
   readonly image: MemoryImage;
@@ -97,11 +132,13 @@ export function memoryImage(
   shapes: readonly (readonly [rows: number, columns: number])[],
   memory: StoredMemory = checkedMemory(FIXED),
 ): { codes: BufferView; faultTable: BufferView; tensors: CheckedTensor[] } {
-  const faultTable = new Uint32Array(shapes.length * FAULT_ENTRY_WORDS);
   const images: Uint32Array[] = [];
   const codec = codecOf(memory.format);
   const sources = faultSources(memory, 0);
   const { storageBits } = codec;
+  const tables = zoneTables({ sources, storageBits, ecc: memory.ecc, geometry: GEOMETRY, granularity });
+  const extent = sources.some(({ zone }) => zone) ? zoneExtent(tables, UNITS) : 0;
+  const faultTable = new Uint32Array(shapes.length * (FAULT_ENTRY_WORDS + extent));
   let origin = 0;
   const tensors = shapes.map(([rows, columns], map): CheckedTensor => {
     const stride = roundUp(columns, BLOCK_CODES);
@@ -113,6 +150,9 @@ export function memoryImage(
     const { ecc, inverted } = memory;
     const cells = { sources, storageBits, ecc, inverted, geometry: GEOMETRY, granularity };
     writeFaults(faultTable, map, faultWords(cells), { rows, columns, stride });
+    const zones = extent > 0 ? zonesOf(sources, map) : undefined;
+    const at = shapes.length * FAULT_ENTRY_WORDS + map * extent;
+    if (zones) writeZones(faultTable, map, sources, { tables, zones, at });
     const random = new Random(20 + map);
     const codes = Array.from({ length: rows * columns }, () => random.nextU32() >>> (32 - codec.bits));
     const words = packCodes(pad(codes, rows, columns, stride, Float64Array), storageBits);
@@ -124,7 +164,17 @@ export function memoryImage(
     const faults = (pass: number, image?: number): FaultSampler => {
       const keys = { chip: readKey(key, 0), load: readKey(key, READ), read: readKey(key, READ + pass, image) };
       const invertedBits = inverted ? failingBits(memory) : undefined;
-      return { storageBits, sources, ecc, invertedBits, geometry: GEOMETRY, keys, device, origin: stored.origin };
+      return {
+        storageBits,
+        sources,
+        ecc,
+        invertedBits,
+        geometry: GEOMETRY,
+        keys,
+        device,
+        origin: stored.origin,
+        zones,
+      };
     };
     origin += whole.length / (storageBits / 2);
     return {
@@ -279,6 +329,9 @@ export const MEMORY: readonly Check[] = [
   materialiseCheck('many sources and ECC', MANY_SOURCES),
   encodeCheck(COMPLEMENT),
   materialiseCheck("two's complement", checkedMemory(COMPLEMENT)),
+  materialiseCheck('bad rows', ROW_FAULTS),
+  materialiseCheck('early reads', LATENCY_FAULTS),
+  materialiseCheck('bad rows and others', { ...ROW_FAULTS, faults: [...ROW_FAULTS.faults, ...LATENCY_FAULTS.faults] }),
   materialiseCheck('inverted storage', { ...MANY_SOURCES, inverted: true }),
   materialiseCheck('without faults', { ...checkedMemory(FIXED), faults: [] }),
   fetchCodesCheck,

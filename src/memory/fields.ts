@@ -1,9 +1,12 @@
 /** Schemas and helpers that the other schemas of this folder are composed of. */
 import * as v from 'valibot';
 
-/** A schema with a description, which the JSON Schema of a configuration shows. */
-export function described<const Schema extends v.GenericSchema>(schema: Schema, text: string) {
-  return v.pipe(schema, v.description(text));
+/**
+ * A schema with a description, which the JSON Schema of a configuration shows. Its type is that of the schema: a description changes
+ * no values, and would triple the type declarations.
+ */
+export function described<const Schema extends v.GenericSchema>(schema: Schema, text: string): Schema {
+  return v.pipe(schema, v.description(text)) as unknown as Schema;
 }
 
 /** A whole number. */

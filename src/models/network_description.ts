@@ -6,7 +6,9 @@ import * as v from 'valibot';
 import { ConfigError } from '../errors.ts';
 import { schemaMessage } from '../schema_message.ts';
 
-const described = <S extends v.GenericSchema>(text: string, schema: S) => v.pipe(schema, v.description(text));
+// The type leaves the description out, which changes no values.
+const described = <S extends v.GenericSchema>(text: string, schema: S): S =>
+  v.pipe(schema, v.description(text)) as unknown as S;
 const whole = (low: number, high = 1e9) =>
   v.pipe(v.number('must be a number'), v.integer('must be a whole number'), v.minValue(low), v.maxValue(high));
 const finite = v.pipe(v.number('must be a number'), v.finite('must be finite'));

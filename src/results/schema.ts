@@ -65,12 +65,9 @@ const METRIC_TEXTS: Readonly<Record<PersonMetric, string>> = {
     '1 where the image resembles the person less than 97 % of real photographs do: recognition of such an image is a false positive',
 };
 
-/** A schema with its description, which the JSON Schema shows. */
-export function field<S extends v.GenericSchema>(
-  schema: S,
-  description: string,
-): v.SchemaWithPipe<readonly [S, v.DescriptionAction<v.InferOutput<S>, string>]> {
-  return v.pipe(schema, v.description(description));
+/** A schema with its description, which the JSON Schema shows and which its type leaves out. */
+export function field<S extends v.GenericSchema>(schema: S, description: string): S {
+  return v.pipe(schema, v.description(description)) as unknown as S;
 }
 
 // JSON has no NaN or Infinity: a number that is not finite would be written as null, so it is refused.

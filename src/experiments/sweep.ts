@@ -7,8 +7,8 @@ import { parseJson } from '../formats/json.ts';
 import type { WeightRead } from '../gpu/recorder.ts';
 import type { ApproximateMemory } from '../injection/approximate_memory.ts';
 import { type MemoryConfig, parseMemoryConfig, uniformMemory } from '../memory/config.ts';
-import { NOMINAL_VOLTS, weightReadEnergy } from '../memory/energy.ts';
-import { meanErrorRate, supplyVolts } from '../memory/faults.ts';
+import { accessTime, NOMINAL_VOLTS, streamEnergy, weightReadEnergy } from '../memory/energy.ts';
+import { dimmOfDraw, meanErrorRate, readTiming, supplyVolts } from '../memory/faults.ts';
 import { meanOfMeasured, PERSON_MEASURES, type PersonScores } from '../metrics/scoring.ts';
 import type { Evaluation } from '../models/evaluate.ts';
 import { isCalibrationImage } from '../results/comparisons.ts';
@@ -189,7 +189,9 @@ export class Sweep {
       return measurements.map((measurement, i) => {
         const rates =
           condition.kind === 'memory' && config.granularity === 'chip' ? ratesOf(config, draws[i]) : undefined;
-        const common = { condition, draw: draws[i], energy, attack: output.name, ...(rates && { rates }) };
+        const dimm = rates && dimmOfDraw(config.layers, config.chip + draws[i]);
+        const drawn = { ...(dimm !== undefined && { dimm }), ...(rates && { rates }) };
+        const common = { condition, draw: draws[i], energy, attack: output.name, ...drawn };
         const { heldOutPersons } = this.#testbed;
         return { row: rowOf(common, evaluations[i], heldOutPersons, measurement), images: measurement.images };
       });
@@ -389,17 +391,19 @@ export class Sweep {
   }
 }
 
-/** Energy of reading weights at the voltages that a memory configuration names, or at nominal voltage. */
+/** Energy and time of reading weights at the voltages and timings that a memory configuration names, or at standard ones. */
 function energyOf(reads: readonly WeightRead[], memory: ApproximateMemory): Required<Row>['energy'] {
   const { layers } = memory.config;
-  const { bytes, energy, nominal } = weightReadEnergy(
-    reads.map(({ layer, times }) => ({
-      layer,
-      bytes: memory.bytesOf(layer) * times,
-      volts: Object.hasOwn(layers, layer) ? supplyVolts(layers[layer]) : NOMINAL_VOLTS,
-    })),
-  );
-  return { bytes, relative: nominal > 0 ? energy / nominal : 1 };
+  const all = reads.map(({ layer, times }) => {
+    const own = Object.hasOwn(layers, layer) ? layers[layer] : undefined;
+    const { ns, standard } = accessTime(own ? readTiming(own) : {}, 0);
+    const volts = own ? supplyVolts(own) : NOMINAL_VOLTS;
+    return { layer, bytes: memory.bytesOf(layer) * times, volts, access: ns / standard };
+  });
+  const { bytes, energy, nominal } = weightReadEnergy(all);
+  const { total: _, ...joules } = streamEnergy(all);
+  const access = all.reduce((sum, each) => sum + each.bytes * each.access, 0);
+  return { bytes, relative: nominal > 0 ? energy / nominal : 1, joules, access: bytes > 0 ? access / bytes : 1 };
 }
 
 /** Mean bit error rates of the layers on the chip of a draw. */
@@ -412,12 +416,12 @@ function ratesOf({ layers, chip }: MemoryConfig, draw: number): Record<string, n
 }
 
 function rowOf(
-  common: Pick<Row, 'condition' | 'draw' | 'energy' | 'attack' | 'rates'>,
+  common: Pick<Row, 'condition' | 'draw' | 'energy' | 'attack' | 'dimm' | 'rates'>,
   { accuracy, correct }: Evaluation,
   heldOutPersons: Uint32Array,
   { perIdentity, n, queries, reloads, underflow }: Measurement,
 ): Row {
-  const { condition, draw, attack, energy, rates } = common;
+  const { condition, draw, attack, energy, dimm, rates } = common;
   const of = <M extends keyof PersonScores>(metrics: readonly M[]) =>
     Object.fromEntries(metrics.map((metric) => [metric, meanOfMeasured(perIdentity[metric])])) as Record<
       M,
@@ -436,6 +440,7 @@ function rowOf(
     unmeasured: perIdentity.pcc.filter((value) => value === null).length,
     queries,
     ...(reloads !== undefined && { reloads }),
+    ...(dimm !== undefined && { dimm }),
     ...(rates && { rates }),
     correct: correct.map(Number).join(''),
     personAccuracy: personAccuracies(correct, heldOutPersons),

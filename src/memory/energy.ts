@@ -150,6 +150,24 @@ export function dramEnergy(activity: DramActivity): DramEnergy {
   return { activate, read, background, refresh, total: activate + read + background + refresh };
 }
 
+/** Bytes per second of a rank of 64 data lines at 1600 MT/s, all busy, and bytes of a row of a rank. */
+const PEAK_RATE = 12.8e9;
+const ROW_BYTES = 8192;
+
+/**
+ * Energy of a rank that reads weights row by row in order, as fast as its data lines allow, and does nothing else: {@link dramEnergy}
+ * of each layer at its voltage, added up. A rank that also waits needs more for background and refresh.
+ * @throws ConfigError as {@link dramEnergy}
+ */
+export function streamEnergy(reads: readonly WeightRead[]): DramEnergy {
+  const sum = { activate: 0, read: 0, background: 0, refresh: 0, total: 0 };
+  for (const { bytes, volts } of reads) {
+    const own = dramEnergy({ bytes, bytesPerActivation: ROW_BYTES, seconds: bytes / PEAK_RATE, openShare: 1, volts });
+    for (const cause of Object.keys(sum) as (keyof DramEnergy)[]) sum[cause] += own[cause];
+  }
+  return sum;
+}
+
 /** Timings of a read, ns. */
 export interface ReadTiming {
   /** From the activation of a row to a read of it; standard 13.75. */

@@ -5,7 +5,7 @@
 import { ConfigError } from '../errors.ts';
 import { formatBits, type StorageBits, storageBitsOf } from './codec.ts';
 import type { Ecc, LayerMemory, StoredMemory } from './config.ts';
-import { NOMINAL_VOLTS } from './energy.ts';
+import { DDR3_1600, NOMINAL_VOLTS, type ReadTiming } from './energy.ts';
 import type { FaultSource } from './faults/model.ts';
 import { behaviourOf } from './faults/registry.ts';
 import { reorderedSources } from './stored_bits.ts';
@@ -130,4 +130,19 @@ export function meanErrorRate(memory: StoredMemory, chip: number, where: string)
 export function supplyVolts(memory: LayerMemory): number {
   const models = memory.kind === 'stored' ? memory.faults : [];
   return Math.min(NOMINAL_VOLTS, ...models.map((model) => behaviourOf(model).supplyVolts?.(model) ?? NOMINAL_VOLTS));
+}
+
+/** Timings at which a layer's memory is read: the shortest that its fault models name, otherwise the standard ones. */
+export function readTiming(memory: LayerMemory): Required<ReadTiming> {
+  const models = memory.kind === 'stored' ? memory.faults : [];
+  const timings = models.map((model) => behaviourOf(model).readTiming?.(model) ?? {});
+  const least = (name: keyof ReadTiming) => Math.min(DDR3_1600[name], ...timings.map((each) => each[name] ?? Infinity));
+  return { tRCD: least('tRCD'), tRP: least('tRP') };
+}
+
+/** The measured DIMM that the memory of all layers is in a draw; undefined if any part of it is no DIMM, or another one. */
+export function dimmOfDraw(layers: Readonly<Record<string, LayerMemory>>, chip: number): string | undefined {
+  const models = Object.values(layers).flatMap((memory) => (memory.kind === 'stored' ? memory.faults : []));
+  const dimms = new Set(models.map((model) => behaviourOf(model).dimmOf?.(model, chip)));
+  return dimms.size === 1 ? [...dimms][0] : undefined;
 }

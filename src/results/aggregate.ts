@@ -12,7 +12,7 @@ import {
   type Row,
   type SummaryEntry,
 } from './schema.ts';
-import { accuracyOf, intervalFor, optionsOf, showsDraws, sortedDraws, tableOf } from './summary.ts';
+import { accuracyOf, dimmsOf, intervalFor, optionsOf, sampled, showsDraws, sortedDraws, tableOf } from './summary.ts';
 
 /** A summary entry over several seeds; `draws` and `n` are counted over all of them. */
 export interface AggregatedEntry extends SummaryEntry {
@@ -31,7 +31,8 @@ export interface AggregatedResults extends Results {
 /**
  * Aggregates runs that differ only in their seed. Each seed trains its own victim (and generates its own people where the
  * faces are procedural). Means give every seed the same weight. The 95 % intervals are those of another victim: victims are
- * a sample, and so are people where all victims were trained on the same ones (src/metrics/interval.ts).
+ * a sample, and so are people where all victims were trained on the same ones, and draws where all victims lay in the same measured
+ * DIMMs (src/metrics/interval.ts).
  *
  * Conditions of two seeds are the same if their keys differ only in values that follow from the seed: the scales of noise
  * that is matched to bit errors, and the seed and the mean rates of a memory. Scales and rates are averaged over the seeds.
@@ -161,19 +162,26 @@ function meanCondition(conditions: readonly Condition[]): Condition {
 function entryOf(group: Group, samePeople: boolean): AggregatedEntry {
   const victims = group.map(sortedDraws);
   const all = victims.flat();
+  const draws = haveSameDimms(victims);
   const interval = (metric: Metric): Interval => {
-    const tables = victims.map((draws) => tableOf(draws, metric));
+    const tables = victims.map((own) => sampled(tableOf(own, metric), own));
     const options = optionsOf(metric);
     if (tables.length === 1) {
       const alone = metric === 'accuracy' ? accuracyOf(victims[0]) : estimate(tables[0], options);
       return intervalFor(alone, showsDraws(victims[0]));
     }
     // People are crossed with victims where they are the same ones, also in accuracy, whose images may differ.
-    const byPerson = victims.map((draws) => draws.map(({ personAccuracy }) => personAccuracy));
-    if (metric === 'accuracy' && samePeople && byPerson.flat().every((row) => row !== undefined)) {
-      return intervalFor(estimateOverVictims(byPerson as number[][][], true, { range: options.range }), true);
+    if (metric === 'accuracy' && samePeople && all.every(({ personAccuracy }) => personAccuracy !== undefined)) {
+      const byPerson = victims.map((own) =>
+        sampled(
+          own.map(({ personAccuracy }) => personAccuracy!),
+          own,
+        ),
+      );
+      return intervalFor(estimateOverVictims(byPerson, { people: true, draws }, { range: options.range }), true);
     }
-    return intervalFor(estimateOverVictims(tables, samePeople && metric !== 'accuracy', options), true);
+    const people = samePeople && metric !== 'accuracy';
+    return intervalFor(estimateOverVictims(tables, { people, draws }, options), true);
   };
   const intervals = Object.fromEntries(METRICS.map((metric) => [metric, interval(metric)]));
   return {
@@ -185,6 +193,12 @@ function entryOf(group: Group, samePeople: boolean): AggregatedEntry {
     unmeasured: all.reduce((sum, row) => sum + row.unmeasured, 0),
     ...(intervals as Record<Metric, Interval> & Pick<SummaryEntry, 'accuracy'>),
   };
+}
+
+/** True if the draws of all victims are the same measured DIMMs. @param victims rows of every victim in the order of draws */
+export function haveSameDimms(victims: readonly (readonly Pick<Row, 'dimm'>[])[]): boolean {
+  const [first, ...others] = victims.map((draws) => dimmsOf(draws)?.join());
+  return first !== undefined && others.every((dimms) => dimms === first);
 }
 
 /** The fields that runs must have in common. Hashes are left out, because procedural faces depend on the seed. */

@@ -11,12 +11,13 @@ import {
   estimateOverVictims,
   intervalOf,
   pValueOf,
+  type VariancePart,
 } from '../metrics/interval.ts';
-import { isAggregated, keyAcrossSeeds } from './aggregate.ts';
-import { calibratedTo, isDefended, isErrorFree, isUndefended, sameRelease } from './condition.ts';
+import { haveSameDimms, isAggregated, keyAcrossSeeds } from './aggregate.ts';
+import { calibratedTo, isDefended, isErrorFree, isNoise, isUndefended, sameRelease } from './condition.ts';
 import { groupedBy } from './groups.ts';
 import { type Condition, type Metric, type Results, type Row, SHARES, type SummaryEntry } from './schema.ts';
-import { showsDraws, sortedDraws, tableOf } from './summary.ts';
+import { sampled, showsDraws, sortedDraws, tableOf } from './summary.ts';
 
 /**
  * `undefended`: a setting minus the undefended model. `equal accuracy`: bit errors minus the noise that was calibrated to their
@@ -74,7 +75,7 @@ const MOST_MOVED = 0.05;
 /** Difference of two accuracies that need not be made equal. */
 const AS_GOOD_AS_EQUAL = 0.005;
 
-/** Range of a difference between two correlations or shares. */
+/** Range of a difference between two correlations. */
 const DIFFERENCES = [-2, 2] as const;
 
 /** Error rate of the whole family, of differences and of equivalences each. */
@@ -97,8 +98,8 @@ interface Pair {
 }
 
 /**
- * The family of comparisons of one report. For every attack: the strongest setting that costs at most two points of accuracy,
- * with the undefended model; and per set of layers and kind of noise, bit errors with noise at the accuracy halfway between the
+ * The family of comparisons of one report. For every attack: the strongest setting that costs at most two points of accuracy, and the
+ * memory that costs the most accuracy, each with the undefended model; and per set of layers and kind of noise, bit errors with noise at the accuracy halfway between the
  * undefended one and the lowest that both reach. The pairs are chosen by their accuracies only, never by the outcome.
  */
 export function comparisons(results: Results): Comparison[] {
@@ -172,7 +173,10 @@ function pairsOf({ summary }: Results): Pair[] {
     const base = entries.find(({ condition }) => isUndefended(condition));
     if (!base) return [];
     const cheap = strongestCheap(entries, base);
-    const undefended: Pair[] = cheap ? [{ kind: 'undefended', attack, first: cheap, second: base }] : [];
+    const worst = costliestMemory(entries);
+    const undefended = [cheap, worst === cheap ? undefined : worst].flatMap((first): Pair[] =>
+      first ? [{ kind: 'undefended', attack, first, second: base }] : [],
+    );
     return [...undefended, ...equalAccuracyPairs(entries, base, attack)];
   });
 }
@@ -184,6 +188,15 @@ export function strongestCheap(entries: readonly SummaryEntry[], base: SummaryEn
   );
   return cheap.reduce<SummaryEntry | undefined>(
     (best, entry) => (best && best.accuracy.mean < entry.accuracy.mean ? best : entry),
+    undefined,
+  );
+}
+
+/** The bit errors with the lowest accuracy of all that were measured; of equal ones, the one measured first. */
+export function costliestMemory(entries: readonly SummaryEntry[]): SummaryEntry | undefined {
+  const memories = entries.filter(({ condition }) => isDefended(condition) && !isNoise(condition));
+  return memories.reduce<SummaryEntry | undefined>(
+    (worst, entry) => (worst && worst.accuracy.mean <= entry.accuracy.mean ? worst : entry),
     undefined,
   );
 }
@@ -265,17 +278,16 @@ function differenceOf(
   victims: number,
   samePeople: boolean,
 ): Difference {
+  const dimmsOfPairs = sides.map((side) => side.first.map((row, i) => ({ dimm: row.dimm ?? side.second[i].dimm })));
   const moves = sides.map((side) => (kind === 'undefended' ? STILL : moveOf(side, second.condition, metric)));
   const tables = sides.map((side, i) => {
     const plain = differencesBetween(tableOf(side.first, metric), tableOf(side.second, metric));
     const table = plain.map((row, draw) => row.map((value) => (value === null ? null : value - moves[i].byDraw(draw))));
-    // Shares that agree for everybody could differ for the next person: as for paired proportions in A. Agresti and Y. Min
-    // (Biometrics 61, 2005), four people are added, of whom one differs in either direction.
-    return SHARES.has(metric) ? table.map((row) => [...row, 1, -1, 0, 0]) : table;
+    return sampled(table, dimmsOfPairs[i]);
   });
-  const options = { range: DIFFERENCES };
-  const estimated =
-    tables.length === 1 ? estimate(tables[0], options) : estimateOverVictims(tables, samePeople, options);
+  const options = SHARES.has(metric) ? { shareDifference: true } : { range: DIFFERENCES };
+  const shared = { people: samePeople, draws: haveSameDimms(dimmsOfPairs) };
+  const estimated = tables.length === 1 ? estimate(tables[0], options) : estimateOverVictims(tables, shared, options);
   const cells = tables.flat(2);
   const missing = cells.filter((value) => value === null).length / cells.length;
   const isSingle = victims > 1 ? sides.length < 2 : !(showsDraws(sides[0].first) && showsDraws(sides[0].second));
@@ -283,9 +295,9 @@ function differenceOf(
     ? 'draws'
     : missing > MOST_MISSING
       ? 'unmeasured'
-      : moves.some(({ isPossible }) => !isPossible)
-        ? 'accuracy'
-        : undefined;
+      : canBeMoved(moves)
+        ? undefined
+        : 'accuracy';
   // The accuracies that are made equal are those of a sample of images, and the slope is an estimate.
   const parts = estimated && estimated.parts.length > 0 ? [...estimated.parts, ...partsOfMoves(moves)] : [];
   return { estimated: estimated && { ...estimated, parts }, untested, metric };
@@ -302,21 +314,39 @@ function differencesBetween(a: CrossedTable, b: CrossedTable): (number | null)[]
 
 /** The move of a difference to equal accuracy. */
 interface Move {
-  readonly isPossible: boolean;
+  /** Difference of the accuracies, which is made 0. */
+  readonly distance: number;
+  /** True if the metric's slope over the accuracy is known. */
+  readonly hasSlope: boolean;
   /** What is subtracted from the differences of a draw. */
   readonly byDraw: (draw: number) => number;
   /** Its uncertainty: from the sample of images, and from the fit of the slope. */
-  readonly parts: readonly { readonly variance: number; readonly freedom: number }[];
+  readonly parts: readonly VariancePart[];
 }
 
-const STILL: Move = { isPossible: true, byDraw: () => 0, parts: [] };
+const STILL: Move = { distance: 0, hasSlope: true, byDraw: () => 0, parts: [] };
 
-/** The parts of several victims, averaged; the images may be the same for all of them, so they are not taken as independent. */
+/** True if accuracies can be made equal: their mean difference is small, and that of every victim lies where its slope was fitted. */
+function canBeMoved(moves: readonly Move[]): boolean {
+  if (moves.some(({ distance, hasSlope }) => Math.abs(distance) > (hasSlope ? NEIGHBOURHOOD : AS_GOOD_AS_EQUAL)))
+    return false;
+  return Math.abs(moves.reduce((sum, { distance }) => sum + distance, 0)) <= MOST_MOVED * moves.length;
+}
+
+/**
+ * The uncertainty of the mean move of several victims. Their images may be the same ones, whose luck then does not average out; their
+ * slopes are fitted to different networks and noise, and are independent.
+ */
 function partsOfMoves(moves: readonly Move[]): Move['parts'] {
-  return moves[0].parts.map(({ freedom }, i) => ({
-    variance: moves.reduce((sum, move) => sum + (move.parts[i]?.variance ?? 0), 0) / moves.length,
-    freedom,
-  }));
+  const mean = (parts: readonly (VariancePart | undefined)[]) =>
+    parts.reduce((sum, part) => sum + (part?.variance ?? 0), 0) / moves.length;
+  const images = moves.flatMap(({ parts }) => parts.slice(0, 1));
+  const slopes = moves.flatMap(({ parts }) => parts.slice(1));
+  if (images.length === 0) return [];
+  return [
+    { variance: mean(images), freedom: Math.min(...images.map(({ freedom }) => freedom)) },
+    { variance: mean(slopes) / moves.length, freedom: slopes.reduce((sum, { freedom }) => sum + freedom, 0) },
+  ];
 }
 
 /** Moves bit errors to the accuracy of their noise along the noise's own curve, on the images that did not calibrate the noise. */
@@ -324,13 +354,12 @@ function moveOf(side: Sides, noise: Condition, metric: Metric): Move {
   const { draws, images, imageVariance } = accuracyDifference(side.first, side.second);
   const mean = draws.reduce((sum, value) => sum + value, 0) / draws.length;
   const slope = slopeOf(side.group, side.second[0].attack, noise, metric, meanAccuracy(side.second));
-  const isPossible = Math.abs(mean) <= (slope ? MOST_MOVED : AS_GOOD_AS_EQUAL);
-  if (!slope) return { ...STILL, isPossible };
+  if (!slope) return { ...STILL, distance: mean, hasSlope: false };
   const parts = [
     { variance: slope.value ** 2 * imageVariance, freedom: Math.max(1, images - 1) },
     { variance: mean ** 2 * slope.variance, freedom: slope.freedom },
   ];
-  return { isPossible, byDraw: (draw) => slope.value * draws[draw], parts };
+  return { distance: mean, hasSlope: true, byDraw: (draw) => slope.value * draws[draw], parts };
 }
 
 /** Accuracy of the first minus that of the second, on the images that did not calibrate the noise. */

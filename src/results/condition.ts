@@ -69,7 +69,7 @@ export interface MeasuredDimms {
   readonly volts: number;
   /** The unit whose share with errors was measured. */
   readonly unit: 'lines' | 'rows';
-  /** True if no DIMM was measured at this voltage. */
+  /** True if a DIMM of them was not measured at this voltage, so that its share is interpolated. */
   readonly interpolated: boolean;
   /** Share of lines or rows with errors, 0..1, of the DIMM of a draw. */
   readonly shareOf: (draw: number) => number;
@@ -101,7 +101,7 @@ export function measuredDimms(condition: Condition): MeasuredDimms | undefined {
     const alike = faults.every((fault) => fault.kind === 'rows' && fault.volts === volts && fault.dimm === dimm);
     if (!alike) return undefined;
     const maps = dimm === undefined ? rowMapsAt(volts) : [rowMapOf(dimm, volts)];
-    const interpolated = maps.every((map) => map.interpolated);
+    const interpolated = maps.some((map) => map.interpolated);
     const shareOf = (draw: number) => badRows(maps[(chip + draw) % maps.length]);
     return { dimms: dimm ?? 'C', volts, unit: 'rows', interpolated, shareOf };
   }

@@ -24,6 +24,8 @@ export function toCsv(rows: readonly Row[]): string {
     ...(reloads ? ['reloads'] : []),
     'weightBytes',
     'energy',
+    'joules',
+    'access',
   ];
   const lines = rows.map((row) => [
     ...condition.cells(row),
@@ -36,6 +38,8 @@ export function toCsv(rows: readonly Row[]): string {
     ...(reloads ? [row.reloads ?? 0] : []),
     row.energy?.bytes,
     row.energy?.relative,
+    row.energy?.joules && Object.values(row.energy.joules).reduce((total, cause) => total + cause, 0),
+    row.energy?.access,
   ]);
   return csv([header, ...lines]);
 }

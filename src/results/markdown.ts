@@ -3,14 +3,19 @@ import { attackTitle } from './attacks.ts';
 import { type Comparison, comparisons, type Untested } from './comparisons.ts';
 import { differenceDigits, formatDifference, formatNumber } from './format.ts';
 import { conditionLabel, METRIC_LABELS } from './labels.ts';
-import { summaryTable, type Table } from './report.ts';
 import type { Results } from './schema.ts';
+import { ENERGY_NOTE, energyTable, summaryTable, type Table } from './tables.ts';
 
-/** Two tables: the conditions with their intervals, and the comparisons with their corrected intervals and verdicts. */
+/**
+ * Tables: the conditions with their intervals, the comparisons with their corrected intervals and verdicts, and what reduced voltages
+ * and timings save.
+ */
 export function markdownReport(results: Results): string {
   const compared = comparisons(results);
   const list = compared.length === 0 ? [] : ['### Comparisons', markdownTable(comparisonTable(compared, results))];
-  return `${['### Conditions', markdownTable(summaryTable(results)), ...list].join('\n\n')}\n`;
+  const energy = energyTable(results);
+  const costs = energy === undefined ? [] : ['### Energy and time of reads', markdownTable(energy), ENERGY_NOTE];
+  return `${['### Conditions', markdownTable(summaryTable(results)), ...list, ...costs].join('\n\n')}\n`;
 }
 
 function comparisonTable(compared: readonly Comparison[], { manifest }: Results): Table {

@@ -5,23 +5,18 @@
  */
 
 import { DataError } from '../errors.ts';
-import { isNearChance } from '../metrics/binomial.ts';
+import { binomialInterval, isNearChance } from '../metrics/binomial.ts';
 import { isAggregated } from './aggregate.ts';
 import { attackTitle } from './attacks.ts';
-import { CHEAP, type Comparison, comparisons, strongestCheap } from './comparisons.ts';
+import { CHEAP, type Comparison, comparisons, costliestMemory, strongestCheap } from './comparisons.ts';
 import { conditionKey, isDefended, isErrorFree, isUndefended } from './condition.ts';
 import { type FontFile, fontRules } from './figures/font.ts';
 import { escapeXml, toBase64 } from './figures/style.ts';
 import { differenceDigits, formatDifference, formatDuration, formatInterval, formatNumber } from './format.ts';
 import { groupedBy } from './groups.ts';
-import { conditionLabel, METRIC_LABELS, metricHeading, runTitle } from './labels.ts';
-import type { Interval, Metric, Results, SummaryEntry } from './schema.ts';
-
-/** A table with the numbers of a figure; cells are shown unchanged. */
-export interface Table {
-  columns: string[];
-  rows: (string | number)[][];
-}
+import { conditionLabel, METRIC_LABELS, runTitle } from './labels.ts';
+import type { Interval, Results, SummaryEntry } from './schema.ts';
+import { costTable, ENERGY_NOTE, energyTable, summaryTable, type Table } from './tables.ts';
 
 export interface ReportFigure {
   /** Name of its file, without the extension: 'curve'. */
@@ -104,8 +99,7 @@ function nearChance(results: Results): string | undefined {
   const base = summary.find(({ condition }) => isUndefended(condition));
   const { classes } = manifest.dataset;
   if (!base || classes === undefined) return undefined;
-  // A few victims give an interval so wide that it says nothing about any of them.
-  const low = isAggregated(results) ? undefined : base.accuracy.ci95?.[0];
+  const low = isAggregated(results) ? pooledLow(results) : base.accuracy.ci95?.[0];
   if (!isNearChance(base.accuracy.mean, low, classes)) return undefined;
   return (
     `The victim classifies ${percent(base.accuracy.mean)} of the held-out images correctly; guessing would give ` +
@@ -114,6 +108,15 @@ function nearChance(results: Results): string | undefined {
       ? 'No conclusions are drawn. See whether the order of its classes and the normalisation of its input are those of its training.'
       : 'It has hardly learned to tell people apart, and no conclusions are drawn. Train it longer (--epochs, --steps).')
   );
+}
+
+/** Lower end of the interval of the undefended accuracy over the images of all victims: a few victims give one that says nothing. */
+function pooledLow({ rows }: Results): number | undefined {
+  const attack = rows.find(({ condition }) => isUndefended(condition))?.attack;
+  const own = rows.filter((row) => row.attack === attack && isUndefended(row.condition));
+  const answers = own.map(({ correct }) => correct ?? '').join('');
+  if (answers === '') return undefined;
+  return binomialInterval(answers.replaceAll('0', '').length, answers.length, 0.05)[0];
 }
 
 function undefendedLine(base: SummaryEntry, title: string, { manifest }: Results): string {
@@ -143,20 +146,26 @@ function recognition(entry: SummaryEntry, { evaluators }: Results['manifest']): 
 function cheapLines(base: SummaryEntry, entries: SummaryEntry[], compared: readonly Comparison[]): string[] {
   const defended = entries.filter(({ condition }) => isDefended(condition));
   if (defended.length === 0) return [];
-  const best = strongestCheap(entries, base);
-  if (!best) {
-    const none =
-      defended.length === 1
-        ? 'The one setting tried does not keep'
-        : `None of the ${defended.length} settings tried keeps`;
-    return [`${none} accuracy within two points.`];
-  }
+  const against = ({ condition }: SummaryEntry) => {
+    const key = conditionKey(condition);
+    return findings(compared.filter(({ kind, first }) => kind === 'undefended' && conditionKey(first) === key));
+  };
+  const named = (entry: SummaryEntry) =>
+    `“${conditionLabel(entry.condition)}” (accuracy ${formatNumber(entry.accuracy.mean)}). Against the undefended model: ${against(entry)}`;
   const cheap = defended.filter((entry) => entry.accuracy.mean >= base.accuracy.mean - CHEAP);
-  const own = compared.filter(({ kind }) => kind === 'undefended');
-  return [
-    `Of ${defended.length} settings, ${cheap.length} ${cheap.length === 1 ? 'has' : 'have'} a measured accuracy at most two points lower; the strongest ` +
-      `is “${conditionLabel(best.condition)}” (accuracy ${formatNumber(best.accuracy.mean)}). Against the undefended model: ${findings(own)}`,
-  ];
+  const best = strongestCheap(entries, base);
+  const worst = costliestMemory(entries);
+  const none =
+    defended.length === 1
+      ? 'The one setting tried does not keep'
+      : `None of the ${defended.length} settings tried keeps`;
+  const lines = best
+    ? [
+        `Of ${defended.length} settings, ${cheap.length} ${cheap.length === 1 ? 'has' : 'have'} a measured accuracy at most two points lower; the strongest ` +
+          `is ${named(best)}`,
+      ]
+    : [`${none} accuracy within two points.`];
+  return worst && worst !== best ? [...lines, `The memory that costs the most accuracy is ${named(worst)}`] : lines;
 }
 
 function equalAccuracyLines(compared: readonly Comparison[], title: string): string[] {
@@ -239,81 +248,6 @@ function percent(share: number): string {
   return `${(share * 100).toFixed(1)} %`;
 }
 
-/** Columns of the table of all conditions, where they were measured. */
-const SHOWN_METRICS: readonly Metric[] = [
-  'accuracy',
-  'pcc',
-  'pccLift',
-  'liftMeanFree',
-  'liftMeanFreeOther',
-  'rank1',
-  'rank5',
-  'auc',
-  'identity',
-  'top1',
-  'flagged',
-];
-
-/**
- * The summary as a table: one line per condition and attack, each metric with its 95 % interval.
- *
- * @param keep selects the entries; default: all
- */
-export function summaryTable(
-  results: Results,
-  keep: (entry: SummaryEntry) => boolean = () => true,
-  metrics: Metric[] = SHOWN_METRICS.filter((metric) => results.summary.some((entry) => entry[metric].mean !== null)),
-): Table {
-  const entries = results.summary.filter(keep);
-  const hasUnmeasured = entries.some(({ unmeasured }) => unmeasured > 0);
-  return {
-    columns: [
-      'Condition',
-      'Attack',
-      ...(isAggregated(results) ? ['Seeds'] : []),
-      'Draws',
-      ...(hasUnmeasured ? ['Not measured'] : []),
-      ...metrics.map((metric) => metricHeading(metric, results.manifest)),
-    ],
-    rows: entries.map((entry) => [
-      conditionLabel(entry.condition),
-      attackTitle(results.manifest.attacks, entry.attack),
-      ...('seeds' in entry && isAggregated(results) ? [Number(entry.seeds)] : []),
-      entry.draws,
-      ...(hasUnmeasured ? [entry.unmeasured] : []),
-      ...metrics.map((metric) => formatInterval(entry[metric])),
-    ]),
-  };
-}
-
-/**
- * The cost of every attack: queries per reconstruction, mean over rows, further loads of the weights, and seconds per draw.
- * Undefined if no row says how many queries it took.
- */
-export function costTable({ rows, manifest }: Results): Table | undefined {
-  const names = [...new Set(rows.map(({ attack }) => attack))];
-  const seconds = manifest.attackSeconds;
-  const cost = names.flatMap((name) => {
-    const own = rows.filter(({ attack, queries }) => attack === name && queries !== undefined);
-    if (own.length === 0) return [];
-    const queries = own.reduce((sum, row) => sum + row.queries!, 0) / own.length;
-    const reloads = Math.max(...own.map((row) => row.reloads ?? 0));
-    const time = seconds?.[name];
-    const title = attackTitle(manifest.attacks, name);
-    return [
-      [
-        title,
-        formatNumber(queries, 1),
-        reloads,
-        ...(seconds ? [time === undefined ? '–' : formatNumber(time, 2)] : []),
-      ],
-    ];
-  });
-  if (cost.length === 0) return undefined;
-  const columns = ['Attack', 'Queries per picture', 'Further loads', ...(seconds ? ['Seconds per draw'] : [])];
-  return { columns, rows: cost };
-}
-
 /**
  * The report as one HTML document.
  *
@@ -338,6 +272,7 @@ export function reportHtml(options: ReportOptions): string {
 <figcaption>One row per condition, the truth on top, one column per person.</figcaption></figure></section>`
     : '';
   const costs = costTable(results);
+  const energy = energyTable(results);
   const clone = manifest.command.replace(/^midas /, 'npm run midas -- ');
 
   const html = (rules: string) => `<!doctype html>
@@ -375,6 +310,7 @@ ${tableHtml({
   ],
 })}
 </section>
+${energy ? `<section aria-labelledby="energy"><h2 id="energy">Energy and time of reads</h2>\n${tableHtml(energy)}\n<p class="note">${escapeXml(ENERGY_NOTE)}</p>\n</section>` : ''}
 ${costs ? `<section aria-labelledby="costs"><h2 id="costs">Cost of the attacks</h2>\n${tableHtml(costs)}\n</section>` : ''}
 <section aria-labelledby="conditions"><h2 id="conditions">All conditions</h2>
 ${figures.length > 0 ? `<details><summary>${results.summary.length} conditions and attacks</summary>${tableHtml(summaryTable(results))}</details>` : tableHtml(summaryTable(results))}

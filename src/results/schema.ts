@@ -242,6 +242,24 @@ export const RowSchema = v.object({
           positive,
           'Energy of the reads divided by that at nominal voltage, from the square of the voltage alone.',
         ),
+        joules: v.optional(
+          field(
+            v.object({
+              activate: field(positive, 'Opening rows.'),
+              read: field(positive, 'Bursts of reads.'),
+              background: field(positive, 'Standby.'),
+              refresh: field(positive, 'Refreshes.'),
+            }),
+            'Energy of a rank of DDR3L chips by cause, joules, while it reads the weights in order at its peak rate: the maxima ' +
+              'of a data sheet, scaled by the square of the voltage.',
+          ),
+        ),
+        access: v.optional(
+          field(
+            positive,
+            'Time of a read that first closes one row and opens another, divided by that at standard timings; mean over bytes.',
+          ),
+        ),
       }),
       'Weight reads needed to classify the test images.',
     ),
@@ -262,6 +280,13 @@ export const RowSchema = v.object({
     field(
       count,
       'Further loads of the weights that the attacker waited for and read; absent if the attack read only the measured one.',
+    ),
+  ),
+  dimm: v.optional(
+    field(
+      v.string(),
+      'Name of the measured DIMM that the memory is in this draw; present where draws are the DIMMs of a population. Draws of one ' +
+        'DIMM are one sample of it.',
     ),
   ),
   rates: v.optional(

@@ -1,6 +1,7 @@
 /** Summarises all draws of a condition under an attack as means with confidence intervals. */
 import { ShapeError } from '../errors.ts';
 import { type CrossedTable, type Estimate, type EstimateOptions, estimate, intervalOf } from '../metrics/interval.ts';
+import { meanOfMeasured } from '../metrics/scoring.ts';
 import { conditionKey, isErrorFree } from './condition.ts';
 import { groupedBy } from './groups.ts';
 import { conditionLabel } from './labels.ts';
@@ -8,7 +9,7 @@ import { type Interval, METRICS, type Metric, type Row, SHARES, type SummaryEntr
 
 /**
  * Groups rows by condition and attack, in order of first appearance, and gives each metric a mean and a 95 % interval over draws
- * and people; that of accuracy is over draws and held-out images. A single draw of errors cannot show how much draws vary: its
+ * and people; that of accuracy is over draws and held-out images. Draws that are the same DIMM count once. A single draw of errors cannot show how much draws vary: its
  * metrics have no interval (`ci95` is null). A model without errors has no such variation, and needs one draw only.
  *
  * @throws ShapeError if draws of one condition hold different numbers of identities, or a draw appears twice
@@ -20,7 +21,7 @@ export function summarise(rows: readonly Row[]): SummaryEntry[] {
     const intervals = METRICS.map((metric) => [
       metric,
       intervalFor(
-        metric === 'accuracy' ? accuracyOf(draws) : estimate(tableOf(draws, metric), optionsOf(metric)),
+        metric === 'accuracy' ? accuracyOf(draws) : estimate(sampled(tableOf(draws, metric), draws), optionsOf(metric)),
         showsDraws(draws),
       ),
     ]);
@@ -41,12 +42,10 @@ export function summarise(rows: readonly Row[]): SummaryEntry[] {
  */
 export function accuracyOf(draws: readonly Row[]): Estimate | undefined {
   const options = optionsOf('accuracy');
-  const byImage = estimate(tableOf(draws, 'accuracy'), options);
+  const byImage = estimate(sampled(tableOf(draws, 'accuracy'), draws), options);
   if (!byImage || draws.some(({ personAccuracy }) => personAccuracy === undefined)) return byImage;
-  const byPerson = estimate(
-    draws.map(({ personAccuracy }) => personAccuracy!),
-    { range: options.range },
-  );
+  const people = draws.map(({ personAccuracy }) => personAccuracy!);
+  const byPerson = estimate(sampled(people, draws), { range: options.range });
   const variance = (estimated: Estimate) => estimated.parts.reduce((sum, part) => sum + part.variance, 0);
   if (!byPerson || variance(byPerson) <= variance(byImage)) return byImage;
   // People may have different numbers of images: the mean stays that of images.
@@ -98,6 +97,26 @@ export function tableOf(draws: readonly Row[], metric: Metric): CrossedTable {
     const values = row.perIdentity[metric];
     return values?.length ? values : [row[metric]];
   });
+}
+
+/**
+ * The sample of draws in a table [draw][person]: draws that are the same measured DIMM say nothing about other DIMMs, and are replaced
+ * by their mean, in the order in which the DIMMs appear first.
+ * @param draws the rows of the table, or of one side of the differences in it
+ */
+export function sampled(table: CrossedTable, draws: readonly Pick<Row, 'dimm'>[]): CrossedTable {
+  const dimms = dimmsOf(draws);
+  if (dimms === undefined || dimms.length === draws.length) return table;
+  return dimms.map((dimm) => {
+    const own = table.filter((_, draw) => draws[draw].dimm === dimm);
+    return own[0].map((_, person) => meanOfMeasured(own.map((row) => row[person])));
+  });
+}
+
+/** The measured DIMMs that the draws are, each once; undefined if any draw is none. */
+export function dimmsOf(draws: readonly Pick<Row, 'dimm'>[]): string[] | undefined {
+  const dimms = draws.flatMap(({ dimm }) => dimm ?? []);
+  return dimms.length === draws.length ? [...new Set(dimms)] : undefined;
 }
 
 /** @param withCi false if the values cannot show all of their variation: then there is no interval */

@@ -20,7 +20,7 @@ export interface VoltagePoint {
   readonly badLines: number;
   /** Default: lines. */
   readonly unit?: 'lines' | 'rows';
-  /** True if no DIMM of the vendor was measured at this voltage, so that `badLines` is interpolated. */
+  /** True if a DIMM among the draws was not measured at this voltage, so that its part of `badLines` is interpolated. */
   readonly interpolated?: boolean;
 }
 

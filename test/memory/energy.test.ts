@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../src/errors.ts';
-import { accessTime, dramEnergy, NOMINAL_VOLTS, relativeEnergy, weightReadEnergy } from '../../src/memory/energy.ts';
+import {
+  accessTime,
+  dramEnergy,
+  NOMINAL_VOLTS,
+  relativeEnergy,
+  streamEnergy,
+  weightReadEnergy,
+} from '../../src/memory/energy.ts';
 
 describe('relative energy of a read', () => {
   it('relative energy is the square of the voltage relative to the nominal voltage of DDR3L', () => {
@@ -101,6 +108,23 @@ describe('energy of DRAM by cause', () => {
     [{ volts: 1.5 }, /1\.5 V is not above 0/],
   ])('numbers out of range are refused: %o', (change, message) => {
     expect(() => dramEnergy({ ...idle, ...change })).toThrow(message);
+  });
+});
+
+describe('energy of a stream of reads', () => {
+  it('each layer is read at the peak rate and at its own voltage', () => {
+    const bytes = 12.8e6; // one millisecond
+    const nominal = dramEnergy({ bytes, bytesPerActivation: 8192, seconds: 1e-3, openShare: 1, volts: 1.35 });
+    const one = streamEnergy([{ layer: 'fc1', bytes, volts: 1.35 }]);
+    expect(one.total).toBeCloseTo(nominal.total, 15);
+    const two = streamEnergy([
+      { layer: 'fc1', bytes, volts: 1.35 },
+      { layer: 'fc2', bytes, volts: 0.675 },
+    ]);
+    for (const cause of ['activate', 'read', 'background', 'refresh', 'total'] as const) {
+      expect(two[cause]).toBeCloseTo(nominal[cause] * 1.25, 15);
+    }
+    expect(streamEnergy([])).toEqual({ activate: 0, read: 0, background: 0, refresh: 0, total: 0 });
   });
 });
 

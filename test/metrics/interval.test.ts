@@ -222,9 +222,13 @@ describe('tests of a mean', () => {
 });
 
 describe('estimates over victims', () => {
+  const nothing = { people: false, draws: false };
+  const people = { people: true, draws: false };
+  const both = { people: true, draws: true };
+
   it('victims with their own people are the only sample', () => {
     const tables = [[[1, 3]], [[2, 4]], [[6, 0, 3]]];
-    const { mean, parts } = estimateOverVictims(tables, false)!;
+    const { mean, parts } = estimateOverVictims(tables, nothing)!;
     expect(mean).toBeCloseTo((2 + 3 + 3) / 3, 12);
     expect(parts).toHaveLength(1);
     expect(parts[0].freedom).toBe(2);
@@ -233,16 +237,98 @@ describe('estimates over victims', () => {
 
   it('victims of the same people are crossed with them', () => {
     const tables = [[[1, 2, 6]], [[2, 3, 7]]];
-    const same = estimateOverVictims(tables, true)!;
+    const same = estimateOverVictims(tables, people)!;
     expect(same.parts.map(({ freedom }) => freedom)).toEqual([1, 2]);
-    expect(() => estimateOverVictims([[[1, 2]], [[1, 2, 3]]], true)).toThrow(ShapeError);
-    expect(() => estimateOverVictims([], true)).toThrow(ShapeError);
+    expect(() => estimateOverVictims([[[1, 2]], [[1, 2, 3]]], people)).toThrow(ShapeError);
+    expect(() => estimateOverVictims([], people)).toThrow(ShapeError);
+  });
+
+  it('victims in the same memories are crossed with draws and people, and the variance is that of the analysis of variance', () => {
+    // Victims add 0 and 2, draws 0, 3 and 6, people 0, 1, 2 and 3: no interaction and no rest.
+    const tables = [0, 2].map((v) => [0, 3, 6].map((d) => [0, 1, 2, 3].map((p) => v + d + p)));
+    const { mean, parts } = estimateOverVictims(tables, both)!;
+    expect(mean).toBe(1 + 3 + 1.5);
+    expect(parts.map(({ freedom }) => freedom)).toEqual([1, 2, 3]);
+    // Variances of the means of two victims, three draws, four people.
+    for (const [i, variance] of [2 / 2, 9 / 3, 5 / 3 / 4].entries())
+      expect(parts[i].variance).toBeCloseTo(variance, 12);
+    const own = estimateOverVictims(tables, { people: false, draws: true })!;
+    expect(own.parts.map(({ freedom }) => freedom)).toEqual([1, 2]);
+    expect(own.parts[1].variance).toBeCloseTo(9 / 3, 12);
+    expect(() => estimateOverVictims([[[1], [2]], [[1]]], both)).toThrow(/victim 1 has 1 draws/);
+  });
+
+  it('a draw that one victim lacks is left out for all, and a single missing value is completed', () => {
+    const tables: CrossedTable[] = [
+      [
+        [1, 2],
+        [null, null],
+        [3, 4],
+      ],
+      [
+        [2, 3],
+        [9, 9],
+        [4, null],
+      ],
+    ];
+    const estimated = estimateOverVictims(tables, both)!;
+    expect(estimated.mean).toBeCloseTo(3, 6);
+    expect(estimated.unmeasured).toBe(3);
+    expect(estimateOverVictims([[[null]], [[1]]], both)).toBeUndefined();
+  });
+
+  it.each([
+    { what: 'DIMMs', victims: 0.2, dimms: 1, persons: 0.3 },
+    { what: 'victims', victims: 1, dimms: 0.2, persons: 0.3 },
+    { what: 'people', victims: 0.1, dimms: 0.1, persons: 2 },
+    { what: 'all', victims: 0.5, dimms: 0.5, persons: 2 },
+    { what: 'nothing but single values', victims: 0, dimms: 0, persons: 0 },
+  ])('a 95 % interval of five victims in the same seven DIMMs covers the true mean when $what vary', (spread) => {
+    const { normal } = normals(21);
+    let [covered, ofOneVictim] = [0, 0];
+    for (let i = 0; i < 400; i++) {
+      const sample = (count: number, deviation: number) => Array.from({ length: count }, () => deviation * normal());
+      const [dimms, persons] = [sample(7, spread.dimms), sample(20, spread.persons)];
+      const pairs = sample(7 * 20, 0.3);
+      const tables = sample(5, spread.victims).map((victim) =>
+        dimms.map((dimm, d) => persons.map((person, p) => victim + dimm + person + pairs[d * 20 + p] + normal())),
+      );
+      const [low, high] = intervalOf(estimateOverVictims(tables, both)!)!;
+      if (low <= 0 && 0 <= high) covered++;
+      const [, top] = intervalOf(estimateOverVictims(tables, people)!)!;
+      if (top >= 0) ofOneVictim++;
+    }
+    // 400 tables: two standard errors of the count are 2.2 points.
+    expect(covered).toBeGreaterThan(400 * 0.93 - 9);
+    if (spread.what === 'DIMMs') expect(ofOneVictim).toBeLessThan(400 * 0.9);
   });
 
   it('values of victims that were not measured are counted, and a victim without any value has no estimate', () => {
-    const estimated = estimateOverVictims([[[1, null]], [[3, 3]]], false)!;
+    const estimated = estimateOverVictims([[[1, null]], [[3, 3]]], nothing)!;
     expect(estimated.mean).toBe(2);
     expect(estimated.unmeasured).toBe(1);
-    expect(estimateOverVictims([[[null]], [[1]]], false)?.mean).toBe(1);
+    expect(estimateOverVictims([[[null]], [[1]]], nothing)?.mean).toBe(1);
+  });
+});
+
+describe('differences of paired shares', () => {
+  it.each([1, 5, 40])('with %d people the mean is that of the people, and intervals stay within -1..1', (people) => {
+    const table = Array.from({ length: 3 }, () => new Array<number>(people).fill(-1));
+    const estimated = estimate(table, { shareDifference: true })!;
+    expect(estimated.mean).toBe(-1);
+    const [low, high] = intervalOf(estimated)!;
+    expect(low).toBe(-1);
+    expect(high).toBeGreaterThan(-1);
+    expect(high).toBeLessThan(people === 40 ? -0.7 : 1.01);
+  });
+
+  it('people who all agree have an interval, also where victims have their own', () => {
+    const table = [new Array<number>(30).fill(0), new Array<number>(30).fill(0)];
+    const [low, high] = intervalOf(estimate(table, { shareDifference: true })!)!;
+    expect(high).toBeGreaterThan(0.02);
+    expect(low).toBeCloseTo(-high, 12);
+    const own = estimateOverVictims([table, table, table], { people: false, draws: false }, { shareDifference: true })!;
+    // 90 people and four more, of whom two differ: 2 / 94 / 94.
+    expect(own.parts[0].variance).toBeCloseTo(2 / 94 / 94, 12);
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { createDocument } from '../../src/cli/render.ts';
 import { ConfigError } from '../../src/errors.ts';
 import { figuresOf } from '../../src/results/figures/index.ts';
-import { headlines, reportHtml, summaryTable } from '../../src/results/report.ts';
+import { headlines, reportHtml } from '../../src/results/report.ts';
 import {
   aggregate,
   type Condition,
@@ -15,6 +15,7 @@ import {
   summarise,
   summaryCsv,
 } from '../../src/results/results.ts';
+import { summaryTable } from '../../src/results/tables.ts';
 import { fakeMemory, fakeResults, fakeRow } from './fake.ts';
 
 const bits: Condition = {

@@ -181,9 +181,13 @@ describe('a setting and the undefended model', () => {
       row(strong, draw, 0.885, same),
       row(bits, draw, 0.8, () => -0.3),
     ]);
-    const found = liftOf(comparisons(results([clean, ...rows])), 'undefended');
-    expect(found.first).toEqual(strong);
-    expect(found.second).toEqual(none);
+    const all = comparisons(results([clean, ...rows])).filter(({ metric }) => metric === 'liftMeanFree');
+    // The second is the memory that costs the most accuracy.
+    expect(all.map(({ kind, first, second }) => [kind, first, second])).toEqual([
+      ['undefended', strong, none],
+      ['undefended', bits, none],
+    ]);
+    expect(all[1].verdict).toBe('lower');
   });
 
   test('a single draw of errors has neither an interval nor a verdict', () => {
@@ -208,5 +212,63 @@ describe('comparisons over several victims', () => {
     expect(verdict(5).verdict).toBe('lower');
     expect(verdict(5).mean).toBeCloseTo(-0.06, 2);
     expect(verdict(2).interval).not.toBeNull();
+  });
+
+  /** Five victims whose noise has a curve of accuracy and lift, and misses the accuracy of the bit errors by a little. */
+  const curved = (effect: number, miss: (seed: number) => number) => {
+    const random = uniform(12);
+    const victim = (seed: number) => {
+      const level = 0.01 * random();
+      const at = (condition: Condition, draw: number, accuracy: number, more: number) =>
+        row(condition, draw, accuracy, (person) => level + more - 0.4 * (0.9 - accuracy) + 0.001 * (person % 3));
+      const other = (scale: number): NoiseCondition => ({ ...noise, rates: { fc1: scale }, matchedTo: undefined });
+      const rows = draws.flatMap((draw) => [
+        at(bits, draw, 0.8, effect + 0.004 * (random() - 0.5)),
+        at(noise, draw, 0.8 + miss(seed), 0),
+        at(other(0.1), draw, 0.86, 0.001 * (random() - 0.5)),
+        at(other(0.3), draw, 0.74, 0.001 * (random() - 0.5)),
+      ]);
+      return results([at(none, 0, 0.9, 0), ...rows], seed);
+    };
+    return liftOf(comparisons(aggregate([1, 2, 3, 4, 5].map(victim))), 'equal accuracy');
+  };
+
+  test('five victims show a small effect at equal accuracy, moved along five independent slopes', () => {
+    const found = curved(-0.02, (seed) => 0.01 * (seed - 3));
+    expect(found.verdict).toBe('lower');
+    expect(found.mean).toBeCloseTo(-0.02, 2);
+    expect(found.interval![1] - found.interval![0]).toBeLessThan(0.02);
+    expect(curved(0, (seed) => 0.01 * (seed - 3)).verdict).not.toBe('lower');
+  });
+
+  test('one victim whose noise misses the accuracy does not end the comparison, but five do', () => {
+    expect(curved(-0.02, (seed) => (seed === 1 ? 0.08 : 0)).untested).toBeUndefined();
+    expect(curved(-0.02, () => 0.08).untested).toBe('accuracy');
+  });
+
+  test('five victims in the same two DIMMs do not show what only these DIMMs do', () => {
+    const random = uniform(13);
+    const victims = (dimms: readonly (string | undefined)[], effects: readonly number[]) =>
+      [1, 2, 3, 4, 5].map((seed) =>
+        results(
+          [
+            clean,
+            ...effects.map((effect, draw) => ({
+              ...row(bits, draw, 0.89, () => effect + 0.01 * random()),
+              ...(dimms[draw] !== undefined && { dimm: dimms[draw] }),
+            })),
+          ],
+          seed,
+        ),
+      );
+    const liftIn = (...asked: Parameters<typeof victims>) =>
+      liftOf(comparisons(aggregate(victims(...asked))), 'undefended');
+    const effects = [-0.3, -0.02];
+    expect(liftIn([undefined, undefined], effects).verdict).toBe('lower');
+    const found = liftIn(['C1', 'C2'], effects);
+    expect(found.verdict).toBe('open');
+    expect(found.interval![0]).toBeLessThan(-0.3);
+    // A DIMM that is drawn again counts once.
+    expect(liftIn(['C1', 'C2', 'C1'], [-0.3, -0.02, -0.3]).mean).toBeCloseTo(found.mean!, 2);
   });
 });

@@ -173,7 +173,9 @@ describe('memories of measured DIMMs', () => {
     const rows = (fault: object) =>
       fakeMemory('m', { fc1: { kind: 'stored', faults: [{ kind: 'rows', ...fault }] } } as never);
     const population = measuredDimms(rows({ volts: 1.25 }))!;
-    expect(population).toMatchObject({ dimms: 'C', volts: 1.25, unit: 'rows', interpolated: false });
+    // C3, C5 and C9 were not measured there, and at 1.3 V all were.
+    expect(population).toMatchObject({ dimms: 'C', volts: 1.25, unit: 'rows', interpolated: true });
+    expect(measuredDimms(rows({ volts: 1.3 }))).toMatchObject({ interpolated: false });
     // C1, C2 and, after C9, C1 again.
     expect([0, 1, 7].map((draw) => Number(population.shareOf(draw).toFixed(3)))).toEqual([0.125, 0, 0.125]);
     expect(measuredDimms(rows({ volts: 1.2, dimm: 'C1' }))).toMatchObject({ dimms: 'C1', interpolated: true });

@@ -1,9 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { createDocument, decodePng, encodePng, figureFonts } from '../../src/cli/render.ts';
 import { DataError } from '../../src/errors.ts';
+import { conditionKey } from '../../src/results/condition.ts';
 import { privacyCurve } from '../../src/results/figures/privacy_curve.ts';
-import { costTable, headlines, reportHtml, summaryTable } from '../../src/results/report.ts';
+import { conditionLabel } from '../../src/results/labels.ts';
+import { markdownReport } from '../../src/results/markdown.ts';
+import { headlines, reportHtml } from '../../src/results/report.ts';
 import { type Row, summarise, toCsv } from '../../src/results/results.ts';
+import { costTable, energyTable, summaryTable } from '../../src/results/tables.ts';
 import { EARLY_ROW, fakeMemory, fakeResults } from './fake.ts';
 
 const results = fakeResults({ draws: 2, identities: 6, perLayer: true });
@@ -68,6 +72,28 @@ describe('the report of a run', () => {
     expect(table.rows).toHaveLength(new Set(rows.map(({ attack }) => attack)).size);
     expect(table.rows[0].slice(2)).toEqual([3, '1.25']);
     expect(reportHtml({ results: { ...results, rows, manifest }, figures: [] })).toContain('Cost of the attacks');
+  });
+
+  test('the report has the energy and the time of reads at reduced voltages and timings, and what they leave out', () => {
+    expect(html).not.toContain('Energy and time of reads');
+    const last = results.summary.at(-1)!.condition;
+    const joules = { activate: 0.001, read: 0.0025, background: 0.003, refresh: 0.004 };
+    const rows = results.rows.map((row) => {
+      const own = conditionKey(row.condition) === conditionKey(last);
+      return { ...row, energy: { bytes: 2e6, relative: own ? 0.81 : 1, joules, access: 1 } };
+    });
+    const table = energyTable({ ...results, rows })!;
+    expect(table.columns).toHaveLength(8);
+    expect(table.rows).toEqual([[conditionLabel(last), '2.0', '0.810', '1.000', '2.500', '3.000', '4.000', '1.000']]);
+    const early = rows.map((row) => ({ ...row, energy: { ...row.energy, access: 0.75 } }));
+    expect(energyTable({ ...results, rows: early })!.rows).toHaveLength(
+      new Set(results.summary.map(({ condition }) => conditionKey(condition))).size,
+    );
+    const text = parse(reportHtml({ results: { ...results, rows }, figures: [] })).body.textContent;
+    expect(text).toContain('termination and drivers of the data lines');
+    expect(markdownReport({ ...results, rows })).toContain('| 0.810 | 1.000 | 2.500 |');
+    const saved = results.rows.map((row) => ({ ...row, energy: { bytes: 2e6, relative: 0.9 } }));
+    expect(energyTable({ ...results, rows: saved })!.rows[0].slice(2)).toEqual(['0.900', '–', '–', '–', '–', '–']);
   });
 
   test('the report has the picture, each figure with a table behind it, and the baselines', () => {

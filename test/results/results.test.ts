@@ -299,9 +299,9 @@ describe('rows as CSV', () => {
     expect(toCsv(rows)).toBe(
       'kind,label,format,granularity,layers,matchedTo,rate.fc1,rate.fc2,condition.calibration,attack,draw,accuracy,pcc,pccLift,mse,psnr,ssim,identity,' +
         'pccMeanFree,liftMeanFree,rank1,rank5,auc,pccOther,liftOther,pccMeanFreeOther,liftMeanFreeOther,top1,top5,' +
-        'featureDistance,flagged,n,unmeasured,queries,weightBytes,energy\r\n' +
-        'gaussian,,,load,fc1,,0.1,,moments,inversion,0,0.8,0.25,0.125,0.01,20,0.5,1,,,,,,,,,,,,,,1,0,,,\r\n' +
-        'bit-error,,fixed12,load,fc2,,,0.2,,inversion,1,0.7,0.5,0.25,0.02,20,0.5,1,,,,,,,,,,,,,,1,0,,,\r\n',
+        'featureDistance,flagged,n,unmeasured,queries,weightBytes,energy,joules,access\r\n' +
+        'gaussian,,,load,fc1,,0.1,,moments,inversion,0,0.8,0.25,0.125,0.01,20,0.5,1,,,,,,,,,,,,,,1,0,,,,,\r\n' +
+        'bit-error,,fixed12,load,fc2,,,0.2,,inversion,1,0.7,0.5,0.25,0.02,20,0.5,1,,,,,,,,,,,,,,1,0,,,,,\r\n',
     );
   });
 

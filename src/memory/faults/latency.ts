@@ -1,11 +1,14 @@
 import * as v from 'valibot';
 import { ConfigError } from '../../errors.ts';
 import { described } from '../fields.ts';
-import { latencyRates } from '../latency.ts';
+import { type LatencyRates, latencyRates } from '../latency.ts';
 import { VENDORS } from '../undervolting.ts';
 import { defineFaultModel, drawnField, kindField } from './model.ts';
 
 const nanoseconds = v.pipe(v.number('must be a number'), v.minValue(0, 'must be at least 0'));
+
+/** The DIMM that a chip is: those of the table, in its order, again and again. */
+const ratesOfChip = (all: readonly LatencyRates[], chip: number): LatencyRates => all[chip % all.length];
 
 export const latency = defineFaultModel({
   kind: 'latency',
@@ -39,8 +42,7 @@ export const latency = defineFaultModel({
   ),
   sources({ vendor, tRCD, tRP, dimm, drawn }, { chip, path, source }) {
     if ((tRCD === undefined) === (tRP === undefined)) throw new ConfigError(`${path}: give either tRCD or tRP`);
-    const all = latencyRates(vendor, { tRCD, tRP }, dimm, path);
-    const { zeroToOne, oneToZero } = all[chip % all.length];
+    const { zeroToOne, oneToZero } = ratesOfChip(latencyRates(vendor, { tRCD, tRP }, dimm, path), chip);
     const mean = (rates: readonly number[]) => rates.reduce((sum, rate) => sum + rate, 0) / rates.length;
     return [
       source({ rate: mean(zeroToOne), stored: 'zero', drawn, zone: { kind: 'banks', rates: zeroToOne } }),
@@ -49,4 +51,7 @@ export const latency = defineFaultModel({
   },
   needsAddresses: () => true,
   placed: true,
+  dimmOf: ({ vendor, tRCD, tRP, dimm }, chip) =>
+    dimm === undefined ? ratesOfChip(latencyRates(vendor, { tRCD, tRP }), chip).dimm : undefined,
+  readTiming: ({ tRCD, tRP }) => ({ ...(tRCD !== undefined && { tRCD }), ...(tRP !== undefined && { tRP }) }),
 });

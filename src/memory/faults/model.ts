@@ -1,5 +1,6 @@
 /** The interface of a fault model, which each other file of this folder implements, and the random sources it is made of. */
 import * as v from 'valibot';
+import type { ReadTiming } from '../energy.ts';
 import { described } from '../fields.ts';
 
 /** When cells can be drawn: once for a chip, once per load, or at every read (as often as the granularity says). */
@@ -76,6 +77,10 @@ export interface FaultBehaviour<Model extends { readonly kind: string }> {
   readonly placed?: boolean;
   /** Supply voltage at which these faults occur, for models that name one. */
   supplyVolts?(model: Model): number;
+  /** Name of the measured DIMM that a chip is, for models whose chips are a population of DIMMs; undefined if one is named. */
+  dimmOf?(model: Model, chip: number): string | undefined;
+  /** Timings of the reads in which these faults occur, for models of early reads. */
+  readTiming?(model: Model): ReadTiming;
 }
 
 type ModelSchema = v.GenericSchema<unknown, { readonly kind: string }>;

@@ -33,4 +33,5 @@ export const rows = defineFaultModel({
   needsAddresses: () => true,
   placed: true,
   supplyVolts: ({ volts }) => volts,
+  dimmOf: ({ volts, dimm }, chip) => (dimm === undefined ? rowMapOfChip({ volts }, chip).dimm : undefined),
 });

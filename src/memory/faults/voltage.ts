@@ -31,4 +31,5 @@ export const voltage = defineFaultModel({
   },
   needsAddresses: () => true,
   supplyVolts: ({ volts }) => volts,
+  dimmOf: ({ vendor, dimm }, chip) => (dimm === undefined ? dimmOfChip(vendor, chip).name : undefined),
 });

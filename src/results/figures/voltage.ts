@@ -51,7 +51,7 @@ function linesNote(supply: readonly VoltagePoint[]): string {
   const interpolated =
     between.length === 0
       ? ''
-      : ` The share of bad ${supply[0].unit ?? 'lines'} at ${between.join(', ')} is interpolated between measured voltages.`;
+      : ` The share of bad ${supply[0].unit ?? 'lines'} at ${between.join(', ')} is interpolated between measured voltages, for at least one DIMM.`;
   return `How many bits of a bad ${supply[0].unit === 'rows' ? 'row' : 'line'} flip was not measured: it is an assumption of the memory.${interpolated}`;
 }
 

@@ -23,7 +23,7 @@ async function visit(browser: Browser, url: string): Promise<{ first: number; fp
     await page.goto(url);
     await page.waitForFunction(() => document.body.dataset.seen !== undefined);
     const first = (performance.now() - before) / 1000;
-    await page.waitForFunction(() => document.body.dataset.ended === 'look done');
+    await page.waitForFunction(() => document.body.dataset.ended === 'measure done');
     await page.click('#curve-run');
     const frames = await page.evaluate(async () => {
       const times: number[] = [performance.now()];

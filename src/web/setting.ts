@@ -303,9 +303,9 @@ export function sweepOfSetting(setting: Setting, what: 'one' | 'curve'): SweepCo
   return sweepOf(setting, what, setting.layers, setting.layers.split('+'));
 }
 
-/** The sweep that stores all given layers in the memory of a setting. */
-export function sweepOfLayers(setting: Setting, layers: readonly string[]): SweepConfig {
-  return sweepOf(setting, 'one', layers.join('+'), layers);
+/** The same for a network whose given layers are stored in the memory of a setting. */
+export function sweepOfLayers(setting: Setting, layers: readonly string[], what: 'one' | 'curve'): SweepConfig {
+  return sweepOf(setting, what, layers.join('+'), layers);
 }
 
 /** Settings with the same key share their rows: they differ only in the strength of the error and in what is shown. */

@@ -92,7 +92,7 @@ describe.runIf(findChromium())('the page in Chromium', () => {
       .evaluateAll((all) => all.map((each) => (each as HTMLImageElement).src).join());
   const exported = async (name: string): Promise<Buffer> => {
     const waiting = page!.waitForEvent('download');
-    await page!.click(`[data-export="${name}"]`);
+    await page!.click(`#curve [data-export="${name}"]`);
     const file = await waiting;
     expect(file.suggestedFilename()).toBe(name);
     return readFileSync(await file.path());
@@ -212,7 +212,7 @@ describe.runIf(findChromium())('the page in Chromium', () => {
     await page!.keyboard.press('+');
     expect(await width()).toBe(2 * before);
     const all = await page!.locator('#map-view canvas').getAttribute('aria-label');
-    await page!.selectOption('#plane', '11');
+    await page!.selectOption('#map-plane', '11');
     const highest = await page!.locator('#map-view canvas').getAttribute('aria-label');
     const flips = (label: string | null) => Number(/^(\d+) of/.exec(label ?? '')?.[1]);
     expect(flips(all)).toBeGreaterThan(5 * flips(highest));

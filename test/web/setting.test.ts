@@ -141,7 +141,7 @@ describe('the condition of a setting', () => {
   test('the condition of a setting reaches every given layer', () => {
     const mlp = modelSpec('mlp', 3584, 40, [200]);
     for (const memory of ['uniform', 'dram-C', NAMED_MEMORIES[0].name]) {
-      const condition = plannedConditions(sweepOfLayers({ ...DEFAULTS, memory }, ['fc1', 'fc2']), mlp).at(-1)!;
+      const condition = plannedConditions(sweepOfLayers({ ...DEFAULTS, memory }, ['fc1', 'fc2'], 'one'), mlp).at(-1)!;
       expect(Object.keys(condition.rates)).toEqual(['fc1', 'fc2']);
     }
   });

@@ -23,6 +23,7 @@ export interface FaultMapOptions {
 
 export class FaultMapView {
   readonly #run: HTMLButtonElement;
+  readonly #zooms: readonly HTMLButtonElement[];
   readonly #tensor: HTMLSelectElement;
   readonly #plane: HTMLSelectElement;
   readonly #view: HTMLElement;
@@ -37,6 +38,10 @@ export class FaultMapView {
       el('button', { type: 'button', id: `${id}-${name}`, 'aria-label': label, onclick }, text);
     this.#run = button('run', 'Show', undefined, onRun);
     this.#run.disabled = true;
+    this.#zooms = [
+      button('zoom-in', '+', 'Zoom in', () => this.#zoomBy(1)),
+      button('zoom-out', '−', 'Zoom out', () => this.#zoomBy(-1)),
+    ];
     this.#tensor = el('select', { id: `${id}-tensor`, onchange: () => onTensor(this.#tensor.value) });
     this.#plane = el('select', { id: `${id}-plane`, onchange: () => this.#draw() });
     this.#view = el(
@@ -49,7 +54,7 @@ export class FaultMapView {
       this.#canvas,
     );
     this.#table = el('div', { id: `${id}-table`, class: 'table-box' });
-    this.#view.hidden = true;
+    this.clear();
     root.append(
       el(
         'p',
@@ -57,8 +62,7 @@ export class FaultMapView {
         el('label', {}, 'tensor ', this.#tensor),
         el('label', {}, 'bits ', this.#plane),
         this.#run,
-        button('zoom-in', '+', 'Zoom in', () => this.#zoomBy(1)),
-        button('zoom-out', '−', 'Zoom out', () => this.#zoomBy(-1)),
+        ...this.#zooms,
       ),
       this.#view,
       this.#table,
@@ -93,13 +97,18 @@ export class FaultMapView {
 
   clear(): void {
     this.#read = undefined;
-    this.#view.hidden = true;
+    this.#reveal(false);
     this.#table.replaceChildren();
+  }
+
+  #reveal(shown: boolean): void {
+    this.#view.hidden = !shown;
+    for (const button of this.#zooms) button.disabled = !shown;
   }
 
   show(read: Read): void {
     this.#read = read;
-    this.#view.hidden = false;
+    this.#reveal(true);
     const plane = this.#plane;
     const names = [...Array(read.bits).keys()]
       .reverse()

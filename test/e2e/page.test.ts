@@ -281,6 +281,16 @@ describe.runIf(findChromium())('the page in Chromium', () => {
     await ended('attack done');
     expect(await page!.locator('#network-faces img').count()).toBe(30);
     expect(await page!.locator('#network-numbers tbody tr').count()).toBe(4);
+    expect(await page!.locator('#network-curve [data-export="results.json"]').isEnabled()).toBe(true);
+    await page!.click('#network-map-run');
+    await ended('map done');
+    const map = page!.locator('#network-map-view canvas');
+    expect(await map.getAttribute('aria-label')).toMatch(/^\d+ of 2112 weights have a flip in any bit$/);
+    await page!.click('#network-none');
+    for (const job of ['run', 'curve-run', 'map-run'])
+      expect(await page!.locator(`#network-${job}`).isDisabled()).toBe(true);
+    expect(await page!.locator('#network-curve-why').textContent()).toMatch(/^Choose at least one layer/);
+    await page!.click('#network-all');
     await page!.locator('#network-title').scrollIntoViewIfNeeded();
     await shoot('network');
     await page!.setViewportSize({ width: 390, height: 844 });

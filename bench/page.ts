@@ -1,7 +1,7 @@
 /** Measures the page in Chromium: its bytes, the time to the first picture, and its frames while the engine works. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import type { Browser } from 'playwright-core';
@@ -14,16 +14,25 @@ import type { Timing } from './timing.ts';
 
 const ROOT = fileURLToPath(new URL('../src/web', import.meta.url));
 
-/** One visit: seconds to the first reconstruction; frames per second and longest frame (ms) while the curve fills in. */
-async function visit(browser: Browser, url: string): Promise<{ first: number; fps: number; longest: number }> {
+/**
+ * One visit: seconds to the first reconstruction; frames per second and longest frame (ms) while the curve fills in; names of
+ * the files that were loaded, without those that only some visits need.
+ */
+async function visit(
+  browser: Browser,
+  url: string,
+): Promise<{ first: number; fps: number; longest: number; loaded: ReadonlySet<string> }> {
   const page = await browser.newPage();
+  const loaded = new Set<string>(['index.html']);
+  // The requests of the worker are those of the context only.
+  page.context().on('request', (request) => loaded.add(basename(new URL(request.url()).pathname)));
   try {
     page.setDefaultTimeout(120_000);
     const before = performance.now();
     await page.goto(url);
     await page.waitForFunction(() => document.body.dataset.seen !== undefined);
     const first = (performance.now() - before) / 1000;
-    await page.waitForFunction(() => document.body.dataset.ended === 'look done');
+    await page.waitForFunction(() => document.body.dataset.ended === 'measure done');
     await page.click('#curve-run');
     const frames = await page.evaluate(async () => {
       const times: number[] = [performance.now()];
@@ -33,7 +42,7 @@ async function visit(browser: Browser, url: string): Promise<{ first: number; fp
       return times.slice(1).map((time, i) => time - times[i]);
     });
     const total = frames.reduce((sum, frame) => sum + frame, 0);
-    return { first, fps: (1000 * frames.length) / total, longest: Math.max(...frames) };
+    return { first, fps: (1000 * frames.length) / total, longest: Math.max(...frames), loaded };
   } finally {
     await page.close();
   }
@@ -48,15 +57,16 @@ export async function benchPage(_adapter: string, { rounds }: Timing): Promise<R
   try {
     await build({ root: ROOT, logLevel: 'error', build: { outDir: folder, emptyOutDir: true } });
     const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-    const zipped = (which: RegExp) =>
-      files
-        .filter(({ name }) => which.test(name))
-        .reduce((sum, { parentPath, name }) => sum + gzipSync(readFileSync(join(parentPath, name))).length, 0) / 1000;
-    const checkpoints = zipped(/\.safetensors$/);
     server = await serveFolder(folder);
     browser = await launchChromium();
     const visits: Awaited<ReturnType<typeof visit>>[] = [];
     for (let round = 0; round < rounds; round++) visits.push(await visit(browser, `${server.url}?draws=1`));
+    const [{ loaded }] = visits;
+    const zipped = (which: RegExp) =>
+      files
+        .filter(({ name }) => loaded.has(name) && which.test(name))
+        .reduce((sum, { parentPath, name }) => sum + gzipSync(readFileSync(join(parentPath, name))).length, 0) / 1000;
+    const checkpoints = zipped(/\.safetensors$/);
     return [
       makeRow('page, gzipped, without checkpoints', [zipped(/./) - checkpoints], 'kB', atMost(500)),
       makeRow('checkpoints of the page, gzipped', [checkpoints], 'kB'),

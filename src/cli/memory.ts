@@ -174,6 +174,7 @@ export async function memoryMap(session: Session, args: MapArguments): Promise<v
       geometry: memoryConfig.geometry,
       // A block has 16 codes; `origin` counts blocks, `address` bytes.
       address: origin * 2 * storageBits,
+      placed,
       encodePng,
     });
     await writeFileAtomic(picture, svgToPng(svg, 1200));

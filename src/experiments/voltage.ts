@@ -8,29 +8,6 @@ import type { NamedMemory } from './config.ts';
 
 type StoredFormat = v.InferInput<typeof NumberFormat>;
 
-/**
- * One condition per voltage, whose name says so where no DIMM of the vendor was measured at that voltage. Every draw is another
- * DIMM of the vendor, in the order of their numbers.
- */
-export function voltageMemories(
-  vendor: Vendor,
-  volts: readonly number[],
-  format: StoredFormat = { kind: 'fixed' },
-): NamedMemory[] {
-  const memories = volts.map((each) => ({
-    name: `DRAM ${vendor}, ${each.toFixed(3)} V${isMeasuredVoltage(vendor, each) ? '' : ' (interpolated)'}`,
-    setting: `DRAM ${vendor}`,
-    volts: each,
-    memory: {
-      seed: 1,
-      chip: 0,
-      granularity: 'chip',
-      layers: { '*': { kind: 'stored', format, faults: [{ kind: 'voltage', vendor, volts: each }] } },
-    },
-  }));
-  return v.parse(NamedMemories, memories);
-}
-
 /** DIMMs and supply voltages: all DIMMs of a vendor, or the named one. */
 export interface AskedVoltages {
   readonly vendor: Vendor;
@@ -63,7 +40,8 @@ function chipMemory(
 
 /**
  * One condition per voltage and bit error rate in bad rows or lines: rows as they were measured on DIMMs of vendor C, and cache
- * lines on DIMMs of vendors A and B, where it was not measured in which rows they lie.
+ * lines on DIMMs of vendors A and B, where it was not measured in which rows they lie. Every draw is another DIMM of the vendor,
+ * in the order of their numbers, unless one is named. A name says so where nothing was measured at its voltage.
  * @param badBits bit error rates in bad rows or lines; undefined is the default of the fault models
  * @throws ConfigError for a DIMM that was not measured at a voltage
  */

@@ -89,19 +89,21 @@ export function rowMapOf(name: string, volts: number, where = 'volts'): RowMap {
   return { dimm: name, volts, interpolated: true, shares };
 }
 
-/**
- * The maps of all DIMMs whose rows are known at a voltage, measured or interpolated, in the order of their numbers.
- * @throws ConfigError if there is none
- */
-export function rowMapsAt(volts: number, where = 'volts'): RowMap[] {
-  const found = MAPPED_DIMMS.flatMap((name) => {
+/** The maps of all DIMMs whose rows are known at a voltage, measured or interpolated, in the order of their numbers; may be none. */
+export function rowMapsKnownAt(volts: number): RowMap[] {
+  return MAPPED_DIMMS.flatMap((name) => {
     try {
-      return [rowMapOf(name, volts, where)];
+      return [rowMapOf(name, volts)];
     } catch (error) {
       if (error instanceof ConfigError) return [];
       throw error;
     }
   });
+}
+
+/** The same maps. @throws ConfigError if there is none */
+export function rowMapsAt(volts: number, where = 'volts'): RowMap[] {
+  const found = rowMapsKnownAt(volts);
   if (found.length > 0) return found;
   const all = [...new Set(MAPPED_DIMMS.flatMap((name) => mappedVoltages(name)))].sort((a, b) => b - a);
   throw new ConfigError(`${where}: no DIMM has a map of its rows at ${volts} V; maps are of ${all.join(', ')} V`);

@@ -1,6 +1,7 @@
 /** Shows an attack that reconstructs people, or classes of a visitor's network, iteration by iteration. */
 import { formatNumber } from '../results/format.ts';
-import { byId, Gallery, table } from './dom.ts';
+import { byId, Gallery, type GalleryRow, table } from './dom.ts';
+import type { Sheet } from './downloads.ts';
 import type { Reply } from './protocol.ts';
 import { describe } from './setting.ts';
 
@@ -32,6 +33,9 @@ export const PEOPLE_LINES: readonly AttackLine[] = [
 export class AttackPanel {
   readonly #gallery: Gallery;
   readonly #numbers: HTMLElement;
+  /** The rows of pictures that are shown, by what they show. */
+  readonly #rows = new Map<AttackReply['what'], GalleryRow & { readonly detail: string }>();
+  #names: readonly string[] = [];
   #ends: { none?: AttackEnd; memory?: AttackEnd } = {};
 
   /** @param id begins the ids of its two elements, `-faces` and `-numbers` */
@@ -43,7 +47,13 @@ export class AttackPanel {
   begin(): void {
     this.#gallery.clear();
     this.#ends = {};
+    this.#rows.clear();
     this.#numbers.replaceChildren();
+  }
+
+  /** The pictures of an attack that is over; undefined before. */
+  sheet(title: string): Sheet | undefined {
+    return this.#ends.memory && { title, names: this.#names, rows: [...this.#rows.values()] };
   }
 
   /** @param truth label and detail of the true images */
@@ -57,7 +67,10 @@ export class AttackPanel {
     const memory = what === 'memory' ? `${describe(setting)}: ` : '';
     const [label, detail] =
       what === 'truth' ? truth : [LABELS[what], `${memory}iteration ${iteration} of ${iterations}`];
-    this.#gallery.show({ id: what, label, detail, pictures }, names);
+    const row = { id: what, label, detail, pictures };
+    this.#rows.set(what, row);
+    this.#names = names;
+    this.#gallery.show(row, names);
     if (what === 'truth' || !reply.row) return;
     const end = reply as AttackEnd;
     this.#ends[what] = end;

@@ -1,11 +1,13 @@
 /** The form that chooses a memory. It shows the setting, and reports every change to one listener. */
 
 import { VICTIM_KINDS, type VictimKind } from '../experiments/config.ts';
-import { dimmOfChip, VENDORS } from '../memory/undervolting.ts';
+import { VENDORS } from '../memory/undervolting.ts';
 import { formatPercent } from '../results/results.ts';
 import { byId, el } from './dom.ts';
 import {
   ALL_LAYERS,
+  type DrawnDimm,
+  dimmOf,
   FORMAT_NAMES,
   layerSetsOf,
   NAMED_MEMORIES,
@@ -35,19 +37,32 @@ function options(entries: readonly (readonly [string, string])[], chosen: string
 /** Fields that are as wide as the form. */
 const WIDE: readonly (keyof Setting)[] = ['victim', 'memory', 'layers', 'release'];
 
+interface Scale {
+  readonly values: readonly number[];
+  readonly at: number;
+  readonly text: string;
+  readonly label: string;
+  readonly dimm?: DrawnDimm;
+}
+
 /** The position of the slider and its number of steps; undefined for a memory without a slider. */
-function scaleOf(setting: Setting): { values: readonly number[]; at: number; text: string; label: string } | undefined {
+function scaleOf(setting: Setting): Scale | undefined {
   const { memory, rate, volts } = setting;
   const vendor = vendorOf(memory);
   const nearest = (values: readonly number[], value: number) =>
     values.reduce((best, each, i) => (Math.abs(each - value) < Math.abs(values[best] - value) ? i : best), 0);
   if (vendor) {
     const values = voltsOf(vendor, setting);
-    const text = `${volts.toFixed(3)} V, DIMM ${dimmOfChip(vendor, setting.draw).name}`;
-    return { values, at: nearest(values, volts), text, label: 'supply voltage' };
+    const dimm = dimmOf(setting)!;
+    const text = `${volts.toFixed(3)} V, DIMM ${dimm.name}`;
+    return { values, at: nearest(values, volts), text, label: 'supply voltage', dimm };
   }
   if (memory !== 'uniform') return undefined;
   return { values: RATES, at: nearest(RATES, rate), text: formatPercent(rate), label: 'bit error rate' };
+}
+
+function dimmLines({ measured, assumed }: DrawnDimm): HTMLElement[] {
+  return [measured, assumed].map((line) => el('span', {}, line));
 }
 
 const GENTLEST: Record<string, string> = { 'supply voltage': 'nominal', 'bit error rate': 'few errors' };
@@ -98,7 +113,7 @@ export class Controls {
     if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus();
   }
 
-  #move({ values, at, text }: NonNullable<ReturnType<typeof scaleOf>>): void {
+  #move({ values, at, text, dimm }: Scale): void {
     const { strength } = this.#options;
     const slider = byId<HTMLInputElement>(strength);
     // Other draws are other DIMMs, which were measured down to other voltages.
@@ -107,14 +122,15 @@ export class Controls {
     slider.value = String(at);
     slider.setAttribute('aria-valuetext', text);
     byId(`${strength}-value`).textContent = text;
+    if (dimm) byId(`${strength}-dimm`).replaceChildren(...dimmLines(dimm));
   }
 
-  #slider(setting: Setting, scale: ReturnType<typeof scaleOf>): HTMLElement {
+  #slider(setting: Setting, scale: Scale | undefined): HTMLElement {
     if (!scale) {
       const preset = NAMED_MEMORIES.find(({ name }) => name === setting.memory);
       return el('p', { class: 'note' }, preset?.description);
     }
-    const { values, at, text, label } = scale;
+    const { values, at, text, label, dimm } = scale;
     this.#values = values;
     const name = vendorOf(setting.memory) ? 'volts' : 'rate';
     const { strength } = this.#options;
@@ -132,6 +148,7 @@ export class Controls {
         el('span', {}, GENTLEST[label]),
         el('span', {}, 'many errors'),
       ),
+      dimm && el('p', { id: `${strength}-dimm`, class: 'note lines' }, ...dimmLines(dimm)),
     );
   }
 

@@ -10,11 +10,16 @@ export function download(name: string, content: Blob): void {
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
+/** The pictures of a contact sheet. */
+export interface Sheet {
+  readonly title: string;
+  /** One per column. */
+  readonly names: readonly string[];
+  readonly rows: readonly { readonly label: string; readonly detail: string; readonly pictures: Pictures }[];
+}
+
 /** The contact sheet of the shown pictures, drawn as by the command line. */
-export function sheetSvg(
-  { names, rows }: { names: readonly string[]; rows: readonly { label: string; detail: string; pictures: Pictures }[] },
-  footnote: string,
-): string {
+export function sheetSvg({ title, names, rows }: Sheet, footnote: string): string {
   const [{ pictures }] = rows;
   return reconstructionSheet({
     columns: [...names],
@@ -22,7 +27,7 @@ export function sheetSvg(
     width: pictures.width,
     height: pictures.height,
     channels: pictures.channels,
-    title: 'Faces reconstructed from the predictions of a classifier',
+    title,
     footnote,
     encodePng,
   });

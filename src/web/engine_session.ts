@@ -9,13 +9,14 @@ import { type Gpu, limitsOf } from '../gpu/device.ts';
 import { Gate, type LiveStore } from './live_store.ts';
 import type { Job, JobKind, Reply, Request } from './protocol.ts';
 import { attackModel } from './session/attack_job.ts';
-import { attackBrought, bring } from './session/bring_job.ts';
+import { bring } from './session/bring_job.ts';
 import type { ImageDecoder } from './session/brought_images.ts';
 import type { BroughtVictim } from './session/brought_victim.ts';
 import { invertImages } from './session/images_job.ts';
 import type { JobContext, Opened } from './session/job.ts';
 import { mapFlips } from './session/map_job.ts';
-import { measureCurve, measureSetting, shownVictim } from './session/measure_job.ts';
+import { attackBrought, planBrought } from './session/measure_brought.ts';
+import { measureCurve, measureSetting, type Planned, planSetting, shownVictim } from './session/measure_job.ts';
 import { networksOf } from './session/shipped_networks.ts';
 import { Testbeds } from './session/victim.ts';
 import { DEFAULTS } from './setting.ts';
@@ -115,11 +116,11 @@ export class EngineSession {
       case 'measure':
         return measureSetting(context, job.setting);
       case 'curve':
-        return measureCurve(context, job.setting);
+        return measureCurve(context, job.setting, await this.#plan(context, job, 'curve'));
       case 'invert':
         return attackModel(context, job.setting);
       case 'map':
-        return mapFlips(context, job.setting);
+        return mapFlips(context, job.setting, await this.#plan(context, job, 'one'));
       case 'own':
         return invertImages(context, job.setting, job.images);
       case 'bring': {
@@ -128,12 +129,11 @@ export class EngineSession {
         this.#broughtId = before + 1;
         context.testbeds.destroy(`brought ${before} `);
         this.#trained.delete(`brought ${before}`);
+        for (const key of this.#stores.keys()) if (key.startsWith(`brought ${before} `)) this.#stores.delete(key);
         return;
       }
-      case 'attack': {
-        if (!this.#brought) throw new MidasError('there is no network yet; drop an .onnx file');
-        return attackBrought(context, this.#brought, job.setting, job.attack, job.layers);
-      }
+      case 'attack':
+        return attackBrought(context, this.#network(), job.setting, job.network);
       case 'check': {
         const { checkedKernels, selfCheck } = await import('../verify/kernels.ts');
         const { gpu, progress } = context;
@@ -142,6 +142,22 @@ export class EngineSession {
         return this.#options.post({ kind: 'checked', checks });
       }
     }
+  }
+
+  #plan(
+    context: JobContext,
+    { setting, network }: Extract<Job, { kind: 'curve' | 'map' }>,
+    what: 'one' | 'curve',
+  ): Promise<Planned> {
+    return network
+      ? planBrought(context, this.#network(), setting, network, what)
+      : planSetting(context, setting, what);
+  }
+
+  /** The network of the visitor. @throws MidasError if there is none */
+  #network(): BroughtVictim {
+    if (!this.#brought) throw new MidasError('there is no network yet; drop an .onnx file');
+    return this.#brought;
   }
 
   /** @throws MidasError if no device is open */

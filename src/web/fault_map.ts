@@ -1,6 +1,6 @@
 /** Shows the flips of one read of a tensor with zoom: one pixel per weight, for one bit plane or for all. */
 import { formatPercent } from '../results/results.ts';
-import { byId, el, scrollable, table } from './dom.ts';
+import { el, scrollable, table } from './dom.ts';
 import type { Reply } from './protocol.ts';
 import { describe } from './setting.ts';
 
@@ -13,20 +13,64 @@ const [LOW, HIGH] = [
   [0xff, 0xd1, 0x66],
 ] as const;
 
+/** What the buttons of a fault map do. */
+export interface FaultMapOptions {
+  /** Begins the ids of its elements. */
+  readonly id: string;
+  onRun(): void;
+  onTensor(name: string): void;
+}
+
 export class FaultMapView {
-  readonly #view = byId('map-view');
+  readonly #run: HTMLButtonElement;
+  readonly #zooms: readonly HTMLButtonElement[];
+  readonly #tensor: HTMLSelectElement;
+  readonly #plane: HTMLSelectElement;
+  readonly #view: HTMLElement;
+  readonly #table: HTMLElement;
   readonly #canvas = el('canvas', { role: 'img', 'aria-label': 'no read yet' });
   #read: Read | undefined;
   #zoom = 0;
 
-  constructor() {
+  /** @param root gets the elements of the map as its last children */
+  constructor(root: HTMLElement, { id, onRun, onTensor }: FaultMapOptions) {
+    const button = (name: string, text: string, label: string | undefined, onclick: () => void) =>
+      el('button', { type: 'button', id: `${id}-${name}`, 'aria-label': label, onclick }, text);
+    this.#run = button('run', 'Show', undefined, onRun);
+    this.#run.disabled = true;
+    this.#zooms = [
+      button('zoom-in', '+', 'Zoom in', () => this.#zoomBy(1)),
+      button('zoom-out', '−', 'Zoom out', () => this.#zoomBy(-1)),
+    ];
+    this.#tensor = el('select', { id: `${id}-tensor`, onchange: () => onTensor(this.#tensor.value) });
+    this.#plane = el('select', { id: `${id}-plane`, onchange: () => this.#draw() });
+    this.#view = el(
+      'figure',
+      {
+        id: `${id}-view`,
+        class: 'map',
+        'aria-label': 'Fault map; scroll with the arrow keys, zoom with plus and minus',
+      },
+      this.#canvas,
+    );
+    this.#table = el('div', { id: `${id}-table`, class: 'table-box' });
+    this.clear();
+    root.append(
+      el(
+        'p',
+        { class: 'buttons' },
+        el('label', {}, 'tensor ', this.#tensor),
+        el('label', {}, 'bits ', this.#plane),
+        this.#run,
+        ...this.#zooms,
+      ),
+      this.#view,
+      this.#table,
+    );
+    this.#plane.append(el('option', { value: 'all' }, 'all'));
     scrollable(this.#view);
-    this.#view.append(this.#canvas);
     // A canvas can lose its picture with the device.
     this.#canvas.addEventListener('contextrestored', () => this.#draw());
-    byId('zoom-in').addEventListener('click', () => this.#zoomBy(1));
-    byId('zoom-out').addEventListener('click', () => this.#zoomBy(-1));
-    byId('plane').addEventListener('change', () => this.#draw());
     this.#view.addEventListener('keydown', (event) => {
       if (event.ctrlKey || event.metaKey) return;
       if (event.key === '+' || event.key === '=') this.#zoomBy(1);
@@ -36,9 +80,36 @@ export class FaultMapView {
     });
   }
 
+  enable(can: boolean): void {
+    this.#run.disabled = !can;
+  }
+
+  /** Offers these tensors. @param chosen is selected if it is one of them */
+  offer(tensors: readonly string[], chosen: string): void {
+    const options = tensors.map((name) => el('option', { value: name, selected: name === chosen }, name));
+    this.#tensor.replaceChildren(...options);
+  }
+
+  /** The chosen tensor; empty if none is offered. */
+  get tensor(): string {
+    return this.#tensor.value;
+  }
+
+  clear(): void {
+    this.#read = undefined;
+    this.#reveal(false);
+    this.#table.replaceChildren();
+  }
+
+  #reveal(shown: boolean): void {
+    this.#view.hidden = !shown;
+    for (const button of this.#zooms) button.disabled = !shown;
+  }
+
   show(read: Read): void {
     this.#read = read;
-    const plane = byId<HTMLSelectElement>('plane');
+    this.#reveal(true);
+    const plane = this.#plane;
     const names = [...Array(read.bits).keys()]
       .reverse()
       .map((bit) => ({ value: String(bit), text: bitName(bit, read.bits) }));
@@ -50,7 +121,7 @@ export class FaultMapView {
     this.#zoom = read.columns <= 64 ? 3 : read.columns <= 300 ? 1 : 0;
     this.#draw();
     const percent = (share: number) => (Number.isNaN(share) ? '' : formatPercent(share));
-    byId('map-table').replaceChildren(
+    this.#table.replaceChildren(
       table(
         `${read.setting.tensor}, ${describe(read.setting)}: ${read.rows} x ${read.columns} weights of ${read.bits} bits; ` +
           `${read.cacheLines.flipped} of ${read.cacheLines.lines} cache lines have a flip`,
@@ -90,7 +161,7 @@ export class FaultMapView {
   #draw(): void {
     if (!this.#read) return;
     const { rows, columns, stride, flips, bits } = this.#read;
-    const plane = byId<HTMLSelectElement>('plane').value;
+    const plane = this.#plane.value;
     const mask = plane === 'all' || plane === '' ? 0xffffffff : 2 ** Number(plane);
     this.#canvas.width = columns;
     this.#canvas.height = rows;

@@ -16,7 +16,10 @@ export function curveFigure(
 ): string | undefined {
   const { summary, baselines, manifest } = results;
   if (vendor) {
-    const series = voltageSeries(results).filter((each) => each.attack === attack);
+    // The title names the attack; beside the line there is no room for it.
+    const series = voltageSeries(results)
+      .filter((each) => each.attack === attack)
+      .map((each) => ({ ...each, name: `DRAM ${vendor}` }));
     if (series.length === 0) return undefined;
     const chance = 1 / manifest.dataset.classes!;
     const common = { title: runTitle(manifest), meanFacePcc: baselines.meanFacePcc, document };

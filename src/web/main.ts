@@ -52,6 +52,8 @@ function start(): void {
   let crashed = false;
   let paused = false;
   let running: JobKind | undefined;
+  /** True if the last job was about the network of the visitor. */
+  let ofNetwork = false;
   /** Number of the last job; replies about earlier jobs are ignored. */
   let id = 0;
   /** Job that continues when the faces are drawn again: a curve that a move of the slider interrupted. */
@@ -60,6 +62,8 @@ function start(): void {
   let images: readonly ChosenImage[] = [];
   let size = 32;
   let channels: Channels = 1;
+  /** Names of the parameters of the victim. */
+  let tensors: readonly string[] = [];
   let adapter: Extract<Reply, { kind: 'opened' }> | undefined;
 
   const engine = new Engine((message) => {
@@ -67,9 +71,20 @@ function start(): void {
     halt('The engine could not be loaded', message);
   });
   const panel = new ReconstructionPanel();
-  const curve = new Curve(panel, ({ message }) => fail(message));
+  const curve = new Curve(byId('curve'), {
+    id: 'curve',
+    outputOf: (of) => panel.outputOf(of),
+    sheet: (of) => panel.rows(of),
+    onRun: () => send({ kind: 'curve', setting }),
+    onDraws: (draws) => choose({ draws }),
+    onFailed: ({ message }) => fail(message),
+  });
   const inversion = new AttackPanel('inversion');
-  const map = new FaultMapView();
+  const map = new FaultMapView(byId('map'), {
+    id: 'map',
+    onRun: () => send({ kind: 'map', setting }),
+    onTensor: (tensor) => choose({ tensor }),
+  });
   const own = new UploadPanel();
 
   const fail = (message: string, at = 'failure') => {
@@ -102,9 +117,9 @@ function start(): void {
   if (wrong.length > 0) fail(`These parts of the address are not valid; their defaults are used: ${wrong.join(', ')}`);
 
   const buttons = () => {
-    for (const id of ['curve-run', 'inversion-run', 'map-run', 'check-run']) {
-      byId<HTMLButtonElement>(id).disabled = !opened;
-    }
+    for (const id of ['inversion-run', 'check-run']) byId<HTMLButtonElement>(id).disabled = !opened;
+    curve.enable(opened);
+    map.enable(opened);
     document.body.dataset.device = opened ? 'open' : 'none';
     network.enable(opened);
     for (const input of ['own-images', 'own-networks', 'network-files', 'network-folder'])
@@ -117,6 +132,7 @@ function start(): void {
   };
   const send = (job: Job) => {
     running = job.kind;
+    ofNetwork = job.kind === 'bring' || 'network' in job;
     paused = false;
     if (job.kind !== 'measure') afterwards = undefined;
     if (job.kind !== 'open' && job.kind !== 'measure') fail('');
@@ -140,7 +156,7 @@ function start(): void {
     if (opened) send({ kind: 'measure', setting });
   };
 
-  const network = new NetworkPanel(send);
+  const network = new NetworkPanel(send, ({ message }) => fail(message, 'network-failure'));
   /** Takes files that may hold a network, images for it, or both. */
   const bring = (files: readonly ChosenFile[]) => {
     if (files.length > 0 && opened) send({ kind: 'bring', files });
@@ -149,11 +165,15 @@ function start(): void {
   const controls = new Controls(STORY_CONTROLS, (change) => choose(change));
   const show = () => {
     controls.show(setting);
-    byId<HTMLSelectElement>('tensor').value = setting.tensor;
+    const stored = setting.layers.split('+');
+    map.offer(
+      tensors.filter((name) => stored.includes(name.split('.')[0])),
+      setting.tensor,
+    );
     byId<HTMLSelectElement>('model').value = setting.model;
     byId<HTMLSelectElement>('attack').value = setting.attack;
     byId('attack-description').textContent = attackOfKind(setting.attack).description;
-    byId<HTMLInputElement>('draws').value = String(setting.draws);
+    curve.setDraws(setting.draws);
     panel.show(setting);
   };
   /** Writes a choice into the address and measures it, unless it is only a model, an attack or a tensor. */
@@ -167,7 +187,7 @@ function start(): void {
     history.replaceState(null, '', text === '' ? location.pathname : `?${text}`);
     show();
     if (!('model' in change) && !('attack' in change) && !('tensor' in change)) {
-      if (running === 'curve') afterwards = 'curve';
+      if (running === 'curve' && !ofNetwork) afterwards = 'curve';
       measure();
     }
   };
@@ -183,8 +203,7 @@ function start(): void {
     channels = reply.channels;
     panel.open(reply);
     if (adapter) showAdapter(adapter, reply);
-    const tensors = reply.tensors.map((name) => el('option', { value: name, selected: name === setting.tensor }, name));
-    byId('tensor').replaceChildren(...tensors);
+    tensors = reply.tensors;
     show();
   });
   engine.on('measured', ({ setting: of, what, attacks }) => {
@@ -192,7 +211,9 @@ function start(): void {
     panel.show(setting);
     document.body.dataset.seen = what;
   });
-  engine.on('results', ({ setting: of, results, chosen: entries, energy }) => {
+  engine.on('results', (reply) => {
+    if (reply.of === 'network') return network.results(reply);
+    const { setting: of, results, chosen: entries, energy } = reply;
     panel.numbers({ ...of, side: setting.side, attacker: setting.attacker }, entries, energy);
     curve.show(of, results);
   });
@@ -207,7 +228,7 @@ function start(): void {
     network.show(reply);
     byId('network-panel').scrollIntoView({ behavior: still.matches ? 'auto' : 'smooth', block: 'nearest' });
   });
-  engine.on('map', (reply) => map.show(reply));
+  engine.on('map', (reply) => (reply.of === 'network' ? network.mapped(reply) : map.show(reply)));
   engine.on('own', (reply) => own.show(reply));
   engine.on('checked', ({ checks }) => showChecks(checks));
   engine.on('progress', ({ id: of, label, done, total, note }) => {
@@ -241,7 +262,7 @@ function start(): void {
     }
     rest('stopped');
     afterwards = undefined;
-    fail(message, job === 'bring' || job === 'attack' ? 'network-failure' : 'failure');
+    fail(message, ofNetwork ? 'network-failure' : 'failure');
     buttons();
   });
   engine.on('lost', ({ message }) => halt('The GPU device was lost', `The browser says: ${message.split(';')[0]}`));
@@ -257,10 +278,6 @@ function start(): void {
     afterwards = undefined;
     engine.send({ kind: 'stop' });
   });
-  byId('draws').addEventListener('change', (event) => {
-    choose({ draws: (event.target as HTMLInputElement).valueAsNumber });
-  });
-  byId('curve-run').addEventListener('click', () => send({ kind: 'curve', setting }));
   byId('model').addEventListener('change', (event) => {
     choose({ model: (event.target as HTMLSelectElement).value as Setting['model'] });
   });
@@ -270,8 +287,6 @@ function start(): void {
     inversion.begin();
     send({ kind: 'invert', setting });
   });
-  byId('tensor').addEventListener('change', (event) => choose({ tensor: (event.target as HTMLSelectElement).value }));
-  byId('map-run').addEventListener('click', () => send({ kind: 'map', setting }));
   byId('check-run').addEventListener('click', () => send({ kind: 'check' }));
   byId('own-images').addEventListener('change', async (event) => {
     try {

@@ -1,8 +1,10 @@
-/** A network that a visitor brought: what it is, what it answers, and what attacks get out of it. */
+/** A network that a visitor brought: what it is, what it answers, what attacks get out of it, its curve and its faults. */
 import { formatNumber } from '../results/format.ts';
 import { type AttackEnd, type AttackLine, AttackPanel, measured } from './attack_panel.ts';
 import { Controls } from './controls.ts';
+import { Curve } from './curve.ts';
 import { byId, el, Gallery } from './dom.ts';
+import { FaultMapView } from './fault_map.ts';
 import type { BroughtReply, Job, Reply, ShownLayer } from './protocol.ts';
 import { DEFAULTS, isSetting, normalised, type Setting } from './setting.ts';
 
@@ -20,13 +22,30 @@ export class NetworkPanel {
   readonly #gallery = new Gallery(byId('network-images'));
   readonly #attack = new AttackPanel('network');
   readonly #controls: Controls;
+  readonly #curve: Curve;
+  readonly #map: FaultMapView;
   readonly #send: (job: Job) => void;
   /** Its memory is its own: the address of the page cannot hold the network that it belongs to. */
   #setting: Setting = DEFAULTS;
   #shown: BroughtReply | undefined;
+  #opened = false;
 
-  constructor(send: (job: Job) => void) {
+  constructor(send: (job: Job) => void, onFailed: (error: Error) => void) {
     this.#send = send;
+    this.#curve = new Curve(byId('network-curve'), {
+      id: 'network-curve',
+      onFailed,
+      // An attack on a network of a visitor has one output.
+      outputOf: (_setting, { manifest }) => manifest.attacks?.[0],
+      sheet: () => this.#attack.sheet(`What ${this.#attackShown()?.title} gets out of ${this.#shown?.name}`),
+      onRun: () => this.#measure('curve'),
+      onDraws: (draws) => this.#choose({ draws }),
+    });
+    this.#map = new FaultMapView(byId('network-map'), {
+      id: 'network-map',
+      onRun: () => this.#measure('map'),
+      onTensor() {},
+    });
     const form = {
       root: 'network-controls',
       slider: 'network-slider',
@@ -34,12 +53,8 @@ export class NetworkPanel {
       strength: 'network-strength',
     };
     const fields = ['memory', 'format', 'granularity', 'draw', 'seed'] as const;
-    this.#controls = new Controls({ ...form, fields }, (change) => {
-      const wanted = { ...this.#setting, ...change };
-      if (isSetting(wanted)) this.#setting = normalised(wanted);
-      this.#controls.show(this.#setting);
-    });
-    this.#controls.show(this.#setting);
+    this.#controls = new Controls({ ...form, fields }, (change) => this.#choose(change));
+    this.#choose({});
     byId('network-attack').addEventListener('change', () => this.#describeAttack());
     for (const [id, checked] of [
       ['network-all', true],
@@ -47,22 +62,30 @@ export class NetworkPanel {
     ] as const) {
       byId(id).addEventListener('click', () => {
         for (const box of this.#boxes()) box.checked = checked;
-        this.#count();
+        this.#layersChanged();
       });
     }
-    byId('network-layers').addEventListener('change', () => this.#count());
+    byId('network-layers').addEventListener('change', () => this.#layersChanged());
     byId('network-run').addEventListener('click', () => this.#run());
   }
 
-  /** @param opened true if an attack can start */
+  /** @param opened true if a job can start */
   enable(opened: boolean): void {
-    byId<HTMLButtonElement>('network-run').disabled = !opened || !this.#shown || this.#chosen().length === 0;
+    this.#opened = opened;
+    const [shown, layers] = [this.#shown, this.#chosen()];
+    const can = opened && shown !== undefined && layers.length > 0;
+    byId<HTMLButtonElement>('network-run').disabled = !can;
+    this.#map.enable(can);
+    const why = layers.length === 0 ? NO_LAYERS : shown?.images ? '' : NO_CURVE;
+    this.#curve.enable(can, shown ? why : '');
   }
 
   show(reply: BroughtReply): void {
     this.#shown = reply;
     const { name, input, classes, parameters, layers, notes, attacks, images } = reply;
     this.#attack.begin();
+    this.#curve.clear();
+    this.#map.clear();
     byId('network-panel').hidden = false;
     byId('network-name').textContent = name;
     byId('network-summary').textContent =
@@ -73,7 +96,7 @@ export class NetworkPanel {
     byId('network-layers').replaceChildren(...layers.map(layerRow));
     byId('network-attack').replaceChildren(...attacks.map(({ kind, title }) => el('option', { value: kind }, title)));
     this.#describeAttack();
-    this.#count();
+    this.#layersChanged();
     this.#gallery.clear();
     byId('network-accuracy').textContent = images ? answersText(images) : NO_IMAGES;
     if (images) {
@@ -116,7 +139,30 @@ export class NetworkPanel {
     const attack = this.#attackShown();
     if (!attack) return;
     this.#attack.begin();
-    this.#send({ kind: 'attack', setting: this.#setting, attack: attack.kind, layers: this.#chosen() });
+    this.#send({ kind: 'attack', setting: this.#setting, network: { attack: attack.kind, layers: this.#chosen() } });
+  }
+
+  #measure(kind: 'curve' | 'map'): void {
+    const attack = this.#attackShown();
+    if (!attack) return;
+    const setting = { ...this.#setting, tensor: this.#map.tensor };
+    this.#send({ kind, setting, network: { attack: attack.kind, layers: this.#chosen() } });
+  }
+
+  /** An invalid value is reset to the previous one. */
+  #choose(change: Partial<Setting>): void {
+    const wanted = { ...this.#setting, ...change };
+    if (isSetting(wanted)) this.#setting = normalised(wanted);
+    this.#controls.show(this.#setting);
+    this.#curve.setDraws(this.#setting.draws);
+  }
+
+  results({ setting, results }: Extract<Reply, { kind: 'results' }>): void {
+    this.#curve.show(setting, results);
+  }
+
+  mapped(reply: Extract<Reply, { kind: 'map' }>): void {
+    this.#map.show(reply);
   }
 
   #attackShown() {
@@ -136,12 +182,19 @@ export class NetworkPanel {
     return this.#boxes().flatMap(({ checked, value }) => (checked ? [value] : []));
   }
 
-  #count(): void {
-    const [chosen, all] = [this.#chosen().length, this.#boxes().length];
-    byId('network-chosen').textContent = chosen === all ? `all ${all}` : `${chosen} of ${all}`;
-    byId<HTMLButtonElement>('network-run').disabled = chosen === 0 || document.body.dataset.device !== 'open';
+  #layersChanged(): void {
+    const [chosen, all] = [this.#chosen(), this.#boxes().length];
+    byId('network-chosen').textContent = chosen.length === all ? `all ${all}` : `${chosen.length} of ${all}`;
+    const tensors = this.#shown?.layers.filter(({ name }) => chosen.includes(name)).flatMap(({ tensors }) => tensors);
+    this.#map.offer(tensors ?? [], this.#map.tensor);
+    this.enable(this.#opened);
   }
 }
+
+const NO_LAYERS = 'Choose at least one layer that lies in this memory.';
+const NO_CURVE =
+  'The curve and the result files need images: drop some, in one folder per class. Without them the page knows neither the accuracy ' +
+  'of your network nor what its classes look like.';
 
 const NO_IMAGES =
   'Without images the attacks are judged by the network itself. Add images, in one folder per class, to see its accuracy and to ' +

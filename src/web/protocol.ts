@@ -21,18 +21,29 @@ export interface ChosenImage {
   readonly pixels: Uint8Array<ArrayBuffer>;
 }
 
+/** How the network of a visitor is measured. */
+export interface NetworkChoice {
+  /** Kind of the attack, from the registry. */
+  readonly attack: string;
+  /** Layers in the memory of the setting. */
+  readonly layers: readonly string[];
+}
+
+/** `model`: a published victim of the setting. `network`: the network of the visitor. */
+export type Subject = 'model' | 'network';
+
 /** Jobs of the engine; one runs at a time, and a new job stops the previous one. */
 export type Job =
   /** Opens a device and the shipped networks, or those of `files`; results record `url`, the address of the page. */
   | { readonly kind: 'open'; readonly url: string; readonly files?: readonly ChosenFile[] }
   /** Reconstructs the faces under the memory of a setting, and then measures more draws of that memory, for intervals. */
   | { readonly kind: 'measure'; readonly setting: Setting }
-  /** Measures the curve that contains a setting. */
-  | { readonly kind: 'curve'; readonly setting: Setting }
+  /** Measures the curve that contains a setting: of its victim, or of the network of the visitor. */
+  | { readonly kind: 'curve'; readonly setting: Setting; readonly network?: NetworkChoice }
   /** Runs the attack of a setting against its model, without a defence and with the memory of the setting. */
   | { readonly kind: 'invert'; readonly setting: Setting }
   /** Reads a tensor once and reports its flips. */
-  | { readonly kind: 'map'; readonly setting: Setting }
+  | { readonly kind: 'map'; readonly setting: Setting; readonly network?: NetworkChoice }
   /** Classifies and inverts the images of a visitor. */
   | { readonly kind: 'own'; readonly setting: Setting; readonly images: readonly ChosenImage[] }
   /**
@@ -41,13 +52,7 @@ export type Job =
    */
   | { readonly kind: 'bring'; readonly files: readonly ChosenFile[] }
   /** Attacks the network that was brought, without a defence and with some of its layers in the memory of a setting. */
-  | {
-      readonly kind: 'attack';
-      readonly setting: Setting;
-      /** Kind of the attack, from the registry. */
-      readonly attack: string;
-      readonly layers: readonly string[];
-    }
+  | { readonly kind: 'attack'; readonly setting: Setting; readonly network: NetworkChoice }
   /** Checks every kernel against its reference. */
   | { readonly kind: 'check' };
 export type JobKind = Job['kind'];
@@ -92,6 +97,8 @@ export interface ShownLayer {
   /** Shape of its result: `16 x 8 x 8`, channels first. */
   readonly output: string;
   readonly parameters: number;
+  /** Names of its parameters: `conv1.weight`. */
+  readonly tensors: readonly string[];
 }
 
 /** A kind of attack. */
@@ -161,6 +168,7 @@ export type Reply =
   /** All results so far of the sweep that contains a setting. */
   | {
       readonly kind: 'results';
+      readonly of: Subject;
       readonly setting: Setting;
       readonly results: Results;
       readonly chosen: readonly SummaryEntry[];
@@ -169,8 +177,7 @@ export type Reply =
     }
   | {
       readonly kind: 'inversion';
-      /** `model`: the published model of the setting. `network`: the network of the visitor. */
-      readonly of: 'model' | 'network';
+      readonly of: Subject;
       readonly setting: Setting;
       readonly what: 'truth' | 'none' | 'memory';
       readonly iteration: number;
@@ -185,6 +192,7 @@ export type Reply =
     }
   | {
       readonly kind: 'map';
+      readonly of: Subject;
       readonly setting: Setting;
       readonly rows: number;
       readonly columns: number;

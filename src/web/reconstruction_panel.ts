@@ -60,7 +60,7 @@ export class ReconstructionPanel {
         detail: `${this.#memory}: ${detail(memory)}`,
         pictures: memory.pictures,
       });
-    return { names: truth.names, rows };
+    return { title: 'Faces reconstructed from the predictions of a classifier', names: truth.names, rows };
   }
 
   show(setting: Setting): void {

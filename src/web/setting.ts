@@ -12,9 +12,11 @@ import {
   VICTIM_KINDS,
   type VictimKind,
 } from '../experiments/config.ts';
-import { voltageMemories } from '../experiments/voltage.ts';
+import { measuredVoltageMemories } from '../experiments/voltage.ts';
 import { GRANULARITIES, MemoryConfig, NamedMemories, NumberFormat } from '../memory/config.ts';
+import { badLineRateField } from '../memory/faults/clustered.ts';
 import { findPreset, PRESETS } from '../memory/presets.ts';
+import { rowMapOfChip, rowMapsKnownAt } from '../memory/row_maps.ts';
 import { dimmOfChip, VENDORS, type Vendor, voltageRange } from '../memory/undervolting.ts';
 import { formatPercent, releaseLabel, releaseName } from '../results/results.ts';
 
@@ -94,11 +96,45 @@ export const RATES: readonly number[] = Array.from({ length: 19 }, (_, i) => 2 *
 /** Supply voltages in V, from 1.35 (nominal) down in steps of 25 mV. */
 const VOLTAGES: readonly number[] = Array.from({ length: 14 }, (_, i) => Number((1.35 - 0.025 * i).toFixed(3)));
 
-/** The voltages that the slider offers for a vendor: every DIMM that a setting draws was measured down to them. */
+/**
+ * The voltages that the slider offers for a vendor: for C those at which the rows of a DIMM are known, for A and B those down to
+ * which every DIMM that a setting draws was measured.
+ */
 export function voltsOf(vendor: Vendor, { draw, draws }: Pick<Setting, 'draw' | 'draws'>): number[] {
+  if (vendor === 'C') return VOLTAGES.filter((volts) => rowMapsKnownAt(volts).length > 0);
   const dimms = [draw, ...Array(draws).keys()].map((each) => dimmOfChip(vendor, each));
   const lowest = Math.max(...dimms.map((dimm) => voltageRange(dimm).lowest));
   return VOLTAGES.filter((volts) => volts >= lowest);
+}
+
+/** The DIMM that a setting draws, and in one sentence each what was measured of it and what is assumed. */
+export interface DrawnDimm {
+  readonly name: string;
+  readonly measured: string;
+  readonly assumed: string;
+}
+
+/** @returns undefined for a memory that does not consist of measured DIMMs */
+export function dimmOf({ memory, volts, draw }: Pick<Setting, 'memory' | 'volts' | 'draw'>): DrawnDimm | undefined {
+  const vendor = vendorOf(memory);
+  if (!vendor) return undefined;
+  const share = formatPercent(v.getDefault(badLineRateField));
+  const at = (interpolated: boolean) =>
+    ` at ${volts.toFixed(3)} V${interpolated ? ', interpolated between two measured voltages' : ''}`;
+  if (vendor === 'C') {
+    const { dimm, interpolated } = rowMapOfChip({ volts }, draw);
+    return {
+      name: dimm,
+      measured: `Measured: which rows of DIMM ${dimm} have errors${at(interpolated)}.`,
+      assumed: `Assumed: ${share} of the bits of a bad row flip.`,
+    };
+  }
+  const { name, points } = dimmOfChip(vendor, draw);
+  return {
+    name,
+    measured: `Measured: how many cache lines of DIMM ${name} have errors${at(points.every(([point]) => point !== volts))}.`,
+    assumed: `Assumed: these lines lie anywhere, and ${share} of their bits flip.`,
+  };
 }
 
 const integer = (low: number, high: number) => v.pipe(v.number(), v.integer(), v.minValue(low), v.maxValue(high));
@@ -239,7 +275,7 @@ function sweepOf(setting: Setting, what: 'one' | 'curve', layers: string, member
   const vendor = vendorOf(memory);
   const uniform = memory === 'uniform';
   const memories = vendor
-    ? voltageMemories(vendor, curve ? voltsOf(vendor, setting) : [volts], FORMATS[setting.format])
+    ? measuredVoltageMemories({ vendor, volts: curve ? voltsOf(vendor, setting) : [volts] }, FORMATS[setting.format])
     : uniform
       ? []
       : v.parse(NamedMemories, [{ name: memory, setting: memory, memory: findPreset(memory).memory }]);
@@ -267,9 +303,9 @@ export function sweepOfSetting(setting: Setting, what: 'one' | 'curve'): SweepCo
   return sweepOf(setting, what, setting.layers, setting.layers.split('+'));
 }
 
-/** The sweep that stores all given layers in the memory of a setting. */
-export function sweepOfLayers(setting: Setting, layers: readonly string[]): SweepConfig {
-  return sweepOf(setting, 'one', layers.join('+'), layers);
+/** The same for a network whose given layers are stored in the memory of a setting. */
+export function sweepOfLayers(setting: Setting, layers: readonly string[], what: 'one' | 'curve'): SweepConfig {
+  return sweepOf(setting, what, layers.join('+'), layers);
 }
 
 /** Settings with the same key share their rows: they differ only in the strength of the error and in what is shown. */

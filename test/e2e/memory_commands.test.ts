@@ -1,16 +1,20 @@
-/** `midas memory ...` as a user meets it: child processes, exit codes, files on disk. */
+/** `midas memory ...` and `midas flips` as a user meets it: child processes, exit codes, files on disk. */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { FaultMapReport } from '../../src/cli/memory.ts';
 import { decodePng } from '../../src/cli/render.ts';
+import type { FlipReport } from '../../src/experiments/flips.ts';
 import { PRESETS } from '../../src/memory/presets.ts';
 import { midas as commandLine } from '../support/command_line.ts';
 import { binomialSigmas } from '../support/statistics.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'midas-memory-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+/** Files of the memories that `midas flips` writes. */
+type Paths = Record<'chosen' | 'random', string>;
 
 const midas = (...args: string[]) => commandLine('memory', ...args);
 
@@ -87,6 +91,34 @@ it('a fault map has the requested rate, and its report is a configuration that d
     'fc1.weight',
   );
   expect(JSON.parse(again.stdout)).toEqual(report);
+});
+
+it('flips that were searched do more damage than random ones, and become a memory that other commands take', async () => {
+  const out = join(scratch, 'flips');
+  const search = ['flips', 'deep', '--pretrained', 'data/deep-tiny', '--layers', 'fc2', '--images', '16'];
+  const few = ['--flips', '2', '--draws', '1', '--no-tune', '--json', '--quiet', '--out', out];
+  const { code, stdout } = await commandLine(...search, ...few);
+  expect(code).toBe(0);
+  const { objective, rows } = JSON.parse(stdout) as {
+    objective: string;
+    rows: (Omit<FlipReport, 'memories'> & { memories: Paths })[];
+  };
+  expect(objective).toBe('accuracy');
+  const [{ layers, before, steps, random, memories }] = rows;
+  expect([rows.length, layers, steps.length, random.length]).toEqual([1, 'fc2', 2, 1]);
+  expect(steps[0].cost).toBeGreaterThan(before.cost);
+  expect(steps[1].cost).toBeGreaterThan(2 * random[0].cost);
+  expect(steps[1].cost).toBeGreaterThan(steps[0].cost);
+  expect(JSON.parse(readFileSync(join(out, 'flips.json'), 'utf8')).rows).toEqual(rows);
+
+  const { flips } = JSON.parse(readFileSync(memories.chosen, 'utf8'));
+  expect(flips).toEqual(steps.map(({ flip }) => flip));
+  const network = ['--checkpoint', 'data/deep-tiny/victim.safetensors', '--tensor', 'fc2.weight'];
+  const map = await midas('map', memories.chosen, ...network, '--json', '--quiet', '--out', out);
+  // They are written to the memory, so that a read of it has no further faults.
+  const { memory, total } = JSON.parse(map.stdout) as FaultMapReport;
+  expect(memory.flips).toEqual(flips);
+  expect(total.flips).toBe(0);
 });
 
 describe('bad input to the memory command', () => {

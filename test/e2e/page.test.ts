@@ -92,7 +92,7 @@ describe.runIf(findChromium())('the page in Chromium', () => {
       .evaluateAll((all) => all.map((each) => (each as HTMLImageElement).src).join());
   const exported = async (name: string): Promise<Buffer> => {
     const waiting = page!.waitForEvent('download');
-    await page!.click(`[data-export="${name}"]`);
+    await page!.click(`#curve [data-export="${name}"]`);
     const file = await waiting;
     expect(file.suggestedFilename()).toBe(name);
     return readFileSync(await file.path());
@@ -212,7 +212,7 @@ describe.runIf(findChromium())('the page in Chromium', () => {
     await page!.keyboard.press('+');
     expect(await width()).toBe(2 * before);
     const all = await page!.locator('#map-view canvas').getAttribute('aria-label');
-    await page!.selectOption('#plane', '11');
+    await page!.selectOption('#map-plane', '11');
     const highest = await page!.locator('#map-view canvas').getAttribute('aria-label');
     const flips = (label: string | null) => Number(/^(\d+) of/.exec(label ?? '')?.[1]);
     expect(flips(all)).toBeGreaterThan(5 * flips(highest));
@@ -281,6 +281,16 @@ describe.runIf(findChromium())('the page in Chromium', () => {
     await ended('attack done');
     expect(await page!.locator('#network-faces img').count()).toBe(30);
     expect(await page!.locator('#network-numbers tbody tr').count()).toBe(4);
+    expect(await page!.locator('#network-curve [data-export="results.json"]').isEnabled()).toBe(true);
+    await page!.click('#network-map-run');
+    await ended('map done');
+    const map = page!.locator('#network-map-view canvas');
+    expect(await map.getAttribute('aria-label')).toMatch(/^\d+ of 2112 weights have a flip in any bit$/);
+    await page!.click('#network-none');
+    for (const job of ['run', 'curve-run', 'map-run'])
+      expect(await page!.locator(`#network-${job}`).isDisabled()).toBe(true);
+    expect(await page!.locator('#network-curve-why').textContent()).toMatch(/^Choose at least one layer/);
+    await page!.click('#network-all');
     await page!.locator('#network-title').scrollIntoViewIfNeeded();
     await shoot('network');
     await page!.setViewportSize({ width: 390, height: 844 });

@@ -12,7 +12,7 @@ interface Picture {
  * Draws codes of 12 bits, stored in 16, 64 per row, with the given bits flipped.
  * @returns the figure, and its pictures: banks, then planes from the highest down, then the scale
  */
-function draw(rows: number, flips: readonly (readonly [row: number, column: number, plane: number])[]) {
+function draw(rows: number, flips: readonly (readonly [row: number, column: number, plane: number])[], placed = false) {
   const stored = new Uint32Array(rows * 32);
   const returned = stored.slice();
   for (const [row, column, plane] of flips) returned[row * 32 + (column >> 1)] ^= 1 << (16 * (column & 1) + plane);
@@ -25,6 +25,7 @@ function draw(rows: number, flips: readonly (readonly [row: number, column: numb
     // A row of the tensor takes two rows of the memory, in two banks.
     geometry: { banks: 4, rows: 1024, rowBytes: 64 },
     address: 0,
+    placed,
     encodePng(pixels, width, height) {
       pictures.push({ pixels, width, height });
       return new Uint8Array(1);
@@ -101,4 +102,11 @@ it('a tensor within one row of the memory is drawn alone', () => {
   expect(svg).toContain('>bit 2048 of the row<');
   expect(svg).toContain('>2176<');
   expect(bright(pictures[0])[0]).toEqual([pictures[0].width - 8, 0]);
+});
+
+it('a fault map of a placed tensor says that its banks and rows are those of its own addresses', () => {
+  expect(draw(4, [[0, 0, 3]]).svg).toContain('>In the memory: a pixel is ');
+  const { svg } = draw(4, [[0, 0, 3]], true);
+  expect(svg).toContain('>In the addresses of the network: a pixel is ');
+  expect(svg).toContain('The DRAM holds these pages elsewhere, as placement.png shows.');
 });

@@ -9,6 +9,7 @@ import { writeCheckpoint } from '../../src/models/checkpoint.ts';
 import type { NetworkDescription } from '../../src/models/network_description.ts';
 import { importOnnx } from '../../src/models/onnx_file.ts';
 import { Random } from '../../src/random.ts';
+import { parseResults } from '../../src/results/results.ts';
 import type { ChosenFile } from '../../src/web/protocol.ts';
 import { DEFAULTS, type Setting } from '../../src/web/setting.ts';
 import { node, onnxFile, weights } from '../support/onnx.ts';
@@ -102,7 +103,7 @@ describe('a network that a visitor brings', () => {
     expect(attacks.map(({ kind }) => kind)).toEqual(['mi-face', 'inversion']);
 
     const chosen = layers.slice(1).map((layer) => layer.name);
-    await page.ask({ kind: 'attack', setting: SETTING, attack: 'mi-face', layers: chosen });
+    await page.ask({ kind: 'attack', setting: SETTING, network: { attack: 'mi-face', layers: chosen } });
     const ends = page.of('inversion').filter(({ row }) => row);
     const dataset = await createDataset({
       ...{ name: 'your images', width: WIDTH, height: HEIGHT },
@@ -116,12 +117,65 @@ describe('a network that a visitor brings', () => {
     expect(images!.right / 24).toBe(rows[0].accuracy);
   });
 
+  it('a curve of a dropped network is reported like a run, with the rows of its attack, and starts again with other layers', async () => {
+    await page.ask({ kind: 'bring', files: [fixture('mlp3.onnx'), ...PHOTOS] });
+    const [{ layers }] = page.of('brought');
+    const network = { attack: 'mi-face', layers: layers.slice(1).map(({ name }) => name) };
+    const setting: Setting = { ...SETTING, draw: 0, draws: 1 };
+    await page.ask({ kind: 'attack', setting, network });
+    const attacked = page.of('inversion').flatMap(({ row }) => row ?? []);
+    expect(page.of('results').map(({ of, results }) => [of, results.rows])).toEqual([['network', attacked]]);
+
+    await page.ask({ kind: 'curve', setting, network });
+    const { results } = page.of('results').at(-1)!;
+    expect(parseResults(JSON.parse(JSON.stringify(results)), 'page')).toEqual(results);
+    expect(results.rows).toEqual(expect.arrayContaining(attacked));
+    const rates = results.rows.flatMap(({ condition }) => (condition.kind === 'bit-error' ? [condition.rates] : []));
+    expect(rates).toHaveLength(8);
+    expect(Object.keys(rates[0])).toEqual(network.layers);
+    expect(results.manifest.command).toBe('https://example.org/midas/ with mlp3');
+    expect(results.manifest.dataset).toMatchObject({ name: 'your images', classes: CLASSES });
+    expect(page.of('measured')).toEqual([]);
+
+    const others = { ...network, layers: [layers[0].name] };
+    await page.ask({ kind: 'attack', setting, network: others });
+    expect(page.of('results')[0].results.rows.map(({ condition }) => condition.layers)).toEqual([
+      'none',
+      others.layers[0],
+    ]);
+  }, 240_000);
+
+  it('a fault map of a dropped network has the flips of one read of its own parameter, also without images', async () => {
+    await page.ask({ kind: 'bring', files: [fixture('mlp3.onnx')] });
+    const [{ layers }] = page.of('brought');
+    const [{ name, tensors }] = layers.slice(-1);
+    expect(tensors[0]).toBe(`${name}.weight`);
+    const setting: Setting = { ...SETTING, rate: 2 ** -4, tensor: tensors[0] };
+    await page.ask({ kind: 'map', setting, network: { attack: 'mi-face', layers: [name] } });
+    const [{ of, rows, columns, stride, flips, total }] = page.of('map');
+    expect(of).toBe('network');
+    let flipped = 0;
+    for (const [i, word] of flips.entries()) {
+      for (let bits = i % stride < columns ? word : 0; bits !== 0; bits &= bits - 1) flipped++;
+    }
+    expect(flipped).toBe(total.flips);
+    expect(flips).toHaveLength(rows * stride);
+    expect(total.rate).toBeCloseTo(2 ** -4, 1);
+
+    await page.ask({ kind: 'curve', setting, network: { attack: 'mi-face', layers: [name] } });
+    expect(page.of('failed')[0].message).toBe('a curve needs images of the classes; drop some');
+  });
+
   it('an attack on predictions learns from all images but the first of every class, which it reconstructs', async () => {
     const zip = zipSync(Object.fromEntries(pictures(3).map(({ path, pixels }) => [path, pgm(pixels)])));
     await page.ask({ kind: 'bring', files: [file('photos.zip', zip)] });
     const [{ images, layers }] = page.of('brought');
     expect(images).toMatchObject({ count: 36, areLabelled: true });
-    await page.ask({ kind: 'attack', setting: SETTING, attack: 'inversion', layers: layers.map(({ name }) => name) });
+    await page.ask({
+      kind: 'attack',
+      setting: SETTING,
+      network: { attack: 'inversion', layers: layers.map(({ name }) => name) },
+    });
     const [truth, none, memory] = page.of('inversion');
     expect(truth.names.slice(0, 2)).toEqual(['photos/class00/0.pgm', 'photos/class01/0.pgm']);
     expect(truth.pictures.images[1]).toEqual(pictures(3)[3].pixels);
@@ -142,7 +196,7 @@ describe('a network that a visitor brings', () => {
     expect(input.channels).toBe(3);
     expect(images).toBeUndefined();
     expect(attacks.map(({ kind }) => kind)).toEqual(['mi-face']);
-    await page.ask({ kind: 'attack', setting: SETTING, attack: 'mi-face', layers: [layers[0].name] });
+    await page.ask({ kind: 'attack', setting: SETTING, network: { attack: 'mi-face', layers: [layers[0].name] } });
     const shown = page.of('inversion');
     expect(shown.map(({ what }) => what)).not.toContain('truth');
     const end = shown.at(-1)!;
@@ -157,7 +211,7 @@ describe('a network that a visitor brings', () => {
     const [{ input, classes, layers }] = page.of('brought');
     expect([input.width, input.channels, classes]).toEqual([32, 1, 30]);
     const setting = { ...SETTING, rate: 2 ** -3 };
-    await page.ask({ kind: 'attack', setting, attack: 'mi-face', layers: layers.map(({ name }) => name) });
+    await page.ask({ kind: 'attack', setting, network: { attack: 'mi-face', layers: layers.map(({ name }) => name) } });
     const [none, memory] = page.of('inversion').flatMap(({ believed }) => believed ?? []);
     expect(none).toMatchObject({ recognised: 10, of: 10 });
     expect(none.confidence).toBeGreaterThan(0.5);

@@ -4,6 +4,7 @@ import { modelSpec } from '../../src/models/specs.ts';
 import { yangClassifier } from '../../src/models/yang.ts';
 import {
   DEFAULTS,
+  dimmOf,
   isSetting,
   NAMED_MEMORIES,
   normalised,
@@ -89,6 +90,31 @@ describe('the condition of a setting', () => {
     expect(Object.keys(condition.rates)).toEqual(['fc1']);
   });
 
+  test('a voltage of vendor C draws the measured maps of rows, as the command line does', () => {
+    const setting: Setting = { ...DEFAULTS, memory: 'dram-C', volts: 1.15, layers: 'fc2' };
+    const [{ name, memory }] = sweepOfSetting(setting, 'one').memories;
+    expect(name).toBe('DRAM C rows, 1.150 V');
+    expect(memory.layers).toMatchObject({ fc2: { faults: [{ kind: 'rows', volts: 1.15, bitErrorRate: 0.05 }] } });
+    expect(conditionOf(setting)).toMatchObject({ kind: 'memory', label: name });
+  });
+
+  test('a DIMM is shown with what was measured of it and what is assumed', () => {
+    const dimm = (memory: string, volts: number, draw: number) => dimmOf({ memory, volts, draw });
+    expect(dimm('uniform', 1.2, 0)).toBeUndefined();
+    expect(dimm('dram-C', 1.15, 2)).toEqual({
+      name: 'C3',
+      measured: 'Measured: which rows of DIMM C3 have errors at 1.150 V.',
+      assumed: 'Assumed: 5 % of the bits of a bad row flip.',
+    });
+    // C1 has no map at 1.1 V.
+    expect(dimm('dram-C', 1.1, 2)!.name).toBe('C4');
+    expect(dimm('dram-C', 1.275, 0)!.measured).toMatch(/ at 1\.275 V, interpolated between two measured voltages\.$/);
+    expect(dimm('dram-A', 1.1, 3)).toMatchObject({
+      measured: 'Measured: how many cache lines of DIMM A4 have errors at 1.100 V.',
+      assumed: 'Assumed: these lines lie anywhere, and 5 % of their bits flip.',
+    });
+  });
+
   test.each(NAMED_MEMORIES.map(({ name }) => name))('a setting with the memory %s is a memory condition', (memory) => {
     expect(conditionOf({ memory }).kind).toBe('memory');
   });
@@ -105,7 +131,8 @@ describe('the condition of a setting', () => {
   test('a voltage goes as low as all of its DIMMs were measured, and no lower', () => {
     expect(voltsOf('A', { draw: 0, draws: 2 }).at(-1)).toBe(1.1);
     expect(voltsOf('A', { draw: 0, draws: 3 }).at(-1)).toBe(1.125);
-    expect(voltsOf('C', { draw: 6, draws: 1 }).at(-1)).toBe(1.2);
+    // At 1.1 V the rows of five DIMMs of vendor C are known, and below it those of none.
+    expect(voltsOf('C', { draw: 6, draws: 1 }).at(-1)).toBe(1.1);
     for (const vendor of ['A', 'B', 'C'] as const) {
       for (const volts of voltsOf(vendor, DEFAULTS)) conditionOf({ memory: `dram-${vendor}`, volts });
     }
@@ -114,7 +141,7 @@ describe('the condition of a setting', () => {
   test('the condition of a setting reaches every given layer', () => {
     const mlp = modelSpec('mlp', 3584, 40, [200]);
     for (const memory of ['uniform', 'dram-C', NAMED_MEMORIES[0].name]) {
-      const condition = plannedConditions(sweepOfLayers({ ...DEFAULTS, memory }, ['fc1', 'fc2']), mlp).at(-1)!;
+      const condition = plannedConditions(sweepOfLayers({ ...DEFAULTS, memory }, ['fc1', 'fc2'], 'one'), mlp).at(-1)!;
       expect(Object.keys(condition.rates)).toEqual(['fc1', 'fc2']);
     }
   });

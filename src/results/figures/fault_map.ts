@@ -26,6 +26,8 @@ export interface FaultMapFigureOptions {
   readonly geometry: Geometry;
   /** First byte of the tensor in the memory. */
   readonly address: number;
+  /** True if the DRAM holds the pages of the network elsewhere: banks and rows are then those of the network's own addresses. */
+  readonly placed?: boolean;
   readonly theme?: ThemeName;
   readonly encodePng: EncodePng;
 }
@@ -69,7 +71,7 @@ function count(bins: Bins, column: number, row: number): void {
  * first.
  */
 export function faultMapFigure(options: FaultMapFigureOptions): string {
-  const { title, subtitle, read, planes, geometry, address, encodePng } = options;
+  const { title, subtitle, read, planes, geometry, address, placed, encodePng } = options;
   const theme = THEMES[options.theme ?? 'light'];
   const banks = mapBanks(read, geometry, address);
   const pictures = planes.map(() =>
@@ -104,7 +106,7 @@ export function faultMapFigure(options: FaultMapFigureOptions): string {
   svg += svgText(
     MARGIN,
     y,
-    `In the memory: a pixel is ${cellsOf(first, 'bit', 'row')} of a bank`,
+    `${placed ? 'In the addresses of the network' : 'In the memory'}: a pixel is ${cellsOf(first, 'bit', 'row')} of a bank`,
     {
       size: 15,
       weight: 600,
@@ -166,7 +168,7 @@ export function faultMapFigure(options: FaultMapFigureOptions): string {
   const most = largest === 0 ? 'no cell failed' : `${formatPercent(largest)} of a pixel’s cells failed`;
   svg += svgText(MARGIN + 262, y + 11, most, { size: 12.5, fill: theme.soft });
   const foot = smallPrint(
-    `In the memory a bitline runs down a bank and a wordline across it; a cache line of 64 bytes is ` +
+    `${placed ? 'The DRAM holds these pages elsewhere, as placement.png shows. ' : ''}In the memory a bitline runs down a bank and a wordline across it; a cache line of 64 bytes is ` +
       `${Math.round(512 / first.across)} columns of pixels wide.`,
     y + 20,
     WIDTH,

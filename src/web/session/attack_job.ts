@@ -5,7 +5,7 @@ import { InMemoryRunStore } from '../../experiments/store.ts';
 import { Sweep } from '../../experiments/sweep.ts';
 import { productLayers } from '../../layers/kinds.ts';
 import { levelled } from '../../results/figures/sheet.ts';
-import type { Baselines } from '../../results/results.ts';
+import type { Row } from '../../results/results.ts';
 import type { Believed, Pictures, Reply } from '../protocol.ts';
 import { type Setting, sweepOfLayers } from '../setting.ts';
 import { type JobContext, testbedOf } from './job.ts';
@@ -49,12 +49,15 @@ export async function attackModel(context: JobContext, setting: Setting): Promis
   });
 }
 
-/** Posts the pictures of an attack as they develop, and its scores at the end. */
-export async function runAttack(context: JobContext, page: PageAttack): Promise<void> {
+/**
+ * Posts the pictures of an attack as they develop, and its scores at the end.
+ * @returns its rows, the one without a defence first
+ */
+export async function runAttack(context: JobContext, page: PageAttack): Promise<Row[]> {
   const { post, progress, signal, gate } = context;
   const { of, setting, ready, persons, names, truth } = page;
   const { testbed, data } = ready;
-  const config = sweepOfLayers(setting, page.layers);
+  const config = sweepOfLayers(setting, page.layers, 'one');
   const conditions = plannedConditions(config, testbed.spec);
   const sweep = new Sweep(testbed, config, { store: new InMemoryRunStore(), progress, signal });
   const { title, onPhotographs } = attackOfKind(page.attack);
@@ -66,7 +69,7 @@ export async function runAttack(context: JobContext, page: PageAttack): Promise<
   // Attacks from black leave faces too dark to see; brightness and contrast do not change the PCC.
   const level = (image: Float32Array) => (onPhotographs ? image : levelled(image, data.meanFace));
   const shown = (images: readonly Float32Array[]) => picturesOf(images.map(level), testbed);
-  let baselines: Baselines | undefined;
+  const rows: Row[] = [];
   for (const what of ['none', 'memory'] as const) {
     progress.start(`${title}, ${what === 'none' ? 'no defence' : 'approximate memory'}`, iterations);
     let last = 0;
@@ -77,7 +80,9 @@ export async function runAttack(context: JobContext, page: PageAttack): Promise<
       progress.advance(iteration - last, `iteration ${iteration}`);
       last = iteration;
     });
-    if (truth) baselines ??= testbed.baselines(result.images.map(asStored), persons);
+    if (truth) ready.baselines ??= testbed.baselines(result.images.map(asStored), persons);
+    const { baselines } = ready;
+    rows.push(result.row);
     const believed = await page.believe?.(result.images, persons);
     post({
       ...reply(what, iterations, shown(result.images)),
@@ -86,4 +91,5 @@ export async function runAttack(context: JobContext, page: PageAttack): Promise<
       ...(believed && { believed }),
     });
   }
+  return rows;
 }

@@ -1,21 +1,19 @@
-/** Takes the files that a visitor dropped, says what network they hold, and attacks it. */
+/** Takes the files that a visitor dropped, and says what network they hold and what it answers. */
 
 import { Predictor } from '../../attacks/inversion.ts';
-import { ATTACKS, attackOfKind } from '../../attacks/registry.ts';
+import { ATTACKS } from '../../attacks/registry.ts';
 import { createDataset, type ImageDataset } from '../../data/dataset.ts';
 import { DataError } from '../../errors.ts';
 import { refuseAborted } from '../../experiments/store.ts';
 import { Arena } from '../../gpu/arena.ts';
 import type { Gpu } from '../../gpu/device.ts';
-import { type ImageSize, imageValues } from '../../image_size.ts';
+import type { ImageSize } from '../../image_size.ts';
 import { plainWeights } from '../../layers/weights.ts';
 import { loadParameters } from '../../models/checkpoint.ts';
 import { uploadDataset } from '../../models/device_dataset.ts';
 import { parameterCount } from '../../models/plan.ts';
 import { stackVictim } from '../../models/victims.ts';
-import type { Believed, BroughtReply, ChosenFile } from '../protocol.ts';
-import type { Setting } from '../setting.ts';
-import { runAttack } from './attack_job.ts';
+import type { BroughtReply, ChosenFile } from '../protocol.ts';
 import {
   type BroughtImages,
   type ImageDecoder,
@@ -26,8 +24,8 @@ import {
 } from './brought_images.ts';
 import { type BroughtNetwork, layersOf, readBroughtNetwork } from './brought_network.ts';
 import { type BroughtVictim, broughtVictim } from './brought_victim.ts';
-import { type JobContext, testbedOf } from './job.ts';
-import { photographsIn, photographsOf } from './pictures.ts';
+import type { JobContext } from './job.ts';
+import { photographsIn } from './pictures.ts';
 
 /** Images whose answers are shown. */
 const SHOWN = 10;
@@ -119,33 +117,6 @@ export async function bring(
   return victim;
 }
 
-/** Attacks the network that was brought. @param layers in the memory of the setting */
-export async function attackBrought(
-  context: JobContext,
-  victim: BroughtVictim,
-  setting: Setting,
-  attack: string,
-  layers: readonly string[],
-): Promise<void> {
-  const { network, images } = victim;
-  if (layers.length === 0) throw new DataError('no layer is in this memory; choose at least one');
-  // Testbeds warn of networks near chance, also on noise; the page shows the accuracy.
-  const quiet = { ...context, progress: { ...context.progress, warn() {} } };
-  const ready = await testbedOf(quiet, victim.attacked(attack), setting);
-  const { dataset } = ready.data;
-  const persons = ready.config.people!;
-  const photographs = victim.shown(ready.config);
-  const { onPhotographs } = attackOfKind(attack);
-  await runAttack(quiet, {
-    ...{ of: 'network', setting, attack, ready, persons, layers },
-    names: onPhotographs
-      ? photographs.map((image) => dataset.ids[image])
-      : persons.map((person) => dataset.classNames[person]),
-    ...(images && { truth: photographsOf(ready, photographs) }),
-    believe: (found, wanted) => believedBy(context.gpu, network, found, wanted),
-  });
-}
-
 interface Answers {
   /** The class with the highest confidence, and that confidence, 0..1, for every image. */
   readonly classes: Uint32Array;
@@ -155,7 +126,11 @@ interface Answers {
 }
 
 /** The answers of the network without errors. */
-async function answersTo(gpu: Gpu, { spec, parameters }: BroughtNetwork, dataset: ImageDataset): Promise<Answers> {
+export async function answersTo(
+  gpu: Gpu,
+  { spec, parameters }: BroughtNetwork,
+  dataset: ImageDataset,
+): Promise<Answers> {
   const arena = new Arena(gpu);
   try {
     const victim = stackVictim(spec.layers, plainWeights(loadParameters(arena, { spec, parameters })));
@@ -178,41 +153,15 @@ async function answersTo(gpu: Gpu, { spec, parameters }: BroughtNetwork, dataset
   }
 }
 
-async function believedBy(
-  gpu: Gpu,
-  network: BroughtNetwork,
-  found: readonly Float32Array[],
-  wanted: readonly number[],
-): Promise<Believed> {
-  const { input, spec } = network;
-  const values = imageValues(input);
-  const images = new Uint8Array(found.length * values);
-  for (const [i, image] of found.entries())
-    images.set(
-      image.map((x) => Math.round(255 * x)),
-      i * values,
-    );
-  const dataset = await createDataset({
-    ...{ name: 'reconstructions', ...input, images },
-    classNames: Array.from({ length: spec.outputs }, (_, i) => String(i)),
-    labels: Uint32Array.from(wanted),
-    ids: wanted.map(String),
-  });
-  const { classes, all } = await answersTo(gpu, network, dataset);
-  const confidences = wanted.map((label, i) => all[i * spec.outputs + label]);
-  return {
-    recognised: wanted.filter((label, i) => classes[i] === label).length,
-    of: wanted.length,
-    confidence: confidences.reduce((sum, each) => sum + each, 0) / wanted.length,
-  };
-}
-
 /** Images without labels get the network's answers as labels: their accuracy is the share of answers that stay the same. */
 async function labelled(images: BroughtImages, { classes }: Answers, outputs: number): Promise<BroughtImages> {
   const { dataset } = images;
   const labels = Uint32Array.from(classes);
   const classNames = Array.from({ length: outputs }, (_, i) => `class ${i}`);
-  return { ...images, dataset: await createDataset({ ...dataset, classNames, labels }) };
+  return {
+    ...images,
+    dataset: await createDataset({ ...dataset, name: `${dataset.name}, labelled by the network`, classNames, labels }),
+  };
 }
 
 function replyOf({ network, images }: BroughtVictim, answers: Answers | undefined): BroughtReply {

@@ -97,6 +97,7 @@ export function layersOf(spec: ModelSpec): ShownLayer[] {
       name,
       kind: layer.kind,
       output: height * width === 1 ? `${channels}` : `${channels} x ${height} x ${width}`,
+      tensors: own.map((each) => each.name),
       parameters: own.reduce((sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1), 0),
     };
   });

@@ -13,6 +13,7 @@ import {
   type Results,
 } from '../../results/results.ts';
 import { LiveStore } from '../live_store.ts';
+import type { Subject } from '../protocol.ts';
 import { type Setting, sweepKey, sweepOfSetting, writeSetting } from '../setting.ts';
 import { type JobContext, testbedOf } from './job.ts';
 import { asStored, shownAttacks, victimReply } from './pictures.ts';
@@ -22,16 +23,25 @@ import type { Ready } from './victim.ts';
 /** Shortest time between two updates of a curve, in ms. */
 const SHOW_EVERY = 200;
 
-/** A sweep of a setting, with the objects that it needs. */
-export interface Planned {
+/** A victim that a sweep measures. */
+export interface SweptVictim {
+  readonly of: Subject;
   readonly ready: Ready;
+  readonly store: LiveStore;
+  /** Stands in the manifest of its results in place of a command line. */
+  readonly command: string;
+  /** Describes in words how its images were split. */
+  readonly split: string;
+}
+
+/** A sweep of a setting, with the objects that it needs. */
+export interface Planned extends SweptVictim {
   readonly config: SweepConfig;
   readonly conditions: readonly Condition[];
   /** The undefended model, as it releases its confidences under the setting. */
   readonly undefended: Condition;
   /** The one condition that the setting shows. */
   readonly condition: Condition;
-  readonly store: LiveStore;
   readonly sweep: Sweep;
 }
 
@@ -43,30 +53,41 @@ export async function shownVictim(context: JobContext, setting: Setting): Promis
   return ready;
 }
 
+/** Plans the sweep of a setting over its own victim. */
 export async function planSetting(context: JobContext, setting: Setting, what: 'one' | 'curve'): Promise<Planned> {
-  const { progress, signal } = context;
   const ready = await shownVictim(context, setting);
-  const sweep = sweepOfSetting(setting, what);
-  const { spec } = ready.testbed;
-  // Only the release of the setting is measured, not also exact confidences.
-  const conditionsOf = (config: SweepConfig) =>
-    plannedConditions(config, spec).filter(({ release }) => (release === undefined) === (config.releases.length === 0));
-  const conditions = conditionsOf(sweep);
-  const condition = conditionsOf(sweepOfSetting(setting, 'one')).at(-1)!;
-  const store = storeOf(context, setting);
-  return {
+  const { data } = ready.config;
+  const victim: SweptVictim = {
+    of: 'model',
     ready,
-    config: sweep,
+    store: storeOf(context, `${context.networks.hash} ${sweepKey(setting)}`),
+    command: `${context.url}?${writeSetting(setting)}`,
+    split: splitName(data.kind === 'procedural' ? data.trained : 1),
+  };
+  return planSweep(context, victim, sweepOfSetting(setting, what), sweepOfSetting(setting, 'one'));
+}
+
+/** @param one the sweep of the one condition that the setting shows */
+export function planSweep(context: JobContext, victim: SweptVictim, config: SweepConfig, one: SweepConfig): Planned {
+  const { progress, signal } = context;
+  const { testbed } = victim.ready;
+  // Only the release of the setting is measured, not also exact confidences.
+  const conditionsOf = (each: SweepConfig) =>
+    plannedConditions(each, testbed.spec).filter(
+      ({ release }) => (release === undefined) === (each.releases.length === 0),
+    );
+  const conditions = conditionsOf(config);
+  return {
+    ...victim,
+    config,
     conditions,
     undefended: conditions[0],
-    condition,
-    store,
-    sweep: new Sweep(ready.testbed, sweep, { store, progress, signal }),
+    condition: conditionsOf(one).at(-1)!,
+    sweep: new Sweep(testbed, config, { store: victim.store, progress, signal }),
   };
 }
 
-function storeOf({ networks, stores }: JobContext, setting: Setting): LiveStore {
-  const key = `${networks.hash} ${sweepKey(setting)}`;
+export function storeOf({ stores }: JobContext, key: string): LiveStore {
   const store = stores.get(key) ?? new LiveStore();
   stores.set(key, store);
   return store;
@@ -96,9 +117,8 @@ export async function measureSetting(context: JobContext, setting: Setting): Pro
   }
 }
 
-/** Measures the curve that contains a setting. */
-export async function measureCurve(context: JobContext, setting: Setting): Promise<void> {
-  const planned = await planSetting(context, setting, 'curve');
+/** Measures a planned curve. */
+export async function measureCurve(context: JobContext, setting: Setting, planned: Planned): Promise<void> {
   await measureUndefended(context, planned, setting);
   const { store, ready } = planned;
   let shown = 0;
@@ -122,7 +142,7 @@ export async function measureCurve(context: JobContext, setting: Setting): Promi
 /** Measures the undefended model once, and adds its rows to every sweep. */
 async function measureUndefended(
   { post }: JobContext,
-  { sweep, undefended, store, ready }: Planned,
+  { of, sweep, undefended, store, ready }: Planned,
   setting: Setting,
 ): Promise<void> {
   const key = conditionKey(undefended);
@@ -130,33 +150,33 @@ async function measureUndefended(
   ready.undefended.set(key, results);
   const [output] = ready.testbed.outputs;
   if (!ready.baselines) {
-    const persons = ready.testbed.shown(output, true).map(({ person }) => person);
+    const { onPhotographs } = attackOfKind(ready.config.attacks[0].kind);
+    const persons = ready.testbed.shown(output, onPhotographs).map(({ person }) => person);
     const found = results.find(({ row }) => row.attack === output.name)!;
     ready.baselines = ready.testbed.baselines(found.images.map(asStored), persons);
   }
   for (const { row } of results) store.add(row);
-  post({ kind: 'measured', setting, what: 'none', attacks: shownAttacks(ready, results) });
+  if (of === 'model') post({ kind: 'measured', setting, what: 'none', attacks: shownAttacks(ready, results) });
 }
 
-function postResults(
-  { gpu, started, version, url, post }: JobContext,
+export function postResults(
+  { gpu, started, version, post }: JobContext,
   setting: Setting,
-  { ready, store, config, undefended, condition }: Planned,
+  { of, ready, store, command, split, config, undefended, condition }: Planned,
 ): void {
   const { dataset, publicFaces } = ready.data;
-  const { data } = ready.config;
   const results: Results = {
     schema: RESULTS_SCHEMA,
     manifest: {
       version,
-      command: `${url}?${writeSetting(setting)}`,
+      command,
       config: { ...ready.config, ...config },
       seed: setting.seed,
       adapter: gpu.adapter.name,
       dataset: {
         name: dataset.name,
         sha256: dataset.sha256,
-        split: splitName(data.kind === 'procedural' ? data.trained : 1),
+        split,
         classes: dataset.classNames.length,
         ...(publicFaces && { publicFaces: { name: publicFaces.name, sha256: publicFaces.sha256 } }),
       },
@@ -171,7 +191,7 @@ function postResults(
   const keys = [undefended, condition].map(conditionKey);
   const chosen = results.summary.filter((entry) => keys.includes(conditionKey(entry.condition)));
   const energy = results.rows.find((row) => conditionKey(row.condition) === keys[1])?.energy;
-  post({ kind: 'results', setting, results, chosen, energy });
+  post({ kind: 'results', of, setting, results, chosen, energy });
 }
 
 /** The attacks as results describe them. */

@@ -16,6 +16,7 @@ import { invertImages } from './session/images_job.ts';
 import type { JobContext, Opened } from './session/job.ts';
 import { mapFlips } from './session/map_job.ts';
 import { measureCurve, measureSetting, shownVictim } from './session/measure_job.ts';
+import type { DrawnFaces } from './session/published_victim.ts';
 import { networksOf } from './session/shipped_networks.ts';
 import { Testbeds } from './session/victim.ts';
 import { DEFAULTS } from './setting.ts';
@@ -52,6 +53,8 @@ export class EngineSession {
   readonly #stores = new Map<string, LiveStore>();
   /** Checkpoints of networks that were trained here; they are also kept when a device is lost. */
   readonly #trained = new Map<string, InMemoryRunStore>();
+  /** Kept as well: a software adapter draws faces for seconds. */
+  readonly #faces: DrawnFaces = new Map();
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -153,6 +156,7 @@ export class EngineSession {
       ...{ version, post, signal },
       url: this.#url,
       stores: this.#stores,
+      faces: this.#faces,
       gate: this.#gate,
       progress: this.#progress(),
       show: (key, reply) => {

@@ -4,10 +4,17 @@ import { playwright } from '@vitest/browser-playwright';
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 import { findChromium } from './test/support/chromium.ts';
 
-// `unit` needs no device. `gpu` opens one device per file. `browser` runs most of the same files in Chromium, in one page.
-// `e2e` starts the command line as a child process. The groups run one after the other, and the files of a group two at a
-// time: one at a time they used 1.05 of two cores.
-const ofDevices = { pool: 'forks', maxWorkers: 2, testTimeout: 120_000, hookTimeout: 120_000 } as const;
+// `unit` needs no device. `gpu` opens one device per file. `browser` runs some of the same files in Chromium, in one page.
+// `e2e` starts the command line as a child process. After `unit`, the others run as one group, so that the last long file leaves
+// a core idle only once: two files of `gpu` and `e2e` at a time (one at a time they used 1.05 of two cores), and beside them
+// the page.
+const ofDevices = {
+  pool: 'forks',
+  maxWorkers: 2,
+  sequence: { groupOrder: 1 },
+  testTimeout: 120_000,
+  hookTimeout: 120_000,
+} as const;
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 
@@ -54,16 +61,22 @@ const browser: TestProjectInlineConfiguration = {
       'test/models/{deep_memory,paper}.gpu.test.ts',
       // This file looks for real faces on the disk.
       'test/models/face_evaluator.gpu.test.ts',
+      // These files combine kernels that other files run in Chromium: nothing in them is specific to a platform.
+      'test/attacks/{mi_face_reads,repeated_inversion}.gpu.test.ts',
+      'test/injection/{codes16,majority_vote,zones}.gpu.test.ts',
+      'test/models/{flip_search,gradients,normalised}.gpu.test.ts',
     ],
-    fileParallelism: false,
-    // All files share one page: a page per file would take half a minute longer.
+    // All files share one page: a page per file would take half a minute longer. Projects of a group must agree on
+    // `maxWorkers`.
     isolate: false,
-    sequence: { groupOrder: 3 },
+    maxWorkers: 2,
+    sequence: { groupOrder: 1 },
     testTimeout: 60_000,
     hookTimeout: 60_000,
     browser: {
       enabled: true,
       headless: true,
+      fileParallelism: false,
       screenshotFailures: false,
       instances: [{ browser: 'chromium' }],
       provider: {
@@ -102,7 +115,6 @@ export default defineConfig(({ mode }) => {
             setupFiles,
             include: ['test/**/*.gpu.test.ts'],
             exclude: ['test/e2e/**'],
-            sequence: { groupOrder: 1 },
             ...ofDevices,
           },
         },
@@ -113,7 +125,6 @@ export default defineConfig(({ mode }) => {
             setupFiles,
             include: ['test/e2e/**/*.test.ts'],
             globalSetup: 'test/support/build_command_line.ts',
-            sequence: { groupOrder: 2 },
             ...ofDevices,
             testTimeout: 600_000,
           },

@@ -1,6 +1,7 @@
 /**
  * Calibrates noise to an accuracy: finds the largest scale at which the model's accuracy has not fallen below a target. The
- * accuracy as a function of the scale is measured on a coarse grid, then near the targets; all measured points are stored.
+ * accuracy as a function of the scale is measured on a coarse grid, from the strongest noise down to the first scale that
+ * reaches the target, and then near the target; all measured points are stored.
  */
 import * as v from 'valibot';
 import { DataError } from '../errors.ts';
@@ -12,8 +13,8 @@ const Curve = v.object({
 });
 export type CalibrationCurve = v.InferOutput<typeof Curve>;
 
-/** Scales of the coarse grid, in units of a layer's full scale: 2^-9 .. 2^0. */
-const GRID = Array.from({ length: 10 }, (_, i) => 2 ** (i - 9));
+/** Scales of the coarse grid, in units of a layer's full scale: 2^0 .. 2^-9. */
+const GRID = Array.from({ length: 10 }, (_, i) => 2 ** -i);
 const REFINEMENTS = 2;
 
 export class Calibration {
@@ -44,7 +45,8 @@ export class Calibration {
   async scaleFor(target: number, tolerance: number): Promise<number> {
     const known = this.curve.scales[target];
     if (known !== undefined) return known;
-    for (const scale of GRID) await this.#at(scale);
+    // Weaker noise cannot change where the search from the strongest noise down ends.
+    for (const scale of GRID) if ((await this.#at(scale)) >= target) break;
     let scale = this.#cross(target);
     for (let i = 0; i < REFINEMENTS; i++) {
       const accuracy = await this.#at(scale);

@@ -17,6 +17,7 @@ import type { JobContext, Opened } from './session/job.ts';
 import { mapFlips } from './session/map_job.ts';
 import { attackBrought, planBrought } from './session/measure_brought.ts';
 import { measureCurve, measureSetting, type Planned, planSetting, shownVictim } from './session/measure_job.ts';
+import type { DrawnFaces } from './session/published_victim.ts';
 import { networksOf } from './session/shipped_networks.ts';
 import { Testbeds } from './session/victim.ts';
 import { DEFAULTS } from './setting.ts';
@@ -53,6 +54,8 @@ export class EngineSession {
   readonly #stores = new Map<string, LiveStore>();
   /** Checkpoints of networks that were trained here; they are also kept when a device is lost. */
   readonly #trained = new Map<string, InMemoryRunStore>();
+  /** Kept as well: a software adapter draws faces for seconds. */
+  readonly #faces: DrawnFaces = new Map();
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -169,6 +172,7 @@ export class EngineSession {
       ...{ version, post, signal },
       url: this.#url,
       stores: this.#stores,
+      faces: this.#faces,
       gate: this.#gate,
       progress: this.#progress(),
       show: (key, reply) => {

@@ -23,17 +23,29 @@ async function until(condition: () => boolean, seconds: number): Promise<void> {
 const lines = (file: string) => (existsSync(file) ? readFileSync(file, 'utf8').split('\n').length - 1 : 0);
 const rowKey = (row: Row) => `${conditionKey(row.condition)} ${row.draw} ${row.attack}`;
 
+/** Results with a profile, as --json prints them. */
+interface Answer {
+  readonly profile: readonly {
+    readonly phase: string;
+    readonly runs: number;
+    readonly kernels: readonly { readonly calls: number; readonly milliseconds: number }[];
+  }[];
+  readonly deep?: Answer;
+}
+
 describe('the demo command', () => {
   const out = join(scratch, 'demo');
 
+  /** What the first run of the demo printed. */
+  let answer: Answer;
+
   it('the demo trains, attacks, defends and writes results, tables and pictures', async () => {
-    const { code, stdout, stderr } = await midas('demo', '--tiny', '--out', out, '--json', '--adapter', 'software');
+    const common = ['--json', '--profile', '--adapter', 'software'];
+    const { code, stdout, stderr } = await midas('demo', '--tiny', '--out', out, ...common);
     expect(stderr).toContain('training');
     expect(code).toBe(0);
+    answer = JSON.parse(stdout);
     const results = parseResults(readFileSync(join(out, 'results.json'), 'utf8'), 'results.json');
-    const { deep, ...shallow } = JSON.parse(stdout);
-    expect(shallow).toEqual(JSON.parse(readFileSync(join(out, 'results.json'), 'utf8')));
-    expect(deep).toEqual(JSON.parse(readFileSync(join(out, 'deep', 'results.json'), 'utf8')));
     expect(results.manifest.command).toContain('midas demo --tiny');
     const kinds = new Set(results.rows.map((row) => row.condition.kind));
     expect([...kinds]).toEqual(expect.arrayContaining(['none', 'quantised', 'bit-error', 'gaussian']));
@@ -78,46 +90,13 @@ describe('the demo command', () => {
     }
   });
 
-  it('the demo gives the same rows again, even when it was killed midway and resumed', async () => {
-    const again = join(scratch, 'killed');
-    const { child, finished } = start(['demo', '--tiny', '--out', again, '--quiet', '--adapter', 'software']);
-    // Two draws of the bit errors are measured together, and their rows are written one after the other.
-    await until(() => lines(join(again, 'rows.jsonl')) >= 6, 120);
-    child.kill('SIGKILL');
-    await finished;
-    // Cuts the last row off, as an interrupted write would.
-    const rows = join(again, 'rows.jsonl');
-    writeFileSync(rows, readFileSync(rows, 'utf8').slice(0, -40));
-    const refused = await midas('demo', '--tiny', '--out', again, '--quiet', '--adapter', 'software');
-    expect(refused.code).toBe(2);
-    expect(refused.stderr).toMatch(/unfinished run: continue with --resume/);
-    const resumed = await midas('demo', '--tiny', '--out', again, '--quiet', '--adapter', 'software', '--resume');
-    expect(resumed.stderr).toBe('');
-    expect(resumed.code).toBe(0);
-    const read = (dir: string) => parseResults(readFileSync(join(dir, 'results.json'), 'utf8'), dir);
-    expect(read(again).rows).toEqual(read(out).rows);
-    expect(read(again).summary).toHaveLength(read(out).summary.length);
-  });
-
-  it('the demo gives the same bits when it is profiled, and reports where the time went', async () => {
-    const profiled = join(scratch, 'profiled');
-    const common = ['--tiny', '--out', profiled, '--quiet', '--adapter', 'software'];
-    const { code, stdout, stderr } = await midas('demo', '--profile', '--json', ...common);
-    expect(stderr).toBe('');
-    expect(code).toBe(0);
-    for (const dir of ['', 'deep']) {
-      for (const name of ['rows.jsonl', 'results.csv', ...(dir === '' ? ['victim.safetensors'] : [])]) {
-        const file = join(dir, name);
-        expect(readFileSync(join(profiled, file)).equals(readFileSync(join(out, file))), file).toBe(true);
-      }
-    }
-    const answer = JSON.parse(stdout);
+  it('the demo prints its results and reports where the time went', () => {
     const phasesOf = { '': ['prepare', 'train', 'sweep', 'attack'], deep: ['prepare', 'sweep', 'attack'] };
     for (const [dir, names] of Object.entries(phasesOf)) {
-      const { profile, deep: _, ...results } = dir === '' ? answer : answer[dir];
-      expect(JSON.parse(readFileSync(join(profiled, dir, 'profile.json'), 'utf8'))).toEqual(profile);
-      expect(JSON.parse(readFileSync(join(profiled, dir, 'results.json'), 'utf8'))).toEqual(results);
-      expect(profile.map(({ phase }: { phase: string }) => phase)).toEqual(names);
+      const { profile, deep: _, ...results } = dir === '' ? answer : answer.deep!;
+      expect(JSON.parse(readFileSync(join(out, dir, 'profile.json'), 'utf8'))).toEqual(profile);
+      expect(JSON.parse(readFileSync(join(out, dir, 'results.json'), 'utf8'))).toEqual(results);
+      expect(profile.map(({ phase }) => phase)).toEqual(names);
       for (const { runs, kernels } of profile) {
         expect(runs).toBeGreaterThan(0);
         for (const { calls, milliseconds } of kernels) {
@@ -128,19 +107,41 @@ describe('the demo command', () => {
     }
   });
 
-  it('the demo stops at Ctrl-C with code 130, keeps finished rows, and does not resume with another seed', async () => {
-    const dir = join(scratch, 'interrupted');
-    const { child, finished } = start(['demo', '--tiny', '--out', dir, '--adapter', 'software']);
-    await until(() => lines(join(dir, 'rows.jsonl')) >= 1, 120);
-    child.kill('SIGINT');
-    const { code, stderr } = await finished;
+  it('the demo without a profile gives the same bits, even when it was interrupted by Ctrl-C, killed and resumed', async () => {
+    const again = join(scratch, 'again');
+    const common = ['demo', '--tiny', '--out', again, '--adapter', 'software'];
+    const rows = join(again, 'rows.jsonl');
+    const stopped = start(common);
+    await until(() => lines(rows) >= 1, 120);
+    stopped.child.kill('SIGINT');
+    const { code, stderr } = await stopped.finished;
     expect(code).toBe(130);
     expect(stderr).toMatch(/interrupted; finished work is saved, continue with --resume/);
-    expect(lines(join(dir, 'rows.jsonl'))).toBeGreaterThanOrEqual(1);
-    expect(existsSync(join(dir, 'results.json'))).toBe(false);
-    const other = await midas('demo', '--tiny', '--out', dir, '--resume', '--seed', '2', '--adapter', 'software');
+    const interrupted = lines(rows);
+    expect(interrupted).toBeGreaterThanOrEqual(1);
+    expect(existsSync(join(again, 'results.json'))).toBe(false);
+    const other = await midas(...common, '--resume', '--seed', '2');
     expect(other.code).toBe(2);
     expect(other.stderr).toMatch(/cannot resume, seed differs from the run there \(was 1, is 2\)/);
+
+    const killed = start([...common, '--resume', '--quiet']);
+    // Two draws of the bit errors are measured together, and their rows are written one after the other.
+    await until(() => lines(rows) >= Math.max(6, interrupted + 1), 120);
+    killed.child.kill('SIGKILL');
+    await killed.finished;
+    // Cuts the last row off, as an interrupted write would.
+    writeFileSync(rows, readFileSync(rows, 'utf8').slice(0, -40));
+    const refused = await midas(...common, '--quiet');
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toMatch(/unfinished run: continue with --resume/);
+    const resumed = await midas(...common, '--quiet', '--resume');
+    expect(resumed.stderr).toBe('');
+    expect(resumed.code).toBe(0);
+    const read = (dir: string) => parseResults(readFileSync(join(dir, 'results.json'), 'utf8'), dir);
+    expect(read(again).rows).toEqual(read(out).rows);
+    expect(read(again).summary).toHaveLength(read(out).summary.length);
+    for (const name of ['rows.jsonl', 'results.csv', 'victim.safetensors', 'deep/rows.jsonl', 'deep/results.csv'])
+      expect(readFileSync(join(again, name)).equals(readFileSync(join(out, name))), name).toBe(true);
   });
 
   it('the demo refuses a checkpoint with NaN and a checkpoint of another model', async () => {

@@ -36,7 +36,7 @@ afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
 const example = /^## As a library\n[\s\S]*?```js\n([\s\S]*?)```/m.exec(readme)![1];
 
-/** The example with the evaluator that takes no training, for one of the places where it runs. */
+/** The example with the evaluator that takes no training, for all but one of the places where it runs. */
 const quickExample = example.replace('attacks: [', "evaluator: 'linear',\n  attacks: [");
 if (quickExample === example) throw new Error('the example in the README has no attacks to put the evaluator before');
 
@@ -256,7 +256,7 @@ describe.skipIf(!online)('the package installed by npm into an empty folder', ()
   });
 
   it('the example runs in Node', async () => {
-    writeFileSync(join(folder, 'example.js'), inNode(example));
+    writeFileSync(join(folder, 'example.js'), inNode(quickExample));
     writeFileSync(join(folder, 'mistake.js'), inNode(mistake));
     const runs = [await finish(process.execPath, ['example.js']), await finish(process.execPath, ['mistake.js'])];
     expect(runs.map(({ code, stderr }) => ({ code, stderr }))).toEqual([0, 0].map((code) => ({ code, stderr: '' })));

@@ -35,11 +35,20 @@ const SCREENSHOTS = process.env.MIDAS_SCREENSHOTS;
 
 if (!findChromium()) console.log('tests of the page skipped: no Chromium found; install one or set MIDAS_CHROMIUM');
 
+const PHONE = {
+  viewport: { width: 390, height: 844 },
+  hasTouch: true,
+  isMobile: true,
+  deviceScaleFactor: 2,
+} satisfies BrowserContextOptions;
+
 describe.runIf(findChromium())('the page in Chromium', () => {
   let folder: string;
   let server: Awaited<ReturnType<typeof serveFolder>>;
   let browser: Browser;
   let page: Page | undefined;
+  /** The page that tests share, because opening one takes most of their time. */
+  let common: Page | undefined;
   /** Addresses that the pages of a test requested. */
   let requests: string[] = [];
   let complaints: string[] = [];
@@ -50,8 +59,7 @@ describe.runIf(findChromium())('the page in Chromium', () => {
     server = await serveFolder(folder);
     browser = await launchChromium();
   });
-  afterEach(async () => {
-    await page?.context().close();
+  afterEach(() => {
     const strangers = requests.filter((url) => !url.startsWith(server.url) && !/^(blob|data):/.test(url));
     const said = complaints;
     [requests, complaints] = [[], []];
@@ -65,6 +73,7 @@ describe.runIf(findChromium())('the page in Chromium', () => {
   });
 
   async function visit(address = '', options: BrowserContextOptions = {}, before?: string): Promise<Page> {
+    await page?.context().close();
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
     if (before) await context.addInitScript(before);
     context.on('request', (request) => requests.push(request.url()));
@@ -76,6 +85,13 @@ describe.runIf(findChromium())('the page in Chromium', () => {
     });
     await page.goto(server.url + address);
     return page;
+  }
+
+  /** Continues on the page that the tests before this one used, or visits it. */
+  async function sharedPage(): Promise<void> {
+    if (page !== undefined && page === common) return;
+    common = await visit();
+    await ended('measure done');
   }
 
   const ended = (what: string, timeout = 120_000) =>
@@ -113,8 +129,7 @@ describe.runIf(findChromium())('the page in Chromium', () => {
   };
 
   it('the page shows faces, and keys on the slider change accuracy and pictures', async () => {
-    await visit();
-    await ended('measure done');
+    await sharedPage();
     expect(await page!.locator('[data-row="truth"] img').count()).toBe(10);
     const [before, faces, undefended] = [await accuracy(), await pixels('memory'), await pixels('none')];
     expect(before).toBeGreaterThan(0.5);
@@ -131,24 +146,12 @@ describe.runIf(findChromium())('the page in Chromium', () => {
     expect(await page!.locator('#badge').textContent()).toMatch(/software adapter|on your GPU/);
   });
 
-  it('the page shows the same numbers again from its address', async () => {
-    await visit('?memory=dram-C&volts=1.15&layers=fc1&draw=2&draws=1');
-    await ended('measure done');
-    expect(await page!.locator('#strength-value').textContent()).toBe('1.150 V, DIMM C3');
-    const [first, numbers] = [await pixels('memory'), await page!.locator('#numbers').textContent()];
-    // (1.15 V / 1.35 V)^2 is 0.726; weights outside this memory are read at nominal voltage.
-    const share = Number(/by V²100 % of nominal([\d.]+) % of nominal/.exec(numbers ?? '')?.[1]);
-    expect(share).toBeGreaterThan(72.6);
-    expect(share).toBeLessThan(100);
-    await page!.reload();
-    await ended('measure done');
-    expect(await pixels('memory')).toBe(first);
-    expect(await page!.locator('#numbers').textContent()).toBe(numbers);
-  });
-
   it('the page fills in the curve, stops, continues, and exports the files that the command line writes', async () => {
-    await visit('?draws=1&layers=fc1');
-    await ended('measure done');
+    await sharedPage();
+    await page!.fill('#draws', '1');
+    await page!.keyboard.press('Tab');
+    await page!.selectOption('#control-layers', 'fc1');
+    await idle();
     await page!.click('#curve-run');
     await page!.waitForFunction(() => Number(document.querySelectorAll('#curve-table tbody tr').length) >= 4);
     const rows = () => page!.locator('#curve-table tbody tr').count();
@@ -168,7 +171,8 @@ describe.runIf(findChromium())('the page in Chromium', () => {
     await page!.locator('#curve-title').scrollIntoViewIfNeeded();
     await shoot('curve');
     const results = parseResults(JSON.parse((await exported('results.json')).toString()), 'results.json');
-    expect(results.manifest.command).toBe(`${server.url}?layers=fc1&draws=1`);
+    expect(results.manifest.command).toBe(page!.url());
+    expect(page!.url()).toMatch(/\?(.*&)?layers=fc1&draws=1$/);
     const kinds = new Set(results.rows.map(({ condition }) => condition.kind));
     expect([...kinds].sort()).toEqual(['bit-error', 'gaussian', 'none', 'quantised']);
     expect((await exported('results.csv')).toString().split('\n')).toHaveLength(results.rows.length + 2);
@@ -180,8 +184,8 @@ describe.runIf(findChromium())('the page in Chromium', () => {
   });
 
   it('the page trains a classifier and shows MI-Face running to its end', async () => {
-    await visit('?model=softmax&rate=0.125&draws=1');
-    await ended('measure done');
+    await sharedPage();
+    await page!.selectOption('#model', 'softmax');
     // Counts the different images that are shown of the first reconstruction.
     await page!.evaluate(() => {
       const seen = new Set<string>();
@@ -202,8 +206,8 @@ describe.runIf(findChromium())('the page in Chromium', () => {
   });
 
   it('the page draws a fault map that can be zoomed, checks every kernel, and passes axe in the dark theme', async () => {
-    await visit('?draws=1', { colorScheme: 'dark' });
-    await ended('measure done');
+    await sharedPage();
+    await page!.emulateMedia({ colorScheme: 'dark' });
     await page!.click('#map-run');
     await ended('map done');
     const width = () => page!.locator('#map-view canvas').evaluate((canvas) => canvas.getBoundingClientRect().width);
@@ -223,11 +227,11 @@ describe.runIf(findChromium())('the page in Chromium', () => {
     await ended('check done');
     expect(await page!.locator('#kernels p').textContent()).toMatch(/^(\d+) of \1 kernels agree/);
     expect(await accessibility()).toEqual([]);
+    await page!.emulateMedia({ colorScheme: null });
   });
 
   it('the page accepts images and checkpoints of a visitor and refuses other files', async () => {
-    await visit('?draws=1');
-    await ended('measure done');
+    await sharedPage();
     await page!.setInputFiles('#own-images', join(ROOT, 'test/fixtures/cases/jpeg/rgb-stored.jpg'));
     await ended('own done');
     expect(await page!.locator('#own-faces img').count()).toBe(3);
@@ -255,8 +259,8 @@ describe.runIf(findChromium())('the page in Chromium', () => {
   });
 
   it('the page attacks a dropped network, and refuses one that it does not support beside the drop zone', async () => {
-    await visit('?draws=1', { viewport: { width: 1440, height: 1000 } });
-    await ended('measure done');
+    await sharedPage();
+    await page!.setViewportSize({ width: 1440, height: 1000 });
     const networks = join(ROOT, 'test/fixtures/networks');
     await page!.setInputFiles('#network-files', [
       { name: 'net.onnx', mimeType: '', buffer: readFileSync(join(networks, 'mlp3.onnx')).subarray(0, 5000) },
@@ -298,11 +302,11 @@ describe.runIf(findChromium())('the page in Chromium', () => {
     await page!.locator('#network-title').scrollIntoViewIfNeeded();
     await shoot('network-phone');
     expect(await accessibility()).toEqual([]);
+    await page!.setViewportSize({ width: 1280, height: 900 });
   });
 
   it('the page reports a lost device and continues after one key press', async () => {
-    await visit('?draws=1');
-    await ended('measure done');
+    await sharedPage();
     await page!.click('#map-run');
     await ended('map done');
     const map = () => document.querySelector<HTMLCanvasElement>('#map-view canvas')!.toDataURL();
@@ -322,6 +326,45 @@ describe.runIf(findChromium())('the page in Chromium', () => {
     await expect.poll(() => page!.evaluate(map), { timeout: 20_000 }).toBe(flips);
   });
 
+  it('the page shows the same numbers again from its address', async () => {
+    await visit('?memory=dram-C&volts=1.15&layers=fc1&draw=2&draws=1');
+    await ended('measure done');
+    expect(await page!.locator('#strength-value').textContent()).toBe('1.150 V, DIMM C3');
+    const [first, numbers] = [await pixels('memory'), await page!.locator('#numbers').textContent()];
+    // (1.15 V / 1.35 V)^2 is 0.726; weights outside this memory are read at nominal voltage.
+    const share = Number(/by V²100 % of nominal([\d.]+) % of nominal/.exec(numbers ?? '')?.[1]);
+    expect(share).toBeGreaterThan(72.6);
+    expect(share).toBeLessThan(100);
+    await page!.reload();
+    await ended('measure done');
+    expect(await pixels('memory')).toBe(first);
+    expect(await page!.locator('#numbers').textContent()).toBe(numbers);
+  });
+
+  it('the page fits a phone, reports invalid values in its address, keeps the focus and rejects a number that its address would refuse', async () => {
+    await visit('?rate=7&seed=3&draws=1', PHONE);
+    await page!
+      .locator('#failure', { hasText: 'These parts of the address are not valid; their defaults are used: rate=7' })
+      .waitFor();
+    await ended('measure done');
+    expect(await page!.inputValue('#control-seed')).toBe('3');
+    // Only boxes with their own scroll bar are wider than the screen.
+    expect(await page!.evaluate(() => document.documentElement.scrollWidth)).toBe(390);
+    await shoot('phone');
+    expect(await accessibility()).toEqual([]);
+
+    // The same page keeps the focus while fields change, and rejects a number that its address would refuse.
+    await page!.fill('#control-draw', '4');
+    await page!.keyboard.press('Tab');
+    expect(await page!.evaluate(() => document.activeElement?.id)).toBe('control-seed');
+    await idle();
+    expect(page!.url()).toMatch(/draw=4/);
+    await page!.fill('#control-seed', '1099511627776');
+    await page!.keyboard.press('Tab');
+    expect(await page!.inputValue('#control-seed')).toBe('3');
+    await idle();
+  });
+
   it('the page without WebGPU says what to do and shows a still of the result', async () => {
     await visit('', {}, 'delete Navigator.prototype.gpu');
     const policy = await page!.locator('meta[http-equiv="Content-Security-Policy"]').getAttribute('content');
@@ -334,38 +377,5 @@ describe.runIf(findChromium())('the page in Chromium', () => {
     expect(await page!.locator('main').isHidden()).toBe(true);
     expect(await accessibility()).toEqual([]);
     await shoot('no-webgpu');
-  });
-
-  it('the page fits a phone: only boxes with their own scroll bar are wider than the screen', async () => {
-    await visit('?draws=1', {
-      viewport: { width: 390, height: 844 },
-      hasTouch: true,
-      isMobile: true,
-      deviceScaleFactor: 2,
-    });
-    await ended('measure done');
-    expect(await page!.evaluate(() => document.documentElement.scrollWidth)).toBe(390);
-    await shoot('phone');
-    expect(await accessibility()).toEqual([]);
-  });
-
-  it('the page reports invalid values in its address, keeps the focus and rejects a number that its address would refuse', async () => {
-    await visit('?rate=7&seed=3&draws=1');
-    await page!
-      .locator('#failure', { hasText: 'These parts of the address are not valid; their defaults are used: rate=7' })
-      .waitFor();
-    await ended('measure done');
-    expect(await page!.inputValue('#control-seed')).toBe('3');
-
-    // The same page keeps the focus while fields change, and rejects a number that its address would refuse.
-    await page!.fill('#control-draw', '4');
-    await page!.keyboard.press('Tab');
-    expect(await page!.evaluate(() => document.activeElement?.id)).toBe('control-seed');
-    await idle();
-    expect(page!.url()).toMatch(/draw=4/);
-    await page!.fill('#control-seed', '1099511627776');
-    await page!.keyboard.press('Tab');
-    expect(await page!.inputValue('#control-seed')).toBe('3');
-    await idle();
   });
 });

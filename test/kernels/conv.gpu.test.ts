@@ -609,9 +609,10 @@ describe.each([
     };
     const apart = outputImage(bench, batch, to);
     recordBatchNormInference(recorder, { ...normalisation, input: convolve({}), output: apart, activation: 'tanh' });
-    // The first is what the launcher chooses.
-    const tiles: (TileName | undefined)[] = [undefined, '16x16', '16x8', '16x4', '8x8'];
-    if (device.gpu.quads) tiles.push('quad_16x32', 'quad_16x16');
+    // The first is what the launcher chooses: for one channel the special kernel, which one tile is enough to compare with.
+    const tiles: (TileName | undefined)[] = [undefined, '8x8'];
+    if (inChannels > 1) tiles.push('16x16', '16x8', '16x4');
+    if (inChannels > 1 && device.gpu.quads) tiles.push('quad_16x32', 'quad_16x16');
     const stored = tiles.map((tile) => convolve({ tile, normalisation, activation: 'tanh' }));
     (await recorder.build('convolutions')).run();
     const expected = await readMatrix(device.gpu, apart);

@@ -26,11 +26,14 @@ vi.mock('../../src/experiments/presets.ts', async (original) => {
   return { ...presets, presetInput };
 });
 
-// Every session draws the same faces; drawing them once saves most of the time that opening takes.
+/** Calls of `proceduralData` so far. */
+const calls = vi.hoisted(() => ({ count: 0 }));
+// The session and the run that it is compared with have the same faces; drawing them once saves seconds.
 vi.mock('../../src/experiments/faces.ts', async (original) => {
   const faces = await original<typeof import('../../src/experiments/faces.ts')>();
   const drawn = new Map<string, ReturnType<typeof faces.proceduralData>>();
   const proceduralData: typeof faces.proceduralData = (gpu, data, seed) => {
+    calls.count++;
     const key = JSON.stringify([data, seed]);
     if (!drawn.has(key)) drawn.set(key, faces.proceduralData(gpu, data, seed));
     return drawn.get(key)!;
@@ -235,8 +238,9 @@ it('a visitor’s images are reconstructed beside the true ones', async () => {
 });
 
 describe('networks of a visitor', () => {
-  it('a visitor’s networks replace the shipped ones and have their own rows, also under a name that was used before', async () => {
+  it('a visitor’s networks replace the shipped ones, on the same faces, and have their own rows, also under a name that was used before', async () => {
     const accuracies: number[] = [];
+    const before = calls.count;
     for (const scale of [1, 0.3]) {
       const { spec, state } = readCheckpoint(fileOf('victim.safetensors'), 'victim');
       const parameters = new Uint32Array(
@@ -255,6 +259,7 @@ describe('networks of a visitor', () => {
       );
     }
     expect(accuracies[1]).toBeLessThan(accuracies[0] / 2);
+    expect(calls.count).toBe(before);
   });
 
   it('files that are not networks or know other people are refused, and the shipped networks return', async () => {

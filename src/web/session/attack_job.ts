@@ -37,7 +37,11 @@ export interface PageAttack {
 export async function attackModel(context: JobContext, setting: Setting): Promise<void> {
   context.progress.start('drawing faces', 1);
   const { model, attack } = setting;
-  const ready = await testbedOf(context, publishedVictim(model, context.networks).attacked(attack), setting);
+  const ready = await testbedOf(
+    context,
+    publishedVictim(model, context.networks, context.faces).attacked(attack),
+    setting,
+  );
   const { dataset, split } = ready.data;
   const persons = ready.config.people!;
   const photographs = persons.map((person) => split.train.find((image) => dataset.labels[image] === person)!);

@@ -4,6 +4,7 @@ import type { Gpu } from '../../gpu/device.ts';
 import type { Gate, LiveStore } from '../live_store.ts';
 import type { Reply } from '../protocol.ts';
 import { releasesOf, type Setting } from '../setting.ts';
+import type { DrawnFaces } from './published_victim.ts';
 import type { ShippedNetworks } from './shipped_networks.ts';
 import type { Ready, Testbeds, VictimExperiment } from './victim.ts';
 
@@ -22,6 +23,7 @@ export interface JobContext extends Opened {
   readonly url: string;
   /** Rows by the hash of the networks and the `sweepKey` of the setting. */
   readonly stores: Map<string, LiveStore>;
+  readonly faces: DrawnFaces;
   readonly progress: ProgressSink;
   readonly signal: AbortSignal;
   /** Closed while the job is paused. */

@@ -47,7 +47,7 @@ export interface Planned extends SweptVictim {
 
 /** The victim of a setting whose predictions are inverted, ready to be measured; the page is told if the victim changes. */
 export async function shownVictim(context: JobContext, setting: Setting): Promise<Ready> {
-  const victim = publishedVictim(setting.victim, context.networks);
+  const victim = publishedVictim(setting.victim, context.networks, context.faces);
   const ready = await testbedOf(context, victim.inverted, setting);
   context.show(`${victim.kind} ${setting.release}`, () => victimReply(victim.kind, ready));
   return ready;

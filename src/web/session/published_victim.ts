@@ -1,7 +1,7 @@
 /** The victims that the project publishes: the convolutional one comes with the page, the others are trained in it. */
 import { MidasError } from '../../errors.ts';
 import { type ExperimentConfig, parseExperiment, type VictimKind } from '../../experiments/config.ts';
-import { proceduralData } from '../../experiments/faces.ts';
+import { type ExperimentData, proceduralData } from '../../experiments/faces.ts';
 import { attacksOfKinds, presetInput } from '../../experiments/presets.ts';
 import { ATTACKERS, type ShippedNetworks } from './shipped_networks.ts';
 import { COMMON, FACES_SEED, type PageVictim, type VictimExperiment } from './victim.ts';
@@ -15,15 +15,24 @@ export interface PublishedVictim extends PageVictim {
   readonly inverted: VictimExperiment;
 }
 
-/** A victim of a published kind, on procedural faces. @param shipped the networks of the convolutional one */
-export function publishedVictim(kind: VictimKind, shipped: ShippedNetworks): PublishedVictim {
+/** Procedural faces by their configuration in JSON. */
+export type DrawnFaces = Map<string, ExperimentData>;
+
+/**
+ * A victim of a published kind, on procedural faces.
+ * @param shipped the networks of the convolutional one
+ * @param drawn faces that need not be drawn again; faces that are drawn for this victim are added
+ */
+export function publishedVictim(kind: VictimKind, shipped: ShippedNetworks, drawn: DrawnFaces): PublishedVictim {
   const experiment = (key: string, networks: string, config: () => ExperimentConfig): VictimExperiment => ({
     key,
     networks,
     config,
     async data(gpu, { data: faces }) {
       if (faces.kind !== 'procedural') throw new MidasError('the page supports procedural faces only');
-      const data = await proceduralData(gpu, faces, FACES_SEED);
+      const name = JSON.stringify(faces);
+      const data = drawn.get(name) ?? (await proceduralData(gpu, faces, FACES_SEED));
+      drawn.set(name, data);
       return kind === 'yang' ? { ...data, pretrained: shipped.files } : data;
     },
   });

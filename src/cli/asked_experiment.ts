@@ -52,13 +52,14 @@ const NO_FILE: ReturnType<typeof readConfig> = { fields: {}, networks: [] };
 /**
  * Reads the configuration of an experiment: that of a preset, changed first by a file and then by flags.
  * @param presetName undefined if the file must be a whole configuration, or --victim gives the victim
- * @param base configuration to start from, instead of the preset's
+ * @param given.base configuration to start from, instead of the preset's
+ * @param given.planned true if nothing is measured, so that a trained victim needs no images
  * @throws ConfigError, DataError
  */
 export async function askedExperiment(
   presetName: PresetName | undefined,
   options: ExperimentOptions,
-  base?: ExperimentInput,
+  { base, planned = false }: { readonly base?: ExperimentInput; readonly planned?: boolean } = {},
 ): Promise<Asked> {
   const { fields: file, networks } = options.config === undefined ? NO_FILE : readConfig(options.config);
   const isWhole = 'victim' in file && 'attacks' in file;
@@ -72,7 +73,12 @@ export async function askedExperiment(
   const name = presetName ?? (isWhole ? 'deep' : 'shallow');
   const seed = options.seed ?? (typeof file.seed === 'number' ? file.seed : 1);
   const folder = options.pretrained === undefined ? undefined : await readNetworks(options.pretrained);
-  const given = options.victim === undefined ? undefined : await readVictim(options.victim);
+  const given = options.victim === undefined ? undefined : await readVictim(options.victim, options.network);
+  if (options.network !== undefined && !given) {
+    throw new ConfigError(
+      `--network ${options.network}: give its parameters too, with --victim; an untrained network is a --victim itself`,
+    );
+  }
   if (given && options.model !== undefined) throw new ConfigError('--victim and --model: give only one of them');
   const trained = given?.checkpoint && new Map([...(folder ?? []), [VICTIM_FILE, given.checkpoint]]);
   const pretrained = trained ?? folder;
@@ -95,7 +101,8 @@ export async function askedExperiment(
   const names = typeof victim === 'object' ? victim.classNames : undefined;
   const files = await readPrivateFiles(parsedData, seed, names && { names, where: options.victim ?? 'the network' });
   const data = knownPeople(asked, files, shapes);
-  if (given?.checkpoint && options.victim !== undefined) checkTrained(options, given, file);
+  if (given?.checkpoint && options.victim !== undefined)
+    checkTrained(options, given, planned || file.data !== undefined);
   const images = files?.all ?? drawnSize(parsedData);
   const fitting = base ?? presetInput(name, { size, victim, images });
   const preset = { ...fitting, victim: widenedVictim(fitting.victim, shapes.victim) };
@@ -136,10 +143,9 @@ type PresetOptionsSize = Parameters<typeof presetInput>[1] extends infer O
   : never;
 
 /** @throws ConfigError for a trained network without images, or with options that train it */
-function checkTrained(options: ExperimentOptions, { description }: VictimFile, file: Record<string, unknown>): void {
+function checkTrained(options: ExperimentOptions, { description }: VictimFile, hasImages: boolean): void {
   const { victim, data, private: own, epochs, steps } = options;
-  const given = data ?? own ?? file.data;
-  if (description.kind === 'network' && given === undefined) {
+  if (description.kind === 'network' && !hasImages && (data ?? own) === undefined) {
     throw new ConfigError(`${victim}: give the images that it classifies: --data FOLDER, with one folder per class`);
   }
   if (epochs !== undefined || steps !== undefined) {

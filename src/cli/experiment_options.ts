@@ -26,6 +26,7 @@ export interface ExperimentOptions extends CommonOptions {
   readonly config?: string;
   readonly model?: VictimKind;
   readonly victim?: string;
+  readonly network?: string;
   readonly attack?: string[];
   readonly data?: string;
   readonly private?: string;
@@ -65,6 +66,13 @@ export interface ExperimentOptions extends CommonOptions {
   readonly printConfig?: boolean;
 }
 
+/** The option of the commands that take a --victim. */
+export const networkOption = () =>
+  new Option(
+    '--network <file>',
+    'description in JSON (midas schema network) of the network whose parameters --victim holds; alone, for train: of the victim',
+  ).argParser(filePath);
+
 /**
  * Adds the options that choose the data, victim and attacks of an experiment.
  * @param preset whose sizes --preset offers; absent if the command accepts any preset
@@ -84,6 +92,7 @@ export function addTestbedOptions(command: Command, preset?: PresetName): Comman
       'any network as victim: an ONNX file, a checkpoint of midas import, or a description in JSON, which is trained first',
       filePath,
     )
+    .addOption(networkOption())
     .option(
       '--attack <kinds>',
       `attacks, separated by commas (the command attack takes one); default: the preset’s. ${kinds}`,

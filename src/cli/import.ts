@@ -6,6 +6,7 @@ import { safetensorsParts } from '../formats/safetensors.ts';
 import { importedCheckpoint } from '../models/checkpoint.ts';
 import { importAnyNetwork } from '../models/import_network.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
+import type { NetworkDescription } from '../models/network_description.ts';
 import { parameterCount } from '../models/plan.ts';
 import { layerNames, modelName } from '../models/specs.ts';
 import { listed, printable } from '../printable.ts';
@@ -36,43 +37,48 @@ export async function importCheckpoint(
   const out = outputFile(session.options.out);
   await writeFileAtomic(out, safetensorsParts(...importedCheckpoint(network, { source: basename(file) })));
   for (const note of notes) session.say(note);
-  const found = summaryOf(spec, isOnnx(bytes));
+  const { description: read } = spec;
+  const found = read.kind === 'network' ? recognised(spec, read, isOnnx(bytes)) : undefined;
   const list = [...tensors].map(([key, { dtype, shape }]) => ({ key, dtype, shape: [...shape] }));
   const elements = list.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
   const model = { name: modelName(spec), ...spec.description, parameters: parameterCount(spec) };
-  session.answer({ file: out, source: file, model, elements, tensors: list, notes }, [
+  session.answer({ file: out, source: file, model, elements, tensors: list, notes, ...found }, [
     ...list.map(({ key: name, dtype, shape }) => `${name} ${dtype} [${shape.join(', ')}]`),
     `${out}: ${list.length} tensors, ${elements} elements`,
     `${model.name}: ${model.parameters} parameters, a checkpoint of midas`,
-    ...found,
+    ...(read.kind === 'network' && found ? summaryOf(read, found) : []),
   ]);
 }
 
-/** What was read of a described network, in lines for the user; none for a published network. */
-function summaryOf(spec: ModelSpec, isExport: boolean): string[] {
-  const { description } = spec;
-  if (description.kind !== 'network') return [];
-  const { height, width, channels, mean, deviation } = description.input;
+/** What was recognised of a described network, in addition to its description. */
+interface Recognised {
+  readonly classes: number;
+  /** True for an exported file whose convolutions may contain batch normalisations, because it has no others. */
+  readonly folded: boolean;
+  /** Names of the layers whose weights can get bit errors, in order. */
+  readonly weightLayers: readonly string[];
+}
+
+function recognised(spec: ModelSpec, { layers }: NetworkDescription, isExport: boolean): Recognised {
+  const kinds = new Set(layers.map(({ kind }) => kind));
+  const folded = isExport && kinds.has('conv2d') && !kinds.has('batch_norm');
+  return { classes: spec.outputs, folded, weightLayers: layerNames(spec) };
+}
+
+/** What was recognised, in lines for the user. */
+function summaryOf({ input, classNames }: NetworkDescription, { classes, folded, weightLayers }: Recognised): string[] {
+  const { height, width, channels, mean, deviation } = input;
   const colours = channels === 3 ? 'RGB' : channels === 1 ? 'gray' : `${channels} channels`;
   const normalised = [
     ...(mean ? [`mean ${mean.join(', ')}`] : []),
     ...(deviation ? [`deviation ${deviation.join(', ')}`] : []),
   ];
-  const kinds = new Set(description.layers.map(({ kind }) => kind));
-  const isFolded = isExport && kinds.has('conv2d') && !kinds.has('batch_norm');
-  const layers = layerNames(spec);
+  const names = classNames?.map((name) => printable(name, 30));
   return [
     `input: ${width}x${height} ${colours}, ${normalised.length > 0 ? `normalised with ${normalised.join(' and ')}` : 'not normalised'}`,
-    `classes: ${spec.outputs}${
-      description.classNames
-        ? ` (${listed(
-            description.classNames.map((name) => printable(name, 30)),
-            120,
-          )})`
-        : ''
-    }`,
-    ...(isFolded ? ['batch normalisation: none; exporters fold it into the convolutions before it'] : []),
-    `layers whose weights get bit errors (all): ${listed(patternsOf(layers), 160)}`,
+    `classes: ${classes}${names ? ` (${listed(names, 120)})` : ''}`,
+    ...(folded ? ['batch normalisation: none; exporters fold it into the convolutions before it'] : []),
+    `layers whose weights get bit errors (all): ${listed(patternsOf(weightLayers), 160)}`,
   ];
 }
 

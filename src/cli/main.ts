@@ -16,6 +16,7 @@ import {
   addSweepOptions,
   addTestbedOptions,
   type ExperimentOptions,
+  networkOption,
 } from './experiment_options.ts';
 import { addMemoryCommands } from './memory_commands.ts';
 import { filePath, layerSets, whole } from './option_values.ts';
@@ -199,15 +200,10 @@ experiment(
   program
     .command('train')
     .argument('[preset or file]', 'as for run')
-    .description('train the networks of the victim and the attackers, and write them as checkpoints into --out')
-    .option(
-      '--network <file>',
-      'description of the victim in JSON (midas schema network); --victim is for networks that are trained already',
-      filePath,
-    ),
+    .description('train the networks of the victim and the attackers, and write them as checkpoints into --out'),
   undefined,
   'runs/train',
-).action(async (what: string | undefined, options: ExperimentOptions & { network?: string }) => {
+).action(async (what: string | undefined, options: ExperimentOptions) => {
   const session = new Session(options, args);
   const { trainCommand, trainOptions } = await import('./train.ts');
   const [preset, asked] = presetOf(what, await trainOptions(options));
@@ -254,6 +250,7 @@ common(
     .option('--preset <size>', 'size of the preset')
     .option('--config <file>', 'JSON whose keys replace the preset’s', filePath)
     .option('--victim <file>', 'any network as victim: ONNX, a checkpoint, or a description in JSON', filePath)
+    .addOption(networkOption())
     .option(
       '--people <n>',
       'how many people the victim knows; default: those of the preset (530, as published, for the size paper)',
@@ -267,8 +264,9 @@ common(
   const session = new Session(options, args);
   const { people, images, publicImages, ...rest } = options;
   const [preset, asked] = presetOf(what, rest as ExperimentOptions);
-  const { config } = await askedExperiment(preset, asked);
-  await planCommand(session, config, { people, images, publicImages, published: options.preset === 'paper' });
+  const { config, pretrained } = await askedExperiment(preset, asked, { planned: true });
+  const published = options.preset === 'paper';
+  await planCommand(session, config, { people, images, publicImages, published, pretrained });
 });
 
 common(

@@ -18,6 +18,7 @@ import { recordGemm } from '../kernels/gemm.ts';
 import { modelName } from '../models/specs.ts';
 import { formatDuration } from '../results/results.ts';
 import { median, repeatsFor, timeRuns } from './doctor.ts';
+import type { Pretrained } from './pretrained.ts';
 import type { Session } from './session.ts';
 
 export interface PlanArguments {
@@ -28,6 +29,8 @@ export interface PlanArguments {
   readonly publicImages?: number;
   /** True if the published data sets are meant, in place of the configuration's faces. */
   readonly published?: boolean;
+  /** Networks that are given and not trained, by their file names. */
+  readonly pretrained?: Pretrained;
 }
 
 /**
@@ -36,8 +39,16 @@ export interface PlanArguments {
  */
 const PUBLISHED = { people: 530, trained: (4 * 4335) / 530, publicImages: 202_599 };
 
-/** The object that --json prints for one network. */
-type NetworkAnswer = Omit<PlannedTraining, 'buffers' | 'spec'> & TrainingTime & { readonly model: string };
+/** The object that --json prints for a network that is trained. */
+type TrainedAnswer = Omit<PlannedTraining, 'buffers' | 'spec'> & TrainingTime & { readonly model: string };
+
+/** The object that --json prints for a network that is given. */
+type GivenAnswer = Pick<
+  TrainedAnswer,
+  'name' | 'model' | 'parameters' | 'parameterBytes' | 'largestTensor' | 'inferenceFlops'
+> & {
+  readonly given: true;
+};
 
 /** Numbers of people and images in a configuration; for files they are unknown before the files are read. */
 function usualFaces({ data }: ExperimentConfig) {
@@ -88,35 +99,51 @@ export async function planCommand(session: Session, config: ExperimentConfig, ar
     const data: PlannedData = { classes: people, ...size, trained: images.victim, publicFaces: images.inversion };
     const plan = planExperiment(config, data, limits);
     const gemm512Gflops = await measureGemm(gpu);
-    const networks = plan.map((network): NetworkAnswer => {
+    const networks = plan.map((network): TrainedAnswer | GivenAnswer => {
       const { buffers: _, spec, ...planned } = network;
-      return { model: modelName(spec), ...planned, ...trainingTime(network, gemm512Gflops) };
+      const model = modelName(spec);
+      if (!args.pretrained?.has(`${network.name}.safetensors`)) {
+        return { model, ...planned, ...trainingTime(network, gemm512Gflops) };
+      }
+      const { name, parameters, parameterBytes, largestTensor, inferenceFlops } = planned;
+      return { name, model, given: true, parameters, parameterBytes, largestTensor, inferenceFlops };
     });
     const { adapter } = gpu;
-    const seconds = networks.reduce((sum, network) => sum + network.seconds, 0);
+    const trained = networks.filter((network): network is TrainedAnswer => !('given' in network));
+    const seconds = trained.reduce((sum, network) => sum + network.seconds, 0);
     const byName = Object.fromEntries(networks.map((network) => [network.name, network]));
     session.answer({ people, adapter, limits, gemm512Gflops, ...byName, seconds }, [
       `${adapter.name}${adapter.software ? ' (software: it runs on the CPU)' : ''}, ${round(gemm512Gflops)} GFLOP/s in a GEMM`,
       `limits: ${mib(maxStorageBufferBindingSize)} per storage binding, ${mib(maxBufferSize)} per buffer`,
       '',
       ...networks.flatMap((network) => [...networkLines(network), '']),
-      `training of ${networks.length} ${networks.length === 1 ? 'network' : 'networks'}: about ${formatDuration(seconds)} (an estimate from the GEMM rate, good to a factor of two)`,
+      trained.length === 0
+        ? 'no network is trained'
+        : `training of ${trained.length} ${trained.length === 1 ? 'network' : 'networks'}: about ${formatDuration(seconds)} (an estimate from the GEMM rate, good to a factor of two)`,
     ]);
   } finally {
     await gpu.close();
   }
 }
 
-function networkLines(network: NetworkAnswer): string[] {
+function networkLines(network: TrainedAnswer | GivenAnswer): string[] {
   const name = network.name === 'inversion' ? 'inversion network' : network.name;
-  const { beyondDefaults, batchSize, images, epochs, stepsPerEpoch, largestTensor } = network;
-  const rows: [string, string][] = [
+  const known: [string, string][] = [
     [name, network.model],
     ['parameters', String(network.parameters)],
     [
       'flat buffer',
-      `${mib(network.parameterBytes)}, largest tensor ${largestTensor.label} ${mib(largestTensor.bytes)}`,
+      `${mib(network.parameterBytes)}, largest tensor ${network.largestTensor.label} ${mib(network.largestTensor.bytes)}`,
     ],
+  ];
+  const aligned = (rows: [string, string][]) => rows.map(([label, value]) => `${label.padEnd(17)} ${value}`);
+  if ('given' in network) {
+    const operations = `${flop(network.inferenceFlops)} per inference; it is trained already`;
+    return aligned([...known, ['operations', operations]]);
+  }
+  const { beyondDefaults, batchSize, images, epochs, stepsPerEpoch } = network;
+  const rows: [string, string][] = [
+    ...known,
     ['gradients', mib(network.gradientBytes)],
     ['optimiser', mib(network.optimizerBytes)],
     ['activations', `${mib(network.activationBytes)} with their gradients and scratch, batch of ${batchSize}`],
@@ -138,7 +165,7 @@ function networkLines(network: NetworkAnswer): string[] {
     const list = [...new Set(large.map((buffer) => `${buffer.label} ${mib(buffer.bytes)}`))].join(', ');
     rows.push([label, `more than WebGPU's default of ${mib(limit)}, requested: ${list}`]);
   }
-  return rows.map(([label, value]) => `${label.padEnd(17)} ${value}`);
+  return aligned(rows);
 }
 
 /** GFLOP/s of C = A Bᵀ, 512 x 512 x 512, as doctor measures it: the median of three rounds. Takes a second or two. */

@@ -16,17 +16,14 @@ import type { Session } from './session.ts';
 import { isDescription } from './victim_file.ts';
 
 /**
- * The options of a training. `network` is the file with the description of the victim to train; a `victim` is trained already,
+ * The options of a training. `network` alone is the file with the description of the victim to train; a `victim` is trained already,
  * and the attackers' networks are trained for it.
- * @throws ConfigError where both are given, or one is a file for the other; DataError for a file that cannot be read
+ * @throws ConfigError where one is a file for the other; DataError for a file that cannot be read
  */
-export async function trainOptions({
-  network,
-  ...options
-}: ExperimentOptions & { readonly network?: string }): Promise<ExperimentOptions> {
+export async function trainOptions({ network, ...options }: ExperimentOptions): Promise<ExperimentOptions> {
   const { victim } = options;
   if (network !== undefined) {
-    if (victim !== undefined) throw new ConfigError('--network and --victim: give only one of them');
+    if (victim !== undefined) return { ...options, network };
     if (options.model !== undefined) throw new ConfigError('--network and --model: give only one of them');
     if (isDescription(await readBytes(network))) return { ...options, victim: network };
     throw new ConfigError(

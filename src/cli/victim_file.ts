@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { readBytes } from '../data/node/files.ts';
-import { DataError } from '../errors.ts';
+import { ConfigError, DataError } from '../errors.ts';
 import type { ExternalFiles } from '../formats/external_files.ts';
 import { parseJson } from '../formats/json.ts';
 import { writeSafetensors } from '../formats/safetensors.ts';
@@ -43,28 +43,37 @@ export function isDescription(bytes: Uint8Array): boolean {
   return /^[\s\uFEFF]*\{/.test(new TextDecoder().decode(bytes.subarray(0, 64)));
 }
 
-/** @throws DataError for parameters without a description, with the commands that add one */
-function importVictim(bytes: Uint8Array, path: string): ImportedNetwork {
+/** @throws DataError for parameters without a description, with the options that add one */
+function importVictim(bytes: Uint8Array, path: string, network: NetworkDescription | undefined): ImportedNetwork {
   try {
-    return importAnyNetwork(bytes, path, { external: filesBeside(path) });
+    return importAnyNetwork(bytes, path, { network, external: filesBeside(path) });
   } catch (error) {
     if (!(error instanceof UnknownNetworkError)) throw error;
-    const stem = basename(path).replace(/\.\w+$/, '');
     throw new DataError(
       `${path}: parameters without their network. Describe it (midas schema network): ` +
-        `midas import ${path} --network net.json --out ${stem}.safetensors. An ONNX export needs no description`,
+        `--victim ${path} --network net.json. An ONNX export needs no description`,
       { cause: error },
     );
   }
 }
 
-/** @throws DataError, ConfigError naming the file */
-export async function readVictim(path: string): Promise<VictimFile> {
+/**
+ * Reads the network of a file, which may also be a state dict if `described` names the file with its description.
+ * @throws DataError, ConfigError naming the file
+ */
+export async function readVictim(path: string, described?: string): Promise<VictimFile> {
   const bytes = await readBytes(path);
-  if (isDescription(bytes)) return { description: await readDescription(path), notes: [] };
-  const network = importVictim(bytes, path);
+  if (isDescription(bytes)) {
+    if (described !== undefined) {
+      throw new ConfigError(`--network ${described}: --victim ${path} is a description too; give only one of them`);
+    }
+    return { description: await readDescription(path), notes: [] };
+  }
+  const network = importVictim(bytes, path, described === undefined ? undefined : await readDescription(described));
   const { notes, spec } = network;
-  if (isCheckpoint(bytes, path)) return { description: spec.description, checkpoint: bytes, notes };
+  if (described === undefined && isCheckpoint(bytes, path)) {
+    return { description: spec.description, checkpoint: bytes, notes };
+  }
   const checkpoint = writeSafetensors(...importedCheckpoint(network, { source: basename(path) }));
   return { description: spec.description, checkpoint, notes };
 }

@@ -3,7 +3,7 @@
  * Depthwise convolutions have kernels of their own (shaders/conv/conv2d_depthwise_*), because they multiply no matrices; all
  * others run in shaders/conv/conv2d_direct_*.
  */
-import type { Arena, Matrix } from '../gpu/arena.ts';
+import type { Arena } from '../gpu/arena.ts';
 import type { ShaderConstant } from '../gpu/composer.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { Dispatch } from '../gpu/dispatch.ts';
@@ -11,7 +11,9 @@ import type { Recorder } from '../gpu/recorder.ts';
 import { ACTIVATION_CODE } from './activation.ts';
 import {
   type ConvArguments,
+  type ConvProduct,
   type ConvShape,
+  type ConvWeightGradient,
   checkGrid,
   convOutputSize,
   fetchConstants,
@@ -21,6 +23,7 @@ import {
   normalisationOf,
   tapColumns,
   withZeroRow,
+  workgroupSize,
 } from './conv_shape.ts';
 import { recordSplitReduction, type StoreConstants } from './gemm.ts';
 import { edgesOf, pairOf } from './geometry.ts';
@@ -109,9 +112,6 @@ function groupConstants(shape: ConvShape): Record<string, ShaderConstant> {
   };
 }
 
-/** Maximum number of invocations per workgroup. */
-const workgroupSize = (gpu: Gpu) => (gpu.adapter.software ? 16 : 64);
-
 /**
  * Records a convolution or, with `transposed`, its input gradient, after the checks of recordConv2d and
  * recordConv2dInputGradient (./conv.ts).
@@ -120,15 +120,9 @@ const workgroupSize = (gpu: Gpu) => (gpu.adapter.software ? 16 : 64);
 export function recordDirectProduct(
   recorder: Recorder,
   args: ConvArguments,
-  sides: {
-    readonly transposed: boolean;
-    readonly gathered: readonly [name: string, matrix: Matrix];
-    readonly written: Matrix;
-  },
+  { transposed, gathered: [name, gathered], written }: ConvProduct,
 ): void {
   const { label, shape, weights, pass } = args;
-  const { transposed, written } = sides;
-  const [name, gathered] = sides.gathered;
   const large = { height: shape.height, width: shape.width };
   const small = convOutputSize(shape);
   const [from, to] = transposed ? [small, large] : [large, small];
@@ -210,11 +204,7 @@ export function recordDirectProduct(
  * which are summed separately and then added in order.
  * @throws ShapeError, LimitError
  */
-export function recordDirectWeightGradient(
-  recorder: Recorder,
-  arena: Arena,
-  args: { label: string; shape: ConvShape; x: Matrix; dy: Matrix; dw: Matrix; slices?: number },
-): void {
+export function recordDirectWeightGradient(recorder: Recorder, arena: Arena, args: ConvWeightGradient): void {
   const { label, shape, x, dy, dw } = args;
   const { gpu } = recorder;
   const small = convOutputSize(shape);

@@ -2,6 +2,7 @@
 import { LimitError, ShapeError } from '../errors.ts';
 import { type Matrix, roundUp } from '../gpu/arena.ts';
 import type { ShaderConstant } from '../gpu/composer.ts';
+import type { Gpu } from '../gpu/device.ts';
 import type { Dispatch } from '../gpu/dispatch.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
 import type { Activation } from './activation.ts';
@@ -128,6 +129,32 @@ export interface ConvArguments {
   readonly tile?: TileName;
 }
 
+/** The images that a convolution or, with `transposed`, its input gradient reads at its taps, and those that it writes. */
+export interface ConvProduct {
+  readonly transposed: boolean;
+  readonly gathered: readonly [name: string, matrix: Matrix];
+  readonly written: Matrix;
+}
+
+/** The operands of a weight gradient; see recordConv2dWeightGradient (./conv.ts). */
+export interface ConvWeightGradient {
+  readonly label: string;
+  readonly shape: ConvShape;
+  readonly x: Matrix;
+  readonly dy: Matrix;
+  readonly dw: Matrix;
+  /**
+   * Number of slices of the output pixels, summed separately and then added in order; default: enough to keep every core
+   * busy.
+   */
+  readonly slices?: number;
+  /** Tile of output channels x columns, for square shapes only; default: chosen by adapter and channels. */
+  readonly tile?: Exclude<TileName, '16x8' | '16x4'>;
+}
+
+/** Maximum number of invocations per workgroup of the kernels of convolutions. */
+export const workgroupSize = (gpu: Gpu) => (gpu.adapter.software ? 16 : 64);
+
 /** Twice the multiply-adds of the convolution, including those with padding; the same for all passes. */
 export function flops(shape: ConvShape): number {
   const { height, width } = convOutputSize(shape);
@@ -213,15 +240,11 @@ export function checkGroups(
 const textOf = (value: Pair | Padding): string => (typeof value === 'number' ? `${value}` : `[${value.join(', ')}]`);
 
 /**
- * Returns the sizes of both sides after checking them and the shape.
+ * Checks a shape and the images of both sides.
  * @throws ShapeError when a size is not a whole number, the result has no pixels, groups do not divide the channels, or a
  * side has other pixels or channels
  */
-export function checkShape(
-  label: string,
-  shape: ConvShape,
-  sides: { large: Named; small: Named },
-): { small: { height: number; width: number } } {
+export function checkShape(label: string, shape: ConvShape, sides: { large: Named; small: Named }): void {
   const {
     batch,
     height,
@@ -248,7 +271,6 @@ export function checkShape(
   checkGroups(label, shape);
   checkSide(label, sides.large, batch, height, width, inChannels);
   checkSide(label, sides.small, batch, small.height, small.width, outChannels);
-  return { small };
 }
 
 function checkSide(

@@ -71,8 +71,28 @@ describe('the file of a victim', () => {
     await expect(readVictim(path)).rejects.toThrow(DataError);
     await expect(readVictim(path)).rejects.toThrow(
       `${path}: parameters without their network. Describe it (midas schema network): ` +
-        `midas import ${path} --network net.json --out mlp3.safetensors`,
+        `--victim ${path} --network net.json. An ONNX export needs no description`,
     );
+  });
+
+  it('a state dict with a description gives the checkpoint that midas import makes of it', async () => {
+    const described = file('described.json', JSON.stringify(MLP));
+    const path = join(FIXTURES, 'mlp3.pth');
+    const { description, checkpoint, notes } = await readVictim(path, described);
+    expect(description).toEqual(MLP);
+    const { spec, state } = readCheckpoint(checkpoint!, 'victim');
+    const options = { network: parseNetwork(MLP, 'test') };
+    const imported = importAnyNetwork(readFixture('networks/mlp3.pth'), path, options);
+    expect(spec.description).toEqual(imported.spec.description);
+    expect(state.parameters).toEqual(imported.parameters);
+    expect(notes).toEqual(imported.notes);
+  });
+
+  it('two descriptions, and a description without parameters, are refused', async () => {
+    const described = file('described.json', JSON.stringify(MLP));
+    await expect(readVictim(described, described)).rejects.toThrow('is a description too; give only one of them');
+    const options = { out: 'x', adapter: 'auto', json: false, quiet: true, network: described } as ExperimentOptions;
+    await expect(askedExperiment('shallow', options)).rejects.toThrow('give its parameters too, with --victim');
   });
 });
 
@@ -107,6 +127,8 @@ describe('the network of a training', () => {
     const network = file('train.json', JSON.stringify(MLP));
     expect(await asked({ network })).toEqual({ ...options, victim: network });
     expect(await asked({ victim: onnx })).toEqual({ ...options, victim: onnx });
+    const both = { network, victim: join(FIXTURES, 'mlp3.pth') };
+    expect(await asked(both)).toEqual({ ...options, ...both });
   });
 
   it('is refused under the other name, with the name to use', async () => {
@@ -115,7 +137,6 @@ describe('the network of a training', () => {
     await expect(asked({ network: onnx })).rejects.toThrow(
       /not a description in JSON .*a trained network is a --victim/,
     );
-    await expect(asked({ network: victim, victim: onnx })).rejects.toThrow('--network and --victim: give only one');
     await expect(asked({ network: victim, model: 'mlp' })).rejects.toThrow('--network and --model: give only one');
   });
 });

@@ -180,6 +180,37 @@ describe('a PyTorch checkpoint', () => {
     );
   });
 
+  it('what was recognised of an ONNX file and of a state dict with a description is printed, and in the JSON', async () => {
+    const out = join(scratch, 'models', 'imported.safetensors');
+    const onnx = join(root, 'test/fixtures/networks/lenet.onnx');
+    const printed = await midas('import', onnx, '--out', out, '--quiet');
+    expect(printed.code).toBe(0);
+    const { stdout } = await midas('import', onnx, '--out', out, '--json');
+    const { model, classes, folded, weightLayers } = JSON.parse(stdout);
+    const { height, width } = model.input;
+    expect(printed.stdout).toContain(`\ninput: ${width}x${height} gray, not normalised\nclasses: ${classes}\n`);
+    expect(printed.stdout).toContain(
+      '\nbatch normalisation: none; exporters fold it into the convolutions before it\n',
+    );
+    expect(folded).toBe(true);
+    expect(printed.stdout).toContain(`\nlayers whose weights get bit errors (all): ${weightLayers.join(', ')}\n`);
+    const names = model.layers.filter(({ kind }: { kind: string }) => /^(conv2d|dense)$/.test(kind));
+    expect(weightLayers).toEqual(names.map(({ name }: { name: string }) => name));
+
+    const network = join(scratch, 'lenet.json');
+    const { parameters: _, name: __, ...description } = model;
+    // Other names than those of the state dict, so that layers are matched by order and shape.
+    const layers = model.layers.map((layer: object, i: number) => ({ ...layer, name: `layer${i}` }));
+    writeFileSync(network, JSON.stringify({ ...description, layers }));
+    const torch = ['import', onnx.replace('.onnx', '.pth'), '--network', network, '--out', out];
+    const matched = await midas(...torch);
+    const answer = JSON.parse((await midas(...torch, '--json')).stdout);
+    expect(answer).toMatchObject({ classes, folded: false });
+    expect(answer.weightLayers).toHaveLength(weightLayers.length);
+    expect(answer.notes).toEqual([expect.stringMatching(/layers were matched by order and shape: .* is layer\d/)]);
+    expect(`${matched.stdout}${matched.stderr}`).toContain(answer.notes[0]);
+  });
+
   it('a file with several networks is imported with --key', async () => {
     const source = join(scratch, 'two.safetensors');
     const network = readSafetensors(readFileSync(data('19-safetensors/plain.safetensors')), 'plain').tensors;

@@ -1,4 +1,5 @@
 /** `midas plan` as a user meets it. */
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { midas } from '../support/command_line.ts';
 
@@ -29,6 +30,23 @@ describe('the plan of the deep experiment', () => {
     expect(stdout).toMatch(/^device memory +[\d.]+ MiB while it is trained$/m);
     expect(stdout).toMatch(/^training of 2 networks: about /m);
     expect(stdout).not.toContain('requested');
+  });
+
+  it('the plan of a network that is trained already counts no training of it', async () => {
+    const victim = fileURLToPath(new URL('../fixtures/networks/lenet.onnx', import.meta.url));
+    const { code, stdout } = await midas('plan', 'shallow', '--victim', victim, '--json', ...options);
+    expect(code).toBe(0);
+    const answer = JSON.parse(stdout);
+    expect(answer.victim).toEqual({
+      name: 'victim',
+      model: expect.stringMatching(/^lenet, /),
+      given: true,
+      parameters: expect.any(Number),
+      parameterBytes: expect.any(Number),
+      largestTensor: expect.anything(),
+      inferenceFlops: expect.any(Number),
+    });
+    expect(answer.seconds).toBe(0);
   });
 
   it.each([

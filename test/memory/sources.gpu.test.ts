@@ -6,11 +6,12 @@ import type { DenseSpec } from '../../src/layers/dense.ts';
 import { planGraph, recordBackward, recordForward } from '../../src/layers/graph.ts';
 import { layerParameters } from '../../src/layers/kinds.ts';
 import { FlatParameters, ParameterLayout } from '../../src/layers/parameters.ts';
-import { codeAt, packCodes } from '../../src/memory/codec.ts';
-import { type FaultModel, type MemoryConfigInput, parseMemoryConfig } from '../../src/memory/config.ts';
+import { codeAt } from '../../src/memory/codec.ts';
+import { type MemoryConfigInput, parseMemoryConfig } from '../../src/memory/config.ts';
 import { fetchCodes, fetchTensor } from '../../src/memory/fault_sampler.ts';
 import { stackVictim } from '../../src/models/victims.ts';
 import { randomValues, readMatrix, useGpu, writeMatrix } from '../support/gpu.ts';
+import { encodedImage, type Layer, MEMORIES, SMALL_GEOMETRY, UNIFORM } from '../support/memories.ts';
 
 const device = useGpu();
 
@@ -41,166 +42,14 @@ async function store(config: MemoryConfigInput, draw = 2) {
   return memory;
 }
 
-/** The memory image of a parameter, encoded by the reference. */
-function imageOf(memory: ApproximateMemory, name: string) {
-  const { rows, columns, stride, offset } = layout.find(name);
-  const codec = memory.codecOf(name);
-  const codes = Array.from(weights.subarray(offset, offset + rows * stride), (weight, i) =>
-    codec.encode(weight, Math.floor(i / stride)),
-  );
-  return { words: packCodes(codes, codec.storageBits), rows, columns, stride, codec };
-}
-
-type Layer = MemoryConfigInput['layers'][string];
-
-const uniform: FaultModel = { kind: 'uniform', bitErrorRate: 0.03, drawn: 'read' };
-
-/** Memories with every format, every fault model, and combinations of them. */
-const MEMORIES: Readonly<Record<string, Layer>> = {
-  'fixed point of 12 bits': { kind: 'stored', faults: [uniform] },
-  'fixed point of 7 bits': { kind: 'stored', format: { kind: 'fixed', bits: 7 }, faults: [uniform] },
-  'fixed point of 3 bits': { kind: 'stored', format: { kind: 'fixed', bits: 3 }, faults: [uniform] },
-  int8: { kind: 'stored', format: { kind: 'int8' }, faults: [uniform] },
-  'int8 with a scale per channel': {
-    kind: 'stored',
-    format: { kind: 'int8', scale: 'per-channel' },
-    faults: [uniform],
-  },
-  int4: { kind: 'stored', format: { kind: 'int4' }, faults: [uniform] },
-  'int4 with a scale per channel': {
-    kind: 'stored',
-    format: { kind: 'int4', scale: 'per-channel' },
-    faults: [uniform],
-  },
-  fp32: { kind: 'stored', format: { kind: 'fp32' }, faults: [uniform] },
-  'fp32, zeros for what is not finite': {
-    kind: 'stored',
-    format: { kind: 'fp32', nonFinite: 'zero' },
-    faults: [uniform],
-  },
-  fp16: { kind: 'stored', format: { kind: 'fp16' }, faults: [uniform] },
-  'fp16, saturating': { kind: 'stored', format: { kind: 'fp16', nonFinite: 'saturate' }, faults: [uniform] },
-  bf16: { kind: 'stored', format: { kind: 'bf16' }, faults: [uniform] },
-  'bf16, saturating': { kind: 'stored', format: { kind: 'bf16', nonFinite: 'saturate' }, faults: [uniform] },
-  asymmetric: { kind: 'stored', faults: [{ kind: 'asymmetric', zeroToOne: 0.05, oneToZero: 0.01 }] },
-  'stuck cells': { kind: 'stored', faults: [{ kind: 'stuck-at', zero: 0.04, one: 0.02 }] },
-  'bit planes': { kind: 'stored', faults: [{ kind: 'bit-plane', rates: [0.2, 0.1, 0, 0.05, 0.01] }] },
-  'protected bits': { kind: 'stored', faults: [uniform], protectedBits: 3 },
-  'EDEN EM0': { kind: 'stored', faults: [{ kind: 'eden', model: 'EM0', weakCells: 0.08, failure: 0.4 }] },
-  'EDEN EM1': {
-    kind: 'stored',
-    faults: [
-      {
-        kind: 'eden',
-        model: 'EM1',
-        lines: [
-          { share: 0.1, weakCells: 0.3, failure: 0.5 },
-          { share: 0.5, weakCells: 0.02 },
-        ],
-      },
-    ],
-  },
-  'EDEN EM2': { kind: 'stored', faults: [{ kind: 'eden', model: 'EM2', lines: [{ share: 0.5, weakCells: 0.1 }] }] },
-  'EDEN EM3': {
-    kind: 'stored',
-    faults: [{ kind: 'eden', model: 'EM3', weakCells: 0.1, failureOfOnes: 0.8, failureOfZeros: 0.1 }],
-  },
-  clustered: { kind: 'stored', faults: [{ kind: 'clustered', lines: 0.3, bitErrorRate: 0.05 }] },
-  'a measured DIMM': { kind: 'stored', faults: [{ kind: 'voltage', vendor: 'C', volts: 1.15 }] },
-  'an SRAM chip': {
-    kind: 'stored',
-    format: { kind: 'int8' },
-    faults: [{ kind: 'sram-chip', profile: 'chip2-high' }],
-  },
-  SECDED: { kind: 'stored', faults: [{ kind: 'uniform', bitErrorRate: 0.01 }], ecc: {} },
-  'SECDED that passes on what it detects, int8': {
-    kind: 'stored',
-    format: { kind: 'int8' },
-    faults: [{ kind: 'uniform', bitErrorRate: 0.02 }],
-    ecc: { detected: 'pass' },
-  },
-  'SECDED over stored values, int4': {
-    kind: 'stored',
-    format: { kind: 'int4' },
-    faults: [{ kind: 'asymmetric', zeroToOne: 0.03, oneToZero: 0.01 }],
-    ecc: {},
-  },
-  'SECDED of fp32 by bitlines': {
-    kind: 'stored',
-    format: { kind: 'fp32', nonFinite: 'zero' },
-    faults: [{ kind: 'eden', model: 'EM1', lines: [{ share: 0.2, weakCells: 0.1, failure: 0.5 }] }],
-    ecc: {},
-  },
-  'SECDED scrubbed on load, with stuck cells': {
-    kind: 'stored',
-    faults: [
-      { kind: 'uniform', bitErrorRate: 0.01, drawn: 'load' },
-      { kind: 'uniform', bitErrorRate: 0.01 },
-      { kind: 'stuck-at', zero: 0.005, one: 0.005 },
-    ],
-    ecc: { scrub: true },
-  },
-  "two's complement of 12 bits": {
-    kind: 'stored',
-    format: { kind: 'fixed', representation: 'twos-complement' },
-    faults: [uniform],
-  },
-  "two's complement of 5 bits": {
-    kind: 'stored',
-    format: { kind: 'fixed', bits: 5, representation: 'twos-complement' },
-    faults: [uniform],
-  },
-  'inverted storage': {
-    kind: 'stored',
-    faults: [{ kind: 'asymmetric', zeroToOne: 0.08, oneToZero: 0.01 }],
-    inverted: true,
-  },
-  'inverted storage, int8': {
-    kind: 'stored',
-    format: { kind: 'int8' },
-    faults: [{ kind: 'asymmetric', zeroToOne: 0.01, oneToZero: 0.05 }],
-    inverted: true,
-  },
-  'inverted storage under protected bits, int4': {
-    kind: 'stored',
-    format: { kind: 'int4' },
-    faults: [{ kind: 'stuck-at', zero: 0.1, one: 0.02 }],
-    protectedBits: 1,
-    inverted: true,
-  },
-  'inverted storage, fp32': {
-    kind: 'stored',
-    format: { kind: 'fp32', nonFinite: 'zero' },
-    faults: [{ kind: 'eden', model: 'EM3', weakCells: 0.1, failureOfOnes: 0.1, failureOfZeros: 0.5 }],
-    inverted: true,
-  },
-  'inverted storage under SECDED': {
-    kind: 'stored',
-    faults: [{ kind: 'asymmetric', zeroToOne: 0.03, oneToZero: 0.003 }],
-    ecc: {},
-    inverted: true,
-  },
-  'inverted storage of symmetric faults': {
-    kind: 'stored',
-    faults: [{ kind: 'clustered', lines: 0.3, bitErrorRate: 0.05 }],
-    inverted: true,
-  },
-  'reordered bits': {
-    kind: 'stored',
-    format: { kind: 'bf16', nonFinite: 'saturate' },
-    faults: [{ kind: 'bit-plane', rates: [0.01, 0.2, 0, 0.05, 0.3, 0.02] }],
-    reordered: true,
-  },
-};
-
-const GEOMETRY = { banks: 4, rows: 4096, rowBytes: 64 } as const;
+const imageOf = (memory: ApproximateMemory, name: string) => encodedImage(memory, layout.find(name), weights);
 
 describe.each(Object.entries(MEMORIES))('weights in a memory: %s', (_, layer) => {
   const config: MemoryConfigInput = {
     seed: 7,
     chip: 3,
     granularity: 'pass',
-    geometry: GEOMETRY,
+    geometry: SMALL_GEOMETRY,
     layers: { '*': layer },
   };
 
@@ -268,7 +117,7 @@ describe('fused products of every memory', () => {
 
   it.each(FUSED)('fused products of %s multiply with exactly the weights that a pass reads', async (kind) => {
     const layer = MEMORIES[kind];
-    const common = { seed: 7, granularity: 'pass', path: 'fused', geometry: GEOMETRY } as const;
+    const common = { seed: 7, granularity: 'pass', path: 'fused', geometry: SMALL_GEOMETRY } as const;
     const { memory, y, dx } = await fusedWeights({ ...common, layers: { fc2: { ...layer } } });
     const { rows, columns, stride } = layout.find('fc2.weight');
     const read = (pass: number) =>
@@ -437,7 +286,7 @@ describe('one memory under one configuration after the other', () => {
     expect(memory.bytesOf('fc2')).toBe((f32 / 2) * (9 / 8));
     await expect(memory.fetchCodes('fc1.weight')).resolves.toHaveLength(length / 2);
     await memory.configure(
-      parseMemoryConfig({ granularity: 'inference', layers: { '*': { kind: 'stored', faults: [uniform] } } }, LAYERS),
+      parseMemoryConfig({ granularity: 'inference', layers: { '*': { kind: 'stored', faults: [UNIFORM] } } }, LAYERS),
     );
     await expect(memory.fetchCodes('fc1.weight')).rejects.toThrow(/every image reads the weights separately/);
   });

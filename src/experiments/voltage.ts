@@ -1,6 +1,7 @@
 /** The conditions of a sweep over measured memories: supply voltages, and timings of early reads. */
 import * as v from 'valibot';
 import { NamedMemories, type NumberFormat } from '../memory/config.ts';
+import { ASSUMED_RATE } from '../memory/faults/clustered.ts';
 import { latencyRates, type Timing, timingName } from '../memory/latency.ts';
 import { rowMapOfChip, rowMapsAt } from '../memory/row_maps.ts';
 import { dimmNumber, isMeasuredVoltage, type Vendor } from '../memory/undervolting.ts';
@@ -41,38 +42,41 @@ function chipMemory(
 /**
  * One condition per voltage and bit error rate in bad rows or lines: rows as they were measured on DIMMs of vendor C, and cache
  * lines on DIMMs of vendors A and B, where it was not measured in which rows they lie. Every draw is another DIMM of the vendor,
- * in the order of their numbers, unless one is named. A name says so where nothing was measured at its voltage.
- * @param badBits bit error rates in bad rows or lines; undefined is the default of the fault models
+ * in the order of their numbers, unless one is named. Names have the assumed rate, and how many of the DIMMs were not measured at a
+ * voltage.
+ * @param badBits bit error rates in bad rows or lines, which nobody measured
  * @throws ConfigError for a DIMM that was not measured at a voltage
  */
 export function measuredVoltageMemories(
   { vendor, dimm, volts }: AskedVoltages,
   format: StoredFormat = { kind: 'fixed' },
-  badBits: readonly (number | undefined)[] = [undefined],
+  badBits: readonly number[] = [ASSUMED_RATE],
 ): NamedMemory[] {
   const memories = badBits.flatMap((bitErrorRate) =>
     volts.map((each) => {
-      const given = bitErrorRate === undefined ? {} : { bitErrorRate };
-      const [what, fault, interpolated] =
-        vendor === 'C'
-          ? ([
-              ' rows',
-              { kind: 'rows', volts: each, ...(dimm !== undefined && { dimm }), ...given },
-              dimm === undefined
-                ? rowMapsAt(each, '--voltages').every((map) => map.interpolated)
-                : rowMapOfChip({ volts: each, dimm }, 0, '--voltages').interpolated,
-            ] as const)
-          : ([
-              '',
-              { kind: 'voltage', vendor, volts: each, ...(dimm !== undefined && { dimm: dimmNumber(dimm) }), ...given },
-              !isMeasuredVoltage(vendor, each),
-            ] as const);
-      const setting = `DRAM ${dimm ?? vendor}${what}${bitErrorRate === undefined ? '' : `, ${bitErrorRate} of their bits`}`;
-      const name = `${setting}, ${each.toFixed(3)} V${interpolated ? ' (interpolated)' : ''}`;
-      return chipMemory(fault, format, { name, setting, volts: each });
+      const isMapped = vendor === 'C';
+      const fault = isMapped
+        ? { kind: 'rows', volts: each, ...(dimm !== undefined && { dimm }), bitErrorRate }
+        : { kind: 'voltage', vendor, volts: each, ...(dimm !== undefined && { dimm: dimmNumber(dimm) }), bitErrorRate };
+      const percent = Number((100 * bitErrorRate).toPrecision(3));
+      const setting = `DRAM ${dimm ?? vendor}, bad ${isMapped ? 'rows' : 'lines'} at ${percent} % (assumed)`;
+      const between = isMapped
+        ? interpolatedMaps(each, dimm)
+        : isMeasuredVoltage(vendor, each)
+          ? ''
+          : ' (interpolated)';
+      return chipMemory(fault, format, { name: `${setting}, ${each.toFixed(3)} V${between}`, setting, volts: each });
     }),
   );
   return v.parse(NamedMemories, memories);
+}
+
+/** Says how many of the DIMMs, or if the named one, were not measured at a voltage; empty if all were. */
+function interpolatedMaps(volts: number, dimm: string | undefined): string {
+  const maps = dimm === undefined ? rowMapsAt(volts, '--voltages') : [rowMapOfChip({ volts, dimm }, 0, '--voltages')];
+  const count = maps.filter((map) => map.interpolated).length;
+  if (count === 0) return '';
+  return count === maps.length ? ' (interpolated)' : ` (${count} of ${maps.length} interpolated)`;
 }
 
 /**

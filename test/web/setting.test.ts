@@ -93,7 +93,7 @@ describe('the condition of a setting', () => {
   test('a voltage of vendor C draws the measured maps of rows, as the command line does', () => {
     const setting: Setting = { ...DEFAULTS, memory: 'dram-C', volts: 1.15, layers: 'fc2' };
     const [{ name, memory }] = sweepOfSetting(setting, 'one').memories;
-    expect(name).toBe('DRAM C rows, 1.150 V');
+    expect(name).toBe('DRAM C, bad rows at 5 % (assumed), 1.150 V');
     expect(memory.layers).toMatchObject({ fc2: { faults: [{ kind: 'rows', volts: 1.15, bitErrorRate: 0.05 }] } });
     expect(conditionOf(setting)).toMatchObject({ kind: 'memory', label: name });
   });

@@ -3,10 +3,13 @@ import { ConfigError } from '../../errors.ts';
 import { described, Rate } from '../fields.ts';
 import { defineFaultModel, drawnField, type FaultSite, type FaultSource, kindField } from './model.ts';
 
-/** The bit error rate in bad lines. No published measurement gives it, so its default is an assumption. */
+/** Probability that a bit of a bad line or row flips. No published measurement gives it. */
+export const ASSUMED_RATE = 0.05;
+
+/** The bit error rate in bad lines. */
 export const badLineRateField = v.optional(
   described(Rate, 'Probability that a bit of a bad line flips. The default is an assumption, not a measurement.'),
-  0.05,
+  ASSUMED_RATE,
 );
 
 export const clustered = defineFaultModel({

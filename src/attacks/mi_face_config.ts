@@ -117,10 +117,20 @@ export const MiFaceOptions = v.strictObject({
           v.description('Random directions per iteration; each costs two queries per class.'),
         ),
         sigma: v.pipe(number(1e-6, 10), v.description('Length of the difference along a direction, in pixel units.')),
-        cell: v.pipe(whole(1, 64), v.description('Side of the square of pixels that share a sign.')),
+        cell: v.pipe(whole(1, 64), v.description('Side of the square of pixels that share a value of a direction.')),
+        distribution: v.optional(
+          v.pipe(
+            v.picklist(['signs', 'gaussian']),
+            v.description(
+              'Values of a direction: signs (default: simultaneous perturbation, Spall 1992) or normal numbers (gaussian: NES, ' +
+                'as used against classifiers by Ilyas et al., ICML 2018), of which sigma is then the deviation.',
+            ),
+          ),
+        ),
       }),
       v.description(
-        'If present, a black-box attack: it sees released confidences only, and estimates gradients by finite differences.',
+        'If present, a black-box attack: it sees released confidences only, and estimates gradients by finite differences along ' +
+          'pairs of opposite directions.',
       ),
     ),
   ),

@@ -37,6 +37,8 @@ function victimOf(kind: VictimKind): object {
   return { kind, hidden, training: { ...training, ...(kind === 'dae' && { reconstruction }) } };
 }
 
+const NES = { distribution: 'gaussian' };
+
 /** Every kind of attack: MI-Face from every start, with weights, several reads or confidences only, and inversion. */
 const attacks = [
   { kind: 'mi-face', start: 'zero', iterations: 1, step: 1 },
@@ -51,6 +53,7 @@ const attacks = [
     keep: 'last',
     search: { directions: 4, sigma: 1, cell: 4 },
   },
+  { kind: 'mi-face', start: 'zero', iterations: 1, step: 1, search: { ...NES, directions: 4, sigma: 1, cell: 4 } },
   {
     kind: 'inversion',
     network: { kind: 'dense', hidden: [4] },

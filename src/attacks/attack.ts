@@ -22,9 +22,10 @@ export type SplitName = (typeof SPLITS)[number];
 
 /**
  * The attacker's access to the victim. `white-box`: the weights, so a defence that changes the released confidences has no
- * effect on the attack. `scores`: only the released confidences, or nothing.
+ * effect on the attack. `scores`: only the released confidences, or nothing. `labels`: only the person that the victim names, which
+ * a change of the released confidences does not change.
  */
-export type Access = 'white-box' | 'scores';
+export type Access = 'white-box' | 'scores' | 'labels';
 
 /** A named result of an attack, which becomes one row per draw. An attack may have several, such as one per split. */
 export interface AttackOutput {

@@ -39,7 +39,7 @@ function victimOf(kind: VictimKind): object {
 
 const NES = { distribution: 'gaussian' };
 
-/** Every kind of attack: MI-Face from every start, with weights, several reads or confidences only, and inversion. */
+/** Every kind of attack: MI-Face from every start, with weights, several reads or confidences only, labels only, and inversion. */
 const attacks = [
   { kind: 'mi-face', start: 'zero', iterations: 1, step: 1 },
   { kind: 'mi-face', start: 'zero', iterations: 1, step: 1, reads: 2 },
@@ -54,6 +54,7 @@ const attacks = [
     search: { directions: 4, sigma: 1, cell: 4 },
   },
   { kind: 'mi-face', start: 'zero', iterations: 1, step: 1, search: { ...NES, directions: 4, sigma: 1, cell: 4 } },
+  { kind: 'label-only', iterations: 2, pairs: 2, cell: 4 },
   {
     kind: 'inversion',
     network: { kind: 'dense', hidden: [4] },
@@ -107,11 +108,11 @@ const NAMES = configuration('softmax', {}).attacks.flatMap((config) =>
     .map(({ name }) => name),
 );
 
-/** The attacks that read the weights, so that no change of the released confidences reaches them. */
-const WHITE_BOX = new Set(
+/** The attacks that read the weights or only labels, so that no change of the released confidences reaches them. */
+const UNRELEASED = new Set(
   configuration('softmax', {}).attacks.flatMap((config) => {
     const attack = attackOfKind(config.kind);
-    return attack.access(config) === 'white-box' ? attack.outputs(config).map(({ name }) => name) : [];
+    return attack.access(config) !== 'scores' ? attack.outputs(config).map(({ name }) => name) : [];
   }),
 );
 
@@ -139,14 +140,16 @@ describe('every attack and every defence', () => {
       const own = rows.filter(({ attack }) => attack === name);
       for (const row of own) {
         expect(row.n).toBe(3);
-        expect(Number.isFinite(row.pcc) && Number.isFinite(row.mse)).toBe(true);
+        // An attack that starts from public faces may find none that such a victim takes for a person.
+        const found = name !== 'label-only' || row.unmeasured < 3;
+        expect(Number.isFinite(row.pcc) && Number.isFinite(row.mse)).toBe(found);
       }
       const under = (release: object | undefined) =>
         own
           .filter(({ condition }) => isDeepStrictEqual(condition.release, release))
           .map(({ perIdentity }) => perIdentity.pcc);
       for (const release of releases) {
-        if (WHITE_BOX.has(name)) expect(under(release), name).toEqual(under(undefined));
+        if (UNRELEASED.has(name)) expect(under(release), name).toEqual(under(undefined));
         else expect(under(release), name).not.toEqual(under(undefined));
       }
     }

@@ -1,15 +1,18 @@
 /** The summary and the comparisons of a report as Markdown, for the README of a study. */
 import { attackTitle } from './attacks.ts';
 import { type Comparison, comparisons, type Untested } from './comparisons.ts';
-import { differenceDigits, formatDifference, formatNumber } from './format.ts';
+import { differenceDigits, formatDifference, formatNumber, type Table } from './format.ts';
 import { conditionLabel, METRIC_LABELS } from './labels.ts';
-import { summaryTable, type Table } from './report.ts';
+import { membershipTable } from './membership.ts';
+import { summaryTable } from './report.ts';
 import type { Results } from './schema.ts';
 
-/** Two tables: the conditions with their intervals, and the comparisons with their corrected intervals and verdicts. */
+/** Tables: conditions with their intervals, comparisons with their corrected intervals and verdicts, membership inference if any. */
 export function markdownReport(results: Results): string {
   const compared = comparisons(results);
   const list = compared.length === 0 ? [] : ['### Comparisons', markdownTable(comparisonTable(compared, results))];
+  const memberships = membershipTable(results);
+  if (memberships) list.push('### Membership inference', markdownTable(memberships));
   return `${['### Conditions', markdownTable(summaryTable(results)), ...list].join('\n\n')}\n`;
 }
 

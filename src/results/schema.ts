@@ -282,6 +282,23 @@ export const RowSchema = v.object({
       'Accuracy on the held-out images of each person, in the order of their classes; people without any are left out.',
     ),
   ),
+  membership: v.optional(
+    field(
+      v.object({
+        auc: field(
+          measured,
+          'AUC of membership: probability that a training photograph has a higher score than a held-out one, 0.5 by guessing.',
+        ),
+        tprAtOnePercent: field(
+          measured,
+          'Share of the training photographs above a score that at most 1 % of the held-out ones exceed; null with fewer than 100 of these.',
+        ),
+        members: field(list, 'Scores of training photographs, null where there is none.'),
+        nonMembers: field(list, 'Scores of as many held-out photographs of the same people: half of all are members.'),
+      }),
+      'Present if the attack infers whether the model was trained on a photograph: such a row has no reconstructions.',
+    ),
+  ),
   perIdentity: field(
     PerIdentitySchema,
     'One value per attacked identity, in the same order in every row; intervals and paired comparisons use these values.',

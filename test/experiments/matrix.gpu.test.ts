@@ -39,7 +39,7 @@ function victimOf(kind: VictimKind): object {
 
 const NES = { distribution: 'gaussian' };
 
-/** Every kind of attack: MI-Face from every start, with weights, several reads or confidences only, labels only, and inversion. */
+/** Every kind of attack: MI-Face from every start, with weights, several reads or confidences only, labels only, membership, and inversion. */
 const attacks = [
   { kind: 'mi-face', start: 'zero', iterations: 1, step: 1 },
   { kind: 'mi-face', start: 'zero', iterations: 1, step: 1, reads: 2 },
@@ -55,6 +55,7 @@ const attacks = [
   },
   { kind: 'mi-face', start: 'zero', iterations: 1, step: 1, search: { ...NES, directions: 4, sigma: 1, cell: 4 } },
   { kind: 'label-only', iterations: 2, pairs: 2, cell: 4 },
+  { kind: 'membership', shadows: 4 },
   {
     kind: 'inversion',
     network: { kind: 'dense', hidden: [4] },
@@ -139,6 +140,11 @@ describe('every attack and every defence', () => {
     for (const name of NAMES) {
       const own = rows.filter(({ attack }) => attack === name);
       for (const row of own) {
+        if (row.membership) {
+          expect(row.n).toBe(0);
+          expect(Number.isFinite(row.membership.auc)).toBe(true);
+          continue;
+        }
         expect(row.n).toBe(3);
         // An attack that starts from public faces may find none that such a victim takes for a person.
         const found = name !== 'label-only' || row.unmeasured < 3;
@@ -147,7 +153,7 @@ describe('every attack and every defence', () => {
       const under = (release: object | undefined) =>
         own
           .filter(({ condition }) => isDeepStrictEqual(condition.release, release))
-          .map(({ perIdentity }) => perIdentity.pcc);
+          .map(({ perIdentity, membership }) => membership?.members ?? perIdentity.pcc);
       for (const release of releases) {
         if (UNRELEASED.has(name)) expect(under(release), name).toEqual(under(undefined));
         else expect(under(release), name).not.toEqual(under(undefined));

@@ -9,10 +9,10 @@
  */
 import * as v from 'valibot';
 import { Arena } from '../gpu/arena.ts';
-import { likelihoodRatios, scaledConfidence } from '../metrics/membership.ts';
 import { Random } from '../random.ts';
 import type { Attack, AttackContext, AttackedVictim, AttackOutput, AttackResult, BuiltAttack } from './attack.ts';
 import { Predictor } from './inversion.ts';
+import { likelihoodRatios, scaledConfidence } from './lira.ts';
 
 export const MembershipOptions = v.strictObject({
   kind: v.literal('membership'),

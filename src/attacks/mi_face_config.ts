@@ -2,9 +2,10 @@
 import * as v from 'valibot';
 import { MOST_READS } from './repeated_reads.ts';
 
-const whole = (low: number, high: number) =>
+const whole = (low: number, high: number): v.GenericSchema<number> =>
   v.pipe(v.number('must be a number'), v.integer('must be a whole number'), v.minValue(low), v.maxValue(high));
-const number = (low: number, high: number) => v.pipe(v.number('must be a number'), v.minValue(low), v.maxValue(high));
+const number = (low: number, high: number): v.GenericSchema<number> =>
+  v.pipe(v.number('must be a number'), v.minValue(low), v.maxValue(high));
 
 /**
  * The start of an attack: a black image, the attacker's mean face, the mean of the photographs that the victim was trained on, or

@@ -13,9 +13,10 @@ import { MODEL_KINDS } from '../models/model_spec.ts';
 import { NetworkDescription } from '../models/network_description.ts';
 import { schemaMessage } from '../schema_message.ts';
 
-const whole = (low: number, high: number) =>
+const whole = (low: number, high: number): v.GenericSchema<number> =>
   v.pipe(v.number('must be a number'), v.integer('must be a whole number'), v.minValue(low), v.maxValue(high));
-const number = (low: number, high: number) => v.pipe(v.number('must be a number'), v.minValue(low), v.maxValue(high));
+const number = (low: number, high: number): v.GenericSchema<number> =>
+  v.pipe(v.number('must be a number'), v.minValue(low), v.maxValue(high));
 // The type leaves the description out, which changes no values.
 const described = <S extends v.GenericSchema>(text: string, schema: S): S =>
   v.pipe(schema, v.description(text)) as unknown as S;

@@ -71,10 +71,10 @@ export function field<S extends v.GenericSchema>(schema: S, description: string)
 }
 
 // JSON has no NaN or Infinity: a number that is not finite would be written as null, so it is refused.
-const number = v.pipe(v.number(), v.finite());
-const count = v.pipe(v.number(), v.integer(), v.minValue(0));
-const positive = v.pipe(number, v.minValue(0));
-const share = v.pipe(number, v.minValue(0), v.maxValue(1));
+const number: v.GenericSchema<number> = v.pipe(v.number(), v.finite());
+const count: v.GenericSchema<number> = v.pipe(v.number(), v.integer(), v.minValue(0));
+const positive: v.GenericSchema<number> = v.pipe(number, v.minValue(0));
+const share: v.GenericSchema<number> = v.pipe(number, v.minValue(0), v.maxValue(1));
 
 // ------------------------------------------------------------------------------------------------- conditions
 // Keys are in the order in which experiments write them, so a row that is read and written again has the same bytes.

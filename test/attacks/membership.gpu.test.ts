@@ -48,7 +48,7 @@ const entriesOf = (rows: readonly Row[]) =>
     ({ condition }) => condition.kind !== 'quantised',
   );
 
-describe('membership inference', () => {
+describe('membership inference as an attack', () => {
   it('membership is plain in a network that has learned noise by heart, less so under bit errors', async () => {
     const { rows, presentation, store } = await outcomeOf({ sweeps: [{ layers: 'all', rates: [0.05] }], draws: 2 });
     for (const { membership, n, queries, pcc } of rows) {

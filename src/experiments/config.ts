@@ -140,7 +140,7 @@ const Files = v.strictObject({
 export const DataConfig = v.variant('kind', [Procedural, Files]);
 export type DataConfig = v.InferOutput<typeof DataConfig>;
 
-const Training = v.strictObject({
+const trainingConfig = v.strictObject({
   epochs: described('Passes over the training photographs.', whole(1, 100_000)),
   steps: v.optional(
     described(
@@ -176,7 +176,12 @@ const Training = v.strictObject({
   ),
 });
 
-const VictimConfig = v.variant('kind', [
+type TrainingConfigType = typeof trainingConfig;
+/** The types of schemas have names so that declarations of other types do not repeat them. */
+interface TrainingSchema extends TrainingConfigType {}
+const Training: TrainingSchema = trainingConfig;
+
+const victimConfig = v.variant('kind', [
   v.strictObject({
     kind: described(
       'softmax: softmax regression. mlp: the published network, one hidden layer without activation. mlp-sigmoid: one hidden ' +
@@ -200,6 +205,9 @@ const VictimConfig = v.variant('kind', [
     training: Training,
   }),
 ]);
+type VictimConfigType = typeof victimConfig;
+interface VictimSchema extends VictimConfigType {}
+const VictimConfig: VictimSchema = victimConfig;
 export type VictimConfig = v.InferOutput<typeof VictimConfig>;
 
 /** Kinds of victims, for help texts. */

@@ -188,7 +188,7 @@ export type NoiseCondition = v.InferOutput<typeof NoiseCondition>;
 
 // ------------------------------------------------------------------------------------------------- rows
 
-const measured = v.nullable(number);
+const measured: v.GenericSchema<number | null> = v.nullable(number);
 
 /** One field per metric. */
 function fields<M extends PersonMetric, S extends v.GenericSchema>(
@@ -218,7 +218,7 @@ export type PerIdentity = v.InferOutput<typeof PerIdentitySchema>;
 
 const MEAN = '; the mean over the people for whom it could be measured, null if there are none';
 
-export const RowSchema = v.object({
+const rowSchema = v.object({
   condition: field(ConditionSchema, 'The changes made to the weights and to the released confidences.'),
   draw: field(
     count,
@@ -304,12 +304,16 @@ export const RowSchema = v.object({
     'One value per attacked identity, in the same order in every row; intervals and paired comparisons use these values.',
   ),
 });
+type RowSchemaType = typeof rowSchema;
+/** The type of the schema, which has a name so that declarations of other types do not repeat it. */
+export interface RowSchema extends RowSchemaType {}
+export const RowSchema: RowSchema = rowSchema;
 /** One attack on one draw of one condition. */
 export type Row = v.InferOutput<typeof RowSchema>;
 
 // ------------------------------------------------------------------------------------------------- summary
 
-const IntervalSchema = v.object({
+const intervalSchema = v.object({
   mean: field(measured, 'Mean of the measured values; null if there are none.'),
   ci95: field(
     v.nullable(v.tuple([number, number])),
@@ -317,12 +321,15 @@ const IntervalSchema = v.object({
   ),
   unmeasured: v.optional(field(count, 'Number of values that could not be measured, if there are any.')),
 });
+type IntervalSchemaType = typeof intervalSchema;
+interface IntervalSchema extends IntervalSchemaType {}
+const IntervalSchema: IntervalSchema = intervalSchema;
 /** A mean and its 95 % confidence interval. */
 export type Interval = v.InferOutput<typeof IntervalSchema>;
 
 const NOTHING: Interval = { mean: null, ci95: null };
 
-const SummarySchema = v.object({
+const summarySchema = v.object({
   condition: field(ConditionSchema, 'The changes made to the weights and to the released confidences.'),
   attack: field(v.string(), 'Name of the attack.'),
   draws: field(count, 'Number of measured draws.'),
@@ -335,6 +342,9 @@ const SummarySchema = v.object({
   ...fields(FIRST_METRICS, IntervalSchema, ', over draws and people'),
   ...fields(PERSON_MEASURES, v.optional(IntervalSchema, NOTHING), ', over draws and people'),
 });
+type SummarySchemaType = typeof summarySchema;
+interface SummarySchema extends SummarySchemaType {}
+const SummarySchema: SummarySchema = summarySchema;
 /** All draws of one condition under one attack. `n` is the number of reconstructions over all draws. */
 export type SummaryEntry = v.InferOutput<typeof SummarySchema>;
 
@@ -374,7 +384,7 @@ export const EvaluatorsSchema = field(
   'Share of real photographs that the evaluators recognise, on photographs that they were not trained on.',
 );
 
-export const ManifestSchema = v.object({
+const manifestSchema = v.object({
   version: field(v.string(), 'Version of midas that made the run.'),
   command: field(v.string(), 'The command line that repeats the run, beginning with `midas`.'),
   config: field(
@@ -426,6 +436,10 @@ export const ManifestSchema = v.object({
   ),
   attacks: v.optional(field(v.array(AttackSchema), 'Descriptions of the attacks that rows refer to.')),
 });
+type ManifestSchemaType = typeof manifestSchema;
+/** The type of the schema, which has a name so that declarations of other types do not repeat it. */
+export interface ManifestSchema extends ManifestSchemaType {}
+export const ManifestSchema: ManifestSchema = manifestSchema;
 export type Manifest = v.InferOutput<typeof ManifestSchema>;
 
 export const ResultsSchema = v.object({

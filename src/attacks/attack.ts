@@ -22,9 +22,10 @@ export type SplitName = (typeof SPLITS)[number];
 
 /**
  * The attacker's access to the victim. `white-box`: the weights, so a defence that changes the released confidences has no
- * effect on the attack. `scores`: only the released confidences, or nothing.
+ * effect on the attack. `scores`: only the released confidences, or nothing. `labels`: only the person that the victim names, which
+ * a change of the released confidences does not change.
  */
-export type Access = 'white-box' | 'scores';
+export type Access = 'white-box' | 'scores' | 'labels';
 
 /** A named result of an attack, which becomes one row per draw. An attack may have several, such as one per split. */
 export interface AttackOutput {
@@ -32,8 +33,8 @@ export interface AttackOutput {
   readonly name: string;
   /** Name of the result in a title: `MI-Face from a black image`. */
   readonly title: string;
-  /** The split whose people or photographs the result shows. */
-  readonly split: SplitName;
+  /** The split whose people or photographs the result shows; absent if it has no images. */
+  readonly split?: SplitName;
   /** Name of the attacker, where several attack the same predictions. */
   readonly attacker?: string;
   /** Estimated cost for the progress bar, in a unit that all attacks of the experiment share. */
@@ -55,10 +56,20 @@ export interface Reconstruction {
   readonly failed?: boolean;
 }
 
+/** A photograph of which an attack judged whether the victim was trained on it. */
+export interface Membership {
+  /** Higher if the attack holds it for a training photograph; NaN if the victim gave no numbers. */
+  readonly score: number;
+  readonly isMember: boolean;
+}
+
 /** The result of one output of an attack on one draw of the victim's memory. */
 export interface AttackResult {
+  /** Empty if the attack infers memberships. */
   readonly reconstructions: readonly Reconstruction[];
-  /** Queries to the victim per reconstruction; for a white-box attack, evaluations of its gradient. */
+  /** As many training as held-out photographs; absent if the attack returns images. */
+  readonly memberships?: readonly Membership[];
+  /** Queries to the victim per reconstruction or judged photograph; for a white-box attack, evaluations of its gradient. */
   readonly queries: number;
   /** Further loads of the weights that the attacker waited for and read; absent if the attack read only the measured one. */
   readonly reloads?: number;
@@ -93,6 +104,8 @@ export interface AttackContext extends ImageSize {
   readonly photographs: DeviceDataset;
   /** Indices of the photographs that are attacked, split by split, and the person on each. */
   readonly attacked: Readonly<Record<SplitName, { readonly indices: Uint32Array; readonly persons: Uint32Array }>>;
+  /** All photographs of the victim's people, split by split, and the person on each. */
+  readonly splits: AttackContext['attacked'];
   /** The people that are attacked, classes of the victim. */
   readonly people: readonly number[];
   /** Number of people that the victim distinguishes. */
@@ -128,6 +141,12 @@ export interface AttackContext extends ImageSize {
     vectors: Float32Array,
     owner?: Arena,
   ): Promise<FlatParameters>;
+  /**
+   * Trains a network like the victim, by the same recipe, on other photographs of its people, or reads it from the run's store.
+   * @param name of its file, without the extension
+   * @param owner of its parameters
+   */
+  shadow(name: string, indices: Uint32Array, seed: number, owner: Arena): Promise<Victim>;
 }
 
 /**
@@ -185,9 +204,11 @@ export interface PreparedAttack {
 export interface VictimShape extends ImageSizeInput {
   readonly classes: number;
   readonly seed: number;
+  readonly spec: ModelSpec;
+  readonly training: TrainingConfig;
 }
 
-/** A network that an attacker trains on public faces. */
+/** A network that an attacker trains. */
 export interface PlannedNetwork {
   readonly name: string;
   readonly spec: ModelSpec;
@@ -201,6 +222,8 @@ export interface Attack<C extends { readonly kind: string } = { readonly kind: s
   readonly title: string;
   /** True if its images show single photographs, rather than persons in general. */
   readonly onPhotographs: boolean;
+  /** True if it returns memberships in place of images. It must then be known what the victim was trained on. */
+  readonly infersMembership?: boolean;
   /** True if the attacker must have other people's faces to learn from. */
   readonly needsPublicFaces: boolean;
   /** One sentence for help texts. */

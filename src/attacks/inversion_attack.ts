@@ -29,7 +29,7 @@ import { RepeatedInversion } from './repeated_inversion.ts';
 import type { RepeatedReads } from './repeated_reads.ts';
 
 /** Outputs named `inversion, held-out`, or with several attackers `inversion floor, held-out`. */
-function outputsOf({ attackers, splits }: InversionConfig): (AttackOutput & { readonly attacker: string })[] {
+function outputsOf({ attackers, splits }: InversionConfig): Required<AttackOutput>[] {
   return attackers.flatMap((attacker) =>
     splits.map((split) => {
       const { name, reads = 1, learns } = attacker;

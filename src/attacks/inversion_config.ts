@@ -3,23 +3,26 @@ import * as v from 'valibot';
 import { SPLITS } from './attack.ts';
 import { MOST_READS } from './repeated_reads.ts';
 
-const whole = (low: number, high: number) =>
+// The type leaves the text out, which would triple the type declarations.
+const described = <T>(text: string) => v.description<T, string>(text);
+const whole = (low: number, high: number): v.GenericSchema<number> =>
   v.pipe(v.number('must be a number'), v.integer('must be a whole number'), v.minValue(low), v.maxValue(high));
-const number = (low: number, high: number) => v.pipe(v.number('must be a number'), v.minValue(low), v.maxValue(high));
+const number = (low: number, high: number): v.GenericSchema<number> =>
+  v.pipe(v.number('must be a number'), v.minValue(low), v.maxValue(high));
 
 const Attacker = v.strictObject({
   name: v.pipe(
     v.string(),
     v.regex(/^[^\p{Cc}\p{Cs}\p{Cn}]{1,80}$/u, 'must have 1 to 80 printable characters'),
-    v.description('Names the attacker in tables and figures.'),
+    described('Names the attacker in tables and figures.'),
   ),
   truncation: v.optional(
-    v.pipe(whole(1, 65_536), v.description('How many of the largest confidences the attacker sees; all by default.')),
+    v.pipe(whole(1, 65_536), described('How many of the largest confidences the attacker sees; all by default.')),
   ),
   floor: v.optional(
     v.pipe(
       v.picklist(['direct', 'faithful']),
-      v.description(
+      described(
         'direct: logarithms computed from the logits. faithful: as published, confidences that underflow count as -1000.',
       ),
     ),
@@ -28,7 +31,7 @@ const Attacker = v.strictObject({
   clip: v.optional(
     v.pipe(
       v.union([v.literal('observed'), number(-1000, 0)]),
-      v.description(
+      described(
         'Log-confidences below this are raised to it: a number, or observed, the smallest on public images before any ' +
           'error, rounded down to a whole number.',
       ),
@@ -37,7 +40,7 @@ const Attacker = v.strictObject({
   reads: v.optional(
     v.pipe(
       whole(2, MOST_READS),
-      v.description(
+      described(
         'How many answers for every photograph the attacker combines, as the mean of their log-confidences after floor and ' +
           'clip. Between answers it waits for a reload where faults are drawn with every load. One answer by default.',
       ),
@@ -46,7 +49,7 @@ const Attacker = v.strictObject({
   temperature: v.optional(
     v.pipe(
       v.union([v.literal('matched'), number(0.01, 100)]),
-      v.description(
+      described(
         'Log-confidences are divided by this before they are inverted: a number, or matched, the temperature at which ' +
           'predictions for the public faces have the same mean entropy with errors as without. It is not changed by default.',
       ),
@@ -57,14 +60,14 @@ const Attacker = v.strictObject({
       v.strictObject({
         maps: v.pipe(
           whole(1, 64),
-          v.description(
+          described(
             'Number of fault maps, none of which is measured, under which the attacker sees every public face.',
           ),
         ),
         chip: v.optional(
           v.pipe(
             v.picklist(['own', 'other']),
-            v.description(
+            described(
               'At granularity chip: the attacked chip, whose only map the attacker then knows (own), or other chips of its ' +
                 'kind (other). At other granularities the attacker always has the attacked chip.',
             ),
@@ -72,7 +75,7 @@ const Attacker = v.strictObject({
           'own',
         ),
       }),
-      v.description(
+      described(
         'If present, the attacker trains a network of its own on predictions of the victim with errors, again for every ' +
           'condition, with about as many steps as the others. By default it has only the victim without errors.',
       ),
@@ -86,16 +89,14 @@ export const InversionOptions = v.strictObject({
     v.variant('kind', [
       v.strictObject({
         kind: v.literal('yang'),
-        ngf: v.pipe(whole(1, 1024), v.description('Channels before the last transposed convolution.')),
+        ngf: v.pipe(whole(1, 1024), described('Channels before the last transposed convolution.')),
       }),
       v.strictObject({
         kind: v.literal('dense'),
-        hidden: v.pipe(v.array(whole(1, 100_000)), v.description('Widths of the hidden layers.')),
+        hidden: v.pipe(v.array(whole(1, 100_000)), described('Widths of the hidden layers.')),
       }),
     ]),
-    v.description(
-      'yang: transposed convolutions, for square images of 32 or 64 pixels. dense: for images of any size.',
-    ),
+    described('yang: transposed convolutions, for square images of 32 or 64 pixels. dense: for images of any size.'),
   ),
   training: v.pipe(
     v.strictObject({
@@ -103,13 +104,13 @@ export const InversionOptions = v.strictObject({
       batchSize: whole(2, 65_536),
       learningRate: number(0, 1e3),
     }),
-    v.description("The network's training: the published recipe, Adam with AMSGrad, at this learning rate."),
+    described("The network's training: the published recipe, Adam with AMSGrad, at this learning rate."),
   ),
   attackers: v.optional(
     v.pipe(
       v.array(Attacker),
       v.minLength(1, 'name at least one attacker'),
-      v.description('Attackers that preprocess a prediction vector differently; each has its own result.'),
+      described('Attackers that preprocess a prediction vector differently; each has its own result.'),
     ),
     [{ name: 'direct' }],
   ),
@@ -117,7 +118,7 @@ export const InversionOptions = v.strictObject({
     v.pipe(
       v.array(v.picklist(SPLITS)),
       v.minLength(1, 'name at least one split'),
-      v.description('Photographs that are attacked: held-out ones, or those that the victim was trained on.'),
+      described('Photographs that are attacked: held-out ones, or those that the victim was trained on.'),
     ),
     [...SPLITS],
   ),

@@ -31,7 +31,7 @@ function outputOf(config: MiFaceConfig, meanOf?: MeanFaceOf): AttackOutput {
   const votes = combine === 'votes';
   // Each difference in a name and in a title.
   const differences = [
-    ...(search ? [['black-box', 'black box']] : []),
+    ...(search ? [search.distribution === 'gaussian' ? ['NES', 'black box (NES)'] : ['black-box', 'black box']] : []),
     ...(process ? [['PROCESS', 'with PROCESS']] : []),
     ...(reads
       ? [votes ? [`${reads} votes`, `majority of ${reads} reads`] : [`${reads} reads`, `mean of ${reads} reads`]]

@@ -68,7 +68,9 @@ function recordPlanned(
   const answers = resultsOf('answers', many.length);
   const gradient = arena.matrix('estimated gradient', targets.length, x.columns);
   const searched = latent ? { width: latent.size } : { width, channels };
-  recordSearchDirections(recorder, { ...search, x, queries: queries.x, ...searched });
+  const radii = arena.allocate('search radii', targets.length * 4);
+  arena.gpu.write(radii, new Float32Array(targets.length).fill(search.sigma));
+  recordSearchDirections(recorder, { ...search, x, radii, queries: queries.x, ...searched });
   queries.recordForward(recorder);
   recordConfidenceCost(recorder, {
     cost,

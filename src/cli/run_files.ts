@@ -71,7 +71,7 @@ export async function writeRunFiles(folder: RunFolder, { results, presentation }
   const caveats = caveatsOf(presentation);
   await folder.write(
     'report.html',
-    reportHtml({ results, figures, reconPng: pngs[0].png, caveats, fonts: figureFonts() }),
+    reportHtml({ results, figures, reconPng: pngs[0]?.png, caveats, fonts: figureFonts() }),
   );
   await folder.write('results.csv', toCsv(results.rows));
   await folder.write('summary.csv', summaryCsv(results.summary));
@@ -86,11 +86,11 @@ async function readPictures(folder: RunFolder, results: Results, presentation: P
     return decodePictures(bytes, folder.describe(file)).images;
   };
   const files = new Map<string, readonly Float32Array[]>();
-  for (const { condition, attack, draw } of results.rows) {
+  for (const { condition, attack, draw, membership } of results.rows) {
     const file = pictureFile(condition, attack);
-    if (draw === 0) files.set(file, await read(file));
+    if (draw === 0 && !membership) files.set(file, await read(file));
   }
-  for (const { truth } of presentation.attacks) files.set(truth, await read(truth));
+  for (const { truth } of presentation.attacks) if (truth) files.set(truth, await read(truth));
   const [meanFace] = await read(MEAN_FACE_FILE);
   return {
     meanFace,

@@ -11,7 +11,7 @@ import { type Condition, conditionKey, conditionLabel, pictureFile } from '../re
 import { plannedConditions } from './conditions.ts';
 import type { ExperimentConfig } from './config.ts';
 import type { ExperimentData } from './faces.ts';
-import { VICTIM_FILE } from './networks.ts';
+import { isTrainedElsewhere, VICTIM_FILE } from './networks.ts';
 import { trainedNetworks } from './plan.ts';
 import { attackedPeople, checkPublicFaces, victimSpec } from './testbed.ts';
 
@@ -41,6 +41,12 @@ export function checkExperiment(config: ExperimentConfig, data: ExperimentData):
   const planned = plannedConditions(config, spec);
   refuseSharedFiles(config, planned);
   checkNetworks(config, data);
+  if (config.attacks.some(({ kind }) => attackOfKind(kind).infersMembership) && isTrainedElsewhere(data)) {
+    throw new ConfigError(
+      'attacks: the victim was given, and which photographs it was trained on is not known; leave membership inference out, or train ' +
+        'the victim here',
+    );
+  }
   refuseAlike(data.dataset, data.split.train, 'training');
   refuseAlike(data.dataset, data.split.test, 'test');
   return planned;

@@ -13,9 +13,10 @@ import { MODEL_KINDS } from '../models/model_spec.ts';
 import { NetworkDescription } from '../models/network_description.ts';
 import { schemaMessage } from '../schema_message.ts';
 
-const whole = (low: number, high: number) =>
+const whole = (low: number, high: number): v.GenericSchema<number> =>
   v.pipe(v.number('must be a number'), v.integer('must be a whole number'), v.minValue(low), v.maxValue(high));
-const number = (low: number, high: number) => v.pipe(v.number('must be a number'), v.minValue(low), v.maxValue(high));
+const number = (low: number, high: number): v.GenericSchema<number> =>
+  v.pipe(v.number('must be a number'), v.minValue(low), v.maxValue(high));
 // The type leaves the description out, which changes no values.
 const described = <S extends v.GenericSchema>(text: string, schema: S): S =>
   v.pipe(schema, v.description(text)) as unknown as S;
@@ -139,7 +140,7 @@ const Files = v.strictObject({
 export const DataConfig = v.variant('kind', [Procedural, Files]);
 export type DataConfig = v.InferOutput<typeof DataConfig>;
 
-const Training = v.strictObject({
+const trainingConfig = v.strictObject({
   epochs: described('Passes over the training photographs.', whole(1, 100_000)),
   steps: v.optional(
     described(
@@ -175,7 +176,12 @@ const Training = v.strictObject({
   ),
 });
 
-const VictimConfig = v.variant('kind', [
+type TrainingConfigType = typeof trainingConfig;
+/** The types of schemas have names so that declarations of other types do not repeat them. */
+interface TrainingSchema extends TrainingConfigType {}
+const Training: TrainingSchema = trainingConfig;
+
+const victimConfig = v.variant('kind', [
   v.strictObject({
     kind: described(
       'softmax: softmax regression. mlp: the published network, one hidden layer without activation. mlp-sigmoid: one hidden ' +
@@ -199,6 +205,9 @@ const VictimConfig = v.variant('kind', [
     training: Training,
   }),
 ]);
+type VictimConfigType = typeof victimConfig;
+interface VictimSchema extends VictimConfigType {}
+const VictimConfig: VictimSchema = victimConfig;
 export type VictimConfig = v.InferOutput<typeof VictimConfig>;
 
 /** Kinds of victims, for help texts. */

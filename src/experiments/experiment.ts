@@ -74,27 +74,30 @@ async function present(
     const { kind, title: family, onPhotographs: photographs } = attackOfKind(attack.kind);
     for (const output of attackOfKind(attack.kind).outputs(attack, meanFaceOf)) {
       const shown = testbed.shown(output, photographs);
-      const truth = `pictures/truth_${photographs ? output.split : 'persons'}.npy`;
+      const truth = output.split && `pictures/truth_${photographs ? output.split : 'persons'}.npy`;
       const images = shown.map(({ person, photograph }) => toFloat(dataset, [photograph ?? firstOf(person)]));
-      await store.write(truth, encodePictures({ images, width, height, channels }));
+      if (truth) await store.write(truth, encodePictures({ images, width, height, channels }));
       const { name, title } = output;
       const description = {
         ...{ name, kind, family, title },
-        ...(photographs && { split: output.split }),
+        ...(photographs && output.split && { split: output.split }),
       };
       attacks.push({
         ...description,
         photographs,
         shown: shown.map(({ person }) => dataset.classNames[person]),
-        truth,
+        ...(truth && { truth }),
       });
     }
   }
   await store.write(MEAN_FACE_FILE, encodePictures({ images: [meanFace], width, height, channels }));
-  const [first] = testbed.outputs;
+  const place = testbed.outputs.findIndex(({ split }) => split);
+  const first = place < 0 ? undefined : testbed.outputs[place];
   const undefended = planned.find(isUndefended);
-  const file = undefended && pictureFile(undefended, first.name);
+  const file = first && undefended && pictureFile(undefended, first.name);
   const pictures = file && (await store.read(file));
+  // Without any attack that returns images, there are none to compare with the baselines.
+  const images = first ? pictures && decodePictures(pictures, store.describe(file!)).images : [];
   const presentation: Presentation = {
     width,
     height,
@@ -104,11 +107,8 @@ async function present(
     procedural: config.data.kind === 'procedural',
     meanFaceOf,
     attacks,
-    ...(pictures && {
-      baselines: testbed.baselines(
-        decodePictures(pictures, store.describe(file)).images,
-        personsOf(testbed, first, attacks[0].photographs),
-      ),
+    ...(images && {
+      baselines: testbed.baselines(images, first ? personsOf(testbed, first, attacks[place].photographs) : []),
     }),
     order: sweep.order as Presentation['order'],
   };

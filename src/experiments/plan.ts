@@ -79,9 +79,10 @@ export function trainedNetworks(
 ): { readonly name: string; readonly spec: ModelSpec; readonly training: TrainingConfig }[] {
   const faces = { name: 'faces', width, height, channels, classNames: [...Array(classes).keys()].map(String) };
   const victim = victimSpec(config.victim, { ...faces, labels: Uint32Array.from({ length: classes }, (_, i) => i) });
-  const shape = { classes, width, height, channels, seed: config.seed };
+  const training = victimTraining(config);
+  const shape = { classes, width, height, channels, seed: config.seed, spec: victim, training };
   const attackers = config.attacks.flatMap((attack) => attackOfKind(attack.kind).networks?.(attack, shape) ?? []);
-  return [{ name: 'victim', spec: victim, training: victimTraining(config) }, ...attackers];
+  return [{ name: 'victim', spec: victim, training }, ...attackers];
 }
 
 function planNetworks(config: ExperimentConfig, data: PlannedData): ExperimentPlan {

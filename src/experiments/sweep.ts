@@ -146,11 +146,14 @@ export class Sweep {
           const { name, units } = output;
           for (const { row, images } of await rowsOf(output)) {
             // The picture is stored first: a row in the store implies that its picture is there.
-            if (row.draw === 0) await this.#savePicture(condition, name, images);
+            if (row.draw === 0 && images.length > 0) await this.#savePicture(condition, name, images);
             await this.#store.appendRow(row);
             rows.push(row);
-            const [pcc, lift] = [row.pcc, row.liftMeanFree].map((value) => formatNumber(value));
-            const numbers = `accuracy ${row.accuracy.toFixed(3)}, PCC ${pcc}, lift ${lift}`;
+            const [pcc, lift, auc] = [row.pcc, row.liftMeanFree, row.membership?.auc].map((value) =>
+              formatNumber(value ?? null),
+            );
+            const found = row.membership ? `AUC of membership ${auc}` : `PCC ${pcc}, lift ${lift}`;
+            const numbers = `accuracy ${row.accuracy.toFixed(3)}, ${found}`;
             this.#progress.advance(units, `${conditionLabel(condition)}, ${name}: ${numbers}`);
           }
         }
@@ -419,7 +422,7 @@ function rowOf(
   common: Pick<Row, 'condition' | 'draw' | 'energy' | 'attack' | 'dimm' | 'rates'>,
   { accuracy, correct }: Evaluation,
   heldOutPersons: Uint32Array,
-  { perIdentity, n, queries, reloads, underflow }: Measurement,
+  { perIdentity, membership, n, queries, reloads, underflow }: Measurement,
 ): Row {
   const { condition, draw, attack, energy, dimm, rates } = common;
   const of = <M extends keyof PersonScores>(metrics: readonly M[]) =>
@@ -444,6 +447,7 @@ function rowOf(
     ...(rates && { rates }),
     correct: correct.map(Number).join(''),
     personAccuracy: personAccuracies(correct, heldOutPersons),
+    ...(membership && { membership }),
     perIdentity,
   };
 }

@@ -8,6 +8,7 @@ import {
   type AttackedVictim,
   type AttackOutput,
   type BuiltAttack,
+  type Membership,
   type PreparedAttack,
   type Release,
   SPLITS,
@@ -29,6 +30,7 @@ import { plainWeights, type WeightsOf } from '../layers/weights.ts';
 import type { MemoryConfig } from '../memory/config.ts';
 import { type NullBaselines, nullBaselines } from '../metrics/baselines.ts';
 import { binomialInterval, isNearChance } from '../metrics/binomial.ts';
+import { separation } from '../metrics/membership.ts';
 import type { PersonScores } from '../metrics/scoring.ts';
 import { type DeviceDataset, uploadDataset } from '../models/device_dataset.ts';
 import { type Evaluation, Evaluator } from '../models/evaluate.ts';
@@ -41,7 +43,7 @@ import { foldedVictim, isLinear, releasedVictim, stackVictim } from '../models/v
 import { yangClassifier } from '../models/yang.ts';
 import { listed, printable, printableEnd } from '../printable.ts';
 import { isCalibrationImage } from '../results/comparisons.ts';
-import { fileName, releaseName } from '../results/results.ts';
+import { fileName, type Row, releaseName } from '../results/results.ts';
 import type { ExperimentConfig, ReleaseConfig, VictimConfig } from './config.ts';
 import { type DrawBudget, drawBudget, drawsWithin, linearDrawCost } from './draws.ts';
 import type { ExperimentData } from './faces.ts';
@@ -53,6 +55,8 @@ import { type EvaluatorAccuracies, Truths } from './truths.ts';
 /** The result of one attack on one draw. */
 export interface Measurement {
   readonly perIdentity: PersonScores;
+  /** What a membership inference attack found; its `perIdentity` is empty. */
+  readonly membership?: Row['membership'];
   /** Number of reconstructions that were scored. */
   readonly n: number;
   /** Queries to the victim per reconstruction. */
@@ -264,6 +268,7 @@ export class Testbed {
         arena,
         photographs,
         attacked: truths.attacked,
+        splits: truths.everything,
         people,
         classes: spec.outputs,
         width: dataset.width,
@@ -291,6 +296,12 @@ export class Testbed {
             new Uint8Array(vectors.buffer, vectors.byteOffset, vectors.byteLength),
             owner,
           ),
+        shadow: async (name, indices, seed, owner) => {
+          const [file, how] = [`${name}.safetensors`, { ...training, seed }];
+          const shadows = new Networks(owner, undefined, run);
+          const own = await shadows.get(file, `training ${name}`, spec, photographs, indices, how, dataset.sha256);
+          return stackVictim(spec.layers, plainWeights(own));
+        },
       };
       const attacks: PreparedAttack[] = [];
       for (const attack of config.attacks) attacks.push(await attackOfKind(attack.kind).prepare(attack, context));
@@ -316,6 +327,7 @@ export class Testbed {
 
   /** The persons that the stored pictures of an output show, with the index of the photograph if `perPhotograph`. */
   shown({ split }: AttackOutput, perPhotograph: boolean): readonly { person: number; photograph?: number }[] {
+    if (!split) return [];
     if (!perPhotograph) return this.#people.map((person) => ({ person }));
     const { indices, persons } = this.#truths.of(split);
     return [...indices.subarray(0, this.#truths.shownPhotographs)].map((photograph, i) => ({
@@ -329,7 +341,8 @@ export class Testbed {
    * recognition that can be expected.
    */
   evaluatorAccuracies(): EvaluatorAccuracies {
-    return this.#truths.accuracies(attackedSplits(this.#config));
+    const splits = attackedSplits(this.#config);
+    return this.#truths.accuracies(splits.length > 0 ? splits : ['training']);
   }
 
   /**
@@ -338,7 +351,7 @@ export class Testbed {
    * @param persons the person that each of them should show
    */
   baselines(images: readonly Float32Array[], persons: readonly number[]): NullBaselines {
-    const { photographs } = this.#truths.of(this.outputs[0].split);
+    const { photographs } = this.#truths.of(this.outputs.find(({ split }) => split)?.split ?? 'training');
     return nullBaselines(this.#data.meanFace, images, persons, photographs, this.#config.seed);
   }
 
@@ -402,9 +415,9 @@ export class Testbed {
     this.#addTime(output.name, (performance.now() - before) / 1000, draws.length);
     this.#gpu.profiler?.enter('sweep');
     const measurements: Measurement[] = [];
-    for (const { reconstructions, ...cost } of results) {
+    for (const { reconstructions, memberships, ...cost } of results) {
       const scored = await this.#truths.measure(output.split, reconstructions);
-      measurements.push({ ...scored, ...cost });
+      measurements.push({ ...scored, ...cost, ...(memberships && { membership: judged(memberships) }) });
     }
     return measurements;
   }
@@ -472,6 +485,17 @@ export class Testbed {
     this.#prepared.destroy();
     this.#prepared = undefined;
   }
+}
+
+/** The scores of a membership inference attack, and how well they tell members from non-members. */
+function judged(memberships: readonly Membership[]): Row['membership'] {
+  const scores = (isMember: boolean) =>
+    memberships
+      .filter((each) => each.isMember === isMember)
+      .map(({ score }) => (Number.isFinite(score) ? score : null));
+  const [members, nonMembers] = [scores(true), scores(false)];
+  const { auc, tprAtOnePercent } = separation(members, nonMembers);
+  return { auc, tprAtOnePercent, members, nonMembers };
 }
 
 /** The people that are attacked. @throws ConfigError for a number that is no class of the victim */

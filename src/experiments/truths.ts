@@ -3,6 +3,7 @@ import { type AttackContext, type Reconstruction, SPLITS, type SplitName } from 
 import { type ImageDataset, labelsOf, toFloat } from '../data/dataset.ts';
 import { trainIdentityClassifier } from '../metrics/identity.ts';
 import {
+  NO_SCORES,
   type PersonScores,
   type Recogniser,
   resemblanceThreshold,
@@ -40,8 +41,9 @@ interface KnownRecogniser extends Recogniser {
 
 /** The photographs with which reconstructions of each split are compared; computed at the first request for a split. */
 export class Truths {
-  /** Photographs that an attack on photographs uses. */
+  /** Photographs that an attack on photographs uses, and all photographs of all people. */
   readonly attacked: AttackContext['attacked'];
+  readonly everything: AttackContext['splits'];
   readonly shownPhotographs: number;
   readonly #data: ExperimentData;
   readonly #seed: number;
@@ -55,11 +57,17 @@ export class Truths {
     this.#seed = config.seed;
     this.#people = people;
     this.#classes = classes;
-    const attacked = (split: SplitName) => {
-      const indices = attackedPhotographs(data.dataset, this.#indicesOf(split), config.photographs, people);
-      return { indices, persons: labelsOf(data.dataset, indices) };
+    const bySplit = (photographsOf: (split: SplitName) => Uint32Array) => {
+      const [heldOut, training] = SPLITS.map((split) => {
+        const indices = photographsOf(split);
+        return { indices, persons: labelsOf(data.dataset, indices) };
+      });
+      return { 'held-out': heldOut, training };
     };
-    this.attacked = { 'held-out': attacked('held-out'), training: attacked('training') };
+    this.attacked = bySplit((split) =>
+      attackedPhotographs(data.dataset, this.#indicesOf(split), config.photographs, people),
+    );
+    this.everything = bySplit((split) => this.#indicesOf(split));
     this.shownPhotographs = Math.min(SHOWN_PHOTOGRAPHS, ...SPLITS.map((split) => this.attacked[split].indices.length));
   }
 
@@ -136,11 +144,12 @@ export class Truths {
     return { linear: mean(linear), ...(convolutional.length > 0 && { convolutional: mean(convolutional) }) };
   }
 
-  /** Scores the reconstructions of one draw. */
+  /** Scores the reconstructions of one draw. @param split absent if there are none */
   async measure(
-    split: SplitName,
+    split: SplitName | undefined,
     reconstructions: readonly Reconstruction[],
   ): Promise<{ readonly perIdentity: PersonScores; readonly n: number; readonly images: readonly Float32Array[] }> {
+    if (!split) return { perIdentity: NO_SCORES, n: 0, images: [] };
     const targets = this.of(split);
     const shown = reconstructions[0]?.photograph === undefined ? reconstructions.length : this.shownPhotographs;
     const scored = reconstructions.map(({ photograph, ...rest }) => ({

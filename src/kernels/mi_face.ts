@@ -130,25 +130,34 @@ export function recordAddScaled(
   });
 }
 
-/** Parameters of a black-box attacker's search along random directions. */
-export interface SearchOptions {
+/** The random directions along which a black-box attacker searches. */
+export interface SearchDirections {
   /** Random directions per iteration; each costs two queries per class. */
   readonly directions: number;
+  /** Side length in pixels of the squares whose pixels share a value of a direction, in each channel. */
+  readonly cell: number;
+  /** Values of a direction: signs +-1 (default) or standard normal numbers. */
+  readonly distribution?: 'signs' | 'gaussian';
+}
+
+export interface SearchOptions extends SearchDirections {
   /** Step along a direction to either side, in pixel units. */
   readonly sigma: number;
-  /** Side length in pixels of the squares whose pixels share a sign, in each channel. */
-  readonly cell: number;
 }
 
 /** Width of the searched images in pixels, and their channels. */
 export type SearchedImages = Pick<ImageSizeInput, 'width' | 'channels'>;
 
-/** queries = x +- sigma u for every direction. `queries` is [2 * directions * rows, pixels]. @throws ShapeError */
+/**
+ * queries = x +- radius u for every direction u. `queries` is [2 * directions * rows, values].
+ * @param args.radii rows x f32: the length of the step of each row, in pixel units
+ * @throws ShapeError
+ */
 export function recordSearchDirections(
   recorder: Recorder,
-  args: { x: Matrix; queries: Matrix } & SearchedImages & SearchOptions,
+  args: { x: Matrix; radii: BufferView; queries: Matrix } & SearchedImages & SearchDirections,
 ): void {
-  const { x, queries } = args;
+  const { x, radii, queries } = args;
   const kernel = 'search_directions';
   const shape = shapeConstants(kernel, 'x', x);
   requireSameShape(
@@ -158,16 +167,17 @@ export function recordSearchDirections(
     'queries',
     queries,
   );
+  requireBytes(kernel, 'radii', radii, x.rows * 4);
   const { workgroups, constants } = flatGrid(queries.rows * queries.stride);
   recorder.record({
     label: kernel,
     shader: {
       path: 'optimizer/search_directions.wgsl',
       constants: { ...constants, ...shape, ...searchConstants(args) },
-      includes: { sign: signFor(args) },
     },
     bindings: [
       ['read', x],
+      ['read', radii],
       ['write', queries],
       ['uniform', recorder.step],
     ],
@@ -175,10 +185,15 @@ export function recordSearchDirections(
   });
 }
 
-/** gradient = mean over directions of the central difference of the cost times the direction. @throws ShapeError */
+/**
+ * gradient = mean over directions of the central difference of an answer times the direction.
+ * @param args.results 2 * directions * rows x 2 f32, in the order of the queries of {@link recordSearchDirections}
+ * @param args.answer which of the two answers counts; the first by default
+ * @throws ShapeError
+ */
 export function recordSearchGradient(
   recorder: Recorder,
-  args: { results: BufferView; gradient: Matrix } & SearchedImages & SearchOptions,
+  args: { results: BufferView; gradient: Matrix; answer?: 0 | 1 } & SearchedImages & SearchOptions,
 ): void {
   const { results, gradient } = args;
   const kernel = 'search_gradient';
@@ -189,8 +204,7 @@ export function recordSearchGradient(
     label: kernel,
     shader: {
       path: 'optimizer/search_gradient.wgsl',
-      constants: { ...constants, ...shape, ...searchConstants(args) },
-      includes: { sign: signFor(args) },
+      constants: { ...constants, ...shape, ...searchConstants(args), SIGMA: f32(args.sigma), ANSWER: args.answer ?? 0 },
     },
     bindings: [
       ['read', results],
@@ -201,9 +215,12 @@ export function recordSearchGradient(
   });
 }
 
-const signFor = ({ channels = 1 }: SearchedImages) =>
-  channels === 3 ? 'optimizer/search_sign_rgb.wgsl' : 'optimizer/search_sign.wgsl';
-
-function searchConstants({ directions, sigma, cell, width }: SearchOptions & SearchedImages) {
-  return { DIRECTIONS: directions, SIGMA: f32(sigma), CELL: cell, WIDTH: width };
+function searchConstants({ directions, cell, distribution, width, channels = 1 }: SearchDirections & SearchedImages) {
+  return {
+    DIRECTIONS: directions,
+    CELL: cell,
+    GAUSSIAN: distribution === 'gaussian',
+    WIDTH: width,
+    CHANNELS: channels,
+  };
 }

@@ -10,10 +10,10 @@ export function described<const Schema extends v.GenericSchema>(schema: Schema, 
 }
 
 /** A whole number. */
-export const whole = v.pipe(v.number('must be a number'), v.integer('must be a whole number'));
+export const whole: v.GenericSchema<number> = v.pipe(v.number('must be a number'), v.integer('must be a whole number'));
 
 /** A probability, 0..1. */
-export const Rate = v.pipe(
+export const Rate: v.GenericSchema<number> = v.pipe(
   v.number('must be a number'),
   v.minValue(0, 'a rate lies in 0..1'),
   v.maxValue(1, 'a rate lies in 0..1'),

@@ -10,7 +10,7 @@ export interface NullBaselines {
   shuffledPcc: number;
 }
 
-/** The three baselines of `results.json`. Parameters and errors: see the functions below. */
+/** The three baselines of `results.json`; the last is NaN without reconstructions. Parameters and errors: see the functions below. */
 export function nullBaselines(
   meanFace: Float32Array,
   reconstructions: readonly Float32Array[],
@@ -21,7 +21,7 @@ export function nullBaselines(
   return {
     meanFacePcc: meanFacePcc(meanFace, index),
     wrongIdentityPcc: wrongIdentityPcc(index),
-    shuffledPcc: shuffledPcc(reconstructions, persons, index, seed),
+    shuffledPcc: reconstructions.length === 0 ? Number.NaN : shuffledPcc(reconstructions, persons, index, seed),
   };
 }
 

@@ -79,6 +79,9 @@ const SCORES = ['pcc', 'pccLift', 'identity', 'mse', 'psnr', 'ssim', ...PERSON_M
 /** One value per attacked person, in the order of their first image; null where it could not be measured. */
 export type PersonScores = Readonly<Record<keyof ImageScores, (number | null)[]>>;
 
+/** The scores of an attack that returns no images. */
+export const NO_SCORES = Object.fromEntries(SCORES.map((metric) => [metric, [] as number[]])) as PersonScores;
+
 /** Share of real photographs that may resemble their own person too little: less than the 5 % that is claimed. */
 const REJECTED = 0.03;
 const MOST_REJECTED = 0.05;

@@ -9,9 +9,9 @@ import { schemaMessage } from '../schema_message.ts';
 // The type leaves the description out, which changes no values.
 const described = <S extends v.GenericSchema>(text: string, schema: S): S =>
   v.pipe(schema, v.description(text)) as unknown as S;
-const whole = (low: number, high = 1e9) =>
+const whole = (low: number, high = 1e9): v.GenericSchema<number> =>
   v.pipe(v.number('must be a number'), v.integer('must be a whole number'), v.minValue(low), v.maxValue(high));
-const finite = v.pipe(v.number('must be a number'), v.finite('must be finite'));
+const finite: v.GenericSchema<number> = v.pipe(v.number('must be a number'), v.finite('must be finite'));
 const pair = (low: number) => v.union([whole(low, 65_535), v.strictTuple([whole(low, 65_535), whole(low, 65_535)])]);
 const edge = whole(0, 65_535);
 const padding = described(

@@ -2,6 +2,7 @@
 import { MI_FACE_STATE } from '../gpu/structs.ts';
 import type { SearchedImages, SearchOptions } from '../kernels/mi_face.ts';
 import { pcg4d } from '../memory/hash.ts';
+import { standardNormals } from './random.ts';
 
 const { at: AT, words: WORDS } = MI_FACE_STATE;
 
@@ -74,43 +75,54 @@ export interface SearchStep extends SearchOptions, SearchedImages {
   readonly draw: number;
 }
 
-/** Sign of a direction at a value of an image, the same for all pixels of a cell of `cell` x `cell` in one channel. */
-export function searchSign(step: SearchStep, direction: number, row: number, value: number): number {
-  const { cell, width, channels = 1, iteration, draw } = step;
+/** A value of a direction, the same for all pixels of a cell of `cell` x `cell` in one channel. */
+export function searchDirection(
+  step: Omit<SearchStep, 'sigma'>,
+  direction: number,
+  row: number,
+  value: number,
+): number {
+  const { cell, distribution, width, channels = 1, iteration, draw } = step;
   const pixel = Math.floor(value / channels);
   const line = Math.floor(Math.floor(pixel / width) / cell);
   const column = Math.floor((pixel % width) / cell);
-  return pcg4d((line * width + column) * channels + (value % channels), (row << 12) | direction, iteration, draw)[0] >>>
-    31
-    ? 1
-    : -1;
+  const place = (line * width + column) * channels + (value % channels);
+  const [first, second] = pcg4d(place, (row << 12) | direction, iteration, draw);
+  if (distribution === 'gaussian') return standardNormals(first, second)[0];
+  return first >>> 31 ? 1 : -1;
 }
 
-/** Returns [2 directions rows, columns]: for each direction all rows of x moved forward, then all moved back. */
-export function searchDirections(x: ArrayLike<number>, columns: number, step: SearchStep): Float64Array {
+/** Returns [2 directions rows, columns]: for each direction all rows of x moved forward by their radius, then all moved back. */
+export function searchDirections(
+  x: ArrayLike<number>,
+  radii: ArrayLike<number>,
+  columns: number,
+  step: Omit<SearchStep, 'sigma'>,
+): Float64Array {
   const rows = x.length / columns;
   return Float64Array.from({ length: 2 * step.directions * x.length }, (_, i) => {
     const [query, pixel] = [Math.floor(i / columns), i % columns];
     const row = query % rows;
     const side = Math.floor(query / rows) % 2 === 0 ? 1 : -1;
     const direction = Math.floor(query / rows / 2);
-    return x[row * columns + pixel] + side * step.sigma * searchSign(step, direction, row, pixel);
+    return x[row * columns + pixel] + side * radii[row] * searchDirection(step, direction, row, pixel);
   });
 }
 
-/** Estimates the gradient. @param results [2 directions rows, 2]: cost, confidence, ordered as {@link searchDirections} */
+/** Estimates the gradient of an answer. @param results [2 directions rows, 2], ordered as {@link searchDirections} */
 export function searchGradient(
   results: ArrayLike<number>,
   rows: number,
   columns: number,
   step: SearchStep,
+  answer: 0 | 1 = 0,
 ): Float64Array {
   return Float64Array.from({ length: rows * columns }, (_, i) => {
     const [row, pixel] = [Math.floor(i / columns), i % columns];
     let sum = 0;
     for (let d = 0; d < step.directions; d++) {
-      const difference = results[2 * (2 * d * rows + row)] - results[2 * ((2 * d + 1) * rows + row)];
-      sum += difference * searchSign(step, d, row, pixel);
+      const difference = results[2 * (2 * d * rows + row) + answer] - results[2 * ((2 * d + 1) * rows + row) + answer];
+      sum += difference * searchDirection(step, d, row, pixel);
     }
     return sum / (2 * step.sigma * step.directions);
   });

@@ -127,7 +127,7 @@ function grouped(runs: readonly Results[]): { rows: Row[]; groups: Group[] } {
     const condition = meanCondition(lists[0].map(([row]) => row.condition));
     for (const list of lists) {
       const group = list.map((own) => own.map((row) => ({ ...row, condition })));
-      groups.push(group);
+      if (!group[0][0].membership) groups.push(group);
       rows.push(...group.flat());
     }
   }

@@ -8,11 +8,13 @@ import { type Condition, METRICS, type Row, type SummaryEntry } from './schema.t
 
 /**
  * Rows as CSV, one line per row. Rates, those of the row's own chip, are in columns `rate.<layer>`, the further keys of a
- * condition in columns `condition.<key>`; `reloads` is a column if an attack of any row waited for some. A value that could not be measured is an empty cell. Values per identity are only in the JSON.
+ * condition in columns `condition.<key>`; `reloads` is a column if an attack of any row waited for some, and membership inference
+ * has columns if there is any. A value that could not be measured is an empty cell. Values per identity are only in the JSON.
  */
 export function toCsv(rows: readonly Row[]): string {
   const condition = conditionColumns(rows);
   const reloads = rows.some((row) => row.reloads !== undefined);
+  const judges = rows.some((row) => row.membership !== undefined);
   const header = [
     ...condition.header,
     'attack',
@@ -22,6 +24,7 @@ export function toCsv(rows: readonly Row[]): string {
     'unmeasured',
     'queries',
     ...(reloads ? ['reloads'] : []),
+    ...(judges ? ['membershipAuc', 'membershipTprAtOnePercent'] : []),
     'weightBytes',
     'energy',
     'joules',
@@ -36,6 +39,7 @@ export function toCsv(rows: readonly Row[]): string {
     row.unmeasured,
     row.queries,
     ...(reloads ? [row.reloads ?? 0] : []),
+    ...(judges ? [row.membership?.auc, row.membership?.tprAtOnePercent] : []),
     row.energy?.bytes,
     row.energy?.relative,
     row.energy?.joules && Object.values(row.energy.joules).reduce((total, cause) => total + cause, 0),

@@ -1,6 +1,12 @@
 /** Formats numbers for display. */
 import type { ConditionKind, Interval } from './schema.ts';
 
+/** A table with the numbers of a figure; cells are shown unchanged. */
+export interface Table {
+  columns: string[];
+  rows: (string | number)[][];
+}
+
 /** A probability as a percentage, three significant digits from 1 % on and two below: '6.25 %', '0.39 %'. */
 export function formatPercent(share: number): string {
   const percent = share * 100;

@@ -1,18 +1,21 @@
 /** The summary and the comparisons of a report as Markdown, for the README of a study. */
 import { attackTitle } from './attacks.ts';
 import { type Comparison, comparisons, type Untested } from './comparisons.ts';
-import { differenceDigits, formatDifference, formatNumber } from './format.ts';
+import { differenceDigits, formatDifference, formatNumber, type Table } from './format.ts';
 import { conditionLabel, METRIC_LABELS } from './labels.ts';
+import { membershipTable } from './membership.ts';
 import type { Results } from './schema.ts';
-import { ENERGY_NOTE, energyTable, summaryTable, type Table } from './tables.ts';
+import { ENERGY_NOTE, energyTable, summaryTable } from './tables.ts';
 
 /**
- * Tables: the conditions with their intervals, the comparisons with their corrected intervals and verdicts, and what reduced voltages
- * and timings save.
+ * Tables: the conditions with their intervals, the comparisons with their corrected intervals and verdicts, what reduced
+ * voltages and timings save, and membership inference if there was any.
  */
 export function markdownReport(results: Results): string {
   const compared = comparisons(results);
   const list = compared.length === 0 ? [] : ['### Comparisons', markdownTable(comparisonTable(compared, results))];
+  const memberships = membershipTable(results);
+  if (memberships) list.push('### Membership inference', markdownTable(memberships));
   const energy = energyTable(results);
   const costs = energy === undefined ? [] : ['### Energy and time of reads', markdownTable(energy), ENERGY_NOTE];
   return `${['### Conditions', markdownTable(summaryTable(results)), ...list, ...costs].join('\n\n')}\n`;

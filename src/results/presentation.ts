@@ -31,7 +31,9 @@ const PresentationSchema = v.object({
           'True if its pictures show single photographs, false if they show persons in general.',
         ),
         shown: field(v.array(v.string()), 'Name of the person on each picture.'),
-        truth: field(v.string(), 'File of the true faces, in the order of the pictures.'),
+        truth: v.optional(
+          field(v.string(), 'File of the true faces, in the order of the pictures; absent if the attack has none.'),
+        ),
       }),
     ),
     'Every output of the attacks, with a description of its pictures.',

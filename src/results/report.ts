@@ -12,11 +12,19 @@ import { CHEAP, type Comparison, comparisons, costliestMemory, strongestCheap } 
 import { conditionKey, isDefended, isErrorFree, isUndefended } from './condition.ts';
 import { type FontFile, fontRules } from './figures/font.ts';
 import { escapeXml, toBase64 } from './figures/style.ts';
-import { differenceDigits, formatDifference, formatDuration, formatInterval, formatNumber } from './format.ts';
+import {
+  differenceDigits,
+  formatDifference,
+  formatDuration,
+  formatInterval,
+  formatNumber,
+  type Table,
+} from './format.ts';
 import { groupedBy } from './groups.ts';
 import { conditionLabel, METRIC_LABELS, runTitle } from './labels.ts';
+import { membershipLines, membershipTable } from './membership.ts';
 import type { Interval, Results, SummaryEntry } from './schema.ts';
-import { costTable, ENERGY_NOTE, energyTable, summaryTable, type Table } from './tables.ts';
+import { costTable, ENERGY_NOTE, energyTable, summaryTable } from './tables.ts';
 
 export interface ReportFigure {
   /** Name of its file, without the extension: 'curve'. */
@@ -72,7 +80,14 @@ export function headlines(results: Results): string[] {
     `For scale: the mean face, which shows no particular person, has a PCC of ${formatNumber(results.baselines.meanFacePcc)}, and ` +
     `a photograph of somebody else ${formatNumber(results.baselines.wrongIdentityPcc)}. A PCC near these shows a face, not a person; ` +
     'the lift without the mean face of a picture that shows nobody is 0.';
-  return [...warnings, ...lines, ...unmeasuredLine(results), ...singleDrawLine(results), meanFace];
+  return [
+    ...warnings,
+    ...lines,
+    ...membershipLines(results),
+    ...unmeasuredLine(results),
+    ...singleDrawLine(results),
+    meanFace,
+  ];
 }
 
 function trainingWarning({ manifest: { trainedElsewhere } }: Results): string[] {
@@ -273,6 +288,7 @@ export function reportHtml(options: ReportOptions): string {
     : '';
   const costs = costTable(results);
   const energy = energyTable(results);
+  const memberships = membershipTable(results);
   const clone = manifest.command.replace(/^midas /, 'npm run midas -- ');
 
   const html = (rules: string) => `<!doctype html>
@@ -312,6 +328,7 @@ ${tableHtml({
 </section>
 ${energy ? `<section aria-labelledby="energy"><h2 id="energy">Energy and time of reads</h2>\n${tableHtml(energy)}\n<p class="note">${escapeXml(ENERGY_NOTE)}</p>\n</section>` : ''}
 ${costs ? `<section aria-labelledby="costs"><h2 id="costs">Cost of the attacks</h2>\n${tableHtml(costs)}\n</section>` : ''}
+${memberships ? `<section aria-labelledby="membership"><h2 id="membership">Membership inference</h2>\n${tableHtml(memberships)}\n</section>` : ''}
 <section aria-labelledby="conditions"><h2 id="conditions">All conditions</h2>
 ${figures.length > 0 ? `<details><summary>${results.summary.length} conditions and attacks</summary>${tableHtml(summaryTable(results))}</details>` : tableHtml(summaryTable(results))}
 </section>
@@ -358,7 +375,9 @@ function seedsOf(results: Results): string {
 function caveatsOf(results: Results): string[] {
   const noisy = results.summary.filter(({ condition }) => !isErrorFree(condition));
   const fewest = Math.min(...noisy.map((entry) => entry.draws));
-  const smallest = Math.min(...results.rows.map((row) => row.perIdentity.pcc.length));
+  const smallest = Math.min(
+    ...results.rows.flatMap(({ membership, perIdentity }) => (membership ? [] : [perIdentity.pcc.length])),
+  );
   return [
     'A low PCC alone does not prove privacy: it also falls when only similarity to faces in general is lost, while the person may remain as recognisable as before. Read it together with the lift and the matcher.',
     'An attacker who knows about the errors may do better than one who does not, by training on the network with errors, by averaging repeated queries, or by correcting the confidences. Only the attacks named here were run.',

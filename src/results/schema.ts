@@ -71,10 +71,10 @@ export function field<S extends v.GenericSchema>(schema: S, description: string)
 }
 
 // JSON has no NaN or Infinity: a number that is not finite would be written as null, so it is refused.
-const number = v.pipe(v.number(), v.finite());
-const count = v.pipe(v.number(), v.integer(), v.minValue(0));
-const positive = v.pipe(number, v.minValue(0));
-const share = v.pipe(number, v.minValue(0), v.maxValue(1));
+const number: v.GenericSchema<number> = v.pipe(v.number(), v.finite());
+const count: v.GenericSchema<number> = v.pipe(v.number(), v.integer(), v.minValue(0));
+const positive: v.GenericSchema<number> = v.pipe(number, v.minValue(0));
+const share: v.GenericSchema<number> = v.pipe(number, v.minValue(0), v.maxValue(1));
 
 // ------------------------------------------------------------------------------------------------- conditions
 // Keys are in the order in which experiments write them, so a row that is read and written again has the same bytes.
@@ -188,7 +188,7 @@ export type NoiseCondition = v.InferOutput<typeof NoiseCondition>;
 
 // ------------------------------------------------------------------------------------------------- rows
 
-const measured = v.nullable(number);
+const measured: v.GenericSchema<number | null> = v.nullable(number);
 
 /** One field per metric. */
 function fields<M extends PersonMetric, S extends v.GenericSchema>(
@@ -218,7 +218,7 @@ export type PerIdentity = v.InferOutput<typeof PerIdentitySchema>;
 
 const MEAN = '; the mean over the people for whom it could be measured, null if there are none';
 
-export const RowSchema = v.object({
+const rowSchema = v.object({
   condition: field(ConditionSchema, 'The changes made to the weights and to the released confidences.'),
   draw: field(
     count,
@@ -307,17 +307,38 @@ export const RowSchema = v.object({
       'Accuracy on the held-out images of each person, in the order of their classes; people without any are left out.',
     ),
   ),
+  membership: v.optional(
+    field(
+      v.object({
+        auc: field(
+          measured,
+          'AUC of membership: probability that a training photograph has a higher score than a held-out one, 0.5 by guessing.',
+        ),
+        tprAtOnePercent: field(
+          measured,
+          'Share of the training photographs above a score that at most 1 % of the held-out ones exceed; null with fewer than 100 of these.',
+        ),
+        members: field(list, 'Scores of training photographs, null where there is none.'),
+        nonMembers: field(list, 'Scores of as many held-out photographs of the same people: half of all are members.'),
+      }),
+      'Present if the attack infers whether the model was trained on a photograph: such a row has no reconstructions.',
+    ),
+  ),
   perIdentity: field(
     PerIdentitySchema,
     'One value per attacked identity, in the same order in every row; intervals and paired comparisons use these values.',
   ),
 });
+type RowSchemaType = typeof rowSchema;
+/** The type of the schema, which has a name so that declarations of other types do not repeat it. */
+export interface RowSchema extends RowSchemaType {}
+export const RowSchema: RowSchema = rowSchema;
 /** One attack on one draw of one condition. */
 export type Row = v.InferOutput<typeof RowSchema>;
 
 // ------------------------------------------------------------------------------------------------- summary
 
-const IntervalSchema = v.object({
+const intervalSchema = v.object({
   mean: field(measured, 'Mean of the measured values; null if there are none.'),
   ci95: field(
     v.nullable(v.tuple([number, number])),
@@ -325,12 +346,15 @@ const IntervalSchema = v.object({
   ),
   unmeasured: v.optional(field(count, 'Number of values that could not be measured, if there are any.')),
 });
+type IntervalSchemaType = typeof intervalSchema;
+interface IntervalSchema extends IntervalSchemaType {}
+const IntervalSchema: IntervalSchema = intervalSchema;
 /** A mean and its 95 % confidence interval. */
 export type Interval = v.InferOutput<typeof IntervalSchema>;
 
 const NOTHING: Interval = { mean: null, ci95: null };
 
-const SummarySchema = v.object({
+const summarySchema = v.object({
   condition: field(ConditionSchema, 'The changes made to the weights and to the released confidences.'),
   attack: field(v.string(), 'Name of the attack.'),
   draws: field(count, 'Number of measured draws.'),
@@ -343,6 +367,9 @@ const SummarySchema = v.object({
   ...fields(FIRST_METRICS, IntervalSchema, ', over draws and people'),
   ...fields(PERSON_MEASURES, v.optional(IntervalSchema, NOTHING), ', over draws and people'),
 });
+type SummarySchemaType = typeof summarySchema;
+interface SummarySchema extends SummarySchemaType {}
+const SummarySchema: SummarySchema = summarySchema;
 /** All draws of one condition under one attack. `n` is the number of reconstructions over all draws. */
 export type SummaryEntry = v.InferOutput<typeof SummarySchema>;
 
@@ -382,7 +409,7 @@ export const EvaluatorsSchema = field(
   'Share of real photographs that the evaluators recognise, on photographs that they were not trained on.',
 );
 
-export const ManifestSchema = v.object({
+const manifestSchema = v.object({
   version: field(v.string(), 'Version of midas that made the run.'),
   command: field(v.string(), 'The command line that repeats the run, beginning with `midas`.'),
   config: field(
@@ -434,6 +461,10 @@ export const ManifestSchema = v.object({
   ),
   attacks: v.optional(field(v.array(AttackSchema), 'Descriptions of the attacks that rows refer to.')),
 });
+type ManifestSchemaType = typeof manifestSchema;
+/** The type of the schema, which has a name so that declarations of other types do not repeat it. */
+export interface ManifestSchema extends ManifestSchemaType {}
+export const ManifestSchema: ManifestSchema = manifestSchema;
 export type Manifest = v.InferOutput<typeof ManifestSchema>;
 
 export const ResultsSchema = v.object({

@@ -31,9 +31,10 @@ export function contactSheets(
   pictures: SheetPictures,
   options: { readonly layers?: string; readonly encodePng: EncodePng },
 ): { readonly name: string; readonly svg: string }[] {
-  const kinds = [...new Set(presentation.attacks.map(({ kind }) => kind))];
+  const attacks = presentation.attacks.flatMap((attack) => (attack.truth ? [{ ...attack, truth: attack.truth }] : []));
+  const kinds = [...new Set(attacks.map(({ kind }) => kind))];
   return kinds.map((kind, i) => {
-    const own = presentation.attacks.filter((attack) => attack.kind === kind);
+    const own = attacks.filter((attack) => attack.kind === kind);
     const manifest = { ...results.manifest, attacks: own };
     const columns = own[0].shown.slice(0, COLUMNS);
     return {
@@ -58,7 +59,7 @@ export function contactSheets(
 
 function sheetRows(
   { summary }: Results,
-  attacks: Presentation['attacks'],
+  attacks: readonly (Presentation['attacks'][number] & { readonly truth: string })[],
   pictures: SheetPictures,
   columns: number,
   layers: string | undefined,

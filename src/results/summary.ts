@@ -9,13 +9,15 @@ import { type Interval, METRICS, type Metric, type Row, SHARES, type SummaryEntr
 
 /**
  * Groups rows by condition and attack, in order of first appearance, and gives each metric a mean and a 95 % interval over draws
- * and people; that of accuracy is over draws and held-out images. Draws that are the same DIMM count once. A single draw of errors cannot show how much draws vary: its
- * metrics have no interval (`ci95` is null). A model without errors has no such variation, and needs one draw only.
+ * and people; that of accuracy is over draws and held-out images. Draws that are the same DIMM count once. A single draw of errors
+ * cannot show how much draws vary: its metrics have no interval (`ci95` is null). A model without errors has no such variation,
+ * and needs one draw only. Rows without reconstructions are left out: src/results/membership.ts summarises them.
  *
  * @throws ShapeError if draws of one condition hold different numbers of identities, or a draw appears twice
  */
 export function summarise(rows: readonly Row[]): SummaryEntry[] {
-  const groups = groupedBy(rows, ({ condition, attack }) => `${conditionKey(condition)} ${attack}`);
+  const shown = rows.filter(({ membership }) => !membership);
+  const groups = groupedBy(shown, ({ condition, attack }) => `${conditionKey(condition)} ${attack}`);
   return [...groups.values()].map((group) => {
     const draws = sortedDraws(group);
     const intervals = METRICS.map((metric) => [

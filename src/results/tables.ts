@@ -3,15 +3,9 @@ import { ENERGY_LEAVES_OUT, TIME_LEAVES_OUT } from '../memory/energy.ts';
 import { isAggregated } from './aggregate.ts';
 import { attackTitle } from './attacks.ts';
 import { conditionKey } from './condition.ts';
-import { formatInterval, formatNumber } from './format.ts';
+import { formatInterval, formatNumber, type Table } from './format.ts';
 import { conditionLabel, metricHeading } from './labels.ts';
 import type { Metric, Results, SummaryEntry } from './schema.ts';
-
-/** A table with the numbers of a figure; cells are shown unchanged. */
-export interface Table {
-  columns: string[];
-  rows: (string | number)[][];
-}
 
 /** Columns of the table of all conditions, where they were measured. */
 const SHOWN_METRICS: readonly Metric[] = [

@@ -111,6 +111,7 @@ describe('an attack follows its float64 reference', () => {
     ['that keeps the last image', { keep: 'last', normalise: true, totalVariation: 2, step: 0.3, schedule: 'linear' }],
     ['with PROCESS', { cost: 'negativeLogConfidence', process: { every: 5, strength: 0.3, sharpen: 0.5 }, step: 0.2 }],
     ['by black-box queries', { search: { directions: 5, sigma: 0.05, cell: 2 }, step: 2 }],
+    ['by NES', { search: { directions: 5, sigma: 0.05, cell: 2, distribution: 'gaussian' }, step: 2 }],
   ];
 
   it.each(cases)('an attack %s agrees with its reference', async (_, config) => {
@@ -269,44 +270,49 @@ it('PROCESS smooths and sharpens the images between steps', async () => {
   for (const [i, { image }] of processed.entries()) expect(image).not.toEqual(plain[i].image);
 });
 
-it('the gradient estimated by queries points in the direction of the true gradient', async () => {
-  const arena = new Arena(device.gpu);
-  const rows = TARGETS.length;
-  const search = { directions: 128, sigma: 0.02, cell: 1 };
-  const x = arena.matrix('x', rows, TOY.pixels);
-  const start = Float32Array.from(RANDOM_STARTS.flatMap((image) => [...image]));
-  writeMatrix(device.gpu, x, start);
-  const many = Array.from({ length: 2 * search.directions }, () => TARGETS).flat();
-  const queries = victim.plan(arena, arena.matrix('queries', many.length, TOY.pixels));
-  const targets = arena.allocate('targets', many.length * 4);
-  device.gpu.write(targets, Uint32Array.from(many));
-  const results = arena.allocate('results', many.length * 8);
-  const gradient = arena.matrix('gradient', rows, TOY.pixels);
-  const recorder = new Recorder(device.gpu);
-  recordSearchDirections(recorder, { ...search, x, queries: queries.x, width: TOY.width });
-  queries.recordForward(recorder);
-  const { logits, gradLogits } = queries;
-  recordConfidenceCost(recorder, { cost: 'negativeLogConfidence', logits, targets, gradLogits, results });
-  recordSearchGradient(recorder, { ...search, results, gradient, width: TOY.width });
-  (await recorder.build('search')).run();
-  const estimated = await readMatrix(device.gpu, gradient);
-  const values = stackForward(SPEC.layers, reference.parameters, start, rows);
-  const cost = confidenceCost('negativeLogConfidence', values[2], TARGETS, TOY.classes);
-  const exact = stackBackward(SPEC.layers, reference.parameters, values, cost.gradient).input;
-  for (let row = 0; row < rows; row++) {
-    const part = <T extends Float32Array | Float64Array>(all: T) =>
-      all.subarray(row * TOY.pixels, (row + 1) * TOY.pixels);
-    const [e, g] = [part(estimated), part(exact)];
-    const dot = (a: ArrayLike<number>, b: ArrayLike<number>) => {
-      let sum = 0;
-      for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
-      return sum;
-    };
-    // Random directions leave a relative error of about sqrt(23 / 128): a cosine of 0.92.
-    expect(dot(e, g) / Math.sqrt(dot(e, e) * dot(g, g)), `row ${row}`).toBeGreaterThan(0.8);
-  }
-  arena.destroy();
-});
+it.each(['signs', 'gaussian'] as const)(
+  'the gradient estimated by queries along %s points along the true one',
+  async (distribution) => {
+    const arena = new Arena(device.gpu);
+    const rows = TARGETS.length;
+    const search = { directions: 128, sigma: 0.02, cell: 1, distribution };
+    const x = arena.matrix('x', rows, TOY.pixels);
+    const start = Float32Array.from(RANDOM_STARTS.flatMap((image) => [...image]));
+    writeMatrix(device.gpu, x, start);
+    const many = Array.from({ length: 2 * search.directions }, () => TARGETS).flat();
+    const queries = victim.plan(arena, arena.matrix('queries', many.length, TOY.pixels));
+    const targets = arena.allocate('targets', many.length * 4);
+    device.gpu.write(targets, Uint32Array.from(many));
+    const results = arena.allocate('results', many.length * 8);
+    const gradient = arena.matrix('gradient', rows, TOY.pixels);
+    const recorder = new Recorder(device.gpu);
+    const radii = arena.allocate('radii', rows * 4);
+    device.gpu.write(radii, new Float32Array(rows).fill(search.sigma));
+    recordSearchDirections(recorder, { ...search, x, radii, queries: queries.x, width: TOY.width });
+    queries.recordForward(recorder);
+    const { logits, gradLogits } = queries;
+    recordConfidenceCost(recorder, { cost: 'negativeLogConfidence', logits, targets, gradLogits, results });
+    recordSearchGradient(recorder, { ...search, results, gradient, width: TOY.width });
+    (await recorder.build('search')).run();
+    const estimated = await readMatrix(device.gpu, gradient);
+    const values = stackForward(SPEC.layers, reference.parameters, start, rows);
+    const cost = confidenceCost('negativeLogConfidence', values[2], TARGETS, TOY.classes);
+    const exact = stackBackward(SPEC.layers, reference.parameters, values, cost.gradient).input;
+    for (let row = 0; row < rows; row++) {
+      const part = <T extends Float32Array | Float64Array>(all: T) =>
+        all.subarray(row * TOY.pixels, (row + 1) * TOY.pixels);
+      const [e, g] = [part(estimated), part(exact)];
+      const dot = (a: ArrayLike<number>, b: ArrayLike<number>) => {
+        let sum = 0;
+        for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
+        return sum;
+      };
+      // Random directions leave a relative error of about sqrt(23 / 128): a cosine of 0.92.
+      expect(dot(e, g) / Math.sqrt(dot(e, e) * dot(g, g)), `row ${row}`).toBeGreaterThan(0.8);
+    }
+    arena.destroy();
+  },
+);
 
 describe('an attack in the latent space of an autoencoder', () => {
   const DAE = modelSpec('dae', TOY.pixels, TOY.classes, [7, 6]);

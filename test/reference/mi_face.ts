@@ -65,8 +65,9 @@ export function miFace(
     if (search) {
       const query = { ...search, width, iteration: t, draw };
       const many = Array.from({ length: 2 * search.directions }, () => targets).flat();
+      const radii = targets.map(() => search.sigma);
       gradient = searchGradient(
-        ask(searchDirections(x, pixels, query), many).results,
+        ask(searchDirections(x, radii, pixels, query), many).results,
         rows,
         pixels,
         query,

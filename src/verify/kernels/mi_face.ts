@@ -32,12 +32,13 @@ function miFaceState(): { state: Uint32Array<ArrayBuffer>; results: Float32Array
 const SEARCH = { directions: 3, sigma: 0.125, cell: 2, width: 7 };
 /** COLUMNS values are 4 lines of 3 pixels of three channels, and one value of the next line. */
 const RGB_SEARCH = { ...SEARCH, width: 3, channels: 3 } as const;
+const GAUSSIAN_SEARCH = { ...SEARCH, distribution: 'gaussian' } as const;
 const prepareSearch = (program: Program) => {
   program.setStep({ iteration: ITERATION });
   program.setStep({ draw: DRAW });
 };
 
-function searchesOf(ending: string, search: SearchOptions & SearchedImages): Check[] {
+function searchesOf(ending: string, search: SearchOptions & SearchedImages, answer: 0 | 1 = 0): Check[] {
   const step = { ...search, iteration: ITERATION, draw: DRAW };
   return [
     {
@@ -45,8 +46,10 @@ function searchesOf(ending: string, search: SearchOptions & SearchedImages): Che
       record(trial) {
         const x = pixels(SIZE, 1);
         const queries = trial.output(2 * search.directions * ROWS, COLUMNS);
-        recordSearchDirections(trial.recorder, { ...search, x: trial.matrix(ROWS, COLUMNS, x), queries });
-        trial.expectMatrix(queries, searchDirections(x, COLUMNS, step), TOLERANCES.image);
+        const radii = pixels(ROWS, 2);
+        const images = { x: trial.matrix(ROWS, COLUMNS, x), radii: trial.buffer(radii), queries };
+        recordSearchDirections(trial.recorder, { ...search, ...images });
+        trial.expectMatrix(queries, searchDirections(x, radii, COLUMNS, step), TOLERANCES.image);
       },
       prepare: prepareSearch,
     },
@@ -55,8 +58,8 @@ function searchesOf(ending: string, search: SearchOptions & SearchedImages): Che
       record(trial) {
         const results = pixels(4 * search.directions * ROWS, 1);
         const gradient = trial.output(ROWS, COLUMNS);
-        recordSearchGradient(trial.recorder, { ...search, results: trial.buffer(results), gradient });
-        trial.expectMatrix(gradient, searchGradient(results, ROWS, COLUMNS, step), TOLERANCES.image);
+        recordSearchGradient(trial.recorder, { ...search, results: trial.buffer(results), gradient, answer });
+        trial.expectMatrix(gradient, searchGradient(results, ROWS, COLUMNS, step, answer), TOLERANCES.image);
       },
       prepare: prepareSearch,
     },
@@ -130,4 +133,5 @@ export const MI_FACE: readonly Check[] = [
   addScaledCheck(true),
   ...searchesOf('', SEARCH),
   ...searchesOf('_rgb', RGB_SEARCH),
+  ...searchesOf(' gaussian', GAUSSIAN_SEARCH, 1),
 ];

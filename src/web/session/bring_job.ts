@@ -177,9 +177,9 @@ function replyOf({ network, images }: BroughtVictim, answers: Answers | undefine
     parameters: parameterCount(spec),
     layers: layersOf(spec),
     notes: [...notes, ...(images?.notes ?? [])],
-    attacks: ATTACKS.filter(({ onPhotographs }) => images || !onPhotographs).map(
-      ({ kind, title, description, onPhotographs }) => ({ kind, title, description, onPhotographs }),
-    ),
+    attacks: ATTACKS.filter(({ onPhotographs, needsPublicFaces, infersMembership }) =>
+      onPhotographs ? images && !infersMembership : !needsPublicFaces,
+    ).map(({ kind, title, description, onPhotographs }) => ({ kind, title, description, onPhotographs })),
     ...(images &&
       dataset &&
       answers && {

@@ -33,7 +33,9 @@ export function photographsIn(dataset: ImageDataset, indices: readonly number[])
 }
 
 function outputsOf({ testbed }: Ready): ShownOutput[] {
-  return testbed.outputs.map(({ name, title, split, attacker }) => ({ name, title, split, attacker }));
+  return testbed.outputs.flatMap(({ name, title, split, attacker }) =>
+    split ? [{ name, title, split, attacker }] : [],
+  );
 }
 
 export function shownAttacks(ready: Ready, results: readonly DrawResult[]): ShownAttack[] {

@@ -3,7 +3,8 @@ import { fileURLToPath } from 'node:url';
 import { PbfWriter } from 'pbf';
 import { describe, expect, it, test } from 'vitest';
 import { DataError } from '../../src/errors.ts';
-import { isOnnx, readOnnx } from '../../src/formats/onnx.ts';
+import { isOnnx } from '../../src/formats/foreign.ts';
+import { readOnnx } from '../../src/formats/onnx.ts';
 import { onnxNetwork } from '../../src/models/onnx_network.ts';
 import { fuzz } from '../support/fuzz.ts';
 import { longTest } from '../support/long.ts';
@@ -158,7 +159,7 @@ describe('ONNX files that are damaged', () => {
 
   it('files of other kinds are named', () => {
     expect(messageOf(() => readOnnx(fixture('mlp3.pth'), 'm.onnx'))).toBe(
-      'm.onnx: a zip, as PyTorch and NumPy write them, not an ONNX file; give a file of torch.onnx.export',
+      'm.onnx: a PyTorch file, not an ONNX file; give a file of torch.onnx.export',
     );
     expect(messageOf(() => readOnnx(new Uint8Array(0), 'm.onnx'))).toMatch(/^m\.onnx: an empty file/);
     expect([isOnnx(whole), isOnnx(fixture('mlp3.safetensors'))]).toEqual([true, false]);

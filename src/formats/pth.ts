@@ -81,7 +81,7 @@ function newBudget(fileBytes: number): Budget {
     spent += bytes;
     if (spent > MAX_BYTES || spent > ALLOWANCE + MAX_RATIO * fileBytes) {
       throw new DataError(
-        `${where}: its tensors would need ${spent} bytes, the file has ${fileBytes}; ` +
+        `${where}: reading it would need ${spent} bytes, the file has ${fileBytes}; ` +
           'damaged or made to fill the memory, fetch it again',
       );
     }

@@ -40,7 +40,11 @@ type Kind = keyof typeof ADVICE;
 /** First bytes as text of one character per byte, from an offset. A format with several parts needs all of them. */
 const SIGNATURES: readonly [kind: Kind, name: string, ...parts: readonly (readonly [at: number, text: string])[]][] = [
   ['image', 'a PNG image', [0, '\x89PNG\r\n\x1a\n']],
-  ['damaged', 'a PNG image that a transfer as text has damaged', [0, '\x89PNG']],
+  ['damaged', 'a PNG image that a transfer as text has damaged', [0, '\x89PNG\n']],
+  ['damaged', 'a PNG image that a transfer as text has damaged', [0, '\x89PNG\r\r']],
+  ['damaged', 'a PNG image that a transfer as text has damaged', [0, '\tPNG']],
+  ['damaged', 'a PNG image that a transfer as text has damaged', [0, '\xef\xbf\xbdPNG']],
+  ['damaged', 'a damaged PNG image', [0, '\x89PNG']],
   ['image', 'a JPEG image', [0, '\xff\xd8\xff']],
   ['image', 'a GIF image', [0, 'GIF8']],
   ['image', 'a WebP image', [0, 'RIFF'], [8, 'WEBP']],
@@ -70,13 +74,15 @@ const SIGNATURES: readonly [kind: Kind, name: string, ...parts: readonly (readon
   ['image', 'an OpenEXR image', [0, 'v/1\x01']],
   ['image', 'a Radiance HDR image', [0, '#?RADIANCE']],
   ['image', 'a QOI image', [0, 'qoif']],
+  ['image', 'a GIMP image', [0, 'gimp xcf']],
+  ['image', 'a BPG image', [0, 'BPG\xfb']],
+  ['image', 'a FLIF image', [0, 'FLIF']],
   ['image', 'a DDS image', [0, 'DDS ']],
   ['image', 'a FITS image', [0, 'SIMPLE  =']],
   ['image', 'a DICOM image', [128, 'DICM']],
   ['image', 'an MNG or JNG image', [1, 'NG\r\n\x1a\n']],
   ['image', 'a PDF document', [0, '%PDF']],
   ['image', 'a PostScript document', [0, '%!PS']],
-  ['pointer', 'a Git LFS pointer', [0, 'version https://git-lfs']],
   ['arrays', 'an array of NumPy (npy)', [0, '\x93NUMPY']],
   ['arrays', 'a Matlab file', [0, 'MATLAB 5']],
   ['arrays', 'a Matlab file', [0, 'MATLAB 7']],
@@ -86,6 +92,7 @@ const SIGNATURES: readonly [kind: Kind, name: string, ...parts: readonly (readon
   ['model', 'a GGUF file of llama.cpp', [0, 'GGUF']],
   ['model', 'a GGML file of llama.cpp', [0, 'tjgg']],
   ['model', 'a GGML file of llama.cpp', [0, 'lmgg']],
+  ['model', 'parameters of MXNet', [0, '\x12\x01\0\0\0\0\0\0']],
   ['model', 'a TensorRT engine', [0, 'ftrt']],
   ['other', 'an SQLite database', [0, 'SQLite format 3\0']],
   ['other', 'a Parquet file', [0, 'PAR1']],
@@ -93,6 +100,7 @@ const SIGNATURES: readonly [kind: Kind, name: string, ...parts: readonly (readon
   ['other', 'a NetCDF file', [0, 'CDF\x01']],
   ['other', 'a NetCDF file', [0, 'CDF\x02']],
   ['archive', 'a gzip file', [0, '\x1f\x8b']],
+  ['archive', 'a file of compress (.Z)', [0, '\x1f\x9d']],
   ['archive', 'a bzip2 file', [0, 'BZh']],
   ['archive', 'an xz file', [0, '\xfd7zXZ\0']],
   ['archive', 'a Zstandard file', [0, '\x28\xb5\x2f\xfd']],
@@ -142,6 +150,7 @@ const PATTERNS: readonly [kind: Kind, name: string, begin: RegExp][] = [
 
 /** Formats of text, after a byte order mark and space. */
 const TEXTS: readonly [kind: Kind, name: string, begin: RegExp][] = [
+  ['pointer', 'a Git LFS pointer', /^version https:\/\/git-lfs/],
   [
     'page',
     'a web page',
@@ -149,8 +158,12 @@ const TEXTS: readonly [kind: Kind, name: string, begin: RegExp][] = [
   ],
   ['image', 'an SVG drawing', /^<(.*<)?(\w+:|!doctype )?svg[\s>]/is],
   ['failed', 'an HTML or XML file', /^<!--/],
-  ['failed', 'an XML file', /^<([?!]|[a-z][\w:.-]*[\s/>])/i],
-  ['failed', 'a JSON file', /^(\{\s*["}]|\[[[\s]*(["{\]]|(-?[\d.]+(e[+-]?\d+)?|true|false|null)\s*[,\]]))/i],
+  ['failed', 'an XML file', /^<(\?xml|!|[a-z][\w:.-]*[\s/>])/i],
+  [
+    'failed',
+    'a JSON file',
+    /^(\{\s*["}]|\[[[\s]*(["{\]]|(-?[\d.]+(e[+-]?\d+)?|true|false|null)\s*(,|\]\s*([,\]]|$))))/i,
+  ],
 ];
 
 /** Bytes from the start of a file that are looked at. */
@@ -229,7 +242,7 @@ function zipFormat(names: readonly string[]): Format | undefined {
 function textFormat(bytes: Uint8Array): Format | undefined {
   if (bytes.every((byte) => byte === 0)) return ['failed', 'nothing but zero bytes'];
   const text = textOf(bytes).trimStart();
-  if (text === '' || /[\0-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffd]/.test(text.slice(0, -1))) return undefined;
+  if (/[\0-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffd]/.test(text.slice(0, -1))) return undefined;
   return matching(TEXTS, text) ?? ['failed', 'a text file'];
 }
 

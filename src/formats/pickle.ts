@@ -250,7 +250,8 @@ class PickleMachine {
   }
 
   #text(length: number): void {
-    if (++this.#texts > MAX_TEXTS) throw this.#input.refusal(`has more than ${MAX_TEXTS} texts; save the weights alone`);
+    if (++this.#texts > MAX_TEXTS)
+      throw this.#input.refusal(`has more than ${MAX_TEXTS} texts; save the weights alone`);
     this.#stack.push(this.#input.text(length));
   }
 

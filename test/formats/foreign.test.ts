@@ -49,6 +49,8 @@ const NAMES: readonly [string, Uint8Array][] = [
   ['nothing but zero bytes', new Uint8Array(100)],
   ['an image after stray bytes', concat(text('\n'), caseFile('jpeg/gray.jpg'))],
   ['a PNG image that a transfer as text has damaged', latin('\x89PNG\n\x1a\n\0\0\0\r')],
+  ['a PNG image that a transfer as text has damaged', latin('\x89PNG\r\r\n\x1a\r\n')],
+  ['a damaged PNG image', latin('\x89PNG')],
 ];
 
 /** UTF-16, lowest byte first. */
@@ -77,6 +79,7 @@ const FOR_BOTH: readonly [string, Uint8Array][] = [
   ['a web page', text('\ufeff\n<!-- saved from url=(0014)about:internet -->\n<!DOCTYPE html><html>')],
   ['a web page', text('<html><body><svg width="1"></svg></body></html>')],
   ['a web page', text('<?xml version="1.0"?>\n<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Strict//EN">')],
+  ['a Git LFS pointer', text('\ufeffversion https://git-lfs.github.com/spec/v1\r\noid sha256:00\r\nsize 5\r\n')],
   ['a web page', wide('\ufeff<html>')],
   ['an SVG drawing', text('<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN">')],
   ['an XML file', text('<Error><Code>AccessDenied</Code></Error>')],
@@ -87,6 +90,10 @@ const FOR_BOTH: readonly [string, Uint8Array][] = [
   ['a text file', text('Not Found')],
   ['a text file', latin('Zugriff verweigert f\xfcr Sie')],
   ['a text file', text("{'a': 1}")],
+  ['a text file', text('<?php echo 1;')],
+  ['a text file', text('[1] Introduction')],
+  ['a JSON file', text('[[1.5e-3, 2]]')],
+  ['a text file', text(' \n')],
   ['a zip after stray bytes', concat(text('\r\n'), zipSync(PICTURES))],
 ];
 

@@ -184,6 +184,18 @@ describe('ONNX files that are damaged', () => {
     );
   });
 
+  it('a number of variable length that does not end is an error of its tensor', () => {
+    const endless: TestTensor = {
+      shape: [1],
+      type: TYPES.int64,
+      write: (writer) => writer.writeBytesField(7, new Uint8Array(11).fill(0xff)),
+    };
+    expect(() => reading(endless).read()).toThrow(DataError);
+    expect(messageOf(() => reading(endless).read())).toMatch(
+      /^n\.onnx: tensor w: cannot be read \(.*\); give another file/,
+    );
+  });
+
   it('a file of many empty nodes, and one of deeply nested messages, are read in bounds', () => {
     const many = new PbfWriter();
     many.writeVarintField(1, 8);

@@ -13,7 +13,7 @@ export interface ForeignFormat {
 type Wanted = 'image' | 'network';
 
 const REMOVE = 'remove it';
-const GIVE = 'give the file of the network';
+const GIVE = 'give the right file';
 const UNPACK = 'unpack it and give what is inside';
 
 /** What the user can do with a file of some kind: where an image was wanted, and where a network was. */

@@ -112,9 +112,7 @@ describe('files of other formats', () => {
   });
 
   test.each(IMAGES)('%s is named when it is given as a network', (name, start) => {
-    expect(() => readTensorFile(start, 'm.pth')).toThrow(
-      `m.pth: ${name}, not a checkpoint; give the file of the network`,
-    );
+    expect(() => readTensorFile(start, 'm.pth')).toThrow(`m.pth: ${name}, not a checkpoint; give the right file`);
   });
 
   test('ONNX files are told from other protocol buffers', () => {

@@ -44,7 +44,7 @@ describe('files of other formats', () => {
       bytesOf('\b\u0007\u0012\u0007pytorch\u001a\u00052.0.1:'),
       /: an ONNX file, not a checkpoint; convert it with midas import, or give it as --victim$/,
     ],
-    ['a picture', bytesOf('\u0089PNG\r\n\u001a\n'), /: a PNG image, not a checkpoint; give the file/],
+    ['a picture', bytesOf('\u0089PNG\r\n\u001a\n'), /: a PNG image, not a checkpoint; give the right file/],
     ['an empty zip', zipSync({}), /: an empty zip/],
     ['a checkpoint in a zip', zipSync({ 'x/net.pth': Uint8Array.of(1) }), /: a zip that holds x\/net\.pth; unpack it/],
     ['an npz file', zipSync({ 'a.npy': Uint8Array.of(1) }), /: an npz file of NumPy/],

@@ -16,7 +16,7 @@ function isOfPages(id: string, graph: ModuleGraph, seen = new Set<string>()): bo
   return graph.getModuleInfo(id)?.importers.some((importer) => isOfPages(importer, graph, seen)) ?? false;
 }
 
-/** Leaves the comment lines and the indentation of shaders out of the package: they are for readers of the sources. */
+/** Leaves the comments and the indentation of shaders out of the package: they are for readers of the sources. */
 const shadersWithoutComments = {
   name: 'shaders-without-comments',
   transform(code: string, id: string) {
@@ -24,8 +24,8 @@ const shadersWithoutComments = {
     if (text === undefined) return undefined;
     const lines = (JSON.parse(text) as string)
       .split('\n')
-      .map((line) => line.trim())
-      .filter((line) => line !== '' && !line.startsWith('//'));
+      .map((line) => line.replace(/\/\/.*/, '').trim())
+      .filter((line) => line !== '');
     return { code: `export default ${JSON.stringify(lines.join('\n'))}`, map: null };
   },
 };

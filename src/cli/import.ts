@@ -1,7 +1,7 @@
 /** `midas import`: converts the file of a network to a checkpoint of midas. */
 import { basename } from 'node:path';
 import { readBytes, writeFileAtomic } from '../data/node/files.ts';
-import { isOnnx } from '../formats/onnx.ts';
+import { isOnnx } from '../formats/foreign.ts';
 import { safetensorsParts } from '../formats/safetensors.ts';
 import { importedCheckpoint } from '../models/checkpoint.ts';
 import { importAnyNetwork } from '../models/import_network.ts';

@@ -40,7 +40,7 @@ export async function decodeImage(
     case 'pixel map':
       return decodePixelMap(bytes, name);
     default: {
-      const { name: format, advice } = foreignFormat(bytes) ?? {
+      const { name: format, advice } = foreignFormat(bytes, 'image') ?? {
         name: 'a file of an unknown format',
         advice: 'fetch it again, convert it to PNG or remove it',
       };

@@ -5,7 +5,7 @@
 import { DataError } from '../errors.ts';
 import { listed, printable } from '../printable.ts';
 import type { ExternalFiles } from './external_files.ts';
-import { fileKind } from './file_kind.ts';
+import { foreignFormat, isOnnx } from './foreign.ts';
 import { elementType, type OnnxTensor, readEntry, readTensor, type TensorSource } from './onnx_tensor.ts';
 import {
   addFloats,
@@ -106,17 +106,6 @@ interface Reading extends TensorSource {
   depth: number;
 }
 
-/** True if the bytes begin as those of ONNX files: the version of the format, and then another field of the model. */
-export function isOnnx(bytes: Uint8Array): boolean {
-  // Producer, its version, domain, version of the model, text, graph, operators.
-  return (
-    bytes[0] === 0x08 &&
-    bytes[1] > 0 &&
-    bytes[1] < 0x40 &&
-    [0x12, 0x1a, 0x22, 0x28, 0x32, 0x3a, 0x42].includes(bytes[2])
-  );
-}
-
 /**
  * Reads a model. Its tensors are views of `bytes`, which must not change.
  *
@@ -126,9 +115,9 @@ export function isOnnx(bytes: Uint8Array): boolean {
  */
 export function readOnnx(bytes: Uint8Array, file: string, external: ExternalFiles = () => undefined): OnnxModel {
   if (!isOnnx(bytes)) {
-    const kind = fileKind(bytes);
+    const format = foreignFormat(bytes, 'network');
     throw new DataError(
-      `${file}: ${kind ? `${kind.what}, not` : 'not'} an ONNX file; give a file of torch.onnx.export`,
+      `${file}: ${format ? `${format.name}, not` : 'not'} an ONNX file; give a file of torch.onnx.export`,
     );
   }
   const files = new Map<string, Uint8Array | undefined>();

@@ -15,6 +15,7 @@ import {
   varintsOf,
 } from './protobuf.ts';
 import { concatenated, type Dtype, itemSize, type TensorData, typedArray } from './safetensors.ts';
+import { guardReading } from './stored_tensor.ts';
 
 /** Element types by their numbers in files (TensorProto.DataType): names of safetensors where they can be read, else ONNX's. */
 const ELEMENT_TYPES: ReadonlyMap<number, Dtype | string> = new Map([
@@ -211,7 +212,7 @@ function onnxTensor(
       dtype,
       shape,
       count,
-      read: (begin, end) => readVarints(dtype, count, elements.parts, where, begin, end),
+      read: (begin, end) => guardReading(where, () => readVarints(dtype, count, elements.parts, where, begin, end)),
     };
   }
   const { bytes } = elements;

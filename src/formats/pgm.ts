@@ -30,7 +30,7 @@ export function isPixelMap(bytes: Uint8Array): boolean {
  *
  * @param name the file, for messages
  * @throws DataError (file and byte offset) for an empty file, another format, a bad header, a size beyond
- *   checkImageSize, a sample above the maximum, or truncated data
+ *   checkImageSize, a sample of a plain image above the maximum, or truncated data
  */
 export function decodePixelMap(bytes: Uint8Array, name: string): DecodedImage {
   let at = 0;
@@ -94,10 +94,11 @@ export function decodePixelMap(bytes: Uint8Array, name: string): DecodedImage {
     if (isPlain) value = readNumber(() => `sample ${i} of ${count}`);
     else if (bytesEach === 1) value = bytes[at++];
     else value = bytes[at++] * 256 + bytes[at++];
-    if (value > maximum) {
+    // As in Pillow, where raw samples above the maximum are white, and plain ones an error.
+    if (isPlain && value > maximum) {
       throw fail(start, `sample ${i} is ${value}, above the maximum ${maximum}; the file is damaged`);
     }
-    pixels[i] = Math.round((value * 255) / maximum);
+    pixels[i] = Math.min(255, Math.round((value * 255) / maximum));
   }
   return { width, height, channels, pixels };
 }

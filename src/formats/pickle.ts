@@ -8,9 +8,12 @@ import type { DataError } from '../errors.ts';
 import { PickleInput } from './pickle_input.ts';
 import { PickleGlobal, PickleObject, SKIPPED } from './pickle_values.ts';
 
-const MAX_STEPS = 2 ** 22;
-/** Lists, tuples, dictionaries, objects and names. */
-const MAX_CONTAINERS = 2 ** 19;
+/** A tensor takes about 45 steps, so this is enough for 46,000, which is several times what any image classifier saves. */
+const MAX_STEPS = 2 ** 21;
+/** Lists, tuples, dictionaries, objects and names; a tensor takes about seven. */
+const MAX_CONTAINERS = 2 ** 18;
+/** A tensor takes two or three: its key, that of its storage, and the device. */
+const MAX_TEXTS = 2 ** 17;
 
 export interface PickleHandlers {
   /** The value of a function for these arguments; undefined for any function that is not to be carried out. */
@@ -48,6 +51,7 @@ class PickleMachine {
   readonly #memo = new Map<number, unknown>();
   readonly #globals = new Map<string, PickleGlobal>();
   #containers = 0;
+  #texts = 0;
   /** Pairs that calls of OrderedDict may still copy. */
   #copies = MAX_CONTAINERS;
 
@@ -119,14 +123,14 @@ class PickleMachine {
         return;
       case 0x55: // SHORT_BINSTRING
       case 0x8c: // SHORT_BINUNICODE
-        this.#stack.push(this.#input.text(this.#input.uint8()));
+        this.#text(this.#input.uint8());
         return;
       case 0x54: // BINSTRING
       case 0x58: // BINUNICODE
-        this.#stack.push(this.#input.text(this.#input.uint32()));
+        this.#text(this.#input.uint32());
         return;
       case 0x8d: // BINUNICODE8
-        this.#stack.push(this.#input.text(this.#input.length64()));
+        this.#text(this.#input.length64());
         return;
       case 0x43: // SHORT_BINBYTES
         this.#skipBytes(this.#input.uint8());
@@ -243,6 +247,12 @@ class PickleMachine {
         );
       }
     }
+  }
+
+  #text(length: number): void {
+    if (++this.#texts > MAX_TEXTS)
+      throw this.#input.refusal(`has more than ${MAX_TEXTS} texts; save the weights alone`);
+    this.#stack.push(this.#input.text(length));
   }
 
   #skipBytes(length: number): void {

@@ -262,7 +262,7 @@ function writeRow(
       const entry = 3 * row[i];
       if (entry + 3 > palette.length) {
         throw new DataError(
-          `${name}: a damaged PNG, a pixel has colour ${row[i]} of a palette of ${palette.length / 3}; fetch it again`,
+          `${name}: a damaged PNG, a pixel has colour ${row[i]} of a palette of ${Math.floor(palette.length / 3)}; fetch it again`,
         );
       }
       for (let channel = 0; channel < 3; channel++) pixels[at + channel] = palette[entry + channel];

@@ -6,6 +6,7 @@
  */
 import { DataError } from '../errors.ts';
 import { printable } from '../printable.ts';
+import { foreignZip } from './foreign.ts';
 import { type PickleHandlers, readPickle } from './pickle.ts';
 import { describeValue, PickleGlobal, PickleObject } from './pickle_values.ts';
 import { type StorageRef, storageOf, TensorRef, tensorOf } from './pth_tensors.ts';
@@ -80,7 +81,7 @@ function newBudget(fileBytes: number): Budget {
     spent += bytes;
     if (spent > MAX_BYTES || spent > ALLOWANCE + MAX_RATIO * fileBytes) {
       throw new DataError(
-        `${where}: its tensors would need ${spent} bytes, the file has ${fileBytes}; ` +
+        `${where}: reading it would need ${spent} bytes, the file has ${fileBytes}; ` +
           'damaged or made to fill the memory, fetch it again',
       );
     }
@@ -170,14 +171,14 @@ function openZip(bytes: Uint8Array, file: string, budget: Budget): Container {
 
 /** What a zip without a pickle of torch.save is, and what to do. */
 function otherZip(names: readonly string[]): string {
+  const format = foreignZip(names, 'network');
+  if (format) return `${format.name} (it holds ${printable(names[0])}), not a checkpoint; ${format.advice}`;
   const checkpoint = names.find((name) => /\.(pth|pt|ckpt|tar|bin|safetensors)$/i.test(name));
   if (checkpoint !== undefined) {
     return `a zip that holds ${printable(checkpoint)}; unpack it and give the file inside`;
   }
-  if (names.length > 0 && names.every((name) => name.endsWith('.npy'))) {
-    return `an npz file of NumPy (${printable(names[0])}, ...), not a checkpoint; save the weights with torch.save`;
-  }
-  const shown = names.length > 0 ? `it holds ${printable(names[0])}` : 'it is empty';
+  const first = names.find((name) => !name.startsWith('__MACOSX/'));
+  const shown = first === undefined ? 'it holds no file' : `it holds ${printable(first)}`;
   return `no data.pkl in this zip (${shown}), so torch.save did not write it; give a .pth file`;
 }
 

@@ -5,7 +5,7 @@
  */
 import { DataError } from '../errors.ts';
 import { printable } from '../printable.ts';
-import { fileKind } from './file_kind.ts';
+import { foreignFormat } from './foreign.ts';
 
 const ARRAYS = {
   F64: Float64Array,
@@ -127,8 +127,8 @@ export function readSafetensors(bytes: Uint8Array, name: string): Safetensors {
 
 /** Reads the header alone. @throws DataError */
 function readHeader(bytes: Uint8Array, name: string) {
-  const kind = isSafetensors(bytes) ? undefined : fileKind(bytes);
-  if (kind) throw new DataError(`${name}: ${kind.what}, not a safetensors file; ${kind.advice}`);
+  const format = isSafetensors(bytes) ? undefined : foreignFormat(bytes, 'network');
+  if (format) throw new DataError(`${name}: ${format.name}, not a safetensors file; ${format.advice}`);
   if (bytes.length < 8) {
     throw new DataError(`${name}: byte 0: ${bytes.length} bytes are too few for a safetensors file; fetch it again`);
   }

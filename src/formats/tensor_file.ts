@@ -1,7 +1,7 @@
 /** Reads tensors from a checkpoint of any format that is told by its bytes, whatever the file is called. */
 import { DataError } from '../errors.ts';
 import { printable } from '../printable.ts';
-import { fileKind } from './file_kind.ts';
+import { foreignFormat } from './foreign.ts';
 import { isPth, readPth } from './pth.ts';
 import { isSafetensors, readSafetensors } from './safetensors.ts';
 import { guardReading, type StoredTensor, type TensorFile } from './stored_tensor.ts';
@@ -14,8 +14,8 @@ import { guardReading, type StoredTensor, type TensorFile } from './stored_tenso
 export function readTensorFile(bytes: Uint8Array, file: string): TensorFile {
   if (isPth(bytes)) return readPth(bytes, file);
   if (isSafetensors(bytes)) return guardReading(file, () => safetensorsFile(bytes, file));
-  const kind = fileKind(bytes);
-  if (kind) throw new DataError(`${file}: ${kind.what}, not a checkpoint; ${kind.advice}`);
+  const format = foreignFormat(bytes, 'network');
+  if (format) throw new DataError(`${file}: ${format.name}, not a checkpoint; ${format.advice}`);
   throw new DataError(`${file}: neither a PyTorch checkpoint nor a safetensors file; give a .pth or .safetensors file`);
 }
 

@@ -1,7 +1,7 @@
 /** Reads a network of another program: an ONNX file, or a file of PyTorch or safetensors, alone or with a description. */
 import { ConfigError } from '../errors.ts';
 import type { ExternalFiles } from '../formats/external_files.ts';
-import { isOnnx } from '../formats/onnx.ts';
+import { isOnnx } from '../formats/foreign.ts';
 import { isSafetensors, readSafetensors } from '../formats/safetensors.ts';
 import { CHECKPOINT_FORMAT, checkpointSpec, importedNetwork } from './checkpoint.ts';
 import { importParameters } from './match.ts';

@@ -136,6 +136,15 @@ describe('a folder per person as it is found', () => {
       'desktop.ini',
       'Icon\r',
       '01.png:Zone.Identifier',
+      '04.jpg.part',
+      '04.jpg.crdownload',
+      '04.jpg.tmp',
+      'ZbThumbnail.info',
+      'pspbrwse.jbf',
+      'sync.ffs_db',
+      'urls.txt~',
+      '01.png~',
+      '01.xmp',
     ];
     for (const name of leftovers) await put(`Person_A/${name}`, 'x');
     await put('Person_B/@eaDir/01.png/SYNOPHOTO_THUMB_M.jpg', 'x');
@@ -180,7 +189,35 @@ describe('a folder per person as it is found', () => {
     await put('Person_D/1.png');
     const { dataset, notes } = await take(dir);
     expect(dataset.classNames).toEqual(['Person_A', 'Person_B', 'Person_C']);
-    expect(notes.join()).toContain('left out, because they hold no photographs: Person_D');
+    expect(notes.join()).toContain('left out, because they have photographs, but none in NAME/face: Person_D');
+  });
+
+  test.each([
+    ['a/1.png b/1.png c/ d/face/', ['a/1.png', 'b/1.png'], ['they hold no photographs: c, d']],
+    ['a/1.png a/face/ b/1.png b/face/', ['a/1.png', 'b/1.png'], []],
+    ['a/1.png a/Face/Thumbs.db b/1.png', ['a/1.png', 'b/1.png'], []],
+    ['a/1.png a/other/ b/1.png', ['a/1.png', 'b/1.png'], []],
+    [
+      'a/1.png a/face/2.png b/1.png b/face/ c/faces/3.png d/',
+      ['a/face/2.png', 'c/faces/3.png'],
+      ['they have photographs, but none in NAME/face: b', 'they hold no photographs: d'],
+    ],
+  ])('folders of faces count if they hold something: %s', async (entries, ids, reasons) => {
+    for (const entry of entries.split(' ')) {
+      if (entry.endsWith('/')) await mkdir(join(dir, entry), { recursive: true });
+      else await put(entry);
+    }
+    const { dataset, notes } = await take(dir);
+    expect(dataset.ids).toEqual(ids);
+    const left = notes.filter((note) => note.startsWith('left out, because '));
+    expect(left).toEqual(reasons.map((reason) => `left out, because ${reason}`));
+  });
+
+  test('too few people with faces are refused, saying who has photographs without faces', async () => {
+    for (const name of ['a/1.png', 'a/face/1.png', 'b/1.png', 'b/2.png']) await put(name);
+    const { message } = await refusal(dir);
+    expect(message).toContain('1 person; at least 2 are needed');
+    expect(message).toContain('(left out, because they have photographs, but none in NAME/face: b)');
   });
 
   test('people one or two folders deeper are found when nothing else is there', async () => {

@@ -130,7 +130,7 @@ describe('a pack on disk', () => {
     await expect(loadPack(path)).rejects.toThrow(`cannot read ${path}: no such file`);
     await writeFile(path, 'x');
     await expect(savePack(join(path, 'p'), pack)).rejects.toThrow(DataError);
-    await expect(loadPack(path)).rejects.toThrow(`${path}: byte 0: `);
+    await expect(loadPack(path)).rejects.toThrow(`${path}: a text file, not a safetensors file; `);
   });
 });
 

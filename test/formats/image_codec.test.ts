@@ -68,7 +68,7 @@ describe('decoding an image', () => {
   test('an empty file and a file of another format are refused by name', async () => {
     expect(await refusal(new Uint8Array(0))).toContain('byte 0: the file is empty');
     expect(await refusal(new TextEncoder().encode('<html>'))).toContain(
-      'a web page (HTML), not PNG, JPEG, PGM or PPM; fetch the file itself again',
+      'a web page, not PNG, JPEG, PGM or PPM; fetch the file itself again',
     );
     expect(await refusal(Uint8Array.of(0xaa, 0xbb, 0xcc))).toContain('a file of an unknown format');
   });

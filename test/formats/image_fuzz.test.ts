@@ -2,14 +2,12 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { DataError } from '../../src/errors.ts';
-import { fuzz } from '../support/fuzz.ts';
+import { type FuzzCounts, fuzz } from '../support/fuzz.ts';
 import { attempt, CASES, caseFile } from '../support/images.ts';
+import { longTest } from '../support/long.ts';
 
-/** Damaged files that are decoded; a long run sets more. */
-const INPUTS = Number(process.env.MIDAS_FUZZ_INPUTS ?? 400);
-const SEED = 17;
-
-test('every damaged image file gives an image of its stated size or a DataError', async () => {
+/** Decodes damaged files, each of which must give an image of its stated size or a DataError. */
+async function decodeDamaged(inputs: number, seed: number): Promise<FuzzCounts> {
   const files = ['jpeg', 'pgm', 'png'].flatMap((kind) =>
     readdirSync(join(CASES, kind)).map((name) => caseFile(`${kind}/${name}`)),
   );
@@ -19,8 +17,18 @@ test('every damaged image file gives an image of its stated size or a DataError'
     const { width, height, channels, pixels } = outcome;
     if (pixels.length !== width * height * channels) throw new Error(`${pixels.length} values of ${width}x${height}`);
   };
-  const { failures, values, errors } = await fuzz(load, files, INPUTS, SEED);
-  expect(failures).toEqual([]);
-  expect(values).toBeGreaterThan(INPUTS / 20);
-  expect(errors).toBeGreaterThan(INPUTS / 20);
-}, 3_600_000);
+  const counts = await fuzz(load, files, inputs, seed);
+  expect(counts.failures).toEqual([]);
+  expect(counts.values).toBeGreaterThan(inputs / 20);
+  expect(counts.errors).toBeGreaterThan(inputs / 20);
+  return counts;
+}
+
+test('every damaged image file gives an image of its stated size or a DataError', async () => {
+  await decodeDamaged(400, 17);
+});
+
+longTest('every one of 100,000 damaged image files gives an image of its stated size or a DataError', 120, async () => {
+  const { failures, ...counts } = await decodeDamaged(100_000, 18);
+  console.error(`images: ${JSON.stringify(counts)}`);
+});

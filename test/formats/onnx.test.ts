@@ -3,7 +3,8 @@ import { fileURLToPath } from 'node:url';
 import { PbfWriter } from 'pbf';
 import { describe, expect, it, test } from 'vitest';
 import { DataError } from '../../src/errors.ts';
-import { isOnnx, readOnnx } from '../../src/formats/onnx.ts';
+import { isOnnx } from '../../src/formats/foreign.ts';
+import { readOnnx } from '../../src/formats/onnx.ts';
 import { onnxNetwork } from '../../src/models/onnx_network.ts';
 import { fuzz } from '../support/fuzz.ts';
 import { longTest } from '../support/long.ts';
@@ -158,7 +159,7 @@ describe('ONNX files that are damaged', () => {
 
   it('files of other kinds are named', () => {
     expect(messageOf(() => readOnnx(fixture('mlp3.pth'), 'm.onnx'))).toBe(
-      'm.onnx: a zip, as PyTorch and NumPy write them, not an ONNX file; give a file of torch.onnx.export',
+      'm.onnx: a PyTorch file, not an ONNX file; give a file of torch.onnx.export',
     );
     expect(messageOf(() => readOnnx(new Uint8Array(0), 'm.onnx'))).toMatch(/^m\.onnx: an empty file/);
     expect([isOnnx(whole), isOnnx(fixture('mlp3.safetensors'))]).toEqual([true, false]);
@@ -180,6 +181,18 @@ describe('ONNX files that are damaged', () => {
     const tensor = reading(typed([2 ** 31], TYPES.int64, 'int64_data', [1, 2]));
     expect(messageOf(() => tensor.read())).toBe(
       'n.onnx: tensor w: needs 2147483648 elements, the file has at most 2; it is damaged, fetch it again',
+    );
+  });
+
+  it('a number of variable length that does not end is an error of its tensor', () => {
+    const endless: TestTensor = {
+      shape: [1],
+      type: TYPES.int64,
+      write: (writer) => writer.writeBytesField(7, new Uint8Array(11).fill(0xff)),
+    };
+    expect(() => reading(endless).read()).toThrow(DataError);
+    expect(messageOf(() => reading(endless).read())).toMatch(
+      /^n\.onnx: tensor w: cannot be read \(.*\); give another file/,
     );
   });
 

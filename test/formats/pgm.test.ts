@@ -37,6 +37,11 @@ describe('decoding a PGM image', () => {
     expect(decode('P5\n2 1\n255 ', 0x0a, 0x23).pixels).toEqual(Uint8Array.of(0x0a, 0x23));
   });
 
+  test('raw samples above the maximum are white', () => {
+    expect(decode('P5\n3 1\n9\n', 0, 9, 10).pixels).toEqual(Uint8Array.of(0, 255, 255));
+    expect(decode('P5\n2 1\n1023\n', 3, 255, 255, 255).pixels).toEqual(Uint8Array.of(255, 255));
+  });
+
   test('a smaller maximum is scaled to 255 and rounded to the nearest integer', () => {
     expect(decode('P5 4 1 15\n', 0, 1, 7, 15).pixels).toEqual(Uint8Array.of(0, 17, 119, 255));
     expect(decode('P2 3 1 2\n0 1 2').pixels).toEqual(Uint8Array.of(0, 128, 255));
@@ -102,8 +107,7 @@ describe('decoding a PGM image', () => {
     expect(failure('P5\n99999999999 1\n255\n', 0)).toMatch(/the width/);
     expect(() => decode('P5\n99999 99999\n255\n', 0)).toThrow(/99999x99999, more than 40000000 pixels/);
     expect(failure('P5\n6000 6000\n255\n', 0)).toMatch(/truncated/);
-    expect(failure('P5\n2 1\n9\n', 3, 10)).toMatch(/byte 10: sample 1 is 10, above the maximum 9/);
-    expect(failure('P2\n2 1\n9\n3 10')).toMatch(/sample 1 is 10/);
+    expect(failure('P2\n2 1\n9\n3 10')).toMatch(/byte 10: sample 1 is 10, above the maximum 9/);
     expect(failure('P2\n2 1\n9\n3 x')).toMatch(/sample 1 of 2 is not a sensible number/);
   });
 });

@@ -110,8 +110,8 @@ describe('decoding a PNG image', () => {
     expect(await refusal(png(GRAY, chunk('a\x1b[1', text('a')), data))).toMatch(/no chunk where one should begin/);
     expect(await refusal(png(GRAY, END))).toMatch(/no image data/);
     expect(await refusal(png(GRAY, idat(concat(Uint8Array.of(9), ROWS.subarray(1))), END))).toMatch(/filter 9/);
-    const palette = chunk('PLTE', Uint8Array.of(1, 2, 3, 4, 5, 6));
-    expect(await refusal(png(ihdr(4, 3, 8, 3), palette, data, END))).toMatch(/colour 2 of a palette of 2/);
+    const palette = chunk('PLTE', Uint8Array.of(1, 2, 3, 4, 5, 6, 7));
+    expect(await refusal(png(ihdr(4, 3, 8, 3), palette, data, END))).toMatch(/colour 2 of a palette of 2;/);
   });
 
   test('image data that is short or empty is refused', async () => {

@@ -112,7 +112,9 @@ describe('reading safetensors files', () => {
   });
 
   test('files that are too short for their header are refused', () => {
-    expect(failure(() => readSafetensors(new Uint8Array(7), 'm.safetensors'))).toMatch(/byte 0: 7 bytes are too few/);
+    expect(failure(() => readSafetensors(new Uint8Array(7).fill(1), 'm.safetensors'))).toMatch(
+      /byte 0: 7 bytes are too few/,
+    );
     const whole = file({ a: u8(0, 1) }, 7);
     expect(failure(() => readSafetensors(whole.subarray(0, 20), 'm.safetensors'))).toMatch(/file of 20/);
     const huge = new Uint8Array(16).fill(255);
@@ -150,7 +152,9 @@ describe('reading safetensors files', () => {
     const refused = (text: string) => () => readSafetensors(new TextEncoder().encode(text), 'm.safetensors');
     expect(refused('<!DOCTYPE html><p>')).toThrow('m.safetensors: a web page, not a safetensors file; open the link');
     expect(refused('version https://git-lfs.github.com/spec/v1\n')).toThrow('m.safetensors: a Git LFS pointer');
-    expect(refused('PK\u0003\u0004....')).toThrow('convert a PyTorch checkpoint with midas import');
+    const name = 'm/data.pkl';
+    const zip = `PK\u0003\u0004${'.'.repeat(22)}${String.fromCharCode(name.length)}\0..${name}`;
+    expect(refused(zip)).toThrow('a PyTorch file, not a safetensors file; convert it with midas import');
     expect(refused('')).toThrow('m.safetensors: an empty file, not a safetensors file; fetch it again');
   });
 

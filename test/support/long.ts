@@ -1,4 +1,7 @@
-/** Tests that take minutes: `npm run test:long` runs them, `npm test` skips them and says so. */
+/**
+ * Tests that take minutes: `npm run test:long` runs them, `npm test` skips them and says so. On two cores, the 290,000 damaged
+ * files take about ten minutes and the imports of 100 MB about two; the killed runs take longest.
+ */
 import { test } from 'vitest';
 
 const REASON = 'takes minutes: npm run test:long';

@@ -121,7 +121,7 @@ export async function importFaces(dir: string, options: ImportFacesOptions): Pro
   const chosen = found.photographs.filter(({ person }) => !isExcluded.has(person)).slice(0, limit);
   // A list of people, or of labels: one set of images without names is no mistake.
   const atLeast = foundLayout === 'celeba' || !found.areIdentified ? 1 : 2;
-  requirePeople(dir, new Set(chosen.map(({ person }) => person)).size, atLeast, excluded.length);
+  requirePeople(dir, new Set(chosen.map(({ person }) => person)).size, atLeast, excluded.length, found.notes);
   const bytes = chosen.length * imageValues(size);
   if (bytes > MAX_BYTES) {
     throw new DataError(
@@ -136,7 +136,8 @@ export async function importFaces(dir: string, options: ImportFacesOptions): Pro
     throw new BadFilesError(found.dir, bad, chosen.length + found.bad.length);
   }
   const present = new Set(good.map(({ person }) => person));
-  requirePeople(dir, present.size, atLeast, excluded.length);
+  const notes = [...found.notes, ...notesOnPeople(chosen, good)];
+  requirePeople(dir, present.size, atLeast, excluded.length, notes);
   const people = found.people.filter((name) => present.has(name));
   const labelOf = new Map(people.map((name, label) => [name, label]));
   const parts = {
@@ -166,7 +167,7 @@ export async function importFaces(dir: string, options: ImportFacesOptions): Pro
     excluded,
     listed: exclusions.size,
     unmatched: [...exclusions].filter(([normal]) => !known.has(normal)).map(([, name]) => name),
-    notes: [...found.notes, ...notesOnPeople(chosen, good)],
+    notes,
   };
 }
 
@@ -326,11 +327,15 @@ function withNames(found: Found, { names, where }: ClassOrder): Found {
   return { ...found, people: numbers.map((number) => names[number]), photographs };
 }
 
-function requirePeople(dir: string, count: number, atLeast: number, excluded: number): void {
+/** @param notes which say, among others, who was left out and why */
+function requirePeople(dir: string, count: number, atLeast: number, excluded: number, notes: readonly string[]): void {
   if (count >= atLeast) return;
   const left = excluded > 0 ? `, ${excluded} were excluded` : '';
+  const reason = notes.find((note) => note.startsWith('left out, because'));
+  const advice = 'add some, exclude fewer or raise the limit';
   throw new DataError(
-    `${dir}: ${count === 1 ? '1 person' : `${count} people`}${left}; at least ${atLeast} are needed: add some, exclude fewer or raise the limit`,
+    `${dir}: ${count === 1 ? '1 person' : `${count} people`}${left}; at least ${atLeast} are needed: ${advice}` +
+      `${reason === undefined ? '' : ` (${printable(reason, 100)})`}`,
   );
 }
 

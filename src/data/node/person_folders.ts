@@ -20,12 +20,15 @@ interface Person {
   /** The subfolder that holds the photographs; '' if the person's folder does. */
   readonly inside: string;
   readonly folder: Folder;
+  /** True if others have a folder of faces and this person, who has photographs, has none. */
+  readonly lacksFaces?: boolean;
 }
 
 /**
  * Finds the photographs in a folder with one folder per person. A folder that holds nothing but such a folder is entered, and
- * so is a folder that is the only one in a person's folder. Where people have folders named `face`, the photographs there
- * are taken, and those around them are not. People without photographs are left out.
+ * so is a folder that is the only one in a person's folder. Where people have folders named `face` that hold something, the
+ * photographs there are taken, and those around them are not. Empty folders do not count. People without photographs are
+ * left out.
  *
  * @param crop the part of each image that is imported, in words; by default the centre
  * @throws DataError naming the folder
@@ -45,13 +48,12 @@ export async function findPeople(path: string, crop?: string): Promise<Found> {
   }
   refuseSameNames(dir, root.folders);
   const listings = await Promise.all(
-    root.folders.map(async (name) => [name, await listFolder(join(dir, name))] as const),
+    root.folders.map(async (name) => [name, await listFilled(join(dir, name))] as const),
   );
-  const people = await Promise.all(listings.map(([name, folder]) => personOf(dir, name, folder, listings)));
-  if (people.some(({ inside }) => FACES.test(inside))) {
-    notes.push('only the faces in NAME/face are imported, not the photographs around them');
-  }
-  const empty = people.filter(({ folder }) => folder.files.length === 0 && folder.bad.length === 0);
+  const haveFaces = listings.some(([, { folders }]) => folders.some((each) => FACES.test(each)));
+  const people = await Promise.all(listings.map(([name, folder]) => personOf(dir, name, folder, haveFaces)));
+  if (haveFaces) notes.push('only the faces in NAME/face are imported, not the photographs around them');
+  const empty = people.filter(({ folder }) => isEmpty({ ...folder, folders: [] }));
   const bad: BadFile[] = [...root.bad];
   const photographs: Photograph[] = [];
   for (const { name, inside, folder } of people) {
@@ -68,40 +70,56 @@ export async function findPeople(path: string, crop?: string): Promise<Found> {
       `${dir}: no photographs in its folders (${listed(names, NAMES)}); check the path and the layout`,
     );
   }
-  if (empty.length > 0) {
-    const names = empty.map(({ name }) => printable(name, 40));
-    notes.push(`left out, because they hold no photographs: ${listed(names, NAMES)}`);
-  }
+  const leaveOut = (reason: string, left: readonly Person[]) => {
+    const names = left.map(({ name }) => printable(name, 40));
+    if (left.length > 0) notes.push(`left out, because ${reason}: ${listed(names, NAMES)}`);
+  };
+  leaveOut(
+    'they have photographs, but none in NAME/face',
+    empty.filter(({ lacksFaces }) => lacksFaces),
+  );
+  leaveOut(
+    'they hold no photographs',
+    empty.filter(({ lacksFaces }) => !lacksFaces),
+  );
   const named = people.filter(({ folder }) => folder.files.length > 0).map(({ name }) => name.normalize('NFC'));
   return { dir, people: named, photographs, areIdentified: true, bad, notes, ...(crop && { crop }) };
 }
 
 /** Finds the folder that holds a person's photographs: the person's own, its folder `face`, or the only one in it. */
-async function personOf(
-  dir: string,
-  name: string,
-  folder: Folder,
-  all: readonly (readonly [string, Folder])[],
-): Promise<Person> {
+async function personOf(dir: string, name: string, folder: Folder, haveFaces: boolean): Promise<Person> {
+  const leafOf = async (inside: string) => ({
+    name,
+    inside,
+    folder: asLeaf(await listFilled(join(dir, name, inside))),
+  });
   const faces = folder.folders.find((each) => FACES.test(each));
-  if (faces !== undefined) return { name, inside: faces, folder: await listLeaf(join(dir, name, faces)) };
-  if (all.some(([, { folders }]) => folders.some((each) => FACES.test(each)))) {
-    return { name, inside: '', folder: { files: [], folders: [], bad: [] } };
+  if (faces !== undefined) return leafOf(faces);
+  if (haveFaces) {
+    return { name, inside: '', folder: { files: [], folders: [], bad: [] }, lacksFaces: !isEmpty(folder) };
   }
-  if (folder.files.length > 0 || folder.folders.length === 0) {
-    return { name, inside: '', folder: await listLeaf(join(dir, name)) };
-  }
+  if (folder.files.length > 0 || folder.folders.length === 0) return { name, inside: '', folder: asLeaf(folder) };
   const [only, another] = folder.folders;
-  if (another === undefined) return { name, inside: only, folder: await listLeaf(join(dir, name, only)) };
+  if (another === undefined) return leafOf(only);
   throw new DataError(
     `${dir}: the people are one folder deeper, such as ${printable(join(name, only), 80)}; give the folder around ` +
       'the people, or move all people into one folder',
   );
 }
 
-/** Lists a folder in which there should be no other folders. */
-async function listLeaf(path: string): Promise<Folder> {
-  const { files, folders, bad } = await listFolder(path);
+/** Lists a folder without the empty folders in it. */
+async function listFilled(path: string): Promise<Folder> {
+  const folder = await listFolder(path);
+  const inner = await Promise.all(folder.folders.map((name) => listFolder(join(path, name))));
+  return { ...folder, folders: folder.folders.filter((_, index) => !isEmpty(inner[index])) };
+}
+
+function isEmpty({ files, folders, bad }: Folder): boolean {
+  return files.length + folders.length + bad.length === 0;
+}
+
+/** A folder in which there should be no other folders. */
+function asLeaf({ files, folders, bad }: Folder): Folder {
   const reason = 'a folder among the photographs';
   return { files, folders, bad: [...bad, ...folders.map((file) => ({ file, reason }))] };
 }

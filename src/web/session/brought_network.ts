@@ -1,7 +1,7 @@
 /** Reads a network that a visitor brought: an ONNX file, a checkpoint, or a description in JSON with the weights beside it. */
 import { DataError } from '../../errors.ts';
+import { isOnnx } from '../../formats/foreign.ts';
 import { parseJson } from '../../formats/json.ts';
-import { isOnnx } from '../../formats/onnx.ts';
 import type { ImageSize } from '../../image_size.ts';
 import { layerParameters, outputShape } from '../../layers/kinds.ts';
 import { writeCheckpoint } from '../../models/checkpoint.ts';

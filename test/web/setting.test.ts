@@ -82,7 +82,7 @@ describe('the condition of a setting', () => {
     const condition = conditionOf({ memory: 'dram-B', volts: 1.05, layers: 'fc1' });
     expect(condition).toMatchObject({
       kind: 'memory',
-      label: 'DRAM B, 1.050 V',
+      label: 'DRAM B, bad lines at 5 % (assumed), 1.050 V',
       volts: 1.05,
       granularity: 'chip',
       layers: 'fc1',

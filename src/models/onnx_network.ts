@@ -90,7 +90,7 @@ export function onnxNetwork(called: OnnxModel, file: string, image?: ImageSize):
   const isTransformer = hasAttention(nodes, input.name);
   if (problems.length > 0) throw unsupportedError(problems, file, { isTransformer });
   finish(valueNamed(output.name), output, nodes, builder, model, file);
-  const description = describe(size, builder, file);
+  const description = describe(size, input, builder, file);
   return { description, tensors: builder.tensors, notes: notesOf(builder, others, input, size, file) };
 }
 
@@ -243,10 +243,10 @@ function finish(
   }
 }
 
-function describe(size: ImageSize, builder: NetworkBuilder, file: string): NetworkDescription {
+function describe(size: ImageSize, { dtype }: OnnxValue, builder: NetworkBuilder, file: string): NetworkDescription {
   const { height, width, channels } = size;
   const { normalisation, layers } = builder;
-  const input = { height, width, channels, ...normalisedBy(normalisation) };
+  const input = { height, width, channels, ...normalisedBy(normalisation, areBytes(dtype, normalisation)) };
   try {
     return parseNetwork({ kind: 'network', input, layers }, file);
   } catch (error) {
@@ -257,13 +257,16 @@ function describe(size: ImageSize, builder: NetworkBuilder, file: string): Netwo
 /** Above this deviation pixels are 0 to 255. */
 const BYTES_FROM = 20;
 
-/** Mean and deviation of pixels in 0..1 from the factor and summand of a channel: x a + b = (x - mean) / deviation. */
-function normalisedBy(affine: NetworkBuilder['normalisation']) {
-  if (!affine) return {};
-  const { scale, shift } = affine;
+/**
+ * Mean and deviation of pixels in 0..1 from the factor and summand of a channel: x a + b = (x - mean) / deviation.
+ * @param bytes true if x is 0 to 255
+ */
+function normalisedBy(affine: NetworkBuilder['normalisation'], bytes: boolean) {
+  if (!affine && !bytes) return {};
+  const { scale, shift } = affine ?? { scale: [1], shift: [0] };
   const count = Math.max(scale.length, shift.length);
   const at = (values: readonly number[], i: number) => values[values.length === 1 ? 0 : i];
-  const unit = areBytes(affine) ? 255 : 1;
+  const unit = bytes ? 255 : 1;
   const mean = Array.from({ length: count }, (_, i) => -at(shift, i) / at(scale, i) / unit);
   const deviation = Array.from({ length: count }, (_, i) => 1 / at(scale, i) / unit);
   const short = (values: number[]) =>
@@ -275,7 +278,9 @@ function normalisedBy(affine: NetworkBuilder['normalisation']) {
   };
 }
 
-const areBytes = ({ scale }: { readonly scale: readonly number[] }) => scale.every((factor) => 1 / factor > BYTES_FROM);
+/** True if the pixels that a network takes are 0 to 255: integers, or numbers that it divides by about as much. */
+const areBytes = (dtype: string, affine: NetworkBuilder['normalisation']): boolean =>
+  /^[IU]\d+$/.test(dtype) || (affine?.scale.every((factor) => 1 / factor > BYTES_FROM) ?? false);
 
 /** Without the digits that float32 does not have; -0 becomes 0. */
 const rounded = (value: number) => Number(value.toPrecision(8)) + 0;
@@ -296,8 +301,8 @@ function notesOf(
     );
     notes.push(`${file}: of its outputs only the first was taken; left out: ${names}.`);
   }
-  if (normalisation && areBytes(normalisation)) {
-    notes.push(`${file}: it normalises pixels of 0 to 255; its mean and deviation were converted to pixels of 0 to 1.`);
+  if (areBytes(input.dtype, normalisation)) {
+    notes.push(`${file}: it takes pixels of 0 to 255; its mean and deviation were converted to pixels of 0 to 1.`);
   }
   if (input.shape?.length === 2) {
     const { height, width, channels } = size;

@@ -382,7 +382,28 @@ describe('activations and arithmetic of ONNX', () => {
     ];
     const { description, notes } = network({ nodes, initializers });
     expect(description.input).toMatchObject({ mean: [0.5], deviation: [0.5] });
-    expect(notes[0]).toMatch(/normalises pixels of 0 to 255/);
+    expect(notes[0]).toMatch(/takes pixels of 0 to 255/);
+  });
+
+  it.each([
+    ['are only cast', [], undefined, 1 / 255],
+    ['are divided by 255', [node('Div', ['f', 'k'], 'd')], undefined, undefined],
+  ])('integers as pixels that %s are converted to pixels of 0 to 1', (_, more, mean, deviation) => {
+    const nodes = [
+      node('Cast', ['image'], 'f', { to: TYPES.float }),
+      ...more,
+      node('Conv', [more.length === 0 ? 'f' : 'd', 'conv.weight'], 'y'),
+    ];
+    const { description, notes } = network({
+      nodes,
+      initializers: { ...kernel, k: scalar(255) },
+      inputType: TYPES.uint8,
+    });
+    expect(description.input.mean).toEqual(mean);
+    expect(description.input.deviation?.[0]).toEqual(
+      deviation === undefined ? undefined : expect.closeTo(deviation, 9),
+    );
+    expect(notes[0]).toMatch(/takes pixels of 0 to 255/);
   });
 
   it('a sum of three results is two additions', () => {

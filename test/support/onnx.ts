@@ -120,6 +120,8 @@ export interface TestModel {
   readonly initializers?: Readonly<Record<string, TestTensor>>;
   /** Shapes by name; by default `image` of [batch, 1, 6, 6]. */
   readonly inputs?: Readonly<Record<string, readonly (number | string)[] | undefined>>;
+  /** Element type of the inputs; by default float. */
+  readonly inputType?: number;
   readonly metadata?: Readonly<Record<string, string>>;
   /** By default the last node's. */
   readonly outputs?: Readonly<Record<string, readonly (number | string)[] | undefined>>;
@@ -182,7 +184,10 @@ function writeNode(
   for (const entry of Object.entries(metadata)) writer.writeMessage(9, writeEntry, entry);
 }
 
-function writeValue([name, shape]: [string, readonly (number | string)[] | undefined], writer: PbfWriter): void {
+function writeValue(
+  [name, shape, type = TYPES.float]: [string, readonly (number | string)[] | undefined, type?: number],
+  writer: PbfWriter,
+): void {
   writer.writeStringField(1, name);
   const writeSize = (size: number | string, inner: PbfWriter) => {
     if (typeof size === 'number') inner.writeVarintField(1, size);
@@ -192,7 +197,7 @@ function writeValue([name, shape]: [string, readonly (number | string)[] | undef
     for (const size of sizes) inner.writeMessage(1, writeSize, size);
   };
   const writeType = (_: undefined, inner: PbfWriter) => {
-    inner.writeVarintField(1, TYPES.float);
+    inner.writeVarintField(1, type);
     if (shape) inner.writeMessage(2, writeShape, shape);
   };
   writer.writeMessage(2, (_, inner) => inner.writeMessage(1, writeType, undefined), undefined);
@@ -212,6 +217,7 @@ export function onnxFile({
   nodes,
   initializers = {},
   inputs,
+  inputType,
   outputs,
   metadata = {},
   functions = [],
@@ -237,7 +243,7 @@ export function onnxFile({
         graph.writeMessage(5, (value, inner) => writeTensor(value, name, inner), tensor);
       }
       const shapes = inputs ?? { image: ['batch', 1, 6, 6] };
-      for (const value of Object.entries(shapes)) graph.writeMessage(11, writeValue, value);
+      for (const [name, shape] of Object.entries(shapes)) graph.writeMessage(11, writeValue, [name, shape, inputType]);
       for (const value of Object.entries(outputs ?? { [result]: undefined })) graph.writeMessage(12, writeValue, value);
     },
     undefined,

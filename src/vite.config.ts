@@ -52,7 +52,11 @@ export default defineConfig({
         chunkFileNames: 'chunks/[name].js',
         // The type declarations have the documentation comments; licence comments stay here.
         comments: { jsdoc: false },
-        minify: { compress: true, mangle: { toplevel: true, keepNames: { class: true, function: false } }, codegen: { removeWhitespace: true } },
+        minify: {
+          compress: true,
+          mangle: { toplevel: true, keepNames: { class: true, function: false } },
+          codegen: { removeWhitespace: true },
+        },
         // A page without a bundler requests every file separately, so there are only two. `software` imports `errors` too.
         codeSplitting: {
           groups: [

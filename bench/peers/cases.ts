@@ -1,5 +1,5 @@
 /** The cases of the comparison: shapes, networks and numbers, the same for every engine. Numbers are in PyTorch's layouts. */
-
+import { readFileSync } from 'node:fs';
 import { convOutputSize, type SquareShape } from '../../src/kernels/conv_shape.ts';
 import type { Transposition } from '../../src/kernels/gemm.ts';
 import { layerParameters } from '../../src/layers/kinds.ts';
@@ -39,7 +39,17 @@ export interface NetworkCase {
   readonly optimizer: OptimizerConfig;
 }
 
-export type Case = GemmCase | ConvCase | NetworkCase;
+/** The forward pass of a network as PyTorch exported it to ONNX, test/fixtures/networks/<file>.onnx. */
+export interface ExportedCase {
+  readonly kind: 'exported';
+  readonly name: string;
+  readonly file: string;
+  readonly batch: number;
+  /** Channels, height and width. */
+  readonly image: readonly [number, number, number];
+}
+
+export type Case = GemmCase | ConvCase | NetworkCase | ExportedCase;
 
 /** Numbers in row-major order. */
 export interface Tensor {
@@ -122,6 +132,8 @@ export const CASES: readonly Case[] = [
   },
   { kind: 'inference', name: 'inference, 10304-1000-40', spec: shallow, batch: 128, optimizer: sgd },
   { kind: 'inference', name: 'inference, tiny victim', spec: withoutDropout(victim), batch: 128, optimizer: amsgrad },
+  { kind: 'exported', name: 'resnet_rgb.onnx, forward', file: 'resnet_rgb', batch: 64, image: [3, 32, 32] },
+  { kind: 'exported', name: 'mobile.onnx, forward', file: 'mobile', batch: 64, image: [3, 40, 32] },
 ];
 
 /** The case with this name. @throws Error if there is none */
@@ -214,3 +226,11 @@ export function batchOf({ spec, batch }: NetworkCase): Batch {
   const labels = Uint32Array.from({ length: batch }, (_, i) => i % spec.outputs);
   return { bytes, images, labels, vectors: inverts ? uniform(7, [batch, spec.inputs], -1, 1) : undefined };
 }
+
+/** The bytes of an exported network. */
+export function exportedFile({ file }: ExportedCase): Uint8Array {
+  return readFileSync(new URL(`../../test/fixtures/networks/${file}.onnx`, import.meta.url));
+}
+
+/** Images for an exported network, [batch, channels, height, width]. */
+export const exportedImages = ({ batch, image }: ExportedCase): Tensor => uniform(6, [batch, ...image], 0, 1);

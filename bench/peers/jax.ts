@@ -88,6 +88,7 @@ export async function openJax(adapter: string, version: string): Promise<Engine>
     build: async (compared: Case) => {
       if (compared.kind === 'gemm') return buildGemm(jax, compared);
       if (compared.kind === 'conv') return buildConv(jax, compared);
+      if (compared.kind === 'exported') throw new Error('no reader of ONNX files');
       return compared.kind === 'training' ? buildTraining(jax, compared) : buildInference(jax, compared);
     },
   };

@@ -9,7 +9,9 @@ import { convWeightColumns } from '../../src/kernels/conv_shape.ts';
 import { recordGemm } from '../../src/kernels/gemm.ts';
 import { FlatParameters, ParameterLayout } from '../../src/layers/parameters.ts';
 import { plainWeights } from '../../src/layers/weights.ts';
+import { loadParameters } from '../../src/models/checkpoint.ts';
 import { uploadDataset } from '../../src/models/device_dataset.ts';
+import { importOnnx } from '../../src/models/onnx_file.ts';
 import { modelLayout, Trainer } from '../../src/models/trainer.ts';
 import { stackVictim } from '../../src/models/victims.ts';
 import {
@@ -18,6 +20,9 @@ import {
   type ConvCase,
   convInputs,
   convOperation,
+  type ExportedCase,
+  exportedFile,
+  exportedImages,
   type GemmCase,
   gemmInputs,
   initialParameters,
@@ -37,6 +42,7 @@ export async function openMidas(adapter: string, version: string): Promise<Engin
     build: (compared: Case) => {
       if (compared.kind === 'gemm') return buildGemm(gpu, compared);
       if (compared.kind === 'conv') return buildConv(gpu, compared);
+      if (compared.kind === 'exported') return buildExported(gpu, compared);
       return compared.kind === 'training' ? buildTraining(gpu, compared) : buildInference(gpu, compared);
     },
   };
@@ -201,5 +207,14 @@ function buildInference(gpu: Gpu, compared: NetworkCase): Promise<Runnable> {
   gpu.write(parameters.view, packedParameters(compared));
   const x = write(gpu, arena.matrix('images', batch, spec.inputs), batchOf(compared).images.values);
   const victim = stackVictim(spec.layers, plainWeights(parameters)).plan(arena, x);
+  return runnable(gpu, arena, (recorder) => victim.recordForward(recorder), victim.logits);
+}
+
+function buildExported(gpu: Gpu, compared: ExportedCase): Promise<Runnable> {
+  const arena = new Arena(gpu);
+  const { spec, parameters } = importOnnx(exportedFile(compared), compared.file);
+  const x = write(gpu, arena.matrix('images', compared.batch, spec.inputs), toNhwc(exportedImages(compared)).values);
+  const weights = plainWeights(loadParameters(arena, { spec, parameters }));
+  const victim = stackVictim(spec.layers, weights).plan(arena, x);
   return runnable(gpu, arena, (recorder) => victim.recordForward(recorder), victim.logits);
 }

@@ -1,4 +1,7 @@
-/** `npm run bench -- --peers`: compares this engine with tfjs-backend-webgpu and jax-js, in turns on one adapter. */
+/**
+ * `npm run bench -- --peers`: compares this engine with tfjs-backend-webgpu and jax-js, in turns on one adapter, and with
+ * onnxruntime-web in WebAssembly on the same machine.
+ */
 import { MidasError } from '../../src/errors.ts';
 import { atLeast, failedRow, makeRow, type Row, type Target } from '../rows.ts';
 import { ratios } from '../timing.ts';
@@ -8,7 +11,7 @@ import { type EngineName, startEngine } from './process.ts';
 import { type CaseOutcome, takeTurns } from './turns.ts';
 
 /** Targets: how many times faster a training step is than that of a peer. */
-const TARGETS: Readonly<Record<Exclude<EngineName, 'midas'>, number>> = { tfjs: 5, 'jax-js': 1 };
+const TARGETS: Readonly<Record<string, number>> = { tfjs: 5, 'jax-js': 1 };
 
 export interface PeersResult {
   readonly rows: readonly Row[];
@@ -30,7 +33,7 @@ export async function benchPeers(
   say: (text: string) => void,
 ): Promise<PeersResult> {
   installPeers(say);
-  const names: EngineName[] = ['midas', 'tfjs', 'jax-js'];
+  const names: EngineName[] = ['midas', 'tfjs', 'jax-js', 'onnxruntime'];
   const contestants = names.map((name) => startEngine(name, adapter, clock));
   try {
     const engines: Record<string, string> = {};
@@ -40,10 +43,17 @@ export async function benchPeers(
         kind: 'describe',
       });
       engines[contestant.name] = version;
-      adapters.add(found);
+      // WebAssembly runs on no adapter.
+      if (contestant.name !== 'onnxruntime') adapters.add(found);
     }
     if (adapters.size > 1) throw new MidasError(`the engines run on different adapters: ${[...adapters].join(', ')}`);
-    const outcomes = await takeTurns(CASES, contestants, rounds, say);
+    // onnxruntime-web only runs ONNX files, and the other peers have no reader of them.
+    const outcomes = [];
+    for (const isExported of [true, false]) {
+      const cases = CASES.filter(({ kind }) => (kind === 'exported') === isExported);
+      const own = contestants.filter(({ name }) => name === 'midas' || (name === 'onnxruntime') === isExported);
+      outcomes.push(...(await takeTurns(cases, own, rounds, say)));
+    }
     const differences = outcomes.flatMap(({ outcomes: engines }) =>
       [...engines.values()].flatMap((outcome) => ('failure' in outcome && outcome.differs ? [outcome.failure] : [])),
     );
@@ -66,8 +76,7 @@ export function rowsOf({ compared, outcomes }: CaseOutcome): Row[] {
     }
     rows.push(makeRow(name, outcome.times, 'ms'));
     if (engine === 'midas' || !ours || 'failure' in ours) continue;
-    const goal: Target | undefined =
-      compared.kind === 'training' ? atLeast(TARGETS[engine as keyof typeof TARGETS]) : undefined;
+    const goal: Target | undefined = compared.kind === 'training' ? atLeast(TARGETS[engine]) : undefined;
     faster.push(
       makeRow(`${compared.name}: times faster than ${engine}`, ratios(outcome.times, ours.times), 'times', goal),
     );

@@ -3,7 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { MidasError } from '../../src/errors.ts';
 
-export type EngineName = 'midas' | 'tfjs' | 'jax-js';
+export type EngineName = 'midas' | 'tfjs' | 'jax-js' | 'onnxruntime';
 
 /**
  * A request to an engine. `describe` returns version and adapter. `build` builds a case, which the next requests use, and

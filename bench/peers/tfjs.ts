@@ -92,6 +92,7 @@ export async function openTfjs(adapter: string): Promise<Engine> {
     build: async (compared: Case) => {
       if (compared.kind === 'gemm') return buildGemm(tf, compared);
       if (compared.kind === 'conv') return buildConv(tf, compared);
+      if (compared.kind === 'exported') throw new Error('no reader of ONNX files');
       return compared.kind === 'training' ? buildTraining(tf, compared) : buildInference(tf, compared);
     },
   };

@@ -15,6 +15,7 @@ import { caseNamed } from './cases.ts';
 import type { Engine, Runnable } from './engine.ts';
 import { openJax } from './jax.ts';
 import { openMidas } from './midas.ts';
+import { openOnnxruntime } from './onnxruntime.ts';
 import type { EngineName, Reply, Request } from './process.ts';
 import { openTfjs } from './tfjs.ts';
 
@@ -28,6 +29,7 @@ async function open(name: EngineName, wanted: string): Promise<{ engine: Engine;
     const engine = await openMidas(wanted, versionOf('../../package.json'));
     return { engine, wait: (promise) => promise };
   }
+  if (name === 'onnxruntime') return { engine: await openOnnxruntime(wanted), wait: (promise) => promise };
   // The peers find the adapter in `navigator.gpu`, as in a browser.
   const entry = await findNodeEntry(wanted);
   const adapter = await entry.requestAdapter({ powerPreference: 'high-performance' });

@@ -77,7 +77,8 @@ function calledName(callee: ts.Expression): string {
 
 function textsUnder(path: string): string[] {
   if (!statSync(path).isDirectory()) return TEXTS.includes(extname(path)) ? [path] : [];
-  return readdirSync(path).flatMap((name) => textsUnder(join(path, name)));
+  const names = readdirSync(path).filter((name) => name !== 'node_modules');
+  return names.flatMap((name) => textsUnder(join(path, name)));
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {

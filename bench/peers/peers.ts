@@ -47,11 +47,12 @@ export async function benchPeers(
       if (contestant.name !== 'onnxruntime') adapters.add(found);
     }
     if (adapters.size > 1) throw new MidasError(`the engines run on different adapters: ${[...adapters].join(', ')}`);
-    // onnxruntime-web only runs ONNX files, and the other peers have no reader of them.
+    // onnxruntime-web only runs ONNX files, and jax-js has no reader of them; for tfjs they are written out.
     const outcomes = [];
     for (const isExported of [true, false]) {
       const cases = CASES.filter(({ kind }) => (kind === 'exported') === isExported);
-      const own = contestants.filter(({ name }) => name === 'midas' || (name === 'onnxruntime') === isExported);
+      const absent = isExported ? 'jax-js' : 'onnxruntime';
+      const own = contestants.filter(({ name }) => name !== absent);
       outcomes.push(...(await takeTurns(cases, own, rounds, say)));
     }
     const differences = outcomes.flatMap(({ outcomes: engines }) =>

@@ -5,6 +5,8 @@
  */
 import { createRequire } from 'node:module';
 import type { Activation } from '../../src/kernels/activation.ts';
+import type { LayerSpec } from '../../src/layers/kinds.ts';
+import { importOnnx } from '../../src/models/onnx_file.ts';
 import type { OptimizerConfig } from '../../src/models/trainer.ts';
 import {
   batchOf,
@@ -12,6 +14,9 @@ import {
   type ConvCase,
   convInputs,
   convOperation,
+  type ExportedCase,
+  exportedFile,
+  exportedImages,
   type GemmCase,
   gemmInputs,
   initialParameters,
@@ -60,13 +65,30 @@ interface Tf {
   tanh: Unary;
   matMul(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean): Tensor;
   conv2d(x: Tensor, filter: Tensor, stride: number, padding: number): Tensor;
+  depthwiseConv2d(
+    x: Tensor,
+    filter: Tensor,
+    stride: number,
+    padding: number,
+    format: 'NHWC',
+    dilation: number,
+    rounding: 'floor',
+  ): Tensor;
+  mean(x: Tensor, axes: number[]): Tensor;
   conv2dTranspose(x: Tensor, filter: Tensor, output: number[], stride: number, padding: number): Tensor;
   maxPool(x: Tensor, size: number, stride: number, padding: 'valid'): Tensor;
   moments(x: Tensor, axes: number[]): { mean: Tensor; variance: Tensor };
   batchNorm(x: Tensor, mean: Tensor, variance: Tensor, offset: Tensor, scale: Tensor, epsilon: number): Tensor;
   readonly fused: {
     matMul(args: { a: Tensor; b: Tensor; bias: Tensor }): Tensor;
-    conv2d(args: { x: Tensor; filter: Tensor; strides: number; pad: number; bias: Tensor }): Tensor;
+    conv2d(args: {
+      x: Tensor;
+      filter: Tensor;
+      strides: number;
+      pad: number;
+      bias: Tensor;
+      dimRoundingMode?: 'floor';
+    }): Tensor;
   };
   readonly losses: {
     softmaxCrossEntropy(oneHot: Tensor, logits: Tensor): Tensor;
@@ -92,7 +114,7 @@ export async function openTfjs(adapter: string): Promise<Engine> {
     build: async (compared: Case) => {
       if (compared.kind === 'gemm') return buildGemm(tf, compared);
       if (compared.kind === 'conv') return buildConv(tf, compared);
-      if (compared.kind === 'exported') throw new Error('no reader of ONNX files');
+      if (compared.kind === 'exported') return buildExported(tf, compared);
       return compared.kind === 'training' ? buildTraining(tf, compared) : buildInference(tf, compared);
     },
   };
@@ -254,6 +276,58 @@ function buildInference(tf: Tf, compared: NetworkCase): Runnable {
   const images = upload(tf, batchOf(compared).images);
   const tensors = [images, ...Object.values(parameters)];
   return runnable(tf, tensors, () => forward(tf, compared, parameters, images, false));
+}
+
+/** A network as this project reads it from its file, with batch normalisation folded by PyTorch's exporter, in tfjs's layouts. */
+function buildExported(tf: Tf, compared: ExportedCase): Runnable {
+  const { spec, tensors } = importOnnx(exportedFile(compared), compared.file);
+  const weights = new Map<string, Tensor>();
+  for (const { kind, name, ...layer } of spec.layers) {
+    for (const part of ['weight', 'bias']) {
+      const stored = tensors.get(`${name}.${part}`);
+      if (!stored) continue;
+      const tensor = { shape: stored.shape, values: stored.data as Float32Array<ArrayBuffer> };
+      const isDepthwise = 'groups' in layer && (layer.groups ?? 1) > 1;
+      const axes = part === 'bias' ? [0] : kind === 'dense' ? [1, 0] : isDepthwise ? [2, 3, 0, 1] : [2, 3, 1, 0];
+      weights.set(`${name}.${part}`, upload(tf, transpose(tensor, axes)));
+    }
+  }
+  const images = upload(tf, toNhwc(exportedImages(compared)));
+  const run = () => {
+    const results = new Map<string, Tensor>();
+    let x = images;
+    for (const layer of spec.layers) {
+      const inputs = ('from' in layer ? layer.from : undefined)?.map((name) => results.get(name)!) ?? [x];
+      x = exportedLayer(tf, layer, inputs, (part) => weights.get(`${layer.name}.${part}`)!);
+      if ('activation' in layer) x = activate(tf, layer.activation, x);
+      results.set(layer.name, x);
+    }
+    return x;
+  };
+  return runnable(tf, [images, ...weights.values()], run);
+}
+
+/** A layer of the exported networks that are compared. @throws Error for other kinds */
+function exportedLayer(tf: Tf, layer: LayerSpec, [x, y]: Tensor[], own: (part: string) => Tensor): Tensor {
+  switch (layer.kind) {
+    case 'reshape':
+      return x;
+    case 'add':
+      return tf.add(x, y);
+    case 'global_avg_pool':
+      return tf.mean(x, [1, 2]);
+    case 'dense':
+      return tf.fused.matMul({ a: x, b: own('weight'), bias: own('bias') });
+    case 'conv2d': {
+      const { stride, padding } = squareLayer(layer);
+      const [filter, bias] = [own('weight'), own('bias')];
+      if ((layer.groups ?? 1) === 1)
+        return tf.fused.conv2d({ x, filter, strides: stride, pad: padding, bias, dimRoundingMode: 'floor' });
+      return tf.add(tf.depthwiseConv2d(x, filter, stride, padding, 'NHWC', 1, 'floor'), bias);
+    }
+    default:
+      throw new Error(`no compared file has a layer of the kind ${layer.kind}`);
+  }
 }
 
 function buildTraining(tf: Tf, compared: NetworkCase): Runnable {

@@ -78,7 +78,7 @@ describe.runIf(findChromium())('the page in Chromium', () => {
     if (before) await context.addInitScript(before);
     context.on('request', (request) => requests.push(request.url()));
     page = await context.newPage();
-    page.setDefaultTimeout(60_000);
+    page.setDefaultTimeout(180_000);
     page.on('pageerror', ({ message }) => complaints.push(message));
     page.on('console', (message) => {
       if (message.type() === 'error') complaints.push(message.text());
@@ -94,7 +94,7 @@ describe.runIf(findChromium())('the page in Chromium', () => {
     await ended('measure done');
   }
 
-  const ended = (what: string, timeout = 120_000) =>
+  const ended = (what: string, timeout = 240_000) =>
     page!.waitForFunction((text) => document.body.dataset.ended === text, what, { timeout });
   /** Waits until the engine has nothing to do. */
   const idle = () => page!.waitForFunction(() => document.body.dataset.running === undefined);

@@ -148,7 +148,7 @@ describe.runIf(findChromium())('the page in Chromium', () => {
 
   it('the page fills in the curve, stops, continues, and exports the files that the command line writes', async () => {
     await sharedPage();
-    await page!.fill('#draws', '1');
+    await page!.fill('#curve-draws', '1');
     await page!.keyboard.press('Tab');
     await page!.selectOption('#control-layers', 'fc1');
     await idle();

@@ -1,32 +1,23 @@
 /** Floating-point tensors as float32. */
-import type { Tensor } from './safetensors.ts';
+import { PartMemory, type Tensor } from './safetensors.ts';
 
 /** Element types that {@link toFloat32} converts. */
 export const FLOATING: ReadonlySet<string> = new Set(['F64', 'F32', 'F16', 'BF16']);
 
 /**
  * The elements of a floating-point tensor as float32: those of F16 and BF16 exactly, those of F64 rounded to the nearest.
+ * @param memory of elements of another type; by default their own
  * @returns undefined for a tensor of integers
  */
-export function toFloat32({ dtype, data }: Tensor): Float32Array<ArrayBuffer> | undefined {
-  switch (dtype) {
-    case 'F32':
-      return data as Float32Array<ArrayBuffer>;
-    case 'F64':
-      return new Float32Array(data as Float64Array);
-    case 'BF16':
-      return new Float32Array(new Uint32Array(data as Uint16Array).map((bits) => bits << 16).buffer);
-    case 'F16':
-      return halvesToFloat32(data as Uint16Array);
-    default:
-      return undefined;
-  }
-}
-
-/** A loop, because Float32Array.from needs many times the memory of its result. */
-function halvesToFloat32(halves: Uint16Array): Float32Array<ArrayBuffer> {
-  const values = new Float32Array(halves.length);
-  for (let i = 0; i < halves.length; i++) values[i] = halfToNumber(halves[i]);
+export function toFloat32({ dtype, data }: Tensor, memory = new PartMemory()): Float32Array<ArrayBuffer> | undefined {
+  if (!FLOATING.has(dtype)) return undefined;
+  if (dtype === 'F32') return data as Float32Array<ArrayBuffer>;
+  const values = memory.array('F32', data.length) as Float32Array<ArrayBuffer>;
+  if (dtype === 'F64') values.set(data as Float64Array);
+  // Loops, because Float32Array.from needs many times the memory of its result.
+  const bits = new Uint32Array(values.buffer, 0, values.length);
+  if (dtype === 'BF16') for (let i = 0; i < bits.length; i++) bits[i] = (data as Uint16Array)[i] << 16;
+  if (dtype === 'F16') for (let i = 0; i < bits.length; i++) values[i] = halfToNumber((data as Uint16Array)[i]);
   return values;
 }
 

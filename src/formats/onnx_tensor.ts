@@ -14,7 +14,7 @@ import {
   textOf,
   varintsOf,
 } from './protobuf.ts';
-import { concatenated, type Dtype, itemSize, type TensorData, typedArray } from './safetensors.ts';
+import { concatenated, type Dtype, itemSize, PartMemory, type TensorData, typedArray } from './safetensors.ts';
 import { guardReading } from './stored_tensor.ts';
 
 /** Element types by their numbers in files (TensorProto.DataType): names of safetensors where they can be read, else ONNX's. */
@@ -79,7 +79,7 @@ export interface OnnxTensor {
   /** Number of elements. */
   readonly count: number;
   /**
-   * The elements from `begin` up to `end`, by default all of them.
+   * The elements from `begin` up to `end`, by default all of them. The next call may overwrite those of a call that did not read all.
    * @throws DataError if their type is not read, or there are fewer or more of them than the shape says
    */
   read(begin?: number, end?: number): TensorData;
@@ -222,20 +222,26 @@ function onnxTensor(
         'it is damaged, fetch it again',
     );
   }
-  return { name, dtype, shape, count, read: (begin = 0, end = count) => viewed(dtype, bytes, begin, end) };
+  const memory = new PartMemory();
+  const read = (begin = 0, end = count) =>
+    viewed(
+      dtype,
+      bytes.subarray(begin * itemSize(dtype), end * itemSize(dtype)),
+      end - begin < count ? memory : undefined,
+    );
+  return { name, dtype, shape, count, read };
 }
 
 const isReadable = (dtype: string): dtype is Dtype => READABLE.has(dtype);
 const shown = (shape: readonly number[]) => printable(shape.slice(0, 8).join(','), 60);
 
-/** Elements as a view of the bytes if they are aligned, else as a copy. */
-function viewed(dtype: Dtype, bytes: Uint8Array, begin: number, end: number): TensorData {
-  const size = itemSize(dtype);
-  const offset = bytes.byteOffset + begin * size;
-  if (offset % size === 0) return typedArray(dtype, bytes.buffer, offset, end - begin);
-  const copy = new Uint8Array((end - begin) * size);
-  copy.set(bytes.subarray(begin * size, end * size));
-  return typedArray(dtype, copy.buffer);
+/** Elements as a view of the bytes if they are aligned, else as a copy. @param memory of the copy; by default its own */
+function viewed(dtype: Dtype, bytes: Uint8Array, memory = new PartMemory()): TensorData {
+  const length = bytes.length / itemSize(dtype);
+  if (bytes.byteOffset % itemSize(dtype) === 0) return typedArray(dtype, bytes.buffer, bytes.byteOffset, length);
+  const copy = memory.array(dtype, length);
+  new Uint8Array(copy.buffer).set(bytes);
+  return copy;
 }
 
 const BIGGEST = 2n ** 63n - 1n;

@@ -50,8 +50,23 @@ export interface Tensor {
 
 /** A tensor that is read from its file part by part. Its `data` are read as a whole, again at every use. */
 export interface LazyTensor extends Tensor {
-  /** The elements from `begin` up to `end`. */
+  /** The elements from `begin` up to `end`. The next call may overwrite those of a call that did not read all. */
   read(begin: number, end: number): TensorData;
+}
+
+/**
+ * Memory for parts of a tensor that are read one after another: each overwrites the one before. With new memory for every part, a large
+ * file would leave garbage faster than it is collected.
+ */
+export class PartMemory {
+  #buffer = new ArrayBuffer(0);
+
+  /** An array of any content. @param length elements */
+  array(dtype: Dtype, length: number): TensorData {
+    const bytes = length * itemSize(dtype);
+    if (this.#buffer.byteLength < bytes) this.#buffer = new ArrayBuffer(bytes);
+    return typedArray(dtype, this.#buffer, 0, length);
+  }
 }
 
 /** Elements of a lazy tensor that are in memory together: 1 MiB of float32. */

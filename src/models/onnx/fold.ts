@@ -3,6 +3,7 @@
  * batch as a symbol, and constants that are computed from others.
  */
 import { elementType } from '../../formats/onnx_tensor.ts';
+import { PartMemory } from '../../formats/safetensors.ts';
 import {
   axisOf,
   broadcast,
@@ -88,10 +89,12 @@ export function transpose(value: Known, order: readonly number[]): Known | undef
   if (value.kind !== 'constant' || value.shape.length !== 2) return moved(value, transposed(value.shape, order));
   if (value.transposed) return value.transposed;
   const [rows, columns] = value.shape;
+  const memory = new PartMemory();
   const read = (begin = 0, end = value.count) => {
     // The columns with the elements that are asked for; row by row, because a copy of unaligned weights needs memory, too.
     const [first, last] = [Math.floor(begin / rows), Math.ceil(end / rows)];
-    const result = new Float32Array((last - first) * rows);
+    const count = (last - first) * rows;
+    const result = (count < value.count ? memory : new PartMemory()).array('F32', count) as Float32Array;
     for (let row = 0; row < rows; row++) {
       const values = value.read(row * columns + first, row * columns + last);
       for (let column = 0; column < values.length; column++) result[column * rows + row] = values[column];

@@ -2,7 +2,7 @@
 import { toFloat32 } from '../../formats/float.ts';
 import type { OnnxNode } from '../../formats/onnx.ts';
 import type { OnnxTensor } from '../../formats/onnx_tensor.ts';
-import type { Dtype } from '../../formats/safetensors.ts';
+import { type Dtype, PartMemory } from '../../formats/safetensors.ts';
 
 /** A number, a multiple of the size of a batch, which is not fixed, or undefined for what is neither. */
 export type Size = number | { readonly batch: number } | undefined;
@@ -23,7 +23,10 @@ export interface Constant {
   readonly dtype: Dtype;
   readonly shape: readonly number[];
   readonly count: number;
-  /** Its elements as float32, from `begin` up to `end`, by default all: a view of the file where that is possible. */
+  /**
+   * Its elements as float32, from `begin` up to `end`, by default all: a view of the file where that is possible. The next call may
+   * overwrite those of a call that did not read all.
+   */
   read(begin?: number, end?: number): Float32Array;
   /** The matrix of which this one is the transpose. */
   readonly transposed?: Constant;
@@ -100,13 +103,17 @@ export function tensorValue(tensor: OnnxTensor): Value {
 }
 
 function floatConstant({ name, shape, count, read }: OnnxTensor, dtype: Dtype): Constant {
+  const memory = new PartMemory();
   return {
     kind: 'constant',
     name: name === '' ? undefined : name,
     dtype,
     shape,
     count,
-    read: (begin, end) => toFloat32({ dtype, shape: [], data: read(begin, end) }) as Float32Array,
+    read(begin, end) {
+      const data = read(begin, end);
+      return toFloat32({ dtype, shape: [], data }, data.length < count ? memory : undefined) as Float32Array;
+    },
   };
 }
 

@@ -109,9 +109,10 @@ export function addDataCommands(program: Command, { common, whole, args }: Comma
         'description in JSON of the network whose parameters a file of PyTorch holds',
         filePath,
       )
-      .option('--key <name>', 'dictionary that holds the network, such as state_dict, where the file has several'),
+      .option('--key <name>', 'dictionary that holds the network, such as state_dict, where the file has several')
+      .option('--half', 'round the weights to half floats, which take half the space'),
     'runs/imported.safetensors',
-  ).action(async (file: string, options: CommonOptions & { key?: string; network?: string }) => {
+  ).action(async (file: string, options: CommonOptions & { key?: string; half?: boolean; network?: string }) => {
     const { importCheckpoint } = await import('./import.ts');
     await importCheckpoint(new Session(options, args), file, options);
   });

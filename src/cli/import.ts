@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { readBytes, writeFileAtomic } from '../data/node/files.ts';
 import { isOnnx } from '../formats/foreign.ts';
 import { safetensorsParts } from '../formats/safetensors.ts';
-import { importedCheckpoint } from '../models/checkpoint.ts';
+import { halfPrecision, importedCheckpoint } from '../models/checkpoint.ts';
 import { importAnyNetwork } from '../models/import_network.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
 import type { NetworkDescription } from '../models/network_description.ts';
@@ -19,6 +19,7 @@ import { filesBeside, readDescription } from './victim_file.ts';
  * those of PyTorch, without the parts that wrappers add, such as `module.` of DataParallel; PyTorch can load the checkpoint.
  *
  * @param options.key of the dictionary that holds the network, where the file has several
+ * @param options.half round the weights to half floats
  * @param options.network file with the network's description, for parameters of PyTorch; by default one of the published networks
  * @throws DataError naming file and tensor or node, if the file is unreadable, holds another network, lacks a part of it, or has a
  *   tensor of another shape or with a NaN; nothing is written then
@@ -27,15 +28,19 @@ import { filesBeside, readDescription } from './victim_file.ts';
 export async function importCheckpoint(
   session: Session,
   file: string,
-  { key, network: described }: { readonly key?: string; readonly network?: string },
+  { key, half, network: described }: { readonly key?: string; readonly half?: boolean; readonly network?: string },
 ): Promise<void> {
   const description = described === undefined ? undefined : await readDescription(described);
   const options = { key, network: description, external: filesBeside(file) };
   const bytes = await readBytes(file);
   const network = importAnyNetwork(bytes, file, options);
-  const { spec, tensors, notes } = network;
+  const { spec, dataset, notes } = network;
+  const tensors = half ? halfPrecision(network.tensors, file) : network.tensors;
   const out = outputFile(session.options.out);
-  await writeFileAtomic(out, safetensorsParts(...importedCheckpoint(network, { source: basename(file) })));
+  await writeFileAtomic(
+    out,
+    safetensorsParts(...importedCheckpoint({ spec, dataset, tensors }, { source: basename(file) })),
+  );
   for (const note of notes) session.say(note);
   const { description: read } = spec;
   const found = read.kind === 'network' ? recognised(spec, read, isOnnx(bytes)) : undefined;

@@ -1,9 +1,11 @@
 /** Models on disk: safetensors with PyTorch's names and shapes, the model's description, and the state of training. */
 import * as v from 'valibot';
 import { DataError } from '../errors.ts';
+import { toFloat32 } from '../formats/float.ts';
 import { readSafetensors, requireFinite, type Tensor, writeSafetensors } from '../formats/safetensors.ts';
 import type { Arena } from '../gpu/arena.ts';
 import { FlatParameters, type ParameterSlice } from '../layers/parameters.ts';
+import { bitsOfFloat, encodeFloat } from '../memory/floating_point.ts';
 import { type ImportedNetwork, MODEL_KINDS, type ModelSpec, type TrainedNetwork } from './model_spec.ts';
 import { NetworkDescription } from './network_description.ts';
 import { describedModel, modelName } from './specs.ts';
@@ -63,6 +65,7 @@ function described({ description }: ModelSpec, epoch: number): Record<string, st
  * The network of a file of another program.
  * @param tensors float32 parameters by their keys in checkpoints
  * @param file name, for messages
+ * @param dataset hash of the images that it was trained on, if its file says so
  * @throws DataError naming file and key, for a missing tensor, another shape or NaN
  */
 export function importedNetwork(
@@ -70,6 +73,7 @@ export function importedNetwork(
   tensors: ReadonlyMap<string, Tensor>,
   file: string,
   notes: readonly string[],
+  dataset?: string,
 ): ImportedNetwork {
   const ordered = new Map<string, Tensor>();
   for (const slice of modelLayout(spec).slices) {
@@ -81,6 +85,7 @@ export function importedNetwork(
     spec,
     tensors: ordered,
     notes,
+    dataset,
     get parameters() {
       return pack();
     },
@@ -92,10 +97,35 @@ export function importedNetwork(
  * {@link writeCheckpoint} gives for its parameters before any training.
  */
 export function importedCheckpoint(
-  { spec, tensors }: ImportedNetwork,
+  { spec, tensors, dataset }: Pick<ImportedNetwork, 'spec' | 'tensors' | 'dataset'>,
   metadata: Readonly<Record<string, string>>,
 ): [tensors: ReadonlyMap<string, Tensor>, metadata: Record<string, string>] {
-  return [tensors, { ...metadata, ...described(spec, 0) }];
+  return [tensors, { ...metadata, ...(dataset !== undefined && { dataset }), ...described(spec, 0) }];
+}
+
+/** Largest half float. */
+const LARGEST_HALF = 65504;
+
+/**
+ * Float32 tensors rounded to the nearest half float, ties to even.
+ * @param file name, for messages
+ * @throws DataError naming file and key, for a number that is larger than any half float
+ */
+export function halfPrecision(tensors: ReadonlyMap<string, Tensor>, file: string): Map<string, Tensor> {
+  return new Map(
+    [...tensors].map(([key, tensor]) => {
+      const data = new Uint16Array(tensor.data.length);
+      for (const [i, value] of (tensor.data as Float32Array).entries()) {
+        if (Math.abs(value) > LARGEST_HALF) {
+          throw new DataError(
+            `${file}: key ${key}: element ${i} is ${value}, larger than any half float; leave --half out`,
+          );
+        }
+        data[i] = encodeFloat('fp16', bitsOfFloat(value));
+      }
+      return [key, { dtype: 'F16', shape: tensor.shape, data }];
+    }),
+  );
 }
 
 /**
@@ -184,9 +214,11 @@ function requireTensor(
 ): Tensor {
   const tensor = tensors.get(key);
   if (!tensor) throw new DataError(`${name}: key ${key} is missing`);
-  if (tensor.dtype !== 'F32' || tensor.shape.join() !== shape.join()) {
-    throw new DataError(`${name}: key ${key} is ${tensor.dtype} [${tensor.shape}], the model needs F32 [${shape}]`);
+  if ((tensor.dtype !== 'F32' && tensor.dtype !== 'F16') || tensor.shape.join() !== shape.join()) {
+    throw new DataError(
+      `${name}: key ${key} is ${tensor.dtype} [${tensor.shape}], the model needs F32 or F16 [${shape}]`,
+    );
   }
   requireFinite(tensor, name, key);
-  return tensor;
+  return tensor.dtype === 'F32' ? tensor : { ...tensor, dtype: 'F32', data: toFloat32(tensor)! };
 }

@@ -40,7 +40,7 @@ export function importAnyNetwork(
   }
   if (!network && key === undefined && isCheckpoint(bytes, file)) {
     const { tensors, metadata } = readSafetensors(bytes, file);
-    return importedNetwork(checkpointSpec(metadata, file), tensors, file, []);
+    return importedNetwork(checkpointSpec(metadata, file), tensors, file, [], metadata.dataset);
   }
   if (!network) return importNetwork(bytes, file, key);
   const spec = describedNetwork(network);

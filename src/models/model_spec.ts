@@ -96,6 +96,8 @@ export interface TrainedNetwork {
 export interface ImportedNetwork extends TrainedNetwork {
   /** The parameters by their names in checkpoints; those of an ONNX file are read when they are used. */
   readonly tensors: ReadonlyMap<string, Tensor>;
+  /** Hash of the images that a checkpoint of midas was trained on; absent for networks of other programs. */
+  readonly dataset?: string;
   /** What a user should know about the conversion, in whole sentences; usually nothing. */
   readonly notes: readonly string[];
 }

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { DataError } from '../../src/errors.ts';
 import { readSafetensors, type Tensor, writeSafetensors } from '../../src/formats/safetensors.ts';
-import { readCheckpoint, writeCheckpoint } from '../../src/models/checkpoint.ts';
+import { halfPrecision, importedCheckpoint, readCheckpoint, writeCheckpoint } from '../../src/models/checkpoint.ts';
+import { importAnyNetwork } from '../../src/models/import_network.ts';
 import type { ModelKind, ModelSpec } from '../../src/models/model_spec.ts';
 import { modelSpec } from '../../src/models/specs.ts';
 import { modelLayout } from '../../src/models/trainer.ts';
@@ -53,6 +54,32 @@ describe('reading and writing a checkpoint file', () => {
     );
     const plain = writeCheckpoint({ spec: gray, state: { ...exampleState(gray), optimizer: [] }, metadata: {} });
     expect(readSafetensors(plain, 'a').metadata.model).not.toContain('channels');
+  });
+
+  it('a checkpoint in half floats has the nearest half floats and says what it was trained on', () => {
+    const spec = modelSpec('softmax', 4, 2, []);
+    const layout = modelLayout(spec);
+    const parameters = new Uint32Array(layout.length);
+    // Exact values, two ties, both zeros, and numbers below the smallest normal half float.
+    const weights = [1, -0.5, 1 + 2 ** -11, 1 + 3 * 2 ** -11, 65504, -0, 2 ** -24, 2 ** -26];
+    const rounded = [1, -0.5, 1, 1 + 2 ** -9, 65504, -0, 2 ** -24, 0];
+    const pack = (values: number[]) => {
+      const words = new Uint32Array(Float32Array.from(values).buffer);
+      layout.pack(layout.slices[0], words, parameters);
+      return { epoch: 3, parameters: parameters.slice(), optimizer: [] };
+    };
+    const bytes = writeCheckpoint({ spec, state: pack(weights), metadata: { dataset: 'abc123' } });
+    const { dataset, tensors } = importAnyNetwork(bytes, 'a.safetensors');
+    const half = importedCheckpoint({ spec, dataset, tensors: halfPrecision(tensors, 'a') }, { source: 'a' });
+    const file = writeSafetensors(...half);
+    expect([...readSafetensors(file, 'b').tensors.values()].map(({ dtype }) => dtype)).toEqual(['F16', 'F16']);
+    const { state, metadata } = readCheckpoint(file, 'b', spec);
+    expect(state.parameters).toEqual(pack(rounded).parameters);
+    expect(metadata.dataset).toBe('abc123');
+    const large = importAnyNetwork(writeCheckpoint({ spec, state: pack([65505]), metadata: {} }), 'a');
+    expect(() => halfPrecision(large.tensors, 'net.pth')).toThrow(
+      /^net.pth: key .*: element 0 is 65505, larger than any half/,
+    );
   });
 
   it('a checkpoint without optimiser state is read back without it', () => {
@@ -139,14 +166,14 @@ describe('refusing a checkpoint file with a DataError', () => {
       damaged((tensors) => {
         tensors.set('fc1.weight', { dtype: 'F32', shape: [20, 6], data: new Float32Array(120) });
       }),
-      /^model\.safetensors: key fc1\.weight is F32 \[20,6\], the model needs F32 \[6,20\]$/,
+      /^model\.safetensors: key fc1\.weight is F32 \[20,6\], the model needs F32 or F16 \[6,20\]$/,
     ],
     [
       'another type',
       damaged((tensors) => {
-        tensors.set('fc1.bias', { dtype: 'F16', shape: [6], data: new Uint16Array(6) });
+        tensors.set('fc1.bias', { dtype: 'BF16', shape: [6], data: new Uint16Array(6) });
       }),
-      /^model\.safetensors: key fc1\.bias is F16 \[6\], the model needs F32 \[6\]$/,
+      /^model\.safetensors: key fc1\.bias is BF16 \[6\], the model needs F32 or F16 \[6\]$/,
     ],
     [
       'a NaN',

@@ -84,12 +84,18 @@ function adviceFor(name: string, schema: v.GenericSchema | undefined): string {
   return text ? `give ${name}: ${printable(`${text[0].toLowerCase()}${text.slice(1)}`, ROOM)}` : `give ${name}`;
 }
 
-/** Advice that names the known name that is meant, or lists all where none is similar. */
-function nearest(name: string, known: readonly string[]): string {
+/** The known name that is nearest to a name; undefined if none is similar. */
+export function similarName(name: string, known: readonly string[]): string | undefined {
   const [best] = known
     .map((each) => ({ each, distance: distanceOf(plain(name), plain(each)) }))
     .sort((a, b) => a.distance - b.distance);
-  if (best && best.distance <= Math.max(1, Math.floor(name.length / 3))) return `did you mean ${best.each}?`;
+  return best && best.distance <= Math.max(1, Math.floor(name.length / 3)) ? best.each : undefined;
+}
+
+/** Advice that names the known name that is meant, or lists all where none is similar. */
+function nearest(name: string, known: readonly string[]): string {
+  const best = similarName(name, known);
+  if (best !== undefined) return `did you mean ${best}?`;
   return known.length === 0 ? 'leave it out' : `known are ${listed(known, ROOM)}`;
 }
 

@@ -280,6 +280,17 @@ common(
   schemaCommand(new Session(options, args), what);
 });
 
+common(
+  program
+    .command('explain')
+    .argument('[term]', 'a term, a measure, a column, a field or an option; all terms are listed without it')
+    .description('say in a few sentences what a term, a column of a file or an option means'),
+  'runs/explain',
+).action(async (term: string | undefined, options: CommonOptions) => {
+  const { explainCommand } = await import('./explain.ts');
+  explainCommand(new Session(options, args), program, term);
+});
+
 addReportCommands(program, { common, args });
 addDataCommands(program, { common, whole, args });
 addMemoryCommands(program, { common, whole, args });

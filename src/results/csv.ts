@@ -70,6 +70,22 @@ export function summaryCsv(summary: readonly (SummaryEntry | AggregatedEntry)[])
   return csv([header, ...lines]);
 }
 
+/** Columns of {@link toCsv} whose names differ from their fields in results.json, and the paths of these fields in a row. */
+export const CSV_FIELDS: Readonly<Record<string, string>> = {
+  kind: 'condition.kind',
+  label: 'condition.label',
+  format: 'condition.format',
+  granularity: 'condition.granularity',
+  layers: 'condition.layers',
+  matchedTo: 'condition.matchedTo',
+  membershipAuc: 'membership.auc',
+  membershipTprAtOnePercent: 'membership.tprAtOnePercent',
+  weightBytes: 'energy.bytes',
+  energy: 'energy.relative',
+  joules: 'energy.joules',
+  access: 'energy.access',
+};
+
 interface OfCondition {
   readonly condition: Condition;
   /** Rates of the chip of a draw, where they differ from those of the condition. */

@@ -41,7 +41,7 @@ export const SHARES: ReadonlySet<Metric> = new Set<Metric>([
 export type PersonMetric = Exclude<Metric, 'accuracy'>;
 
 /** Descriptions of the metrics, for the schemas. */
-const METRIC_TEXTS: Readonly<Record<PersonMetric, string>> = {
+export const METRIC_TEXTS: Readonly<Record<PersonMetric, string>> = {
   pcc: 'Signed Pearson correlation (PCC) with the photograph that was classified or, if the attack shows persons in general, the mean with the person’s photographs',
   pccLift: '`pcc` minus the mean correlation of the same reconstruction with the photographs of all other persons',
   mse: 'Mean squared error',

@@ -88,6 +88,9 @@ async function readShard(dir: string): Promise<FinishedShard> {
   const result = v.safeParse(FinishedSchema, parseJson(await readBytes(path), path, { advice }));
   if (!result.success) throw new DataError(`${path}: ${result.issues[0].message}; ${advice}`);
   const folder = await RunFolder.read(dir);
+  if (!(await RunFolder.isFinished(dir, folder.identity))) {
+    throw new DataError(`${dir}: the shard has not measured all of its configuration; ${advice}`);
+  }
   return { dir, folder, ...result.output, presentation: await readPresentation(folder), rows: await folder.readRows() };
 }
 

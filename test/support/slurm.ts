@@ -21,7 +21,7 @@ export function hasSlurm(): boolean {
   return ['slurmctld', 'slurmd', 'munged', 'sbatch'].every(isThere);
 }
 
-/** The intervals are the shortest ones: a task of a dead node is queued again within half a minute. */
+/** The intervals are short: the task of a dead node is queued again within half a minute, and not within five. */
 const configuration = (dir: string, [controller, ...nodes]: readonly number[], user: string) => `
 ClusterName=midas
 SlurmctldHost=localhost
@@ -47,8 +47,7 @@ SchedulerParameters=bf_interval=1,sched_min_interval=100000,sched_interval=1
 MpiDefault=none
 ReturnToService=2
 KillWait=5
-BatchStartTimeout=2
-SlurmdTimeout=10
+SlurmdTimeout=6
 SlurmctldTimeout=10
 CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 SlurmdParameters=config_overrides
@@ -90,16 +89,28 @@ export class SlurmCluster {
   }
 
   /** Waits until both nodes take jobs. @throws Error after a minute */
-  async ready(): Promise<void> {
+  ready(): Promise<void> {
+    return this.#until('Slurm starts', () => NODES.every((node) => /^(idle|mixed|allocated)$/.test(this.#state(node))));
+  }
+
+  /** Waits until the controller knows that a node is dead, and has put its tasks back into the queue. @throws Error as ready */
+  dead(node: NodeName): Promise<void> {
+    return this.#until(`the death of ${node} is noticed`, () => /^down/.test(this.#state(node)));
+  }
+
+  #state(node: NodeName): string {
+    return this.run('sinfo', '--noheader', `--nodes=${node}`, '--format=%T').trim();
+  }
+
+  async #until(what: string, holds: () => boolean): Promise<void> {
     const end = performance.now() + 60_000;
     for (;;) {
       try {
-        const states = this.run('sinfo', '--noheader', '--Node', '--format=%T').trim().split('\n');
-        if (states.length === NODES.length && states.every((state) => /^(idle|mixed|allocated)$/.test(state))) return;
+        if (holds()) return;
       } catch {
         // The controller does not answer yet.
       }
-      if (performance.now() > end) throw new Error(`Slurm does not start; see ${this.#dir}`);
+      if (performance.now() > end) throw new Error(`${what} only after a minute; see ${this.#dir}`);
       await setTimeout(200);
     }
   }

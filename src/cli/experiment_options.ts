@@ -233,6 +233,27 @@ export function addRunOptions(command: Command): Command {
     )
     .option('--shard <i/n>', 'measure only the i-th of n parts; midas merge combines them')
     .option('--max-minutes <n>', 'stop after <n> minutes, as Ctrl-C does; --resume continues the run', whole)
+    .addOption(waitOption())
     .option('--profile', PROFILE)
     .option('--no-tune', NO_TUNE);
+}
+
+/** The option of the commands that may meet another process in their folder. */
+export const waitOption = () =>
+  new Option(
+    '--wait-minutes <n>',
+    'wait this long for another process that writes into --out, such as one on a machine that was lost; default: 0',
+  ).argParser(whole);
+
+/** Adds the options of a run on several machines. */
+export function addSlurmOptions(command: Command): Command {
+  return command
+    .option(
+      '--slurm',
+      'submit the run to Slurm: its shards as one array job, and a job that merges them; given again, it submits what is ' +
+        'missing. Other settings come from the variables of sbatch, such as SBATCH_TIMELIMIT',
+    )
+    .option('--array <n>', 'with --slurm: number of shards; default: 8', whole)
+    .option('--partition <name>', 'with --slurm: partition of the cluster')
+    .option('--dry-run', 'with --slurm: print the two scripts and submit nothing');
 }

@@ -13,6 +13,7 @@ import {
   addDefenceOptions,
   addFormatOptions,
   addRunOptions,
+  addSlurmOptions,
   addSweepOptions,
   addTestbedOptions,
   type ExperimentOptions,
@@ -23,6 +24,7 @@ import { filePath, layerSets, whole } from './option_values.ts';
 import type { PlanArguments } from './plan.ts';
 import { addReportCommands } from './report_commands.ts';
 import { type CommonOptions, Session } from './session.ts';
+import type { SlurmOptions } from './slurm.ts';
 
 const args = process.argv.slice(2);
 
@@ -149,15 +151,17 @@ function presetOf(what: string | undefined, options: ExperimentOptions): [Preset
   return [undefined, { ...options, config: what }];
 }
 
-experiment(
-  program
-    .command('run')
-    .argument('[preset or file]', `${Object.keys(PRESETS).join(', ')}, a configuration file, or the folder of a run`)
-    .description(
-      'run an experiment (data, victim, defences, attacks); each option changes one field of its configuration',
-    ),
-  undefined,
-  'runs/run',
+addSlurmOptions(
+  experiment(
+    program
+      .command('run')
+      .argument('[preset or file]', `${Object.keys(PRESETS).join(', ')}, a configuration file, or the folder of a run`)
+      .description(
+        'run an experiment (data, victim, defences, attacks); each option changes one field of its configuration',
+      ),
+    undefined,
+    'runs/run',
+  ),
 )
   .addHelpText(
     'after',
@@ -165,7 +169,14 @@ experiment(
       .map(([name, sizes]) => `${name} (${sizes.join(', ')})`)
       .join('; ')}`,
   )
-  .action((what: string | undefined, options: ExperimentOptions) => runAsked(...presetOf(what, options)));
+  .action(async (what: string | undefined, options: ExperimentOptions & SlurmOptions, command: Command) => {
+    const { checkSlurmOptions, slurmCommand } = await import('./slurm.ts');
+    checkSlurmOptions(options);
+    const [preset, asked] = presetOf(what, options);
+    if (!options.slurm || options.printConfig) return runAsked(preset, asked);
+    const session = new Session(options, args);
+    await slurmCommand(session, await askedExperiment(preset, asked), options, { args, known: command.options });
+  });
 
 experiment(
   program

@@ -55,7 +55,10 @@ export async function mergeCommand(session: Session, dirs: readonly string[]): P
   if (existsSync(out) && dirs.some((dir) => realpathSync(dir) === realpathSync(out))) {
     throw new ConfigError(`--out ${out}: this is one of the shards; give another folder`);
   }
-  RunFolder.refuseOccupied(out, false);
+  const { shard: _, ...identity } = first.folder.identity;
+  // A merge that was killed is made again: its folder holds nothing that the shards do not have.
+  const resume = await RunFolder.isUnfinished(out, identity);
+  RunFolder.refuseOccupied(out, resume);
   const rows = uniqueRows(shards);
   const withBaselines = shards.find(({ presentation }) => presentation.baselines !== undefined);
   const presentation = withBaselines?.presentation ?? first.presentation;
@@ -63,8 +66,9 @@ export async function mergeCommand(session: Session, dirs: readonly string[]): P
   const seconds = shards.reduce((sum, { manifest }) => sum + manifest.seconds, 0);
   const manifest = { ...first.manifest, command: session.command, started, seconds };
   const results = resultsOf(manifest, rows, presentation);
-  const { shard: _, ...identity } = first.folder.identity;
-  const folder = await RunFolder.open(out, identity, { resume: false });
+  const { signal, progress } = session;
+  const { waitMinutes } = session.options;
+  const folder = await RunFolder.open(out, identity, { resume, waitMinutes, signal, warn: progress.warn });
   try {
     for (const { dir } of shards) copyFiles(dir, out);
     await folder.write(PRESENTATION_FILE, `${JSON.stringify(presentation, null, 1)}\n`);
@@ -84,6 +88,9 @@ async function readShard(dir: string): Promise<FinishedShard> {
   const result = v.safeParse(FinishedSchema, parseJson(await readBytes(path), path, { advice }));
   if (!result.success) throw new DataError(`${path}: ${result.issues[0].message}; ${advice}`);
   const folder = await RunFolder.read(dir);
+  if (!(await RunFolder.isFinished(dir, folder.identity))) {
+    throw new DataError(`${dir}: the shard has not measured all of its configuration; ${advice}`);
+  }
   return { dir, folder, ...result.output, presentation: await readPresentation(folder), rows: await folder.readRows() };
 }
 

@@ -1,6 +1,7 @@
 /** The options of `midas report` and `midas merge`; the code of these commands is loaded when they run. */
 import { type Command, Option } from 'commander';
 import type { CommandTools } from './data_commands.ts';
+import { waitOption } from './experiment_options.ts';
 import { type CommonOptions, Session } from './session.ts';
 
 interface ReportOptions extends CommonOptions {
@@ -39,7 +40,8 @@ export function addReportCommands(program: Command, { common, args }: Pick<Comma
     program
       .command('merge')
       .argument('<dir...>', 'folders of all shards, in any order')
-      .description('combine the shards of one experiment into the files that a run without shards would have written'),
+      .description('combine the shards of one experiment into the files that a run without shards would have written')
+      .addOption(waitOption()),
     'runs/merged',
   ).action(async (dirs: string[], options: CommonOptions) => {
     const { mergeCommand } = await import('./merge.ts');

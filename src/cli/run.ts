@@ -64,7 +64,8 @@ export async function runInto(
     checkExperiment(config, data);
     const whole = await runIdentity({ version: session.version, config, data, adapter: gpu.adapter.name });
     const identity = { ...whole, ...(shard !== WHOLE && { shard }) };
-    folder = await RunFolder.open(out, identity, { resume, warn: progress.warn });
+    const { waitMinutes } = options;
+    folder = await RunFolder.open(out, identity, { resume, waitMinutes, signal, warn: progress.warn });
     const outcome = await runExperiment(gpu, data, config, { store: folder, progress, signal }, { shard });
     const manifest: Manifest = {
       version: session.version,

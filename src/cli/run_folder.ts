@@ -9,9 +9,9 @@ import { CALIBRATION_FILE } from '../experiments/sweep.ts';
 import { TRAININGS_FILE } from '../experiments/training.ts';
 import { decodeJson, parseJson } from '../formats/json.ts';
 import { PRESENTATION_FILE } from '../results/presentation.ts';
-import { markedRowToLine, parseRows, type Row, type RowChecks } from '../results/results.ts';
+import { type Manifest, markedRowToLine, parseRows, type Row, type RowChecks } from '../results/results.ts';
 import { makeFolder } from './output_file.ts';
-import { RunLock } from './run_lock.ts';
+import { type LockWait, RunLock } from './run_lock.ts';
 
 const ROWS = 'rows.jsonl';
 const CONFIG = 'config.json';
@@ -60,19 +60,42 @@ export class RunFolder implements RunStore {
   }
 
   /**
+   * True if the folder holds this run, finished.
+   * @param wanted `shard` is absent for a run that is not divided
+   * @throws ConfigError if it holds a run that cannot be continued as this one; DataError for a damaged file
+   */
+  static async isFinished(dir: string, wanted: Pick<RunIdentity, 'version' | 'config' | 'shard'>): Promise<boolean> {
+    if (!existsSync(join(dir, CONFIG))) return false;
+    const saved = await readIdentity(dir, wanted.version);
+    refuseDifference(dir, saved, JSON.parse(JSON.stringify({ ...saved, shard: undefined, ...wanted })));
+    const path = join(dir, wanted.shard ? SHARD_FILE : RESULTS);
+    if (!existsSync(path)) return false;
+    // The file may be older than config.json: a process that was killed at its beginning has not removed it yet.
+    const { manifest } = parseJson(await readBytes(path), path, { advice: 'delete it' }) as { manifest: Manifest };
+    return difference(manifest.config, JSON.parse(JSON.stringify(wanted.config)), '') === undefined;
+  }
+
+  /** True if the folder holds an unfinished run with this identity. @throws DataError if it holds something else */
+  static async isUnfinished(dir: string, identity: RunIdentity): Promise<boolean> {
+    if (!existsSync(join(dir, CONFIG)) || existsSync(join(dir, RESULTS))) return false;
+    return JSON.stringify(await readIdentity(dir)) === JSON.stringify(identity);
+  }
+
+  /**
    * Opens a folder for a run, and locks it. A finished run in it is replaced. With `resume` the run in it is continued:
    * everything that its rows depend on must be the same, but rates, memories, noise, draws and attacks may change.
-   * @param options.warn called with a sentence about rows that were dropped because they are repeated
+   * @param options.warn called with a sentence about another process that is waited for, or about rows that were dropped because
+   * they are repeated
    * @throws ConfigError as {@link refuseOccupied}, if something that its rows depend on differs, or if another process writes
    * into it; DataError for a damaged file, or rows of another run
    */
   static async open(
     dir: string,
     identity: RunIdentity,
-    options: { readonly resume: boolean; readonly warn?: (line: string) => void },
+    options: { readonly resume: boolean } & LockWait,
   ): Promise<RunFolder> {
     makeFolder(dir);
-    const lock = RunLock.acquire(dir);
+    const lock = await RunLock.waitFor(dir, options);
     try {
       RunFolder.refuseOccupied(dir, options.resume);
       const folder = new RunFolder(dir, identity, await RowMarks.of(identity), lock);

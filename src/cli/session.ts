@@ -16,6 +16,8 @@ export interface CommonOptions {
   /** Only commands that run an experiment have this option and the next. */
   readonly profile?: boolean;
   readonly tune?: boolean;
+  /** Only commands that run an experiment and merge have this option. */
+  readonly waitMinutes?: number;
 }
 
 /** Longest delay of a timer, ms: a longer one would end immediately. 25 days. */

@@ -54,7 +54,8 @@ export async function trainCommand(session: Session, asked: Asked, resume: boole
     const data = { ...loaded, ...(pretrained && { pretrained }) };
     checkExperiment(config, data);
     const identity = await runIdentity({ version: session.version, config, data, adapter: gpu.adapter.name });
-    folder = await RunFolder.open(out, identity, { resume, warn: progress.warn });
+    const { waitMinutes } = options;
+    folder = await RunFolder.open(out, identity, { resume, waitMinutes, signal, warn: progress.warn });
     const testbed = await Testbed.build(gpu, data, config, { store: folder, progress, signal });
     const { trainAccuracy, plans, spec } = testbed;
     testbed.destroy();

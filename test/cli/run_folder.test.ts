@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { RunFolder } from '../../src/cli/run_folder.ts';
 import { RunLock } from '../../src/cli/run_lock.ts';
 import { createDataset, seededSplit } from '../../src/data/dataset.ts';
-import { ConfigError, DataError } from '../../src/errors.ts';
+import { ConfigError, DataError, InterruptedError } from '../../src/errors.ts';
 import { type ExperimentConfig, parseExperiment } from '../../src/experiments/config.ts';
 import { type ExperimentData, experimentData } from '../../src/experiments/faces.ts';
 import { type RunIdentity, runIdentity } from '../../src/experiments/identity.ts';
@@ -292,6 +292,33 @@ describe('the lock of a run folder', () => {
     writeFileSync(join(out, 'lock'), text);
     RunLock.acquire(out).release();
     expect(readdirSync(out)).toEqual([]);
+  });
+
+  test('a process on another machine is named with it', () => {
+    const first = RunLock.acquire(out);
+    writeFileSync(join(out, 'lock'), '77 node-5.cluster\n');
+    expect(() => RunLock.acquire(out)).toThrow('process 77 on node-5.cluster is writing there; wait for it');
+    first.release();
+  });
+
+  test('a writer that waits gets the lock of a process that is killed meanwhile', async () => {
+    const { child, answer } = await locker();
+    expect(await answer).toBe('locked');
+    const warnings: string[] = [];
+    const waiting = RunLock.waitFor(out, { waitMinutes: 5, warn: (line) => warnings.push(line) });
+    expect(warnings).toEqual([`${out}: process ${child.pid} is writing there; waiting for up to 5 minutes`]);
+    child.kill('SIGKILL');
+    (await waiting).release();
+    expect(warnings).toHaveLength(1);
+    expect(readdirSync(out)).toEqual([]);
+  });
+
+  test('a writer waits no longer than it was told to, or until it is interrupted', async () => {
+    const first = RunLock.acquire(out);
+    await expect(RunLock.waitFor(out, { waitMinutes: 0.0001 })).rejects.toThrow('is writing there; wait for it');
+    const signal = AbortSignal.timeout(20);
+    await expect(RunLock.waitFor(out, { waitMinutes: 5, signal })).rejects.toThrow(InterruptedError);
+    first.release();
   });
 
   test('a process that was killed leaves no lock', async () => {

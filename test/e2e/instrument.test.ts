@@ -104,6 +104,24 @@ describe('repeating, sharding and reporting a run', () => {
     expect(filesIn(merged)).toEqual(filesIn(out));
     const { command: _c, seconds: _s, started: _t, attackSeconds: _a, ...manifest } = read(out).manifest;
     expect(read(merged)).toMatchObject({ ...read(out), manifest });
+    // As if the merge had been killed before its last file.
+    rmSync(join(merged, 'results.json'));
+    writeFileSync(join(merged, 'rows.jsonl'), '');
+    expect(await midas('merge', ...dirs, '--out', merged, ...QUIET)).toMatchObject({ code: 0, stderr: '' });
+    expect(filesIn(merged)).toEqual(filesIn(out));
+    // A shard that was killed while it began to measure more draws.
+    const config = JSON.parse(readFileSync(join(dirs[0], 'config.json'), 'utf8'));
+    config.config.draws++;
+    for (const dir of dirs)
+      writeFileSync(
+        join(dir, 'config.json'),
+        JSON.stringify({ ...config, shard: JSON.parse(readFileSync(join(dir, 'shard.json'), 'utf8')).shard }),
+      );
+    const stale = await midas('merge', ...dirs, '--out', merged, ...QUIET);
+    expect(stale).toMatchObject({
+      code: 4,
+      stderr: expect.stringMatching(/has not measured all of its configuration/),
+    });
   });
 
   it('a run refuses to resume with another victim, naming the field and both values', async () => {

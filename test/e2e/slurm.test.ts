@@ -1,0 +1,193 @@
+/**
+ * A run that a real Slurm divides among two nodes, with nodes and the controller killed in its middle: the merged files are those of
+ * a run in one process, and nothing that was measured is measured again.
+ */
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Row, rowKey } from '../../src/results/results.ts';
+import { start } from '../support/command_line.ts';
+import { longTest } from '../support/long.ts';
+import { filesOfRun } from '../support/run_files.ts';
+import { hasSlurm, NODES, type NodeName, SlurmCluster } from '../support/slurm.ts';
+
+const IS_INSTALLED = hasSlurm();
+if (!IS_INSTALLED) console.error('skipped: a run on a real Slurm (install slurm-wlm and munge of Debian)');
+
+const SHARDS = 6;
+const scratch = mkdtempSync(join(tmpdir(), 'midas-slurm-'));
+/** Paths with spaces and signs that shells and Slurm read. */
+const folder = join(scratch, "my runs, 50%a 'x' $HOME");
+const FILE = join(folder, 'tiny.json');
+
+/** A task appends a line for every row that it has written: its shard, how often it was requeued, and the row. */
+const MEASURED = join(scratch, 'measured');
+const PRELOAD = join(scratch, 'log_rows.mjs');
+writeFileSync(
+  PRELOAD,
+  `import { appendFileSync } from 'node:fs';
+  import { open } from 'node:fs/promises';
+  const file = await open(process.execPath);
+  const prototype = Object.getPrototypeOf(file);
+  await file.close();
+  const { appendFile } = prototype;
+  const { MIDAS_TEST_MEASURED, SLURM_ARRAY_TASK_ID, SLURM_RESTART_COUNT = 0 } = process.env;
+  prototype.appendFile = async function (text) {
+    await appendFile.call(this, text);
+    appendFileSync(MIDAS_TEST_MEASURED, [SLURM_ARRAY_TASK_ID, SLURM_RESTART_COUNT, text].join(' '));
+  };`,
+);
+
+/** The arguments of a run with as many conditions. */
+function experiment(rates: number): string[] {
+  const list = Array.from({ length: rates }, (_, i) => String((i + 1) / (2 * rates))).join();
+  return ['run', FILE, '--rates', list, '--adapter', 'software', '--no-tune'];
+}
+
+let cluster: SlurmCluster;
+
+/** Runs the command line as on a machine of the cluster. */
+async function midas(...args: string[]): Promise<string> {
+  const env = { ...cluster.env, NODE_OPTIONS: `--import=${PRELOAD}`, MIDAS_TEST_MEASURED: MEASURED };
+  const { code, stdout, stderr } = await start(args, env).finished;
+  expect(code, stderr).toBe(0);
+  return stdout;
+}
+
+const shardOf = (out: string, shard: number) => join(out, 'shards', `${shard}-of-${SHARDS}`);
+
+/** Number of rows that a shard has written. */
+function rowsOf(out: string, shard: number): number {
+  const path = join(shardOf(out, shard), 'rows.jsonl');
+  return existsSync(path) ? readFileSync(path, 'utf8').split('\n').length - 1 : 0;
+}
+
+const isFinished = (out: string, shard: number) => existsSync(join(shardOf(out, shard), 'shard.json'));
+
+/** Kills a node with its task while that is measuring, and the controller; starts them again. @returns the shard of the task */
+async function kill(out: string, node: NodeName, deadline: number): Promise<number> {
+  for (;;) {
+    const running = cluster.run(
+      'squeue',
+      '--noheader',
+      '--array',
+      `--nodelist=${node}`,
+      '--states=RUNNING',
+      '--format=%K',
+    );
+    const shard = Number(running);
+    const before = shard > 0 ? rowsOf(out, shard) : 0;
+    while (shard > 0 && !isFinished(out, shard) && performance.now() < deadline) {
+      if (rowsOf(out, shard) <= before) {
+        await setTimeout(20);
+        continue;
+      }
+      cluster.killNode(node);
+      cluster.killController();
+      const killed = !isFinished(out, shard);
+      cluster.startController();
+      await cluster.dead(node);
+      cluster.startNode(node);
+      await cluster.ready();
+      if (killed) return shard;
+    }
+    if (performance.now() > deadline) throw new Error(`no task on ${node} was found measuring: ${running}`);
+    await setTimeout(100);
+  }
+}
+
+/** Submits a run, kills as often as asked, and compares the merged run with `whole`. */
+async function disturbed(name: string, options: { rates: number; kills: number; minutes: number }): Promise<void> {
+  const { rates, kills, minutes } = options;
+  const deadline = performance.now() + minutes * 60_000;
+  const [whole, out] = [join(folder, `${name} whole`), join(folder, `${name} merged`)];
+  const args = experiment(rates);
+  const once = await start([...args, '--quiet', '--out', whole]).finished;
+  expect(once).toMatchObject({ code: 0, stderr: '' });
+  writeFileSync(MEASURED, '');
+
+  const submit = [...args, '--slurm', '--json', '--out', out];
+  const first = JSON.parse(await midas(...submit, '--array', String(SHARDS)));
+  expect(first).toMatchObject({ missing: [1, 2, 3, 4, 5, 6], waiting: [], job: expect.stringMatching(/^\d+$/) });
+  const again = JSON.parse(await midas(...submit));
+  expect(again).toEqual({ out, shards: SHARDS, missing: [], waiting: [1, 2, 3, 4, 5, 6] });
+
+  const killed = new Set<number>();
+  for (let i = 0; i < kills; i++) {
+    killed.add(await kill(out, NODES[i % 2], deadline));
+    if (kills > 1) console.error(`killed ${i + 1} of ${kills}`);
+  }
+  while (!existsSync(join(out, 'results.json')) || cluster.run('squeue', '--noheader') !== '') {
+    if (performance.now() > deadline) throw new Error(`not merged in time: ${cluster.run('squeue', '--array')}`);
+    await setTimeout(500);
+  }
+
+  const own = filesOfRun(out);
+  for (const file of own.keys()) if (/^(shards|slurm)\//.test(file)) own.delete(file);
+  expect(own).toEqual(filesOfRun(whole));
+
+  const lines = readFileSync(MEASURED, 'utf8').trimEnd().split('\n');
+  const measured = lines.map((line) => {
+    const [, shard, restarts, row] = /^(\d+) (\d+) (.*)$/.exec(line)!;
+    return { shard: Number(shard), restarts: Number(restarts), key: rowKey(JSON.parse(row) as Row) };
+  });
+  const rows = readFileSync(join(whole, 'rows.jsonl'), 'utf8').trimEnd().split('\n');
+  // Every row was written once, although the killed shards were measured by several processes.
+  expect(measured.map(({ key }) => key).sort()).toEqual(rows.map((row) => rowKey(JSON.parse(row) as Row)).sort());
+  for (const shard of killed) {
+    const processes = new Set(measured.filter((each) => each.shard === shard).map(({ restarts }) => restarts));
+    expect(processes.size, `shard ${shard}`).toBeGreaterThan(1);
+  }
+
+  const done = JSON.parse(await midas(...submit));
+  expect(done).toEqual({ out, shards: SHARDS, missing: [], waiting: [] });
+  expect(cluster.run('squeue', '--noheader')).toBe('');
+}
+
+describe.skipIf(!IS_INSTALLED)('a run on a cluster with Slurm', () => {
+  beforeAll(async () => {
+    mkdirSync(folder);
+    writeFileSync(
+      FILE,
+      JSON.stringify({
+        data: {
+          kind: 'procedural',
+          width: 14,
+          height: 16,
+          people: 4,
+          photographs: 5,
+          trained: 3,
+          public: { people: 4, photographs: 5 },
+        },
+        victim: {
+          kind: 'mlp',
+          hidden: [10],
+          training: {
+            epochs: 12,
+            batchSize: 4,
+            optimizer: { kind: 'sgd', learningRate: 0.004, momentum: 0.9, weightDecay: 0.0005 },
+          },
+        },
+        sweeps: [{ layers: 'both', rates: [] }],
+        noise: { kinds: [] },
+        draws: 2,
+        evaluator: 'linear',
+        attacks: [{ kind: 'mi-face', start: 'zero', iterations: 150, step: 1 }],
+      }),
+    );
+    cluster = await SlurmCluster.start(join(scratch, 'slurm'));
+  });
+  afterAll(async () => {
+    await cluster?.stop();
+    rmSync(scratch, { recursive: true, force: true });
+  });
+
+  test('a run whose node and controller are killed has the same files, and measures nothing twice', () =>
+    disturbed('short', { rates: 10, kills: 1, minutes: 8 }));
+
+  longTest('a run that is killed twenty times has the same files, and measures nothing twice', 60, () =>
+    disturbed('long', { rates: 58, kills: 20, minutes: 55 }),
+  );
+});

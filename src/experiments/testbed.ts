@@ -18,6 +18,7 @@ import {
 import { attackOfKind } from '../attacks/registry.ts';
 import type { SearchSpace } from '../attacks/search_space.ts';
 import { type ImageDataset, labelsOf, meanImage } from '../data/dataset.ts';
+import { DP_SGD, type DpSgd } from '../defences/dp_sgd.ts';
 import { releaseDefence, TRAINING_DEFENCES } from '../defences/registry.ts';
 import { ConfigError, DataError } from '../errors.ts';
 import { Arena, type Matrix } from '../gpu/arena.ts';
@@ -38,6 +39,7 @@ import type { ModelSpec } from '../models/model_spec.ts';
 import { describedNetwork } from '../models/network.ts';
 import { layerNames, modelSpec } from '../models/specs.ts';
 import type { TrainingConfig } from '../models/trainer.ts';
+import { type TrainingPrivacy, trainingPrivacy } from '../models/training_privacy.ts';
 import type { Victim } from '../models/victim.ts';
 import { foldedVictim, isLinear, releasedVictim, stackVictim } from '../models/victims.ts';
 import { yangClassifier } from '../models/yang.ts';
@@ -118,6 +120,17 @@ export function victimTraining({ victim, defences, seed }: ExperimentConfig): Tr
   return Object.assign({ ...victim.training, seed }, ...added.map((each) => each.training(defences[each.name])));
 }
 
+/** The privacy of a victim that is trained by DP-SGD; undefined for one that was given, whose training is not known. */
+function privacyOf(
+  config: ExperimentConfig,
+  { split, pretrained }: ExperimentData,
+  spec: ModelSpec,
+): TrainingPrivacy | undefined {
+  const dpSgd = config.defences[DP_SGD.name] as DpSgd | undefined;
+  if (!dpSgd || pretrained?.has(VICTIM_FILE)) return undefined;
+  return trainingPrivacy(victimTraining(config), spec, dpSgd.delta, split.train.length);
+}
+
 /** One victim in approximate memory, and the attacks that are ready to run against it. */
 export class Testbed {
   readonly spec: ModelSpec;
@@ -139,6 +152,8 @@ export class Testbed {
   readonly memory: ApproximateMemory;
   /** Accuracy of the error-free victim on its training images. */
   readonly trainAccuracy: number;
+  /** Privacy of a victim that was trained here by DP-SGD. */
+  readonly privacy: TrainingPrivacy | undefined;
   readonly #gpu: Gpu;
   readonly #arena: Arena;
   /** The public faces, where an attack needs them until the end. */
@@ -168,6 +183,7 @@ export class Testbed {
     photographs: DeviceDataset;
     memory: ApproximateMemory;
     trainAccuracy: number;
+    privacy: TrainingPrivacy | undefined;
     truths: Truths;
     attacks: readonly PreparedAttack[];
     plans: readonly string[];
@@ -188,6 +204,7 @@ export class Testbed {
     this.#photographs = args.photographs;
     this.memory = args.memory;
     this.trainAccuracy = args.trainAccuracy;
+    this.privacy = args.privacy;
     this.#truths = args.truths;
     this.#attacks = attacks;
     this.#plans = args.plans;
@@ -306,10 +323,12 @@ export class Testbed {
       const attacks: PreparedAttack[] = [];
       for (const attack of config.attacks) attacks.push(await attackOfKind(attack.kind).prepare(attack, context));
       const plans = networks.plans;
+      const privacy = privacyOf(config, data, spec);
       keepsPublic = attacks.some(({ keepsPublicFaces }) => keepsPublicFaces);
       return new Testbed({
         publicArena: keepsPublic ? publicArena : undefined,
-        ...{ arena, data, config, spec, photographs, memory, trainAccuracy, truths, attacks, plans, releases, budget },
+        ...{ arena, data, config, spec, photographs, memory, trainAccuracy, privacy },
+        ...{ truths, attacks, plans, releases, budget },
       });
     } catch (error) {
       arena.destroy();

@@ -19,3 +19,24 @@ export function weightClipping(bound: number): { readonly weightClip: number } {
 export function errorTraining(bitErrorRate: number): { readonly errors: { readonly bitErrorRate: number } } {
   return { errors: { bitErrorRate } };
 }
+
+/**
+ * The victim is trained with smoothed labels: for `defences` of an experiment.
+ * @param smoothing -1..1; below 0 hinders model inversion
+ */
+export function labelSmoothing(smoothing: number): { readonly labelSmoothing: number } {
+  return { labelSmoothing: smoothing };
+}
+
+/**
+ * The victim is trained on images of which a rectangle is erased: for `defences` of an experiment.
+ * @param probability that an image has one, 0..1
+ */
+export function randomErasing(probability: number): { readonly randomErasing: { readonly probability: number } } {
+  return { randomErasing: { probability } };
+}
+
+/** The victim is trained by DP-SGD: for `defences` of an experiment. @param noise noise multiplier, 0.1..1000 */
+export function dpSgd(noise: number): { readonly dpSgd: { readonly noise: number } } {
+  return { dpSgd: { noise } };
+}

@@ -51,20 +51,25 @@ function alignCheck(floor: ConfidenceFloor, scale: number): Check {
   };
 }
 
-export const LOSSES: readonly Check[] = [
-  {
-    kernel: 'softmax_cross_entropy',
+function crossEntropyCheck(kernel: string, smoothing?: number): Check {
+  return {
+    kernel,
     record(trial) {
       const x = numbers(SIZE, 1, 3);
       const gradLogits = trial.output(ROWS, COLUMNS);
       const results = trial.results(2 * ROWS);
-      const logits = trial.matrix(ROWS, COLUMNS, x);
-      recordSoftmaxCrossEntropy(trial.recorder, { logits, targets: trial.buffer(TARGETS), gradLogits, results });
-      const expected = softmaxCrossEntropy(x, TARGETS, COLUMNS);
+      const [logits, targets] = [trial.matrix(ROWS, COLUMNS, x), trial.buffer(TARGETS)];
+      recordSoftmaxCrossEntropy(trial.recorder, { logits, targets, smoothing, gradLogits, results });
+      const expected = softmaxCrossEntropy(x, TARGETS, COLUMNS, smoothing);
       trial.expectMatrix(gradLogits, expected.gradient, TOLERANCES.crossEntropyGradient);
       trial.expect(results, expected.results, TOLERANCES.cross_entropy);
     },
-  },
+  };
+}
+
+export const LOSSES: readonly Check[] = [
+  crossEntropyCheck('softmax_cross_entropy'),
+  crossEntropyCheck('softmax_cross_entropy smoothed', -0.25),
   {
     kernel: 'round_confidences',
     record(trial) {

@@ -3,12 +3,14 @@ import type { ReleaseDefence, TrainingDefence } from './defence.ts';
 import { DP_SGD } from './dp_sgd.ts';
 import { ERROR_TRAINING } from './error_training.ts';
 import { LABEL_SMOOTHING } from './label_smoothing.ts';
+import { OUTPUT_NOISE } from './output_noise.ts';
 import { RANDOM_ERASING } from './random_erasing.ts';
 import { ROUNDING } from './rounding.ts';
+import { TOP_K } from './top_k.ts';
 import { WEIGHT_CLIPPING } from './weight_clipping.ts';
 
 // Each kind of configuration belongs to its own defence, which the type of a list cannot express.
-export const RELEASE_DEFENCES = [ROUNDING] as unknown as readonly ReleaseDefence[];
+export const RELEASE_DEFENCES = [ROUNDING, TOP_K, OUTPUT_NOISE] as unknown as readonly ReleaseDefence[];
 
 export const TRAINING_DEFENCES = [
   WEIGHT_CLIPPING,

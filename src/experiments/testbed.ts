@@ -23,6 +23,7 @@ import { releaseDefence, TRAINING_DEFENCES } from '../defences/registry.ts';
 import { ConfigError, DataError } from '../errors.ts';
 import { Arena, type Matrix } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
+import type { BufferView } from '../gpu/guarded_device.ts';
 import type { Program, Recorder, WeightRead } from '../gpu/recorder.ts';
 import { type Channels, type ImageSizeInput, imageValues } from '../image_size.ts';
 import { ApproximateMemory } from '../injection/approximate_memory.ts';
@@ -166,6 +167,8 @@ export class Testbed {
   readonly #attacks: readonly PreparedAttack[];
   readonly #plans: readonly string[];
   readonly #releases: readonly NamedRelease[];
+  /** Numbers of the draws that are measured now, which random releases read. */
+  readonly #drawNumbers: BufferView;
   /** Number of draws that are measured together where the layers are replaced by their product. */
   readonly #foldedDraws: number;
   #prepared: PreparedVictim | undefined;
@@ -188,6 +191,7 @@ export class Testbed {
     attacks: readonly PreparedAttack[];
     plans: readonly string[];
     releases: readonly NamedRelease[];
+    drawNumbers: BufferView;
     budget: DrawBudget;
   }) {
     const { arena, data, config, spec, attacks } = args;
@@ -209,6 +213,7 @@ export class Testbed {
     this.#attacks = attacks;
     this.#plans = args.plans;
     this.#releases = args.releases;
+    this.#drawNumbers = args.drawNumbers;
     this.#people = attackedPeople(config, spec);
     this.outputs = attacks.flatMap(({ outputs }) => outputs);
     this.varies = attacks.some(({ varies }) => varies);
@@ -279,7 +284,8 @@ export class Testbed {
           await truths.addRecogniser(split, await networks.evaluator(split, truths.examplesFor(split)));
         }
       }
-      const releases = config.releases.map(namedRelease);
+      const drawNumbers = arena.allocate('numbers of the draws', config.draws * 4);
+      const releases = config.releases.map((release) => namedRelease(release, drawNumbers, config.seed));
       const context: AttackContext = {
         gpu,
         arena,
@@ -328,7 +334,7 @@ export class Testbed {
       return new Testbed({
         publicArena: keepsPublic ? publicArena : undefined,
         ...{ arena, data, config, spec, photographs, memory, trainAccuracy, privacy },
-        ...{ truths, attacks, plans, releases, budget },
+        ...{ truths, attacks, plans, releases, drawNumbers, budget },
       });
     } catch (error) {
       arena.destroy();
@@ -402,9 +408,16 @@ export class Testbed {
     this.#prepared!.captureDraw(index);
   }
 
-  /** Answers on the test split under each captured draw. */
-  async evaluate(): Promise<Evaluation[]> {
-    return this.#prepared!.evaluator.run();
+  /**
+   * Answers on the test split under each captured draw.
+   * @param draws numbers of the captured draws, where a random release is given
+   * @param release change of the released confidences; the answers are changed only if it is random
+   */
+  async evaluate(draws: readonly number[] = [], release?: ReleaseConfig): Promise<Evaluation[]> {
+    const named = release && this.#releaseOf(release);
+    if (!named?.isRandom) return this.#prepared!.evaluator.run();
+    this.#gpu.write(this.#drawNumbers, Uint32Array.from(draws));
+    return (await this.#prepared!.releasedEvaluator(named)).run();
   }
 
   /** Reads of weights in one call of {@link evaluate}, for each draw. */
@@ -429,6 +442,7 @@ export class Testbed {
     const built = await prepared.attack(attack, release && this.#releaseOf(release));
     this.#gpu.profiler?.enter('attack');
     const before = performance.now();
+    this.#gpu.write(this.#drawNumbers, Uint32Array.from(draws));
     const results = await built.run(output, draws, tick);
     await prepared.reads.restore(draws);
     this.#addTime(output.name, (performance.now() - before) / 1000, draws.length);
@@ -579,13 +593,17 @@ function attackedSplits({ attacks }: ExperimentConfig): SplitName[] {
 
 type NamedRelease = Release & { readonly config: ReleaseConfig };
 
-function namedRelease(config: ReleaseConfig): NamedRelease {
+/** @param draws numbers of the draws that the victim holds */
+function namedRelease(config: ReleaseConfig, draws: BufferView, seed: number): NamedRelease {
   const defence = releaseDefence(config.kind);
   return {
     config,
     name: releaseName(config),
+    isRandom: defence.isRandom,
     apply: (victim) =>
-      releasedVictim(victim, (recorder, logits, released) => defence.record(recorder, config, logits, released)),
+      releasedVictim(victim, (recorder, logits, released, inputs) =>
+        defence.record(recorder, config, { logits, released, inputs, draws, groups: victim.draws, seed }),
+      ),
   };
 }
 
@@ -598,6 +616,8 @@ class PreparedVictim {
   readonly #attacked: AttackedVictim;
   readonly #folds: readonly Program[];
   readonly #attacks = new Map<PreparedAttack, Map<string, BuiltAttack>>();
+  readonly #evaluate: (victim: Victim) => Promise<Evaluator>;
+  readonly #evaluators = new Map<Release, Evaluator>();
 
   private constructor(
     key: string,
@@ -606,6 +626,7 @@ class PreparedVictim {
     attacked: Omit<AttackedVictim, 'release' | 'reads'>,
     reads: MemoryReads,
     folds: readonly Program[],
+    evaluate: (victim: Victim) => Promise<Evaluator>,
   ) {
     this.key = key;
     this.#arena = arena;
@@ -613,6 +634,7 @@ class PreparedVictim {
     this.reads = reads;
     this.#attacked = { ...attacked, reads };
     this.#folds = folds;
+    this.#evaluate = evaluate;
   }
 
   static async build(args: {
@@ -637,14 +659,16 @@ class PreparedVictim {
           : undefined;
       const folding = copy && { victim: await copy(arena, weights), copy };
       const victim = folding?.victim.victim ?? stackVictim(layers, weights, memory);
-      const evaluator = await Evaluator.build(gpu, victim, args.photographs, data.split.test, args.batchSize);
+      const evaluate = (each: Victim) => Evaluator.build(gpu, each, args.photographs, data.split.test, args.batchSize);
+      const evaluator = await evaluate(victim);
       const search = searched(victim, spec, memory, data.dataset);
       const reads = new MemoryReads(gpu, memory, {
         victim: search.victim,
         with: (from) => stackVictim(searchedLayers(spec), from),
         folding,
       });
-      return new PreparedVictim(args.key, arena, evaluator, { victim, search }, reads, folding?.victim.folds ?? []);
+      const folds = folding?.victim.folds ?? [];
+      return new PreparedVictim(args.key, arena, evaluator, { victim, search }, reads, folds, evaluate);
     } catch (error) {
       arena.destroy();
       throw error;
@@ -659,6 +683,13 @@ class PreparedVictim {
   captureDraw(index: number): void {
     this.#folds[index]?.run();
     for (const attack of this.#all()) attack.forget?.();
+  }
+
+  /** The evaluator of the answers that a release gives. */
+  async releasedEvaluator(release: Release): Promise<Evaluator> {
+    const evaluator = this.#evaluators.get(release) ?? (await this.#evaluate(release.apply(this.#attacked.victim)));
+    this.#evaluators.set(release, evaluator);
+    return evaluator;
   }
 
   async attack(attack: PreparedAttack, release: Release | undefined): Promise<BuiltAttack> {
@@ -684,7 +715,7 @@ class PreparedVictim {
   }
 
   destroy(): void {
-    this.evaluator.destroy();
+    for (const evaluator of [this.evaluator, ...this.#evaluators.values()]) evaluator.destroy();
     for (const attack of this.#all()) attack.destroy();
     this.#arena.destroy();
   }

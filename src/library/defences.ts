@@ -10,6 +10,19 @@ export function rounding(decimals: number): ReleaseConfig {
   return { kind: 'rounding', decimals };
 }
 
+/** The victim releases only its largest confidences: an element of `releases` of an experiment. @param k at least 1 */
+export function topK(k: number): ReleaseConfig {
+  return { kind: 'top-k', k };
+}
+
+/**
+ * The victim adds normal noise to the confidences that it releases: an element of `releases` of an experiment.
+ * @param deviation of the noise, 1e-6..10
+ */
+export function outputNoise(deviation: number): ReleaseConfig {
+  return { kind: 'output-noise', deviation };
+}
+
 /** The victim is trained with weights and biases clipped to -bound..bound: for `defences`. @param bound 1e-6..1e6 */
 export function weightClipping(bound: number): { readonly weightClip: number } {
   return { weightClip: bound };

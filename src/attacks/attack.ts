@@ -23,7 +23,7 @@ export type SplitName = (typeof SPLITS)[number];
 /**
  * The attacker's access to the victim. `white-box`: the weights, so a defence that changes the released confidences has no
  * effect on the attack. `scores`: only the released confidences, or nothing. `labels`: only the person that the victim names, which
- * a change of the released confidences does not change.
+ * only a random change of the released confidences changes.
  */
 export type Access = 'white-box' | 'scores' | 'labels';
 
@@ -81,6 +81,8 @@ export interface AttackResult {
 export interface Release {
   /** Name of the change in file names: `rounding-2`. */
   readonly name: string;
+  /** True if it may change the person that the victim names, which attackers who see only labels see too. */
+  readonly isRandom?: boolean;
   /** Returns the victim as an attacker sees it who gets only the released confidences. */
   apply(victim: Victim): Victim;
 }

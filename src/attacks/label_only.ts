@@ -81,7 +81,8 @@ export const LABEL_ONLY: Attack<LabelOnlyConfig> = {
     outputs: [outputOf(config)],
     varies: true,
     keepsPublicFaces: true,
-    build: (attacked: AttackedVictim) => BuiltLabelOnly.build(config, context, attacked.victim),
+    build: ({ victim, release }: AttackedVictim) =>
+      BuiltLabelOnly.build(config, context, release?.isRandom ? release.apply(victim) : victim),
   }),
 };
 

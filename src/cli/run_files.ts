@@ -40,13 +40,13 @@ export async function readPresentation(folder: RunFolder): Promise<Presentation>
 
 /** Makes the results from a run's rows. @throws DataError if the undefended model was not measured */
 export function resultsOf(manifest: Manifest, rows: readonly Row[], presentation: Presentation): Results {
-  const { baselines, attacks, order, evaluators } = presentation;
+  const { baselines, attacks, order, evaluators, privacy } = presentation;
   if (!baselines) throw new DataError('no shard has measured the undefended model; give all shards to midas merge');
   const described = attacks.map(({ photographs: _p, shown: _s, truth: _t, ...attack }) => attack);
   const own = inOrder(rows, order);
   return {
     schema: RESULTS_SCHEMA,
-    manifest: { ...manifest, evaluators, attacks: described },
+    manifest: { ...manifest, evaluators, ...(privacy && { privacy }), attacks: described },
     rows: own,
     summary: summarise(own),
     baselines: baselines as Baselines,

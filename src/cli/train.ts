@@ -8,6 +8,7 @@ import { VICTIM_FILE } from '../experiments/networks.ts';
 import { Testbed } from '../experiments/testbed.ts';
 import { openNodeGpu } from '../gpu/node.ts';
 import { modelName } from '../models/specs.ts';
+import { privacyText } from '../results/results.ts';
 import type { Asked } from './asked_experiment.ts';
 import { loadData } from './experiment_data.ts';
 import type { ExperimentOptions } from './experiment_options.ts';
@@ -57,12 +58,13 @@ export async function trainCommand(session: Session, asked: Asked, resume: boole
     const { waitMinutes } = options;
     folder = await RunFolder.open(out, identity, { resume, waitMinutes, signal, warn: progress.warn });
     const testbed = await Testbed.build(gpu, data, config, { store: folder, progress, signal });
-    const { trainAccuracy, plans, spec } = testbed;
+    const { trainAccuracy, privacy, plans, spec } = testbed;
     testbed.destroy();
     for (const plan of plans) session.say(plan);
     const victim = join(out, VICTIM_FILE);
-    session.answer({ model: modelName(spec), trainAccuracy, adapter: gpu.adapter.name, victim }, [
+    session.answer({ model: modelName(spec), trainAccuracy, privacy, adapter: gpu.adapter.name, victim }, [
       `${modelName(spec)}: ${(100 * trainAccuracy).toFixed(1)} % right on its training images`,
+      ...(privacy ? [privacyText(privacy)] : []),
       `checkpoint: ${victim}`,
       `use it: midas run ${spec.description.kind === 'network' ? `--victim ${victim}` : `... --pretrained ${out}`}`,
     ]);

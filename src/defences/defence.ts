@@ -6,6 +6,7 @@
  */
 import type * as v from 'valibot';
 import type { Matrix } from '../gpu/arena.ts';
+import type { BufferView } from '../gpu/guarded_device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import type { TrainingConfig } from '../models/trainer.ts';
 
@@ -31,14 +32,39 @@ export interface TrainingDefence<C = unknown, Input = unknown> {
   readonly description: string;
   readonly schema: v.GenericSchema<Input, C>;
   readonly flags: readonly DefenceFlag<Input>[];
+  /** True if its configuration has a number format, which is that of the stored weights where a flag names one. */
+  readonly hasFormat?: true;
   /** The fields of the training configuration that it changes. */
   training(config: C): Partial<TrainingConfig>;
 }
 
-/** A defence that changes the confidences that the victim releases, after the last layer. Accuracy does not change. */
+/** The answers of a victim to a batch of queries, and where the released ones go. */
+export interface Answers {
+  /** [rows, classes] */
+  readonly logits: Matrix;
+  /** Logarithms of the released confidences, which need not sum to 1; the shape of logits. */
+  readonly released: Matrix;
+  /** The queries, [rows, values]: images, or codes of an autoencoder. */
+  readonly inputs: Matrix;
+  /** Numbers of the draws of the victim's memory, one u32 for each of `groups` equal groups of consecutive rows. */
+  readonly draws: BufferView;
+  readonly groups: number;
+  /** Seed of the experiment. */
+  readonly seed: number;
+}
+
+/**
+ * A defence that changes the confidences that the victim releases, after the last layer. The person that the victim names, and
+ * accuracy, are those of the unchanged confidences, unless the change is random.
+ */
 export interface ReleaseDefence<C extends { readonly kind: string } = { readonly kind: string }> {
   readonly stage: 'release';
   readonly kind: C['kind'];
+  /**
+   * True if it adds random numbers, which may change the person that the victim names: accuracy is then that of the released
+   * confidences, attackers who see only labels see the changed ones, and conditions are measured in all draws.
+   */
+  readonly isRandom?: true;
   /** One sentence for help texts. */
   readonly description: string;
   /** A strict object whose `kind` is a literal. Names and values of the other fields appear in labels and file names. */
@@ -48,11 +74,8 @@ export interface ReleaseDefence<C extends { readonly kind: string } = { readonly
   /** Settings that a page offers, the mildest first. */
   readonly offered: readonly C[];
   /**
-   * Records logits -> logarithms of the released confidences, which need not sum to 1. If no kernel
-   * computes the change yet, add one: a shader, its launcher (src/kernels/release.ts), its reference and its check
-   * (src/verify/kernels/).
-   * @param logits [rows, classes]
-   * @param released of the same shape
+   * Records logits -> logarithms of the released confidences. If no kernel computes the change yet, add one: a shader, its
+   * launcher (src/kernels/release.ts), its reference and its check (src/verify/kernels/).
    */
-  record(recorder: Recorder, config: C, logits: Matrix, released: Matrix): void;
+  record(recorder: Recorder, config: C, answers: Answers): void;
 }

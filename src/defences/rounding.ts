@@ -33,6 +33,6 @@ export const ROUNDING: ReleaseDefence<v.InferOutput<typeof Rounding>> = {
     },
   },
   offered: [3, 2, 1, 0].map((decimals) => ({ kind: 'rounding', decimals })),
-  record: (recorder, { decimals }, logits, released) =>
+  record: (recorder, { decimals }, { logits, released }) =>
     recordRoundConfidences(recorder, { logits, decimals, released }),
 };

@@ -6,6 +6,7 @@ import { ConfigError, DataError } from '../errors.ts';
 import { imageValues } from '../image_size.ts';
 import { standardise } from '../metrics/similarity.ts';
 import { readCheckpoint } from '../models/checkpoint.ts';
+import { refuseBatchNorm } from '../models/private_gradients.ts';
 import { printable } from '../printable.ts';
 import { type Condition, conditionKey, conditionLabel, pictureFile } from '../results/results.ts';
 import { plannedConditions } from './conditions.ts';
@@ -13,7 +14,7 @@ import type { ExperimentConfig } from './config.ts';
 import type { ExperimentData } from './faces.ts';
 import { isTrainedElsewhere, VICTIM_FILE } from './networks.ts';
 import { trainedNetworks } from './plan.ts';
-import { attackedPeople, checkPublicFaces, victimSpec } from './testbed.ts';
+import { attackedPeople, checkPublicFaces, victimSpec, victimTraining } from './testbed.ts';
 
 /** @throws DataError where the network names its classes, and the data set has others or another order */
 function checkClassNames({ victim }: ExperimentConfig, { name, classNames }: ImageDataset): void {
@@ -38,6 +39,7 @@ export function checkExperiment(config: ExperimentConfig, data: ExperimentData):
   attackedPeople(config, spec);
   checkClassNames(config, data.dataset);
   checkPublicFaces(data, config);
+  if (victimTraining(config).privacy) refuseBatchNorm(spec.layers);
   const planned = plannedConditions(config, spec);
   refuseSharedFiles(config, planned);
   checkNetworks(config, data);

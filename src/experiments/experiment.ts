@@ -103,6 +103,7 @@ async function present(
     height,
     ...(channels === 3 && { channels }),
     trainAccuracy: testbed.trainAccuracy,
+    ...(testbed.privacy && { privacy: testbed.privacy }),
     evaluators: testbed.evaluatorAccuracies(),
     procedural: config.data.kind === 'procedural',
     meanFaceOf,

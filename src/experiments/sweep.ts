@@ -3,6 +3,7 @@
  * attack are stored, one row per draw, before the next attack begins, so an interrupted sweep continues where it stopped.
  */
 import type { AttackOutput, Tick } from '../attacks/attack.ts';
+import { releaseDefence } from '../defences/registry.ts';
 import { parseJson } from '../formats/json.ts';
 import type { WeightRead } from '../gpu/recorder.ts';
 import type { ApproximateMemory } from '../injection/approximate_memory.ts';
@@ -184,7 +185,7 @@ export class Sweep {
     draws: readonly number[],
     tick: Tick,
   ): Promise<(output: AttackOutput) => Promise<DrawResult[]>> {
-    const evaluations = await this.#testbed.evaluate();
+    const evaluations = await this.#testbed.evaluate(draws, condition.release);
     const energy = energyOf(this.#testbed.weightReads(), this.#memory);
     const { config } = this.#memory;
     return async (output) => {
@@ -365,10 +366,11 @@ export class Sweep {
     );
   }
 
-  /** Exact and merely quantised models do not change from draw to draw. */
-  #drawsOf({ kind }: Condition): number {
-    const fixed = kind === 'none' || kind === 'quantised';
-    return fixed && !this.#testbed.varies ? 1 : this.#config.draws;
+  /** Exact and merely quantised models do not change from draw to draw, unless their answers are changed at random. */
+  #drawsOf(condition: Condition): number {
+    const { release } = condition;
+    const varies = this.#testbed.varies || (release && releaseDefence(release.kind).isRandom);
+    return isErrorFree(condition) && !varies ? 1 : this.#config.draws;
   }
 
   #units(conditions: readonly Condition[]): number {

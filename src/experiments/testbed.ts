@@ -18,10 +18,12 @@ import {
 import { attackOfKind } from '../attacks/registry.ts';
 import type { SearchSpace } from '../attacks/search_space.ts';
 import { type ImageDataset, labelsOf, meanImage } from '../data/dataset.ts';
+import { DP_SGD, type DpSgd } from '../defences/dp_sgd.ts';
 import { releaseDefence, TRAINING_DEFENCES } from '../defences/registry.ts';
 import { ConfigError, DataError } from '../errors.ts';
 import { Arena, type Matrix } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
+import type { BufferView } from '../gpu/guarded_device.ts';
 import type { Program, Recorder, WeightRead } from '../gpu/recorder.ts';
 import { type Channels, type ImageSizeInput, imageValues } from '../image_size.ts';
 import { ApproximateMemory } from '../injection/approximate_memory.ts';
@@ -38,6 +40,7 @@ import type { ModelSpec } from '../models/model_spec.ts';
 import { describedNetwork } from '../models/network.ts';
 import { layerNames, modelSpec } from '../models/specs.ts';
 import type { TrainingConfig } from '../models/trainer.ts';
+import { type TrainingPrivacy, trainingPrivacy } from '../models/training_privacy.ts';
 import type { Victim } from '../models/victim.ts';
 import { foldedVictim, isLinear, releasedVictim, stackVictim } from '../models/victims.ts';
 import { yangClassifier } from '../models/yang.ts';
@@ -118,6 +121,17 @@ export function victimTraining({ victim, defences, seed }: ExperimentConfig): Tr
   return Object.assign({ ...victim.training, seed }, ...added.map((each) => each.training(defences[each.name])));
 }
 
+/** The privacy of a victim that is trained by DP-SGD; undefined for one that was given, whose training is not known. */
+function privacyOf(
+  config: ExperimentConfig,
+  { split, pretrained }: ExperimentData,
+  spec: ModelSpec,
+): TrainingPrivacy | undefined {
+  const dpSgd = config.defences[DP_SGD.name] as DpSgd | undefined;
+  if (!dpSgd || pretrained?.has(VICTIM_FILE)) return undefined;
+  return trainingPrivacy(victimTraining(config), spec, dpSgd.delta, split.train.length);
+}
+
 /** One victim in approximate memory, and the attacks that are ready to run against it. */
 export class Testbed {
   readonly spec: ModelSpec;
@@ -139,6 +153,8 @@ export class Testbed {
   readonly memory: ApproximateMemory;
   /** Accuracy of the error-free victim on its training images. */
   readonly trainAccuracy: number;
+  /** Privacy of a victim that was trained here by DP-SGD. */
+  readonly privacy: TrainingPrivacy | undefined;
   readonly #gpu: Gpu;
   readonly #arena: Arena;
   /** The public faces, where an attack needs them until the end. */
@@ -151,6 +167,8 @@ export class Testbed {
   readonly #attacks: readonly PreparedAttack[];
   readonly #plans: readonly string[];
   readonly #releases: readonly NamedRelease[];
+  /** Numbers of the draws that are measured now, which random releases read. */
+  readonly #drawNumbers: BufferView;
   /** Number of draws that are measured together where the layers are replaced by their product. */
   readonly #foldedDraws: number;
   #prepared: PreparedVictim | undefined;
@@ -168,10 +186,12 @@ export class Testbed {
     photographs: DeviceDataset;
     memory: ApproximateMemory;
     trainAccuracy: number;
+    privacy: TrainingPrivacy | undefined;
     truths: Truths;
     attacks: readonly PreparedAttack[];
     plans: readonly string[];
     releases: readonly NamedRelease[];
+    drawNumbers: BufferView;
     budget: DrawBudget;
   }) {
     const { arena, data, config, spec, attacks } = args;
@@ -188,10 +208,12 @@ export class Testbed {
     this.#photographs = args.photographs;
     this.memory = args.memory;
     this.trainAccuracy = args.trainAccuracy;
+    this.privacy = args.privacy;
     this.#truths = args.truths;
     this.#attacks = attacks;
     this.#plans = args.plans;
     this.#releases = args.releases;
+    this.#drawNumbers = args.drawNumbers;
     this.#people = attackedPeople(config, spec);
     this.outputs = attacks.flatMap(({ outputs }) => outputs);
     this.varies = attacks.some(({ varies }) => varies);
@@ -262,7 +284,8 @@ export class Testbed {
           await truths.addRecogniser(split, await networks.evaluator(split, truths.examplesFor(split)));
         }
       }
-      const releases = config.releases.map(namedRelease);
+      const drawNumbers = arena.allocate('numbers of the draws', config.draws * 4);
+      const releases = config.releases.map((release) => namedRelease(release, drawNumbers, config.seed));
       const context: AttackContext = {
         gpu,
         arena,
@@ -306,10 +329,12 @@ export class Testbed {
       const attacks: PreparedAttack[] = [];
       for (const attack of config.attacks) attacks.push(await attackOfKind(attack.kind).prepare(attack, context));
       const plans = networks.plans;
+      const privacy = privacyOf(config, data, spec);
       keepsPublic = attacks.some(({ keepsPublicFaces }) => keepsPublicFaces);
       return new Testbed({
         publicArena: keepsPublic ? publicArena : undefined,
-        ...{ arena, data, config, spec, photographs, memory, trainAccuracy, truths, attacks, plans, releases, budget },
+        ...{ arena, data, config, spec, photographs, memory, trainAccuracy, privacy },
+        ...{ truths, attacks, plans, releases, drawNumbers, budget },
       });
     } catch (error) {
       arena.destroy();
@@ -383,9 +408,16 @@ export class Testbed {
     this.#prepared!.captureDraw(index);
   }
 
-  /** Answers on the test split under each captured draw. */
-  async evaluate(): Promise<Evaluation[]> {
-    return this.#prepared!.evaluator.run();
+  /**
+   * Answers on the test split under each captured draw.
+   * @param draws numbers of the captured draws, where a random release is given
+   * @param release change of the released confidences; the answers are changed only if it is random
+   */
+  async evaluate(draws: readonly number[] = [], release?: ReleaseConfig): Promise<Evaluation[]> {
+    const named = release && this.#releaseOf(release);
+    if (!named?.isRandom) return this.#prepared!.evaluator.run();
+    this.#gpu.write(this.#drawNumbers, Uint32Array.from(draws));
+    return (await this.#prepared!.releasedEvaluator(named)).run();
   }
 
   /** Reads of weights in one call of {@link evaluate}, for each draw. */
@@ -410,6 +442,7 @@ export class Testbed {
     const built = await prepared.attack(attack, release && this.#releaseOf(release));
     this.#gpu.profiler?.enter('attack');
     const before = performance.now();
+    this.#gpu.write(this.#drawNumbers, Uint32Array.from(draws));
     const results = await built.run(output, draws, tick);
     await prepared.reads.restore(draws);
     this.#addTime(output.name, (performance.now() - before) / 1000, draws.length);
@@ -560,13 +593,17 @@ function attackedSplits({ attacks }: ExperimentConfig): SplitName[] {
 
 type NamedRelease = Release & { readonly config: ReleaseConfig };
 
-function namedRelease(config: ReleaseConfig): NamedRelease {
+/** @param draws numbers of the draws that the victim holds */
+function namedRelease(config: ReleaseConfig, draws: BufferView, seed: number): NamedRelease {
   const defence = releaseDefence(config.kind);
   return {
     config,
     name: releaseName(config),
+    isRandom: defence.isRandom,
     apply: (victim) =>
-      releasedVictim(victim, (recorder, logits, released) => defence.record(recorder, config, logits, released)),
+      releasedVictim(victim, (recorder, logits, released, inputs) =>
+        defence.record(recorder, config, { logits, released, inputs, draws, groups: victim.draws, seed }),
+      ),
   };
 }
 
@@ -579,6 +616,8 @@ class PreparedVictim {
   readonly #attacked: AttackedVictim;
   readonly #folds: readonly Program[];
   readonly #attacks = new Map<PreparedAttack, Map<string, BuiltAttack>>();
+  readonly #evaluate: (victim: Victim) => Promise<Evaluator>;
+  readonly #evaluators = new Map<Release, Evaluator>();
 
   private constructor(
     key: string,
@@ -587,6 +626,7 @@ class PreparedVictim {
     attacked: Omit<AttackedVictim, 'release' | 'reads'>,
     reads: MemoryReads,
     folds: readonly Program[],
+    evaluate: (victim: Victim) => Promise<Evaluator>,
   ) {
     this.key = key;
     this.#arena = arena;
@@ -594,6 +634,7 @@ class PreparedVictim {
     this.reads = reads;
     this.#attacked = { ...attacked, reads };
     this.#folds = folds;
+    this.#evaluate = evaluate;
   }
 
   static async build(args: {
@@ -618,14 +659,16 @@ class PreparedVictim {
           : undefined;
       const folding = copy && { victim: await copy(arena, weights), copy };
       const victim = folding?.victim.victim ?? stackVictim(layers, weights, memory);
-      const evaluator = await Evaluator.build(gpu, victim, args.photographs, data.split.test, args.batchSize);
+      const evaluate = (each: Victim) => Evaluator.build(gpu, each, args.photographs, data.split.test, args.batchSize);
+      const evaluator = await evaluate(victim);
       const search = searched(victim, spec, memory, data.dataset);
       const reads = new MemoryReads(gpu, memory, {
         victim: search.victim,
         with: (from) => stackVictim(searchedLayers(spec), from),
         folding,
       });
-      return new PreparedVictim(args.key, arena, evaluator, { victim, search }, reads, folding?.victim.folds ?? []);
+      const folds = folding?.victim.folds ?? [];
+      return new PreparedVictim(args.key, arena, evaluator, { victim, search }, reads, folds, evaluate);
     } catch (error) {
       arena.destroy();
       throw error;
@@ -640,6 +683,13 @@ class PreparedVictim {
   captureDraw(index: number): void {
     this.#folds[index]?.run();
     for (const attack of this.#all()) attack.forget?.();
+  }
+
+  /** The evaluator of the answers that a release gives. */
+  async releasedEvaluator(release: Release): Promise<Evaluator> {
+    const evaluator = this.#evaluators.get(release) ?? (await this.#evaluate(release.apply(this.#attacked.victim)));
+    this.#evaluators.set(release, evaluator);
+    return evaluator;
   }
 
   async attack(attack: PreparedAttack, release: Release | undefined): Promise<BuiltAttack> {
@@ -665,7 +715,7 @@ class PreparedVictim {
   }
 
   destroy(): void {
-    this.evaluator.destroy();
+    for (const evaluator of [this.evaluator, ...this.#evaluators.values()]) evaluator.destroy();
     for (const attack of this.#all()) attack.destroy();
     this.#arena.destroy();
   }

@@ -3,12 +3,22 @@ import type { Matrix } from '../gpu/arena.ts';
 import { f32 } from '../gpu/composer.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
-import { pcg4d } from '../memory/hash.ts';
-import { requireBytes, requireSameShape, shapeConstants } from './check.ts';
+import type { ImageSizeInput } from '../image_size.ts';
+import { requireBytes, requireImages, requireSameShape, shapeConstants } from './check.ts';
 import { flatGrid } from './grid.ts';
+import { streamWord } from './stream.ts';
 
 /** Separates the random streams of corruption from all other uses of the hash ("corr" in ASCII). */
 const CORRUPT_STREAM = 0x636f7272;
+
+/** The same for erasing ("eras"). */
+const ERASE_STREAM = 0x65726173;
+
+/** Ratio of height to width of an erased rectangle: this to its inverse, as published. */
+export const ERASE_RATIO = 0.3;
+
+/** Rectangles that are drawn until one fits; with the published areas, 4 % of them do not. */
+export const ERASE_ATTEMPTS = 32;
 
 /** Number of u32 words that an image of `pixels` bytes takes in a packed data set. */
 export function packedImageWords(pixels: number): number {
@@ -138,13 +148,70 @@ export function recordCorrupt(
   });
 }
 
+/** Random erasing of training images (Zhong et al., AAAI 2020, whose values are 0.5, 0.02 and 0.4). */
+export interface Erasing {
+  /** Probability that a rectangle of an image is erased, 0..1. */
+  readonly probability: number;
+  /** Smallest and largest area of the rectangle as shares of the image, 0 < least <= most < 1. */
+  readonly least: number;
+  readonly most: number;
+}
+
+/**
+ * Erases a rectangle of every image of a batch with some probability: its values become uniform noise in 0..1. Rectangle and
+ * noise depend on seed, the image's index in the data set and the step uniform's `draw`, not on the batch.
+ *
+ * @param args.images [rows, height x width x channels], changed in place
+ * @param args.order image indices, u32, read at batch_offset + row as in {@link recordGatherBatch}
+ * @param args.seed integer in 0..2^53-1
+ * @throws ShapeError, ConfigError
+ */
+export function recordErase(
+  recorder: Recorder,
+  args: { images: Matrix; order: BufferView; seed: number } & Erasing & ImageSizeInput,
+): void {
+  const { images, order, seed, probability, least, most, height, width, channels = 1 } = args;
+  const kernel = 'erase';
+  if (!(probability >= 0 && probability <= 1)) throw new ConfigError(`probability: ${probability} is not in 0..1`);
+  if (!(least > 0 && least <= most && most < 1)) {
+    throw new ConfigError(`least, most: ${least} and ${most} are not areas with 0 < least <= most < 1`);
+  }
+  const shape = shapeConstants(kernel, 'images', images);
+  requireImages(kernel, 'images', images, { height, width, channels });
+  requireBytes(kernel, 'order', order, images.rows * 4);
+  const { workgroups, constants } = flatGrid((images.rows * images.stride) / 4);
+  recorder.record({
+    label: kernel,
+    shader: {
+      path: 'image/erase.wgsl',
+      constants: {
+        ...shape,
+        ...constants,
+        HEIGHT: height,
+        WIDTH: width,
+        CHANNELS: channels,
+        PROBABILITY: f32(probability),
+        LEAST: f32(least),
+        MOST: f32(most),
+        RATIO: f32(ERASE_RATIO),
+        ATTEMPTS: ERASE_ATTEMPTS,
+        STREAM: eraseStream(seed),
+      },
+    },
+    bindings: [
+      ['read', order],
+      ['write', images],
+      ['uniform', recorder.step],
+    ],
+    workgroups,
+  });
+}
+
 /**
  * The stream word that {@link recordCorrupt} derives from a seed.
  * @throws ConfigError when the seed is not an integer in 0..2^53-1
  */
-export function corruptionStream(seed: number): number {
-  if (!Number.isSafeInteger(seed) || seed < 0) {
-    throw new ConfigError(`seed: ${seed} is not an integer in 0..2^53-1; give a whole number`);
-  }
-  return pcg4d(0, CORRUPT_STREAM, seed % 2 ** 32, Math.floor(seed / 2 ** 32))[0];
-}
+export const corruptionStream = (seed: number): number => streamWord(CORRUPT_STREAM, seed);
+
+/** The same for {@link recordErase}. */
+export const eraseStream = (seed: number): number => streamWord(ERASE_STREAM, seed);

@@ -1,4 +1,6 @@
+import { ConfigError } from '../errors.ts';
 import type { Matrix } from '../gpu/arena.ts';
+import { f32 } from '../gpu/composer.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import { requireBytes, requireSameShape, shapeConstants } from './check.ts';
@@ -15,17 +17,20 @@ const COST_KIND: Readonly<Record<ConfidenceCost, number>> = { oneMinusConfidence
  *
  * @param args.logits [rows, classes]
  * @param args.targets rows u32, each below classes
- * @param args.gradLogits (softmax(logits) - one-hot target) / rows, the shape of logits
- * @param args.results rows x 2 f32: -log p of the target; then 1 if the target is the first of the largest logits of a row
+ * @param args.smoothing a in -1..1, 0 by default: the target is (1 - a) one-hot + a / classes (label smoothing, Szegedy et al.,
+ * CVPR 2016, section 7; with a < 0 Struppek et al., ICLR 2024)
+ * @param args.gradLogits (softmax(logits) - target) / rows, the shape of logits
+ * @param args.results rows x 2 f32: -sum target log p; then 1 if the target is the first of the largest logits of a row
  * without NaN or infinity, else 0
- * @throws ShapeError
+ * @throws ShapeError, ConfigError
  */
 export function recordSoftmaxCrossEntropy(
   recorder: Recorder,
-  args: { logits: Matrix; targets: BufferView; gradLogits: Matrix; results: BufferView },
+  args: { logits: Matrix; targets: BufferView; smoothing?: number; gradLogits: Matrix; results: BufferView },
 ): void {
-  const { logits, targets, gradLogits, results } = args;
+  const { logits, targets, smoothing = 0, gradLogits, results } = args;
   const kernel = 'softmax_cross_entropy';
+  if (!(Math.abs(smoothing) <= 1)) throw new ConfigError(`smoothing: ${smoothing} is not a number in -1..1`);
   const shape = shapeConstants(kernel, 'logits', logits);
   requireSameShape(kernel, 'logits', logits, 'gradLogits', gradLogits);
   requireBytes(kernel, 'targets', targets, logits.rows * 4);
@@ -33,7 +38,10 @@ export function recordSoftmaxCrossEntropy(
   const { workgroups, constants } = flatGrid(logits.rows);
   recorder.record({
     label: kernel,
-    shader: { path: 'loss/softmax_cross_entropy.wgsl', constants: { ...shape, ...constants } },
+    shader: {
+      path: 'loss/softmax_cross_entropy.wgsl',
+      constants: { ...shape, ...constants, SMOOTHING: f32(smoothing) },
+    },
     bindings: [
       ['read', logits],
       ['read', targets],

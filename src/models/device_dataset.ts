@@ -1,7 +1,7 @@
 import type { ImageDataset } from '../data/dataset.ts';
 import type { Arena } from '../gpu/arena.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
-import { imageValues } from '../image_size.ts';
+import { type ImageSizeInput, imageValues } from '../image_size.ts';
 import { packedImageWords, packImages } from '../kernels/batch.ts';
 
 /** A data set on the device: 8 bits per value, labels, and the order in which batches read it. */
@@ -14,6 +14,8 @@ export interface DeviceDataset {
   readonly count: number;
   /** Values of an image: pixels times channels. */
   readonly imageSize: number;
+  /** Height and width of the images in pixels, and their channels. */
+  readonly shape: ImageSizeInput;
 }
 
 /**
@@ -29,7 +31,8 @@ export function uploadDataset(arena: Arena, dataset: ImageDataset): DeviceDatase
   arena.gpu.write(pixels, packed);
   arena.gpu.write(labels, Uint32Array.from(dataset.labels));
   const order = arena.allocate('order', dataset.labels.byteLength);
-  return { pixels, labels, order, count: dataset.labels.length, imageSize };
+  const { height, width, channels } = dataset;
+  return { pixels, labels, order, count: dataset.labels.length, imageSize, shape: { height, width, channels } };
 }
 
 /** A data set whose images and labels occur several times, one whole copy after the other. @throws LimitError */
@@ -43,7 +46,8 @@ export function repeatDataset(arena: Arena, data: DeviceDataset, times: number):
     gpu.copy(data.labels, labels, data.count * 4, copy * data.count * 4);
   }
   const order = arena.allocate('repeated order', times * data.count * 4);
-  return { pixels, labels, order, count: times * data.count, imageSize: data.imageSize };
+  const { imageSize, shape } = data;
+  return { pixels, labels, order, count: times * data.count, imageSize, shape };
 }
 
 /** Sizes of the batches of an epoch over `count` images: full ones, then the rest. */

@@ -9,6 +9,7 @@ import { FlatParameters } from '../layers/parameters.ts';
 import { plainWeights } from '../layers/weights.ts';
 import { formatBits, storageBitsOf } from '../memory/codec.ts';
 import type { ModelSpec } from './model_spec.ts';
+import { PrivateGradients } from './private_gradients.ts';
 import { isInversion } from './specs.ts';
 import { modelLayout, type TrainingConfig } from './trainer.ts';
 
@@ -50,7 +51,8 @@ export function parameterCount(spec: ModelSpec): number {
 }
 
 /** Plans the training of a network without a decoder on full batches, as Trainer does (src/models/trainer.ts). */
-export function planNetwork(spec: ModelSpec, { batchSize, optimizer, errors }: TrainingConfig): NetworkPlan {
+export function planNetwork(spec: ModelSpec, training: TrainingConfig): NetworkPlan {
+  const { batchSize, optimizer, errors, privacy } = training;
   const buffers: PlannedBuffer[] = [];
   const arena = new Arena(standIn(buffers));
   const layout = modelLayout(spec);
@@ -65,16 +67,22 @@ export function planNetwork(spec: ModelSpec, { batchSize, optimizer, errors }: T
   }
   arena.allocate('metrics', 16);
   const inverts = isInversion(spec);
-  const images = arena.matrix('batch', batchSize, inverts ? spec.outputs : spec.inputs);
-  arena.allocate('targets', batchSize * 4);
-  arena.allocate('results', batchSize * 8);
-  const input = inverts ? arena.matrix('input', batchSize, spec.inputs) : images;
+  // DP-SGD computes the images of a batch one after the other.
+  const [rows, repeated] = privacy ? [1, batchSize] : [batchSize, 1];
+  const images = arena.matrix('batch', rows, inverts ? spec.outputs : spec.inputs);
+  arena.allocate('targets', rows * 4);
+  arena.allocate('results', rows * 8);
+  const input = inverts ? arena.matrix('input', rows, spec.inputs) : images;
   const step = new WorkCounter(arena.gpu);
   const weights = plainWeights(parameters);
   const mode = { training: true, seed: 0 };
   const run = planGraph(arena, spec.layers, input, { mode, gradients: { parameters: true } });
   recordForward(step, arena, spec.layers, weights, run);
   recordBackward(step, arena, spec.layers, weights, run, gradients);
+  if (privacy) {
+    const own = { ...privacy, examples: batchSize, seed: 0 };
+    new PrivateGradients(arena, gradients, spec.layers, own).recordExample(step);
+  }
   const flat = parameters.view.size;
   const largest = layout.slices.reduce((a, b) => (b.length > a.length ? b : a));
   return {
@@ -87,8 +95,8 @@ export function planNetwork(spec: ModelSpec, { batchSize, optimizer, errors }: T
     trainingBytes: arena.bytes,
     buffers,
     batchSize,
-    stepFlops: step.flops,
-    stepDispatches: step.dispatches,
+    stepFlops: step.flops * repeated,
+    stepDispatches: step.dispatches * repeated,
     inferenceFlops: inferenceFlops(spec),
   };
 }

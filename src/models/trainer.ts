@@ -5,7 +5,7 @@ import type { BufferView } from '../gpu/guarded_device.ts';
 import { type Program, Recorder } from '../gpu/recorder.ts';
 import { ApproximateMemory } from '../injection/approximate_memory.ts';
 import { checkMemory } from '../injection/placement.ts';
-import { recordCorrupt, recordGatherBatch, recordGatherRows } from '../kernels/batch.ts';
+import { type Erasing, recordCorrupt, recordErase, recordGatherBatch, recordGatherRows } from '../kernels/batch.ts';
 import { recordInitialize } from '../kernels/initialize.ts';
 import { recordAccumulateMetrics, recordMse, recordSoftmaxCrossEntropy } from '../kernels/loss.ts';
 import { recordAdam, recordClip, recordSgd, writeAdamStep, writeSgdStep } from '../kernels/optimizer.ts';
@@ -17,6 +17,7 @@ import { type MemoryConfig, type NumberFormat, parseMemoryConfig, uniformMemory 
 import { Random } from '../random.ts';
 import { batchSizes, type DeviceDataset } from './device_dataset.ts';
 import type { ModelSpec } from './model_spec.ts';
+import { PrivateGradients, type PrivateTraining, refuseBatchNorm } from './private_gradients.ts';
 import { isInversion } from './specs.ts';
 
 /** The optimiser: torch.optim.SGD with momentum and L2 weight decay, or torch.optim.Adam, optionally AMSGrad. */
@@ -48,6 +49,15 @@ export interface TrainingConfig {
   readonly weightClip?: number;
   /** Classifiers only: error-aware training. */
   readonly errors?: TrainingErrors;
+  /** Classifiers only: label smoothing, -1..1; see recordSoftmaxCrossEntropy. */
+  readonly labelSmoothing?: number;
+  /** Classifiers only: a rectangle of every training image is erased anew in every epoch, while the labels are learned. */
+  readonly erasing?: Erasing;
+  /**
+   * Classifiers only: DP-SGD, in all phases. The examples of a step are computed one after the other, so that a step takes as many
+   * forward and backward passes, and submits, as it has images.
+   */
+  readonly privacy?: PrivateTraining;
 }
 
 /**
@@ -198,6 +208,7 @@ export class Trainer {
     if (indices.length === 0) throw new DataError('the training split is empty');
     const parameters = new FlatParameters(arena, 'parameters', modelLayout(spec));
     const trainer = new Trainer(parameters, spec, data, indices, config, arena.gpu);
+    if (config.privacy) refuseBatchNorm([...spec.layers, ...spec.decoder]);
     if (config.errors) checkMemory(trainer.#memoryConfig(0), parameters.layout, 1, 'training.errors');
     if (state) {
       if (state.parameters.length !== parameters.layout.length) {
@@ -241,23 +252,31 @@ export class Trainer {
       this.#running = await this.#build(phase);
       this.#restoreOptimizer(this.#running.optimizer);
     }
-    const { steps, sizes, metrics } = this.#running;
+    const { steps, update, sizes, metrics } = this.#running;
     const order = new Random(this.#config.seed, this.#epoch).shuffle(Uint32Array.from(this.#indices));
     this.#gpu.write(this.#data.order, order);
     this.#gpu.write(metrics, new Float32Array(4));
     await this.#drawErrors(this.#epoch - first);
     let offset = 0;
     for (const [batch, size] of sizes.entries()) {
-      const program = steps.get(size)!;
-      program.setStep({ passIndex: 2 * batch });
+      const program = steps.get(update ? 1 : size)!;
+      const optimizer = update ?? program;
       const iteration = (this.#epoch - first) * sizes.length + batch + 1;
-      program.setStep({ batchOffset: offset });
-      program.setStep({ iteration: iteration });
-      program.setStep({ draw: this.#epoch });
+      optimizer.setStep({ iteration: iteration });
+      optimizer.setStep({ draw: this.#epoch });
       const learningRate = phase.optimizer.learningRate * schedule;
-      if (phase.optimizer.kind === 'sgd') writeSgdStep(program, learningRate);
-      else writeAdamStep(program, learningRate, phase.optimizer.betas, iteration);
-      program.run();
+      if (phase.optimizer.kind === 'sgd') writeSgdStep(optimizer, learningRate);
+      else writeAdamStep(optimizer, learningRate, phase.optimizer.betas, iteration);
+      program.setStep({ passIndex: 2 * batch });
+      program.setStep({ draw: this.#epoch });
+      const examples = update ? size : 1;
+      for (let i = 0; i < examples; i++) {
+        program.setStep({ batchOffset: offset + i });
+        // Every example has its own random numbers, such as those of dropout.
+        if (update) program.setStep({ iteration: (this.#epoch - first) * order.length + offset + i + 1 });
+        program.run();
+      }
+      update?.run();
       offset += size;
     }
     const [loss, correct, count] = await this.#gpu.readFloats({ ...metrics, size: 16 });
@@ -355,10 +374,12 @@ export class Trainer {
     const { kind, frozen, trained } = phase;
     const { seed } = this.#config;
     const pixels = kind === 'invert' ? this.#spec.outputs : this.#spec.inputs;
-    const clean = arena.matrix('batch', sizes[0], pixels);
-    const targets = arena.allocate('targets', sizes[0] * 4);
-    const results = arena.allocate('results', sizes[0] * 8);
-    const input = kind === 'classify' ? clean : arena.matrix('input', sizes[0], this.#spec.inputs);
+    const { weightClip, errors, labelSmoothing, erasing, privacy } = this.#config;
+    const rows = privacy ? 1 : sizes[0];
+    const clean = arena.matrix('batch', rows, pixels);
+    const targets = arena.allocate('targets', rows * 4);
+    const results = arena.allocate('results', rows * 8);
+    const input = kind === 'classify' ? clean : arena.matrix('input', rows, this.#spec.inputs);
     const frozenRun = planGraph(arena, frozen, input);
     const run = planGraph(arena, trained, frozenRun.values[frozen.length], {
       mode: { training: true, seed },
@@ -366,15 +387,20 @@ export class Trainer {
     });
     const running = { phase, arena, steps: new Map<number, Program>(), sizes, metrics, optimizer };
     const { steps } = running;
-    const { weightClip, errors } = this.#config;
     const memory = kind === 'classify' && errors ? await ApproximateMemory.store(arena, parameters) : undefined;
     this.#running = { ...running, memory };
+    const own = privacy && new PrivateGradients(arena, gradients, trained, { ...privacy, examples: sizes[0], seed });
+    const update = own && new Recorder(this.#gpu);
+    own?.recordMean(update!);
     if (memory) await memory.configure(this.#memoryConfig(0));
     const stored = new Set(memory && Object.keys(memory.config.layers));
-    for (const size of new Set(sizes)) {
+    for (const size of new Set(own ? [1] : sizes)) {
       const recorder = new Recorder(this.#gpu);
       const images = firstRows(clean, size);
       recordGatherBatch(recorder, { ...this.#data, images, targets });
+      if (kind === 'classify' && erasing) {
+        recordErase(recorder, { images, order: this.#data.order, seed, ...erasing, ...this.#data.shape });
+      }
       if (kind === 'reconstruct') {
         const deviation = this.#config.reconstruction?.deviation ?? 0;
         const { order } = this.#data;
@@ -395,22 +421,26 @@ export class Trainer {
       const output = activations.values[trained.length];
       const gradOutput = activations.gradients[trained.length]!;
       if (kind === 'classify') {
-        recordSoftmaxCrossEntropy(recorder, { logits: output, targets, gradLogits: gradOutput, results });
+        const logits = { logits: output, gradLogits: gradOutput };
+        recordSoftmaxCrossEntropy(recorder, { ...logits, targets, smoothing: labelSmoothing, results });
       } else {
         recordMse(recorder, { output, target: images, gradOutput, results });
       }
       recordAccumulateMetrics(recorder, { rows: size, results, metrics });
       recordBackward(recorder, arena, trained, weights, activations, gradients);
-      recordOptimizer(recorder, phase, parameters, gradients, optimizer);
+      own?.recordExample(recorder);
+      const last = update ?? recorder;
+      recordOptimizer(last, phase, parameters, gradients, optimizer);
       if (kind === 'classify' && weightClip !== undefined) {
         for (const layer of productLayers(trained)) {
           for (const part of ['weight', 'bias']) {
-            recordClip(recorder, { values: parameters.matrix(`${layer}.${part}`), limit: weightClip });
+            recordClip(last, { values: parameters.matrix(`${layer}.${part}`), limit: weightClip });
           }
         }
       }
       steps.set(size, await recorder.build(`${kind} step`));
     }
+    if (update) this.#running = { ...this.#running, update: await update.build(`${kind} update`) };
     return this.#running;
   }
 }
@@ -418,7 +448,10 @@ export class Trainer {
 interface RunningPhase {
   readonly phase: Phase;
   readonly arena: Arena;
+  /** Programs by the number of their images. */
   readonly steps: ReadonlyMap<number, Program>;
+  /** For DP-SGD: `steps` have one image and only add its gradient; this program makes the step from their sum. */
+  readonly update?: Program;
   readonly sizes: readonly number[];
   readonly metrics: BufferView;
   readonly optimizer: readonly BufferView[];

@@ -185,11 +185,11 @@ export async function foldedVictim(
 /**
  * A victim as seen by an attacker who gets only its released, changed confidences: its logits are the logarithms of these
  * confidences. Its gradInput and recordInputGradient throw an Error.
- * @param record records logits -> logarithms of released confidences, both [rows, classes]
+ * @param record records logits -> logarithms of released confidences, both [rows, classes]; `inputs` are the queries
  */
 export function releasedVictim(
   victim: Victim,
-  record: (recorder: Recorder, logits: Matrix, released: Matrix) => void,
+  record: (recorder: Recorder, logits: Matrix, released: Matrix, inputs: Matrix) => void,
 ): Victim {
   return {
     inputs: victim.inputs,
@@ -213,7 +213,7 @@ export function releasedVictim(
         },
         recordForward(recorder) {
           run.recordForward(recorder);
-          record(recorder, run.logits, released);
+          record(recorder, run.logits, released, x);
         },
         recordInputGradient() {
           throw new Error(

@@ -10,19 +10,28 @@ export interface LossResult {
   results: Float64Array;
 }
 
-/** Cross-entropy of softmax(x) with one class per row; the gradient is that of the mean over rows. */
-export function softmaxCrossEntropy(x: ArrayLike<number>, targets: ArrayLike<number>, columns: number): LossResult {
+/** Cross-entropy of softmax(x) with (1 - smoothing) one-hot + smoothing / columns; the gradient is that of the mean over rows. */
+export function softmaxCrossEntropy(
+  x: ArrayLike<number>,
+  targets: ArrayLike<number>,
+  columns: number,
+  smoothing = 0,
+): LossResult {
   const rows = targets.length;
   const logProbabilities = logSoftmaxForward(x, columns);
+  const label = (row: number, column: number) => (column === targets[row] ? 1 - smoothing : 0) + smoothing / columns;
   const results = new Float64Array(rows * 2);
   const gradient = logProbabilities.map((value, i) => {
-    const oneHot = i % columns === targets[Math.floor(i / columns)] ? 1 : 0;
-    return (Math.exp(value) - oneHot) / rows;
+    return (Math.exp(value) - label(Math.floor(i / columns), i % columns)) / rows;
   });
   for (let row = 0; row < rows; row++) {
     const logits = Array.from({ length: columns }, (_, j) => x[row * columns + j]);
     const finite = logits.every(Number.isFinite);
-    results[2 * row] = -logProbabilities[row * columns + targets[row]];
+    // A class without weight does not count, even if its probability underflows.
+    for (let column = 0; column < columns; column++) {
+      const weight = label(row, column);
+      if (weight !== 0) results[2 * row] -= weight * logProbabilities[row * columns + column];
+    }
     results[2 * row + 1] = finite && logits.indexOf(Math.max(...logits)) === targets[row] ? 1 : 0;
   }
   return { gradient, results };

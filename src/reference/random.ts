@@ -1,5 +1,6 @@
-/** Float64 references of shaders/common/normal.wgsl, shaders/initialize.wgsl and shaders/image/corrupt.wgsl. */
-import { corruptionStream } from '../kernels/batch.ts';
+/** Float64 references of shaders/common/normal.wgsl, shaders/initialize.wgsl, shaders/image/corrupt.wgsl and erase.wgsl. */
+import type { ImageSizeInput } from '../image_size.ts';
+import { corruptionStream, ERASE_ATTEMPTS, ERASE_RATIO, type Erasing, eraseStream } from '../kernels/batch.ts';
 import { INITIALIZE_STREAM, type Initialization, initializationScale } from '../kernels/initialize.ts';
 import { pcg4d } from '../memory/hash.ts';
 
@@ -45,3 +46,48 @@ export function corrupt(
     return value + deviation * pair[column % 2];
   });
 }
+
+/** The rectangle of an image that is erased, the ends exclusive; undefined if nothing is. */
+export function erasedRectangle(
+  image: number,
+  { probability, least, most, height, width }: Erasing & ImageSizeInput,
+  seed: number,
+  draw: number,
+): { readonly top: number; readonly left: number; readonly bottom: number; readonly right: number } | undefined {
+  const stream = eraseStream(seed);
+  const words = (attempt: number) => pcg4d(2 ** 32 - 1 - attempt, image, draw, stream);
+  if (fraction(words(ERASE_ATTEMPTS)[0]) >= probability) return undefined;
+  for (let attempt = 0; attempt < ERASE_ATTEMPTS; attempt++) {
+    const [size, shape, y, x] = words(attempt);
+    const area = (least + (most - least) * fraction(size)) * height * width;
+    const ratio = ERASE_RATIO + (1 / ERASE_RATIO - ERASE_RATIO) * fraction(shape);
+    const [tall, wide] = [Math.round(Math.sqrt(area * ratio)), Math.round(Math.sqrt(area / ratio))];
+    if (tall >= height || wide >= width) continue;
+    const [top, left] = [(y >>> 8) % (height - tall + 1), (x >>> 8) % (width - wide + 1)];
+    return { top, left, bottom: top + tall, right: left + wide };
+  }
+  return undefined;
+}
+
+/** Erases rectangles of a batch of images. @param images index in the data set of each row */
+export function erase(
+  x: ArrayLike<number>,
+  images: ArrayLike<number>,
+  options: Erasing & ImageSizeInput,
+  seed: number,
+  draw: number,
+): Float64Array {
+  const { width, channels = 1 } = options;
+  const columns = x.length / images.length;
+  const rectangles = Array.from(images, (image) => erasedRectangle(image, options, seed, draw));
+  return new Float64Array(x).map((value, i) => {
+    const column = i % columns;
+    const image = Math.floor(i / columns);
+    const area = rectangles[image];
+    const [row, at] = [Math.floor(column / channels / width), Math.floor(column / channels) % width];
+    if (!area || row < area.top || row >= area.bottom || at < area.left || at >= area.right) return value;
+    return fraction(pcg4d(Math.floor(column / 4), images[image], draw, eraseStream(seed))[column % 4]);
+  });
+}
+
+const fraction = (word: number) => (word >>> 8) / 2 ** 24;

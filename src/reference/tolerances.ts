@@ -33,6 +33,9 @@ export const TOLERANCES = {
   confidenceCost: ELEMENTWISE,
   /** Only for confidences away from ties, where both sides round to the same level. */
   roundConfidences: ELEMENTWISE,
+  topConfidences: ELEMENTWISE,
+  /** Noise of 1e-6 times the deviation on values of at least half the deviation, and a sum of them. */
+  noisyConfidences: { relative: 1e-6, absolute: 8e-6 },
   mse: ELEMENTWISE,
   mseGradient: SMALL,
   norm: { relative: 1e-6, absolute: 0 },

@@ -171,3 +171,18 @@ export function metricHeading(metric: Metric, { evaluators }: Pick<Manifest, 'ev
   const label = METRIC_LABELS[metric];
   return known === undefined ? label : `${label} (real photographs: ${formatNumber(known)})`;
 }
+
+/** The differential privacy of a victim as a sentence. */
+export function privacyText({
+  epsilon,
+  epsilonOncePerEpoch,
+  delta,
+  noise,
+  clip,
+}: NonNullable<Manifest['privacy']>): string {
+  return (
+    `DP-SGD with noise ${noise} and gradients clipped to ${clip}: ε = ${formatNumber(epsilon)} at δ = ${delta} for one training ` +
+    'photograph if batches were Poisson samples, which shuffled batches are not; without that assumption ' +
+    `ε = ${formatNumber(epsilonOncePerEpoch)}. It holds against those who do not know the seed.`
+  );
+}

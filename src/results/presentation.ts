@@ -5,7 +5,7 @@
 import * as v from 'valibot';
 import { DataError } from '../errors.ts';
 import { parseJson } from '../formats/json.ts';
-import { AttackSchema, BaselinesSchema, EvaluatorsSchema, field } from './schema.ts';
+import { AttackSchema, BaselinesSchema, EvaluatorsSchema, field, PrivacySchema } from './schema.ts';
 
 export const PRESENTATION_FILE = 'presentation.json';
 
@@ -19,6 +19,7 @@ const PresentationSchema = v.object({
     field(v.picklist([1, 3]), 'Values per pixel of every picture: 1 for gray (default), 3 for RGB.'),
   ),
   trainAccuracy: field(number, 'Accuracy of the error-free victim on its training images, 0..1.'),
+  privacy: v.optional(PrivacySchema),
   evaluators: EvaluatorsSchema,
   procedural: field(v.boolean(), 'True if the faces are procedural.'),
   meanFaceOf: field(v.picklist(['public', 'training']), 'The faces whose mean the attacker has.'),

@@ -21,7 +21,7 @@ import {
   type Table,
 } from './format.ts';
 import { groupedBy } from './groups.ts';
-import { conditionLabel, METRIC_LABELS, runTitle } from './labels.ts';
+import { conditionLabel, METRIC_LABELS, privacyText, runTitle } from './labels.ts';
 import { membershipLines, membershipTable } from './membership.ts';
 import type { Interval, Results, SummaryEntry } from './schema.ts';
 import { costTable, ENERGY_NOTE, energyTable, summaryTable } from './tables.ts';
@@ -342,6 +342,7 @@ ${[
   ['Data', manifest.dataset.name],
   ['Data, SHA-256', manifest.dataset.sha256],
   ['Split', manifest.dataset.split],
+  ...(manifest.privacy ? [['Privacy', privacyText(manifest.privacy)]] : []),
   ['Started', manifest.started],
   ['Time', formatDuration(manifest.seconds)],
 ]

@@ -27,6 +27,7 @@ export {
   kindInText,
   METRIC_LABELS,
   pictureFile,
+  privacyText,
   releaseLabel,
   releaseName,
   runTitle,

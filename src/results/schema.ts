@@ -409,6 +409,25 @@ export const EvaluatorsSchema = field(
   'Share of real photographs that the evaluators recognise, on photographs that they were not trained on.',
 );
 
+export const PrivacySchema = field(
+  v.object({
+    epsilon: field(
+      positive,
+      'Epsilon if batches were Poisson samples of the photographs, which shuffled batches are not.',
+    ),
+    epsilonOncePerEpoch: field(
+      positive,
+      'Epsilon without that assumption: every photograph is in one batch per epoch.',
+    ),
+    delta: field(share, 'Probability with which the bounds may fail.'),
+    noise: field(positive, 'Noise multiplier.'),
+    clip: field(positive, 'Norm to which the gradient of every photograph was clipped.'),
+    rate: field(share, 'Share of the photographs in a full batch.'),
+    steps: field(count, 'Steps of the training, all phases together.'),
+  }),
+  'Differential privacy of the victim for one training photograph that is added or removed; present after a training by DP-SGD.',
+);
+
 const manifestSchema = v.object({
   version: field(v.string(), 'Version of midas that made the run.'),
   command: field(v.string(), 'The command line that repeats the run, beginning with `midas`.'),
@@ -451,6 +470,7 @@ const manifestSchema = v.object({
     ),
   ),
   evaluators: v.optional(EvaluatorsSchema),
+  privacy: v.optional(PrivacySchema),
   started: field(v.string(), 'Start of the run, ISO 8601.'),
   seconds: field(positive, 'Duration of the run in seconds.'),
   attackSeconds: v.optional(

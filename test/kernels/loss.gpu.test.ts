@@ -51,6 +51,62 @@ it('softmax cross-entropy agrees with its reference', async () => {
   );
 });
 
+it('softmax cross-entropy with smoothed labels agrees with its reference', async () => {
+  const cases = [0.3, -0.5, -1, 1].flatMap((smoothing) =>
+    [
+      [1, 3],
+      [5, 40],
+    ].map(([rows, columns]) => ({ smoothing, rows, columns })),
+  );
+  await checkKernel(device.gpu, (bench) =>
+    cases.flatMap(({ smoothing, rows, columns }, i): Output[] => {
+      const x = randomValues(rows * columns, i, 6);
+      const targets = classes(rows, columns);
+      const [gradLogits, results] = [bench.output(rows, columns), bench.arena.allocate('results', rows * 8)];
+      const [logits, labels] = [bench.matrix(rows, columns, x), bench.buffer(targets)];
+      recordSoftmaxCrossEntropy(bench.recorder, { logits, targets: labels, smoothing, gradLogits, results });
+      const expected = softmaxCrossEntropy(x, targets, columns, smoothing);
+      const name = `${rows} x ${columns} smoothed by ${smoothing}`;
+      return [
+        { name, view: results, expected: expected.results, tolerance: TOLERANCES.cross_entropy },
+        {
+          name: `${name}, gradient`,
+          view: gradLogits,
+          expected: expected.gradient,
+          tolerance: TOLERANCES.crossEntropyGradient,
+        },
+      ];
+    }),
+  );
+});
+
+it('the float64 gradient of smoothed labels is the slope of their loss', () => {
+  const x = Float64Array.from(randomValues(12, 1, 3));
+  const targets = Uint32Array.of(1, 5);
+  for (const smoothing of [0.3, -0.5]) {
+    const loss = (values: Float64Array) => {
+      const { results } = softmaxCrossEntropy(values, targets, 6, smoothing);
+      return (results[0] + results[2]) / 2;
+    };
+    const { gradient } = softmaxCrossEntropy(x, targets, 6, smoothing);
+    for (const i of x.keys()) {
+      const [up, down] = [1e-5, -1e-5].map((step) => loss(x.map((value, j) => (j === i ? value + step : value))));
+      expect(Math.abs((up - down) / 2e-5 - gradient[i])).toBeLessThan(1e-8);
+    }
+  }
+});
+
+it('a smoothing beyond -1..1 is refused', () => {
+  const bench = new Bench(device.gpu);
+  const [logits, gradLogits] = [bench.output(1, 3), bench.output(1, 3)];
+  const [targets, results] = [bench.buffer(Uint32Array.of(0)), bench.buffer(new Float32Array(4))];
+  for (const smoothing of [1.01, -1.01, Number.NaN]) {
+    const args = { logits, targets, smoothing, gradLogits, results };
+    expect(() => recordSoftmaxCrossEntropy(bench.recorder, args)).toThrow(ConfigError);
+  }
+  bench.arena.destroy();
+});
+
 it('a row counts as correct only if the target is the first of the largest finite logits', async () => {
   const { NaN: nan, POSITIVE_INFINITY: infinity } = Number;
   const rows = [

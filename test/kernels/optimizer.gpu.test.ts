@@ -2,10 +2,12 @@ import { expect, it } from 'vitest';
 import { Arena } from '../../src/gpu/arena.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
 import { recordAdam, recordSgd, writeAdamStep, writeSgdStep } from '../../src/kernels/optimizer.ts';
+import { NORM_SCRATCH_BYTES, recordAddClipped } from '../../src/kernels/private_gradient.ts';
 import { type AdamState, adam, sgd } from '../../src/reference/optimizer.ts';
+import { clipGradient } from '../../src/reference/private_gradient.ts';
 import { TOLERANCES } from '../../src/reference/tolerances.ts';
 import { expectAllclose } from '../support/allclose.ts';
-import { randomValues, useGpu } from '../support/gpu.ts';
+import { checkKernel, randomValues, useGpu } from '../support/gpu.ts';
 
 const device = useGpu();
 const COUNTS = [1, 4, 50, 257, 1000];
@@ -94,4 +96,22 @@ it('padding stays zero under both optimisers', async () => {
   }
   for (const view of views) expect((await gpu.readWords(view)).every((word) => word === 0)).toBe(true);
   arena.destroy();
+});
+
+it.each([
+  ['above the limit', 1],
+  ['below it', 1e-3],
+  ['of zero', 0],
+])('a gradient with a norm %s is added clipped, over more vectors than partial sums', async (_, scale) => {
+  const count = 9000;
+  await checkKernel(device.gpu, (bench) => {
+    const { recorder, arena } = bench;
+    const [before, gradient] = [randomValues(count, 1), randomValues(count, 2, scale)];
+    const sum = bench.buffer(before);
+    const scratch = { partial: arena.allocate('partial', NORM_SCRATCH_BYTES), factor: arena.allocate('factor', 4) };
+    recordAddClipped(recorder, { count, gradient: bench.buffer(gradient), limit: 2.5, sum, ...scratch });
+    const clipped = clipGradient(gradient, 2.5);
+    const expected = before.map((value, i) => value + clipped[i]);
+    return [{ name: 'sum', view: sum, expected, tolerance: TOLERANCES.sgd }];
+  });
 });

@@ -1,7 +1,7 @@
 /** Checks of shaders/image: batches from a data set, copies between images, and filters. */
 
 import type { Program } from '../../gpu/recorder.ts';
-import { packImages, recordCorrupt, recordGatherBatch, recordGatherRows } from '../../kernels/batch.ts';
+import { packImages, recordCorrupt, recordErase, recordGatherBatch, recordGatherRows } from '../../kernels/batch.ts';
 import { recordCopyWindow, type WindowCopy } from '../../kernels/copy_window.ts';
 import {
   recordNonLocalMeans,
@@ -14,7 +14,7 @@ import { recordReshapeChannelsFirst } from '../../kernels/reshape_channels_first
 import { recordRestride } from '../../kernels/restride.ts';
 import { copyWindow, reshapeChannelsFirst } from '../../reference/copy_window.ts';
 import { nonLocalMeans, sharpen, totalVariation, totalVariationGradient, translate } from '../../reference/image.ts';
-import { corrupt } from '../../reference/random.ts';
+import { corrupt, erase } from '../../reference/random.ts';
 import { sumTolerance, TOLERANCES } from '../../reference/tolerances.ts';
 import { type Check, COLUMNS, DRAW, numbers, pixels, ROWS, SIZE } from './trial.ts';
 
@@ -26,6 +26,11 @@ const IMAGES = 11;
 const BATCH_OFFSET = 2;
 const ORDER = Uint32Array.from({ length: IMAGES }, (_, i) => (i * 7 + 5) % IMAGES);
 const CHOSEN = ORDER.subarray(BATCH_OFFSET, BATCH_OFFSET + ROWS);
+
+const prepareDraw = (program: Program) => {
+  program.setStep({ batchOffset: BATCH_OFFSET });
+  program.setStep({ draw: DRAW });
+};
 
 const prepareBatch = (program: Program) => {
   program.setStep({ batchOffset: BATCH_OFFSET });
@@ -92,10 +97,18 @@ export const BATCHES: readonly Check[] = [
       recordCorrupt(trial.recorder, { input, order: trial.buffer(ORDER), output, deviation, seed: 9 });
       trial.expectMatrix(output, corrupt(x, CHOSEN, deviation, 9, DRAW), TOLERANCES.normal);
     },
-    prepare(program) {
-      program.setStep({ batchOffset: BATCH_OFFSET });
-      program.setStep({ draw: DRAW });
+    prepare: prepareDraw,
+  },
+  {
+    kernel: 'erase',
+    record(trial) {
+      const options = { probability: 0.75, least: 0.1, most: 0.5, height: 7, width: 5, channels: 3 } as const;
+      const x = pixels(ROWS * 105, 1);
+      const images = trial.matrix(ROWS, 105, x);
+      recordErase(trial.recorder, { images, order: trial.buffer(ORDER), seed: 9, ...options });
+      trial.expectMatrix(images, erase(x, CHOSEN, options, 9, DRAW), TOLERANCES.exact);
     },
+    prepare: prepareDraw,
   },
 ];
 

@@ -8,10 +8,10 @@ import {
   recordMse,
   recordSoftmaxCrossEntropy,
 } from '../../kernels/loss.ts';
-import { recordRoundConfidences } from '../../kernels/release.ts';
+import { recordNoisyConfidences, recordRoundConfidences, recordTopConfidences } from '../../kernels/release.ts';
 import { truncateAlign } from '../../reference/align.ts';
 import { accumulateMetrics, confidenceCost, mse, softmaxCrossEntropy } from '../../reference/loss.ts';
-import { roundConfidences } from '../../reference/release.ts';
+import { noisyConfidences, roundConfidences, topConfidences } from '../../reference/release.ts';
 import { alignTolerance, sumTolerance, TOLERANCES } from '../../reference/tolerances.ts';
 import { type Check, COLUMNS, numbers, ROWS, SIZE } from './trial.ts';
 
@@ -51,20 +51,25 @@ function alignCheck(floor: ConfidenceFloor, scale: number): Check {
   };
 }
 
-export const LOSSES: readonly Check[] = [
-  {
-    kernel: 'softmax_cross_entropy',
+function crossEntropyCheck(kernel: string, smoothing?: number): Check {
+  return {
+    kernel,
     record(trial) {
       const x = numbers(SIZE, 1, 3);
       const gradLogits = trial.output(ROWS, COLUMNS);
       const results = trial.results(2 * ROWS);
-      const logits = trial.matrix(ROWS, COLUMNS, x);
-      recordSoftmaxCrossEntropy(trial.recorder, { logits, targets: trial.buffer(TARGETS), gradLogits, results });
-      const expected = softmaxCrossEntropy(x, TARGETS, COLUMNS);
+      const [logits, targets] = [trial.matrix(ROWS, COLUMNS, x), trial.buffer(TARGETS)];
+      recordSoftmaxCrossEntropy(trial.recorder, { logits, targets, smoothing, gradLogits, results });
+      const expected = softmaxCrossEntropy(x, TARGETS, COLUMNS, smoothing);
       trial.expectMatrix(gradLogits, expected.gradient, TOLERANCES.crossEntropyGradient);
       trial.expect(results, expected.results, TOLERANCES.cross_entropy);
     },
-  },
+  };
+}
+
+export const LOSSES: readonly Check[] = [
+  crossEntropyCheck('softmax_cross_entropy'),
+  crossEntropyCheck('softmax_cross_entropy smoothed', -0.25),
   {
     kernel: 'round_confidences',
     record(trial) {
@@ -72,6 +77,34 @@ export const LOSSES: readonly Check[] = [
       const released = trial.output(ROWS, COLUMNS);
       recordRoundConfidences(trial.recorder, { logits: trial.matrix(ROWS, COLUMNS, x), decimals: 2, released });
       trial.expectMatrix(released, roundConfidences(x, COLUMNS, 2), TOLERANCES.roundConfidences);
+    },
+  },
+  {
+    kernel: 'top_confidences',
+    record(trial) {
+      // Logits are rounded to halves, so that some are equal.
+      const x = numbers(SIZE, 1, 3).map((value) => Math.round(2 * value) / 2);
+      const released = trial.output(ROWS, COLUMNS);
+      recordTopConfidences(trial.recorder, { logits: trial.matrix(ROWS, COLUMNS, x), count: 3, released });
+      trial.expectMatrix(released, topConfidences(x, COLUMNS, 3), TOLERANCES.topConfidences);
+    },
+  },
+  {
+    kernel: 'noisy_confidences',
+    record(trial) {
+      const [x, queries] = [numbers(SIZE, 1, 3), numbers(ROWS * 9, 2)];
+      const options = { deviation: Math.fround(0.05), seed: 2 ** 40 + 3 };
+      const released = trial.output(ROWS, COLUMNS);
+      recordNoisyConfidences(trial.recorder, {
+        logits: trial.matrix(ROWS, COLUMNS, x),
+        inputs: trial.matrix(ROWS, 9, queries),
+        draws: trial.buffer(Uint32Array.of(4, 0, 7, 2, 9)),
+        groups: ROWS,
+        released,
+        ...options,
+      });
+      const expected = noisyConfidences(x, COLUMNS, queries, [4, 0, 7, 2, 9], options);
+      trial.expectMatrix(released, expected, TOLERANCES.noisyConfidences);
     },
   },
   confidenceCheck('oneMinusConfidence'),

@@ -2,10 +2,12 @@
 
 import { type Initialization, recordInitialize } from '../../kernels/initialize.ts';
 import { recordAdam, recordClip, recordSgd, writeAdamStep, writeSgdStep } from '../../kernels/optimizer.ts';
+import { learnedBits, NORM_SCRATCH_BYTES, recordAddClipped, recordNoisyMean } from '../../kernels/private_gradient.ts';
 import { adam, sgd } from '../../reference/optimizer.ts';
+import { clipGradient, noisyMean } from '../../reference/private_gradient.ts';
 import { initialize } from '../../reference/random.ts';
 import { TOLERANCES } from '../../reference/tolerances.ts';
-import { type Check, COLUMNS, numbers, pixels, ROWS, SIZE } from './trial.ts';
+import { type Check, COLUMNS, DRAW, ITERATION, numbers, pixels, ROWS, SIZE } from './trial.ts';
 
 function adamCheck(amsgrad: boolean): Check {
   const options = { betas: [0.9, 0.999] as const, epsilon: 1e-8, weightDecay: 0.01 };
@@ -80,6 +82,41 @@ export const OPTIMIZERS: readonly Check[] = [
         values.map((value) => Math.max(-0.25, Math.min(0.25, value))),
         TOLERANCES.exact,
       );
+    },
+  },
+  {
+    kernel: 'add_clipped',
+    record(trial) {
+      const [before, large, small] = [numbers(SIZE, 1), numbers(SIZE, 2), numbers(SIZE, 3, 0.01)];
+      const sum = trial.buffer(before);
+      const scratch = { partial: trial.results(NORM_SCRATCH_BYTES / 4), factor: trial.results(1) };
+      for (const values of [large, small]) {
+        recordAddClipped(trial.recorder, { count: SIZE, gradient: trial.buffer(values), limit: 0.5, sum, ...scratch });
+      }
+      const [first, second] = [large, small].map((values) => clipGradient(values, 0.5));
+      trial.expect(
+        sum,
+        before.map((value, i) => value + first[i] + second[i]),
+        TOLERANCES.sgd,
+      );
+    },
+  },
+  {
+    kernel: 'noisy_mean',
+    record(trial) {
+      const values = numbers(SIZE, 1);
+      const learned = values.map((_, i) => Number(i % 3 !== 0));
+      const options = { deviation: Math.fround(0.7), examples: 5, seed: 2 ** 40 + 3 };
+      const [sum, gradient] = [trial.buffer(values), trial.results(SIZE)];
+      const views = { learned: trial.buffer(learnedBits(learned)), sum, gradient };
+      recordNoisyMean(trial.recorder, { count: SIZE, ...views, ...options });
+      const step = { iteration: ITERATION, draw: DRAW };
+      trial.expect(gradient, noisyMean(values, learned, options, step), TOLERANCES.normal);
+      trial.expect(sum, new Float32Array(SIZE), TOLERANCES.exact);
+    },
+    prepare(program) {
+      program.setStep({ iteration: ITERATION });
+      program.setStep({ draw: DRAW });
     },
   },
   adamCheck(false),

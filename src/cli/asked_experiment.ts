@@ -309,15 +309,14 @@ function applyDefences(
   format: ExperimentInput['format'],
 ): void {
   const given = (flags: string) => options[new Option(flags).attributeName()] as string | undefined;
-  for (const { name, flags } of TRAINING_DEFENCES) {
+  for (const { name, flags, storesWeights } of TRAINING_DEFENCES) {
     let asked: unknown;
     for (const flag of flags) {
       const text = given(flag.flags);
       if (text !== undefined) asked = flag.read(text, asked);
     }
     if (asked === undefined) continue;
-    // A defence that trains with a number format uses the one in which the weights will be stored.
-    const own = typeof asked === 'object' && format ? { format, ...asked } : asked;
+    const own = storesWeights && format ? { format, ...asked } : asked;
     draft.defences = { ...draft.defences, [name]: own };
   }
   for (const { flag } of RELEASE_DEFENCES) {

@@ -31,6 +31,8 @@ export interface TrainingDefence<C = unknown, Input = unknown> {
   readonly description: string;
   readonly schema: v.GenericSchema<Input, C>;
   readonly flags: readonly DefenceFlag<Input>[];
+  /** True if its `format` is that in which the weights will be stored, unless a configuration says otherwise. */
+  readonly storesWeights?: true;
   /** The fields of the training configuration that it changes. */
   training(config: C): Partial<TrainingConfig>;
 }

@@ -15,6 +15,8 @@ import { FlatParameters, ParameterLayout } from '../layers/parameters.ts';
 import { plainWeights, type WeightsOf } from '../layers/weights.ts';
 import { type MemoryConfig, type NumberFormat, parseMemoryConfig, uniformMemory } from '../memory/config.ts';
 import { Random } from '../random.ts';
+import { withBottleneck } from './bottleneck.ts';
+import { type Dependence, DependencePenalty, penalisedLayers } from './dependence_penalty.ts';
 import { batchSizes, type DeviceDataset } from './device_dataset.ts';
 import type { ModelSpec } from './model_spec.ts';
 import { isInversion } from './specs.ts';
@@ -48,6 +50,10 @@ export interface TrainingConfig {
   readonly weightClip?: number;
   /** Classifiers only: error-aware training. */
   readonly errors?: TrainingErrors;
+  /** Classifiers only: a penalty on what hidden values tell about the image. Reported losses do not include it. */
+  readonly dependence?: Dependence;
+  /** Classifiers only: a variational bottleneck before the last layer, with this factor of its information in the loss. */
+  readonly bottleneck?: number;
 }
 
 /**
@@ -199,6 +205,9 @@ export class Trainer {
     const parameters = new FlatParameters(arena, 'parameters', modelLayout(spec));
     const trainer = new Trainer(parameters, spec, data, indices, config, arena.gpu);
     if (config.errors) checkMemory(trainer.#memoryConfig(0), parameters.layout, 1, 'training.errors');
+    const { trained } = trainer.#phases[trainer.#phases.length - 1];
+    if (config.dependence) penalisedLayers(trained);
+    if (config.bottleneck !== undefined) withBottleneck(trained, config.bottleneck);
     if (state) {
       if (state.parameters.length !== parameters.layout.length) {
         throw new DataError(
@@ -349,24 +358,34 @@ export class Trainer {
     const count = this.#indices.length;
     const sizes = batchSizes(dropLast && count > batchSize ? count - (count % batchSize) : count, batchSize);
     const { layout } = parameters;
-    const gradients = new FlatParameters(arena, 'gradients', layout);
-    const optimizer = optimizerBuffers(arena, phase.optimizer, layout.length * 4);
-    const metrics = arena.allocate('metrics', 16);
     const { kind, frozen, trained } = phase;
-    const { seed } = this.#config;
+    const { seed, weightClip, errors } = this.#config;
+    const { dependence, bottleneck }: Partial<TrainingConfig> = kind === 'classify' ? this.#config : {};
+    const layers = bottleneck === undefined ? trained : withBottleneck(trained, bottleneck);
+    const added = addedParameters(arena, phase, layers);
+    const gradients = new FlatParameters(
+      arena,
+      'gradients',
+      added ? new ParameterLayout([...layout.slices, ...added.parameters.layout.slices]) : layout,
+    );
+    const moments = optimizerBuffers(arena, phase.optimizer, layout.length * 4);
+    const optimizer = added ? [...moments, ...added.moments, added.parameters.view] : moments;
+    const metrics = arena.allocate('metrics', 16);
     const pixels = kind === 'invert' ? this.#spec.outputs : this.#spec.inputs;
     const clean = arena.matrix('batch', sizes[0], pixels);
     const targets = arena.allocate('targets', sizes[0] * 4);
     const results = arena.allocate('results', sizes[0] * 8);
     const input = kind === 'classify' ? clean : arena.matrix('input', sizes[0], this.#spec.inputs);
     const frozenRun = planGraph(arena, frozen, input);
-    const run = planGraph(arena, trained, frozenRun.values[frozen.length], {
+    const penalised = dependence ? penalisedLayers(trained) : [];
+    const run = planGraph(arena, layers, frozenRun.values[frozen.length], {
       mode: { training: true, seed },
       gradients: { parameters: true },
+      rereads: (layer) => penalised.includes(layer),
     });
+    const penalty = dependence && new DependencePenalty(arena, layers, clean, run, penalised, dependence);
     const running = { phase, arena, steps: new Map<number, Program>(), sizes, metrics, optimizer };
     const { steps } = running;
-    const { weightClip, errors } = this.#config;
     const memory = kind === 'classify' && errors ? await ApproximateMemory.store(arena, parameters) : undefined;
     this.#running = { ...running, memory };
     if (memory) await memory.configure(this.#memoryConfig(0));
@@ -386,22 +405,28 @@ export class Trainer {
         recordGatherRows(recorder, { table, order, output: firstRows(input, size) });
       }
       const plain = plainWeights(parameters);
+      const plainAdded = added && plainWeights(added.parameters);
       memory?.recordEncode(recorder);
       memory?.recordPass(recorder, 0);
-      const weights: WeightsOf = (layer) => (stored.has(layer) ? memory!.weightsOf(layer) : plain(layer));
+      const weights: WeightsOf = (layer) => {
+        if (stored.has(layer)) return memory!.weightsOf(layer);
+        return added?.parameters.layout.layers.includes(layer) ? plainAdded!(layer) : plain(layer);
+      };
       recordForward(recorder, arena, frozen, plain, firstImages(frozenRun, size));
       const activations = firstImages(run, size);
-      recordForward(recorder, arena, trained, weights, activations);
-      const output = activations.values[trained.length];
-      const gradOutput = activations.gradients[trained.length]!;
+      recordForward(recorder, arena, layers, weights, activations);
+      const output = activations.values[layers.length];
+      const gradOutput = activations.gradients[layers.length]!;
       if (kind === 'classify') {
         recordSoftmaxCrossEntropy(recorder, { logits: output, targets, gradLogits: gradOutput, results });
       } else {
         recordMse(recorder, { output, target: images, gradOutput, results });
       }
       recordAccumulateMetrics(recorder, { rows: size, results, metrics });
-      recordBackward(recorder, arena, trained, weights, activations, gradients);
-      recordOptimizer(recorder, phase, parameters, gradients, optimizer);
+      const onGradient = penalty?.record(recorder, images, targets, activations);
+      recordBackward(recorder, arena, layers, weights, activations, gradients, onGradient);
+      recordOptimizer(recorder, phase, parameters, gradients, moments);
+      if (added) recordOptimizer(recorder, added, added.parameters, gradients, added.moments);
       if (kind === 'classify' && weightClip !== undefined) {
         for (const layer of productLayers(trained)) {
           for (const part of ['weight', 'bias']) {
@@ -455,10 +480,29 @@ function optimizerBuffers(arena: Arena, optimizer: OptimizerConfig, bytes: numbe
   return names.map((name) => arena.allocate(name, bytes));
 }
 
+/** Parameters that exist in training only, those of layers that the network does not have: zero at first. */
+interface AddedParameters extends Pick<Phase, 'optimizer' | 'trained'> {
+  readonly parameters: FlatParameters;
+  readonly moments: readonly BufferView[];
+}
+
+/** @param layers those that the phase runs: the trained ones, and perhaps others */
+function addedParameters(
+  arena: Arena,
+  { optimizer, trained: own }: Phase,
+  layers: readonly LayerSpec[],
+): AddedParameters | undefined {
+  const trained = layers.filter((layer) => own.every(({ name }) => name !== layer.name));
+  if (trained.length === 0) return undefined;
+  const layout = new ParameterLayout(layerParameters(trained));
+  const parameters = new FlatParameters(arena, 'parameters of training only', layout);
+  return { optimizer, trained, parameters, moments: optimizerBuffers(arena, optimizer, layout.length * 4) };
+}
+
 /** One step over the flat buffers from the first to the last trained layer: weight decay must not reach frozen ones. */
 function recordOptimizer(
   recorder: Recorder,
-  { optimizer, trained }: Phase,
+  { optimizer, trained }: Pick<Phase, 'optimizer' | 'trained'>,
   parameters: FlatParameters,
   gradients: FlatParameters,
   buffers: readonly BufferView[],
@@ -468,12 +512,13 @@ function recordOptimizer(
   const first = layout.find(moved[0].name).offset;
   const last = layout.find(moved[moved.length - 1].name);
   const count = last.offset + last.length - first;
-  const range = (view: BufferView): BufferView => ({ ...view, offset: first * 4, size: count * 4 });
-  const flat = { count, parameters: range(parameters.view), gradients: range(gradients.view) };
+  const range = (view: BufferView, from = first): BufferView => ({ ...view, offset: from * 4, size: count * 4 });
+  const firstGradient = gradients.layout.find(moved[0].name).offset;
+  const flat = { count, parameters: range(parameters.view), gradients: range(gradients.view, firstGradient) };
   if (optimizer.kind === 'sgd') {
     recordSgd(recorder, { ...flat, ...optimizer, velocity: range(buffers[0]) });
   } else {
-    const [firstMoment, secondMoment, secondMomentMax] = buffers.map(range);
+    const [firstMoment, secondMoment, secondMomentMax] = buffers.map((view) => range(view));
     recordAdam(recorder, { ...flat, ...optimizer, firstMoment, secondMoment, secondMomentMax });
   }
 }

@@ -4,7 +4,7 @@
 // d: partial sums of D as pair_distances.wgsl writes them. t, means: see dependence_target.wgsl. w: IMAGES x IMAGES, stride
 // STRIDE; pads stay as they are. w is symmetric bit for bit. One invocation per pair.
 // Bindings: d, t, means, w. Launched by recordDependenceWeights (src/kernels/dependence.ts).
-#include "loss/gaussian_kernel.wgsl"
+#include "loss/gaussian_exponent.wgsl"
 
 @group(0) @binding(0) var<storage, read> d: array<f32>;
 @group(0) @binding(1) var<storage, read> t: array<f32>;
@@ -20,5 +20,5 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   var sum = 0.0;
   for (var k = 0u; k < IMAGES; k++) { sum += means[k]; }
   let centred = t[i * STRIDE + j] - (means[i] + means[j]) + sum / f32(IMAGES);
-  w[i * STRIDE + j] = centred / f32((IMAGES - 1u) * (IMAGES - 1u)) * gaussian_kernel(i, j);
+  w[i * STRIDE + j] = centred / f32((IMAGES - 1u) * (IMAGES - 1u)) * exp(-negative_exponent(i, j));
 }

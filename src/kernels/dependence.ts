@@ -76,9 +76,9 @@ export function recordPairDistances(
 }
 
 /**
- * The kernel matrix of the images times `input`, less that of the labels times `labels`, and the means of its rows. Images
- * have a Gaussian kernel, labels the linear kernel of one-hot vectors: 1 for equal labels, else 0. (The Gaussian kernel of
- * one-hot vectors, once it is centred, is the same matrix times a number.)
+ * The kernel matrix of the images, less 1, times `input`, less that of the labels times `labels`, and the means of its rows.
+ * Images have a Gaussian kernel, labels the linear kernel of one-hot vectors: 1 for equal labels, else 0. (The Gaussian
+ * kernel of one-hot vectors, once it is centred, is the same matrix times a number.)
  *
  * @param args.images a batch of two or more images
  * @param args.distances of these images, from {@link recordPairDistances}

@@ -47,7 +47,7 @@ const labelsOf = ({ images }: Batch) => Uint32Array.from({ length: images }, (_,
 function targetOf(batch: Batch): Float64Array {
   const equal = labelKernel(labelsOf(batch));
   return gaussianKernel(pixelsOf(batch), batch.pixels).map(
-    (value, i) => FACTORS.input * value - FACTORS.labels * equal[i],
+    (value, i) => FACTORS.input * (value - 1) - FACTORS.labels * equal[i],
   );
 }
 

@@ -23,7 +23,7 @@ const WEIGHTS = { input: 3, labels: 2 };
 /** The float64 target of some images and {@link LABELS}. */
 function targetOf(images: ArrayLike<number>): Float64Array {
   const equal = labelKernel(LABELS);
-  return gaussianKernel(images, COLUMNS).map((value, i) => WEIGHTS.input * value - WEIGHTS.labels * equal[i]);
+  return gaussianKernel(images, COLUMNS).map((value, i) => WEIGHTS.input * (value - 1) - WEIGHTS.labels * equal[i]);
 }
 
 export const DEPENDENCES: readonly Check[] = [

@@ -13,8 +13,9 @@ const Bido = v.strictObject({
 /**
  * Bilateral dependency optimisation (Peng et al., KDD 2022; src/models/dependence_penalty.ts): the loss gets
  * input * sum_j HSIC(X, Z_j) - labels * sum_j HSIC(Z_j, Y). The estimator is the biased one of the paper. The published code
- * divides it by the sizes of the kernel matrices (normalised HSIC), so its factors, such as 0.05 and 0.5, are not those here:
- * with bandwidths of 5 sqrt(d), HSIC of pixels in 0..1 is 1e-7 to 1e-3.
+ * normalises the kernel matrices (Fukumizu et al., NIPS 2007), so its factors, such as 0.05 and 0.5, are not those here: in
+ * small networks HSIC was 1e-8 to 1e-5 with images and 1e-5 to 1e-1 with labels. It grows with the hidden values, so that a
+ * large factor of the labels makes these large, and their dependence on images, too.
  */
 export const BIDO: TrainingDefence<Dependence, Dependence> = {
   stage: 'training',
@@ -24,7 +25,7 @@ export const BIDO: TrainingDefence<Dependence, Dependence> = {
   flags: [
     {
       flags: '--bido <input,labels>',
-      description: 'train with these factors of the dependence of hidden values on images and labels, such as 1e5,1e3',
+      description: 'train with these factors of the dependence of hidden values on images and labels, such as 1e6,1e3',
       read(text) {
         const [input, labels, ...more] = text
           .split(',')

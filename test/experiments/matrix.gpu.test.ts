@@ -112,7 +112,15 @@ const UNRELEASED = new Set(
 );
 
 /** One setting per training defence. */
-const DEFENCES: Readonly<Record<string, unknown>> = { weightClip: 0.02, errors: { bitErrorRate: 0.05 } };
+const DEFENCES: Readonly<Record<string, unknown>> = {
+  weightClip: 0.02,
+  errors: { bitErrorRate: 0.05 },
+  bido: { input: 1e5, labels: 1e3 },
+  mid: 1,
+};
+
+/** Victims without hidden values that the training as a classifier changes, and the defences that need such values. */
+const UNSUITED: Readonly<Record<string, readonly string[]>> = { softmax: ['bido', 'mid'], dae: ['bido', 'mid'] };
 
 describe('every attack and every defence', () => {
   it('every attack and every defence is in this matrix', () => {
@@ -161,7 +169,12 @@ describe('every attack and every defence', () => {
       const plain = { sweeps: [], memories: [], noise: { kinds: [] } };
       const without = await rowsOf(kind, plain);
       for (const [name, setting] of Object.entries(DEFENCES)) {
-        const rows = await rowsOf(kind, { ...plain, defences: { [name]: setting } });
+        const defended = rowsOf(kind, { ...plain, defences: { [name]: setting } });
+        if (UNSUITED[kind]?.includes(name)) {
+          await expect(defended).rejects.toThrow(new RegExp(`defences\\.${name}: .*choose another victim or defence`));
+          continue;
+        }
+        const rows = await defended;
         expect(rows.map(({ attack }) => attack)).toEqual(NAMES);
         // A victim that was trained differently gives different pictures.
         expect(rows.map(({ pcc }) => pcc)).not.toEqual(without.map(({ pcc }) => pcc));

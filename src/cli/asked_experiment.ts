@@ -3,6 +3,7 @@ import { Option } from 'commander';
 import * as v from 'valibot';
 import { RELEASE_DEFENCES, TRAINING_DEFENCES } from '../defences/registry.ts';
 import { ConfigError } from '../errors.ts';
+import { activationMemories } from '../experiments/activation_memories.ts';
 import {
   DataConfig,
   type ExperimentConfig,
@@ -256,13 +257,24 @@ async function applyMemories(
   options: ExperimentOptions,
   stored: ExperimentInput['format'],
 ): Promise<void> {
-  const { memory = [], voltages, badBits, latency, dimm, granularity, format, bits, headroom } = options;
+  const {
+    memory = [],
+    voltages,
+    badBits,
+    latency,
+    dimm,
+    activationRates,
+    granularity,
+    format,
+    bits,
+    headroom,
+  } = options;
   const { representation, faithful } = options;
   if (badBits && !voltages) throw new ConfigError('--bad-bits: give --voltages too; only they have bad rows and lines');
   if (dimm !== undefined && !latency) {
     throw new ConfigError('--dimm: give --latency too; --voltages names a DIMM itself, such as C1:1.25');
   }
-  const asked = voltages ?? latency;
+  const asked = voltages ?? latency ?? activationRates;
   if (memory.length === 0 && !asked) return;
   if (granularity !== undefined)
     throw new ConfigError('--granularity: a memory has a granularity of its own; copy it and change that');
@@ -276,6 +288,7 @@ async function applyMemories(
   const memories: NonNullable<ExperimentInput['memories']> = [
     ...(voltages ? measuredVoltageMemories(voltages, stored, badBits) : []),
     ...(latency ? latencyMemories({ ...latency, dimm }, stored) : []),
+    ...(activationRates ? activationMemories(activationRates, stored) : []),
   ];
   for (const name of memory) {
     const { input } = await readMemory(name);
@@ -309,14 +322,14 @@ function applyDefences(
   format: ExperimentInput['format'],
 ): void {
   const given = (flags: string) => options[new Option(flags).attributeName()] as string | undefined;
-  for (const { name, flags, hasFormat } of TRAINING_DEFENCES) {
+  for (const { name, flags, storesWeights } of TRAINING_DEFENCES) {
     let asked: unknown;
     for (const flag of flags) {
       const text = given(flag.flags);
       if (text !== undefined) asked = flag.read(text, asked);
     }
     if (asked === undefined) continue;
-    const own = hasFormat && format ? { format, ...(asked as object) } : asked;
+    const own = storesWeights && format ? { format, ...(asked as object) } : asked;
     draft.defences = { ...draft.defences, [name]: own };
   }
   for (const { flag } of RELEASE_DEFENCES) {

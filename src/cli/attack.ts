@@ -8,8 +8,8 @@ import type { ExperimentOptions } from './experiment_options.ts';
  * @throws ConfigError for several attacks
  */
 export function attackOptions(options: ExperimentOptions): ExperimentOptions {
-  const { attack, memory, voltages, latency, rates, draws = 1 } = options;
+  const { attack, memory, voltages, latency, activationRates, rates, draws = 1 } = options;
   if (attack && attack.length > 1) throw new ConfigError('--attack: give one; midas run takes several');
-  const nothing = !memory && !voltages && !latency && !rates && !options.rateMap;
+  const nothing = !memory && !voltages && !latency && !activationRates && !rates && !options.rateMap;
   return { ...options, draws, noise: [], ...(nothing && { rates: [], layers: options.layers ?? [] }) };
 }

@@ -52,6 +52,7 @@ export interface ExperimentOptions extends CommonOptions {
   readonly badBits?: number[];
   readonly latency?: AskedLatency;
   readonly dimm?: string;
+  readonly activationRates?: number[];
   readonly noise?: string[];
   readonly draws?: number;
   readonly granularity?: string;
@@ -190,6 +191,11 @@ export function addSweepOptions(command: Command): Command {
       latencies,
     )
     .option('--dimm <name>', 'with --latency: one DIMM of the vendor, such as p1; default: every draw is another')
+    .option(
+      '--activation-rates <list>',
+      'sweep bit error rates of the outputs of all dense layers and convolutions, which lie in memory instead of the weights',
+      rates,
+    )
     .option(
       '--noise <kinds>',
       `kinds of noise to compare bit errors with: ${NOISE_KINDS.join(',')}, or none`,

@@ -1,8 +1,10 @@
 /** The lists of all defences, one line each. The rest of the program uses these lists. */
+import { BIDO } from './bido.ts';
 import type { ReleaseDefence, TrainingDefence } from './defence.ts';
 import { DP_SGD } from './dp_sgd.ts';
 import { ERROR_TRAINING } from './error_training.ts';
 import { LABEL_SMOOTHING } from './label_smoothing.ts';
+import { MID } from './mid.ts';
 import { OUTPUT_NOISE } from './output_noise.ts';
 import { RANDOM_ERASING } from './random_erasing.ts';
 import { ROUNDING } from './rounding.ts';
@@ -18,6 +20,8 @@ export const TRAINING_DEFENCES = [
   LABEL_SMOOTHING,
   RANDOM_ERASING,
   DP_SGD,
+  BIDO,
+  MID,
 ] as unknown as readonly TrainingDefence[];
 
 /** The defence of a kind. @throws Error for an unknown kind, which the schema should have refused */

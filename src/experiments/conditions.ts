@@ -187,7 +187,10 @@ export function released(
   return [...conditions, ...releases.flatMap(under)];
 }
 
-/** A memory configuration as a condition. Its rates are the mean over each layer's bits in the first specimen. */
+/**
+ * A memory configuration as a condition. Its rates are the mean over the bits of each layer's weights, and of each stored
+ * activation, in the first specimen.
+ */
 function memoryCondition(
   { name, setting, volts, memory }: NamedMemory,
   { seed }: SweepConfig,
@@ -200,6 +203,10 @@ function memoryCondition(
     const rate = each.kind === 'stored' ? meanErrorRate(each, parsed.chip, `${where}.layers.${layer}`) : 0;
     return [layer, rate];
   });
+  for (const [of, each] of Object.entries(parsed.activations)) {
+    const rate = meanErrorRate(each, parsed.chip, `${where}.activations.${of}`);
+    rates.push([of === 'input' ? of : `${of} output`, rate]);
+  }
   const named = layers.filter((layer) => Object.hasOwn(parsed.layers, layer));
   return {
     kind: 'memory',
@@ -208,7 +215,7 @@ function memoryCondition(
     ...(volts !== undefined && { volts }),
     granularity: parsed.granularity,
     rates: Object.fromEntries(rates),
-    layers: nameOfSet(named, layers),
+    layers: named.length > 0 ? nameOfSet(named, layers) : 'none',
     memory: parsed,
   };
 }

@@ -34,6 +34,7 @@ import { type NullBaselines, nullBaselines } from '../metrics/baselines.ts';
 import { binomialInterval, isNearChance } from '../metrics/binomial.ts';
 import { separation } from '../metrics/membership.ts';
 import type { PersonScores } from '../metrics/scoring.ts';
+import { activationRanges } from '../models/activation_ranges.ts';
 import { type DeviceDataset, uploadDataset } from '../models/device_dataset.ts';
 import { type Evaluation, Evaluator } from '../models/evaluate.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
@@ -268,8 +269,11 @@ export class Testbed {
         training,
         dataset.sha256,
       );
-      const memory = await ApproximateMemory.store(arena, parameters);
-      const exact = stackVictim(spec.layers, plainWeights(parameters));
+      const plain = plainWeights(parameters);
+      const memory = await ApproximateMemory.store(arena, parameters, () =>
+        activationRanges(gpu, spec.layers, plain, photographs, split.train, config.evaluationBatch),
+      );
+      const exact = stackVictim(spec.layers, plain);
       const answersTo = async (indices: Uint32Array) => {
         const evaluator = await Evaluator.build(gpu, exact, photographs, indices, config.evaluationBatch);
         const [answers] = await evaluator.run();

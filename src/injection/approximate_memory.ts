@@ -39,6 +39,9 @@ const PASSES = 2 ** 20;
 
 const NO_FAULTS: ChipFaults = { chip: 0, layers: new Map(), activations: new Map() };
 
+/** Measures the largest magnitudes of layers' outputs, by the names of the layers; above 0. */
+export type MeasureActivations = () => Promise<ReadonlyMap<string, number>>;
+
 /**
  * A trained model's parameters in approximate memory. It encodes them into a memory image and provides the weights of every
  * layer under a configuration; layers that the configuration does not name are exact. One object serves a whole sweep:
@@ -69,8 +72,11 @@ export class ApproximateMemory {
   #placed: PlacedTensors | undefined;
   #encoded = '';
   #draw = 0;
+  readonly #measureActivations: MeasureActivations | undefined;
+  #activationRanges: Promise<ReadonlyMap<string, number>> | undefined;
 
-  private constructor(arena: Arena, parameters: FlatParameters) {
+  private constructor(arena: Arena, parameters: FlatParameters, measureActivations: MeasureActivations | undefined) {
+    this.#measureActivations = measureActivations;
     this.#gpu = arena.gpu;
     this.#arena = arena;
     this.#parameters = parameters;
@@ -83,10 +89,15 @@ export class ApproximateMemory {
   /**
    * Creates the memory and measures the ranges that number formats are fitted to. `configure` and `load` must follow.
    * @param arena the owner of the buffers of the memory
+   * @param measureActivations called once, when a configuration leaves the range of an activation open
    * @throws DeviceLostError
    */
-  static async store(arena: Arena, parameters: FlatParameters): Promise<ApproximateMemory> {
-    const memory = new ApproximateMemory(arena, parameters);
+  static async store(
+    arena: Arena,
+    parameters: FlatParameters,
+    measureActivations?: MeasureActivations,
+  ): Promise<ApproximateMemory> {
+    const memory = new ApproximateMemory(arena, parameters, measureActivations);
     await memory.refit();
     return memory;
   }
@@ -94,6 +105,7 @@ export class ApproximateMemory {
   /** Measures the ranges again, after the parameters have changed. `configure` must follow. @throws DeviceLostError */
   async refit(): Promise<void> {
     await this.#ranges.measure();
+    this.#activationRanges = undefined;
     this.#encoded = '';
   }
 
@@ -131,7 +143,7 @@ export class ApproximateMemory {
 
   /** Sets the configuration; encodes again if a format changed. `load` must follow. @throws ConfigError, DeviceLostError */
   async configure(config: MemoryConfig): Promise<void> {
-    const plan = planMemory(config, this.#parameters.layout);
+    const plan = planMemory(config, this.#parameters.layout, 'memory', await this.#rangesOf(config.activations));
     this.#config = config;
     this.#plan = plan;
     this.#faults = plan.faults;
@@ -145,6 +157,20 @@ export class ApproximateMemory {
     if (this.#table.parameters !== table) this.#programs.clear();
     this.#table.upload();
     await this.#encode();
+  }
+
+  /** Largest magnitudes of the activations, if a format must be fitted to one. @throws ConfigError if they cannot be measured */
+  async #rangesOf(activations: MemoryConfig['activations']): Promise<ReadonlyMap<string, number> | undefined> {
+    const open = Object.entries(activations).find(
+      ([name, { format, range }]) => name !== 'input' && range === undefined && !('nonFinite' in format),
+    );
+    if (!open) return undefined;
+    if (!this.#measureActivations) {
+      const [name, { format }] = open;
+      throw new ConfigError(`memory.activations.${name}.range: give the largest value that ${format.kind} must hold`);
+    }
+    this.#activationRanges ??= this.#measureActivations();
+    return this.#activationRanges;
   }
 
   /** Encodes the parameters, unless the image is already in these formats. */

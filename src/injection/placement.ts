@@ -17,7 +17,7 @@ import { placeTensors, TENSOR_ALIGNMENT } from './zones.ts';
 export const LOADS = 2 ** 12;
 
 /** Maximum number of activations in approximate memory. */
-export const MAX_ACTIVATIONS = 16;
+export const MAX_ACTIVATIONS = 256;
 
 /** The faults in the memory of one layer or activation on one chip. */
 export interface PlannedFaults {
@@ -100,9 +100,15 @@ export function chipFaults(config: MemoryConfig, chip: number, where = 'memory')
 
 /**
  * Plans the memory of a configuration for a model of this layout.
+ * @param ranges largest magnitudes of the activations whose range the configuration leaves open; 1 by default
  * @throws ConfigError with the path in the configuration if the memory cannot hold the model
  */
-export function planMemory(config: MemoryConfig, layout: ParameterLayout, where = 'memory'): MemoryPlan {
+export function planMemory(
+  config: MemoryConfig,
+  layout: ParameterLayout,
+  where = 'memory',
+  ranges: ReadonlyMap<string, number> = new Map(),
+): MemoryPlan {
   const { granularity, chip, geometry } = config;
   for (const [layer, memory] of Object.entries(config.layers)) {
     const path = `${where}.layers.${layer}`;
@@ -153,7 +159,7 @@ export function planMemory(config: MemoryConfig, layout: ParameterLayout, where 
     name,
     memory,
     number: activationNumber(name),
-    format: fitFormat(memory.format, memory.range ?? 1),
+    format: fitFormat(memory.format, memory.range ?? ranges.get(name) ?? 1),
     fetch: fetchOf(memory, faults.activations.get(name)!.sources),
   }));
   return { tensors, activations, bytes, faults, flips: flippedWords(config.flips ?? [], tensors, `${where}.flips`) };

@@ -4,7 +4,7 @@ import type { Recorder } from '../gpu/recorder.ts';
 import { type Activation, recordActivationBackward } from '../kernels/activation.ts';
 import { recordAdd } from '../kernels/add.ts';
 import { batchNormEpilogue } from './batch_norm.ts';
-import { inputShape, kindOf, type LayerSpec, outputShape } from './kinds.ts';
+import { inputShape, kindOf, type LayerSpec, outputShape, productLayers } from './kinds.ts';
 import { INFERENCE, type Mode, type Saved } from './layer.ts';
 import type { FlatParameters } from './parameters.ts';
 import { ALWAYS, type Place, Pool } from './pool.ts';
@@ -27,6 +27,8 @@ export interface GraphOptions {
   readonly output?: Matrix;
   /** True if something other than the next layers reads the output of a layer while the pass runs; default: always false. */
   readonly keeps?: (layer: string) => boolean;
+  /** True if something reads the output of a layer again when the gradient of it is complete; default: always false. */
+  readonly rereads?: (layer: string) => boolean;
 }
 
 /**
@@ -106,6 +108,18 @@ function neededGradients(
 }
 
 /**
+ * Names of the layers, in order, whose outputs a dense layer or a convolution reads and depend on parameters: the hidden
+ * values of a network.
+ */
+export function hiddenLayers(specs: readonly LayerSpec[]): string[] {
+  const sources = sourcesOf(specs);
+  const learned = neededGradients(specs, sources, { parameters: true });
+  const products = new Set(productLayers(specs));
+  const read = new Set(specs.flatMap(({ name }, i) => (products.has(name) ? sources[i] : [])));
+  return specs.flatMap(({ name }, i) => (read.has(i + 1) && learned[i + 1] ? [name] : []));
+}
+
+/**
  * Plans the buffers of a network.
  * @param specs in an order in which every layer comes after those that it reads
  * @param x a batch of inputs, one per row; images are flattened
@@ -115,7 +129,7 @@ export function planGraph(
   arena: Arena,
   specs: readonly LayerSpec[],
   x: Matrix,
-  { mode = INFERENCE, gradients: wanted = {}, output, keeps = () => false }: GraphOptions = {},
+  { mode = INFERENCE, gradients: wanted = {}, output, keeps = () => false, rereads = () => false }: GraphOptions = {},
 ): GraphPlan {
   const batch = x.rows;
   const count = specs.length;
@@ -136,7 +150,8 @@ export function planGraph(
   const isLast = (value: number) => value === count;
   const lastRead = (value: number) => {
     const ends = readers[value].map((layer) => (reads(layer).x ? turn(layer) : layer));
-    if (value > 0) ends.push(reads(value - 1).y ? turn(value - 1) : value - 1);
+    const isRead = value > 0 && (reads(value - 1).y || rereads(specs[value - 1].name));
+    if (value > 0) ends.push(isRead ? turn(value - 1) : value - 1);
     return isLast(value) ? Number.POSITIVE_INFINITY : Math.max(...ends);
   };
 
@@ -261,6 +276,7 @@ export function recordForward(
 /**
  * Records the backward pass from the gradient of the last value, as it was planned.
  * @param learned buffer of the gradients of the parameters; needed if they were planned
+ * @param onGradient called when the gradient of a layer's output is complete, to record kernels that change it
  * @throws ShapeError
  */
 export function recordBackward(
@@ -270,11 +286,13 @@ export function recordBackward(
   weights: WeightsOf,
   { batch, mode, sources, values, saved, gradients, preactivations, parts }: GraphPlan,
   learned?: FlatParameters,
+  onGradient?: (layer: string, gradient: Matrix) => void,
 ): void {
   for (let i = specs.length - 1; i >= 0; i--) {
     const [gradOutput, dy] = [gradients[i + 1], preactivations[i]];
     if (!gradOutput || !dy) continue;
     const spec = specs[i];
+    onGradient?.(spec.name, gradOutput);
     const kind = kindOf(spec);
     const xs = sources[i].map((value) => values[value]);
     const y = values[i + 1];

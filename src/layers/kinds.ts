@@ -3,6 +3,7 @@ import { ACTIVATION, type ActivationSpec } from './activation.ts';
 import { ADD, type AddSpec } from './add.ts';
 import { AVG_POOL, type AvgPoolSpec } from './avg_pool.ts';
 import { BATCH_NORM, type BatchNormSpec } from './batch_norm.ts';
+import { BOTTLENECK, type BottleneckSpec } from './bottleneck.ts';
 import { CONCAT, type ConcatSpec } from './concat.ts';
 import { CONV_TRANSPOSE2D, type ConvTranspose2dSpec } from './conv_transpose2d.ts';
 import { CONV2D, type Conv2dSpec } from './conv2d.ts';
@@ -30,6 +31,7 @@ export type LayerSpec =
   | ActivationSpec
   | AddSpec
   | AvgPoolSpec
+  | BottleneckSpec
   | ConcatSpec
   | GlobalAvgPoolSpec
   | NormaliseSpec
@@ -49,6 +51,7 @@ const KINDS = {
   activation: ACTIVATION,
   add: ADD,
   avg_pool: AVG_POOL,
+  bottleneck: BOTTLENECK,
   concat: CONCAT,
   global_avg_pool: GLOBAL_AVG_POOL,
   normalise: NORMALISE,

@@ -1,9 +1,10 @@
 /** Defences other than memories: changes of the released confidences, and of the victim's training. */
 import type { ReleaseConfig } from '../experiments/config.ts';
+import type { Dependence } from '../models/dependence_penalty.ts';
 
 export type { ReleaseDefence, TrainingDefence } from '../defences/defence.ts';
 export { RELEASE_DEFENCES, TRAINING_DEFENCES } from '../defences/registry.ts';
-export type { ReleaseConfig };
+export type { Dependence, ReleaseConfig };
 
 /** The victim rounds the confidences that it releases: an element of `releases` of an experiment. @param decimals 0..6 */
 export function rounding(decimals: number): ReleaseConfig {
@@ -26,6 +27,25 @@ export function outputNoise(deviation: number): ReleaseConfig {
 /** The victim is trained with weights and biases clipped to -bound..bound: for `defences`. @param bound 1e-6..1e6 */
 export function weightClipping(bound: number): { readonly weightClip: number } {
   return { weightClip: bound };
+}
+
+/**
+ * The victim is trained so that its hidden values depend on labels, and little on images (BiDO; Peng et al., KDD 2022): for
+ * `defences` of an experiment.
+ * @param input factor of the dependence on images, 0..1e9
+ * @param labels factor of the dependence on labels, which is subtracted from the loss, 0..1e9
+ */
+export function bido(input: number, labels: number): { readonly bido: Dependence } {
+  return { bido: { input, labels } };
+}
+
+/**
+ * The victim is trained with a bottleneck of information before its last layer (MID; Wang et al., AAAI 2021): for `defences`
+ * of an experiment.
+ * @param beta factor of the information in the loss, in nats, above 0, up to 1e6
+ */
+export function mid(beta: number): { readonly mid: number } {
+  return { mid: beta };
 }
 
 /** The victim is trained with bit errors in its weights: for `defences` of an experiment. @param bitErrorRate 0..1 */

@@ -191,7 +191,8 @@ const ActivationMemory = described(
     range: v.optional(
       described(
         v.pipe(v.number('must be a number'), v.finite('must be finite'), v.minValue(2 ** -60)),
-        'Largest magnitude that the format must hold; larger values saturate. The default for the input is 1.',
+        'Largest magnitude that the format must hold; larger values saturate. Default: 1 for the input, and in experiments, for ' +
+          'a layer, the largest on the training photographs.',
       ),
     ),
   }),
@@ -312,7 +313,8 @@ const memoryConfig = described(
     activations: v.optional(
       described(
         v.record(v.string(), ActivationMemory),
-        'Memory of the input, or of the output of a layer by its name. Activations without an entry are exact.',
+        'Memory of the input, or of the output of a layer by its name; * stands for all layers without an entry of their own, in ' +
+          'experiments only for the dense and convolutional ones. Other activations are exact.',
       ),
       {},
     ),
@@ -369,9 +371,12 @@ export function parseMemoryConfig(
     const place = [where, v.getDotPath(issue)].filter(Boolean).join('.');
     throw new ConfigError(`${place}: ${schemaMessage(MemoryConfig, issue)}`);
   }
-  const { '*': others, ...named } = result.output.layers;
-  const rest = others ? starred.filter((layer) => !Object.hasOwn(named, layer)).map((layer) => [layer, others]) : [];
-  const config: MemoryConfig = { ...result.output, layers: { ...named, ...Object.fromEntries(rest) } };
+  const named = <T>({ '*': others, ...own }: Readonly<Record<string, T>>): Record<string, T> => {
+    const rest = others ? starred.filter((layer) => !Object.hasOwn(own, layer)).map((layer) => [layer, others]) : [];
+    return { ...own, ...Object.fromEntries(rest) };
+  };
+  const { layers: weights, activations } = result.output;
+  const config: MemoryConfig = { ...result.output, layers: named(weights), activations: named(activations) };
   for (const [layer, memory] of Object.entries(config.layers)) {
     if (!layers.includes(layer)) {
       throw new ConfigError(`${where}.layers.${layer}: no such layer; this model has ${layers.join(', ')}`);
@@ -397,7 +402,7 @@ export function parseMemoryConfig(
       throw new ConfigError(`${path}: no such layer; give input or one of ${layers.join(', ')}`);
     }
     checkRepresentation(memory, path);
-    const { format, range } = memory;
+    const { format } = memory;
     if (memory.faults.some((model) => behaviourOf(model).needsAddresses?.(model))) {
       throw new ConfigError(`${path}.faults: activations have no addresses, so no model can fail cells by line`);
     }
@@ -406,9 +411,6 @@ export function parseMemoryConfig(
       throw new ConfigError(`${path}.format.scale: use per-tensor`);
     if (format.kind === 'fixed' && format.exponent !== 'per-tensor') {
       throw new ConfigError(`${path}.format.exponent: for activations it is fitted to the range; leave it out`);
-    }
-    if (range === undefined && name !== 'input') {
-      throw new ConfigError(`${path}.range: give the largest value that ${format.kind} must hold`);
     }
   }
   if (config.path === 'materialised' && config.granularity === 'inference') {

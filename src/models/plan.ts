@@ -5,9 +5,11 @@ import type { Dispatch } from '../gpu/dispatch.ts';
 import { Recorder } from '../gpu/recorder.ts';
 import { planGraph, recordBackward, recordForward } from '../layers/graph.ts';
 import { layerParameters } from '../layers/kinds.ts';
-import { FlatParameters } from '../layers/parameters.ts';
+import { FlatParameters, ParameterLayout } from '../layers/parameters.ts';
 import { plainWeights } from '../layers/weights.ts';
 import { formatBits, storageBitsOf } from '../memory/codec.ts';
+import { withBottleneck } from './bottleneck.ts';
+import { DependencePenalty, penalisedLayers } from './dependence_penalty.ts';
 import type { ModelSpec } from './model_spec.ts';
 import { PrivateGradients } from './private_gradients.ts';
 import { isInversion } from './specs.ts';
@@ -52,10 +54,12 @@ export function parameterCount(spec: ModelSpec): number {
 
 /** Plans the training of a network without a decoder on full batches, as Trainer does (src/models/trainer.ts). */
 export function planNetwork(spec: ModelSpec, training: TrainingConfig): NetworkPlan {
-  const { batchSize, optimizer, errors, privacy } = training;
+  const { batchSize, optimizer, errors, dependence, bottleneck, privacy } = training;
   const buffers: PlannedBuffer[] = [];
   const arena = new Arena(standIn(buffers));
-  const layout = modelLayout(spec);
+  const layers = bottleneck === undefined ? spec.layers : withBottleneck(spec.layers, bottleneck);
+  // With the parameters that exist in training only.
+  const layout = new ParameterLayout(layerParameters([...layers, ...spec.decoder]));
   const parameters = new FlatParameters(arena, 'parameters', layout);
   const gradients = new FlatParameters(arena, 'gradients', layout);
   const moments = optimizer.kind === 'sgd' ? 1 : optimizer.amsgrad ? 3 : 2;
@@ -70,15 +74,18 @@ export function planNetwork(spec: ModelSpec, training: TrainingConfig): NetworkP
   // DP-SGD computes the images of a batch one after the other.
   const [rows, repeated] = privacy ? [1, batchSize] : [batchSize, 1];
   const images = arena.matrix('batch', rows, inverts ? spec.outputs : spec.inputs);
-  arena.allocate('targets', rows * 4);
+  const targets = arena.allocate('targets', rows * 4);
   arena.allocate('results', rows * 8);
   const input = inverts ? arena.matrix('input', rows, spec.inputs) : images;
   const step = new WorkCounter(arena.gpu);
   const weights = plainWeights(parameters);
   const mode = { training: true, seed: 0 };
-  const run = planGraph(arena, spec.layers, input, { mode, gradients: { parameters: true } });
-  recordForward(step, arena, spec.layers, weights, run);
-  recordBackward(step, arena, spec.layers, weights, run, gradients);
+  const penalised = dependence ? penalisedLayers(spec.layers) : [];
+  const rereads = (layer: string) => penalised.includes(layer);
+  const run = planGraph(arena, layers, input, { mode, gradients: { parameters: true }, rereads });
+  const penalty = dependence && new DependencePenalty(arena, layers, images, run, penalised, dependence);
+  recordForward(step, arena, layers, weights, run);
+  recordBackward(step, arena, layers, weights, run, gradients, penalty?.record(step, images, targets, run));
   if (privacy) {
     const own = { ...privacy, examples: batchSize, seed: 0 };
     new PrivateGradients(arena, gradients, spec.layers, own).recordExample(step);
@@ -87,7 +94,7 @@ export function planNetwork(spec: ModelSpec, training: TrainingConfig): NetworkP
   const largest = layout.slices.reduce((a, b) => (b.length > a.length ? b : a));
   return {
     parameters: parameterCount(spec),
-    parameterBytes: flat,
+    parameterBytes: modelLayout(spec).length * 4,
     largestTensor: { label: largest.name, bytes: largest.length * 4 },
     gradientBytes: flat,
     optimizerBytes: moments * flat,

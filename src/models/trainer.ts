@@ -15,6 +15,8 @@ import { FlatParameters, ParameterLayout } from '../layers/parameters.ts';
 import { plainWeights, type WeightsOf } from '../layers/weights.ts';
 import { type MemoryConfig, type NumberFormat, parseMemoryConfig, uniformMemory } from '../memory/config.ts';
 import { Random } from '../random.ts';
+import { withBottleneck } from './bottleneck.ts';
+import { type Dependence, DependencePenalty, penalisedLayers } from './dependence_penalty.ts';
 import { batchSizes, type DeviceDataset } from './device_dataset.ts';
 import type { ModelSpec } from './model_spec.ts';
 import { PrivateGradients, type PrivateTraining, refuseBatchNorm } from './private_gradients.ts';
@@ -58,6 +60,10 @@ export interface TrainingConfig {
    * forward and backward passes, and submits, as it has images.
    */
   readonly privacy?: PrivateTraining;
+  /** Classifiers only: a penalty on what hidden values tell about the image. Reported losses do not include it. */
+  readonly dependence?: Dependence;
+  /** Classifiers only: a variational bottleneck before the last layer, with this factor of its information in the loss. */
+  readonly bottleneck?: number;
 }
 
 /**
@@ -208,8 +214,18 @@ export class Trainer {
     if (indices.length === 0) throw new DataError('the training split is empty');
     const parameters = new FlatParameters(arena, 'parameters', modelLayout(spec));
     const trainer = new Trainer(parameters, spec, data, indices, config, arena.gpu);
-    if (config.privacy) refuseBatchNorm([...spec.layers, ...spec.decoder]);
+    if (config.privacy) {
+      refuseBatchNorm([...spec.layers, ...spec.decoder]);
+      if (config.dependence || config.bottleneck !== undefined) {
+        throw new ConfigError(
+          'defences.dpSgd: it does not make the losses of defences.bido and defences.mid private; leave one of them out',
+        );
+      }
+    }
     if (config.errors) checkMemory(trainer.#memoryConfig(0), parameters.layout, 1, 'training.errors');
+    const { trained } = trainer.#phases[trainer.#phases.length - 1];
+    if (config.dependence) penalisedLayers(trained);
+    if (config.bottleneck !== undefined) withBottleneck(trained, config.bottleneck);
     if (state) {
       if (state.parameters.length !== parameters.layout.length) {
         throw new DataError(
@@ -368,23 +384,33 @@ export class Trainer {
     const count = this.#indices.length;
     const sizes = batchSizes(dropLast && count > batchSize ? count - (count % batchSize) : count, batchSize);
     const { layout } = parameters;
-    const gradients = new FlatParameters(arena, 'gradients', layout);
-    const optimizer = optimizerBuffers(arena, phase.optimizer, layout.length * 4);
-    const metrics = arena.allocate('metrics', 16);
     const { kind, frozen, trained } = phase;
-    const { seed } = this.#config;
+    const { seed, weightClip, errors, labelSmoothing, erasing, privacy } = this.#config;
+    const { dependence, bottleneck }: Partial<TrainingConfig> = kind === 'classify' ? this.#config : {};
+    const layers = bottleneck === undefined ? trained : withBottleneck(trained, bottleneck);
+    const added = addedParameters(arena, phase, layers);
+    const gradients = new FlatParameters(
+      arena,
+      'gradients',
+      added ? new ParameterLayout([...layout.slices, ...added.parameters.layout.slices]) : layout,
+    );
+    const moments = optimizerBuffers(arena, phase.optimizer, layout.length * 4);
+    const optimizer = added ? [...moments, ...added.moments, added.parameters.view] : moments;
+    const metrics = arena.allocate('metrics', 16);
     const pixels = kind === 'invert' ? this.#spec.outputs : this.#spec.inputs;
-    const { weightClip, errors, labelSmoothing, erasing, privacy } = this.#config;
     const rows = privacy ? 1 : sizes[0];
     const clean = arena.matrix('batch', rows, pixels);
     const targets = arena.allocate('targets', rows * 4);
     const results = arena.allocate('results', rows * 8);
     const input = kind === 'classify' ? clean : arena.matrix('input', rows, this.#spec.inputs);
     const frozenRun = planGraph(arena, frozen, input);
-    const run = planGraph(arena, trained, frozenRun.values[frozen.length], {
+    const penalised = dependence ? penalisedLayers(trained) : [];
+    const run = planGraph(arena, layers, frozenRun.values[frozen.length], {
       mode: { training: true, seed },
       gradients: { parameters: true },
+      rereads: (layer) => penalised.includes(layer),
     });
+    const penalty = dependence && new DependencePenalty(arena, layers, clean, run, penalised, dependence);
     const running = { phase, arena, steps: new Map<number, Program>(), sizes, metrics, optimizer };
     const { steps } = running;
     const memory = kind === 'classify' && errors ? await ApproximateMemory.store(arena, parameters) : undefined;
@@ -412,14 +438,18 @@ export class Trainer {
         recordGatherRows(recorder, { table, order, output: firstRows(input, size) });
       }
       const plain = plainWeights(parameters);
+      const plainAdded = added && plainWeights(added.parameters);
       memory?.recordEncode(recorder);
       memory?.recordPass(recorder, 0);
-      const weights: WeightsOf = (layer) => (stored.has(layer) ? memory!.weightsOf(layer) : plain(layer));
+      const weights: WeightsOf = (layer) => {
+        if (stored.has(layer)) return memory!.weightsOf(layer);
+        return added?.parameters.layout.layers.includes(layer) ? plainAdded!(layer) : plain(layer);
+      };
       recordForward(recorder, arena, frozen, plain, firstImages(frozenRun, size));
       const activations = firstImages(run, size);
-      recordForward(recorder, arena, trained, weights, activations);
-      const output = activations.values[trained.length];
-      const gradOutput = activations.gradients[trained.length]!;
+      recordForward(recorder, arena, layers, weights, activations);
+      const output = activations.values[layers.length];
+      const gradOutput = activations.gradients[layers.length]!;
       if (kind === 'classify') {
         const logits = { logits: output, gradLogits: gradOutput };
         recordSoftmaxCrossEntropy(recorder, { ...logits, targets, smoothing: labelSmoothing, results });
@@ -427,10 +457,12 @@ export class Trainer {
         recordMse(recorder, { output, target: images, gradOutput, results });
       }
       recordAccumulateMetrics(recorder, { rows: size, results, metrics });
-      recordBackward(recorder, arena, trained, weights, activations, gradients);
+      const onGradient = penalty?.record(recorder, images, targets, activations);
+      recordBackward(recorder, arena, layers, weights, activations, gradients, onGradient);
       own?.recordExample(recorder);
       const last = update ?? recorder;
-      recordOptimizer(last, phase, parameters, gradients, optimizer);
+      recordOptimizer(last, phase, parameters, gradients, moments);
+      if (added) recordOptimizer(last, added, added.parameters, gradients, added.moments);
       if (kind === 'classify' && weightClip !== undefined) {
         for (const layer of productLayers(trained)) {
           for (const part of ['weight', 'bias']) {
@@ -488,10 +520,29 @@ function optimizerBuffers(arena: Arena, optimizer: OptimizerConfig, bytes: numbe
   return names.map((name) => arena.allocate(name, bytes));
 }
 
+/** Parameters that exist in training only, those of layers that the network does not have: zero at first. */
+interface AddedParameters extends Pick<Phase, 'optimizer' | 'trained'> {
+  readonly parameters: FlatParameters;
+  readonly moments: readonly BufferView[];
+}
+
+/** @param layers those that the phase runs: the trained ones, and perhaps others */
+function addedParameters(
+  arena: Arena,
+  { optimizer, trained: own }: Phase,
+  layers: readonly LayerSpec[],
+): AddedParameters | undefined {
+  const trained = layers.filter((layer) => own.every(({ name }) => name !== layer.name));
+  if (trained.length === 0) return undefined;
+  const layout = new ParameterLayout(layerParameters(trained));
+  const parameters = new FlatParameters(arena, 'parameters of training only', layout);
+  return { optimizer, trained, parameters, moments: optimizerBuffers(arena, optimizer, layout.length * 4) };
+}
+
 /** One step over the flat buffers from the first to the last trained layer: weight decay must not reach frozen ones. */
 function recordOptimizer(
   recorder: Recorder,
-  { optimizer, trained }: Phase,
+  { optimizer, trained }: Pick<Phase, 'optimizer' | 'trained'>,
   parameters: FlatParameters,
   gradients: FlatParameters,
   buffers: readonly BufferView[],
@@ -501,12 +552,13 @@ function recordOptimizer(
   const first = layout.find(moved[0].name).offset;
   const last = layout.find(moved[moved.length - 1].name);
   const count = last.offset + last.length - first;
-  const range = (view: BufferView): BufferView => ({ ...view, offset: first * 4, size: count * 4 });
-  const flat = { count, parameters: range(parameters.view), gradients: range(gradients.view) };
+  const range = (view: BufferView, from = first): BufferView => ({ ...view, offset: from * 4, size: count * 4 });
+  const firstGradient = gradients.layout.find(moved[0].name).offset;
+  const flat = { count, parameters: range(parameters.view), gradients: range(gradients.view, firstGradient) };
   if (optimizer.kind === 'sgd') {
     recordSgd(recorder, { ...flat, ...optimizer, velocity: range(buffers[0]) });
   } else {
-    const [firstMoment, secondMoment, secondMomentMax] = buffers.map(range);
+    const [firstMoment, secondMoment, secondMomentMax] = buffers.map((view) => range(view));
     recordAdam(recorder, { ...flat, ...optimizer, firstMoment, secondMoment, secondMomentMax });
   }
 }

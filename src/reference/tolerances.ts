@@ -25,6 +25,8 @@ export const TOLERANCES = {
   tanh: ELEMENTWISE,
   sigmoid: ELEMENTWISE,
   activationBackward: ELEMENTWISE,
+  /** Normal noise (see `normal`) times a deviation of up to 5, and the gradient of that. */
+  bottleneck: { relative: 2e-6, absolute: 1e-5 },
   /** A difference of numbers of magnitude up to 1, and a division, which may be off by 2.5 ulp. */
   normalise: ELEMENTWISE,
   /** The error of WGSL's log may be 2^-21 between 0.5 and 2. */
@@ -38,6 +40,8 @@ export const TOLERANCES = {
   noisyConfidences: { relative: 1e-6, absolute: 8e-6 },
   mse: ELEMENTWISE,
   mseGradient: SMALL,
+  /** Kernel matrices of magnitude up to 3: exponentials of sums, less the means of up to 256 of them. */
+  dependence: { relative: 2e-6, absolute: 2e-6 },
   norm: { relative: 1e-6, absolute: 0 },
   /** Parameters after some steps of SGD or Adam: PyTorch's own rounding of |w| < 3. */
   sgd: ELEMENTWISE,

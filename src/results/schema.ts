@@ -143,7 +143,10 @@ const MemoryCondition = v.strictObject({
   ),
   volts: v.optional(field(number, 'Supply voltage in volts; present if the memory is part of a sweep over voltages.')),
   granularity,
-  rates: field(v.record(v.string(), share), 'Mean bit error rate per layer on the first chip.'),
+  rates: field(
+    v.record(v.string(), share),
+    'Mean bit error rate on the first chip per layer, and per stored activation: `input`, `fc1 output`.',
+  ),
   layers,
   memory: field(MemoryConfig, 'The memory configuration.'),
   release,

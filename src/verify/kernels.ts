@@ -11,6 +11,7 @@ import type { Program } from '../gpu/recorder.ts';
 import { ACTIVATION_LAYERS } from './kernels/activation.ts';
 import { CONVOLUTIONS } from './kernels/conv.ts';
 import { DIRECT_CONVOLUTIONS } from './kernels/conv_direct.ts';
+import { DEPENDENCES } from './kernels/dependence.ts';
 import { FLIPS } from './kernels/flips.ts';
 import { GEMMS } from './kernels/gemm.ts';
 import { BATCHES, COPIES, IMAGE_FILTERS } from './kernels/image.ts';
@@ -48,6 +49,7 @@ const CHECKS: readonly Check[] = [
   ...NORMS,
   ...POOLS,
   ...LOSSES,
+  ...DEPENDENCES,
   ...REDUCTIONS,
   ...OPTIMIZERS,
   ...BATCHES,

@@ -1,13 +1,15 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { ConfigError } from '../../src/errors.ts';
 import { Arena } from '../../src/gpu/arena.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
-import { ApproximateMemory } from '../../src/injection/approximate_memory.ts';
+import { ApproximateMemory, type MeasureActivations } from '../../src/injection/approximate_memory.ts';
 import { type LayerSpec, layerParameters } from '../../src/layers/kinds.ts';
 import { FlatParameters, ParameterLayout } from '../../src/layers/parameters.ts';
 import { storeActivations } from '../../src/memory/activations.ts';
 import { type FaultModel, type MemoryConfigInput, parseMemoryConfig } from '../../src/memory/config.ts';
 import { stackVictim } from '../../src/models/victims.ts';
 import { randomValues, useGpu } from '../support/gpu.ts';
+import { binomialSigmas } from '../support/statistics.ts';
 
 const device = useGpu();
 
@@ -43,7 +45,13 @@ let arena: Arena | undefined;
 afterEach(() => arena?.destroy());
 
 /** Runs a victim on images x of 20 pixels; returns its memory, its plan, and the logits and the input after the run. */
-async function run(config: Partial<MemoryConfigInput>, x: Float32Array, first = 0, pass = 0) {
+async function run(
+  config: Partial<MemoryConfigInput>,
+  x: Float32Array,
+  first = 0,
+  pass = 0,
+  measureActivations?: MeasureActivations,
+) {
   arena = new Arena(device.gpu);
   const parameters = new FlatParameters(arena, 'parameters', layout);
   const weights = new Float32Array(layout.length);
@@ -56,7 +64,7 @@ async function run(config: Partial<MemoryConfigInput>, x: Float32Array, first = 
     layout.pack(slice, new Uint32Array(values.buffer), new Uint32Array(weights.buffer));
   }
   device.gpu.write(parameters.view, weights);
-  const memory = await ApproximateMemory.store(arena, parameters);
+  const memory = await ApproximateMemory.store(arena, parameters, measureActivations);
   await memory.configure(parseMemoryConfig({ seed: 3, layers: {}, ...config }, LAYERS));
   await memory.load(1);
   const rows = x.length / 20;
@@ -81,6 +89,7 @@ async function run(config: Partial<MemoryConfigInput>, x: Float32Array, first = 
 
 const x = randomValues(7 * 20, 9).map(Math.abs);
 const faults: FaultModel[] = [{ kind: 'uniform', bitErrorRate: 0.05, drawn: 'read' }];
+const floatOf = (word: number) => new Float32Array(Uint32Array.of(word).buffer)[0];
 type Activations = NonNullable<MemoryConfigInput['activations']>;
 
 describe('activations in approximate memory', () => {
@@ -151,6 +160,68 @@ describe('activations in approximate memory', () => {
     const other = await run(config, x, 0, 2);
     expect(other.logits).not.toEqual(whole.logits);
   });
+
+  it('formats whose range is left open are fitted to measured activations, once', async () => {
+    const without = run({ activations: { input: { kind: 'stored' }, fc1: { kind: 'stored' } } }, x);
+    await expect(without).rejects.toThrow(ConfigError);
+    await expect(without).rejects.toThrow(
+      /^memory\.activations\.fc1\.range: give the largest value that fixed must hold$/,
+    );
+    arena?.destroy();
+    let calls = 0;
+    const measured = new Map([
+      ['conv1', 3],
+      ['fc1', 0.7],
+    ]);
+    const measure = async () => {
+      calls++;
+      return measured;
+    };
+    const int8 = { kind: 'stored', format: { kind: 'int8' } } as const;
+    const { memory } = await run({ activations: { '*': int8 } }, x, 0, 0, measure);
+    const largest = (name: string) => floatOf(memory.activationSamplerOf(name, 0, 0).codec.decode(127, 0));
+    expect(largest('conv1')).toBeCloseTo(3, 1);
+    expect(largest('fc1')).toBeCloseTo(0.7, 1);
+    const given = { fc1: { ...int8, range: 5 }, conv1: int8, input: int8 };
+    await memory.configure(parseMemoryConfig({ layers: {}, activations: given }, LAYERS));
+    expect(largest('fc1')).toBeCloseTo(5, 1);
+    expect(largest('input')).toBeCloseTo(1, 1);
+    expect(calls).toBe(1);
+  });
+
+  it.each([
+    ['inference', true],
+    ['load', false],
+  ] as const)(
+    'at granularity %s the stated share of bits flips, and those of a pass are new: %s',
+    async (granularity, isNew) => {
+      const stored = { kind: 'stored', format: { kind: 'int8' }, range: 127, faults } as const;
+      const { memory } = await run({ granularity, activations: { fc1: stored } }, x);
+      const [rows, columns] = [40, 256];
+      const flipsOf = async (pass: number) => {
+        const zeros = arena!.matrix('activations', rows, columns);
+        const recorder = new Recorder(device.gpu);
+        memory.recordActivation(recorder, 'fc1', zeros, rows);
+        const program = await recorder.build('store');
+        program.setStep({ passIndex: pass });
+        program.run();
+        const unit = floatOf(memory.activationSamplerOf('fc1', 0, 0).codec.decode(1, 0));
+        // A code of 8 bits in two's complement: that of zero has no bit set.
+        return Array.from(await device.gpu.readFloats(zeros), (value) => Math.round(value / unit) & 0xff);
+      };
+      const [first, second] = [await flipsOf(0), await flipsOf(2)];
+      const count = (codes: readonly number[]) =>
+        codes.reduce((sum, code) => sum + [...code.toString(2)].filter((bit) => bit === '1').length, 0);
+      const bits = 8 * rows * columns;
+      expect(Math.abs(binomialSigmas(count(first), bits, 0.05))).toBeLessThan(4);
+      const both = count(first.map((code, i) => code & second[i]));
+      if (isNew) expect(Math.abs(binomialSigmas(both, bits, 0.05 ** 2))).toBeLessThan(4);
+      else expect(second).toEqual(first);
+      // Images have errors of their own.
+      const rowOf = (row: number) => first.slice(row * columns, (row + 1) * columns);
+      expect(rowOf(0)).not.toEqual(rowOf(1));
+    },
+  );
 
   it('activations without errors in fp32 are unchanged', async () => {
     const fp32: Activations[string] = { kind: 'stored', format: { kind: 'fp32' } };

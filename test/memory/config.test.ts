@@ -53,6 +53,15 @@ it('`*` stands for every layer without an entry of its own', () => {
   expect(layers.fc2.kind).toBe('gaussian');
 });
 
+it('`*` stands for the outputs of the layers that may be starred, and never for the input', () => {
+  const [own, others] = [uniform(), uniform({ bitErrorRate: 0.5 })];
+  const config = { layers: {}, activations: { '*': others, fc1: { ...own, range: 2 } } };
+  const { activations } = parseMemoryConfig(config, [...LAYERS, 'norm'], 'memory', LAYERS);
+  expect(Object.keys(activations).sort()).toEqual(LAYERS);
+  expect(activations.fc1.range).toBe(2);
+  expect(activations.fc2.faults).toEqual([{ kind: 'uniform', bitErrorRate: 0.5, drawn: 'read' }]);
+});
+
 describe('errors name the path', () => {
   const cases: readonly (readonly [string, unknown, RegExp])[] = [
     ['a number instead of an object', 12, /^memory: /],
@@ -155,11 +164,6 @@ describe('errors name the path', () => {
       'activations of no layer',
       { layers: {}, activations: { pool1: { kind: 'stored' } } },
       /^memory\.activations\.pool1: no such layer; give input or one of fc1, fc2$/,
-    ],
-    [
-      'activations without a range',
-      { layers: {}, activations: { fc1: { kind: 'stored' } } },
-      /^memory\.activations\.fc1\.range: give the largest value that fixed must hold$/,
     ],
     [
       'a scale per channel for activations',

@@ -32,14 +32,24 @@ async function created(run: () => Promise<void>): Promise<number> {
   return bytes;
 }
 
-it.each(['mlp3', 'lenet', 'vgg_rgb', 'resnet_rgb', 'mobile'])(
-  'the training of %s creates buffers of the bytes that the plan says, within a twentieth',
-  async (name) => {
+const HIDDEN = { dependence: { input: 1e5, labels: 1e3 }, bottleneck: 0.1 };
+
+it.each([
+  ['mlp3', {}],
+  ['mlp3', HIDDEN],
+  ['lenet', {}],
+  ['vgg_rgb', {}],
+  ['resnet_rgb', {}],
+  ['mobile', {}],
+] as const)(
+  'the training of %s with the defences %o creates buffers of the bytes that the plan says, within a twentieth',
+  async (name, defences) => {
     const file = `networks/${name}.onnx`;
     const { spec } = importOnnx(readFixture(file), file);
     if (spec.description.kind !== 'network') throw new Error(`${name} is a ${spec.description.kind}`);
     const { width, height, channels } = spec.description.input;
     const training: TrainingConfig = {
+      ...defences,
       batchSize: 4,
       epochs: 1,
       seed: 1,

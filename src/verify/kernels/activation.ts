@@ -7,10 +7,12 @@ import {
   recordActivationForward,
 } from '../../kernels/activation.ts';
 import { recordAdd } from '../../kernels/add.ts';
+import { recordBottleneckBackward, recordBottleneckForward } from '../../kernels/bottleneck.ts';
 import { recordDropout } from '../../kernels/dropout.ts';
 import { recordNormalise } from '../../kernels/normalise.ts';
 import { recordSoftmaxBackward, recordSoftmaxForward } from '../../kernels/softmax.ts';
 import { activationBackward, activationForward } from '../../reference/activation.ts';
+import { bottleneckBackward, bottleneckForward, bottleneckNoise } from '../../reference/bottleneck.ts';
 import { type DropoutDraw, dropout } from '../../reference/dropout.ts';
 import { normalise } from '../../reference/norm.ts';
 import { logSoftmaxForward, softmaxBackward, softmaxForward } from '../../reference/softmax.ts';
@@ -68,6 +70,43 @@ const dropoutCheck: Check = {
     program.setStep({ iteration: ITERATION });
   },
 };
+
+/** Means, and raw deviations from those of which f32 has no exponential up to 10. */
+const bottleneckInputs = () => [numbers(SIZE, 1, 2), numbers(SIZE, 2, 60).map((value) => value - 50)] as const;
+const BOTTLENECK = { seed: 2 ** 40 + 3, beta: 0.4, rows: ROWS };
+const noise = () => bottleneckNoise(ROWS, COLUMNS, BOTTLENECK.seed, ITERATION);
+
+const bottleneckChecks: readonly Check[] = [
+  {
+    kernel: 'bottleneck_forward',
+    record(trial) {
+      const [x, s] = bottleneckInputs();
+      const output = trial.output(ROWS, COLUMNS);
+      const [mean, raw] = [x, s].map((values) => trial.matrix(ROWS, COLUMNS, values));
+      recordBottleneckForward(trial.recorder, { mean, raw, output, seed: BOTTLENECK.seed });
+      trial.expectMatrix(output, bottleneckForward(x, s, noise()), TOLERANCES.bottleneck);
+    },
+    prepare(program) {
+      program.setStep({ iteration: ITERATION });
+    },
+  },
+  {
+    kernel: 'bottleneck_backward',
+    record(trial) {
+      const [x, s] = bottleneckInputs();
+      const gradient = numbers(SIZE, 3);
+      const [mean, raw, gradOutput] = [x, s, gradient].map((values) => trial.matrix(ROWS, COLUMNS, values));
+      const [gradMean, gradRaw] = [trial.output(ROWS, COLUMNS), trial.output(ROWS, COLUMNS)];
+      recordBottleneckBackward(trial.recorder, { mean, raw, gradOutput, gradMean, gradRaw, ...BOTTLENECK });
+      const expected = bottleneckBackward(x, s, noise(), gradient, BOTTLENECK);
+      trial.expectMatrix(gradMean, expected.mean, TOLERANCES.activationBackward);
+      trial.expectMatrix(gradRaw, expected.raw, TOLERANCES.bottleneck);
+    },
+    prepare(program) {
+      program.setStep({ iteration: ITERATION });
+    },
+  },
+];
 
 const addCheck: Check = {
   kernel: 'add',
@@ -130,6 +169,7 @@ export const ACTIVATION_LAYERS: readonly Check[] = [
   ...(['sigmoid', ...WITH_PARAMETERS] as const).map(forwardCheck),
   ...[...ACTIVATIONS, ...WITH_PARAMETERS].map(backwardCheck),
   dropoutCheck,
+  ...bottleneckChecks,
   addCheck,
   normaliseCheck,
   ...[false, true].flatMap(softmaxChecks),

@@ -96,7 +96,8 @@ export async function slurmCommand(
     const missing = await missingOf(run, asked, session.version, jobsOf(name, { needed: false }));
     return answerDry(session, run, missing);
   }
-  for (let i = 1; i <= run.count; i++) makeFolder(join(out, shardFolder(i, run.count)));
+  // Leaves no folder behind where there is no Slurm.
+  slurm('sbatch', ['--version']);
   makeFolder(join(out, SCRIPTS));
   const lock = RunLock.acquire(join(out, SCRIPTS));
   try {
@@ -170,6 +171,8 @@ async function submit(session: Session, run: ClusterRun, missing: Missing): Prom
     const path = scriptFile(run, 'array');
     await writeFileAtomic(path, arrayScript(run, missing.shards));
     array = sbatch([path]);
+    // They say how many shards there are until the tasks begin.
+    for (const index of missing.shards) makeFolder(join(run.out, shardFolder(index, run.count)));
   }
   if (missing.merge) {
     // A merge that does not wait for the new shards would fail.

@@ -509,10 +509,11 @@ export class Testbed {
   }
 
   /** True if two linear layers are read once per load, so that their product can replace them. */
-  #folds({ granularity, activations }: MemoryConfig): boolean {
+  #folds(config: MemoryConfig): boolean {
+    const { granularity, activations } = config;
     const perLoad = granularity === 'load' || granularity === 'chip';
     const linear = isLinear(this.spec.layers) && Object.keys(activations).length === 0;
-    return perLoad && linear && !this.layers.some((layer) => this.memory.fused(layer));
+    return perLoad && linear && !this.layers.some((layer) => this.memory.fused(layer, config));
   }
 
   #retire(): void {

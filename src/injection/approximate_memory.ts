@@ -120,9 +120,11 @@ export class ApproximateMemory {
     return this.#config;
   }
 
-  /** True if the layer's weights are fetched inside the products that use them; never true for batch normalisation. */
-  fused(layer: string): boolean {
-    const { layers, path, granularity } = this.config;
+  /**
+   * True if the layer's weights are fetched inside the products that use them; never true for batch normalisation.
+   * @param config the current configuration by default
+   */
+  fused(layer: string, { layers, path, granularity }: MemoryConfig = this.config): boolean {
     if (this.#parameters.layout.find(`${layer}.weight`).rows === 1) return false;
     return layers[layer]?.kind === 'stored' && (path === 'fused' || granularity === 'inference');
   }

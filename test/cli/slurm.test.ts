@@ -132,8 +132,9 @@ describe('submitting a run', () => {
       writeFileSync(join(bin, name), `#!/bin/sh\necho "${name} $*" >>'${log}'\n${body}\n`);
       chmodSync(join(bin, name), 0o755);
     };
-    const number = `echo "$(grep -c sbatch '${log}')0;cluster"`;
-    command('sbatch', refusal ? `echo '${refusal}' >&2; exit 1` : number);
+    const number = `echo "$(grep -c parsable '${log}')0;cluster"`;
+    const refuse = `[ "$1" = --version ] && exit; echo '${refusal}' >&2; exit 1`;
+    command('sbatch', refusal ? refuse : number);
     command('scancel', '');
     command('squeue', `name=$(expr "$*" : '.*--name=\\([^,]*\\),')\ncat <<end\n${queue.join('\n')}\nend`);
     process.env.PATH = [bin, PATH].join(delimiter);
@@ -144,7 +145,7 @@ describe('submitting a run', () => {
     const log = join(scratch, 'calls');
     const lines = existsSync(log) ? readFileSync(log, 'utf8').trimEnd().split('\n') : [];
     rmSync(log, { force: true });
-    return lines.filter((line) => !line.startsWith('squeue')).map((line) => line.replace(`${out}/slurm/`, ''));
+    return lines.filter((line) => !/^squeue|--version$/.test(line)).map((line) => line.replace(`${out}/slurm/`, ''));
   }
 
   async function submit(
@@ -263,20 +264,21 @@ describe('submitting a run', () => {
     await expect(submit({ array: 4 })).rejects.toThrow(/--array 4: .*shards holds shards of 3; leave --array out/);
   });
 
-  test('what sbatch says is passed on, and the next try submits what is missing', async () => {
+  test('what sbatch says is passed on, and the next try may have another number of shards', async () => {
     installSlurm({ refusal: 'sbatch: error: invalid partition specified: x' });
     const refused = submit({ array: 3 });
     await expect(refused).rejects.toThrow(MidasError);
     await expect(refused).rejects.toThrow(/^sbatch refused: sbatch: error: invalid partition specified: x; /);
     installSlurm();
-    expect((await submit()).json).toMatchObject({ shards: 3, missing: [1, 2, 3] });
+    expect((await submit({ array: 2 })).json).toMatchObject({ shards: 2, missing: [1, 2] });
   });
 
   test('a machine without Slurm is named', async () => {
     process.env.PATH = join(scratch, 'nothing');
     const submitted = submit({ array: 3 });
     await expect(submitted).rejects.toThrow(ConfigError);
-    await expect(submitted).rejects.toThrow(/no command squeue here; .* or print the scripts with --dry-run/);
+    await expect(submitted).rejects.toThrow(/no command sbatch here; .* or print the scripts with --dry-run/);
+    expect(existsSync(out)).toBe(false);
   });
 
   test('a folder whose name Slurm cannot read is refused', async () => {

@@ -22,7 +22,10 @@ const scratch = mkdtempSync(join(tmpdir(), 'midas-slurm-'));
 const folder = join(scratch, "my runs, 50%a 'x' $HOME");
 const FILE = join(folder, 'tiny.json');
 
-/** A task appends a line for every row that it has written: its shard, how often it was requeued, and the row. */
+/**
+ * A task appends a line before it writes a row (+) and one after that (.): its shard, how often it was requeued, the sign, and the
+ * row.
+ */
 const MEASURED = join(scratch, 'measured');
 const PRELOAD = join(scratch, 'log_rows.mjs');
 writeFileSync(
@@ -34,9 +37,12 @@ writeFileSync(
   await file.close();
   const { appendFile } = prototype;
   const { MIDAS_TEST_MEASURED, SLURM_ARRAY_TASK_ID, SLURM_RESTART_COUNT = 0 } = process.env;
+  const log = (...parts) =>
+    appendFileSync(MIDAS_TEST_MEASURED, [SLURM_ARRAY_TASK_ID, SLURM_RESTART_COUNT, ...parts].join(' '));
   prototype.appendFile = async function (text) {
+    log('+', text);
     await appendFile.call(this, text);
-    appendFileSync(MIDAS_TEST_MEASURED, [SLURM_ARRAY_TASK_ID, SLURM_RESTART_COUNT, text].join(' '));
+    log('.', text);
   };`,
 );
 
@@ -66,35 +72,32 @@ function rowsOf(out: string, shard: number): number {
 
 const isFinished = (out: string, shard: number) => existsSync(join(shardOf(out, shard), 'shard.json'));
 
-/** Kills a node with its task while that is measuring, and the controller; starts them again. @returns the shard of the task */
-async function kill(out: string, node: NodeName, deadline: number): Promise<number> {
-  for (;;) {
-    const running = cluster.run(
-      'squeue',
-      '--noheader',
-      '--array',
-      `--nodelist=${node}`,
-      '--states=RUNNING',
-      '--format=%K',
-    );
-    const shard = Number(running);
-    const before = shard > 0 ? rowsOf(out, shard) : 0;
-    while (shard > 0 && !isFinished(out, shard) && performance.now() < deadline) {
-      if (rowsOf(out, shard) <= before) {
-        await setTimeout(20);
-        continue;
-      }
-      cluster.killNode(node);
-      cluster.killController();
-      const killed = !isFinished(out, shard);
-      cluster.startController();
-      await cluster.dead(node);
-      cluster.startNode(node);
-      await cluster.ready();
-      if (killed) return shard;
-    }
-    if (performance.now() > deadline) throw new Error(`no task on ${node} was found measuring: ${running}`);
-    await setTimeout(100);
+/** The shard whose task runs on a node; 0 if none does. */
+function taskOn(node: NodeName): number {
+  return Number(
+    cluster.run('squeue', '--noheader', '--array', `--nodelist=${node}`, '--states=RUNNING', '--format=%K'),
+  );
+}
+
+/**
+ * Waits until the task on the first of the nodes has written a row, kills these nodes with their tasks and the controller, and
+ * starts them again. @returns the shard of the task, which was not finished
+ */
+async function kill(out: string, nodes: readonly NodeName[], deadline: number): Promise<number> {
+  for (let shard = 0, before = 0; ; await setTimeout(20)) {
+    if (performance.now() > deadline) throw new Error(`no task on ${nodes[0]} was found measuring`);
+    const now = taskOn(nodes[0]) || 0;
+    if (now !== shard) before = rowsOf(out, now);
+    shard = now;
+    if (rowsOf(out, shard) <= before) continue;
+    for (const node of nodes) cluster.killNode(node);
+    cluster.killController();
+    const wasFinished = isFinished(out, shard);
+    cluster.startController();
+    for (const node of nodes) await cluster.dead(node);
+    for (const node of nodes) cluster.startNode(node);
+    await cluster.ready();
+    if (!wasFinished) return shard;
   }
 }
 
@@ -116,7 +119,9 @@ async function disturbed(name: string, options: { rates: number; kills: number; 
 
   const killed = new Set<number>();
   for (let i = 0; i < kills; i++) {
-    killed.add(await kill(out, NODES[i % 2], deadline));
+    // Many kills hit both nodes: the tasks of the other one would have finished everything before the last kill.
+    const [first, second] = i % 2 === 0 ? NODES : NODES.toReversed();
+    killed.add(await kill(out, kills === 1 ? [first] : [first, second], deadline));
     if (kills > 1) console.error(`killed ${i + 1} of ${kills}`);
   }
   while (!existsSync(join(out, 'results.json')) || cluster.run('squeue', '--noheader') !== '') {
@@ -128,18 +133,19 @@ async function disturbed(name: string, options: { rates: number; kills: number; 
   for (const file of own.keys()) if (/^(shards|slurm)\//.test(file)) own.delete(file);
   expect(own).toEqual(filesOfRun(whole));
 
-  const lines = readFileSync(MEASURED, 'utf8').trimEnd().split('\n');
-  const measured = lines.map((line) => {
-    const [, shard, restarts, row] = /^(\d+) (\d+) (.*)$/.exec(line)!;
-    return { shard: Number(shard), restarts: Number(restarts), key: rowKey(JSON.parse(row) as Row) };
-  });
-  const rows = readFileSync(join(whole, 'rows.jsonl'), 'utf8').trimEnd().split('\n');
-  // Every row was written once, although the killed shards were measured by several processes.
-  expect(measured.map(({ key }) => key).sort()).toEqual(rows.map((row) => rowKey(JSON.parse(row) as Row)).sort());
-  for (const shard of killed) {
-    const processes = new Set(measured.filter((each) => each.shard === shard).map(({ restarts }) => restarts));
-    expect(processes.size, `shard ${shard}`).toBeGreaterThan(1);
+  const signs = new Map<string, string>();
+  const processes = new Map<number, Set<string>>();
+  for (const line of readFileSync(MEASURED, 'utf8').trimEnd().split('\n')) {
+    const [, shard, restarts, sign, row] = /^(\d+) (\d+) ([+.]) (.*)$/.exec(line)!;
+    const key = rowKey(JSON.parse(row) as Row);
+    signs.set(key, (signs.get(key) ?? '') + sign);
+    processes.set(Number(shard), (processes.get(Number(shard)) ?? new Set()).add(restarts));
   }
+  const rows = readFileSync(join(whole, 'rows.jsonl'), 'utf8').trimEnd().split('\n');
+  expect([...signs.keys()].sort()).toEqual(rows.map((row) => rowKey(JSON.parse(row) as Row)).sort());
+  // No row was measured again after it had been written, although several processes measured the shards that were killed.
+  expect([...signs].filter(([, own]) => !/^\++\.?$/.test(own))).toEqual([]);
+  for (const shard of killed) expect(processes.get(shard)!.size, `shard ${shard}`).toBeGreaterThan(1);
 
   const done = JSON.parse(await midas(...submit));
   expect(done).toEqual({ out, shards: SHARDS, missing: [], waiting: [] });
@@ -188,6 +194,6 @@ describe.skipIf(!IS_INSTALLED)('a run on a cluster with Slurm', () => {
     disturbed('short', { rates: 10, kills: 1, minutes: 8 }));
 
   longTest('a run that is killed twenty times has the same files, and measures nothing twice', 60, () =>
-    disturbed('long', { rates: 58, kills: 20, minutes: 55 }),
+    disturbed('long', { rates: 94, kills: 20, minutes: 55 }),
   );
 });

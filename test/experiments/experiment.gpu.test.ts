@@ -207,6 +207,19 @@ describe('running a whole experiment', () => {
     }
   });
 
+  it('a run that was killed after its last row, and a shard without conditions, know the order of the rows', async () => {
+    const config = configuration('mlp', { ...BATCHED, noise: { kinds: [] } });
+    const store = new InMemoryRunStore();
+    const first = await run(config, store);
+    const again = await run(config, store);
+    expect(again.presentation).toEqual(first.presentation);
+    expect(store.rows).toHaveLength(first.rows.length);
+    const context = { store: new InMemoryRunStore(), progress: SILENT, signal: new AbortController().signal };
+    const empty = await runExperiment(device.gpu, data, config, context, { shard: { index: 40, count: 41 } });
+    expect(empty.rows).toEqual([]);
+    expect(empty.presentation.order).toEqual(first.presentation.order);
+  });
+
   it('an experiment continued with more rates, draws and attacks measures only what is new', async () => {
     const store = new InMemoryRunStore();
     const first = configuration('mlp', { draws: 2 });

@@ -32,9 +32,12 @@ async function created(run: () => Promise<void>): Promise<number> {
   return bytes;
 }
 
-it.each(['mlp3', 'lenet', 'vgg_rgb', 'resnet_rgb', 'mobile'])(
-  'the training of %s creates buffers of the bytes that the plan says, within a twentieth',
-  async (name) => {
+it.each<[string, string, Partial<TrainingConfig>]>([
+  ...['mlp3', 'lenet', 'vgg_rgb', 'resnet_rgb', 'mobile'].map((name): [string, string, object] => [name, 'SGD', {}]),
+  ['lenet', 'DP-SGD', { privacy: { clip: 1, noise: 1 } }],
+])(
+  'the training of %s by %s creates buffers of the bytes that the plan says, within a twentieth',
+  async (name, _kind, how) => {
     const file = `networks/${name}.onnx`;
     const { spec } = importOnnx(readFixture(file), file);
     if (spec.description.kind !== 'network') throw new Error(`${name} is a ${spec.description.kind}`);
@@ -44,6 +47,7 @@ it.each(['mlp3', 'lenet', 'vgg_rgb', 'resnet_rgb', 'mobile'])(
       epochs: 1,
       seed: 1,
       optimizer: { kind: 'sgd', learningRate: 1e-3, momentum: 0.9, weightDecay: 0 },
+      ...how,
     };
     const labels = Uint32Array.from({ length: training.batchSize }, (_, i) => i % spec.outputs);
     const dataset = await createDataset({

@@ -180,9 +180,10 @@ export function privacyText({
   noise,
   clip,
 }: NonNullable<Manifest['privacy']>): string {
+  const rounded = (value: number) => Number(value.toPrecision(3));
   return (
-    `DP-SGD with noise ${noise} and gradients clipped to ${clip}: ε = ${formatNumber(epsilon)} at δ = ${delta} for one training ` +
+    `DP-SGD with noise ${noise} and gradients clipped to ${clip}: ε = ${rounded(epsilon)} at δ = ${delta} for one training ` +
     'photograph if batches were Poisson samples, which shuffled batches are not; without that assumption ' +
-    `ε = ${formatNumber(epsilonOncePerEpoch)}. It holds against those who do not know the seed.`
+    `ε = ${rounded(epsilonOncePerEpoch)}. It holds against those who do not know the seed.`
   );
 }

@@ -8,7 +8,7 @@ import type { Row } from '../../src/results/results.ts';
 import { configuration } from '../support/experiment.ts';
 import { useGpu } from '../support/gpu.ts';
 
-// The direction of every rival defence against its undefended twin, on tiny procedural faces: ten people, a perceptron of 16
+// The direction of every rival defence against the undefended victim, on tiny procedural faces: ten people, a perceptron of 16
 // hidden units, several seeds. Differences are asked of every seed, without any tuning per seed.
 //
 // What its source reports and is not found at this scale, so that no test asks for it: label smoothing above 0 does not ease
@@ -45,12 +45,12 @@ async function outcomeOf(seed: number, changes: Record<string, unknown>): Promis
   return runExperiment(gpu, data, config, context);
 }
 
-/** The undefended twins, by seed, under both attacks and all releases. */
-const twins = new Map<number, ExperimentOutcome>();
+/** The undefended runs, by seed, under both attacks and all releases. */
+const undefended = new Map<number, ExperimentOutcome>();
 
 beforeAll(async () => {
   for (const seed of SEEDS) {
-    twins.set(seed, await outcomeOf(seed, { attacks: [MI_FACE, INVERSION], releases: RELEASES }));
+    undefended.set(seed, await outcomeOf(seed, { attacks: [MI_FACE, INVERSION], releases: RELEASES }));
   }
 });
 
@@ -60,14 +60,14 @@ const rowsOf = ({ rows }: ExperimentOutcome, attack: string, release?: string): 
 /** Mean similarity to the right person beyond that to others, without the mean face. */
 const liftOf = (rows: readonly Row[]) => rows.reduce((sum, row) => sum + row.liftMeanFree!, 0) / rows.length;
 
-describe.each(SEEDS)('against its undefended twin, seed %i,', (seed) => {
+describe.each(SEEDS)('against the undefended victim, seed %i,', (seed) => {
   it.each<[string, Record<string, unknown>, number]>([
     ['strong negative label smoothing', { labelSmoothing: -0.3 }, 0.8],
     ['erasing half of every training image', { randomErasing: { probability: 1, least: 0.2, most: 0.6 } }, 0.97],
     ['DP-SGD', { dpSgd: { noise: 1 } }, 0.5],
   ])('%s lowers what MI-Face finds', async (_, defences, share) => {
     const defended = await outcomeOf(seed, { defences });
-    const [before, after] = [twins.get(seed)!, defended].map((run) => liftOf(rowsOf(run, 'mi-face zero')));
+    const [before, after] = [undefended.get(seed)!, defended].map((run) => liftOf(rowsOf(run, 'mi-face zero')));
     expect(before).toBeGreaterThan(0.3);
     expect(after).toBeLessThan(share * before);
     // It has learned something: ten people, one in ten by guessing.
@@ -79,17 +79,17 @@ describe.each(SEEDS)('against its undefended twin, seed %i,', (seed) => {
     ['top-k', 0.8],
     ['output-noise', 0.5],
   ])('%s lowers what an inversion network finds that learns from released confidences', (release, share) => {
-    const twin = twins.get(seed)!;
+    const run = undefended.get(seed)!;
     for (const split of ['held-out', 'training']) {
       const name = `inversion, ${split}`;
-      expect(liftOf(rowsOf(twin, name, release))).toBeLessThan(share * liftOf(rowsOf(twin, name)));
+      expect(liftOf(rowsOf(run, name, release))).toBeLessThan(share * liftOf(rowsOf(run, name)));
     }
   });
 
   it('noise on confidences is measured in all draws and costs accuracy, releasing fewer confidences does neither', () => {
-    const twin = twins.get(seed)!;
+    const run = undefended.get(seed)!;
     const [exact, top, noisy] = [undefined, 'top-k', 'output-noise'].map((release) =>
-      rowsOf(twin, 'inversion, held-out', release),
+      rowsOf(run, 'inversion, held-out', release),
     );
     expect([exact, top, noisy].map(({ length }) => length)).toEqual([1, 1, 2]);
     expect(top[0].correct).toBe(exact[0].correct);
@@ -100,7 +100,7 @@ describe.each(SEEDS)('against its undefended twin, seed %i,', (seed) => {
 
   it('neither reaches an attacker who reads the weights', () => {
     const [exact, ...others] = [undefined, 'top-k', 'output-noise'].map((release) =>
-      rowsOf(twins.get(seed)!, 'mi-face zero', release),
+      rowsOf(undefended.get(seed)!, 'mi-face zero', release),
     );
     for (const rows of others) expect(liftOf(rows)).toBeCloseTo(liftOf(exact), 12);
   });

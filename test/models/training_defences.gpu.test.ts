@@ -4,6 +4,7 @@ import { ConfigError } from '../../src/errors.ts';
 import { Arena } from '../../src/gpu/arena.ts';
 import { type ParameterLayout, positionOf } from '../../src/layers/parameters.ts';
 import { uploadDataset } from '../../src/models/device_dataset.ts';
+import type { ModelSpec } from '../../src/models/model_spec.ts';
 import { modelSpec } from '../../src/models/specs.ts';
 import { Trainer, type TrainingConfig, type TrainingState } from '../../src/models/trainer.ts';
 import { trainingPrivacy } from '../../src/models/training_privacy.ts';
@@ -32,7 +33,7 @@ afterEach(() => {
 
 /** 13 training images, in batches of 8 and 5. */
 const TRAIN = Uint32Array.from({ length: 13 }, (_, i) => (i * 7) % 30);
-const MLP = modelSpec('mlp', TOY.pixels, TOY.classes, [6]);
+const MLP: ModelSpec = modelSpec('mlp', TOY.pixels, TOY.classes, [6]);
 const DAE = modelSpec('dae', TOY.pixels, TOY.classes, [7, 5]);
 const OPTIMIZER = SGD.optimizer as Extract<TrainingConfig['optimizer'], { kind: 'sgd' }>;
 const ERASING = { probability: 0.8, least: 0.1, most: 0.5 };
@@ -40,7 +41,7 @@ const PRIVACY = { clip: 0.5, noise: 0.6 };
 
 async function trainer(
   config: TrainingConfig,
-  { spec = MLP, state }: { spec?: typeof MLP; state?: TrainingState } = {},
+  { spec = MLP, state }: { spec?: ModelSpec; state?: TrainingState } = {},
 ) {
   const arena = new Arena(device.gpu);
   arenas.push(arena);

@@ -5,6 +5,7 @@ import { conditionKey } from '../../src/results/condition.ts';
 import { privacyCurve } from '../../src/results/figures/privacy_curve.ts';
 import { conditionLabel } from '../../src/results/labels.ts';
 import { markdownReport } from '../../src/results/markdown.ts';
+import { parseResults } from '../../src/results/parse.ts';
 import { headlines, reportHtml } from '../../src/results/report.ts';
 import { type Row, summarise, toCsv } from '../../src/results/results.ts';
 import { costTable, energyTable, summaryTable } from '../../src/results/tables.ts';
@@ -56,6 +57,18 @@ describe('the report of a run', () => {
     expect(text).toContain('"ndf": 8');
     expect(text).toContain('procedural');
     expect(text).toContain('only 2 draws');
+  });
+
+  test('the report has the epsilon of a victim that was trained by DP-SGD, and its assumption', () => {
+    expect(html).not.toContain('DP-SGD');
+    const losses = { epsilon: 2.92, epsilonOncePerEpoch: 61.5, delta: 1e-5 };
+    const privacy = { ...losses, noise: 1.1, clip: 0.5, rate: 0.25, steps: 40 };
+    const run = { ...results, manifest: { ...results.manifest, privacy } };
+    expect(parseResults(JSON.stringify(run), 'results.json').manifest.privacy).toEqual(privacy);
+    const text = parse(reportHtml({ results: run, figures: [] })).body.textContent;
+    expect(text).toContain('DP-SGD with noise 1.1 and gradients clipped to 0.5: ε = 2.92 at δ = 0.00001');
+    expect(text).toContain('if batches were Poisson samples, which shuffled batches are not');
+    expect(text).toContain('ε = 61.5');
   });
 
   test('the report has the cost of every attack whose rows know it', () => {

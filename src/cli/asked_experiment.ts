@@ -322,14 +322,14 @@ function applyDefences(
   format: ExperimentInput['format'],
 ): void {
   const given = (flags: string) => options[new Option(flags).attributeName()] as string | undefined;
-  for (const { name, flags, storesWeights } of TRAINING_DEFENCES) {
+  for (const { name, flags, hasFormat } of TRAINING_DEFENCES) {
     let asked: unknown;
     for (const flag of flags) {
       const text = given(flag.flags);
       if (text !== undefined) asked = flag.read(text, asked);
     }
     if (asked === undefined) continue;
-    const own = storesWeights && format ? { format, ...(asked as object) } : asked;
+    const own = hasFormat && format ? { format, ...(asked as object) } : asked;
     draft.defences = { ...draft.defences, [name]: own };
   }
   for (const { flag } of RELEASE_DEFENCES) {

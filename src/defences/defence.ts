@@ -32,8 +32,8 @@ export interface TrainingDefence<C = unknown, Input = unknown> {
   readonly description: string;
   readonly schema: v.GenericSchema<Input, C>;
   readonly flags: readonly DefenceFlag<Input>[];
-  /** True if its `format` is that in which the weights will be stored, unless a configuration says otherwise. */
-  readonly storesWeights?: true;
+  /** True if its configuration has a number format, which is that of the stored weights where a flag names one. */
+  readonly hasFormat?: true;
   /** The fields of the training configuration that it changes. */
   training(config: C): Partial<TrainingConfig>;
 }

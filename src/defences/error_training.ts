@@ -26,7 +26,7 @@ export const ERROR_TRAINING: TrainingDefence<v.InferOutput<typeof Errors>, Parti
   stage: 'training',
   name: 'errors',
   description: 'Trains with bit errors in the weights.',
-  storesWeights: true,
+  hasFormat: true,
   schema: Errors as v.GenericSchema<Partial<v.InferInput<typeof Errors>>, v.InferOutput<typeof Errors>>,
   flags: [
     {

@@ -65,7 +65,7 @@ interface Step {
 /** Trains by SGD in float64 and compares the parameters with those of the device. @param step computes one batch */
 async function expectReference(
   config: TrainingConfig,
-  indices: Uint32Array,
+  indices: Uint32Array<ArrayBuffer>,
   added: Readonly<Record<string, number>>,
   step: (parameters: Parameters, x: Float32Array, targets: readonly number[], iteration: number) => Step,
 ): Promise<void> {

@@ -1,5 +1,6 @@
-/** The options of `midas flips` and `midas bound`, which measure a victim without a run folder. Their code is loaded when they run. */
+/** The options of `midas flips`, `midas bound` and `midas allocate`, which measure a victim without a run folder. Their code is loaded when they run. */
 import { type Command, Option } from 'commander';
+import { type AllocateOptions, LEAST } from '../experiments/allocate_options.ts';
 import { type BoundOptions, SECRETS } from '../experiments/bound_options.ts';
 import { type FlipObjective, OBJECTIVES } from '../experiments/flip_objectives.ts';
 import type { PresetName } from '../experiments/presets.ts';
@@ -12,7 +13,7 @@ import {
   addTestbedOptions,
   type ExperimentOptions,
 } from './experiment_options.ts';
-import { layerSets, whole } from './option_values.ts';
+import { layerSets, rates, whole } from './option_values.ts';
 import { Session } from './session.ts';
 
 interface Tools extends Pick<CommandTools, 'common' | 'args'> {
@@ -100,6 +101,37 @@ export function addMeasuringCommands(program: Command, { common, args, presetOf 
         const session = new Session(options, args);
         const { boundCommand } = await import('./bound.ts');
         await boundCommand(session, await askedExperiment(...presetOf(what, options)), { secret, replaced, reads });
+      },
+    );
+
+  tuned(
+    addDefenceOptions(
+      addSweepOptions(
+        addTestbedOptions(
+          measured(
+            'allocate',
+            'find a memory for every layer with the least leak or energy for a loss of accuracy, among those of --rates, --layers and ' +
+              '--memory',
+          ),
+        ),
+      ),
+    ),
+    'runs/allocate',
+  )
+    .option('--budget <list>', 'losses of accuracy that are allowed, 0..1', rates, [0.01, 0.03, 0.05])
+    .addOption(
+      new Option('--least <what>', 'what is to be least: the lift of the worst attacker, or the energy of reads')
+        .choices(LEAST)
+        .default('leak'),
+    )
+    .action(
+      async (
+        what: string | undefined,
+        { budget, least, ...options }: ExperimentOptions & { budget: number[] } & Pick<AllocateOptions, 'least'>,
+      ) => {
+        const session = new Session(options, args);
+        const { allocateCommand } = await import('./allocate.ts');
+        await allocateCommand(session, await askedExperiment(...presetOf(what, options)), { budgets: budget, least });
       },
     );
 }

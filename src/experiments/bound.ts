@@ -42,7 +42,7 @@ export interface BoundReport {
   readonly condition: Condition;
   readonly label: string;
   readonly reads: number;
-  /** No attacker has a smaller error. */
+  /** No attacker has a smaller error on the average over the secret and its alternative. */
   readonly any: LogError;
   /** No attacker whose estimate has no bias has a smaller error. */
   readonly unbiased: LogError;

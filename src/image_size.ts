@@ -23,3 +23,12 @@ export function imageValues({ width, height, channels = 1 }: ImageSizeInput): nu
 export function sizeName({ width, height, channels }: ImageSizeInput): string {
   return `${width}x${height}${channels === 3 ? ' RGB' : ''}`;
 }
+
+/** Colours of images, as configurations and flags name them. */
+export const COLOURS = ['gray', 'rgb'] as const;
+export type Colours = (typeof COLOURS)[number];
+
+/** Values per pixel. */
+export function channelsOf(colours: Colours): Channels {
+  return colours === 'rgb' ? 3 : 1;
+}

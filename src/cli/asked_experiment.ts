@@ -245,6 +245,7 @@ async function applyOptions(
   if (granularity !== undefined) draft.granularity = granularity as ExperimentInput['granularity'];
   applyRates(draft, preset, options);
   if (grid) draft.grid = grid;
+  if (options.planes) draft.planes = true;
   if (options.rateMap) draft.rateMaps = options.rateMap;
   if (options.noise) draft.noise = { ...draft.noise, kinds: options.noise as (typeof NOISE_KINDS)[number][] };
   applyDefences(draft, options as unknown as Record<string, unknown>, format);

@@ -1,7 +1,7 @@
 /** The options of `midas data ...` and `midas import`; the code of these commands is loaded when they run. */
 import { type Command, Option } from 'commander';
 import { FACE_LAYOUTS } from '../data/pack.ts';
-import { COLOURS } from '../experiments/config.ts';
+import { COLOURS } from '../image_size.ts';
 import type { ImportArguments, SynthArguments } from './data.ts';
 import { filePath, imageSize } from './option_values.ts';
 import { type CommonOptions, Session } from './session.ts';

@@ -11,12 +11,12 @@ import { isNumpy } from '../data/node/numpy_faces.ts';
 import { loadPack } from '../data/node/packs.ts';
 import { augment, selectPeople } from '../data/people.ts';
 import { ConfigError, DataError } from '../errors.ts';
-import { channelsOf, type DataConfig } from '../experiments/config.ts';
+import type { DataConfig } from '../experiments/config.ts';
 import type { ExperimentData } from '../experiments/faces.ts';
 import { experimentData, proceduralData, publicFacesOf, splitName } from '../experiments/faces.ts';
 import { presetInput } from '../experiments/presets.ts';
 import type { Gpu } from '../gpu/device.ts';
-import type { Channels } from '../image_size.ts';
+import { type Channels, channelsOf } from '../image_size.ts';
 
 type Files = Extract<DataConfig, { kind: 'files' }>;
 

@@ -2,9 +2,10 @@
 import { type Command, Option } from 'commander';
 import { ATTACKS } from '../attacks/registry.ts';
 import { RELEASE_DEFENCES, TRAINING_DEFENCES } from '../defences/registry.ts';
-import { COLOURS, type Colours, EVALUATORS, VICTIM_KINDS, type VictimKind } from '../experiments/config.ts';
+import { EVALUATORS, VICTIM_KINDS, type VictimKind } from '../experiments/config.ts';
 import { PRESETS, type PresetName } from '../experiments/presets.ts';
 import type { AskedLatency, AskedVoltages } from '../experiments/voltage.ts';
+import { COLOURS, type Colours } from '../image_size.ts';
 import { GRANULARITIES, NOISE_KINDS, NUMBER_FORMAT_KINDS } from '../memory/config.ts';
 import { FIXED_REPRESENTATIONS, type FixedRepresentation } from '../memory/fixed_point.ts';
 import {
@@ -46,6 +47,7 @@ export interface ExperimentOptions extends CommonOptions {
   readonly rates?: number[];
   readonly layers?: string[];
   readonly grid?: number[];
+  readonly planes?: boolean;
   readonly rateMap?: Record<string, number>[];
   readonly memory?: string[];
   readonly voltages?: AskedVoltages;
@@ -168,6 +170,7 @@ export function addSweepOptions(command: Command): Command {
     .option('--rates <list>', 'bit error rates, such as 0.01,2^-6', rates)
     .option('--layers <list>', 'sets of layers in approximate memory, such as fc1,fc1+fc2,all', layerSets)
     .option('--grid <list>', 'bit error rates of the first two layers, measured in every combination', rates)
+    .option('--planes', 'also measure errors in the sign bits, the high bits and the low bits alone')
     .option('--rate-map <layer=rate,…>', 'one more condition with a rate per layer; may be repeated', rateMap)
     .option(
       '--memory <name>',

@@ -2,14 +2,11 @@
 import { join } from 'node:path';
 import { writeFileAtomic } from '../data/node/files.ts';
 import { ConfigError } from '../errors.ts';
-import { checkExperiment } from '../experiments/check.ts';
 import { type FlipOptions, type FlipReport, searchFlips } from '../experiments/flips.ts';
 import { InMemoryRunStore } from '../experiments/store.ts';
-import { openNodeGpu } from '../gpu/node.ts';
 import { fileName } from '../results/results.ts';
 import type { Asked } from './asked_experiment.ts';
-import { loadData } from './experiment_data.ts';
-import { makeFolder } from './output_file.ts';
+import { measuring } from './measuring.ts';
 import type { Session } from './session.ts';
 
 /** File with everything that the command found. */
@@ -22,40 +19,20 @@ const RESULT = 'flips.json';
  */
 export async function flipsCommand(session: Session, asked: Asked, wanted: FlipOptions): Promise<void> {
   const { options, progress, signal } = session;
-  const { config, files, pretrained, notes } = asked;
+  const { config } = asked;
   if (wanted.flips < 1) throw new ConfigError('--flips: give at least 1');
   if (wanted.draws < 1) throw new ConfigError('--draws: give at least 1');
-  makeFolder(options.out);
-  const started = new Date();
-  const before = performance.now();
-  const gpu = await openNodeGpu({ adapter: options.adapter, profile: options.profile, tune: options.tune });
-  session.opened(gpu);
-  try {
-    const loaded = await loadData(gpu, config.data, files, config.seed);
-    for (const note of [...notes, ...loaded.notes]) progress.warn(note);
-    const data = { ...loaded, ...(pretrained && { pretrained }) };
-    checkExperiment(config, data);
-    const run = { store: new InMemoryRunStore(), progress, signal };
-    const found = await searchFlips(gpu, data, config, run, wanted);
+  const run = { store: new InMemoryRunStore(), progress, signal };
+  await measuring(session, asked, async (gpu, data, manifest) => {
     const rows = [];
-    for (const { memories, ...report } of found) {
+    for (const { memories, ...report } of await searchFlips(gpu, data, config, run, wanted)) {
       const name = (what: string) => join(options.out, `${fileName(report.layers)}-${what}.json`);
       const paths = { chosen: name('chosen'), random: name('random') };
       await writeFileAtomic(paths.chosen, json(memories.chosen));
       await writeFileAtomic(paths.random, json(memories.random));
       rows.push({ ...report, memories: paths });
     }
-    const manifest = {
-      version: session.version,
-      command: session.command,
-      config,
-      seed: config.seed,
-      adapter: gpu.adapter.name,
-      dataset: { name: loaded.dataset.name, sha256: loaded.dataset.sha256, split: loaded.splitName },
-      started: started.toISOString(),
-      seconds: Math.round((performance.now() - before) / 100) / 10,
-    };
-    const result = { manifest, ...wanted, rows };
+    const result = { manifest: manifest(), ...wanted, rows };
     const path = join(options.out, RESULT);
     await writeFileAtomic(path, json(result));
     session.answer(result, [
@@ -63,9 +40,7 @@ export async function flipsCommand(session: Session, asked: Asked, wanted: FlipO
       `flips: ${path}`,
       `attack the network with them: midas run ... ${rows.map((row) => `--memory ${row.memories.chosen}`).join(' ')}`,
     ]);
-  } finally {
-    await gpu.close();
-  }
+  });
 }
 
 const json = (value: unknown) => `${JSON.stringify(value, null, 1)}\n`;

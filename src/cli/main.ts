@@ -3,7 +3,6 @@
 import { realpathSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { ConfigError, InterruptedError, MidasError } from '../errors.ts';
-import { type FlipObjective, OBJECTIVES } from '../experiments/flip_objectives.ts';
 import { PRESETS, type PresetName } from '../experiments/presets.ts';
 import { packageFile, packageVersion } from '../gpu/node/package.ts';
 import { printable, printableMessage } from '../printable.ts';
@@ -11,7 +10,6 @@ import { askedExperiment } from './asked_experiment.ts';
 import { addDataCommands } from './data_commands.ts';
 import {
   addDefenceOptions,
-  addFormatOptions,
   addRunOptions,
   addSlurmOptions,
   addSweepOptions,
@@ -19,8 +17,9 @@ import {
   type ExperimentOptions,
   networkOption,
 } from './experiment_options.ts';
+import { addMeasuringCommands } from './measuring_commands.ts';
 import { addMemoryCommands } from './memory_commands.ts';
-import { filePath, layerSets, whole } from './option_values.ts';
+import { filePath, whole } from './option_values.ts';
 import type { PlanArguments } from './plan.ts';
 import { addReportCommands } from './report_commands.ts';
 import { type CommonOptions, Session } from './session.ts';
@@ -70,21 +69,6 @@ function common(command: Command, out: string): Command {
 /** Adds every option of an experiment to a command. */
 function experiment(command: Command, preset: PresetName | undefined, out: string): Command {
   return common(addRunOptions(addDefenceOptions(addSweepOptions(addTestbedOptions(command, preset)))), out);
-}
-
-/** What the options of `flips` are parsed to. */
-interface FlipArguments {
-  readonly flips: number;
-  readonly objective: FlipObjective;
-  readonly layers: string[];
-  readonly images: number;
-  readonly draws: number;
-}
-
-function describeObjectives(): string {
-  return Object.entries(OBJECTIVES)
-    .map(([name, { description }]) => `${name}: ${description}.`)
-    .join(' ');
 }
 
 const program = new Command('midas')
@@ -222,38 +206,6 @@ experiment(
 });
 
 common(
-  addFormatOptions(
-    addTestbedOptions(
-      program
-        .command('flips')
-        .argument('[preset or file]', 'as for run')
-        .description(
-          'search the stored bits of the victim whose flips do the most damage, and compare them with random flips',
-        ),
-    ),
-  ),
-  'runs/flips',
-)
-  .option('--flips <n>', 'number of flips to choose in each set of layers', whole, 10)
-  .addOption(
-    new Option('--objective <name>', `what the flips are chosen for. ${describeObjectives()}`)
-      .choices(Object.keys(OBJECTIVES))
-      .default('accuracy'),
-  )
-  .option('--layers <list>', 'sets of layers, each searched alone, such as fc1,fc1+fc2,all', layerSets, ['all'])
-  .option('--images <n>', 'training photographs on which costs are computed', whole, 128)
-  .option('--draws <n>', 'random sets of flips to compare with', whole, 5)
-  .option('--no-tune', 'do not measure first which kernels are fastest; results are the same')
-  .action(async (what: string | undefined, options: ExperimentOptions & FlipArguments) => {
-    const { flips, objective, layers, images, draws, ...rest } = options;
-    const [preset, asked] = presetOf(what, rest as ExperimentOptions);
-    const session = new Session(options, args);
-    const { flipsCommand } = await import('./flips.ts');
-    const wanted = { flips, objective, sets: layers, images, draws };
-    await flipsCommand(session, await askedExperiment(preset, asked), wanted);
-  });
-
-common(
   program
     .command('plan')
     .argument('[preset]', Object.keys(PRESETS).join(', '), 'deep')
@@ -302,6 +254,7 @@ common(
   explainCommand(new Session(options, args), program, term);
 });
 
+addMeasuringCommands(program, { common, args, presetOf });
 addReportCommands(program, { common, args });
 addDataCommands(program, { common, whole, args });
 addMemoryCommands(program, { common, whole, args });

@@ -1,7 +1,7 @@
 /** `midas plan`: the memory and time that an experiment needs on this adapter, without running it. */
 
 import { ConfigError } from '../errors.ts';
-import { channelsOf, type ExperimentConfig } from '../experiments/config.ts';
+import type { ExperimentConfig } from '../experiments/config.ts';
 import {
   DEFAULT_LIMITS,
   type PlannedData,
@@ -14,6 +14,7 @@ import { Arena } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { openNodeGpu } from '../gpu/node.ts';
 import { Recorder } from '../gpu/recorder.ts';
+import { channelsOf } from '../image_size.ts';
 import { recordGemm } from '../kernels/gemm.ts';
 import { modelName } from '../models/specs.ts';
 import { formatDuration } from '../results/results.ts';

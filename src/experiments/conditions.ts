@@ -2,33 +2,15 @@
 import { ConfigError } from '../errors.ts';
 import { checkMemory } from '../injection/placement.ts';
 import { productLayers } from '../layers/kinds.ts';
-import {
-  type LayerMemory,
-  type MemoryConfigInput,
-  type NumberFormat,
-  parseMemoryConfig,
-  uniformMemory,
-} from '../memory/config.ts';
+import { type LayerMemory, type MemoryConfigInput, parseMemoryConfig, uniformMemory } from '../memory/config.ts';
 import { meanErrorRate } from '../memory/faults.ts';
+import { formatName } from '../memory/format_name.ts';
+import { PLANES, planeMemory } from '../memory/planes.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
 import { layerNames } from '../models/specs.ts';
 import { modelLayout } from '../models/trainer.ts';
-import { type Condition, conditionKey, conditionLabel, matchedTo } from '../results/results.ts';
+import { type Condition, conditionKey, conditionLabel, formatPercent, matchedTo } from '../results/results.ts';
 import type { NamedMemory, SweepConfig } from './config.ts';
-
-/** Label of a number format, such as `fixed12`, `fixed12+3` with headroom, `fixed12 fitted to fc1`, `int8 per-channel`. */
-function formatName(format: NumberFormat): string {
-  if ('nonFinite' in format) return `${format.kind}${format.nonFinite === 'propagate' ? '' : ` ${format.nonFinite}`}`;
-  if ('scale' in format) return `${format.kind}${format.scale === 'per-tensor' ? '' : ` ${format.scale}`}`;
-  const { bits, exponent, headroom, encoding, representation } = format;
-  const parts = [`fixed${bits}${headroom > 0 ? `+${headroom}` : ''}`];
-  if (typeof exponent === 'number') parts.push(`2^${exponent}`);
-  else if (typeof exponent === 'object') parts.push(`fitted to ${exponent.layer}`);
-  else if (exponent === 'shared') parts.push(exponent);
-  if (encoding === 'faithful') parts.push('faithful');
-  if (representation === 'twos-complement') parts.push(representation);
-  return parts.join(' ');
-}
 
 /** The layers whose names a pattern matches, in which `*` stands for any text: `layers.0.*`. */
 function matching(pattern: string, layers: readonly string[]): string[] {
@@ -77,7 +59,7 @@ function nameOfSet(members: readonly string[], layers: readonly string[]): strin
 
 /**
  * All conditions except noise, which needs calibration: none, quantised, each set of layers at each rate, grid, rate maps,
- * memories; then all of them again under each release.
+ * one kind of bits alone, memories; then all of them again under each release.
  * @throws ConfigError for a layer that the model does not have, or an invalid memory
  */
 export function plannedConditions(config: SweepConfig, spec: ModelSpec): Condition[] {
@@ -115,7 +97,8 @@ export function plannedConditions(config: SweepConfig, spec: ModelSpec): Conditi
     }
   }
   for (const rates of rateMaps) conditions.push(bitErrors(rates, nameOfSet(Object.keys(rates), layers)));
-  for (const memory of config.memories) conditions.push(memoryCondition(memory, config, spec));
+  for (const memory of [...(config.planes ? planeMemories(config, layers) : []), ...config.memories])
+    conditions.push(memoryCondition(memory, config, spec));
   const layout = modelLayout(spec);
   for (const condition of conditions) {
     const where = condition.kind === 'memory' ? `memories.${condition.label}` : 'memory';
@@ -191,7 +174,7 @@ export function released(
  * A memory configuration as a condition. Its rates are the mean over the bits of each layer's weights, and of each stored
  * activation, in the first specimen.
  */
-function memoryCondition(
+export function memoryCondition(
   { name, setting, volts, memory }: NamedMemory,
   { seed }: SweepConfig,
   spec: ModelSpec,
@@ -218,6 +201,22 @@ function memoryCondition(
     layers: named.length > 0 ? nameOfSet(named, layers) : 'none',
     memory: parsed,
   };
+}
+
+/** For every set of layers and every rate of the sweeps, errors in one kind of bits alone. */
+function planeMemories({ sweeps, format, granularity, path }: SweepConfig, layers: readonly string[]): NamedMemory[] {
+  return sweeps.flatMap((sweep) =>
+    sweep.rates.flatMap((rate) =>
+      PLANES.flatMap((plane) => {
+        const memory = rate > 0 ? planeMemory(format, rate, plane) : undefined;
+        if (!memory) return [];
+        const stored = layersOfSet(sweep.layers, layers).map((layer) => [layer, memory]);
+        const own = parseMemoryConfig({ granularity, path, layers: Object.fromEntries(stored) }, layers);
+        const setting = `${plane} bits`;
+        return [{ name: `Bit errors ${formatPercent(rate)} in ${setting}, ${sweep.layers}`, setting, memory: own }];
+      }),
+    ),
+  );
 }
 
 /** The memory configuration of a condition. */

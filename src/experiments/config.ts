@@ -7,7 +7,7 @@ import * as v from 'valibot';
 import { type AttackConfig, AttackSchema, attackOfKind } from '../attacks/registry.ts';
 import { RELEASE_DEFENCES, TRAINING_DEFENCES } from '../defences/registry.ts';
 import { ConfigError } from '../errors.ts';
-import type { Channels } from '../image_size.ts';
+import { COLOURS } from '../image_size.ts';
 import { FETCH_PATHS, GRANULARITIES, NamedMemories, NOISE_KINDS, NumberFormat, Rate } from '../memory/config.ts';
 import { MODEL_KINDS } from '../models/model_spec.ts';
 import { NetworkDescription } from '../models/network_description.ts';
@@ -23,14 +23,6 @@ const described = <S extends v.GenericSchema>(text: string, schema: S): S =>
 
 const side = whole(8, 1024);
 
-/** Colours of images, as configurations and flags name them. */
-export const COLOURS = ['gray', 'rgb'] as const;
-export type Colours = (typeof COLOURS)[number];
-
-/** Values per pixel. */
-export function channelsOf(colours: Colours): Channels {
-  return colours === 'rgb' ? 3 : 1;
-}
 /** The first of some texts that occurs twice; undefined if there is none. */
 const repeated = (texts: readonly string[]) => texts.find((text, i) => texts.indexOf(text) !== i);
 
@@ -273,6 +265,13 @@ export const ExperimentConfig = v.strictObject({
     ),
     [],
   ),
+  planes: v.optional(
+    described(
+      'Also measure every set of layers and rate of sweeps with errors in the sign bits alone, in the high bits (the upper half of the ' +
+        'others, or the exponent) and in the low bits; the report then says which does the work.',
+      v.boolean(),
+    ),
+  ),
   grid: v.optional(described('Bit error rates of the first two layers, crossed.', v.array(Rate)), []),
   rateMaps: v.optional(
     described('Bit error rates by layer; each entry is one condition.', v.array(v.record(v.string(), Rate))),
@@ -385,6 +384,7 @@ export type SweepConfig = Pick<
   | 'granularity'
   | 'path'
   | 'sweeps'
+  | 'planes'
   | 'grid'
   | 'rateMaps'
   | 'memories'

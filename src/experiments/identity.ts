@@ -74,7 +74,7 @@ export function dependencies(config: ExperimentConfig): {
   readonly rows: object;
   readonly outputs: Readonly<Record<string, unknown>>;
 } {
-  const { sweeps, grid, rateMaps, memories, noise, releases, draws, attacks, data, ...others } = config;
+  const { sweeps, planes, grid, rateMaps, memories, noise, releases, draws, attacks, data, ...others } = config;
   const outputs = attacks.flatMap((attack) => {
     const { outputs: named, dependency = (all: unknown) => all } = attackOfKind(attack.kind);
     return named(attack).map(({ name }) => [name, dependency(attack, name)] as const);

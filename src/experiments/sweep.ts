@@ -29,6 +29,7 @@ import { FIRST_METRICS } from '../results/schema.ts';
 import { Calibration, type CalibrationCurve } from './calibration.ts';
 import { layersOfSet, memoryOf, released } from './conditions.ts';
 import type { NoiseConfig, SweepConfig } from './config.ts';
+import { noiseOfEqualMoments } from './moments.ts';
 import { type Shard, WHOLE } from './shard.ts';
 import { type ProgressSink, type RunContext, type RunStore, refuseAborted } from './store.ts';
 import type { Measurement, Testbed } from './testbed.ts';
@@ -250,23 +251,7 @@ export class Sweep {
     const found: Condition[] = [];
     for (const condition of conditions) {
       if (condition.kind !== 'bit-error' || condition.layers !== matched) continue;
-      const deviations = new Map<string, number>();
-      for (const [layer, rate] of Object.entries(condition.rates)) {
-        deviations.set(layer, await this.#memory.flipDeviation(layer, rate));
-      }
-      for (const kind of kinds) {
-        // A Laplacian of scale b has the standard deviation sqrt(2) b.
-        const scale = (deviation: number) =>
-          Number((kind === 'laplacian' ? deviation / Math.SQRT2 : deviation).toPrecision(6));
-        found.push({
-          kind,
-          rates: Object.fromEntries([...deviations].map(([layer, deviation]) => [layer, scale(deviation)])),
-          granularity: this.#config.granularity,
-          layers: condition.layers,
-          calibration: 'moments',
-          matchedTo: conditionKey(condition),
-        });
-      }
+      found.push(...(await noiseOfEqualMoments(this.#memory, condition, kinds)));
     }
     return found;
   }

@@ -254,7 +254,7 @@ function sidesOf({ attack, first, second }: Pair, groups: readonly RowGroups[]):
 }
 
 /** Rows with the same draw on both sides. The only draw of a model without errors is paired with every draw of the other side. */
-function pairedDraws(a: readonly Row[], b: readonly Row[]): Pick<Sides, 'first' | 'second'> | undefined {
+export function pairedDraws(a: readonly Row[], b: readonly Row[]): Pick<Sides, 'first' | 'second'> | undefined {
   const isFixed = (rows: readonly Row[]) => rows.length === 1 && isErrorFree(rows[0].condition);
   if (isFixed(a)) return { first: b.map(() => a[0]), second: b };
   if (isFixed(b)) return { first: a, second: a.map(() => b[0]) };
@@ -303,7 +303,8 @@ function differenceOf(
   return { estimated: estimated && { ...estimated, parts }, untested, metric };
 }
 
-function differencesBetween(a: CrossedTable, b: CrossedTable): (number | null)[][] {
+/** First minus second, cell by cell; null where either was not measured. */
+export function differencesBetween(a: CrossedTable, b: CrossedTable): (number | null)[][] {
   return a.map((row, draw) =>
     row.map((value, person) => {
       const other = b[draw][person];

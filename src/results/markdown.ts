@@ -1,5 +1,6 @@
 /** The summary and the comparisons of a report as Markdown, for the README of a study. */
 import { attackTitle } from './attacks.ts';
+import { attributionTable } from './attribution.ts';
 import { type Comparison, comparisons, type Untested } from './comparisons.ts';
 import { differenceDigits, formatDifference, formatNumber, type Table } from './format.ts';
 import { conditionLabel, METRIC_LABELS } from './labels.ts';
@@ -9,13 +10,15 @@ import { ENERGY_NOTE, energyTable, summaryTable } from './tables.ts';
 
 /**
  * Tables: the conditions with their intervals, the comparisons with their corrected intervals and verdicts, what reduced
- * voltages and timings save, and membership inference if there was any.
+ * voltages and timings save, and where they were measured membership inference and parts of the errors.
  */
 export function markdownReport(results: Results): string {
   const compared = comparisons(results);
   const list = compared.length === 0 ? [] : ['### Comparisons', markdownTable(comparisonTable(compared, results))];
   const memberships = membershipTable(results);
   if (memberships) list.push('### Membership inference', markdownTable(memberships));
+  const parts = attributionTable(results);
+  if (parts) list.push('### Which errors do the work', markdownTable(parts));
   const energy = energyTable(results);
   const costs = energy === undefined ? [] : ['### Energy and time of reads', markdownTable(energy), ENERGY_NOTE];
   return `${['### Conditions', markdownTable(summaryTable(results)), ...list, ...costs].join('\n\n')}\n`;

@@ -8,6 +8,7 @@ import { DataError } from '../errors.ts';
 import { binomialInterval, isNearChance } from '../metrics/binomial.ts';
 import { isAggregated } from './aggregate.ts';
 import { attackTitle } from './attacks.ts';
+import { attributionTable } from './attribution.ts';
 import { CHEAP, type Comparison, comparisons, costliestMemory, strongestCheap } from './comparisons.ts';
 import { conditionKey, isDefended, isErrorFree, isUndefended } from './condition.ts';
 import { type FontFile, fontRules } from './figures/font.ts';
@@ -289,6 +290,7 @@ export function reportHtml(options: ReportOptions): string {
   const costs = costTable(results);
   const energy = energyTable(results);
   const memberships = membershipTable(results);
+  const parts = attributionTable(results);
   const clone = manifest.command.replace(/^midas /, 'npm run midas -- ');
 
   const html = (rules: string) => `<!doctype html>
@@ -329,6 +331,7 @@ ${tableHtml({
 ${energy ? `<section aria-labelledby="energy"><h2 id="energy">Energy and time of reads</h2>\n${tableHtml(energy)}\n<p class="note">${escapeXml(ENERGY_NOTE)}</p>\n</section>` : ''}
 ${costs ? `<section aria-labelledby="costs"><h2 id="costs">Cost of the attacks</h2>\n${tableHtml(costs)}\n</section>` : ''}
 ${memberships ? `<section aria-labelledby="membership"><h2 id="membership">Membership inference</h2>\n${tableHtml(memberships)}\n</section>` : ''}
+${parts ? `<section aria-labelledby="parts"><h2 id="parts">Which errors do the work</h2>\n${tableHtml(parts)}\n<p class="note">Changes from the model without errors, divided by that of all the errors. Each part was measured alone: shares need not add up to 100 %.</p>\n</section>` : ''}
 <section aria-labelledby="conditions"><h2 id="conditions">All conditions</h2>
 ${figures.length > 0 ? `<details><summary>${results.summary.length} conditions and attacks</summary>${tableHtml(summaryTable(results))}</details>` : tableHtml(summaryTable(results))}
 </section>

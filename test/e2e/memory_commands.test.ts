@@ -1,4 +1,4 @@
-/** `midas memory ...` and `midas flips` as a user meets it: child processes, exit codes, files on disk. */
+/** `midas memory ...`, `midas flips` and `midas bound` as a user meets it: child processes, exit codes, files on disk. */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -119,6 +119,24 @@ it('flips that were searched do more damage than random ones, and become a memor
   const { memory, total } = JSON.parse(map.stdout) as FaultMapReport;
   expect(memory.flips).toEqual(flips);
   expect(total.flips).toBe(0);
+});
+
+it('the bound of a small network is written beside its sentences, and a given network has none', async () => {
+  const out = join(scratch, 'bound');
+  const small = ['--size', '16x20', '--epochs', '1', '--layers', 'both', '--rates', '2^-6', '--evaluator', 'linear'];
+  const { code, stdout } = await commandLine('bound', 'shallow', ...small, '--no-tune', '--quiet', '--out', out);
+  expect(code).toBe(0);
+  expect(stdout).toContain('sees the training photographs of a person:');
+  expect(stdout).toMatch(/Bit errors 1\.56 %, both, 1 read: \S+ \(a guess: /);
+  const { rows, secret, reads } = JSON.parse(readFileSync(join(out, 'bound.json'), 'utf8'));
+  expect([secret, reads]).toEqual(['person', [1]]);
+  expect(rows.map(({ condition }: { condition: { kind: string } }) => condition.kind)).toEqual([
+    'bit-error',
+    'gaussian',
+  ]);
+  const given = await commandLine('bound', 'deep', '--pretrained', 'data/deep-tiny', '--quiet', '--out', out);
+  expect([given.code, given.stdout]).toEqual([2, '']);
+  expect(given.stderr).toContain('leave the given networks out');
 });
 
 describe('bad input to the memory command', () => {

@@ -37,6 +37,11 @@ export interface AttackOutput {
   readonly split?: SplitName;
   /** Name of the attacker, where several attack the same predictions. */
   readonly attacker?: string;
+  /**
+   * How well the generative prior of the attacker reconstructs public faces of people whom it was not trained on: number of faces, and
+   * share of their variance around the mean public face that it explains. Known once it is trained.
+   */
+  readonly prior?: { readonly faces: number; readonly explained: number };
   /** Estimated cost for the progress bar, in a unit that all attacks of the experiment share. */
   readonly units: number;
 }
@@ -210,6 +215,8 @@ export interface VictimShape extends ImageSizeInput {
 
 /** A network that an attacker trains. */
 export interface PlannedNetwork {
+  /** True if it depends only on this and on the public faces, so that several attacks can have it. */
+  readonly isShared?: boolean;
   readonly name: string;
   readonly spec: ModelSpec;
   readonly training: TrainingConfig;

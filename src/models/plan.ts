@@ -9,7 +9,7 @@ import { FlatParameters } from '../layers/parameters.ts';
 import { plainWeights } from '../layers/weights.ts';
 import { formatBits, storageBitsOf } from '../memory/codec.ts';
 import type { ModelSpec } from './model_spec.ts';
-import { isInversion } from './specs.ts';
+import { isAutoencoder, isInversion } from './specs.ts';
 import { modelLayout, type TrainingConfig } from './trainer.ts';
 
 /** A buffer on the device. */
@@ -49,7 +49,7 @@ export function parameterCount(spec: ModelSpec): number {
     .reduce((sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1), 0);
 }
 
-/** Plans the training of a network without a decoder on full batches, as Trainer does (src/models/trainer.ts). */
+/** Plans the training of an autoencoder, or of a network without a decoder, on full batches, as Trainer does (src/models/trainer.ts). */
 export function planNetwork(spec: ModelSpec, { batchSize, optimizer, errors }: TrainingConfig): NetworkPlan {
   const buffers: PlannedBuffer[] = [];
   const arena = new Arena(standIn(buffers));
@@ -72,9 +72,10 @@ export function planNetwork(spec: ModelSpec, { batchSize, optimizer, errors }: T
   const step = new WorkCounter(arena.gpu);
   const weights = plainWeights(parameters);
   const mode = { training: true, seed: 0 };
-  const run = planGraph(arena, spec.layers, input, { mode, gradients: { parameters: true } });
-  recordForward(step, arena, spec.layers, weights, run);
-  recordBackward(step, arena, spec.layers, weights, run, gradients);
+  const layers = isAutoencoder(spec) ? [...spec.layers, ...spec.decoder] : spec.layers;
+  const run = planGraph(arena, layers, input, { mode, gradients: { parameters: true } });
+  recordForward(step, arena, layers, weights, run);
+  recordBackward(step, arena, layers, weights, run, gradients);
   const flat = parameters.view.size;
   const largest = layout.slices.reduce((a, b) => (b.length > a.length ? b : a));
   return {

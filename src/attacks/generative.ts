@@ -15,13 +15,24 @@ import { GenerativeSearch } from './generative_search.ts';
 /** First stream of the faces that the prior draws; one each (src/random.ts). The control's faces come after the candidates'. */
 const STREAMS = 2 ** 30 + 2 ** 18;
 
-const SEARCH = 'generative prior';
-const CONTROL = 'generative prior, no victim';
+const CONTROL: AttackOutput = {
+  name: 'generative prior, no victim',
+  title: 'Generative prior, without the victim',
+  split: 'training',
+  units: 1,
+};
 
-const OUTPUTS = ({ starts, iterations }: GenerativeConfig): readonly AttackOutput[] => [
-  { name: SEARCH, title: 'Generative prior', split: 'training', units: starts * iterations },
-  { name: CONTROL, title: 'Generative prior, without the victim', split: 'training', units: 1 },
-];
+function outputsOf({ starts, iterations, reads, control }: GenerativeConfig): readonly AttackOutput[] {
+  const [name, title] = reads ? [` ${reads} reads`, `, mean of ${reads} reads`] : ['', ''];
+  const units = starts * iterations * (reads ?? 1);
+  const found = {
+    name: `generative prior${name}`,
+    title: `Generative prior${title}`,
+    split: 'training',
+    units,
+  } as const;
+  return control ? [found, CONTROL] : [found];
+}
 
 export const GENERATIVE: Attack<GenerativeConfig> = {
   kind: 'generative',
@@ -38,9 +49,10 @@ export const GENERATIVE: Attack<GenerativeConfig> = {
     kind: 'generative',
     filters: Math.min(16, Math.max(4, 4 * Math.round(128 / Math.max(width, height)))),
   }),
-  outputs: OUTPUTS,
-  dependency({ starts, iterations, step, priorWeight, shift, views, ...drawn }, output) {
-    return output === SEARCH ? { starts, iterations, step, priorWeight, shift, views, ...drawn } : drawn;
+  outputs: outputsOf,
+  dependency({ control: _, ...config }, output) {
+    const { kind, filters, code, training, candidates } = config;
+    return output === CONTROL.name ? { kind, filters, code, training, candidates } : config;
   },
   networks: (config, victim) => [
     {
@@ -58,19 +70,19 @@ export const GENERATIVE: Attack<GenerativeConfig> = {
     const candidates = draw(config.candidates, 0);
     const images = await prior.faces(gpu, candidates);
     const control = await prior.faces(gpu, draw(people.length, config.candidates));
-    const [search, without] = OUTPUTS(config);
+    const outputs = outputsOf(config).map((each) => (each === CONTROL ? each : { ...each, prior: prior.quality }));
     return {
-      outputs: [{ ...search, prior: prior.quality }, without],
+      outputs,
       // The faces that the prior draws are the same for all draws of the memory.
       varies: false,
-      // Images, moved images, their gradients, and the layers of the decoder of every start; and the candidates.
-      imagesPerDraw: 12 * config.starts + (2 * config.candidates) / people.length,
-      async build({ victim }): Promise<BuiltAttack> {
-        const built = await GenerativeSearch.build(context, victim, prior, { codes: candidates, images }, config);
+      // Images, moved images, their gradients, and the layers of the decoder, for every start and read; and the candidates.
+      imagesPerDraw: 12 * config.starts * (config.reads ?? 1) + (2 * config.candidates) / people.length,
+      async build(attacked): Promise<BuiltAttack> {
+        const built = await GenerativeSearch.build(context, attacked, prior, { codes: candidates, images }, config);
         return {
           plan: `generative prior ${built.plan}`,
           async run({ name }, draws, tick) {
-            if (name === SEARCH) return built.run(tick);
+            if (name !== CONTROL.name) return built.run(draws, tick);
             const reconstructions = people.map((person, i) => ({ person, image: control[i] }));
             return draws.map(() => ({ reconstructions, queries: 0 }));
           },

@@ -1,5 +1,6 @@
 /** The options of an attack with a generative prior as data: they are validated once and written into the manifest. */
 import * as v from 'valibot';
+import { MOST_READS } from './repeated_reads.ts';
 
 const whole = (low: number, high: number): v.GenericSchema<number> =>
   v.pipe(v.number('must be a number'), v.integer('must be a whole number'), v.minValue(low), v.maxValue(high));
@@ -30,7 +31,7 @@ export const GenerativeOptions = v.strictObject({
     256,
   ),
   starts: v.optional(v.pipe(whole(1, 64), described('Searches per person, from as many candidates.')), 2),
-  iterations: v.optional(v.pipe(whole(1, 1_000_000), described('Steps of a search.')), 40),
+  iterations: v.optional(v.pipe(whole(1, 1_000_000), described('Steps of a search.')), 60),
   step: v.optional(
     v.pipe(
       number(1e-6, 10),
@@ -46,7 +47,25 @@ export const GenerativeOptions = v.strictObject({
           'most probable face given the prior and the victim, less trusts the victim more.',
       ),
     ),
-    0.1,
+    0.2,
+  ),
+  reads: v.optional(
+    v.pipe(
+      whole(2, MOST_READS),
+      described(
+        'How often the attacker reads the weights, as for MI-Face: the gradient of every step is the mean over these reads. One ' +
+          'read by default.',
+      ),
+    ),
+  ),
+  control: v.optional(
+    v.pipe(
+      v.boolean(),
+      described(
+        'Also measure what the prior draws without the victim; false where another attack with this prior does.',
+      ),
+    ),
+    true,
   ),
   shift: v.optional(
     v.pipe(

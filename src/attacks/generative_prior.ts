@@ -58,7 +58,10 @@ export function priorTraining({ training }: PriorOptions, seed: number): Trainin
 export interface PriorQuality {
   /** Number of these faces. */
   readonly faces: number;
-  /** Share of their variance around the mean public face that reconstructions explain: 0 for the mean face, at most 1. */
+  /**
+   * Share of their variance around the mean public face that reconstructions explain, mean brightness aside: 0 for the mean face, at
+   * most 1.
+   */
   readonly explained: number;
 }
 
@@ -214,7 +217,10 @@ function withUnwhitening(arena: Arena, plain: WeightsOf, { mean, factor }: Gauss
   return (layer) => (layer === UNWHITEN ? own : plain(layer));
 }
 
-/** 1 - sum of squared errors / sum of squares around the mean face. @param pixels 8-bit images, packed */
+/**
+ * 1 - sum of squared errors / sum of squares around the mean face, of images without their mean brightness.
+ * @param pixels 8-bit images, packed
+ */
 function explainedVariance(
   images: Float32Array,
   pixels: Uint8Array,
@@ -223,13 +229,20 @@ function explainedVariance(
 ): number {
   const values = meanFace.length;
   const stride = 4 * packedImageWords(values);
+  const average = centred(meanFace);
   let [errors, total] = [0, 0];
   for (const [row, image] of indices.entries()) {
+    const own = centred(Float64Array.from(pixels.subarray(image * stride, image * stride + values), (v) => v / 255));
+    const found = centred(images.subarray(row * values, (row + 1) * values));
     for (let i = 0; i < values; i++) {
-      const value = pixels[image * stride + i] / 255;
-      errors += (images[row * values + i] - value) ** 2;
-      total += (value - meanFace[i]) ** 2;
+      errors += (found[i] - own[i]) ** 2;
+      total += (own[i] - average[i]) ** 2;
     }
   }
   return 1 - errors / total;
+}
+
+function centred(image: Float32Array | Float64Array): Float64Array {
+  const mean = image.reduce((sum: number, value: number) => sum + value, 0) / image.length;
+  return Float64Array.from(image, (value) => value - mean);
 }

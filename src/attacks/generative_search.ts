@@ -1,4 +1,6 @@
 /** The search of an attack with a generative prior: from several starts per person, in the latent space of the prior. */
+
+import { ConfigError } from '../errors.ts';
 import { Arena, type Matrix } from '../gpu/arena.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
 import { type Program, Recorder } from '../gpu/recorder.ts';
@@ -6,10 +8,12 @@ import { recordTranslate } from '../kernels/image.ts';
 import { recordConfidenceCost } from '../kernels/loss.ts';
 import { recordAdam, writeAdamStep } from '../kernels/optimizer.ts';
 import type { Victim } from '../models/victim.ts';
-import type { AttackContext, AttackResult, Tick } from './attack.ts';
+import type { AttackContext, AttackedVictim, AttackResult, Tick } from './attack.ts';
 import type { GenerativeConfig } from './generative_config.ts';
 import { type GenerativePrior, rowsOf } from './generative_prior.ts';
-import { recordCostGradient } from './mi_face_gradient.ts';
+import { seenOnce } from './mi_face_attack.ts';
+import { GradientReads, recordCostGradient } from './mi_face_gradient.ts';
+import type { HeldReads, RepeatedReads } from './repeated_reads.ts';
 
 /** Vectors drawn from the prior, and the images that it makes of them. */
 export interface Candidates {
@@ -32,6 +36,10 @@ export class GenerativeSearch {
   readonly #config: GenerativeConfig;
   readonly #candidates: Candidates;
   readonly #draws: number;
+  readonly #reads: RepeatedReads;
+  /** The reads over which gradients are averaged, where there are several, and that mean. */
+  readonly #held: HeldReads | undefined;
+  #mean: GradientReads | undefined;
   /** [draws x people x starts, size of the prior] */
   readonly #z: Matrix;
   readonly #moments: readonly BufferView[];
@@ -45,10 +53,11 @@ export class GenerativeSearch {
 
   private constructor(
     context: AttackContext,
-    victim: Victim,
+    { victim, reads }: AttackedVictim,
     prior: GenerativePrior,
     candidates: Candidates,
     config: GenerativeConfig,
+    held: HeldReads | undefined,
   ) {
     const arena = new Arena(context.gpu);
     this.#arena = arena;
@@ -56,6 +65,8 @@ export class GenerativeSearch {
     this.#config = config;
     this.#candidates = candidates;
     this.#draws = victim.draws;
+    this.#reads = reads;
+    this.#held = held;
     const rows = victim.draws * context.people.length * config.starts;
     this.#z = arena.matrix('attack z', rows, prior.size);
     this.#moments = ['first', 'second'].map((name) => arena.allocate(`${name} moment of z`, this.#z.size));
@@ -63,15 +74,20 @@ export class GenerativeSearch {
     this.#results = arena.allocate('attack results', rows * 8);
   }
 
+  /** @throws ConfigError for several reads of an autoencoder, LimitError, DeviceLostError */
   static async build(
     context: AttackContext,
-    victim: Victim,
+    attacked: AttackedVictim,
     prior: GenerativePrior,
     candidates: Candidates,
     config: GenerativeConfig,
   ): Promise<GenerativeSearch> {
-    const search = new GenerativeSearch(context, victim, prior, candidates, config);
-    await search.#record(victim, prior);
+    if (config.reads && attacked.search.space.latent) {
+      throw new ConfigError('attacks: generative: the images that a DAE classifies are read once; leave reads out');
+    }
+    const held = config.reads ? await attacked.reads.hold(config.reads) : undefined;
+    const search = new GenerativeSearch(context, attacked, prior, candidates, config, held);
+    await search.#record(attacked.victim, prior);
     return search;
   }
 
@@ -96,9 +112,15 @@ export class GenerativeSearch {
 
     const [z, space] = [this.#z, { width: prior.size, height: 1 }];
     const iterate = new Recorder(gpu);
-    const { gradient } = recordCostGradient(iterate, arena, prior.before(victim), z, {
-      ...{ cost: 'negativeLogConfidence', space, targets: targets.flat() },
-    });
+    const cost = { cost: 'negativeLogConfidence', space, targets: targets.flat() } as const;
+    let gradient: Matrix;
+    if (this.#held) {
+      const victims = seenOnce(this.#held.victims, (each) => prior.before(each));
+      this.#mean = await GradientReads.build(arena, { victims, select: this.#held.select }, z, cost);
+      gradient = this.#mean.gradient;
+    } else {
+      ({ gradient } = recordCostGradient(iterate, arena, prior.before(victim), z, cost));
+    }
     const [firstMoment, secondMoment] = this.#moments;
     recordAdam(iterate, {
       ...{ count: z.rows * z.stride, gradients: gradient, parameters: z, firstMoment, secondMoment },
@@ -129,25 +151,28 @@ export class GenerativeSearch {
   }
 
   /** Attacks the draws that the victim holds now. @throws DeviceLostError */
-  async run(tick: Tick): Promise<AttackResult[]> {
+  async run(draws: readonly number[], tick: Tick): Promise<AttackResult[]> {
     const { gpu } = this.#arena;
     const { people } = this.#context;
-    const { starts, iterations, step, views } = this.#config;
+    const { starts, iterations, step, views, reads = 1 } = this.#config;
+    const every = Math.max(1, Math.floor(SYNC_EVERY / reads));
+    await this.#held?.begin(draws);
     await this.#start();
     for (let t = 0; t < iterations; t++) {
-      // The candidates were the first pass.
+      // The candidates were the first pass; the mean of several reads sets passes of its own.
+      await this.#mean?.run(1 + t, 0);
       this.#iterate.setStep({ passIndex: 2 * (1 + t) });
       writeAdamStep(this.#iterate, step * (1 - t / iterations), BETAS, t + 1);
       this.#iterate.run();
-      if (t % SYNC_EVERY === SYNC_EVERY - 1) {
+      if (t % every === every - 1) {
         await gpu.idle();
-        await tick((t + 1) * starts, async () => this.#chosen(await this.#readImages(), () => 0).flat());
+        await tick((t + 1) * starts * reads, async () => this.#chosen(await this.#readImages(), () => 0).flat());
       }
     }
     const images = await this.#readImages();
     const costs = new Float64Array(this.#z.rows);
     for (let view = 0; view < views; view++) {
-      this.#judge.setStep({ passIndex: 2 * (1 + iterations + view) });
+      this.#judge.setStep({ passIndex: 2 * ((1 + iterations) * reads + view) });
       this.#judge.setStep({ draw: SHIFT_KEY });
       this.#judge.run();
       const results = await gpu.readFloats(this.#results);
@@ -155,11 +180,13 @@ export class GenerativeSearch {
     }
     // A search whose numbers are not finite has no result; it is chosen only where the others have none either.
     const cost = (row: number) => (Number.isFinite(costs[row]) ? costs[row] : Number.POSITIVE_INFINITY);
-    const queries = starts * (iterations + views) + this.#candidates.codes.length / people.length;
+    const queries = starts * (iterations * reads + views) + this.#candidates.codes.length / people.length;
+    const reloads = reads > 1 && this.#reads.needReloads() ? { reloads: reads - 1 } : {};
     const chosen = this.#chosen([...images.keys()], cost);
     return chosen.map((own) => ({
       reconstructions: own.map((row, i) => ({ image: images[row], person: people[i], failed: cost(row) === Infinity })),
       queries,
+      ...reloads,
     }));
   }
 
@@ -208,6 +235,7 @@ export class GenerativeSearch {
   }
 
   destroy(): void {
+    this.#held?.destroy();
     this.#arena.destroy();
   }
 }

@@ -403,7 +403,7 @@ export const AttackSchema = v.object({
         faces: field(count, 'Number of public faces of people whom the prior was not trained on.'),
         explained: field(
           number,
-          'Share of the variance of these faces around the mean public face that reconstructions explain: 0 for the mean face, at most 1.',
+          'Share of the variance of these faces around the mean public face that reconstructions explain, mean brightness aside: 0 for the mean face, at most 1.',
         ),
       }),
       'Quality of the generative prior of the attacker; present if it has one.',

@@ -70,7 +70,10 @@ export interface Membership {
 
 /** The result of one output of an attack on one draw of the victim's memory. */
 export interface AttackResult {
-  /** Empty if the attack infers memberships. */
+  /**
+   * Empty if the attack infers memberships. Where they show persons in general, the first ones are one per attacked person, in the
+   * order of the persons, and are stored as pictures; the scores of further ones are averaged with them.
+   */
   readonly reconstructions: readonly Reconstruction[];
   /** As many training as held-out photographs; absent if the attack returns images. */
   readonly memberships?: readonly Membership[];

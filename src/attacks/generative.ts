@@ -15,6 +15,9 @@ import { GenerativeSearch } from './generative_search.ts';
 /** First stream of the faces that the prior draws; one each (src/random.ts). The control's faces come after the candidates'. */
 const STREAMS = 2 ** 30 + 2 ** 18;
 
+/** Faces per person that the control draws. None of them knows anything of the person: their scores are averaged. */
+const CONTROL_FACES = 4;
+
 const CONTROL: AttackOutput = {
   name: 'generative prior, no victim',
   title: 'Generative prior, without the victim',
@@ -69,7 +72,7 @@ export const GENERATIVE: Attack<GenerativeConfig> = {
       Array.from({ length: count }, (_, i) => standardNormals(new Random(seed, STREAMS + first + i), prior.size));
     const candidates = draw(config.candidates, 0);
     const images = await prior.faces(gpu, candidates);
-    const control = await prior.faces(gpu, draw(people.length, config.candidates));
+    const control = await prior.faces(gpu, draw(CONTROL_FACES * people.length, config.candidates));
     const outputs = outputsOf(config).map((each) => (each === CONTROL ? each : { ...each, prior: prior.quality }));
     return {
       outputs,
@@ -83,7 +86,7 @@ export const GENERATIVE: Attack<GenerativeConfig> = {
           plan: `generative prior ${built.plan}`,
           async run({ name }, draws, tick) {
             if (name !== CONTROL.name) return built.run(draws, tick);
-            const reconstructions = people.map((person, i) => ({ person, image: control[i] }));
+            const reconstructions = control.map((image, i) => ({ image, person: people[i % people.length] }));
             return draws.map(() => ({ reconstructions, queries: 0 }));
           },
           destroy: () => built.destroy(),

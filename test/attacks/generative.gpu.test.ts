@@ -14,7 +14,9 @@ import { loadParameters, readCheckpoint } from '../../src/models/checkpoint.ts';
 import { uploadDataset } from '../../src/models/device_dataset.ts';
 import { stackVictim } from '../../src/models/victims.ts';
 import { isUndefended } from '../../src/results/condition.ts';
+import { decodePictures } from '../../src/results/pictures.ts';
 import { caveatsOf } from '../../src/results/presentation.ts';
+import { pictureFile } from '../../src/results/results.ts';
 import { configuration } from '../support/experiment.ts';
 import { randomValues, readMatrix, useGpu, writeMatrix } from '../support/gpu.ts';
 
@@ -77,6 +79,10 @@ describe('an attack with a generative prior', () => {
   });
 
   it('draws the same faces without the victim, whatever the memory does to it', () => {
+    // Four faces per person, of which the first is stored.
+    for (const { n } of rowsOf(DRAWN)) expect(n).toBe(4 * PEOPLE);
+    const file = pictureFile(rowsOf(DRAWN)[0].condition, DRAWN);
+    expect(decodePictures(store.files.get(file)!, file).images).toHaveLength(PEOPLE);
     const scores = rowsOf(DRAWN).map(({ perIdentity }) => perIdentity.pcc);
     expect(scores.length).toBeGreaterThan(2);
     for (const each of scores) expect(each).toEqual(scores[0]);

@@ -55,8 +55,8 @@ export class Random {
    * @param seed integer in 0..2^53-1
    * @param stream integer in 0..2^32-1; distinct streams are unrelated. Streams used with an experiment's seed: 0
    *   (baselines), the epoch (order of training), the class (splits), the image (augmentation), and
-   *   1 + 65536 * draw + person (initial noise of MI-Face). These overlap, 2^30 + draw (directions of black-box attacks) and those from 2^31 on (variations of faces for the evaluator) do not, nor does 2^30 + 2^16 + i (the i-th pair of shadow models); a new
-   *   use that must be unrelated to all of them takes streams from 2^30 + 2^17 on
+   *   1 + 65536 * draw + person (initial noise of MI-Face). These overlap, 2^30 + draw (directions of black-box attacks) and those from 2^31 on (variations of faces for the evaluator) do not, nor does 2^30 + 2^16 + i (the i-th pair of shadow models) and 2^30 + 2^18 + i (the i-th face
+   *   that a generative prior draws); a new use that must be unrelated to all of them takes streams from 2^30 + 2^20 on
    * @throws ConfigError when either is out of range
    */
   constructor(seed: number, stream = 0) {

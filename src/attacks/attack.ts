@@ -37,6 +37,11 @@ export interface AttackOutput {
   readonly split?: SplitName;
   /** Name of the attacker, where several attack the same predictions. */
   readonly attacker?: string;
+  /**
+   * How well the generative prior of the attacker reconstructs public faces of people whom it was not trained on: number of faces, and
+   * share of their variance around the mean public face that it explains. Known once it is trained.
+   */
+  readonly prior?: { readonly faces: number; readonly explained: number };
   /** Estimated cost for the progress bar, in a unit that all attacks of the experiment share. */
   readonly units: number;
 }
@@ -65,7 +70,10 @@ export interface Membership {
 
 /** The result of one output of an attack on one draw of the victim's memory. */
 export interface AttackResult {
-  /** Empty if the attack infers memberships. */
+  /**
+   * Empty if the attack infers memberships. Where they show persons in general, the first ones are one per attacked person, in the
+   * order of the persons, and are stored as pictures; the scores of further ones are averaged with them.
+   */
   readonly reconstructions: readonly Reconstruction[];
   /** As many training as held-out photographs; absent if the attack returns images. */
   readonly memberships?: readonly Membership[];
@@ -212,6 +220,8 @@ export interface VictimShape extends ImageSizeInput {
 
 /** A network that an attacker trains. */
 export interface PlannedNetwork {
+  /** True if it depends only on this and on the public faces, so that several attacks can have it. */
+  readonly isShared?: boolean;
   readonly name: string;
   readonly spec: ModelSpec;
   readonly training: TrainingConfig;

@@ -166,7 +166,7 @@ class BuiltMiFace implements BuiltAttack {
 }
 
 /** The victims as the attacker sees them; a victim that occurs several times stays one object. */
-function seenOnce(victims: readonly Victim[], seen: (victim: Victim) => Victim): Victim[] {
+export function seenOnce(victims: readonly Victim[], seen: (victim: Victim) => Victim): Victim[] {
   const known = new Map([...new Set(victims)].map((victim) => [victim, seen(victim)]));
   return victims.map((victim) => known.get(victim)!);
 }

@@ -1,12 +1,13 @@
 /** The list of all attacks, one line each. The schema, help texts, the sweep, the report and the page use it. */
 import * as v from 'valibot';
 import type { Attack } from './attack.ts';
+import { GENERATIVE } from './generative.ts';
 import { INVERSION } from './inversion_attack.ts';
 import { LABEL_ONLY } from './label_only.ts';
 import { MEMBERSHIP } from './membership.ts';
 import { MI_FACE } from './mi_face_attack.ts';
 
-const REGISTERED = [MI_FACE, INVERSION, LABEL_ONLY, MEMBERSHIP] as const;
+const REGISTERED = [MI_FACE, GENERATIVE, INVERSION, LABEL_ONLY, MEMBERSHIP] as const;
 
 /** The configuration of any attack. */
 export type AttackConfig = (typeof REGISTERED)[number] extends infer A

@@ -86,15 +86,19 @@ function refuseSharedFiles(config: ExperimentConfig, planned: readonly Condition
 function checkNetworks(config: ExperimentConfig, { dataset, pretrained }: ExperimentData): void {
   const { width, height, channels } = dataset;
   const shape = { classes: dataset.classNames.length, width, height, channels };
-  const seen = new Set<string>();
-  for (const { name, spec } of trainedNetworks(config, shape)) {
+  const seen = new Map<string, string>();
+  for (const { name, spec, training, isShared } of trainedNetworks(config, shape)) {
     const file = `${name}.safetensors`;
+    const what = JSON.stringify([spec.description, training]);
+    if (isShared && seen.get(file) === what) continue;
     if (seen.has(file)) {
       throw new ConfigError(
-        `attacks: two attacks would share the network ${file}; name all their attackers in one attack`,
+        isShared
+          ? `attacks: two attacks would train ${file} differently; give them the same network and training`
+          : `attacks: two attacks would share the network ${file}; name all their attackers in one attack`,
       );
     }
-    seen.add(file);
+    seen.set(file, what);
     const bytes = pretrained?.get(file);
     if (bytes) readCheckpoint(bytes, file, spec);
     else if (pretrained && file === VICTIM_FILE) {

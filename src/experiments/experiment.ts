@@ -78,8 +78,10 @@ async function present(
       const images = shown.map(({ person, photograph }) => toFloat(dataset, [photograph ?? firstOf(person)]));
       if (truth) await store.write(truth, encodePictures({ images, width, height, channels }));
       const { name, title } = output;
+      const prior = testbed.outputs.find((each) => each.name === name)?.prior;
       const description = {
         ...{ name, kind, family, title },
+        ...(prior && { prior }),
         ...(photographs && output.split && { split: output.split }),
       };
       attacks.push({

@@ -1,12 +1,13 @@
 /** Plans the memory of an experiment and the time of its training from its configuration, without running it. */
 
+import type { PlannedNetwork } from '../attacks/attack.ts';
 import { attackOfKind } from '../attacks/registry.ts';
 import { LimitError } from '../errors.ts';
 import { ROW_ALIGNMENT, roundUp } from '../gpu/arena.ts';
 import { type ImageSizeInput, imageValues } from '../image_size.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
 import { type NetworkPlan, type PlannedBuffer, planNetwork } from '../models/plan.ts';
-import { isInversion } from '../models/specs.ts';
+import { isAutoencoder, isInversion } from '../models/specs.ts';
 import { epochsFor, type TrainingConfig } from '../models/trainer.ts';
 import { type ExperimentConfig, parseExperiment } from './config.ts';
 import { PRESETS, presetInput } from './presets.ts';
@@ -76,7 +77,7 @@ export function planExperiment(config: ExperimentConfig, data: PlannedData, limi
 export function trainedNetworks(
   config: ExperimentConfig,
   { classes, width, height, channels }: ImageSizeInput & Pick<PlannedData, 'classes'>,
-): { readonly name: string; readonly spec: ModelSpec; readonly training: TrainingConfig }[] {
+): PlannedNetwork[] {
   const faces = { name: 'faces', width, height, channels, classNames: [...Array(classes).keys()].map(String) };
   const victim = victimSpec(config.victim, { ...faces, labels: Uint32Array.from({ length: classes }, (_, i) => i) });
   const training = victimTraining(config);
@@ -106,7 +107,7 @@ function planNetworks(config: ExperimentConfig, data: PlannedData): ExperimentPl
     };
   };
   return trainedNetworks(config, data).map(({ name, spec, training }) =>
-    plan(name, spec, training, isInversion(spec) ? publicFaces : trained),
+    plan(name, spec, training, isInversion(spec) || isAutoencoder(spec) ? publicFaces : trained),
   );
 }
 

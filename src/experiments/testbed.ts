@@ -39,7 +39,7 @@ import { type DeviceDataset, uploadDataset } from '../models/device_dataset.ts';
 import { type Evaluation, Evaluator } from '../models/evaluate.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
 import { describedNetwork } from '../models/network.ts';
-import { layerNames, modelSpec } from '../models/specs.ts';
+import { isAutoencoder, layerNames, modelSpec } from '../models/specs.ts';
 import type { TrainingConfig } from '../models/trainer.ts';
 import { type TrainingPrivacy, trainingPrivacy } from '../models/training_privacy.ts';
 import type { Victim } from '../models/victim.ts';
@@ -314,7 +314,7 @@ export class Testbed {
         network: (name, network, from, indices, how, vectors, owner) =>
           (owner ? adapting : networks).get(
             `${fileName(name)}.safetensors`,
-            'training the inversion network',
+            isAutoencoder(network) ? 'training the generative prior' : 'training the inversion network',
             network,
             from,
             indices,

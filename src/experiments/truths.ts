@@ -151,7 +151,8 @@ export class Truths {
   ): Promise<{ readonly perIdentity: PersonScores; readonly n: number; readonly images: readonly Float32Array[] }> {
     if (!split) return { perIdentity: NO_SCORES, n: 0, images: [] };
     const targets = this.of(split);
-    const shown = reconstructions[0]?.photograph === undefined ? reconstructions.length : this.shownPhotographs;
+    const isPerPerson = reconstructions[0]?.photograph === undefined;
+    const shown = isPerPerson ? this.#people.length : this.shownPhotographs;
     const scored = reconstructions.map(({ photograph, ...rest }) => ({
       ...rest,
       photograph: photograph === undefined ? undefined : targets.positions.get(photograph),

@@ -20,6 +20,14 @@ const ModelDescription = v.union([
   v.object({ kind: v.picklist(MODEL_KINDS), inputs: Size, classes: Size, hidden: v.array(Size) }),
   v.object({ kind: v.literal('dense-inversion'), classes: Size, hidden: v.array(Size), pixels: Size }),
   v.object({ kind: v.literal('face-network'), classes: Size }),
+  v.object({
+    kind: v.literal('autoencoder'),
+    width: Size,
+    height: Size,
+    channels: v.optional(v.literal(3)),
+    filters: Size,
+    code: Size,
+  }),
   NetworkDescription,
   v.object({ kind: v.literal('yang-classifier'), size: Size, ndf: Size, classes: Size }),
   v.object({

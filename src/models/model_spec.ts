@@ -53,6 +53,20 @@ export interface DenseInversionDescription {
   readonly pixels: number;
 }
 
+/** A convolutional autoencoder (src/models/autoencoder.ts), for images of any size. */
+export interface AutoencoderDescription {
+  readonly kind: 'autoencoder';
+  /** Pixels. */
+  readonly width: number;
+  readonly height: number;
+  /** 3 for RGB images; absent for gray ones. */
+  readonly channels?: 3;
+  /** Channels after the first convolution; they double with every further one. */
+  readonly filters: number;
+  /** Length of the code. */
+  readonly code: number;
+}
+
 /** The network of the face evaluator (src/models/face_network.ts), for images of 32 x 32 pixels. */
 export interface FaceNetworkDescription {
   readonly kind: 'face-network';
@@ -62,6 +76,7 @@ export interface FaceNetworkDescription {
 
 /** The description from which a model can be rebuilt; written into its checkpoints. */
 export type ModelDescription =
+  | AutoencoderDescription
   | DenseDescription
   | DenseInversionDescription
   | FaceNetworkDescription
@@ -69,17 +84,17 @@ export type ModelDescription =
   | YangClassifierDescription
   | YangInversionDescription;
 
-/** A network: `layers` from input to output; a DAE also has a decoder. */
+/** A network: `layers` from input to output; a DAE also has a decoder, and an autoencoder is nothing but encoder and decoder. */
 export interface ModelSpec {
   readonly description: ModelDescription;
   /** Values of an image (pixels times channels); for an inversion network the length of a prediction vector. */
   readonly inputs: number;
-  /** People; for an inversion network the values of an image. */
+  /** People; for an inversion network or an autoencoder the values of an image. */
   readonly outputs: number;
   readonly layers: readonly LayerSpec[];
-  /** How many of `layers` are the encoder of a DAE; 0 for other models. */
+  /** How many of `layers` are the encoder of a DAE, or of an autoencoder: all of them; 0 for other models. */
   readonly encoderLayers: number;
-  /** Layers of a DAE from its code back to the image; empty for other models. */
+  /** Layers of a DAE or an autoencoder from its code back to the image; empty for other models. */
   readonly decoder: readonly LayerSpec[];
   /** The publication's names of layers in files, where they differ from the engine's: `encoder.0` for `conv1`. */
   readonly keys: Readonly<Record<string, string>>;

@@ -12,7 +12,7 @@ import { withBottleneck } from './bottleneck.ts';
 import { DependencePenalty, penalisedLayers } from './dependence_penalty.ts';
 import type { ModelSpec } from './model_spec.ts';
 import { PrivateGradients } from './private_gradients.ts';
-import { isInversion } from './specs.ts';
+import { isAutoencoder, isInversion } from './specs.ts';
 import { modelLayout, type TrainingConfig } from './trainer.ts';
 
 /** A buffer on the device. */
@@ -52,7 +52,7 @@ export function parameterCount(spec: ModelSpec): number {
     .reduce((sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1), 0);
 }
 
-/** Plans the training of a network without a decoder on full batches, as Trainer does (src/models/trainer.ts). */
+/** Plans the training of an autoencoder, or of a network without a decoder, on full batches, as Trainer does (src/models/trainer.ts). */
 export function planNetwork(spec: ModelSpec, training: TrainingConfig): NetworkPlan {
   const { batchSize, optimizer, errors, dependence, bottleneck, privacy } = training;
   const buffers: PlannedBuffer[] = [];
@@ -82,10 +82,11 @@ export function planNetwork(spec: ModelSpec, training: TrainingConfig): NetworkP
   const mode = { training: true, seed: 0 };
   const penalised = dependence ? penalisedLayers(spec.layers) : [];
   const rereads = (layer: string) => penalised.includes(layer);
-  const run = planGraph(arena, layers, input, { mode, gradients: { parameters: true }, rereads });
-  const penalty = dependence && new DependencePenalty(arena, layers, images, run, penalised, dependence);
-  recordForward(step, arena, layers, weights, run);
-  recordBackward(step, arena, layers, weights, run, gradients, penalty?.record(step, images, targets, run));
+  const trained = isAutoencoder(spec) ? [...layers, ...spec.decoder] : layers;
+  const run = planGraph(arena, trained, input, { mode, gradients: { parameters: true }, rereads });
+  const penalty = dependence && new DependencePenalty(arena, trained, images, run, penalised, dependence);
+  recordForward(step, arena, trained, weights, run);
+  recordBackward(step, arena, trained, weights, run, gradients, penalty?.record(step, images, targets, run));
   if (privacy) {
     const own = { ...privacy, examples: batchSize, seed: 0 };
     new PrivateGradients(arena, gradients, spec.layers, own).recordExample(step);

@@ -1,5 +1,7 @@
+import { sizeName } from '../image_size.ts';
 import type { DenseSpec } from '../layers/dense.ts';
 import { type LayerSpec, layerParameters } from '../layers/kinds.ts';
+import { autoencoder } from './autoencoder.ts';
 import { faceNetwork } from './face_network.ts';
 import type {
   DenseDescription,
@@ -86,8 +88,14 @@ export function isInversion({ description: { kind } }: ModelSpec): boolean {
   return kind === 'yang-inversion' || kind === 'dense-inversion';
 }
 
+/** True if a network is nothing but an encoder and a decoder of images. */
+export function isAutoencoder({ description: { kind } }: ModelSpec): boolean {
+  return kind === 'autoencoder';
+}
+
 /** Builds the model of a description. @throws ConfigError */
 export function describedModel(description: ModelDescription): ModelSpec {
+  if (description.kind === 'autoencoder') return autoencoder(description);
   if (description.kind === 'yang-classifier') return yangClassifier(description);
   if (description.kind === 'yang-inversion') return yangInversion(description);
   if (description.kind === 'dense-inversion') return denseInversion(description);
@@ -110,6 +118,10 @@ export function modelName({ description, outputs }: ModelSpec): string {
   if (description.kind === 'network') {
     const { height, width, channels } = description.input;
     return `${description.name ?? 'network'}, ${channels} x ${height} x ${width} to ${outputs} classes`;
+  }
+  if (description.kind === 'autoencoder') {
+    const { kind, filters, code, height, width, channels } = description;
+    return `${kind} ${sizeName({ height, width, channels: channels ?? 1 })}, filters ${filters}, code ${code}`;
   }
   const { kind, size, classes } = description;
   const width = 'ndf' in description ? `ndf ${description.ndf}` : `ngf ${description.ngf}`;

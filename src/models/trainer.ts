@@ -15,12 +15,13 @@ import { FlatParameters, ParameterLayout } from '../layers/parameters.ts';
 import { plainWeights, type WeightsOf } from '../layers/weights.ts';
 import { type MemoryConfig, type NumberFormat, parseMemoryConfig, uniformMemory } from '../memory/config.ts';
 import { Random } from '../random.ts';
+import { type CodeTraining, planAutoencoder, recordAutoencoder } from './autoencoder.ts';
 import { withBottleneck } from './bottleneck.ts';
 import { type Dependence, DependencePenalty, penalisedLayers } from './dependence_penalty.ts';
 import { batchSizes, type DeviceDataset } from './device_dataset.ts';
 import type { ModelSpec } from './model_spec.ts';
 import { PrivateGradients, type PrivateTraining, refuseBatchNorm } from './private_gradients.ts';
-import { isInversion } from './specs.ts';
+import { isAutoencoder, isInversion } from './specs.ts';
 
 /** The optimiser: torch.optim.SGD with momentum and L2 weight decay, or torch.optim.Adam, optionally AMSGrad. */
 export type OptimizerConfig =
@@ -47,6 +48,8 @@ export interface TrainingConfig {
   readonly seed: number;
   /** DAE only: epochs of reconstruction before the classifier, and the deviation of the noise on its input. */
   readonly reconstruction?: { readonly epochs: number; readonly deviation: number; readonly learningRate: number };
+  /** Autoencoders only. */
+  readonly code?: CodeTraining;
   /** Classifiers only: after every step, weights and biases of layers with products are clipped to +-weightClip. */
   readonly weightClip?: number;
   /** Classifiers only: error-aware training. */
@@ -125,9 +128,10 @@ export interface TrainingState {
 
 /**
  * `reconstruct`: a DAE learns to reconstruct images from noisy images. `classify`: a classifier learns labels from images.
- * `invert`: an inversion network learns images from prediction vectors.
+ * `invert`: an inversion network learns images from prediction vectors. `autoencode`: an autoencoder learns images from their
+ * codes, to which noise is added.
  */
-type PhaseKind = 'reconstruct' | 'classify' | 'invert';
+type PhaseKind = 'reconstruct' | 'classify' | 'invert' | 'autoencode';
 
 interface Phase {
   readonly kind: PhaseKind;
@@ -402,10 +406,13 @@ export class Trainer {
     const clean = arena.matrix('batch', rows, pixels);
     const targets = arena.allocate('targets', rows * 4);
     const results = arena.allocate('results', rows * 8);
-    const input = kind === 'classify' ? clean : arena.matrix('input', rows, this.#spec.inputs);
+    const isClean = kind === 'classify' || kind === 'autoencode';
+    const input = isClean ? clean : arena.matrix('input', rows, this.#spec.inputs);
     const frozenRun = planGraph(arena, frozen, input);
+    const coder = kind === 'autoencode' ? planAutoencoder(arena, this.#spec, input, seed) : undefined;
+    const stack = coder ? [] : layers;
     const penalised = dependence ? penalisedLayers(trained) : [];
-    const run = planGraph(arena, layers, frozenRun.values[frozen.length], {
+    const run = planGraph(arena, stack, frozenRun.values[frozen.length], {
       mode: { training: true, seed },
       gradients: { parameters: true },
       rereads: (layer) => penalised.includes(layer),
@@ -436,6 +443,16 @@ export class Trainer {
         const { vectors: table, order } = this.#data;
         if (!table) throw new ConfigError('vectors: an inversion network learns from prediction vectors; give them');
         recordGatherRows(recorder, { table, order, output: firstRows(input, size) });
+      }
+      if (coder) {
+        const { order } = this.#data;
+        const code = this.#config.code!;
+        const planned = { spec: this.#spec, planned: coder, images, order, results };
+        recordAutoencoder(recorder, arena, { ...planned, parameters, gradients, code, seed });
+        recordAccumulateMetrics(recorder, { rows: size, results, metrics });
+        recordOptimizer(recorder, phase, parameters, gradients, moments);
+        steps.set(size, await recorder.build(`${kind} step`));
+        continue;
       }
       const plain = plainWeights(parameters);
       const plainAdded = added && plainWeights(added.parameters);
@@ -494,6 +511,10 @@ interface RunningPhase {
 function phasesOf(spec: ModelSpec, config: TrainingConfig): Phase[] {
   const { layers, encoderLayers, decoder } = spec;
   const { epochs, optimizer, reconstruction } = config;
+  if (isAutoencoder(spec)) {
+    if (!config.code) throw new ConfigError('code: an autoencoder needs the noise and the penalty of its codes');
+    return [{ kind: 'autoencode', epochs, optimizer, frozen: [], trained: [...layers, ...decoder] }];
+  }
   const kind = isInversion(spec) ? 'invert' : 'classify';
   if (decoder.length === 0) return [{ kind, epochs, optimizer, frozen: [], trained: layers }];
   if (!reconstruction) throw new ConfigError('reconstruction: a DAE needs its epochs, deviation and learningRate');

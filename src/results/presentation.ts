@@ -84,6 +84,14 @@ export function caveatsOf(presentation: Presentation): string[] {
     meanFaceOf === 'public'
       ? 'The mean face that attacks start from is the mean of the public faces.'
       : 'The mean face that attacks start from is the mean of the training photographs, which the attacker is given.',
+    ...attacks.flatMap(({ title, prior }) =>
+      prior
+        ? [
+            `The prior of “${title}” explains ${percent(prior.explained)} of the variance of ${prior.faces} public faces of people whom it ` +
+              'was not trained on. What it draws without the victim shows nobody: compare it with that.',
+          ]
+        : [],
+    ),
     ...(procedural ? ['The faces are procedural.'] : []),
   ];
 }

@@ -400,6 +400,18 @@ export const AttackSchema = v.object({
     ),
   ),
   title: field(v.string(), "Display name of the attack: 'MI-Face from a black image'."),
+  prior: v.optional(
+    field(
+      v.object({
+        faces: field(count, 'Number of public faces of people whom the prior was not trained on.'),
+        explained: field(
+          number,
+          'Share of the variance of these faces around the mean public face that reconstructions explain, mean brightness aside: 0 for the mean face, at most 1.',
+        ),
+      }),
+      'Quality of the generative prior of the attacker; present if it has one.',
+    ),
+  ),
 });
 /** The description of an attack; rows refer to it by `name`. */
 export type AttackDescription = v.InferOutput<typeof AttackSchema>;

@@ -36,6 +36,13 @@ const ATTACKS = [
     network: { kind: 'dense', hidden: [16] },
     training: { epochs: 60, batchSize: 8, learningRate: 1e-2 },
   },
+  {
+    kind: 'generative',
+    filters: 4,
+    code: 8,
+    training: { steps: 60, batchSize: 8, learningRate: 5e-3 },
+    candidates: 16,
+  },
 ];
 const configuration = (changes: object = {}): ExperimentConfig => {
   const data = { kind: 'files', private: 'colours' };

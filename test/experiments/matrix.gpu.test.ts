@@ -41,7 +41,7 @@ function victimOf(kind: VictimKind): object {
 const BLACK_BOX = { kind: 'mi-face', start: 'noise', iterations: 2, step: 1, keep: 'last' };
 const SEARCH = { directions: 4, sigma: 1, cell: 4 };
 
-/** Every kind of attack: MI-Face from every start, with weights, several reads or confidences only, labels only, membership, and inversion. */
+/** Every kind of attack: MI-Face from every start, with weights, several reads or confidences only, a generative prior, labels only, membership, and inversion. */
 const attacks = [
   { kind: 'mi-face', start: 'zero', iterations: 1, step: 1 },
   { kind: 'mi-face', start: 'zero', iterations: 1, step: 1, reads: 2 },
@@ -49,6 +49,16 @@ const attacks = [
   { kind: 'mi-face', start: 'mean', iterations: 1, step: 1, process: { every: 1, strength: 0.1, sharpen: 0.3 } },
   { ...BLACK_BOX, search: SEARCH },
   { ...BLACK_BOX, search: { ...SEARCH, distribution: 'gaussian' } },
+  {
+    kind: 'generative',
+    filters: 2,
+    code: 4,
+    training: { steps: 1, batchSize: 4, learningRate: 1e-3 },
+    candidates: 4,
+    starts: 2,
+    iterations: 1,
+    views: 1,
+  },
   { kind: 'label-only', iterations: 1, pairs: 2, cell: 4 },
   { kind: 'membership', shadows: 4 },
   {
@@ -162,7 +172,8 @@ describe('every attack and every defence', () => {
           expect(Number.isFinite(row.membership.auc)).toBe(true);
           continue;
         }
-        expect(row.n).toBe(3);
+        // The control of a generative prior draws four faces per person.
+        expect(row.n).toBe(name.endsWith('no victim') ? 12 : 3);
         // An attack that starts from public faces may find none that such a victim takes for a person.
         const found = name !== 'label-only' || row.unmeasured < 3;
         expect(Number.isFinite(row.pcc) && Number.isFinite(row.mse), name).toBe(found);

@@ -23,8 +23,8 @@ const folder = join(scratch, "my runs, 50%a 'x' $HOME");
 const FILE = join(folder, 'tiny.json');
 
 /**
- * A task appends a line before it writes a row (+) and one after that (.): its shard, how often it was requeued, the sign, and the
- * row.
+ * A task appends a line when it starts (*), before it writes a row (+) and after that (.): its shard, how often it was requeued, the
+ * sign, and the row.
  */
 const MEASURED = join(scratch, 'measured');
 const PRELOAD = join(scratch, 'log_rows.mjs');
@@ -39,6 +39,7 @@ writeFileSync(
   const { MIDAS_TEST_MEASURED, SLURM_ARRAY_TASK_ID, SLURM_RESTART_COUNT = 0 } = process.env;
   const log = (...parts) =>
     appendFileSync(MIDAS_TEST_MEASURED, [SLURM_ARRAY_TASK_ID, SLURM_RESTART_COUNT, ...parts].join(' '));
+  if (SLURM_ARRAY_TASK_ID) log('*\\n');
   prototype.appendFile = async function (text) {
     log('+', text);
     await appendFile.call(this, text);
@@ -134,18 +135,24 @@ async function disturbed(name: string, options: { rates: number; kills: number; 
   expect(own).toEqual(filesOfRun(whole));
 
   const signs = new Map<string, string>();
-  const processes = new Map<number, Set<string>>();
+  const starts = new Map<number, number>();
   for (const line of readFileSync(MEASURED, 'utf8').trimEnd().split('\n')) {
-    const [, shard, restarts, sign, row] = /^(\d+) (\d+) ([+.]) (.*)$/.exec(line)!;
+    const [, shard, restarts, sign, row] = /^(\d+) (\d+) ([*+.]) ?(.*)$/.exec(line)!;
+    if (sign === '*') {
+      // A task is requeued before it is started again; one that is killed while it starts has no line.
+      const before = starts.get(Number(shard)) ?? 0;
+      expect(Number(restarts)).toBeGreaterThanOrEqual(before);
+      starts.set(Number(shard), before + 1);
+      continue;
+    }
     const key = rowKey(JSON.parse(row) as Row);
     signs.set(key, (signs.get(key) ?? '') + sign);
-    processes.set(Number(shard), (processes.get(Number(shard)) ?? new Set()).add(restarts));
   }
   const rows = readFileSync(join(whole, 'rows.jsonl'), 'utf8').trimEnd().split('\n');
   expect([...signs.keys()].sort()).toEqual(rows.map((row) => rowKey(JSON.parse(row) as Row)).sort());
-  // No row was measured again after it had been written, although several processes measured the shards that were killed.
+  // No row was measured again after it had been written, although the shards that were killed were started again.
   expect([...signs].filter(([, own]) => !/^\++\.?$/.test(own))).toEqual([]);
-  for (const shard of killed) expect(processes.get(shard)!.size, `shard ${shard}`).toBeGreaterThan(1);
+  for (const shard of killed) expect(starts.get(shard), `starts of shard ${shard}`).toBeGreaterThan(1);
 
   const done = JSON.parse(await midas(...submit));
   expect(done).toEqual({ out, shards: SHARDS, missing: [], waiting: [] });

@@ -119,8 +119,8 @@ const DEFENCES: Readonly<Record<string, unknown>> = {
   mid: 1,
 };
 
-/** Victims without hidden values that the training as a classifier changes, and the defences that need such values. */
-const UNSUITED: Readonly<Record<string, readonly string[]>> = { softmax: ['bido', 'mid'], dae: ['bido', 'mid'] };
+/** Victims that a training defence refuses, by its name: their training as a classifier changes no hidden values. */
+const REFUSED: Readonly<Record<string, readonly VictimKind[]>> = { bido: ['softmax', 'dae'], mid: ['softmax', 'dae'] };
 
 describe('every attack and every defence', () => {
   it('every attack and every defence is in this matrix', () => {
@@ -167,17 +167,18 @@ describe('every attack and every defence', () => {
     'every attack runs against a victim of kind %s that was trained with a defence',
     async (kind) => {
       const plain = { sweeps: [], memories: [], noise: { kinds: [] } };
-      const without = await rowsOf(kind, plain);
+      const refuses = (name: string) => REFUSED[name]?.includes(kind) ?? false;
+      const defences = Object.fromEntries(Object.entries(DEFENCES).filter(([name]) => !refuses(name)));
+      const rows = await rowsOf(kind, { ...plain, defences });
+      expect(rows.map(({ attack }) => attack)).toEqual(NAMES);
+      // Single defences train for a cheap attack. A victim that was trained differently gives different pictures.
+      const cheap = { ...plain, attacks: [attacks[0]] };
+      const without = await rowsOf(kind, cheap);
       for (const [name, setting] of Object.entries(DEFENCES)) {
-        const defended = rowsOf(kind, { ...plain, defences: { [name]: setting } });
-        if (UNSUITED[kind]?.includes(name)) {
-          await expect(defended).rejects.toThrow(new RegExp(`defences\\.${name}: .*choose another victim or defence`));
-          continue;
-        }
-        const rows = await defended;
-        expect(rows.map(({ attack }) => attack)).toEqual(NAMES);
-        // A victim that was trained differently gives different pictures.
-        expect(rows.map(({ pcc }) => pcc)).not.toEqual(without.map(({ pcc }) => pcc));
+        const found = rowsOf(kind, { ...cheap, defences: { [name]: setting } });
+        if (refuses(name))
+          await expect(found).rejects.toThrow(new RegExp(`^defences\\.${name}: .* choose another victim`));
+        else expect((await found).map(({ pcc }) => pcc)).not.toEqual(without.map(({ pcc }) => pcc));
       }
     },
   );

@@ -5,7 +5,7 @@
  * from those of which the victim is most confident, and of the results the one is kept of which it is most confident while the
  * image is moved. A second output shows what the prior draws without the victim: a plausible face is not yet the person's.
  */
-import { standardNormals } from '../metrics/gaussian.ts';
+import { standardNormals } from '../models/gaussian.ts';
 import { Random } from '../random.ts';
 import type { Attack, AttackOutput, BuiltAttack, PreparedAttack } from './attack.ts';
 import { type GenerativeConfig, GenerativeOptions } from './generative_config.ts';

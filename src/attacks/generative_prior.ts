@@ -12,8 +12,8 @@ import { planGraph, recordBackward, recordForward } from '../layers/graph.ts';
 import { type LayerSpec, outputShape } from '../layers/kinds.ts';
 import { sizeOf } from '../layers/layer.ts';
 import { plainWeights, type WeightsOf } from '../layers/weights.ts';
-import { fitGaussian, type Gaussian } from '../metrics/gaussian.ts';
 import { autoencoder } from '../models/autoencoder.ts';
+import { fitGaussian, type Gaussian } from '../models/gaussian.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
 import type { TrainingConfig } from '../models/trainer.ts';
 import type { Victim } from '../models/victim.ts';
@@ -242,7 +242,9 @@ function explainedVariance(
   return 1 - errors / total;
 }
 
-function centred(image: Float32Array | Float64Array): Float64Array {
-  const mean = image.reduce((sum: number, value: number) => sum + value, 0) / image.length;
-  return Float64Array.from(image, (value) => value - mean);
+/** Values minus their mean. */
+function centred(image: ArrayLike<number>): Float64Array {
+  let sum = 0;
+  for (let i = 0; i < image.length; i++) sum += image[i];
+  return Float64Array.from(image, (value) => value - sum / image.length);
 }

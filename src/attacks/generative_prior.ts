@@ -28,10 +28,10 @@ export const PRIOR_FILE = 'prior';
 const UNWHITEN = 'unwhiten';
 
 /**
- * Deviation of the noise on codes, and weight of their mean square. On faces of 32 x 32 pixels, directions of the code that explain
- * less than about 0.02 % of the variance of the images then stay unused, and the decoder is smooth.
+ * Deviation of the noise on codes, and weight of their mean square. On the AT&T faces (32 x 32 pixels, people 31 to 40, 400 steps), four
+ * times the weight gave blurred faces and found fewer people, a quarter as many.
  */
-const CODES = { noise: 0.2, penalty: 0.008 };
+const CODES = { noise: 0.2, penalty: 0.002 };
 
 /** One of so many public people is left out of the training. */
 const HELD_OUT = 10;

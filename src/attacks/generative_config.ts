@@ -15,14 +15,11 @@ export const GenerativeOptions = v.strictObject({
     described('Channels after the first convolution of the autoencoder; they double with every further one.'),
   ),
   code: v.optional(v.pipe(whole(1, 512), described('Length of the code: of the vector that is searched.')), 64),
-  training: v.optional(
-    v.strictObject({
-      steps: v.pipe(whole(1, 1_000_000), described('Least number of training steps of the autoencoder.')),
-      batchSize: v.pipe(whole(2, 1024), described('Public faces per step.')),
-      learningRate: v.pipe(number(1e-8, 1), described('Learning rate of Adam.')),
-    }),
-    { steps: 1500, batchSize: 32, learningRate: 2e-3 },
-  ),
+  training: v.strictObject({
+    steps: v.pipe(whole(1, 1_000_000), described('Least number of training steps of the autoencoder.')),
+    batchSize: v.pipe(whole(2, 1024), described('Public faces per step.')),
+    learningRate: v.pipe(number(1e-8, 1), described('Learning rate of Adam.')),
+  }),
   candidates: v.optional(
     v.pipe(
       whole(1, 100_000),

@@ -12,8 +12,8 @@ import { planGraph, recordBackward, recordForward } from '../layers/graph.ts';
 import { type LayerSpec, outputShape } from '../layers/kinds.ts';
 import { sizeOf } from '../layers/layer.ts';
 import { plainWeights, type WeightsOf } from '../layers/weights.ts';
-import { fitGaussian, type Gaussian } from '../metrics/gaussian.ts';
 import { autoencoder } from '../models/autoencoder.ts';
+import { fitGaussian, type Gaussian } from '../models/gaussian.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
 import type { TrainingConfig } from '../models/trainer.ts';
 import type { Victim } from '../models/victim.ts';
@@ -28,10 +28,10 @@ export const PRIOR_FILE = 'prior';
 const UNWHITEN = 'unwhiten';
 
 /**
- * Deviation of the noise on codes, and weight of their mean square. On faces of 32 x 32 pixels, directions of the code that explain
- * less than about 0.02 % of the variance of the images then stay unused, and the decoder is smooth.
+ * Deviation of the noise on codes, and weight of their mean square. On the AT&T faces (32 x 32 pixels, people 31 to 40, 400 steps), four
+ * times the weight gave blurred faces and found fewer people, a quarter as many.
  */
-const CODES = { noise: 0.2, penalty: 0.008 };
+const CODES = { noise: 0.2, penalty: 0.002 };
 
 /** One of so many public people is left out of the training. */
 const HELD_OUT = 10;
@@ -242,7 +242,9 @@ function explainedVariance(
   return 1 - errors / total;
 }
 
-function centred(image: Float32Array | Float64Array): Float64Array {
-  const mean = image.reduce((sum: number, value: number) => sum + value, 0) / image.length;
-  return Float64Array.from(image, (value) => value - mean);
+/** Values minus their mean. */
+function centred(image: ArrayLike<number>): Float64Array {
+  let sum = 0;
+  for (let i = 0; i < image.length; i++) sum += image[i];
+  return Float64Array.from(image, (value) => value - sum / image.length);
 }

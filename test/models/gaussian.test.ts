@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ShapeError } from '../../src/errors.ts';
-import { fitGaussian, type Gaussian, standardNormals } from '../../src/metrics/gaussian.ts';
+import { fitGaussian, type Gaussian, standardNormals } from '../../src/models/gaussian.ts';
 import { Random } from '../../src/random.ts';
 
 /** L L^T */

@@ -1,7 +1,7 @@
 /** The multivariate normal distribution: fitted to vectors, and sampled. */
 import { ShapeError } from '../errors.ts';
+import { choleskyInPlace } from '../metrics/cholesky.ts';
 import type { Random } from '../random.ts';
-import { choleskyInPlace } from './cholesky.ts';
 
 export interface Gaussian {
   /** [size] */

@@ -4,7 +4,6 @@ import { ATTACKS, attackOfKind } from '../../src/attacks/registry.ts';
 import { seededSplit } from '../../src/data/dataset.ts';
 import { renderFaces } from '../../src/data/render_faces.ts';
 import { RELEASE_DEFENCES, releaseDefence, TRAINING_DEFENCES } from '../../src/defences/registry.ts';
-import { ConfigError } from '../../src/errors.ts';
 import { parseExperiment, VICTIM_KINDS, type VictimKind } from '../../src/experiments/config.ts';
 import { runExperiment } from '../../src/experiments/experiment.ts';
 import type { ExperimentData } from '../../src/experiments/faces.ts';

@@ -55,7 +55,7 @@ export function errorTraining(bitErrorRate: number): { readonly errors: { readon
 
 /**
  * The victim is trained with smoothed labels: for `defences` of an experiment.
- * @param smoothing -1..1; below 0 hinders model inversion
+ * @param smoothing -1..1; below 0 it is meant to hinder model inversion
  */
 export function labelSmoothing(smoothing: number): { readonly labelSmoothing: number } {
   return { labelSmoothing: smoothing };

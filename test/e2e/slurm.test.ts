@@ -24,7 +24,7 @@ const FILE = join(folder, 'tiny.json');
 
 /**
  * A task appends a line when it starts (*), before it writes a row (+) and after that (.): its shard, how often it was requeued, the
- * sign, and the row.
+ * sign, and the row. It rests after every row, so that it is killed between its rows on a fast machine too.
  */
 const MEASURED = join(scratch, 'measured');
 const PRELOAD = join(scratch, 'log_rows.mjs');
@@ -32,11 +32,12 @@ writeFileSync(
   PRELOAD,
   `import { appendFileSync } from 'node:fs';
   import { open } from 'node:fs/promises';
+  import { setTimeout } from 'node:timers/promises';
   const file = await open(process.execPath);
   const prototype = Object.getPrototypeOf(file);
   await file.close();
   const { appendFile } = prototype;
-  const { MIDAS_TEST_MEASURED, SLURM_ARRAY_TASK_ID, SLURM_RESTART_COUNT = 0 } = process.env;
+  const { MIDAS_TEST_MEASURED, MIDAS_TEST_PAUSE, SLURM_ARRAY_TASK_ID, SLURM_RESTART_COUNT = 0 } = process.env;
   const log = (...parts) =>
     appendFileSync(MIDAS_TEST_MEASURED, [SLURM_ARRAY_TASK_ID, SLURM_RESTART_COUNT, ...parts].join(' '));
   if (SLURM_ARRAY_TASK_ID) log('*\\n');
@@ -44,6 +45,7 @@ writeFileSync(
     log('+', text);
     await appendFile.call(this, text);
     log('.', text);
+    await setTimeout(Number(MIDAS_TEST_PAUSE));
   };`,
 );
 
@@ -55,9 +57,10 @@ function experiment(rates: number): string[] {
 
 let cluster: SlurmCluster;
 
-/** Runs the command line as on a machine of the cluster. */
-async function midas(...args: string[]): Promise<string> {
-  const env = { ...cluster.env, NODE_OPTIONS: `--import=${PRELOAD}`, MIDAS_TEST_MEASURED: MEASURED };
+/** Runs the command line as on a machine of the cluster. @param pause of its tasks after a row, ms */
+async function midas(args: readonly string[], pause: number): Promise<string> {
+  const preload = { NODE_OPTIONS: `--import=${PRELOAD}`, MIDAS_TEST_MEASURED: MEASURED, MIDAS_TEST_PAUSE: `${pause}` };
+  const env = { ...cluster.env, ...preload };
   const { code, stdout, stderr } = await start(args, env).finished;
   expect(code, stderr).toBe(0);
   return stdout;
@@ -86,7 +89,8 @@ function taskOn(node: NodeName): number {
  */
 async function kill(out: string, nodes: readonly NodeName[], deadline: number): Promise<number> {
   for (let shard = 0, before = 0; ; await setTimeout(20)) {
-    if (performance.now() > deadline) throw new Error(`no task on ${nodes[0]} was found measuring`);
+    const all = Array.from({ length: SHARDS }, (_, i) => isFinished(out, i + 1));
+    if (performance.now() > deadline || all.every(Boolean)) throw new Error(`no task on ${nodes[0]} is measuring`);
     const now = taskOn(nodes[0]) || 0;
     if (now !== shard) before = rowsOf(out, now);
     shard = now;
@@ -103,8 +107,11 @@ async function kill(out: string, nodes: readonly NodeName[], deadline: number): 
 }
 
 /** Submits a run, kills as often as asked, and compares the merged run with `whole`. */
-async function disturbed(name: string, options: { rates: number; kills: number; minutes: number }): Promise<void> {
-  const { rates, kills, minutes } = options;
+async function disturbed(
+  name: string,
+  options: { rates: number; kills: number; pause: number; minutes: number },
+): Promise<void> {
+  const { rates, kills, pause, minutes } = options;
   const deadline = performance.now() + minutes * 60_000;
   const [whole, out] = [join(folder, `${name} whole`), join(folder, `${name} merged`)];
   const args = experiment(rates);
@@ -113,9 +120,9 @@ async function disturbed(name: string, options: { rates: number; kills: number; 
   writeFileSync(MEASURED, '');
 
   const submit = [...args, '--slurm', '--json', '--out', out];
-  const first = JSON.parse(await midas(...submit, '--array', String(SHARDS)));
+  const first = JSON.parse(await midas([...submit, '--array', String(SHARDS)], pause));
   expect(first).toMatchObject({ missing: [1, 2, 3, 4, 5, 6], waiting: [], job: expect.stringMatching(/^\d+$/) });
-  const again = JSON.parse(await midas(...submit));
+  const again = JSON.parse(await midas(submit, pause));
   expect(again).toEqual({ out, shards: SHARDS, missing: [], waiting: [1, 2, 3, 4, 5, 6] });
 
   const killed = new Set<number>();
@@ -154,7 +161,7 @@ async function disturbed(name: string, options: { rates: number; kills: number; 
   expect([...signs].filter(([, own]) => !/^\++\.?$/.test(own))).toEqual([]);
   for (const shard of killed) expect(starts.get(shard), `starts of shard ${shard}`).toBeGreaterThan(1);
 
-  const done = JSON.parse(await midas(...submit));
+  const done = JSON.parse(await midas(submit, pause));
   expect(done).toEqual({ out, shards: SHARDS, missing: [], waiting: [] });
   expect(cluster.run('squeue', '--noheader')).toBe('');
 }
@@ -187,7 +194,7 @@ describe.skipIf(!IS_INSTALLED)('a run on a cluster with Slurm', () => {
         noise: { kinds: [] },
         draws: 2,
         evaluator: 'linear',
-        attacks: [{ kind: 'mi-face', start: 'zero', iterations: 150, step: 1 }],
+        attacks: [{ kind: 'mi-face', start: 'zero', iterations: 30, step: 1 }],
       }),
     );
     cluster = await SlurmCluster.start(join(scratch, 'slurm'));
@@ -198,9 +205,9 @@ describe.skipIf(!IS_INSTALLED)('a run on a cluster with Slurm', () => {
   });
 
   test('a run whose node and controller are killed has the same files, and measures nothing twice', () =>
-    disturbed('short', { rates: 10, kills: 1, minutes: 8 }));
+    disturbed('short', { rates: 10, kills: 1, pause: 300, minutes: 8 }));
 
   longTest('a run that is killed twenty times has the same files, and measures nothing twice', 60, () =>
-    disturbed('long', { rates: 94, kills: 20, minutes: 55 }),
+    disturbed('long', { rates: 94, kills: 20, pause: 1500, minutes: 55 }),
   );
 });

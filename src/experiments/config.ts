@@ -313,7 +313,7 @@ export const ExperimentConfig = v.strictObject({
         ),
         moments: v.optional(
           described(
-            'Also measure noise with the same mean square on every layer as bit errors on `matched`.',
+            'Also measure noise with the same mean square on every layer as bit errors on `matched` or, without it, on each set.',
             v.boolean(),
           ),
           false,

@@ -250,7 +250,7 @@ export class Sweep {
     await this.#configureFormat();
     const found: Condition[] = [];
     for (const condition of conditions) {
-      if (condition.kind !== 'bit-error' || condition.layers !== matched) continue;
+      if (condition.kind !== 'bit-error' || condition.layers !== (matched ?? condition.layers)) continue;
       found.push(...(await noiseOfEqualMoments(this.#memory, condition, kinds)));
     }
     return found;

@@ -235,7 +235,11 @@ describe('any part of an experiment can be exchanged', () => {
   });
 
   it.each([
-    ['an unknown attack', ['run', 'shallow', '--attack', 'guess'], /"guess" is not one of mi-face, generative, inversion, label-only, membership\./],
+    [
+      'an unknown attack',
+      ['run', 'shallow', '--attack', 'guess'],
+      /"guess" is not one of mi-face, generative, inversion, label-only, membership\./,
+    ],
     [
       'a number format beside a memory that has one',
       ['run', 'shallow', '--memory', 'eden-em1', '--format', 'int8'],

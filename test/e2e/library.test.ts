@@ -153,7 +153,7 @@ describe.skipIf(chromium === undefined)('the example in Chromium', () => {
   async function visit(folder: string): Promise<string[]> {
     const { url: origin, close } = await serveFolder(folder);
     const page = await browser.newPage();
-    page.setDefaultTimeout(60_000);
+    page.setDefaultTimeout(110_000);
     try {
       const [lines, requests]: [string[], string[]] = [[], []];
       // Messages of the browser itself are not of the type log.

@@ -62,9 +62,9 @@ const browser: TestProjectInlineConfiguration = {
       // This file looks for real faces on the disk.
       'test/models/face_evaluator.gpu.test.ts',
       // These files combine kernels that other files run in Chromium: nothing in them is specific to a platform.
-      'test/attacks/{mi_face_reads,repeated_inversion}.gpu.test.ts',
+      'test/attacks/{generative,mi_face_reads,repeated_inversion}.gpu.test.ts',
       'test/injection/{codes16,majority_vote,zones}.gpu.test.ts',
-      'test/models/{flip_search,gradients,normalised}.gpu.test.ts',
+      'test/models/{autoencoder,flip_search,gradients,hidden_defences,normalised,training_defences}.gpu.test.ts',
     ],
     // All files share one page: a page per file would take half a minute longer. Projects of a group must agree on
     // `maxWorkers`.
@@ -84,7 +84,7 @@ const browser: TestProjectInlineConfiguration = {
         // Vitest would wait forever for a page that hangs; closing its browser makes the tests fail instead.
         providerFactory(project) {
           const opened = provider.providerFactory(project);
-          if (!project.vitest.config.watch) setTimeout(() => opened.close(), 600_000).unref();
+          if (!project.vitest.config.watch) setTimeout(() => opened.close(), 1_200_000).unref();
           return opened;
         },
       },

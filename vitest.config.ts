@@ -64,7 +64,7 @@ const browser: TestProjectInlineConfiguration = {
       // These files combine kernels that other files run in Chromium: nothing in them is specific to a platform.
       'test/attacks/{generative,mi_face_reads,repeated_inversion}.gpu.test.ts',
       'test/injection/{codes16,majority_vote,zones}.gpu.test.ts',
-      'test/models/{autoencoder,flip_search,gradients,hidden_defences,normalised,training_defences}.gpu.test.ts',
+      'test/models/{autoencoder,flip_search,gradients,hidden_defences,normalised,plan,training_defences}.gpu.test.ts',
     ],
     // All files share one page: a page per file would take half a minute longer. Projects of a group must agree on
     // `maxWorkers`.

@@ -1,6 +1,7 @@
 /** `midas report`: makes the figures, tables and report of finished runs again, without measuring anything. */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { fileError, readBytes, writeFileAtomic } from '../data/node/files.ts';
 import { ConfigError, DataError } from '../errors.ts';
 import { drawFigures } from '../results/figures/index.ts';
@@ -116,8 +117,19 @@ async function caveatsOfRuns(dirs: readonly string[], runs: readonly Results[]):
   return [...shared, ...own];
 }
 
+/** The results of a run, which may be compressed by gzip. */
 async function readRun(dir: string): Promise<Results> {
   const path = join(dir, 'results.json');
+  const compressed = `${path}.gz`;
+  if (!existsSync(path) && existsSync(compressed)) {
+    const bytes = await readBytes(compressed);
+    try {
+      return parseResults(gunzipSync(bytes), path);
+    } catch (cause) {
+      if (cause instanceof DataError) throw cause;
+      throw new DataError(`${compressed}: not a file of gzip, or a damaged one; fetch it again`, { cause });
+    }
+  }
   if (!existsSync(path)) {
     if (existsSync(join(dir, 'config.json')) && !existsSync(join(dir, 'shard.json'))) {
       throw new DataError(`${dir}: the run there is not finished; finish it: the same command with --resume`);

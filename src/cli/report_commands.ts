@@ -16,7 +16,10 @@ export function addReportCommands(program: Command, { common, args }: Pick<Comma
   common(
     program
       .command('report')
-      .argument('<dir...>', 'folders of finished runs; several are aggregated, and may differ only in their seed')
+      .argument(
+        '<dir...>',
+        'folders of finished runs (results.json may be compressed by gzip); several are aggregated, and may differ only in their seed',
+      )
       .description('make the figures, tables and report of finished runs again, without measuring')
       .option('--format <list>', 'formats of the figures, from svg, png, pdf', (text) => text.split(','), [
         'svg',

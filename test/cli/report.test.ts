@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { inflateSync } from 'node:zlib';
+import { gzipSync, inflateSync } from 'node:zlib';
 import { Command } from 'commander';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { svgToPdf } from '../../src/cli/pdf.ts';
@@ -105,6 +105,17 @@ describe('the command midas report', () => {
     expect(both).toContain('<li>Seed 1: The linear evaluators recognise 91 %');
     expect(both).toContain('<li>Seed 2: The linear evaluators recognise 83 %');
     expect(both.split('The faces are procedural.')).toHaveLength(2);
+  });
+
+  test('midas report reads results that are compressed, and refuses a damaged file', async () => {
+    const dir = join(scratch, 'compressed');
+    mkdirSync(dir);
+    const bytes = gzipSync(readFileSync(join(dirs[0], 'results.json')));
+    writeFileSync(join(dir, 'results.json.gz'), bytes);
+    const [plain, compressed] = [await report({}), await report({ dirs: [dir] })];
+    expect(read(compressed.out, 'results.csv')).toBe(read(plain.out, 'results.csv'));
+    writeFileSync(join(dir, 'results.json.gz'), bytes.subarray(0, 100));
+    await expect(report({ dirs: [dir] })).rejects.toThrow(/results\.json\.gz: not a file of gzip, or a damaged one/);
   });
 
   test('midas report takes a theme and a title', async () => {

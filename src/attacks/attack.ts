@@ -42,6 +42,8 @@ export interface AttackOutput {
    * share of their variance around the mean public face that it explains. Known once it is trained.
    */
   readonly prior?: { readonly faces: number; readonly explained: number };
+  /** True if the result does not depend on the victim: it shows what is known without it, and is no attacker's. */
+  readonly isControl?: boolean;
   /** Estimated cost for the progress bar, in a unit that all attacks of the experiment share. */
   readonly units: number;
 }

@@ -22,6 +22,7 @@ const CONTROL: AttackOutput = {
   name: 'generative prior, no victim',
   title: 'Generative prior, without the victim',
   split: 'training',
+  isControl: true,
   units: 1,
 };
 

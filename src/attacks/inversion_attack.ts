@@ -29,7 +29,7 @@ import { RepeatedInversion } from './repeated_inversion.ts';
 import type { RepeatedReads } from './repeated_reads.ts';
 
 /** Outputs named `inversion, held-out`, or with several attackers `inversion floor, held-out`. */
-function outputsOf({ attackers, splits }: InversionConfig): Required<Omit<AttackOutput, 'prior'>>[] {
+function outputsOf({ attackers, splits }: InversionConfig): Required<Omit<AttackOutput, 'prior' | 'isControl'>>[] {
   return attackers.flatMap((attacker) =>
     splits.map((split) => {
       const { name, reads = 1, learns } = attacker;

@@ -96,7 +96,7 @@ export async function allocateMemory(
       for (let draw = first; draw < first + config.draws; draw++) {
         rows.push(...(await sweep.measure(condition, draw, () => run.progress.advance(0))).map(({ row }) => row));
       }
-      return balances({ rows, summary: summarise(rows) })[0];
+      return balances({ rows, summary: summarise(rows) }, testbed.outputs)[0];
     };
     const found = new Map<string, Promise<Balance | undefined>>();
     const known = (choice: Choice, first = 0) => {

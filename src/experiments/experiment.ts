@@ -77,11 +77,12 @@ async function present(
       const truth = output.split && `pictures/truth_${photographs ? output.split : 'persons'}.npy`;
       const images = shown.map(({ person, photograph }) => toFloat(dataset, [photograph ?? firstOf(person)]));
       if (truth) await store.write(truth, encodePictures({ images, width, height, channels }));
-      const { name, title } = output;
+      const { name, title, isControl } = output;
       const prior = testbed.outputs.find((each) => each.name === name)?.prior;
       const description = {
         ...{ name, kind, family, title },
         ...(prior && { prior }),
+        ...(isControl && { isControl }),
         ...(photographs && output.split && { split: output.split }),
       };
       attacks.push({

@@ -8,6 +8,14 @@ export function attacksOf({ summary }: Pick<Results, 'summary'>): string[] {
   return [...new Set(summary.map(({ attack }) => attack))];
 }
 
+/** True if an attack is one of an attacker: false for controls, which show what is known without the victim. */
+export function isAttacker(
+  attacks: readonly Pick<AttackDescription, 'name' | 'isControl'>[] | undefined,
+  name: string,
+): boolean {
+  return !attacks?.find((attack) => attack.name === name)?.isControl;
+}
+
 /** The display name of an attack; the name used in its rows if the run does not describe it. */
 export function attackTitle(attacks: Described, name: string): string {
   return attacks?.find((attack) => attack.name === name)?.title ?? name;

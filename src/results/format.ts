@@ -46,6 +46,13 @@ export function differenceDigits([low, high]: readonly [number, number]): number
   return low * high > 0 && nearest < 0.0005 ? Math.ceil(-Math.log10(nearest)) : 3;
 }
 
+/** '−0.012 [−0.020, −0.004]'; the difference alone if there is no interval. */
+export function formatDifferenceWithInterval(mean: number | null, interval: readonly [number, number] | null): string {
+  if (interval === null) return formatDifference(mean);
+  const digits = differenceDigits(interval);
+  return `${formatDifference(mean, digits)} [${interval.map((end) => formatDifference(end, digits)).join(', ')}]`;
+}
+
 /** '0.693 [0.647, 0.741]'; the mean alone if there is no interval. */
 export function formatInterval({ mean, ci95 }: Interval): string {
   return ci95 === null

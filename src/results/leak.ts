@@ -1,4 +1,5 @@
 /** What a memory gives away and costs: the worst of all attackers, and the energy of its reads. */
+import { isAttacker } from './attacks.ts';
 import { conditionKey } from './condition.ts';
 import { groupedBy } from './groups.ts';
 import type { Interval, Results, Row, SummaryEntry } from './schema.ts';
@@ -14,8 +15,15 @@ export interface Balance {
   readonly energy: number | undefined;
 }
 
-/** The balance of every condition, in the order of the summary; conditions in which no attack could be measured are left out. */
-export function balances({ summary, rows }: Pick<Results, 'summary' | 'rows'>): Balance[] {
+/**
+ * The balance of every condition, in the order of the summary; conditions in which no attack could be measured are left out.
+ * @param attacks their descriptions, which say which of them are controls
+ */
+export function balances(
+  { summary: all, rows }: Pick<Results, 'summary' | 'rows'>,
+  attacks: Parameters<typeof isAttacker>[0],
+): Balance[] {
+  const summary = all.filter(({ attack }) => isAttacker(attacks, attack));
   const lift = shownLift(summary);
   const energies = groupedBy(rows, ({ condition }) => conditionKey(condition));
   return [...groupedBy(summary, ({ condition }) => conditionKey(condition))].flatMap(([key, entries]) => {

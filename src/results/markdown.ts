@@ -2,19 +2,22 @@
 import { attackTitle } from './attacks.ts';
 import { attributionTable } from './attribution.ts';
 import { type Comparison, comparisons, type Untested } from './comparisons.ts';
-import { differenceDigits, formatDifference, formatNumber, type Table } from './format.ts';
+import { formatDifferenceWithInterval, formatNumber, type Table } from './format.ts';
 import { conditionLabel, METRIC_LABELS } from './labels.ts';
 import { membershipTable } from './membership.ts';
 import type { Results } from './schema.ts';
-import { ENERGY_NOTE, energyTable, summaryTable } from './tables.ts';
+import { ENERGY_NOTE, energyTable, summaryTable, worstCaseTable } from './tables.ts';
 
 /**
- * Tables: the conditions with their intervals, the comparisons with their corrected intervals and verdicts, what reduced
- * voltages and timings save, and where they were measured membership inference and parts of the errors.
+ * Tables: the conditions with their intervals, the comparisons with their corrected intervals and verdicts, the
+ * worst of several attackers, what reduced voltages and timings save, and where they were measured membership inference and parts of
+ * the errors.
  */
 export function markdownReport(results: Results): string {
   const compared = comparisons(results);
   const list = compared.length === 0 ? [] : ['### Comparisons', markdownTable(comparisonTable(compared, results))];
+  const worst = worstCaseTable(results);
+  if (worst) list.push('### The worst of all attackers', markdownTable(worst));
   const memberships = membershipTable(results);
   if (memberships) list.push('### Membership inference', markdownTable(memberships));
   const parts = attributionTable(results);
@@ -32,7 +35,7 @@ function comparisonTable(compared: readonly Comparison[], { manifest }: Results)
       kind,
       `${formatNumber(accuracy.first)}, ${formatNumber(accuracy.second)}`,
       METRIC_LABELS[metric],
-      differenceWithInterval(mean, interval),
+      formatDifferenceWithInterval(mean, interval),
       verdict === 'equivalent' ? `same within ±${margin}` : verdict === 'open' ? openText(untested) : verdict,
     ],
   );
@@ -46,12 +49,6 @@ function comparisonTable(compared: readonly Comparison[], { manifest }: Results)
     'Verdict',
   ];
   return { columns, rows };
-}
-
-function differenceWithInterval(mean: number | null, interval: readonly [number, number] | null): string {
-  if (interval === null) return formatDifference(mean);
-  const digits = differenceDigits(interval);
-  return `${formatDifference(mean, digits)} [${interval.map((end) => formatDifference(end, digits)).join(', ')}]`;
 }
 
 const UNTESTED = {

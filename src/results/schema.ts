@@ -400,6 +400,12 @@ export const AttackSchema = v.object({
     ),
   ),
   title: field(v.string(), "Display name of the attack: 'MI-Face from a black image'."),
+  isControl: v.optional(
+    field(
+      v.boolean(),
+      'True if the result shows what is known without the victim; it is left out where attackers are compared.',
+    ),
+  ),
   prior: v.optional(
     field(
       v.object({

@@ -3,9 +3,10 @@ import { ENERGY_LEAVES_OUT, TIME_LEAVES_OUT } from '../memory/energy.ts';
 import { isAggregated } from './aggregate.ts';
 import { attackTitle } from './attacks.ts';
 import { conditionKey } from './condition.ts';
-import { formatInterval, formatNumber, type Table } from './format.ts';
+import { formatDifference, formatDifferenceWithInterval, formatInterval, formatNumber, type Table } from './format.ts';
 import { conditionLabel, metricHeading } from './labels.ts';
 import type { Metric, Results, SummaryEntry } from './schema.ts';
+import { type LiftChange, worstCases } from './worst_case.ts';
 
 /** Columns of the table of all conditions, where they were measured. */
 const SHOWN_METRICS: readonly Metric[] = [
@@ -113,4 +114,42 @@ export function energyTable({ rows, summary }: Results): Table | undefined {
   if (lines.length === 0) return undefined;
   const causes = ['Activate, mJ', 'Read, mJ', 'Background, mJ', 'Refresh, mJ'];
   return { columns: ['Condition', 'Megabytes', 'Energy by V²', ...causes, 'Time of a read'], rows: lines };
+}
+
+/**
+ * The worst of several attackers in every defended condition, and what the best of the others gains over the first. Undefined if no
+ * pictures have two attackers.
+ */
+export function worstCaseTable(results: Results): Table | undefined {
+  const cases = worstCases(results);
+  if (cases.length === 0) return undefined;
+  const { attacks } = results.manifest;
+  const hasSplits = cases.some(({ split }) => split !== undefined);
+  return {
+    columns: [
+      'Condition',
+      ...(hasSplits ? ['Reconstructed'] : []),
+      'Change of accuracy',
+      'Worst attacker',
+      'Its lift',
+      'Largest lift, undefended',
+      'Change of the largest lift, corrected interval',
+      'Gain of the best other attacker over the first, corrected interval',
+    ],
+    rows: cases.map(({ condition, split, accuracyChange, worst, undefended, change, adaptive }) => [
+      conditionLabel(condition),
+      ...(hasSplits ? [split === undefined ? 'persons' : `${split} photographs`] : []),
+      formatDifference(accuracyChange),
+      attackTitle(attacks, worst.attack),
+      formatNumber(worst.lift),
+      `${formatNumber(undefended.lift)} (${attackTitle(attacks, undefended.attack)})`,
+      formatChange(change),
+      adaptive ? `${attackTitle(attacks, adaptive.attack)}: ${formatChange(adaptive)}` : 'one attacker only',
+    ]),
+  };
+}
+
+function formatChange({ mean, interval, verdict }: LiftChange): string {
+  const text = formatDifferenceWithInterval(mean, interval);
+  return interval === null ? `${text}, not tested` : verdict === 'open' ? `${text}, no difference shown` : text;
 }

@@ -45,7 +45,7 @@ function relativeEnergies(all: readonly Balance[]): ReadonlyMap<Balance, number>
  */
 function drawFront(results: Results, { document, title, theme: name = 'light' }: DrawOptions): string {
   const theme = THEMES[name];
-  const all = balances(results);
+  const all = balances(results, results.manifest.attacks);
   if (all.length === 0) throw new ConfigError('figure front: no attack was measured');
   const front = paretoFront(all);
   const energies = relativeEnergies(all);
@@ -257,7 +257,7 @@ export const paretoFigure: RunFigure = {
   file: 'front',
   // Of a few conditions, and of one attacker without differences in energy, the curve shows the same.
   applies(results) {
-    const all = balances(results);
+    const all = balances(results, results.manifest.attacks);
     if (all.filter(({ worst }) => !isErrorFree(worst.condition)).length < 3) return false;
     return new Set(results.summary.map(({ attack }) => attack)).size > 1 || relativeEnergies(all) !== undefined;
   },

@@ -1,0 +1,170 @@
+/**
+ * What the strongest of several attackers sees, against what the strongest sees of the undefended model, and what an attacker who
+ * adapts to errors gains over the first one. Attackers are compared only where they are after the same pictures: persons in
+ * general, or photographs of one split. Every attacker is paired by victim, draw and person.
+ */
+import { type Estimate, estimate, estimateOverVictims, intervalOf, pValueOf } from '../metrics/interval.ts';
+import { haveSameDimms, isAggregated, keyAcrossSeeds } from './aggregate.ts';
+import { isAttacker, splitOf } from './attacks.ts';
+import { differencesBetween, holm, pairedDraws } from './comparisons.ts';
+import { isDefended, isUndefended } from './condition.ts';
+import { groupedBy } from './groups.ts';
+import type { AttackDescription, Condition, Results, Row, SummaryEntry } from './schema.ts';
+import { shownLift } from './series.ts';
+import { sampled, showsDraws, sortedDraws, tableOf } from './summary.ts';
+
+/** A difference of lifts with its test. */
+export interface LiftChange {
+  readonly mean: number;
+  /** At the level of its own test in Holm's method: it excludes zero exactly if the verdict is not `open`. Null without a test. */
+  readonly interval: readonly [low: number, high: number] | null;
+  readonly verdict: 'lower' | 'higher' | 'open';
+}
+
+/** One defended condition and the attackers who are after the same pictures. */
+export interface WorstCase {
+  readonly condition: Condition;
+  /** The split whose photographs the attackers reconstruct; undefined if they show persons in general. */
+  readonly split: AttackDescription['split'];
+  /** Mean accuracy under the condition minus that of the undefended model, 0..1. */
+  readonly accuracyChange: number;
+  /** The attacker with the largest mean lift under the condition, that lift, and the same of the undefended model. */
+  readonly worst: { readonly attack: string; readonly lift: number };
+  readonly undefended: { readonly attack: string; readonly lift: number };
+  /**
+   * The lift of the worst attacker minus the lift of the worst attacker of the undefended model. The upper end of its interval is the
+   * largest of all attackers' upper ends (an intersection-union test: R. L. Berger, Technometrics 24, 1982); the lower end is the
+   * largest of their lower ends, corrected for their number by Bonferroni, because the worst is chosen by its outcome.
+   */
+  readonly change: LiftChange;
+  /**
+   * The lift of the best of the other attackers minus that of the first one, who is the first in the configuration; tested in the same way. Absent
+   * if there is one attacker only.
+   */
+  readonly adaptive?: LiftChange & { readonly attack: string; readonly first: string };
+}
+
+/** Largest share of pairs that may be missing. */
+const MOST_MISSING = 0.1;
+
+/**
+ * The worst cases of all defended conditions with unchanged confidences, in the order of the summary. The changes are one family of
+ * tests, the gains of adaptive attackers another, each corrected by Holm's method. Empty without an undefended model, or where
+ * no pictures have two attackers.
+ */
+export function worstCases(results: Results): WorstCase[] {
+  const { attacks } = results.manifest;
+  const lift = shownLift(results.summary);
+  const victims = isAggregated(results) ? results.runs : [results];
+  const samePeople = victims.every(({ manifest }) => manifest.dataset.sha256 === victims[0].manifest.dataset.sha256);
+  const groups = victims.map(({ rows }) => groupedBy(rows, ({ attack, condition }) => groupKey(attack, condition)));
+  const liftOf = (entry: SummaryEntry) => entry[lift].mean ?? Number.NEGATIVE_INFINITY;
+  const worstOf = (entries: readonly SummaryEntry[]) => entries.reduce((a, b) => (liftOf(b) > liftOf(a) ? b : a));
+  const differenceOf = (a: SummaryEntry, b: SummaryEntry): Estimate | undefined => {
+    const sides = groups.flatMap((group) => {
+      const [first, second] = [a, b].map(({ attack, condition }) => group.get(groupKey(attack, condition)));
+      const paired = first && second && pairedDraws(sortedDraws(first), sortedDraws(second));
+      return paired ? [paired] : [];
+    });
+    return sides.length === 0 ? undefined : difference(sides, lift, { victims: victims.length, samePeople });
+  };
+
+  const measured = results.summary.filter((entry) => isAttacker(attacks, entry.attack) && entry[lift].mean !== null);
+  const goals = groupedBy(measured, ({ attack }) => splitOf(attacks, attack) ?? '');
+  const cases = [...goals.values()].flatMap((entries) => {
+    const clean = entries.filter(({ condition }) => isUndefended(condition));
+    const defended = groupedBy(
+      entries.filter(({ condition }) => isDefended(condition) && condition.release === undefined),
+      ({ condition }) => keyAcrossSeeds(condition),
+    );
+    if (clean.length === 0) return [];
+    const undefended = worstOf(clean);
+    return [...defended.values()]
+      .filter((own) => new Set([...own, ...clean].map(({ attack }) => attack)).size > 1)
+      .map((own) => {
+        const worst = worstOf(own);
+        const [first, ...others] = own;
+        return {
+          condition: worst.condition,
+          split: splitOf(attacks, worst.attack),
+          accuracyChange: worst.accuracy.mean - undefended.accuracy.mean,
+          worst: { attack: worst.attack, lift: liftOf(worst) },
+          undefended: { attack: undefended.attack, lift: liftOf(undefended) },
+          changes: {
+            mean: liftOf(worst) - liftOf(undefended),
+            all: own.map((entry) => differenceOf(entry, undefended)),
+          },
+          gains: others.length > 0 && {
+            ...{ attack: worstOf(others).attack, first: first.attack },
+            mean: liftOf(worstOf(others)) - liftOf(first),
+            all: others.map((entry) => differenceOf(entry, first)),
+          },
+        };
+      });
+  });
+  const changes = tested(cases.map((each) => each.changes));
+  const withGains = cases.filter((each) => each.gains);
+  const gains = tested(withGains.flatMap((each) => each.gains || []));
+  return cases.map(({ changes: _, gains: own, ...each }, i) => ({
+    ...each,
+    change: changes[i],
+    ...(own && { adaptive: { ...gains[withGains.indexOf(cases[i])], attack: own.attack, first: own.first } }),
+  }));
+}
+
+const groupKey = (attack: string, condition: Condition) => `${attack}\n${keyAcrossSeeds(condition)}`;
+
+/** Estimates a paired difference; undefined if draws or victims are too few, or too little was measured, for an interval. */
+function difference(
+  sides: readonly { readonly first: readonly Row[]; readonly second: readonly Row[] }[],
+  lift: 'liftMeanFree' | 'pccLift',
+  { victims, samePeople }: { readonly victims: number; readonly samePeople: boolean },
+): Estimate | undefined {
+  const isSingle = victims > 1 ? sides.length < 2 : !(showsDraws(sides[0].first) && showsDraws(sides[0].second));
+  if (isSingle) return undefined;
+  const dimms = sides.map(({ first, second }) => first.map((row, i) => ({ dimm: row.dimm ?? second[i].dimm })));
+  const tables = sides.map(({ first, second }, i) =>
+    sampled(differencesBetween(tableOf(first, lift), tableOf(second, lift)), dimms[i]),
+  );
+  const cells = tables.flat(2);
+  if (cells.filter((value) => value === null).length > MOST_MISSING * cells.length) return undefined;
+  const options = { range: [-2, 2] as const };
+  return tables.length === 1
+    ? estimate(tables[0], options)
+    : estimateOverVictims(tables, { people: samePeople, draws: haveSameDimms(dimms) }, options);
+}
+
+/** The differences of several attackers, of whom the one with the largest counts; `mean` is that of the largest. */
+interface Largest {
+  readonly mean: number;
+  readonly all: readonly (Estimate | undefined)[];
+}
+
+/** Tests the largest difference of every member of a family. A member of which an attacker has no estimate is not tested. */
+function tested(family: readonly Largest[]): LiftChange[] {
+  const complete = family.map(({ all }) => {
+    const known = all.flatMap((each) => (each && pValueOf(each) !== undefined ? [each] : []));
+    return known.length === all.length && known.length > 0 ? known : undefined;
+  });
+  const ps = complete.map((all) => {
+    if (!all) return undefined;
+    // The largest is below zero only if all are, and above zero if any is.
+    const below = Math.max(...all.map((each) => oneSided(each, -1)));
+    const above = Math.min(1, all.length * Math.min(...all.map((each) => oneSided(each, 1))));
+    return Math.min(1, 2 * Math.min(below, above));
+  });
+  return holm(ps).map(({ rejected, level }, i) => {
+    const all = complete[i];
+    const { mean } = family[i];
+    if (!all) return { mean, interval: null, verdict: 'open' };
+    const low = Math.max(...all.map((each) => intervalOf(each, 1 - level / all.length)![0]));
+    const high = Math.max(...all.map((each) => intervalOf(each, 1 - level)![1]));
+    return { mean, interval: [low, high], verdict: !rejected ? 'open' : high < 0 ? 'lower' : 'higher' };
+  });
+}
+
+/** P-value of the test that the true mean is on the other side of zero. @param side -1 for a mean below zero */
+function oneSided(estimated: Estimate, side: 1 | -1): number {
+  const half = pValueOf(estimated)! / 2;
+  return estimated.centre * side > 0 ? half : 1 - half;
+}

@@ -34,7 +34,7 @@ chmodSync(scratch, 0o755);
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
-const example = /^## As a library\n[\s\S]*?```js\n([\s\S]*?)```/m.exec(readme)![1];
+const example = /```js\n([\s\S]*?)```/.exec(readme)![1];
 
 /** The example with the evaluator that takes no training, for all but one of the places where it runs. */
 const quickExample = example.replace('attacks: [', "evaluator: 'linear',\n  attacks: [");

@@ -6,7 +6,7 @@ import { layerParameters } from '../../src/layers/kinds.ts';
 import type { ParameterDeclaration } from '../../src/layers/parameters.ts';
 import type { ModelSpec } from '../../src/models/model_spec.ts';
 import { modelSpec } from '../../src/models/specs.ts';
-import { type OptimizerConfig, PUBLISHED_TRAINING } from '../../src/models/trainer.ts';
+import { type OptimizerConfig, PUBLISHED_TRAINING } from '../../src/models/training_config.ts';
 import { deepNetworks } from '../deep_networks.ts';
 
 /** The direction of a pass. `forward` of a transposed convolution is the input gradient of the convolution it transposes. */

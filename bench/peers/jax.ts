@@ -3,7 +3,7 @@
  * and a whole training step is one compiled function. Every use of an array consumes a reference; `.ref` adds one.
  */
 import type { Activation } from '../../src/kernels/activation.ts';
-import type { OptimizerConfig } from '../../src/models/trainer.ts';
+import type { OptimizerConfig } from '../../src/models/training_config.ts';
 import {
   batchOf,
   type Case,

@@ -11,8 +11,9 @@ import { FlatParameters, ParameterLayout } from '../../src/layers/parameters.ts'
 import { plainWeights } from '../../src/layers/weights.ts';
 import { loadParameters } from '../../src/models/checkpoint.ts';
 import { uploadDataset } from '../../src/models/device_dataset.ts';
+import { modelLayout } from '../../src/models/model_parameters.ts';
 import { importOnnx } from '../../src/models/onnx_file.ts';
-import { modelLayout, Trainer } from '../../src/models/trainer.ts';
+import { Trainer } from '../../src/models/trainer.ts';
 import { stackVictim } from '../../src/models/victims.ts';
 import {
   batchOf,

@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import type { Activation } from '../../src/kernels/activation.ts';
 import type { LayerSpec } from '../../src/layers/kinds.ts';
 import { importOnnx } from '../../src/models/onnx_file.ts';
-import type { OptimizerConfig } from '../../src/models/trainer.ts';
+import type { OptimizerConfig } from '../../src/models/training_config.ts';
 import {
   batchOf,
   type Case,

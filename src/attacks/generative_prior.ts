@@ -15,7 +15,7 @@ import { plainWeights, type WeightsOf } from '../layers/weights.ts';
 import { autoencoder } from '../models/autoencoder.ts';
 import { fitGaussian, type Gaussian } from '../models/gaussian.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
-import type { TrainingConfig } from '../models/trainer.ts';
+import type { TrainingConfig } from '../models/training_config.ts';
 import type { Victim } from '../models/victim.ts';
 import { stackVictim } from '../models/victims.ts';
 import type { AttackContext } from './attack.ts';

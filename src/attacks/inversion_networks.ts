@@ -5,7 +5,7 @@ import { type ImageSizeInput, imageValues } from '../image_size.ts';
 import { plainWeights } from '../layers/weights.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
 import { denseInversion } from '../models/specs.ts';
-import type { TrainingConfig } from '../models/trainer.ts';
+import type { TrainingConfig } from '../models/training_config.ts';
 import { yangInversion } from '../models/yang.ts';
 import type { AttackContext, Release } from './attack.ts';
 import { type Alignment, alignLogits, Predictor, smallestLogConfidence } from './inversion.ts';

@@ -8,7 +8,7 @@ import type * as v from 'valibot';
 import type { Matrix } from '../gpu/arena.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
-import type { TrainingConfig } from '../models/trainer.ts';
+import type { TrainingConfig } from '../models/training_config.ts';
 
 /** An option of the command line that sets one value of a defence. */
 export interface DefenceFlag<Input> {

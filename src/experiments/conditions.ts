@@ -6,9 +6,9 @@ import { type LayerMemory, type MemoryConfigInput, parseMemoryConfig, uniformMem
 import { meanErrorRate } from '../memory/faults.ts';
 import { formatName } from '../memory/format_name.ts';
 import { PLANES, planeMemory } from '../memory/planes.ts';
+import { modelLayout } from '../models/model_parameters.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
 import { layerNames } from '../models/specs.ts';
-import { modelLayout } from '../models/trainer.ts';
 import { type Condition, conditionKey, conditionLabel, formatPercent, matchedTo } from '../results/results.ts';
 import type { NamedMemory, SweepConfig } from './config.ts';
 

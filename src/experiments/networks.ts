@@ -8,7 +8,8 @@ import { loadParameters, readCheckpoint, writeCheckpoint } from '../models/check
 import { FaceEvaluator, type FaceExamples, faceTraining, trainFaceNetwork } from '../models/face_evaluator.ts';
 import { faceNetwork } from '../models/face_network.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
-import type { TrainingConfig, TrainingData } from '../models/trainer.ts';
+import type { TrainingData } from '../models/trainer.ts';
+import type { TrainingConfig } from '../models/training_config.ts';
 import type { ExperimentData } from './faces.ts';
 import { type RunContext, refuseAborted } from './store.ts';
 import { trainModel } from './training.ts';

@@ -8,7 +8,7 @@ import { type ImageSizeInput, imageValues } from '../image_size.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
 import { type NetworkPlan, type PlannedBuffer, planNetwork } from '../models/plan.ts';
 import { isAutoencoder, isInversion } from '../models/specs.ts';
-import { epochsFor, type TrainingConfig } from '../models/trainer.ts';
+import { epochsFor, type TrainingConfig } from '../models/training_config.ts';
 import { type ExperimentConfig, parseExperiment } from './config.ts';
 import { PRESETS, presetInput } from './presets.ts';
 import { victimSpec, victimTraining } from './testbed.ts';

@@ -5,9 +5,7 @@
 
 import {
   type AttackContext,
-  type AttackedVictim,
   type AttackOutput,
-  type BuiltAttack,
   type Membership,
   type PreparedAttack,
   type Release,
@@ -16,19 +14,17 @@ import {
   type Tick,
 } from '../attacks/attack.ts';
 import { attackOfKind } from '../attacks/registry.ts';
-import type { SearchSpace } from '../attacks/search_space.ts';
 import { type ImageDataset, labelsOf, meanImage } from '../data/dataset.ts';
 import { DP_SGD, type DpSgd } from '../defences/dp_sgd.ts';
 import { releaseDefence, TRAINING_DEFENCES } from '../defences/registry.ts';
 import { ConfigError, DataError } from '../errors.ts';
-import { Arena, type Matrix } from '../gpu/arena.ts';
+import { Arena } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
-import type { Program, Recorder, WeightRead } from '../gpu/recorder.ts';
+import type { WeightRead } from '../gpu/recorder.ts';
 import { type Channels, type ImageSizeInput, imageValues } from '../image_size.ts';
 import { ApproximateMemory } from '../injection/approximate_memory.ts';
-import { planGraph, recordForward } from '../layers/graph.ts';
-import { plainWeights, type WeightsOf } from '../layers/weights.ts';
+import { plainWeights } from '../layers/weights.ts';
 import type { MemoryConfig } from '../memory/config.ts';
 import { type NullBaselines, nullBaselines } from '../metrics/baselines.ts';
 import { binomialInterval, isNearChance } from '../metrics/binomial.ts';
@@ -40,10 +36,9 @@ import { type Evaluation, Evaluator } from '../models/evaluate.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
 import { describedNetwork } from '../models/network.ts';
 import { isAutoencoder, layerNames, modelSpec } from '../models/specs.ts';
-import type { TrainingConfig } from '../models/trainer.ts';
+import type { TrainingConfig } from '../models/training_config.ts';
 import { type TrainingPrivacy, trainingPrivacy } from '../models/training_privacy.ts';
-import type { Victim } from '../models/victim.ts';
-import { foldedVictim, isLinear, releasedVictim, stackVictim } from '../models/victims.ts';
+import { isLinear, releasedVictim, stackVictim } from '../models/victims.ts';
 import { yangClassifier } from '../models/yang.ts';
 import { listed, printable, printableEnd } from '../printable.ts';
 import { isCalibrationImage } from '../results/comparisons.ts';
@@ -52,7 +47,7 @@ import type { ExperimentConfig, ReleaseConfig, VictimConfig } from './config.ts'
 import { type DrawBudget, drawBudget, drawsWithin, linearDrawCost } from './draws.ts';
 import type { ExperimentData } from './faces.ts';
 import { Networks, VICTIM_FILE } from './networks.ts';
-import { MemoryReads } from './reads.ts';
+import { PreparedVictim } from './prepared_victim.ts';
 import { type RunContext, SILENT } from './store.ts';
 import { type EvaluatorAccuracies, Truths } from './truths.ts';
 
@@ -610,146 +605,4 @@ function namedRelease(config: ReleaseConfig, draws: BufferView, seed: number): N
         defence.record(recorder, config, { logits, released, inputs, draws, groups: victim.draws, seed }),
       ),
   };
-}
-
-/** The evaluation and the attacks for one way of reading memory: GPU programs, built once and run for all draws. */
-class PreparedVictim {
-  readonly key: string;
-  readonly evaluator: Evaluator;
-  readonly reads: MemoryReads;
-  readonly #arena: Arena;
-  readonly #attacked: AttackedVictim;
-  readonly #folds: readonly Program[];
-  readonly #attacks = new Map<PreparedAttack, Map<string, BuiltAttack>>();
-  readonly #evaluate: (victim: Victim) => Promise<Evaluator>;
-  readonly #evaluators = new Map<Release, Evaluator>();
-
-  private constructor(
-    key: string,
-    arena: Arena,
-    evaluator: Evaluator,
-    attacked: Omit<AttackedVictim, 'release' | 'reads'>,
-    reads: MemoryReads,
-    folds: readonly Program[],
-    evaluate: (victim: Victim) => Promise<Evaluator>,
-  ) {
-    this.key = key;
-    this.#arena = arena;
-    this.evaluator = evaluator;
-    this.reads = reads;
-    this.#attacked = { ...attacked, reads };
-    this.#folds = folds;
-    this.#evaluate = evaluate;
-  }
-
-  static async build(args: {
-    gpu: Gpu;
-    key: string;
-    spec: ModelSpec;
-    memory: ApproximateMemory;
-    fold: boolean;
-    draws: number;
-    photographs: DeviceDataset;
-    data: ExperimentData;
-    batchSize: number;
-  }): Promise<PreparedVictim> {
-    const { gpu, spec, memory, fold, draws, data } = args;
-    const arena = new Arena(gpu);
-    try {
-      const weights = memory.weightsOf;
-      const { layers } = spec;
-      const copy =
-        fold && isLinear(layers)
-          ? (owner: Arena, from: WeightsOf) => foldedVictim(owner, layers, from, draws)
-          : undefined;
-      const folding = copy && { victim: await copy(arena, weights), copy };
-      const victim = folding?.victim.victim ?? stackVictim(layers, weights, memory);
-      const evaluate = (each: Victim) => Evaluator.build(gpu, each, args.photographs, data.split.test, args.batchSize);
-      const evaluator = await evaluate(victim);
-      const search = searched(victim, spec, memory, data.dataset);
-      const reads = new MemoryReads(gpu, memory, {
-        victim: search.victim,
-        with: (from) => stackVictim(searchedLayers(spec), from),
-        folding,
-      });
-      const folds = folding?.victim.folds ?? [];
-      return new PreparedVictim(args.key, arena, evaluator, { victim, search }, reads, folds, evaluate);
-    } catch (error) {
-      arena.destroy();
-      throw error;
-    }
-  }
-
-  get draws(): number {
-    return this.#attacked.victim.draws;
-  }
-
-  /** Folded victims capture the draw; others read the memory itself. */
-  captureDraw(index: number): void {
-    this.#folds[index]?.run();
-    for (const attack of this.#all()) attack.forget?.();
-  }
-
-  /** The evaluator of the answers that a release gives. */
-  async releasedEvaluator(release: Release): Promise<Evaluator> {
-    const evaluator = this.#evaluators.get(release) ?? (await this.#evaluate(release.apply(this.#attacked.victim)));
-    this.#evaluators.set(release, evaluator);
-    return evaluator;
-  }
-
-  async attack(attack: PreparedAttack, release: Release | undefined): Promise<BuiltAttack> {
-    const name = release?.name ?? '';
-    const own = this.#attacks.get(attack) ?? new Map<string, BuiltAttack>();
-    this.#attacks.set(attack, own);
-    let built = own.get(name);
-    if (!built) {
-      built = await attack.build({ ...this.#attacked, release });
-      own.set(name, built);
-    }
-    return built;
-  }
-
-  /** For example `5 draws together: mi-face zero arena 33.1 MB, 15 buffers`. */
-  get plan(): string {
-    const attacks = this.#all().map(({ plan }) => plan);
-    return `${this.draws} ${this.draws === 1 ? 'draw' : 'draws'} together: ${attacks.join('; ')}`;
-  }
-
-  #all(): BuiltAttack[] {
-    return [...this.#attacks.values()].flatMap((own) => [...own.values()]);
-  }
-
-  destroy(): void {
-    for (const evaluator of [this.evaluator, ...this.#evaluators.values()]) evaluator.destroy();
-    for (const attack of this.#all()) attack.destroy();
-    this.#arena.destroy();
-  }
-}
-
-/** The layers between the searched space and the logits: all of them or, for an autoencoder, those after its encoder. */
-function searchedLayers({ layers, decoder, encoderLayers }: ModelSpec): ModelSpec['layers'] {
-  return decoder.length === 0 ? layers : layers.slice(encoderLayers);
-}
-
-/** The space in which an attack searches for inputs: images, or the code of an autoencoder, whose decoder gives the image. */
-function searched(
-  victim: Victim,
-  spec: ModelSpec,
-  memory: ApproximateMemory,
-  { width, height, channels }: ImageDataset,
-): { victim: Victim; space: SearchSpace } {
-  if (spec.decoder.length === 0) return { victim, space: { height, width, channels } };
-  // Fredrikson's attack on the DAE moves the code; the model's encoder and decoder convert between code and image.
-  const weights = memory.weightsOf;
-  const encoder = spec.layers.slice(0, spec.encoderLayers);
-  const head = stackVictim(searchedLayers(spec), weights, memory);
-  const plan = (arena: Arena, code: Matrix, image: Matrix, processed: Matrix) => {
-    const decode = planGraph(arena, spec.decoder, code, { output: image });
-    const encode = planGraph(arena, encoder, processed, { output: code });
-    return {
-      recordDecode: (recorder: Recorder) => recordForward(recorder, arena, spec.decoder, weights, decode),
-      recordEncode: (recorder: Recorder) => recordForward(recorder, arena, encoder, weights, encode),
-    };
-  };
-  return { victim: head, space: { height, width, channels, latent: { size: head.inputs, plan } } };
 }

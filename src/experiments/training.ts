@@ -6,7 +6,8 @@ import { parseJson } from '../formats/json.ts';
 import type { Arena } from '../gpu/arena.ts';
 import { readCheckpoint, writeCheckpoint } from '../models/checkpoint.ts';
 import type { ModelSpec } from '../models/model_spec.ts';
-import { Trainer, type TrainingConfig, type TrainingData } from '../models/trainer.ts';
+import { Trainer, type TrainingData } from '../models/trainer.ts';
+import type { TrainingConfig } from '../models/training_config.ts';
 import { canonical } from '../results/condition.ts';
 import { type ProgressSink, type RunStore, refuseAborted } from './store.ts';
 

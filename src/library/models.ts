@@ -15,16 +15,13 @@ export { describedNetwork } from '../models/network.ts';
 export type { LayerDescription, NetworkDescription } from '../models/network_description.ts';
 export { importOnnx } from '../models/onnx_file.ts';
 export { layerNames, modelSpec } from '../models/specs.ts';
+export { type EpochResult, Trainer, type TrainingData, type TrainingState } from '../models/trainer.ts';
 export {
-  type EpochResult,
   type OptimizerConfig,
   PUBLISHED_TRAINING,
-  Trainer,
   type TrainingConfig,
-  type TrainingData,
   type TrainingErrors,
-  type TrainingState,
-} from '../models/trainer.ts';
+} from '../models/training_config.ts';
 export type { Victim, VictimRun } from '../models/victim.ts';
 export { releasedVictim, stackVictim } from '../models/victims.ts';
 export { yangClassifier, yangInversion } from '../models/yang.ts';

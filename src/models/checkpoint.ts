@@ -6,10 +6,11 @@ import { readSafetensors, requireFinite, type Tensor, writeSafetensors } from '.
 import type { Arena } from '../gpu/arena.ts';
 import { FlatParameters, type ParameterSlice } from '../layers/parameters.ts';
 import { bitsOfFloat, encodeFloat } from '../memory/floating_point.ts';
+import { modelLayout } from './model_parameters.ts';
 import { type ImportedNetwork, MODEL_KINDS, type ModelSpec, type TrainedNetwork } from './model_spec.ts';
 import { NetworkDescription } from './network_description.ts';
 import { describedModel, modelName } from './specs.ts';
-import { modelLayout, type TrainingState } from './trainer.ts';
+import type { TrainingState } from './trainer.ts';
 
 /** The format of a checkpoint, in its metadata. */
 export const CHECKPOINT_FORMAT = 'midas-checkpoint/1';

@@ -5,12 +5,12 @@ import { isOnnx } from '../formats/foreign.ts';
 import { isSafetensors, readSafetensors } from '../formats/safetensors.ts';
 import { CHECKPOINT_FORMAT, checkpointSpec, importedNetwork } from './checkpoint.ts';
 import { importParameters } from './match.ts';
+import { modelLayout } from './model_parameters.ts';
 import type { ImportedNetwork } from './model_spec.ts';
 import { describedNetwork } from './network.ts';
 import type { NetworkDescription } from './network_description.ts';
 import { importOnnx } from './onnx_file.ts';
 import { importNetwork } from './recognise.ts';
-import { modelLayout } from './trainer.ts';
 
 export interface ImportOptions {
   /** Names the dictionary that holds the network, where a file of PyTorch has several. */

@@ -10,10 +10,11 @@ import { plainWeights } from '../layers/weights.ts';
 import { formatBits, storageBitsOf } from '../memory/codec.ts';
 import { withBottleneck } from './bottleneck.ts';
 import { DependencePenalty, penalisedLayers } from './dependence_penalty.ts';
+import { modelLayout } from './model_parameters.ts';
 import type { ModelSpec } from './model_spec.ts';
 import { PrivateGradients } from './private_gradients.ts';
 import { isAutoencoder, isInversion } from './specs.ts';
-import { modelLayout, type TrainingConfig } from './trainer.ts';
+import type { TrainingConfig } from './training_config.ts';
 
 /** A buffer on the device. */
 export interface PlannedBuffer {

@@ -7,10 +7,10 @@ import type { StoredTensor, TensorDictionary, TensorFile } from '../formats/stor
 import { readTensorFile } from '../formats/tensor_file.ts';
 import { printable } from '../printable.ts';
 import { importedNetwork, keyOf } from './checkpoint.ts';
+import { modelLayout } from './model_parameters.ts';
 import type { ImportedNetwork, ModelDescription, ModelSpec } from './model_spec.ts';
 import { describedModel, modelName } from './specs.ts';
 import { asFloat32, conversionNotes, firstNames, keyRank, withoutWrappers } from './state_dict.ts';
-import { modelLayout } from './trainer.ts';
 
 type Tensors = ReadonlyMap<string, StoredTensor>;
 

@@ -5,104 +5,34 @@ import type { BufferView } from '../gpu/guarded_device.ts';
 import { type Program, Recorder } from '../gpu/recorder.ts';
 import { ApproximateMemory } from '../injection/approximate_memory.ts';
 import { checkMemory } from '../injection/placement.ts';
-import { type Erasing, recordCorrupt, recordErase, recordGatherBatch, recordGatherRows } from '../kernels/batch.ts';
-import { recordInitialize } from '../kernels/initialize.ts';
+import { recordCorrupt, recordErase, recordGatherBatch, recordGatherRows } from '../kernels/batch.ts';
 import { recordAccumulateMetrics, recordMse, recordSoftmaxCrossEntropy } from '../kernels/loss.ts';
-import { recordAdam, recordClip, recordSgd, writeAdamStep, writeSgdStep } from '../kernels/optimizer.ts';
+import { recordClip, writeAdamStep, writeSgdStep } from '../kernels/optimizer.ts';
 import { firstImages, planGraph, recordBackward, recordForward } from '../layers/graph.ts';
-import { type LayerSpec, layerParameters, productLayers } from '../layers/kinds.ts';
+import { productLayers } from '../layers/kinds.ts';
 import { FlatParameters, ParameterLayout } from '../layers/parameters.ts';
 import { plainWeights, type WeightsOf } from '../layers/weights.ts';
-import { type MemoryConfig, type NumberFormat, parseMemoryConfig, uniformMemory } from '../memory/config.ts';
+import { type MemoryConfig, parseMemoryConfig, uniformMemory } from '../memory/config.ts';
 import { Random } from '../random.ts';
-import { type CodeTraining, planAutoencoder, recordAutoencoder } from './autoencoder.ts';
+import { planAutoencoder, recordAutoencoder } from './autoencoder.ts';
 import { withBottleneck } from './bottleneck.ts';
-import { type Dependence, DependencePenalty, penalisedLayers } from './dependence_penalty.ts';
+import { DependencePenalty, penalisedLayers } from './dependence_penalty.ts';
 import { batchSizes, type DeviceDataset } from './device_dataset.ts';
+import { initializeParameters, modelLayout } from './model_parameters.ts';
 import type { ModelSpec } from './model_spec.ts';
-import { PrivateGradients, type PrivateTraining, refuseBatchNorm } from './private_gradients.ts';
-import { isAutoencoder, isInversion } from './specs.ts';
-
-/** The optimiser: torch.optim.SGD with momentum and L2 weight decay, or torch.optim.Adam, optionally AMSGrad. */
-export type OptimizerConfig =
-  | { readonly kind: 'sgd'; readonly learningRate: number; readonly momentum: number; readonly weightDecay: number }
-  | {
-      readonly kind: 'adam';
-      readonly learningRate: number;
-      readonly betas: readonly [number, number];
-      readonly epsilon: number;
-      readonly amsgrad: boolean;
-    };
-
-/** How a model is trained: by the cross-entropy of its classes, or the mean squared error of its output images. */
-export interface TrainingConfig {
-  readonly epochs: number;
-  /** Least number of steps: few images are trained on for more epochs, until their steps are as many. */
-  readonly steps?: number;
-  /** Images per step. */
-  readonly batchSize: number;
-  readonly optimizer: OptimizerConfig;
-  /** Leave out the last images of a shuffled epoch if they do not fill a batch and there is a full one. */
-  readonly dropLast?: boolean;
-  /** Seed of the initial weights and of everything that is shuffled or sampled: integer in 0..2^53-1. */
-  readonly seed: number;
-  /** DAE only: epochs of reconstruction before the classifier, and the deviation of the noise on its input. */
-  readonly reconstruction?: { readonly epochs: number; readonly deviation: number; readonly learningRate: number };
-  /** Autoencoders only. */
-  readonly code?: CodeTraining;
-  /** Classifiers only: after every step, weights and biases of layers with products are clipped to +-weightClip. */
-  readonly weightClip?: number;
-  /** Classifiers only: error-aware training. */
-  readonly errors?: TrainingErrors;
-  /** Classifiers only: label smoothing, -1..1; see recordSoftmaxCrossEntropy. */
-  readonly labelSmoothing?: number;
-  /** Classifiers only: a rectangle of every training image is erased anew in every epoch, while the labels are learned. */
-  readonly erasing?: Erasing;
-  /**
-   * Classifiers only: DP-SGD, in all phases. The examples of a step are computed one after the other, so that a step takes as many
-   * forward and backward passes, and submits, as it has images.
-   */
-  readonly privacy?: PrivateTraining;
-  /** Classifiers only: a penalty on what hidden values tell about the image. Reported losses do not include it. */
-  readonly dependence?: Dependence;
-  /** Classifiers only: a variational bottleneck before the last layer, with this factor of its information in the loss. */
-  readonly bottleneck?: number;
-}
-
-/**
- * Error-aware training, after RandBET (Stutz et al., MLSys 2021): every step stores the weights in `format`, draws bit
- * errors anew and computes loss and gradients with what it fetched; the gradient moves the exact weights (straight
- * through). The format is fitted to the weights once per epoch. `rampEpochs`: the rate rises in equal steps over this number
- * of epochs and has its full value in the last of them, as in EDEN's curriculum; 0 for the full rate from the start.
- */
-export interface TrainingErrors {
-  readonly format: NumberFormat;
-  /** 0..1 */
-  readonly bitErrorRate: number;
-  readonly rampEpochs: number;
-  /** All layers with products by default; batch normalisation is always exact. */
-  readonly layers?: readonly string[];
-}
-
-/** The published recipe of the shallow experiment. */
-export const PUBLISHED_TRAINING: Omit<TrainingConfig, 'seed'> = {
-  epochs: 100,
-  batchSize: 128,
-  optimizer: { kind: 'sgd', learningRate: 1e-3, momentum: 0.9, weightDecay: 5e-4 },
-};
+import { PrivateGradients, refuseBatchNorm } from './private_gradients.ts';
+import { epochsFor, type TrainingConfig } from './training_config.ts';
+import {
+  addedParameters,
+  optimizerBuffers,
+  type Phase,
+  type PhaseKind,
+  phasesOf,
+  recordOptimizer,
+} from './training_phases.ts';
 
 /** First specimen of error-aware training, so that no experiment's memory has the errors a victim was trained with. */
 const TRAINING_CHIPS = 2 ** 31;
-
-/** Steps of an epoch over a number of images. */
-export function stepsPerEpoch({ batchSize, dropLast }: TrainingConfig, images: number): number {
-  return Math.max(1, dropLast ? Math.floor(images / batchSize) : Math.ceil(images / batchSize));
-}
-
-/** Epochs of a training on a number of images: those of the configuration, or more to reach its least number of steps. */
-export function epochsFor(config: TrainingConfig, images: number): number {
-  return Math.max(config.epochs, Math.ceil((config.steps ?? 0) / stepsPerEpoch(config, images)));
-}
 
 /** The result of one epoch of training. */
 export interface EpochResult {
@@ -126,40 +56,8 @@ export interface TrainingState {
   readonly optimizer: readonly Uint32Array<ArrayBuffer>[];
 }
 
-/**
- * `reconstruct`: a DAE learns to reconstruct images from noisy images. `classify`: a classifier learns labels from images.
- * `invert`: an inversion network learns images from prediction vectors. `autoencode`: an autoencoder learns images from their
- * codes, to which noise is added.
- */
-type PhaseKind = 'reconstruct' | 'classify' | 'invert' | 'autoencode';
-
-interface Phase {
-  readonly kind: PhaseKind;
-  readonly epochs: number;
-  readonly optimizer: OptimizerConfig;
-  /** Layers that run before those that learn. */
-  readonly frozen: readonly LayerSpec[];
-  readonly trained: readonly LayerSpec[];
-}
-
 /** A data set on the device, and for an inversion network the aligned prediction vectors, one row per image. */
 export type TrainingData = DeviceDataset & { readonly vectors?: Matrix };
-
-/** The layout of all parameters of a model in one buffer: those of `layers`, then those of the decoder. */
-export function modelLayout(spec: ModelSpec): ParameterLayout {
-  return new ParameterLayout(layerParameters([...spec.layers, ...spec.decoder]));
-}
-
-/** Fills the parameters with the published initialisation. @param seed integer in 0..2^53-1 */
-export async function initializeParameters(gpu: Gpu, parameters: FlatParameters, seed: number): Promise<void> {
-  const recorder = new Recorder(gpu);
-  for (const { name, index: tensor, initialization, taps, columns } of parameters.layout.slices) {
-    const padded = taps && columns / (taps.height * taps.width);
-    const output = parameters.matrix(name);
-    recordInitialize(recorder, { output, channels: taps?.channels, padded, initialization, seed, tensor });
-  }
-  (await recorder.build('initialize')).run();
-}
 
 /**
  * Trains a network on the device, one submit per step. Batches are shuffled by (seed, epoch); loss and accuracy are
@@ -506,80 +404,4 @@ interface RunningPhase {
   readonly optimizer: readonly BufferView[];
   /** The memory that holds the weights during a training with errors. */
   readonly memory?: ApproximateMemory;
-}
-
-function phasesOf(spec: ModelSpec, config: TrainingConfig): Phase[] {
-  const { layers, encoderLayers, decoder } = spec;
-  const { epochs, optimizer, reconstruction } = config;
-  if (isAutoencoder(spec)) {
-    if (!config.code) throw new ConfigError('code: an autoencoder needs the noise and the penalty of its codes');
-    return [{ kind: 'autoencode', epochs, optimizer, frozen: [], trained: [...layers, ...decoder] }];
-  }
-  const kind = isInversion(spec) ? 'invert' : 'classify';
-  if (decoder.length === 0) return [{ kind, epochs, optimizer, frozen: [], trained: layers }];
-  if (!reconstruction) throw new ConfigError('reconstruction: a DAE needs its epochs, deviation and learningRate');
-  const { learningRate } = reconstruction;
-  const encoder = layers.slice(0, encoderLayers);
-  return [
-    {
-      kind: 'reconstruct',
-      epochs: reconstruction.epochs,
-      optimizer: { kind: 'adam', learningRate, betas: [0.9, 0.999], epsilon: 1e-8, amsgrad: false },
-      frozen: [],
-      trained: [...encoder, ...decoder],
-    },
-    // The encoder stays as it was when reconstruction ended: its decoder must still fit it.
-    { kind: 'classify', epochs, optimizer, frozen: encoder, trained: layers.slice(encoderLayers) },
-  ];
-}
-
-function optimizerBuffers(arena: Arena, optimizer: OptimizerConfig, bytes: number): BufferView[] {
-  const names =
-    optimizer.kind === 'sgd'
-      ? ['velocity']
-      : ['first moment', 'second moment', ...(optimizer.amsgrad ? ['largest second moment'] : [])];
-  return names.map((name) => arena.allocate(name, bytes));
-}
-
-/** Parameters that exist in training only, those of layers that the network does not have: zero at first. */
-interface AddedParameters extends Pick<Phase, 'optimizer' | 'trained'> {
-  readonly parameters: FlatParameters;
-  readonly moments: readonly BufferView[];
-}
-
-/** @param layers those that the phase runs: the trained ones, and perhaps others */
-function addedParameters(
-  arena: Arena,
-  { optimizer, trained: own }: Phase,
-  layers: readonly LayerSpec[],
-): AddedParameters | undefined {
-  const trained = layers.filter((layer) => own.every(({ name }) => name !== layer.name));
-  if (trained.length === 0) return undefined;
-  const layout = new ParameterLayout(layerParameters(trained));
-  const parameters = new FlatParameters(arena, 'parameters of training only', layout);
-  return { optimizer, trained, parameters, moments: optimizerBuffers(arena, optimizer, layout.length * 4) };
-}
-
-/** One step over the flat buffers from the first to the last trained layer: weight decay must not reach frozen ones. */
-function recordOptimizer(
-  recorder: Recorder,
-  { optimizer, trained }: Pick<Phase, 'optimizer' | 'trained'>,
-  parameters: FlatParameters,
-  gradients: FlatParameters,
-  buffers: readonly BufferView[],
-): void {
-  const { layout } = parameters;
-  const moved = layerParameters(trained).filter(({ trainable }) => trainable !== false);
-  const first = layout.find(moved[0].name).offset;
-  const last = layout.find(moved[moved.length - 1].name);
-  const count = last.offset + last.length - first;
-  const range = (view: BufferView, from = first): BufferView => ({ ...view, offset: from * 4, size: count * 4 });
-  const firstGradient = gradients.layout.find(moved[0].name).offset;
-  const flat = { count, parameters: range(parameters.view), gradients: range(gradients.view, firstGradient) };
-  if (optimizer.kind === 'sgd') {
-    recordSgd(recorder, { ...flat, ...optimizer, velocity: range(buffers[0]) });
-  } else {
-    const [firstMoment, secondMoment, secondMomentMax] = buffers.map((view) => range(view));
-    recordAdam(recorder, { ...flat, ...optimizer, firstMoment, secondMoment, secondMomentMax });
-  }
 }

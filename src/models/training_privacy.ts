@@ -1,6 +1,6 @@
 import { epsilonOf, epsilonOncePerEpoch } from '../metrics/privacy.ts';
 import type { ModelSpec } from './model_spec.ts';
-import { epochsFor, stepsPerEpoch, type TrainingConfig } from './trainer.ts';
+import { epochsFor, stepsPerEpoch, type TrainingConfig } from './training_config.ts';
 
 /** The privacy of a network that was trained by DP-SGD, for one training photograph that is added or removed. */
 export interface TrainingPrivacy {

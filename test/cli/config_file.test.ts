@@ -10,8 +10,8 @@ import { readMemory } from '../../src/cli/memory_file.ts';
 import { ConfigError, DataError } from '../../src/errors.ts';
 import { checkMemory, chipFaults } from '../../src/injection/placement.ts';
 import { parseMemoryConfig } from '../../src/memory/config.ts';
+import { modelLayout } from '../../src/models/model_parameters.ts';
 import { layerNames, modelSpec } from '../../src/models/specs.ts';
-import { modelLayout } from '../../src/models/trainer.ts';
 
 const cases = fileURLToPath(new URL('../fixtures/cases/', import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), 'midas-config-'));

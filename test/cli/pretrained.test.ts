@@ -10,9 +10,9 @@ import type { ExperimentOptions } from '../../src/cli/experiment_options.ts';
 import { knownPeople, readNetworks } from '../../src/cli/pretrained.ts';
 import { ConfigError, DataError } from '../../src/errors.ts';
 import { readCheckpoint, writeCheckpoint } from '../../src/models/checkpoint.ts';
+import { modelLayout } from '../../src/models/model_parameters.ts';
 import { importNetwork } from '../../src/models/recognise.ts';
 import { modelName, modelSpec } from '../../src/models/specs.ts';
-import { modelLayout } from '../../src/models/trainer.ts';
 
 const CASES = fileURLToPath(new URL('../fixtures/cases/28-pretrained/', import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), 'midas-pretrained-'));

@@ -5,7 +5,7 @@ import { runExperiment } from '../../src/experiments/experiment.ts';
 import { type ExperimentData, experimentData } from '../../src/experiments/faces.ts';
 import { InMemoryRunStore, SILENT } from '../../src/experiments/store.ts';
 import { readCheckpoint } from '../../src/models/checkpoint.ts';
-import { modelLayout } from '../../src/models/trainer.ts';
+import { modelLayout } from '../../src/models/model_parameters.ts';
 import { gaussianKernel, hsic, labelKernel } from '../../src/reference/dependence.ts';
 import { parametersOf, stackForward } from '../reference/model.ts';
 import { configuration } from '../support/experiment.ts';

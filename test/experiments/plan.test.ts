@@ -3,7 +3,7 @@ import { LimitError } from '../../src/errors.ts';
 import { parseExperiment } from '../../src/experiments/config.ts';
 import { DEFAULT_LIMITS, planExperiment, type StorageLimits, trainingTime } from '../../src/experiments/plan.ts';
 import { changedTraining, type PresetSize, presetInput } from '../../src/experiments/presets.ts';
-import { epochsFor, PUBLISHED_TRAINING } from '../../src/models/trainer.ts';
+import { epochsFor, PUBLISHED_TRAINING } from '../../src/models/training_config.ts';
 
 const presetTraining = { ...PUBLISHED_TRAINING, seed: 1 };
 const GIB = 2 ** 30;

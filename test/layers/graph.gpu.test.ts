@@ -7,8 +7,8 @@ import { productLayers } from '../../src/layers/kinds.ts';
 import { FlatParameters } from '../../src/layers/parameters.ts';
 import { graph } from '../../src/library/models.ts';
 import { type MemoryConfigInput, parseMemoryConfig } from '../../src/memory/config.ts';
+import { initializeParameters, modelLayout } from '../../src/models/model_parameters.ts';
 import { describedNetwork } from '../../src/models/network.ts';
-import { initializeParameters, modelLayout } from '../../src/models/trainer.ts';
 import { randomValues, readMatrix, useGpu, writeMatrix } from '../support/gpu.ts';
 
 const device = useGpu();

@@ -13,7 +13,7 @@ import {
   uploadDataset,
   writeCheckpoint,
 } from '../../src/library/models.ts';
-import { modelLayout } from '../../src/models/trainer.ts';
+import { modelLayout } from '../../src/models/model_parameters.ts';
 import { yangInversion } from '../../src/models/yang.ts';
 import { useGpu } from '../support/gpu.ts';
 import { floats, node, onnxFile } from '../support/onnx.ts';

@@ -9,9 +9,11 @@ import { FlatParameters } from '../../src/layers/parameters.ts';
 import { autoencoder, planAutoencoder, recordAutoencoder } from '../../src/models/autoencoder.ts';
 import { readCheckpoint, writeCheckpoint } from '../../src/models/checkpoint.ts';
 import { uploadDataset } from '../../src/models/device_dataset.ts';
+import { initializeParameters, modelLayout } from '../../src/models/model_parameters.ts';
 import { planNetwork } from '../../src/models/plan.ts';
 import { modelName } from '../../src/models/specs.ts';
-import { initializeParameters, modelLayout, Trainer, type TrainingConfig } from '../../src/models/trainer.ts';
+import { Trainer } from '../../src/models/trainer.ts';
+import type { TrainingConfig } from '../../src/models/training_config.ts';
 import { Random } from '../../src/random.ts';
 import { randomValues, useGpu, writeMatrix } from '../support/gpu.ts';
 

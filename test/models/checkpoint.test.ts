@@ -3,9 +3,9 @@ import { DataError } from '../../src/errors.ts';
 import { readSafetensors, type Tensor, writeSafetensors } from '../../src/formats/safetensors.ts';
 import { halfPrecision, importedCheckpoint, readCheckpoint, writeCheckpoint } from '../../src/models/checkpoint.ts';
 import { importAnyNetwork } from '../../src/models/import_network.ts';
+import { modelLayout } from '../../src/models/model_parameters.ts';
 import type { ModelKind, ModelSpec } from '../../src/models/model_spec.ts';
 import { modelSpec } from '../../src/models/specs.ts';
-import { modelLayout } from '../../src/models/trainer.ts';
 import { yangInversion } from '../../src/models/yang.ts';
 import { Random } from '../../src/random.ts';
 

@@ -5,9 +5,9 @@ import { recordMse, recordSoftmaxCrossEntropy } from '../../src/kernels/loss.ts'
 import { planGraph, recordBackward, recordForward } from '../../src/layers/graph.ts';
 import { FlatParameters } from '../../src/layers/parameters.ts';
 import { plainWeights } from '../../src/layers/weights.ts';
+import { modelLayout } from '../../src/models/model_parameters.ts';
 import type { ModelKind } from '../../src/models/model_spec.ts';
 import { modelSpec } from '../../src/models/specs.ts';
-import { modelLayout } from '../../src/models/trainer.ts';
 import { mse, softmaxCrossEntropy } from '../../src/reference/loss.ts';
 import { TOLERANCES } from '../../src/reference/tolerances.ts';
 import { parametersOf, stackBackward, stackForward } from '../reference/model.ts';

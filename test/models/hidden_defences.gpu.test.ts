@@ -9,7 +9,8 @@ import { uploadDataset } from '../../src/models/device_dataset.ts';
 import type { ModelSpec } from '../../src/models/model_spec.ts';
 import { networkLayers } from '../../src/models/network.ts';
 import { modelSpec } from '../../src/models/specs.ts';
-import { Trainer, type TrainingConfig, type TrainingState } from '../../src/models/trainer.ts';
+import { Trainer, type TrainingState } from '../../src/models/trainer.ts';
+import type { TrainingConfig } from '../../src/models/training_config.ts';
 import { yangClassifier } from '../../src/models/yang.ts';
 import { Random } from '../../src/random.ts';
 import {

@@ -4,7 +4,8 @@ import { Arena } from '../../src/gpu/arena.ts';
 import { uploadDataset } from '../../src/models/device_dataset.ts';
 import { importOnnx } from '../../src/models/onnx_file.ts';
 import { planNetwork } from '../../src/models/plan.ts';
-import { Trainer, type TrainingConfig } from '../../src/models/trainer.ts';
+import { Trainer } from '../../src/models/trainer.ts';
+import type { TrainingConfig } from '../../src/models/training_config.ts';
 import { useGpu } from '../support/gpu.ts';
 import { readFixture } from '../support/platform.ts';
 

@@ -6,11 +6,11 @@ import { toFloat32 } from '../../src/formats/float.ts';
 import { readSafetensors, type Tensor, writeSafetensors } from '../../src/formats/safetensors.ts';
 import { readTensorFile } from '../../src/formats/tensor_file.ts';
 import { readCheckpoint, writeCheckpoint } from '../../src/models/checkpoint.ts';
+import { modelLayout } from '../../src/models/model_parameters.ts';
 import type { ModelDescription } from '../../src/models/model_spec.ts';
 import { parameterCount } from '../../src/models/plan.ts';
 import { importNetwork } from '../../src/models/recognise.ts';
 import { modelName } from '../../src/models/specs.ts';
-import { modelLayout } from '../../src/models/trainer.ts';
 import { yangClassifier, yangInversion } from '../../src/models/yang.ts';
 import { loadFixture } from '../support/fixtures.ts';
 

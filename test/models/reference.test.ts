@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
+import { modelLayout } from '../../src/models/model_parameters.ts';
 import { modelSpec } from '../../src/models/specs.ts';
-import { modelLayout } from '../../src/models/trainer.ts';
 import { Random } from '../../src/random.ts';
 import { mse, softmaxCrossEntropy } from '../../src/reference/loss.ts';
 import { type Parameters, stackBackward, stackForward } from '../reference/model.ts';

@@ -8,8 +8,8 @@ import { planGraph, recordBackward, recordForward } from '../../src/layers/graph
 import { FlatParameters } from '../../src/layers/parameters.ts';
 import { plainWeights } from '../../src/layers/weights.ts';
 import { packTensors } from '../../src/models/checkpoint.ts';
+import { modelLayout } from '../../src/models/model_parameters.ts';
 import type { ModelSpec } from '../../src/models/model_spec.ts';
-import { modelLayout } from '../../src/models/trainer.ts';
 import { yangClassifier, yangInversion } from '../../src/models/yang.ts';
 import { expectAllclose } from '../support/allclose.ts';
 import { loadFixture } from '../support/fixtures.ts';

@@ -1,8 +1,9 @@
 import { createDataset, type ImageDataset } from '../../src/data/dataset.ts';
 import type { Arena } from '../../src/gpu/arena.ts';
 import { FlatParameters } from '../../src/layers/parameters.ts';
+import { modelLayout } from '../../src/models/model_parameters.ts';
 import type { ModelSpec } from '../../src/models/model_spec.ts';
-import { modelLayout, type TrainingConfig } from '../../src/models/trainer.ts';
+import type { TrainingConfig } from '../../src/models/training_config.ts';
 import { Random } from '../../src/random.ts';
 import { randomValues } from './gpu.ts';
 

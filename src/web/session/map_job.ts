@@ -4,7 +4,7 @@ import { memoryOf } from '../../experiments/conditions.ts';
 import { codeAt } from '../../memory/codec.ts';
 import { parseMemoryConfig } from '../../memory/config.ts';
 import { flippedLines, flipRates } from '../../memory/flips.ts';
-import { modelLayout } from '../../models/trainer.ts';
+import { modelLayout } from '../../models/model_parameters.ts';
 import type { Setting } from '../setting.ts';
 import type { JobContext } from './job.ts';
 import type { Planned } from './measure_job.ts';

@@ -5,7 +5,7 @@ import type { VictimKind } from '../../experiments/config.ts';
 import type { DrawResult } from '../../experiments/sweep.ts';
 import { type ImageSize, imageValues } from '../../image_size.ts';
 import { productLayers } from '../../layers/kinds.ts';
-import { modelLayout } from '../../models/trainer.ts';
+import { modelLayout } from '../../models/model_parameters.ts';
 import type { Pictures, Reply, ShownAttack, ShownOutput } from '../protocol.ts';
 import type { Ready } from './victim.ts';
 

@@ -3,7 +3,14 @@
  * adapts to errors gains over the first one. Attackers are compared only where they are after the same pictures: persons in
  * general, or photographs of one split. Every attacker is paired by victim, draw and person.
  */
-import { type Estimate, estimate, estimateOverVictims, intervalOf, pValueOf } from '../metrics/interval.ts';
+import {
+  type CrossedTable,
+  type Estimate,
+  estimate,
+  estimateOverVictims,
+  intervalOf,
+  pValueOf,
+} from '../metrics/interval.ts';
 import { haveSameDimms, isAggregated, keyAcrossSeeds } from './aggregate.ts';
 import { isAttacker, splitOf } from './attacks.ts';
 import { differencesBetween, holm, pairedDraws } from './comparisons.ts';
@@ -44,13 +51,14 @@ export interface WorstCase {
   readonly adaptive?: LiftChange & { readonly attack: string; readonly first: string };
 }
 
-/** Largest share of pairs that may be missing. */
+/** Largest share of values, and of pairs, that may be missing. */
 const MOST_MISSING = 0.1;
 
 /**
  * The worst cases of all defended conditions with unchanged confidences, in the order of the summary. The changes are one family of
- * tests, the gains of adaptive attackers another, each corrected by Holm's method. Empty without an undefended model, or where
- * no pictures have two attackers.
+ * tests, the gains of adaptive attackers another, each corrected by Holm's method. An attacker who could not be measured on more than a
+ * tenth of the people is left out: the others are not a sample of them. Empty without an undefended model, or where no pictures have
+ * two attackers.
  */
 export function worstCases(results: Results): WorstCase[] {
   const { attacks } = results.manifest;
@@ -69,7 +77,11 @@ export function worstCases(results: Results): WorstCase[] {
     return sides.length === 0 ? undefined : difference(sides, lift, { victims: victims.length, samePeople });
   };
 
-  const measured = results.summary.filter((entry) => isAttacker(attacks, entry.attack) && entry[lift].mean !== null);
+  const rowsOf = ({ attack, condition }: SummaryEntry) =>
+    groups.flatMap((group) => group.get(groupKey(attack, condition)) ?? []);
+  const measured = results.summary.filter(
+    (entry) => isAttacker(attacks, entry.attack) && missingShare(tableOf(rowsOf(entry), lift)) <= MOST_MISSING,
+  );
   const goals = groupedBy(measured, ({ attack }) => splitOf(attacks, attack) ?? '');
   const cases = [...goals.values()].flatMap((entries) => {
     const clean = entries.filter(({ condition }) => isUndefended(condition));
@@ -112,6 +124,12 @@ export function worstCases(results: Results): WorstCase[] {
   }));
 }
 
+/** The share of the values of a table that could not be measured. */
+function missingShare(table: CrossedTable): number {
+  const cells = table.flat();
+  return cells.filter((value) => value === null).length / cells.length;
+}
+
 const groupKey = (attack: string, condition: Condition) => `${attack}\n${keyAcrossSeeds(condition)}`;
 
 /** Estimates a paired difference; undefined if draws or victims are too few, or too little was measured, for an interval. */
@@ -126,8 +144,7 @@ function difference(
   const tables = sides.map(({ first, second }, i) =>
     sampled(differencesBetween(tableOf(first, lift), tableOf(second, lift)), dimms[i]),
   );
-  const cells = tables.flat(2);
-  if (cells.filter((value) => value === null).length > MOST_MISSING * cells.length) return undefined;
+  if (missingShare(tables.flat()) > MOST_MISSING) return undefined;
   const options = { range: [-2, 2] as const };
   return tables.length === 1
     ? estimate(tables[0], options)

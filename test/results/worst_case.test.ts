@@ -85,6 +85,19 @@ describe('the worst of several attackers', () => {
     expect(found.undefended.attack).not.toBe('control');
   });
 
+  test('an attacker who reaches few people is left out', () => {
+    const all = run({ naive: [0.4, 0.2], other: [0.4, 0.1], few: [0.5, 0.5] }, uniform(10));
+    const rows = all.rows.map((each) => {
+      const lifts = each.perIdentity.liftMeanFree!.map((value, person) => (person % 5 === 0 ? null : value));
+      const perIdentity = { ...each.perIdentity, liftMeanFree: lifts };
+      return each.attack === 'few' ? { ...each, perIdentity, unmeasured: 6 } : each;
+    });
+    const [found] = worstCases({ ...all, rows, summary: summarise(rows) });
+    expect(found.worst.attack).toBe('naive');
+    expect(found.undefended.attack).not.toBe('few');
+    expect(found.change.verdict).toBe('lower');
+  });
+
   test('attackers of other pictures are not compared', () => {
     const planted = { first: [0.4, 0.2], second: [0.4, 0.3], inverts: [0.8, 0.7], clips: [0.8, 0.75] } as const;
     const split = { split: 'held-out' } as const;

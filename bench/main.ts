@@ -99,7 +99,7 @@ const options = new Command('npm run bench --')
     '--figures <dir>',
     'draw the roofline and the growth of training steps (SVG and PNG), if the groups that run measure them',
   )
-  .option('--adapter <name>', 'WebGPU adapter: auto, software, or part of a name', 'auto')
+  .option('--adapter <name>', 'WebGPU adapter: auto, software, opengles, or part of a name', 'auto')
   .allowExcessArguments(false)
   .parse()
   .opts<Options>();

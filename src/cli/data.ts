@@ -11,9 +11,9 @@ import { loadPack, savePack } from '../data/node/packs.ts';
 import { type BadFile, type FaceLayout, PACK_FORMAT, type Pack } from '../data/pack.ts';
 import { renderFaces } from '../data/render_faces.ts';
 import { InterruptedError } from '../errors.ts';
-import { openNodeGpu } from '../gpu/node.ts';
 import { type Channels, type Colours, channelsOf, imageValues } from '../image_size.ts';
 import { listed, printable, printableEnd } from '../printable.ts';
+import { openCommandGpu } from './open_gpu.ts';
 import { makeFolder, outputFile } from './output_file.ts';
 import type { Session } from './session.ts';
 
@@ -136,8 +136,7 @@ export async function dataSynth(session: Session, args: SynthArguments): Promise
       ? options.out
       : join(options.out, `faces-${population}${PACK_ENDING}`),
   );
-  const gpu = await openNodeGpu({ adapter: options.adapter });
-  session.opened(gpu);
+  const gpu = await openCommandGpu(session);
   try {
     progress.start(`faces of ${people} people`, people * photos);
     let counted = 0;

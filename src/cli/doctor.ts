@@ -8,13 +8,13 @@ import { demoInputs } from '../experiments/presets.ts';
 import { Arena } from '../gpu/arena.ts';
 import { type Gpu, limitsOf } from '../gpu/device.ts';
 import type { AdapterSummary } from '../gpu/guarded_device.ts';
-import { openNodeGpu } from '../gpu/node.ts';
 import { type Program, Recorder } from '../gpu/recorder.ts';
 import { recordGemm } from '../kernels/gemm.ts';
 import { recordCopy, recordFmaCeiling, recordHashCeiling } from '../kernels/probe.ts';
 import { modelSpec } from '../models/specs.ts';
 import { formatDuration } from '../results/results.ts';
 import { checkedKernels, type KernelCheck, selfCheck } from '../verify/kernels.ts';
+import { openCommandGpu } from './open_gpu.ts';
 import type { Session } from './session.ts';
 
 /** Measured speed of the adapter. */
@@ -44,8 +44,7 @@ export interface DoctorReport extends Speed {
  */
 export async function doctor(session: Session): Promise<void> {
   const { progress } = session;
-  const gpu = await openNodeGpu({ adapter: session.options.adapter });
-  session.opened(gpu);
+  const gpu = await openCommandGpu(session);
   try {
     progress.start('checking kernels', checkedKernels(gpu).length);
     const onCompiled = (kernel: string) => {

@@ -244,8 +244,32 @@ export function addRunOptions(command: Command): Command {
     .option('--max-minutes <n>', 'stop after <n> minutes, as Ctrl-C does; --resume continues the run', whole)
     .addOption(waitOption())
     .option('--profile', PROFILE)
+    .addOption(traceOption())
+    .addOption(dumpShadersOption())
+    .addOption(dawnOption())
     .option('--no-tune', NO_TUNE);
 }
+
+const traceOption = () =>
+  new Option(
+    '--trace <file>',
+    'also write the spans of the host and the passes of the GPU, with their kernels, as a Chrome trace for ui.perfetto.dev; ' +
+      'implies --profile',
+  ).argParser(filePath);
+
+/** The option of the commands that run kernels. */
+export const dumpShadersOption = () =>
+  new Option(
+    '--dump-shaders <dir>',
+    'write the text of every shader that is compiled, with its includes and constants',
+  ).argParser(filePath);
+
+/** The option of the commands that run kernels. */
+export const dawnOption = () =>
+  new Option(
+    '--dawn <toggles>',
+    'toggles of Dawn, such as enable:dump_shaders,disable:use_tint_ir; Dawn ignores names that it does not know',
+  );
 
 /** The option of the commands that may meet another process in their folder. */
 export const waitOption = () =>

@@ -14,6 +14,8 @@ import {
   addSlurmOptions,
   addSweepOptions,
   addTestbedOptions,
+  dawnOption,
+  dumpShadersOption,
   type ExperimentOptions,
   networkOption,
 } from './experiment_options.ts';
@@ -61,7 +63,7 @@ function common(command: Command, out: string): Command {
   return command
     .option('--out <dir>', 'where to write the files', filePath, out)
     .option('--seed <n>', 'seed of all random numbers; the same seed gives the same bits (default: 1)', whole)
-    .option('--adapter <name>', 'WebGPU adapter: auto, software, or part of a name', 'auto')
+    .option('--adapter <name>', 'WebGPU adapter: auto, software, opengles, or part of a name', 'auto')
     .option('--json', 'print one JSON object on stdout and nothing else there', false)
     .option('--quiet', 'print no progress on stderr', false);
 }
@@ -86,10 +88,13 @@ common(
       'describe the adapter, check every kernel against its reference, measure speed, estimate the time of `demo`',
     ),
   'runs/doctor',
-).action(async (options: CommonOptions) => {
-  const { doctor } = await import('./doctor.ts');
-  await doctor(new Session(options, args));
-});
+)
+  .addOption(dumpShadersOption())
+  .addOption(dawnOption())
+  .action(async (options: CommonOptions) => {
+    const { doctor } = await import('./doctor.ts');
+    await doctor(new Session(options, args));
+  });
 
 common(
   program

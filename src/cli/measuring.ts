@@ -1,10 +1,11 @@
 /** Commands that measure a victim and write one JSON file: opens the device and the data, and describes the measurement. */
+
 import { checkExperiment } from '../experiments/check.ts';
 import type { ExperimentData } from '../experiments/faces.ts';
 import type { Gpu } from '../gpu/device.ts';
-import { openNodeGpu } from '../gpu/node.ts';
 import type { Asked } from './asked_experiment.ts';
 import { loadData } from './experiment_data.ts';
+import { openCommandGpu } from './open_gpu.ts';
 import { makeFolder } from './output_file.ts';
 import type { Session } from './session.ts';
 
@@ -22,8 +23,7 @@ export async function measuring(
   makeFolder(options.out);
   const started = new Date();
   const before = performance.now();
-  const gpu = await openNodeGpu({ adapter: options.adapter, profile: options.profile, tune: options.tune });
-  session.opened(gpu);
+  const gpu = await openCommandGpu(session);
   try {
     const loaded = await loadData(gpu, config.data, files, config.seed);
     for (const note of [...notes, ...loaded.notes]) progress.warn(note);

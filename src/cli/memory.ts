@@ -1,11 +1,11 @@
 /** `midas memory ...`: prints named memory configurations, and maps the bit flips in one read of a network from a memory. */
+
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { requireInteger } from '../data/faces.ts';
 import { readBytes, writeFileAtomic } from '../data/node/files.ts';
 import { ConfigError } from '../errors.ts';
 import { Arena } from '../gpu/arena.ts';
-import { openNodeGpu } from '../gpu/node.ts';
 import { ApproximateMemory } from '../injection/approximate_memory.ts';
 import { checkMemory, chipFaults } from '../injection/placement.ts';
 import { FlatParameters, type ParameterSlice } from '../layers/parameters.ts';
@@ -25,6 +25,7 @@ import { faultMapFigure } from '../results/figures/fault_map.ts';
 import { type PlacementMapOptions, placementMapFigure } from '../results/figures/placement_map.ts';
 import { formatPercent } from '../results/results.ts';
 import { readMemory } from './memory_file.ts';
+import { openCommandGpu } from './open_gpu.ts';
 import { makeFolder } from './output_file.ts';
 import type { Session } from './session.ts';
 
@@ -106,7 +107,7 @@ export function memorySchema(session: Session): void {
  *   AdapterError, DeviceLostError
  */
 export async function memoryMap(session: Session, args: MapArguments): Promise<void> {
-  const { adapter, out } = session.options;
+  const { out } = session.options;
   const { draw } = args;
   requireInteger('--draw', draw, 0, 2 ** 31);
   const { input, where } = await readMemory(args.memory);
@@ -127,8 +128,7 @@ export async function memoryMap(session: Session, args: MapArguments): Promise<v
   checkMemory(memoryConfig, layout, 1, where);
   if (memoryConfig.granularity === 'chip') chipFaults(memoryConfig, memoryConfig.chip + draw, where);
   makeFolder(out);
-  const gpu = await openNodeGpu({ adapter });
-  session.opened(gpu);
+  const gpu = await openCommandGpu(session);
   try {
     const arena = new Arena(gpu);
     const parameters = new FlatParameters(arena, 'parameters', layout);

@@ -1,8 +1,9 @@
 /** `midas memory verify`: tests every claim about the emulated memory on this adapter. */
+
 import { InterruptedError, MidasError } from '../errors.ts';
-import { openNodeGpu } from '../gpu/node.ts';
 import type { Proof } from '../verify/memory/proof.ts';
 import { FULL_PROOF, proveMemory } from '../verify/memory.ts';
+import { openCommandGpu } from './open_gpu.ts';
 import type { Session } from './session.ts';
 
 /** Number of claims in a whole proof, for the progress bar. */
@@ -20,8 +21,7 @@ export interface VerifyReport {
  */
 export async function memoryVerify(session: Session): Promise<void> {
   const { progress } = session;
-  const gpu = await openNodeGpu({ adapter: session.options.adapter });
-  session.opened(gpu);
+  const gpu = await openCommandGpu(session);
   const proofs: Proof[] = [];
   try {
     progress.start('proving the memory', CLAIMS);

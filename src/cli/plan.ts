@@ -12,13 +12,13 @@ import {
 } from '../experiments/plan.ts';
 import { Arena } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
-import { openNodeGpu } from '../gpu/node.ts';
 import { Recorder } from '../gpu/recorder.ts';
 import { channelsOf } from '../image_size.ts';
 import { recordGemm } from '../kernels/gemm.ts';
 import { modelName } from '../models/specs.ts';
 import { formatDuration } from '../results/results.ts';
 import { median, repeatsFor, timeRuns } from './doctor.ts';
+import { openCommandGpu } from './open_gpu.ts';
 import type { Pretrained } from './pretrained.ts';
 import type { Session } from './session.ts';
 
@@ -75,7 +75,6 @@ function usualFaces({ data }: ExperimentConfig) {
  * @throws LimitError if a buffer does not fit the adapter, ConfigError, AdapterError, DeviceLostError
  */
 export async function planCommand(session: Session, config: ExperimentConfig, args: PlanArguments): Promise<void> {
-  const { adapter: wanted } = session.options;
   const drawn = usualFaces(config);
   const usual = args.published ? PUBLISHED : drawn;
   const people = args.people ?? usual.people;
@@ -90,8 +89,7 @@ export async function planCommand(session: Session, config: ExperimentConfig, ar
   ] as const) {
     if (count < 1) throw new ConfigError(`${option} ${count}: there is nothing to train on; give at least 1`);
   }
-  const gpu = await openNodeGpu({ adapter: wanted });
-  session.opened(gpu);
+  const gpu = await openCommandGpu(session);
   try {
     const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
     const limits = { maxStorageBufferBindingSize, maxBufferSize };

@@ -1,5 +1,6 @@
 /** `--profile`: writes the time that kernels and host took in a run into a file of its folder, and prints it as tables. */
 
+import { writeFileAtomic } from '../data/node/files.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { KernelTime, PhaseProfile } from '../gpu/profiler.ts';
 import { formatDuration, type Results } from '../results/results.ts';
@@ -11,13 +12,17 @@ export interface Answer extends Results {
 }
 
 /**
- * Writes `profile.json` into the run's folder. It is not part of the results, which are the same with and without profiling.
+ * Writes `profile.json` into the run's folder, and the trace where one was asked for. Neither is part of the results, which are the same
+ * with and without profiling.
+ * @param trace file of the trace
  * @returns the profile as a part of {@link Answer}; an empty object if the device was not opened for profiling
- * @throws DeviceLostError
+ * @throws DeviceLostError, DataError if the file cannot be written
  */
-export async function writeProfile(gpu: Gpu, folder: RunFolder): Promise<Pick<Answer, 'profile'>> {
-  const profile = await gpu.profiler?.report();
+export async function writeProfile(gpu: Gpu, folder: RunFolder, trace?: string): Promise<Pick<Answer, 'profile'>> {
+  const { profiler } = gpu;
+  const profile = await profiler?.report();
   if (!profile) return {};
+  if (trace !== undefined && profiler?.trace) await writeFileAtomic(trace, profiler.trace.toJson());
   await folder.write('profile.json', `${JSON.stringify(profile, null, 1)}\n`);
   return { profile };
 }

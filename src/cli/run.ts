@@ -10,12 +10,12 @@ import { planExperiment } from '../experiments/plan.ts';
 import { demoInputs } from '../experiments/presets.ts';
 import { WHOLE } from '../experiments/shard.ts';
 import { packageFile } from '../gpu/node/package.ts';
-import { openNodeGpu } from '../gpu/node.ts';
 import { asWritten } from '../results/order.ts';
 import { headlines } from '../results/report.ts';
 import type { Manifest } from '../results/results.ts';
 import type { Asked } from './asked_experiment.ts';
 import { loadData } from './experiment_data.ts';
+import { openCommandGpu } from './open_gpu.ts';
 import { readNetworks } from './pretrained.ts';
 import { type Answer, profileLines, writeProfile } from './profile.ts';
 import { resultsOf, writeRunFiles } from './run_files.ts';
@@ -40,8 +40,7 @@ export async function runInto(
   RunFolder.refuseOccupied(out, resume);
   const started = new Date();
   const before = performance.now();
-  const gpu = await openNodeGpu({ adapter: options.adapter, profile: options.profile, tune: options.tune });
-  session.opened(gpu);
+  const gpu = await openCommandGpu(session);
   let folder: RunFolder | undefined;
   try {
     const loaded = await loadData(gpu, config.data, files, config.seed);
@@ -89,7 +88,7 @@ export async function runInto(
     // Results are made from the rows in the file, so that they are the same whether rows were measured now or earlier.
     const rows = asWritten(await folder.readRows(), outcome.presentation.order);
     await folder.rewriteRows(rows);
-    const profile = await writeProfile(gpu, folder);
+    const profile = await writeProfile(gpu, folder, options.trace);
     for (const plan of outcome.plans) session.say(plan);
     if (shard !== WHOLE) {
       await folder.write(SHARD_FILE, `${JSON.stringify({ shard, manifest }, null, 1)}\n`);

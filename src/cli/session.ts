@@ -16,6 +16,12 @@ export interface CommonOptions {
   /** Only commands that run an experiment have this option and the next. */
   readonly profile?: boolean;
   readonly tune?: boolean;
+  /** File of the trace of the run. */
+  readonly trace?: string;
+  /** Only commands that run kernels have this option and the next. */
+  readonly dumpShaders?: string;
+  /** Toggles of Dawn, separated by commas. */
+  readonly dawn?: string;
   /** Only commands that run an experiment and merge have this option. */
   readonly waitMinutes?: number;
 }

@@ -1,4 +1,5 @@
 /** `midas train`: trains the networks of an experiment and writes them as checkpoints. */
+
 import { join } from 'node:path';
 import { readBytes } from '../data/node/files.ts';
 import { ConfigError } from '../errors.ts';
@@ -6,12 +7,13 @@ import { checkExperiment } from '../experiments/check.ts';
 import { runIdentity } from '../experiments/identity.ts';
 import { VICTIM_FILE } from '../experiments/networks.ts';
 import { Testbed } from '../experiments/testbed.ts';
-import { openNodeGpu } from '../gpu/node.ts';
 import { modelName } from '../models/specs.ts';
 import { privacyText } from '../results/results.ts';
 import type { Asked } from './asked_experiment.ts';
 import { loadData } from './experiment_data.ts';
 import type { ExperimentOptions } from './experiment_options.ts';
+import { openCommandGpu } from './open_gpu.ts';
+import { profileLines, writeProfile } from './profile.ts';
 import { RunFolder } from './run_folder.ts';
 import type { Session } from './session.ts';
 import { isDescription } from './victim_file.ts';
@@ -46,8 +48,7 @@ export async function trainCommand(session: Session, asked: Asked, resume: boole
   const { config, files, pretrained, notes } = asked;
   const { out } = options;
   RunFolder.refuseOccupied(out, resume);
-  const gpu = await openNodeGpu({ adapter: options.adapter, profile: options.profile, tune: options.tune });
-  session.opened(gpu);
+  const gpu = await openCommandGpu(session);
   let folder: RunFolder | undefined;
   try {
     const loaded = await loadData(gpu, config.data, files, config.seed);
@@ -61,12 +62,15 @@ export async function trainCommand(session: Session, asked: Asked, resume: boole
     const { trainAccuracy, privacy, plans, spec } = testbed;
     testbed.destroy();
     for (const plan of plans) session.say(plan);
+    const { profile } = await writeProfile(gpu, folder, options.trace);
     const victim = join(out, VICTIM_FILE);
-    session.answer({ model: modelName(spec), trainAccuracy, privacy, adapter: gpu.adapter.name, victim }, [
+    const answer = { model: modelName(spec), trainAccuracy, privacy, adapter: gpu.adapter.name, victim };
+    session.answer({ ...answer, ...(profile && { profile }) }, [
       `${modelName(spec)}: ${(100 * trainAccuracy).toFixed(1)} % right on its training images`,
       ...(privacy ? [privacyText(privacy)] : []),
       `checkpoint: ${victim}`,
       `use it: midas run ${spec.description.kind === 'network' ? `--victim ${victim}` : `... --pretrained ${out}`}`,
+      ...profileLines(profile ?? []),
     ]);
   } finally {
     folder?.close();

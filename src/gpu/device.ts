@@ -1,8 +1,9 @@
 import { AdapterError, LimitError } from '../errors.ts';
 import type { ShaderSource } from './composer.ts';
 import { type AdapterSummary, GuardedDevice, type Rest } from './guarded_device.ts';
-import { PipelineCache } from './pipelines.ts';
+import { PipelineCache, type PipelineObservers } from './pipelines.ts';
 import { Profiler } from './profiler.ts';
+import type { Trace } from './trace.ts';
 import { Tuner, type TuningStore } from './tuner.ts';
 
 /** Limits a plan needs beyond WebGPU's defaults; the adapter's maximum of buffer and workgroup sizes is always requested. */
@@ -13,11 +14,17 @@ export interface OpenOptions {
   readonly shaders: ShaderSource;
   readonly powerPreference?: GPUPowerPreference;
   readonly forceFallbackAdapter?: boolean;
+  /** `compatibility` for adapters that offer less than WebGPU's core, such as those of OpenGL ES; default: `core`. */
+  readonly featureLevel?: 'core' | 'compatibility';
   readonly neededLimits?: NeededLimits;
   /** How to wait for a software adapter without taking a core from it; a plain await by default. */
   readonly rest?: Rest;
   /** True to time kernels: see {@link Profiler}. */
   readonly profile?: boolean;
+  /** Also collects the events of the run; only with `profile`. */
+  readonly trace?: Trace;
+  /** Called with the path and the text of every shader that is compiled. */
+  readonly onShader?: PipelineObservers['onShader'];
   /** The store of the tuner's choices; without it nothing is tuned, and the default variants are used. */
   readonly tuning?: TuningStore;
 }
@@ -41,10 +48,11 @@ export class Gpu extends GuardedDevice {
   readonly profiler: Profiler | undefined;
   readonly tuner: Tuner | undefined;
 
-  constructor(entry: GPU, device: GPUDevice, adapter: AdapterSummary, { shaders, rest, profile, tuning }: OpenOptions) {
+  constructor(entry: GPU, device: GPUDevice, adapter: AdapterSummary, options: OpenOptions) {
+    const { shaders, rest, profile, trace, onShader, tuning } = options;
     super(entry, device, adapter, rest);
-    this.pipelines = new PipelineCache(this, shaders);
-    this.profiler = profile ? new Profiler(this) : undefined;
+    this.pipelines = new PipelineCache(this, shaders, { onShader, trace });
+    this.profiler = profile ? new Profiler(this, trace) : undefined;
     this.tuner = tuning && new Tuner(this, this.pipelines, tuning);
   }
 }
@@ -56,12 +64,15 @@ export class Gpu extends GuardedDevice {
  */
 export async function openGpu(entry: GPU, options: OpenOptions): Promise<Gpu> {
   const adapter = await entry.requestAdapter({
+    featureLevel: options.featureLevel,
     powerPreference: options.powerPreference ?? 'high-performance',
     forceFallbackAdapter: options.forceFallbackAdapter,
   });
   if (!adapter) throw new AdapterError('no WebGPU adapter was found');
   const requiredLimits: Record<string, number> = {};
   for (const name of REQUESTED_LIMITS) requiredLimits[name] = adapter.limits[name];
+  // A compatibility device has fewer by default, also where the adapter has those of the core.
+  requiredLimits.maxStorageBuffersPerShaderStage = Math.min(8, adapter.limits.maxStorageBuffersPerShaderStage);
   for (const [name, needed] of Object.entries(options.neededLimits ?? {})) {
     const offered = adapter.limits[name as keyof GPUSupportedLimits] as number;
     if (!(offered >= needed)) throw new LimitError(`${name}: ${needed} are needed, this adapter has ${offered}`);
@@ -75,11 +86,15 @@ export async function openGpu(entry: GPU, options: OpenOptions): Promise<Gpu> {
   return new Gpu(entry, device, summarize(adapter.info), options);
 }
 
-/** Describes an adapter. A software adapter is recognised by its fallback flag or by its name. */
+/**
+ * Describes an adapter. A software adapter is recognised by its fallback flag or by its name. The description of one of OpenGL ES is the
+ * version of the driver, which does not name the device.
+ */
 export function summarize(info: GPUAdapterInfo): AdapterSummary {
   const { vendor, architecture, device: model, description } = info;
-  const name = description || model || `${vendor} ${architecture}`.trim() || 'unnamed adapter';
-  const software = info.isFallbackAdapter || /swiftshader|llvmpipe|software/i.test(`${name} ${architecture}`);
+  const driver = description.startsWith('OpenGL') && model !== '' ? `${model}, ${description}` : description;
+  const name = driver || model || `${vendor} ${architecture}`.trim() || 'unnamed adapter';
+  const software = info.isFallbackAdapter || /swiftshader|llvmpipe|softpipe|software/i.test(`${name} ${architecture}`);
   return { name, vendor, architecture, software };
 }
 

@@ -1,24 +1,33 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { AdapterError } from '../errors.ts';
+import { cpus } from 'node:os';
+import { dirname, join } from 'node:path';
+import { AdapterError, ConfigError, DataError } from '../errors.ts';
 import type { ShaderSource } from './composer.ts';
 import { type Gpu, type NeededLimits, openGpu } from './device.ts';
 import { cacheFolders, openCacheFolder, temporaryName } from './node/cache.ts';
 import { packageFile, packageVersion } from './node/package.ts';
-import { findNodeEntry } from './node/software.ts';
+import { findNodeEntry, OPENGLES, PRECISE_TIME } from './node/software.ts';
+import type { Trace } from './trace.ts';
 import type { TuningChoices, TuningStore } from './tuner.ts';
 import { bundledShaders } from './web.ts';
 
 export interface NodeGpuOptions {
   /**
-   * `auto` uses a real adapter if there is one, otherwise a software adapter; `software` uses a software adapter; any
-   * other text must be a part of the adapter's name, vendor and architecture. Default: `auto`.
+   * `auto` uses a real adapter if there is one, otherwise a software adapter; `software` uses a software adapter; `opengles` uses Dawn's
+   * OpenGL ES backend; any other text must be a part of the adapter's name, vendor and architecture. Default: `auto`.
    */
   readonly adapter?: string;
   readonly neededLimits?: NeededLimits;
   /** True to time kernels: see `Profiler`. */
   readonly profile?: boolean;
+  /** Also collects the events of the run; only with `profile`. */
+  readonly trace?: Trace;
+  /** Folder into which the text of every shader that is compiled is written, with its includes and constants. */
+  readonly shaderFolder?: string;
+  /** Dawn's toggles: `enable:name` or `disable:name`. Dawn ignores names that it does not know. */
+  readonly toggles?: readonly string[];
   /** True to choose kernels by measuring them, once for each adapter and version of the engine: see `Tuner`. */
   readonly tune?: boolean;
 }
@@ -32,24 +41,64 @@ export const fileShaderSource: ShaderSource = { read: (path) => readFile(package
  */
 export async function openNodeGpu(options: NodeGpuOptions = {}): Promise<Gpu> {
   const wanted = options.adapter ?? 'auto';
-  const { neededLimits, profile, tune } = options;
-  const entry = await findNodeEntry(wanted, profile);
+  const { neededLimits, profile, trace, tune, shaderFolder } = options;
+  const toggles = [...(options.toggles ?? []), ...(profile ? [PRECISE_TIME] : [])];
+  const entry = await findNodeEntry(wanted, dawnOptions(toggles));
   const tuning = tune ? fileTuningStore() : undefined;
   const shaders = bundledShaders ?? fileShaderSource;
-  const gpu = await openGpu(entry, { shaders, neededLimits, rest, profile, tuning });
-  if (wanted === 'auto' || wanted === 'software' || matches(gpu, wanted)) return gpu;
+  const featureLevel = wanted === OPENGLES ? 'compatibility' : undefined;
+  const onShader = shaderFolder === undefined ? undefined : shaderWriter(shaderFolder);
+  const gpu = await openGpu(entry, { shaders, neededLimits, rest, profile, trace, onShader, tuning, featureLevel });
+  if (wanted === 'auto' || wanted === 'software' || wanted === OPENGLES || matches(gpu, wanted)) return gpu;
   const { name } = gpu.adapter;
   await gpu.close();
   throw new AdapterError(`no adapter is called "${wanted}" here, only "${name}"; use --adapter auto or software`);
 }
 
+/** The options of Dawn's `create` for toggles `enable:name` and `disable:name`. @throws ConfigError */
+function dawnOptions(toggles: readonly string[]): string[] {
+  const names = { enable: [] as string[], disable: [] as string[] };
+  for (const toggle of toggles) {
+    const [, kind, name] = /^(enable|disable):(\w+)$/.exec(toggle) ?? [];
+    if (!name) throw new ConfigError(`${toggle}: give enable:NAME or disable:NAME, a toggle of Dawn`);
+    names[kind as keyof typeof names].push(name);
+  }
+  return Object.entries(names).flatMap(([kind, all]) =>
+    all.length > 0 ? [`${kind}-dawn-features=${all.join(',')}`] : [],
+  );
+}
+
+/** Writes every shader into a file that is named after its path and its text: one shader is compiled with several constants. */
+function shaderWriter(folder: string): (path: string, text: string) => void {
+  return (path, text) => {
+    const hash = createHash('sha256').update(text).digest('hex').slice(0, 8);
+    const file = join(folder, path.replace(/\.wgsl$/, `-${hash}.wgsl`));
+    try {
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, text);
+    } catch (cause) {
+      throw new DataError(`${file}: cannot be written (${(cause as Error).message})`, { cause });
+    }
+  };
+}
+
+/** The model of the processor as a part of a file name; empty where the system does not say. */
+function processorName(): string {
+  const model = cpus()[0]?.model ?? '';
+  return model.replaceAll(/[^a-zA-Z0-9]+/g, '-').replaceAll(/^-|-$/g, '');
+}
+
 /**
- * Stores tuning choices in the user's cache folder, in one file for each adapter and version of the engine. Choices that
- * cannot be read or are invalid count as absent; choices that cannot be written are measured again next time.
+ * Stores tuning choices in the user's cache folder, in one file for each adapter, processor and version of the engine: what wins on one
+ * processor loses on another, and a cache folder may be shared by several machines. Choices that cannot be read or are invalid count
+ * as absent; choices that cannot be written are measured again next time.
  */
-export function fileTuningStore(folders: readonly string[] = cacheFolders()): TuningStore {
+export function fileTuningStore(
+  folders: readonly string[] = cacheFolders(),
+  processor: string = processorName(),
+): TuningStore {
   const fileIn = (folder: string, adapter: string) =>
-    join(openCacheFolder(folder), `tuning-${packageVersion()}-${adapter}.json`);
+    join(openCacheFolder(folder), `tuning-${packageVersion()}-${adapter}-${processor}.json`);
   return {
     async load(adapter) {
       for (const folder of folders) {

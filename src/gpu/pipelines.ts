@@ -1,6 +1,7 @@
 import { ShaderError } from '../errors.ts';
 import { composeShader, type ShaderRequest, type ShaderSource } from './composer.ts';
 import type { GuardedDevice } from './guarded_device.ts';
+import type { Trace } from './trace.ts';
 
 /** How a shader uses a binding: `read` and `write` are storage buffers, `uniform` a uniform buffer. */
 export type Access = 'read' | 'write' | 'uniform';
@@ -11,6 +12,13 @@ export interface Pipeline {
   readonly layout: GPUBindGroupLayout;
 }
 
+/** What others want to know of compilations. */
+export interface PipelineObservers {
+  /** Called with the text of every shader before it is compiled: the file with its includes and constants. */
+  readonly onShader?: (path: string, text: string) => void;
+  readonly trace?: Trace;
+}
+
 /** Compiles every shader once. The key is the use of its bindings and its composed text, in which all pipelines differ. */
 export class PipelineCache {
   readonly #gpu: GuardedDevice;
@@ -18,10 +26,12 @@ export class PipelineCache {
   readonly #byRequest = new Map<string, Promise<Pipeline>>();
   readonly #byText = new Map<string, Promise<Pipeline>>();
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
+  readonly #observers: PipelineObservers;
 
-  constructor(gpu: GuardedDevice, source: ShaderSource) {
+  constructor(gpu: GuardedDevice, source: ShaderSource, observers: PipelineObservers = {}) {
     this.#gpu = gpu;
     this.#source = source;
+    this.#observers = observers;
   }
 
   /** Number of distinct pipelines compiled so far. */
@@ -61,6 +71,8 @@ export class PipelineCache {
     access: readonly Access[],
   ): Promise<Pipeline> {
     const { device } = this.#gpu;
+    const before = performance.now();
+    this.#observers.onShader?.(path, code);
     device.pushErrorScope('validation');
     const module = device.createShaderModule({ label: path, code });
     const scope = device.popErrorScope();
@@ -77,6 +89,7 @@ export class PipelineCache {
           compute: { module, entryPoint: 'main' },
         }),
       );
+      this.#observers.trace?.overlapping('compile', path, before);
       return { pipeline, layout };
     } catch (cause) {
       this.#gpu.check();

@@ -1,5 +1,6 @@
 import type { Dispatch } from './dispatch.ts';
 import { GPU_BUFFER_USAGE, GPU_MAP_MODE_READ, type GuardedDevice } from './guarded_device.ts';
+import type { Trace } from './trace.ts';
 
 /** One kernel in one phase: all dispatches of one shader under one label. */
 export interface KernelTime {
@@ -39,7 +40,7 @@ export interface PhaseProfile {
 
 /**
  * The first FIRST_SAMPLES timings of a program are taken as soon as the previous one has been read back; after that, every
- * SAMPLE_EVERY-th run is timed.
+ * SAMPLE_EVERY-th run is timed; for a trace, as many as can be read back.
  */
 const FIRST_SAMPLES = 3;
 const SAMPLE_EVERY = 16;
@@ -59,22 +60,26 @@ export class Profiler {
   readonly #elapsed = new Map<string, number>();
   #phase = 'prepare';
   #entered = performance.now();
+  /** Present if a trace was asked for. */
+  readonly trace: Trace | undefined;
 
-  constructor(gpu: GuardedDevice) {
+  constructor(gpu: GuardedDevice, trace?: Trace) {
     this.#gpu = gpu;
+    this.trace = trace;
   }
 
   /** Begins a phase, to which later runs of programs belong. Before the first call the phase is `prepare`. */
   enter(phase: string): void {
     const now = performance.now();
     this.#elapsed.set(this.#phase, (this.#elapsed.get(this.#phase) ?? 0) + now - this.#entered);
+    this.trace?.host('phase', this.#phase, this.#entered, now);
     this.#phase = phase;
     this.#entered = now;
   }
 
   /** Begins to observe a program; the program calls this when it is built. */
-  watch(dispatches: readonly Dispatch[]): ProgramProfile {
-    const program = new ProgramProfile(this.#gpu, dispatches, () => this.#phase);
+  watch(label: string, dispatches: readonly Dispatch[]): ProgramProfile {
+    const program = new ProgramProfile(this.#gpu, label, dispatches, () => this.#phase, this.trace);
     this.#programs.push(program);
     return program;
   }
@@ -150,7 +155,9 @@ export class ProgramProfile {
   /** Resolves, and never rejects, when no timing is under way. */
   pending: Promise<void> = Promise.resolve();
   readonly #gpu: GuardedDevice;
+  readonly #label: string;
   readonly #phase: () => string;
+  readonly #trace: Trace | undefined;
   readonly #canTime: boolean;
   /** Nanoseconds of each dispatch, summed over all timings except the first. */
   readonly #sums: Float64Array;
@@ -161,8 +168,16 @@ export class ProgramProfile {
   #busy = false;
   #timestamps: Timestamps | undefined;
 
-  constructor(gpu: GuardedDevice, dispatches: readonly Dispatch[], phase: () => string) {
+  constructor(
+    gpu: GuardedDevice,
+    label: string,
+    dispatches: readonly Dispatch[],
+    phase: () => string,
+    trace: Trace | undefined,
+  ) {
     this.#gpu = gpu;
+    this.#label = label;
+    this.#trace = trace;
     this.kernels = dispatches.map(({ shader: { path }, label, flops = Number.NaN }) => {
       return { shader: path.replace(/\.wgsl$/, ''), label, flops };
     });
@@ -174,7 +189,8 @@ export class ProgramProfile {
 
   /** True if the run that begins now is to be timed: encoded by {@link pass} and {@link resolve}. */
   wantsTiming(): boolean {
-    const due = this.#samples < FIRST_SAMPLES || this.#runs % SAMPLE_EVERY === 0;
+    const isTraced = this.#trace !== undefined && !this.#trace.isFull;
+    const due = isTraced || this.#samples < FIRST_SAMPLES || this.#runs % SAMPLE_EVERY === 0;
     return this.#canTime && due && !this.#busy;
   }
 
@@ -196,8 +212,10 @@ export class ProgramProfile {
     encoder.copyBufferToBuffer(resolved, 0, readBack, 0, 8 * queries);
   }
 
-  /** Records that a run was submitted. @param host time that the submission took on the host, in milliseconds */
-  ran(timed: boolean, host: number): void {
+  /** Records that a run was submitted. @param before, after ms of performance.now() when the run began and ended on the host */
+  ran(timed: boolean, before: number, after = performance.now()): void {
+    const host = after - before;
+    this.#trace?.host('submit', this.#label, before, after);
     const phase = this.#phase();
     const counted = this.counts.get(phase) ?? { runs: 0, untimedRuns: 0, host: 0 };
     this.counts.set(phase, counted);
@@ -205,7 +223,7 @@ export class ProgramProfile {
     this.#runs++;
     if (timed) {
       this.#busy = true;
-      this.pending = this.#read();
+      this.pending = this.#read(before);
     } else {
       counted.untimedRuns++;
       counted.host += host;
@@ -218,7 +236,8 @@ export class ProgramProfile {
     return this.#first?.[i] ?? Number.NaN;
   }
 
-  async #read(): Promise<void> {
+  /** @param submitted ms of performance.now() */
+  async #read(submitted: number): Promise<void> {
     const { readBack } = this.#timestamps!;
     try {
       await readBack.mapAsync(GPU_MAP_MODE_READ);
@@ -231,6 +250,7 @@ export class ProgramProfile {
     // A driver may set its clock back in between, so negative times count as 0.
     for (let i = 0; i < times.length; i++) times[i] += Math.max(0, Number(ticks[2 * i + 1] - ticks[2 * i]));
     if (this.#samples === 0) this.#first = times;
+    this.#trace?.passes(submitted, this.kernels, ticks);
     readBack.unmap();
     this.#samples++;
     this.#busy = false;

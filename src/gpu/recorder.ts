@@ -74,7 +74,7 @@ export class Program {
     this.weightReads = weightReads;
     this.#step = step;
     this.#commands = commands;
-    this.#profile = gpu.profiler?.watch(commands);
+    this.#profile = gpu.profiler?.watch(label, commands);
   }
 
   /** Number of dispatches of a run. */
@@ -99,14 +99,21 @@ export class Program {
     const timed = profile?.wantsTiming() ?? false;
     this.#gpu.device.queue.writeBuffer(this.#step.buffer, 0, this.#stepWords);
     const encoder = this.#gpu.device.createCommandEncoder({ label: this.label });
+    // Debuggers of GPUs show these groups; without a profiler they would only take time of the host.
+    if (profile) encoder.pushDebugGroup(this.label);
     if (timed) this.#encodeTimed(encoder);
     else {
       const pass = encoder.beginComputePass({ label: this.label });
-      for (const command of this.#commands) encode(pass, command);
+      for (const command of this.#commands) {
+        if (profile) pass.pushDebugGroup(command.label);
+        encode(pass, command);
+        if (profile) pass.popDebugGroup();
+      }
       pass.end();
     }
+    if (profile) encoder.popDebugGroup();
     this.#gpu.submit(encoder);
-    profile?.ran(timed, performance.now() - before);
+    profile?.ran(timed, before);
   }
 
   /** The same dispatches in the same order, each in a pass of its own. */

@@ -255,3 +255,57 @@ describe('any part of an experiment can be exchanged', () => {
     expect(stdout).toBe('');
   });
 });
+
+describe('what engineers of kernels get from a run', () => {
+  it('a trace of host and GPU, and the shaders as they were compiled, without another bit in the results', async () => {
+    const experiment = inScratch('traced.json');
+    const attack = { kind: 'mi-face', start: 'zero', iterations: 3, step: 1 };
+    const training = {
+      epochs: 2,
+      batchSize: 8,
+      optimizer: { kind: 'sgd', learningRate: 0.01, momentum: 0, weightDecay: 0 },
+    };
+    const config = {
+      ...{ data: FEW_FACES, victim: { kind: 'softmax', hidden: [], training }, evaluator: 'linear', draws: 2 },
+      ...{ sweeps: [{ layers: 'all', rates: [0.0625] }], noise: { kinds: [] }, attacks: [attack] },
+    };
+    writeFileSync(experiment, JSON.stringify(config));
+    const [trace, shaders] = ['trace.json', 'shaders'].map(inScratch);
+    const traced = [
+      '--trace',
+      trace,
+      '--dump-shaders',
+      shaders,
+      '--dawn',
+      'enable:dump_shaders,disable:timestamp_quantization',
+    ];
+    const runs = await Promise.all([
+      midas('run', experiment, ...QUIET, '--out', inScratch('plain')),
+      midas('run', experiment, ...QUIET, ...traced, '--out', inScratch('traced')),
+    ]);
+    expect(runs.map(({ code, stderr }) => [code, stderr])).toEqual([
+      [0, ''],
+      [0, ''],
+    ]);
+    const [plain, other] = ['plain', 'traced'].map((name) => read(inScratch(name)));
+    expect(other.rows).toEqual(plain.rows);
+    const { traceEvents } = JSON.parse(readFileSync(trace, 'utf8')) as {
+      traceEvents: { name: string; cat?: string; args?: { shader?: string } }[];
+    };
+    expect(new Set(traceEvents.map(({ cat }) => cat))).toEqual(
+      new Set([undefined, 'phase', 'submit', 'compile', 'kernel']),
+    );
+    const kernels = new Set(traceEvents.flatMap(({ args }) => args?.shader ?? []));
+    const texts = readdirSync(shaders, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.wgsl'));
+    const dumped = new Set(texts.map((name) => name.replace(/-[0-9a-f]{8}\.wgsl$/, '')));
+    expect([...kernels].filter((kernel) => !dumped.has(kernel))).toEqual([]);
+    expect(kernels).toContain('optimizer/mi_face_step');
+    expect(readFileSync(join(shaders, texts[0]), 'utf8')).toContain('@compute');
+  });
+
+  it('a toggle that is none is refused with the form of one', async () => {
+    const { code, stderr } = await midas('run', 'shallow', ...SMALL, '--dawn', 'fast', '--out', inScratch('toggle'));
+    expect(code).toBe(2);
+    expect(stderr).toBe('midas: fast: give enable:NAME or disable:NAME, a toggle of Dawn\n');
+  });
+});

@@ -176,10 +176,10 @@ it('an adapter without timestamps still counts calls and the time of the host', 
     bindings: [],
     workgroups: [1, 1, 1],
   } as const;
-  const program = profiler.watch([dispatch, dispatch]);
+  const program = profiler.watch('two steps', [dispatch, dispatch]);
   for (const host of [0.25, 0.75]) {
     expect(program.wantsTiming()).toBe(false);
-    program.ran(false, host);
+    program.ran(false, 100, 100 + host);
   }
   const [{ kernels, host, runs }] = await profiler.report();
   expect(runs).toBe(2);

@@ -192,3 +192,10 @@ it('choices are kept in a file, and a broken file is ignored', async () => {
   writeFileSync(join(folder, 'file'), '');
   await fileTuningStore([join(folder, 'file', 'cache')]).save('adapter', {});
 });
+
+it('choices of one processor are not those of another', async () => {
+  const folders = [join(folder, 'shared')];
+  await fileTuningStore(folders, 'one').save('adapter', { 'gemm 512': 'quad_16x32' });
+  expect(await fileTuningStore(folders, 'one').load('adapter')).toEqual({ 'gemm 512': 'quad_16x32' });
+  expect(await fileTuningStore(folders, 'other').load('adapter')).toEqual({});
+});

@@ -10,6 +10,12 @@ import { homeFolder } from './cache.ts';
 import { installCommand, optionalImport } from './package.ts';
 import { unpackSwiftShader } from './swiftshader.ts';
 
+/** The name of the adapter of Dawn's OpenGL ES backend. */
+export const OPENGLES = 'opengles';
+
+/** The toggle of Dawn for timestamps in full resolution instead of steps of 65 us. */
+export const PRECISE_TIME = 'disable:timestamp_quantization';
+
 /** Dawn's objects, never released: the process crashes when one is garbage-collected while one of its devices is open. */
 const created: GPU[] = [];
 
@@ -40,17 +46,27 @@ export function openSoftwareWebGpu(): Promise<GPU> {
 /**
  * Finds a driver with an adapter and returns an object with the interface of `navigator.gpu`. It tries, in this order: a
  * real adapter or the user's VK_ICD_FILENAMES, the packaged SwiftShader, the SwiftShader of Debian's chromium.
- * @param wanted `auto`, `software`, or the name of an adapter, which the caller compares
- * @param preciseTime true for timestamps in full resolution instead of steps of 65 us, which only Node offers
+ * @param wanted `auto`, `software`, `opengles` (Dawn's OpenGL ES backend, such as Mesa's llvmpipe), or the name of an adapter, which the
+ *   caller compares
+ * @param options of Dawn's `create`
  * @throws AdapterError that says what to install
  */
-export async function findNodeEntry(wanted: string, preciseTime = false): Promise<GPU> {
+export async function findNodeEntry(wanted: string, options: readonly string[] = []): Promise<GPU> {
   const { create } = await optionalImport('webgpu', import('webgpu'));
-  const createEntry = () => {
-    const entry = create(preciseTime ? ['disable-dawn-features=timestamp_quantization'] : []);
+  const createEntry = (...more: string[]) => {
+    const entry = create([...options, ...more]);
     created.push(entry);
     return entry;
   };
+  if (wanted === OPENGLES) {
+    // Without a display, EGL opens only where it is told that there is none.
+    process.env.EGL_PLATFORM ??= 'surfaceless';
+    const entry = createEntry('backend=opengles');
+    if (await entry.requestAdapter({ featureLevel: 'compatibility' })) return entry;
+    throw new AdapterError(
+      'no OpenGL ES adapter: install a driver; in software: apt install libegl1 libgles2 libgl1-mesa-dri libegl-mesa0',
+    );
+  }
   const { icd: packaged, failures } = unpackSwiftShader();
   // Dawn finds this library by its name, of the system or else of the package.
   const loader = packaged && join(dirname(packaged), 'libvulkan.so.1');

@@ -4,11 +4,15 @@
  * Cases that are compared take turns in the same rounds, and a ratio is computed within one round: on a busy machine,
  * medians of such ratios are meaningful; ratios of medians are not.
  */
+import { arch, cpus, release, type } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import manifest from '../package.json' with { type: 'json' };
 import { buildProbes, median } from '../src/cli/doctor.ts';
+import { writeFileAtomic } from '../src/data/node/files.ts';
 import { MidasError } from '../src/errors.ts';
 import { Arena } from '../src/gpu/arena.ts';
 import type { Gpu } from '../src/gpu/device.ts';
+import { packageVersion } from '../src/gpu/node/package.ts';
 import { openNodeGpu } from '../src/gpu/node.ts';
 import { benchDemo, benchDoctor } from './commands.ts';
 import { benchConv } from './conv.ts';
@@ -71,6 +75,7 @@ interface Options {
   readonly peers?: boolean;
   readonly tune: boolean;
   readonly json?: boolean;
+  readonly submit?: boolean;
   readonly clock: ClockName;
   readonly figures?: string;
   readonly adapter: string;
@@ -87,6 +92,10 @@ const options = new Command('npm run bench --')
   .option('--peers', 'also install other engines and compare with them (bench/peers/README.md): 13 minutes more')
   .option('--no-tune', 'use the default variant of every kernel')
   .option('--json', 'print one object instead of a table')
+  .option(
+    '--submit',
+    'also write the object, with all that it needs to be understood elsewhere, into bench-ADAPTER.json: for a pull request',
+  )
   .addOption(
     new Option(
       '--clock <clock>',
@@ -191,13 +200,45 @@ async function main(): Promise<void> {
   }
   say('done');
   const { fma: fmaCeilingGflops } = ceilings;
-  const report = { adapter: gpu.adapter, fmaCeilingGflops, engines: peers?.engines, rows };
+  const { model = 'unknown processor' } = cpus()[0] ?? {};
+  const cpu = `${model.trim()}, ${cpus().length} logical`;
+  const report = { adapter: gpu.adapter, cpu, fmaCeilingGflops, engines: peers?.engines, rows };
+  if (options.submit) say(await writeSubmission(gpu, report));
   if (options.json) process.stdout.write(`${JSON.stringify(report)}\n`);
   else {
     const versions = Object.entries(peers?.engines ?? {}).map(([engine, version]) => `${engine} ${version}`);
-    process.stdout.write(`${[gpu.adapter.name, ...versions, '', ...tableLines(rows)].join('\n')}\n`);
+    process.stdout.write(`${[gpu.adapter.name, cpu, ...versions, '', ...tableLines(rows)].join('\n')}\n`);
   }
   if (peers && peers.differences.length > 0) throw new MidasError(peers.differences.join('\n'));
+}
+
+/**
+ * Writes a report with the versions, limits and features of the device, and the options that were given.
+ * @returns the name of the file
+ */
+async function writeSubmission({ adapter, device }: Gpu, report: { readonly rows: readonly Row[] }): Promise<string> {
+  const name = adapter.name.replaceAll(/[^a-zA-Z0-9]+/g, '-').replaceAll(/^-|-$/g, '');
+  const file = `bench-${name}.json`;
+  const limits: Record<string, number> = {};
+  // Limits are getters of the prototype, which a spread would leave out.
+  for (const limit in device.limits) {
+    const value: unknown = device.limits[limit as keyof GPUSupportedLimits];
+    if (typeof value === 'number') limits[limit] = value;
+  }
+  const { webgpu } = manifest.devDependencies;
+  const about = {
+    schema: 'midas-bench/1',
+    version: packageVersion(),
+    date: new Date().toISOString(),
+    arguments: process.argv.slice(2),
+    system: `${type()} ${release()} ${arch()}`,
+    node: process.version,
+    webgpu,
+    features: [...device.features].sort(),
+    limits,
+  };
+  await writeFileAtomic(file, `${JSON.stringify({ ...about, ...report }, null, 1)}\n`);
+  return `written: ${file}`;
 }
 
 try {

@@ -70,14 +70,12 @@ export function verdictOf(results: Results): Verdict {
   const warnings = [...trainingWarning(results), ...weakEvaluator(results)];
   const chance = nearChance(results);
   if (chance !== undefined) return { question, answer: chance, notes: warnings, table: undefined };
-  const measured = measuredBase(results);
-  if (!measured) {
+  const found = settingsOf(results);
+  if (!found) {
     const [answer = 'The attack could not be measured on the undefended model.', ...rest] = membershipLines(results);
     return { question, answer, notes: [...rest, ...warnings], table: undefined };
   }
-  const { base, metric } = measured;
-  const entries = results.summary.filter(({ attack }) => attack === base.attack);
-  const { settings, noise } = chosen(entries, base);
+  const { base, metric, settings, noise } = found;
   const compared = testedOf(results, metric, settings, noise);
   const of = (kind: Comparison['kind'], entry: SummaryEntry, name: Comparison['metric']) =>
     compared.find(
@@ -109,7 +107,13 @@ export function verdictOf(results: Results): Verdict {
       : [row],
   );
   const { sentence, decisive } = answerOf(measuredSettings, base, metric, results);
-  const notes = [...(againstNoise ? [noiseSentence(againstNoise)] : []), ...warnings];
+  const notes = [
+    ...(againstNoise ? [noiseSentence(againstNoise)] : []),
+    ...(settings.length > 0 && settings[0].accuracy.mean < base.accuracy.mean - CHEAP
+      ? ['No setting that was measured keeps the accuracy within two points.']
+      : []),
+    ...warnings,
+  ];
   const pictures = results.rows.find(({ attack }) => attack === base.attack)?.perIdentity.pcc.length ?? base.n;
   const table = { attack: base.attack, metric, pictures, rows: [rowOf(base), ...rows] as const };
   return { question, answer: sentence, notes, table: { ...table, decisive: decisive?.row, comparisons: compared } };
@@ -119,6 +123,25 @@ function questionOf({ manifest, summary }: Results): string {
   const kinds = new Set(summary.map(({ condition }) => condition.kind));
   const what = kinds.has('bit-error') || kinds.has('memory') ? 'approximate memory' : 'the defence';
   return `Does ${what} hide the people whom ${victimTitleOf(manifest)} was trained on, and what does it cost?`;
+}
+
+/** What a verdict is about. */
+export interface VerdictSettings {
+  /** The undefended model under the attack whose pictures of it are recognised most often. */
+  readonly base: SummaryEntry;
+  readonly metric: Recognition;
+  /** By falling accuracy. */
+  readonly settings: readonly SummaryEntry[];
+  /** Errors, which are one of the settings, and noise of the same accuracy. */
+  readonly noise?: Pair;
+}
+
+/** The conditions that a verdict compares; undefined if nothing was measured without a defence. */
+export function settingsOf(results: Results): VerdictSettings | undefined {
+  const measured = measuredBase(results);
+  if (!measured) return undefined;
+  const entries = results.summary.filter(({ attack }) => attack === measured.base.attack);
+  return { ...measured, ...chosen(entries, measured.base) };
 }
 
 /** The attack whose pictures of the undefended model are recognised most often. All attacks are part of the family that is corrected. */
@@ -131,8 +154,8 @@ function measuredBase({ summary }: Results): { base: SummaryEntry; metric: Recog
 }
 
 /**
- * The settings of a verdict, by falling accuracy: the strongest memory that costs at most two points of accuracy, one halfway to the
- * memory that costs the most, and that one. They are chosen by their accuracies only.
+ * The settings of a verdict, by falling accuracy: the strongest memory that costs at most two points of accuracy, otherwise the one
+ * that costs the least; one halfway to the memory that costs the most; and that one. They are chosen by their accuracies only.
  */
 function chosen(entries: readonly SummaryEntry[], base: SummaryEntry): { settings: SummaryEntry[]; noise?: Pair } {
   const defended = entries.filter(({ condition }) => isDefended(condition));
@@ -146,8 +169,8 @@ function chosen(entries: readonly SummaryEntry[], base: SummaryEntry): { setting
   const middle = (base.accuracy.mean + worst.accuracy.mean) / 2;
   const distance = ({ accuracy }: SummaryEntry) => Math.abs(accuracy.mean - middle);
   const moderate = noise?.first ?? candidates.reduce((a, b) => (distance(b) < distance(a) ? b : a));
-  const cheap = strongestCheap(candidates, base);
-  const settings = [...new Set([cheap, moderate, worst].filter((entry) => entry !== undefined))];
+  const mildest = candidates.reduce((a, b) => (b.accuracy.mean > a.accuracy.mean ? b : a));
+  const settings = [...new Set([strongestCheap(candidates, base) ?? mildest, moderate, worst])];
   return { settings: settings.sort((a, b) => b.accuracy.mean - a.accuracy.mean), noise };
 }
 

@@ -1,10 +1,11 @@
-/** The tables of a report: conditions, costs of attacks, and what reduced voltages and timings save. */
+/** The tables of a report: conditions, comparisons, costs of attacks, and what reduced voltages and timings save. */
 import { ENERGY_LEAVES_OUT, TIME_LEAVES_OUT } from '../memory/energy.ts';
 import { isAggregated } from './aggregate.ts';
 import { attackTitle } from './attacks.ts';
+import type { Comparison, Untested } from './comparisons.ts';
 import { conditionKey } from './condition.ts';
-import { formatInterval, formatNumber, type Table } from './format.ts';
-import { conditionLabel, metricHeading } from './labels.ts';
+import { differenceDigits, formatDifference, formatInterval, formatNumber, type Table } from './format.ts';
+import { conditionLabel, METRIC_LABELS, metricHeading } from './labels.ts';
 import type { Metric, Results, SummaryEntry } from './schema.ts';
 
 /** Columns of the table of all conditions, where they were measured. */
@@ -52,6 +53,48 @@ export function summaryTable(
       ...metrics.map((metric) => formatInterval(entry[metric])),
     ]),
   };
+}
+
+/** Tested differences with their corrected intervals and verdicts, one line each. */
+export function comparisonTable(compared: readonly Comparison[], { manifest }: Results): Table {
+  const rows = compared.map(
+    ({ kind, attack, metric, first, second, accuracy, mean, interval, untested, margin, verdict }) => [
+      // The accuracy does not depend on the attack.
+      metric === 'accuracy' ? '–' : attackTitle(manifest.attacks, attack),
+      `${conditionLabel(first)} − ${conditionLabel(second)}`,
+      kind,
+      `${formatNumber(accuracy.first)}, ${formatNumber(accuracy.second)}`,
+      METRIC_LABELS[metric],
+      differenceWithInterval(mean, interval),
+      verdict === 'equivalent' ? `same within ±${margin}` : verdict === 'open' ? openText(untested) : verdict,
+    ],
+  );
+  const columns = [
+    'Attack',
+    'Difference',
+    'Compared at',
+    'Accuracies',
+    'Metric',
+    'Difference, corrected interval',
+    'Verdict',
+  ];
+  return { columns, rows };
+}
+
+function differenceWithInterval(mean: number | null, interval: readonly [number, number] | null): string {
+  if (interval === null) return formatDifference(mean);
+  const digits = differenceDigits(interval);
+  return `${formatDifference(mean, digits)} [${interval.map((end) => formatDifference(end, digits)).join(', ')}]`;
+}
+
+const UNTESTED = {
+  draws: 'one draw or victim only',
+  unmeasured: 'too little measured',
+  accuracy: 'accuracies not made equal',
+} as const;
+
+function openText(untested: Untested | undefined): string {
+  return untested === undefined ? 'no difference shown' : UNTESTED[untested];
 }
 
 /**

@@ -229,7 +229,7 @@ function answerOf(
     const isCheap = decisive.row.accuracy >= base.accuracy.mean - CHEAP || decisive.owner?.verdict === 'equivalent';
     const start =
       decisive.owner?.verdict === 'lower' ? 'Only at a price' : isCheap ? 'Yes' : 'Yes, at a price that is not known';
-    return { sentence: `${start}: with ${name} ${attacker}, and ${owner}.`, decisive };
+    return { sentence: `${start}: with ${name}, ${attacker}, and ${owner}.`, decisive };
   }
   const start = higher || decisive.attacker?.verdict === 'equivalent' ? 'No' : 'Not shown';
   return { sentence: `${start}: even with ${name}, where ${owner}, ${attacker}.`, decisive };
@@ -264,7 +264,7 @@ function noiseSentence(compared: Comparison): string {
   const { verdict, untested, mean, margin } = compared;
   const noise = 'noise that costs as much accuracy';
   if (untested === 'accuracy') return 'The accuracy of noise could not be made equal to that of the errors.';
-  if (untested === 'draws') return `A single draw or victim cannot show a difference to ${noise}.`;
+  if (untested === 'draws') return `A single draw or victim cannot show a difference from ${noise}.`;
   if (untested === 'unmeasured' || mean === null) return `Too little could be measured to compare with ${noise}.`;
   const count = points(Math.abs(mean), digitsOf(compared));
   if (verdict === 'lower') return `The errors hide ${count} of 100 pictures more than ${noise}.`;
@@ -272,7 +272,7 @@ function noiseSentence(compared: Comparison): string {
   if (verdict === 'equivalent') {
     return `N${noise.slice(1)} hides as many pictures (within ±${points(margin, 0)} of 100).`;
   }
-  return `No difference to ${noise} is shown.`;
+  return `No difference from ${noise} is shown.`;
 }
 
 /** Width of an interval of a difference of shares from which on it says nothing. */

@@ -15,7 +15,7 @@ describe('the verdict of a run', () => {
     expect(question).toBe(
       'Does approximate memory hide the people whom the multilayer perceptron was trained on, and what does it cost?',
     );
-    expect(answer).toMatch(/^Yes: with “Bit errors 0\.098 %, fc1” 60 fewer of 100 pictures are recognised, and /);
+    expect(answer).toMatch(/^Yes: with “Bit errors 0\.098 %, fc1”, 60 fewer of 100 pictures are recognised, and /);
     expect(answer).toMatch(
       /and (no loss of accuracy is shown|the owner’s accuracy stays the same \(within ±2 points\))\.$/,
     );
@@ -38,10 +38,10 @@ describe('the verdict of a run', () => {
     const { answer, notes, table } = verdict(AT_A_PRICE);
     expect(answer).toMatch(
       new RegExp(
-        `^Only at a price: with ${named('moderate')} 60 fewer of 100 .*and the owner loses 1\\d points of accuracy\\.$`,
+        `^Only at a price: with ${named('moderate')}, 60 fewer of 100 .*and the owner loses 1\\d points of accuracy\\.$`,
       ),
     );
-    expect(notes[0]).toMatch(/^(No difference to noise|Noise) that costs as much accuracy/);
+    expect(notes[0]).toMatch(/^(No difference from noise|Noise) that costs as much accuracy/);
     expect(table!.decisive!.condition).toEqual(CONDITIONS.moderate);
   });
 
@@ -107,7 +107,7 @@ describe('the verdict of a run', () => {
   test('several victims are judged together', () => {
     const runs = [1, 2, 3, 4, 5].map((seed) => plantedRun(PROTECTS, { seed, draws: 3 }));
     const { answer, table } = verdictOf(aggregate(runs));
-    expect(answer).toMatch(/^Yes: with “Bit errors 0\.098 %, fc1” 60 fewer/);
+    expect(answer).toMatch(/^Yes: with “Bit errors 0\.098 %, fc1”, 60 fewer/);
     expect(intervalNote(aggregate(runs), table!)).toContain('intervals over victims');
   });
 

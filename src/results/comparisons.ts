@@ -92,8 +92,9 @@ export interface Pair {
 
 /**
  * The family of comparisons of one report. For every attack: the strongest setting that costs at most two points of accuracy, and the
- * memory that costs the most accuracy, each with the undefended model; and per set of layers and kind of noise, bit errors with noise at the accuracy halfway between the
- * undefended one and the lowest that both reach. The pairs are chosen by their accuracies only, never by the outcome.
+ * memory that costs the most accuracy, each with the undefended model; and per set of layers and kind of noise, bit errors with noise at
+ * the accuracy halfway between the undefended one and the lowest that both reach. The pairs are chosen by their accuracies only, never by
+ * the outcome.
  */
 export function comparisons(results: Results): Comparison[] {
   const wanted = pairsOf(results).flatMap((pair) => COMPARED.map((metric) => ({ pair, metric })));

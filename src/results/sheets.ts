@@ -70,8 +70,8 @@ export function picturesNote(photographs: boolean): string {
 }
 
 /**
- * Draws the sheets of a run: `recon` has the faces that decide the verdict, in at most five rows; `recon-all`, and for further kinds of
- * attacks `recon-all-<kind>`, have all that are selected.
+ * Draws the sheets of a run: `recon` has the faces that decide the verdict, in at most five rows (where there is no table, the first rows
+ * of all); `recon-all`, and for further kinds of attacks `recon-all-<kind>`, have all that are selected.
  * @param options.layers set of layers whose bit errors and noise are shown on the sheets of all; default: all sets
  */
 export function contactSheets(
@@ -92,16 +92,27 @@ export function contactSheets(
     }),
   });
   const kinds = [...new Set(attacks.map(({ kind }) => kind))];
-  const all = kinds.map((kind, i) => {
+  const all = kinds.map((kind) => {
     const own = attacks.filter((attack) => attack.kind === kind);
     const columns = own[0].shown.slice(0, COLUMNS);
-    const rows = sheetRows(results, own, pictures, columns.length, options.layers);
-    return sheet(i === 0 ? 'recon-all' : `recon-all-${kind}`, own, columns, rows);
+    return { kind, own, columns, rows: sheetRows(results, own, pictures, columns.length, options.layers) };
   });
+  if (all.length === 0) return [];
+  const [first] = all;
   const deciding = decidingFaces(verdict, presentation, pictures);
-  if (!deciding) return all;
-  const own = attacks.filter(({ name }) => name === deciding.attack);
-  return [sheet('recon', own, deciding.columns, deciding.rows), ...all];
+  return [
+    deciding
+      ? sheet(
+          'recon',
+          attacks.filter(({ name }) => name === deciding.attack),
+          deciding.columns,
+          deciding.rows,
+        )
+      : sheet('recon', first.own, first.columns, first.rows.slice(0, DECIDING + 2)),
+    ...all.map(({ kind, own, columns, rows }, i) =>
+      sheet(i === 0 ? 'recon-all' : `recon-all-${kind}`, own, columns, rows),
+    ),
+  ];
 }
 
 export interface SheetInput {

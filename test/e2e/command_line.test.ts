@@ -70,7 +70,7 @@ describe('the demo command', () => {
     const undefended = (attack: string) =>
       summary.find((entry) => entry.condition.kind === 'none' && entry.attack === attack);
     for (const side of ['held-out', 'training']) {
-      const entry = undefended(`inversion direct, ${side}`)!;
+      const entry = undefended(`inversion, ${side}`)!;
       // The networks are trained: the classifier classifies, and the reconstructions beat the mean face and show a person.
       expect(entry.accuracy.mean).toBeGreaterThan(0.9);
       expect(entry.pcc.mean).toBeGreaterThan(baselines.meanFacePcc);

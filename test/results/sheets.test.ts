@@ -76,6 +76,10 @@ describe('the sheets of a run', () => {
       ({ svg }) => new Set(Array.from(svg.matchAll(/<title>s0, ([^<]*)</g), ([, row]) => row)).size,
     );
     expect(rows[0]).toBe(5);
+    // A victim near chance has no verdict, but pictures.
+    const guessing = plantedRun({ ...AT_A_PRICE, none: { accuracy: 0.03, recognised: 0.9 } });
+    const [first] = contactSheets({ ...input, results: guessing, verdict: verdictOf(guessing) }, { encodePng });
+    expect(first.name).toBe('recon');
     expect(sheets[0].svg).toContain('12 of 40');
   });
 });

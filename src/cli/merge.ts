@@ -10,7 +10,7 @@ import { parseJson } from '../formats/json.ts';
 import { asWritten } from '../results/order.ts';
 import { PRESENTATION_FILE, type Presentation } from '../results/presentation.ts';
 import { type Manifest, ManifestSchema, type Row, rowKey } from '../results/results.ts';
-import { summaryLines } from './run.ts';
+import { endingLines } from './ending.ts';
 import { readPresentation, resultsOf, writeRunFiles } from './run_files.ts';
 import { RunFolder, SHARD_FILE } from './run_folder.ts';
 import type { Session } from './session.ts';
@@ -74,7 +74,7 @@ export async function mergeCommand(session: Session, dirs: readonly string[]): P
     await folder.write(PRESENTATION_FILE, `${JSON.stringify(presentation, null, 1)}\n`);
     await folder.rewriteRows(asWritten(rows, presentation.order));
     await writeRunFiles(folder, { results, presentation });
-    session.answer(results, summaryLines(results, out));
+    session.answer(results, endingLines(results, join(out, 'report.html')));
   } finally {
     folder.close();
   }

@@ -5,10 +5,11 @@ import { gunzipSync } from 'node:zlib';
 import { fileError, readBytes, writeFileAtomic } from '../data/node/files.ts';
 import { ConfigError, DataError } from '../errors.ts';
 import { drawFigures } from '../results/figures/index.ts';
-import { THEME_NAMES, type ThemeName } from '../results/figures/style.ts';
+import { type EncodePng, THEME_NAMES, type ThemeName } from '../results/figures/style.ts';
 import { markdownReport } from '../results/markdown.ts';
 import { caveatsOf, PRESENTATION_FILE, parsePresentation } from '../results/presentation.ts';
-import { headlines, reportHtml } from '../results/report.ts';
+import { reportHtml } from '../results/report.ts';
+import { type ReportFaces, reportFaces } from '../results/report_parts.ts';
 import {
   aggregate,
   isAggregated,
@@ -19,6 +20,10 @@ import {
   summaryCsv,
   toCsv,
 } from '../results/results.ts';
+import { decidingFaces } from '../results/sheets.ts';
+import { verdictOf } from '../results/verdict.ts';
+import { endingLines } from './ending.ts';
+import { readPictures } from './run_files.ts';
 import type { Session } from './session.ts';
 
 export const FIGURE_FORMATS = ['svg', 'png', 'pdf'] as const;
@@ -57,7 +62,7 @@ export async function reportCommand(session: Session, args: ReportArguments): Pr
   const title = args.title ?? runTitle(results.manifest);
 
   // jsdom and resvg take a second to load: they are imported only here.
-  const { createDocument, figureFonts, svgFile, svgToPng } = await import('./render.ts');
+  const { createDocument, encodePng, figureFonts, svgFile, svgToPng } = await import('./render.ts');
   const files: string[] = [];
   const write = async (name: string, bytes: Uint8Array | string) => {
     await writeFileAtomic(join(out, name), bytes);
@@ -90,16 +95,28 @@ export async function reportCommand(session: Session, args: ReportArguments): Pr
     await write('table.tex', latexTable(results.summary, { attacks, caption: title, label: 'tab:midas' }));
   }
   if (args.markdown) await write('tables.md', markdownReport(results));
-  const sheet = join(args.dirs[0], 'recon.png');
-  const reconPng = existsSync(sheet) ? await readBytes(sheet) : undefined;
+  const faces = await facesOf(args.dirs[0], runs[0], encodePng);
   const caveats = await caveatsOfRuns(args.dirs, runs);
-  if (isAggregated(results) && reconPng) {
+  if (isAggregated(results) && faces) {
     caveats.push(`The pictures are those of seed ${results.seeds[0]}; every seed has a victim of its own.`);
   }
-  await write('report.html', reportHtml({ results, figures, reconPng, title, caveats, fonts: figureFonts() }));
+  await write('report.html', reportHtml({ results, figures, faces, title, caveats, fonts: figureFonts() }));
   const seeds = isAggregated(results) ? results.seeds : [results.manifest.seed];
-  const lines = headlines(results);
-  session.answer({ out, files, seeds, headlines: lines }, [...lines, `report: ${join(out, 'report.html')}`]);
+  const { question, answer, notes } = verdictOf(results);
+  session.answer({ out, files, seeds, question, answer, notes }, endingLines(results, join(out, 'report.html')));
+}
+
+/** The faces that decide the verdict of a run; undefined for a folder without pictures. */
+async function facesOf(dir: string, results: Results, encodePng: EncodePng): Promise<ReportFaces | undefined> {
+  const folder = {
+    describe: (name: string) => join(dir, name),
+    read: async (name: string) => (existsSync(join(dir, name)) ? readBytes(join(dir, name)) : undefined),
+  };
+  const path = folder.describe(PRESENTATION_FILE);
+  if (!existsSync(path) || !existsSync(folder.describe('pictures'))) return undefined;
+  const presentation = parsePresentation(await readBytes(path), path);
+  const deciding = decidingFaces(verdictOf(results), presentation, await readPictures(folder, results, presentation));
+  return deciding && reportFaces(deciding, presentation, encodePng);
 }
 
 /** The caveats of all runs. Caveats that not all runs share name their seed; runs without a presentation file add none. */

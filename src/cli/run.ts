@@ -11,9 +11,9 @@ import { demoInputs } from '../experiments/presets.ts';
 import { WHOLE } from '../experiments/shard.ts';
 import { packageFile } from '../gpu/node/package.ts';
 import { asWritten } from '../results/order.ts';
-import { headlines } from '../results/report.ts';
 import type { Manifest } from '../results/results.ts';
 import type { Asked } from './asked_experiment.ts';
+import { demoEndingLines, endingLines } from './ending.ts';
 import { loadData } from './experiment_data.ts';
 import { openCommandGpu } from './open_gpu.ts';
 import { readNetworks } from './pretrained.ts';
@@ -104,16 +104,14 @@ export async function runInto(
   }
 }
 
-/** The lines that a command prints at its end. */
-export function summaryLines(results: Answer, out: string): string[] {
-  return [...headlines(results), `report: ${join(out, 'report.html')}`, ...profileLines(results.profile ?? [])];
-}
-
 /** Carries out `midas run` and the commands of the presets. */
 export async function runCommand(session: Session, asked: Asked, resume: boolean): Promise<void> {
   const { out } = session.options;
   const results = await runInto(session, asked, out, resume);
-  if (results) return session.answer(results, summaryLines(results, out));
+  if (results) {
+    const lines = [...profileLines(results.profile ?? []), ...endingLines(results, join(out, 'report.html'))];
+    return session.answer(results, lines);
+  }
   const { index, count } = asked.shard;
   session.answer({ shard: asked.shard, out }, [`shard ${index + 1} of ${count} is finished: ${out}`]);
 }
@@ -141,6 +139,10 @@ export async function demoCommand(session: Session, tiny: boolean, resume: boole
     shard: WHOLE,
   };
   const second = await runInto(session, deep, deepOut, resume);
-  const lines = [...summaryLines(first!, out), '', ...summaryLines(second!, deepOut)];
-  session.answer({ ...first!, deep: second }, lines);
+  const runs = [
+    { results: first!, report: join(out, 'report.html') },
+    { results: second!, report: join(deepOut, 'report.html') },
+  ];
+  const profiles = runs.flatMap(({ results }) => profileLines(results.profile ?? []));
+  session.answer({ ...first!, deep: second }, [...profiles, ...demoEndingLines(runs)]);
 }

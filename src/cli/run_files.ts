@@ -10,6 +10,7 @@ import { inOrder } from '../results/order.ts';
 import { decodePictures } from '../results/pictures.ts';
 import { caveatsOf, PRESENTATION_FILE, type Presentation, parsePresentation } from '../results/presentation.ts';
 import { reportHtml } from '../results/report.ts';
+import { reportFaces } from '../results/report_parts.ts';
 import {
   type Baselines,
   type Manifest,
@@ -21,7 +22,8 @@ import {
   summaryCsv,
   toCsv,
 } from '../results/results.ts';
-import { contactSheets, type SheetPictures } from '../results/sheets.ts';
+import { contactSheets, decidingFaces, type SheetPictures } from '../results/sheets.ts';
+import { verdictOf } from '../results/verdict.ts';
 import type { RunFolder } from './run_folder.ts';
 
 /** The files in the folder of a finished run. */
@@ -59,27 +61,32 @@ export async function writeRunFiles(folder: RunFolder, { results, presentation }
   const { createDocument, encodePng, figureFonts, svgFile, svgToPng } = await import('./render.ts');
   const document = createDocument();
   const pictures = await readPictures(folder, results, presentation);
+  const verdict = verdictOf(results);
   const { noise } = results.manifest.config as { noise?: { matched?: string } };
-  const sheets = contactSheets(results, presentation, pictures, { layers: noise?.matched, encodePng });
-  const pngs = sheets.map(({ name, svg }) => ({ name, png: svgToPng(svg, 1400) }));
-  for (const { name, png } of pngs) await folder.write(`${name}.png`, png);
+  const input = { results, verdict, presentation, pictures };
+  for (const { name, svg } of contactSheets(input, { layers: noise?.matched, encodePng })) {
+    await folder.write(`${name}.png`, svgToPng(svg, 1400));
+  }
   const figures = drawFigures(results, { document });
   for (const { name, svg } of figures) {
     await folder.write(`${name}.svg`, svgFile(svg));
     await folder.write(`${name}.png`, svgToPng(svg, 1400));
   }
+  const deciding = decidingFaces(verdict, presentation, pictures);
+  const faces = deciding && reportFaces(deciding, presentation, encodePng);
   const caveats = caveatsOf(presentation);
-  await folder.write(
-    'report.html',
-    reportHtml({ results, figures, reconPng: pngs[0]?.png, caveats, fonts: figureFonts() }),
-  );
+  await folder.write('report.html', reportHtml({ results, figures, faces, caveats, fonts: figureFonts() }));
   await folder.write('results.csv', toCsv(results.rows));
   await folder.write('summary.csv', summaryCsv(results.summary));
   await folder.write('results.json', `${JSON.stringify(results, null, 1)}\n`);
 }
 
 /** Reads every picture of a run. @throws DataError if one is missing */
-async function readPictures(folder: RunFolder, results: Results, presentation: Presentation): Promise<SheetPictures> {
+export async function readPictures(
+  folder: Pick<RunFolder, 'read' | 'describe'>,
+  results: Results,
+  presentation: Presentation,
+): Promise<SheetPictures> {
   const read = async (file: string) => {
     const bytes = await folder.read(file);
     if (!bytes) throw new DataError(`${folder.describe(file)}: missing; delete the folder and run again`);

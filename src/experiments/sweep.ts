@@ -12,8 +12,8 @@ import { accessTime, NOMINAL_VOLTS, streamEnergy, weightReadEnergy } from '../me
 import { dimmOfDraw, meanErrorRate, readTiming, supplyVolts } from '../memory/faults.ts';
 import { meanOfMeasured, PERSON_MEASURES, type PersonScores } from '../metrics/scoring.ts';
 import type { Evaluation } from '../models/evaluate.ts';
-import { isCalibrationImage } from '../results/comparisons.ts';
 import { isErrorFree } from '../results/condition.ts';
+import { isCalibrationImage } from '../results/equal_accuracy.ts';
 import { formatNumber } from '../results/format.ts';
 import { inOrder, type RowOrder } from '../results/order.ts';
 import { encodePictures } from '../results/pictures.ts';

@@ -41,7 +41,7 @@ import { type TrainingPrivacy, trainingPrivacy } from '../models/training_privac
 import { isLinear, releasedVictim, stackVictim } from '../models/victims.ts';
 import { yangClassifier } from '../models/yang.ts';
 import { listed, printable, printableEnd } from '../printable.ts';
-import { isCalibrationImage } from '../results/comparisons.ts';
+import { isCalibrationImage } from '../results/equal_accuracy.ts';
 import { fileName, type Row, releaseName } from '../results/results.ts';
 import type { ExperimentConfig, ReleaseConfig, VictimConfig } from './config.ts';
 import { type DrawBudget, drawBudget, drawsWithin, linearDrawCost } from './draws.ts';

@@ -1,23 +1,24 @@
 /**
- * The comparisons that a report prints, each paired by draw and person wherever both sides have the same ones, with tests that
+ * The comparisons that a verdict and a report claim, each paired by draw and person wherever both sides have the same ones, with tests that
  * are corrected for their number. A direction may be claimed only where its corrected interval excludes zero, equality only where
  * an equivalence test shows it; everything else is open.
  */
 import {
   type CrossedTable,
   type Estimate,
+  type EstimateOptions,
   equivalencePValue,
   estimate,
   estimateOverVictims,
   intervalOf,
   pValueOf,
-  type VariancePart,
 } from '../metrics/interval.ts';
 import { haveSameDimms, isAggregated, keyAcrossSeeds } from './aggregate.ts';
-import { calibratedTo, isDefended, isErrorFree, isNoise, isUndefended, sameRelease } from './condition.ts';
+import { calibratedTo, isDefended, isErrorFree, isNoise, isUndefended } from './condition.ts';
+import { canBeMoved, meanAccuracy, moveOf, partsOfMoves, type RowGroups, type Sides, STILL } from './equal_accuracy.ts';
 import { groupedBy } from './groups.ts';
 import { type Condition, type Metric, type Results, type Row, SHARES, type SummaryEntry } from './schema.ts';
-import { sampled, showsDraws, sortedDraws, tableOf } from './summary.ts';
+import { lessCertain, sampled, showsDraws, sortedDraws, tableOf } from './summary.ts';
 
 /**
  * `undefended`: a setting minus the undefended model. `equal accuracy`: bit errors minus the noise that was calibrated to their
@@ -60,20 +61,20 @@ export interface Comparison {
   readonly family: number;
 }
 
-/** Metrics that are compared: similarity as published, similarity to the person alone, and identification. */
-export const COMPARED = ['pcc', 'liftMeanFree', 'rank1'] as const satisfies readonly Metric[];
+/** Metrics that reports compare: similarity as published, similarity to the person alone, and identification. */
+const COMPARED = ['pcc', 'liftMeanFree', 'rank1'] as const;
 
-/** Differences below these count as none: two points of a correlation, five of a hundred recognised people. */
-const MARGINS: Readonly<Record<(typeof COMPARED)[number], number>> = { pcc: 0.02, liftMeanFree: 0.02, rank1: 0.05 };
+/** Largest loss of accuracy, 0..1, at which a defence counts as cheap. */
+export const CHEAP = 0.02;
+
+/** Differences below these count as none: two points of an accuracy or a correlation, five of a hundred recognised people. */
+const MARGINS = { accuracy: CHEAP, pcc: 0.02, liftMeanFree: 0.02, rank1: 0.05, identity: 0.05, top1: 0.05 } as const;
+
+/** A metric for which it is fixed which difference counts as none. */
+export type ComparedMetric = keyof typeof MARGINS;
 
 /** Largest share of pairs that may be missing. */
 const MOST_MISSING = 0.1;
-
-/** Largest difference of two accuracies that are still made equal. */
-const MOST_MOVED = 0.05;
-
-/** Difference of two accuracies that need not be made equal. */
-const AS_GOOD_AS_EQUAL = 0.005;
 
 /** Range of a difference between two correlations. */
 const DIFFERENCES = [-2, 2] as const;
@@ -81,16 +82,8 @@ const DIFFERENCES = [-2, 2] as const;
 /** Error rate of the whole family, of differences and of equivalences each. */
 const ALPHA = 0.05;
 
-/** Largest loss of accuracy, 0..1, at which a defence counts as cheap. */
-export const CHEAP = 0.02;
-
-/** Images at even positions of the held-out split calibrate noise; comparisons at equal accuracy use the others. */
-export function isCalibrationImage(position: number): boolean {
-  return position % 2 === 0;
-}
-
 /** A pair of conditions under one attack, before any metric. */
-interface Pair {
+export interface Pair {
   readonly kind: ComparisonKind;
   readonly attack: string;
   readonly first: SummaryEntry;
@@ -99,26 +92,36 @@ interface Pair {
 
 /**
  * The family of comparisons of one report. For every attack: the strongest setting that costs at most two points of accuracy, and the
- * memory that costs the most accuracy, each with the undefended model; and per set of layers and kind of noise, bit errors with noise at the accuracy halfway between the
- * undefended one and the lowest that both reach. The pairs are chosen by their accuracies only, never by the outcome.
+ * memory that costs the most accuracy, each with the undefended model; and per set of layers and kind of noise, bit errors with noise at
+ * the accuracy halfway between the undefended one and the lowest that both reach. The pairs are chosen by their accuracies only, never by
+ * the outcome.
  */
 export function comparisons(results: Results): Comparison[] {
+  const wanted = pairsOf(results).flatMap((pair) => COMPARED.map((metric) => ({ pair, metric })));
+  return tested(results, wanted);
+}
+
+/** The family of the given comparisons, corrected for their number. Pairs that no victim has both sides of are left out. */
+export function tested(
+  results: Results,
+  wanted: readonly { readonly pair: Pair; readonly metric: ComparedMetric }[],
+): Comparison[] {
   const victims = isAggregated(results) ? results.runs : [results];
   const groups = victims.map(groupedRows);
   const samePeople = victims.every(({ manifest }) => manifest.dataset.sha256 === victims[0].manifest.dataset.sha256);
-  const differences = pairsOf(results).flatMap((pair) => {
+  const differences = wanted.flatMap(({ pair, metric }) => {
     const sides = sidesOf(pair, groups);
     return sides.length === 0
       ? []
-      : COMPARED.map((metric) => ({ pair, sides, ...differenceOf(pair, metric, sides, victims.length, samePeople) }));
+      : [{ pair, sides, ...differenceOf(pair, metric, sides, victims.length, samePeople) }];
   });
-  const tested = <T>({ estimated, untested }: Difference, test: (estimated: Estimate) => T) =>
+  const ifTestable = <T>({ estimated, untested }: Difference, test: (estimated: Estimate) => T) =>
     estimated && untested === undefined ? test(estimated) : undefined;
-  const ps = differences.map((difference) => tested(difference, pValueOf));
+  const ps = differences.map((difference) => ifTestable(difference, pValueOf));
   const tests = holm(ps);
   const equal = holm(
     differences.map((difference) =>
-      tested(difference, (estimated) => equivalencePValue(estimated, MARGINS[difference.metric])),
+      ifTestable(difference, (estimated) => equivalencePValue(estimated, MARGINS[difference.metric])),
     ),
   );
   return differences.map((difference, i) => {
@@ -136,7 +139,7 @@ export function comparisons(results: Results): Comparison[] {
       second: pair.second.condition,
       accuracy: { first: accuracyOf('first'), second: accuracyOf('second') },
       mean,
-      interval: tested(difference, (each) => intervalOf(each, 1 - level)) ?? null,
+      interval: ifTestable(difference, (each) => intervalOf(each, 1 - level)) ?? null,
       ...(untested !== undefined && { untested }),
       p: ps[i] ?? null,
       margin: MARGINS[metric],
@@ -201,7 +204,8 @@ export function costliestMemory(entries: readonly SummaryEntry[]): SummaryEntry 
   );
 }
 
-function equalAccuracyPairs(entries: readonly SummaryEntry[], base: SummaryEntry, attack: string): Pair[] {
+/** Bit errors with the noise that was calibrated to them, per set of layers and kind of noise. */
+export function equalAccuracyPairs(entries: readonly SummaryEntry[], base: SummaryEntry, attack: string): Pair[] {
   const byKey = new Map(entries.map((entry) => [keyAcrossSeeds(entry.condition), entry]));
   const all = entries.flatMap((noise): Pair[] => {
     const target = calibratedTo(noise.condition);
@@ -226,21 +230,12 @@ function canonicalKey(key: string): string {
   return keyAcrossSeeds(JSON.parse(key) as Condition);
 }
 
-type RowGroups = ReadonlyMap<string, readonly Row[]>;
-
 function groupedRows({ rows }: Results): RowGroups {
   return groupedBy(rows, ({ attack, condition }) => groupKey(attack, condition));
 }
 
 function groupKey(attack: string, condition: Condition): string {
   return `${attack}\n${keyAcrossSeeds(condition)}`;
-}
-
-/** Both sides of a pair for one victim: rows of the same draws, in their order. */
-interface Sides {
-  readonly first: readonly Row[];
-  readonly second: readonly Row[];
-  readonly group: RowGroups;
 }
 
 /** The sides of every victim that has both. */
@@ -267,27 +262,43 @@ interface Difference {
   /** Undefined if no pair could be measured. */
   readonly estimated: Estimate | undefined;
   readonly untested: Untested | undefined;
-  readonly metric: (typeof COMPARED)[number];
+  readonly metric: ComparedMetric;
 }
 
 /** @param victims number of victims of the report, of which some may lack a side */
 function differenceOf(
   { kind, second }: Pair,
-  metric: (typeof COMPARED)[number],
+  metric: ComparedMetric,
   sides: readonly Sides[],
   victims: number,
   samePeople: boolean,
 ): Difference {
   const dimmsOfPairs = sides.map((side) => side.first.map((row, i) => ({ dimm: row.dimm ?? side.second[i].dimm })));
   const moves = sides.map((side) => (kind === 'undefended' ? STILL : moveOf(side, second.condition, metric)));
-  const tables = sides.map((side, i) => {
-    const plain = differencesBetween(tableOf(side.first, metric), tableOf(side.second, metric));
-    const table = plain.map((row, draw) => row.map((value) => (value === null ? null : value - moves[i].byDraw(draw))));
-    return sampled(table, dimmsOfPairs[i]);
-  });
-  const options = SHARES.has(metric) ? { shareDifference: true } : { range: DIFFERENCES };
+  const tablesOf = (of: (rows: readonly Row[]) => CrossedTable) =>
+    sides.map((side, i) => {
+      const plain = differencesBetween(of(side.first), of(side.second));
+      const table = plain.map((row, draw) =>
+        row.map((value) => (value === null ? null : value - moves[i].byDraw(draw))),
+      );
+      return sampled(table, dimmsOfPairs[i]);
+    });
   const shared = { people: samePeople, draws: haveSameDimms(dimmsOfPairs) };
-  const estimated = tables.length === 1 ? estimate(tables[0], options) : estimateOverVictims(tables, shared, options);
+  const estimateOf = (each: readonly CrossedTable[], options: EstimateOptions) =>
+    each.length === 1 ? estimate(each[0], options) : estimateOverVictims(each, shared, options);
+  const tables = tablesOf((rows) => tableOf(rows, metric));
+  const options = SHARES.has(metric) ? { shareDifference: true } : { range: DIFFERENCES };
+  const byValue = estimateOf(tables, options);
+  const hasPeople =
+    metric === 'accuracy' &&
+    sides.every((side) => [...side.first, ...side.second].every(({ personAccuracy }) => personAccuracy !== undefined));
+  const byPerson = hasPeople
+    ? estimateOf(
+        tablesOf((rows) => rows.map((row) => row.personAccuracy!)),
+        { range: [-1, 1] },
+      )
+    : undefined;
+  const estimated = byValue && byPerson ? lessCertain(byValue, byPerson) : byValue;
   const cells = tables.flat(2);
   const missing = cells.filter((value) => value === null).length / cells.length;
   const isSingle = victims > 1 ? sides.length < 2 : !(showsDraws(sides[0].first) && showsDraws(sides[0].second));
@@ -311,129 +322,4 @@ export function differencesBetween(a: CrossedTable, b: CrossedTable): (number | 
       return value === null || other === null || other === undefined ? null : value - other;
     }),
   );
-}
-
-/** The move of a difference to equal accuracy. */
-interface Move {
-  /** Difference of the accuracies, which is made 0. */
-  readonly distance: number;
-  /** True if the metric's slope over the accuracy is known. */
-  readonly hasSlope: boolean;
-  /** What is subtracted from the differences of a draw. */
-  readonly byDraw: (draw: number) => number;
-  /** Its uncertainty: from the sample of images, and from the fit of the slope. */
-  readonly parts: readonly VariancePart[];
-}
-
-const STILL: Move = { distance: 0, hasSlope: true, byDraw: () => 0, parts: [] };
-
-/** True if accuracies can be made equal: their mean difference is small, and that of every victim lies where its slope was fitted. */
-function canBeMoved(moves: readonly Move[]): boolean {
-  if (moves.some(({ distance, hasSlope }) => Math.abs(distance) > (hasSlope ? NEIGHBOURHOOD : AS_GOOD_AS_EQUAL)))
-    return false;
-  return Math.abs(moves.reduce((sum, { distance }) => sum + distance, 0)) <= MOST_MOVED * moves.length;
-}
-
-/**
- * The uncertainty of the mean move of several victims. Their images may be the same ones, whose luck then does not average out; their
- * slopes are fitted to different networks and noise, and are independent.
- */
-function partsOfMoves(moves: readonly Move[]): Move['parts'] {
-  const mean = (parts: readonly (VariancePart | undefined)[]) =>
-    parts.reduce((sum, part) => sum + (part?.variance ?? 0), 0) / moves.length;
-  const images = moves.flatMap(({ parts }) => parts.slice(0, 1));
-  const slopes = moves.flatMap(({ parts }) => parts.slice(1));
-  if (images.length === 0) return [];
-  return [
-    { variance: mean(images), freedom: Math.min(...images.map(({ freedom }) => freedom)) },
-    { variance: mean(slopes) / moves.length, freedom: slopes.reduce((sum, { freedom }) => sum + freedom, 0) },
-  ];
-}
-
-/** Moves bit errors to the accuracy of their noise along the noise's own curve, on the images that did not calibrate the noise. */
-function moveOf(side: Sides, noise: Condition, metric: Metric): Move {
-  const { draws, images, imageVariance } = accuracyDifference(side.first, side.second);
-  const mean = draws.reduce((sum, value) => sum + value, 0) / draws.length;
-  const slope = slopeOf(side.group, side.second[0].attack, noise, metric, meanAccuracy(side.second));
-  if (!slope) return { ...STILL, distance: mean, hasSlope: false };
-  const parts = [
-    { variance: slope.value ** 2 * imageVariance, freedom: Math.max(1, images - 1) },
-    { variance: mean ** 2 * slope.variance, freedom: slope.freedom },
-  ];
-  return { distance: mean, hasSlope: true, byDraw: (draw) => slope.value * draws[draw], parts };
-}
-
-/** Accuracy of the first minus that of the second, on the images that did not calibrate the noise. */
-function accuracyDifference(
-  a: readonly Row[],
-  b: readonly Row[],
-): { draws: readonly number[]; imageVariance: number; images: number } {
-  if ([...a, ...b].some(({ correct }) => correct === undefined)) {
-    return { draws: a.map(({ accuracy }, i) => accuracy - b[i].accuracy), imageVariance: 0, images: 0 };
-  }
-  const used = a.map(({ correct }, draw) =>
-    Array.from(correct!, (answer, image) => Number(answer) - Number(b[draw].correct![image])).filter(
-      (_, image) => !isCalibrationImage(image),
-    ),
-  );
-  const images = used[0].length;
-  const draws = used.map((row) => row.reduce((sum, value) => sum + value, 0) / images);
-  const byImage = used[0].map((_, i) => used.reduce((sum, row) => sum + row[i], 0) / used.length);
-  const mean = byImage.reduce((sum, value) => sum + value, 0) / images;
-  const squares = byImage.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-  return { draws, images, imageVariance: images > 1 ? squares / (images - 1) / images : 0 };
-}
-
-/** Accuracies within this distance of a condition's own show how a metric changes with accuracy there. */
-const NEIGHBOURHOOD = 0.15;
-
-/** Fewest points of a slope: two of them would hide how well a line fits. */
-const FEWEST_POINTS = 3;
-
-interface Slope {
-  readonly value: number;
-  readonly variance: number;
-  readonly freedom: number;
-}
-
-/**
- * Change of a metric per unit of accuracy along the noise of one kind, from the error-free model on, by least squares over the
- * conditions that are close in accuracy, at least three. Undefined where there are fewer, or their accuracies are all alike.
- */
-function slopeOf(
-  group: RowGroups,
-  attack: string,
-  noise: Condition,
-  metric: Metric,
-  accuracy: number,
-): Slope | undefined {
-  const all: { x: number; y: number }[] = [];
-  for (const rows of group.values()) {
-    const { condition } = rows[0];
-    const isAlike = condition.kind === noise.kind && condition.layers === noise.layers;
-    if (rows[0].attack !== attack || !sameRelease(condition, noise) || !(isAlike || condition.kind === 'none'))
-      continue;
-    const values = tableOf(rows, metric)
-      .flat()
-      .filter((value) => value !== null);
-    if (values.length === 0) continue;
-    all.push({ x: meanAccuracy(rows), y: values.reduce((sum, value) => sum + value, 0) / values.length });
-  }
-  const distance = ({ x }: { x: number }) => Math.abs(x - accuracy);
-  const nearest = all.sort((a, b) => distance(a) - distance(b));
-  const points = nearest.filter((point, i) => i < FEWEST_POINTS || distance(point) <= NEIGHBOURHOOD);
-  if (points.length < FEWEST_POINTS) return undefined;
-  const mean = (of: (point: { x: number; y: number }) => number) =>
-    points.reduce((sum, point) => sum + of(point), 0) / points.length;
-  const [x, y] = [mean((point) => point.x), mean((point) => point.y)];
-  const spread = points.reduce((sum, point) => sum + (point.x - x) ** 2, 0);
-  if (spread < 1e-4) return undefined;
-  const value = points.reduce((sum, point) => sum + (point.x - x) * (point.y - y), 0) / spread;
-  const freedom = points.length - 2;
-  const rest = points.reduce((sum, point) => sum + (point.y - y - value * (point.x - x)) ** 2, 0);
-  return { value, variance: rest / freedom / spread, freedom };
-}
-
-function meanAccuracy(rows: readonly Row[]): number {
-  return rows.reduce((sum, { accuracy }) => sum + accuracy, 0) / rows.length;
 }

@@ -152,12 +152,17 @@ function victimKind(config: Record<string, unknown>): string | undefined {
   return typeof victim.kind === 'string' ? victim.kind : undefined;
 }
 
+/** The victim of a run in the middle of a sentence: 'the multilayer perceptron', or 'a classifier' if it has no name. */
+export function victimTitleOf({ config }: Pick<Manifest, 'config'>): string {
+  const kind = victimKind(config);
+  return kind === undefined ? 'a classifier' : victimTitle(kind);
+}
+
 /** The attack and the attacked model in words: 'MI-Face against the multilayer perceptron'. */
 export function attackedTitle({ attacks, config }: Manifest): string {
   const families = new Set(attacks?.map((attack) => attack.family ?? attack.kind));
   const family = families.size === 1 ? [...families][0] : 'Model inversion';
-  const kind = victimKind(config);
-  return `${family} against ${kind === undefined ? 'a classifier' : victimTitle(kind)}`;
+  return `${family} against ${victimTitleOf({ config })}`;
 }
 
 /** The title of a run: 'MI-Face against the multilayer perceptron in approximate memory (AT&T faces)'. */

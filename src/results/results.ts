@@ -32,6 +32,7 @@ export {
   releaseName,
   runTitle,
   victimTitle,
+  victimTitleOf,
 } from './labels.ts';
 export { latexTable } from './latex.ts';
 export { asWritten, inOrder, type RowOrder } from './order.ts';

@@ -1,4 +1,4 @@
-/** The contact sheets of a run: true faces, and their reconstructions under selected conditions. */
+/** The pictures of a run: true faces, and their reconstructions under the conditions that decide its verdict, and under all selected ones. */
 import { calibratedTo, conditionKey, equalRate, isUndefended } from './condition.ts';
 import { levelled, reconstructionSheet, type SheetRow } from './figures/sheet.ts';
 import type { EncodePng } from './figures/style.ts';
@@ -6,6 +6,7 @@ import { formatNumber } from './format.ts';
 import { attackedTitle, conditionLabel } from './labels.ts';
 import type { Presentation } from './presentation.ts';
 import type { Condition, Results, SummaryEntry } from './schema.ts';
+import { accuracyText, recognisedText, type Verdict } from './verdict.ts';
 
 /** Largest number of columns (people or photographs), and of memories. */
 const COLUMNS = 10;
@@ -21,58 +22,137 @@ export interface SheetPictures {
   readonly meanFace: Float32Array;
 }
 
+/** The faces that decide a verdict: the truth, the undefended model, and at most three settings. */
+export interface DecidingFaces {
+  /** Names of the persons, one per column. */
+  readonly columns: readonly string[];
+  readonly rows: readonly SheetRow[];
+  /** Name of the attack. */
+  readonly attack: string;
+}
+
+/** Largest number of settings among the deciding faces. */
+const DECIDING = 3;
+
 /**
- * Draws one sheet per kind of attack, named `recon` for the first kind and `recon-<kind>` for the others.
- * @param options.layers set of layers whose bit errors and noise are shown; default: all sets
+ * The faces that decide the verdict of a run. Of four settings the mildest is left out, whose pictures are those of the undefended model,
+ * or the next, if the verdict names the mildest. Undefined if there is no table, or if its attack makes no pictures.
  */
-export function contactSheets(
-  results: Results,
+export function decidingFaces(
+  { table }: Verdict,
   presentation: Presentation,
   pictures: SheetPictures,
+): DecidingFaces | undefined {
+  const attack = presentation.attacks.find(({ name }) => name === table?.attack);
+  if (!table || attack?.truth === undefined) return undefined;
+  const columns = attack.shown.slice(0, COLUMNS);
+  const [base, ...settings] = table.rows;
+  const leftOut = settings.length > DECIDING ? settings[settings[0] === table.decisive ? 1 : 0] : undefined;
+  const rows = [base, ...settings.filter((row) => row !== leftOut)].flatMap((row) => {
+    const images = pictures.reconstructions(row.condition, attack.name);
+    if (!images) return [];
+    const detail = `accuracy ${accuracyText(row)}, ${recognisedText(row, table)} recognised`;
+    return [{ label: conditionLabel(row.condition), detail, images: shownImages(images, attack, pictures) }];
+  });
+  const truth = { label: 'truth', detail: truthDetail(attack), images: [...pictures.truth(attack.truth)] };
+  const cut = ({ images, ...row }: SheetRow) => ({ ...row, images: images.slice(0, columns.length) });
+  return { columns, rows: [truth, ...rows].map(cut), attack: attack.name };
+}
+
+/** The note below deciding faces and sheets. */
+export function picturesNote(photographs: boolean): string {
+  return (
+    'First draw of each condition; numbers are means over all draws and people.' +
+    (photographs
+      ? ''
+      : ' Brightness and contrast of every reconstruction are set to those of the mean face, which no PCC sees.')
+  );
+}
+
+/**
+ * Draws the sheets of a run: `recon` has the faces that decide the verdict, in at most five rows (where there is no table, the first rows
+ * of all); `recon-all`, and for further kinds of attacks `recon-all-<kind>`, have all that are selected.
+ * @param options.layers set of layers whose bit errors and noise are shown on the sheets of all; default: all sets
+ */
+export function contactSheets(
+  { results, verdict, presentation, pictures }: SheetInput,
   options: { readonly layers?: string; readonly encodePng: EncodePng },
 ): { readonly name: string; readonly svg: string }[] {
   const attacks = presentation.attacks.flatMap((attack) => (attack.truth ? [{ ...attack, truth: attack.truth }] : []));
-  const kinds = [...new Set(attacks.map(({ kind }) => kind))];
-  return kinds.map((kind, i) => {
-    const own = attacks.filter((attack) => attack.kind === kind);
-    const manifest = { ...results.manifest, attacks: own };
-    const columns = own[0].shown.slice(0, COLUMNS);
-    return {
-      name: i === 0 ? 'recon' : `recon-${kind}`,
-      svg: reconstructionSheet({
-        columns,
-        rows: sheetRows(results, own, pictures, columns.length, options.layers),
-        width: presentation.width,
-        height: presentation.height,
-        channels: presentation.channels,
-        title: attackedTitle(manifest),
-        footnote:
-          `${manifest.dataset.name}. First draw of each condition; numbers are means over all draws and people.` +
-          (own[0].photographs
-            ? ''
-            : ' Brightness and contrast of every reconstruction are set to those of the mean face, which no PCC sees.'),
-        encodePng: options.encodePng,
-      }),
-    };
+  const { width, height, channels } = presentation;
+  const sheet = (name: string, own: typeof attacks, columns: readonly string[], rows: readonly SheetRow[]) => ({
+    name,
+    svg: reconstructionSheet({
+      columns: [...columns],
+      rows: [...rows],
+      ...{ width, height, channels },
+      title: attackedTitle({ ...results.manifest, attacks: own }),
+      footnote: `${results.manifest.dataset.name}. ${picturesNote(own[0].photographs)}`,
+      encodePng: options.encodePng,
+    }),
   });
+  const kinds = [...new Set(attacks.map(({ kind }) => kind))];
+  const all = kinds.map((kind) => {
+    const own = attacks.filter((attack) => attack.kind === kind);
+    const columns = own[0].shown.slice(0, COLUMNS);
+    return { kind, own, columns, rows: sheetRows(results, own, pictures, columns.length, options.layers) };
+  });
+  if (all.length === 0) return [];
+  const [first] = all;
+  const deciding = decidingFaces(verdict, presentation, pictures);
+  return [
+    deciding
+      ? sheet(
+          'recon',
+          attacks.filter(({ name }) => name === deciding.attack),
+          deciding.columns,
+          deciding.rows,
+        )
+      : sheet('recon', first.own, first.columns, first.rows.slice(0, DECIDING + 2)),
+    ...all.map(({ kind, own, columns, rows }, i) =>
+      sheet(i === 0 ? 'recon-all' : `recon-all-${kind}`, own, columns, rows),
+    ),
+  ];
+}
+
+export interface SheetInput {
+  readonly results: Results;
+  readonly verdict: Verdict;
+  readonly presentation: Presentation;
+  readonly pictures: SheetPictures;
+}
+
+type PresentedAttack = Presentation['attacks'][number];
+
+function truthDetail({ photographs, split }: PresentedAttack): string {
+  return photographs ? `${split} photographs` : 'a training photograph';
+}
+
+/** Reconstructions of persons in the brightness and contrast of the mean face; those of photographs are unchanged. */
+function shownImages(
+  images: readonly Float32Array[],
+  { photographs }: PresentedAttack,
+  { meanFace }: SheetPictures,
+): Float32Array[] {
+  return images.map((image) => (photographs ? image : levelled(image, meanFace)));
 }
 
 function sheetRows(
   { summary }: Results,
-  attacks: readonly (Presentation['attacks'][number] & { readonly truth: string })[],
+  attacks: readonly (PresentedAttack & { readonly truth: string })[],
   pictures: SheetPictures,
   columns: number,
   layers: string | undefined,
 ): SheetRow[] {
   const rows: SheetRow[] = [];
   const truths = new Set<string>();
-  for (const { name, title, split, photographs, truth } of attacks) {
+  for (const attack of attacks) {
+    const { name, title, photographs, truth } = attack;
     // Only the first attack on each set of photographs is shown, because the others reconstruct the same faces.
     if (photographs && truths.has(truth)) continue;
     if (!truths.has(truth)) {
       truths.add(truth);
-      const detail = photographs ? `${split} photographs` : 'a training photograph';
-      rows.push({ label: 'truth', detail, images: pictures.truth(truth).slice(0, columns) });
+      rows.push({ label: 'truth', detail: truthDetail(attack), images: pictures.truth(truth).slice(0, columns) });
     }
     const entries = summary.filter((entry) => entry.attack === name);
     for (const { condition, accuracy, pcc, pccLift, liftMeanFree } of chosen(entries, layers)) {
@@ -83,7 +163,7 @@ function sheetRows(
         detail:
           `${title}\naccuracy ${accuracy.mean.toFixed(2)}, ` +
           `PCC ${formatNumber(pcc.mean, 2)}, lift ${formatNumber(liftMeanFree.mean ?? pccLift.mean, 2)}`,
-        images: images.slice(0, columns).map((image) => (photographs ? image : levelled(image, pictures.meanFace))),
+        images: shownImages(images.slice(0, columns), attack, pictures),
       });
     }
   }

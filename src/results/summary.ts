@@ -48,10 +48,14 @@ export function accuracyOf(draws: readonly Row[]): Estimate | undefined {
   if (!byImage || draws.some(({ personAccuracy }) => personAccuracy === undefined)) return byImage;
   const people = draws.map(({ personAccuracy }) => personAccuracy!);
   const byPerson = estimate(sampled(people, draws), { range: options.range });
-  const variance = (estimated: Estimate) => estimated.parts.reduce((sum, part) => sum + part.variance, 0);
-  if (!byPerson || variance(byPerson) <= variance(byImage)) return byImage;
+  return byPerson ? lessCertain(byImage, byPerson) : byImage;
+}
+
+/** The mean over images, with the uncertainty of images or of people, whichever is larger. */
+export function lessCertain(byImage: Estimate, byPerson: Estimate): Estimate {
+  const variance = ({ parts }: Estimate) => parts.reduce((sum, part) => sum + part.variance, 0);
   // People may have different numbers of images: the mean stays that of images.
-  return { ...byPerson, mean: byImage.mean, centre: byImage.mean };
+  return variance(byPerson) <= variance(byImage) ? byImage : { ...byPerson, mean: byImage.mean, centre: byImage.mean };
 }
 
 /** How the mean of a metric is estimated: shares, and correlations, which intervals must not exceed. */

@@ -1,10 +1,11 @@
-/** The tables of a report: conditions, costs of attacks, and what reduced voltages and timings save. */
+/** The tables of a report: conditions, comparisons, costs of attacks, and what reduced voltages and timings save. */
 import { ENERGY_LEAVES_OUT, TIME_LEAVES_OUT } from '../memory/energy.ts';
 import { isAggregated } from './aggregate.ts';
 import { attackTitle } from './attacks.ts';
+import type { Comparison, Untested } from './comparisons.ts';
 import { conditionKey } from './condition.ts';
 import { formatDifference, formatDifferenceWithInterval, formatInterval, formatNumber, type Table } from './format.ts';
-import { conditionLabel, metricHeading } from './labels.ts';
+import { conditionLabel, METRIC_LABELS, metricHeading } from './labels.ts';
 import type { Metric, Results, SummaryEntry } from './schema.ts';
 import { type LiftChange, worstCases } from './worst_case.ts';
 
@@ -53,6 +54,42 @@ export function summaryTable(
       ...metrics.map((metric) => formatInterval(entry[metric])),
     ]),
   };
+}
+
+/** Tested differences with their corrected intervals and verdicts, one line each. */
+export function comparisonTable(compared: readonly Comparison[], { manifest }: Results): Table {
+  const rows = compared.map(
+    ({ kind, attack, metric, first, second, accuracy, mean, interval, untested, margin, verdict }) => [
+      // The accuracy does not depend on the attack.
+      metric === 'accuracy' ? '–' : attackTitle(manifest.attacks, attack),
+      `${conditionLabel(first)} − ${conditionLabel(second)}`,
+      kind,
+      `${formatNumber(accuracy.first)}, ${formatNumber(accuracy.second)}`,
+      METRIC_LABELS[metric],
+      formatDifferenceWithInterval(mean, interval),
+      verdict === 'equivalent' ? `same within ±${margin}` : verdict === 'open' ? openText(untested) : verdict,
+    ],
+  );
+  const columns = [
+    'Attack',
+    'Difference',
+    'Compared at',
+    'Accuracies',
+    'Metric',
+    'Difference, corrected interval',
+    'Verdict',
+  ];
+  return { columns, rows };
+}
+
+const UNTESTED = {
+  draws: 'one draw or victim only',
+  unmeasured: 'too little measured',
+  accuracy: 'accuracies not made equal',
+} as const;
+
+function openText(untested: Untested | undefined): string {
+  return untested === undefined ? 'no difference shown' : UNTESTED[untested];
 }
 
 /**
@@ -115,6 +152,11 @@ export function energyTable({ rows, summary }: Results): Table | undefined {
   const causes = ['Activate, mJ', 'Read, mJ', 'Background, mJ', 'Refresh, mJ'];
   return { columns: ['Condition', 'Megabytes', 'Energy by V²', ...causes, 'Time of a read'], rows: lines };
 }
+
+/** What the table of worst cases compares. */
+export const WORST_CASE_NOTE =
+  'Attackers who are after the same pictures. The worst is chosen by its success, which the intervals take into account; they are ' +
+  'corrected by Holm’s method. Attackers who could not be measured on more than a tenth of the people are left out.';
 
 /**
  * The worst of several attackers in every defended condition, and what the best of the others gains over the first. Undefined if no

@@ -5,15 +5,19 @@ import { gzipSync, inflateSync } from 'node:zlib';
 import { Command } from 'commander';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { svgToPdf } from '../../src/cli/pdf.ts';
-import { decodePng, encodePng } from '../../src/cli/render.ts';
+import { decodePng } from '../../src/cli/render.ts';
 import { type ReportArguments, reportCommand } from '../../src/cli/report.ts';
 import { addReportCommands } from '../../src/cli/report_commands.ts';
 import { Session } from '../../src/cli/session.ts';
 import { ConfigError, DataError } from '../../src/errors.ts';
+import { MEAN_FACE_FILE } from '../../src/experiments/experiment.ts';
+import { pictureFile } from '../../src/results/labels.ts';
+import { encodePictures } from '../../src/results/pictures.ts';
 import type { Presentation } from '../../src/results/presentation.ts';
 import { fakeResults } from '../results/fake.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'midas-report-'));
+const TRUTH = 'pictures/truth.npy';
 const dirs = [1, 2].map((seed) => join(scratch, `seed-${seed}`));
 
 beforeAll(() => {
@@ -23,7 +27,11 @@ beforeAll(() => {
     results.manifest.config = { ...results.manifest.config, seed: i + 1 };
     mkdirSync(dir);
     writeFileSync(join(dir, 'results.json'), JSON.stringify(results));
-    writeFileSync(join(dir, 'recon.png'), encodePng(new Uint8Array(4), 2, 2));
+    const images = results.rows[0].perIdentity.pcc.map((_, person) => new Float32Array(4).fill(person / 4));
+    const pictures = encodePictures({ width: 2, height: 2, images });
+    mkdirSync(join(dir, 'pictures'));
+    const files = results.rows.map(({ condition, attack }) => pictureFile(condition, attack));
+    for (const file of [...files, TRUTH, MEAN_FACE_FILE]) writeFileSync(join(dir, file), pictures);
     const presentation: Presentation = {
       width: 2,
       height: 2,
@@ -31,7 +39,17 @@ beforeAll(() => {
       evaluators: { linear: i === 0 ? 0.91 : 0.83 },
       procedural: true,
       meanFaceOf: 'public',
-      attacks: [],
+      attacks: [
+        {
+          name: 'inversion',
+          kind: 'inversion',
+          title: 'Inversion',
+          photographs: true,
+          split: 'training',
+          shown: images.map((_, person) => `person ${person}`),
+          truth: TRUTH,
+        },
+      ],
       order: { conditions: [], together: [], draws: [], attacks: [] },
     };
     writeFileSync(join(dir, 'presentation.json'), JSON.stringify(presentation));
@@ -53,7 +71,7 @@ async function report(args: Partial<ReportArguments>) {
     markdown: false,
     ...args,
   });
-  return { out, json: answer.mock.calls[0][0] as { files: string[]; seeds: number[]; headlines: string[] } };
+  return { out, json: answer.mock.calls[0][0] as { files: string[]; seeds: number[]; answer: string } };
 }
 
 const read = (...path: string[]) => readFileSync(join(...path), 'utf8');
@@ -63,6 +81,8 @@ describe('the command midas report', () => {
     const before = readdirSync(dirs[0]);
     const { out, json } = await report({ format: ['png', 'svg'], latex: true });
     const files = [
+      'recognition.svg',
+      'recognition.png',
       'curve.svg',
       'curve.png',
       'layers.svg',
@@ -77,7 +97,13 @@ describe('the command midas report', () => {
     expect(decodePng(readFileSync(join(out, 'curve.png'))).width).toBe(1400);
     expect(read(out, 'curve.svg')).toContain('@font-face');
     expect(read(out, 'table.tex')).toContain('\\begin{tabular}{lrlllll}');
-    expect(read(out, 'report.html')).toContain('data:image/png;base64,');
+    const page = read(out, 'report.html');
+    // The truth, the undefended model and at most three settings, one picture per person.
+    const rows = Array.from(page.matchAll(/<div class="strip"/g)).length;
+    expect(rows).toBeGreaterThan(2);
+    expect(rows).toBeLessThanOrEqual(5);
+    expect(Array.from(page.matchAll(/src="data:image\/png;base64,/g))).toHaveLength(4 * rows);
+    expect(page).toContain(`<p class="answer">${json.answer}</p>`);
     expect(readdirSync(dirs[0])).toEqual(before);
   });
 

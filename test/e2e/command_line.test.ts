@@ -3,10 +3,12 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { demoEndingLines } from '../../src/cli/ending.ts';
 import { decodePng } from '../../src/cli/render.ts';
 import { encodePgm } from '../../src/formats/pgm.ts';
 import { readSafetensors, writeSafetensors } from '../../src/formats/safetensors.ts';
 import { conditionKey, parseResults, type Row } from '../../src/results/results.ts';
+import { verdictOf } from '../../src/results/verdict.ts';
 import { midas, start } from '../support/command_line.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'midas-e2e-'));
@@ -52,13 +54,13 @@ describe('the demo command', () => {
     expect(new Set(results.rows.map(rowKey)).size).toBe(results.rows.length);
     expect(lines(join(out, 'rows.jsonl'))).toBe(results.rows.length);
     expect(lines(join(out, 'results.csv'))).toBe(results.rows.length + 1);
-    for (const name of ['recon.png', 'curve.png', 'layers.png']) {
+    for (const name of ['recon.png', 'recon-all.png', 'recognition.png', 'curve.png', 'layers.png']) {
       const png = decodePng(readFileSync(join(out, name)), name);
       expect(png.width, name).toBe(1400);
       expect(new Set(png.data).size, `${name} is not blank`).toBeGreaterThan(20);
     }
     const report = readFileSync(join(out, 'report.html'), 'utf8');
-    expect(report).toContain('</html>');
+    expect(report).toContain(verdictOf(results).answer);
     expect(report.replaceAll('http://www.w3.org/', '')).not.toMatch(/https?:\/\//);
   });
 
@@ -68,7 +70,7 @@ describe('the demo command', () => {
     const undefended = (attack: string) =>
       summary.find((entry) => entry.condition.kind === 'none' && entry.attack === attack);
     for (const side of ['held-out', 'training']) {
-      const entry = undefended(`inversion direct, ${side}`)!;
+      const entry = undefended(`inversion, ${side}`)!;
       // The networks are trained: the classifier classifies, and the reconstructions beat the mean face and show a person.
       expect(entry.accuracy.mean).toBeGreaterThan(0.9);
       expect(entry.pcc.mean).toBeGreaterThan(baselines.meanFacePcc);
@@ -81,7 +83,7 @@ describe('the demo command', () => {
     expect(new Set(rows.map(rowKey)).size).toBe(rows.length);
     expect(manifest.config).toMatchObject({
       data: { kind: 'procedural', width: 32 },
-      attacks: [{ kind: 'inversion', attackers: [{ name: 'direct' }, { name: 'clipped' }] }],
+      attacks: [{ kind: 'inversion', attackers: [{ name: 'direct' }] }],
     });
     for (const name of ['recon.png', 'curve.png']) {
       const png = decodePng(readFileSync(join(dir, name)), name);
@@ -138,6 +140,12 @@ describe('the demo command', () => {
     expect(resumed.stderr).toBe('');
     expect(resumed.code).toBe(0);
     const read = (dir: string) => parseResults(readFileSync(join(dir, 'results.json'), 'utf8'), dir);
+    // It ends with the verdicts of its own rows.
+    const runs = [again, join(again, 'deep')].map((dir) => ({ results: read(dir), report: join(dir, 'report.html') }));
+    const ending = resumed.stdout.trimEnd().split('\n');
+    expect(ending).toEqual(demoEndingLines(runs));
+    expect(ending.length).toBeLessThanOrEqual(10);
+    for (const [i, { results }] of runs.entries()) expect(ending[1 + i]).toContain(verdictOf(results).answer);
     expect(read(again).rows).toEqual(read(out).rows);
     expect(read(again).summary).toHaveLength(read(out).summary.length);
     for (const name of ['rows.jsonl', 'results.csv', 'victim.safetensors', 'deep/rows.jsonl', 'deep/results.csv'])

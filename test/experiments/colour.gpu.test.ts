@@ -12,6 +12,7 @@ import { decodePictures } from '../../src/results/pictures.ts';
 import { parsePresentation } from '../../src/results/presentation.ts';
 import { type Condition, type Manifest, pictureFile } from '../../src/results/results.ts';
 import { contactSheets } from '../../src/results/sheets.ts';
+import { verdictOf } from '../../src/results/verdict.ts';
 import { COLOUR_SIZE, channelMeans, colourDataset, HUES } from '../support/colours.ts';
 import { useGpu } from '../support/gpu.ts';
 
@@ -131,7 +132,8 @@ describe('an experiment on RGB images', () => {
       truth: (file: string) => stored.get(file)!,
       reconstructions: (condition: Condition, attack: string) => stored.get(pictureFile(condition, attack)),
     };
-    const [{ svg }] = contactSheets(results, outcome.presentation, pictures, { encodePng });
+    const input = { results, verdict: verdictOf(results), presentation: outcome.presentation, pictures };
+    const { svg } = contactSheets(input, { encodePng }).find(({ name }) => name === 'recon-all')!;
     const embedded = [...svg.matchAll(/ href="data:image\/png;base64,([^"]+)"/g)].map(([, base64]) =>
       decodePng(Buffer.from(base64, 'base64')),
     );

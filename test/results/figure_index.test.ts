@@ -2,7 +2,15 @@ import { describe, expect, test } from 'vitest';
 import { createDocument, encodePng } from '../../src/cli/render.ts';
 import { FIGURES, figuresOf } from '../../src/results/figures/index.ts';
 import { reconstructionSheet } from '../../src/results/figures/sheet.ts';
-import { type Condition, conditionKey, type Results, type Row, summarise } from '../../src/results/results.ts';
+import {
+  type Condition,
+  conditionKey,
+  METRIC_LABELS,
+  type Results,
+  type Row,
+  summarise,
+} from '../../src/results/results.ts';
+import { settingsOf } from '../../src/results/verdict.ts';
 import { fakeMemory, fakeResults, fakeRow } from './fake.ts';
 
 const document = createDocument();
@@ -35,7 +43,7 @@ const dimms = (volts: number) =>
 
 describe('the index of figures', () => {
   test('a sweep of rates gets a curve and a figure of its layers', () => {
-    expect(files(fakeResults({ draws: 1, identities: 2, perLayer: true }))).toEqual(['curve', 'layers']);
+    expect(files(fakeResults({ draws: 1, identities: 2, perLayer: true }))).toEqual(['recognition', 'curve', 'layers']);
   });
 
   test('crossed rates of two layers get a grid, and a few rate maps do not', () => {
@@ -57,7 +65,7 @@ describe('the index of figures', () => {
 });
 
 describe('a figure of a run', () => {
-  const [curve, layers, grid] = FIGURES;
+  const [recognition, curve, layers, grid, voltage] = FIGURES;
 
   test('a figure is titled by what was attacked, or by the given title', () => {
     const results = runOf([none, bits({ fc1: 0.1 }, 'fc1'), bits({ fc2: 0.2 }, 'fc2')], ['zero'], {
@@ -85,7 +93,7 @@ describe('a figure of a run', () => {
     expect(texts(curve.draw(results, { document }))).toEqual(
       expect.arrayContaining(['fc1, attack: MI-Face from black', 'fc1, attack: MI-Face from the mean face']),
     );
-    expect(texts(FIGURES[3].draw(results, { document }))).toContain('MI-Face from the mean face');
+    expect(texts(voltage.draw(results, { document }))).toContain('MI-Face from the mean face');
   });
 
   test('a figure with room for one attack leaves out attacks on training images', () => {
@@ -111,9 +119,18 @@ describe('a figure of a run', () => {
     expect(texts(curve.draw(results, { document }))).not.toContain('conv1');
   });
 
+  test('the curve of recognition shows the attack and the layers of the verdict, and no similarity', () => {
+    const conditions = [none, bits({ fc1: 0.1 }, 'fc1'), bits({ fc2: 0.2 }, 'fc2')];
+    const results = runOf(conditions, ['zero', 'mean']);
+    const { attack } = settingsOf(results)!.base;
+    expect(recognition.caption(results)).toContain(`“${attack}”`);
+    const drawn = texts(recognition.draw(results, { document })).join('\n');
+    expect(drawn).toContain(METRIC_LABELS.identity);
+    expect(drawn).not.toContain(METRIC_LABELS.pcc);
+  });
+
   test('the voltage figure has the line of chance when the number of people is known', () => {
     const results = runOf([none, dimms(1.3), dimms(1.2)]);
-    const voltage = FIGURES[3];
     expect(texts(voltage.draw(results, { document })).join()).not.toContain('chance');
     expect(texts(voltage.draw(results, { document, classes: 40 }))).toContain('chance 0.025');
     results.manifest.dataset.classes = 20;
@@ -126,10 +143,11 @@ describe('a figure of a run', () => {
       const results = fakeResults({ draws: 1, identities: 2, perLayer: true });
       const crossed = fakeResults({ draws: 1, identities: 2, grid: [0, 0.1, 0.2] });
       const svgs = [
+        recognition.draw(results, { document, theme }),
         curve.draw(results, { document, theme }),
         layers.draw(results, { document, theme }),
         grid.draw(crossed, { document, theme }),
-        FIGURES[3].draw(runOf([none, dimms(1.3), dimms(1.2)]), { document, theme }),
+        voltage.draw(runOf([none, dimms(1.3), dimms(1.2)]), { document, theme }),
         reconstructionSheet({
           columns: ['a'],
           rows: [{ label: 'x', images: [Float32Array.of(Number.NaN)] }],
@@ -145,7 +163,7 @@ describe('a figure of a run', () => {
         expect(paper).toBe(theme === 'dark' ? '#16181b' : '#ffffff');
         for (const [, fill] of svg.matchAll(/<text[^>]* fill="(#\w+)"/g)) {
           // Only numbers inside the cells of a grid may have the colour of the paper.
-          if (svg !== svgs[2]) expect(fill).not.toBe(paper);
+          if (svg !== svgs[3]) expect(fill).not.toBe(paper);
         }
         if (theme === 'dark') expect(svg).not.toMatch(/#1a1a1a|#5a5a5a|#e4e4e4/);
       }

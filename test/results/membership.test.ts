@@ -4,7 +4,7 @@ import { Random } from '../../src/random.ts';
 import { aggregate } from '../../src/results/aggregate.ts';
 import { markdownReport } from '../../src/results/markdown.ts';
 import { membershipEntries, membershipTable } from '../../src/results/membership.ts';
-import { headlines, reportHtml } from '../../src/results/report.ts';
+import { reportHtml } from '../../src/results/report.ts';
 import {
   type Condition,
   parseResults,
@@ -15,6 +15,7 @@ import {
   toCsv,
 } from '../../src/results/results.ts';
 import { summaryTable } from '../../src/results/tables.ts';
+import { verdictOf } from '../../src/results/verdict.ts';
 import { EARLY_ROW, fakeResults } from './fake.ts';
 
 const NOBODY = { pcc: [], pccLift: [], identity: [] };
@@ -65,13 +66,13 @@ describe('membership inference in results', () => {
     }
     expect(toCsv(plain.rows)).not.toContain('membership');
     expect(toCsv(results.rows).split('\r\n')[0]).toContain(',membershipAuc,membershipTprAtOnePercent,');
-    expect(headlines(results).join('\n')).toContain('(0.5 by guessing)');
+    expect(reportHtml({ results, figures: [] })).toContain('(0.5 by guessing)');
   });
 
   test('a run of nothing else has a report', () => {
     const rows = [judgedRow(NONE, 0, 0.5, 40)];
     const alone = { ...plain, rows, summary: [], baselines: { ...plain.baselines, shuffledPcc: null } };
-    expect(headlines(alone).join('\n')).toContain('too few photographs to measure 1 % false positives');
+    expect(verdictOf(alone).answer).toContain('too few photographs to measure 1 % false positives');
     expect(reportHtml({ results: alone, figures: [] })).not.toMatch(/NaN|Infinity|undefined/);
     expect(membershipEntries(alone)[0].tprAtOnePercent).toEqual({ mean: null, ci95: null });
   });

@@ -1,25 +1,31 @@
 import { describe, expect, test } from 'vitest';
 import { createDocument, decodePng, encodePng, figureFonts } from '../../src/cli/render.ts';
 import { DataError } from '../../src/errors.ts';
+import { comparisons } from '../../src/results/comparisons.ts';
 import { conditionKey } from '../../src/results/condition.ts';
 import { privacyCurve } from '../../src/results/figures/privacy_curve.ts';
-import { conditionLabel } from '../../src/results/labels.ts';
+import { meaningOf, TERMS } from '../../src/results/glossary.ts';
+import { conditionLabel, METRIC_LABELS } from '../../src/results/labels.ts';
 import { markdownReport } from '../../src/results/markdown.ts';
 import { parseResults } from '../../src/results/parse.ts';
-import { headlines, reportHtml } from '../../src/results/report.ts';
+import { reportHtml } from '../../src/results/report.ts';
 import { type Row, summarise, toCsv } from '../../src/results/results.ts';
 import { costTable, energyTable, summaryTable } from '../../src/results/tables.ts';
+import { verdictOf } from '../../src/results/verdict.ts';
 import { EARLY_ROW, fakeMemory, fakeResults } from './fake.ts';
+import { AT_A_PRICE, type Plan, PROTECTS, PROTECTS_NOBODY, plantedRun } from './planted.ts';
 
 const results = fakeResults({ draws: 2, identities: 6, perLayer: true });
 const document = createDocument();
 const { summary, baselines } = results;
 const svg = privacyCurve({ summary, baselines, title: 'Curve', document });
-const reconPng = encodePng(new Uint8Array(12).fill(9), 4, 3);
-const html = reportHtml({ results, figures: [{ name: 'curve', svg, caption: 'The curve.' }], reconPng });
-
-/** A signed number as the report prints it. */
-const number = (text: string) => Number(text.replace('−', '-'));
+const png = encodePng(new Uint8Array(12).fill(9), 4, 3);
+const images = [
+  { name: 's1', png },
+  { name: 's2', png: undefined },
+];
+const faces = { rows: [{ label: 'truth', detail: 'a photograph', images }], note: 'First draw.' };
+const html = reportHtml({ results, figures: [{ name: 'curve', svg, caption: 'The curve.' }], faces });
 
 /** A row whose reconstructions could not be measured. */
 function lost(row: Row): Row {
@@ -109,10 +115,12 @@ describe('the report of a run', () => {
     expect(energyTable({ ...results, rows: saved })!.rows[0].slice(2)).toEqual(['0.900', '–', '–', '–', '–', '–']);
   });
 
-  test('the report has the picture, each figure with a table behind it, and the baselines', () => {
+  test('the report has the faces, each figure with a table behind it, and the baselines', () => {
     const page = parse(html);
     const src = page.querySelector('img')!.getAttribute('src')!;
     expect(decodePng(Buffer.from(src.split(',')[1], 'base64'))).toMatchObject({ width: 4, height: 3 });
+    expect(page.querySelector('#faces img')!.getAttribute('alt')).toBe('s1, truth');
+    expect(page.querySelector('#faces .lost')!.textContent).toBe('not finite');
     expect(page.querySelector('#figure-curve svg')).not.toBeNull();
     expect(page.querySelectorAll('#figure-curve details tbody tr')).toHaveLength(results.summary.length);
     expect(page.body.textContent).toContain('0.703');
@@ -166,79 +174,94 @@ describe('the report of a run', () => {
   });
 });
 
-describe('the headlines of a report', () => {
-  test('the headlines name the undefended model and the strongest setting that costs little accuracy', () => {
-    const lines = headlines(results);
-    expect(lines[0]).toMatch(/^Undefended, the network classifies 8\d\.\d % of the held-out images correctly/);
-    expect(lines[0]).toContain('without the mean face');
-    expect(lines[1]).toMatch(
-      /^Of 42 settings, \d+ have a measured accuracy at most two points lower; the strongest is “Bit errors/,
+/** The titles of the sections, in their order. */
+const sections = (page: string) => Array.from(parse(page).querySelectorAll('h2'), ({ id }) => id);
+
+describe('the order of a report', () => {
+  const run = plantedRun(AT_A_PRICE);
+  const page = reportHtml({ results: run, figures: [{ name: 'recognition', svg, caption: 'The curve.' }], faces });
+
+  test('a report begins with the verdict, and the table comes before methods, comparisons, manifest and command', () => {
+    expect(sections(page)).toEqual(
+      ['verdict', 'methods', 'comparisons', 'baselines', 'conditions', 'run', 'repeat'].filter((id) =>
+        page.includes(`id="${id}"`),
+      ),
     );
-    expect(lines.at(-1)).toContain('0.703');
+    const first = parse(page).querySelector('section')!;
+    const { question, answer, notes } = verdictOf(run);
+    expect(first.querySelector('h2')!.textContent).toBe(question);
+    expect(Array.from(first.querySelectorAll(':scope > p'), ({ textContent }) => textContent).slice(0, 2)).toEqual([
+      answer,
+      ...notes,
+    ]);
+    const parts = Array.from(first.children, ({ tagName, className, id }) => id || className || tagName);
+    expect(parts).toEqual(['verdict', 'answer', 'P', 'faces', 'figure-recognition', 'verdict', 'note']);
   });
 
-  test('a headline claims a direction only where the corrected interval excludes zero', () => {
-    for (const line of headlines(results)) {
-      for (const [, low, high] of line.matchAll(
-        /is (?:lower|higher) by [\d.]+ \(([+−]?[\d.]+) to ([+−]?[\d.]+), paired/g,
-      )) {
-        expect(Math.sign(number(low)) * Math.sign(number(high))).toBe(1);
-      }
-      for (const [, low, high] of line.matchAll(
-        /no difference shown in [^(]*\([^,]+, ([+−]?[\d.]+) to ([+−]?[\d.]+)\)/g,
-      )) {
-        expect(number(low)).toBeLessThanOrEqual(0);
-        expect(number(high)).toBeGreaterThanOrEqual(0);
-      }
-    }
+  test('the opposite run gets the opposite verdict in its report', () => {
+    const answerOf = (plan: Plan) => {
+      const of = parse(reportHtml({ results: plantedRun(plan), figures: [] }));
+      return of.querySelector('.answer')!.textContent!;
+    };
+    expect(answerOf(PROTECTS)).toMatch(/^Yes: /);
+    expect(answerOf(PROTECTS_NOBODY)).toMatch(/^(No|Not shown): /);
   });
 
-  test('the headlines draw no conclusions about a victim near chance', () => {
-    const base = { ...results.summary[0], accuracy: { mean: 0.06, ci95: [0.04, 0.08] as [number, number] } };
-    const summary = [base, ...results.summary.slice(1)];
-    const dataset = { ...results.manifest.dataset, classes: 30 };
-    const guessing = { ...results, summary, manifest: { ...results.manifest, dataset } };
-    const lines = headlines(guessing);
-    expect(lines).toHaveLength(1);
-    expect(lines[0]).toMatch(/guessing would give 3.3 %.*no conclusions are drawn/);
+  test('the table of the verdict has a row for each of its conditions, with the words of the verdict', () => {
+    const rows = Array.from(parse(page).querySelectorAll('table.verdict tbody tr'), (row) =>
+      Array.from(row.children, ({ textContent }) => textContent),
+    );
+    const { table } = verdictOf(run);
+    expect(rows).toHaveLength(table!.rows.length);
+    expect(rows[2]).toEqual([
+      conditionLabel(table!.rows[2].condition),
+      '80.0 %',
+      table!.rows[2].owner,
+      '12 of 40',
+      table!.rows[2].attacker,
+    ]);
   });
 
-  test('the first headline warns of evaluators that do not know real photographs, and a good one is named', () => {
-    const evaluated = (linear: number) => ({ ...results, manifest: { ...results.manifest, evaluators: { linear } } });
-    expect(headlines(evaluated(0.61))[0]).toMatch(/^The evaluators recognise only 61.0 % of real photographs/);
-    expect(headlines(evaluated(0.96))[0]).toContain('(and 96.0 % of real photographs)');
+  test('the comparisons of the verdict and all others are in the report, and headings explain their measures', () => {
+    const text = parse(page).querySelector('#comparisons')!.parentElement!.textContent!;
+    const { table } = verdictOf(run);
+    for (const { metric } of [...table!.comparisons, ...comparisons(run)])
+      expect(text).toContain(METRIC_LABELS[metric]);
+    const titles = Array.from(parse(page).querySelectorAll('abbr'), (abbr) => abbr.getAttribute('title'));
+    expect(titles).toContain(meaningOf('liftMeanFree').text);
+    expect(parse(page).querySelector('#terms')!.textContent).toContain(
+      TERMS.find(({ term }) => term === 'equivalence test')!.text,
+    );
   });
 
-  test('the headlines say that one draw shows no variation, and give no intervals for it', () => {
-    const single = fakeResults({ draws: 1, identities: 6 });
-    const lines = headlines(single);
-    expect(lines.some((line) => line.startsWith('The errors were drawn once'))).toBe(true);
-    expect(lines[1]).toContain('but a single draw or victim cannot show a difference');
-    expect(single.summary.at(-1)?.pcc.ci95).toBeNull();
+  test('a victim near chance has a report without a table or comparisons of its verdict', () => {
+    const plan = { ...PROTECTS, none: { accuracy: 0.03, recognised: 0.9 } };
+    const guessing = reportHtml({ results: plantedRun(plan), figures: [] });
+    expect(guessing).toContain('no conclusions are drawn');
+    expect(guessing).not.toContain('class="verdict"');
+    expect(guessing).not.toContain('Of the verdict');
   });
 
-  test('values that could not be measured are counted in the headlines, the table and the figure', () => {
+  test('values that could not be measured are counted in the report, the table and the figure', () => {
     const nan = { ...results, rows: results.rows.map((row) => ({ ...row })) };
     const condition = nan.rows.at(-1)!.condition;
     nan.rows = nan.rows.map((row) => (row.condition === condition ? lost(row) : row));
     const summary = summarise(nan.rows);
     const broken = { ...results, rows: nan.rows, summary };
-    expect(headlines(broken).some((line) => line.includes('could not be measured'))).toBe(true);
     const table = summaryTable(broken);
     expect(table.columns).toContain('Not measured');
     expect(table.rows.at(-1)).toContain('not measured');
     expect(toCsv(nan.rows)).toMatch(/,,,.*\r\n$/);
     expect(privacyCurve({ summary, baselines, title: 'x', document })).not.toContain('NaN');
-    expect(reportHtml({ results: broken, figures: [] })).not.toMatch(/NaN|PCC of 0\.000/);
+    const text = reportHtml({ results: broken, figures: [] });
+    expect(text).toContain('some reconstructions could not be measured');
+    expect(text).not.toMatch(/NaN|PCC of 0\.000/);
   });
 
-  test('the headlines say so when every setting costs too much accuracy', () => {
-    const dear = results.summary.map((entry) =>
-      entry.condition.kind === 'none'
-        ? entry
-        : { ...entry, accuracy: { mean: 0.3, ci95: [0.2, 0.4] as [number, number] } },
-    );
-    expect(headlines({ ...results, summary: dear })[1]).toMatch(/^None of the \d+ settings/);
+  test('a report says that one draw shows no variation', () => {
+    const single = fakeResults({ draws: 1, identities: 6 });
+    expect(reportHtml({ results: single, figures: [] })).toContain('The errors were drawn once');
+    expect(single.summary.at(-1)?.pcc.ci95).toBeNull();
   });
 });
 

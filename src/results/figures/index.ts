@@ -5,12 +5,20 @@ import type { DrawOptions, RunFigure } from './figure.ts';
 import { paretoFigure } from './front.ts';
 import { layerLines } from './per_layer.ts';
 import { accuracyCurve } from './privacy_curve.ts';
+import { recognitionCurve } from './recognition.ts';
 import { voltageSweep } from './voltage.ts';
 
 export type { DrawOptions, RunFigure } from './figure.ts';
 
 /** All figures, in the order in which a report shows them. */
-export const FIGURES: readonly RunFigure[] = [accuracyCurve, layerLines, rateGrid, voltageSweep, paretoFigure];
+export const FIGURES: readonly RunFigure[] = [
+  recognitionCurve,
+  accuracyCurve,
+  layerLines,
+  rateGrid,
+  voltageSweep,
+  paretoFigure,
+];
 
 /** The figures that a run has data for. */
 export function figuresOf(results: Results): RunFigure[] {

@@ -1,6 +1,6 @@
 /** Panels drawn by Observable Plot, their margin labels and legends. */
 import * as Plot from '@observablehq/plot';
-import type { Metric } from '../schema.ts';
+import { type Metric, SHARES } from '../schema.ts';
 import {
   FONT_FAMILY,
   MARGIN,
@@ -60,7 +60,7 @@ export function paddedDomain(
 
 /** The limits of a metric's values, which its axis must not exceed. */
 export function bounds(metric: Metric): { min?: number; max?: number } {
-  if (metric === 'accuracy' || metric === 'identity') return { min: 0, max: 1 };
+  if (SHARES.has(metric)) return { min: 0, max: 1 };
   if (metric === 'mse') return { min: 0 };
   return metric === 'psnr' ? {} : { max: 1 };
 }

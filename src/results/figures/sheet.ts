@@ -149,8 +149,8 @@ export function reconstructionSheet(options: SheetOptions): string {
   return svgRoot(sheetWidth, foot.bottom + 16, title, svg + foot.svg, theme);
 }
 
-/** Pixels as bytes; undefined if one is not finite. */
-function pixelBytes(image: Float32Array | Uint8Array, length: number, name: string): Uint8Array | undefined {
+/** Pixels as bytes; undefined if one is not finite. @throws ShapeError if there are not `length` values */
+export function pixelBytes(image: Float32Array | Uint8Array, length: number, name: string): Uint8Array | undefined {
   if (image.length !== length) throw new ShapeError(`${name}: ${image.length} pixels, expected ${length}`);
   if (image instanceof Uint8Array) return image;
   const bytes = new Uint8Array(length);

@@ -65,7 +65,7 @@ function start(hasWebGpu: boolean): void {
   /** Job that continues when the faces are drawn again: a curve that a move of the slider interrupted. */
   let afterwards: 'curve' | undefined;
   let networks: readonly ChosenFile[] = [];
-  /** Networks that the machine could not use, to be opened as the visitor's network. */
+  /** Files of the visitor that are read when the engine is open. */
   let brings: readonly ChosenFile[] = [];
   let images: readonly ChosenImage[] = [];
   let size = 32;
@@ -183,7 +183,11 @@ function start(hasWebGpu: boolean): void {
   const network = new NetworkPanel(send, ({ message }) => fail(message, 'network'));
   /** Takes files that may hold a network, images for it, or both. */
   const bring = (files: readonly ChosenFile[]) => {
-    if (files.length > 0 && opened) send({ kind: 'bring', files });
+    if (files.length === 0) return;
+    if (opened) return send({ kind: 'bring', files });
+    if (!engine) return fail('Your files can be read only where WebGPU is; see the end of this page.', 'network');
+    brings = files;
+    working('network', 'waiting for the engine');
   };
 
   const controls = new Controls(STORY_CONTROLS, (change) => choose(change));
@@ -393,7 +397,7 @@ function start(hasWebGpu: boolean): void {
     event.preventDefault();
     drop.classList.remove('over');
     if (!event.dataTransfer) return;
-    if (opened) drop.scrollIntoView({ block: 'nearest' });
+    drop.scrollIntoView({ block: 'nearest' });
     bring(await droppedFiles(event.dataTransfer));
   });
   byId('own-reset').addEventListener('click', () => openWith([]));

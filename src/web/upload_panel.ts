@@ -10,7 +10,7 @@ import { describe } from './setting.ts';
 const MOST = 64;
 
 /** Reads the files of a file input. Those of a folder have their paths in it as names. */
-export async function chosenFiles(list: FileList | null): Promise<ChosenFile[]> {
+export async function chosenFiles(list: Iterable<File> | null): Promise<ChosenFile[]> {
   return Promise.all(
     [...(list ?? [])].map(async (file) => ({
       name: file.webkitRelativePath || file.name,
@@ -21,9 +21,11 @@ export async function chosenFiles(list: FileList | null): Promise<ChosenFile[]> 
 
 /** The files that were dropped on the page, with those of dropped folders. */
 export async function droppedFiles({ items }: DataTransfer): Promise<ChosenFile[]> {
-  // Entries must be taken before the first wait: the list is empty afterwards.
-  const entries = [...items].flatMap((item) => item.webkitGetAsEntry() ?? []);
-  return (await Promise.all(entries.map((entry) => filesOf(entry)))).flat();
+  // Entries and files must be taken before the first wait: the list is empty afterwards. A file from a script has no entry.
+  const taken = [...items].map((item) => item.webkitGetAsEntry() ?? item.getAsFile());
+  const read = async (each: FileSystemEntry | File | null) =>
+    each instanceof File ? chosenFiles([each]) : each ? filesOf(each) : [];
+  return (await Promise.all(taken.map(read))).flat();
 }
 
 async function filesOf(entry: FileSystemEntry): Promise<ChosenFile[]> {

@@ -46,7 +46,7 @@ function svg(tag: string, attributes: Record<string, string | number>): SVGEleme
 export class Plot {
   readonly #frame = el('div', { class: 'plot-frame', role: 'group', 'aria-label': 'Points of the curve' });
   readonly #title = el('h3', {});
-  readonly #said = el('p', { class: 'plot-said', 'aria-live': 'polite' });
+  readonly #said = el('p', { class: 'plot-said' });
   readonly #faces = el('div', { class: 'plot-faces' });
   #content: PlotContent | undefined;
   #chosen = '';

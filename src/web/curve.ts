@@ -150,7 +150,7 @@ export class Curve {
   #draw(): void {
     const measured = this.#shown && this.#content(this.#shown);
     if (this.#preview && !this.#wasRun) this.#plot.show(this.#preview.content, this.#preview.chosen);
-    else if (measured && measured.points.length > 0) this.#plot.show(measured, measured.points.at(-1)!.key);
+    else if (measured && measured.points.length > 0) this.#plot.show(measured, measured.points[0].key);
     else this.#plot.clear();
   }
 

@@ -44,22 +44,31 @@ export function table(caption: string, rows: readonly (readonly (string | Node)[
   );
 }
 
-/**
- * Draws a picture into a canvas. Its memory is not on the GPU, so that the loss of a device does not empty it.
- * @param label names the picture for screen readers
- */
+/** Draws the present picture of a canvas. */
+const painters = new WeakMap<HTMLCanvasElement, () => void>();
+
+/** Draws a canvas now, and again whenever it lost its content with the device. */
+export function keepPainted(canvas: HTMLCanvasElement, draw: () => void): void {
+  if (!painters.has(canvas)) canvas.addEventListener('contextrestored', () => painters.get(canvas)!());
+  painters.set(canvas, draw);
+  draw();
+}
+
+/** Draws a picture into a canvas. @param label names the picture for screen readers */
 export function paint(canvas: HTMLCanvasElement, pixels: Uint8Array, pictures: Pictures, label: string): void {
   const { width, height, channels } = pictures;
-  if (canvas.width !== width) canvas.width = width;
-  if (canvas.height !== height) canvas.height = height;
-  const context = canvas.getContext('2d', { willReadFrequently: true })!;
-  const image = context.createImageData(width, height);
-  for (let i = 0; i < width * height; i++) {
-    for (let c = 0; c < 3; c++) image.data[4 * i + c] = pixels[channels === 1 ? i : 3 * i + c];
-    image.data[4 * i + 3] = 255;
-  }
-  context.putImageData(image, 0, 0);
   canvas.setAttribute('aria-label', label);
+  keepPainted(canvas, () => {
+    if (canvas.width !== width) canvas.width = width;
+    if (canvas.height !== height) canvas.height = height;
+    const context = canvas.getContext('2d')!;
+    const image = context.createImageData(width, height);
+    for (let i = 0; i < width * height; i++) {
+      for (let c = 0; c < 3; c++) image.data[4 * i + c] = pixels[channels === 1 ? i : 3 * i + c];
+      image.data[4 * i + 3] = 255;
+    }
+    context.putImageData(image, 0, 0);
+  });
 }
 
 export interface GalleryRow {

@@ -1,6 +1,6 @@
 /** Draws the machine: a photograph, the bits of some weights in memory, the classifier's answers, and the attacker's picture. */
 import { formatNumber } from '../results/format.ts';
-import { byId, el, paint } from './dom.ts';
+import { byId, el, keepPainted, paint } from './dom.ts';
 import type { Pictures, ShownWeight } from './protocol.ts';
 import { countText, namedBy, type Point, recognisedBy, verdictOf } from './verdict.ts';
 
@@ -73,18 +73,20 @@ export class Machine {
     const { correct } = this.#state.memory.point;
     const canvas = byId<HTMLCanvasElement>('answers');
     const [rows, cell] = [10, 16];
-    const columns = Math.ceil(correct.length / rows);
-    canvas.width = columns * cell;
-    canvas.height = rows * cell;
-    const context = canvas.getContext('2d', { willReadFrequently: true })!;
-    context.fillStyle = getComputedStyle(canvas).getPropertyValue('--owner');
-    context.strokeStyle = getComputedStyle(canvas).getPropertyValue('--soft');
-    for (const [i, answer] of [...correct].entries()) {
-      context.beginPath();
-      context.arc((Math.floor(i / rows) + 0.5) * cell, ((i % rows) + 0.5) * cell, 5, 0, 2 * Math.PI);
-      if (answer === '1') context.fill();
-      else context.stroke();
-    }
+    keepPainted(canvas, () => {
+      canvas.width = Math.ceil(correct.length / rows) * cell;
+      canvas.height = rows * cell;
+      const context = canvas.getContext('2d')!;
+      const style = getComputedStyle(canvas);
+      context.fillStyle = style.getPropertyValue('--owner');
+      context.strokeStyle = style.getPropertyValue('--soft');
+      for (const [i, answer] of [...correct].entries()) {
+        context.beginPath();
+        context.arc((Math.floor(i / rows) + 0.5) * cell, ((i % rows) + 0.5) * cell, 5, 0, 2 * Math.PI);
+        if (answer === '1') context.fill();
+        else context.stroke();
+      }
+    });
     canvas.setAttribute('aria-label', `${countText(namedBy(this.#state.memory.point))} photographs named right`);
     byId('answers-count').textContent = String(correct.length);
   }

@@ -128,3 +128,18 @@ function labelOf(label: string, detail: string | undefined): HTMLElement {
 export function scrollable(element: HTMLElement): void {
   element.tabIndex = 0;
 }
+
+/** Resolves when the visitor comes near an element: what is further down the page need not be loaded before. */
+export function whenNear(element: Element): Promise<void> {
+  return new Promise((resolve) => {
+    const observer = new IntersectionObserver(
+      ([{ isIntersecting }]) => {
+        if (!isIntersecting) return;
+        observer.disconnect();
+        resolve();
+      },
+      { rootMargin: '1000px' },
+    );
+    observer.observe(element);
+  });
+}

@@ -7,7 +7,7 @@ import { showAdapter, showChecks } from './adapter.ts';
 import { AttackPanel, PEOPLE_LINES, peopleCaption } from './attack_panel.ts';
 import { Controls, type ControlsOptions } from './controls.ts';
 import { Curve } from './curve.ts';
-import { byId, el } from './dom.ts';
+import { byId, el, whenNear } from './dom.ts';
 import { Engine } from './engine.ts';
 import { fail, placeOf, working } from './failures.ts';
 import { FaultMapView } from './fault_map.ts';
@@ -20,7 +20,7 @@ import { DEFAULTS, isSetting, normalised, PERSON_ATTACKS, readSetting, type Sett
 import { rateIndex, SHIPPED, type ShippedFaces, shippedFaces, shippedFlips } from './shipped.ts';
 import { keyOfRate, shippedCurve } from './shipped_curve.ts';
 import { isShippedCurve, Story } from './story.ts';
-import { chosenFiles, chosenImages, droppedFiles, UploadPanel } from './upload_panel.ts';
+import { chosenImages, listenForDrops, listenForFiles, UploadPanel } from './upload_panel.ts';
 import { pointOf } from './verdict.ts';
 
 /** Names of the jobs, whose end is announced to screen readers. */
@@ -74,7 +74,7 @@ function start(hasWebGpu: boolean): void {
   let tensors: readonly string[] = [];
   let adapter: Extract<Reply, { kind: 'opened' }> | undefined;
   /** Shipped faces, and the first rate at which each weight of the shipped tensor flips. */
-  let shipped: { readonly faces: ShippedFaces; readonly flips: Uint8Array } | undefined;
+  let shipped: { readonly faces: ShippedFaces; readonly flips?: Uint8Array } | undefined;
   /** True while the slider is dragged: the whole move is one state of the history. */
   let sliding = false;
 
@@ -213,11 +213,8 @@ function start(hasWebGpu: boolean): void {
     const index = rateIndex(setting.rate);
     curve.preview(isShipped ? shippedCurve(shipped!.faces) : undefined, keyOfRate(setting.rate));
     const { name, columns } = SHIPPED.tensor;
-    const flipped = isShipped && index >= 0 && setting.tensor === name;
-    map.follow(
-      setting,
-      flipped ? { flipped: Array.from(shipped!.flips, (first) => first <= index), columns } : undefined,
-    );
+    const flips = isShipped && index >= 0 && setting.tensor === name ? shipped?.flips : undefined;
+    map.follow(setting, flips && { flipped: Array.from(flips, (first) => first <= index), columns });
     story.show(setting);
   };
   /** Makes a choice a state of the history and measures it, unless it only changes what is shown. */
@@ -369,37 +366,9 @@ function start(hasWebGpu: boolean): void {
     }
   });
   byId('own-again').addEventListener('click', () => send({ kind: 'own', setting, images }));
-  byId('own-networks').addEventListener('change', async (event) => {
-    const input = event.target as HTMLInputElement;
-    const files = await chosenFiles(input.files);
-    input.value = '';
-    if (files.length > 0) openWith(files);
-  });
-  for (const id of ['network-files', 'network-folder']) {
-    byId(id).addEventListener('change', async (event) => {
-      const input = event.target as HTMLInputElement;
-      const files = await chosenFiles(input.files);
-      // Choosing the same file again must be a change, too.
-      input.value = '';
-      bring(files);
-    });
-  }
-  // Files may be dropped anywhere: elsewhere the browser would leave the page for them.
-  const drop = byId('network-drop');
-  document.addEventListener('dragover', (event) => {
-    event.preventDefault();
-    drop.classList.add('over');
-  });
-  document.addEventListener('dragleave', ({ relatedTarget }) => {
-    if (!relatedTarget) drop.classList.remove('over');
-  });
-  document.addEventListener('drop', async (event) => {
-    event.preventDefault();
-    drop.classList.remove('over');
-    if (!event.dataTransfer) return;
-    drop.scrollIntoView({ block: 'nearest' });
-    bring(await droppedFiles(event.dataTransfer));
-  });
+  listenForFiles(['own-networks'], openWith);
+  listenForFiles(['network-files', 'network-folder'], bring);
+  listenForDrops(byId('network-drop'), bring);
   byId('own-reset').addEventListener('click', () => openWith([]));
   byId('slider').addEventListener('change', () => {
     sliding = false;
@@ -415,11 +384,14 @@ function start(hasWebGpu: boolean): void {
   linkParts(byId('story'));
 
   show();
-  void Promise.all([shippedFaces(), shippedFlips()]).then(([faces, flips]) => {
-    shipped = { faces, flips };
+  void shippedFaces().then(async (faces) => {
+    shipped = { faces };
     story.take(faces);
     show();
     document.body.dataset.shown = 'shipped';
+    await whenNear(byId('map'));
+    shipped = { faces, flips: await shippedFlips() };
+    show();
   });
   void player.start();
   if (engine) open();

@@ -1,7 +1,7 @@
 /** Plays the shipped reconstructions of people, iteration by iteration, until the visitor runs an attack here. */
 import { formatPercent } from '../results/format.ts';
 import type { AttackPanel } from './attack_panel.ts';
-import { byId } from './dom.ts';
+import { byId, whenNear } from './dom.ts';
 import { SHIPPED, shippedPeople } from './shipped.ts';
 import { type Point, verdictOf } from './verdict.ts';
 
@@ -25,13 +25,14 @@ export class MiFacePlayer {
     byId('play').addEventListener('click', () => this.#play(0));
   }
 
-  /** Loads the pictures, shows the last ones, and plays them when the chapter is reached, unless motion should be reduced. */
+  /** Loads the pictures when they are near, shows the last ones, and plays them when the chapter is reached, unless motion should be reduced. */
   async start(): Promise<void> {
-    this.#frames = await shippedPeople();
     const { none, memory, iterations } = SHIPPED.people;
+    sayAttack(none, memory);
+    await whenNear(byId('inversion-faces'));
+    this.#frames = await shippedPeople();
     if (this.#stopped) return;
     this.#show(iterations.length - 1);
-    sayAttack(none, memory);
     if (matchMedia('(prefers-reduced-motion: reduce)').matches) {
       byId('play').textContent = 'Play';
       return;

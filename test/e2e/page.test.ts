@@ -228,7 +228,10 @@ describe.runIf(findChromium())('the page in Chromium', () => {
     });
 
     it('points of the curve show their faces when they are pointed at, and arrow keys walk through them', async () => {
-      const faces = () => page!.locator('#curve-plot canvas').evaluateAll((all) => all.map((each) => each.toDataURL()));
+      const faces = () =>
+        page!
+          .locator('#curve-plot canvas')
+          .evaluateAll((all) => all.map((each) => (each as HTMLCanvasElement).toDataURL()));
       await page!.hover('#curve-plot .point.none');
       expect(await text('#curve-plot h3')).toBe('No errors');
       const errorFree = await faces();

@@ -56,6 +56,17 @@ export class AttackPanel {
     return this.#ends.memory && { title, names: this.#names, rows: [...this.#rows.values()] };
   }
 
+  /** Shows a row that was not computed here. */
+  preview(row: GalleryRow, names: readonly string[]): void {
+    this.#gallery.show(row, names);
+  }
+
+  /** The ends of an attack without and with errors; undefined while it runs. */
+  get ends(): { readonly none: AttackEnd; readonly memory: AttackEnd } | undefined {
+    const { none, memory } = this.#ends;
+    return none && memory && { none, memory };
+  }
+
   /** @param truth label and detail of the true images */
   show(
     reply: AttackReply,

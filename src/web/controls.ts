@@ -16,6 +16,7 @@ import {
   releaseText,
   type Setting,
   vendorOf,
+  voltageText,
   voltsOf,
 } from './setting.ts';
 
@@ -34,9 +35,6 @@ function options(entries: readonly (readonly [string, string])[], chosen: string
   return entries.map(([value, text]) => el('option', { value, selected: value === chosen }, text));
 }
 
-/** Fields that are as wide as the form. */
-const WIDE: readonly (keyof Setting)[] = ['victim', 'memory', 'layers', 'release'];
-
 interface Scale {
   readonly values: readonly number[];
   readonly at: number;
@@ -54,18 +52,36 @@ function scaleOf(setting: Setting): Scale | undefined {
   if (vendor) {
     const values = voltsOf(vendor, setting);
     const dimm = dimmOf(setting)!;
-    const text = `${volts.toFixed(3)} V, DIMM ${dimm.name}`;
+    const text = voltageText(volts, dimm);
     return { values, at: nearest(values, volts), text, label: 'supply voltage', dimm };
   }
   if (memory !== 'uniform') return undefined;
-  return { values: RATES, at: nearest(RATES, rate), text: formatPercent(rate), label: 'bit error rate' };
+  return { values: RATES, at: nearest(RATES, rate), text: formatPercent(rate), label: 'bits that flip' };
 }
 
 function dimmLines({ measured, assumed }: DrawnDimm): HTMLElement[] {
   return [measured, assumed].map((line) => el('span', {}, line));
 }
 
-const GENTLEST: Record<string, string> = { 'supply voltage': 'nominal', 'bit error rate': 'few errors' };
+/** The ends of a slider, the gentlest first. */
+const ENDS: Record<string, readonly [string, string]> = {
+  'supply voltage': ['nominal', 'low: saves energy, makes errors'],
+  'bits that flip': ['few', 'many'],
+};
+
+/** What a choice means, in about six words. */
+const HINTS: Partial<Record<keyof Setting, string>> = {
+  victim: 'others are trained here, for minutes',
+  memory: 'which bits are more likely to flip',
+  layers: 'the other layers are read without errors',
+  format: 'how a weight is written in bits',
+  granularity: 'how often other bits flip',
+  side: 'trained on, or new to the classifier',
+  attacker: 'clipping repairs answers made too extreme',
+  release: 'rounding stops nobody who reads weights',
+  draw: 'selects another sample of the errors',
+  seed: 'selects another series of samples',
+};
 
 /** A form, and the parts of a setting that it shows. */
 export interface ControlsOptions {
@@ -142,12 +158,7 @@ export class Controls {
       { class: 'field slider' },
       el('label', { for: strength }, `${label} `, el('output', { id: `${strength}-value`, for: strength }, text)),
       el('input', { ...range, 'aria-valuetext': text, oninput }),
-      el(
-        'span',
-        { class: 'ends', 'aria-hidden': 'true' },
-        el('span', {}, GENTLEST[label]),
-        el('span', {}, 'many errors'),
-      ),
+      el('span', { class: 'ends', 'aria-hidden': 'true' }, ...ENDS[label].map((end) => el('span', {}, end))),
       dimm && el('p', { id: `${strength}-dimm`, class: 'note lines' }, ...dimmLines(dimm)),
     );
   }
@@ -183,14 +194,14 @@ export class Controls {
     const select = (name: keyof Setting, label: string, entries: readonly (readonly [string, string])[], off = false) =>
       [name, () => this.#select(name, label, entries, setting, off)] as const;
     const fields = new Map<keyof Setting, () => HTMLElement>([
-      select('victim', 'victim', victims),
+      select('victim', 'classifier', victims),
       select('memory', 'memory', memories),
       select('layers', 'layers in this memory', layers),
       select('format', 'number format', formats, named),
       select('granularity', 'errors are drawn', granularities, named || vendor !== undefined),
       select('side', 'photographs', sides),
       select('attacker', 'attacker', attackers),
-      select('release', 'confidences released', releases),
+      select('release', 'answers released', releases),
       ['draw', () => this.#number('draw', setting)],
       ['seed', () => this.#number('seed', setting)],
     ]);
@@ -222,11 +233,14 @@ export class Controls {
   }
 
   #field(name: keyof Setting, label: string, input: HTMLElement): HTMLElement {
+    const hint = `${input.id}-hint`;
+    input.setAttribute('aria-describedby', hint);
     return el(
       'div',
-      { class: WIDE.includes(name) ? 'field wide' : 'field' },
+      { class: 'field' },
       el('label', { for: input.id }, label),
       input,
+      el('span', { id: hint, class: 'hint' }, HINTS[name]),
     );
   }
 }

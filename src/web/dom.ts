@@ -1,6 +1,4 @@
 /** Functions with which all parts of the page change the document. */
-import { toBase64 } from '../results/figures/style.ts';
-import { encodePng } from './png.ts';
 import type { Pictures } from './protocol.ts';
 
 type Child = Node | string | undefined;
@@ -46,14 +44,31 @@ export function table(caption: string, rows: readonly (readonly (string | Node)[
   );
 }
 
-/** Addresses of pictures that were drawn before: a step of the slider draws all rows again, but only one of them is new. */
-const urls = new WeakMap<Uint8Array, string>();
+/** Draws the present picture of a canvas. */
+const painters = new WeakMap<HTMLCanvasElement, () => void>();
 
-/** Pixels as a data URL, because a canvas can lose its picture with the device. */
-function pngUrl(pixels: Uint8Array, { width, height, channels }: Pictures): string {
-  const url = urls.get(pixels) ?? `data:image/png;base64,${toBase64(encodePng(pixels, width, height, channels))}`;
-  urls.set(pixels, url);
-  return url;
+/** Draws a canvas now, and again whenever it lost its content with the device. */
+export function keepPainted(canvas: HTMLCanvasElement, draw: () => void): void {
+  if (!painters.has(canvas)) canvas.addEventListener('contextrestored', () => painters.get(canvas)!());
+  painters.set(canvas, draw);
+  draw();
+}
+
+/** Draws a picture into a canvas. @param label names the picture for screen readers */
+export function paint(canvas: HTMLCanvasElement, pixels: Uint8Array, pictures: Pictures, label: string): void {
+  const { width, height, channels } = pictures;
+  canvas.setAttribute('aria-label', label);
+  keepPainted(canvas, () => {
+    if (canvas.width !== width) canvas.width = width;
+    if (canvas.height !== height) canvas.height = height;
+    const context = canvas.getContext('2d')!;
+    const image = context.createImageData(width, height);
+    for (let i = 0; i < width * height; i++) {
+      for (let c = 0; c < 3; c++) image.data[4 * i + c] = pixels[channels === 1 ? i : 3 * i + c];
+      image.data[4 * i + 3] = 255;
+    }
+    context.putImageData(image, 0, 0);
+  });
 }
 
 export interface GalleryRow {
@@ -83,25 +98,19 @@ export class Gallery {
       this.#rows.set(id, row);
       this.#root.append(row);
     }
-    const { width, height, images } = pictures;
+    const { images } = pictures;
     const text = (i: number) => `${names[i]}, ${label}`;
-    const shown = [...row.querySelectorAll('img')];
+    const shown = [...row.querySelectorAll('canvas')];
     if (shown.length === images.length && !notes) {
-      for (const [i, image] of shown.entries()) {
-        image.src = pngUrl(images[i], pictures);
-        image.alt = text(i);
-      }
+      for (const [i, canvas] of shown.entries()) paint(canvas, images[i], pictures, text(i));
       row.querySelector('.gallery-label')!.replaceWith(labelOf(label, detail));
       return;
     }
-    const cells = images.map((pixels, i) =>
-      el(
-        'div',
-        { class: 'gallery-cell' },
-        el('img', { src: pngUrl(pixels, pictures), width, height, alt: text(i) }),
-        notes && el('span', { class: 'note' }, notes[i]),
-      ),
-    );
+    const cells = images.map((pixels, i) => {
+      const canvas = el('canvas', { role: 'img' });
+      paint(canvas, pixels, pictures, text(i));
+      return el('div', { class: 'gallery-cell' }, canvas, notes && el('span', { class: 'note' }, notes[i]));
+    });
     row.replaceChildren(labelOf(label, detail), ...cells);
   }
 
@@ -118,4 +127,19 @@ function labelOf(label: string, detail: string | undefined): HTMLElement {
 /** Lets the keyboard scroll an element that may be wider than the page. */
 export function scrollable(element: HTMLElement): void {
   element.tabIndex = 0;
+}
+
+/** Resolves when the visitor comes near an element: what is further down the page need not be loaded before. */
+export function whenNear(element: Element): Promise<void> {
+  return new Promise((resolve) => {
+    const observer = new IntersectionObserver(
+      ([{ isIntersecting }]) => {
+        if (!isIntersecting) return;
+        observer.disconnect();
+        resolve();
+      },
+      { rootMargin: '1000px' },
+    );
+    observer.observe(element);
+  });
 }

@@ -39,7 +39,11 @@ export async function svgToPng(svg: string, scale = 1.5): Promise<Blob> {
   try {
     const image = new Image();
     image.src = url;
-    await image.decode();
+    await image.decode().catch(() => {
+      throw new Error(
+        'the browser or the policy of this server refuses to draw the picture; save the .svg file instead',
+      );
+    });
     const canvas = el('canvas', { width: Math.round(image.width * scale), height: Math.round(image.height * scale) });
     canvas.getContext('2d')!.drawImage(image, 0, 0, canvas.width, canvas.height);
     return await new Promise((resolve, reject) => {

@@ -1,8 +1,8 @@
 /** Shows the flips of one read of a tensor with zoom: one pixel per weight, for one bit plane or for all. */
 import { formatPercent } from '../results/results.ts';
-import { el, scrollable, table } from './dom.ts';
+import { el, paint, scrollable, table } from './dom.ts';
 import type { Reply } from './protocol.ts';
-import { describe } from './setting.ts';
+import { describe, type Setting } from './setting.ts';
 
 type Read = Extract<Reply, { kind: 'map' }>;
 
@@ -28,6 +28,7 @@ export class FaultMapView {
   readonly #plane: HTMLSelectElement;
   readonly #view: HTMLElement;
   readonly #table: HTMLElement;
+  readonly #legend: HTMLElement;
   readonly #canvas = el('canvas', { role: 'img', 'aria-label': 'no read yet' });
   #read: Read | undefined;
   #zoom = 0;
@@ -36,7 +37,7 @@ export class FaultMapView {
   constructor(root: HTMLElement, { id, onRun, onTensor }: FaultMapOptions) {
     const button = (name: string, text: string, label: string | undefined, onclick: () => void) =>
       el('button', { type: 'button', id: `${id}-${name}`, 'aria-label': label, onclick }, text);
-    this.#run = button('run', 'Show', undefined, onRun);
+    this.#run = button('run', 'Read it on this machine', undefined, onRun);
     this.#run.disabled = true;
     this.#zooms = [
       button('zoom-in', '+', 'Zoom in', () => this.#zoomBy(1)),
@@ -54,6 +55,7 @@ export class FaultMapView {
       this.#canvas,
     );
     this.#table = el('div', { id: `${id}-table`, class: 'table-box' });
+    this.#legend = el('ul', { class: 'legend', 'aria-label': 'Colours of the fault map' });
     this.clear();
     root.append(
       el(
@@ -65,12 +67,11 @@ export class FaultMapView {
         ...this.#zooms,
       ),
       this.#view,
-      this.#table,
+      this.#legend,
+      el('details', { class: 'more' }, el('summary', {}, 'Flips of every bit as a table'), this.#table),
     );
     this.#plane.append(el('option', { value: 'all' }, 'all'));
     scrollable(this.#view);
-    // A canvas can lose its picture with the device.
-    this.#canvas.addEventListener('contextrestored', () => this.#draw());
     this.#view.addEventListener('keydown', (event) => {
       if (event.ctrlKey || event.metaKey) return;
       if (event.key === '+' || event.key === '=') this.#zoomBy(1);
@@ -99,6 +100,32 @@ export class FaultMapView {
     this.#read = undefined;
     this.#reveal(false);
     this.#table.replaceChildren();
+    this.#legend.replaceChildren();
+  }
+
+  /**
+   * Follows a change of the setting: a read of another setting is replaced by a preview, or else dimmed.
+   * @param preview which weights of a tensor have any flipped bit; undefined if that is not known without the engine
+   */
+  follow(
+    setting: Setting,
+    preview: { readonly flipped: readonly boolean[]; readonly columns: number } | undefined,
+  ): void {
+    const isStale = this.#read !== undefined && readKey(this.#read.setting) !== readKey(setting);
+    this.#view.classList.toggle('stale', isStale && !preview);
+    if (!preview || (this.#read && !isStale)) return;
+    const { flipped, columns } = preview;
+    this.clear();
+    this.#reveal(true);
+    const pixels = Uint8Array.from({ length: 3 * flipped.length }, (_, i) =>
+      flipped[Math.floor(i / 3)] ? HIGH[i % 3] : 0,
+    );
+    const size = { width: columns, height: flipped.length / columns, channels: 3, images: [] } as const;
+    const count = flipped.filter(Boolean).length;
+    paint(this.#canvas, pixels, size, `${count} of ${flipped.length} weights have a flip in any bit`);
+    this.#zoom = initialZoom(columns);
+    this.#size();
+    this.#legend.replaceChildren(swatch([0, 0, 0], 'read correctly'), swatch(HIGH, 'some bit flipped'));
   }
 
   #reveal(shown: boolean): void {
@@ -108,6 +135,7 @@ export class FaultMapView {
 
   show(read: Read): void {
     this.#read = read;
+    this.#view.classList.remove('stale');
     this.#reveal(true);
     const plane = this.#plane;
     const names = [...Array(read.bits).keys()]
@@ -118,7 +146,12 @@ export class FaultMapView {
       el('option', { value: 'all' }, 'all'),
       ...names.map(({ value, text }) => el('option', { value, selected: value === chosen }, text)),
     );
-    this.#zoom = read.columns <= 64 ? 3 : read.columns <= 300 ? 1 : 0;
+    this.#zoom = initialZoom(read.columns);
+    this.#legend.replaceChildren(
+      swatch([0, 0, 0], 'read correctly'),
+      swatch(LOW, 'a low bit flipped: a small change'),
+      swatch(HIGH, 'the highest bit flipped: a large change'),
+    );
     this.#draw();
     const percent = (share: number) => (Number.isNaN(share) ? '' : formatPercent(share));
     this.#table.replaceChildren(
@@ -163,27 +196,40 @@ export class FaultMapView {
     const { rows, columns, stride, flips, bits } = this.#read;
     const plane = this.#plane.value;
     const mask = plane === 'all' || plane === '' ? 0xffffffff : 2 ** Number(plane);
-    this.#canvas.width = columns;
-    this.#canvas.height = rows;
-    const context = this.#canvas.getContext('2d')!;
-    const image = context.createImageData(columns, rows);
+    const pixels = new Uint8Array(3 * rows * columns);
     let shown = 0;
     for (let row = 0; row < rows; row++) {
       for (let column = 0; column < columns; column++) {
         const flipped = (flips[row * stride + column] & mask) >>> 0;
-        const at = 4 * (row * columns + column);
-        image.data[at + 3] = 255;
+        const at = 3 * (row * columns + column);
         if (flipped === 0) continue;
         shown++;
         const share = (31 - Math.clz32(flipped)) / (bits - 1);
-        for (let c = 0; c < 3; c++) image.data[at + c] = LOW[c] + share * (HIGH[c] - LOW[c]);
+        for (let c = 0; c < 3; c++) pixels[at + c] = LOW[c] + share * (HIGH[c] - LOW[c]);
       }
     }
-    context.putImageData(image, 0, 0);
     const name = plane === 'all' || plane === '' ? 'any bit' : bitName(Number(plane), bits);
-    this.#canvas.setAttribute('aria-label', `${shown} of ${rows * columns} weights have a flip in ${name}`);
+    const label = `${shown} of ${rows * columns} weights have a flip in ${name}`;
+    paint(this.#canvas, pixels, { width: columns, height: rows, channels: 3, images: [] }, label);
     this.#size();
   }
+}
+
+/** Settings with the same key give the same flips. */
+function readKey({ memory, rate, volts, format, layers, granularity, seed, draw, tensor, victim }: Setting): string {
+  return JSON.stringify([memory, rate, volts, format, layers, granularity, seed, draw, tensor, victim]);
+}
+
+function initialZoom(columns: number): number {
+  return columns <= 64 ? 3 : columns <= 300 ? 1 : 0;
+}
+
+/** An entry of the legend. */
+function swatch(colour: readonly number[], text: string): HTMLElement {
+  const canvas = el('canvas', { 'aria-hidden': 'true' });
+  paint(canvas, Uint8Array.from(colour), { width: 1, height: 1, channels: 3, images: [] }, '');
+  canvas.removeAttribute('aria-label');
+  return el('li', {}, canvas, text);
 }
 
 function bitName(bit: number, bits: number): string {

@@ -1,4 +1,4 @@
-/** The figures of the command line, drawn in the document of the page. The module is loaded for the first figure. */
+/** The figures of the command line, as a visitor saves them. The module is loaded for the first figure. */
 import type { Vendor } from '../memory/undervolting.ts';
 import { isErrorFree } from '../results/condition.ts';
 import { privacyCurve } from '../results/figures/privacy_curve.ts';
@@ -8,12 +8,7 @@ import { shownLift } from '../results/series.ts';
 import { voltageSeries } from '../results/voltage.ts';
 
 /** @returns an SVG; undefined if no condition has errors yet */
-export function curveFigure(
-  results: Results,
-  attack: string,
-  vendor: Vendor | undefined,
-  narrow: boolean,
-): string | undefined {
+export function curveFigure(results: Results, attack: string, vendor: Vendor | undefined): string | undefined {
   const { summary, baselines, manifest } = results;
   if (vendor) {
     // The title names the attack; beside the line there is no room for it.
@@ -32,6 +27,5 @@ export function curveFigure(
     baselines,
     title: runTitle(manifest),
     document,
-    ...(narrow && { width: 460, metrics: [shownLift(summary)] }),
   });
 }

@@ -29,12 +29,12 @@ export class Gate {
 
 /** A store that calls `onRow` after every appended row, before the next one is measured. */
 export class LiveStore extends InMemoryRunStore {
-  onRow: () => unknown = () => {};
+  onRow: (row: Row) => unknown = () => {};
   readonly #summaries = new Map<string, { readonly rows: number; readonly entries: SummaryEntry[] }>();
 
   override async appendRow(row: Row): Promise<void> {
     await super.appendRow(row);
-    await this.onRow();
+    await this.onRow(row);
   }
 
   /** Adds a row unless its draw is there already. */

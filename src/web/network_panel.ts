@@ -32,8 +32,14 @@ export class NetworkPanel {
 
   constructor(send: (job: Job) => void, onFailed: (error: Error) => void) {
     this.#send = send;
-    this.#curve = new Curve(byId('network-curve'), {
+    const curve = byId('network-curve');
+    const [plot, rest] = [el('div', {}), el('div', {})];
+    curve.append(plot, rest);
+    this.#curve = new Curve(plot, rest, {
       id: 'network-curve',
+      metric: 'liftMeanFree',
+      axis: 'lift of the attacker’s pictures',
+      truthOf: () => undefined,
       onFailed,
       // An attack on a network of a visitor has one output.
       outputOf: (_setting, { manifest }) => manifest.attacks?.[0],
@@ -159,6 +165,10 @@ export class NetworkPanel {
 
   results({ setting, results }: Extract<Reply, { kind: 'results' }>): void {
     this.#curve.show(setting, results);
+  }
+
+  picture({ file, pictures }: Extract<Reply, { kind: 'pictures' }>): void {
+    this.#curve.picture(file, pictures);
   }
 
   mapped(reply: Extract<Reply, { kind: 'map' }>): void {

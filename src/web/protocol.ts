@@ -101,6 +101,14 @@ export interface ShownLayer {
   readonly tensors: readonly string[];
 }
 
+/** A weight in memory: its code and value as they are stored, and as a read returns them. */
+export interface ShownWeight {
+  readonly code: number;
+  readonly read: number;
+  readonly value: number;
+  readonly readValue: number;
+}
+
 /** A kind of attack. */
 export interface ShownKind {
   readonly kind: string;
@@ -165,6 +173,17 @@ export type Reply =
       readonly what: 'none' | 'memory';
       readonly attacks: readonly ShownAttack[];
     }
+  /** Some weights of the setting's tensor, as they are stored and as one read of the measured draw returns them. */
+  | {
+      readonly kind: 'weights';
+      readonly setting: Setting;
+      readonly tensor: string;
+      /** Bits of a code that carry its value. */
+      readonly bits: number;
+      readonly weights: readonly ShownWeight[];
+    }
+  /** Reconstructions of one point of a curve, under the name that `pictureFile` gives them. */
+  | { readonly kind: 'pictures'; readonly of: Subject; readonly file: string; readonly pictures: Pictures }
   /** All results so far of the sweep that contains a setting. */
   | {
       readonly kind: 'results';

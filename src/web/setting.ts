@@ -19,6 +19,7 @@ import { findPreset, PRESETS } from '../memory/presets.ts';
 import { rowMapOfChip, rowMapsKnownAt } from '../memory/row_maps.ts';
 import { dimmOfChip, VENDORS, type Vendor, voltageRange } from '../memory/undervolting.ts';
 import { formatPercent, releaseLabel, releaseName } from '../results/results.ts';
+import { RATES } from './rates.ts';
 
 /** Number formats by their names in the address. */
 const FORMATS = {
@@ -90,8 +91,7 @@ export const RELEASES: ReadonlyMap<string, SweepConfig['releases']> = new Map([
   ),
 ]);
 
-/** The slider offers bit error rates 2^-12, 2^-11.5, .. 2^-3. */
-export const RATES: readonly number[] = Array.from({ length: 19 }, (_, i) => 2 ** (-12 + i / 2));
+export { RATES };
 
 /** Supply voltages in V, from 1.35 (nominal) down in steps of 25 mV. */
 const VOLTAGES: readonly number[] = Array.from({ length: 14 }, (_, i) => Number((1.35 - 0.025 * i).toFixed(3)));
@@ -166,12 +166,14 @@ const Setting = v.object({
   release: v.picklist([...RELEASES.keys()]),
   /** Tensor whose fault map is shown. */
   tensor: v.string(),
+  /** Index of the face in the machine, among those that are shown. */
+  person: integer(0, 9),
 });
 export type Setting = v.InferOutput<typeof Setting>;
 
 export const DEFAULTS: Setting = {
   memory: 'uniform',
-  rate: 2 ** -7,
+  rate: 2 ** -5,
   volts: 1.2,
   format: 'fixed12+2',
   layers: 'fc1+fc2',
@@ -186,6 +188,7 @@ export const DEFAULTS: Setting = {
   attack: 'mi-face',
   release: 'exact',
   tensor: 'fc1.weight',
+  person: 1,
 };
 
 /**
@@ -224,7 +227,20 @@ export function describeMemory({ memory, rate, volts, release }: Setting): strin
   return [strength, releaseText(release)].filter((part) => part !== undefined).join(', ');
 }
 
-/** The same with the draw: `0.78 %, draw 0`. */
+/** The strength of a setting's errors in a sentence: `3.13 % of the bits flip`. Names what the slider shows. */
+export function strengthText(setting: Setting): string {
+  const { memory, rate, volts } = setting;
+  const dimm = dimmOf(setting);
+  if (dimm) return `bits flip at a supply voltage of ${voltageText(volts, dimm)}`;
+  return memory === 'uniform' ? `${formatPercent(rate)} of the bits flip` : `bits flip as ${memory} describes`;
+}
+
+/** `1.150 V, DIMM C3`. */
+export function voltageText(volts: number, { name }: DrawnDimm): string {
+  return `${volts.toFixed(3)} V, DIMM ${name}`;
+}
+
+/** The memory of a setting with the draw: `0.78 %, draw 0`. */
 export function describe(setting: Setting): string {
   return `${describeMemory(setting)}, draw ${setting.draw}`;
 }

@@ -10,7 +10,7 @@ import { describe } from './setting.ts';
 const MOST = 64;
 
 /** Reads the files of a file input. Those of a folder have their paths in it as names. */
-export async function chosenFiles(list: FileList | null): Promise<ChosenFile[]> {
+async function chosenFiles(list: Iterable<File> | null): Promise<ChosenFile[]> {
   return Promise.all(
     [...(list ?? [])].map(async (file) => ({
       name: file.webkitRelativePath || file.name,
@@ -20,10 +20,12 @@ export async function chosenFiles(list: FileList | null): Promise<ChosenFile[]> 
 }
 
 /** The files that were dropped on the page, with those of dropped folders. */
-export async function droppedFiles({ items }: DataTransfer): Promise<ChosenFile[]> {
-  // Entries must be taken before the first wait: the list is empty afterwards.
-  const entries = [...items].flatMap((item) => item.webkitGetAsEntry() ?? []);
-  return (await Promise.all(entries.map((entry) => filesOf(entry)))).flat();
+async function droppedFiles({ items }: DataTransfer): Promise<ChosenFile[]> {
+  // Entries and files must be taken before the first wait: the list is empty afterwards. A file from a script has no entry.
+  const taken = [...items].map((item) => item.webkitGetAsEntry() ?? item.getAsFile());
+  const read = async (each: FileSystemEntry | File | null) =>
+    each instanceof File ? chosenFiles([each]) : each ? filesOf(each) : [];
+  return (await Promise.all(taken.map(read))).flat();
 }
 
 async function filesOf(entry: FileSystemEntry): Promise<ChosenFile[]> {
@@ -39,6 +41,40 @@ async function filesOf(entry: FileSystemEntry): Promise<ChosenFile[]> {
     if (entries.length === 0) return found;
     for (const each of entries) found.push(...(await filesOf(each)));
   }
+}
+
+/** Calls `take` with the files that the visitor chooses in any of some file inputs. */
+export function listenForFiles(ids: readonly string[], take: (files: readonly ChosenFile[]) => void): void {
+  for (const id of ids) {
+    byId(id).addEventListener('change', async (event) => {
+      const input = event.target as HTMLInputElement;
+      const files = await chosenFiles(input.files);
+      // Choosing the same file again must be a change, too.
+      input.value = '';
+      if (files.length > 0) take(files);
+    });
+  }
+}
+
+/**
+ * Calls `take` with the files that the visitor drops anywhere on the page: elsewhere the browser would leave the page for them.
+ * @param zone is marked while files are dragged, and brought into view when they are dropped
+ */
+export function listenForDrops(zone: HTMLElement, take: (files: readonly ChosenFile[]) => void): void {
+  document.addEventListener('dragover', (event) => {
+    event.preventDefault();
+    zone.classList.add('over');
+  });
+  document.addEventListener('dragleave', ({ relatedTarget }) => {
+    if (!relatedTarget) zone.classList.remove('over');
+  });
+  document.addEventListener('drop', async (event) => {
+    event.preventDefault();
+    zone.classList.remove('over');
+    if (!event.dataTransfer) return;
+    zone.scrollIntoView({ block: 'nearest' });
+    take(await droppedFiles(event.dataTransfer));
+  });
 }
 
 /**

@@ -1,8 +1,24 @@
-import { defineConfig } from 'vite';
+import { defineConfig, type Plugin } from 'vite';
 
-/** Builds the page as static files for any host and path. Paths are relative to this folder. */
+/**
+ * Finishes index.html. Opened from a file, the page then still has its style, which browsers refuse with `crossorigin`; and where
+ * MIDAS_PAGE_URL says where the page will be, the preview image has the absolute address that social networks ask for.
+ */
+const finish: Plugin = {
+  name: 'finish-index',
+  enforce: 'post',
+  transformIndexHtml: (html) => {
+    const plain = html.replaceAll(' crossorigin', '');
+    const url = process.env.MIDAS_PAGE_URL;
+    if (!url) return plain;
+    return plain.replace(/(property="og:image" content=")([^"]+)/, (_, start, path) => start + new URL(path, url));
+  },
+};
+
+/** Builds the page as static files for any host and any path. Paths are relative to this folder. */
 export default defineConfig({
   base: './',
+  plugins: [finish],
   // Checkpoints and shaders are outside this folder.
   server: { fs: { allow: ['../..'] } },
   worker: { format: 'es' },
@@ -10,7 +26,7 @@ export default defineConfig({
     outDir: '../../dist/web',
     emptyOutDir: true,
     target: 'es2023',
-    // Checkpoints must not be inlined as base64.
+    // Checkpoints and pictures must not be inlined as base64, which a strict Content-Security-Policy refuses.
     assetsInlineLimit: 0,
   },
 });

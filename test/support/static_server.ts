@@ -9,13 +9,18 @@ const TYPES: Record<string, string> = {
   '.css': 'text/css',
   '.svg': 'image/svg+xml',
   '.png': 'image/png',
+  '.jpg': 'image/jpeg',
 };
 
 /**
  * Serves a folder over HTTP on a free port of localhost, under a path that is not the root.
+ * @param headers sent with every file
  * @returns the URL of the folder, and a function that stops the server
  */
-export async function serveFolder(folder: string): Promise<{ url: string; close(): void }> {
+export async function serveFolder(
+  folder: string,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<{ url: string; close(): void }> {
   const prefix = '/some/where/';
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://localhost');
@@ -23,7 +28,8 @@ export async function serveFolder(folder: string): Promise<{ url: string; close(
     try {
       if (!pathname.startsWith(prefix) || name.startsWith('..')) throw new Error('outside');
       const content = await readFile(join(folder, name));
-      response.writeHead(200, { 'content-type': TYPES[extname(name)] ?? 'application/octet-stream' }).end(content);
+      const type = TYPES[extname(name)] ?? 'application/octet-stream';
+      response.writeHead(200, { 'content-type': type, ...headers }).end(content);
     } catch {
       response.writeHead(404).end();
     }

@@ -8,8 +8,12 @@ import { InMemoryRunStore, SILENT } from '../../src/experiments/store.ts';
 import { readCheckpoint, writeCheckpoint } from '../../src/models/checkpoint.ts';
 import { parseResults } from '../../src/results/results.ts';
 import type { Reply } from '../../src/web/protocol.ts';
-import { DEFAULTS, normalised, type Setting } from '../../src/web/setting.ts';
+import { DEFAULTS, normalised, RATES, type Setting } from '../../src/web/setting.ts';
+import type { ShippedResults } from '../../src/web/shipped.ts';
+import { pointOf } from '../../src/web/verdict.ts';
+import { decode } from '../support/images.ts';
 import { fileOf, Page, shipped } from '../support/page.ts';
+import { heldOut, SHIPPED_SETTING } from '../support/ship_page.ts';
 
 // The network that inverts a dense victim is trained for two epochs instead of forty: its pictures are not judged here.
 vi.mock('../../src/experiments/presets.ts', async (original) => {
@@ -44,10 +48,15 @@ vi.mock('../../src/experiments/faces.ts', async (original) => {
 const URL_OF_PAGE = 'https://example.org/midas/';
 const QUICK: Setting = { ...DEFAULTS, draws: 2 };
 
+const SHIPPED = fileURLToPath(new URL('../../src/web/shipped/', import.meta.url));
+
 let page: Page;
+/** The victim that the page opened with. */
+let victims: Extract<Reply, { kind: 'victim' }>[] = [];
 beforeAll(async () => {
   page = new Page();
   await page.ask({ kind: 'open', url: URL_OF_PAGE });
+  victims = page.of('victim');
 });
 afterAll(() => page.session.close());
 
@@ -111,6 +120,47 @@ describe('a measurement of a setting', () => {
     expect(first('gentle').row.pcc!).toBeGreaterThan(first('bad').row.pcc!);
     expect(first('other').row.draw).toBe(1);
     expect(first('other').pictures.images).not.toEqual(first('bad').pictures.images);
+  });
+
+  it('the results that come with the page are those of the engine', async () => {
+    const results: ShippedResults = JSON.parse(new TextDecoder().decode(fileOf('results.json', SHIPPED)));
+    const sheet = await decode(fileOf('faces.jpg', SHIPPED));
+    const index = RATES.indexOf(2 ** -4);
+    const setting = { ...SHIPPED_SETTING, rate: RATES[index] };
+    await page.ask({ kind: 'measure', setting });
+    const [{ weights, bits }] = page.of('weights');
+    expect(weights.map(({ code, read }) => [code, read])).toEqual(
+      results.weights.map(({ code, reads }) => [code, reads[index]]),
+    );
+    expect(bits).toBe(results.tensor.bits);
+    expect(victims[0].truth['held-out'].names).toEqual(results.names);
+    // A row of the sheet for the true faces, for those without errors, and for every rate.
+    for (const [row, what, point] of [
+      [1, 'none', results.none],
+      [2 + index, 'memory', results.rates[index]],
+    ] as const) {
+      const { row: measured, pictures } = heldOut(page.of('measured').find((reply) => reply.what === what)!.attacks);
+      expect(pointOf(measured)).toEqual(point);
+      const { width, height, images } = pictures;
+      let difference = 0;
+      for (const [i, image] of images.entries()) {
+        for (let y = 0; y < height; y++) {
+          const at = (row * height + y) * sheet.width + i * width;
+          for (let x = 0; x < width; x++) {
+            difference += Math.abs(sheet.pixels[(at + x) * sheet.channels] - image[y * width + x]);
+          }
+        }
+      }
+      // The sheet is a JPEG; two pictures of other draws differ by more than 15 levels.
+      expect(difference / (images.length * width * height)).toBeLessThan(5);
+    }
+    await page.ask({ kind: 'map', setting });
+    const [{ rows, columns, stride, flips }] = page.of('map');
+    const first = await decode(fileOf('flips.png', SHIPPED));
+    for (let i = 0; i < rows * columns; i++) {
+      const isFlipped = flips[Math.floor(i / columns) * stride + (i % columns)] !== 0;
+      if (isFlipped !== first.pixels[i * first.channels] <= index) throw new Error(`weight ${i} differs`);
+    }
   });
 
   it('a measurement has the same means whatever was shown before, and the energy of its own voltage', async () => {

@@ -11,6 +11,7 @@ import {
   RATES,
   readSetting,
   type Setting,
+  strengthText,
   sweepKey,
   sweepOfLayers,
   sweepOfSetting,
@@ -41,6 +42,16 @@ describe('the address of a setting', () => {
     const { setting, wrong } = readSetting(new URLSearchParams('rate=7&memory=foo&draw=&seed=2&utm_source=x'));
     expect(setting).toEqual({ ...DEFAULTS, seed: 2 });
     expect(wrong).toEqual(['rate=7', 'memory=foo', 'draw=']);
+  });
+});
+
+describe('the words for a setting', () => {
+  it('the sentence names the rate or the voltage that the slider shows', () => {
+    expect(strengthText(DEFAULTS)).toBe('3.13 % of the bits flip');
+    const undervolted: Setting = { ...DEFAULTS, memory: 'dram-C', volts: 1.15, draw: 2 };
+    expect(strengthText(undervolted)).toBe('bits flip at a supply voltage of 1.150 V, DIMM C3');
+    const { name } = NAMED_MEMORIES[0];
+    expect(strengthText({ ...DEFAULTS, memory: name })).toBe(`bits flip as ${name} describes`);
   });
 });
 

@@ -9,6 +9,8 @@ import {
   type AttackDescription,
   type Condition,
   conditionKey,
+  decodePictures,
+  pictureFile,
   RESULTS_SCHEMA,
   type Results,
 } from '../../results/results.ts';
@@ -16,8 +18,9 @@ import { LiveStore } from '../live_store.ts';
 import type { Subject } from '../protocol.ts';
 import { type Setting, sweepKey, sweepOfSetting, writeSetting } from '../setting.ts';
 import { type JobContext, testbedOf } from './job.ts';
-import { asStored, shownAttacks, victimReply } from './pictures.ts';
+import { asStored, picturesOf, shownAttacks, victimReply } from './pictures.ts';
 import { publishedVictim } from './published_victim.ts';
+import { shownWeights } from './shown_weights.ts';
 import type { Ready } from './victim.ts';
 
 /** Shortest time between two updates of a curve, in ms. */
@@ -105,6 +108,7 @@ export async function measureSetting(context: JobContext, setting: Setting): Pro
   // A draw beyond `setting.draws` is shown but not counted, so that an address always has the same means.
   for (const { row } of results) if (row.draw < setting.draws) store.add(row);
   post({ kind: 'measured', setting, what: 'memory', attacks: shownAttacks(planned.ready, results) });
+  post(await shownWeights(planned.ready.testbed, setting));
   postResults(context, setting, planned);
   progress.advance(1, `draw ${setting.draw}`);
   for (let draw = 0; draw < setting.draws; draw++) {
@@ -122,7 +126,13 @@ export async function measureCurve(context: JobContext, setting: Setting, planne
   await measureUndefended(context, planned, setting);
   const { store, ready } = planned;
   let shown = 0;
-  store.onRow = async () => {
+  store.onRow = async ({ condition, draw, attack }) => {
+    const file = pictureFile(condition, attack);
+    const stored = draw === 0 ? store.files.get(file) : undefined;
+    if (stored) {
+      const { images } = decodePictures(stored, file);
+      context.post({ kind: 'pictures', of: planned.of, file, pictures: picturesOf(images, ready.testbed) });
+    }
     // The attacks of a draw are reported one after the other; one update of the curve for all of them is enough.
     const now = performance.now();
     if (store.rows.length % ready.testbed.outputs.length === 0 && now > shown + SHOW_EVERY) {

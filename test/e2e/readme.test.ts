@@ -34,7 +34,7 @@ function helpOf(command: string): Promise<string> {
   return known;
 }
 
-describe('the READMEs', () => {
+describe('the READMEs of the project', () => {
   test.each(READMES)('every option of a command in %s exists', async (path) => {
     for (const line of commandsIn(read(path))) {
       const args = argumentsIn(line)?.split(/\s+/);

@@ -3,7 +3,7 @@ import { Trace, type TraceEvent } from '../../src/gpu/trace.ts';
 
 const eventsOf = (trace: Trace): TraceEvent[] => JSON.parse(trace.toJson()).traceEvents;
 
-describe('a trace', () => {
+describe('a trace of a run', () => {
   test('spans of the host have their names, and times in microseconds from the beginning of the trace', () => {
     const before = performance.now();
     const trace = new Trace();

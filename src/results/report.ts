@@ -85,8 +85,8 @@ ${repeatSection(manifest.command)}`;
 </head>
 <body>
 <header>
-<h1>${escapeXml(title)}</h1>
-<p class="lede">${escapeXml(manifest.started)}, ${escapeXml(formatDuration(manifest.seconds))}, ${results.rows.length} rows, ${seedsOf(results)}</p>
+<p class="lede">${escapeXml(title)}</p>
+<h1>${escapeXml(verdict.question)}</h1>
 </header>
 <main>
 ${body}
@@ -122,7 +122,7 @@ function figureHtml(figure: ReportFigure, results: Results): string {
 }
 
 function verdictSection(
-  { question, answer, notes, table }: Verdict,
+  { answer, notes, table }: Verdict,
   results: Results,
   faces: ReportFaces | undefined,
   curve: string | undefined,
@@ -134,7 +134,7 @@ function verdictSection(
     curve?.replace('class="picture"', 'class="picture curve"') ?? '',
     table ? `${verdictTableHtml(table)}\n<p class="note">${escapeXml(intervalNote(results, table))}</p>` : '',
   ];
-  return section('verdict', question, parts.filter((part) => part !== '').join('\n'));
+  return section('verdict', 'Verdict', parts.filter((part) => part !== '').join('\n'));
 }
 
 function methodsSection({ table }: Verdict, results: Results, caveats: readonly string[]): string {
@@ -279,11 +279,6 @@ function repeatSection(command: string): string {
 ${clone === command ? '' : `<p>From a clone of the repository:</p>\n<pre>${escapeXml(clone)}</pre>`}
 <p>The same seed on the same adapter gives the same bits. On another adapter the bit errors are the same and the other numbers agree within rounding. The numbers of this page are also in <code>results.json</code> and <code>results.csv</code> in the same folder.</p>`,
   );
-}
-
-function seedsOf(results: Results): string {
-  if (!isAggregated(results)) return `seed ${results.manifest.seed}`;
-  return `seeds ${results.seeds.slice(0, -1).join(', ')} and ${results.seeds.at(-1)}`;
 }
 
 function caveatsOf(results: Results): string[] {

@@ -106,7 +106,9 @@ export function verdictOf(results: Results): Verdict {
         ]
       : [row],
   );
-  const { sentence, decisive } = answerOf(measuredSettings, base, metric, results);
+  const pictures = results.rows.find(({ attack }) => attack === base.attack)?.perIdentity.pcc.length ?? base.n;
+  const undefended = { row: rowOf(base), metric, pictures };
+  const { sentence, decisive } = answerOf(measuredSettings, base, undefended, results);
   const notes = [
     ...(againstNoise ? [noiseSentence(againstNoise)] : []),
     ...(settings.length > 0 && settings[0].accuracy.mean < base.accuracy.mean - CHEAP
@@ -114,8 +116,7 @@ export function verdictOf(results: Results): Verdict {
       : []),
     ...warnings,
   ];
-  const pictures = results.rows.find(({ attack }) => attack === base.attack)?.perIdentity.pcc.length ?? base.n;
-  const table = { attack: base.attack, metric, pictures, rows: [rowOf(base), ...rows] as const };
+  const table = { attack: base.attack, metric, pictures, rows: [undefended.row, ...rows] as const };
   return { question, answer: sentence, notes, table: { ...table, decisive: decisive?.row, comparisons: compared } };
 }
 
@@ -209,11 +210,11 @@ interface Setting {
 function answerOf(
   settings: readonly Setting[],
   base: SummaryEntry,
-  metric: Recognition,
+  undefended: Undefended,
   { manifest }: Results,
 ): { sentence: string; decisive?: Setting } {
   const { classes } = manifest.dataset;
-  const low = base[metric].ci95?.[0];
+  const low = base[undefended.metric].ci95?.[0];
   if (classes !== undefined && low !== undefined && low <= 1 / classes) {
     return {
       sentence: 'The attack was not shown to recover anybody even without a defence: there is nothing to hide.',
@@ -224,7 +225,8 @@ function answerOf(
   const hiding = settings.find(({ attacker }) => attacker?.verdict === 'lower');
   const decisive = hiding ?? higher ?? settings[settings.length - 1];
   const name = `“${conditionLabel(decisive.row.condition)}”`;
-  const [attacker, owner] = [attackerClause(decisive.attacker), ownerClause(decisive.owner)];
+  const attacker = attackerClause(decisive, undefended);
+  const owner = ownerClause(decisive, undefended);
   if (hiding) {
     const isCheap = decisive.row.accuracy >= base.accuracy.mean - CHEAP || decisive.owner?.verdict === 'equivalent';
     const start =
@@ -235,28 +237,37 @@ function answerOf(
   return { sentence: `${start}: even with ${name}, where ${owner}, ${attacker}.`, decisive };
 }
 
-function attackerClause(compared: Comparison | undefined): string {
+/** The undefended model in the numbers that the table shows. */
+interface Undefended {
+  readonly row: VerdictRow;
+  readonly metric: Recognition;
+  readonly pictures: number;
+}
+
+function attackerClause({ attacker: compared, row }: Setting, { row: base, metric, pictures }: Undefended): string {
   if (!compared || compared.mean === null || compared.untested === 'unmeasured') return 'too little could be measured';
-  const count = points(Math.abs(compared.mean), digitsOf(compared));
+  const who = metric === 'rank1' ? 'a comparison with all people identifies' : 'an independent evaluator recognises';
+  const count = (each: VerdictRow) => recognisedText(each, { pictures });
   if (compared.untested === 'draws') return 'a single draw or victim cannot show whether fewer pictures are recognised';
-  if (compared.verdict === 'lower') return `${count} fewer of 100 pictures are recognised`;
-  if (compared.verdict === 'higher') return `${count} more of 100 pictures are recognised`;
+  if (compared.verdict === 'lower' || compared.verdict === 'higher') {
+    return `${who} ${count(row)} of the attacker’s pictures, and ${count(base)} without errors`;
+  }
   if (compared.verdict === 'equivalent') {
     return `as many pictures are recognised as without it (within ±${points(compared.margin, 0)} of 100)`;
   }
-  return 'no difference in recognised pictures is shown';
+  return 'it was not shown that fewer pictures are recognised';
 }
 
-function ownerClause(compared: Comparison | undefined): string {
+function ownerClause({ owner: compared, row }: Setting, { row: base }: Undefended): string {
   if (!compared || compared.mean === null) return 'its cost could not be measured';
-  const count = points(Math.abs(compared.mean), digitsOf(compared));
-  if (compared.verdict === 'lower') return `the owner loses ${count} points of accuracy`;
-  if (compared.verdict === 'higher') return `the owner gains ${count} points of accuracy`;
+  const change = `from ${accuracyText(base)} to ${accuracyText(row)}`;
+  if (compared.verdict === 'lower') return `the owner’s accuracy falls ${change}`;
+  if (compared.verdict === 'higher') return `the owner’s accuracy rises ${change}`;
   if (compared.verdict === 'equivalent') {
     return `the owner’s accuracy stays the same (within ±${points(compared.margin, 0)} points)`;
   }
   return compared.untested === undefined
-    ? 'no loss of accuracy is shown'
+    ? 'no loss of accuracy was shown'
     : 'a single draw or victim cannot show what the owner loses';
 }
 
@@ -272,7 +283,7 @@ function noiseSentence(compared: Comparison): string {
   if (verdict === 'equivalent') {
     return `N${noise.slice(1)} hides as many pictures (within ±${points(margin, 0)} of 100).`;
   }
-  return `No difference from ${noise} is shown.`;
+  return `It was not shown that ${noise} hides more or fewer.`;
 }
 
 /** Width of an interval of a difference of shares from which on it says nothing. */
@@ -320,7 +331,7 @@ function points(share: number, digits: number): string {
 }
 
 /** '37 of 40': the mean number of recognised pictures per draw. */
-export function recognisedText({ recognised }: VerdictRow, { pictures }: VerdictTable): string {
+export function recognisedText({ recognised }: VerdictRow, { pictures }: Pick<VerdictTable, 'pictures'>): string {
   return recognised === null ? 'not measured' : `${Math.round(recognised * pictures)} of ${pictures}`;
 }
 

@@ -93,11 +93,12 @@ export class Machine {
 
   #score(): void {
     const { none, memory } = this.#state!;
-    const { owner, attacker, noise } = verdictOf(none.point, memory.point);
+    const { owner, attacker, both, noise } = verdictOf(none.point, memory.point);
     for (const id of ['owner-count', 'owner-brief']) byId(id).textContent = countText(namedBy(memory.point));
     for (const id of ['attacker-count', 'attacker-brief']) byId(id).textContent = countText(recognisedBy(memory.point));
     byId('owner-said').textContent = owner;
     byId('attacker-said').textContent = attacker;
+    byId('both-said').textContent = both;
     byId('noise-said').textContent = noise;
   }
 

@@ -32,11 +32,24 @@ export function recognisedBy({ recognised }: Point): Count {
 
 export const countText = ({ right, of }: Count) => `${right} of ${of}`;
 
-/** The loss of the owner, the loss of the attacker, and what is not known: one sentence each. */
+/** The loss of the owner, the loss of the attacker, both together, and what is not known: one sentence each. */
 export interface Verdict {
   readonly owner: string;
   readonly attacker: string;
+  /** What both lost, in the same form; empty if one of them had nothing. */
+  readonly both: string;
   readonly noise: string;
+}
+
+/** '58 %': the share of a count that is lost; undefined if there was nothing to lose. */
+function lost(count: Count, before: Count): string | undefined {
+  return before.right === 0 ? undefined : `${Math.max(0, Math.round(100 * (1 - count.right / before.right)))} %`;
+}
+
+/** What both lost in this draw, in the same form for both. */
+function bothLost(owner: string | undefined, attacker: string | undefined): string {
+  if (owner === undefined || attacker === undefined) return '';
+  return `In this one draw the owner has lost ${owner} of the right answers, and the attacker ${attacker} of the recognised pictures.`;
 }
 
 /** @param none the same without errors */
@@ -46,8 +59,9 @@ export function verdictOf(none: Point, memory: Point): Verdict {
   return {
     owner: `The classifier names ${countText(owner)} photographs right, and ${ownerBefore.right} without errors.`,
     attacker:
-      `An independent evaluator recognises ${countText(attacker)} of the attacker’s pictures, and ` +
+      `A second network recognises ${countText(attacker)} of the attacker’s pictures, and ` +
       `${attackerBefore.right} without errors.`,
-    noise: 'These are counts of one sample of the errors: no difference to plain noise is shown by them.',
+    both: bothLost(lost(owner, ownerBefore), lost(attacker, attackerBefore)),
+    noise: 'Another draw gives other counts, and one draw shows no difference from plain noise.',
   };
 }

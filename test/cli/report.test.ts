@@ -148,7 +148,7 @@ describe('the command midas report', () => {
     const { out } = await report({ theme: 'dark', title: 'Faces & memories' });
     expect(read(out, 'curve.svg')).toContain('fill="#16181b"');
     expect(read(out, 'curve.svg')).toContain('Faces &amp; memories');
-    expect(read(out, 'report.html')).toContain('<h1>Faces &amp; memories</h1>');
+    expect(read(out, 'report.html')).toContain('<title>Faces &amp; memories</title>');
   });
 
   test('midas report writes PDF whose text can be selected', async () => {

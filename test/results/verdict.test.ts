@@ -15,9 +15,12 @@ describe('the verdict of a run', () => {
     expect(question).toBe(
       'Does approximate memory hide the people whom the multilayer perceptron was trained on, and what does it cost?',
     );
-    expect(answer).toMatch(/^Yes: with “Bit errors 0\.098 %, fc1”, 60 fewer of 100 pictures are recognised, and /);
+    const start =
+      'Yes: with “Bit errors 0.098 %, fc1”, an independent evaluator recognises 12 of 40 of the attacker’s pictures, ';
+    expect(answer.slice(0, start.length)).toBe(start);
+    expect(answer).toContain('and 36 of 40 without errors, and ');
     expect(answer).toMatch(
-      /and (no loss of accuracy is shown|the owner’s accuracy stays the same \(within ±2 points\))\.$/,
+      /and (no loss of accuracy was shown|the owner’s accuracy stays the same \(within ±2 points\))\.$/,
     );
     expect(notes).toEqual(['The errors hide 60 of 100 pictures more than noise that costs as much accuracy.']);
   });
@@ -25,9 +28,11 @@ describe('the verdict of a run', () => {
   test('the opposite run gets the opposite verdict', () => {
     const { answer, notes, table } = verdict(PROTECTS_NOBODY);
     expect(answer).toMatch(
-      new RegExp(`^(No|Not shown): even with ${named('ruinous')}, where the owner loses 6\\d points`),
+      new RegExp(
+        `^(No|Not shown): even with ${named('ruinous')}, where the owner’s accuracy falls from 95.0 % to 3\\d\\.\\d %`,
+      ),
     );
-    expect(answer).not.toContain('fewer');
+    expect(answer).not.toContain('without errors');
     expect(notes).toEqual(['The errors hide 60 of 100 pictures fewer than noise that costs as much accuracy.']);
     expect(table!.rows.slice(1).some(({ attacker }) => attacker.startsWith('lower'))).toBe(true);
     const [, ...settings] = table!.rows.filter(({ condition }) => condition.kind !== 'gaussian');
@@ -38,10 +43,10 @@ describe('the verdict of a run', () => {
     const { answer, notes, table } = verdict(AT_A_PRICE);
     expect(answer).toMatch(
       new RegExp(
-        `^Only at a price: with ${named('moderate')}, 60 fewer of 100 .*and the owner loses 1\\d points of accuracy\\.$`,
+        `^Only at a price: with ${named('moderate')}, .* 12 of 40 .*and the owner’s accuracy falls from 95\\.0 % to 8\\d\\.\\d %\\.$`,
       ),
     );
-    expect(notes[0]).toMatch(/^(No difference from noise|Noise) that costs as much accuracy/);
+    expect(notes[0]).toMatch(/^(It was not shown that noise|Noise) that costs as much accuracy/);
     expect(table!.decisive!.condition).toEqual(CONDITIONS.moderate);
   });
 
@@ -107,7 +112,7 @@ describe('the verdict of a run', () => {
   test('several victims are judged together', () => {
     const runs = [1, 2, 3, 4, 5].map((seed) => plantedRun(PROTECTS, { seed, draws: 3 }));
     const { answer, table } = verdictOf(aggregate(runs));
-    expect(answer).toMatch(/^Yes: with “Bit errors 0\.098 %, fc1”, 60 fewer/);
+    expect(answer).toMatch(/^Yes: with “Bit errors 0\.098 %, fc1”, an independent evaluator recognises 12 of 40/);
     expect(intervalNote(aggregate(runs), table!)).toContain('intervals over victims');
   });
 

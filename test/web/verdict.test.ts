@@ -11,11 +11,17 @@ describe('the counts of a measurement', () => {
   });
 
   it('the verdict states the counts with and without errors, and claims no difference to noise', () => {
-    const { owner, attacker, noise } = verdictOf(point('1111', [1, 1]), point('1000', [0, 1]));
+    const { owner, attacker, both, noise } = verdictOf(point('1111', [1, 1]), point('1000', [0, 1]));
     expect(owner).toBe('The classifier names 1 of 4 photographs right, and 4 without errors.');
-    expect(attacker).toBe(
-      'An independent evaluator recognises 1 of 2 of the attacker’s pictures, and 2 without errors.',
+    expect(attacker).toBe('A second network recognises 1 of 2 of the attacker’s pictures, and 2 without errors.');
+    expect(both).toBe(
+      'In this one draw the owner has lost 75 % of the right answers, and the attacker 50 % of the recognised pictures.',
     );
-    expect(noise).toMatch(/no difference to plain noise is shown/);
+    expect(noise).toMatch(/one draw shows no difference from plain noise/);
+  });
+
+  it('where nothing could be lost, nothing is said of a loss, and a gain is none', () => {
+    expect(verdictOf(point('1111', [0, 0]), point('1000', [0, 1])).both).toBe('');
+    expect(verdictOf(point('1000', [1, 0]), point('1111', [1, 0])).both).toContain('lost 0 % of the right answers');
   });
 });

@@ -140,7 +140,7 @@ describe('aggregating runs that differ in their seed', () => {
       caption: figure.caption(results),
     }));
     const html = reportHtml({ results, figures });
-    expect(html).toContain('seeds 1, 2 and 3');
+    expect(html).toMatch(/Seeds<\/dt><dd>1, 2, 3/);
     expect(html).toContain('95 % intervals over victims and people');
     expect(summaryTable(results).columns.slice(0, 4)).toEqual(['Condition', 'Attack', 'Seeds', 'Draws']);
   });

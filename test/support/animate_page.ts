@@ -27,7 +27,7 @@ const server = await serveFolder(folder);
 const browser = await launchChromium();
 try {
   const page = await browser.newPage({ viewport: VIEW, colorScheme: 'light' });
-  // Without an engine nothing but the shipped results is shown, which are there at once.
+  // Without an engine nothing but the shipped results is shown, which need no waiting.
   await page.addInitScript('delete Navigator.prototype.gpu');
   await page.goto(server.url);
   const slider = page.locator('#slider input[type=range]');

@@ -30,6 +30,11 @@ import {
 } from './tables.ts';
 import { intervalNote, type Verdict, verdictOf } from './verdict.ts';
 
+/** What a reader who has never seen a report must know first. */
+const INTRODUCTION =
+  'The owner of the network wants right answers. An attacker reconstructs the people whom it was trained on; an independent evaluator, ' +
+  'a second network, says whom it recognises on the pictures.';
+
 export interface ReportFigure {
   /** Name of its file, without the extension: 'curve'. */
   name: string;
@@ -87,6 +92,7 @@ ${repeatSection(manifest.command)}`;
 <header>
 <p class="lede">${escapeXml(title)}</p>
 <h1>${escapeXml(verdict.question)}</h1>
+<p class="lede">${INTRODUCTION}</p>
 </header>
 <main>
 ${body}

@@ -112,7 +112,7 @@ export function verdictOf(results: Results): Verdict {
   const notes = [
     ...(againstNoise ? [noiseSentence(againstNoise)] : []),
     ...(settings.length > 0 && settings[0].accuracy.mean < base.accuracy.mean - CHEAP
-      ? ['No setting that was measured keeps the accuracy within two points.']
+      ? ['Every setting that was measured costs more than two of 100 points of accuracy.']
       : []),
     ...warnings,
   ];
@@ -283,7 +283,7 @@ function noiseSentence(compared: Comparison): string {
   if (verdict === 'equivalent') {
     return `N${noise.slice(1)} hides as many pictures (within ±${points(margin, 0)} of 100).`;
   }
-  return `It was not shown that ${noise} hides more or fewer.`;
+  return `Whether ${noise} hides more or fewer pictures could not be told.`;
 }
 
 /** Width of an interval of a difference of shares from which on it says nothing. */

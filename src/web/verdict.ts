@@ -49,7 +49,7 @@ function lost(count: Count, before: Count): string | undefined {
 /** What both lost in this draw, in the same form for both. */
 function bothLost(owner: string | undefined, attacker: string | undefined): string {
   if (owner === undefined || attacker === undefined) return '';
-  return `In this one draw the owner has lost ${owner} of the right answers, and the attacker ${attacker} of the recognised pictures.`;
+  return `In this one sample of errors the owner has lost ${owner} of the right answers, and the attacker ${attacker} of the recognised pictures.`;
 }
 
 /** @param none the same without errors */
@@ -62,6 +62,6 @@ export function verdictOf(none: Point, memory: Point): Verdict {
       `A second network recognises ${countText(attacker)} of the attacker’s pictures, and ` +
       `${attackerBefore.right} without errors.`,
     both: bothLost(lost(owner, ownerBefore), lost(attacker, attackerBefore)),
-    noise: 'Another draw gives other counts, and one draw shows no difference from plain noise.',
+    noise: 'Another sample of errors gives other counts, and one sample shows no difference from plain noise.',
   };
 }

@@ -46,7 +46,7 @@ describe('the verdict of a run', () => {
         `^Only at a price: with ${named('moderate')}, .* 12 of 40 .*and the owner’s accuracy falls from 95\\.0 % to 8\\d\\.\\d %\\.$`,
       ),
     );
-    expect(notes[0]).toMatch(/^(It was not shown that noise|Noise) that costs as much accuracy/);
+    expect(notes[0]).toMatch(/^(Whether noise|Noise) that costs as much accuracy/);
     expect(table!.decisive!.condition).toEqual(CONDITIONS.moderate);
   });
 

@@ -15,9 +15,9 @@ describe('the counts of a measurement', () => {
     expect(owner).toBe('The classifier names 1 of 4 photographs right, and 4 without errors.');
     expect(attacker).toBe('A second network recognises 1 of 2 of the attacker’s pictures, and 2 without errors.');
     expect(both).toBe(
-      'In this one draw the owner has lost 75 % of the right answers, and the attacker 50 % of the recognised pictures.',
+      'In this one sample of errors the owner has lost 75 % of the right answers, and the attacker 50 % of the recognised pictures.',
     );
-    expect(noise).toMatch(/one draw shows no difference from plain noise/);
+    expect(noise).toMatch(/one sample shows no difference from plain noise/);
   });
 
   it('where nothing could be lost, nothing is said of a loss, and a gain is none', () => {

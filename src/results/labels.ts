@@ -72,7 +72,9 @@ function weightsLabel(condition: Condition): string {
   if (kind === 'quantised') return `${name} (${condition.format})`;
   const rates = Object.entries(condition.rates);
   const values = new Set(rates.map(([, value]) => value));
-  if (values.size <= 1) return `${name} ${formatRate(kind, rates[0]?.[1] ?? 0)}, ${condition.layers}`;
+  const { layers } = condition;
+  const where = layers === 'both' || layers === 'all' ? `${layers} layers` : layers;
+  if (values.size <= 1) return `${name} ${formatRate(kind, rates[0]?.[1] ?? 0)}, ${where}`;
   return `${name} ${rates.map(([layer, value]) => `${layer} ${formatRate(kind, value)}`).join(', ')}`;
 }
 

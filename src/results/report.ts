@@ -18,7 +18,7 @@ import { METRIC_LABELS, privacyText, runTitle, victimTitleOf } from './labels.ts
 import { membershipLines, membershipTable } from './membership.ts';
 import { facesHtml, type ReportFaces, tableHtml, termsHtml, verdictTableHtml } from './report_parts.ts';
 import { REPORT_STYLE } from './report_style.ts';
-import type { Results } from './schema.ts';
+import type { Manifest, Results } from './schema.ts';
 import {
   comparisonTable,
   costTable,
@@ -31,9 +31,14 @@ import {
 import { intervalNote, type Verdict, verdictOf } from './verdict.ts';
 
 /** What a reader who has never seen a report must know first. */
-const INTRODUCTION =
-  'The owner of the network wants right answers. An attacker reconstructs the people whom it was trained on; an independent evaluator, ' +
-  'a second network, says whom it recognises on the pictures.';
+function introduction({ classes }: Manifest['dataset']): string {
+  const person = classes === undefined ? 'a person' : `one of ${classes} people`;
+  const guess = classes === undefined ? '' : `; a guess is right once in ${classes}`;
+  return (
+    'Approximate memory saves energy and returns some bits wrong. The owner of the network wants right answers; an attacker reconstructs ' +
+    `the people whom it was trained on. An independent evaluator, a second network, names ${person} for every picture${guess}.`
+  );
+}
 
 export interface ReportFigure {
   /** Name of its file, without the extension: 'curve'. */
@@ -92,7 +97,7 @@ ${repeatSection(manifest.command)}`;
 <header>
 <p class="lede">${escapeXml(title)}</p>
 <h1>${escapeXml(verdict.question)}</h1>
-<p class="lede">${INTRODUCTION}</p>
+<p class="lede">${introduction(manifest.dataset)}</p>
 </header>
 <main>
 ${body}

@@ -35,8 +35,9 @@ export interface DecidingFaces {
 const DECIDING = 3;
 
 /**
- * The faces that decide the verdict of a run. Of four settings the mildest is left out, whose pictures are those of the undefended model,
- * or the next, if the verdict names the mildest. Undefined if there is no table, or if its attack makes no pictures.
+ * The faces that decide the verdict of a run: after the truth and the undefended model the setting that the verdict names, then the others.
+ * Of four settings the mildest is left out, whose pictures are those of the undefended model, or the next, if the verdict names the
+ * mildest. Undefined if there is no table, or if its attack makes no pictures.
  */
 export function decidingFaces(
   { table }: Verdict,
@@ -48,7 +49,9 @@ export function decidingFaces(
   const columns = attack.shown.slice(0, COLUMNS);
   const [base, ...settings] = table.rows;
   const leftOut = settings.length > DECIDING ? settings[settings[0] === table.decisive ? 1 : 0] : undefined;
-  const rows = [base, ...settings.filter((row) => row !== leftOut)].flatMap((row) => {
+  const { decisive } = table;
+  const others = settings.filter((row) => row !== leftOut && row !== decisive);
+  const rows = [base, ...(decisive ? [decisive] : []), ...others].flatMap((row) => {
     const images = pictures.reconstructions(row.condition, attack.name);
     if (!images) return [];
     const detail = `accuracy ${accuracyText(row)}, ${recognisedText(row, table)} recognised`;

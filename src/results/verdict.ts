@@ -273,7 +273,7 @@ function ownerClause({ owner: compared, row }: Setting, { row: base }: Undefende
 
 function noiseSentence(compared: Comparison): string {
   const { verdict, untested, mean, margin } = compared;
-  const noise = 'noise that costs as much accuracy';
+  const noise = 'random noise on the weights that costs as much accuracy';
   if (untested === 'accuracy') return 'The accuracy of noise could not be made equal to that of the errors.';
   if (untested === 'draws') return `A single draw or victim cannot show a difference from ${noise}.`;
   if (untested === 'unmeasured' || mean === null) return `Too little could be measured to compare with ${noise}.`;
@@ -281,9 +281,9 @@ function noiseSentence(compared: Comparison): string {
   if (verdict === 'lower') return `The errors hide ${count} of 100 pictures more than ${noise}.`;
   if (verdict === 'higher') return `The errors hide ${count} of 100 pictures fewer than ${noise}.`;
   if (verdict === 'equivalent') {
-    return `N${noise.slice(1)} hides as many pictures (within ±${points(margin, 0)} of 100).`;
+    return `R${noise.slice(1)} hides as many pictures (within ±${points(margin, 0)} of 100).`;
   }
-  return `Whether ${noise} hides more or fewer pictures could not be told.`;
+  return `Whether ${noise} hides more pictures, or fewer, could not be told.`;
 }
 
 /** Width of an interval of a difference of shares from which on it says nothing. */

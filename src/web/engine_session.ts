@@ -188,7 +188,7 @@ export class EngineSession {
     const progress = this.#progress();
     const started = new Date();
     this.#shown = '';
-    progress.start('opening the adapter', 4);
+    progress.start('starting the engine', 4);
     await this.close();
     this.#url = url;
     const gpu = await this.#options.openGpu();

@@ -96,6 +96,8 @@ export class Machine {
     const { owner, attacker, both, noise } = verdictOf(none.point, memory.point);
     for (const id of ['owner-count', 'owner-brief']) byId(id).textContent = countText(namedBy(memory.point));
     for (const id of ['attacker-count', 'attacker-brief']) byId(id).textContent = countText(recognisedBy(memory.point));
+    byId('owner-before').textContent = String(namedBy(none.point).right);
+    byId('attacker-before').textContent = String(recognisedBy(none.point).right);
     byId('owner-said').textContent = owner;
     byId('attacker-said').textContent = attacker;
     byId('both-said').textContent = both;

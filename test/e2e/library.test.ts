@@ -124,7 +124,7 @@ function expectStory(lines: readonly string[]): void {
   expect(lines.map((line) => line.replace(number, '#'))).toEqual([
     'Undefended: accuracy #, PCC #',
     'Quantised, no errors (fixed12): accuracy #, PCC #',
-    'Bit errors # %, all: accuracy #, PCC #',
+    'Bit errors # %, all layers: accuracy #, PCC #',
     'eden-em1: accuracy #, PCC #',
     'ConfigError: memory.layers.fc9: no such layer; this model has fc1',
   ]);

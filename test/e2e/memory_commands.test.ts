@@ -127,7 +127,7 @@ it('the bound of a small network is written beside its sentences, and a given ne
   const { code, stdout } = await commandLine('bound', 'shallow', ...small, '--no-tune', '--quiet', '--out', out);
   expect(code).toBe(0);
   expect(stdout).toContain('sees the training photographs of a person:');
-  expect(stdout).toMatch(/Bit errors 1\.56 %, both, 1 read: \S+ \(a guess: /);
+  expect(stdout).toMatch(/Bit errors 1\.56 %, both layers, 1 read: \S+ \(a guess: /);
   const { rows, secret, reads } = JSON.parse(readFileSync(join(out, 'bound.json'), 'utf8'));
   expect([secret, reads]).toEqual(['person', [1]]);
   expect(rows.map(({ condition }: { condition: { kind: string } }) => condition.kind)).toEqual([

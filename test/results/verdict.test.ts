@@ -22,7 +22,9 @@ describe('the verdict of a run', () => {
     expect(answer).toMatch(
       /and (no loss of accuracy was shown|the owner’s accuracy stays the same \(within ±2 points\))\.$/,
     );
-    expect(notes).toEqual(['The errors hide 60 of 100 pictures more than noise that costs as much accuracy.']);
+    expect(notes).toEqual([
+      'The errors hide 60 of 100 pictures more than random noise on the weights that costs as much accuracy.',
+    ]);
   });
 
   test('the opposite run gets the opposite verdict', () => {
@@ -33,7 +35,9 @@ describe('the verdict of a run', () => {
       ),
     );
     expect(answer).not.toContain('without errors');
-    expect(notes).toEqual(['The errors hide 60 of 100 pictures fewer than noise that costs as much accuracy.']);
+    expect(notes).toEqual([
+      'The errors hide 60 of 100 pictures fewer than random noise on the weights that costs as much accuracy.',
+    ]);
     expect(table!.rows.slice(1).some(({ attacker }) => attacker.startsWith('lower'))).toBe(true);
     const [, ...settings] = table!.rows.filter(({ condition }) => condition.kind !== 'gaussian');
     expect(settings.every(({ attacker }) => !attacker.startsWith('lower'))).toBe(true);
@@ -46,7 +50,7 @@ describe('the verdict of a run', () => {
         `^Only at a price: with ${named('moderate')}, .* 12 of 40 .*and the owner’s accuracy falls from 95\\.0 % to 8\\d\\.\\d %\\.$`,
       ),
     );
-    expect(notes[0]).toMatch(/^(Whether noise|Noise) that costs as much accuracy/);
+    expect(notes[0]).toMatch(/^(Whether random|Random) noise on the weights that costs as much accuracy/);
     expect(table!.decisive!.condition).toEqual(CONDITIONS.moderate);
   });
 

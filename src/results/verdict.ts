@@ -250,7 +250,7 @@ function attackerClause({ attacker: compared, row }: Setting, { row: base, metri
   const count = (each: VerdictRow) => recognisedText(each, { pictures });
   if (compared.untested === 'draws') return 'a single draw or victim cannot show whether fewer pictures are recognised';
   if (compared.verdict === 'lower' || compared.verdict === 'higher') {
-    return `${who} ${count(row)} of the attacker’s pictures, and ${count(base)} without errors`;
+    return `${who} ${count(row)} of the attacker’s pictures instead of ${count(base)} without errors`;
   }
   if (compared.verdict === 'equivalent') {
     return `as many pictures are recognised as without it (within ±${points(compared.margin, 0)} of 100)`;

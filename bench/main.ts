@@ -21,6 +21,7 @@ import { benchDraws } from './draws_batched.ts';
 import { benchGemm } from './gemm.ts';
 import { benchGrowth } from './growth.ts';
 import { benchHost } from './host.ts';
+import { benchInteger } from './integer.ts';
 import { benchMasks, benchMeasured } from './masks.ts';
 import { benchNetworks } from './networks.ts';
 import { benchPage } from './page.ts';
@@ -46,6 +47,7 @@ const GROUPS = [
   'memory',
   'masks',
   'measured',
+  'integer',
   'host',
   'doctor',
   'demo',
@@ -173,6 +175,7 @@ async function main(): Promise<void> {
       memory: benchMemory,
       masks: benchMasks,
       measured: benchMeasured,
+      integer: benchInteger,
       tiles: benchTiles,
     };
     for (const [group, bench] of Object.entries(onDevice)) {

@@ -325,6 +325,25 @@ export class ApproximateMemory {
    * @throws ConfigError for a layer whose images are corrected one by one, DeviceLostError
    */
   async fetchCodes(name: string, pass = 0): Promise<Uint32Array<ArrayBuffer>> {
+    const { size } = this.#codesOf(this.#find(name));
+    const work = new Arena(this.#gpu);
+    const returned = { ...work.allocate('returned codes', size), size };
+    const recorder = new Recorder(this.#gpu);
+    this.recordFetchCodes(recorder, name, returned);
+    const program = await recorder.build('fetch codes');
+    program.setStep({ passIndex: pass });
+    program.run();
+    const words = await this.#gpu.readWords(returned);
+    work.destroy();
+    return words;
+  }
+
+  /**
+   * Records one read of a parameter without decoding it: what {@link fetchCodes} returns, into a buffer of the size of its codes.
+   * A recorded program stays valid for later loads under the same configuration.
+   * @throws ConfigError for a layer whose images are corrected one by one
+   */
+  recordFetchCodes(recorder: Recorder, name: string, returned: BufferView): void {
     const placed = this.#find(name);
     if (this.#corrected(placed.slice.layer)) {
       throw new ConfigError(
@@ -332,25 +351,8 @@ export class ApproximateMemory {
           'use pass to inspect one read',
       );
     }
-    const work = new Arena(this.#gpu);
-    const returned = {
-      ...work.allocate('returned codes', this.#codesOf(placed).size),
-      size: this.#codesOf(placed).size,
-    };
-    const recorder = new Recorder(this.#gpu);
-    recordFetchCodes(recorder, {
-      tensor: placed.tensor,
-      codes: this.#codes!,
-      faultTable: this.#table.parameters,
-      returned,
-      passOffset: 0,
-    });
-    const program = await recorder.build('fetch codes');
-    program.setStep({ passIndex: pass });
-    program.run();
-    const words = await this.#gpu.readWords(returned);
-    work.destroy();
-    return words;
+    const args = { tensor: placed.tensor, codes: this.#codes!, faultTable: this.#table.parameters, returned };
+    recordFetchCodes(recorder, { ...args, passOffset: 0 });
   }
 
   /** Names of the parameters that are stored as codes. */

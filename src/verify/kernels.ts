@@ -15,6 +15,7 @@ import { DEPENDENCES } from './kernels/dependence.ts';
 import { FLIPS } from './kernels/flips.ts';
 import { GEMMS } from './kernels/gemm.ts';
 import { BATCHES, COPIES, IMAGE_FILTERS } from './kernels/image.ts';
+import { INTEGERS } from './kernels/integer.ts';
 import { LOSSES } from './kernels/loss.ts';
 import { MEMORY } from './kernels/memory.ts';
 import { MI_FACE } from './kernels/mi_face.ts';
@@ -41,6 +42,7 @@ export interface KernelCheck {
 
 const CHECKS: readonly Check[] = [
   ...GEMMS,
+  ...INTEGERS,
   ...CONVOLUTIONS,
   ...DIRECT_CONVOLUTIONS,
   ...MEMORY,

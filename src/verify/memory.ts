@@ -6,6 +6,7 @@
 import type { Gpu } from '../gpu/device.ts';
 import { batches, energy, fused, presetReferences } from './memory/engine.ts';
 import { independent, models, nested, uniformRates } from './memory/faults.ts';
+import { integerPredictions } from './memory/integer.ts';
 import { corrected, lines } from './memory/lines.ts';
 import { measured } from './memory/measured.ts';
 import type { Proof, ProofSize } from './memory/proof.ts';
@@ -33,5 +34,6 @@ export async function* proveMemory(gpu: Gpu, size: ProofSize = FULL_PROOF): Asyn
   yield await presetReferences(gpu);
   yield await fused(gpu);
   yield await batches(gpu);
+  yield await integerPredictions(gpu);
   yield energy();
 }

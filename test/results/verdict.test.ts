@@ -18,7 +18,7 @@ describe('the verdict of a run', () => {
     const start =
       'Yes: with “Bit errors 0.098 %, fc1”, an independent evaluator recognises 12 of 40 of the attacker’s pictures, ';
     expect(answer.slice(0, start.length)).toBe(start);
-    expect(answer).toContain('and 36 of 40 without errors, and ');
+    expect(answer).toContain('instead of 36 of 40 without errors, and ');
     expect(answer).toMatch(
       /and (no loss of accuracy was shown|the owner’s accuracy stays the same \(within ±2 points\))\.$/,
     );

@@ -2,7 +2,6 @@ import { LimitError, ShapeError } from '../errors.ts';
 import { ROW_ALIGNMENT } from '../gpu/arena.ts';
 import type { BufferView } from '../gpu/guarded_device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
-import type { Rescaling } from '../reference/integer_product.ts';
 import { requireBytes } from './check.ts';
 import { MAX_WORKGROUPS } from './grid.ts';
 
@@ -11,6 +10,16 @@ export interface ByteMatrix extends BufferView {
   readonly rows: number;
   readonly columns: number;
   readonly stride: number;
+}
+
+/** How the sums of a layer become the bytes that the next one reads. */
+export interface Rescaling {
+  /** 2^15 .. 2^16 - 1. */
+  readonly multiplier: number;
+  /** Bits, 1..15, by which a sum is shifted after its product with multiplier / 2^16. */
+  readonly shift: number;
+  /** Negative sums become 0. */
+  readonly relu: boolean;
 }
 
 /** Invocations of a workgroup in x and y, each of 4 x 4 sums. */

@@ -8,11 +8,10 @@ import { Arena, ROW_ALIGNMENT, roundUp } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { type Program, Recorder } from '../gpu/recorder.ts';
 import type { ApproximateMemory } from '../injection/approximate_memory.ts';
-import { type ByteMatrix, recordIntegerProduct } from '../kernels/gemm_int8.ts';
+import { type ByteMatrix, type Rescaling, recordIntegerProduct } from '../kernels/gemm_int8.ts';
 import type { DenseSpec } from '../layers/dense.ts';
 import type { LayerSpec } from '../layers/kinds.ts';
 import { roundHalfEven } from '../memory/integer.ts';
-import { integerSums, type Rescaling, rescaled } from '../reference/integer_product.ts';
 
 /** One layer, as its kernel needs it. */
 interface IntegerLayer {
@@ -72,26 +71,38 @@ export class IntegerNetwork {
     images: Int8Array,
     limit = 1,
   ): Promise<IntegerNetwork> {
+    const arena = new Arena(gpu);
     const layers: IntegerLayer[] = [];
-    let x: Int8Array = images;
+    let x = inputMatrix(gpu, arena, images, inputsOf(specs));
     let unit = limit / LARGEST;
     for (const [i, spec] of specs.entries()) {
-      requireDense(spec, i === specs.length - 1);
+      const isLast = i === specs.length - 1;
+      requireDense(spec, isLast);
       const [weight, offset] = ['weight', 'bias'].map((name) => scaleOf(memory, `${spec.name}.${name}`));
       const bias = Math.round((256 * offset) / (unit * weight));
+      if (isLast) {
+        layers.push({ spec, bias, rescaling: undefined });
+        break;
+      }
       const [w, b] = [
-        await storedBytes(memory, `${spec.name}.weight`, spec.inputs),
-        await storedBytes(memory, `${spec.name}.bias`, spec.outputs),
+        await storedBytes(gpu, arena, memory, `${spec.name}.weight`),
+        await storedBytes(gpu, arena, memory, `${spec.name}.bias`),
       ];
-      const sums = integerSums(x, w, b, bias);
-      const last = i === specs.length - 1;
-      const largest = sums.reduce((most, sum) => Math.max(most, Math.abs(sum)), 0);
-      const rescaling = last ? undefined : fitRescaling(largest, spec.activation === 'relu');
+      const compute = async (y: ByteMatrix, rescaling?: Rescaling): Promise<ByteMatrix> => {
+        const recorder = new Recorder(gpu);
+        recordIntegerProduct(recorder, { label: `fit ${spec.name}`, x, w, b, bias, y, rescaling });
+        (await recorder.build('fit')).run();
+        return y;
+      };
+      const sums = await compute(bytes(arena, 'sums', x.rows, spec.outputs, 4));
+      const words = new Int32Array((await gpu.readWords({ ...sums, size: sums.rows * sums.stride * 4 })).buffer);
+      const largest = words.reduce((most, sum) => Math.max(most, Math.abs(sum)), 0);
+      const rescaling = fitRescaling(largest, spec.activation === 'relu');
       layers.push({ spec, bias, rescaling });
-      if (!rescaling) break;
-      x = rescaled(sums, rescaling);
+      x = await compute(bytes(arena, spec.name, x.rows, spec.outputs), rescaling);
       unit *= (weight * 2 ** (16 + rescaling.shift)) / rescaling.multiplier;
     }
+    arena.destroy();
     return new IntegerNetwork(gpu, memory, layers);
   }
 
@@ -102,15 +113,10 @@ export class IntegerNetwork {
    * @throws ShapeError, LimitError, ShaderError, DeviceLostError
    */
   async forImages(images: Int8Array): Promise<IntegerPass> {
-    const { inputs } = this.layers[0].spec;
-    const rows = images.length / inputs;
-    if (!Number.isInteger(rows) || rows === 0) {
-      throw new ShapeError(`${images.length} bytes are not a whole number of images of ${inputs} values`);
-    }
     const arena = new Arena(this.#gpu);
     const recorder = new Recorder(this.#gpu);
-    let x = bytes(arena, 'images', rows, inputs);
-    this.#gpu.write(x, padded(images, inputs, x.stride));
+    let x = inputMatrix(this.#gpu, arena, images, this.layers[0].spec.inputs);
+    const { rows } = x;
     for (const { spec, bias, rescaling } of this.layers) {
       const [w, b] = (['weight', 'bias'] as const).map((name) => {
         const { rows: count, columns, stride, length } = this.#memory.exact.layout.find(`${spec.name}.${name}`);
@@ -186,23 +192,38 @@ function scaleOf(memory: ApproximateMemory, name: string): number {
   return new Float32Array(Uint32Array.of(memory.codecOf(name).decode(1, 0)).buffer)[0];
 }
 
-/** The stored bytes of a parameter without pads and without errors. */
-async function storedBytes(memory: ApproximateMemory, name: string, columns: number): Promise<Int8Array> {
-  const { rows, stride } = memory.exact.layout.find(name);
-  const all = new Int8Array((await memory.readCodes(name)).buffer);
-  return Int8Array.from({ length: rows * columns }, (_, i) => all[Math.floor(i / columns) * stride + (i % columns)]);
+/** The stored bytes of a parameter, without errors. */
+async function storedBytes(gpu: Gpu, arena: Arena, memory: ApproximateMemory, name: string): Promise<ByteMatrix> {
+  const words = await memory.readCodes(name);
+  const { rows, columns, stride } = memory.exact.layout.find(name);
+  const view = arena.allocate(name, words.byteLength);
+  gpu.write(view, words);
+  return { ...view, rows, columns, stride };
+}
+
+/** The number of inputs of a network whose first layer is dense. */
+function inputsOf([first]: readonly LayerSpec[]): number {
+  requireDense(first, false);
+  return first.inputs;
+}
+
+/** Images as the first x. @throws ShapeError unless there is a whole number of them */
+function inputMatrix(gpu: Gpu, arena: Arena, images: Int8Array, inputs: number): ByteMatrix {
+  const rows = images.length / inputs;
+  if (!Number.isInteger(rows) || rows === 0) {
+    throw new ShapeError(`${images.length} bytes are not a whole number of images of ${inputs} values`);
+  }
+  const x = bytes(arena, 'images', rows, inputs);
+  const padded = new Uint8Array(rows * x.stride);
+  for (let row = 0; row < rows; row++) {
+    padded.set(new Uint8Array(images.buffer, images.byteOffset + row * inputs, inputs), row * x.stride);
+  }
+  gpu.write(x, padded);
+  return x;
 }
 
 /** A matrix of values of `size` bytes. */
 function bytes(arena: Arena, label: string, rows: number, columns: number, size = 1): ByteMatrix {
   const stride = roundUp(columns, ROW_ALIGNMENT);
   return { ...arena.allocate(label, rows * stride * size), rows, columns, stride };
-}
-
-function padded(values: Int8Array, columns: number, stride: number): Uint8Array<ArrayBuffer> {
-  const all = new Uint8Array((values.length / columns) * stride);
-  for (let row = 0; row < values.length / columns; row++) {
-    all.set(new Uint8Array(values.buffer, values.byteOffset + row * columns, columns), row * stride);
-  }
-  return all;
 }

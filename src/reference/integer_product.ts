@@ -1,14 +1,5 @@
 /** Products of bytes with sums of 32 bits, as shaders/gemm/gemm_int8.wgsl computes them: integers, so every bit is defined. */
-
-/** How the sums of a layer become the bytes that the next one reads. */
-export interface Rescaling {
-  /** 2^15 .. 2^16 - 1. */
-  readonly multiplier: number;
-  /** Bits, 1..15, by which a sum is shifted after its product with multiplier / 2^16. */
-  readonly shift: number;
-  /** Negative sums become 0. */
-  readonly relu: boolean;
-}
+import type { Rescaling } from '../kernels/gemm_int8.ts';
 
 /**
  * sums[i][j] = sum over k of x[i][k] w[j][k] + floor((b[j] bias + 128) / 256), row-major.

@@ -36,7 +36,17 @@ export class FaultMapView {
   /** @param root gets the elements of the map as its last children */
   constructor(root: HTMLElement, { id, onRun, onTensor }: FaultMapOptions) {
     const button = (name: string, text: string, label: string | undefined, onclick: () => void) =>
-      el('button', { type: 'button', id: `${id}-${name}`, 'aria-label': label, onclick }, text);
+      el(
+        'button',
+        {
+          type: 'button',
+          class: name === 'run' ? undefined : 'plain',
+          id: `${id}-${name}`,
+          'aria-label': label,
+          onclick,
+        },
+        text,
+      );
     this.#run = button('run', 'Read it on this machine', undefined, onRun);
     this.#run.disabled = true;
     this.#zooms = [
@@ -64,7 +74,7 @@ export class FaultMapView {
         el('label', {}, 'tensor ', this.#tensor),
         el('label', {}, 'bits ', this.#plane),
         this.#run,
-        ...this.#zooms,
+        el('span', { class: 'together' }, ...this.#zooms),
       ),
       this.#view,
       this.#legend,

@@ -84,6 +84,22 @@ export const STEP = structOf('Step', {
   pad: ['vec4u', 'unused'],
 });
 
+/** A tensor that shaders/initialize.wgsl fills: data and not constants, so that one pipeline serves all tensors of all models. */
+export const INITIALIZATION = structOf('Initialization', {
+  rows: ['u32', 'rows of the tensor'],
+  columns: ['u32', 'columns of the tensor'],
+  stride: ['u32', 'elements from row to row'],
+  gridWidth: ['u32', 'invocations in x'],
+  channels: ['u32', 'of every `padded` columns, the first that hold weights'],
+  padded: ['u32', 'see channels'],
+  kind: ['u32', '0 constant, 1 normal, 2 uniform'],
+  scale: ['f32', 'factor of the drawn number'],
+  tensor: ['u32', 'number of the tensor, XOR the stream of the draws'],
+  seedLow: ['u32', 'low word of the seed'],
+  seedHigh: ['u32', 'high word of the seed'],
+  pad: ['u32', 'unused'],
+});
+
 /** One attacked class in the state of MI-Face (src/kernels/mi_face.ts). */
 export const MI_FACE_STATE = structOf('MiFaceState', {
   best: ['f32', 'lowest objective so far'],
@@ -159,6 +175,7 @@ export const FAULT_ENTRY_WORDS = 2048;
 /** The text that replaces `#include "struct/<name>"`. */
 export const STRUCTS: Readonly<Record<string, string>> = {
   step: STEP.wgsl,
+  initialization: INITIALIZATION.wgsl,
   mi_face_state: MI_FACE_STATE.wgsl,
   fault_table: [
     `const FAULT_ENTRY_WORDS: u32 = ${FAULT_ENTRY_WORDS}u;`,

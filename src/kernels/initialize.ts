@@ -1,7 +1,7 @@
 import { ConfigError } from '../errors.ts';
-import type { Matrix } from '../gpu/arena.ts';
-import { f32 } from '../gpu/composer.ts';
+import type { Arena, Matrix } from '../gpu/arena.ts';
 import type { Recorder } from '../gpu/recorder.ts';
+import { INITIALIZATION, writeFields } from '../gpu/structs.ts';
 import { shapeConstants } from './check.ts';
 import { flatGrid } from './grid.ts';
 
@@ -44,6 +44,7 @@ export function initializationScale(initialization: Initialization): number {
  * Fills a matrix with initial weights and its pads with zeros. Element (r, j) depends only on seed, tensor and
  * r * columns + j, so that it is the same on every adapter up to the rounding of log and sqrt.
  *
+ * @param arena gets 48 bytes that the program reads
  * @param args.output [rows, columns], at most 2^32 elements
  * @param args.channels of every `padded` columns, the first `channels` get values and the rest zeros; default: no pads
  * @param args.seed integer in 0..2^53-1
@@ -52,6 +53,7 @@ export function initializationScale(initialization: Initialization): number {
  */
 export function recordInitialize(
   recorder: Recorder,
+  arena: Arena,
   args: {
     output: Matrix;
     channels?: number;
@@ -63,7 +65,7 @@ export function recordInitialize(
 ): void {
   const { output, initialization, seed, tensor, channels = output.columns, padded = channels } = args;
   const kernel = 'initialize';
-  const shape = shapeConstants(kernel, 'output', output);
+  shapeConstants(kernel, 'output', output);
   if (!Number.isSafeInteger(seed) || seed < 0) {
     throw new ConfigError(`seed: ${seed} is not an integer in 0..2^53-1; give a whole number`);
   }
@@ -71,23 +73,28 @@ export function recordInitialize(
     throw new ConfigError(`tensor: ${tensor} is not an integer in 0..2^32-1; give a whole number`);
   }
   const { workgroups, constants } = flatGrid((output.rows * output.stride) / 4);
+  const words = new Uint32Array(INITIALIZATION.words);
+  writeFields(INITIALIZATION, words, {
+    ...{ rows: output.rows, columns: output.columns, stride: output.stride, channels, padded },
+    gridWidth: constants.GRID_WIDTH as number,
+    kind: KIND[initialization.kind],
+    scale: initializationScale(initialization),
+    tensor: (tensor ^ INITIALIZE_STREAM) >>> 0,
+    seedLow: seed % 2 ** 32,
+    seedHigh: Math.floor(seed / 2 ** 32),
+  });
+  const settings = arena.allocate(kernel, words.byteLength);
+  arena.gpu.write(settings, words);
   recorder.record({
     label: `${kernel} ${initialization.kind}`,
     shader: {
       path: 'initialize.wgsl',
-      constants: {
-        ...shape,
-        ...constants,
-        CHANNELS: channels,
-        PADDED: padded,
-        KIND: KIND[initialization.kind],
-        SCALE: f32(initializationScale(initialization)),
-        TENSOR: (tensor ^ INITIALIZE_STREAM) >>> 0,
-        SEED_LOW: seed % 2 ** 32,
-        SEED_HIGH: Math.floor(seed / 2 ** 32),
-      },
+      constants: { WORKGROUP_SIZE: constants.WORKGROUP_SIZE },
     },
-    bindings: [['write', output]],
+    bindings: [
+      ['read', settings],
+      ['write', output],
+    ],
     workgroups,
   });
 }

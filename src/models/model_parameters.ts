@@ -1,4 +1,5 @@
 /** The parameters of a whole model in one buffer, and their first values. */
+import { Arena } from '../gpu/arena.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { Recorder } from '../gpu/recorder.ts';
 import { recordInitialize } from '../kernels/initialize.ts';
@@ -13,11 +14,13 @@ export function modelLayout(spec: ModelSpec): ParameterLayout {
 
 /** Fills the parameters with the published initialisation. @param seed integer in 0..2^53-1 */
 export async function initializeParameters(gpu: Gpu, parameters: FlatParameters, seed: number): Promise<void> {
+  const arena = new Arena(gpu);
   const recorder = new Recorder(gpu);
   for (const { name, index: tensor, initialization, taps, columns } of parameters.layout.slices) {
     const padded = taps && columns / (taps.height * taps.width);
     const output = parameters.matrix(name);
-    recordInitialize(recorder, { output, channels: taps?.channels, padded, initialization, seed, tensor });
+    recordInitialize(recorder, arena, { output, channels: taps?.channels, padded, initialization, seed, tensor });
   }
   (await recorder.build('initialize')).run();
+  arena.destroy();
 }

@@ -22,7 +22,7 @@ describe.each(INITIALIZATIONS)('$kind', (initialization) => {
     await checkKernel(device.gpu, (bench) =>
       SHAPES.map(([rows, columns], tensor): Output => {
         const output = bench.output(rows, columns);
-        recordInitialize(bench.recorder, { output, initialization, seed, tensor });
+        recordInitialize(bench.recorder, bench.arena, { output, initialization, seed, tensor });
         return {
           name: `${initialization.kind} ${rows} x ${columns}`,
           view: output,
@@ -38,7 +38,7 @@ describe.each(INITIALIZATIONS)('$kind', (initialization) => {
 async function sample(initialization: Initialization, seed = 1, tensor = 1): Promise<Float64Array> {
   const bench = new Bench(device.gpu);
   const output = bench.output(512, 1000);
-  recordInitialize(bench.recorder, { output, initialization, seed, tensor });
+  recordInitialize(bench.recorder, bench.arena, { output, initialization, seed, tensor });
   (await bench.recorder.build('sample')).run();
   const values = await readMatrix(device.gpu, output);
   bench.arena.destroy();
@@ -92,6 +92,6 @@ it('uniform numbers fill their range evenly', async () => {
 it('a seed that is not a whole number is refused', () => {
   const bench = new Bench(device.gpu);
   const args = { output: bench.output(1, 1), initialization: { kind: 'constant' }, tensor: 0 } as const;
-  expect(() => recordInitialize(bench.recorder, { ...args, seed: 0.5 })).toThrow(ConfigError);
+  expect(() => recordInitialize(bench.recorder, bench.arena, { ...args, seed: 0.5 })).toThrow(ConfigError);
   bench.arena.destroy();
 });

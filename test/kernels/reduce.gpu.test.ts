@@ -105,7 +105,12 @@ it('grids fold into y beyond 65535 workgroups', () => {
 it('a folded grid reaches every element once', async () => {
   const bench = new Bench(device.gpu);
   const output = bench.arena.matrix('large', 4200, 4000);
-  recordInitialize(bench.recorder, { output, initialization: { kind: 'constant', value: 1 }, seed: 0, tensor: 0 });
+  recordInitialize(bench.recorder, bench.arena, {
+    output,
+    initialization: { kind: 'constant', value: 1 },
+    seed: 0,
+    tensor: 0,
+  });
   (await bench.recorder.build('large')).run();
   const values = await readMatrix(device.gpu, output);
   expect(values.findIndex((value) => value !== 1)).toBe(-1);

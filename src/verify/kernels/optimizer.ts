@@ -47,7 +47,7 @@ function initializeCheck(initialization: Initialization): Check {
     record(trial) {
       const output = trial.output(ROWS, COLUMNS);
       const [seed, tensor] = [2 ** 40 + 3, 6];
-      recordInitialize(trial.recorder, { output, initialization, seed, tensor });
+      recordInitialize(trial.recorder, trial.arena, { output, initialization, seed, tensor });
       trial.expectMatrix(output, initialize(initialization, seed, tensor, ROWS, COLUMNS), TOLERANCES.normal);
     },
   };

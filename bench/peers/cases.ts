@@ -49,7 +49,16 @@ export interface ExportedCase {
   readonly image: readonly [number, number, number];
 }
 
-export type Case = GemmCase | ConvCase | NetworkCase | ExportedCase;
+/** A forward pass whose weights and biases are 12-bit codes that fail uniformly, anew in every pass; compared without errors. */
+export interface DefendedCase {
+  readonly kind: 'defended';
+  readonly name: string;
+  readonly spec: ModelSpec;
+  readonly batch: number;
+  readonly bitErrorRate: number;
+}
+
+export type Case = GemmCase | ConvCase | NetworkCase | ExportedCase | DefendedCase;
 
 /** Numbers in row-major order. */
 export interface Tensor {
@@ -132,6 +141,7 @@ export const CASES: readonly Case[] = [
   },
   { kind: 'inference', name: 'inference, 10304-1000-40', spec: shallow, batch: 128, optimizer: sgd },
   { kind: 'inference', name: 'inference, tiny victim', spec: withoutDropout(victim), batch: 128, optimizer: amsgrad },
+  { kind: 'defended', name: 'defended pass, 10304-1000-40', spec: shallow, batch: 128, bitErrorRate: 0.01 },
   { kind: 'exported', name: 'resnet_rgb.onnx, forward', file: 'resnet_rgb', batch: 64, image: [3, 32, 32] },
   { kind: 'exported', name: 'mobile.onnx, forward', file: 'mobile', batch: 64, image: [3, 40, 32] },
 ];
@@ -218,7 +228,7 @@ export interface Batch {
   readonly vectors?: Tensor;
 }
 
-export function batchOf({ spec, batch }: NetworkCase): Batch {
+export function batchOf({ spec, batch }: Pick<NetworkCase, 'spec' | 'batch'>): Batch {
   const inverts = spec.description.kind === 'yang-inversion';
   const pixels = inverts ? spec.outputs : spec.inputs;
   const bytes = Uint8Array.from({ length: batch * pixels }, (_, i) => mix(i ^ mix(6)) >>> 24);

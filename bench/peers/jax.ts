@@ -89,6 +89,7 @@ export async function openJax(adapter: string, version: string): Promise<Engine>
       if (compared.kind === 'gemm') return buildGemm(jax, compared);
       if (compared.kind === 'conv') return buildConv(jax, compared);
       if (compared.kind === 'exported') throw new Error('no reader of ONNX files');
+      if (compared.kind === 'defended') throw new Error('only PyTorch is compared with errors');
       return compared.kind === 'training' ? buildTraining(jax, compared) : buildInference(jax, compared);
     },
   };

@@ -4,11 +4,13 @@ import { Arena, type Matrix } from '../../src/gpu/arena.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 import { openNodeGpu } from '../../src/gpu/node.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
+import { ApproximateMemory } from '../../src/injection/approximate_memory.ts';
 import { recordConv2d, recordConv2dInputGradient, recordConv2dWeightGradient } from '../../src/kernels/conv.ts';
 import { convWeightColumns } from '../../src/kernels/conv_shape.ts';
 import { recordGemm } from '../../src/kernels/gemm.ts';
 import { FlatParameters, ParameterLayout } from '../../src/layers/parameters.ts';
 import { plainWeights } from '../../src/layers/weights.ts';
+import { parseMemoryConfig } from '../../src/memory/config.ts';
 import { loadParameters } from '../../src/models/checkpoint.ts';
 import { uploadDataset } from '../../src/models/device_dataset.ts';
 import { modelLayout } from '../../src/models/model_parameters.ts';
@@ -21,6 +23,7 @@ import {
   type ConvCase,
   convInputs,
   convOperation,
+  type DefendedCase,
   type ExportedCase,
   exportedFile,
   exportedImages,
@@ -44,6 +47,7 @@ export async function openMidas(adapter: string, version: string): Promise<Engin
       if (compared.kind === 'gemm') return buildGemm(gpu, compared);
       if (compared.kind === 'conv') return buildConv(gpu, compared);
       if (compared.kind === 'exported') return buildExported(gpu, compared);
+      if (compared.kind === 'defended') return buildDefended(gpu, compared);
       return compared.kind === 'training' ? buildTraining(gpu, compared) : buildInference(gpu, compared);
     },
   };
@@ -155,7 +159,7 @@ function buildConv(gpu: Gpu, compared: ConvCase): Promise<Runnable> {
 }
 
 /** Initial parameters in the layout of the device. */
-function packedParameters({ spec }: NetworkCase): Uint32Array<ArrayBuffer> {
+function packedParameters({ spec }: Pick<NetworkCase, 'spec'>): Uint32Array<ArrayBuffer> {
   const layout = modelLayout(spec);
   const flat = new Uint32Array(layout.length);
   for (const [name, { values }] of initialParameters(spec)) {
@@ -209,6 +213,38 @@ function buildInference(gpu: Gpu, compared: NetworkCase): Promise<Runnable> {
   const x = write(gpu, arena.matrix('images', batch, spec.inputs), batchOf(compared).images.values);
   const victim = stackVictim(spec.layers, plainWeights(parameters)).plan(arena, x);
   return runnable(gpu, arena, (recorder) => victim.recordForward(recorder), victim.logits);
+}
+
+/** Weights that a pass decodes from codes with new errors. */
+async function buildDefended(gpu: Gpu, compared: DefendedCase): Promise<Runnable> {
+  const { spec, batch, bitErrorRate } = compared;
+  const arena = new Arena(gpu);
+  const parameters = new FlatParameters(arena, 'parameters', modelLayout(spec));
+  gpu.write(parameters.view, packedParameters(compared));
+  const memory = await ApproximateMemory.store(arena, parameters);
+  const x = write(gpu, arena.matrix('images', batch, spec.inputs), batchOf(compared).images.values);
+  const names = spec.layers.map(({ name }) => name);
+  const passAt = async (rate: number) => {
+    const layer = { kind: 'stored', faults: rate > 0 ? [{ kind: 'uniform', bitErrorRate: rate }] : [] };
+    await memory.configure(parseMemoryConfig({ granularity: 'pass', layers: { '*': layer } }, names));
+    await memory.load(0);
+    const recorder = new Recorder(gpu);
+    const run = stackVictim(spec.layers, memory.weightsOf, memory).plan(arena, x, false);
+    run.recordForward(recorder);
+    return { logits: run.logits, program: await recorder.build('defended') };
+  };
+  const exact = await passAt(0);
+  exact.program.run();
+  const results = await read(gpu, exact.logits);
+  const { program, logits } = await passAt(bitErrorRate);
+  return {
+    results: async () => results,
+    run: () => program.run(),
+    async idle() {
+      await gpu.read({ ...logits, size: 4 });
+    },
+    free: () => arena.destroy(),
+  };
 }
 
 function buildExported(gpu: Gpu, compared: ExportedCase): Promise<Runnable> {

@@ -1,17 +1,27 @@
 /**
  * `npm run bench -- --peers`: compares this engine with tfjs-backend-webgpu and jax-js, in turns on one adapter, and with
- * onnxruntime-web in WebAssembly on the same machine.
+ * onnxruntime-web in WebAssembly and PyTorch on the processor of the same machine.
  */
 import { MidasError } from '../../src/errors.ts';
 import { atLeast, failedRow, makeRow, type Row, type Target } from '../rows.ts';
 import { ratios } from '../timing.ts';
-import { CASES } from './cases.ts';
+import { CASES, type Case } from './cases.ts';
 import { installPeers } from './install.ts';
 import { type EngineName, startEngine } from './process.ts';
+import { findPytorch, startPytorch } from './pytorch.ts';
 import { type CaseOutcome, takeTurns } from './turns.ts';
 
 /** Targets: how many times faster a training step is than that of a peer. */
 const TARGETS: Readonly<Record<string, number>> = { tfjs: 5, 'jax-js': 1 };
+
+/** Engines that run on no adapter. */
+const ON_THE_PROCESSOR = ['onnxruntime', 'pytorch'];
+
+/** The engines of a kind of cases. onnxruntime-web only runs ONNX files, and jax-js has no reader of them; for the others they are written out. */
+function takesPart(engine: string, kind: Case['kind']): boolean {
+  if (kind === 'defended') return engine === 'midas' || engine === 'pytorch';
+  return kind === 'exported' ? engine !== 'jax-js' : engine !== 'onnxruntime';
+}
 
 export interface PeersResult {
   readonly rows: readonly Row[];
@@ -35,6 +45,9 @@ export async function benchPeers(
   installPeers(say);
   const names: EngineName[] = ['midas', 'tfjs', 'jax-js', 'onnxruntime'];
   const contestants = names.map((name) => startEngine(name, adapter, clock));
+  const python = findPytorch();
+  if (python) contestants.push(startPytorch(python, clock));
+  else say("PyTorch is left out: python3 has no module torch (Debian's python3-torch)");
   try {
     const engines: Record<string, string> = {};
     const adapters = new Set<string>();
@@ -43,17 +56,13 @@ export async function benchPeers(
         kind: 'describe',
       });
       engines[contestant.name] = version;
-      // WebAssembly runs on no adapter.
-      if (contestant.name !== 'onnxruntime') adapters.add(found);
+      if (!ON_THE_PROCESSOR.includes(contestant.name)) adapters.add(found);
     }
     if (adapters.size > 1) throw new MidasError(`the engines run on different adapters: ${[...adapters].join(', ')}`);
-    // onnxruntime-web only runs ONNX files, and jax-js has no reader of them; for tfjs they are written out.
     const outcomes = [];
-    for (const isExported of [true, false]) {
-      const cases = CASES.filter(({ kind }) => (kind === 'exported') === isExported);
-      const absent = isExported ? 'jax-js' : 'onnxruntime';
-      const own = contestants.filter(({ name }) => name !== absent);
-      outcomes.push(...(await takeTurns(cases, own, rounds, say)));
+    for (const compared of CASES) {
+      const own = contestants.filter(({ name }) => takesPart(name, compared.kind));
+      outcomes.push(...(await takeTurns([compared], own, rounds, say)));
     }
     const differences = outcomes.flatMap(({ outcomes: engines }) =>
       [...engines.values()].flatMap((outcome) => ('failure' in outcome && outcome.differs ? [outcome.failure] : [])),
@@ -77,7 +86,8 @@ export function rowsOf({ compared, outcomes }: CaseOutcome): Row[] {
     }
     rows.push(makeRow(name, outcome.times, 'ms'));
     if (engine === 'midas' || !ours || 'failure' in ours) continue;
-    const goal: Target | undefined = compared.kind === 'training' ? atLeast(TARGETS[engine]) : undefined;
+    const least = compared.kind === 'training' ? TARGETS[engine] : undefined;
+    const goal: Target | undefined = least === undefined ? undefined : atLeast(least);
     faster.push(
       makeRow(`${compared.name}: times faster than ${engine}`, ratios(outcome.times, ours.times), 'times', goal),
     );

@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { MidasError } from '../../src/errors.ts';
 
+/** Engines that run in Node; PyTorch runs in Python (bench/peers/pytorch.ts). */
 export type EngineName = 'midas' | 'tfjs' | 'jax-js' | 'onnxruntime';
 
 /**
@@ -52,6 +53,29 @@ export function startProcess(
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });
+  return contestantOf(
+    name,
+    child,
+    (request) => {
+      const reply = new Promise<Reply>((resolve) => child.once('message', (message) => resolve(message as Reply)));
+      if (child.connected) child.send(request, () => {});
+      return reply;
+    },
+    seconds,
+  );
+}
+
+/**
+ * A process as a contestant.
+ * @param exchange sends a request and resolves with the reply; it need not resolve if the process ends
+ * @param seconds that a request may take; a process that takes longer is ended
+ */
+export function contestantOf(
+  name: string,
+  child: ChildProcess,
+  exchange: (request: Request) => Promise<Reply>,
+  seconds: number,
+): Contestant {
   const stop = () => {
     child.kill('SIGKILL');
   };
@@ -73,8 +97,7 @@ export function startProcess(
     name,
     stop,
     async ask<Value>(request: Request): Promise<Value> {
-      const reply = new Promise<Reply>((resolve) => child.once('message', (message) => resolve(message as Reply)));
-      if (child.connected) child.send(request, () => {});
+      const reply = exchange(request);
       let timer: NodeJS.Timeout | undefined;
       const late = new Promise<MidasError>((resolve) => {
         timer = setTimeout(() => {

@@ -115,6 +115,7 @@ export async function openTfjs(adapter: string): Promise<Engine> {
       if (compared.kind === 'gemm') return buildGemm(tf, compared);
       if (compared.kind === 'conv') return buildConv(tf, compared);
       if (compared.kind === 'exported') return buildExported(tf, compared);
+      if (compared.kind === 'defended') throw new Error('only PyTorch is compared with errors');
       return compared.kind === 'training' ? buildTraining(tf, compared) : buildInference(tf, compared);
     },
   };

@@ -16,7 +16,7 @@ describe('the verdict of a run', () => {
       'Does approximate memory hide the people whom the multilayer perceptron was trained on, and what does it cost?',
     );
     const start =
-      'Yes: with “Bit errors 0.098 %, fc1”, an independent evaluator recognises 12 of 40 of the attacker’s pictures, ';
+      'Yes: with “Bit errors 0.098 %, fc1”, an independent evaluator recognises 12 of 40 of the attacker’s pictures ';
     expect(answer.slice(0, start.length)).toBe(start);
     expect(answer).toContain('instead of 36 of 40 without errors, and ');
     expect(answer).toMatch(

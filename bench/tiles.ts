@@ -50,7 +50,15 @@ const STUDIED: Readonly<Record<string, StudiedTile>> = {
   '32 x 32, four k, textures': { ...CHOSEN, rows: 32, operands: 'textures' },
 };
 
-const ENGINE: readonly GemmVariant[] = ['quad_16x32', 'quad_16x16', '16x16', '8x8', 'shared'];
+const ENGINE: readonly GemmVariant[] = [
+  'quad_16x32',
+  'quad_32x16',
+  'quad_32x32',
+  'quad_16x16',
+  '16x16',
+  '8x8',
+  'shared',
+];
 
 /** Times all tiles. Without Gpu.quads, only the engine's variants that do not use quads. @throws Error if the bits differ */
 export async function benchTiles(gpu: Gpu, timing: Timing): Promise<Row[]> {

@@ -32,8 +32,8 @@ struct PanelB {
   p0: vec4f,
 }
 
-#include "gemm/tile_quad.wgsl"
-#include "conv/rows_quad.wgsl"
+#include "gemm/quad_rows_16.wgsl"
+#include "conv/rows_quad_16.wgsl"
 #include "conv/taps.wgsl"
 #include "conv/epilogue.wgsl"
 

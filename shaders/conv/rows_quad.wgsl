@@ -1,33 +1,10 @@
-// The 16 rows of a tile of a convolution that a quad computes, four per invocation. Included as <rows> beside a <tile> of a
-// quad.
+// What the rows of all tiles that quads compute share. Included by conv/rows_quad_<M>.wgsl.
 #include "conv/pixels.wgsl"
 
-struct PixelRows {
-  p0: Pixels,
-}
-
-struct Addresses {
-  p0: vec4u,
-}
-
-fn pixel_rows(grid: Grid, row: u32) -> PixelRows {
-  var cursor = grid_cursor(grid, row);
-  return PixelRows(next_pixels(grid, &cursor));
-}
-
-fn tap_addresses(rows: PixelRows, dy: i32, dx: i32) -> Addresses {
-  return Addresses(pixel_addresses(rows.p0, dy, dx));
-}
-
-// True if the tap lies outside for all rows of the quad.
-fn all_outside(at: Addresses) -> bool {
-  var inside = select(1u, 0u, outside(at.p0));
-  inside |= quadSwapX(inside);
-  inside |= quadSwapY(inside);
-  return inside == 0u;
-}
-
-// Channels 4 channel4 .. 4 channel4 + 3 of the invocation's rows.
-fn panel_a_pixels(at: Addresses, channel4: u32) -> PanelA {
-  return PanelA(load_pixels(at.p0 + channel4));
+// True if the condition holds in all four invocations of the quad.
+fn all_of_quad(condition: bool) -> bool {
+  var others = select(1u, 0u, condition);
+  others |= quadSwapX(others);
+  others |= quadSwapY(others);
+  return others == 0u;
 }

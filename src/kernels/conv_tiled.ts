@@ -61,7 +61,7 @@ export function recordTiledProduct(
   };
   const request = (tile: TileName) => {
     const grid = tileGrid(TILES[tile], images * gridPixels, written.columns, workgroupSize(gpu));
-    const rows = isQuad(tile) ? 'quad' : TILES[tile].rows;
+    const rows = `${isQuad(tile) ? 'quad_' : ''}${TILES[tile].rows}`;
     const includes: ShaderRequest['includes'] = {
       normalisation: normalisation.file,
       ...(!(fused && forward) && { tile: `gemm/tile_${tile}.wgsl`, rows: `conv/rows_${rows}.wgsl` }),
@@ -74,7 +74,7 @@ export function recordTiledProduct(
     };
   };
   const operations = flops(shape) + (args.normalisation ? 3 * written.rows * written.columns : 0);
-  const tiles = args.tile ? [args.tile] : pickTiles(gpu, written.columns, fused);
+  const tiles = args.tile ? [args.tile] : pickTiles(gpu, images * gridPixels, written.columns, fused);
   const a = withZeroRow(label, name, gathered);
   if (weights.kind === 'plain') {
     const key = shapeKey(
@@ -198,7 +198,7 @@ export function recordTiledWeightGradient(
   const { label, shape, x, dy, dw } = args;
   const small = convOutputSize(shape);
   const { gpu } = recorder;
-  const tiles = args.tile ? [args.tile] : pickGradientTiles(gpu, dw.columns);
+  const tiles = args.tile ? [args.tile] : pickGradientTiles(gpu, dw);
   const lines = shape.batch * small.height;
   const linesSlice = Math.ceil(lines / (args.slices ?? pickSlices(gpu, dw, lines, small.width)));
   const slices = Math.ceil(lines / linesSlice);
@@ -341,16 +341,16 @@ function outsideShare(shape: SquareShape, forward: boolean): number {
  * Tiles worth trying, the one expected to be fastest first: as many columns as the channels fill, and quad tiles where the
  * adapter has quads and the kernel does not fetch blocks of weights.
  */
-function pickTiles(gpu: Gpu, channels: number, fused: boolean): TileName[] {
+function pickTiles(gpu: Gpu, pixels: number, channels: number, fused: boolean): TileName[] {
   if (channels <= 4) return ['16x4'];
   const slim = channels <= 8 ? (['16x8'] as const) : [];
   if (fused) return channels <= 8 ? ['16x8'] : ['16x16'];
-  if (gpu.quads) return [...quadTiles(channels), ...slim];
+  if (gpu.quads) return [...quadTiles(pixels, channels), ...slim];
   return gpu.adapter.software ? [...slim, '16x16', '8x8'] : ['8x8', ...slim];
 }
 
-function pickGradientTiles(gpu: Gpu, columns: number): Exclude<TileName, '16x8' | '16x4'>[] {
-  if (gpu.quads) return quadTiles(columns);
+function pickGradientTiles(gpu: Gpu, { rows, columns }: Matrix): Exclude<TileName, '16x8' | '16x4'>[] {
+  if (gpu.quads) return quadTiles(rows, columns);
   return gpu.adapter.software ? ['16x16', '8x8'] : ['8x8', '16x16'];
 }
 

@@ -204,7 +204,7 @@ export function recordSplitReduction(
  */
 function pickVariants(gpu: Gpu, m: number, n: number): GemmVariant[] {
   const slim = m <= 8 || n <= 8;
-  if (gpu.quads) return [...quadTiles(n), ...(slim ? (['8x8'] as const) : [])];
+  if (gpu.quads) return [...quadTiles(m, n), ...(slim ? (['8x8'] as const) : [])];
   if (gpu.adapter.software) return slim ? ['8x8', '16x16'] : ['16x16', '8x8'];
   const plain = ['8x8', 'shared'] as const;
   const quads = gpu.device.features.has('subgroups') ? (['quad_16x16'] as const) : [];

@@ -14,6 +14,8 @@ export interface Tile {
 
 export const TILES = {
   quad_16x32: { rows: 16, columns: 32, invocations: 4 },
+  quad_32x16: { rows: 32, columns: 16, invocations: 4 },
+  quad_32x32: { rows: 32, columns: 32, invocations: 4 },
   quad_16x16: { rows: 16, columns: 16, invocations: 4 },
   '16x16': { rows: 16, columns: 16, invocations: 1 },
   '16x8': { rows: 16, columns: 8, invocations: 1 },
@@ -27,15 +29,30 @@ export function isQuad(name: string): boolean {
   return (TILES as Record<string, Tile>)[name]?.invocations === 4;
 }
 
-/** Speed per column of the wide quad tile relative to the narrow one, measured on SwiftShader with GEMM 512^3. */
-const WIDE_GAIN = 1.12;
+type QuadTile = 'quad_16x32' | 'quad_32x16' | 'quad_32x32' | 'quad_16x16';
 
-/** The quad tiles, the one expected to be faster for this number of columns first. */
-export function quadTiles(columns: number): ('quad_16x32' | 'quad_16x16')[] {
-  const padded = (name: TileName) => Math.ceil(columns / TILES[name].columns) * TILES[name].columns;
-  return padded('quad_16x32') <= WIDE_GAIN * padded('quad_16x16')
-    ? ['quad_16x32', 'quad_16x16']
-    : ['quad_16x16', 'quad_16x32'];
+/**
+ * Speed of a quad tile relative to 16 x 16 where a result fills it: SwiftShader, GEMM 512^3, on a processor with an instruction cache of
+ * 32 KB, as most have. With 64 KB 16 x 32 has 1.14, and 32 x 32 is the slowest (bench/NOTES.md): the tuner decides.
+ */
+const QUAD_GAIN: Readonly<Record<QuadTile, number>> = {
+  quad_16x16: 1,
+  quad_32x32: 0.9,
+  quad_16x32: 0.75,
+  quad_32x16: 0.74,
+};
+
+/**
+ * The quad tiles worth trying for a result of this size, the one expected to be fastest first. 16 x 32 and 32 x 16 are as fast as each
+ * other: the one that fits the result better is among them.
+ */
+export function quadTiles(rows: number, columns: number): QuadTile[] {
+  const fill = (size: number, side: number) => Math.ceil(size / side) * side;
+  const expected = (name: QuadTile) =>
+    (fill(rows, TILES[name].rows) * fill(columns, TILES[name].columns)) / QUAD_GAIN[name];
+  const faster = (a: QuadTile, b: QuadTile) => (expected(b) < expected(a) ? b : a);
+  const names: QuadTile[] = ['quad_16x16', 'quad_32x32', faster('quad_16x32', 'quad_32x16')];
+  return names.sort((a, b) => expected(a) - expected(b));
 }
 
 /** The key under which the tuner remembers a variant: an operation and its sizes, each rounded up to a power of two. */

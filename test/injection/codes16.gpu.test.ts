@@ -66,7 +66,15 @@ describe('a read retained as codes of 16 bits', () => {
 });
 
 describe('a product with codes of 16 bits', () => {
-  const VARIANTS: readonly GemmVariant[] = ['quad_16x32', 'quad_16x16', '16x16', '8x8', 'shared'];
+  const VARIANTS: readonly GemmVariant[] = [
+    'quad_16x32',
+    'quad_32x16',
+    'quad_32x32',
+    'quad_16x16',
+    '16x16',
+    '8x8',
+    'shared',
+  ];
 
   it.each([
     [9, 0.1, -3],

@@ -165,8 +165,8 @@ describe.each(['forward', 'input gradient', 'weight gradient'] as const)('convol
 
   const tiles = (
     direction === 'weight gradient'
-      ? ['quad_16x32', 'quad_16x16', '16x16', '8x8']
-      : ['quad_16x32', 'quad_16x16', '16x16', '16x8', '16x4', '8x8']
+      ? ['quad_16x32', 'quad_32x16', 'quad_32x32', 'quad_16x16', '16x16', '8x8']
+      : ['quad_16x32', 'quad_32x16', 'quad_32x32', 'quad_16x16', '16x16', '16x8', '16x4', '8x8']
   ) as TileName[];
   it('every tile of a convolution gives the same bits', async () => {
     const bench = new Bench(device.gpu);
@@ -612,7 +612,7 @@ describe.each([
     // The first is what the launcher chooses: for one channel the special kernel, which one tile is enough to compare with.
     const tiles: (TileName | undefined)[] = [undefined, '8x8'];
     if (inChannels > 1) tiles.push('16x16', '16x8', '16x4');
-    if (inChannels > 1 && device.gpu.quads) tiles.push('quad_16x32', 'quad_16x16');
+    if (inChannels > 1 && device.gpu.quads) tiles.push('quad_16x32', 'quad_32x16', 'quad_16x16');
     const stored = tiles.map((tile) => convolve({ tile, normalisation, activation: 'tanh' }));
     (await recorder.build('convolutions')).run();
     const expected = await readMatrix(device.gpu, apart);

@@ -11,7 +11,15 @@ import { fixedFetch } from '../support/memory.ts';
 
 const device = useGpu();
 const TRANSPOSITIONS: readonly Transposition[] = ['nt', 'nn', 'tn'];
-const VARIANTS: readonly GemmVariant[] = ['quad_16x32', 'quad_16x16', '16x16', '8x8', 'shared'];
+const VARIANTS: readonly GemmVariant[] = [
+  'quad_16x32',
+  'quad_32x16',
+  'quad_32x32',
+  'quad_16x16',
+  '16x16',
+  '8x8',
+  'shared',
+];
 const ACTIVATIONS: readonly Activation[] = ['none', 'relu', 'tanh', 'sigmoid'];
 
 const NAN_BITS = 0x7fc00000;
@@ -39,6 +47,8 @@ const CASES: readonly Case[] = [
  */
 const SELECTED: Record<GemmVariant, Record<Transposition, readonly Case[]>> = {
   quad_16x32: { nt: [CASES[4], CASES[7]], nn: [CASES[3], CASES[7]], tn: [CASES[3], CASES[4]] },
+  quad_32x16: { nt: [CASES[4], CASES[7]], nn: [CASES[3]], tn: [CASES[3], CASES[7]] },
+  quad_32x32: { nt: [CASES[4]], nn: [CASES[7]], tn: [CASES[3]] },
   quad_16x16: { nt: [CASES[1], CASES[3]], nn: [CASES[2]], tn: [CASES[1], CASES[7]] },
   '16x16': { nt: [CASES[5]], nn: [CASES[4]], tn: [CASES[2]] },
   '8x8': { nt: CASES, nn: CASES.slice(1, 4), tn: [CASES[0], CASES[4], CASES[8]] },

@@ -8,6 +8,7 @@ import { recordConv2d, recordConv2dInputGradient, recordConv2dWeightGradient } f
 import {
   type ConvArguments,
   type ConvShape,
+  type ConvWeightGradient,
   convOutputSize,
   convWeightColumns,
   tapsOf,
@@ -186,7 +187,7 @@ function approximateCheck(
   };
 }
 
-function weightGradientCheck(tile: '8x8' | 'quad_16x32' | 'quad_16x16', slices: number): Check {
+function weightGradientCheck(tile: NonNullable<ConvWeightGradient['tile']>, slices: number): Check {
   const kernel = `conv2d_weight_gradient ${tile}`;
   return {
     kernel,
@@ -246,13 +247,16 @@ export const CONVOLUTIONS: readonly Check[] = [
   plainCheck('forward', '8x8'),
   plainCheck('forward', '16x8'),
   plainCheck('forward', 'quad_16x32'),
+  plainCheck('forward', 'quad_32x16'),
   plainCheck('input_gradient', '8x8'),
   plainCheck('input_gradient', '16x4'),
   plainCheck('input_gradient', 'quad_16x16'),
+  plainCheck('input_gradient', 'quad_32x32'),
   normalisedCheck('forward'),
   normalisedCheck('input_gradient'),
   weightGradientCheck('8x8', 2),
   weightGradientCheck('quad_16x32', 1),
+  weightGradientCheck('quad_32x16', 2),
   weightGradientCheck('quad_16x16', 2),
   oneChannelCheck('forward'),
   oneChannelCheck('input_gradient'),

@@ -20,6 +20,8 @@ const TRANSPOSITIONS: readonly Transposition[] = ['nt', 'nn', 'tn'];
 /** Keys of an object, so that a variant without a check does not compile. */
 const VARIANTS = Object.keys({
   quad_16x32: true,
+  quad_32x16: true,
+  quad_32x32: true,
   quad_16x16: true,
   '16x16': true,
   '8x8': true,

@@ -49,7 +49,7 @@ export const MI_FACE: Attack<MiFaceConfig> = {
   onPhotographs: false,
   needsPublicFaces: false,
   description:
-    'MI-Face (Fredrikson et al., CCS 2015): moves the pixels along the gradient until the victim recognises the person.',
+    'MI-Face (Fredrikson et al., CCS 2015): moves the pixels along the gradient so that the victim recognises the person.',
   schema: MiFaceOptions,
   contradiction: miFaceContradiction,
   access: ({ search }) => (search ? 'scores' : 'white-box'),

@@ -184,7 +184,7 @@ export const TERMS: readonly Meaning[] = [
   },
   {
     term: 'MI-Face',
-    text: 'Model inversion by gradient descent (Fredrikson, Jha, Ristenpart, CCS 2015). It moves the pixels of an image until the victim names a chosen person with confidence.',
+    text: 'Model inversion by gradient descent (Fredrikson, Jha, Ristenpart, CCS 2015). It moves the pixels of an image step by step so that the victim names a chosen person with more confidence.',
   },
   {
     term: 'model inversion',

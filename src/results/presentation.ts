@@ -80,7 +80,7 @@ export function caveatsOf(presentation: Presentation): string[] {
             'has memorised.',
         ]
       : []),
-    `Attackers are trained on the error-free victim (accuracy ${percent(trainAccuracy, 1)} on its training images).`,
+    `The accuracy of the error-free victim on its training images is ${percent(trainAccuracy, 1)}.`,
     meanFaceOf === 'public'
       ? 'The mean face that attacks start from is the mean of the public faces.'
       : 'The mean face that attacks start from is the mean of the training photographs, which the attacker is given.',
@@ -92,6 +92,10 @@ export function caveatsOf(presentation: Presentation): string[] {
           ]
         : [],
     ),
-    ...(procedural ? ['The faces are procedural.'] : []),
+    ...(procedural
+      ? [
+          'The faces are procedural, drawn by a program: they show how attacks and defences behave, not how much real photographs would leak.',
+        ]
+      : []),
   ];
 }

@@ -68,7 +68,7 @@ export function picturesNote(photographs: boolean): string {
     'First draw of each condition; numbers are means over all draws and people.' +
     (photographs
       ? ''
-      : ' Brightness and contrast of every reconstruction are set to those of the mean face, which no PCC sees.')
+      : ' Brightness and contrast of every reconstruction are set to those of the mean face, which changes no PCC.')
   );
 }
 

@@ -230,7 +230,11 @@ function answerOf(
   if (hiding) {
     const isCheap = decisive.row.accuracy >= base.accuracy.mean - CHEAP || decisive.owner?.verdict === 'equivalent';
     const start =
-      decisive.owner?.verdict === 'lower' ? 'Only at a price' : isCheap ? 'Yes' : 'Yes, at a price that is not known';
+      decisive.owner?.verdict === 'lower'
+        ? 'Some of them, at a price'
+        : isCheap
+          ? 'Some of them'
+          : 'Some of them, at a price that is not known';
     return { sentence: `${start}: with ${name}, ${attacker}, and ${owner}.`, decisive };
   }
   const start = higher || decisive.attacker?.verdict === 'equivalent' ? 'No' : 'Not shown';
@@ -273,17 +277,19 @@ function ownerClause({ owner: compared, row }: Setting, { row: base }: Undefende
 
 function noiseSentence(compared: Comparison): string {
   const { verdict, untested, mean, margin } = compared;
+  const errors = `“${conditionLabel(compared.first)}”`;
   const noise = 'random noise on the weights that costs as much accuracy';
-  if (untested === 'accuracy') return 'The accuracy of noise could not be made equal to that of the errors.';
-  if (untested === 'draws') return `A single draw or victim cannot show a difference from ${noise}.`;
-  if (untested === 'unmeasured' || mean === null) return `Too little could be measured to compare with ${noise}.`;
+  if (untested === 'accuracy') return `The accuracy of noise could not be made equal to that of ${errors}.`;
+  if (untested === 'draws') return `A single draw or victim cannot show a difference between ${errors} and ${noise}.`;
+  if (untested === 'unmeasured' || mean === null)
+    return `Too little could be measured to compare ${errors} with ${noise}.`;
   const count = points(Math.abs(mean), digitsOf(compared));
-  if (verdict === 'lower') return `The errors hide ${count} of 100 pictures more than ${noise}.`;
-  if (verdict === 'higher') return `The errors hide ${count} of 100 pictures fewer than ${noise}.`;
+  if (verdict === 'lower') return `With ${errors}, ${count} of 100 pictures more are hidden than by ${noise}.`;
+  if (verdict === 'higher') return `With ${errors}, ${count} of 100 pictures fewer are hidden than by ${noise}.`;
   if (verdict === 'equivalent') {
-    return `R${noise.slice(1)} hides as many pictures (within ±${points(margin, 0)} of 100).`;
+    return `With ${errors}, as many pictures are hidden as by ${noise} (within ±${points(margin, 0)} of 100).`;
   }
-  return `Whether ${noise} hides more pictures, or fewer, could not be told.`;
+  return `With ${errors}, it was not shown that more pictures are hidden, or fewer, than by ${noise}.`;
 }
 
 /** Width of an interval of a difference of shares from which on it says nothing. */
@@ -343,7 +349,7 @@ export function accuracyText({ accuracy }: VerdictRow): string {
 /** Explains the intervals of the table. */
 export function intervalNote(results: Results, { comparisons }: VerdictTable): string {
   return (
-    `Differences are paired, in points of 100, with intervals over ${isAggregated(results) ? 'victims' : 'draws'} and people (for accuracy ` +
-    `images) that are corrected for ${comparisons.length} comparisons by Holm’s method.`
+    `Differences are paired, in points of 100, with intervals over ${isAggregated(results) ? 'victims' : 'draws'} and people (images, for accuracy) ` +
+    `that are corrected for ${comparisons.length} comparisons by Holm’s method. Counts of pictures are means over draws, rounded.`
   );
 }

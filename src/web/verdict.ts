@@ -62,6 +62,7 @@ export function verdictOf(none: Point, memory: Point): Verdict {
       `A second network recognises ${countText(attacker)} of the attacker’s pictures, and ` +
       `${attackerBefore.right} without errors.`,
     both: bothLost(lost(owner, ownerBefore), lost(attacker, attackerBefore)),
-    noise: 'Another sample of errors gives other counts, and one sample shows no difference from plain noise.',
+    noise:
+      'Another sample of errors gives other counts, and one sample cannot show whether errors and plain noise differ.',
   };
 }

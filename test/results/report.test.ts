@@ -203,7 +203,7 @@ describe('the order of a report', () => {
       const of = parse(reportHtml({ results: plantedRun(plan), figures: [] }));
       return of.querySelector('.answer')!.textContent!;
     };
-    expect(answerOf(PROTECTS)).toMatch(/^Yes: /);
+    expect(answerOf(PROTECTS)).toMatch(/^Some of them: /);
     expect(answerOf(PROTECTS_NOBODY)).toMatch(/^(No|Not shown): /);
   });
 

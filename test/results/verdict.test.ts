@@ -16,14 +16,14 @@ describe('the verdict of a run', () => {
       'Does approximate memory hide the people whom the multilayer perceptron was trained on, and what does it cost?',
     );
     const start =
-      'Yes: with “Bit errors 0.098 %, fc1”, an independent evaluator recognises 12 of 40 of the attacker’s pictures ';
+      'Some of them: with “Bit errors 0.098 %, fc1”, an independent evaluator recognises 12 of 40 of the attacker’s pictures ';
     expect(answer.slice(0, start.length)).toBe(start);
     expect(answer).toContain('instead of 36 of 40 without errors, and ');
     expect(answer).toMatch(
       /and (no loss of accuracy was shown|the owner’s accuracy stays the same \(within ±2 points\))\.$/,
     );
     expect(notes).toEqual([
-      'The errors hide 60 of 100 pictures more than random noise on the weights that costs as much accuracy.',
+      'With “Bit errors 1.56 %, fc1”, 60 of 100 pictures more are hidden than by random noise on the weights that costs as much accuracy.',
     ]);
   });
 
@@ -36,7 +36,7 @@ describe('the verdict of a run', () => {
     );
     expect(answer).not.toContain('without errors');
     expect(notes).toEqual([
-      'The errors hide 60 of 100 pictures fewer than random noise on the weights that costs as much accuracy.',
+      'With “Bit errors 1.56 %, fc1”, 60 of 100 pictures fewer are hidden than by random noise on the weights that costs as much accuracy.',
     ]);
     expect(table!.rows.slice(1).some(({ attacker }) => attacker.startsWith('lower'))).toBe(true);
     const [, ...settings] = table!.rows.filter(({ condition }) => condition.kind !== 'gaussian');
@@ -47,10 +47,12 @@ describe('the verdict of a run', () => {
     const { answer, notes, table } = verdict(AT_A_PRICE);
     expect(answer).toMatch(
       new RegExp(
-        `^Only at a price: with ${named('moderate')}, .* 12 of 40 .*and the owner’s accuracy falls from 95\\.0 % to 8\\d\\.\\d %\\.$`,
+        `^Some of them, at a price: with ${named('moderate')}, .* 12 of 40 .*and the owner’s accuracy falls from 95\\.0 % to 8\\d\\.\\d %\\.$`,
       ),
     );
-    expect(notes[0]).toMatch(/^(Whether random|Random) noise on the weights that costs as much accuracy/);
+    expect(notes[0]).toMatch(
+      /^With “Bit errors 1\.56 %, fc1”, (as many|it was not shown that more) .* random noise on the weights that costs as much accuracy/,
+    );
     expect(table!.decisive!.condition).toEqual(CONDITIONS.moderate);
   });
 
@@ -116,7 +118,9 @@ describe('the verdict of a run', () => {
   test('several victims are judged together', () => {
     const runs = [1, 2, 3, 4, 5].map((seed) => plantedRun(PROTECTS, { seed, draws: 3 }));
     const { answer, table } = verdictOf(aggregate(runs));
-    expect(answer).toMatch(/^Yes: with “Bit errors 0\.098 %, fc1”, an independent evaluator recognises 12 of 40/);
+    expect(answer).toMatch(
+      /^Some of them: with “Bit errors 0\.098 %, fc1”, an independent evaluator recognises 12 of 40/,
+    );
     expect(intervalNote(aggregate(runs), table!)).toContain('intervals over victims');
   });
 

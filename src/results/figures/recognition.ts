@@ -31,7 +31,7 @@ export const recognitionCurve: RunFigure = {
     const { attack } = settingsOf(results)!.base;
     return (
       `Share of the pictures of “${attackTitle(results.manifest.attacks, attack)}” on which the evaluator recognises the right person, ` +
-      'against accuracy. To the right the owner loses less, below the attacker sees less; bands and whiskers are 95 % intervals.'
+      'against accuracy. Further right the owner loses less, further down the attacker sees less; bands and whiskers are 95 % intervals.'
     );
   },
   draw(results, { document, theme, title }) {

@@ -50,7 +50,7 @@ const browser: TestProjectInlineConfiguration = {
   test: {
     name: 'browser',
     setupFiles,
-    include: ['test/{attacks,data,injection,kernels,memory,models}/**/*.gpu.test.ts'],
+    include: ['test/{data,injection,kernels,memory,models}/**/*.gpu.test.ts'],
     exclude: [
       // This file reads fixtures with node:fs.
       'test/models/import.gpu.test.ts',
@@ -62,9 +62,8 @@ const browser: TestProjectInlineConfiguration = {
       // This file looks for real faces on the disk.
       'test/models/face_evaluator.gpu.test.ts',
       // These files combine kernels that other files run in Chromium: nothing in them is specific to a platform.
-      'test/attacks/{generative,mi_face_reads,repeated_inversion}.gpu.test.ts',
-      'test/injection/{codes16,majority_vote,zones}.gpu.test.ts',
-      'test/models/{autoencoder,flip_search,gradients,hidden_defences,normalised,plan,training_defences}.gpu.test.ts',
+      'test/injection/{approximate_memory,codes16,fused,majority_vote,zones}.gpu.test.ts',
+      'test/models/{autoencoder,flip_search,gradients,hidden_defences,network,normalised,plan,training,training_defences,victims,yang}.gpu.test.ts',
     ],
     // All files share one page: a page per file would take half a minute longer. Projects of a group must agree on
     // `maxWorkers`.

@@ -5,15 +5,21 @@ import type { Table } from './format.ts';
 import { membershipTable } from './membership.ts';
 import type { Results } from './schema.ts';
 import { comparisonTable, ENERGY_NOTE, energyTable, summaryTable, WORST_CASE_NOTE, worstCaseTable } from './tables.ts';
+import { verdictOf } from './verdict.ts';
 
 /**
- * Tables: the conditions with their intervals, the comparisons with their corrected intervals and verdicts, the
- * worst of several attackers, what reduced voltages and timings save, and where they were measured membership inference and parts of
+ * Tables: the conditions with their intervals, the comparisons of the verdict (accuracy and recognition) and of similarity and
+ * identification, each a family with its corrected intervals, the worst of several attackers, what reduced voltages and timings save, and where they were measured membership inference and parts of
  * the errors.
  */
 export function markdownReport(results: Results): string {
-  const compared = comparisons(results);
-  const list = compared.length === 0 ? [] : ['### Comparisons', markdownTable(comparisonTable(compared, results))];
+  const families = [
+    ['### Comparisons of the verdict', verdictOf(results).table?.comparisons ?? []],
+    ['### Comparisons', comparisons(results)],
+  ] as const;
+  const list = families.flatMap(([title, compared]) =>
+    compared.length === 0 ? [] : [title, markdownTable(comparisonTable(compared, results))],
+  );
   const worst = worstCaseTable(results);
   if (worst) list.push('### The worst of all attackers', markdownTable(worst), WORST_CASE_NOTE);
   const memberships = membershipTable(results);

@@ -145,7 +145,7 @@ const MemoryCondition = v.strictObject({
   granularity,
   rates: field(
     v.record(v.string(), share),
-    'Mean bit error rate on the first chip per layer, and per stored activation: `input`, `fc1 output`.',
+    'Mean bit error rate per layer over the whole first chip, and per stored activation: `input`, `fc1 output`.',
   ),
   layers,
   memory: field(MemoryConfig, 'The memory configuration.'),
@@ -295,7 +295,7 @@ const rowSchema = v.object({
   rates: v.optional(
     field(
       v.record(v.string(), share),
-      'Mean bit error rate per layer on the chip of this draw; present where chips differ.',
+      'Mean bit error rate per layer over the whole chip of this draw, also where a layer is placed in a part of it; present where chips differ.',
     ),
   ),
   correct: v.optional(

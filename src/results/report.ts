@@ -35,8 +35,9 @@ function introduction({ classes }: Manifest['dataset']): string {
   const person = classes === undefined ? 'a person' : `one of ${classes} people`;
   const guess = classes === undefined ? '' : `; a guess is right once in ${classes}`;
   return (
-    'Approximate memory saves energy and returns some bits wrong. The owner of the network wants right answers; an attacker reconstructs ' +
-    `the people whom it was trained on. An independent evaluator, a second network, names ${person} for every picture${guess}.`
+    'Approximate memory saves energy and returns some bits wrong. It was proposed to keep a network there on purpose: an attacker who ' +
+    'reconstructs the people whom it was trained on would then see less of them. Its owner pays with wrong answers. ' +
+    `An independent evaluator, a second network, names ${person} for every picture${guess}.`
   );
 }
 

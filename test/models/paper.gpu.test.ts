@@ -1,4 +1,4 @@
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, expect } from 'vitest';
 import { Arena } from '../../src/gpu/arena.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
 import { recordMse, recordSoftmaxCrossEntropy } from '../../src/kernels/loss.ts';
@@ -16,6 +16,7 @@ import { adam } from '../../src/reference/optimizer.ts';
 import { parametersOf, stackBackward, stackForward } from '../reference/model.ts';
 import { expectAllclose } from '../support/allclose.ts';
 import { randomValues, readMatrix, useGpu, writeMatrix } from '../support/gpu.ts';
+import { longTest } from '../support/long.ts';
 
 // Compares one training step of the published networks at full width, on a batch of two, with the float64 reference: every
 // logit, every gradient, every parameter. No other test has tensors of this size. It takes two minutes and 4.5 GB.
@@ -149,13 +150,13 @@ async function compareStep(full: ModelSpec, kind: 'classify' | 'invert'): Promis
   }
 }
 
-it('the published classifier takes the same training step as its reference', { timeout: 900_000 }, async () => {
+longTest('the published classifier takes the same training step as its reference', 15, async () => {
   const spec = yangClassifier({ kind: 'yang-classifier', size: SIZE, ndf: 128, classes: CLASSES });
   expect(parameterCount(spec)).toBe(51_025_344);
   await compareStep(spec, 'classify');
 });
 
-it('the published inversion network takes the same training step as its reference', { timeout: 900_000 }, async () => {
+longTest('the published inversion network takes the same training step as its reference', 15, async () => {
   const spec = yangInversion({ kind: 'yang-inversion', size: SIZE, ngf: 128, classes: CLASSES });
   expect(parameterCount(spec)).toBe(19_701_377);
   await compareStep(spec, 'invert');

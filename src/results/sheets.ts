@@ -65,7 +65,7 @@ export function decidingFaces(
 /** The note below deciding faces and sheets. */
 export function picturesNote(photographs: boolean): string {
   return (
-    'First draw of each condition; numbers are means over all draws and people.' +
+    'First draw of each condition; numbers are means over all draws and people. Whom a picture shows is said by the evaluator, a network, not by eye.' +
     (photographs
       ? ''
       : ' Brightness and contrast of every reconstruction are set to those of the mean face, which changes no PCC.')

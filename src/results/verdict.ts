@@ -289,7 +289,7 @@ function noiseSentence(compared: Comparison): string {
   if (verdict === 'equivalent') {
     return `With ${errors}, as many pictures are hidden as by ${noise} (within ±${points(margin, 0)} of 100).`;
   }
-  return `With ${errors}, it was not shown that more pictures are hidden, or fewer, than by ${noise}.`;
+  return `With ${errors}, no difference was shown from ${noise}.`;
 }
 
 /** Width of an interval of a difference of shares from which on it says nothing. */

@@ -66,7 +66,7 @@ function dimmLines({ measured, assumed }: DrawnDimm): HTMLElement[] {
 /** The ends of a slider, the gentlest first. */
 const ENDS: Record<string, readonly [string, string]> = {
   'supply voltage': ['nominal', 'low: saves energy, makes errors'],
-  'bits that flip': ['few', 'many'],
+  'bits that flip': [formatPercent(RATES[0]), formatPercent(RATES[RATES.length - 1])],
 };
 
 /** What a choice means, in about six words. */

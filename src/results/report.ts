@@ -76,13 +76,13 @@ export function reportHtml(options: ReportOptions): string {
   const title = options.title ?? runTitle(manifest);
   const verdict = verdictOf(results);
   const [curve, ...others] = figures.map((figure) => figureHtml(figure, results));
-  const body = `${verdictSection(verdict, results, faces, curve)}
+  const body = unbroken(`${verdictSection(verdict, results, faces, curve)}
 ${methodsSection(verdict, results, options.caveats ?? [])}
 ${comparisonSection(verdict, results)}
 ${others.length > 0 ? section('figures', 'Further figures', others.join('\n')) : ''}
 ${furtherTables(results)}
 ${runSection(results)}
-${repeatSection(manifest.command)}`;
+${repeatSection(manifest.command)}`);
 
   const html = (rules: string) => `<!doctype html>
 <html lang="en">
@@ -109,6 +109,11 @@ ${body}
   const plain = html('');
   // The fonts are reduced to the characters of the page; base64 pictures add none that its text lacks.
   return options.fonts ? html(fontRules(options.fonts, plain)) : plain;
+}
+
+/** Keeps a number and its unit on one line. */
+function unbroken(html: string): string {
+  return html.replace(/(?<=\d) (?=%)/g, '\u00a0');
 }
 
 function section(id: string, title: string, content: string): string {

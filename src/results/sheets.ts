@@ -57,7 +57,7 @@ export function decidingFaces(
     const detail = `accuracy ${accuracyText(row)}, ${recognisedText(row, table)} recognised`;
     return [{ label: conditionLabel(row.condition), detail, images: shownImages(images, attack, pictures) }];
   });
-  const truth = { label: 'truth', detail: truthDetail(attack), images: [...pictures.truth(attack.truth)] };
+  const truth = { label: 'photographs', detail: truthDetail(attack), images: [...pictures.truth(attack.truth)] };
   const cut = ({ images, ...row }: SheetRow) => ({ ...row, images: images.slice(0, columns.length) });
   return { columns, rows: [truth, ...rows].map(cut), attack: attack.name };
 }
@@ -128,7 +128,7 @@ export interface SheetInput {
 type PresentedAttack = Presentation['attacks'][number];
 
 function truthDetail({ photographs, split }: PresentedAttack): string {
-  return photographs ? `${split} photographs` : 'a training photograph';
+  return photographs ? `${split} ones` : 'one of the training';
 }
 
 /** Reconstructions of persons in the brightness and contrast of the mean face; those of photographs are unchanged. */
@@ -155,7 +155,7 @@ function sheetRows(
     if (photographs && truths.has(truth)) continue;
     if (!truths.has(truth)) {
       truths.add(truth);
-      rows.push({ label: 'truth', detail: truthDetail(attack), images: pictures.truth(truth).slice(0, columns) });
+      rows.push({ label: 'photographs', detail: truthDetail(attack), images: pictures.truth(truth).slice(0, columns) });
     }
     const entries = summary.filter((entry) => entry.attack === name);
     for (const { condition, accuracy, pcc, pccLift, liftMeanFree } of chosen(entries, layers)) {

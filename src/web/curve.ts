@@ -51,6 +51,7 @@ export class Curve {
   readonly #run: HTMLButtonElement;
   readonly #draws: HTMLInputElement;
   readonly #why: HTMLElement;
+  readonly #verdict: HTMLElement;
   readonly #plot: Plot;
   readonly #tableBox: HTMLElement;
   readonly #exports: ReadonlyMap<Export, HTMLButtonElement>;
@@ -79,6 +80,7 @@ export class Curve {
     const onchange = () => onDraws(this.#draws.valueAsNumber);
     this.#draws = el('input', { id: drawsId, type: 'number', min: 1, max: 100, step: 1, onchange });
     this.#why = el('p', { id: whyId, class: 'note' });
+    this.#verdict = el('div', { id: `${id}-verdict`, 'aria-live': 'polite' });
     this.#plot = new Plot(plot);
     this.#tableBox = el('div', { id: `${id}-table`, class: 'table-box' });
     this.#exports = new Map(
@@ -90,6 +92,7 @@ export class Curve {
     root.prepend(
       el('p', { class: 'buttons' }, this.#run, el('label', {}, 'samples per point ', this.#draws)),
       this.#why,
+      this.#verdict,
       el(
         'details',
         { class: 'more' },
@@ -128,13 +131,22 @@ export class Curve {
 
   show(setting: Setting, results: Results): void {
     this.#shown = { setting, results };
+    this.#verdict.replaceChildren();
     this.#table();
     this.#buttons();
     this.#draw();
   }
 
+  /** Says what the curve shows, once all of it is measured. */
+  async judge(): Promise<void> {
+    const shown = this.#shown;
+    const { verdictElements } = await import('./measured_verdict.ts');
+    if (shown && this.#shown === shown) this.#verdict.replaceChildren(...verdictElements(shown.results));
+  }
+
   clear(): void {
     this.#shown = undefined;
+    this.#verdict.replaceChildren();
     this.#plot.clear();
     this.#tableBox.replaceChildren();
     this.#buttons();

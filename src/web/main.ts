@@ -301,6 +301,7 @@ function start(hasWebGpu: boolean): void {
     rest(how === 'done' ? 'ready' : 'stopped');
     document.body.dataset.ended = `${job} ${how}`;
     byId<HTMLProgressElement>('status-bar').value = how === 'done' ? 1 : 0;
+    if (job === 'curve' && how === 'done') void (ofNetwork ? network : curve).judge();
     say(`${NAMES[job]} ${how === 'done' ? 'is done' : 'was stopped'}`);
     if (how === 'done' && job === 'open' && brings.length > 0) {
       bring(brings);

@@ -167,6 +167,11 @@ export class NetworkPanel {
     this.#curve.show(setting, results);
   }
 
+  /** Says what a finished curve shows. */
+  async judge(): Promise<void> {
+    await this.#curve.judge();
+  }
+
   picture({ file, pictures }: Extract<Reply, { kind: 'pictures' }>): void {
     this.#curve.picture(file, pictures);
   }

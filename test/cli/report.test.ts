@@ -103,7 +103,7 @@ describe('the command midas report', () => {
     expect(rows).toBeGreaterThan(2);
     expect(rows).toBeLessThanOrEqual(5);
     expect(Array.from(page.matchAll(/src="data:image\/png;base64,/g))).toHaveLength(4 * rows);
-    expect(page).toContain(`<p class="answer">${json.answer}</p>`);
+    expect(page.replaceAll('\u00a0', ' ')).toContain(`<p class="answer">${json.answer}</p>`);
     expect(readdirSync(dirs[0])).toEqual(before);
   });
 
@@ -126,10 +126,10 @@ describe('the command midas report', () => {
 
   test('midas report repeats the notes of a run, and names the seed of notes that differ between runs', async () => {
     const one = read((await report({})).out, 'report.html');
-    expect(one).toContain('<li>The linear evaluators recognise 91 %');
+    expect(one).toContain('<li>The linear evaluators recognise 91\u00a0%');
     const both = read((await report({ dirs })).out, 'report.html');
-    expect(both).toContain('<li>Seed 1: The linear evaluators recognise 91 %');
-    expect(both).toContain('<li>Seed 2: The linear evaluators recognise 83 %');
+    expect(both).toContain('<li>Seed 1: The linear evaluators recognise 91\u00a0%');
+    expect(both).toContain('<li>Seed 2: The linear evaluators recognise 83\u00a0%');
     expect(both.split('The faces are procedural, drawn by a program:')).toHaveLength(2);
   });
 

@@ -11,6 +11,7 @@ import { build } from 'vite';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Random } from '../../src/random.ts';
 import { parseResults } from '../../src/results/results.ts';
+import { verdictOf } from '../../src/results/verdict.ts';
 import { findChromium, launchChromium } from '../support/chromium.ts';
 import { serveFolder } from '../support/static_server.ts';
 
@@ -294,9 +295,11 @@ describe.runIf(findChromium())('the page in Chromium', () => {
     await ended('curve stopped');
     await page!.click('#curve-run');
     await ended('curve done');
+    await page!.locator('#curve-verdict strong').waitFor();
     await page!.click('#curve summary');
     const results = parseResults(JSON.parse((await exported('results.json')).toString()), 'results.json');
     expect(results.manifest.command).toBe(page!.url());
+    expect(await text('#curve-verdict strong')).toBe(verdictOf(results).answer);
     expect(new Set(results.rows.map(({ condition }) => condition.kind))).toEqual(new Set(['none', 'memory']));
     expect((await exported('results.csv')).toString().split('\n')).toHaveLength(results.rows.length + 2);
     for (const name of ['curve.svg', 'recon.svg'])

@@ -35,7 +35,9 @@ function lost(row: Row): Row {
   return { ...row, ...measures, ...EARLY_ROW, unmeasured: nobody.length, perIdentity };
 }
 
-function parse(text: string): Document {
+/** The page, with the spaces before units as the sentences have them. */
+function parse(page: string): Document {
+  const text = page.replaceAll('\u00a0', ' ');
   return new (document.defaultView as Window & typeof globalThis).DOMParser().parseFromString(text, 'text/html');
 }
 
@@ -196,6 +198,11 @@ describe('the order of a report', () => {
     ]);
     const parts = Array.from(first.children, ({ tagName, className, id }) => id || className || tagName);
     expect(parts).toEqual(['verdict', 'answer', 'P', 'faces', 'figure-recognition', 'verdict', 'note']);
+  });
+
+  test('no line of a report breaks between a number and its percent sign', () => {
+    expect(page).toContain('80.0\u00a0%');
+    expect(page).not.toMatch(/\d %/);
   });
 
   test('the opposite run gets the opposite verdict in its report', () => {

@@ -39,14 +39,14 @@ describe('the faces that decide a verdict', () => {
 
   test('the faces are the truth, the undefended model and three settings, without the mildest, with their numbers', () => {
     const { rows, columns } = shown(AT_A_PRICE);
-    expect(rows.map(({ label }) => label)).toEqual(['truth', ...labels('none', 'moderate', 'noise', 'ruinous')]);
+    expect(rows.map(({ label }) => label)).toEqual(['photographs', ...labels('none', 'moderate', 'noise', 'ruinous')]);
     expect(rows[2].detail).toBe('accuracy 80.0 %, 12 of 40 recognised');
     for (const { images } of rows) expect(images).toHaveLength(columns.length);
   });
 
   test('the mildest setting is shown if the verdict names it', () => {
     expect(shown(PROTECTS).rows.map(({ label }) => label)).toEqual([
-      'truth',
+      'photographs',
       ...labels('none', 'cheap', 'noise', 'ruinous'),
     ]);
   });

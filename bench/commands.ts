@@ -14,14 +14,22 @@ export interface CommandRun {
   readonly peakBytes?: number;
 }
 
-/** Runs `midas ...args` into a temporary folder. @throws Error with the last line on stderr if the command fails */
-export async function midas(args: readonly string[]): Promise<CommandRun> {
+/**
+ * Runs `midas ...args`, by default into a temporary folder.
+ * @param out a file or folder that is kept
+ * @throws Error with the last line on stderr if the command fails
+ */
+export async function midas(args: readonly string[], out?: string): Promise<CommandRun> {
   const folder = mkdtempSync(join(tmpdir(), 'midas-bench-'));
   const before = performance.now();
   // Node is started directly: npm or tsx would start it as a child of their own process, whose memory would be measured.
-  const child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args, '--quiet', '--out', join(folder, 'run')], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
+  const child = spawn(
+    process.execPath,
+    ['--import', 'tsx', MAIN, ...args, '--quiet', '--out', out ?? join(folder, 'run')],
+    {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    },
+  );
   let said = '';
   child.stderr.on('data', (text) => {
     said = `${said}${text}`.slice(-2000);

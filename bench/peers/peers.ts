@@ -10,6 +10,7 @@ import { installPeers } from './install.ts';
 import { type EngineName, startEngine } from './process.ts';
 import { findPytorch, startPytorch } from './pytorch.ts';
 import { type CaseOutcome, takeTurns } from './turns.ts';
+import { benchWholeRun } from './whole_run.ts';
 
 /** Targets: how many times faster a training step is than that of a peer. */
 const TARGETS: Readonly<Record<string, number>> = { tfjs: 5, 'jax-js': 1 };
@@ -67,7 +68,10 @@ export async function benchPeers(
     const differences = outcomes.flatMap(({ outcomes: engines }) =>
       [...engines.values()].flatMap((outcome) => ('failure' in outcome && outcome.differs ? [outcome.failure] : [])),
     );
-    return { rows: outcomes.flatMap(rowsOf), engines, differences };
+    const rows = outcomes.flatMap(rowsOf);
+    for (const contestant of contestants) contestant.stop();
+    if (python) rows.push(...(await benchWholeRun(adapter, python, rounds, say)));
+    return { rows, engines, differences };
   } finally {
     for (const contestant of contestants) contestant.stop();
   }

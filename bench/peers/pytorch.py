@@ -12,6 +12,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from bit_errors import load, store
+
 # By default hyperthreads stay idle, which our engine uses too.
 torch.set_num_threads(os.cpu_count())
 
@@ -119,35 +121,13 @@ def build_training(case, t):
     return (lambda: torch.tensor([run() for _ in range(COMPARED_STEPS)])), run
 
 
-BITS = 12
-
-
 def build_defended(case, t):
-    """Weights and biases as sign-magnitude codes of 12 bits, whose bits flip anew in every pass."""
-    rate = case['bitErrorRate']
-    stored = {}
-    for name, weight in t.items():
-        if '.' not in name:
-            continue
-        # The smallest power of two with which the magnitude of the largest weight fits.
-        unit = 2.0 ** (np.ceil(np.log2(float(weight.abs().max()))) + 1 - BITS)
-        codes = torch.clamp(torch.round(weight.abs() / unit), max=2 ** (BITS - 1) - 1).to(torch.int16)
-        stored[name] = (codes | ((weight < 0).to(torch.int16) << (BITS - 1)), unit)
+    """Weights and biases as codes of 12 bits, whose bits flip anew in every pass."""
+    stored = {name: store(weight) for name, weight in t.items() if '.' in name}
 
-    def read(codes, unit, rate):
-        if rate > 0:
-            bits = codes.numel() * BITS
-            flips = int(torch.distributions.Binomial(torch.tensor(float(bits)), torch.tensor(rate)).sample())
-            places = torch.unique(torch.randint(bits, (flips,)))
-            masks = torch.zeros(codes.numel(), dtype=torch.int16)
-            masks.index_add_(0, torch.div(places, BITS, rounding_mode='floor'), (1 << (places % BITS)).to(torch.int16))
-            codes = codes ^ masks.view_as(codes)
-        magnitudes = (codes & (2 ** (BITS - 1) - 1)).float() * unit
-        return torch.where(codes >> (BITS - 1) > 0, -magnitudes, magnitudes)
-
-    def run(rate=rate):
+    def run(rate=case['bitErrorRate']):
         with torch.inference_mode():
-            return forward(case['layers'], {name: read(*each, rate) for name, each in stored.items()}, t['images'])
+            return forward(case['layers'], {name: load(*each, rate) for name, each in stored.items()}, t['images'])
     return (lambda: run(0)), run
 
 

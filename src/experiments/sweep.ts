@@ -15,6 +15,7 @@ import type { Evaluation } from '../models/evaluate.ts';
 import { isErrorFree } from '../results/condition.ts';
 import { isCalibrationImage } from '../results/equal_accuracy.ts';
 import { formatNumber } from '../results/format.ts';
+import { FIRST_METRICS } from '../results/metrics.ts';
 import { inOrder, type RowOrder } from '../results/order.ts';
 import { encodePictures } from '../results/pictures.ts';
 import {
@@ -25,7 +26,6 @@ import {
   pictureFile,
   type Row,
 } from '../results/results.ts';
-import { FIRST_METRICS } from '../results/schema.ts';
 import { Calibration, type CalibrationCurve } from './calibration.ts';
 import { layersOfSet, memoryOf, released } from './conditions.ts';
 import type { NoiseConfig, SweepConfig } from './config.ts';

@@ -3,15 +3,8 @@ import { ConfigError } from '../errors.ts';
 import { estimate, estimateOverVictims } from '../metrics/interval.ts';
 import { meanOfMeasured } from '../metrics/scoring.ts';
 import { canonical, isNoise, matchedTo } from './condition.ts';
-import {
-  type Condition,
-  type Interval,
-  METRICS,
-  type Metric,
-  type Results,
-  type Row,
-  type SummaryEntry,
-} from './schema.ts';
+import { METRICS, type Metric } from './metrics.ts';
+import type { Condition, Interval, Results, Row, SummaryEntry } from './schema.ts';
 import { accuracyOf, dimmsOf, intervalFor, optionsOf, sampled, showsDraws, sortedDraws, tableOf } from './summary.ts';
 
 /** A summary entry over several seeds; `draws` and `n` are counted over all of them. */

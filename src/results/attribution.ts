@@ -9,7 +9,8 @@ import { sameRelease } from './condition.ts';
 import { formatNumber, formatPercent, type Table } from './format.ts';
 import { groupedBy } from './groups.ts';
 import { conditionLabel, METRIC_LABELS } from './labels.ts';
-import type { Condition, Interval, Metric, Results, Row } from './schema.ts';
+import type { Metric } from './metrics.ts';
+import type { Condition, Interval, Results, Row } from './schema.ts';
 import { shownLift } from './series.ts';
 import { intervalFor, showsDraws, sortedDraws, tableOf } from './summary.ts';
 

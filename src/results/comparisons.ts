@@ -17,7 +17,8 @@ import { haveSameDimms, isAggregated, keyAcrossSeeds } from './aggregate.ts';
 import { calibratedTo, isDefended, isErrorFree, isNoise, isUndefended } from './condition.ts';
 import { canBeMoved, meanAccuracy, moveOf, partsOfMoves, type RowGroups, type Sides, STILL } from './equal_accuracy.ts';
 import { groupedBy } from './groups.ts';
-import { type Condition, type Metric, type Results, type Row, SHARES, type SummaryEntry } from './schema.ts';
+import { type Metric, SHARES } from './metrics.ts';
+import type { Condition, Results, Row, SummaryEntry } from './schema.ts';
 import { lessCertain, sampled, showsDraws, sortedDraws, tableOf } from './summary.ts';
 
 /**

@@ -4,7 +4,8 @@
  */
 import type { AggregatedEntry } from './aggregate.ts';
 import { conditionLabel } from './labels.ts';
-import { type Condition, METRICS, type Row, type SummaryEntry } from './schema.ts';
+import { METRICS } from './metrics.ts';
+import type { Condition, Row, SummaryEntry } from './schema.ts';
 
 /**
  * Rows as CSV, one line per row. Rates, those of the row's own chip, are in columns `rate.<layer>`, the further keys of a

@@ -4,7 +4,8 @@
  */
 import type { VariancePart } from '../metrics/interval.ts';
 import { sameRelease } from './condition.ts';
-import type { Condition, Metric, Row } from './schema.ts';
+import type { Metric } from './metrics.ts';
+import type { Condition, Row } from './schema.ts';
 import { tableOf } from './summary.ts';
 
 /** Largest difference of two accuracies that are still made equal. */

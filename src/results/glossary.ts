@@ -3,7 +3,7 @@
  * A reader needs no other entry to understand one.
  */
 import { METRIC_LABELS } from './labels.ts';
-import { METRIC_TEXTS, METRICS, type Metric } from './schema.ts';
+import { METRIC_TEXTS, METRICS, type Metric } from './metrics.ts';
 
 /** The meaning of a term. */
 export interface Meaning {

@@ -6,7 +6,8 @@
 import type { Granularity } from '../memory/config.ts';
 import { isNoise } from './condition.ts';
 import { formatNumber, formatRate } from './format.ts';
-import type { Condition, ConditionKind, Manifest, Metric, Release } from './schema.ts';
+import type { Metric } from './metrics.ts';
+import type { Condition, ConditionKind, Manifest, Release } from './schema.ts';
 
 /** Display names of the kinds, used by every figure and table. */
 export const KIND_LABELS: Record<ConditionKind, string> = {

@@ -2,7 +2,8 @@
 import type { AggregatedEntry } from './aggregate.ts';
 import { attackTitle } from './attacks.ts';
 import { conditionLabel } from './labels.ts';
-import type { AttackDescription, Interval, Metric, SummaryEntry } from './schema.ts';
+import type { Metric } from './metrics.ts';
+import type { AttackDescription, Interval, SummaryEntry } from './schema.ts';
 
 export interface LatexOptions {
   /** Columns; default: accuracy, similarity, identification and recognition, where they were measured. */

@@ -35,6 +35,7 @@ export {
   victimTitleOf,
 } from './labels.ts';
 export { latexTable } from './latex.ts';
+export { METRICS, type Metric } from './metrics.ts';
 export { asWritten, inOrder, type RowOrder } from './order.ts';
 export { markedRowToLine, parseResults, parseRows, type RowChecks, rowKey, rowToLine } from './parse.ts';
 export { decodePictures, encodePictures, type Pictures } from './pictures.ts';
@@ -47,9 +48,7 @@ export {
   type Interval,
   type Manifest,
   ManifestSchema,
-  METRICS,
   type MemoryCondition,
-  type Metric,
   type NoiseCondition,
   RESULTS_SCHEMA,
   type Release,

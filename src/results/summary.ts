@@ -5,7 +5,8 @@ import { meanOfMeasured } from '../metrics/scoring.ts';
 import { conditionKey, isErrorFree } from './condition.ts';
 import { groupedBy } from './groups.ts';
 import { conditionLabel } from './labels.ts';
-import { type Interval, METRICS, type Metric, type Row, SHARES, type SummaryEntry } from './schema.ts';
+import { METRICS, type Metric, SHARES } from './metrics.ts';
+import type { Interval, Row, SummaryEntry } from './schema.ts';
 
 /**
  * Groups rows by condition and attack, in order of first appearance, and gives each metric a mean and a 95 % interval over draws

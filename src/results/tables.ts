@@ -6,7 +6,8 @@ import type { Comparison, Untested } from './comparisons.ts';
 import { conditionKey } from './condition.ts';
 import { formatDifference, formatDifferenceWithInterval, formatInterval, formatNumber, type Table } from './format.ts';
 import { conditionLabel, METRIC_LABELS, metricHeading } from './labels.ts';
-import type { Metric, Results, SummaryEntry } from './schema.ts';
+import type { Metric } from './metrics.ts';
+import type { Results, SummaryEntry } from './schema.ts';
 import { type LiftChange, worstCases } from './worst_case.ts';
 
 /** Columns of the table of all conditions, where they were measured. */

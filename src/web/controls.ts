@@ -1,8 +1,9 @@
 /** The form that chooses a memory. It shows the setting, and reports every change to one listener. */
 
-import { VICTIM_KINDS, type VictimKind } from '../experiments/config.ts';
+import type { VictimKind } from '../experiments/config.ts';
 import { VENDORS } from '../memory/undervolting.ts';
 import { formatPercent } from '../results/results.ts';
+import { NAMED_MEMORIES, RELEASES, VICTIM_KINDS } from './choices.ts';
 import { byId, el } from './dom.ts';
 import {
   ALL_LAYERS,
@@ -10,9 +11,7 @@ import {
   dimmOf,
   FORMAT_NAMES,
   layerSetsOf,
-  NAMED_MEMORIES,
   RATES,
-  RELEASES,
   releaseText,
   type Setting,
   vendorOf,
@@ -190,7 +189,7 @@ export class Controls {
     ] as const;
     const victims = VICTIM_KINDS.map((kind) => [kind, VICTIM_NAMES[kind]] as const);
     const formats = FORMAT_NAMES.map((name) => [name, name] as const);
-    const releases = [...RELEASES.keys()].map((name) => [name, releaseText(name) ?? 'exact'] as const);
+    const releases = RELEASES.map(({ name }) => [name, releaseText(name) ?? 'exact'] as const);
     const select = (name: keyof Setting, label: string, entries: readonly (readonly [string, string])[], off = false) =>
       [name, () => this.#select(name, label, entries, setting, off)] as const;
     const fields = new Map<keyof Setting, () => HTMLElement>([

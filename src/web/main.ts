@@ -1,10 +1,10 @@
 /** The page: sends the visitor's choices to the engine, and shows the results of the engine. */
 
-import { attackOfKind } from '../attacks/registry.ts';
 import type { Channels } from '../image_size.ts';
 import { pictureFile } from '../results/results.ts';
 import { showAdapter, showChecks } from './adapter.ts';
 import { AttackPanel, PEOPLE_LINES, peopleCaption } from './attack_panel.ts';
+import { PERSON_ATTACKS } from './choices.ts';
 import { Controls, type ControlsOptions } from './controls.ts';
 import { Curve } from './curve.ts';
 import { byId, el, whenNear } from './dom.ts';
@@ -16,7 +16,7 @@ import { showLayers } from './machine.ts';
 import { MiFacePlayer, sayAttack } from './mi_face_player.ts';
 import { NetworkPanel } from './network_panel.ts';
 import type { ChosenFile, ChosenImage, Job, JobKind, Reply } from './protocol.ts';
-import { DEFAULTS, isSetting, normalised, PERSON_ATTACKS, readSetting, type Setting, writeSetting } from './setting.ts';
+import { DEFAULTS, isSetting, normalised, readSetting, type Setting, writeSetting } from './setting.ts';
 import { rateIndex, SHIPPED, type ShippedFaces, shippedFaces, shippedFlips } from './shipped.ts';
 import { keyOfRate, shippedCurve } from './shipped_curve.ts';
 import { isShippedCurve, Story } from './story.ts';
@@ -200,7 +200,7 @@ function start(hasWebGpu: boolean): void {
     );
     byId<HTMLSelectElement>('model').value = setting.model;
     byId<HTMLSelectElement>('attack').value = setting.attack;
-    byId('attack-description').textContent = attackOfKind(setting.attack).description;
+    byId('attack-description').textContent = PERSON_ATTACKS.find(({ kind }) => kind === setting.attack)!.description;
     curve.setDraws(setting.draws);
     const members = setting.layers.split('+');
     const [layer] = setting.tensor.split('.');

@@ -3,26 +3,23 @@
  * absent has its default, so the address holds only the differences. The same address gives the same numbers.
  */
 import * as v from 'valibot';
-import { ATTACKS } from '../attacks/registry.ts';
-import { RELEASE_DEFENCES } from '../defences/registry.ts';
-import {
-  type NamedMemory,
-  type ReleaseConfig,
-  type SweepConfig,
-  VICTIM_KINDS,
-  type VictimKind,
-} from '../experiments/config.ts';
-import { measuredVoltageMemories } from '../experiments/voltage.ts';
-import { GRANULARITIES, MemoryConfig, NamedMemories, NumberFormat } from '../memory/config.ts';
-import { badLineRateField } from '../memory/faults/clustered.ts';
-import { findPreset, PRESETS } from '../memory/presets.ts';
-import { rowMapOfChip, rowMapsKnownAt } from '../memory/row_maps.ts';
+import type { SweepConfig, VictimKind } from '../experiments/config.ts';
 import { dimmOfChip, VENDORS, type Vendor, voltageRange } from '../memory/undervolting.ts';
-import { formatPercent, releaseLabel, releaseName } from '../results/results.ts';
+import { formatPercent, releaseLabel } from '../results/results.ts';
+import {
+  BAD_LINE_RATE,
+  GRANULARITIES,
+  KNOWN_ROWS,
+  NAMED_MEMORIES,
+  PERSON_ATTACKS,
+  RELEASES,
+  VICTIM_KINDS,
+  VOLTAGES,
+} from './choices.ts';
 import { RATES } from './rates.ts';
 
 /** Number formats by their names in the address. */
-const FORMATS = {
+export const FORMATS = {
   'fixed12+2': { kind: 'fixed', bits: 12, headroom: 2 },
   fixed12: { kind: 'fixed', bits: 12 },
   fixed16: { kind: 'fixed', bits: 16 },
@@ -34,18 +31,6 @@ const FORMATS = {
   fp32: { kind: 'fp32', nonFinite: 'saturate' },
 } as const;
 export const FORMAT_NAMES = Object.keys(FORMATS) as (keyof typeof FORMATS)[];
-
-/** True if the slider offers a preset: the same error rate for every bit, or measured DIMMs at a voltage. */
-function hasSlider({ memory }: (typeof PRESETS)[number]): boolean {
-  const stored = v.parse(MemoryConfig, memory).layers['*'];
-  if (stored?.kind !== 'stored') return false;
-  const { faults, ecc, protectedBits } = stored;
-  const alike = faults.every((model) => model.kind === 'uniform' && model.drawn === 'read');
-  return faults.every(({ kind }) => kind === 'voltage') || (alike && !ecc && protectedBits === 0);
-}
-
-/** Presets of the command line that are one memory, without a slider; each has its own number format. */
-export const NAMED_MEMORIES = PRESETS.filter((preset) => !hasSlider(preset));
 
 export const MEMORIES = ['uniform', ...VENDORS.map((vendor) => `dram-${vendor}` as const)] as const;
 
@@ -80,28 +65,14 @@ export function layerSetsOf(victim: VictimKind): readonly LayerSet[] {
   return SETS_OF_VICTIM[victim];
 }
 
-/** Attacks that show persons, rather than single photographs, each iteration by iteration. */
-export const PERSON_ATTACKS = ATTACKS.filter(({ onPhotographs }) => !onPhotographs);
-
-/** The ways in which a victim may release its confidences, by the name in an address: `exact`, `rounding-2`. */
-export const RELEASES: ReadonlyMap<string, SweepConfig['releases']> = new Map([
-  ['exact', []] as [string, ReleaseConfig[]],
-  ...RELEASE_DEFENCES.flatMap(({ offered }) =>
-    (offered as readonly ReleaseConfig[]).map((config): [string, ReleaseConfig[]] => [releaseName(config), [config]]),
-  ),
-]);
-
 export { RATES };
-
-/** Supply voltages in V, from 1.35 (nominal) down in steps of 25 mV. */
-const VOLTAGES: readonly number[] = Array.from({ length: 14 }, (_, i) => Number((1.35 - 0.025 * i).toFixed(3)));
 
 /**
  * The voltages that the slider offers for a vendor: for C those at which the rows of a DIMM are known, for A and B those down to
  * which every DIMM that a setting draws was measured.
  */
 export function voltsOf(vendor: Vendor, { draw, draws }: Pick<Setting, 'draw' | 'draws'>): number[] {
-  if (vendor === 'C') return VOLTAGES.filter((volts) => rowMapsKnownAt(volts).length > 0);
+  if (vendor === 'C') return KNOWN_ROWS.map(({ volts }) => volts);
   const dimms = [draw, ...Array(draws).keys()].map((each) => dimmOfChip(vendor, each));
   const lowest = Math.max(...dimms.map((dimm) => voltageRange(dimm).lowest));
   return VOLTAGES.filter((volts) => volts >= lowest);
@@ -118,11 +89,12 @@ export interface DrawnDimm {
 export function dimmOf({ memory, volts, draw }: Pick<Setting, 'memory' | 'volts' | 'draw'>): DrawnDimm | undefined {
   const vendor = vendorOf(memory);
   if (!vendor) return undefined;
-  const share = formatPercent(v.getDefault(badLineRateField));
+  const share = formatPercent(BAD_LINE_RATE);
   const at = (interpolated: boolean) =>
     ` at ${volts.toFixed(3)} V${interpolated ? ', interpolated between two measured voltages' : ''}`;
   if (vendor === 'C') {
-    const { dimm, interpolated } = rowMapOfChip({ volts }, draw);
+    const { dimms } = KNOWN_ROWS.find((known) => known.volts === volts)!;
+    const { dimm, interpolated } = dimms[draw % dimms.length];
     return {
       name: dimm,
       measured: `Measured: which rows of DIMM ${dimm} have errors${at(interpolated)}.`,
@@ -161,9 +133,9 @@ const Setting = v.object({
   victim: v.picklist(VICTIM_KINDS),
   model: v.picklist(VICTIM_KINDS),
   /** The attack that reconstructs people, by its name in the registry of attacks. */
-  attack: v.picklist(PERSON_ATTACKS.map(({ kind }) => kind as string)),
+  attack: v.picklist(PERSON_ATTACKS.map(({ kind }) => kind)),
   /** The change of the confidences that the victim releases. */
-  release: v.picklist([...RELEASES.keys()]),
+  release: v.picklist(RELEASES.map(({ name }) => name)),
   /** Tensor whose fault map is shown. */
   tensor: v.string(),
   /** Index of the face in the machine, among those that are shown. */
@@ -192,8 +164,8 @@ export const DEFAULTS: Setting = {
 };
 
 /**
- * Replaces parts of a setting that do not go together: the result has layers of its victim, a voltage down to which all of its
- * DIMMs were measured, and a tensor of its layers.
+ * Replaces parts of a setting that do not go together: the result has layers of its victim, the next voltage of the slider, down to
+ * which all of its DIMMs were measured, and a tensor of its layers.
  */
 export function normalised(setting: Setting): Setting {
   const { memory, volts, tensor, victim } = setting;
@@ -206,9 +178,14 @@ export function normalised(setting: Setting): Setting {
   return {
     ...setting,
     layers,
-    volts: vendor ? Math.max(volts, voltsOf(vendor, setting).at(-1)!) : volts,
+    volts: vendor ? offered(volts, voltsOf(vendor, setting)) : volts,
     tensor: known ? tensor : `${members[0]}.weight`,
   };
+}
+
+/** The lowest of falling voltages that is not below another; the lowest of all if all are above. */
+function offered(volts: number, voltages: readonly number[]): number {
+  return voltages.filter((each) => each >= volts).at(-1)!;
 }
 
 /** True if every part of a setting is in its range. */
@@ -274,54 +251,18 @@ export function vendorOf(memory: string): Vendor | undefined {
   return VENDORS.find((vendor) => memory === `dram-${vendor}`);
 }
 
+function releaseNamed(release: string) {
+  return RELEASES.find(({ name }) => name === release)!.releases;
+}
+
 /** The change of the released confidences under a setting. */
 export function releasesOf({ release }: Pick<Setting, 'release'>): SweepConfig['releases'] {
-  return RELEASES.get(release)!;
+  return [...releaseNamed(release)];
 }
 
 /** `released with rounding (decimals 2)`; undefined if confidences are released unchanged. */
 export function releaseText(release: string): string | undefined {
-  return releaseLabel(RELEASES.get(release)![0]);
-}
-
-/** A sweep of a set of layers; a memory that is defined for every layer is limited to `members`. */
-function sweepOf(setting: Setting, what: 'one' | 'curve', layers: string, members: readonly string[]): SweepConfig {
-  const { memory, rate, volts, granularity, draws, seed } = setting;
-  const curve = what === 'curve';
-  const vendor = vendorOf(memory);
-  const uniform = memory === 'uniform';
-  const memories = vendor
-    ? measuredVoltageMemories({ vendor, volts: curve ? voltsOf(vendor, setting) : [volts] }, FORMATS[setting.format])
-    : uniform
-      ? []
-      : v.parse(NamedMemories, [{ name: memory, setting: memory, memory: findPreset(memory).memory }]);
-  const only = (each: NamedMemory): NamedMemory => {
-    const layersOf = Object.fromEntries(members.map((layer) => [layer, each.memory.layers['*']]));
-    return { ...each, memory: { ...each.memory, layers: layersOf } };
-  };
-  return {
-    format: v.parse(NumberFormat, FORMATS[setting.format]),
-    granularity,
-    path: 'auto',
-    sweeps: uniform ? [{ layers, rates: curve ? RATES.filter((_, i) => i % 2 === 0 && i >= 4) : [rate] }] : [],
-    grid: [],
-    rateMaps: [],
-    memories: memories.map(only),
-    draws,
-    noise: { kinds: curve && uniform ? ['gaussian'] : [], sets: [layers], matched: layers, moments: false },
-    releases: releasesOf(setting),
-    seed,
-  };
-}
-
-/** The sweep of one condition, or of the whole curve that it lies on. */
-export function sweepOfSetting(setting: Setting, what: 'one' | 'curve'): SweepConfig {
-  return sweepOf(setting, what, setting.layers, setting.layers.split('+'));
-}
-
-/** The same for a network whose given layers are stored in the memory of a setting. */
-export function sweepOfLayers(setting: Setting, layers: readonly string[], what: 'one' | 'curve'): SweepConfig {
-  return sweepOf(setting, what, layers.join('+'), layers);
+  return releaseLabel(releaseNamed(release)[0]);
 }
 
 /** Settings with the same key share their rows: they differ only in the strength of the error and in what is shown. */

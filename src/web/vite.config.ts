@@ -1,4 +1,6 @@
-import { defineConfig, type Plugin } from 'vite';
+import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
+import { defineConfig, type Plugin, runnerImport } from 'vite';
 
 /**
  * Finishes index.html. Opened from a file, the page then still has its style, which browsers refuse with `crossorigin`; and where
@@ -22,10 +24,27 @@ const shaders: Plugin = {
   transform: (code, id) => (id.endsWith('.wgsl?raw') ? code.replace(/ *\/\/.*?\\n/g, '\\n') : undefined),
 };
 
+const CHOICES = fileURLToPath(new URL('choices.ts', import.meta.url));
+
+/** Replaces choices.ts by its values, so that the page does not load the registries of the engine. */
+const choices: Plugin = {
+  name: 'choices',
+  async load(id) {
+    if (id !== CHOICES) return undefined;
+    const { module } = await runnerImport<Record<string, unknown>>(id);
+    const lines = Object.entries(module).map(([name, value]) => {
+      const text = JSON.stringify(value);
+      if (!isDeepStrictEqual(JSON.parse(text), value)) throw new Error(`choices.ts: ${name} is no plain value`);
+      return `export const ${name} = ${text};`;
+    });
+    return lines.join('\n');
+  },
+};
+
 /** Builds the page as static files for any host and any path. Paths are relative to this folder. */
 export default defineConfig({
   base: './',
-  plugins: [finish, shaders],
+  plugins: [finish, shaders, choices],
   // Checkpoints and shaders are outside this folder.
   server: { fs: { allow: ['../..'] } },
   // The engine, and with it the shaders, runs in a worker.

@@ -2,19 +2,18 @@ import { describe, expect, it, test } from 'vitest';
 import { plannedConditions } from '../../src/experiments/conditions.ts';
 import { modelSpec } from '../../src/models/specs.ts';
 import { yangClassifier } from '../../src/models/yang.ts';
+import { NAMED_MEMORIES } from '../../src/web/choices.ts';
+import { sweepOfLayers, sweepOfSetting } from '../../src/web/session/sweeps.ts';
 import {
   DEFAULTS,
   dimmOf,
   isSetting,
-  NAMED_MEMORIES,
   normalised,
   RATES,
   readSetting,
   type Setting,
   strengthText,
   sweepKey,
-  sweepOfLayers,
-  sweepOfSetting,
   voltsOf,
   writeSetting,
 } from '../../src/web/setting.ts';

@@ -1,6 +1,6 @@
 /** Panels drawn by Observable Plot, their margin labels and legends. */
 import * as Plot from '@observablehq/plot';
-import { type Metric, SHARES } from '../schema.ts';
+import { type Metric, SHARES } from '../metrics.ts';
 import {
   FONT_FAMILY,
   MARGIN,

@@ -7,10 +7,11 @@ import { productLayers } from '../../layers/kinds.ts';
 import { levelled } from '../../results/figures/sheet.ts';
 import type { Row } from '../../results/results.ts';
 import type { Believed, Pictures, Reply } from '../protocol.ts';
-import { type Setting, sweepOfLayers } from '../setting.ts';
+import type { Setting } from '../setting.ts';
 import { type JobContext, testbedOf } from './job.ts';
 import { asStored, photographsOf, picturesOf } from './pictures.ts';
 import { publishedVictim } from './published_victim.ts';
+import { sweepOfLayers } from './sweeps.ts';
 import type { Ready } from './victim.ts';
 
 type AttackReply = Extract<Reply, { kind: 'inversion' }>;

@@ -5,7 +5,7 @@ import { DataError } from '../../errors.ts';
 import type { Gpu } from '../../gpu/device.ts';
 import { imageValues } from '../../image_size.ts';
 import type { Believed, NetworkChoice } from '../protocol.ts';
-import { type Setting, sweepKey, sweepOfLayers } from '../setting.ts';
+import { type Setting, sweepKey } from '../setting.ts';
 import { runAttack } from './attack_job.ts';
 import { answersTo } from './bring_job.ts';
 import type { BroughtNetwork } from './brought_network.ts';
@@ -13,6 +13,7 @@ import type { BroughtVictim } from './brought_victim.ts';
 import { type JobContext, testbedOf } from './job.ts';
 import { type Planned, planSweep, postResults, storeOf } from './measure_job.ts';
 import { photographsOf } from './pictures.ts';
+import { sweepOfLayers } from './sweeps.ts';
 
 /** Attacks the network. With images, its rows also count in the results of the sweep that contains the setting. */
 export async function attackBrought(

@@ -16,11 +16,12 @@ import {
 } from '../../results/results.ts';
 import { LiveStore } from '../live_store.ts';
 import type { Subject } from '../protocol.ts';
-import { type Setting, sweepKey, sweepOfSetting, writeSetting } from '../setting.ts';
+import { type Setting, sweepKey, writeSetting } from '../setting.ts';
 import { type JobContext, testbedOf } from './job.ts';
 import { asStored, picturesOf, shownAttacks, victimReply } from './pictures.ts';
 import { publishedVictim } from './published_victim.ts';
 import { shownWeights } from './shown_weights.ts';
+import { sweepOfSetting } from './sweeps.ts';
 import type { Ready } from './victim.ts';
 
 /** Shortest time between two updates of a curve, in ms. */

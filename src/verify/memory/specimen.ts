@@ -112,8 +112,16 @@ function onesOf(words: Uint32Array, storageBits: StorageBits, bits: number): Flo
   return ones;
 }
 
-export function countBits(words: Uint32Array): number {
+/** Number of ones in some words, or in those bits of them that a mask selects. */
+export function countBits(words: Uint32Array, mask = 0xffffffff): number {
   let count = 0;
-  forEachBit(words, () => count++);
+  for (let i = 0; i < words.length; i++) count += onesIn(words[i] & mask);
   return count;
+}
+
+/** Number of ones in a word: of pairs of bits, of fours, then of bytes at once. */
+export function onesIn(word: number): number {
+  const pairs = word - ((word >>> 1) & 0x55555555);
+  const fours = (pairs & 0x33333333) + ((pairs >>> 2) & 0x33333333);
+  return Math.imul((fours + (fours >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }

@@ -1,25 +1,21 @@
 /** Proofs of how bits are stored: inverted blocks, and bits in good places. */
 import type { FaultModel } from '../../memory/config.ts';
 import { type Count, exactly, judge, type Layer, type Proof, stored } from './proof.ts';
-import { countBits, forEachBit, type Specimen } from './specimen.ts';
+import { countBits, forEachBit, onesIn, type Specimen } from './specimen.ts';
 
 /** Storage formats whose blocks are counted: 12 of 16, 8 of 8 and 32 of 32 bits of a code carry its value. */
 const FORMATS = ['fixed', 'int8', 'fp32'] as const;
 
-/** The words of the codes as inverted storage holds them, by its definition, bit by bit. */
+/** The words of the codes as inverted storage holds them, by its definition. */
 function heldWords(words: Uint32Array, storageBits: number, bits: number, avoided: 0 | 1): Uint32Array {
   const held = Uint32Array.from(words);
   const each = storageBits / 2;
+  const used = usedMask(storageBits, bits);
   for (let first = 0; first < words.length; first += each) {
-    const block = words.subarray(first, first + each);
     let many = 0;
-    for (const word of block) {
-      for (let bit = 0; bit < 32; bit++) if (bit % storageBits < bits && ((word >>> bit) & 1) === avoided) many++;
-    }
+    for (let i = first; i < first + each; i++) many += onesIn((avoided === 1 ? words[i] : ~words[i]) & used);
     if (2 * many <= 16 * bits) continue;
-    for (let i = first; i < first + each; i++) {
-      for (let bit = 0; bit < 32; bit++) if (bit % storageBits < bits) held[i] ^= 1 << bit;
-    }
+    for (let i = first; i < first + each; i++) held[i] ^= used;
   }
   return held;
 }
@@ -50,7 +46,7 @@ export async function* inverted(specimen: Specimen): AsyncGenerator<Proof> {
       const cells = (held.length * 32 * bits) / storageBits;
       const wrong = await specimen.wrong();
       const wrongOnes = countBits(wrong.map((word, i) => word & held[i]));
-      const ones = countBits(held.map((word) => word & usedMask(storageBits, bits)));
+      const ones = countBits(held, usedMask(storageBits, bits));
       const of = `${kind}, ${zeroToOne} and ${oneToZero}`;
       counts.push(
         { of: `${of}: cells that hold 1`, times: wrongOnes, trials: ones, probability: oneToZero },
@@ -61,7 +57,7 @@ export async function* inverted(specimen: Specimen): AsyncGenerator<Proof> {
           probability: zeroToOne,
         },
       );
-      const plainOnes = countBits(specimen.stored.map((word) => word & usedMask(storageBits, bits)));
+      const plainOnes = countBits(specimen.stored, usedMask(storageBits, bits));
       const expected = (count: number) => count * oneToZero + (cells - count) * zeroToOne;
       if (expected(ones) > expected(plainOnes)) moreThanPlain++;
       expectations.push(`${of}: ${(expected(ones) / expected(plainOnes)).toFixed(3)}`);

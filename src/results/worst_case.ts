@@ -39,9 +39,11 @@ export interface WorstCase {
   readonly worst: { readonly attack: string; readonly lift: number };
   readonly undefended: { readonly attack: string; readonly lift: number };
   /**
-   * The lift of the worst attacker minus the lift of the worst attacker of the undefended model. The upper end of its interval is the
-   * largest of all attackers' upper ends (an intersection-union test: R. L. Berger, Technometrics 24, 1982); the lower end is the
-   * largest of their lower ends, corrected for their number by Bonferroni, because the worst is chosen by its outcome.
+   * The lift of the worst attacker minus the lift of the worst attacker of the undefended model: a difference of two largest values, both
+   * chosen by their outcomes. It is at most the largest difference of all attackers to any one attacker of the undefended model, and at
+   * least the smallest difference of any one attacker to all of these. So the upper end of its interval is the lowest, over attackers of
+   * the undefended model, of the largest upper end over attackers (an intersection-union test: R. L. Berger, Technometrics 24, 1982),
+   * corrected by Bonferroni for the number of the former; the lower end is the converse.
    */
   readonly change: LiftChange;
   /**
@@ -91,6 +93,8 @@ export function worstCases(results: Results): WorstCase[] {
     );
     if (clean.length === 0) return [];
     const undefended = worstOf(clean);
+    // Without errors several reads return the same weights, and attackers who differ only in these are one.
+    const different = clean.filter((entry, i) => clean.findIndex((other) => liftOf(other) === liftOf(entry)) === i);
     return [...defended.values()]
       .filter((own) => new Set([...own, ...clean].map(({ attack }) => attack)).size > 1)
       .map((own) => {
@@ -104,12 +108,12 @@ export function worstCases(results: Results): WorstCase[] {
           undefended: { attack: undefended.attack, lift: liftOf(undefended) },
           changes: {
             mean: liftOf(worst) - liftOf(undefended),
-            all: own.map((entry) => differenceOf(entry, undefended)),
+            all: own.map((entry) => different.map((other) => differenceOf(entry, other))),
           },
           gains: others.length > 0 && {
             ...{ attack: worstOf(others).attack, first: first.attack },
             mean: liftOf(worstOf(others)) - liftOf(first),
-            all: others.map((entry) => differenceOf(entry, first)),
+            all: others.map((entry) => [differenceOf(entry, first)]),
           },
         };
       });
@@ -151,31 +155,37 @@ function difference(
     : estimateOverVictims(tables, { people: samePeople, draws: haveSameDimms(dimms) }, options);
 }
 
-/** The differences of several attackers, of whom the one with the largest counts; `mean` is that of the largest. */
+/** The differences of several attackers to several others, of both of whom the largest counts; `mean` is their difference. */
 interface Largest {
   readonly mean: number;
-  readonly all: readonly (Estimate | undefined)[];
+  /** By attacker, then by the other. */
+  readonly all: readonly (readonly (Estimate | undefined)[])[];
 }
 
-/** Tests the largest difference of every member of a family. A member of which an attacker has no estimate is not tested. */
+/** Tests the difference of largest values of every member of a family. A member of which a difference has no estimate is not tested. */
 function tested(family: readonly Largest[]): LiftChange[] {
   const complete = family.map(({ all }) => {
-    const known = all.flatMap((each) => (each && pValueOf(each) !== undefined ? [each] : []));
-    return known.length === all.length && known.length > 0 ? known : undefined;
+    const known = all.map((row) => row.flatMap((each) => (each && pValueOf(each) !== undefined ? [each] : [])));
+    return known.length > 0 && known.every((row, i) => row.length === all[i].length && row.length > 0)
+      ? known
+      : undefined;
   });
   const ps = complete.map((all) => {
     if (!all) return undefined;
-    // The largest is below zero only if all are, and above zero if any is.
-    const below = Math.max(...all.map((each) => oneSided(each, -1)));
-    const above = Math.min(1, all.length * Math.min(...all.map((each) => oneSided(each, 1))));
+    const others = all[0].map((_, j) => all.map((row) => row[j]));
+    const below = others.length * Math.min(...others.map((each) => Math.max(...each.map((one) => oneSided(one, -1)))));
+    const above = all.length * Math.min(...all.map((each) => Math.max(...each.map((one) => oneSided(one, 1)))));
     return Math.min(1, 2 * Math.min(below, above));
   });
   return holm(ps).map(({ rejected, level }, i) => {
     const all = complete[i];
     const { mean } = family[i];
     if (!all) return { mean, interval: null, verdict: 'open' };
-    const low = Math.max(...all.map((each) => intervalOf(each, 1 - level / all.length)![0]));
-    const high = Math.max(...all.map((each) => intervalOf(each, 1 - level)![1]));
+    const others = all[0].map((_, j) => all.map((row) => row[j]));
+    const end = (each: readonly Estimate[], side: 0 | 1, number: number) =>
+      each.map((one) => intervalOf(one, 1 - level / number)![side]);
+    const low = Math.max(...all.map((each) => Math.min(...end(each, 0, all.length))));
+    const high = Math.min(...others.map((each) => Math.max(...end(each, 1, others.length))));
     return { mean, interval: [low, high], verdict: !rejected ? 'open' : high < 0 ? 'lower' : 'higher' };
   });
 }

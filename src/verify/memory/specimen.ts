@@ -119,7 +119,7 @@ export function countBits(words: Uint32Array, mask = 0xffffffff): number {
   return count;
 }
 
-/** Number of ones in a word: of pairs of bits, of fours, then of bytes at once. */
+/** Number of ones in a word: of pairs of bits, of fours, then all bytes together. */
 export function onesIn(word: number): number {
   const pairs = word - ((word >>> 1) & 0x55555555);
   const fours = (pairs & 0x33333333) + ((pairs >>> 2) & 0x33333333);

@@ -4,7 +4,7 @@ import { isAggregated } from './aggregate.ts';
 import { attackTitle } from './attacks.ts';
 import type { Comparison, Untested } from './comparisons.ts';
 import { conditionKey } from './condition.ts';
-import { formatDifference, formatDifferenceWithInterval, formatInterval, formatNumber, type Table } from './format.ts';
+import { formatDifferenceWithInterval, formatInterval, formatNumber, type Table } from './format.ts';
 import { conditionLabel, METRIC_LABELS, metricHeading } from './labels.ts';
 import type { Metric } from './metrics.ts';
 import type { Results, SummaryEntry } from './schema.ts';
@@ -156,8 +156,9 @@ export function energyTable({ rows, summary }: Results): Table | undefined {
 
 /** What the table of worst cases compares. */
 export const WORST_CASE_NOTE =
-  'Attackers who are after the same pictures. The worst is chosen by its success, which the intervals take into account; they are ' +
-  'corrected by Holm’s method. Attackers who could not be measured on more than a tenth of the people are left out.';
+  'Attackers who are after the same pictures. The worst is chosen by its success, which the intervals take into account. The changes ' +
+  'of accuracy, those of the lift, and the gains are a family each, corrected by Holm’s method: an interval is at the level of its own ' +
+  'test. An attacker of whose pictures more than a tenth could not be measured, with errors or without, is left out.';
 
 /**
  * The worst of several attackers in every defended condition, and what the best of the others gains over the first. Undefined if no
@@ -172,17 +173,17 @@ export function worstCaseTable(results: Results): Table | undefined {
     columns: [
       'Condition',
       ...(hasSplits ? ['Reconstructed'] : []),
-      'Change of accuracy',
+      'Change of accuracy, corrected interval',
       'Worst attacker',
       'Its lift',
       'Largest lift, undefended',
       'Change of the largest lift, corrected interval',
       'Gain of the best other attacker over the first, corrected interval',
     ],
-    rows: cases.map(({ condition, split, accuracyChange, worst, undefended, change, adaptive }) => [
+    rows: cases.map(({ condition, split, accuracy, worst, undefended, change, adaptive }) => [
       conditionLabel(condition),
       ...(hasSplits ? [split === undefined ? 'persons' : `${split} photographs`] : []),
-      formatDifference(accuracyChange),
+      formatDifferenceWithInterval(accuracy.mean, accuracy.interval),
       attackTitle(attacks, worst.attack),
       formatNumber(worst.lift),
       `${formatNumber(undefended.lift)} (${attackTitle(attacks, undefended.attack)})`,

@@ -13,7 +13,7 @@ import {
 } from '../metrics/interval.ts';
 import { haveSameDimms, isAggregated, keyAcrossSeeds } from './aggregate.ts';
 import { isAttacker, splitOf } from './attacks.ts';
-import { differencesBetween, holm, pairedDraws } from './comparisons.ts';
+import { type Comparison, differencesBetween, holm, pairedDraws, tested as testedPairs } from './comparisons.ts';
 import { isDefended, isUndefended } from './condition.ts';
 import { groupedBy } from './groups.ts';
 import type { AttackDescription, Condition, Results, Row, SummaryEntry } from './schema.ts';
@@ -33,8 +33,8 @@ export interface WorstCase {
   readonly condition: Condition;
   /** The split whose photographs the attackers reconstruct; undefined if they show persons in general. */
   readonly split: AttackDescription['split'];
-  /** Mean accuracy under the condition minus that of the undefended model, 0..1. */
-  readonly accuracyChange: number;
+  /** Mean accuracy under the condition minus that of the undefended model; the conditions are a family of their own. */
+  readonly accuracy: Pick<Comparison, 'mean' | 'interval'>;
   /** The attacker with the largest mean lift under the condition, that lift, and the same of the undefended model. */
   readonly worst: { readonly attack: string; readonly lift: number };
   readonly undefended: { readonly attack: string; readonly lift: number };
@@ -47,8 +47,8 @@ export interface WorstCase {
    */
   readonly change: LiftChange;
   /**
-   * The lift of the best of the other attackers minus that of the first one, who is the first in the configuration; tested in the same way. Absent
-   * if there is one attacker only.
+   * The lift of the best of the other attackers minus that of the first one in the configuration; tested in the same way. Absent if there
+   * is one attacker only, or if the first is left out.
    */
   readonly adaptive?: LiftChange & { readonly attack: string; readonly first: string };
 }
@@ -58,9 +58,10 @@ const MOST_MISSING = 0.1;
 
 /**
  * The worst cases of all defended conditions with unchanged confidences, in the order of the summary. The changes are one family of
- * tests, the gains of adaptive attackers another, each corrected by Holm's method. An attacker who could not be measured on more than a
- * tenth of the people is left out: the others are not a sample of them. Empty without an undefended model, or where no pictures have
- * two attackers.
+ * tests, the gains of adaptive attackers another, each corrected by Holm's method: an interval is at the level of its own test, so they
+ * do not all hold together. Of a case an attacker is left out, with errors and without, if more than a tenth of the pictures could not be
+ * measured with errors or without: what remains would not be a sample of the people. Empty without an undefended model, or where no
+ * pictures have two attackers.
  */
 export function worstCases(results: Results): WorstCase[] {
   const { attacks } = results.manifest;
@@ -81,48 +82,64 @@ export function worstCases(results: Results): WorstCase[] {
 
   const rowsOf = ({ attack, condition }: SummaryEntry) =>
     groups.flatMap((group) => group.get(groupKey(attack, condition)) ?? []);
-  const measured = results.summary.filter(
-    (entry) => isAttacker(attacks, entry.attack) && missingShare(tableOf(rowsOf(entry), lift)) <= MOST_MISSING,
-  );
-  const goals = groupedBy(measured, ({ attack }) => splitOf(attacks, attack) ?? '');
+  const attackers = results.summary.filter(({ attack }) => isAttacker(attacks, attack));
+  const reaches = (entry: SummaryEntry) => missingShare(tableOf(rowsOf(entry), lift)) <= MOST_MISSING;
+  const goals = groupedBy(attackers, ({ attack }) => splitOf(attacks, attack) ?? '');
   const cases = [...goals.values()].flatMap((entries) => {
-    const clean = entries.filter(({ condition }) => isUndefended(condition));
+    const allClean = entries.filter(({ condition }) => isUndefended(condition));
     const defended = groupedBy(
       entries.filter(({ condition }) => isDefended(condition) && condition.release === undefined),
       ({ condition }) => keyAcrossSeeds(condition),
     );
-    if (clean.length === 0) return [];
-    const undefended = worstOf(clean);
-    // Without errors several reads return the same weights, and attackers who differ only in these are one.
-    const different = clean.filter((entry, i) => clean.findIndex((other) => liftOf(other) === liftOf(entry)) === i);
-    return [...defended.values()]
-      .filter((own) => new Set([...own, ...clean].map(({ attack }) => attack)).size > 1)
-      .map((own) => {
-        const worst = worstOf(own);
-        const [first, ...others] = own;
-        return {
-          condition: worst.condition,
-          split: splitOf(attacks, worst.attack),
-          accuracyChange: worst.accuracy.mean - undefended.accuracy.mean,
-          worst: { attack: worst.attack, lift: liftOf(worst) },
-          undefended: { attack: undefended.attack, lift: liftOf(undefended) },
-          changes: {
-            mean: liftOf(worst) - liftOf(undefended),
-            all: own.map((entry) => different.map((other) => differenceOf(entry, other))),
-          },
-          gains: others.length > 0 && {
+    const firstName = attacks?.find(({ name }) => entries.some(({ attack }) => attack === name))?.name;
+    return [...defended.values()].flatMap((all) => {
+      const lost = new Set([...all, ...allClean].filter((entry) => !reaches(entry)).map(({ attack }) => attack));
+      const own = all.filter(({ attack }) => !lost.has(attack));
+      const clean = allClean.filter(({ attack }) => !lost.has(attack));
+      if (own.length === 0 || clean.length === 0) return [];
+      if (new Set([...own, ...clean].map(({ attack }) => attack)).size === 1) return [];
+      const [worst, undefended] = [worstOf(own), worstOf(clean)];
+      // Without errors several reads return the same weights, and attackers who differ only in these are one.
+      const different = clean.filter((entry, i) => clean.findIndex((other) => liftOf(other) === liftOf(entry)) === i);
+      const first = own.find(({ attack }) => attack === firstName);
+      const others = own.filter((entry) => entry !== first);
+      const second = clean.find(({ attack }) => own.some((entry) => entry.attack === attack));
+      return {
+        condition: worst.condition,
+        split: splitOf(attacks, worst.attack),
+        worst: { attack: worst.attack, lift: liftOf(worst) },
+        undefended: { attack: undefended.attack, lift: liftOf(undefended) },
+        pair: second && { first: own.find(({ attack }) => attack === second.attack)!, second },
+        changes: {
+          mean: liftOf(worst) - liftOf(undefended),
+          all: own.map((entry) => different.map((other) => differenceOf(entry, other))),
+        },
+        gains: first &&
+          others.length > 0 && {
             ...{ attack: worstOf(others).attack, first: first.attack },
             mean: liftOf(worstOf(others)) - liftOf(first),
             all: others.map((entry) => [differenceOf(entry, first)]),
           },
-        };
-      });
+      };
+    });
   });
+  // Persons and photographs are reconstructed under the same conditions, each of which has one accuracy.
+  const pairs = new Map(cases.flatMap(({ condition, pair }) => (pair ? [[keyAcrossSeeds(condition), pair]] : [])));
+  const accuracies = testedPairs(
+    results,
+    [...pairs.values()].map((pair) => ({
+      pair: { kind: 'undefended', attack: pair.first.attack, ...pair },
+      metric: 'accuracy',
+    })),
+  );
+  const accuracyOf = (condition: Condition) =>
+    accuracies.find(({ first }) => keyAcrossSeeds(first) === keyAcrossSeeds(condition));
   const changes = tested(cases.map((each) => each.changes));
   const withGains = cases.filter((each) => each.gains);
   const gains = tested(withGains.flatMap((each) => each.gains || []));
-  return cases.map(({ changes: _, gains: own, ...each }, i) => ({
+  return cases.map(({ changes: _, gains: own, pair: __, ...each }, i) => ({
     ...each,
+    accuracy: accuracyOf(each.condition) ?? { mean: null, interval: null },
     change: changes[i],
     ...(own && { adaptive: { ...gains[withGains.indexOf(cases[i])], attack: own.attack, first: own.first } }),
   }));

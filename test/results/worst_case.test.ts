@@ -55,7 +55,7 @@ describe('the worst of several attackers', () => {
   test('a planted fall is hidden by an attacker who adapts, and both are found', () => {
     const [found] = worstCases(run({ naive: [0.4, 0.2], adaptive: [0.4, 0.4] }, uniform(1)));
     expect(found.worst.attack).toBe('adaptive');
-    expect(found.accuracyChange).toBeCloseTo(-0.02, 2);
+    expect(found.accuracy.mean).toBeCloseTo(-0.02, 2);
     expect(found.change.verdict).toBe('open');
     expect(found.change.interval![0]).toBeLessThan(0);
     expect(found.change.interval![1]).toBeGreaterThan(0);
@@ -96,6 +96,20 @@ describe('the worst of several attackers', () => {
     expect(found.worst.attack).toBe('naive');
     expect(found.undefended.attack).not.toBe('few');
     expect(found.change.verdict).toBe('lower');
+  });
+
+  test('an attacker who reaches few people with errors only is left out without them, too, and is not the first of the others', () => {
+    const all = run({ few: [0.6, 0.6], naive: [0.4, 0.2], other: [0.4, 0.3] }, uniform(11));
+    const rows = all.rows.map((each) => {
+      const lifts = each.perIdentity.liftMeanFree!.map((value, person) => (person % 5 === 0 ? null : value));
+      const perIdentity = { ...each.perIdentity, liftMeanFree: lifts };
+      const isLost = each.attack === 'few' && each.condition === ERRORS;
+      return isLost ? { ...each, perIdentity, unmeasured: 6 } : each;
+    });
+    const [found] = worstCases({ ...all, rows, summary: summarise(rows) });
+    expect(found.undefended.attack).not.toBe('few');
+    expect(found.change.verdict).toBe('lower');
+    expect(found.adaptive).toBeUndefined();
   });
 
   test('attackers of other pictures are not compared', () => {
@@ -161,7 +175,7 @@ describe('the worst of several attackers', () => {
     const text = markdownReport(run({ naive: [0.4, 0.2], adaptive: [0.4, 0.4] }, uniform(9)));
     expect(text).toContain('### The worst of all attackers');
     expect(text).toMatch(
-      /Bit errors 1 %, fc1 \| −0\.0\d+ \| adaptive \| 0\.\d+ \|.*no difference shown \| adaptive: \+0\.\d+ \[/,
+      /Bit errors 1 %, fc1 \| −0\.0\d+ \[.*?\] \| adaptive \| 0\.\d+ \|.*no difference shown \| adaptive: \+0\.\d+ \[/,
     );
   });
 });

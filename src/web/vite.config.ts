@@ -1,5 +1,3 @@
-import { fileURLToPath } from 'node:url';
-import { isDeepStrictEqual } from 'node:util';
 import { defineConfig, type Plugin, runnerImport } from 'vite';
 
 /**
@@ -24,18 +22,27 @@ const shaders: Plugin = {
   transform: (code, id) => (id.endsWith('.wgsl?raw') ? code.replace(/ *\/\/.*?\\n/g, '\\n') : undefined),
 };
 
-const CHOICES = fileURLToPath(new URL('choices.ts', import.meta.url));
+/** True for what JSON keeps as it is. */
+function isPlain(value: unknown): boolean {
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return true;
+  if (typeof value === 'number') return Number.isFinite(value);
+  if (Array.isArray(value)) return value.every(isPlain);
+  return (
+    typeof value === 'object' &&
+    Object.getPrototypeOf(value) === Object.prototype &&
+    Object.values(value).every((each) => each === undefined || isPlain(each))
+  );
+}
 
 /** Replaces choices.ts by its values, so that the page does not load the registries of the engine. */
 const choices: Plugin = {
   name: 'choices',
   async load(id) {
-    if (id !== CHOICES) return undefined;
+    if (!id.endsWith('/src/web/choices.ts')) return undefined;
     const { module } = await runnerImport<Record<string, unknown>>(id);
     const lines = Object.entries(module).map(([name, value]) => {
-      const text = JSON.stringify(value);
-      if (!isDeepStrictEqual(JSON.parse(text), value)) throw new Error(`choices.ts: ${name} is no plain value`);
-      return `export const ${name} = ${text};`;
+      if (!isPlain(value)) throw new Error(`choices.ts: ${name} is no plain value`);
+      return `export const ${name} = ${JSON.stringify(value)};`;
     });
     return lines.join('\n');
   },

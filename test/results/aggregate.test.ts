@@ -141,7 +141,7 @@ describe('aggregating runs that differ in their seed', () => {
     }));
     const html = reportHtml({ results, figures });
     expect(html).toMatch(/Seeds<\/dt><dd>1, 2, 3/);
-    expect(html).toContain('95 % intervals over victims and people');
+    expect(html).toContain('95\u00a0% intervals over victims and people');
     expect(summaryTable(results).columns.slice(0, 4)).toEqual(['Condition', 'Attack', 'Seeds', 'Draws']);
   });
 });

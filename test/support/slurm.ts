@@ -88,7 +88,7 @@ export class SlurmCluster {
     return cluster;
   }
 
-  /** Waits until both nodes take jobs. @throws Error after a minute */
+  /** Waits until both nodes take jobs. @throws Error after two minutes */
   ready(): Promise<void> {
     return this.#until('Slurm starts', () => NODES.every((node) => /^(idle|mixed|allocated)$/.test(this.#state(node))));
   }
@@ -103,14 +103,14 @@ export class SlurmCluster {
   }
 
   async #until(what: string, holds: () => boolean): Promise<void> {
-    const end = performance.now() + 60_000;
+    const end = performance.now() + 120_000;
     for (;;) {
       try {
         if (holds()) return;
       } catch {
         // The controller does not answer yet.
       }
-      if (performance.now() > end) throw new Error(`${what} only after a minute; see ${this.#dir}`);
+      if (performance.now() > end) throw new Error(`${what} only after two minutes; see ${this.#dir}`);
       await setTimeout(200);
     }
   }

@@ -131,10 +131,12 @@ class Work {
   }
 
   advance(units: number, time: number, note?: string): void {
+    if (note !== undefined) this.note = printable(note.replace(/\s+/g, ' '), 160);
+    // A mere note, as of an epoch of a training within one unit, says nothing of the speed.
+    if (units === 0) return;
     const elapsed = Math.max(time - this.#last, 0);
     this.#last = time;
     this.done += units;
-    if (note !== undefined) this.note = printable(note.replace(/\s+/g, ' '), 160);
     // Units differ in cost (a small layer, then a large one), so the recent past predicts best, but not a single unit: the
     // weight of older units decays with a time constant of 30 s, or of a quarter of the elapsed time if that is longer.
     const window = Math.max(30_000, (time - this.began) / 4);
@@ -143,10 +145,10 @@ class Work {
     this.#time = this.#time * keep + elapsed;
   }
 
-  /** Estimated seconds left; undefined before the first unit is done. */
+  /** Estimated seconds left; undefined before the first unit is done, and while one takes longer than all that are known. */
   left(time: number): number | undefined {
-    if (!(this.#units > 0) || this.#time === 0) return undefined;
     const sinceLast = Math.max(time - this.#last, 0);
+    if (!(this.#units > 0) || this.#time === 0 || sinceLast > Math.max(this.#time, 10_000)) return undefined;
     return Math.max((this.total - this.done) * (this.#time / this.#units) - sinceLast, 0) / 1000;
   }
 

@@ -160,6 +160,24 @@ describe('the time left', () => {
     expect(seconds(last(written))).toBeLessThan(950);
   });
 
+  test('epochs within one long unit do not inflate the time left', () => {
+    const { progress, written, clock } = setup();
+    progress.start('measure', 10);
+    clock.seconds = 10;
+    progress.advance(1);
+    const inLong = (seconds: number) => {
+      for (const end = clock.seconds + seconds; clock.seconds < end; ) {
+        clock.seconds += 1;
+        progress.advance(0, 'epoch');
+      }
+      return written.at(-1);
+    };
+    expect(inLong(5)).toBe('measure: 10 %, 1 min 25 s left, epoch\n');
+    expect(inLong(20)).toBe('measure: 10 %, estimating, epoch\n');
+    progress.advance(1, 'row');
+    expect(inLong(5)).toMatch(/^measure: 20 %, 2 min \d+ s left, epoch\n$/);
+  });
+
   test('the time left is right for units of any size', () => {
     const { progress, written, clock } = setup();
     progress.start('sweep', 100);

@@ -110,9 +110,26 @@ export class SlurmCluster {
       } catch {
         // The controller does not answer yet.
       }
-      if (performance.now() > end) throw new Error(`${what} only after two minutes; see ${this.#dir}`);
+      if (performance.now() > end) throw new Error(`not within two minutes: ${what}\n${this.#description()}`);
       await setTimeout(200);
     }
+  }
+
+  /** What the controller says of nodes and tasks, and the ends of all logs. */
+  #description(): string {
+    const say = (command: string, ...args: string[]): string => {
+      try {
+        return this.run(command, ...args);
+      } catch (error) {
+        return `${command}: ${(error as Error).message}\n`;
+      }
+    };
+    const logs = [...this.#daemons.keys()].map((name) => {
+      const lines = readFileSync(join(this.#dir, `${name}.log`), 'utf8').trimEnd().split('\n');
+      return [`${name}:`, ...lines.slice(-25)].join('\n');
+    });
+    const now = [say('sinfo', '--Node', '--long'), say('sinfo', '--list-reasons'), say('squeue', '--array')];
+    return [...now, ...logs].join('\n');
   }
 
   startController(): void {

@@ -3,7 +3,7 @@
  * listen on the loopback address, keep their files in one folder, and die with the test.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { userInfo } from 'node:os';
@@ -125,7 +125,9 @@ export class SlurmCluster {
       }
     };
     const logs = [...this.#daemons.keys()].map((name) => {
-      const lines = readFileSync(join(this.#dir, `${name}.log`), 'utf8').trimEnd().split('\n');
+      const lines = readFileSync(join(this.#dir, `${name}.log`), 'utf8')
+        .trimEnd()
+        .split('\n');
       return [`${name}:`, ...lines.slice(-25)].join('\n');
     });
     const now = [say('sinfo', '--Node', '--long'), say('sinfo', '--list-reasons'), say('squeue', '--array')];
@@ -188,11 +190,20 @@ export class SlurmCluster {
   }
 }
 
-/** Ports of this machine on which nothing listens now. */
+/**
+ * Ports of this machine on which nothing listens now. They lie below those that systems give to outgoing connections: a node that
+ * is started again could not listen on its port while some connection of another program has it.
+ */
 async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  await Promise.all(servers.map((each) => new Promise<void>((done) => each.listen(0, '127.0.0.1', done))));
-  const ports = servers.map((each) => (each.address() as { port: number }).port);
-  await Promise.all(servers.map((each) => new Promise((done) => each.close(done))));
+  const ports: number[] = [];
+  for (let port = 16_000 + randomInt(12_000); ports.length < count; port++) {
+    const server = createServer();
+    const isFree = await new Promise<boolean>((done) => {
+      server.once('error', () => done(false)).listen(port, '127.0.0.1', () => done(true));
+    });
+    if (!isFree) continue;
+    await new Promise((done) => server.close(done));
+    ports.push(port);
+  }
   return ports;
 }

@@ -128,7 +128,7 @@ export interface SheetInput {
 type PresentedAttack = Presentation['attacks'][number];
 
 function truthDetail({ photographs, split }: PresentedAttack): string {
-  return photographs ? `${split} ones` : 'one of the training';
+  return photographs ? `${split} ones` : 'from the training';
 }
 
 /** Reconstructions of persons in the brightness and contrast of the mean face; those of photographs are unchanged. */

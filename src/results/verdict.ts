@@ -231,10 +231,10 @@ function answerOf(
     const isCheap = decisive.row.accuracy >= base.accuracy.mean - CHEAP || decisive.owner?.verdict === 'equivalent';
     const start =
       decisive.owner?.verdict === 'lower'
-        ? 'Some of them, at a price'
+        ? 'It hides some of them, at a price'
         : isCheap
-          ? 'Some of them'
-          : 'Some of them, at a price that is not known';
+          ? 'It hides some of them'
+          : 'It hides some of them, at a price that is not known';
     return { sentence: `${start}: with ${name}, ${attacker}, and ${owner}.`, decisive };
   }
   const start = higher || decisive.attacker?.verdict === 'equivalent' ? 'No' : 'Not shown';
@@ -289,7 +289,7 @@ function noiseSentence(compared: Comparison): string {
   if (verdict === 'equivalent') {
     return `With ${errors}, as many pictures are hidden as by ${noise} (within ±${points(margin, 0)} of 100).`;
   }
-  return `With ${errors}, no difference was shown from ${noise}.`;
+  return `Plain random noise on the weights that costs as much accuracy as ${errors} was not shown to hide more pictures, or fewer.`;
 }
 
 /** Width of an interval of a difference of shares from which on it says nothing. */

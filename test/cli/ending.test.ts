@@ -42,7 +42,7 @@ describe('the last lines of the demo', () => {
     const lines = ending(PROTECTS, PROTECTS_NOBODY);
     expect(lines.length).toBeLessThanOrEqual(10);
     expect(lines[1]).toMatch(
-      /^Multilayer perceptron\. Some of them: with “Bit errors 0\.098 %, fc1”, an independent evaluator recognises 12 of 40/,
+      /^Multilayer perceptron\. It hides some of them: with “Bit errors 0\.098 %, fc1”, an independent evaluator recognises 12 of 40/,
     );
     expect(lines[2]).toMatch(/^Multilayer perceptron\. (No|Not shown): even with “Bit errors 12\.5 %, fc1”/);
     expect(lines.at(-1)).toBe('report: runs/0/report.html and runs/1/report.html');

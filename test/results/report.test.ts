@@ -210,7 +210,7 @@ describe('the order of a report', () => {
       const of = parse(reportHtml({ results: plantedRun(plan), figures: [] }));
       return of.querySelector('.answer')!.textContent!;
     };
-    expect(answerOf(PROTECTS)).toMatch(/^Some of them: /);
+    expect(answerOf(PROTECTS)).toMatch(/^It hides some of them: /);
     expect(answerOf(PROTECTS_NOBODY)).toMatch(/^(No|Not shown): /);
   });
 

@@ -16,7 +16,7 @@ describe('the verdict of a run', () => {
       'Does approximate memory hide the people whom the multilayer perceptron was trained on, and what does it cost?',
     );
     const start =
-      'Some of them: with “Bit errors 0.098 %, fc1”, an independent evaluator recognises 12 of 40 of the attacker’s pictures ';
+      'It hides some of them: with “Bit errors 0.098 %, fc1”, an independent evaluator recognises 12 of 40 of the attacker’s pictures ';
     expect(answer.slice(0, start.length)).toBe(start);
     expect(answer).toContain('instead of 36 of 40 without errors, and ');
     expect(answer).toMatch(
@@ -47,11 +47,11 @@ describe('the verdict of a run', () => {
     const { answer, notes, table } = verdict(AT_A_PRICE);
     expect(answer).toMatch(
       new RegExp(
-        `^Some of them, at a price: with ${named('moderate')}, .* 12 of 40 .*and the owner’s accuracy falls from 95\\.0 % to 8\\d\\.\\d %\\.$`,
+        `^It hides some of them, at a price: with ${named('moderate')}, .* 12 of 40 .*and the owner’s accuracy falls from 95\\.0 % to 8\\d\\.\\d %\\.$`,
       ),
     );
     expect(notes[0]).toMatch(
-      /^With “Bit errors 1\.56 %, fc1”, (as many .* by|no difference was shown from) random noise on the weights that costs as much accuracy/,
+      /^(With “Bit errors 1\.56 %, fc1”, as many .* by|Plain) random noise on the weights that costs as much accuracy/,
     );
     expect(table!.decisive!.condition).toEqual(CONDITIONS.moderate);
   });
@@ -119,7 +119,7 @@ describe('the verdict of a run', () => {
     const runs = [1, 2, 3, 4, 5].map((seed) => plantedRun(PROTECTS, { seed, draws: 3 }));
     const { answer, table } = verdictOf(aggregate(runs));
     expect(answer).toMatch(
-      /^Some of them: with “Bit errors 0\.098 %, fc1”, an independent evaluator recognises 12 of 40/,
+      /^It hides some of them: with “Bit errors 0\.098 %, fc1”, an independent evaluator recognises 12 of 40/,
     );
     expect(intervalNote(aggregate(runs), table!)).toContain('intervals over victims');
   });

@@ -109,7 +109,7 @@ describe('the demo command', () => {
     }
   });
 
-  it('the demo without a profile gives the same bits, even when it was interrupted by Ctrl-C, killed and resumed', async () => {
+  it('the demo without a profile gives the same bits, even when it was interrupted by Ctrl-C and resumed', async () => {
     const again = join(scratch, 'again');
     const common = ['demo', '--tiny', '--out', again, '--adapter', 'software'];
     const rows = join(again, 'rows.jsonl');
@@ -119,19 +119,13 @@ describe('the demo command', () => {
     const { code, stderr } = await stopped.finished;
     expect(code).toBe(130);
     expect(stderr).toMatch(/interrupted; finished work is saved, continue with --resume/);
-    const interrupted = lines(rows);
-    expect(interrupted).toBeGreaterThanOrEqual(1);
+    expect(lines(rows)).toBeGreaterThanOrEqual(1);
     expect(existsSync(join(again, 'results.json'))).toBe(false);
     const other = await midas(...common, '--resume', '--seed', '2');
     expect(other.code).toBe(2);
     expect(other.stderr).toMatch(/cannot resume, seed differs from the run there \(was 1, is 2\)/);
 
-    const killed = start([...common, '--resume', '--quiet']);
-    // Two draws of the bit errors are measured together, and their rows are written one after the other.
-    await until(() => lines(rows) >= Math.max(6, interrupted + 1), 120);
-    killed.child.kill('SIGKILL');
-    await killed.finished;
-    // Cuts the last row off, as an interrupted write would.
+    // Cuts the last row off, as a write that was killed would.
     writeFileSync(rows, readFileSync(rows, 'utf8').slice(0, -40));
     const refused = await midas(...common, '--quiet');
     expect(refused.code).toBe(2);

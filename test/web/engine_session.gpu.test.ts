@@ -206,11 +206,15 @@ describe('a curve over settings', () => {
     await curve;
     expect(page.of('ended').at(-1)).toMatchObject({ job: 'curve', how: 'stopped' });
 
+    // The page's own test measures a whole curve.
+    page.posted = (reply) => {
+      if (reply.kind === 'results' && reply.results.rows.length >= held + 3) void page.session.handle({ kind: 'stop' });
+    };
     await page.ask({ kind: 'curve', setting });
-    const { results } = page.of('results').at(-1)!;
-    const kinds = new Set(results.rows.map(({ condition }) => condition.kind));
-    expect([...kinds].sort()).toEqual(['bit-error', 'gaussian', 'none', 'quantised']);
-    const keys = results.rows.map((row) => JSON.stringify([row.condition, row.draw, row.attack]));
+    page.posted = () => {};
+    const { rows: all } = page.of('results').at(-1)!.results;
+    expect(all.length).toBeGreaterThanOrEqual(held + 3);
+    const keys = all.map((row) => JSON.stringify([row.condition, row.draw, row.attack]));
     expect(new Set(keys).size).toBe(keys.length);
   });
 });

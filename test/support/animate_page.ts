@@ -15,7 +15,7 @@ import { serveFolder } from './static_server.ts';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const FILE = join(ROOT, 'data/results/page/story.webp');
 /** The first screen: title, slider, machine and the two counts. */
-const VIEW = { width: 1280, height: 900 };
+const VIEW = { width: 1280, height: 930 };
 /** Time that a frame is shown, ms; the last stays longer. */
 const PACE = 700;
 const END = 2500;

@@ -28,11 +28,11 @@ import type { BoundOptions } from './bound_options.ts';
 import { checkExperiment } from './check.ts';
 import { memoryOf } from './conditions.ts';
 import type { ExperimentConfig } from './config.ts';
+import { victimSpec, victimTraining } from './described_victim.ts';
 import type { ExperimentData } from './faces.ts';
 import { noiseOfEqualMoments } from './moments.ts';
 import { Networks, VICTIM_FILE } from './networks.ts';
 import { type RunContext, refuseAborted } from './store.ts';
-import { victimSpec, victimTraining } from './testbed.ts';
 
 /** A mean squared error per pixel value, pixels in 0..1: its logarithm to base 10, or no error at all, or none that is finite. */
 export type LogError = number | 'zero' | 'infinite';

@@ -11,10 +11,10 @@ import { printable } from '../printable.ts';
 import { type Condition, conditionKey, conditionLabel, pictureFile } from '../results/results.ts';
 import { plannedConditions } from './conditions.ts';
 import type { ExperimentConfig } from './config.ts';
+import { attackedPeople, checkPublicFaces, victimSpec, victimTraining } from './described_victim.ts';
 import type { ExperimentData } from './faces.ts';
 import { isTrainedElsewhere, VICTIM_FILE } from './networks.ts';
 import { trainedNetworks } from './plan.ts';
-import { attackedPeople, checkPublicFaces, victimSpec, victimTraining } from './testbed.ts';
 
 /** @throws DataError where the network names its classes, and the data set has others or another order */
 function checkClassNames({ victim }: ExperimentConfig, { name, classNames }: ImageDataset): void {

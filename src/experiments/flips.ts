@@ -13,11 +13,11 @@ import { stackVictim } from '../models/victims.ts';
 import { Random } from '../random.ts';
 import { layersOfSet } from './conditions.ts';
 import type { ExperimentConfig } from './config.ts';
+import { victimSpec, victimTraining } from './described_victim.ts';
 import type { ExperimentData } from './faces.ts';
 import { type FlipObjective, OBJECTIVES } from './flip_objectives.ts';
 import { Networks, VICTIM_FILE } from './networks.ts';
 import { type RunContext, refuseAborted } from './store.ts';
-import { victimSpec, victimTraining } from './testbed.ts';
 
 /** Most photographs of a search; with the mean photographs they are one batch. */
 export const MOST_IMAGES = 1024;

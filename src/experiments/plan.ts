@@ -10,8 +10,8 @@ import { type NetworkPlan, type PlannedBuffer, planNetwork } from '../models/pla
 import { isAutoencoder, isInversion } from '../models/specs.ts';
 import { epochsFor, type TrainingConfig } from '../models/training_config.ts';
 import { type ExperimentConfig, parseExperiment } from './config.ts';
+import { victimSpec, victimTraining } from './described_victim.ts';
 import { PRESETS, presetInput } from './presets.ts';
-import { victimSpec, victimTraining } from './testbed.ts';
 
 /** Limits of an adapter in bytes, under WebGPU's names. */
 export interface StorageLimits {

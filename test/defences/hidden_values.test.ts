@@ -3,8 +3,8 @@ import { BIDO } from '../../src/defences/bido.ts';
 import { MID } from '../../src/defences/mid.ts';
 import { ConfigError } from '../../src/errors.ts';
 import { parseExperiment } from '../../src/experiments/config.ts';
+import { victimTraining } from '../../src/experiments/described_victim.ts';
 import { presetInput } from '../../src/experiments/presets.ts';
-import { victimTraining } from '../../src/experiments/testbed.ts';
 
 const trainingOf = (defences: object) => {
   const preset = presetInput('shallow');

@@ -8,6 +8,7 @@ import { arch, cpus, release, type } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import manifest from '../package.json' with { type: 'json' };
 import { buildProbes, median } from '../src/cli/doctor.ts';
+import { dawnOption } from '../src/cli/experiment_options.ts';
 import { writeFileAtomic } from '../src/data/node/files.ts';
 import { MidasError } from '../src/errors.ts';
 import { Arena } from '../src/gpu/arena.ts';
@@ -81,6 +82,7 @@ interface Options {
   readonly clock: ClockName;
   readonly figures?: string;
   readonly adapter: string;
+  readonly dawn?: string;
 }
 
 const options = new Command('npm run bench --')
@@ -111,6 +113,7 @@ const options = new Command('npm run bench --')
     'draw the roofline and the growth of training steps (SVG and PNG), if the groups that run measure them',
   )
   .option('--adapter <name>', 'WebGPU adapter: auto, software, opengles, or part of a name', 'auto')
+  .addOption(dawnOption())
   .allowExcessArguments(false)
   .parse()
   .opts<Options>();
@@ -154,7 +157,7 @@ async function main(): Promise<void> {
   const began = performance.now();
   const say = (text: string) =>
     process.stderr.write(`${((performance.now() - began) / 1000).toFixed(0).padStart(4)} s  ${text}\n`);
-  const gpu = await openNodeGpu({ adapter: options.adapter, tune: options.tune });
+  const gpu = await openNodeGpu({ adapter: options.adapter, tune: options.tune, toggles: options.dawn?.split(',') });
   const rows: Row[] = [];
   let ceilings: Ceilings;
   try {

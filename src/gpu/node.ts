@@ -44,7 +44,9 @@ export async function openNodeGpu(options: NodeGpuOptions = {}): Promise<Gpu> {
   const { neededLimits, profile, trace, tune, shaderFolder } = options;
   const toggles = [...(options.toggles ?? []), ...(profile ? [PRECISE_TIME] : [])];
   const entry = await findNodeEntry(wanted, dawnOptions(toggles));
-  const tuning = tune ? fileTuningStore() : undefined;
+  // What wins with a toggle, such as one that leaves checks of bounds out, may lose without it.
+  const circumstances = [processorName(), ...(options.toggles ?? [])].map(fileNamePart).join('-');
+  const tuning = tune ? fileTuningStore(cacheFolders(), circumstances) : undefined;
   const shaders = bundledShaders ?? fileShaderSource;
   const featureLevel = wanted === OPENGLES ? 'compatibility' : undefined;
   const onShader = shaderFolder === undefined ? undefined : shaderWriter(shaderFolder);
@@ -82,23 +84,23 @@ function shaderWriter(folder: string): (path: string, text: string) => void {
   };
 }
 
-/** The model of the processor as a part of a file name; empty where the system does not say. */
-function processorName(): string {
-  const model = cpus()[0]?.model ?? '';
-  return model.replaceAll(/[^a-zA-Z0-9]+/g, '-').replaceAll(/^-|-$/g, '');
-}
+/** The model of the processor; empty where the system does not say. */
+const processorName = () => cpus()[0]?.model ?? '';
+
+const fileNamePart = (text: string) => text.replaceAll(/[^a-zA-Z0-9]+/g, '-').replaceAll(/^-|-$/g, '');
 
 /**
  * Stores tuning choices in the user's cache folder, in one file for each adapter, processor and version of the engine: what wins on one
  * processor loses on another, and a cache folder may be shared by several machines. Choices that cannot be read or are invalid count
  * as absent; choices that cannot be written are measured again next time.
+ * @param circumstances the processor, and what else choices depend on, usable in a file name
  */
 export function fileTuningStore(
   folders: readonly string[] = cacheFolders(),
-  processor: string = processorName(),
+  circumstances: string = fileNamePart(processorName()),
 ): TuningStore {
   const fileIn = (folder: string, adapter: string) =>
-    join(openCacheFolder(folder), `tuning-${packageVersion()}-${adapter}-${processor}.json`);
+    join(openCacheFolder(folder), `tuning-${packageVersion()}-${adapter}-${circumstances}.json`);
   return {
     async load(adapter) {
       for (const folder of folders) {

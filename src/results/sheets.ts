@@ -54,7 +54,7 @@ export function decidingFaces(
   const rows = [base, ...(decisive ? [decisive] : []), ...others].flatMap((row) => {
     const images = pictures.reconstructions(row.condition, attack.name);
     if (!images) return [];
-    const detail = `accuracy ${accuracyText(row)}, ${recognisedText(row, table)} recognised`;
+    const detail = `the attacker’s pictures, ${recognisedText(row, table)} recognised; accuracy ${accuracyText(row)}`;
     return [{ label: conditionLabel(row.condition), detail, images: shownImages(images, attack, pictures) }];
   });
   const truth = { label: 'photographs', detail: truthDetail(attack), images: [...pictures.truth(attack.truth)] };

@@ -40,7 +40,7 @@ describe('the faces that decide a verdict', () => {
   test('the faces are the truth, the undefended model and three settings, without the mildest, with their numbers', () => {
     const { rows, columns } = shown(AT_A_PRICE);
     expect(rows.map(({ label }) => label)).toEqual(['photographs', ...labels('none', 'moderate', 'noise', 'ruinous')]);
-    expect(rows[2].detail).toBe('accuracy 80.0 %, 12 of 40 recognised');
+    expect(rows[2].detail).toBe('the attacker’s pictures, 12 of 40 recognised; accuracy 80.0 %');
     for (const { images } of rows) expect(images).toHaveLength(columns.length);
   });
 

@@ -7,7 +7,7 @@ import { buildProbes } from '../src/cli/doctor.ts';
 import { Arena, type Matrix } from '../src/gpu/arena.ts';
 import type { Gpu } from '../src/gpu/device.ts';
 import { Recorder } from '../src/gpu/recorder.ts';
-import { type GemmVariant, recordGemm } from '../src/kernels/gemm.ts';
+import { GEMM_VARIANTS, recordGemm } from '../src/kernels/gemm.ts';
 import { filled } from './inputs.ts';
 import { makeRow, type Row } from './rows.ts';
 import { type Case, interleave, ratios, type Timing } from './timing.ts';
@@ -50,16 +50,6 @@ const STUDIED: Readonly<Record<string, StudiedTile>> = {
   '32 x 32, four k, textures': { ...CHOSEN, rows: 32, operands: 'textures' },
 };
 
-const ENGINE: readonly GemmVariant[] = [
-  'quad_16x32',
-  'quad_32x16',
-  'quad_32x32',
-  'quad_16x16',
-  '16x16',
-  '8x8',
-  'shared',
-];
-
 /** Times all tiles. Without Gpu.quads, only the engine's variants that do not use quads. @throws Error if the bits differ */
 export async function benchTiles(gpu: Gpu, timing: Timing): Promise<Row[]> {
   const arena = new Arena(gpu);
@@ -77,7 +67,7 @@ export async function benchTiles(gpu: Gpu, timing: Timing): Promise<Row[]> {
       throw new Error(`${name}: its bits differ from those of the first tile`);
     cases[name] = { run };
   };
-  for (const variant of ENGINE) {
+  for (const variant of GEMM_VARIANTS) {
     if (variant.startsWith('quad') && !gpu.quads) continue;
     const recorder = new Recorder(gpu);
     recordGemm(recorder, arena, { label: variant, transposition: 'nt', a, b, c, variant });

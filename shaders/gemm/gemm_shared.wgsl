@@ -1,6 +1,7 @@
 // The same three products as gemm_nt, gemm_nn and gemm_tn, through workgroup memory, for GPUs that have it in hardware:
 // a workgroup of 16 x 16 computes a 64 x 64 block of C, each invocation 4 x 4, over k in steps of 16; both operands are
-// staged k-major so that the inner loop reads two vec4 and does four fma on vec4.
+// staged k-major so that the inner loop reads four numbers of each and does four fma on vec4. They are staged as scalars: a store into
+// a part of a vec4 may write all of it, and its parts come from different invocations.
 // A_K_MAJOR: A is stored K x M (tn). B_K_MAJOR: B is stored K x N (nn, tn), otherwise N x K (nt).
 // On SwiftShader a barrier turns the shader into coroutines (5-13 times slower): the launcher picks this family only for
 // hardware adapters, while the tests run it everywhere.
@@ -19,9 +20,29 @@ fn load_bias(i: u32) -> vec4f { return bias[slice / SPLIT_K * BATCH_BIAS + i]; }
 
 const BLOCK: u32 = 64u;
 const STEP_K: u32 = 16u;
-// [k][row / 4] and [k][column / 4]
-var<workgroup> tile_a: array<array<vec4f, 16>, 16>;
-var<workgroup> tile_b: array<array<vec4f, 16>, 16>;
+// [k][row] and [k][column]
+var<workgroup> tile_a: array<array<f32, BLOCK>, STEP_K>;
+var<workgroup> tile_b: array<array<f32, BLOCK>, STEP_K>;
+
+// Numbers 4 i to 4 i + 3 of the staged k.
+fn staged_a(k: u32, i: u32) -> vec4f {
+  return vec4f(tile_a[k][4u * i], tile_a[k][4u * i + 1u], tile_a[k][4u * i + 2u], tile_a[k][4u * i + 3u]);
+}
+fn staged_b(k: u32, i: u32) -> vec4f {
+  return vec4f(tile_b[k][4u * i], tile_b[k][4u * i + 1u], tile_b[k][4u * i + 2u], tile_b[k][4u * i + 3u]);
+}
+fn stage_a(k: u32, i: u32, v: vec4f) {
+  tile_a[k][4u * i] = v.x;
+  tile_a[k][4u * i + 1u] = v.y;
+  tile_a[k][4u * i + 2u] = v.z;
+  tile_a[k][4u * i + 3u] = v.w;
+}
+fn stage_b(k: u32, i: u32, v: vec4f) {
+  tile_b[k][4u * i] = v.x;
+  tile_b[k][4u * i + 1u] = v.y;
+  tile_b[k][4u * i + 2u] = v.z;
+  tile_b[k][4u * i + 3u] = v.w;
+}
 
 @compute @workgroup_size(16, 16)
 fn main(
@@ -43,37 +64,37 @@ fn main(
     if (A_K_MAJOR) {
       let kk = t / 16u;
       let inside = k + kk < end && row0 + (t % 16u) * 4u < STRIDE_A;
-      tile_a[kk][t % 16u] = select(vec4f(), a[base_a + ((k + kk) * STRIDE_A + row0) / 4u + t % 16u], inside);
+      stage_a(kk, t % 16u, select(vec4f(), a[base_a + ((k + kk) * STRIDE_A + row0) / 4u + t % 16u], inside));
     } else {
       let r = t / 4u;
       let kk = (t % 4u) * 4u;
       let inside = row0 + r < M && k + kk < STRIDE_A;
       let keep = vec4u(k + kk) + vec4u(0u, 1u, 2u, 3u) < vec4u(end);
       let v = select(vec4f(), a[base_a + ((row0 + r) * STRIDE_A + k + kk) / 4u], keep & vec4<bool>(inside));
-      tile_a[kk][r / 4u][r % 4u] = v.x;
-      tile_a[kk + 1u][r / 4u][r % 4u] = v.y;
-      tile_a[kk + 2u][r / 4u][r % 4u] = v.z;
-      tile_a[kk + 3u][r / 4u][r % 4u] = v.w;
+      tile_a[kk][r] = v.x;
+      tile_a[kk + 1u][r] = v.y;
+      tile_a[kk + 2u][r] = v.z;
+      tile_a[kk + 3u][r] = v.w;
     }
     if (B_K_MAJOR) {
       let kk = t / 16u;
       let inside = k + kk < end && column0 + (t % 16u) * 4u < STRIDE_B;
-      tile_b[kk][t % 16u] = select(vec4f(), load_b(base_b + ((k + kk) * STRIDE_B + column0) / 4u + t % 16u), inside);
+      stage_b(kk, t % 16u, select(vec4f(), load_b(base_b + ((k + kk) * STRIDE_B + column0) / 4u + t % 16u), inside));
     } else {
       let n = t / 4u;
       let kk = (t % 4u) * 4u;
       let inside = column0 + n < N && k + kk < STRIDE_B;
       let keep = vec4u(k + kk) + vec4u(0u, 1u, 2u, 3u) < vec4u(end);
       let v = select(vec4f(), load_b(base_b + ((column0 + n) * STRIDE_B + k + kk) / 4u), keep & vec4<bool>(inside));
-      tile_b[kk][n / 4u][n % 4u] = v.x;
-      tile_b[kk + 1u][n / 4u][n % 4u] = v.y;
-      tile_b[kk + 2u][n / 4u][n % 4u] = v.z;
-      tile_b[kk + 3u][n / 4u][n % 4u] = v.w;
+      tile_b[kk][n] = v.x;
+      tile_b[kk + 1u][n] = v.y;
+      tile_b[kk + 2u][n] = v.z;
+      tile_b[kk + 3u][n] = v.w;
     }
     workgroupBarrier();
     for (var kk = 0u; kk < STEP_K; kk++) {
-      let av = tile_a[kk][local.y];
-      let bv = tile_b[kk][local.x];
+      let av = staged_a(kk, local.y);
+      let bv = staged_b(kk, local.x);
       block[0] = fma(vec4f(av.x), bv, block[0]);
       block[1] = fma(vec4f(av.y), bv, block[1]);
       block[2] = fma(vec4f(av.z), bv, block[2]);

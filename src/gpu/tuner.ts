@@ -17,6 +17,8 @@ export interface TuningStore {
 const BUDGET = 2000;
 /** Shortest timing worth comparing, ms. */
 const SHORTEST = 2;
+/** Most dispatches in one timing. */
+const MOST_REPEATS = 256;
 /** Number of timings per variant, fewer if they take long. The shortest one counts, because it was disturbed least. */
 const ROUNDS = 7;
 /** Milliseconds of timing after which no further round begins. */
@@ -97,7 +99,9 @@ export class Tuner {
     for (const dispatch of dispatches.toSorted((a, b) => (b.flops ?? 0) - (a.flops ?? 0))) {
       const { tuning } = dispatch;
       if (!tuning || tuning.variants.length < 2 || this.#choices.has(choiceKey(tuning))) continue;
-      const affordable = this.#spent + this.#longest <= this.#budget && bytesOf(dispatch) <= LARGEST;
+      // A smaller dispatch of the same key may follow.
+      if (bytesOf(dispatch) > LARGEST) continue;
+      const affordable = this.#spent + this.#longest <= this.#budget;
       const began = performance.now();
       const { name } = affordable ? await this.#measure(dispatch, tuning.variants) : tuning.variants[0];
       this.#choices.set(choiceKey(tuning), name);
@@ -133,7 +137,7 @@ export class Tuner {
       );
       const outputs = bindings.flatMap(([access, view]) => (access === 'write' ? [view] : []));
       const right = await this.#agreeing(runs, outputs);
-      const repeats = Math.max(1, Math.min(64, Math.ceil(SHORTEST / (await this.#time(runs[0]!, 1)))));
+      const repeats = await this.#repeatsOf(runs[right[0]]!);
       const shortest = new Map(right.map((i) => [i, Number.POSITIVE_INFINITY]));
       const began = performance.now();
       // The variants take turns, so that other load on the machine affects all of them equally.
@@ -176,13 +180,28 @@ export class Tuner {
     return right;
   }
 
+  /**
+   * Number of dispatches that are timed together: on a GPU a single one may take a twentieth of what submitting it and waiting for it
+   * take, which would hide how variants differ.
+   */
+  async #repeatsOf(run: (repeats: number) => void): Promise<number> {
+    const waits = [await this.#elapsed(run, 0), await this.#elapsed(run, 0)];
+    const wait = Math.min(...waits);
+    const one = Math.max((await this.#elapsed(run, 1)) - wait, SHORTEST / MOST_REPEATS);
+    return Math.max(1, Math.min(MOST_REPEATS, Math.ceil(Math.max(SHORTEST, 2 * wait) / one)));
+  }
+
   /** Milliseconds per dispatch. */
   async #time(run: (repeats: number) => void, repeats: number): Promise<number> {
+    return (await this.#elapsed(run, repeats)) / repeats;
+  }
+
+  async #elapsed(run: (repeats: number) => void, repeats: number): Promise<number> {
     await this.#gpu.idle();
     const before = performance.now();
     run(repeats);
     await this.#gpu.idle();
-    return (performance.now() - before) / repeats;
+    return performance.now() - before;
   }
 
   async #program(dispatch: Dispatch): Promise<(repeats: number) => void> {

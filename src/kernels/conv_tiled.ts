@@ -351,7 +351,7 @@ function pickTiles(gpu: Gpu, pixels: number, channels: number, fused: boolean): 
 
 function pickGradientTiles(gpu: Gpu, { rows, columns }: Matrix): Exclude<TileName, '16x8' | '16x4'>[] {
   if (gpu.quads) return quadTiles(rows, columns);
-  return gpu.adapter.software ? ['16x16', '8x8'] : ['8x8', '16x16'];
+  return gpu.adapter.software ? ['16x16', '8x8'] : ['8x8'];
 }
 
 /**

@@ -15,7 +15,16 @@ import { busyTiles, quadTiles, recordVariants, shapeKey, TILES, type TileName, t
 export type Transposition = 'nt' | 'nn' | 'tn';
 
 /** Kernel families: register tiles without barriers, or 64 x 64 blocks in workgroup memory. */
-export type GemmVariant = Exclude<TileName, '16x8' | '16x4'> | 'shared';
+export const GEMM_VARIANTS = [
+  'quad_16x32',
+  'quad_32x16',
+  'quad_32x32',
+  'quad_16x16',
+  '16x16',
+  '8x8',
+  'shared',
+] as const satisfies readonly (TileName | 'shared')[];
+export type GemmVariant = (typeof GEMM_VARIANTS)[number];
 
 /** Operands of a product C = act(op(A) op(B) + bias), all in f32 unless B holds codes. */
 export interface GemmArguments {
@@ -206,9 +215,7 @@ function pickVariants(gpu: Gpu, m: number, n: number): GemmVariant[] {
   const slim = m <= 8 || n <= 8;
   if (gpu.quads) return [...quadTiles(m, n), ...(slim ? (['8x8'] as const) : [])];
   if (gpu.adapter.software) return slim ? ['8x8', '16x16'] : ['16x16', '8x8'];
-  const plain = ['8x8', 'shared'] as const;
-  const quads = gpu.device.features.has('subgroups') ? (['quad_16x16'] as const) : [];
-  return [...(m < 64 || n < 64 ? plain : plain.toReversed()), ...quads];
+  return m < 64 || n < 64 ? ['8x8', 'shared'] : ['shared', '8x8'];
 }
 
 /**

@@ -71,7 +71,10 @@ export function recordVariants(
   recorder.record({ ...dispatch, shader, workgroups, tuning: { key, variants } });
 }
 
-/** Number of 16 x 16 tiles that keeps an adapter busy: a GPU, or a software adapter on the CPU. */
+/**
+ * Number of 16 x 16 tiles that is taken to keep an adapter busy: a GPU of some 30 cores (an H200 with 132 is not: bench/NOTES.md), or a
+ * software adapter on the CPU.
+ */
 export const BUSY_TILES = { hardware: 512, software: 64 } as const;
 
 /**

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { ShapeError } from '../../src/errors.ts';
-import { type GemmVariant, recordGemm } from '../../src/kernels/gemm.ts';
+import { GEMM_VARIANTS, recordGemm } from '../../src/kernels/gemm.ts';
 import { recordMaterialise } from '../../src/kernels/memory.ts';
 import { fetchOf } from '../../src/kernels/stored.ts';
 import { uniformMemory } from '../../src/memory/config.ts';
@@ -66,16 +66,6 @@ describe('a read retained as codes of 16 bits', () => {
 });
 
 describe('a product with codes of 16 bits', () => {
-  const VARIANTS: readonly GemmVariant[] = [
-    'quad_16x32',
-    'quad_32x16',
-    'quad_32x32',
-    'quad_16x16',
-    '16x16',
-    '8x8',
-    'shared',
-  ];
-
   it.each([
     [9, 0.1, -3],
     [12, 0.01, -11],
@@ -83,7 +73,7 @@ describe('a product with codes of 16 bits', () => {
     [15, 0.0625, -20],
   ])('codes give the bits of decoded weights: %i bits, rate %d, exponent %i', async (bits, rate, exponent) => {
     for (const transposition of ['nt', 'nn'] as const) {
-      for (const variant of VARIANTS) {
+      for (const variant of GEMM_VARIANTS) {
         const { faultTable, f32, codes16 } = read(bits, rate, exponent);
         const shape = { rows: ROWS, columns: COLUMNS, stride: STRIDE };
         const [k, n] = transposition === 'nt' ? [COLUMNS, ROWS] : [ROWS, COLUMNS];

@@ -3,6 +3,7 @@
 import { roundUp } from '../../gpu/arena.ts';
 import type { Activation } from '../../kernels/activation.ts';
 import {
+  GEMM_VARIANTS,
   type GemmVariant,
   recordApproximateGemm,
   recordGemm,
@@ -17,16 +18,6 @@ import { type CheckedTensor, FIRST_IMAGE, memoryImage, PASS } from './memory.ts'
 import { type Check, numbers, plus, unpad } from './trial.ts';
 
 const TRANSPOSITIONS: readonly Transposition[] = ['nt', 'nn', 'tn'];
-/** Keys of an object, so that a variant without a check does not compile. */
-const VARIANTS = Object.keys({
-  quad_16x32: true,
-  quad_32x16: true,
-  quad_32x32: true,
-  quad_16x16: true,
-  '16x16': true,
-  '8x8': true,
-  shared: true,
-} satisfies Record<GemmVariant, true>) as GemmVariant[];
 
 function gemmCheck(
   kernel: string,
@@ -200,7 +191,7 @@ function correctionCheck(transposition: 'nt' | 'nn'): Check {
 
 export const GEMMS: readonly Check[] = [
   ...TRANSPOSITIONS.flatMap((transposition) =>
-    VARIANTS.map((variant) =>
+    GEMM_VARIANTS.map((variant) =>
       gemmCheck(`gemm ${transposition} ${variant}`, transposition, [21, 35, 37], {
         variant,
         bias: transposition === 'nt',

@@ -13,7 +13,7 @@ import {
   intervalOf,
   pValueOf,
 } from '../metrics/interval.ts';
-import { haveSameDimms, isAggregated, keyAcrossSeeds } from './aggregate.ts';
+import { type AggregatedEntry, haveSameDimms, isAggregated, keyAcrossSeeds } from './aggregate.ts';
 import { calibratedTo, isDefended, isErrorFree, isNoise, isUndefended } from './condition.ts';
 import { canBeMoved, meanAccuracy, moveOf, partsOfMoves, type RowGroups, type Sides, STILL } from './equal_accuracy.ts';
 import { groupedBy } from './groups.ts';
@@ -205,7 +205,10 @@ export function costliestMemory(entries: readonly SummaryEntry[]): SummaryEntry 
   );
 }
 
-/** Bit errors with the noise that was calibrated to them, per set of layers and kind of noise. */
+/**
+ * Bit errors with the noise that was calibrated to them, per set of layers and kind of noise: of the pairs that most victims have, the one
+ * whose errors take the accuracy halfway down.
+ */
 export function equalAccuracyPairs(entries: readonly SummaryEntry[], base: SummaryEntry, attack: string): Pair[] {
   const byKey = new Map(entries.map((entry) => [keyAcrossSeeds(entry.condition), entry]));
   const all = entries.flatMap((noise): Pair[] => {
@@ -218,13 +221,18 @@ export function equalAccuracyPairs(entries: readonly SummaryEntry[], base: Summa
   const lines = groupedBy(all, ({ second: { condition } }) =>
     JSON.stringify([condition.kind, condition.layers, condition.release]),
   );
-  return [...lines.values()].map((pairs) => {
+  return [...lines.values()].map((line) => {
+    const most = Math.max(...line.map(({ second }) => seedsOf(second)));
+    const pairs = line.filter(({ second }) => seedsOf(second) === most);
     const lowest = Math.min(...pairs.map(({ first }) => first.accuracy.mean));
     const middle = (base.accuracy.mean + lowest) / 2;
     const distance = ({ first }: Pair) => Math.abs(first.accuracy.mean - middle);
     return pairs.reduce((a, b) => (distance(b) < distance(a) ? b : a));
   });
 }
+
+/** Number of victims that an entry is about. */
+const seedsOf = (entry: SummaryEntry | AggregatedEntry) => ('seeds' in entry ? entry.seeds : 1);
 
 /** The key across seeds of the condition with this key. */
 function canonicalKey(key: string): string {

@@ -38,7 +38,10 @@ export function membershipEntries(results: Results): MembershipEntry[] {
     );
     const found = victims.map((draws) => draws.map(separationOf));
     const sameDimms = haveSameDimms(victims);
-    const { condition, attack, membership } = victims[0][0];
+    const { attack, membership } = victims[0][0];
+    const key = keyAcrossSeeds(victims[0][0].condition);
+    // Of several victims the one of the summary, whose scales of noise are means.
+    const { condition } = results.rows.find((row) => keyAcrossSeeds(row.condition) === key)!;
     return {
       condition,
       attack,

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { createDocument } from '../../src/cli/render.ts';
 import { ConfigError } from '../../src/errors.ts';
+import { equalAccuracyPairs } from '../../src/results/comparisons.ts';
 import { figuresOf } from '../../src/results/figures/index.ts';
 import { reportHtml } from '../../src/results/report.ts';
 import {
@@ -26,12 +27,12 @@ const bits: Condition = {
   layers: 'fc1',
 };
 const none: Condition = { kind: 'none', rates: {}, layers: 'none' };
-const noise = (scale: number): Condition => ({
+const noise = (scale: number, target = bits): Condition => ({
   kind: 'gaussian',
   rates: { fc1: scale },
   granularity: 'load',
   layers: 'fc1',
-  matchedTo: conditionKey(bits),
+  matchedTo: conditionKey(target),
 });
 
 /** A run with the given seed and accuracy; the PCC of every identity equals the accuracy. */
@@ -80,6 +81,26 @@ describe('aggregating runs that differ in their seed', () => {
       linear: 0.7,
     });
     expect(aggregate([evaluated(1, { linear: 0.8 }), evaluated(2)]).manifest.evaluators).toBeUndefined();
+  });
+
+  test('bit errors are compared with noise that most victims have, even if other errors are nearer to halfway', () => {
+    const [mild, strong] = [0.05, 0.2].map((rate): Condition => ({ ...bits, rates: { fc1: rate } }));
+    const accuracyOf = new Map([
+      [mild, 0.7],
+      [strong, 0.5],
+    ]);
+    const victim = (seed: number, conditions: Condition[]) => {
+      const own = run(seed, 0.9, [none, mild, strong, ...conditions]);
+      const rows = own.rows.map((row) => ({ ...row, accuracy: accuracyOf.get(row.condition) ?? row.accuracy }));
+      return { ...own, rows, summary: summarise(rows) };
+    };
+    // 0.7 is halfway between 0.9 and 0.5, but a single victim has noise for it.
+    const runs = [victim(1, [noise(0.1, strong)]), victim(2, [noise(0.1, strong), noise(0.1, mild)])];
+    const { summary } = aggregate(runs);
+    const base = summary.find(({ condition }) => condition.kind === 'none')!;
+    expect(equalAccuracyPairs(summary, base, 'zero').map(({ first }) => first.condition)).toEqual([strong]);
+    const alone = aggregate([runs[1]]).summary;
+    expect(equalAccuracyPairs(alone, base, 'zero').map(({ first }) => first.condition)).toEqual([mild]);
   });
 
   test('noise calibrated to the same bit errors is one condition, whose scale is the mean over the runs', () => {

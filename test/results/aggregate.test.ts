@@ -27,7 +27,7 @@ const bits: Condition = {
   layers: 'fc1',
 };
 const none: Condition = { kind: 'none', rates: {}, layers: 'none' };
-const noise = (scale: number, target = bits): Condition => ({
+const noise = (scale: number, target: Condition = bits): Condition => ({
   kind: 'gaussian',
   rates: { fc1: scale },
   granularity: 'load',
